@@ -1,0 +1,1 @@
+"""Coding agents over ACP, and the replay agent."""

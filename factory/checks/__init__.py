@@ -1,0 +1,1 @@
+"""Runs tools and collects facts; decides nothing."""

@@ -1,0 +1,1 @@
+"""In-toto statements in DSSE envelopes, in an append-only Merkle log."""

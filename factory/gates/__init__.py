@@ -1,0 +1,1 @@
+"""Pure judges of facts, one file per gate, one registry."""

@@ -1,0 +1,1 @@
+"""A loopback Cloudflare: API, Terraform provider double, edge and release supervisor."""

@@ -1,0 +1,1 @@
+"""Reads `policies/` and decides; evaluation is pure and fails closed."""

@@ -1,0 +1,1 @@
+"""The launch door: every agent, check and merge-request job starts here."""

@@ -1,0 +1,1 @@
+"""Where tokens and keys are kept, by provider."""

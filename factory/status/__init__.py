@@ -1,0 +1,1 @@
+"""Read-only views of GitLab and the session table."""

@@ -1,0 +1,45 @@
+"""Canonical JSON and digests: equal values have equal bytes.
+
+The form is RFC 8785 for the values we allow: objects with string keys, arrays, strings, booleans, null and
+integers. Floats are refused, because their text is where JSON writers differ.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def encode(value: Any) -> bytes:
+    """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` on a float or a foreign type."""
+    _refuse_floats(value)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_foreign
+    ).encode()
+
+
+def digest(data: bytes) -> str:
+    """Return ``sha256:<hex>`` of the bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Return ``sha256:<hex>`` of a JSON value's canonical bytes."""
+    return digest(encode(value))
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise TypeError(f"a float has no canonical JSON form: {value!r}")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a JSON key must be a string: {key!r}")
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)
+
+
+def _foreign(value: Any) -> Any:
+    raise TypeError(f"not a JSON value: {type(value).__name__}")

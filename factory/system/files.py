@@ -1,0 +1,110 @@
+"""The door to the file system: whole writes, locks, containment."""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, Refused
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` while writing ``path`` into ``DiskFull`` or ``MachineError``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(f"no space left on the disk while writing {path}") from error
+        raise MachineError(f"cannot write {path}: {error.strerror}", hint="Check the folder's permissions.") from error
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace ``path`` as a whole: temporary file, fsync, rename, fsync of the folder.
+
+    Raises ``DiskFull`` or ``MachineError``; the old content stays then.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _fsync_folder(path.parent)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's bytes; raises ``InvalidInput`` where it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text; raises ``InvalidInput`` where it can't be read or is not UTF-8."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 text") from error
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner may enter, and return it."""
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder and all in it; a missing one is fine."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def contained(root: Path, relative: str) -> Path:
+    """Return ``root/relative`` with links resolved; raises ``Refused`` where it lies outside ``root``."""
+    base = root.resolve()
+    path = (base / relative).resolve()
+    if path != base and base not in path.parents:
+        raise Refused(f"{relative!r} lies outside {root}")
+    return path
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an advisory lock (flock) on ``path``; the kernel frees it when the process dies.
+
+    Raises ``Conflict`` with ``wait=False`` where another process holds it.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise Conflict(f"another process holds {path}") from None
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(handle)
+
+
+def _fsync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,64 @@
+"""The door to HTTP, for everything that is neither GitLab's API nor an agent's own traffic."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from factory.errors import InvalidInput, Unreachable
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer: status code, headers, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """Return the body as JSON; raises ``InvalidInput`` where it is not."""
+        try:
+            return json.loads(self.text)
+        except ValueError as error:
+            raise InvalidInput(f"the server's answer is not JSON: {self.text[:80]!r}") from error
+
+
+class Client:
+    """Keeps connections open to one base URL and sends the same headers each time."""
+
+    def __init__(self, base_url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update(headers or {})
+
+    def send(self, method: str, path: str, **arguments: Any) -> Response:
+        """Send one request; ``arguments`` are those of ``requests.request``. Raises ``Unreachable``."""
+        arguments.setdefault("timeout", self._timeout)
+        arguments.setdefault("allow_redirects", False)
+        try:
+            answer = self._session.request(method, self._base_url + path, **arguments)
+        except requests.RequestException as error:
+            raise Unreachable(f"no answer from {self._base_url}: {_reason(error)}") from error
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    if isinstance(error, requests.ConnectionError):
+        return "connection refused or broken"
+    return type(error).__name__

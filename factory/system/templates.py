@@ -1,0 +1,27 @@
+"""Text from templates; an undefined variable is an error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+
+from factory.errors import InvalidInput
+
+_ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def render(template: str, values: Mapping[str, Any], *, source: str) -> str:
+    """Return ``template`` filled with ``values``; raises ``InvalidInput`` naming ``source`` and the line."""
+    try:
+        return _ENVIRONMENT.from_string(template).render(values)
+    except jinja2.TemplateSyntaxError as error:
+        raise InvalidInput(f"{source}:{error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:
+        raise InvalidInput(f"{source}: {error.message}") from error

@@ -1,0 +1,1 @@
+"""Terraform plans with a manifest of digests, and their apply."""
