@@ -18,6 +18,9 @@ from typing import IO
 
 from factory.errors import MachineError, ToolFailed, ToolTimeout
 
+PIPE = subprocess.PIPE
+STDOUT = subprocess.STDOUT
+
 # A watcher in the child's own process group blocks on a pipe whose other end only the parent holds: when the
 # parent dies, however it dies, the read ends and the whole group is killed. Works on Linux and macOS alike.
 _LIFELINE = '(read -r _ < "$0"; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec "$@"'

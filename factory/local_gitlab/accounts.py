@@ -1,0 +1,248 @@
+"""Users, personal and project access tokens, members, and who a request's token speaks for."""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import BasicAuth, web
+
+from factory.local_gitlab import web as api
+from factory.local_gitlab.store import Document, Store
+from factory.local_gitlab.web import ADMIN, MAINTAINER, PUBLIC, Call, Page, Route
+from factory.system import clock
+
+JOB_SCOPE = "job"
+
+
+def fingerprint(token: str) -> str:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def issue_token(store: Store, user: Document, name: str, *, project: int = 0, **fields: Any) -> tuple[Document, str]:
+    """Make a token for a user; return its document and, once, its text."""
+    text = f"glpat-local-{secrets.token_urlsafe(20)}"
+    document = {
+        "name": name,
+        "user_id": user["id"],
+        "scopes": ["api"],
+        "created_at": clock.timestamp(),
+        "expires_at": None,
+        "revoked": False,
+        "active": True,
+        "access_level": None,
+        "_project": project,
+        **fields,
+    }
+    return store.add("token", document, name=fingerprint(text)), text
+
+
+def create_user(
+    store: Store, username: str, *, name: str, email: str, admin: bool = False, bot: bool = False
+) -> Document:
+    """Add a user; return it."""
+    document = {
+        "username": username,
+        "name": name,
+        "state": "active",
+        "locked": False,
+        "avatar_url": None,
+        "email": email,
+        "is_admin": admin,
+        "bot": bot,
+        "created_at": clock.timestamp(),
+    }
+    return store.add("user", document, name=username)
+
+
+def token_of(request: web.Request) -> str | None:
+    """Return the token that a request carries, in any of the ways GitLab takes one."""
+    for header in ("PRIVATE-TOKEN", "JOB-TOKEN"):
+        if request.headers.get(header):
+            return request.headers[header]
+    authorization = request.headers.get("Authorization", "")
+    if authorization.lower().startswith("bearer "):
+        return authorization[7:].strip()
+    if authorization.lower().startswith("basic "):
+        try:
+            return str(BasicAuth.decode(authorization).password)
+        except ValueError:
+            return None
+    return request.query.get("private_token") or request.query.get("job_token")
+
+
+def authenticate(store: Store, text: str | None) -> tuple[Document, Document] | None:
+    """Return the token's document and its user, or ``None`` where the token is unknown, revoked or expired."""
+    if not text:
+        return None
+    token = store.find("token", fingerprint(text))
+    if token is None or token["revoked"]:
+        return None
+    if token["expires_at"] and datetime.fromisoformat(token["expires_at"]).replace(tzinfo=UTC) <= clock.now():
+        return None
+    user = store.get("user", token["user_id"])
+    return None if user is None or user["state"] != "active" else (token, user)
+
+
+def role_in(store: Store, project: Document, user: Document, token: Document) -> int:
+    """Return the access level a token has in a project; 0 is none."""
+    if token["_project"] and token["_project"] != project["id"]:
+        return api.NO_ROLE
+    if user["is_admin"]:
+        return ADMIN
+    member = store.find("member", str(user["id"]), project=project["id"])
+    level = member["access_level"] if member else api.NO_ROLE
+    return min(level, token["access_level"]) if token["access_level"] else level
+
+
+def brief(user: Document | None) -> Document | None:
+    """Return a user as it stands inside other objects."""
+    if user is None:
+        return None
+    keys = ("id", "username", "name", "state", "locked", "avatar_url")
+    return {key: user[key] for key in keys} | {"web_url": f"/{user['username']}"}
+
+
+def by_id(store: Store, number: int | None) -> Document | None:
+    """Return a user as it stands inside other objects, by id."""
+    return None if number is None else brief(store.get("user", number))
+
+
+def _show(user: Document) -> Document:
+    return api.public(user) | {"web_url": f"/{user['username']}"}
+
+
+def _current(call: Call) -> Any:
+    return _show(call.user)
+
+
+def _list(call: Call) -> Any:
+    wanted = call.params.get("username")
+    users = [user for user in call.store.all("user") if wanted in (None, user["username"])]
+    return Page([_show(user) if call.user["is_admin"] else brief(user) for user in users])
+
+
+def _show_one(call: Call) -> Any:
+    user = api.require(call.store.get("user", call.iid("user_id")), "User")
+    return _show(user) if call.user["is_admin"] else brief(user)
+
+
+def _create(call: Call) -> Any:
+    _only_admin(call)
+    username = str(call.need("username"))
+    if call.store.find("user", username):
+        raise api.conflict("Username has already been taken")
+    user = create_user(
+        call.store,
+        username,
+        name=str(call.params.get("name") or username),
+        email=str(call.params.get("email") or f"{username}@localhost"),
+        admin=call.flag("admin"),
+    )
+    return api.Answer(_show(user), 201)
+
+
+def _create_token_for(call: Call) -> Any:
+    _only_admin(call)
+    user = api.require(call.store.get("user", call.iid("user_id")), "User")
+    token, text = issue_token(call.store, user, str(call.need("name")), expires_at=call.params.get("expires_at"))
+    return api.Answer(api.public(token) | {"token": text}, 201)
+
+
+def _own_token(call: Call) -> Any:
+    return api.public(call.token)
+
+
+def _revoke(call: Call) -> Any:
+    token = api.require(call.store.get("token", call.iid("token_id")), "Token")
+    if token["user_id"] != call.user["id"]:
+        _only_admin(call)
+    call.store.save("token", token | {"revoked": True, "active": False})
+
+
+def _project_tokens(call: Call) -> Any:
+    return Page([api.public(token) for token in call.store.all("token") if token["_project"] == call.project["id"]])
+
+
+def _create_project_token(call: Call) -> Any:
+    level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
+    name = str(call.need("name"))
+    suffix = secrets.token_hex(4)
+    bot = create_user(
+        call.store, f"project_{call.project['id']}_bot_{suffix}", name=name, email=f"bot-{suffix}@localhost", bot=True
+    )
+    _add_member(call.store, call.project, bot, level)
+    token, text = issue_token(
+        call.store,
+        bot,
+        name,
+        project=call.project["id"],
+        access_level=level,
+        expires_at=call.params.get("expires_at"),
+        scopes=call.strings("scopes") or ["api"],
+    )
+    return api.Answer(api.public(token) | {"token": text}, 201)
+
+
+def _members(call: Call) -> Any:
+    return Page([_member(call.store, member) for member in call.store.all("member", project=call.project["id"])])
+
+
+def _one_member(call: Call) -> Any:
+    found = call.store.find("member", str(call.iid("user_id")), project=call.project["id"])
+    return _member(call.store, api.require(found))
+
+
+def _new_member(call: Call) -> Any:
+    user = api.require(call.store.get("user", call.integer("user_id")), "User")
+    if call.store.find("member", str(user["id"]), project=call.project["id"]):
+        raise api.conflict("Member already exists")
+    level = call.integer("access_level")
+    return api.Answer(_member(call.store, _add_member(call.store, call.project, user, level)), 201)
+
+
+def _change_member(call: Call) -> Any:
+    found = api.require(call.store.find("member", str(call.iid("user_id")), project=call.project["id"]))
+    return _member(call.store, call.store.save("member", found | {"access_level": call.integer("access_level")}))
+
+
+def _remove_member(call: Call) -> Any:
+    found = api.require(call.store.find("member", str(call.iid("user_id")), project=call.project["id"]))
+    call.store.delete("member", found)
+
+
+def _add_member(store: Store, project: Document, user: Document, level: int) -> Document:
+    document = {"user_id": user["id"], "access_level": level, "created_at": clock.timestamp(), "expires_at": None}
+    return store.add("member", document, project=project["id"], name=str(user["id"]))
+
+
+def _member(store: Store, member: Document) -> Document:
+    user = by_id(store, member["user_id"]) or {}
+    keys = ("access_level", "created_at", "expires_at")
+    return user | {key: member[key] for key in keys} | {"membership_state": "active"}
+
+
+def _only_admin(call: Call) -> None:
+    if not call.user["is_admin"]:
+        raise api.forbidden()
+
+
+ROUTES = (
+    Route("GET", "/user", _current, PUBLIC),
+    Route("GET", "/users", _list, PUBLIC),
+    Route("POST", "/users", _create, PUBLIC),
+    Route("GET", "/users/{user_id}", _show_one, PUBLIC),
+    Route("POST", "/users/{user_id}/personal_access_tokens", _create_token_for, PUBLIC),
+    Route("GET", "/personal_access_tokens/self", _own_token, PUBLIC),
+    Route("DELETE", "/personal_access_tokens/{token_id}", _revoke, PUBLIC),
+    Route("GET", "/projects/{id}/access_tokens", _project_tokens, MAINTAINER),
+    Route("POST", "/projects/{id}/access_tokens", _create_project_token, MAINTAINER),
+    Route("GET", "/projects/{id}/members", _members),
+    Route("GET", "/projects/{id}/members/all", _members),
+    Route("POST", "/projects/{id}/members", _new_member, MAINTAINER),
+    Route("GET", "/projects/{id}/members/{user_id}", _one_member),
+    Route("GET", "/projects/{id}/members/all/{user_id}", _one_member),
+    Route("PUT", "/projects/{id}/members/{user_id}", _change_member, MAINTAINER),
+    Route("DELETE", "/projects/{id}/members/{user_id}", _remove_member, MAINTAINER),
+)

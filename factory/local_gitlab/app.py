@@ -1,0 +1,135 @@
+"""The server as one aiohttp application: routes, authentication, errors, log lines."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from factory import __version__
+from factory.errors import DiskFull, FactoryError
+from factory.local_gitlab import (
+    accounts,
+    environments,
+    git_http,
+    issues,
+    jobs,
+    merge_requests,
+    pipelines,
+    projects,
+    repository,
+    runner_api,
+    statuses,
+    terraform_state,
+)
+from factory.local_gitlab import web as api
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.web import ADMIN, NO_ROLE, PUBLIC, Call, Route
+from factory.system import log
+
+API_VERSION = "19.5.0-local"
+LABEL = "local_gitlab (a loopback double of GitLab, not GitLab)"
+_LARGEST_BODY = 256 * 1024 * 1024
+_JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/repository/", "/trace")
+
+
+def _version(call: Call) -> object:
+    return {"version": API_VERSION, "revision": __version__, "enterprise": call.context.tier != "free"}
+
+
+def _metadata(call: Call) -> object:
+    kas = {"enabled": False, "externalUrl": None, "version": None}
+    return {"version": API_VERSION, "revision": __version__, "kas": kas, "enterprise": call.context.tier != "free"}
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/version", _version, PUBLIC),
+    Route("GET", "/metadata", _metadata, PUBLIC),
+    *accounts.ROUTES,
+    *projects.ROUTES,
+    *issues.ROUTES,
+    *repository.ROUTES,
+    *statuses.ROUTES,
+    *merge_requests.ROUTES,
+    *pipelines.ROUTES,
+    *jobs.ROUTES,
+    *environments.ROUTES,
+    *terraform_state.ROUTES,
+    *runner_api.ROUTES,
+)
+
+
+def create(context: Context) -> web.Application:
+    """Return the application that serves ``context``."""
+    app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guard])
+    app.router.add_routes(runner_api.routes(context))
+    for route in ROUTES:
+        app.router.add_route(route.method, "/api/v4" + route.path, _handler(context, route))
+        if route.method == "GET":
+            app.router.add_route("HEAD", "/api/v4" + route.path, _handler(context, route))
+    for path in ("/-/health", "/-/readiness", "/-/liveness"):
+        app.router.add_get(path, _health)
+    app.router.add_get("/", _front_page)
+    app.router.add_routes(git_http.routes(context))
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _front_page(_: web.Request) -> web.Response:
+    return web.Response(text=f"{LABEL}\nThe API is under /api/v4.\n")
+
+
+def _handler(context: Context, route: Route) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        params, body = await api.parameters(request)
+        with context.store.transaction():
+            call = _call(context, route, request, params, body)
+            result = route.handler(call)
+        return api.render(request, result)
+
+    return handle
+
+
+def _call(context: Context, route: Route, request: web.Request, params: dict[str, object], body: bytes) -> Call:
+    who = accounts.authenticate(context.store, accounts.token_of(request))
+    if who is None:
+        raise api.unauthorized()
+    token, user = who
+    path = dict(request.match_info)
+    if token.get("_job") and not any(part in request.path for part in _JOB_TOKEN_MAY):
+        raise api.not_found()
+    if "id" not in path or route.role == PUBLIC:
+        return Call(context, path, params, body, user, ADMIN if user["is_admin"] else NO_ROLE, token)
+    project = projects.find(context, path["id"])
+    role = accounts.role_in(context.store, project, user, token) if project else NO_ROLE
+    if project is None or role == NO_ROLE:
+        raise api.not_found("Project")
+    if role < route.role:
+        raise api.forbidden()
+    return Call(context, path, params, body, user, role, token, project)
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer unknown routes with GitLab's 404 and a log line, our own errors with one line of JSON."""
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        response = error
+        if request.match_info.http_exception is not None and error.status in {404, 405}:
+            log.event("no such route", method=request.method, path=request.path)
+            response = web.json_response({"error": "404 Not Found"}, status=404)
+    except FactoryError as error:
+        status = 507 if isinstance(error, DiskFull) else 500
+        log.event("request failed", method=request.method, path=request.path, reason=str(error))
+        response = web.json_response({"message": f"{status} {error}"}, status=status)
+    response.headers.setdefault("X-Local-Gitlab", "double")
+    return response
+
+
+def routes_served() -> Iterable[tuple[str, str]]:
+    """Return method and path template of every API route, for the contract test."""
+    return [(route.method, "/api/v4" + route.path) for route in ROUTES]

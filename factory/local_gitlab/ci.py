@@ -1,0 +1,169 @@
+"""From a pipeline definition to jobs: gitlab-ci-local expands it and evaluates the rules of its jobs.
+
+The definition may come from another ref than the code (``ci_config_path`` with ``@project:ref``): its file, and
+every file that it includes, is laid over the checkout from that ref, so the code's own copy is never read.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory.errors import InvalidInput, ToolFailed
+from factory.local_gitlab.git import Repository
+from factory.system import files, process, strict_yaml
+
+_DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifacts", "cache")
+_DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+DEFAULT_TIMEOUT = 3600
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a pipeline's definition and code come from."""
+
+    repository: Repository
+    config_file: str
+    config_sha: str
+    sha: str
+    compare_sha: str
+    origin_url: str
+
+
+def parse_config_path(setting: str | None) -> tuple[str, str | None, str | None]:
+    """Split the project setting ``ci_config_path`` into file, project path and ref (docs: custom CI/CD file)."""
+    if not setting:
+        return ".gitlab-ci.yml", None, None
+    name, _, elsewhere = setting.partition("@")
+    project, _, ref = elsewhere.partition(":")
+    return name, project or None, ref or None
+
+
+def read_definition(repository: Repository, sha: str, name: str) -> dict[str, Any] | None:
+    """Return a definition as written, or ``None`` where there is none; raises ``InvalidInput`` on bad YAML."""
+    content = repository.read(sha, name)
+    if content is None:
+        return None
+    text = content.decode(errors="replace")
+    return strict_yaml.load_mapping(re.sub(r"!reference\b", "", text), source=name)
+
+
+def duration(value: Any, default: int) -> int:
+    """Return a duration such as ``15 minutes`` or ``1h 30m`` in seconds."""
+    if value is None:
+        return default
+    found = _DURATION.findall(str(value).lower())
+    return sum(int(number) * _SECONDS[(unit or "s")[0]] for number, unit in found) or default
+
+
+def expand(
+    source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the pipeline's jobs in order, each with its evaluated ``when`` and its expanded keywords.
+
+    Raises ``InvalidInput`` with the definition's error.
+    """
+    with tempfile.TemporaryDirectory(prefix="factory-ci-") as folder:
+        checkout = Path(folder) / "code"
+        _lay_out(source, checkout, env)
+        settings = Path(folder) / "variables.json"
+        files.write_atomic(settings, json.dumps(dict(variables)).encode(), mode=0o600)
+        common = [
+            *program,
+            "--variables-file",
+            str(settings),
+            "--ignore-predefined-vars",
+            ",".join(variables),
+            "--file",
+            source.config_file,
+        ]
+        local_env = {**env, "HOME": folder}
+
+        def call(*options: str) -> str:
+            return _call([*common, *options], checkout, local_env)
+
+        with ThreadPoolExecutor(2) as pool:
+            listing = pool.submit(call, "--list-json")
+            preview = pool.submit(call, "--preview", "--no-json-schema-validation")
+            listed = json.loads(_from(listing.result(), "["))
+            expanded = strict_yaml.load_mapping(_from(preview.result(), "---"), source=source.config_file)
+    raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
+    return _join(listed, expanded, raw.get("default") or {})
+
+
+def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
+    """Check out the code, its definition from its own ref over it, ``origin/<default>`` at what rules compare with."""
+
+    def git(*arguments: str) -> None:
+        process.run(["git", *arguments], cwd=checkout if checkout.exists() else checkout.parent, env=env)
+
+    git("clone", "--quiet", "--shared", "--no-checkout", str(source.repository.path), str(checkout))
+    git("-c", "advice.detachedHead=false", "checkout", "--quiet", source.sha)
+    git("remote", "set-url", "origin", source.origin_url)
+    git("update-ref", "refs/remotes/origin/main", source.compare_sha)
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    for path in checkout.glob(".gitlab-ci-local*"):
+        files.remove_tree(path) if path.is_dir() else path.unlink()
+    _overlay(source, source.config_file, checkout, seen=set())
+
+
+def _overlay(source: Source, name: str, checkout: Path, *, seen: set[str]) -> None:
+    if name in seen:
+        return
+    seen.add(name)
+    content = source.repository.read(source.config_sha, name)
+    target = files.contained(checkout, name)
+    if content is None:
+        target.unlink(missing_ok=True)
+        return
+    if target.is_symlink():
+        target.unlink()
+    files.write_atomic(target, content)
+    definition = read_definition(source.repository, source.config_sha, name) or {}
+    includes = definition.get("include") or []
+    for item in includes if isinstance(includes, list) else [includes]:
+        local = item if isinstance(item, str) else item.get("local")
+        if local:
+            _overlay(source, str(local).lstrip("/"), checkout, seen=seen)
+
+
+def _call(argv: list[str], checkout: Path, env: Mapping[str, str]) -> str:
+    try:
+        return process.run(argv, cwd=checkout, env=env, timeout=60).text
+    except ToolFailed as failed:
+        raise InvalidInput(str(failed)) from failed
+
+
+def _from(text: str, start: str) -> str:
+    """Drop warnings that precede the document on standard output."""
+    position = text.find(start)
+    return text[max(position, 0) :]
+
+
+def _join(listed: list[dict[str, Any]], expanded: dict[str, Any], default: dict[str, Any]) -> list[dict[str, Any]]:
+    stages = expanded.get("stages") or [".pre", "build", "test", "deploy", ".post"]
+    jobs = []
+    for item in listed:
+        if item["when"] == "never":
+            continue
+        name = item["name"]
+        keywords = {key: default[key] for key in _DEFAULTS if key in default}
+        keywords |= expanded.get(name) or expanded.get(re.sub(r": \[.*\]$", "", name)) or {}
+        jobs.append(
+            {
+                **keywords,
+                "name": name,
+                "stage": item["stage"],
+                "stage_index": stages.index(item["stage"]),
+                "when": item["when"],
+                "allow_failure": bool(item.get("allow_failure")),
+                "needs": item.get("needs"),
+                "variables": {**(expanded.get("variables") or {}), **(keywords.get("variables") or {})},
+            }
+        )
+    return jobs

@@ -1,0 +1,278 @@
+"""Environments, protected environments, deployments and their approval (docs: Deployment approvals)."""
+
+from typing import Any
+
+from factory.local_gitlab import web as api
+from factory.local_gitlab.accounts import brief, by_id
+from factory.local_gitlab.store import Document, Store
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.system import clock
+
+_FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "skipped": "skipped"}
+
+
+def ensure(store: Store, project: int, name: str, url: str | None = None) -> Document:
+    """Return a project's environment, made where it is missing."""
+    found = store.find("environment", name, project=project)
+    if found is None:
+        now = clock.timestamp()
+        document = {
+            "name": name,
+            "slug": name.replace("/", "-"),
+            "description": None,
+            "external_url": url,
+            "created_at": now,
+            "updated_at": now,
+            "tier": "production" if name == "production" else "other",
+            "state": "available",
+            "auto_stop_at": None,
+            "auto_stop_setting": "always",
+        }
+        return store.add("environment", document, project=project, name=name)
+    if url and found["external_url"] != url:
+        return store.save("environment", found | {"external_url": url})
+    return found
+
+
+def deploy(store: Store, job: Document) -> Document:
+    """Record the deployment that a job with an environment is; a protected environment blocks it until approved."""
+    pipeline = store.get("pipeline", job["_pipeline"]) or {}
+    now = clock.timestamp()
+    needed = _needed(store, job["_project"], job["_environment"])
+    document = {
+        "ref": pipeline["ref"],
+        "sha": pipeline["sha"],
+        "created_at": now,
+        "updated_at": now,
+        "status": "blocked" if needed else "created",
+        "pending_approval_count": needed,
+        "approvals": [],
+        "_environment": ensure(store, job["_project"], job["_environment"])["id"],
+        "_job": job["id"],
+        "_user": pipeline["_user"],
+    }
+    deployment = store.add("deployment", document, project=job["_project"])
+    job["_deployment"] = deployment["id"]
+    store.save("job", job)
+    return deployment
+
+
+def follow_job(store: Store, job: Document) -> None:
+    """Move a job's deployment to what the job has become."""
+    if job["_deployment"] is None:
+        return
+    deployment = store.get("deployment", job["_deployment"])
+    status = "running" if job["status"] == "running" else _FOLLOWS.get(job["status"])
+    if deployment and status and deployment["status"] != status:
+        store.save("deployment", deployment | {"status": status, "updated_at": clock.timestamp()})
+
+
+def refuse_unless_may_deploy(call: Call, job: Document) -> None:
+    """Raise 403 where a protected environment keeps the user out, 400 while its deployment waits for approval."""
+    if not job["_environment"]:
+        return
+    rule = call.store.find("protected_environment", job["_environment"], project=call.project["id"])
+    if rule is None:
+        return
+    if not _allowed(rule["deploy_access_levels"], call.user, call.role):
+        raise api.forbidden()
+    deployment = call.store.get("deployment", job["_deployment"]) if job["_deployment"] else None
+    if deployment and deployment["status"] == "blocked":
+        raise api.bad_request("Unplayable Job")
+
+
+def _needed(store: Store, project: int, environment: str) -> int:
+    rule = store.find("protected_environment", environment, project=project)
+    if rule is None:
+        return 0
+    by_rules = sum(item["required_approvals"] for item in rule["approval_rules"])
+    return int(by_rules or rule["required_approval_count"])
+
+
+def _allowed(levels: list[Document], user: Document, role: int) -> bool:
+    return any(
+        level["user_id"] == user["id"] or (level["access_level"] is not None and role >= level["access_level"])
+        for level in levels
+    )
+
+
+def _environments(call: Call) -> Any:
+    name = call.params.get("name")
+    found = call.store.all("environment", project=call.project["id"])
+    return Page([_environment(call, item) for item in found if name in (None, item["name"])])
+
+
+def _environment(call: Call, item: Document) -> Document:
+    last = [
+        deployment
+        for deployment in call.store.all("deployment", project=call.project["id"], _environment=item["id"])
+        if deployment["status"] == "success"
+    ]
+    return api.public(item, "iid") | {"last_deployment": _deployment(call, last[-1]) if last else None}
+
+
+def _create_environment(call: Call) -> Any:
+    name = str(call.need("name"))
+    if call.store.find("environment", name, project=call.project["id"]):
+        raise api.bad_request("{'name': ['has already been taken']}")
+    made = ensure(call.store, call.project["id"], name, call.params.get("external_url"))
+    return api.Answer(_environment(call, made), 201)
+
+
+def _find_environment(call: Call) -> Document:
+    found = api.require(call.store.get("environment", call.iid("environment_id")))
+    return api.require(call.store.by_iid("environment", call.project["id"], found["iid"]))
+
+
+def _show_environment(call: Call) -> Any:
+    return _environment(call, _find_environment(call))
+
+
+def _stop(call: Call) -> Any:
+    return _environment(call, call.store.save("environment", _find_environment(call) | {"state": "stopped"}))
+
+
+def _rules(call: Call) -> Any:
+    _premium(call)
+    return Page(
+        [api.public(rule, "id", "iid") for rule in call.store.all("protected_environment", project=call.project["id"])]
+    )
+
+
+def _premium(call: Call) -> None:
+    if call.context.tier == "free":
+        raise api.not_found()
+
+
+def _protect(call: Call) -> Any:
+    _premium(call)
+    name = str(call.need("name"))
+    if call.store.find("protected_environment", name, project=call.project["id"]):
+        raise api.conflict(f"Protected environment '{name}' already exists")
+    document = {
+        "name": name,
+        "deploy_access_levels": [_level(n, item) for n, item in enumerate(call.need("deploy_access_levels"), 1)],
+        "required_approval_count": int(call.params.get("required_approval_count") or 0),
+        "approval_rules": [
+            _level(n, item) | {"required_approvals": int(item.get("required_approvals") or 1)}
+            for n, item in enumerate(call.params.get("approval_rules") or [], 1)
+        ],
+    }
+    ensure(call.store, call.project["id"], name)
+    made = call.store.add("protected_environment", document, project=call.project["id"], name=name)
+    return api.Answer(api.public(made, "id", "iid"), 201)
+
+
+def _level(number: int, item: Document) -> Document:
+    level = item.get("access_level")
+    names = {DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers"}
+    return {
+        "id": number,
+        "access_level": None if level is None else api.as_int(level, "access_level"),
+        "access_level_description": names.get(level or 0, "A user"),
+        "user_id": item.get("user_id"),
+        "group_id": None,
+        "group_inheritance_type": 0,
+    }
+
+
+def _find_rule(call: Call) -> Document:
+    _premium(call)
+    return api.require(call.store.find("protected_environment", call.path["name"], project=call.project["id"]))
+
+
+def _show_rule(call: Call) -> Any:
+    return api.public(_find_rule(call), "id", "iid")
+
+
+def _unprotect(call: Call) -> Any:
+    call.store.delete("protected_environment", _find_rule(call))
+
+
+def _deployments(call: Call) -> Any:
+    status, name = call.params.get("status"), call.params.get("environment")
+    found = [_deployment(call, item) for item in call.store.all("deployment", project=call.project["id"])]
+    if call.params.get("sort") == "desc":
+        found.reverse()
+    return Page(
+        [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]
+    )
+
+
+def _deployment(call: Call, item: Document) -> Document:
+    environment = call.store.get("environment", item["_environment"]) or {}
+    job = call.store.get("job", item["_job"]) or {}
+    pipeline = call.store.get("pipeline", job["_pipeline"]) or {}
+    return api.public(item) | {
+        "user": by_id(call.store, item["_user"]),
+        "environment": {key: environment[key] for key in ("id", "name", "slug", "external_url")},
+        "deployable": {
+            **{key: job[key] for key in ("id", "name", "stage", "status", "created_at", "started_at", "finished_at")},
+            "ref": pipeline["ref"],
+            "pipeline": {key: pipeline[key] for key in ("id", "iid", "sha", "ref", "status", "source")},
+        },
+    }
+
+
+def _find_deployment(call: Call) -> Document:
+    found = api.require(call.store.get("deployment", call.iid("deployment_id")))
+    own = call.store.by_iid("deployment", call.project["id"], found["iid"])
+    if own != found:
+        raise api.not_found()
+    return found
+
+
+def _show_deployment(call: Call) -> Any:
+    return _deployment(call, _find_deployment(call))
+
+
+def _approve(call: Call) -> Any:
+    _premium(call)
+    deployment = _find_deployment(call)
+    status = str(call.need("status"))
+    if status not in {"approved", "rejected"}:
+        raise api.bad_request("status does not have a valid value", key="error")
+    environment = call.store.get("environment", deployment["_environment"]) or {}
+    rule = call.store.find("protected_environment", environment["name"], project=call.project["id"])
+    if rule is None or deployment["status"] != "blocked":
+        raise api.bad_request("This deployment is not waiting for approvals.")
+    if deployment["_user"] == call.user["id"]:
+        raise api.bad_request("You cannot approve your own deployment.")
+    if not _allowed(rule["approval_rules"] or rule["deploy_access_levels"], call.user, call.role):
+        raise api.bad_request("You don't have permission to approve this deployment.")
+    approval = {
+        "user": brief(call.user),
+        "status": status,
+        "created_at": clock.timestamp(),
+        "comment": str(call.params.get("comment") or ""),
+    }
+    others = [item for item in deployment["approvals"] if item["user"]["id"] != call.user["id"]]
+    deployment["approvals"] = [*others, approval]
+    _count(call.store, deployment, _needed(call.store, call.project["id"], environment["name"]))
+    return api.Answer(approval, 201)
+
+
+def _count(store: Store, deployment: Document, needed: int) -> None:
+    given = sum(item["status"] == "approved" for item in deployment["approvals"])
+    rejected = any(item["status"] == "rejected" for item in deployment["approvals"])
+    deployment["pending_approval_count"] = max(0, needed - given)
+    if not rejected and given >= needed:
+        deployment["status"] = "created"
+    store.save("deployment", deployment)
+
+
+_PROTECTED = "/projects/{id}/protected_environments"
+
+ROUTES = (
+    Route("GET", "/projects/{id}/environments", _environments),
+    Route("POST", "/projects/{id}/environments", _create_environment, DEVELOPER),
+    Route("GET", "/projects/{id}/environments/{environment_id}", _show_environment),
+    Route("POST", "/projects/{id}/environments/{environment_id}/stop", _stop, DEVELOPER),
+    Route("GET", _PROTECTED, _rules, MAINTAINER),
+    Route("POST", _PROTECTED, _protect, MAINTAINER),
+    Route("GET", _PROTECTED + "/{name:.+}", _show_rule, MAINTAINER),
+    Route("DELETE", _PROTECTED + "/{name:.+}", _unprotect, MAINTAINER),
+    Route("GET", "/projects/{id}/deployments", _deployments),
+    Route("GET", "/projects/{id}/deployments/{deployment_id}", _show_deployment),
+    Route("POST", "/projects/{id}/deployments/{deployment_id}/approval", _approve),
+)

@@ -1,0 +1,343 @@
+"""Merge requests: diffs, approvals, mergeability and the merge (docs: Merge requests API)."""
+
+from typing import Any
+
+from factory.local_gitlab import issues, pipelines
+from factory.local_gitlab import web as api
+from factory.local_gitlab.accounts import brief, by_id
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.pushes import follow_source, sync_refs
+from factory.local_gitlab.repository import may
+from factory.local_gitlab.states import detailed_merge_status
+from factory.local_gitlab.store import Document
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.system import clock
+
+
+def _status(context: Context, project: Document, request: Document) -> str:
+    repository = context.repository(project)
+    target = repository.branches().get(request["target_branch"])
+    head = request["sha"]
+    behind = target is not None and head is not None and not repository.is_ancestor(target, head)
+    found = pipelines.of_request(context, project, request)
+    latest = found[0]["status"] if found and found[0]["sha"] == head else None
+    return detailed_merge_status(
+        state=request["state"],
+        draft=request["draft"],
+        pipeline=latest,
+        must_succeed=project["only_allow_merge_if_pipeline_succeeds"],
+        allow_skipped=project["allow_merge_on_skipped_pipeline"],
+        approvals_left=_approvals_left(context, project, request),
+        conflict=target is None,
+        needs_rebase=behind and project["merge_method"] == "ff",
+    )
+
+
+def _required(context: Context, project: Document) -> list[Document]:
+    if context.tier == "free":
+        return []
+    rules: list[Document] = context.store.all("approval_rule", project=project["id"])
+    return rules
+
+
+def _approvals_left(context: Context, project: Document, request: Document) -> int:
+    given = {item["user"] for item in request["_approved_by"]}
+    left = 0
+    for rule in _required(context, project):
+        eligible = given & set(rule["_users"]) if rule["_users"] else given
+        left += max(0, rule["approvals_required"] - len(eligible))
+    return left
+
+
+def show(context: Context, project: Document, request: Document) -> Document:
+    """Return a merge request as a client sees it."""
+    store = context.store
+    url = f"{context.base_url}/{project['path_with_namespace']}/-/merge_requests/{request['iid']}"
+    status = _status(context, project, request)
+    found = pipelines.of_request(context, project, request)
+    latest = pipelines.show(context, project, found[0]) if found else None
+    notes = store.all("note", project=project["id"], noteable_id=request["id"], noteable_type="MergeRequest")
+    return api.public(request) | {
+        "project_id": project["id"],
+        "source_project_id": project["id"],
+        "target_project_id": project["id"],
+        "author": by_id(store, request["_author"]),
+        "merged_by": by_id(store, request["_merged_by"]),
+        "merge_user": by_id(store, request["_merged_by"]),
+        "assignees": [],
+        "assignee": None,
+        "reviewers": [],
+        "milestone": None,
+        "detailed_merge_status": status,
+        "merge_status": "can_be_merged" if status == "mergeable" else "cannot_be_merged",
+        "has_conflicts": status == "conflict",
+        "blocking_discussions_resolved": True,
+        "merge_when_pipeline_succeeds": False,
+        "work_in_progress": request["draft"],
+        "user_notes_count": len(notes),
+        "head_pipeline": latest,
+        "pipeline": latest,
+        "web_url": url,
+        "references": {
+            "short": f"!{request['iid']}",
+            "relative": f"!{request['iid']}",
+            "full": f"{project['path_with_namespace']}!{request['iid']}",
+        },
+    }
+
+
+def _list(call: Call) -> Any:
+    found = []
+    for request in call.store.all("merge_request", project=call.project["id"]):
+        fits = all(call.params.get(key) in (None, request[key]) for key in ("source_branch", "target_branch"))
+        if fits and issues.matches(call, request):
+            found.append(request)
+    return Page([show(call.context, call.project, request) for request in issues.ordered(call, found)])
+
+
+def _create(call: Call) -> Any:
+    source, target = str(call.need("source_branch")), str(call.need("target_branch"))
+    title = str(call.need("title"))
+    branches = call.context.repository(call.project).branches()
+    for name, branch in (("source_branch", source), ("target_branch", target)):
+        if branch not in branches:
+            raise api.unprocessable({name: ["does not exist"]})
+    for other in call.store.all("merge_request", project=call.project["id"], state="opened", source_branch=source):
+        if other["target_branch"] == target:
+            raise api.conflict(
+                ["Another open merge request already exists for this source branch: !" + str(other["iid"])]
+            )
+    now = clock.timestamp()
+    document = {
+        "title": title,
+        "description": call.params.get("description"),
+        "state": "opened",
+        "created_at": now,
+        "updated_at": now,
+        "merged_at": None,
+        "closed_at": None,
+        "source_branch": source,
+        "target_branch": target,
+        "labels": [],
+        "draft": title.lower().startswith(("draft:", "[draft]", "(draft)")),
+        "sha": None,
+        "merge_commit_sha": None,
+        "squash_commit_sha": None,
+        "squash": False,
+        "diff_refs": None,
+        "should_remove_source_branch": None,
+        "force_remove_source_branch": call.flag("remove_source_branch", default=True),
+        "_author": call.user["id"],
+        "_merged_by": None,
+        "_approved_by": [],
+    }
+    issues.apply_labels(call, document)
+    request = call.store.add("merge_request", document, project=call.project["id"])
+    follow_source(call.context, call.project, request, branches[source], call.user)
+    call.context.ring()
+    return api.Answer(show(call.context, call.project, request), 201)
+
+
+def _request(call: Call) -> Document:
+    return api.require(call.store.by_iid("merge_request", call.project["id"], call.iid()))
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project, _request(call))
+
+
+def _change(call: Call) -> Any:
+    request = _request(call)
+    for key in ("title", "description"):
+        request[key] = call.params.get(key, request[key])
+    request["draft"] = request["title"].lower().startswith(("draft:", "[draft]", "(draft)"))
+    issues.apply_labels(call, request)
+    event = call.params.get("state_event")
+    if event == "close" and request["state"] == "opened":
+        request |= {"state": "closed", "closed_at": clock.timestamp()}
+    elif event == "reopen" and request["state"] == "closed":
+        request |= {"state": "opened", "closed_at": None}
+    request["updated_at"] = clock.timestamp()
+    return show(call.context, call.project, call.store.save("merge_request", request))
+
+
+def _diffs(call: Call) -> Any:
+    refs = _request(call)["diff_refs"]
+    return Page(call.context.repository(call.project).diff(refs["base_sha"], refs["head_sha"]))
+
+
+def _changes(call: Call) -> Any:
+    request = _request(call)
+    refs = request["diff_refs"]
+    changes = call.context.repository(call.project).diff(refs["base_sha"], refs["head_sha"])
+    return show(call.context, call.project, request) | {"changes": changes, "overflow": False}
+
+
+def _commits(call: Call) -> Any:
+    refs = _request(call)["diff_refs"]
+    return Page(call.context.repository(call.project).commits(f"{refs['base_sha']}..{refs['head_sha']}"))
+
+
+def _pipelines(call: Call) -> Any:
+    found = pipelines.of_request(call.context, call.project, _request(call))
+    return Page([pipelines.show(call.context, call.project, item) for item in found])
+
+
+def _new_pipeline(call: Call) -> Any:
+    request = _request(call)
+    made = pipelines.create(
+        call.context,
+        call.project,
+        ref=f"refs/merge-requests/{request['iid']}/head",
+        sha=request["sha"],
+        before=pipelines.ZERO,
+        source="merge_request_event",
+        user=call.user,
+        request=request,
+    )
+    if made is None:
+        raise api.bad_request("Pipeline filtered out by workflow rules.")
+    return api.Answer(pipelines.show(call.context, call.project, made), 201)
+
+
+def _approvals(call: Call) -> Any:
+    request = _request(call)
+    required = sum(rule["approvals_required"] for rule in _required(call.context, call.project))
+    left = _approvals_left(call.context, call.project, request)
+    given = [
+        {"user": by_id(call.store, item["user"]), "approved_at": item["approved_at"]}
+        for item in request["_approved_by"]
+    ]
+    mine = any(item["user"] == call.user["id"] for item in request["_approved_by"])
+    return {
+        "id": request["id"],
+        "iid": request["iid"],
+        "project_id": call.project["id"],
+        "title": request["title"],
+        "state": request["state"],
+        "approvals_required": required,
+        "approvals_left": left,
+        "approved": bool(given) and left == 0,
+        "approved_by": given,
+        "user_has_approved": mine,
+        "user_can_approve": not mine and call.role >= DEVELOPER and call.user["id"] != request["_author"],
+    }
+
+
+def _approve(call: Call) -> Any:
+    request = _request(call)
+    if call.params.get("sha") not in (None, request["sha"]):
+        raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
+    own = call.user["id"] == request["_author"] and not call.project["_approvals"]["merge_requests_author_approval"]
+    again = any(item["user"] == call.user["id"] for item in request["_approved_by"])
+    if own or again or request["state"] != "opened":
+        raise api.unauthorized()
+    request["_approved_by"].append({"user": call.user["id"], "approved_at": clock.timestamp()})
+    request["updated_at"] = clock.timestamp()
+    call.store.save("merge_request", request)
+    return api.Answer(_approvals(call), 201)
+
+
+def _unapprove(call: Call) -> Any:
+    request = _request(call)
+    kept = [item for item in request["_approved_by"] if item["user"] != call.user["id"]]
+    if kept == request["_approved_by"]:
+        raise api.not_found()
+    call.store.save("merge_request", request | {"_approved_by": kept})
+    return api.Answer(_approvals(call), 201)
+
+
+def _merge(call: Call) -> Any:
+    request = _request(call)
+    target = request["target_branch"]
+    if not may(call.store, call.project, target, "merge", call.user, call.role):
+        raise api.unauthorized()
+    if call.params.get("sha") not in (None, request["sha"]):
+        raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
+    if _status(call.context, call.project, request) != "mergeable":
+        raise api.not_allowed()
+    repository = call.context.repository(call.project)
+    before = repository.branches()[target]
+    if not repository.is_ancestor(before, request["sha"]):
+        raise api.unprocessable("Branch cannot be merged: only fast-forward merges are offered here")
+    if not repository.set_branch(target, request["sha"], before):
+        raise api.conflict("The target branch has moved")
+    request |= {
+        "state": "merged",
+        "merged_at": clock.timestamp(),
+        "updated_at": clock.timestamp(),
+        "_merged_by": call.user["id"],
+    }
+    call.store.save("merge_request", request)
+    if call.flag("should_remove_source_branch", default=request["force_remove_source_branch"]):
+        repository.git("update-ref", "-d", f"refs/heads/{request['source_branch']}")
+    sync_refs(call.context, call.project, call.user)
+    return show(call.context, call.project, request)
+
+
+def _rules(call: Call) -> Any:
+    return Page([_rule(call, rule) for rule in _required(call.context, call.project)])
+
+
+def _rule(call: Call, rule: Document) -> Document:
+    users = [brief(call.store.get("user", number)) for number in rule["_users"]]
+    return api.public(rule, "iid") | {
+        "users": users,
+        "eligible_approvers": users,
+        "groups": [],
+        "protected_branches": [],
+    }
+
+
+def _create_rule(call: Call) -> Any:
+    if call.context.tier == "free":
+        raise api.not_found()
+    members = {member["user_id"] for member in call.store.all("member", project=call.project["id"])}
+    document = {
+        "name": str(call.need("name")),
+        "rule_type": "regular",
+        "approvals_required": call.integer("approvals_required"),
+        "contains_hidden_groups": False,
+        "applies_to_all_protected_branches": False,
+        "_users": [int(number) for number in call.params.get("user_ids") or [] if int(number) in members],
+    }
+    made = call.store.add("approval_rule", document, project=call.project["id"], name=str(document["name"]))
+    return api.Answer(_rule(call, made), 201)
+
+
+def _settings(call: Call) -> Any:
+    if call.context.tier == "free":
+        raise api.not_found()
+    return call.project["_approvals"]
+
+
+def _change_settings(call: Call) -> Any:
+    settings = _settings(call)
+    for key, value in settings.items():
+        settings[key] = call.flag(key, default=value) if isinstance(value, bool) else int(call.params.get(key, value))
+    call.store.save("project", call.project | {"_approvals": settings})
+    return api.Answer(settings, 201)
+
+
+_REQUESTS = "/projects/{id}/merge_requests"
+_ONE = _REQUESTS + "/{iid}"
+
+ROUTES = (
+    Route("GET", _REQUESTS, _list),
+    Route("POST", _REQUESTS, _create, DEVELOPER),
+    Route("GET", _ONE, _show),
+    Route("PUT", _ONE, _change, DEVELOPER),
+    Route("GET", _ONE + "/diffs", _diffs),
+    Route("GET", _ONE + "/changes", _changes),
+    Route("GET", _ONE + "/commits", _commits),
+    Route("GET", _ONE + "/pipelines", _pipelines),
+    Route("POST", _ONE + "/pipelines", _new_pipeline, DEVELOPER),
+    Route("GET", _ONE + "/approvals", _approvals),
+    Route("POST", _ONE + "/approve", _approve, DEVELOPER),
+    Route("POST", _ONE + "/unapprove", _unapprove, DEVELOPER),
+    Route("PUT", _ONE + "/merge", _merge, DEVELOPER),
+    Route("GET", "/projects/{id}/approval_rules", _rules),
+    Route("POST", "/projects/{id}/approval_rules", _create_rule, MAINTAINER),
+    Route("GET", "/projects/{id}/approvals", _settings),
+    Route("POST", "/projects/{id}/approvals", _change_settings, MAINTAINER),
+)

@@ -1,0 +1,226 @@
+"""Projects, labels and CI variables."""
+
+from typing import Any
+
+from factory.local_gitlab import web as api
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.store import Document
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
+from factory.system import clock
+
+_SETTINGS: dict[str, Any] = {
+    "description": None,
+    "visibility": "private",
+    "ci_config_path": None,
+    "merge_method": "merge",
+    "only_allow_merge_if_pipeline_succeeds": False,
+    "allow_merge_on_skipped_pipeline": False,
+    "only_allow_merge_if_all_discussions_are_resolved": False,
+    "remove_source_branch_after_merge": True,
+    "public_jobs": True,
+    "ci_forward_deployment_enabled": True,
+}
+
+
+def find(context: Context, reference: str) -> Document | None:
+    """Return a project by id or path, with its settings."""
+    if reference.isdigit():
+        return context.store.get("project", int(reference))
+    return context.store.find("project", reference)
+
+
+def show(context: Context, project: Document) -> Document:
+    """Return a project as a client sees it."""
+    url = f"{context.base_url}/{project['path_with_namespace']}"
+    branches = context.repository(project).branches()
+    return api.public(project) | {
+        "web_url": url,
+        "http_url_to_repo": f"{url}.git",
+        "ssh_url_to_repo": None,
+        "empty_repo": not branches,
+        "namespace": {"id": 1, "name": project["_namespace"], "path": project["_namespace"], "kind": "group"},
+        "_links": {"self": f"{context.api_url()}/projects/{project['id']}"},
+    }
+
+
+def _create(call: Call) -> Any:
+    path = str(call.params.get("path") or call.need("name"))
+    namespace = str(call.params.get("namespace_path") or call.user["username"])
+    full = f"{namespace}/{path}"
+    if call.store.find("project", full):
+        raise api.unprocessable({"path": ["has already been taken"]})
+    now = clock.timestamp()
+    document = {
+        "name": str(call.params.get("name") or path),
+        "path": path,
+        "path_with_namespace": full,
+        "name_with_namespace": full.replace("/", " / "),
+        "default_branch": str(call.params.get("default_branch") or "main"),
+        "created_at": now,
+        "last_activity_at": now,
+        "archived": False,
+        "creator_id": call.user["id"],
+        "_namespace": namespace,
+        "_approvals": {
+            "approvals_before_merge": 0,
+            "reset_approvals_on_push": True,
+            "merge_requests_author_approval": False,
+            "merge_requests_disable_committers_approval": False,
+            "disable_overriding_approvers_per_merge_request": False,
+        },
+        "_refs": {},
+    } | {key: call.params.get(key, value) for key, value in _SETTINGS.items()}
+    project = call.store.add("project", document, name=full)
+    call.context.repository(project).create(project["default_branch"])
+    member = {"user_id": call.user["id"], "access_level": OWNER, "created_at": now, "expires_at": None}
+    call.store.add("member", member, project=project["id"], name=str(call.user["id"]))
+    if call.flag("initialize_with_readme"):
+        _first_commit(call, project)
+    return api.Answer(show(call.context, project), 201)
+
+
+def _first_commit(call: Call, project: Document) -> None:
+    repository = call.context.repository(project)
+    change = {"path": "README.md", "content": f"# {project['name']}\n".encode()}
+    author = f"{call.user['name']}\0{call.user['email']}"
+    sha = repository.commit([change], parent=None, message="Initial commit", author=author)
+    repository.set_branch(project["default_branch"], sha, None)
+
+
+def _list(call: Call) -> Any:
+    search = str(call.params.get("search") or "")
+    found = []
+    for project in call.store.all("project"):
+        member = call.store.find("member", str(call.user["id"]), project=project["id"])
+        if (member or call.user["is_admin"]) and search in project["path_with_namespace"]:
+            found.append(show(call.context, project))
+    return Page(found)
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project) | {
+        "permissions": {"project_access": {"access_level": call.role}, "group_access": None}
+    }
+
+
+def _change(call: Call) -> Any:
+    known = {*_SETTINGS, "name", "default_branch"}
+    booleans = {key for key, value in _SETTINGS.items() if isinstance(value, bool)}
+    changes = {key: value for key, value in call.params.items() if key in known}
+    changes |= {key: call.flag(key) for key in changes if key in booleans}
+    return show(call.context, call.store.save("project", call.project | changes))
+
+
+def _labels(call: Call) -> Any:
+    return Page([_label(label) for label in call.store.all("label", project=call.project["id"])])
+
+
+def _label(label: Document) -> Document:
+    return api.public(label, "iid") | {"is_project_label": True, "subscribed": False, "text_color": "#FFFFFF"}
+
+
+def _find_label(call: Call) -> Document:
+    name = call.path["name"]
+    label = call.store.get("label", int(name)) if name.isdigit() else None
+    return api.require(label or call.store.find("label", name, project=call.project["id"]), "Label")
+
+
+def _create_label(call: Call) -> Any:
+    name = str(call.need("name"))
+    if call.store.find("label", name, project=call.project["id"]):
+        raise api.conflict("Label already exists")
+    document = {"name": name, "color": str(call.need("color")), "description": call.params.get("description")}
+    return api.Answer(
+        _label(call.store.add("label", document | {"priority": None}, project=call.project["id"], name=name)), 201
+    )
+
+
+def _show_label(call: Call) -> Any:
+    return _label(_find_label(call))
+
+
+def _change_label(call: Call) -> Any:
+    label = _find_label(call)
+    for key in ("color", "description"):
+        label[key] = call.params.get(key, label[key])
+    if call.params.get("new_name"):
+        label["name"] = str(call.params["new_name"])
+        call.store.rename("label", label, label["name"])
+    return _label(call.store.save("label", label))
+
+
+def _delete_label(call: Call) -> Any:
+    call.store.delete("label", _find_label(call))
+
+
+def _variables(call: Call) -> Any:
+    return Page([_variable(item) for item in call.store.all("variable", project=call.project["id"])])
+
+
+def _variable(item: Document) -> Document:
+    shown = api.public(item, "id", "iid")
+    return shown | {"value": None} if item["hidden"] else shown
+
+
+def _find_variable(call: Call) -> Document:
+    scope = call.params.get("filter[environment_scope]", "*")
+    found = call.store.all("variable", project=call.project["id"], key=call.path["key"])
+    matching = [item for item in found if item["environment_scope"] == scope] or found[:1]
+    return api.require(matching[0] if matching else None, "Variable")
+
+
+def _create_variable(call: Call) -> Any:
+    key = str(call.need("key"))
+    scope = str(call.params.get("environment_scope") or "*")
+    if any(
+        item["environment_scope"] == scope for item in call.store.all("variable", project=call.project["id"], key=key)
+    ):
+        raise api.bad_request(f"{{'key': ['({key}) has already been taken']}}")
+    hidden = call.flag("masked_and_hidden")
+    document = {
+        "key": key,
+        "value": str(call.params.get("value", "")),
+        "variable_type": str(call.params.get("variable_type") or "env_var"),
+        "protected": call.flag("protected"),
+        "masked": call.flag("masked") or hidden,
+        "hidden": hidden,
+        "raw": call.flag("raw"),
+        "environment_scope": scope,
+        "description": call.params.get("description"),
+    }
+    return api.Answer(_variable(call.store.add("variable", document, project=call.project["id"], name=key)), 201)
+
+
+def _show_variable(call: Call) -> Any:
+    return _variable(_find_variable(call))
+
+
+def _change_variable(call: Call) -> Any:
+    item = _find_variable(call)
+    for key in ("value", "variable_type", "environment_scope", "description"):
+        item[key] = call.params.get(key, item[key])
+    for key in ("protected", "masked", "raw"):
+        item[key] = call.flag(key, default=item[key])
+    return _variable(call.store.save("variable", item))
+
+
+def _delete_variable(call: Call) -> Any:
+    call.store.delete("variable", _find_variable(call))
+
+
+ROUTES = (
+    Route("GET", "/projects", _list, PUBLIC),
+    Route("POST", "/projects", _create, PUBLIC),
+    Route("GET", "/projects/{id}", _show),
+    Route("PUT", "/projects/{id}", _change, MAINTAINER),
+    Route("GET", "/projects/{id}/labels", _labels),
+    Route("POST", "/projects/{id}/labels", _create_label, DEVELOPER),
+    Route("GET", "/projects/{id}/labels/{name}", _show_label),
+    Route("PUT", "/projects/{id}/labels/{name}", _change_label, DEVELOPER),
+    Route("DELETE", "/projects/{id}/labels/{name}", _delete_label, DEVELOPER),
+    Route("GET", "/projects/{id}/variables", _variables, MAINTAINER),
+    Route("POST", "/projects/{id}/variables", _create_variable, MAINTAINER),
+    Route("GET", "/projects/{id}/variables/{key}", _show_variable, MAINTAINER),
+    Route("PUT", "/projects/{id}/variables/{key}", _change_variable, MAINTAINER),
+    Route("DELETE", "/projects/{id}/variables/{key}", _delete_variable, MAINTAINER),
+)

@@ -1,0 +1,57 @@
+"""What a moved branch causes: merge requests follow their source branch, pipelines are created.
+
+The refs last acted on are kept with the project. Comparing them with the repository finds every push, also one
+whose server died between the ref's move and this function.
+"""
+
+from factory.local_gitlab import pipelines
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.store import Document
+from factory.system import clock
+
+ZERO = "0" * 40
+
+
+def sync_refs(context: Context, project: Document, user: Document) -> None:
+    """Act on every branch that moved since the last call; ``user`` is who moved it."""
+    known: dict[str, str] = dict(project["_refs"])
+    current = context.repository(project).branches()
+    if current == known:
+        return
+    project["_refs"] = current
+    project["last_activity_at"] = clock.timestamp()
+    context.store.save("project", project)
+    for branch, sha in current.items():
+        if known.get(branch) != sha:
+            _pushed(context, project, branch, known.get(branch, ZERO), sha, user)
+
+
+def _pushed(context: Context, project: Document, branch: str, before: str, sha: str, user: Document) -> None:
+    for request in context.store.all("merge_request", project=project["id"], state="opened", source_branch=branch):
+        follow_source(context, project, request, sha, user)
+    pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
+    context.ring()
+
+
+def follow_source(context: Context, project: Document, request: Document, sha: str, user: Document) -> None:
+    """Move a merge request to its source branch's new head: diff, approvals, pipeline."""
+    repository = context.repository(project)
+    target = repository.branches().get(request["target_branch"], sha)
+    base = repository.merge_base(target, sha) or target
+    if request["sha"] not in {None, sha} and project["_approvals"]["reset_approvals_on_push"]:
+        request["_approved_by"] = []
+    request["sha"] = sha
+    request["diff_refs"] = {"base_sha": base, "head_sha": sha, "start_sha": target}
+    request["updated_at"] = clock.timestamp()
+    repository.git("update-ref", f"refs/merge-requests/{request['iid']}/head", sha)
+    context.store.save("merge_request", request)
+    pipelines.create(
+        context,
+        project,
+        ref=f"refs/merge-requests/{request['iid']}/head",
+        sha=sha,
+        before=ZERO,
+        source="merge_request_event",
+        user=user,
+        request=request,
+    )

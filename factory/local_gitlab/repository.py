@@ -1,0 +1,301 @@
+"""Branches, commits, files, comparisons and protected branches over the API."""
+
+import base64
+import fnmatch
+from typing import Any
+
+from factory.errors import ToolFailed
+from factory.local_gitlab import web as api
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.git import Repository
+from factory.local_gitlab.pushes import sync_refs
+from factory.local_gitlab.store import Document, Store
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
+
+
+def protection(store: Store, project: Document, branch: str) -> list[Document]:
+    """Return the protected-branch rules whose name or wildcard covers a branch."""
+    rules = store.all("protected_branch", project=project["id"])
+    return [rule for rule in rules if fnmatch.fnmatchcase(branch, rule["name"])]
+
+
+def may(store: Store, project: Document, branch: str, action: str, user: Document, role: int) -> bool:
+    """Tell whether a user may ``push`` to or ``merge`` into a branch (docs: Protected branches)."""
+    rules = protection(store, project, branch)
+    if not rules:
+        return role >= DEVELOPER
+    levels = [level for rule in rules for level in rule[f"{action}_access_levels"]]
+    return any(
+        (level["user_id"] == user["id"] and role >= DEVELOPER)
+        or (level["user_id"] is None and level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
+        for level in levels
+    )
+
+
+def _repo(call: Call) -> Repository:
+    return call.context.repository(call.project)
+
+
+def _commit_or_404(call: Call, name: str) -> str:
+    sha = _repo(call).resolve(name)
+    if sha is None:
+        raise api.not_found("Commit")
+    return sha
+
+
+def _branch(context: Context, project: Document, name: str, sha: str) -> Document:
+    rules = protection(context.store, project, name)
+    return {
+        "name": name,
+        "commit": context.repository(project).commits("-1", sha)[0],
+        "merged": False,
+        "protected": bool(rules),
+        "developers_can_push": any(
+            level["access_level"] == DEVELOPER for rule in rules for level in rule["push_access_levels"]
+        ),
+        "developers_can_merge": any(
+            level["access_level"] == DEVELOPER for rule in rules for level in rule["merge_access_levels"]
+        ),
+        "can_push": not rules,
+        "default": name == project["default_branch"],
+        "web_url": f"{context.base_url}/{project['path_with_namespace']}/-/tree/{name}",
+    }
+
+
+def _branches(call: Call) -> Any:
+    search = str(call.params.get("search") or "").strip("^$")
+    found = sorted((name, sha) for name, sha in _repo(call).branches().items() if search in name)
+    return Page([_branch(call.context, call.project, name, sha) for name, sha in found])
+
+
+def _one_branch(call: Call) -> Any:
+    sha = _repo(call).branches().get(call.path["name"])
+    if sha is None:
+        raise api.not_found("Branch")
+    return _branch(call.context, call.project, call.path["name"], sha)
+
+
+def _create_branch(call: Call) -> Any:
+    name, ref = str(call.need("branch")), str(call.need("ref"))
+    sha = _repo(call).resolve(ref)
+    if sha is None:
+        raise api.bad_request("Invalid reference name: " + ref)
+    if name in _repo(call).branches():
+        raise api.bad_request("Branch already exists")
+    if not may(call.store, call.project, name, "push", call.user, call.role):
+        raise api.forbidden()
+    _repo(call).set_branch(name, sha, None)
+    sync_refs(call.context, call.project, call.user)
+    return api.Answer(_branch(call.context, call.project, name, sha), 201)
+
+
+def _delete_branch(call: Call) -> Any:
+    name = call.path["name"]
+    if name not in _repo(call).branches():
+        raise api.not_found("Branch")
+    if protection(call.store, call.project, name):
+        raise api.forbidden("protected branch")
+    _repo(call).git("update-ref", "-d", f"refs/heads/{name}")
+    sync_refs(call.context, call.project, call.user)
+
+
+def _commits(call: Call) -> Any:
+    name = str(call.params.get("ref_name") or call.project["default_branch"])
+    base, dots, head = name.partition("..")
+    revisions = f"{_commit_or_404(call, base)}..{_commit_or_404(call, head)}" if dots else _commit_or_404(call, name)
+    return Page(_repo(call).commits(revisions))
+
+
+def _one_commit(call: Call) -> Any:
+    sha = _commit_or_404(call, call.path["sha"])
+    commit = _repo(call).commits("-1", sha)[0]
+    pipelines = [item for item in call.store.all("pipeline", project=call.project["id"]) if item["sha"] == sha]
+    return commit | {
+        "status": pipelines[-1]["status"] if pipelines else None,
+        "project_id": call.project["id"],
+        "last_pipeline": {key: pipelines[-1][key] for key in ("id", "sha", "ref", "status")} if pipelines else None,
+    }
+
+
+def _commit_diff(call: Call) -> Any:
+    sha = _commit_or_404(call, call.path["sha"])
+    parents = _repo(call).commits("-1", sha)[0]["parent_ids"]
+    base = parents[0] if parents else _repo(call).git("hash-object", "-t", "tree", "--stdin")
+    return Page(_repo(call).diff(base, sha))
+
+
+def _create_commit(call: Call) -> Any:
+    branch, message = str(call.need("branch")), str(call.need("commit_message"))
+    if not may(call.store, call.project, branch, "push", call.user, call.role):
+        raise api.forbidden("You are not allowed to push into this branch")
+    repository = _repo(call)
+    head = repository.branches().get(branch)
+    start = str(call.params.get("start_branch") or branch)
+    parent = head or repository.resolve(start)
+    changes = [_action(repository, parent, action) for action in call.need("actions")]
+    name = str(call.params.get("author_name") or call.user["name"])
+    email = str(call.params.get("author_email") or call.user["email"])
+    sha = repository.commit(changes, parent=parent, message=message, author=f"{name}\0{email}")
+    if not repository.set_branch(branch, sha, head):
+        raise api.bad_request("Could not update the branch: it has moved")
+    sync_refs(call.context, call.project, call.user)
+    return api.Answer(repository.commits("-1", sha)[0] | {"project_id": call.project["id"]}, 201)
+
+
+def _action(repository: Repository, parent: str | None, action: Document) -> Document:
+    kind, path = action.get("action"), str(action.get("file_path") or "")
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise api.bad_request("file_path should be a valid file path", key="error")
+    there = parent is not None and repository.read(parent, path) is not None
+    if kind == "create" and there:
+        raise api.bad_request("A file with this name already exists")
+    if kind in {"update", "delete"} and not there:
+        raise api.bad_request("A file with this name doesn't exist")
+    if kind == "delete":
+        return {"path": path, "content": None}
+    if kind not in {"create", "update"}:
+        raise api.bad_request("actions[action] does not have a valid value", key="error")
+    content = str(action.get("content") or "")
+    decoded = base64.b64decode(content) if action.get("encoding") == "base64" else content.encode()
+    return {"path": path, "content": decoded}
+
+
+def _file(call: Call) -> Any:
+    ref = str(call.params.get("ref") or call.project["default_branch"])
+    sha = _commit_or_404(call, ref)
+    content = _repo(call).read(sha, call.path["path"])
+    if content is None:
+        raise api.not_found("File")
+    return {
+        "file_name": call.path["path"].rsplit("/", 1)[-1],
+        "file_path": call.path["path"],
+        "size": len(content),
+        "encoding": "base64",
+        "content": base64.b64encode(content).decode(),
+        "ref": ref,
+        "commit_id": sha,
+        "blob_id": _repo(call).git("rev-parse", f"{sha}:{call.path['path']}"),
+        "last_commit_id": _repo(call).git("log", "-1", "--format=%H", sha, "--", call.path["path"]),
+    }
+
+
+def _raw_file(call: Call) -> Any:
+    sha = _commit_or_404(call, str(call.params.get("ref") or call.project["default_branch"]))
+    content = _repo(call).read(sha, call.path["path"])
+    if content is None:
+        raise api.not_found("File")
+    return content
+
+
+def _tree(call: Call) -> Any:
+    sha = _commit_or_404(call, str(call.params.get("ref") or call.project["default_branch"]))
+    path = str(call.params.get("path") or "").strip("/")
+    try:
+        return Page(_repo(call).tree(sha, path, recursive=call.flag("recursive")))
+    except ToolFailed:
+        raise api.not_found("Tree") from None
+
+
+def _compare(call: Call) -> Any:
+    base, head = _commit_or_404(call, str(call.need("from"))), _commit_or_404(call, str(call.need("to")))
+    repository = _repo(call)
+    start = base if call.flag("straight") else repository.merge_base(base, head) or base
+    commits = list(reversed(repository.commits(f"{start}..{head}")))
+    return {
+        "commit": commits[-1] if commits else None,
+        "commits": commits,
+        "diffs": repository.diff(start, head),
+        "compare_timeout": False,
+        "compare_same_ref": base == head,
+    }
+
+
+def _rules(call: Call) -> Any:
+    return Page([_rule(rule) for rule in call.store.all("protected_branch", project=call.project["id"])])
+
+
+def _rule(rule: Document) -> Document:
+    return api.public(rule, "iid")
+
+
+def _levels(call: Call, action: str, default: int) -> list[Document]:
+    given = call.params.get(f"allowed_to_{action}")
+    if not given:
+        simple = call.params.get(f"{action}_access_level", default)
+        given = [{"access_level": api.as_int(simple, f"{action}_access_level")}]
+    names = {NO_ROLE: "No one", DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers", 60: "Administrators"}
+    levels = []
+    for number, item in enumerate(given, start=1):
+        level = item.get("access_level")
+        levels.append(
+            {
+                "id": number,
+                "access_level": level if level is None else api.as_int(level, "access_level"),
+                "access_level_description": names.get(level or 0, "A user"),
+                "user_id": item.get("user_id"),
+                "group_id": None,
+                "deploy_key_id": None,
+            }
+        )
+    return levels
+
+
+def _protect(call: Call) -> Any:
+    name = str(call.need("name"))
+    if call.store.find("protected_branch", name, project=call.project["id"]):
+        raise api.conflict(f"Protected branch '{name}' already exists")
+    document = {
+        "name": name,
+        "push_access_levels": _levels(call, "push", MAINTAINER),
+        "merge_access_levels": _levels(call, "merge", MAINTAINER),
+        "unprotect_access_levels": _levels(call, "unprotect", MAINTAINER),
+        "allow_force_push": call.flag("allow_force_push"),
+        "code_owner_approval_required": False,
+        "inherited": False,
+    }
+    return api.Answer(_rule(call.store.add("protected_branch", document, project=call.project["id"], name=name)), 201)
+
+
+def _find_rule(call: Call) -> Document:
+    return api.require(call.store.find("protected_branch", call.path["name"], project=call.project["id"]))
+
+
+def _show_rule(call: Call) -> Any:
+    return _rule(_find_rule(call))
+
+
+def _change_rule(call: Call) -> Any:
+    rule = _find_rule(call)
+    rule["allow_force_push"] = call.flag("allow_force_push", default=rule["allow_force_push"])
+    for action in ("push", "merge", "unprotect"):
+        if call.params.get(f"allowed_to_{action}"):
+            rule[f"{action}_access_levels"] = _levels(call, action, MAINTAINER)
+    return _rule(call.store.save("protected_branch", rule))
+
+
+def _unprotect(call: Call) -> Any:
+    call.store.delete("protected_branch", _find_rule(call))
+
+
+_REPOSITORY = "/projects/{id}/repository"
+_RULES = "/projects/{id}/protected_branches"
+
+ROUTES = (
+    Route("GET", _REPOSITORY + "/branches", _branches),
+    Route("POST", _REPOSITORY + "/branches", _create_branch, DEVELOPER),
+    Route("GET", _REPOSITORY + "/branches/{name:.+}", _one_branch),
+    Route("DELETE", _REPOSITORY + "/branches/{name:.+}", _delete_branch, DEVELOPER),
+    Route("GET", _REPOSITORY + "/commits", _commits),
+    Route("POST", _REPOSITORY + "/commits", _create_commit, DEVELOPER),
+    Route("GET", _REPOSITORY + "/commits/{sha}/diff", _commit_diff),
+    Route("GET", _REPOSITORY + "/commits/{sha}", _one_commit),
+    Route("GET", _REPOSITORY + "/compare", _compare),
+    Route("GET", _REPOSITORY + "/tree", _tree),
+    Route("GET", _REPOSITORY + "/files/{path:.+}/raw", _raw_file),
+    Route("GET", _REPOSITORY + "/files/{path:.+}", _file),
+    Route("GET", _RULES, _rules, DEVELOPER),
+    Route("POST", _RULES, _protect, MAINTAINER),
+    Route("GET", _RULES + "/{name:.+}", _show_rule, DEVELOPER),
+    Route("PATCH", _RULES + "/{name:.+}", _change_rule, MAINTAINER),
+    Route("DELETE", _RULES + "/{name:.+}", _unprotect, MAINTAINER),
+)

@@ -1,0 +1,71 @@
+"""Artifacts of a job: packed from its checkout without following links, unpacked into the checkout that needs them."""
+
+import gzip
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from factory.errors import MachineError
+from factory.system import files, http
+
+
+def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path) -> str | None:
+    """Upload what one artifact rule names; return a line for the log where there is nothing or it is refused."""
+    found = list(_files(checkout, rule["paths"]))
+    if not found:
+        return f"WARNING: {', '.join(rule['paths'])}: no matching files"
+    archive = rule["artifact_format"] == "zip"
+    data = _zip(checkout, found) if archive else gzip.compress(b"\n".join(path.read_bytes() for path in found), mtime=0)
+    name = "artifacts.zip" if archive else f"{rule['artifact_type']}.gz"
+    answer = client.send(
+        "POST",
+        f"/jobs/{job}/artifacts",
+        headers={"JOB-TOKEN": token},
+        data={"artifact_type": rule["artifact_type"], "artifact_format": rule["artifact_format"]},
+        files={"file": (name, data)},
+    )
+    return (
+        None
+        if answer.status == HTTPStatus.CREATED
+        else f"WARNING: artifact {rule['artifact_type']} refused: {answer.text}"
+    )
+
+
+def download(client: http.Client, dependency: Mapping[str, Any], checkout: Path) -> None:
+    """Unpack a needed job's archive into the checkout; raises ``MachineError`` where it can't be had."""
+    answer = client.send("GET", f"/jobs/{dependency['id']}/artifacts", headers={"JOB-TOKEN": dependency["token"]})
+    if answer.status != HTTPStatus.OK:
+        raise MachineError(f"the artifacts of {dependency['name']} cannot be downloaded: {answer.status}")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        for item in archive.infolist():
+            target = files.contained(checkout, item.filename)
+            if not item.is_dir():
+                files.write_atomic(target, archive.read(item))
+
+
+def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
+    root = checkout.resolve()
+    seen: set[Path] = set()
+    for pattern in patterns:
+        plain = pattern.strip().rstrip("/").removeprefix("./")
+        if plain.startswith("/") or ".." in Path(plain).parts:
+            continue
+        for match in sorted(root.glob(plain)):
+            inside = [match] if match.is_file() else sorted(match.rglob("*"))
+            for path in inside:
+                real = path.resolve()
+                if path.is_file() and real == path and root in real.parents and path not in seen:
+                    seen.add(path)
+                    yield path
+
+
+def _zip(checkout: Path, found: list[Path]) -> bytes:
+    buffer = io.BytesIO()
+    root = checkout.resolve()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in found:
+            archive.write(path, path.relative_to(root).as_posix())
+    return buffer.getvalue()

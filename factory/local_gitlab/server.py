@@ -1,0 +1,82 @@
+"""Starts and stops the loopback GitLab inside a running event loop."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from factory.errors import PortInUse, Refused
+from factory.local_gitlab import accounts, app, git_http, progress
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.pushes import sync_refs
+from factory.local_gitlab.store import Store
+from factory.system import clock, files
+
+HOST = "127.0.0.1"
+_REAL_TOKENS = ("glpat-", "gldt-", "glrt-", "glcbt-", "gloas-")
+
+
+@asynccontextmanager
+async def serve(
+    state: Path, *, port: int, tier: str, expander: tuple[str, ...], tool_env: Mapping[str, str]
+) -> AsyncIterator[Context]:
+    """Serve the state folder on loopback until the block ends.
+
+    ``expander`` starts gitlab-ci-local; ``tool_env`` is the whole environment that git and it get. Raises
+    ``PortInUse``, and ``Refused`` where that environment holds a token of a real GitLab.
+    """
+    _refuse_real_tokens(tool_env)
+    files.private_folder(state)
+    git_http.install_hook(state)
+    context = Context(
+        state=state,
+        store=Store(state / "gitlab.sqlite"),
+        base_url=f"http://{HOST}:{port}",
+        tier=tier,
+        expander=expander,
+        tool_env=tool_env,
+    )
+    _prepare(context)
+    runner = web.AppRunner(app.create(context), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} on {HOST} is in use") from error
+        raise
+    moving = asyncio.create_task(progress.run(context))
+    try:
+        yield context
+    finally:
+        moving.cancel()
+        with suppress(asyncio.CancelledError):
+            await moving
+        await runner.cleanup()
+        context.store.close()
+
+
+def _prepare(context: Context) -> None:
+    """Make the administrator once, give running jobs a new heartbeat, and act on pushes a crash left unseen."""
+    store = context.store
+    with store.transaction():
+        root = store.find("user", "root")
+        if root is None:
+            root = accounts.create_user(store, "root", name="Administrator", email="root@localhost", admin=True)
+            _, text = accounts.issue_token(store, root, "administrator")
+            files.write_atomic(context.state / "root-token", text.encode(), mode=0o600)
+        for job in store.all("job", status="running"):
+            store.save("job", job | {"_beat": clock.timestamp()})
+        for project in store.all("project"):
+            owner = store.get("user", project["creator_id"]) or root
+            sync_refs(context, project, owner)
+
+
+def _refuse_real_tokens(environment: Mapping[str, str]) -> None:
+    for key, value in environment.items():
+        if value.startswith(_REAL_TOKENS) and "local" not in value:
+            raise Refused(f"{key} holds a token of a real GitLab; the loopback one must never see it")

@@ -1,0 +1,123 @@
+"""The pipeline state machine: pure functions from jobs to what happens next (docs: CI/CD jobs, pipelines)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
+ACTIVE = frozenset({"pending", "running", "waiting_for_resource"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the state machine needs to know of a job."""
+
+    id: int
+    name: str
+    stage: int
+    status: str
+    when: str
+    allow_failure: bool
+    needs: tuple[str, ...] | None
+    optional_needs: frozenset[str] = frozenset()
+    resource_group: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """A job lets those after it run when it succeeded, or failed and may."""
+        return self.status == "success" or (self.status in {"failed", "canceled", "manual"} and self.allow_failure)
+
+    @property
+    def over(self) -> bool:
+        """No more can come of the job by itself; an optional manual job does not hold the pipeline up."""
+        return self.status in FINISHED or (self.status == "manual" and self.allow_failure)
+
+
+def next_status(job: Job, jobs: Sequence[Job]) -> str | None:
+    """Return the status that a ``created`` job moves to, or ``None`` where it still waits."""
+    before = _upstream(job, jobs)
+    if before is None:
+        return "skipped"
+    if not all(other.over for other in before):
+        return None
+    if job.when == "never":
+        return "skipped"
+    if job.when == "on_failure":
+        failed = any(other.status == "failed" and not other.allow_failure for other in before)
+        return "pending" if failed else "skipped"
+    if job.when != "always" and not _lets_run(job, before):
+        return "skipped"
+    return "manual" if job.when == "manual" else "pending"
+
+
+def _lets_run(job: Job, before: Sequence[Job]) -> bool:
+    """Tell whether what came before lets a job run; a skipped job does by stage order, not where needed by name."""
+    if job.needs is None:
+        return all(other.passed or other.status == "skipped" for other in before)
+    return all(other.passed for other in before)
+
+
+def _upstream(job: Job, jobs: Sequence[Job]) -> list[Job] | None:
+    """Return the jobs that come before, or ``None`` where a needed one does not exist."""
+    if job.needs is None:
+        return [other for other in jobs if other.stage < job.stage]
+    by_name = {other.name: other for other in jobs}
+    missing = [name for name in job.needs if name not in by_name and name not in job.optional_needs]
+    return None if missing else [by_name[name] for name in job.needs if name in by_name]
+
+
+def pipeline_status(jobs: Sequence[Job]) -> str:
+    """Return a pipeline's status from its latest jobs."""
+    statuses = [
+        job.status for job in jobs if not (job.allow_failure and job.status in {"failed", "manual", "canceled"})
+    ]
+    if any(status in {"running", "pending"} for status in statuses):
+        return "running"
+    for status in ("waiting_for_resource", "failed", "canceled", "manual"):
+        if status in statuses:
+            return status
+    if "created" in statuses:
+        return "running" if any(status in FINISHED for status in statuses) else "created"
+    if any(status == "success" for status in statuses) or (jobs and not statuses):
+        return "success"
+    return "skipped" if statuses else "success"
+
+
+def retries_left(job: Mapping[str, Any], attempts: int, reason: str) -> bool:
+    """Tell whether ``retry`` lets a failed job run again; ``attempts`` counts the runs so far (docs: retry)."""
+    retry = job.get("retry")
+    if retry is None:
+        return False
+    if isinstance(retry, int):
+        limit, when = retry, ["always"]
+    else:
+        limit = int(retry.get("max", 0))
+        given = retry.get("when", ["always"])
+        when = [given] if isinstance(given, str) else list(given)
+    return attempts <= limit and ("always" in when or reason in when)
+
+
+def detailed_merge_status(
+    *,
+    state: str,
+    draft: bool,
+    pipeline: str | None,
+    must_succeed: bool,
+    allow_skipped: bool,
+    approvals_left: int,
+    conflict: bool,
+    needs_rebase: bool,
+) -> str:
+    """Return the first reason against merging, or ``mergeable`` (docs: Merge requests API, merge status)."""
+    passed = pipeline == "success" or (pipeline == "skipped" and allow_skipped)
+    running = pipeline in {"created", "pending", "running", "waiting_for_resource"}
+    reasons = (
+        ("not_open", state != "opened"),
+        ("draft_status", draft),
+        ("ci_still_running", must_succeed and running),
+        ("ci_must_pass", must_succeed and not passed),
+        ("not_approved", approvals_left > 0),
+        ("conflict", conflict),
+        ("need_rebase", needs_rebase),
+    )
+    return next((name for name, holds in reasons if holds), "mergeable")

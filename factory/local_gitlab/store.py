@@ -1,0 +1,111 @@
+"""The server's state: one SQLite file of JSON documents, one transaction per request.
+
+A document is a dict with an ``id`` unique to its kind, and, where it belongs to a project, an ``iid`` counted per
+project and kind, as GitLab does. Keys that start with an underscore are never shown to a client.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents(
+  kind TEXT NOT NULL, id INTEGER NOT NULL, project INTEGER NOT NULL, iid INTEGER NOT NULL,
+  name TEXT, body TEXT NOT NULL, PRIMARY KEY(kind, id)) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS by_iid ON documents(kind, project, iid);
+CREATE INDEX IF NOT EXISTS by_name ON documents(kind, project, name);
+CREATE TABLE IF NOT EXISTS counters(kind TEXT NOT NULL, project INTEGER NOT NULL, value INTEGER NOT NULL,
+  PRIMARY KEY(kind, project)) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """Documents by kind, project, iid and name."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all changes made inside, or none of them."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add(self, kind: str, body: Document, *, project: int = 0, name: str | None = None) -> Document:
+        """Store a new document; return it with its ``id`` and ``iid``."""
+        number = self._next(kind, -1)
+        iid = self._next(kind, project)
+        document = {"id": number, "iid": iid, **body}
+        self._db.execute(
+            "INSERT INTO documents VALUES(?,?,?,?,?,?)", (kind, number, project, iid, name, json.dumps(document))
+        )
+        return document
+
+    def save(self, kind: str, document: Document) -> Document:
+        """Replace a stored document by its ``id``; return it."""
+        self._db.execute(
+            "UPDATE documents SET body=? WHERE kind=? AND id=?", (json.dumps(document), kind, document["id"])
+        )
+        return document
+
+    def rename(self, kind: str, document: Document, name: str) -> None:
+        """Change the name by which ``find`` knows a document."""
+        self._db.execute("UPDATE documents SET name=? WHERE kind=? AND id=?", (name, kind, document["id"]))
+
+    def delete(self, kind: str, document: Document) -> None:
+        """Forget a document."""
+        self._db.execute("DELETE FROM documents WHERE kind=? AND id=?", (kind, document["id"]))
+
+    def get(self, kind: str, number: int) -> Document | None:
+        """Return the document with this ``id``."""
+        return self._one("SELECT body FROM documents WHERE kind=? AND id=?", kind, number)
+
+    def by_iid(self, kind: str, project: int, iid: int) -> Document | None:
+        """Return a project's document with this ``iid``."""
+        return self._one("SELECT body FROM documents WHERE kind=? AND project=? AND iid=?", kind, project, iid)
+
+    def find(self, kind: str, name: str, *, project: int = 0) -> Document | None:
+        """Return the newest document of this name."""
+        return self._one(
+            "SELECT body FROM documents WHERE kind=? AND project=? AND name=? ORDER BY id DESC LIMIT 1",
+            kind,
+            project,
+            name,
+        )
+
+    def all(self, kind: str, *, project: int | None = None, **equal: Any) -> list[Document]:
+        """Return the documents of a kind, oldest first, whose fields equal those given."""
+        where, values = ("kind=?", [kind]) if project is None else ("kind=? AND project=?", [kind, project])
+        for key, value in equal.items():
+            where += f" AND json_extract(body, '$.{key}') IS ?"
+            values.append(value)
+        rows = self._db.execute(f"SELECT body FROM documents WHERE {where} ORDER BY id", values)  # noqa: S608 - keys are ours, values are bound
+        return [json.loads(row[0]) for row in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _next(self, kind: str, project: int) -> int:
+        row = self._db.execute(
+            "INSERT INTO counters VALUES(?,?,1) ON CONFLICT DO UPDATE SET value=value+1 RETURNING value",
+            (kind, project),
+        ).fetchone()
+        return int(row[0])
+
+    def _one(self, query: str, *values: Any) -> Document | None:
+        row = self._db.execute(query, values).fetchone()
+        return None if row is None else json.loads(row[0])

@@ -1,0 +1,111 @@
+"""Terraform's HTTP backend: state with versions and locks (docs: GitLab-managed Terraform state).
+
+Reading needs the Developer role, writing and locking the Maintainer role.
+"""
+
+import json
+from typing import Any
+
+from factory.local_gitlab import web as api
+from factory.local_gitlab.store import Document
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Answer, Call, Route
+from factory.system import clock
+
+_LOCK_FIELDS = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
+
+
+def _state(call: Call) -> Document | None:
+    return call.store.find("terraform_state", call.path["name"], project=call.project["id"])
+
+
+def _ensure(call: Call) -> Document:
+    found = _state(call)
+    if found is not None:
+        return found
+    document = {"name": call.path["name"], "lock": None, "created_at": clock.timestamp()}
+    return call.store.add("terraform_state", document, project=call.project["id"], name=call.path["name"])
+
+
+def _versions(call: Call, state: Document) -> list[Document]:
+    return call.store.all("terraform_version", project=call.project["id"], state_id=state["id"])
+
+
+def _read(call: Call) -> Any:
+    state = _state(call)
+    versions = _versions(call, state) if state else []
+    if not versions:
+        return Answer(None, 204)
+    return Answer(versions[-1]["body"].encode(), headers={"Content-Type": "application/json"})
+
+
+def _write(call: Call) -> Any:
+    state = _ensure(call)
+    lock = state["lock"]
+    if lock and lock["ID"] != call.params.get("ID"):
+        raise api.conflict("The state is locked by " + str(lock["Who"]))
+    if not call.body:
+        return Answer(None, 204)
+    try:
+        serial = int(json.loads(call.body)["serial"])
+    except (ValueError, KeyError, TypeError):
+        raise api.unprocessable("the state has no serial") from None
+    if any(version["serial"] == serial for version in _versions(call, state)):
+        raise api.unprocessable("Version has already been taken")
+    document = {
+        "state_id": state["id"],
+        "serial": serial,
+        "body": call.body.decode(),
+        "created_at": clock.timestamp(),
+        "_user": call.user["id"],
+    }
+    call.store.add("terraform_version", document, project=call.project["id"], name=f"{state['id']}/{serial}")
+    return Answer(None, 200)
+
+
+def _delete(call: Call) -> Any:
+    state = _state(call)
+    if state is not None:
+        for version in _versions(call, state):
+            call.store.delete("terraform_version", version)
+        call.store.delete("terraform_state", state)
+    return Answer({}, 200)
+
+
+def _lock(call: Call) -> Any:
+    given = {key: call.params.get(key) for key in _LOCK_FIELDS}
+    if not given["ID"]:
+        raise api.bad_request("ID is missing", key="error")
+    state = _ensure(call)
+    if state["lock"] and state["lock"]["ID"] != given["ID"]:
+        return Answer(state["lock"], 409)
+    call.store.save("terraform_state", state | {"lock": given | {"_user": call.user["id"]}})
+    return Answer(None, 200)
+
+
+def _unlock(call: Call) -> Any:
+    state = api.require(_state(call))
+    given = call.params.get("ID")
+    if state["lock"] and given and state["lock"]["ID"] != given:
+        return Answer(state["lock"], 409)
+    call.store.save("terraform_state", state | {"lock": None})
+    return Answer(None, 200)
+
+
+def _show_version(call: Call) -> Any:
+    state = api.require(_state(call))
+    for version in _versions(call, state):
+        if str(version["serial"]) == call.path["serial"]:
+            return Answer(version["body"].encode(), headers={"Content-Type": "application/json"})
+    raise api.not_found()
+
+
+_STATE = "/projects/{id}/terraform/state/{name}"
+
+ROUTES = (
+    Route("GET", _STATE, _read, DEVELOPER),
+    Route("POST", _STATE, _write, MAINTAINER),
+    Route("DELETE", _STATE, _delete, MAINTAINER),
+    Route("POST", _STATE + "/lock", _lock, MAINTAINER),
+    Route("DELETE", _STATE + "/lock", _unlock, MAINTAINER),
+    Route("GET", _STATE + "/versions/{serial}", _show_version, DEVELOPER),
+)

@@ -1,0 +1,142 @@
+"""The CI/CD variables that a pipeline and its jobs see (docs: Predefined CI/CD variables reference)."""
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.store import Document
+
+_REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def substitute(text: str, variables: Mapping[str, str]) -> str:
+    """Return a text with ``$NAME`` and ``${NAME}`` replaced; an unknown name becomes nothing, ``$$`` a dollar."""
+
+    def value(match: "re.Match[str]") -> str:
+        name = match.group(1) or match.group(2)
+        return "$" if name is None else variables.get(name, "")
+
+    return _REFERENCE.sub(value, text)
+
+
+def is_protected(context: Context, project: Document, ref: str) -> bool:
+    """Tell whether a ref is a protected branch."""
+    rules = context.store.all("protected_branch", project=project["id"])
+    return any(fnmatch.fnmatchcase(ref, rule["name"]) for rule in rules)
+
+
+def predefined(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
+    """Return the variables known when a pipeline is created."""
+    path = project["path_with_namespace"]
+    values = {
+        "CI": "true",
+        "GITLAB_CI": "true",
+        "CI_SERVER": "yes",
+        "CI_SERVER_NAME": "GitLab",
+        "CI_SERVER_URL": context.base_url,
+        "CI_SERVER_HOST": context.base_url.split("://")[1].split(":")[0],
+        "CI_API_V4_URL": context.api_url(),
+        "CI_PROJECT_ID": str(project["id"]),
+        "CI_PROJECT_NAME": project["path"],
+        "CI_PROJECT_PATH": path,
+        "CI_PROJECT_PATH_SLUG": re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-"),
+        "CI_PROJECT_NAMESPACE": project["_namespace"],
+        "CI_PROJECT_URL": f"{context.base_url}/{path}",
+        "CI_DEFAULT_BRANCH": project["default_branch"],
+        "CI_CONFIG_PATH": project["ci_config_path"] or ".gitlab-ci.yml",
+        "CI_PIPELINE_SOURCE": pipeline["source"],
+        "CI_COMMIT_SHA": pipeline["sha"],
+        "CI_COMMIT_SHORT_SHA": pipeline["sha"][:8],
+        "CI_COMMIT_BEFORE_SHA": pipeline["before_sha"],
+        "CI_COMMIT_REF_NAME": pipeline["ref"],
+        "CI_COMMIT_REF_SLUG": re.sub(r"[^a-z0-9]+", "-", pipeline["ref"].lower()).strip("-")[:63],
+        "CI_COMMIT_REF_PROTECTED": str(is_protected(context, project, pipeline["ref"])).lower(),
+    }
+    commits = context.repository(project).commits("-1", pipeline["sha"])
+    values |= {
+        "CI_COMMIT_TITLE": commits[0]["title"],
+        "CI_COMMIT_MESSAGE": commits[0]["message"],
+        "CI_COMMIT_TIMESTAMP": commits[0]["committed_date"],
+        "CI_COMMIT_AUTHOR": f"{commits[0]['author_name']} <{commits[0]['author_email']}>",
+    }
+    if pipeline["_request"] is None:
+        return values | {"CI_COMMIT_BRANCH": pipeline["ref"]}
+    return values | _of_request(context, project, pipeline)
+
+
+def _of_request(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
+    request = context.store.by_iid("merge_request", project["id"], pipeline["_request"]) or {}
+    return {
+        "CI_COMMIT_REF_NAME": request["source_branch"],
+        "CI_OPEN_MERGE_REQUESTS": f"{project['path_with_namespace']}!{request['iid']}",
+        "CI_MERGE_REQUEST_ID": str(request["id"]),
+        "CI_MERGE_REQUEST_IID": str(request["iid"]),
+        "CI_MERGE_REQUEST_TITLE": request["title"],
+        "CI_MERGE_REQUEST_LABELS": ",".join(request["labels"]),
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": request["source_branch"],
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": pipeline["sha"],
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": request["target_branch"],
+        "CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED": str(
+            is_protected(context, project, request["target_branch"])
+        ).lower(),
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": request["diff_refs"]["base_sha"],
+        "CI_MERGE_REQUEST_PROJECT_ID": str(project["id"]),
+        "CI_MERGE_REQUEST_PROJECT_PATH": project["path_with_namespace"],
+        "CI_MERGE_REQUEST_REF_PATH": f"refs/merge-requests/{request['iid']}/head",
+        "CI_MERGE_REQUEST_EVENT_TYPE": "detached",
+    }
+
+
+def of_job(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> list[dict[str, Any]]:
+    """Return a job's variables as the Runner API hands them out, the later ones winning.
+
+    Order of precedence as GitLab documents it: predefined, project, definition, dotenv of needed jobs, manual.
+    """
+    plain = predefined(context, project, pipeline) | {
+        "CI_JOB_ID": str(job["id"]),
+        "CI_JOB_NAME": job["name"],
+        "CI_JOB_STAGE": job["stage"],
+        "CI_JOB_URL": f"{context.base_url}/{project['path_with_namespace']}/-/jobs/{job['id']}",
+        "CI_PIPELINE_ID": str(pipeline["id"]),
+        "CI_PIPELINE_IID": str(pipeline["iid"]),
+        "CI_PIPELINE_URL": f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}",
+        "CI_JOB_STATUS": "running",
+    }
+    user = context.store.get("user", pipeline["_user"]) or {}
+    plain |= {"GITLAB_USER_LOGIN": user.get("username", ""), "GITLAB_USER_NAME": user.get("name", "")}
+    found = [_item(key, value) for key, value in plain.items()]
+    host = context.base_url.removeprefix("http://")
+    url = f"http://gitlab-ci-token:{token}@{host}/{project['path_with_namespace']}.git"
+    found += [_item("CI_JOB_TOKEN", token, masked=True), _item("CI_REPOSITORY_URL", url, masked=True)]
+    found += _of_project(context, project, pipeline, job)
+    found += [_item(key, str(value)) for key, value in job["_spec"]["variables"].items()]
+    if job["_environment"]:
+        slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
+        found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
+    found += [_item(key, value) for key, value in job["_dotenv"].items()]
+    found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
+    return found
+
+
+def _of_project(context: Context, project: Document, pipeline: Document, job: Document) -> list[dict[str, Any]]:
+    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    environment = job["_environment"] or ""
+    return [
+        {
+            "key": item["key"],
+            "value": item["value"],
+            "public": False,
+            "masked": item["masked"],
+            "file": item["variable_type"] == "file",
+            "raw": item["raw"],
+        }
+        for item in context.store.all("variable", project=project["id"])
+        if (protected or not item["protected"])
+        and (item["environment_scope"] == "*" or fnmatch.fnmatchcase(environment, item["environment_scope"]))
+    ]
+
+
+def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:
+    return {"key": key, "value": value, "public": not masked, "masked": masked, "file": False, "raw": True}
