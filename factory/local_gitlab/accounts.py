@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import BasicAuth, web
 
 from factory.local_gitlab import web as api
+from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document, Store
 from factory.local_gitlab.web import ADMIN, MAINTAINER, PUBLIC, Call, Page, Route
 from factory.system import clock
@@ -96,36 +97,36 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
     return min(level, token["access_level"]) if token["access_level"] else level
 
 
-def brief(user: Document | None) -> Document | None:
+def brief(context: Context, user: Document | None) -> Document | None:
     """Return a user as it stands inside other objects."""
     if user is None:
         return None
     keys = ("id", "username", "name", "state", "locked", "avatar_url")
-    return {key: user[key] for key in keys} | {"web_url": f"/{user['username']}"}
+    return {key: user[key] for key in keys} | {"web_url": f"{context.base_url}/{user['username']}"}
 
 
-def by_id(store: Store, number: int | None) -> Document | None:
+def by_id(context: Context, number: int | None) -> Document | None:
     """Return a user as it stands inside other objects, by id."""
-    return None if number is None else brief(store.get("user", number))
+    return None if number is None else brief(context, context.store.get("user", number))
 
 
-def _show(user: Document) -> Document:
-    return api.public(user) | {"web_url": f"/{user['username']}"}
+def _show(call: Call, user: Document) -> Document:
+    return api.public(user) | {"web_url": f"{call.context.base_url}/{user['username']}"}
 
 
 def _current(call: Call) -> Any:
-    return _show(call.user)
+    return _show(call, call.user)
 
 
 def _list(call: Call) -> Any:
     wanted = call.params.get("username")
     users = [user for user in call.store.all("user") if wanted in (None, user["username"])]
-    return Page([_show(user) if call.user["is_admin"] else brief(user) for user in users])
+    return Page([_show(call, user) if call.user["is_admin"] else brief(call.context, user) for user in users])
 
 
 def _show_one(call: Call) -> Any:
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
-    return _show(user) if call.user["is_admin"] else brief(user)
+    return _show(call, user) if call.user["is_admin"] else brief(call.context, user)
 
 
 def _create(call: Call) -> Any:
@@ -140,7 +141,7 @@ def _create(call: Call) -> Any:
         email=str(call.params.get("email") or f"{username}@localhost"),
         admin=call.flag("admin"),
     )
-    return api.Answer(_show(user), 201)
+    return api.Answer(_show(call, user), 201)
 
 
 def _create_token_for(call: Call) -> Any:
@@ -186,12 +187,12 @@ def _create_project_token(call: Call) -> Any:
 
 
 def _members(call: Call) -> Any:
-    return Page([_member(call.store, member) for member in call.store.all("member", project=call.project["id"])])
+    return Page([_member(call, member) for member in call.store.all("member", project=call.project["id"])])
 
 
 def _one_member(call: Call) -> Any:
     found = call.store.find("member", str(call.iid("user_id")), project=call.project["id"])
-    return _member(call.store, api.require(found))
+    return _member(call, api.require(found))
 
 
 def _new_member(call: Call) -> Any:
@@ -199,12 +200,12 @@ def _new_member(call: Call) -> Any:
     if call.store.find("member", str(user["id"]), project=call.project["id"]):
         raise api.conflict("Member already exists")
     level = call.integer("access_level")
-    return api.Answer(_member(call.store, _add_member(call.store, call.project, user, level)), 201)
+    return api.Answer(_member(call, _add_member(call.store, call.project, user, level)), 201)
 
 
 def _change_member(call: Call) -> Any:
     found = api.require(call.store.find("member", str(call.iid("user_id")), project=call.project["id"]))
-    return _member(call.store, call.store.save("member", found | {"access_level": call.integer("access_level")}))
+    return _member(call, call.store.save("member", found | {"access_level": call.integer("access_level")}))
 
 
 def _remove_member(call: Call) -> Any:
@@ -217,8 +218,8 @@ def _add_member(store: Store, project: Document, user: Document, level: int) -> 
     return store.add("member", document, project=project["id"], name=str(user["id"]))
 
 
-def _member(store: Store, member: Document) -> Document:
-    user = by_id(store, member["user_id"]) or {}
+def _member(call: Call, member: Document) -> Document:
+    user = by_id(call.context, member["user_id"]) or {}
     keys = ("access_level", "created_at", "expires_at")
     return user | {key: member[key] for key in keys} | {"membership_state": "active"}
 

@@ -118,7 +118,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except web.HTTPException as error:
-        response = error
+        response = web.Response(status=error.status, text=error.text, content_type=error.content_type)
         if request.match_info.http_exception is not None and error.status in {404, 405}:
             log.event("no such route", method=request.method, path=request.path)
             response = web.json_response({"error": "404 Not Found"}, status=404)

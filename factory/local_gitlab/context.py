@@ -20,7 +20,7 @@ class Context:
     expander: tuple[str, ...]
     tool_env: Mapping[str, str]
     bell: asyncio.Event = field(default_factory=asyncio.Event)
-    job_waiting: asyncio.Condition = field(default_factory=asyncio.Condition)
+    job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def repository(self, project: Document) -> Repository:
         """Return a project's bare repository."""

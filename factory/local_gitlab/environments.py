@@ -204,7 +204,7 @@ def _deployment(call: Call, item: Document) -> Document:
     job = call.store.get("job", item["_job"]) or {}
     pipeline = call.store.get("pipeline", job["_pipeline"]) or {}
     return api.public(item) | {
-        "user": by_id(call.store, item["_user"]),
+        "user": by_id(call.context, item["_user"]),
         "environment": {key: environment[key] for key in ("id", "name", "slug", "external_url")},
         "deployable": {
             **{key: job[key] for key in ("id", "name", "stage", "status", "created_at", "started_at", "finished_at")},
@@ -241,7 +241,7 @@ def _approve(call: Call) -> Any:
     if not _allowed(rule["approval_rules"] or rule["deploy_access_levels"], call.user, call.role):
         raise api.bad_request("You don't have permission to approve this deployment.")
     approval = {
-        "user": brief(call.user),
+        "user": brief(call.context, call.user),
         "status": status,
         "created_at": clock.timestamp(),
         "comment": str(call.params.get("comment") or ""),

@@ -59,8 +59,8 @@ def show(context: Context, project: Document, issue: Document) -> Document:
     notes = context.store.all("note", project=project["id"], noteable_id=issue["id"], noteable_type="Issue")
     return api.public(issue) | {
         "project_id": project["id"],
-        "author": by_id(context.store, issue["_author"]),
-        "closed_by": by_id(context.store, issue["_closed_by"]),
+        "author": by_id(context, issue["_author"]),
+        "closed_by": by_id(context, issue["_closed_by"]),
         "assignees": [],
         "assignee": None,
         "milestone": None,
@@ -147,7 +147,7 @@ def _notes(call: Call) -> Any:
 
 
 def _note(call: Call, note: Document) -> Document:
-    return api.public(note, "iid") | {"author": by_id(call.store, note["_author"]), "project_id": call.project["id"]}
+    return api.public(note, "iid") | {"author": by_id(call.context, note["_author"]), "project_id": call.project["id"]}
 
 
 def _create_note(call: Call) -> Any:

@@ -27,7 +27,7 @@ def show(context: Context, project: Document, job: Document) -> Document:
         "coverage": None,
         "commit": commits[0] if commits else None,
         "pipeline": {key: pipeline[key] for key in keys},
-        "user": by_id(context.store, job["_user"]),
+        "user": by_id(context, job["_user"]),
         "project": {"ci_job_token_scope_enabled": True},
         "web_url": f"{context.base_url}/{project['path_with_namespace']}/-/jobs/{job['id']}",
         "artifacts_file": {"filename": archive["filename"], "size": archive["size"]} if archive else None,

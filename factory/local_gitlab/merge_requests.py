@@ -61,9 +61,9 @@ def show(context: Context, project: Document, request: Document) -> Document:
         "project_id": project["id"],
         "source_project_id": project["id"],
         "target_project_id": project["id"],
-        "author": by_id(store, request["_author"]),
-        "merged_by": by_id(store, request["_merged_by"]),
-        "merge_user": by_id(store, request["_merged_by"]),
+        "author": by_id(context, request["_author"]),
+        "merged_by": by_id(context, request["_merged_by"]),
+        "merge_user": by_id(context, request["_merged_by"]),
         "assignees": [],
         "assignee": None,
         "reviewers": [],
@@ -205,7 +205,7 @@ def _approvals(call: Call) -> Any:
     required = sum(rule["approvals_required"] for rule in _required(call.context, call.project))
     left = _approvals_left(call.context, call.project, request)
     given = [
-        {"user": by_id(call.store, item["user"]), "approved_at": item["approved_at"]}
+        {"user": by_id(call.context, item["user"]), "approved_at": item["approved_at"]}
         for item in request["_approved_by"]
     ]
     mine = any(item["user"] == call.user["id"] for item in request["_approved_by"])
@@ -280,7 +280,7 @@ def _rules(call: Call) -> Any:
 
 
 def _rule(call: Call, rule: Document) -> Document:
-    users = [brief(call.store.get("user", number)) for number in rule["_users"]]
+    users = [brief(call.context, call.store.get("user", number)) for number in rule["_users"]]
     return api.public(rule, "iid") | {
         "users": users,
         "eligible_approvers": users,

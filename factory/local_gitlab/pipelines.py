@@ -87,7 +87,7 @@ def show(context: Context, project: Document, pipeline: Document) -> Document:
     url = f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}"
     status = pipeline["status"]
     return api.public(pipeline) | {
-        "user": by_id(context.store, pipeline["_user"]),
+        "user": by_id(context, pipeline["_user"]),
         "web_url": url,
         "duration": _seconds(pipeline["started_at"], pipeline["finished_at"]),
         "queued_duration": _seconds(pipeline["created_at"], pipeline["started_at"]),

@@ -31,8 +31,8 @@ async def run(context: Context) -> None:
                 expanding.add(task)
                 task.add_done_callback(expanding.discard)
         if _advance_all(context):
-            async with context.job_waiting:
-                context.job_waiting.notify_all()
+            context.job_waiting.set()
+            context.job_waiting.clear()
 
 
 async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
@@ -156,7 +156,7 @@ def _advance_all(context: Context) -> bool:
     with context.store.transaction():
         _end_lost_jobs(context)
         for status in _OPEN:
-            for pipeline in context.store.all("pipeline", status=status, _expanded=True):
+            for pipeline in context.store.all("pipeline", status=status, _expanded=True, yaml_errors=None):
                 _advance(context, pipeline)
     return bool(context.store.all("job", status="pending"))
 

@@ -142,6 +142,7 @@ class _Execution:
                 break
         group.kill()
         reader.join(timeout=5)
+        group.close()
         code = group.popen.returncode
         return code, reason or (None if code == 0 else "script_failure")
 

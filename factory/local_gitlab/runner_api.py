@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import secrets
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,8 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
         remaining = deadline - clock.monotonic()
         if remaining <= 0:
             return web.Response(status=204)
-        async with context.job_waiting:
-            try:
-                await asyncio.wait_for(context.job_waiting.wait(), remaining)
-            except TimeoutError:
-                return web.Response(status=204)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.job_waiting.wait(), remaining)
 
 
 def _assign(context: Context, runner: Document) -> dict[str, Any] | None:

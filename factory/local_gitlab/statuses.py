@@ -19,7 +19,7 @@ def _sha(call: Call) -> str:
 
 
 def _show(call: Call, status: Document) -> Document:
-    return api.public(status, "iid") | {"author": by_id(call.store, status["_author"])}
+    return api.public(status, "iid") | {"author": by_id(call.context, status["_author"])}
 
 
 def _create(call: Call) -> Any:

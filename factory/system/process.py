@@ -81,6 +81,15 @@ class Group:
     popen: "subprocess.Popen[bytes]"
     lifeline: int = field(repr=False)
 
+    def read(self) -> bytes:
+        """Return the next output of a program started with ``stdout=PIPE``; empty at its end."""
+        return os.read(self.popen.stdout.fileno(), 65536) if self.popen.stdout else b""
+
+    def close(self) -> None:
+        """Close the pipe that ``read`` reads."""
+        if self.popen.stdout:
+            self.popen.stdout.close()
+
     def kill(self) -> None:
         """End every process of the group at once, and reap the leader."""
         _kill_group(self.popen.pid)

@@ -1,0 +1,87 @@
+"""The rules of approvals: who may give one, and that it names exactly what was done on it.
+
+SLSA v1.2 Source track: an approval is bound to the revision and context that it was given for.
+"""
+
+from collections.abc import Iterator
+
+from factory.evidence.facts import Check, Facts, Link, broken, differs, judge, latest_by
+from factory.evidence.log import Entry
+from factory.evidence.trust import Trust
+
+
+def forbidden(entry: Entry, trust: Trust) -> list[Check]:
+    """Return what no approval may be, whether or not anything was done on it."""
+    approver, found = entry.predicate["approver"], []
+    if approver == trust.agent_account:
+        found.append(broken("EV-APPROVAL-SELF", entry, f"the agent account {approver!r} approved its own work"))
+    if entry.predicate["approval_type"] == "simulated" and not trust.simulated_approvals:
+        reason = f"simulated approval by {approver!r}: this trust root accepts a person's only"
+        found.append(broken("EV-APPROVAL-SIMULATED", entry, reason))
+    return found
+
+
+def notices(facts: Facts) -> Iterator[str]:
+    """Yield a line for each simulated approval, accepted or not."""
+    for entry in facts.some("approval", approval_type="simulated"):
+        predicate = entry.predicate
+        yield (
+            f"simulated approval: statement {entry.index} by {predicate['approver']!r} to {predicate['scope']}"
+            f" !{predicate['merge_request']}; no person approved"
+        )
+
+
+def to_merge(facts: Facts) -> Link:
+    """Hold that somebody else approved the very head, policy and plan that were merged."""
+
+    def faults(entry: Entry) -> list[Check]:
+        predicate, found = entry.predicate, forbidden(entry, facts.trust)
+        if predicate["head"] != facts.head:
+            found.append(differs("EV-APPROVAL-HEAD", entry, "head", predicate["head"], facts.head))
+        if facts.verdict is not None and predicate["policy"] != facts.verdict.predicate["policy"]:
+            wanted = facts.verdict.predicate["policy"]
+            found.append(differs("EV-APPROVAL-POLICY", entry, "policy", predicate["policy"], wanted))
+        plans = _plans_before_merge(facts)
+        if predicate["plan"] not in plans if plans else predicate["plan"] is not None:
+            wanted = " or ".join(sorted(plans)) or "none, for no plan was recorded before the merge"
+            found.append(differs("EV-APPROVAL-PLAN", entry, "plan", predicate["plan"], wanted))
+        if not facts.before_merge(entry):
+            found.append(broken("EV-CHAIN-ORDER", entry, "the approval was recorded after the merge"))
+        return found
+
+    return judge(
+        facts.some("approval", scope="merge"),
+        faults,
+        relied_upon=facts.merge is not None,
+        rule="EV-APPROVAL-MERGE",
+        what=f"an approval to merge the head {facts.head}",
+    )
+
+
+def to_deploy(facts: Facts, plan: Entry, apply: Entry | None) -> Link:
+    """Hold that somebody else approved this very plan of the merged change before ``apply`` (``None``: not applied)."""
+
+    def faults(entry: Entry) -> list[Check]:
+        predicate, found = entry.predicate, forbidden(entry, facts.trust)
+        if predicate["plan"] != plan.predicate["plan"]:
+            found.append(differs("EV-APPROVAL-PLAN", entry, "plan", predicate["plan"], plan.predicate["plan"]))
+        if predicate["head"] not in {facts.head, facts.merge_commit}:
+            wanted = f"{facts.head} or its merge {facts.merge_commit}"
+            found.append(differs("EV-APPROVAL-HEAD", entry, "head", predicate["head"], wanted))
+        if apply is not None and entry.index > apply.index:
+            found.append(broken("EV-CHAIN-ORDER", entry, "the approval was recorded after the apply"))
+        return found
+
+    return judge(
+        facts.some("approval", scope="deploy"),
+        faults,
+        relied_upon=apply is not None,
+        rule="EV-APPROVAL-DEPLOY",
+        what=f"an approval to deploy the plan {plan.predicate['plan']}",
+    )
+
+
+def _plans_before_merge(facts: Facts) -> set[str]:
+    # After a fast-forward merge the head is the merge commit too; plans made then were not there to be approved.
+    plans = [plan for plan in facts.some("plan", commit=facts.head) if facts.before_merge(plan)]
+    return {str(plan.predicate["plan"]) for plan in latest_by(plans, "stack").values()}

@@ -1,0 +1,198 @@
+"""The chain of one merge request: which statement must follow which, and what each must name.
+
+Takes entries whose signatures and form hold, and returns values. A link that is absent is *missing* while nothing
+that needs it has happened, and a finding from then on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from factory.evidence import approvals
+from factory.evidence.facts import Check, Facts, Link, absent, broken, differs, gather, held, last, latest_by, work
+from factory.evidence.log import Entry
+from factory.evidence.trust import Trust
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the log says about one merge request."""
+
+    checks: tuple[Check, ...]
+    missing: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def merge_requests(entries: Sequence[Entry]) -> list[int]:
+    """Return the merge requests that the entries name, in ascending order."""
+    named = {entry.predicate.get("merge_request") for entry in entries}
+    return sorted(number for number in named if number is not None)
+
+
+def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Chain:
+    """Return the checks of the chain from claim to deploy, what is still missing, and what a reader must know."""
+    facts = gather(entries, merge_request, trust)
+    if facts is None:
+        return Chain((), (f"any statement about !{merge_request}",), ())
+    links = [link(facts) for link in _LINKS]
+    reached = max((position for position, link in enumerate(links) if link.checks), default=-1)
+    checks, missing = _rules_of_all(facts), []
+    for position, link in enumerate(links):
+        checks += link.checks
+        if position < reached:
+            checks += [broken(rule, None, f"missing: {what}") for rule, what in link.missing]
+        else:
+            missing += [what for _, what in link.missing]
+    notices = [*approvals.notices(facts), *_unattempted_head(facts)]
+    # A fault of an approval is found by the rule for all approvals and again where something relied upon it.
+    return Chain(tuple(dict.fromkeys(checks)), tuple(missing), tuple(notices))
+
+
+def _rules_of_all(facts: Facts) -> list[Check]:
+    first = facts.own[0]
+    found = [
+        differs("EV-CHAIN-ISSUE", entry, "issue", work(entry), work(first))
+        for entry in facts.own
+        if work(entry) != work(first)
+    ]
+    for entry in facts.some("approval"):
+        found += approvals.forbidden(entry, facts.trust)
+    return found
+
+
+def _unattempted_head(facts: Facts) -> list[str]:
+    attempts = facts.some("attempt")
+    if facts.merge is None or not attempts or facts.some("attempt", head=facts.head):
+        return []
+    return [f"no attempt produced the merged head {facts.head}: somebody else committed to the branch"]
+
+
+def _claim(facts: Facts) -> Link:
+    claims = facts.some("claim")
+    if not claims:
+        return absent("EV-CHAIN-CLAIM", f"a claim of {work(facts.own[0])}")
+    return Link(tuple(held("EV-CHAIN-CLAIM", entry, f"session {entry.predicate['session']}") for entry in claims))
+
+
+def _attempt(facts: Facts) -> Link:
+    sessions = {entry.predicate["session"] for entry in facts.some("claim")}
+    attempts = [entry for entry in facts.some("attempt") if entry.predicate["session"] in sessions]
+    if not attempts:
+        what = "an attempt of a session that claimed the issue"
+        return absent("EV-CHAIN-ATTEMPT", what, facts.some("attempt"), "session")
+    return Link(tuple(held("EV-CHAIN-ATTEMPT", entry, f"ended as {entry.predicate['reason']}") for entry in attempts))
+
+
+def _verdict(facts: Facts) -> Link:
+    rule, entry = "EV-CHAIN-VERDICT", facts.verdict
+    if entry is not None and entry.predicate["result"] == "passed":
+        return Link((held(rule, entry, f"passed for {facts.head}"),))
+    if entry is not None and facts.merge is not None:
+        return Link((broken(rule, entry, f"the verdict for the merged head {facts.head} is failed"),))
+    what = f"a passed verdict for the head {facts.head}, recorded before its merge"
+    return absent(rule, what, facts.some("verdict"), "head", "result")
+
+
+def _merge(facts: Facts) -> Link:
+    rule, entry = "EV-CHAIN-MERGE", facts.merge
+    if entry is None:
+        return absent(rule, f"the merge of the head {facts.head}")
+    checks = [held(rule, entry, f"{facts.head} merged as {facts.merge_commit}")]
+    if len(facts.some("merge")) > 1:
+        checks.append(broken(rule, entry, "the merge request was merged more than once"))
+    if entry.predicate["merged_by"] == facts.trust.agent_account:
+        checks.append(broken(rule, entry, "the agent account merged its own work"))
+    return Link(tuple(checks))
+
+
+def _plan(facts: Facts) -> Link:
+    rule, plans = "EV-CHAIN-PLAN", latest_by(facts.some("plan", commit=facts.merge_commit), "stack")
+    if not plans:
+        what = f"a plan for the merge commit {facts.merge_commit}"
+        return absent(rule, what, facts.some("plan"), "commit")
+    return Link(tuple(held(rule, plan, f"{plan.predicate['plan']} of stack {stack}") for stack, plan in plans.items()))
+
+
+def _apply(facts: Facts) -> Link:
+    """Hold the approval and the apply of each stack, and that nothing was applied beside them."""
+    checks: list[Check] = []
+    missing: list[tuple[str, str]] = []
+    applied: dict[str, Entry] = {}
+    for entry in facts.some("apply"):
+        if entry.predicate["result"] == "refused":
+            continue
+        plan = _plan_of(facts, entry)
+        if plan is None:
+            checks.append(_unplanned(facts, entry))
+        else:
+            applied[plan.predicate["stack"]] = entry
+            checks += approvals.to_deploy(facts, plan, entry).checks
+    plans = latest_by(facts.some("plan", commit=facts.merge_commit), "stack")
+    for stack, plan in plans.items():
+        if stack not in applied:
+            link = approvals.to_deploy(facts, plan, None)
+            checks += link.checks
+            missing += [*link.missing, ("EV-CHAIN-APPLY", f"the apply of {plan.predicate['manifest']}")]
+    checks += [_ended(stack, entry) for stack, entry in sorted(applied.items())]
+    if not plans:
+        missing += [
+            ("EV-APPROVAL-DEPLOY", "an approval to deploy the plan"),
+            ("EV-CHAIN-APPLY", "the apply of the plan"),
+        ]
+    return Link(tuple(checks), tuple(missing))
+
+
+def _plan_of(facts: Facts, apply: Entry) -> Entry | None:
+    wanted = {name: apply.predicate[name] for name in ("commit", "manifest", "plan")}
+    if wanted["commit"] != facts.merge_commit:
+        return None
+    return last([plan for plan in facts.some("plan", **wanted) if plan.index < apply.index])
+
+
+def _unplanned(facts: Facts, entry: Entry) -> Check:
+    what = "commit {commit}, manifest {manifest}, plan {plan}"
+    plans = "; ".join(what.format(**plan.predicate) for plan in facts.some("plan")) or "none"
+    reason = (
+        f"this apply of {what.format(**entry.predicate)} follows no plan for the merge commit {facts.merge_commit}"
+        f" (plans recorded: {plans})"
+    )
+    return broken("EV-CHAIN-APPLY", entry, reason)
+
+
+def _ended(stack: str, entry: Entry) -> Check:
+    rule, result = "EV-CHAIN-APPLY", entry.predicate["result"]
+    if result != "applied":
+        return broken(rule, entry, f"the apply of stack {stack} ended as {result}: what it changed is not known")
+    if not entry.predicate["replan_empty"]:
+        return broken(rule, entry, f"the plan after the apply of stack {stack} was not empty")
+    return held(rule, entry, f"stack {stack} applied as planned")
+
+
+def _deploy(facts: Facts) -> Link:
+    deploys = latest_by(facts.some("deploy"), "environment")
+    if not deploys:
+        return absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit}")
+    applied = last(facts.some("apply"))
+    return Link(tuple(_deployed(facts, entry, applied) for entry in deploys.values()))
+
+
+def _deployed(facts: Facts, entry: Entry, applied: Entry | None) -> Check:
+    rule, predicate = "EV-CHAIN-DEPLOY", entry.predicate
+    if predicate["commit"] != facts.merge_commit:
+        return differs(rule, entry, "commit", predicate["commit"], facts.merge_commit)
+    if not predicate["verified"]:
+        return broken(rule, entry, f"the deploy to {predicate['environment']} was not verified")
+    if applied is not None and entry.index < applied.index:
+        return broken("EV-CHAIN-ORDER", entry, "the deploy was recorded before the last apply")
+    return held(rule, entry, f"{facts.merge_commit} verified in {predicate['environment']}")
+
+
+_LINKS: tuple[Callable[[Facts], Link], ...] = (
+    _claim,
+    _attempt,
+    _verdict,
+    approvals.to_merge,
+    _merge,
+    _plan,
+    _apply,
+    _deploy,
+)

@@ -1,0 +1,231 @@
+"""What each kind of statement must say: the fields of its predicate, and which digests its subjects must name.
+
+The forms are strict (a missing, unknown or ill-formed field is refused) so that a misspelt field can't pass as absent.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from factory.errors import InvalidInput
+
+Form = Callable[[str, Any], None]
+
+# RFC 8785 section 3.2.2.3: JSON numbers are IEEE 754 doubles, which hold whole numbers only up to here.
+_LARGEST = 2**53 - 1
+_COMMIT_TEXT = re.compile(r"[0-9a-f]{40}")
+_DIGEST_TEXT = re.compile(r"sha256:[0-9a-f]{64}")
+_TIME_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_NAME_TEXT = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def is_commit(value: Any) -> bool:
+    """Return whether the value is a git commit id: 40 lower-case hex digits."""
+    return isinstance(value, str) and _COMMIT_TEXT.fullmatch(value) is not None
+
+
+def is_digest(value: Any) -> bool:
+    """Return whether the value is ``sha256:`` and 64 lower-case hex digits."""
+    return isinstance(value, str) and _DIGEST_TEXT.fullmatch(value) is not None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+
+
+def _is_time(value: Any) -> bool:
+    if not isinstance(value, str) or _TIME_TEXT.fullmatch(value) is None:
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _form(expected: str, accepts: Callable[[Any], bool]) -> Form:
+    def check(path: str, value: Any) -> None:
+        if not accepts(value):
+            raise InvalidInput(f"{path} must be {expected}, not {repr(value)[:80]}")
+
+    return check
+
+
+def _one_of(*words: str) -> Form:
+    return _form(" or ".join(repr(word) for word in words), lambda value: isinstance(value, str) and value in words)
+
+
+def _or_null(form: Form) -> Form:
+    def check(path: str, value: Any) -> None:
+        if value is not None:
+            form(path, value)
+
+    return check
+
+
+def _object(fields: Mapping[str, Form]) -> Form:
+    def check(path: str, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise InvalidInput(f"{path} must be an object, not {repr(value)[:80]}")
+        for name in fields:
+            if name not in value:
+                raise InvalidInput(f"{path} lacks the field {name!r}")
+        for name in value:
+            if name not in fields:
+                raise InvalidInput(f"{path} has the unknown field {name!r}")
+        for name, form in fields.items():
+            form(f"{path}.{name}", value[name])
+
+    return check
+
+
+def _list(form: Form) -> Form:
+    def check(path: str, value: Any) -> None:
+        if not isinstance(value, list | tuple):
+            raise InvalidInput(f"{path} must be a list, not {repr(value)[:80]}")
+        for position, item in enumerate(value):
+            form(f"{path}[{position}]", item)
+
+    return check
+
+
+def _counts(path: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{path} must be an object, not {repr(value)[:80]}")
+    for name, count in value.items():
+        if not isinstance(name, str) or _NAME_TEXT.fullmatch(name) is None:
+            raise InvalidInput(f"{path} has the ill-formed name {name!r}")
+        _COUNT(f"{path}.{name}", count)
+
+
+_TEXT = _form("a text that is not empty", _is_text)
+_COUNT = _form("a whole number from 0 to 2**53 - 1", _is_count)
+_FLAG = _form("true or false", lambda value: isinstance(value, bool))
+_TIME = _form("an ISO 8601 time in UTC that ends in Z", _is_time)
+_COMMIT = _form("a commit of 40 hex digits", is_commit)
+_DIGEST = _form("a digest sha256:<64 hex digits>", is_digest)
+_RESULT = _one_of("passed", "failed", "skipped")
+
+_COMMON: Mapping[str, Form] = {"key": _TEXT, "project": _TEXT, "issue": _COUNT, "time": _TIME}
+
+_FIELDS: Mapping[str, Mapping[str, Form]] = {
+    "claim": {
+        "session": _TEXT,
+        "branch": _TEXT,
+        "lease": _object({"branch": _TEXT, "commit": _COMMIT, "token": _COUNT}),
+        "author": _TEXT,
+        "author_role": _TEXT,
+    },
+    "attempt": {
+        "session": _TEXT,
+        "attempt": _COUNT,
+        "agent": _object({"name": _TEXT, "version": _TEXT}),
+        "reason": _TEXT,
+        "usage": _counts,
+        "sandbox": _object({"level": _TEXT}),
+        "base": _COMMIT,
+        "head": _or_null(_COMMIT),
+        "checks": _list(_object({"gate": _TEXT, "result": _RESULT})),
+    },
+    "verdict": {
+        "merge_request": _COUNT,
+        "pipeline": _COUNT,
+        "judge_sha": _COMMIT,
+        "head": _COMMIT,
+        "result": _one_of("passed", "failed"),
+        "gates": _list(_object({"name": _TEXT, "result": _RESULT, "findings": _COUNT})),
+        "policy": _DIGEST,
+    },
+    "approval": {
+        "scope": _one_of("merge", "deploy"),
+        "merge_request": _COUNT,
+        "approver": _TEXT,
+        "approval_type": _one_of("human", "simulated"),
+        "head": _COMMIT,
+        "spec": _or_null(_DIGEST),
+        "policy": _or_null(_DIGEST),
+        "plan": _or_null(_DIGEST),
+    },
+    "merge": {
+        "merge_request": _COUNT,
+        "head": _COMMIT,
+        "target": _TEXT,
+        "merged_by": _TEXT,
+        "merge_commit": _COMMIT,
+    },
+    "plan": {
+        "merge_request": _or_null(_COUNT),
+        "pipeline": _COUNT,
+        "job": _COUNT,
+        "commit": _COMMIT,
+        "stack": _TEXT,
+        "manifest": _DIGEST,
+        "plan": _DIGEST,
+        "plan_file": _DIGEST,
+    },
+    "apply": {
+        "merge_request": _COUNT,
+        "pipeline": _COUNT,
+        "job": _COUNT,
+        "deployment": _or_null(_COUNT),
+        "commit": _COMMIT,
+        "manifest": _DIGEST,
+        "plan": _DIGEST,
+        "result": _one_of("applied", "unknown", "refused"),
+        "replan_empty": _FLAG,
+    },
+    "deploy": {
+        "merge_request": _COUNT,
+        "environment": _TEXT,
+        "url": _or_null(_TEXT),
+        "commit": _COMMIT,
+        "release": _or_null(_TEXT),
+        "verified": _FLAG,
+        "deployment": _or_null(_COUNT),
+    },
+}
+
+_PREDICATES: Mapping[str, Form] = {kind: _object({**_COMMON, **fields}) for kind, fields in _FIELDS.items()}
+
+# The predicate may only speak of what the subjects bind: these fields' digests must be among them.
+_BOUND: Mapping[str, tuple[str, ...]] = {
+    "claim": (),
+    "attempt": ("head",),
+    "verdict": ("head",),
+    "approval": ("head", "plan"),
+    "merge": ("merge_commit",),
+    "plan": ("commit", "manifest", "plan", "plan_file"),
+    "apply": ("commit", "manifest", "plan"),
+    "deploy": ("commit",),
+}
+
+
+def check(kind: str, predicate: Any, subjects: Mapping[str, str]) -> None:
+    """Accept a predicate of ``kind`` whose digests are among ``subjects`` (name to ``sha256:`` or ``gitCommit:``).
+
+    Raises ``InvalidInput`` naming the first field or subject that is missing, unknown or ill-formed.
+    """
+    _PREDICATES[kind](kind, predicate)
+    digests = set(subjects.values())
+    for field in _BOUND[kind]:
+        value = predicate[field]
+        bound = f"gitCommit:{value}" if is_commit(value) else value
+        if value is not None and bound not in digests:
+            raise InvalidInput(f"the subjects of this {kind} must name its {field}, {bound}")
+    for name in _named_subjects(kind, predicate):
+        if not is_digest(subjects.get(name)):
+            raise InvalidInput(f"the subjects of this {kind} must name {name!r} with a sha256 digest")
+    if kind == "verdict" and not any(is_digest(digest) for digest in digests):
+        raise InvalidInput("the subjects of this verdict must name the verdict file with a sha256 digest")
+
+
+def _named_subjects(kind: str, predicate: Mapping[str, Any]) -> Iterator[str]:
+    if kind == "claim":
+        yield f"issue/{predicate['issue']}"
+    elif kind == "attempt":
+        yield from ("brief", "transcript")

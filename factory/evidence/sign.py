@@ -1,0 +1,150 @@
+"""The one fence for securesystemslib and cryptography: Ed25519 keys and DSSE envelopes.
+
+Specification: https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md). Public keys are the 64 hex
+digits of RFC 8032; a key's id is the one that securesystemslib derives from it.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import UnverifiedSignatureError
+
+# The package documents these names here but lists them in a way that mypy can't read.
+from securesystemslib.signer import CryptoSigner, Key, Signature, SSlibKey  # type: ignore[attr-defined]
+
+from factory.errors import EvidenceInvalid, InvalidInput
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+SIGNATURE_BYTES = 64
+
+
+def generate() -> bytes:
+    """Return a new Ed25519 private key as PEM (PKCS 8, not encrypted)."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+class Signer:
+    """Signs with one Ed25519 private key; raises ``InvalidInput`` where the PEM holds anything else."""
+
+    def __init__(self, private_pem: bytes) -> None:
+        try:
+            key = load_pem_private_key(private_pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise InvalidInput("the signing key is not an unencrypted private key in PEM form") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise InvalidInput("the signing key is not an Ed25519 key")
+        self._signer = CryptoSigner(key)
+        self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+        self.keyid = self._signer.public_key.keyid
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the 64 bytes of the Ed25519 signature (RFC 8032) over ``data`` as it is."""
+        return bytes.fromhex(self._signer.sign(data).signature)
+
+    def seal(self, payload: bytes, payload_type: str) -> dict[str, Any]:
+        """Return a DSSE envelope with this key's signature over PAE(payload_type, payload)."""
+        envelope = Envelope(payload, payload_type, {})
+        envelope.sign(self._signer)
+        return envelope.to_dict()
+
+
+def seal(payload: bytes, signer: Signer) -> dict[str, Any]:
+    """Return the DSSE envelope of an in-toto payload as a JSON value."""
+    return signer.seal(payload, PAYLOAD_TYPE)
+
+
+def keyid_of(public: str) -> str:
+    """Return the id of a public key; raises ``InvalidInput`` where it is not 64 lower-case hex digits of Ed25519."""
+    try:
+        raw = bytes.fromhex(public)
+        key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{public!r} is not an Ed25519 public key in hex") from error
+    if raw.hex() != public:
+        raise InvalidInput(f"{public!r} is not an Ed25519 public key in lower-case hex")
+    return key.keyid
+
+
+def signature_holds(public: str, signature: bytes, data: bytes) -> bool:
+    """Return whether ``signature`` is that of the public key over ``data``."""
+    try:
+        _key("", public).verify_signature(Signature("", signature.hex()), data)
+    except UnverifiedSignatureError:
+        return False
+    return True
+
+
+def payload_of(envelope: Any) -> bytes:
+    """Return the payload of an envelope whose signatures nobody has checked yet; raises ``EvidenceInvalid``.
+
+    Accepts exactly the fields of the DSSE JSON envelope, the in-toto payload type and canonical base64.
+    """
+    if not isinstance(envelope, Mapping) or set(envelope) != {"payload", "payloadType", "signatures"}:
+        raise EvidenceInvalid("the envelope must have exactly the fields payload, payloadType and signatures")
+    if envelope["payloadType"] != PAYLOAD_TYPE:
+        raise EvidenceInvalid(f"the payload type is {envelope['payloadType']!r}, not {PAYLOAD_TYPE!r}")
+    return decode_base64(envelope["payload"])
+
+
+def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
+    """Return the payload of an envelope that only trusted keys (key id to public key) have signed.
+
+    Raises ``EvidenceInvalid``: DSSE would accept one good signature among others, but a signature nobody can check
+    has no place in the log, so every one must hold.
+    """
+    payload = payload_of(envelope)
+    signatures = _signatures(envelope["signatures"])
+    for keyid in signatures:
+        if keyid not in trusted:
+            raise EvidenceInvalid(f"the key {keyid} is not trusted")
+    keys = [_key(keyid, trusted[keyid]) for keyid in signatures]
+    try:
+        # Built from parts: Envelope.from_dict changes its argument and takes url-safe base64 and unknown fields.
+        Envelope(payload, PAYLOAD_TYPE, signatures).verify(keys, threshold=len(keys))
+    except (UnverifiedSignatureError, ValueError) as error:
+        raise EvidenceInvalid(f"a signature of {', '.join(signatures)} does not hold") from error
+    return payload
+
+
+def decode_base64(text: Any) -> bytes:
+    """Return the bytes of standard base64 (RFC 4648 section 4) in its canonical form; raises ``EvidenceInvalid``."""
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except (binascii.Error, ValueError):
+        data = None
+    # The last character can carry bits that belong to no byte; only one spelling encodes back to itself.
+    if data is None or base64.b64encode(data).decode() != text:
+        raise EvidenceInvalid("the base64 text is malformed")
+    return data
+
+
+def _signatures(value: Any) -> dict[str, Signature]:
+    if not isinstance(value, list) or not value:
+        raise EvidenceInvalid("the envelope has no signature")
+    found: dict[str, Signature] = {}
+    for item in value:
+        if not isinstance(item, Mapping) or set(item) != {"keyid", "sig"} or not isinstance(item["keyid"], str):
+            raise EvidenceInvalid("a signature must have exactly the fields keyid and sig")
+        signature = decode_base64(item["sig"])
+        if len(signature) != SIGNATURE_BYTES:
+            raise EvidenceInvalid(f"an Ed25519 signature has {SIGNATURE_BYTES} bytes, not {len(signature)}")
+        if item["keyid"] in found:
+            raise EvidenceInvalid(f"the key {item['keyid']} signed twice")
+        found[item["keyid"]] = Signature(item["keyid"], signature.hex())
+    return found
+
+
+def _key(keyid: str, public: str) -> Key:
+    return SSlibKey(keyid, "ed25519", "ed25519", {"public": public})

@@ -1,0 +1,114 @@
+"""In-toto Statement v1 as canonical JSON.
+
+Specification: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from factory.errors import EvidenceInvalid, InvalidInput
+from factory.evidence import predicates
+from factory.system import canonical
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+KINDS: Mapping[str, str] = {
+    "claim": "https://factory.example/predicate/claim/v1",
+    "attempt": "https://factory.example/predicate/attempt/v1",
+    "verdict": "https://factory.example/predicate/verdict/v1",
+    "approval": "https://factory.example/predicate/approval/v1",
+    "merge": "https://factory.example/predicate/merge/v1",
+    "plan": "https://factory.example/predicate/plan/v1",
+    "apply": "https://factory.example/predicate/apply/v1",
+    "deploy": "https://factory.example/predicate/deploy/v1",
+}
+
+_KIND_OF: Mapping[str, str] = {predicate_type: kind for kind, predicate_type in KINDS.items()}
+
+
+def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement about ``subjects``, each a name with ``sha256:<hex>`` or ``gitCommit:<hex40>``.
+
+    Subjects are sorted by name, so that equal facts give equal bytes. Raises ``InvalidInput`` naming what is wrong:
+    an unknown kind, no subject, an ill-formed digest, a float, a missing or unknown predicate field.
+    """
+    if kind not in KINDS:
+        raise InvalidInput(f"unknown kind of statement {kind!r}; there are {', '.join(KINDS)}")
+    if not subjects:
+        raise InvalidInput(f"a {kind} statement needs at least one subject")
+    value = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": _digest_set(name, subjects[name])} for name in sorted(subjects, key=str)],
+        "predicateType": KINDS[kind],
+        "predicate": predicate,
+    }
+    predicates.check(kind, predicate, subjects)
+    # One trip through the canonical bytes: the result shares nothing with the caller's values and holds plain JSON.
+    copy: dict[str, Any] = json.loads(encode(value))
+    return copy
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Return the canonical bytes of a statement; raises ``InvalidInput`` where JSON can't carry it exactly."""
+    try:
+        return canonical.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"the statement has no canonical JSON form: {error}") from error
+
+
+def kind_of(value: Mapping[str, Any]) -> str:
+    """Return the kind of a statement; raises ``InvalidInput`` where its predicate type is none of ours."""
+    kind = _KIND_OF.get(str(value.get("predicateType")))
+    if kind is None:
+        raise InvalidInput(f"unknown predicate type {value.get('predicateType')!r}")
+    return kind
+
+
+def check(value: Any) -> str:
+    """Accept only a statement that ``build`` could have returned, and return its kind; raises ``InvalidInput``."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput("a statement must be an object")
+    kind = kind_of(value)
+    if build(kind, subjects=subjects_of(value), predicate=value.get("predicate", {})) != value:
+        raise InvalidInput("the statement is not of the form in-toto Statement v1 with subjects sorted by name")
+    return kind
+
+
+def parse(payload: bytes) -> dict[str, Any]:
+    """Return the statement that canonical bytes hold; raises ``EvidenceInvalid`` on any other bytes."""
+    try:
+        value = json.loads(payload)
+        check(value)
+        exact = encode(value) == payload
+    except (ValueError, RecursionError, InvalidInput) as error:
+        raise EvidenceInvalid(f"the payload is not a statement: {error}") from error
+    if not exact:
+        raise EvidenceInvalid("the payload is not canonical JSON")
+    statement: dict[str, Any] = value
+    return statement
+
+
+def subjects_of(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the subjects of a statement as ``build`` takes them; raises ``InvalidInput``."""
+    subjects = value.get("subject")
+    if not isinstance(subjects, list) or not all(isinstance(subject, Mapping) for subject in subjects):
+        raise InvalidInput("the subjects of a statement must be a list of objects")
+    found: dict[str, str] = {}
+    for subject in subjects:
+        digests = subject.get("digest")
+        if not isinstance(digests, Mapping) or len(digests) != 1:
+            raise InvalidInput("a subject must have exactly one digest")
+        [(algorithm, text)] = digests.items()
+        found[str(subject.get("name"))] = f"{algorithm}:{text}"
+    return found
+
+
+def _digest_set(name: Any, digest: Any) -> dict[str, str]:
+    # Spec: ResourceDescriptor.digest is a DigestSet; gitCommit is the lower-case hex of the commit id.
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"a subject's name must be a text that is not empty, not {name!r}")
+    algorithm, _, text = digest.partition(":") if isinstance(digest, str) else ("", "", "")
+    if not (predicates.is_digest(digest) or (algorithm == "gitCommit" and predicates.is_commit(text))):
+        raise InvalidInput(f"the digest of {name!r} must be sha256:<64 hex> or gitCommit:<40 hex>, not {digest!r}")
+    return {algorithm: text}

@@ -1,0 +1,165 @@
+"""Judge an evidence tree offline: every byte of it, and the chain of each merge request.
+
+Pure: takes the tree and the trust root as values, and never raises for what the tree holds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from factory.errors import EvidenceInvalid
+from factory.evidence import chain, log, sign, tlog
+from factory.evidence.checkpoint import Checkpoint, open_checkpoint, signature_count
+from factory.evidence.facts import Check
+from factory.evidence.log import Entry
+from factory.evidence.trust import Trust
+from factory.system import canonical
+
+__all__ = ["Check", "VerifyReport", "verify"]
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What verification found.
+
+    ``passed`` says that nothing is wrong; ``complete`` says that nothing is missing either. ``notices`` must be shown
+    to whoever relies on the result: they name every simulated approval.
+    """
+
+    checks: tuple[Check, ...]
+    complete: bool
+    missing: tuple[str, ...]
+    notices: tuple[str, ...]
+    size: int
+    root: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def findings(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None) -> VerifyReport:
+    """Return the checks of the whole log and of one merge request's chain (``None``: of every one it names).
+
+    The log's own rules always cover every byte: files that are no part of the log are findings.
+    """
+    paths = sorted(path for path in tree if log.index_of(path) is not None)
+    entries: list[Entry] = []
+    checks: list[Check] = []
+    for path in paths:
+        entry, found = _statement(path, tree[path], trust)
+        checks += found
+        if entry is not None:
+            entries.append(entry)
+    digests = [canonical.digest(tree[path]).encode() for path in paths]
+    checks += _places(paths)
+    checks += _unique_keys(entries)
+    checks += _layout(tree, paths, digests)
+    leaves = [tlog.leaf_hash(digest) for digest in digests]
+    root = tlog.root(leaves)
+    checks += _head(tree.get(log.CHECKPOINT), leaves, root, trust)
+    missing: list[str] = []
+    notices: list[str] = []
+    for number in chain.merge_requests(entries) if merge_request is None else [merge_request]:
+        found_chain = chain.follow(entries, merge_request=number, trust=trust)
+        checks += found_chain.checks
+        missing += [f"!{number}: {what}" for what in found_chain.missing]
+        notices += found_chain.notices
+    return VerifyReport(tuple(checks), not missing, tuple(missing), tuple(notices), len(paths), root.hex())
+
+
+def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list[Check]]:
+    index = log.index_of(path)
+    checks: list[Check] = []
+    rule = "EV-ENVELOPE"
+    try:
+        envelope = log.decode_envelope(data)
+        checks.append(Check(rule, index, True, "canonical DSSE envelope"))
+        rule = "EV-SIG"
+        sign.open_envelope(envelope, trust.keys)
+        checks.append(Check(rule, index, True, "signed by trusted keys only"))
+        rule = "EV-STATEMENT"
+        entry = log.read_entry(path, envelope, canonical.digest(data))
+    except EvidenceInvalid as error:
+        return None, [*checks, Check(rule, index, False, str(error))]
+    return entry, [*checks, Check(rule, index, True, f"{entry.kind} {entry.key}")]
+
+
+def _places(paths: Sequence[str]) -> Iterator[Check]:
+    for place, path in enumerate(paths):
+        if log.index_of(path) != place:
+            yield Check("EV-LOG-ENTRY", place, False, f"statement {place} is absent or not alone; {path} follows")
+            return
+
+
+def _unique_keys(entries: Sequence[Entry]) -> Iterator[Check]:
+    first: dict[str, int] = {}
+    for entry in entries:
+        earlier = first.setdefault(entry.key, entry.index)
+        if earlier != entry.index:
+            yield Check("EV-KEY", entry.index, False, f"the key {entry.key!r} is that of statement {earlier}")
+
+
+def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[bytes]) -> Iterator[Check]:
+    """Hold the tree against the one that these statements give: tlog-tiles leaves no freedom."""
+    expected = log.updated({}, tlog.grow({}, 0, digests))
+    recorded = _recorded(tree, expected)
+    for place, digest in enumerate(digests):
+        same = place < len(recorded) and recorded[place] == digest
+        found = repr(recorded[place])[2:-1] if place < len(recorded) else "nothing"
+        reason = "the log names this envelope" if same else f"the log names {found}, the envelope is {digest.decode()}"
+        yield Check("EV-LOG-ENTRY", place, same, reason)
+    for path in sorted(expected):
+        same = tree.get(path) == expected[path]
+        reason = "as the statements give it" if same else "absent" if path not in tree else "altered"
+        yield Check("EV-LOG-TILE", None, same, f"{path}: {reason}")
+    for path in sorted(set(tree) - set(expected) - set(paths) - {log.CHECKPOINT}):
+        yield Check("EV-FILE", None, False, f"{path} is no part of the log")
+
+
+def _recorded(tree: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[bytes]:
+    found: list[bytes] = []
+    for path in sorted(path for path in expected if path.startswith("tile/entries/")):
+        try:
+            found += tlog.decode_bundle(tree.get(path, b""))
+        except EvidenceInvalid:
+            break
+    return found
+
+
+def _head(note: bytes | None, leaves: Sequence[bytes], root: bytes, trust: Trust) -> Iterator[Check]:
+    if note is None:
+        yield Check("EV-LOG-SIG", None, False, "the tree has no checkpoint")
+        return
+    try:
+        head = open_checkpoint(note, trust.log_key)
+        count = signature_count(note)
+    except EvidenceInvalid as error:
+        yield Check("EV-LOG-SIG", None, False, str(error))
+        return
+    reason = f"checkpoint of {head.origin} with {count} signature(s), one by the log's key"
+    yield Check("EV-LOG-SIG", None, count == 1, reason)
+    same = head.size == len(leaves) and head.root == root
+    reason = f"checkpoint: {head.size} entries, root {head.root.hex()}; tree: {len(leaves)} entries, root {root.hex()}"
+    yield Check("EV-LOG-ROOT", None, same, reason)
+    if trust.previous_checkpoint is not None:
+        yield _consistency(trust.previous_checkpoint, head, leaves, trust)
+
+
+def _consistency(previous: bytes, head: Checkpoint, leaves: Sequence[bytes], trust: Trust) -> Check:
+    rule = "EV-LOG-CONSISTENCY"
+    try:
+        old = open_checkpoint(previous, trust.log_key)
+    except EvidenceInvalid as error:
+        return Check(rule, None, False, f"the previous checkpoint: {error}")
+    if old.size > min(head.size, len(leaves)):
+        return Check(rule, None, False, f"the log had {old.size} entries before and has {len(leaves)} now")
+    proof = tlog.consistency_proof(leaves, old.size)
+    holds = tlog.consistency_holds(old.size, len(leaves), old.root, tlog.root(leaves), proof=proof)
+    reason = "continues" if holds else "rewrites"
+    return Check(rule, None, holds, f"the log {reason} the {old.size} entries of the previous checkpoint")

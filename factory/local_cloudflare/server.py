@@ -1,0 +1,125 @@
+"""Start and stop the loopback Cloudflare: API and releases on one port, the edge on another."""
+
+import errno
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from factory.errors import InvalidInput, MachineError, PortInUse
+from factory.local_cloudflare import api, edge, release_api
+from factory.local_cloudflare.call import STORE
+from factory.local_cloudflare.release_api import SUPERVISOR
+from factory.local_cloudflare.releases import Supervisor
+from factory.local_cloudflare.store import Store
+from factory.local_cloudflare.tokens import Scope, refuse_foreign
+from factory.system import files, log
+
+HOST = "127.0.0.1"
+MARK = ("X-Local-Cloudflare", "double")
+_LARGEST_BODY = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Listening:
+    """The ports that a running double listens on, and its base URLs."""
+
+    api_port: int
+    edge_port: int
+
+    @property
+    def api_url(self) -> str:
+        """The value for ``CLOUDFLARE_BASE_URL``."""
+        return f"http://{HOST}:{self.api_port}/client/v4"
+
+    @property
+    def releases_url(self) -> str:
+        """Where releases are kept."""
+        return f"http://{HOST}:{self.api_port}/releases"
+
+    @property
+    def edge_url(self) -> str:
+        """Where requests for the account's hostnames go, with the hostname as ``Host``."""
+        return f"http://{HOST}:{self.edge_port}"
+
+
+def create_app(
+    state: Path, tokens: Mapping[str, Scope], *, python: str, health_seconds: float = 10.0
+) -> web.Application:
+    """Return the application of API and releases, with its state in the folder ``state``.
+
+    ``tokens`` maps each token to what it may do; ``python`` runs the releases. Raises ``Refused`` where a token
+    is not the double's own, ``MachineError`` where the state can't be opened, and, on start, ``Conflict`` where
+    another server holds it.
+    """
+    for token in tokens:
+        refuse_foreign(token)
+    app = web.Application(middlewares=[api.authorised], client_max_size=_LARGEST_BODY)
+    app[api.TOKENS] = dict(tokens)
+    app[STORE] = Store(state / "cloudflare.sqlite3")
+    app[SUPERVISOR] = Supervisor(state / "releases", app[STORE], python=python, health_seconds=health_seconds)
+
+    async def hold(app: web.Application) -> AsyncIterator[None]:
+        try:
+            with files.locked(state / "lock", wait=False):
+                yield
+                app[SUPERVISOR].close()
+        finally:
+            app[STORE].close()
+
+    app.cleanup_ctx.append(hold)
+    app.on_response_prepare.append(_mark)
+    api.add_routes(app)
+    release_api.add_routes(app)
+    api.add_fallback(app)
+    return app
+
+
+def create_edge(app: web.Application) -> web.Application:
+    """Return the edge's application; it shares the store and the supervisor of ``app``, which must outlive it."""
+    front = web.Application()
+    front[STORE] = app[STORE]
+    front[SUPERVISOR] = app[SUPERVISOR]
+    front.on_response_prepare.append(_mark)
+    edge.add_routes(front)
+    return front
+
+
+@asynccontextmanager
+async def serve(app: web.Application, *, api_port: int, edge_port: int, host: str = HOST) -> AsyncIterator[Listening]:
+    """Listen while the block runs, then end every release and close the state; port 0 takes a free one.
+
+    Raises ``PortInUse``, ``Conflict`` where another server holds the state, ``InvalidInput`` for another host
+    than loopback's.
+    """
+    if host != HOST:
+        raise InvalidInput(f"the loopback Cloudflare listens on {HOST} only, not on {host}")
+    runners = [web.AppRunner(each, access_log=None, shutdown_timeout=1.0) for each in (app, create_edge(app))]
+    try:
+        ports = []
+        for runner, port in zip(runners, (api_port, edge_port), strict=True):
+            await runner.setup()
+            ports.append(await _listen(runner, port))
+        log.event("local_cloudflare.listening", api_port=ports[0], edge_port=ports[1])
+        yield Listening(*ports)
+    finally:
+        for runner in reversed(runners):
+            await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> int:
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} on {HOST} is in use") from error
+        raise MachineError(f"cannot listen on port {port}: {error.strerror}") from error
+    bound: int = runner.addresses[0][1]
+    return bound
+
+
+async def _mark(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[MARK[0]] = MARK[1]
+    response.headers["Server"] = "local-cloudflare"

@@ -1,0 +1,15 @@
+"""Servers that tests share: one loopback GitLab with its runner per test process."""
+
+from collections.abc import Iterator
+
+import hypothesis  # noqa: F401 - imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
+import pytest
+
+from tests.servers import LocalGitlab, running_gitlab
+
+
+@pytest.fixture(scope="session")
+def gitlab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
+    """A loopback GitLab with a runner, shared by the tests of one process."""
+    with running_gitlab(tmp_path_factory.mktemp("gitlab")) as server:
+        yield server

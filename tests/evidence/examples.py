@@ -1,0 +1,175 @@
+"""A whole chain of statements for one merge request, each of which a test can alter."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from factory.evidence import log, statement
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.sign import Signer
+from factory.evidence.trust import Trust
+from factory.system import canonical
+
+ORIGIN = "factory.example/shop"
+STEPS = (
+    "claim",
+    "attempt",
+    "verdict",
+    "merge plan",
+    "merge approval",
+    "merge",
+    "plan",
+    "deploy approval",
+    "apply",
+    "deploy",
+)
+
+
+def digest(text: str) -> str:
+    return canonical.digest(text.encode())
+
+
+def commit(text: str) -> str:
+    return digest(text).removeprefix("sha256:")[:40]
+
+
+def private_pem(seed: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(seed).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@cache
+def signer(name: str = "observer") -> Signer:
+    """Return the signer whose key follows from its name, so that every run signs the same bytes."""
+    return Signer(private_pem(hashlib.sha256(name.encode()).digest()))
+
+
+def trust(**changes: Any) -> Trust:
+    key = signer()
+    values: dict[str, Any] = {
+        "keys": {key.keyid: key.public},
+        "log_key": VerifierKey(ORIGIN, key.public),
+        "agent_account": "factory-agent",
+    }
+    return Trust(**{**values, **changes})
+
+
+def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
+    """Return the predicate of each step, without the fields that all have."""
+    head, merged, policy = commit(f"head {mr}"), commit(f"merge {mr}"), digest("policy")
+    session = f"s-{issue}"
+    approval = {"merge_request": mr, "approver": "operator", "approval_type": "human", "head": head, "spec": None}
+    plan = {"merge_request": mr, "stack": "shop"}
+    return {
+        "claim": {
+            "session": session,
+            "branch": f"factory/{issue}",
+            "lease": {"branch": f"factory/leases/{issue}", "commit": commit("lease"), "token": 1},
+            "author": "operator",
+            "author_role": "maintainer",
+        },
+        "attempt": {
+            "session": session,
+            "attempt": 1,
+            "agent": {"name": "replay", "version": "1"},
+            "reason": "done_for_review",
+            "usage": {"input_tokens": 1200, "output_tokens": 80},
+            "sandbox": {"level": "bwrap"},
+            "base": commit("base"),
+            "head": head,
+            "checks": [{"gate": "scope", "result": "passed"}],
+        },
+        "verdict": {
+            "merge_request": mr,
+            "pipeline": 31,
+            "judge_sha": commit("judge"),
+            "head": head,
+            "result": "passed",
+            "gates": [{"name": "scope", "result": "passed", "findings": 0}],
+            "policy": policy,
+        },
+        "merge plan": {**plan, **_planned(f"speculative {mr}"), "pipeline": 31, "job": 90, "commit": head},
+        "merge approval": {**approval, "scope": "merge", "policy": policy, "plan": digest(f"speculative {mr} plan")},
+        "merge": {
+            "merge_request": mr,
+            "head": head,
+            "target": "main",
+            "merged_by": "factory-bot",
+            "merge_commit": merged,
+        },
+        "plan": {**plan, **_planned(f"final {mr}"), "pipeline": 32, "job": 91, "commit": merged},
+        "deploy approval": {
+            **approval,
+            "scope": "deploy",
+            "policy": policy,
+            "head": merged,
+            "plan": digest(f"final {mr} plan"),
+        },
+        "apply": {
+            "merge_request": mr,
+            "pipeline": 32,
+            "job": 92,
+            "deployment": 3,
+            "commit": merged,
+            "manifest": digest(f"final {mr} manifest"),
+            "plan": digest(f"final {mr} plan"),
+            "result": "applied",
+            "replan_empty": True,
+        },
+        "deploy": {
+            "merge_request": mr,
+            "environment": "production",
+            "url": "https://shop.example",
+            "commit": merged,
+            "release": "v1",
+            "verified": True,
+            "deployment": 3,
+        },
+    }
+
+
+def _planned(name: str) -> dict[str, str]:
+    return {part: digest(f"{name} {part}") for part in ("manifest", "plan", "plan_file")}
+
+
+def make(
+    step: str, changes: Mapping[str, Any] | None = None, *, issue: int = 7, mr: int = 12, key: str = ""
+) -> dict[str, Any]:
+    """Return the statement of a step of the chain with some predicate fields changed."""
+    kind = step.rsplit(maxsplit=1)[-1]
+    predicate = {
+        "key": key or f"{step}/{issue}/{mr}",
+        "project": "factory/shop",
+        "issue": issue,
+        "time": "2026-11-20T16:00:00.000Z",
+        **predicates(issue, mr)[step],
+        **(changes or {}),
+    }
+    return statement.build(kind, subjects=subjects(kind, predicate), predicate=predicate)
+
+
+def subjects(kind: str, predicate: Mapping[str, Any]) -> dict[str, str]:
+    if kind == "claim":
+        return {f"issue/{predicate['issue']}": digest("issue")}
+    found = {"attempt": {"brief": digest("brief"), "transcript": digest("transcript")}, "verdict": {"v": digest("v")}}
+    named = dict(found.get(kind, {}))
+    for field in ("head", "commit", "merge_commit"):
+        if predicate.get(field) is not None:
+            named[field] = f"gitCommit:{predicate[field]}"
+    for field in ("manifest", "plan", "plan_file"):
+        if predicate.get(field) is not None:
+            named[field] = predicate[field]
+    return named
+
+
+def statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) -> list[dict[str, Any]]:
+    """Return the chain with some steps changed, or left out (``None``)."""
+    wanted = changes or {}
+    return [make(step, wanted.get(step)) for step in STEPS if wanted.get(step, {}) is not None]
+
+
+def recorded(values: Iterable[Mapping[str, Any]], *, by: str = "observer") -> dict[str, bytes]:
+    return log.updated({}, log.append({}, list(values), signer=signer(by), origin=ORIGIN))

@@ -1,0 +1,245 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory.evidence import log, verify
+from factory.evidence.checkpoint import VerifierKey
+from tests.evidence.examples import ORIGIN, STEPS, commit, digest, make, recorded, signer, statements, trust
+
+
+def report(tree: dict[str, bytes], *, mr: int | None = 12, **trusted: Any) -> verify.VerifyReport:
+    return verify.verify(tree, trust=trust(**trusted), merge_request=mr)
+
+
+def rules(result: verify.VerifyReport) -> set[str]:
+    return {check.rule for check in result.findings}
+
+
+def test_a_whole_chain_passes_and_is_complete() -> None:
+    result = report(recorded(statements()))
+    assert result.findings == ()
+    assert result.passed
+    assert result.complete
+    assert result.notices == ()
+    assert result.size == len(STEPS)
+    held = {check.rule for check in result.checks}
+    assert {"EV-ENVELOPE", "EV-SIG", "EV-STATEMENT", "EV-LOG-ENTRY", "EV-LOG-TILE", "EV-LOG-SIG", "EV-LOG-ROOT"} <= held
+    assert {f"EV-CHAIN-{kind}" for kind in ("CLAIM", "ATTEMPT", "VERDICT", "MERGE", "PLAN", "APPLY", "DEPLOY")} <= held
+    assert {"EV-APPROVAL-MERGE", "EV-APPROVAL-DEPLOY"} <= held
+
+
+@pytest.mark.parametrize("steps", range(1, len(STEPS)))
+def test_a_chain_in_progress_is_incomplete_but_not_wrong(steps: int) -> None:
+    result = report(recorded(statements()[:steps]))
+    assert result.findings == ()
+    assert not result.complete
+    assert result.missing
+    assert all(what.startswith("!12: ") for what in result.missing)
+
+
+def test_a_merge_request_that_nothing_names_is_incomplete() -> None:
+    result = report(recorded(statements()), mr=99)
+    assert result.passed
+    assert not result.complete
+
+
+def test_an_empty_tree_does_not_pass() -> None:
+    assert rules(report({})) == {"EV-LOG-SIG"}
+
+
+@pytest.mark.parametrize("step", ["claim", "attempt", "verdict", "merge approval", "merge", "plan", "apply"])
+def test_a_link_left_out_is_a_finding_once_later_ones_exist(step: str) -> None:
+    assert not report(recorded(statements({step: None}))).passed
+
+
+@pytest.mark.parametrize(
+    ("step", "changes", "rule"),
+    [
+        ("attempt", {"session": "s-other"}, "EV-CHAIN-ATTEMPT"),
+        ("claim", {"issue": 8}, "EV-CHAIN-CLAIM"),
+        ("verdict", {"result": "failed"}, "EV-CHAIN-VERDICT"),
+        ("verdict", {"head": commit("elsewhere")}, "EV-CHAIN-VERDICT"),
+        ("merge approval", {"head": commit("elsewhere")}, "EV-APPROVAL-HEAD"),
+        ("merge approval", {"policy": digest("laxer policy")}, "EV-APPROVAL-POLICY"),
+        ("merge approval", {"policy": None}, "EV-APPROVAL-POLICY"),
+        ("merge approval", {"plan": digest("another plan")}, "EV-APPROVAL-PLAN"),
+        ("merge approval", {"plan": None}, "EV-APPROVAL-PLAN"),
+        ("merge approval", {"approver": "factory-agent"}, "EV-APPROVAL-SELF"),
+        ("merge approval", {"approval_type": "simulated"}, "EV-APPROVAL-SIMULATED"),
+        ("merge approval", {"merge_request": 13}, "EV-APPROVAL-MERGE"),
+        ("merge approval", {"scope": "deploy"}, "EV-APPROVAL-MERGE"),
+        ("merge", {"head": commit("elsewhere")}, "EV-CHAIN-VERDICT"),
+        ("merge", {"merged_by": "factory-agent"}, "EV-CHAIN-MERGE"),
+        ("merge", {"issue": 8}, "EV-CHAIN-ISSUE"),
+        ("merge plan", None, "EV-APPROVAL-PLAN"),
+        ("plan", {"commit": commit("elsewhere")}, "EV-CHAIN-PLAN"),
+        ("plan", {"manifest": digest("another manifest")}, "EV-CHAIN-APPLY"),
+        ("deploy approval", {"plan": digest("another plan")}, "EV-APPROVAL-PLAN"),
+        ("deploy approval", {"head": commit("elsewhere")}, "EV-APPROVAL-HEAD"),
+        ("deploy approval", {"approver": "factory-agent"}, "EV-APPROVAL-SELF"),
+        ("deploy approval", {"approval_type": "simulated"}, "EV-APPROVAL-SIMULATED"),
+        ("deploy approval", None, "EV-APPROVAL-DEPLOY"),
+        ("apply", {"manifest": digest("another manifest")}, "EV-CHAIN-APPLY"),
+        ("apply", {"plan": digest("another plan")}, "EV-CHAIN-APPLY"),
+        ("apply", {"commit": commit("elsewhere")}, "EV-CHAIN-APPLY"),
+        ("apply", {"result": "unknown"}, "EV-CHAIN-APPLY"),
+        ("apply", {"result": "refused"}, "EV-CHAIN-APPLY"),
+        ("apply", {"replan_empty": False}, "EV-CHAIN-APPLY"),
+        ("deploy", {"commit": commit("elsewhere")}, "EV-CHAIN-DEPLOY"),
+        ("deploy", {"verified": False}, "EV-CHAIN-DEPLOY"),
+    ],
+)
+def test_a_link_that_names_something_else_is_a_finding(step: str, changes: dict[str, Any] | None, rule: str) -> None:
+    assert rule in rules(report(recorded(statements({step: changes}))))
+
+
+def test_a_finding_names_both_digests() -> None:
+    other = digest("another plan")
+    result = report(recorded(statements({"deploy approval": {"plan": other}})))
+    [reason] = [check.reason for check in result.findings if check.rule == "EV-APPROVAL-PLAN"]
+    assert other in reason
+    assert digest("final 12 plan") in reason
+
+
+@pytest.mark.parametrize(
+    ("step", "after"), [("merge approval", "merge"), ("deploy approval", "apply"), ("apply", "deploy")]
+)
+def test_a_link_recorded_too_late_is_a_finding(step: str, after: str) -> None:
+    order = [name for name in STEPS if name != step]
+    order.insert(order.index(after) + 1, step)
+    assert rules(report(recorded(make(name) for name in order))) == {"EV-CHAIN-ORDER"}
+
+
+def test_a_verdict_recorded_after_the_merge_does_not_count() -> None:
+    order = [name for name in STEPS if name != "verdict"]
+    order.append("verdict")
+    assert "EV-CHAIN-VERDICT" in rules(report(recorded(make(name) for name in order)))
+
+
+def test_a_failed_verdict_after_a_passed_one_decides() -> None:
+    values = statements()
+    values.insert(3, make("verdict", {"result": "failed"}, key="verdict/again"))
+    assert rules(report(recorded(values))) == {"EV-CHAIN-VERDICT"}
+
+
+def test_an_approval_of_an_earlier_head_does_no_harm_beside_one_of_the_merged_head() -> None:
+    values = statements()
+    values.insert(4, make("merge approval", {"head": commit("earlier")}, key="approval/early"))
+    assert report(recorded(values)).passed
+
+
+def test_an_approval_of_an_earlier_head_does_not_count_while_in_progress() -> None:
+    result = report(recorded(statements({"merge approval": {"head": commit("earlier")}})[:5]))
+    assert result.passed
+    assert any("those recorded name something else" in what for what in result.missing)
+
+
+def test_a_self_approval_is_a_finding_even_before_anything_relied_on_it() -> None:
+    result = report(recorded(statements({"merge approval": {"approver": "factory-agent"}})[:5]))
+    assert rules(result) == {"EV-APPROVAL-SELF"}
+
+
+def test_simulated_approvals_are_accepted_on_demand_and_always_told() -> None:
+    changes = {step: {"approver": "rehearsal", "approval_type": "simulated"} for step in STEPS if "approval" in step}
+    tree = recorded(statements(changes))
+    accepted = report(tree, simulated_approvals=True)
+    assert accepted.passed
+    assert accepted.complete
+    assert len(accepted.notices) == 2
+    assert all(notice.startswith("simulated approval: ") for notice in accepted.notices)
+    refused = report(tree)
+    assert rules(refused) == {"EV-APPROVAL-SIMULATED"}
+    assert refused.notices == accepted.notices
+
+
+def test_an_apply_beside_the_approved_one_is_a_finding() -> None:
+    values = [
+        *statements()[:-1],
+        make("apply", {"manifest": digest("unseen"), "plan": digest("unseen")}, key="apply/extra"),
+    ]
+    assert "EV-CHAIN-APPLY" in rules(report(recorded([*values, make("deploy")])))
+
+
+def test_an_unknown_apply_can_be_followed_by_an_approved_one() -> None:
+    again = {"manifest": digest("again manifest"), "plan": digest("again plan")}
+    values = statements({"apply": {"result": "unknown"}})[:-1]
+    values.append(make("plan", {"plan_file": digest("again file"), **again}, key="plan/again"))
+    values.append(make("deploy approval", {"plan": again["plan"]}, key="approval/again"))
+    values.append(make("apply", again, key="apply/again"))
+    result = report(recorded([*values, make("deploy")]))
+    assert result.findings == ()
+    assert result.complete
+
+
+def test_each_stack_needs_its_own_approval_and_apply() -> None:
+    other = {name: digest(f"dns {name}") for name in ("manifest", "plan", "plan_file")}
+    values = [*statements()[:-1], make("plan", {"stack": "dns", **other}, key="plan/dns")]
+    waiting = report(recorded(values))
+    assert waiting.passed
+    assert not waiting.complete
+    assert rules(report(recorded([*values, make("deploy")]))) == {"EV-APPROVAL-DEPLOY", "EV-CHAIN-APPLY"}
+    values.append(make("deploy approval", {"plan": other["plan"]}, key="approval/dns"))
+    values.append(make("apply", {"manifest": other["manifest"], "plan": other["plan"]}, key="apply/dns"))
+    whole = report(recorded([*values, make("deploy")]))
+    assert whole.findings == ()
+    assert whole.complete
+
+
+def test_a_plan_of_the_default_branch_counts_by_its_commit() -> None:
+    assert report(recorded(statements({"plan": {"merge_request": None}}))).complete
+
+
+def test_a_fast_forward_merge_is_its_own_head() -> None:
+    head = commit("head 12")
+    fast = {"merge": {"merge_commit": head}, "plan": {"commit": head}, "deploy approval": {"head": head}}
+    last = {"apply": {"commit": head}, "deploy": {"commit": head}, "merge plan": None, "merge approval": {"plan": None}}
+    result = report(recorded(statements({**fast, **last})))
+    assert result.findings == ()
+    assert result.complete
+
+
+def test_a_person_who_commits_on_top_is_told() -> None:
+    result = report(recorded(statements({"attempt": {"head": commit("before")}})))
+    assert result.passed
+    assert "no attempt produced the merged head" in result.notices[0]
+
+
+def test_two_merges_of_one_merge_request_are_a_finding() -> None:
+    values = [*statements(), make("merge", key="merge/again")]
+    assert "EV-CHAIN-MERGE" in rules(report(recorded(values)))
+
+
+def test_without_a_number_every_chain_is_followed() -> None:
+    second = [make(step, issue=8, mr=13) for step in STEPS]
+    assert report(recorded([*statements(), *second]), mr=None).complete
+    half = report(recorded([*statements(), *second[:4]]), mr=None)
+    assert half.passed
+    assert {what.split(":")[0] for what in half.missing} == {"!13"}
+
+
+def test_a_longer_log_continues_the_previous_checkpoint() -> None:
+    old = recorded(statements()[:4])
+    new = log.updated(old, log.append(old, statements()[4:], signer=signer(), origin=ORIGIN))
+    assert report(new, previous_checkpoint=old["checkpoint"]).passed
+    assert rules(report(old, previous_checkpoint=new["checkpoint"])) == {"EV-LOG-CONSISTENCY"}
+    other = recorded(statements({"claim": {"author": "somebody"}}))
+    assert rules(report(other, previous_checkpoint=old["checkpoint"])) == {"EV-LOG-CONSISTENCY"}
+    assert rules(report(new, previous_checkpoint=b"no note")) == {"EV-LOG-CONSISTENCY"}
+
+
+def test_another_log_key_or_origin_is_a_finding() -> None:
+    tree = recorded(statements())
+    assert rules(report(tree, log_key=VerifierKey("factory.example/other", signer().public))) == {"EV-LOG-SIG"}
+    assert rules(report(tree, log_key=VerifierKey(ORIGIN, signer("stranger").public))) == {"EV-LOG-SIG"}
+
+
+_PATHS = st.sampled_from([*recorded(statements()), "statements/00000001-claim-000000000000.json", "README"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(_PATHS, st.binary(max_size=60) | st.just(b"[" * 100_000) | st.just(b'{"payload":NaN}')))
+def test_no_tree_makes_it_raise_and_no_made_up_tree_passes(files: dict[str, bytes]) -> None:
+    assert not report(files).passed
+    assert not report({**recorded(statements()), **files}).passed or not files

@@ -1,0 +1,140 @@
+"""A running loopback Cloudflare in a process of its own, and zipapps to release on it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from factory.system import http
+
+RUN_SERVER = Path(__file__).with_name("run_server.py")
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+
+HELLO = """
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.answer(b"ok" if self.path == "/health" else (os.environ["RELEASE"] + " " + self.path).encode())
+
+    def do_POST(self):
+        if self.path == "/die":
+            os._exit(1)
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "X-Hop, keep-alive")
+        self.send_header("X-Hop", "must not pass")
+        for name in self.headers:
+            self.send_header("Seen-" + name, self.headers[name])
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def zipapp(main: str = HELLO) -> bytes:
+    """Return the bytes of a zipapp with this ``__main__.py``."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py"), main)
+    return buffer.getvalue()
+
+
+class Double:
+    """A server process on ``state``; ports are free ones unless they are given."""
+
+    def __init__(self, state: Path, *, api_port: int = 0, edge_port: int = 0, health_seconds: float = 10.0) -> None:
+        options = {"state": str(state), "api_port": api_port, "edge_port": edge_port, "health_seconds": health_seconds}
+        with state.with_suffix(".log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(RUN_SERVER), json.dumps(options)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self.process.stdout
+        self.said: dict[str, Any] = json.loads(self.process.stdout.readline() or "{}")
+        self.api_port, self.edge_port = self.said.get("api_port", 0), self.said.get("edge_port", 0)
+        self.api = f"http://127.0.0.1:{self.api_port}/client/v4"
+
+    def call(self, method: str, path: str, token: str | None = "local-writer", **arguments: Any) -> http.Response:
+        """Send a request to the API port; a path that begins with ``/`` is below ``/client/v4``."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        base = self.api if path.startswith("/") else f"http://127.0.0.1:{self.api_port}/"
+        return _send(method, base + path, headers=headers, **arguments)
+
+    def result(self, method: str, path: str, **arguments: Any) -> Any:
+        """Return the ``result`` of a call that must succeed."""
+        answer = self.call(method, path, **arguments)
+        assert answer.status < 300, answer.text
+        return answer.json()["result"]
+
+    def visit(self, host: str, path: str = "/", method: str = "GET", **arguments: Any) -> http.Response:
+        """Send a request to the edge as a browser that asked for ``host``."""
+        headers = {"Host": host} | arguments.pop("headers", {})
+        return _send(method, f"http://127.0.0.1:{self.edge_port}{path}", headers=headers, **arguments)
+
+    def release(self, name: str, main: str = HELLO) -> http.Response:
+        """Put a release."""
+        return self.call("PUT", f"releases/{name}", data=zipapp(main))
+
+    def serve_host(self, zone: str, service: str) -> dict[str, str]:
+        """Make zone, tunnel, configuration and a proxied ``www`` record; return their ids."""
+        zone_id = self.result("POST", "/zones", json={"name": zone, "account": {"id": ACCOUNT}})["id"]
+        remote = {"name": zone, "config_src": "cloudflare"}
+        tunnel = self.result("POST", f"/accounts/{ACCOUNT}/cfd_tunnel", json=remote)["id"]
+        ids = {"zone": zone_id, "tunnel": tunnel}
+        self.configure(tunnel, f"www.{zone}", service)
+        record = {"type": "CNAME", "name": "www", "content": f"{tunnel}.cfargotunnel.com", "proxied": True}
+        ids["record"] = self.result("POST", f"/zones/{zone_id}/dns_records", json=record)["id"]
+        return ids
+
+    def configure(self, tunnel: str, hostname: str, service: str) -> None:
+        """Put a tunnel's configuration."""
+        ingress = [{"hostname": hostname, "service": service}, {"service": "http_status:404"}]
+        path = f"/accounts/{ACCOUNT}/cfd_tunnel/{tunnel}/configurations"
+        self.result("PUT", path, json={"config": {"ingress": ingress}})
+
+    def kill(self) -> None:
+        """End the server as ``kill -9`` does."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self._reap()
+
+    def close(self) -> None:
+        """End the server as the CLI does."""
+        if self.process.poll() is None:
+            assert self.process.stdin
+            self.process.stdin.close()
+            self.process.wait(timeout=10)
+        self._reap()
+
+    def _reap(self) -> None:
+        self.process.wait(timeout=10)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                stream.close()
+
+
+def _send(method: str, url: str, **arguments: Any) -> http.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.request(method, url, timeout=15, allow_redirects=False, **arguments)
+        return http.Response(answer.status_code, answer.headers, answer.content)

@@ -1,0 +1,50 @@
+"""Git over HTTP with the real git, and the protected-branch hook."""
+
+from pathlib import Path
+
+from tests.servers import LocalGitlab, git, with_token
+
+
+def _clone(server: LocalGitlab, folder: Path, token: str | None = None, *, level: int = 40) -> tuple[Path, object]:
+    project = server.project({"a.txt": "1\n"})
+    project.protectedbranches.create({"name": "main", "push_access_level": 40, "merge_access_level": 40})
+    user, token = server.user("dev")
+    project.members.create({"user_id": user.id, "access_level": level})
+    git("clone", "-q", with_token(project.http_url_to_repo, token), "work", cwd=folder)
+    return folder / "work", project
+
+
+def _commit(work: Path, text: str) -> None:
+    (work / "a.txt").write_text(text)
+    git("commit", "-qam", text, cwd=work)
+
+
+def test_maintainer_pushes_to_a_protected_branch(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    work, _ = _clone(gitlab_server, tmp_path)
+    _commit(work, "2")
+    assert git("push", "-q", "origin", "main", cwd=work).returncode == 0
+
+
+def test_developer_is_refused_by_the_hook_but_may_push_a_branch(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    work, _ = _clone(gitlab_server, tmp_path, level=30)
+    _commit(work, "2")
+    refused = git("push", "origin", "main", cwd=work, check=False)
+    assert refused.returncode != 0
+    assert "not allowed to push code to protected branches" in refused.stderr
+    assert git("push", "-q", "origin", "HEAD:feature/x", cwd=work).returncode == 0
+
+
+def test_force_push_and_delete_of_a_protected_branch_are_refused(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    work, _ = _clone(gitlab_server, tmp_path)
+    git("commit", "-q", "--amend", "-m", "other", cwd=work)
+    assert "force push" in git("push", "-f", "origin", "main", cwd=work, check=False).stderr
+    assert "delete protected" in git("push", "origin", ":main", cwd=work, check=False).stderr
+
+
+def test_wrong_password_and_foreign_project(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    project = gitlab_server.project({"a": "1"})
+    url = with_token(project.http_url_to_repo, "wrong")
+    assert git("clone", "-q", url, "x", cwd=tmp_path, check=False).returncode != 0
+    _, token = gitlab_server.user("stranger")
+    stranger = git("clone", "-q", with_token(project.http_url_to_repo, token), "y", cwd=tmp_path, check=False)
+    assert "not found" in stranger.stderr

@@ -1,0 +1,270 @@
+"""Pipelines end to end: gitlab-ci-local expands, the runner runs, python-gitlab looks."""
+
+from typing import Any
+
+import gitlab
+import pytest
+
+from tests.servers import LocalGitlab, wait_for
+
+END = {"success", "failed", "canceled", "skipped", "manual"}
+
+
+def _run(server: LocalGitlab, definition: str, **files: str) -> tuple[Any, Any]:
+    project = server.project({".gitlab-ci.yml": definition, **files})
+    return project, _wait(project)
+
+
+def _wait(project: Any, until: set[str] = END) -> Any:
+    def over() -> Any:
+        found = project.pipelines.list(get_all=True)
+        return found[0] if found and found[0].status in until else None
+
+    return project.pipelines.get(wait_for(over).id)
+
+
+def _jobs(pipeline: Any) -> dict[str, Any]:
+    return {job.name: job for job in pipeline.jobs.list(get_all=True)}
+
+
+def _trace(project: Any, job: Any) -> str:
+    text: str = project.jobs.get(job.id).trace().decode()
+    return text
+
+
+def test_needs_artifacts_dotenv_and_exit_codes(gitlab_server: LocalGitlab) -> None:
+    definition = """
+stages: [build, test]
+make:
+  stage: build
+  script:
+    - mkdir -p out
+    - echo built > out/file
+    - echo "VERSION=7" > build.env
+  artifacts:
+    paths: [out/]
+    reports: {dotenv: build.env}
+use:
+  stage: test
+  needs: [make]
+  script:
+    - cat out/file
+    - echo "version $VERSION"
+may-fail:
+  stage: test
+  needs: []
+  allow_failure: true
+  script: [exit 3]
+never-reached:
+  stage: test
+  needs: [broken]
+  script: [echo yes]
+broken:
+  stage: build
+  script: [exit 4]
+"""
+    project, pipeline = _run(gitlab_server, definition)
+    jobs = _jobs(pipeline)
+    assert {name: job.status for name, job in jobs.items()} == {
+        "make": "success",
+        "use": "success",
+        "may-fail": "failed",
+        "broken": "failed",
+        "never-reached": "skipped",
+    }
+    assert pipeline.status == "failed"
+    trace = _trace(project, jobs["use"])
+    assert "built" in trace
+    assert "version 7" in trace
+    assert project.jobs.get(jobs["make"].id).artifact("out/file") == b"built\n"
+
+
+def test_timeout_retry_and_junit(gitlab_server: LocalGitlab) -> None:
+    definition = """
+slow:
+  timeout: 1 seconds
+  script: [sleep 30]
+flaky:
+  retry: 1
+  script: [exit 1]
+report:
+  script:
+    - echo '<testsuite><testcase name="a" classname="c" time="0.1"/><testcase name="b"><failure>no</failure></testcase></testsuite>' > r.xml
+  artifacts:
+    reports: {junit: r.xml}
+"""
+    project, pipeline = _run(gitlab_server, definition)
+    jobs = _jobs(pipeline)
+    assert jobs["slow"].failure_reason == "job_execution_timeout"
+    assert len([job for job in pipeline.jobs.list(get_all=True, include_retried=True) if job.name == "flaky"]) == 2
+    report = pipeline.test_report.get()
+    assert (report.total_count, report.failed_count) == (2, 1)
+    assert project.jobs.get(jobs["flaky"].id).status == "failed"
+
+
+def test_manual_job_blocks_until_played_with_variables(gitlab_server: LocalGitlab) -> None:
+    definition = """
+stages: [a, b]
+deploy:
+  stage: a
+  script: [echo "plan $PLAN"]
+  rules: [{when: manual}]
+after:
+  stage: b
+  script: [echo after]
+"""
+    project, pipeline = _run(gitlab_server, definition)
+    assert pipeline.status == "manual"
+    job = project.jobs.get(_jobs(pipeline)["deploy"].id)
+    gitlab_server.client().http_post(
+        f"/projects/{project.id}/jobs/{job.id}/play",
+        post_data={"job_variables_attributes": [{"key": "PLAN", "value": "sha256:1"}]},
+    )
+    assert _wait(project, {"success"}).status == "success"
+    assert "plan sha256:1" in _trace(project, job)
+
+
+def test_cancel_ends_the_whole_process_group(gitlab_server: LocalGitlab, tmp_path: Any) -> None:
+    marker = tmp_path / "alive"
+    definition = f"long:\n  script: ['(while true; do date > {marker}; sleep 0.1; done) & wait']\n"
+    project = gitlab_server.project({".gitlab-ci.yml": definition})
+    project.protectedbranches.create({"name": "main"})
+    pipeline = wait_for(lambda: project.pipelines.list(get_all=True))[0]
+    wait_for(marker.exists)
+    project.pipelines.get(pipeline.id).cancel()
+    assert _wait(project).status == "canceled"
+
+    def quiet() -> bool:
+        marker.unlink(missing_ok=True)
+        return not wait_for_any(marker)
+
+    wait_for(quiet)
+
+
+def wait_for_any(marker: Any) -> bool:
+    try:
+        wait_for(marker.exists, seconds=0.5)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_unreadable_definition_fails_with_the_place(gitlab_server: LocalGitlab) -> None:
+    _, pipeline = _run(gitlab_server, "job:\n  script: [a\n")
+    assert pipeline.status == "failed"
+    assert ".gitlab-ci.yml:3" in pipeline.yaml_errors
+
+
+def test_schema_error_fails_with_a_reason(gitlab_server: LocalGitlab) -> None:
+    _, pipeline = _run(gitlab_server, "job:\n  script: [a]\n  when: sometimes\n")
+    assert pipeline.status == "failed"
+    assert pipeline.yaml_errors
+
+
+def test_workflow_rules_exclude_other_branches(gitlab_server: LocalGitlab) -> None:
+    definition = "workflow:\n  rules:\n    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\njob:\n  script: [echo yes]\n"
+    project, _ = _run(gitlab_server, definition)
+    project.branches.create({"branch": "other", "ref": "main"})
+    assert len(project.pipelines.list(get_all=True)) == 1
+
+
+def test_definition_from_the_protected_ref_ignores_the_merge_request(gitlab_server: LocalGitlab) -> None:
+    project, _ = _run(gitlab_server, "job:\n  script: [echo from-main]\n")
+    project.ci_config_path = f".gitlab-ci.yml@{project.path_with_namespace}:main"
+    project.save()
+    actions = [{"action": "update", "file_path": ".gitlab-ci.yml", "content": "job:\n  script: [echo from-branch]\n"}]
+    project.commits.create({"branch": "x", "start_branch": "main", "commit_message": "m", "actions": actions})
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "t"})
+    pipeline = wait_for(lambda: [p for p in request.pipelines.list(get_all=True) if p.status == "success"])[0]
+    job = _jobs(project.pipelines.get(pipeline.id))["job"]
+    assert "from-main" in _trace(project, job)
+    assert "from-branch" not in _trace(project, job)
+
+
+def test_merge_request_job_without_network_has_no_token(gitlab_server: LocalGitlab) -> None:
+    definition = "job:\n  script: ['echo \"token=[$CI_JOB_TOKEN] url=[$CI_REPOSITORY_URL]\"', 'cat .git/config']\n"
+    project, _ = _run(gitlab_server, definition)
+    project.branches.create({"branch": "x", "ref": "main"})
+    project.commits.create(
+        {"branch": "x", "commit_message": "m", "actions": [{"action": "create", "file_path": "f", "content": "1"}]}
+    )
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "t"})
+    pipeline = wait_for(lambda: [p for p in request.pipelines.list(get_all=True) if p.status == "success"])[0]
+    trace = _trace(project, _jobs(project.pipelines.get(pipeline.id))["job"])
+    assert "token=[] url=[]" in trace
+    assert "gitlab-ci-token" not in trace
+
+
+def test_merge_needs_pipeline_approval_and_sha(gitlab_server: LocalGitlab) -> None:
+    project, _ = _run(gitlab_server, "job:\n  script: [echo yes]\n")
+    project.merge_method = "ff"
+    project.only_allow_merge_if_pipeline_succeeds = True
+    project.save()
+    person, person_token = gitlab_server.user("person")
+    project.members.create({"user_id": person.id, "access_level": 40})
+    project.approvalrules.create({"name": "one", "approvals_required": 1, "user_ids": [person.id]})
+    actions = [{"action": "create", "file_path": "f", "content": "1"}]
+    project.commits.create({"branch": "x", "start_branch": "main", "commit_message": "m", "actions": actions})
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "t"})
+
+    def status() -> str:
+        text: str = project.mergerequests.get(request.iid).detailed_merge_status
+        return text
+
+    assert status() in {"ci_still_running", "ci_must_pass"}
+    wait_for(lambda: status() == "not_approved")
+    with pytest.raises(gitlab.GitlabMRClosedError):
+        project.mergerequests.get(request.iid).merge()
+    with pytest.raises(gitlab.GitlabAuthenticationError):
+        request.approve()
+    theirs = gitlab_server.client(person_token).projects.get(project.id).mergerequests.get(request.iid)
+    with pytest.raises(gitlab.GitlabMRApprovalError) as moved:
+        theirs.approve(sha="0" * 40)
+    assert moved.value.response_code == 409
+    head = theirs.sha
+    theirs.approve(sha=head)
+    assert status() == "mergeable"
+    done = project.mergerequests.get(request.iid).merge(sha=head)
+    assert done["state"] == "merged"
+    assert project.branches.get("main").commit["id"] == head
+
+
+def test_push_voids_approvals(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    person, token = gitlab_server.user("person")
+    project.members.create({"user_id": person.id, "access_level": 40})
+    change = [{"action": "create", "file_path": "f", "content": "1"}]
+    project.commits.create({"branch": "x", "start_branch": "main", "commit_message": "m", "actions": change})
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "t"})
+    gitlab_server.client(token).projects.get(project.id).mergerequests.get(request.iid).approve()
+    assert len(project.mergerequests.get(request.iid).approvals.get().approved_by) == 1
+    change = [{"action": "update", "file_path": "f", "content": "2"}]
+    project.commits.create({"branch": "x", "commit_message": "m", "actions": change})
+    assert project.mergerequests.get(request.iid).approvals.get().approved_by == []
+
+
+def test_protected_environment_waits_for_another_person(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"README": "x"})
+    person, token = gitlab_server.user("person")
+    project.members.create({"user_id": person.id, "access_level": 40})
+    project.protected_environments.create(
+        {
+            "name": "production",
+            "deploy_access_levels": [{"access_level": 40}],
+            "approval_rules": [{"access_level": 40, "required_approvals": 1}],
+        }
+    )
+    definition = "deploy:\n  environment: {name: production}\n  script: [echo yes]\n  rules: [{when: manual}]\n"
+    actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": definition}]
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": actions})
+    job = project.jobs.get(_jobs(_wait(project))["deploy"].id)
+    with pytest.raises(gitlab.GitlabJobPlayError) as blocked:
+        job.play()
+    assert blocked.value.response_code == 400
+    deployment = project.deployments.list(status="blocked", get_all=True)[0]
+    with pytest.raises(gitlab.GitlabDeploymentApprovalError):
+        project.deployments.get(deployment.id).approval(status="approved")
+    theirs = gitlab_server.client(token).projects.get(project.id).deployments.get(deployment.id)
+    theirs.approval(status="approved", comment="plan sha256:1")
+    job.play()
+    wait_for(lambda: project.deployments.get(deployment.id).status == "success")

@@ -1,0 +1,146 @@
+"""The loopback servers, started in this process on free ports."""
+
+import asyncio
+import itertools
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gitlab
+
+from factory.local_gitlab import runner
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.server import serve
+
+ROOT = Path(__file__).parent.parent
+TOOL_PATH = f"{ROOT / '.venv/bin'}:{ROOT / '.tools/bin'}:/usr/local/bin:/usr/bin:/bin"
+TOOL_ENV = {
+    "PATH": TOOL_PATH,
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: Callable[[], Any], *, seconds: float = 30) -> Any:
+    """Return the first true value of ``what``; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"nothing after {seconds} s: {what}")
+
+
+@dataclass
+class LocalGitlab:
+    """A running loopback GitLab."""
+
+    url: str
+    state: Path
+    root_token: str
+    context: Context
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def client(self, token: str | None = None) -> gitlab.Gitlab:
+        """Return a real python-gitlab client."""
+        return gitlab.Gitlab(self.url, private_token=token or self.root_token)
+
+    def user(self, name: str) -> tuple[Any, str]:
+        """Make a user with a token; return both."""
+        root = self.client()
+        user = root.users.create(
+            {"username": f"{name}-{next(self._numbers)}", "name": name, "email": f"{name}@localhost"}
+        )
+        return user, user.personal_access_tokens.create({"name": "test", "scopes": ["api"]}).token
+
+    def project(self, files: dict[str, str] | None = None, **settings: Any) -> Any:
+        """Make a project whose first commit on main has these files."""
+        name = f"p{next(self._numbers)}"
+        project = self.client().projects.create({"name": name, **settings})
+        if files:
+            actions = [{"action": "create", "file_path": path, "content": text} for path, text in files.items()]
+            project.commits.create({"branch": "main", "commit_message": "start", "actions": actions})
+        return project
+
+
+def expander() -> tuple[str, ...]:
+    """Return the command line of gitlab-ci-local."""
+    node = shutil.which("node", path=TOOL_PATH)
+    assert node, "node is missing: run `make setup`"
+    return (node, str(ROOT / ".tools/node_modules/gitlab-ci-local/dist/index.js"))
+
+
+@contextmanager
+def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) -> Iterator[LocalGitlab]:
+    """Run a loopback GitLab and its runner in threads of this process."""
+    port = free_port()
+    ready: list[Context] = []
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loops.append((asyncio.get_running_loop(), stop))
+        async with serve(state, port=port, tier=tier, expander=expander(), tool_env=TOOL_ENV) as context:
+            ready.append(context)
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    context = wait_for(lambda: ready and ready[0])
+    root = (state / "root-token").read_text()
+    server = LocalGitlab(context.base_url, state, root, context)
+    token = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})["token"]
+    ended = threading.Event()
+    settings = runner.Settings(
+        url=server.url,
+        token=token,
+        builds=state / "builds",
+        env={**TOOL_ENV, "FACTORY_PYTHON": sys.executable},
+        readable=(ROOT / ".venv", Path(sys.base_prefix)),
+        concurrency=concurrency,
+    )
+    worker = threading.Thread(target=runner.run, args=(settings, ended), daemon=True)
+    worker.start()
+    try:
+        yield server
+    finally:
+        ended.set()
+        loop, stop = loops[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def git(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the real git with nobody's configuration."""
+    env = {**TOOL_ENV, "HOME": str(cwd)} | {
+        key: value
+        for who in ("AUTHOR", "COMMITTER")
+        for key, value in ((f"GIT_{who}_NAME", "Test"), (f"GIT_{who}_EMAIL", "test@localhost"))
+    }
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, env=env, check=check, capture_output=True, text=True, timeout=60
+    )
+
+
+def with_token(url: str, token: str) -> str:
+    """Return a project's HTTP URL with a token as the password."""
+    return url.replace("http://", f"http://oauth2:{token}@")
