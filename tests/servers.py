@@ -108,11 +108,11 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     context = wait_for(lambda: ready and ready[0])
     root = (state / "root-token").read_text()
     server = LocalGitlab(context.base_url, state, root, context)
-    token = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})["token"]
+    made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
     ended = threading.Event()
     settings = runner.Settings(
         url=server.url,
-        token=token,
+        token=made["token"],
         builds=state / "builds",
         env={**TOOL_ENV, "FACTORY_PYTHON": sys.executable},
         readable=(ROOT / ".venv", Path(sys.base_prefix)),

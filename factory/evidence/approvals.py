@@ -13,7 +13,7 @@ from factory.evidence.trust import Trust
 def forbidden(entry: Entry, trust: Trust) -> list[Check]:
     """Return what no approval may be, whether or not anything was done on it."""
     approver, found = entry.predicate["approver"], []
-    if approver == trust.agent_account:
+    if trust.is_agent(approver):
         found.append(broken("EV-APPROVAL-SELF", entry, f"the agent account {approver!r} approved its own work"))
     if entry.predicate["approval_type"] == "simulated" and not trust.simulated_approvals:
         reason = f"simulated approval by {approver!r}: this trust root accepts a person's only"

@@ -99,7 +99,7 @@ def _merge(facts: Facts) -> Link:
     checks = [held(rule, entry, f"{facts.head} merged as {facts.merge_commit}")]
     if len(facts.some("merge")) > 1:
         checks.append(broken(rule, entry, "the merge request was merged more than once"))
-    if entry.predicate["merged_by"] == facts.trust.agent_account:
+    if facts.trust.is_agent(entry.predicate["merged_by"]):
         checks.append(broken(rule, entry, "the agent account merged its own work"))
     return Link(tuple(checks))
 

@@ -57,6 +57,10 @@ class Trust:
             previous_checkpoint=None if previous is None else previous.encode(),
         )
 
+    def is_agent(self, account: str) -> bool:
+        """Return whether this is the agent's account; GitLab's user names differ by more than letter case."""
+        return account.casefold() == self.agent_account.casefold()
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that ``from_json`` reads."""
         previous = self.previous_checkpoint

@@ -140,6 +140,7 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse, ray: str
 
 def _to_origin(request: web.Request, ray: str) -> CIMultiDict[str]:
     headers = _end_to_end(request.headers)
+    headers.popall("Expect", None)  # aiohttp has answered it already
     client = request.remote or "127.0.0.1"
     headers["CF-Connecting-IP"] = client
     headers["CF-Ray"] = ray

@@ -12,6 +12,7 @@ from tf import runner
 from tf.schema import Schema
 
 from factory.errors import Refused
+from factory.local_cloudflare import provider_plan
 from factory.local_cloudflare.provider_client import Cloudflare, attempt, require_loopback
 from factory.local_cloudflare.provider_resource import Resource, State
 from factory.local_cloudflare.provider_resources import DnsRecord, Tunnel, TunnelConfig, Zone
@@ -93,4 +94,5 @@ def main(environment: Mapping[str, str]) -> None:
         # Terraform shows a plugin's first line of output when it is not the handshake.
         sys.stdout.write(f"{error}. {error.hint}\n")
         sys.exit(Refused.exit_code)
+    provider_plan.install()
     runner.run_provider(Provider(environment))

@@ -50,6 +50,11 @@ class Zone(Resource):
         """Return the path that creates a zone."""
         return "/zones"
 
+    def create(self, ctx: Any, planned: State) -> State | None:
+        """Create the zone, and pause it where that was asked for: the API creates none paused."""
+        made = super().create(ctx, planned)
+        return self.update(ctx, made, planned) if made and made["paused"] != planned["paused"] else made
+
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
         """Return the state; of the account, only the id is kept."""
         return super().from_result({**result, "account": {"id": result["account"]["id"]}}, known)

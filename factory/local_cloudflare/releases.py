@@ -21,6 +21,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 
 _HOST = "127.0.0.1"
 _PATH = "/usr/bin:/bin"
+_PORTS_TRIED = 3
 _POLL_SECONDS = 0.02
 _PROBE_SECONDS = 1.0
 _STARTS_PER_WINDOW = 4
@@ -72,6 +73,7 @@ class Supervisor:
                 await self._start(name)
             except ToolFailed as error:
                 self._artifact(name).unlink(missing_ok=True)
+                self._starts.pop(name, None)
                 raise InvalidInput(str(error)) from error
             with self._store.transaction():
                 release = {"name": name, "sha256": digest, "created_on": clock.timestamp()}
@@ -130,27 +132,32 @@ class Supervisor:
             self._stop(name)
 
     async def _start_again(self, name: str) -> int:
-        if self._store.get("release", name) is None:
-            raise NotFound(f"there is no release {name}")
+        release = self.show(name)
         self._check_rate(name)
+        if hashlib.sha256(files.read_bytes(self._artifact(name))).hexdigest() != release["sha256"]:
+            raise ToolFailed(f"the release {name} on the disk is not what was put (sha256 {release['sha256']})")
         return (await self._start(name)).port
 
     async def _start(self, name: str) -> Running:
         self._stop(name)
         self._starts[name].append(clock.monotonic())
-        running = self._spawn(name)
-        try:
-            reason = await self._unhealthy(running)
-        except BaseException:
-            running.group.kill()  # a cancelled request must not leave its process behind
-            raise
-        if reason:
+        for _ in range(_PORTS_TRIED):
+            running = self._spawn(name)
+            try:
+                reason = await self._unhealthy(running)
+            except BaseException:
+                running.group.kill()  # a cancelled request must not leave its process behind
+                raise
+            if reason is None:
+                self._running[name] = running
+                log.event("local_cloudflare.release_started", release=name, port=running.port)
+                return running
+            died = not running.alive
             running.group.kill()
-            log.event("local_cloudflare.release_failed", release=name, reason=reason)
-            raise ToolFailed(f"the release {name} {reason}{self._last_words(name)}")
-        self._running[name] = running
-        log.event("local_cloudflare.release_started", release=name, port=running.port)
-        return running
+            if not (died and _taken(running.port)):
+                break
+        log.event("local_cloudflare.release_failed", release=name, reason=reason)
+        raise ToolFailed(f"the release {name} {reason}{self._last_words(name)}")
 
     def _spawn(self, name: str) -> Running:
         port = _free_port()
@@ -227,6 +234,15 @@ def _check_zipapp(data: bytes) -> None:
                 raise InvalidInput("the archive is damaged")
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise InvalidInput(f"the body is not a Python zipapp: {error}") from error
+
+
+def _taken(port: int) -> bool:
+    """Say whether another process took the port between its choice and the release's start."""
+    try:
+        with socket.create_server((_HOST, port)):
+            return False
+    except OSError:
+        return True
 
 
 def _free_port() -> int:

@@ -54,11 +54,9 @@ def route(store: Store, host: str, path: str) -> Route:
     tunnel = store.get("tunnel", target.removesuffix(_TUNNEL_SUFFIX))
     if tunnel is None or tunnel["deleted_at"] is not None:
         return Answer(530, f"the tunnel of {host} does not exist", code=1033)
-    if not tunnel["remote_config"]:
-        return Answer(503, f"the tunnel of {host} has config_src local: its machine would have the ingress rules")
-    configuration = store.get("configuration", tunnel["id"])
+    configuration = store.get("configuration", tunnel["id"]) if tunnel["remote_config"] else None
     if configuration is None:
-        return Answer(503, f"the tunnel of {host} has no ingress rules")
+        return Answer(503, f"the tunnel of {host} has no ingress rules here: none are set, or its config_src is local")
     return _service(_rule(configuration["config"]["ingress"], host, path)["service"])
 
 

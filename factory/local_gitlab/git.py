@@ -131,7 +131,8 @@ class Repository:
             self.git("read-tree", parent, env=index)
         for change in changes:
             if change["content"] is None:
-                self.git("update-index", "--force-remove", "--", change["path"], env=index)
+                gone = f"0 {'0' * 40}\t{change['path']}\0".encode()
+                self.git("update-index", "-z", "--index-info", stdin=gone, env=index)
             else:
                 blob = self.git("hash-object", "-w", "--stdin", stdin=change["content"])
                 mode = change.get("mode", "100644")

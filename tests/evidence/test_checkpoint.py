@@ -127,6 +127,8 @@ def test_a_verifier_key_reads_back() -> None:
         PETER.text.replace("PeterNeumann", "Peter Neumann"),
         PETER.text.replace("+AR", "+Ax"),
         "PeterNeumann+c74f20a3+AQ==",
+        VerifierKey("Peter Neumann", PETER.public).text,
+        VerifierKey("", PETER.public).text,
     ],
 )
 def test_a_malformed_verifier_key_is_refused(text: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.errors import Conflict, EvidenceInvalid, InvalidInput
-from factory.evidence import log, sign
+from factory.evidence import log, sign, tlog
 from factory.evidence.checkpoint import VerifierKey, open_checkpoint
 from factory.evidence.verify import verify
 from factory.system import canonical
@@ -126,6 +126,13 @@ def test_a_damaged_tree_is_not_signed_again() -> None:
             append({**tree, path: broken}, [make("merge")])
     with pytest.raises(EvidenceInvalid):
         append({**tree, "statements/extra": b""}, [make("merge")])
+
+
+def test_entries_and_tiles_altered_alike_are_not_signed_again() -> None:
+    tree = recorded(statements()[:3])
+    other = log.updated({}, tlog.grow({}, 0, [b"a", b"b", b"c"]))
+    with pytest.raises(EvidenceInvalid, match="root of the checkpoint"):
+        append({**tree, **other}, [make("merge")])
 
 
 def test_another_signer_or_origin_does_not_continue_the_log() -> None:

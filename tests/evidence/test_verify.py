@@ -67,6 +67,7 @@ def test_a_link_left_out_is_a_finding_once_later_ones_exist(step: str) -> None:
         ("merge approval", {"plan": digest("another plan")}, "EV-APPROVAL-PLAN"),
         ("merge approval", {"plan": None}, "EV-APPROVAL-PLAN"),
         ("merge approval", {"approver": "factory-agent"}, "EV-APPROVAL-SELF"),
+        ("merge approval", {"approver": "Factory-Agent"}, "EV-APPROVAL-SELF"),
         ("merge approval", {"approval_type": "simulated"}, "EV-APPROVAL-SIMULATED"),
         ("merge approval", {"merge_request": 13}, "EV-APPROVAL-MERGE"),
         ("merge approval", {"scope": "deploy"}, "EV-APPROVAL-MERGE"),
@@ -122,6 +123,33 @@ def test_a_failed_verdict_after_a_passed_one_decides() -> None:
     values = statements()
     values.insert(3, make("verdict", {"result": "failed"}, key="verdict/again"))
     assert rules(report(recorded(values))) == {"EV-CHAIN-VERDICT"}
+
+
+def test_a_failed_verdict_of_the_merged_head_is_named() -> None:
+    result = report(recorded(statements({"verdict": {"result": "failed"}})))
+    [index] = [check.statement for check in result.findings if check.rule == "EV-CHAIN-VERDICT"]
+    assert index == STEPS.index("verdict")
+
+
+def test_what_is_missing_after_the_merge_is_listed() -> None:
+    [plan, approval, apply, deploy] = report(recorded(statements()[:6])).missing
+    assert f"a plan for the merge commit {commit('merge 12')}" in plan
+    assert "an approval to deploy" in approval
+    assert "the apply" in apply
+    assert "a verified deploy" in deploy
+
+
+def test_a_refused_apply_changed_nothing_and_needs_no_approval() -> None:
+    result = report(recorded(statements({"deploy approval": None, "apply": {"result": "refused"}, "deploy": None})))
+    assert result.passed
+    assert not result.complete
+
+
+def test_an_apply_of_the_plan_made_before_the_merge_is_a_finding() -> None:
+    early = {name: digest(f"speculative 12 {name}") for name in ("manifest", "plan")}
+    head = commit("head 12")
+    changes = {"deploy approval": {"plan": early["plan"], "head": head}, "apply": {"commit": head, **early}}
+    assert "EV-CHAIN-APPLY" in rules(report(recorded(statements(changes))))
 
 
 def test_an_approval_of_an_earlier_head_does_no_harm_beside_one_of_the_merged_head() -> None:

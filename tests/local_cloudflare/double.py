@@ -62,7 +62,8 @@ class Double:
 
     def __init__(self, state: Path, *, api_port: int = 0, edge_port: int = 0, health_seconds: float = 10.0) -> None:
         options = {"state": str(state), "api_port": api_port, "edge_port": edge_port, "health_seconds": health_seconds}
-        with state.with_suffix(".log").open("ab") as log:
+        self._log = state.with_suffix(".log")
+        with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(RUN_SERVER), json.dumps(options)],
                 stdin=subprocess.PIPE,
@@ -112,6 +113,10 @@ class Double:
         ingress = [{"hostname": hostname, "service": service}, {"service": "http_status:404"}]
         path = f"/accounts/{ACCOUNT}/cfd_tunnel/{tunnel}/configurations"
         self.result("PUT", path, json={"config": {"ingress": ingress}})
+
+    def log(self) -> str:
+        """Return what the server wrote to standard error."""
+        return self._log.read_text()
 
     def kill(self) -> None:
         """End the server as ``kill -9`` does."""

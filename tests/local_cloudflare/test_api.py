@@ -62,12 +62,12 @@ def test_a_refusal_has_cloudflares_code(
     assert answer.headers["X-Local-Cloudflare"] == "double"
 
 
-def test_an_unknown_route_says_where_it_went_and_logs_a_line(own: Double, tmp_path: Any) -> None:
-    answer = own.call("GET", "/accounts/x/r2/buckets")
+def test_an_unknown_route_says_where_it_went_and_logs_a_line(shared: Double) -> None:
+    answer = shared.call("GET", "/accounts/x/r2/buckets")
     errors = answer.json()["errors"]
     assert "Could not route to /client/v4/accounts/x/r2/buckets" in errors[0]["message"]
     assert errors[1] == {"code": 7000, "message": "No route for that URI"}
-    assert "local_cloudflare.unknown_route" in (tmp_path / "state.log").read_text()
+    assert "local_cloudflare.unknown_route" in shared.log()
 
 
 def test_verify_tells_a_good_token(shared: Double) -> None:

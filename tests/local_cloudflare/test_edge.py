@@ -2,15 +2,17 @@
 
 import contextlib
 import socket
+import subprocess
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from factory.local_cloudflare.routes import Answer, Loopback, Release, Route, route
 from factory.local_cloudflare.store import Store
-from tests.local_cloudflare.double import ACCOUNT, Double
+from tests.local_cloudflare.double import ACCOUNT, HELLO, Double
 
 
 def fresh() -> str:
@@ -115,6 +117,34 @@ def read_all(wire: socket.socket) -> bytes:
     return said
 
 
+def test_curl_sees_the_release_and_its_status_without_a_body(shared: Double) -> None:
+    zone = fresh()
+    name = f"hello-{uuid.uuid4().hex[:7]}"
+    shared.release(name, HELLO.replace("do_POST", "do_HEAD = lambda self: self.answer(b'')\n    def do_POST"))
+    shared.serve_host(zone, f"http://{name}")
+    host = f"www.{zone}:{shared.edge_port}"
+    base = ["curl", "-sS", "--noproxy", "*", "--max-time", "10", "--resolve", f"{host}:127.0.0.1"]
+    assert subprocess.run([*base, f"http://{host}/x"], capture_output=True, check=True).stdout.decode() == f"{name} /x"
+    head = subprocess.run([*base, "-I", f"http://{host}/x"], capture_output=True, check=True).stdout.decode()
+    assert head.startswith("HTTP/1.1 200")
+    big = subprocess.run(
+        [*base, "-H", "Expect: 100-continue", "--data-binary", "x" * 5000, f"http://{host}/"],
+        capture_output=True,
+        check=True,
+    )
+    assert big.stdout == b"x" * 5000
+
+
+def test_many_visitors_start_a_release_once(own: Double) -> None:
+    own.release("hello-aaaaaaa")
+    own.serve_host("hello.test", "http://hello-aaaaaaa")
+    own.visit("www.hello.test", "/die", "POST")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: own.visit("www.hello.test").text, range(16)))
+    assert set(answers) == {"hello-aaaaaaa /"}
+    assert own.log().count("release_started") == 2
+
+
 def break_off(origin: socket.socket) -> None:
     wire, _ = origin.accept()
     with wire:
@@ -210,7 +240,7 @@ def test_the_first_rule_that_matches_serves(store: Store) -> None:
 
 @pytest.mark.parametrize(("rules", "remote"), [(None, True), ([{"service": "http_status:200"}], False)])
 def test_a_tunnel_without_rules_here_is_unavailable(
-    store: Store, rules: list[dict[str, str]] | None, remote: bool
+    store: Store, rules: list[dict[str, str]] | None, *, remote: bool
 ) -> None:
     put(store, {"name": "www.hello.test"}, rules, remote=remote)
     found = route(store, "www.hello.test", "/")

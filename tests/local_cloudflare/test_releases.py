@@ -1,5 +1,6 @@
 """The supervisor takes a release that runs, and says why it does not take another."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,9 @@ def test_a_release_that_does_not_become_healthy_is_refused_and_ended(tmp_path: P
         assert list((tmp_path / "state" / "releases").glob("*.pyz")) == []
     finally:
         server.close()
+
+
+def test_the_same_release_put_twice_at_once_is_kept_once(shared: Double) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(lambda _: shared.release("hello-5555555").status, range(4)))
+    assert sorted(statuses) == [200, 200, 200, 201]

@@ -1,5 +1,7 @@
 """The server as a process: it survives kill -9, holds its ports and its state, and refuses real tokens."""
 
+import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from factory.errors import Refused
 from factory.local_cloudflare.server import create_app
-from tests.local_cloudflare.double import Double
+from tests.local_cloudflare.double import Double, zipapp
 
 
 def gone(pid: int) -> bool:
@@ -62,6 +64,9 @@ def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
         assert [(each["name"], each["state"], each["port"]) for each in listed] == [("hello-aaaaaaa", "stopped", None)]
         assert release_pid(second) != pid, "the edge starts a release again on demand"
         assert second.result("GET", "releases")[0]["state"] == "running"
+        (tmp_path / "state" / "releases" / "hello-aaaaaaa.pyz").write_bytes(zipapp("other = True"))
+        os.kill(release_pid(second), signal.SIGKILL)
+        assert "is not what was put" in second.visit("www.hello.test").text
     finally:
         second.close()
 

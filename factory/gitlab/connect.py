@@ -1,0 +1,79 @@
+"""The one fence around python-gitlab: a connection per account, and GitLab's errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import gitlab
+import requests
+
+from factory.errors import Conflict, FactoryError, InvalidInput, NotFound, Refused, Unauthorized, Unreachable
+
+_BY_STATUS: dict[int, type[FactoryError]] = {
+    HTTPStatus.BAD_REQUEST: InvalidInput,
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Refused,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.METHOD_NOT_ALLOWED: Refused,
+    HTTPStatus.NOT_ACCEPTABLE: Refused,
+    HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.UNPROCESSABLE_ENTITY: InvalidInput,
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One account's view of one project; ``token`` is never shown."""
+
+    url: str
+    project_path: str
+    account: str
+    client: gitlab.Gitlab
+
+    @cached_property
+    def project(self) -> Any:
+        """Return python-gitlab's project, without asking the server yet."""
+        return self.client.projects.get(self.project_path, lazy=True)
+
+    @property
+    def api(self) -> str:
+        """Return the project's path below the API, for calls that python-gitlab has no method for."""
+        return f"/projects/{quote(self.project_path, safe='')}"
+
+
+def connect(url: str, project_path: str, *, account: str, token: str, timeout: float = 30.0) -> Connection:
+    """Return a connection; nothing is sent yet. ``timeout`` is in seconds per request."""
+    client = gitlab.Gitlab(url, private_token=token, timeout=timeout, retry_transient_errors=False)
+    client.session.trust_env = False
+    return Connection(url, project_path, account, client)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn python-gitlab's and requests' errors into ours, by HTTP status; ``what`` names the attempt."""
+    try:
+        yield
+    except gitlab.GitlabError as error:
+        status = error.response_code or 0
+        reason = str(error.error_message or error)
+        raise _BY_STATUS.get(status, Unreachable)(f"GitLab refused to {what}: {reason} (HTTP {status})") from error
+    except requests.RequestException as error:
+        raise Unreachable(f"GitLab did not answer the attempt to {what}") from error
+
+
+def whoami(connection: Connection) -> str:
+    """Return the user name that the token belongs to; raises ``Unauthorized`` or ``Unreachable``."""
+    with translated("tell who the token belongs to"):
+        user: Any = connection.client.http_get("/user")
+        return str(user["username"])
+
+
+def version(connection: Connection) -> str:
+    """Return the server's version; the embedded double's ends in ``-local``."""
+    with translated("tell its version"):
+        found: Any = connection.client.http_get("/version")
+        return str(found["version"])

@@ -1,0 +1,45 @@
+"""Deployments and their approval."""
+
+from typing import Any
+
+from factory.gitlab.connect import Connection, translated
+from factory.model.gitlab import Approval, Deployment
+
+
+def read(item: Any) -> Deployment:
+    """Return a deployment from GitLab's JSON."""
+    given = [entry for entry in item.get("approvals") or [] if entry["status"] == "approved"]
+    return Deployment(
+        id=item["id"],
+        status=item["status"],
+        environment=item["environment"]["name"],
+        sha=item["sha"],
+        job=item["deployable"]["id"],
+        pipeline=item["deployable"]["pipeline"]["id"],
+        approvals=tuple(
+            Approval(entry["user"]["username"], entry.get("created_at") or "", entry.get("comment") or "")
+            for entry in given
+        ),
+        created_at=item["created_at"],
+    )
+
+
+def find(connection: Connection, *, status: str | None = None) -> list[Deployment]:
+    """Return deployments, newest first."""
+    query = {"sort": "desc", "order_by": "id", "per_page": 100} | ({"status": status} if status else {})
+    with translated("list deployments"):
+        found: Any = connection.client.http_list(f"{connection.api}/deployments", query_data=query, get_all=True)
+        return [get(connection, item["id"]) for item in found]
+
+
+def get(connection: Connection, number: int) -> Deployment:
+    """Return one deployment with its approvals; raises ``NotFound``."""
+    with translated(f"show deployment {number}"):
+        return read(connection.client.http_get(f"{connection.api}/deployments/{number}"))
+
+
+def approve(connection: Connection, number: int, *, comment: str) -> None:
+    """Approve a blocked deployment; the comment names what is approved."""
+    with translated(f"approve deployment {number}"):
+        body = {"status": "approved", "comment": comment}
+        connection.client.http_post(f"{connection.api}/deployments/{number}/approval", post_data=body)

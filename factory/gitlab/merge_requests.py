@@ -1,0 +1,100 @@
+"""Merge requests: open, look, approve, merge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from factory.gitlab.connect import Connection, translated
+from factory.model.gitlab import Approval, Change, MergeRequest
+
+
+def read(item: Any) -> MergeRequest:
+    """Return a merge request from GitLab's JSON."""
+    return MergeRequest(
+        iid=item["iid"],
+        title=item["title"],
+        description=item["description"] or "",
+        state=item["state"],
+        source_branch=item["source_branch"],
+        target_branch=item["target_branch"],
+        sha=item["sha"] or "",
+        author=item["author"]["username"],
+        labels=tuple(item["labels"]),
+        detailed_merge_status=item["detailed_merge_status"],
+        web_url=item["web_url"],
+    )
+
+
+def get(connection: Connection, iid: int) -> MergeRequest:
+    """Return one merge request; raises ``NotFound``."""
+    with translated(f"show merge request !{iid}"):
+        return read(connection.project.mergerequests.get(iid).attributes)
+
+
+def find(
+    connection: Connection, *, state: str = "opened", source_branch: str | None = None, labels: Sequence[str] = ()
+) -> list[MergeRequest]:
+    """Return merge requests, oldest first."""
+    query: dict[str, Any] = {"state": state, "order_by": "created_at", "sort": "asc", "labels": list(labels)}
+    if source_branch:
+        query["source_branch"] = source_branch
+    with translated("list merge requests"):
+        found = connection.project.mergerequests.list(**query, get_all=True, per_page=100)
+        return [read(item.attributes) for item in found]
+
+
+def open_once(
+    connection: Connection, *, source: str, target: str, title: str, description: str, labels: Sequence[str]
+) -> MergeRequest:
+    """Return the branch's merge request, opened where there is none; title and description are brought up to date."""
+    for request in find(connection, source_branch=source, state="all"):
+        if request.target_branch == target and request.state != "closed":
+            return request
+    with translated(f"open a merge request for {source}"):
+        made = connection.project.mergerequests.create(
+            {
+                "source_branch": source,
+                "target_branch": target,
+                "title": title,
+                "description": description,
+                "labels": list(labels),
+                "remove_source_branch": True,
+            }
+        )
+        return read(made.attributes)
+
+
+def relabel(connection: Connection, iid: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    """Add and remove labels of a merge request."""
+    body = {"add_labels": ",".join(add), "remove_labels": ",".join(remove)}
+    with translated(f"label merge request !{iid}"):
+        connection.client.http_put(f"{connection.api}/merge_requests/{iid}", post_data=body)
+
+
+def changes(connection: Connection, iid: int) -> list[Change]:
+    """Return a merge request's changed files."""
+    path = f"{connection.api}/merge_requests/{iid}/diffs"
+    with translated(f"show the diff of !{iid}"):
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        keys = ("old_path", "new_path", "diff", "new_file", "deleted_file")
+        return [Change(**{key: item[key] for key in keys}) for item in found]
+
+
+def approvals(connection: Connection, iid: int) -> list[Approval]:
+    """Return who approves the merge request's present head."""
+    with translated(f"show the approvals of !{iid}"):
+        found: Any = connection.client.http_get(f"{connection.api}/merge_requests/{iid}/approvals")
+        return [Approval(item["user"]["username"], item.get("approved_at") or "") for item in found["approved_by"]]
+
+
+def approve(connection: Connection, iid: int, *, sha: str) -> None:
+    """Approve exactly ``sha``; raises ``Conflict`` where the head has moved."""
+    with translated(f"approve !{iid}"):
+        connection.client.http_post(f"{connection.api}/merge_requests/{iid}/approve", post_data={"sha": sha})
+
+
+def merge(connection: Connection, iid: int, *, sha: str) -> MergeRequest:
+    """Merge exactly ``sha``; raises ``Conflict`` where the head has moved, ``Refused`` where a check is missing."""
+    with translated(f"merge !{iid}"):
+        path = f"{connection.api}/merge_requests/{iid}/merge"
+        body = {"sha": sha, "should_remove_source_branch": True}
+        return read(connection.client.http_put(path, post_data=body))

@@ -1,0 +1,92 @@
+"""Pipelines, jobs, logs and artifacts."""
+
+from typing import Any
+from urllib.parse import quote
+
+from factory.errors import NotFound
+from factory.gitlab.connect import Connection, translated
+from factory.model.gitlab import Job, Pipeline, Variables
+
+
+def read(item: Any) -> Pipeline:
+    """Return a pipeline from GitLab's JSON."""
+    return Pipeline(
+        id=item["id"],
+        status=item["status"],
+        sha=item["sha"],
+        ref=item["ref"],
+        source=item["source"],
+        yaml_errors=item.get("yaml_errors"),
+        web_url=item["web_url"],
+        created_at=item["created_at"],
+        duration=item.get("duration"),
+    )
+
+
+def _job(item: Any) -> Job:
+    return Job(
+        id=item["id"],
+        name=item["name"],
+        stage=item["stage"],
+        status=item["status"],
+        failure_reason=item.get("failure_reason"),
+        duration=item["duration"],
+        allow_failure=item["allow_failure"],
+        web_url=item["web_url"],
+        started_at=item.get("started_at"),
+        finished_at=item.get("finished_at"),
+    )
+
+
+def get(connection: Connection, number: int) -> Pipeline:
+    """Return one pipeline; raises ``NotFound``."""
+    with translated(f"show pipeline {number}"):
+        return read(connection.client.http_get(f"{connection.api}/pipelines/{number}"))
+
+
+def of_merge_request(connection: Connection, iid: int) -> list[Pipeline]:
+    """Return a merge request's pipelines, newest first."""
+    with translated(f"list the pipelines of !{iid}"):
+        found: Any = connection.client.http_list(f"{connection.api}/merge_requests/{iid}/pipelines", get_all=True)
+        return [read(item) for item in found]
+
+
+def of_commit(connection: Connection, sha: str, *, ref: str) -> list[Pipeline]:
+    """Return a branch's pipelines for a commit, newest first."""
+    query = {"sha": sha, "ref": ref}
+    with translated(f"list the pipelines of {sha[:8]}"):
+        found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=True)
+        return [read(item) for item in found]
+
+
+def jobs(connection: Connection, number: int) -> list[Job]:
+    """Return a pipeline's jobs in the order they were made, retried ones left out."""
+    with translated(f"list the jobs of pipeline {number}"):
+        path = f"{connection.api}/pipelines/{number}/jobs"
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        return sorted((_job(item) for item in found), key=lambda job: job.id)
+
+
+def play(connection: Connection, job: int, variables: Variables) -> None:
+    """Start a manual job with variables."""
+    given = [{"key": key, "value": value} for key, value in variables.items()]
+    with translated(f"start job {job}"):
+        connection.client.http_post(f"{connection.api}/jobs/{job}/play", post_data={"job_variables_attributes": given})
+
+
+def trace(connection: Connection, job: int) -> str:
+    """Return a job's log."""
+    with translated(f"show the log of job {job}"):
+        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/trace", raw=True)
+        return str(answer.content.decode(errors="replace"))
+
+
+def artifact(connection: Connection, job: int, path: str) -> bytes | None:
+    """Return one file of a job's artifacts, or ``None`` where the job has none of that name."""
+    url = f"{connection.api}/jobs/{job}/artifacts/{quote(path)}"
+    try:
+        with translated(f"read {path} of job {job}"):
+            answer: Any = connection.client.http_get(url, raw=True)
+    except NotFound:
+        return None
+    return bytes(answer.content)

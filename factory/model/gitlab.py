@@ -1,0 +1,117 @@
+"""GitLab's nouns as the factory uses them: frozen, with GitLab's own names and states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Issue:
+    """An issue; ``state`` is ``opened`` or ``closed``."""
+
+    iid: int
+    title: str
+    description: str
+    state: str
+    labels: tuple[str, ...]
+    author: str
+    updated_at: str
+    web_url: str
+
+
+@dataclass(frozen=True)
+class MergeRequest:
+    """A merge request; ``state`` is ``opened``, ``closed`` or ``merged``."""
+
+    iid: int
+    title: str
+    description: str
+    state: str
+    source_branch: str
+    target_branch: str
+    sha: str
+    author: str
+    labels: tuple[str, ...]
+    detailed_merge_status: str
+    web_url: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Somebody's approval of a merge request's present head or of a deployment."""
+
+    username: str
+    at: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline; ``status`` as GitLab names it."""
+
+    id: int
+    status: str
+    sha: str
+    ref: str
+    source: str
+    yaml_errors: str | None
+    web_url: str
+    created_at: str
+    duration: int | None
+
+    @property
+    def over(self) -> bool:
+        """Tell whether nothing more happens without a person."""
+        return self.status in {"success", "failed", "canceled", "skipped", "manual"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a pipeline; ``duration`` in seconds."""
+
+    id: int
+    name: str
+    stage: str
+    status: str
+    failure_reason: str | None
+    duration: float | None
+    allow_failure: bool
+    web_url: str
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment to an environment; ``blocked`` while it waits for approval."""
+
+    id: int
+    status: str
+    environment: str
+    sha: str
+    job: int
+    pipeline: int
+    approvals: tuple[Approval, ...]
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A comment on an issue or merge request."""
+
+    id: int
+    author: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One changed file of a merge request; ``diff`` holds its hunks."""
+
+    old_path: str
+    new_path: str
+    diff: str
+    new_file: bool
+    deleted_file: bool
+
+
+Variables = Mapping[str, str]

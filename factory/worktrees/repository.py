@@ -1,0 +1,220 @@
+"""Git as the factory uses it, through GitPython: one bare mirror per instance, talking to GitLab over HTTP.
+
+A token travels in the environment of the one git call that needs it: never in a URL, an argument or a file.
+"""
+
+import base64
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import git
+
+from factory.errors import Conflict, FactoryError, MachineError, NotFound, Refused, Unreachable
+from factory.system import files
+
+NOBODY = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+    def env(self) -> dict[str, str]:
+        """Return the environment that makes git write this author and committer."""
+        return {
+            "GIT_AUTHOR_NAME": self.name,
+            "GIT_AUTHOR_EMAIL": self.email,
+            "GIT_COMMITTER_NAME": self.name,
+            "GIT_COMMITTER_EMAIL": self.email,
+        }
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The factory's own bare copy of the project; worktrees come from it."""
+
+    path: Path
+    url: str
+
+    def ensure(self) -> None:
+        """Make the mirror where it is missing."""
+        if not (self.path / "HEAD").exists():
+            with files.disk_errors(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+            run(self.path, "init", "--bare", "--quiet", "--initial-branch=main")
+            run(self.path, "config", "gc.auto", "0")
+
+    def fetch(self, token: str) -> None:
+        """Bring ``refs/remotes/origin/*`` up to date; raises ``Unreachable``."""
+        run(
+            self.path,
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            self.url,
+            "+refs/heads/*:refs/remotes/origin/*",
+            env=credentials(self.url, token),
+            failure=Unreachable,
+        )
+
+    def push(self, commit: str, branch: str, token: str) -> None:
+        """Fast-forward a branch on GitLab to ``commit``.
+
+        Raises ``Conflict`` where it would not be a fast-forward, ``Refused`` where a hook forbids it, ``Unreachable``
+        otherwise. Pushing what is there already does nothing.
+        """
+        code, out, err = _git(self.path).execute(
+            ["git", "push", "--porcelain", self.url, f"{commit}:refs/heads/{branch}"],
+            with_extended_output=True,
+            with_exceptions=False,
+            env={**NOBODY, **credentials(self.url, token)},
+        )
+        if code == 0:
+            run(self.path, "update-ref", f"refs/remotes/origin/{branch}", commit)
+            return
+        flags = [line.split("\t") for line in str(out).splitlines() if line.startswith("!")]
+        summary = flags[0][-1] if flags else ""
+        if summary.startswith("[remote rejected]"):
+            raise Refused(f"GitLab refused the push to {branch}: {_remote_reason(str(err))}")
+        if summary.startswith("[rejected]"):
+            raise Conflict(f"{branch} has moved on GitLab: {summary}")
+        raise Unreachable(f"cannot push to {branch}: {_last_line(str(err))}")
+
+    def head(self, branch: str) -> str | None:
+        """Return a branch's commit as of the last fetch."""
+        return self.resolve(f"refs/remotes/origin/{branch}")
+
+    def resolve(self, name: str) -> str | None:
+        """Return the commit that a ref or SHA names."""
+        with suppress(FactoryError):
+            return run(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return None
+
+    def branches(self, prefix: str) -> list[str]:
+        """Return the branches below a prefix, as of the last fetch."""
+        text = run(self.path, "for-each-ref", "--format=%(refname)", f"refs/remotes/origin/{prefix}")
+        return [line.removeprefix("refs/remotes/origin/") for line in text.splitlines()]
+
+    def messages(self, *revisions: str) -> list[tuple[str, str]]:
+        """Return commit and message of what ``git log`` lists, newest first."""
+        text = run(self.path, "log", "--format=%H%x00%B%x01", *revisions, "--")
+        records = (record.strip("\n") for record in text.split("\x01"))
+        return [(record[:40], record[41:]) for record in records if record]
+
+    def read(self, revision: str, path: str) -> bytes:
+        """Return a file at a revision; raises ``NotFound``."""
+        repository = git.Repo(self.path)
+        try:
+            return bytes(repository.commit(revision).tree.join(path).data_stream.read())
+        except (KeyError, ValueError, git.exc.GitError) as error:
+            raise NotFound(f"{path} is not in {revision}") from error
+        finally:
+            repository.close()
+
+    def tree(self, revision: str, prefix: str = "") -> dict[str, bytes]:
+        """Return every file below a folder at a revision, by path; an absent folder is empty."""
+        repository = git.Repo(self.path)
+        try:
+            tree = repository.commit(revision).tree
+            start = tree.join(prefix.rstrip("/")) if prefix else tree
+            blobs: Any = start.traverse(predicate=lambda item, _: item.type == "blob")  # type: ignore[union-attr]
+            return {str(item.path): bytes(item.data_stream.read()) for item in blobs}
+        except KeyError:
+            return {}
+        finally:
+            repository.close()
+
+    def paths(self, revision: str) -> list[str]:
+        """Return the names of all files at a revision."""
+        return run(self.path, "ls-tree", "-r", "--name-only", "-z", revision).strip("\0").split("\0")
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Tell whether ``newer`` contains ``older``."""
+        code, _, _ = _git(self.path).execute(
+            ["git", "merge-base", "--is-ancestor", older, newer],
+            with_extended_output=True,
+            with_exceptions=False,
+            env=NOBODY,
+        )
+        return code == 0
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the best common ancestor; raises ``NotFound``."""
+        return run(self.path, "merge-base", one, other, failure=NotFound)
+
+    def commit(self, changes: Mapping[str, bytes | None], *, parent: str | None, message: str, author: Author) -> str:
+        """Write a commit with changed (or, as ``None``, removed) files on top of ``parent``; return its SHA."""
+        index = {"GIT_INDEX_FILE": str(self.path / f"index-{id(changes):x}")}
+        try:
+            if parent:
+                run(self.path, "read-tree", parent, env=index)
+            entries = [self._index_entry(path, content) for path, content in changes.items()]
+            run(self.path, "update-index", "-z", "--index-info", stdin="".join(entries).encode(), env=index)
+            tree = run(self.path, "write-tree", env=index)
+        finally:
+            Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+        parents = ["-p", parent] if parent else []
+        return run(self.path, "commit-tree", tree, *parents, stdin=message.encode(), env=author.env())
+
+    def _index_entry(self, path: str, content: bytes | None) -> str:
+        if content is None:
+            return f"0 {'0' * 40}\t{path}\0"
+        return f"100644 {run(self.path, 'hash-object', '-w', '--stdin', stdin=content)}\t{path}\0"
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    failure: type[FactoryError] = MachineError,
+) -> str:
+    """Run a git command in a folder and return its output; an error becomes ``failure``."""
+    try:
+        with tempfile.TemporaryFile() as source:
+            source.write(stdin)
+            source.seek(0)
+            answer = _git(folder).execute(["git", *arguments], env={**NOBODY, **(env or {})}, istream=source)
+    except git.exc.GitCommandNotFound as error:
+        raise MachineError("git is not installed", hint="Install git and run the command again.") from error
+    except git.exc.GitCommandError as error:
+        raise failure(f"git {arguments[0]} failed: {_last_line(str(error.stderr))}") from error
+    return str(answer)
+
+
+def credentials(url: str, token: str) -> dict[str, str]:
+    """Return the environment that lets git authenticate to ``url`` with a token."""
+    basic = base64.b64encode(f"oauth2:{token}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{url}.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    }
+
+
+def _git(folder: Path) -> git.Git:
+    return git.Git(str(folder))
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().strip("'").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no message"
+
+
+def _remote_reason(text: str) -> str:
+    lines = [line.removeprefix("remote:").strip() for line in text.splitlines() if line.startswith("remote:")]
+    return " ".join(line for line in lines if line) or _last_line(text)

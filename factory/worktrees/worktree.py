@@ -1,0 +1,68 @@
+"""A session's worktree: made from the mirror, put back to a known commit, committed by the factory."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from factory.errors import MachineError
+from factory.system import files
+from factory.worktrees.repository import Author, Mirror, run
+
+
+def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
+    """Make the worktree, or put an old one back: ``commit`` checked out, detached, nothing else in it.
+
+    Adding worktrees to one repository at once can fail, so a lock holds them apart.
+    """
+    with files.locked(mirror.path / "worktrees.lock"):
+        if (path / ".git").exists() and _usable(path):
+            run(path, "reset", "--hard", "--quiet", commit)
+            run(path, "clean", "-ffdxq")
+            return
+        files.remove_tree(path)
+        run(mirror.path, "worktree", "prune")
+        run(mirror.path, "worktree", "add", "--quiet", "--detach", str(path), commit)
+
+
+def remove(mirror: Mirror, path: Path) -> None:
+    """Delete the worktree and its entry in the mirror."""
+    with files.locked(mirror.path / "worktrees.lock"):
+        files.remove_tree(path)
+        run(mirror.path, "worktree", "prune")
+
+
+def git_dir(path: Path) -> Path:
+    """Return the folder in the mirror that belongs to the worktree."""
+    return Path(run(path, "rev-parse", "--absolute-git-dir"))
+
+
+def changed_paths(path: Path) -> list[str]:
+    """Return the paths that differ from the checked-out commit, new files included."""
+    run(path, "add", "--all", "--intent-to-add")
+    text = run(path, "diff", "--name-only", "-z", "--no-renames", "HEAD")
+    return [name for name in text.split("\0") if name]
+
+
+def commit_all(path: Path, *, message: str, author: Author) -> str:
+    """Commit everything in the worktree; return the new commit."""
+    run(path, "add", "--all")
+    run(path, "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--message", message, env=author.env())
+    return run(path, "rev-parse", "HEAD")
+
+
+def diff(folder: Path, base: str, head: str) -> str:
+    """Return the unified diff between two commits, without colours, renames or external programs."""
+    return run(folder, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
+
+
+def message(title: str, body: str, trailers: Mapping[str, str]) -> str:
+    """Return a commit message with trailers (git docs: git-interpret-trailers)."""
+    lines: Sequence[str] = [f"{key}: {value}" for key, value in trailers.items()]
+    return "\n\n".join(part for part in (title, body.strip(), "\n".join(lines)) if part) + "\n"
+
+
+def _usable(path: Path) -> bool:
+    try:
+        run(path, "rev-parse", "HEAD")
+    except MachineError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""The mirror and worktrees against the loopback GitLab, over HTTP."""
+
+from pathlib import Path
+
+import pytest
+
+from factory.errors import Conflict, Refused, Unreachable
+from factory.worktrees import worktree
+from factory.worktrees.repository import Author, Mirror
+from tests.servers import LocalGitlab
+
+BOT = Author("bot", "bot@localhost")
+
+
+def _mirror(server: LocalGitlab, folder: Path) -> tuple[Mirror, str]:
+    project = server.project({"a.txt": "1\n", "d/b.txt": "2\n"})
+    project.protectedbranches.create({"name": "main", "push_access_level": 0, "merge_access_level": 40})
+    mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
+    mirror.ensure()
+    mirror.fetch(server.root_token)
+    return mirror, server.root_token
+
+
+def test_push_is_a_compare_and_swap(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, token = _mirror(gitlab_server, tmp_path)
+    first = mirror.commit({}, parent=None, message="lease 1", author=BOT)
+    rival = mirror.commit({}, parent=None, message="lease 2", author=BOT)
+    mirror.push(first, "factory/leases/1", token)
+    with pytest.raises(Conflict):
+        mirror.push(rival, "factory/leases/1", token)
+    mirror.push(first, "factory/leases/1", token)
+    mirror.fetch(token)
+    assert mirror.head("factory/leases/1") == first
+
+
+def test_protected_branch_refuses_by_its_hook(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, token = _mirror(gitlab_server, tmp_path)
+    commit = mirror.commit({"x": b"y"}, parent=mirror.head("main"), message="m", author=BOT)
+    with pytest.raises(Refused, match="protected branches"):
+        mirror.push(commit, "main", token)
+
+
+def test_wrong_token_and_no_server(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    with pytest.raises(Unreachable):
+        mirror.fetch("wrong")
+    with pytest.raises(Unreachable):
+        Mirror(mirror.path, "http://127.0.0.1:9/x.git").fetch("any")
+
+
+def test_commit_reads_back_and_removes(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    commit = mirror.commit({"n/c.txt": b"3", "a.txt": None}, parent=mirror.head("main"), message="m\n", author=BOT)
+    assert mirror.tree(commit) == {"d/b.txt": b"2\n", "n/c.txt": b"3"}
+    assert mirror.tree(commit, "n/") == {"n/c.txt": b"3"}
+    assert mirror.read(commit, "n/c.txt") == b"3"
+
+
+def test_worktree_is_put_back_and_committed(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    base = mirror.head("main")
+    assert base
+    path = tmp_path / "work"
+    worktree.prepare(mirror, path, commit=base)
+    (path / "a.txt").write_text("changed")
+    (path / "new.txt").write_text("new")
+    assert worktree.changed_paths(path) == ["a.txt", "new.txt"]
+    worktree.prepare(mirror, path, commit=base)
+    assert worktree.changed_paths(path) == []
+    (path / "new.txt").write_text("new")
+    text = worktree.message("title", "", {"Issue": "#1"})
+    commit = worktree.commit_all(path, message=text, author=BOT)
+    assert mirror.messages(f"{base}..{commit}") == [(commit, text.strip())]
+    assert "+new" in worktree.diff(path, base, commit)
+    worktree.remove(mirror, path)
+    worktree.prepare(mirror, path, commit=commit)
+    assert (path / "new.txt").read_text() == "new"
