@@ -44,9 +44,14 @@ def new_id() -> str:
 
 async def _json_body(request: web.Request) -> Mapping[str, Any]:
     try:
-        value = json.loads(await request.read())
-    except ValueError:
+        value = json.loads(await request.read(), parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON but not text
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise envelope.failure(400, (6007, "Malformed JSON in request body"))
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -94,7 +94,7 @@ def _full_name(name: Any, zone: str) -> Any:
 
 
 def _ttl_problem(ttl: Any) -> Problem | None:
-    if isinstance(ttl, int) and not isinstance(ttl, bool) and (ttl == AUTOMATIC_TTL or ttl in _TTL):
+    if type(ttl) is int and (ttl == AUTOMATIC_TTL or ttl in _TTL):
         return None
     return Problem(9021, "Invalid TTL. Must be between 60 and 86,400 seconds, or 1 for Automatic.")
 
@@ -106,7 +106,7 @@ def _proxied_problem(kind: str, proxied: Any) -> Problem | None:
 
 
 def _priority_problem(kind: str, priority: Any) -> Problem | None:
-    if kind not in PRIORITISED or (isinstance(priority, int) and priority in _PRIORITY):
+    if kind not in PRIORITISED or (type(priority) is int and priority in _PRIORITY):
         return None
     return Problem(9100, "priority must be a number between 0 and 65535.")
 

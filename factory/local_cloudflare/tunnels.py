@@ -1,7 +1,7 @@
 """Cloudflare Tunnels and their remote configuration: ``/accounts/:id/cfd_tunnel``."""
 
 import base64
-import binascii
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -114,12 +114,26 @@ def _ingress_problem(rules: Sequence[Any]) -> str | None:
     for number, rule in enumerate(rules, 1):
         if not isinstance(rule, dict) or not isinstance(rule.get("service"), str) or not rule["service"]:
             return f"rule #{number} has no service"
+        if not _is_pattern(rule.get("hostname")) or not _is_pattern(rule.get("path"), regular=True):
+            return f"rule #{number} has a hostname or path that is no pattern"
+        if not isinstance(rule.get("originRequest") or {}, dict):
+            return f"rule #{number} has an originRequest that is no object"
         matches_all = rule.get("hostname") in _ANY_HOSTNAME and not rule.get("path")
         if number == len(rules) and not matches_all:
             return "The last ingress rule must match all URLs (i.e. it should not have a hostname or path filter)"
         if number < len(rules) and matches_all:
             return f"Rule #{number} matches every hostname, so that the rules after it will never be triggered"
     return None
+
+
+def _is_pattern(value: Any, *, regular: bool = False) -> bool:
+    """Say whether a rule's hostname, or its path (a regular expression), can be matched; ``None`` matches all."""
+    if not isinstance(value, str):
+        return value is None
+    try:
+        return not regular or bool(re.compile(value))
+    except re.error:
+        return False
 
 
 def _tunnel(call: Call) -> dict[str, Any]:
@@ -150,7 +164,7 @@ def _check_secret(secret: Any) -> None:
         return
     try:
         size = len(base64.b64decode(secret, validate=True)) if isinstance(secret, str) else 0
-    except binascii.Error:
+    except ValueError:
         size = 0
     if size < _SECRET_BYTES:
         raise envelope.failure(400, (1001, "tunnel_secret must be at least 32 bytes, encoded as base64"))

@@ -129,9 +129,9 @@ class Mirror:
         """Return every file below a folder at a revision, by path; an absent folder is empty."""
         repository = git.Repo(self.path)
         try:
-            tree = repository.commit(revision).tree
+            tree: Any = repository.commit(revision).tree
             start = tree.join(prefix.rstrip("/")) if prefix else tree
-            blobs: Any = start.traverse(predicate=lambda item, _: item.type == "blob")  # type: ignore[union-attr]
+            blobs = start.traverse(predicate=lambda item, _: item.type == "blob")
             return {str(item.path): bytes(item.data_stream.read()) for item in blobs}
         except KeyError:
             return {}

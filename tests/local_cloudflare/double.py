@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.answer(b"ok" if self.path == "/health" else (os.environ["RELEASE"] + " " + self.path).encode())
+
+    def do_HEAD(self):
+        self.answer(b"")
 
     def do_POST(self):
         if self.path == "/die":
@@ -74,6 +78,7 @@ class Double:
         assert self.process.stdout
         self.said: dict[str, Any] = json.loads(self.process.stdout.readline() or "{}")
         self.api_port, self.edge_port = self.said.get("api_port", 0), self.said.get("edge_port", 0)
+        self._fixed: dict[str, Any] = {}
         self.api = f"http://127.0.0.1:{self.api_port}/client/v4"
 
     def call(self, method: str, path: str, token: str | None = "local-writer", **arguments: Any) -> http.Response:
@@ -113,6 +118,12 @@ class Double:
         ingress = [{"hostname": hostname, "service": service}, {"service": "http_status:404"}]
         path = f"/accounts/{ACCOUNT}/cfd_tunnel/{tunnel}/configurations"
         self.result("PUT", path, json={"config": {"ingress": ingress}})
+
+    def fixed(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returned the first time."""
+        if key not in self._fixed:
+            self._fixed[key] = make()
+        return self._fixed[key]
 
     def log(self) -> str:
         """Return what the server wrote to standard error."""

@@ -5,6 +5,8 @@ import uuid
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.local_cloudflare.double import ACCOUNT, Double
 
@@ -76,7 +78,7 @@ def test_verify_tells_a_good_token(shared: Double) -> None:
     assert answer["messages"][0]["message"] == "This API Token is valid and active"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"", b"\xff"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b"", b"\xff", b'{"ttl": NaN}', b'{"name": "\\ud800"}', b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(shared: Double, body: bytes) -> None:
     assert code(shared.call("POST", "/zones", data=body)) == (400, 6007)
 
@@ -188,7 +190,7 @@ def test_a_tunnel_belongs_to_its_account(shared: Double) -> None:
     assert code(shared.call("GET", other)) == (404, 1003)
 
 
-@pytest.mark.parametrize("secret", ["short", "AQID", 7])
+@pytest.mark.parametrize("secret", ["short", "AQID", "\x80", 7])
 def test_a_weak_tunnel_secret_is_refused(shared: Double, secret: object) -> None:
     body = {"name": uuid.uuid4().hex, "tunnel_secret": secret}
     assert code(shared.call("POST", TUNNELS, json=body)) == (400, 1001)
@@ -215,10 +217,45 @@ def test_a_configuration_counts_its_versions(shared: Double) -> None:
         {"ingress": [{"hostname": "www.hello.test"}, CATCH_ALL]},
         {"ingress": [{"hostname": "www.hello.test", "service": "http://hello-1"}]},
         {"ingress": [CATCH_ALL, CATCH_ALL]},
-        {"ingress": [{"hostname": ["www"], "service": "http://hello-1"}]},
+        {"ingress": [{"hostname": ["www"], "service": "http://hello-1"}, CATCH_ALL]},
+        {"ingress": [{"service": "http://hello-1", "path": "/", "originRequest": "x"}, CATCH_ALL]},
+        {"ingress": [{"path": "(", "service": "http://hello-1"}, CATCH_ALL]},
     ],
 )
 def test_a_bad_configuration_is_refused(shared: Double, config: object) -> None:
     tunnel = shared.result("POST", TUNNELS, json={"name": uuid.uuid4().hex})
     answer = shared.call("PUT", f"{TUNNELS}/{tunnel['id']}/configurations", json={"config": config})
     assert code(answer) == (400, 1056)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["A", "CNAME", "www", "a.test"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = (
+    *("name", "account", "type", "ttl", "content", "proxied", "priority"),
+    *("comment", "tags", "paused", "config_src", "tunnel_secret"),
+)
+RULE = st.fixed_dictionaries({}, optional=dict.fromkeys(("hostname", "path", "service", "originRequest"), JSON))
+CONFIG = st.fixed_dictionaries({"ingress": st.lists(RULE | JSON, max_size=3)}) | JSON
+BODY = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON) | {"config": CONFIG})
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(body=BODY)
+def test_no_body_breaks_the_server(shared: Double, body: dict[str, Any]) -> None:
+    """Every JSON object is either taken or refused with a code."""
+    zone_id = shared.fixed("zone", lambda: zone(shared)["id"])
+    tunnel = shared.fixed("tunnel", lambda: shared.result("POST", TUNNELS, json={"name": "fixed"})["id"])
+    for method, path in (
+        ("POST", "/zones"),
+        ("PATCH", f"/zones/{zone_id}"),
+        ("POST", f"/zones/{zone_id}/dns_records"),
+        ("POST", TUNNELS),
+        ("PATCH", f"{TUNNELS}/{tunnel}"),
+        ("PUT", f"{TUNNELS}/{tunnel}/configurations"),
+    ):
+        answer = shared.call(method, path, json=body)
+        assert answer.status in {200, 400, 409}, (method, path, body, answer.text)
+        assert answer.json()["success"] is (answer.status == 200)

@@ -1,0 +1,9 @@
+"""Serve on HOST and PORT until ended."""
+
+import os
+from wsgiref.simple_server import make_server
+
+from hello import application
+
+with make_server(os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000")), application) as server:
+    server.serve_forever()

@@ -1,0 +1,62 @@
+"""What lies between two commits, read with git from a checkout."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from factory.model.facts import Change, ChangedFile
+from factory.system import process
+
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
+_SAFE = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+_LONGEST_LINE = 2000
+
+
+def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> Change:
+    """Return the files that differ between two commits and the lines added; raises ``ToolFailed``.
+
+    Renames count as a file removed and a file added, so that a protected path can't be moved away unseen.
+    """
+
+    def git(*arguments: str) -> str:
+        argv = ["git", "-c", "core.quotePath=false", *arguments]
+        return process.run(argv, cwd=folder, env=env).text
+
+    statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
+    counts = _numstat(git("diff", "--numstat", "-z", *_SAFE, base, head))
+    lines = _added(git("diff", "--unified=0", *_SAFE, "--src-prefix=a/", "--dst-prefix=b/", base, head))
+    files = tuple(
+        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=tuple(lines.get(path, [])))
+        for path, status in sorted(statuses.items())
+    )
+    messages = tuple(item for item in git("log", "--format=%B%x00", f"{base}..{head}").split("\0") if item.strip())
+    return Change(base, head, files, messages)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    parts = text.split("\0")
+    return {path: status for status, path in zip(parts[::2], parts[1::2], strict=False) if path}
+
+
+def _numstat(text: str) -> dict[str, tuple[int, int]]:
+    found = {}
+    for record in filter(None, text.split("\0")):
+        added, removed, path = record.split("\t", 2)
+        found[path] = (int(added) if added.isdigit() else 0, int(removed) if removed.isdigit() else 0)
+    return found
+
+
+def _added(text: str) -> dict[str, list[tuple[int, str]]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    path, number, inside = "", 0, False
+    for line in text.splitlines():
+        if line.startswith("diff --git "):
+            inside = False
+        elif not inside and line.startswith("+++ "):
+            path = line[4:].removeprefix("b/").rstrip("\t")
+        elif match := _HUNK.match(line):
+            number, inside = int(match.group(1)), True
+        elif inside and line.startswith("+"):
+            found.setdefault(path, []).append((number, line[1 : _LONGEST_LINE + 1]))
+            number += 1
+    return found
