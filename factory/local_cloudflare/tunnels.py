@@ -112,18 +112,23 @@ def _ingress_problem(rules: Sequence[Any]) -> str | None:
     if not rules:
         return "at least one ingress rule is required"
     for number, rule in enumerate(rules, 1):
-        if not isinstance(rule, dict) or not isinstance(rule.get("service"), str) or not rule["service"]:
-            return f"rule #{number} has no service"
-        if not _is_pattern(rule.get("hostname")) or not _is_pattern(rule.get("path"), regular=True):
-            return f"rule #{number} has a hostname or path that is no pattern"
-        if not isinstance(rule.get("originRequest") or {}, dict):
-            return f"rule #{number} has an originRequest that is no object"
+        problem = _rule_problem(rule)
+        if problem:
+            return f"Rule #{number} {problem}"
         matches_all = rule.get("hostname") in _ANY_HOSTNAME and not rule.get("path")
         if number == len(rules) and not matches_all:
             return "The last ingress rule must match all URLs (i.e. it should not have a hostname or path filter)"
         if number < len(rules) and matches_all:
             return f"Rule #{number} matches every hostname, so that the rules after it will never be triggered"
     return None
+
+
+def _rule_problem(rule: Any) -> str | None:
+    if not isinstance(rule, dict) or not isinstance(rule.get("service"), str) or not rule["service"]:
+        return "has no service"
+    if not _is_pattern(rule.get("hostname")) or not _is_pattern(rule.get("path"), regular=True):
+        return "has a hostname or path that is no pattern"
+    return None if isinstance(rule.get("originRequest") or {}, dict) else "has an originRequest that is no object"
 
 
 def _is_pattern(value: Any, *, regular: bool = False) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from factory.model.verdict import Finding, Verdict
 from factory.system import canonical
 
-_SIGNS = {"passed": "✓", "failed": "✗", "skipped": "–"}
+_SIGNS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 
 
 def lines(verdicts: Sequence[Verdict]) -> list[str]:

@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,6 +42,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             Path(name).unlink(missing_ok=True)
             raise
         _fsync_folder(path.parent)
+
+
+@contextmanager
+def appender(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Open a file to append to, and give the function that appends whole lines to it."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+
+            def append(line: bytes) -> None:
+                file.write(line)
+
+            yield append
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,0 +1,18 @@
+"""Who has which role in the project."""
+
+from typing import Any
+
+from factory.gitlab.connect import Connection, translated
+
+_ROLES = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
+
+
+def role(connection: Connection, username: str) -> str:
+    """Return a user's role in the project by GitLab's name, or ``none``."""
+    with translated("list the project's members"):
+        path = f"{connection.api}/members/all"
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        for member in found:
+            if member["username"] == username:
+                return _ROLES.get(member["access_level"], "none")
+    return "none"

@@ -1,0 +1,71 @@
+"""What every step is given: connections, mirror, recorder, and how to talk to the person."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.evidence.sign import Signer
+from factory.evidence.trust import Trust
+from factory.gitlab.connect import Connection
+from factory.policies import read
+from factory.policies.model import Policies
+from factory.worktrees.repository import Author, Mirror
+
+MAIN = "main"
+SIMULATED_APPROVER = "rehearsal"
+PROTECTED_IN_WORKTREE = (
+    ".git",
+    ".gitlab-ci.yml",
+    "policies",
+    "factory",
+    "specs",
+    "AGENTS.md",
+    "CLAUDE.md",
+    "pyproject.toml",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One factory at work; tokens are held here and nowhere else."""
+
+    bot: Connection
+    agent: Connection
+    bot_token: str
+    agent_token: str
+    mirror: Mirror
+    state: Path
+    holder: str
+    signer: Signer
+    trust: Trust
+    env: Mapping[str, str]
+    readable: tuple[Path, ...]
+    say: Callable[[str], None]
+    simulator: bool
+    agent_name: str | None = None
+
+    @property
+    def bot_author(self) -> Author:
+        """Return the bot as git's author."""
+        return Author(self.bot.account, f"{self.bot.account}@localhost")
+
+    @property
+    def agent_author(self) -> Author:
+        """Return the agent as git's author."""
+        return Author(self.agent.account, f"{self.agent.account}@localhost")
+
+    def fetch(self) -> None:
+        """Bring the mirror up to date."""
+        self.mirror.fetch(self.bot_token)
+
+    def main(self) -> str:
+        """Return the protected branch's commit as of the last fetch."""
+        commit = self.mirror.head(MAIN)
+        if commit is None:
+            self.fetch()
+            commit = self.mirror.head(MAIN)
+        return commit or ""
+
+    def policies(self, commit: str | None = None) -> Policies:
+        """Return the policies of a commit of the protected branch; by default of its head."""
+        return read.read(self.mirror.tree(commit or self.main(), "policies/"))

@@ -1,0 +1,369 @@
+"""deliver: from a claimed issue to a merge request that is ready for review.
+
+Steps, per attempt: work → check → propose → watch; then present. Each looks first whether it has been done: an attempt
+that is on the branch is not worked on again, whatever became of the engine's store.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from factory.agents import acp
+from factory.checks import change, tool
+from factory.errors import AgentFailed, GateFailed, InvalidInput, NotFound
+from factory.gates.run import Decision, decide
+from factory.gitlab import issues, merge_requests, pipelines
+from factory.model.agent import Reason, Turn
+from factory.model.facts import Facts, SpecFacts
+from factory.model.gitlab import Pipeline
+from factory.model.session import Session
+from factory.reports import findings
+from factory.sandbox import launch
+from factory.specs import read as specs
+from factory.system import canonical, clock, files
+from factory.workflow import brief, intake, lease, review, watch
+from factory.workflow.context import MAIN, PROTECTED_IN_WORKTREE, Context
+from factory.workflow.engine import Steps
+from factory.workflow.record import record
+from factory.worktrees import worktree
+
+STEPS = ("claim", "work", "check", "propose", "watch", "present")
+
+
+def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
+    """Carry one claimed issue to a merge request whose pipeline passed; return where it stands.
+
+    Raises ``AgentFailed`` or ``GateFailed`` when the attempts are used up.
+    """
+    work = _Delivery(context, session)
+    run("claim", work.claim)
+    attempts = work.policies.workflow.attempts
+    feedback: list[str] = []
+    for number in range(1, attempts + 1):
+        made = run(f"work-{number}", work.work, number, feedback)
+        checked = run(f"check-{number}", work.check, number, made)
+        feedback = checked["feedback"]
+        if feedback:
+            continue
+        proposed = run(f"propose-{number}", work.propose, number, made, checked)
+        seen = run(f"watch-{number}", work.watch, number, proposed)
+        feedback = seen["feedback"]
+        if not feedback:
+            return run("present", work.present, proposed, seen)
+    return run("give-up", work.give_up, feedback)
+
+
+class _Delivery:
+    """The steps of one session; each returns a JSON value and may be run again."""
+
+    def __init__(self, context: Context, session: Session) -> None:
+        self._context = context
+        self._session = session
+        self.policies = context.policies()
+
+    def claim(self) -> dict[str, Any]:
+        """Mirror the lease on the issue and record it."""
+        context, session = self._context, self._session
+        held, frozen = self._held()
+        labels = self.policies.workflow.labels
+        issues.relabel(context.bot, session.issue, add=[labels.claimed], remove=[labels.ready, labels.blocked])
+        record(
+            context,
+            "claim",
+            issue=session.issue,
+            subjects={f"issue/{session.issue}": frozen.digest()},
+            predicate={
+                "key": f"claim/{session.issue}/{session.id}",
+                "session": session.id,
+                "branch": session.branch,
+                "lease": {"branch": held.branch, "commit": self._first_commit(held), "token": 1},
+                "author": frozen.author,
+                "author_role": frozen.author_role,
+            },
+        )
+        return {"spec": frozen.spec}
+
+    def work(self, number: int, feedback: Sequence[str]) -> dict[str, Any]:
+        """Let the agent work in a worktree at the last proposal, and commit what it changed."""
+        context, session = self._context, self._session
+        context.fetch()
+        done = self._proposed(number) or self._kept(number)
+        if done is not None:
+            return done
+        base = context.mirror.head(session.branch) or context.main()
+        worktree.prepare(context.mirror, session.worktree, commit=base)
+        frozen = self._held()[1]
+        spec = self._spec(frozen)
+        text = brief.render(
+            frozen,
+            session=session.id,
+            attempt=number,
+            spec=spec,
+            policies=self.policies,
+            paths=context.mirror.paths(base),
+            feedback=feedback,
+        )
+        turn, level = self._turn(number, text)
+        head = self._commit(number, frozen, turn) if worktree.changed_paths(session.worktree) else None
+        made = {
+            "base": base,
+            "head": head,
+            "reason": turn.reason.value,
+            "detail": turn.detail,
+            "usage": dict(turn.usage),
+            "level": level,
+            "message": turn.message,
+        }
+        files.write_atomic(session.attempt(number) / "turn.json", json.dumps(made, indent=1).encode())
+        return made
+
+    def check(self, number: int, made: dict[str, Any]) -> dict[str, Any]:
+        """Run the local gates on the agent's commit; an attempt that can't be proposed gives feedback instead."""
+        if made.get("proposed"):
+            return {"feedback": [], "gates": []}
+        reason = Reason(made["reason"])
+        if made["head"] is None:
+            self._record_attempt(number, made, [])
+            if reason is Reason.DONE_FOR_REVIEW:
+                made = {**made, "detail": "the agent changed nothing"}
+            return {"feedback": [f"The attempt changed nothing ({reason}): {made['detail']}"], "gates": []}
+        decision = self._judge_locally(made["base"], made["head"])
+        done = [{"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts]
+        self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in done))
+        self._record_attempt(number, made, done)
+        failed = [verdict for verdict in decision.verdicts if verdict.result != "passed"]
+        return {"feedback": [] if decision.passed else findings.lines(failed), "gates": done}
+
+    def propose(self, number: int, made: dict[str, Any], checked: dict[str, Any]) -> dict[str, Any]:
+        """Push the commit under the agent's account and open the merge request, once."""
+        del checked
+        context, session = self._context, self._session
+        context.mirror.push(made["head"], session.branch, context.agent_token)
+        frozen = self._held()[1]
+        request = merge_requests.open_once(
+            context.agent,
+            source=session.branch,
+            target=MAIN,
+            title=frozen.title,
+            description=review.description(frozen, session, claim=made.get("message", "")),
+            labels=[],
+        )
+        context.say(f"attempt {number} is proposed as !{request.iid}")
+        return {"merge_request": request.iid, "head": made["head"], "base": made["base"]}
+
+    def watch(self, number: int, proposed: dict[str, Any]) -> dict[str, Any]:
+        """Wait for the merge request's pipeline, record its verdict; a failure becomes feedback."""
+        context = self._context
+        head = proposed["head"]
+
+        def find() -> Pipeline | None:
+            found = pipelines.of_merge_request(context.bot, proposed["merge_request"])
+            return next((item for item in found if item.sha == head), None)
+
+        limit = self.policies.workflow.pipeline_minutes
+        pipeline = watch.until(context, find, minutes=limit, over=lambda item: item.over)
+        decision = watch.verdict(context, pipeline.id)
+        if decision is not None:
+            self._record_verdict(number, proposed, pipeline, decision)
+        passed = pipeline.status == "success" and decision is not None and decision["result"] == "passed"
+        feedback = [] if passed else watch.feedback(context, pipeline)
+        if not passed and not feedback:
+            feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]
+        return {"pipeline": pipeline.id, "status": pipeline.status, "feedback": feedback}
+
+    def present(self, proposed: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+        """Show the person what an approval would name, and let the lease go."""
+        context, session = self._context, self._session
+        labels = self.policies.workflow.labels
+        iid = proposed["merge_request"]
+        review.present(context, iid, session=session.id, issue=session.issue, pipeline=seen["pipeline"])
+        merge_requests.relabel(context.bot, iid, add=[labels.review])
+        issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
+        self._release()
+        context.say(f"!{iid} is ready for review")
+        return {"merge_request": iid, "state": "review"}
+
+    def give_up(self, feedback: Sequence[str]) -> dict[str, Any]:
+        """Say on the issue why the session ended without a proposal that passes."""
+        context, session = self._context, self._session
+        labels = self.policies.workflow.labels
+        body = "The attempts are used up; a person must look.\n\n```\n" + "\n".join(feedback) + "\n```"
+        issues.say(context.bot, "issues", session.issue, marker=f"blocked {session.id}", body=body)
+        issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
+        self._release()
+        first = feedback[0] if feedback else "no reason"
+        kind: Callable[[str], Exception] = (
+            AgentFailed if first.startswith("The attempt changed nothing") else GateFailed
+        )
+        raise kind(f"#{session.issue}: all attempts are used up: {first}")
+
+    def _held(self) -> tuple[lease.Lease, intake.Frozen]:
+        found = lease.read(self._context.mirror, self._session.issue)
+        if found is None:
+            raise NotFound(f"the lease of #{self._session.issue} is gone")
+        return found[0], intake.thaw(found[1])
+
+    def _first_commit(self, held: lease.Lease) -> str:
+        messages = self._context.mirror.messages(held.commit)
+        mine = [commit for commit, text in messages if self._session.id in text]
+        return mine[-1] if mine else held.commit
+
+    def _release(self) -> None:
+        context = self._context
+        context.fetch()
+        held, frozen = self._held()
+        if not held.released and held.session == self._session.id:
+            ended = lease.Lease(**{**asdict(held), "released": True, "token": held.token + 1})
+            lease.write(context.mirror, ended, frozen.to_json(), author=context.bot_author, token=context.bot_token)
+
+    def _proposed(self, number: int) -> dict[str, Any] | None:
+        """Return what the branch shows of an attempt that was pushed already."""
+        context, session = self._context, self._session
+        branch = context.mirror.head(session.branch)
+        if branch is None:
+            return None
+        mark = f"Factory-Attempt: {number}"
+        for commit, text in context.mirror.messages(f"{context.main()}..{branch}"):
+            if mark in text.splitlines() and f"Factory-Session: {session.id}" in text.splitlines():
+                return {"proposed": True, "head": commit, "base": f"{commit}^", "message": ""}
+        return None
+
+    def _kept(self, number: int) -> dict[str, Any] | None:
+        """Return what the attempt came to if it ended before and its commit is still here."""
+        path = self._session.attempt(number) / "turn.json"
+        if not path.exists():
+            return None
+        made: dict[str, Any] = json.loads(files.read_text(path))
+        there = made["head"] is None or self._context.mirror.resolve(made["head"]) is not None
+        return made if there else None
+
+    def _spec(self, frozen: intake.Frozen) -> specs.Spec:
+        path = specs.path_of(frozen.spec)
+        return specs.read(self._context.mirror.read(self._context.main(), path), source=path)
+
+    def _turn(self, number: int, text: str) -> tuple[Turn, str]:
+        """Run the agent behind the launch door; its transcript and brief are kept beside the worktree."""
+        context, session = self._context, self._session
+        folder = session.attempt(number)
+        files.remove_tree(folder)
+        files.private_folder(folder / "home")
+        files.write_atomic(folder / "brief.md", text.encode())
+        name = context.agent_name or self.policies.agents.default
+        if name not in self.policies.agents.agents:
+            raise InvalidInput(f"policies/agents.yml: there is no agent {name!r}")
+        agent = self.policies.agents.agents[name]
+        path = session.worktree
+        prepared = launch.prepare(
+            launch.Launch(
+                argv=agent.command,
+                cwd=path,
+                env={**context.env, "HOME": str(folder / "home"), "TMPDIR": str(folder / "home")},
+                writable=(path, folder / "home"),
+                readable=(*context.readable, worktree.git_dir(path), context.mirror.path),
+                frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
+                network=agent.network,
+                required=agent.sandbox,
+            )
+        )
+        context.say(f"attempt {number}: {name} works (sandbox level {prepared.level})")
+        limits = agent.limits
+        with files.appender(folder / "transcript.jsonl") as append:
+            turn = acp.run_turn(
+                prepared,
+                text,
+                worktree=path,
+                frozen=PROTECTED_IN_WORKTREE,
+                bounds=acp.Bounds(limits.turn_seconds, limits.silence_seconds, limits.output_bytes),
+                record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
+            )
+        return turn, prepared.level.value
+
+    def _commit(self, number: int, frozen: intake.Frozen, turn: Turn) -> str:
+        trailers = {
+            "Issue": f"#{frozen.iid}",
+            "Spec": frozen.spec,
+            "Factory-Session": self._session.id,
+            "Factory-Attempt": str(number),
+        }
+        body = turn.message.strip()[:2000]
+        text = worktree.message(frozen.title, body, trailers)
+        return worktree.commit_all(self._session.worktree, message=text, author=self._context.agent_author)
+
+    def _judge_locally(self, base: str, head: str) -> Decision:
+        context, session = self._context, self._session
+        main = context.main()
+        start = context.mirror.merge_base(main, head)
+        tests = []
+        for name, command in self.policies.gates.checks.items():
+            if self.policies.gates.gates[name].where == "local":
+                scratch = session.folder / f"check-{name}"
+                run = tool.run_tests(
+                    command, session.worktree, scratch=scratch, env=context.env, readable=context.readable
+                )
+                tests.append((name, run))
+        spec = self._spec(self._held()[1])
+        facts = Facts(
+            change=change.collect(session.worktree, start, head, env=context.env),
+            spec=SpecFacts(spec.id, spec.status, spec.digest),
+            tests=tuple(tests),
+        )
+        del base
+        return decide(facts, self.policies, where="local", judge_sha=main)
+
+    def _record_attempt(self, number: int, made: dict[str, Any], checks: list[dict[str, str]]) -> None:
+        context, session = self._context, self._session
+        folder = session.attempt(number)
+        agent = context.agent_name or self.policies.agents.default
+        subjects = {
+            "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
+            "transcript": canonical.digest(files.read_bytes(folder / "transcript.jsonl")),
+        }
+        if made["head"]:
+            subjects["commit"] = f"gitCommit:{made['head']}"
+        record(
+            context,
+            "attempt",
+            issue=session.issue,
+            subjects=subjects,
+            predicate={
+                "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
+                "session": session.id,
+                "attempt": number,
+                "agent": {"name": agent, "version": self.policies.agents.agents[agent].version},
+                "reason": made["reason"],
+                "usage": made["usage"],
+                "sandbox": {"level": made["level"]},
+                "base": made["base"],
+                "head": made["head"],
+                "checks": checks,
+            },
+        )
+
+    def _record_verdict(
+        self, number: int, proposed: dict[str, Any], pipeline: Pipeline, decision: dict[str, Any]
+    ) -> None:
+        del number
+        subjects = {
+            "commit": f"gitCommit:{proposed['head']}",
+            "verdict": canonical.digest_of(decision),
+        }
+        record(
+            self._context,
+            "verdict",
+            issue=self._session.issue,
+            subjects=subjects,
+            predicate={
+                "key": f"verdict/{proposed['merge_request']}/{pipeline.id}",
+                "merge_request": proposed["merge_request"],
+                "pipeline": pipeline.id,
+                "judge_sha": decision["judge_sha"],
+                "head": decision["head"],
+                "result": decision["result"],
+                "gates": [
+                    {"name": item["gate"], "result": item["result"], "findings": len(item["findings"])}
+                    for item in decision["gates"]
+                ],
+                "policy": decision["policy"],
+            },
+        )

@@ -1,0 +1,135 @@
+"""Durable steps on DBOS: a finished step is not run again, an interrupted workflow goes on where it stopped.
+
+The store holds only the position; it may be deleted at any time, because every step begins by looking at GitLab. A
+process takes the first free slot of its instance by a lock that the kernel frees when it dies; the slot is its
+executor id, so the next process of that slot recovers the dead one's workflows.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from factory.errors import Conflict, FactoryError
+from factory.system import clock, files
+from factory.workflow.retry import delay
+
+_VERSION = "1"
+_SLOTS = 64
+
+
+class Steps(Protocol):
+    """How a workflow runs its steps."""
+
+    def __call__(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+        """Run a step once and return its result; raises what the step raised."""
+        ...
+
+
+Body = Callable[[Steps, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A numbered place for one process of an instance."""
+
+    number: int
+    folder: Path
+
+    def lives(self, number: int) -> bool:
+        """Tell whether another process holds that slot."""
+        if number == self.number:
+            return True
+        try:
+            with files.locked(_slot_file(self.folder, number), wait=False):
+                return False
+        except Conflict:
+            return True
+
+
+@contextmanager
+def slot(folder: Path) -> Iterator[Slot]:
+    """Hold the first free slot; raises ``Conflict`` where all are taken."""
+    files.private_folder(folder)
+    for number in range(_SLOTS):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(files.locked(_slot_file(folder, number), wait=False))
+            except Conflict:
+                continue
+            yield Slot(number, folder)
+            return
+    raise Conflict(f"{_SLOTS} processes of this instance are at work already")
+
+
+class Engine:
+    """The durable engine of one process; workflows are registered before it is launched."""
+
+    def __init__(self, held: Slot, *, failpoint: Callable[[str], None]) -> None:
+        self._failpoint = failpoint
+        self._workflows: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        for name in ("dbos", "sqlalchemy.engine"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        config = DBOSConfig(
+            name="factory",
+            system_database_url=f"sqlite:///{held.folder / 'engine.sqlite'}",
+            application_version=_VERSION,
+            executor_id=f"slot-{held.number}",
+            log_level="CRITICAL",
+            enable_otlp=False,
+            notification_listener_polling_interval_sec=0.05,
+        )
+        DBOS(config=config)
+
+    def register(self, name: str, body: Body) -> None:
+        """Make a workflow known under a name."""
+
+        @DBOS.workflow(name=name, max_recovery_attempts=1000)
+        def workflow(arguments: dict[str, Any]) -> dict[str, Any]:
+            return body(self._run_step, arguments)
+
+        self._workflows[name] = workflow
+
+    def launch(self) -> None:
+        """Open the store and go on with what this slot's last process left unfinished."""
+        DBOS.launch()
+
+    def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a workflow to its end and return its result; one that is under way is joined, not started twice."""
+        prefix = f"{name}-{key}-"
+        known = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        under_way = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
+        with SetWorkflowID(under_way[-1] if under_way else f"{prefix}{len(known) + 1}"):
+            handle = DBOS.start_workflow(self._workflows[name], dict(arguments))
+        return handle.get_result(polling_interval_sec=0.05)
+
+    def close(self) -> None:
+        """Stop the engine's threads."""
+        DBOS.destroy(destroy_registry=True)
+
+    def _run_step(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+        self._failpoint(f"{name}:before")
+        result: dict[str, Any] = DBOS.run_step({"name": name}, _with_retry, step, *arguments)
+        self._failpoint(f"{name}:after")
+        return result
+
+
+def _with_retry(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return step(*arguments)
+        except FactoryError as error:
+            pause = delay(error, tries)
+            if pause is None:
+                raise
+            clock.sleep(pause)
+
+
+def _slot_file(folder: Path, number: int) -> Path:
+    return folder / f"slot-{number}.lock"

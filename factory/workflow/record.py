@@ -1,0 +1,49 @@
+"""The recorder: signs what it has observed and appends it to the log on the branch ``factory/evidence``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from factory.errors import Conflict
+from factory.evidence import log, statement
+from factory.system import clock
+from factory.workflow.context import Context
+
+BRANCH = "factory/evidence"
+_TRIES = 5
+
+
+def record(
+    context: Context, kind: str, *, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, Any]
+) -> None:
+    """Append one statement; one whose key and content are in the log already is not appended again.
+
+    Another recorder may append at the same time: the push is refused then, and the log is read again. Raises
+    ``Conflict`` where the log holds another fact under the same key.
+    """
+    common = {"project": context.bot.project_path, "issue": issue, "time": clock.timestamp()}
+    made = statement.build(kind, subjects=subjects, predicate={**common, **predicate})
+    for attempt in range(_TRIES):
+        tree = read_tree(context)
+        changes = log.append(tree, [made], signer=context.signer, origin=context.trust.log_key.name)
+        if not changes:
+            return
+        commit = context.mirror.commit(
+            changes,
+            parent=context.mirror.head(BRANCH),
+            message=f"{kind} {predicate['key']}\n",
+            author=context.bot_author,
+        )
+        try:
+            context.mirror.push(commit, BRANCH, context.bot_token)
+        except Conflict:
+            if attempt == _TRIES - 1:
+                raise
+            context.fetch()
+        else:
+            return
+
+
+def read_tree(context: Context) -> dict[str, bytes]:
+    """Return the evidence branch's files as of the last fetch."""
+    head = context.mirror.head(BRANCH)
+    return context.mirror.tree(head) if head else {}

@@ -1,0 +1,104 @@
+"""What a person is shown before they decide, and what their decision names."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from factory.errors import NotFound, Refused
+from factory.gitlab import issues, merge_requests, pipelines
+from factory.model.gitlab import Approval
+from factory.model.session import Session
+from factory.specs import read as specs
+from factory.system import canonical
+from factory.workflow.context import SIMULATED_APPROVER, Context
+from factory.workflow.intake import Frozen
+
+PLAN_JOB = "plan"
+MANIFEST = ".factory/plan/manifest.json"
+REVIEW_MARK = "review"
+DEPLOY_MARK = "deploy"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What an approval names; a change of any of it voids the approval."""
+
+    head: str
+    spec: str
+    policy: str
+    plan: str
+
+    def lines(self) -> list[str]:
+        """Return a markdown list."""
+        return [f"- {name}: `{value}`" for name, value in asdict(self).items()]
+
+
+def description(frozen: Frozen, session: Session, *, claim: str) -> str:
+    """Return a merge request's description; what the agent says of its work is marked as its claim."""
+    said = "\n".join(f"> {line}" for line in claim.strip().splitlines()) or "> (nothing)"
+    return (
+        f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own words, which nothing here relies on:\n\n"
+        f"{said}\n\nFactory-Session: {session.id}\n"
+    )
+
+
+def named(context: Context, *, head: str, spec: str, pipeline: int) -> Named:
+    """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
+    main = context.main()
+    spec_file = context.mirror.read(main, specs.path_of(spec))
+    manifest = manifest_of(context, pipeline)[1]
+    return Named(head, canonical.digest(spec_file), context.policies(main).digest, str(manifest["plan"]))
+
+
+def manifest_of(context: Context, pipeline: int) -> tuple[int, dict[str, object]]:
+    """Return the plan job of a pipeline and the manifest it left; raises ``NotFound``."""
+    for job in pipelines.jobs(context.bot, pipeline):
+        if job.name == PLAN_JOB:
+            data = pipelines.artifact(context.bot, job.id, MANIFEST)
+            if data is not None:
+                return job.id, json.loads(data)
+    raise NotFound(f"pipeline {pipeline} left no plan")
+
+
+def present(context: Context, iid: int, *, session: str, issue: int, pipeline: int) -> Named:
+    """Write the note that says what an approval of the merge request names."""
+    request = merge_requests.get(context.bot, iid)
+    spec = specs.cited(request.description) or ""
+    digests = named(context, head=request.sha, spec=spec, pipeline=pipeline)
+    body = "\n".join(
+        [
+            f"Ready for review: #{issue}, pipeline {pipeline} passed.",
+            "",
+            "Approving this merge request approves exactly:",
+            "",
+            *digests.lines(),
+            "",
+            f"Decide with `factory mr approve {iid}` or here. Session {session}.",
+        ]
+    )
+    issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=body)
+    return digests
+
+
+def shown(context: Context, iid: int) -> list[str]:
+    """Return the lines of digests that the review note shows; empty where there is none."""
+    for note in issues.notes(context.bot, "merge_requests", iid):
+        if note.author == context.bot.account and note.body.startswith(f"<!-- factory:{REVIEW_MARK} -->"):
+            return [line for line in note.body.splitlines() if line.startswith("- ")]
+    return []
+
+
+def counting(context: Context, approvals: tuple[Approval, ...] | list[Approval], *, author: str) -> list[Approval]:
+    """Return the approvals that count: not the agent's, the factory's own or the author's; a simulated one only here.
+
+    Raises ``Refused`` where the rehearsal account approved on a server that is not a simulator.
+    """
+    excluded = {context.agent.account, context.bot.account, author}
+    found = [item for item in approvals if item.username not in excluded]
+    if not context.simulator and any(item.username == SIMULATED_APPROVER for item in found):
+        raise Refused("a simulated approval counts only against a simulator")
+    return found
+
+
+def approval_type(approver: str) -> str:
+    """Return how evidence names an approver's decision."""
+    return "simulated" if approver == SIMULATED_APPROVER else "human"

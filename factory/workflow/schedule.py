@@ -1,0 +1,62 @@
+"""What to do next, from what GitLab shows: finish before starting, oldest first. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from factory.workflow.lease import Claim
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An issue that is offered or claimed, and what its lease allows."""
+
+    issue: int
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Request:
+    """A merge request of the factory: where it stands, and whether a person has decided."""
+
+    iid: int
+    merged: bool
+    approved: bool
+    planned: bool
+    deploy_approved: bool
+    deploy_begun: bool
+
+
+@dataclass(frozen=True)
+class Action:
+    """The next thing to do: ``deliver`` an issue, or ``merge`` or ``deploy`` a merge request."""
+
+    kind: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Nothing can be done now; ``waiting`` says what for."""
+
+    waiting: tuple[str, ...]
+
+
+def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Action | Nothing:
+    """Return the next action: deployments, then merges, then interrupted sessions, then new issues."""
+    waiting = []
+    for request in requests:
+        if request.merged and (request.deploy_approved or request.deploy_begun):
+            return Action("deploy", request.iid)
+        if request.merged and request.planned:
+            waiting.append(f"!{request.iid} waits for the approval of its deployment")
+    for request in requests:
+        if (request.merged and not request.planned) or (not request.merged and request.approved):
+            return Action("merge", request.iid)
+        if not request.merged:
+            waiting.append(f"!{request.iid} waits for review")
+    for wanted in (Claim.RESUME, Claim.TAKE):
+        for candidate in candidates:
+            if candidate.claim is wanted:
+                return Action("deliver", candidate.issue)
+    waiting += [f"#{item.issue} is held by another session" for item in candidates if item.claim is Claim.HELD]
+    return Nothing(tuple(waiting))

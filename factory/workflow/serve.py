@@ -1,0 +1,213 @@
+"""The loop: look at GitLab, choose, do one thing, look again. The only module of the workflow with a loop and a clock."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from factory.errors import AwaitingHuman, Conflict, InvalidInput, NotFound
+from factory.gitlab import issues, members, merge_requests
+from factory.model.gitlab import Issue, MergeRequest
+from factory.model.session import Session
+from factory.policies.model import Policies
+from factory.specs import read as specs
+from factory.system import clock, files
+from factory.workflow import intake, lease, review, schedule, ship
+from factory.workflow.context import Context
+from factory.workflow.deliver import deliver
+from factory.workflow.engine import Engine, Slot
+
+_PAUSE = 3.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """One thing that was done and where it left the issue or merge request."""
+
+    action: schedule.Action
+    result: dict[str, Any]
+
+
+def register(engine: Engine, context: Callable[[], Context]) -> None:
+    """Make both workflows known to the engine; ``context`` is asked when a workflow runs."""
+
+    def run_deliver(run: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        return deliver(run, context(), _session(context(), arguments["issue"], arguments["session"]))
+
+    engine.register("deliver", run_deliver)
+    engine.register("merge", lambda run, arguments: ship.merge(run, context(), arguments["merge_request"]))
+    engine.register("deploy", lambda run, arguments: ship.deploy(run, context(), arguments["merge_request"]))
+
+
+def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> Done | schedule.Nothing:
+    """Do the next thing, if there is one. ``issue`` narrows the choice to one issue and its merge request."""
+    context.fetch()
+    policies = context.policies()
+    offered = _offered(context, policies, issue)
+    requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
+    candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
+    chosen = schedule.choose(candidates, [state for _, state in requests])
+    if isinstance(chosen, schedule.Nothing):
+        return chosen
+    if chosen.kind == "deliver":
+        found = next(item for item in offered if item.iid == chosen.number)
+        return Done(chosen, _deliver(context, engine, found, policies))
+    request = merge_requests.get(context.bot, chosen.number)
+    key = f"{chosen.number}-{request.sha}"
+    return Done(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
+
+
+def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[], bool]) -> None:
+    """Do one thing after the other until ``stopped``; a failed one is told and does not end the loop."""
+    told: tuple[str, ...] = ()
+    while not stopped():
+        try:
+            done = once(context, engine, held)
+        except (AwaitingHuman, Conflict) as error:
+            context.say(str(error))
+            done = schedule.Nothing(())
+        if isinstance(done, schedule.Nothing):
+            if done.waiting != told:
+                context.say("; ".join(done.waiting) or "nothing to do")
+                told = done.waiting
+            clock.sleep(_PAUSE)
+
+
+def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> dict[str, Any]:
+    held = _acquire(context, issue, policies)
+    context.say(f"#{issue.iid} is claimed as session {held.session}")
+    return engine.run("deliver", f"{issue.iid}-{held.session}", {"issue": issue.iid, "session": held.session})
+
+
+def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
+    """Push the next lease of the issue; one of our own is renewed under its session. Raises ``Conflict``."""
+    found = lease.read(context.mirror, issue.iid)
+    expires = clock.iso(clock.now() + timedelta(minutes=policies.workflow.lease_minutes))
+    if found is not None and not found[0].released:
+        old, frozen_value = found
+        renewed = replace(old, holder=context.holder, expires_at=expires, token=old.token + 1)
+        return lease.write(context.mirror, renewed, frozen_value, author=context.bot_author, token=context.bot_token)
+    role = members.role(context.bot, issue.author)
+    frozen = intake.freeze(issue, author_role=role, limit=policies.workflow.issue_characters)
+    problem = _unready(context, frozen)
+    if problem:
+        _say_unready(context, issue, policies, problem)
+        raise InvalidInput(f"#{issue.iid} cannot be worked on: {problem}")
+    previous = found[0] if found else None
+    fresh = lease.Lease(
+        issue=issue.iid,
+        session=secrets.token_hex(4),
+        holder=context.holder,
+        expires_at=expires,
+        token=previous.token + 1 if previous else 1,
+        commit=previous.commit if previous else "",
+    )
+    return lease.write(context.mirror, fresh, frozen.to_json(), author=context.bot_author, token=context.bot_token)
+
+
+def _unready(context: Context, frozen: intake.Frozen) -> str:
+    """Return why an issue can't be given to an agent, or nothing."""
+    if not frozen.spec:
+        return "it names no spec; add a line `Spec: <id>` that names a file of specs/"
+    path = specs.path_of(frozen.spec)
+    try:
+        spec = specs.read(context.mirror.read(context.main(), path), source=path)
+    except (NotFound, InvalidInput) as error:
+        return str(error)
+    return "" if spec.status == "decided" else f"spec {spec.id} is {spec.status}, not decided"
+
+
+def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
+    labels = policies.workflow.labels
+    body = f"Not taken up: {problem}. Mend it and put the label `{labels.ready}` back."
+    issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
+    issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
+
+
+def _offered(context: Context, policies: Policies, only: int | None) -> list[Issue]:
+    """Return the issues that are offered or were claimed, oldest first."""
+    labels = policies.workflow.labels
+    found = {
+        item.iid: item
+        for label in (labels.claimed, labels.ready)
+        for item in issues.find(context.bot, labels=[label])
+        if only in (None, item.iid)
+    }
+    for branch in context.mirror.branches(lease.PREFIX):
+        number = int(branch.removeprefix(lease.PREFIX)) if branch.removeprefix(lease.PREFIX).isdigit() else 0
+        held = lease.read(context.mirror, number)
+        if held and not held[0].released and number not in found and only in (None, number):
+            with suppress(NotFound):
+                issue = issues.get(context.bot, number)
+                if issue.state == "opened":
+                    found[number] = issue
+    return sorted(found.values(), key=lambda item: item.iid)
+
+
+def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
+    found = lease.read(context.mirror, issue.iid)
+    current = found[0] if found else None
+    lives = False
+    if current is not None:
+        _, _, number = current.holder.rpartition("/")
+        lives = number.isdigit() and held.lives(int(number))
+    return lease.judge(current, holder=context.holder, now=clock.now(), holder_lives=lives)
+
+
+def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, schedule.Request]]:
+    labels = policies.workflow.labels
+    found = [
+        *merge_requests.find(context.bot, labels=[labels.review]),
+        *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
+        *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
+    ]
+    unique = {request.iid: request for request in found}
+    return [(request, _standing(context, policies, request)) for _, request in sorted(unique.items())]
+
+
+def _standing(context: Context, policies: Policies, request: MergeRequest) -> schedule.Request:
+    """Return where a merge request stands, from GitLab alone."""
+    merged = request.state == "merged"
+    given = merge_requests.approvals(context.bot, request.iid) if not merged else []
+    counted = review.counting(context, given, author=request.author)
+    planned = approved = begun = False
+    pipeline = ship.main_pipeline(context, request.sha) if merged else None
+    if pipeline is not None:
+        notes = issues.notes(context.bot, "merge_requests", request.iid)
+        planned = any(note.body.startswith(f"<!-- factory:{review.DEPLOY_MARK} -->") for note in notes)
+        rule = policies.approvals.deploy
+        deployment = ship.deployment_of(context, pipeline, rule.environment)
+        if deployment is not None and planned:
+            votes = review.counting(context, deployment.approvals, author=request.author)
+            approved = len(votes) >= rule.required and deployment.status != "blocked"
+            begun = deployment.status in {"running", "success", "failed", "canceled"}
+    return schedule.Request(
+        iid=request.iid,
+        merged=merged,
+        approved=len(counted) >= policies.approvals.merge.required,
+        planned=planned,
+        deploy_approved=approved,
+        deploy_begun=begun,
+    )
+
+
+def _is_of(request: MergeRequest, issue: int) -> bool:
+    with suppress(NotFound):
+        return ship.issue_of(request) == issue
+    return False
+
+
+def _session(context: Context, issue: int, session: str) -> Session:
+    return Session(session, issue, files.private_folder(context.state / "sessions" / session))
+
+
+def sessions(context: Context) -> list[lease.Lease]:
+    """Return the newest lease of every issue that was ever claimed."""
+    found = []
+    for branch in context.mirror.branches(lease.PREFIX):
+        held = lease.read(context.mirror, int(branch.removeprefix(lease.PREFIX)))
+        if held:
+            found.append(held[0])
+    return found

@@ -1,0 +1,350 @@
+"""ship: from an approved merge request to a verified deployment and a closed issue.
+
+Two stretches, with a person's decision between them: merge → plan, and approve → apply → verify → close. Each step
+looks at GitLab first. An apply that was interrupted is never started again.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from factory.errors import ApplyUnknown, Conflict, NotFound, Refused
+from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
+from factory.policies.model import Policies
+from factory.specs import read as specs
+from factory.system import canonical
+from factory.workflow import review, watch
+from factory.workflow.context import MAIN, Context
+from factory.workflow.engine import Steps
+from factory.workflow.record import record
+
+MERGE_STEPS = ("merge", "plan")
+DEPLOY_STEPS = ("apply", "verify", "close")
+APPLY_JOB, VERIFY_JOB = "apply", "verify"
+APPROVED = "APPROVED_MANIFEST"
+_APPLY_RESULT = ".factory/plan/apply.json"
+_DEPLOY_RESULT = ".factory/deploy/deploy.json"
+_ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
+_NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
+_ENDED = {"success", "failed", "canceled", "skipped"}
+
+
+def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
+    """Merge an approved merge request and have main's plan made; return where it stands."""
+    shipment = _Shipment.of(context, iid)
+    run("merge", shipment.merge)
+    return run("plan", shipment.plan)
+
+
+def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
+    """Apply the approved plan, verify the deployment and close the issue; return where it stands."""
+    shipment = _Shipment.of(context, iid)
+    applied = run("apply", shipment.apply)
+    run("verify", shipment.verify, applied)
+    return run("close", shipment.close)
+
+
+def issue_of(request: MergeRequest) -> int:
+    """Return the issue that a merge request of the factory is related to; raises ``NotFound``."""
+    match = _ISSUE.search(request.description)
+    if match is None:
+        raise NotFound(f"!{request.iid} names no issue (`Related to #n`)")
+    return int(match.group(1))
+
+
+def main_pipeline(context: Context, sha: str) -> Pipeline | None:
+    """Return the newest pipeline of main for a commit."""
+    found = pipelines.of_commit(context.bot, sha, ref=MAIN)
+    return found[0] if found else None
+
+
+def deployment_of(context: Context, pipeline: Pipeline, environment: str) -> Deployment | None:
+    """Return the newest deployment to an environment that belongs to a pipeline."""
+    for item in deployments.find(context.bot):
+        if item.pipeline == pipeline.id and item.environment == environment:
+            return item
+    return None
+
+
+@dataclass(frozen=True)
+class _Shipment:
+    """The steps of one merge request on its way; each returns a JSON value and may be run again."""
+
+    context: Context
+    iid: int
+    issue: int
+    policies: Policies
+
+    @classmethod
+    def of(cls, context: Context, iid: int) -> "_Shipment":
+        context.fetch()
+        return cls(context, iid, issue_of(merge_requests.get(context.bot, iid)), context.policies())
+
+    def merge(self) -> dict[str, Any]:
+        """Check what the approval names, record it, and merge exactly the approved commit."""
+        context, labels = self.context, self.policies.workflow.labels
+        request = merge_requests.get(context.bot, self.iid)
+        if request.state != "merged":
+            self._record_approval(request)
+            if request.detailed_merge_status == "need_rebase":
+                raise Conflict(
+                    f"!{self.iid} needs a rebase: main has moved",
+                    hint="Rebase it in GitLab; the approval is void then.",
+                )
+            request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
+            context.say(f"!{self.iid} is merged at {request.sha[:8]}")
+        merge_requests.relabel(context.bot, self.iid, add=[labels.shipping], remove=[labels.review])
+        issues.relabel(context.bot, self.issue, add=[labels.shipping], remove=[labels.review])
+        context.fetch()
+        self._record(
+            "merge",
+            {"commit": f"gitCommit:{request.sha}"},
+            {
+                "key": f"merge/{self.iid}",
+                "merge_request": self.iid,
+                "head": request.sha,
+                "target": MAIN,
+                "merged_by": context.bot.account,
+                "merge_commit": request.sha,
+            },
+        )
+        return {"sha": request.sha}
+
+    def plan(self) -> dict[str, Any]:
+        """Wait for main's plan, record it, and say what a deployment's approval would name."""
+        context = self.context
+        request = merge_requests.get(context.bot, self.iid)
+        pipeline = watch.until(
+            context,
+            lambda: main_pipeline(context, request.sha),
+            minutes=self.policies.workflow.pipeline_minutes,
+            over=lambda item: item.over,
+        )
+        if pipeline.status not in {"manual", "success"}:
+            raise Refused(
+                f"main's pipeline {pipeline.id} is {pipeline.status}",
+                hint=f"Look at `factory pipeline show {pipeline.id}`.",
+            )
+        job, manifest = review.manifest_of(context, pipeline.id)
+        digest = canonical.digest_of(manifest)
+        self._record(
+            "plan",
+            {
+                "commit": f"gitCommit:{request.sha}",
+                "manifest": digest,
+                "plan": str(manifest["plan"]),
+                "plan file": str(manifest["plan_file"]),
+            },
+            {
+                "key": f"plan/{self.iid}/{pipeline.id}",
+                "merge_request": self.iid,
+                "pipeline": pipeline.id,
+                "job": job,
+                "commit": request.sha,
+                "stack": str(manifest["stack"]),
+                "manifest": digest,
+                "plan": str(manifest["plan"]),
+                "plan_file": str(manifest["plan_file"]),
+            },
+        )
+        lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
+        body = "\n".join(
+            [
+                "The plan of main is ready. Approving the deployment approves exactly this plan:",
+                "",
+                f"manifest {digest}",
+                "",
+                *lines,
+            ]
+        )
+        issues.say(context.bot, "merge_requests", self.iid, marker=review.DEPLOY_MARK, body=body)
+        context.say(f"!{self.iid} is planned; its deployment waits for approval")
+        return {"pipeline": pipeline.id, "manifest": digest}
+
+    def apply(self) -> dict[str, Any]:
+        """Start the apply of the approved plan, once, and see what came of it."""
+        context = self.context
+        request = merge_requests.get(context.bot, self.iid)
+        pipeline, job, deployment = self._apply_job(request)
+        _, manifest = review.manifest_of(context, pipeline.id)
+        digest = canonical.digest_of(manifest)
+        if job.status == "manual":
+            self._record_deploy_approval(request, deployment, manifest, digest)
+            pipelines.play(context.bot, job.id, {APPROVED: digest})
+            context.say(f"the approved plan is being applied (job {job.id})")
+        watch.until(
+            context,
+            lambda: main_pipeline(context, request.sha),
+            minutes=self.policies.workflow.pipeline_minutes,
+            over=lambda _: self._apply_job(request)[1].status in _ENDED,
+        )
+        result = self._apply_result(job, digest)
+        self._record(
+            "apply",
+            {"commit": f"gitCommit:{request.sha}", "manifest": digest, "plan": str(manifest["plan"])},
+            {
+                "key": f"apply/{self.iid}/{job.id}",
+                "merge_request": self.iid,
+                "pipeline": pipeline.id,
+                "job": job.id,
+                "deployment": deployment.id,
+                "commit": request.sha,
+                "manifest": digest,
+                "plan": str(manifest["plan"]),
+                "result": result["result"],
+                "replan_empty": result["replan_empty"],
+            },
+        )
+        self._stop_unless_applied(result, job)
+        return {"pipeline": pipeline.id, "deployment": deployment.id, "sha": request.sha}
+
+    def verify(self, applied: dict[str, Any]) -> dict[str, Any]:
+        """Wait for the job that looks at the deployment from outside, and record what it saw."""
+        context = self.context
+        pipeline = watch.until(
+            context,
+            lambda: pipelines.get(context.bot, applied["pipeline"]),
+            minutes=self.policies.workflow.pipeline_minutes,
+            over=lambda item: item.over,
+        )
+        job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == VERIFY_JOB), None)
+        data = pipelines.artifact(context.bot, job.id, _DEPLOY_RESULT) if job else None
+        seen: dict[str, Any] = json.loads(data) if data else {}
+        verified = pipeline.status == "success" and bool(seen.get("verified"))
+        self._record(
+            "deploy",
+            {"commit": f"gitCommit:{applied['sha']}"},
+            {
+                "key": f"deploy/{self.iid}/{applied['deployment']}",
+                "merge_request": self.iid,
+                "environment": self.policies.approvals.deploy.environment,
+                "url": seen.get("url"),
+                "commit": applied["sha"],
+                "release": seen.get("release"),
+                "verified": verified,
+                "deployment": applied["deployment"],
+            },
+        )
+        if not verified:
+            raise Refused(
+                f"the deployment of !{self.iid} is applied but not verified",
+                hint=f"Look at `factory pipeline logs {pipeline.id}`; the job verify can be started again in GitLab.",
+            )
+        context.say(f"verified: {seen.get('url')} answers with {seen.get('release')}")
+        return {"release": seen.get("release")}
+
+    def close(self) -> dict[str, Any]:
+        """Close the issue and take the labels off."""
+        context, labels = self.context, self.policies.workflow.labels
+        body = (
+            f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
+        )
+        issues.say(context.bot, "issues", self.issue, marker=f"shipped {self.iid}", body=body)
+        issues.close(context.bot, self.issue)
+        issues.relabel(context.bot, self.issue, remove=[labels.shipping, labels.review, labels.claimed])
+        merge_requests.relabel(context.bot, self.iid, remove=[labels.shipping, labels.review])
+        context.say(f"#{self.issue} is closed")
+        return {"issue": self.issue, "state": "closed"}
+
+    def _record(self, kind: str, subjects: dict[str, str], predicate: dict[str, Any]) -> None:
+        record(self.context, kind, issue=self.issue, subjects=subjects, predicate=predicate)
+
+    def _record_approval(self, request: MergeRequest) -> None:
+        """Record the approval of the head; refuse one that was given for something else than what holds now."""
+        context = self.context
+        given = merge_requests.approvals(context.bot, self.iid)
+        counted = review.counting(context, given, author=request.author)
+        if len(counted) < self.policies.approvals.merge.required:
+            raise Refused(f"!{self.iid} has {len(counted)} approvals that count")
+        latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
+        spec = specs.cited(request.description) or ""
+        digests = review.named(context, head=request.sha, spec=spec, pipeline=latest.id)
+        shown = review.shown(context, self.iid)
+        if shown != digests.lines():
+            changed = sorted(set(digests.lines()) - set(shown))
+            raise Refused(f"!{self.iid} was approved for something else; changed since: {'; '.join(changed)}")
+        for approval in counted:
+            self._record(
+                "approval",
+                {"commit": f"gitCommit:{digests.head}", "plan": digests.plan},
+                {
+                    "key": f"approval/merge/{self.iid}/{request.sha}/{approval.username}",
+                    "scope": "merge",
+                    "merge_request": self.iid,
+                    "approver": approval.username,
+                    "approval_type": review.approval_type(approval.username),
+                    "head": digests.head,
+                    "spec": digests.spec,
+                    "policy": digests.policy,
+                    "plan": digests.plan,
+                },
+            )
+
+    def _record_deploy_approval(
+        self, request: MergeRequest, deployment: Deployment, manifest: dict[str, Any], digest: str
+    ) -> None:
+        """Record the approvals of the deployment; one whose comment names another manifest does not count."""
+        context = self.context
+        counted = [
+            item
+            for item in review.counting(context, deployment.approvals, author=request.author)
+            if (_NAMED.findall(item.comment) or [digest]) == [digest]
+        ]
+        if len(counted) < self.policies.approvals.deploy.required:
+            raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
+        spec_file = context.mirror.read(request.sha, specs.path_of(specs.cited(request.description) or ""))
+        for approval in counted:
+            self._record(
+                "approval",
+                {"commit": f"gitCommit:{request.sha}", "plan": str(manifest["plan"])},
+                {
+                    "key": f"approval/deploy/{self.iid}/{digest}/{approval.username}",
+                    "scope": "deploy",
+                    "merge_request": self.iid,
+                    "approver": approval.username,
+                    "approval_type": review.approval_type(approval.username),
+                    "head": request.sha,
+                    "spec": canonical.digest(spec_file),
+                    "policy": str(manifest["policy"]),
+                    "plan": str(manifest["plan"]),
+                },
+            )
+
+    def _apply_job(self, request: MergeRequest) -> tuple[Pipeline, Job, Deployment]:
+        context = self.context
+        pipeline = main_pipeline(context, request.sha)
+        if pipeline is None:
+            raise NotFound(f"main has no pipeline for {request.sha[:8]}")
+        job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == APPLY_JOB), None)
+        deployment = deployment_of(context, pipeline, self.policies.approvals.deploy.environment)
+        if job is None or deployment is None:
+            raise NotFound(f"pipeline {pipeline.id} has no apply to approve")
+        return pipeline, job, deployment
+
+    def _apply_result(self, job: Job, digest: str) -> dict[str, Any]:
+        """Return what the apply left: applied, refused before it began, or unknown."""
+        data = pipelines.artifact(self.context.bot, job.id, _APPLY_RESULT)
+        written: dict[str, Any] = json.loads(data) if data else {}
+        phase = written.get("phase") if written.get("manifest") == digest else None
+        result = {"done": "applied", "refused": "refused"}.get(str(phase), "unknown")
+        empty = bool(written.get("replan_empty"))
+        if result == "applied" and not empty:
+            result = "unknown"
+        return {"result": result, "replan_empty": empty, "reason": written.get("reason", "")}
+
+    def _stop_unless_applied(self, result: dict[str, Any], job: Job) -> None:
+        if result["result"] == "applied":
+            return
+        context, labels = self.context, self.policies.workflow.labels
+        if result["result"] == "refused":
+            raise Refused(f"the apply of !{self.iid} was refused: {result['reason']}")
+        issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
+        merge_requests.relabel(context.bot, self.iid, add=[labels.apply_unknown], remove=[labels.shipping])
+        body = (
+            f"The apply of !{self.iid} (job {job.id}) was interrupted. What it changed is not known, and it is not "
+            "started again. Follow `runbooks/apply-unknown.md`."
+        )
+        issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
+        raise ApplyUnknown(f"the apply of !{self.iid} (job {job.id}) was interrupted; what it changed is not known")

@@ -1,0 +1,81 @@
+"""Waits for a pipeline, and reads what it says: its verdict, and what an agent must know of a failure."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from factory.errors import ToolTimeout, Unreachable
+from factory.gitlab import pipelines
+from factory.model.gitlab import Job, Pipeline
+from factory.model.verdict import from_json
+from factory.reports import findings
+from factory.system import clock
+from factory.workflow.context import Context
+
+VERDICT = ".factory/verdict/verdict.json"
+GATE_JOB = "gate"
+_PAUSE = 0.15
+_SLOWEST = 2.0
+_LOG_TAIL = 30
+_PATIENCE = 10
+
+
+def until(
+    context: Context, find: Callable[[], Pipeline | None], *, minutes: float, over: Callable[[Pipeline], bool]
+) -> Pipeline:
+    """Return the pipeline once ``over`` holds, saying its jobs' progress; raises ``ToolTimeout`` past the limit."""
+    deadline = clock.monotonic() + minutes * 60
+    pause, told, quiet = _PAUSE, "", 0
+    while clock.monotonic() < deadline:
+        try:
+            found = find()
+        except Unreachable:
+            found, quiet = None, quiet + 1
+            if quiet > _PATIENCE:
+                raise
+        if found is not None:
+            quiet = 0
+            line = f"pipeline {found.id}: {found.status}"
+            if line != told:
+                context.say(line)
+                told, pause = line, _PAUSE
+            if over(found):
+                return found
+        clock.sleep(pause)
+        pause = min(pause * 1.1, _SLOWEST)
+    raise ToolTimeout(
+        f"the pipeline did not end within {minutes:g} minutes", hint="Look at it with `factory pipeline show`."
+    )
+
+
+def verdict(context: Context, pipeline: int) -> dict[str, Any] | None:
+    """Return the gate job's decision, or ``None`` where it left none."""
+    for job in pipelines.jobs(context.bot, pipeline):
+        if job.name == GATE_JOB:
+            data = pipelines.artifact(context.bot, job.id, VERDICT)
+            return None if data is None else json.loads(data)
+    return None
+
+
+def seconds(jobs: Sequence[Job]) -> float:
+    """Return the time from the first job's start to the last one's end."""
+    starts = [clock.parse(job.started_at) for job in jobs if job.started_at]
+    ends = [clock.parse(job.finished_at) for job in jobs if job.finished_at]
+    return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
+
+
+def feedback(context: Context, pipeline: Pipeline) -> list[str]:
+    """Return what an agent must know to mend a failed pipeline: the findings, else the ends of failed jobs' logs."""
+    if pipeline.yaml_errors:
+        return [f"The pipeline definition cannot be used: {pipeline.yaml_errors}"]
+    decision = verdict(context, pipeline.id)
+    if decision is not None:
+        failed = [from_json(item) for item in decision["gates"] if item["result"] != "passed"]
+        if failed:
+            return findings.lines(failed)
+    lines = []
+    for job in pipelines.jobs(context.bot, pipeline.id):
+        if job.status == "failed" and not job.allow_failure:
+            lines.append(f"Job {job.name} failed ({job.failure_reason}). The end of its log:")
+            lines += pipelines.trace(context.bot, job.id).splitlines()[-_LOG_TAIL:]
+    return lines
