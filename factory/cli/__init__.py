@@ -1,5 +1,87 @@
-"""The command line: one file per command, loaded when it is called."""
+"""The command line: one file per command, loaded only when that command is called."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+# Name → module and one line of help: what a bare `--help` shows without loading any command.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("factory.cli.demo", "Watch one issue travel from open to deployed."),
+    "up": ("factory.cli.up", "Start the embedded GitLab, Cloudflare and runner."),
+    "down": ("factory.cli.down", "Stop the embedded servers."),
+    "status": ("factory.cli.status", "Show where everything stands."),
+    "work": ("factory.cli.work", "Do the next thing: deliver an issue, merge, deploy."),
+    "issue": ("factory.cli.issue", "Open, list and show issues."),
+    "mr": ("factory.cli.mr", "List, show, approve and merge merge requests."),
+    "pipeline": ("factory.cli.pipeline", "Show pipelines and the logs of their jobs."),
+    "deploy": ("factory.cli.deploy", "List deployments and approve them."),
+    "session": ("factory.cli.session", "List sessions and show what an agent did."),
+    "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
+    "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
+    "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
+    "config": ("factory.cli.config", "Show each setting and where it comes from."),
+    "setup": ("factory.cli.setup", "Install the outside programs that are missing."),
+}
+HIDDEN: Mapping[str, str] = {
+    "serve": "factory.cli.serve",
+    "runner": "factory.cli.runner",
+    "agent": "factory.cli.agent",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        module = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--instance", metavar="NAME", help="Which embedded instance to use (default: default).")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(package_name="factory", message="%(version)s")
+@click.pass_context
+def root(ctx: click.Context, instance: str | None, debug: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Run a software company from one repository: specs and issues in, reviewed and evidenced deploys out."""
+    ctx.obj = {"instance": instance, "debug": debug}
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; an expected error is one line, its next step, and its own exit code."""
+    from factory.errors import FactoryError  # noqa: PLC0415 - start-up speed
+
+    try:
+        root.main(prog_name="factory", standalone_mode=False)
+    except FactoryError as error:
+        if "--debug" in sys.argv:
+            raise
+        click.echo(f"factory: {error}", err=True)
+        click.echo(f"  next: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as usage:
+        usage.show()
+        sys.exit(usage.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("factory: interrupted; the same command continues where it stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -90,3 +90,11 @@ def artifact(connection: Connection, job: int, path: str) -> bytes | None:
     except NotFound:
         return None
     return bytes(answer.content)
+
+
+def latest(connection: Connection, *, ref: str) -> Pipeline | None:
+    """Return a branch's newest pipeline."""
+    with translated(f"show the newest pipeline of {ref}"):
+        query = {"ref": ref, "per_page": 1}
+        found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=False)
+        return read(found[0]) if found else None

@@ -129,11 +129,12 @@ def start(
     return Group(popen, write_end)
 
 
-def start_daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
+def start_daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path) -> int:
     """Start a program that outlives this one, in its own session, its output appended to ``log``; return its pid."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(argv),
+            cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -1,4 +1,4 @@
-"""The loop: look at GitLab, choose, do one thing, look again. The only module of the workflow with a loop and a clock."""
+"""The loop: look at GitLab, choose, do one thing, look again. The only loop here, with the only clock."""
 
 import secrets
 from collections.abc import Callable

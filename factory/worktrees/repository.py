@@ -71,6 +71,10 @@ class Mirror:
             failure=Unreachable,
         )
 
+    def take(self, folder: Path, commit: str) -> None:
+        """Bring a commit and its history in from a repository on this machine."""
+        run(self.path, "fetch", "--quiet", "--no-tags", str(folder), f"{commit}:refs/seed/{commit}")
+
     def push(self, commit: str, branch: str, token: str) -> None:
         """Fast-forward a branch on GitLab to ``commit``.
 

@@ -1,0 +1,87 @@
+"""Opens what the workflows need: connections of both accounts, the mirror, the recorder's key, the engine."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from factory.cli.workplace import AGENT, BOT, Workplace
+from factory.errors import NotFound
+from factory.evidence.sign import Signer
+from factory.evidence.trust import Trust
+from factory.gitlab import connect as gitlab
+from factory.secrets import tokens
+from factory.system import files
+from factory.workflow import serve
+from factory.workflow.context import Context
+from factory.workflow.engine import Engine, Slot, slot
+from factory.worktrees.repository import Mirror
+
+KILL_AT = "FACTORY_KILL_AT"
+
+
+@contextmanager
+def opened(place: Workplace, *, say: Callable[[str], None]) -> Iterator[tuple[Context, Engine, Slot]]:
+    """Open the factory for one process: context, launched engine and the slot it holds."""
+    with slot(place.state / "engine") as held:
+        context = make(place, holder=f"{place.state.parent.name}-{place.state.name}/{held.number}", say=say)
+        engine = Engine(held, failpoint=_failpoint(place))
+        serve.register(engine, lambda: context)
+        try:
+            engine.launch()
+            yield context, engine, held
+        finally:
+            engine.close()
+
+
+def make(place: Workplace, *, holder: str, say: Callable[[str], None]) -> Context:
+    """Return the context of an instance; raises ``NotFound`` where the recorder has no key."""
+    key = place.state / "keys" / "recorder.pem"
+    if not key.exists():
+        raise NotFound("the recorder has no key here", hint="Start the embedded servers with `factory up`.")
+    bot = place.connection(BOT)
+    mirror = Mirror(place.state / "mirror.git", f"{place.url}/{place.settings['project']}.git")
+    mirror.ensure()
+    return Context(
+        bot=bot,
+        agent=place.connection(AGENT),
+        bot_token=tokens.get(place.token_folder, BOT, place.environment),
+        agent_token=tokens.get(place.token_folder, AGENT, place.environment),
+        mirror=mirror,
+        state=place.state,
+        holder=holder,
+        signer=Signer(files.read_bytes(key)),
+        trust=trust(place),
+        env=place.tool_env,
+        readable=(
+            place.settings.clone / ".venv",
+            place.settings.clone / "factory",
+            Path(sys.prefix),
+            Path(sys.base_prefix),
+        ),
+        say=say,
+        simulator=gitlab.version(bot).endswith("-local"),
+        agent_name=place.settings["agent"] or None,
+    )
+
+
+def trust(place: Workplace) -> Trust:
+    """Return the instance's trust root; raises ``NotFound``."""
+    path = place.state / "trust.json"
+    if not path.exists():
+        raise NotFound("there is no trust root here", hint="Start the embedded servers with `factory up`.")
+    return Trust.from_json(json.loads(files.read_text(path)))
+
+
+def _failpoint(place: Workplace) -> Callable[[str], None]:
+    """Return what dies, by SIGKILL, at the step boundary that FACTORY_KILL_AT names: how crashes are rehearsed."""
+    wanted = place.environment.get(KILL_AT)
+
+    def reached(point: str) -> None:
+        if point == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached

@@ -1,0 +1,48 @@
+"""``factory issue``: open, list and show issues."""
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import current, number
+from factory.gitlab import issues
+
+
+@click.group()
+def command() -> None:
+    """Open, list and show issues."""
+
+
+@command.command()
+@click.argument("title")
+@click.option("--spec", help="The spec that the issue is about; adds the line `Spec: <id>`.")
+@click.option("--text", default="", help="The description.")
+@click.option("--ready/--draft", default=True, help="Offer it to the factory at once (label factory::ready).")
+@output.as_json
+def new(title: str, spec: str | None, text: str, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Open an issue."""
+    description = "\n\n".join(part for part in (text, f"Spec: {spec}" if spec else "") if part)
+    labels = ["factory::ready"] if ready else []
+    made = issues.create(current().connection(), title=title, description=description, labels=labels)
+    output.one(made, json_wanted=as_json, text=f"#{made.iid} {made.title}")
+
+
+@command.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="Closed ones too.")
+@output.as_json
+def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List issues, oldest first."""
+    found = issues.find(current().connection(), state="all" if everything else "opened")
+    output.rows(found, ("iid", "state", "labels", "title"), json_wanted=as_json, empty="no issues")
+
+
+@command.command()
+@click.argument("issue")
+@output.as_json
+def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show one issue and the notes on it."""
+    connection = current().connection()
+    found = issues.get(connection, number(issue, "#"))
+    notes = issues.notes(connection, "issues", found.iid)
+    lines = [f"#{found.iid} {found.title}", f"{found.state}  {', '.join(found.labels)}  by {found.author}", ""]
+    lines += [found.description, *(f"\n{note.author}: {note.body}" for note in notes)]
+    output.one(found, json_wanted=as_json, text="\n".join(lines))

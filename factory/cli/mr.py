@@ -1,0 +1,80 @@
+"""``factory mr``: list, show, approve and merge merge requests."""
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import current, number
+from factory.gitlab import issues, merge_requests, pipelines
+
+
+@click.group()
+def command() -> None:
+    """List, show, approve and merge merge requests."""
+
+
+@command.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="Merged and closed ones too.")
+@output.as_json
+def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List merge requests, oldest first."""
+    found = merge_requests.find(current().connection(), state="all" if everything else "opened")
+    columns = ("iid", "state", "detailed_merge_status", "labels", "title")
+    output.rows(found, columns, json_wanted=as_json, empty="no merge requests")
+
+
+@command.command()
+@click.argument("merge_request")
+@output.as_json
+def show(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show one merge request: where it stands, what an approval would name, who approved."""
+    connection = current().connection()
+    found = merge_requests.get(connection, number(merge_request, "!"))
+    given = merge_requests.approvals(connection, found.iid)
+    runs = pipelines.of_merge_request(connection, found.iid)
+    notes = issues.notes(connection, "merge_requests", found.iid)
+    lines = [
+        f"!{found.iid} {found.title}",
+        f"{found.state}  {found.detailed_merge_status}  head {found.sha[:12]}  by {found.author}",
+        "pipelines: " + (", ".join(f"{run.id} {run.status}" for run in runs) or "none"),
+        "approved by: " + (", ".join(item.username for item in given) or "nobody"),
+        "",
+        found.description,
+        *(f"\n{note.author}: {note.body}" for note in notes),
+    ]
+    output.one(found, json_wanted=as_json, text="\n".join(lines))
+
+
+@command.command()
+@click.argument("merge_request")
+@output.as_json
+def diff(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show what a merge request changes."""
+    found = merge_requests.changes(current().connection(), number(merge_request, "!"))
+    text = "\n".join(f"--- {item.old_path}\n+++ {item.new_path}\n{item.diff}" for item in found)
+    output.one([vars(item) for item in found], json_wanted=as_json, text=text)
+
+
+@command.command()
+@click.argument("merge_request")
+@output.as_json
+def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Approve a merge request at its present head, as yourself."""
+    connection = current().connection()
+    found = merge_requests.get(connection, number(merge_request, "!"))
+    merge_requests.approve(connection, found.iid, sha=found.sha)
+    output.one(
+        {"merge_request": found.iid, "sha": found.sha, "by": connection.account},
+        json_wanted=as_json,
+        text=f"!{found.iid} is approved at {found.sha[:12]} by {connection.account}",
+    )
+
+
+@command.command()
+@click.argument("merge_request")
+@output.as_json
+def merge(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Merge a merge request yourself; `factory work` does it once it is approved."""
+    connection = current().connection()
+    found = merge_requests.get(connection, number(merge_request, "!"))
+    done = merge_requests.merge(connection, found.iid, sha=found.sha)
+    output.one(done, json_wanted=as_json, text=f"!{done.iid} is {done.state} at {done.sha[:12]}")

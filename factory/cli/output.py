@@ -1,0 +1,39 @@
+"""How commands show what they found: a table for a person, JSON for a program."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import click
+
+from factory.reports.tables import table
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def rows(found: Sequence[Any], columns: Sequence[str], *, json_wanted: bool, empty: str) -> None:
+    """Print frozen values as a table of some of their fields, or all of them as JSON."""
+    values = [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in found]
+    if json_wanted:
+        click.echo(json.dumps(values, indent=2, default=str))
+    elif not values:
+        click.echo(empty)
+    else:
+        click.echo(
+            table([name.replace("_", " ") for name in columns], [[item[name] for name in columns] for item in values])
+        )
+
+
+def one(value: Any, *, json_wanted: bool, text: str) -> None:
+    """Print one thing: as JSON, or as the text made of it."""
+    if json_wanted:
+        plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        click.echo(json.dumps(plain, indent=2, default=str))
+    else:
+        click.echo(text)
+
+
+def say(line: str) -> None:
+    """Tell progress on standard error."""
+    click.echo(f"  {line}", err=True)

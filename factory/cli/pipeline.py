@@ -1,0 +1,45 @@
+"""``factory pipeline``: pipelines and the logs of their jobs."""
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import current, number
+from factory.errors import NotFound
+from factory.gitlab import pipelines
+
+
+@click.group()
+def command() -> None:
+    """Show pipelines and the logs of their jobs."""
+
+
+@command.command()
+@click.argument("pipeline")
+@output.as_json
+def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show a pipeline's jobs."""
+    connection = current().connection()
+    found = pipelines.get(connection, number(pipeline, "#"))
+    if not as_json:
+        click.echo(f"pipeline {found.id}  {found.status}  {found.source}  {found.ref}  {found.sha[:12]}")
+        if found.yaml_errors:
+            click.echo(f"the definition cannot be used: {found.yaml_errors}")
+    jobs = pipelines.jobs(connection, found.id)
+    columns = ("id", "stage", "name", "status", "failure_reason", "duration")
+    output.rows(jobs, columns, json_wanted=as_json, empty="no jobs")
+
+
+@command.command()
+@click.argument("pipeline")
+@click.option("--job", help="Only this job; by default those that failed, or all.")
+@output.as_json
+def logs(pipeline: str, job: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show the logs of a pipeline's jobs."""
+    connection = current().connection()
+    found = pipelines.jobs(connection, number(pipeline, "#"))
+    failed = [item for item in found if item.status == "failed"]
+    wanted = [item for item in found if item.name == job] if job else failed or found
+    if job and not wanted:
+        raise NotFound(f"pipeline {pipeline} has no job {job}; it has {', '.join(item.name for item in found)}")
+    texts = {item.name: pipelines.trace(connection, item.id) for item in wanted}
+    output.one(texts, json_wanted=as_json, text="\n".join(f"== {name} ==\n{text}" for name, text in texts.items()))

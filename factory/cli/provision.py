@@ -1,0 +1,173 @@
+"""Fills a fresh embedded instance: accounts, the project seeded from the clone's HEAD, settings, the first release."""
+
+import json
+import secrets
+from collections.abc import Callable
+
+from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, Workplace
+from factory.errors import FactoryError, InvalidInput
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.sign import Signer, generate
+from factory.evidence.trust import Trust
+from factory.gitlab import bootstrap, deployments, pipelines
+from factory.gitlab.connect import Connection, connect
+from factory.local_cloudflare import mirror
+from factory.policies import read as policy_files
+from factory.policies.model import Policies
+from factory.secrets import tokens
+from factory.system import canonical, clock, files, process
+from factory.worktrees.repository import Mirror
+
+MAIN = "main"
+_ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
+_PATIENCE = 180.0
+Say = Callable[[str], None]
+
+
+def provision(place: Workplace, *, say: Say) -> None:
+    """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``."""
+    done = place.state / "provisioned"
+    if done.exists():
+        return
+    policies = policy_files.read(_head_policies(place))
+    root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+    bootstrap.project(root.client, place.settings["project"])
+    users = _accounts(place, root)
+    _keys(place)
+    _seed(place, root)
+    bootstrap.settings(root)
+    labels = policies.workflow.labels.model_dump()
+    bootstrap.labels(root, [labels[name] for name in labels])
+    bootstrap.variables(root, _variables(place))
+    bootstrap.protect_branches(root, bot=users[BOT])
+    bootstrap.approvals(root, [users[OPERATOR], users[REHEARSAL]], required=policies.approvals.merge.required)
+    say(f"project {place.settings['project']} is seeded from this clone's HEAD")
+    _first_release(place, root, policies, say=say)
+    bootstrap.protect_environment(root, policies.approvals.deploy.environment, bot=users[BOT])
+    files.write_atomic(done, clock.timestamp().encode())
+
+
+def cloudflare_tokens(place: Workplace) -> dict[str, str]:
+    """Return the loopback Cloudflare's tokens by purpose, made once."""
+    path = place.state / "tokens" / "cloudflare.json"
+    if not path.exists():
+        made = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
+        files.private_folder(path.parent)
+        files.write_atomic(path, json.dumps(made).encode(), mode=0o600)
+    value: dict[str, str] = json.loads(files.read_text(path))
+    return value
+
+
+def _root_token(place: Workplace) -> str:
+    return files.read_text(place.state / "gitlab" / "root-token").strip()
+
+
+def _git(place: Workplace, *arguments: str) -> str:
+    try:
+        return process.run(["git", "-C", str(place.settings.clone), *arguments], env=place.tool_env).text
+    except FactoryError as error:
+        raise InvalidInput(f"{place.settings.clone} is not a usable git repository: {error}") from error
+
+
+def _head_policies(place: Workplace) -> dict[str, bytes]:
+    names = _git(place, "ls-tree", "-r", "--name-only", "HEAD", "policies/").splitlines()
+    return {name: _git(place, "show", f"HEAD:{name}").encode() for name in names}
+
+
+def _accounts(place: Workplace, root: Connection) -> dict[str, int]:
+    levels = {
+        OPERATOR: bootstrap.MAINTAINER,
+        BOT: bootstrap.MAINTAINER,
+        AGENT: bootstrap.DEVELOPER,
+        REHEARSAL: bootstrap.MAINTAINER,
+    }
+    numbers = {}
+    for name, level in levels.items():
+        number, token = bootstrap.user(root.client, name)
+        if not (place.token_folder / name).exists():
+            tokens.keep(place.token_folder, name, token or bootstrap.token(root.client, number))
+        bootstrap.member(root, number, level)
+        numbers[name] = number
+    if not (place.token_folder / "runner").exists():
+        tokens.keep(place.token_folder, "runner", bootstrap.runner(root.client))
+    return numbers
+
+
+def _keys(place: Workplace) -> None:
+    """Make the recorder's key and the trust root that verifies what it signs."""
+    key = place.state / "keys" / "recorder.pem"
+    if not key.exists():
+        files.private_folder(key.parent)
+        files.write_atomic(key, generate(), mode=0o600)
+    signer = Signer(files.read_bytes(key))
+    origin = f"factory.example/{place.settings['project']}"
+    trust = Trust(
+        keys={signer.keyid: signer.public},
+        log_key=VerifierKey(origin, signer.public),
+        agent_account=AGENT,
+        simulated_approvals=True,
+    )
+    files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
+
+
+def _seed(place: Workplace, root: Connection) -> None:
+    """Push the clone's HEAD as main; uncommitted changes are not part of it."""
+    url = f"{place.url}/{place.settings['project']}.git"
+    copy = Mirror(place.state / "mirror.git", url)
+    copy.ensure()
+    copy.fetch(_root_token(place))
+    if copy.head(MAIN) is None:
+        head = _git(place, "rev-parse", "HEAD").strip()
+        copy.take(place.settings.clone, head)
+        copy.push(head, MAIN, _root_token(place))
+    del root
+
+
+def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
+    ports = place.record["ports"]
+    made = cloudflare_tokens(place)
+    config = mirror.write(place.state / "provider", process.python())
+    base = f"http://127.0.0.1:{ports['cloudflare']}"
+    return {
+        "CLOUDFLARE_BASE_URL": (f"{base}/client/v4", False),
+        "CLOUDFLARE_PLAN_TOKEN": (made["plan"], True),
+        "CLOUDFLARE_APPLY_TOKEN": (made["apply"], True),
+        "TF_CLI_CONFIG_FILE": (str(config), False),
+        "TF_VAR_account_id": (_ACCOUNT_ID, False),
+        "FACTORY_RELEASES_URL": (f"{base}/releases", False),
+        "FACTORY_EDGE_URL": (f"http://127.0.0.1:{ports['edge']}", False),
+    }
+
+
+def _first_release(place: Workplace, root: Connection, policies: Policies, *, say: Say) -> None:
+    """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
+    environment = policies.approvals.deploy.environment
+    if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
+        return
+    head = _git(place, "rev-parse", "HEAD").strip()
+    say("the first release is being deployed by the instance's administrator")
+    deadline = clock.monotonic() + _PATIENCE
+    played = False
+    while clock.monotonic() < deadline:
+        found = pipelines.of_commit(root, head, ref=MAIN)
+        status = found[0].status if found else "created"
+        if status == "success":
+            return
+        if status in {"failed", "canceled", "skipped"}:
+            reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
+            raise InvalidInput(
+                f"the first release cannot be deployed: {reason}", hint=f"Read {place.state}/servers.log."
+            )
+        if status == "manual" and not played:
+            played = _play_apply(root, found[0].id)
+        clock.sleep(0.1)
+    raise InvalidInput("the first release was not deployed within 3 minutes")
+
+
+def _play_apply(root: Connection, pipeline: int) -> bool:
+    jobs = {job.name: job for job in pipelines.jobs(root, pipeline)}
+    data = pipelines.artifact(root, jobs["plan"].id, ".factory/plan/manifest.json")
+    if data is None:
+        raise InvalidInput("the first plan left no manifest")
+    pipelines.play(root, jobs["apply"].id, {"APPROVED_MANIFEST": canonical.digest(data)})
+    return True

@@ -1,0 +1,26 @@
+"""``factory status``: where everything stands."""
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import current
+from factory.reports.tables import table
+from factory.status import snapshot
+
+
+@click.command()
+@output.as_json
+def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show open issues, merge requests, main's pipeline and deployments that wait."""
+    seen = snapshot.take(current().connection())
+    lines = [f"{seen.project} on {seen.url}", f"main's pipeline: {seen.main_pipeline}", ""]
+    lines.append(
+        table(["issue", "labels", "title"], [[f"#{i.iid}", ", ".join(i.labels), i.title] for i in seen.issues])
+    )
+    rows = [[f"!{m.iid}", m.detailed_merge_status, m.title] for m in seen.merge_requests]
+    lines += ["", table(["merge request", "status", "title"], rows)]
+    lines += [
+        f"\ndeployment {item.id} of {item.sha[:12]} waits: factory deploy approve {item.id}"
+        for item in seen.waiting_deployments
+    ]
+    output.one(seen, json_wanted=as_json, text="\n".join(lines))

@@ -1,0 +1,19 @@
+"""``factory up``: start the embedded servers."""
+
+import click
+
+from factory.cli import output, servers
+from factory.cli.workplace import current
+
+
+@click.command()
+@click.option("--new-ports", is_flag=True, help="Choose new ports; the instance keeps them from then on.")
+@output.as_json
+def command(new_ports: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
+    place = current()
+    started = servers.ensure_up(place, say=output.say, new_ports=new_ports)
+    ports = place.record["ports"]
+    value = {"gitlab": place.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
+    word = "up" if started else "already up"
+    output.one(value, json_wanted=as_json, text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}")

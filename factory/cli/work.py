@@ -1,0 +1,39 @@
+"""``factory work``: do the next thing."""
+
+import click
+
+from factory.cli import output, servers
+from factory.cli.factory_context import opened
+from factory.cli.workplace import Workplace, current, number
+from factory.workflow import serve
+from factory.workflow.schedule import Nothing
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do one thing and end.")
+@click.option("--issue", help="Only this issue and its merge request.")
+@output.as_json
+def command(once: bool, issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Deliver the next ready issue, merge what is approved, deploy what is approved."""
+    place = current()
+    if place.settings.embedded:
+        servers.ensure_up(place, say=output.say)
+    with opened(place, say=output.say) as (context, engine, held):
+        if not once and issue is None:
+            serve.forever(context, engine, held, stopped=lambda: False)
+            return
+        wanted = number(issue, "#") if issue else None
+        done = serve.once(context, engine, held, issue=wanted)
+    show(done, as_json=as_json, place=place)
+
+
+def show(done: serve.Done | Nothing, *, as_json: bool, place: Workplace) -> None:
+    """Print what was done, or what is waited for."""
+    del place
+    if isinstance(done, Nothing):
+        text = "; ".join(done.waiting) or "nothing to do: no issue carries the label factory::ready"
+        output.one({"action": None, "waiting": list(done.waiting)}, json_wanted=as_json, text=text)
+        return
+    sign = "#" if done.action.kind == "deliver" else "!"
+    value = {"action": done.action.kind, "number": done.action.number, "result": done.result}
+    output.one(value, json_wanted=as_json, text=f"{done.action.kind} {sign}{done.action.number}: done")

@@ -1,0 +1,88 @@
+"""What a command works with: settings, connections by account, and the context of the workflows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.cli import environment
+from factory.config import Settings, load
+from factory.errors import InvalidInput, NotFound
+from factory.gitlab.connect import Connection, connect
+from factory.secrets import tokens
+from factory.system import files
+from factory.system.toolchain import Toolchain
+
+BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One instance as a command sees it."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+
+    @property
+    def state(self) -> Path:
+        """Return the instance's folder."""
+        return self.settings.state
+
+    @property
+    def token_folder(self) -> Path:
+        """Return where the accounts' tokens are kept."""
+        return self.state / "tokens"
+
+    @property
+    def tools(self) -> Toolchain:
+        """Return where outside programs are found."""
+        return environment.toolchain(self.environment, self.settings.clone)
+
+    @property
+    def tool_env(self) -> dict[str, str]:
+        """Return the clean environment for programs of ours."""
+        return environment.tool_env(self.environment, self.tools)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Return what the instance's own file says; raises ``NotFound`` where it was never started."""
+        path = self.state / "instance.json"
+        if not path.exists():
+            raise NotFound("the embedded servers were never started here", hint="Start them with `factory up`.")
+        value: dict[str, Any] = json.loads(files.read_text(path))
+        return value
+
+    @property
+    def url(self) -> str:
+        """Return GitLab's base URL."""
+        return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
+
+    def connection(self, account: str = OPERATOR) -> Connection:
+        """Return an account's connection to the project."""
+        token = tokens.get(self.token_folder, account, self.environment)
+        return connect(self.url, self.settings["project"], account=account, token=token)
+
+
+def current() -> Workplace:
+    """Return the workplace of the running command."""
+    flags = click.get_current_context().find_root().obj or {}
+    return make(flags.get("instance"))
+
+
+def make(instance: str | None) -> Workplace:
+    """Return the workplace of an instance; raises ``InvalidInput`` outside a control repository."""
+    seen = environment.snapshot()
+    settings = load(seen, cwd=Path.cwd(), flags={"instance": instance})
+    return Workplace(settings, seen)
+
+
+def number(text: str, sign: str) -> int:
+    """Return the number of an issue or merge request given as ``7``, ``#7`` or ``!7``; raises ``InvalidInput``."""
+    plain = text.removeprefix(sign)
+    if not plain.isdigit():
+        raise InvalidInput(f"{text!r} is not a number like {sign}7")
+    return int(plain)

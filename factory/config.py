@@ -1,0 +1,74 @@
+"""Configuration, computed once: each value knows where it came from (defaults < file < environment < flag)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.errors import InvalidInput
+from factory.system import files, strict_yaml
+
+DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from: ``default``, a file, a variable of the environment, or ``flag``."""
+
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one run; ``clone`` is the control repository, ``state`` the instance's folder."""
+
+    clone: Path
+    state: Path
+    values: Mapping[str, Setting]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name].value
+
+    @property
+    def embedded(self) -> bool:
+        """Tell whether the loopback servers are used."""
+        return not self["gitlab_url"]
+
+
+def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str | None]) -> Settings:
+    """Return the settings; raises ``InvalidInput`` for an unknown key, and where there is no control repository."""
+    home = Path(environment.get("HOME") or "/")
+    clone = find_clone(cwd)
+    values = {name: Setting(value, "default") for name, value in DEFAULTS.items()}
+    path = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "factory" / "config.yml"
+    if path.exists():
+        for name, value in strict_yaml.load_mapping(files.read_text(path), source=str(path)).items():
+            if name not in DEFAULTS:
+                raise InvalidInput(f"{path}: there is no setting {name!r}; there are {', '.join(DEFAULTS)}")
+            values[name] = Setting(str(value), str(path))
+    for name in DEFAULTS:
+        variable = f"FACTORY_{name.upper()}"
+        if environment.get(variable):
+            values[name] = Setting(environment[variable], variable)
+        given = flags.get(name)
+        if given:
+            values[name] = Setting(given, "flag")
+    instance = values["instance"].value
+    if not instance or not set(instance) <= _NAME:
+        raise InvalidInput(f"an instance's name has small letters, digits and hyphens, not {instance!r}")
+    base = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
+    digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
+    return Settings(clone, base / "factory" / digest / instance, values)
+
+
+def find_clone(cwd: Path) -> Path:
+    """Return the control repository that ``cwd`` lies in; raises ``InvalidInput`` where there is none."""
+    for folder in (cwd.resolve(), *cwd.resolve().parents):
+        if (folder / "policies").is_dir() and (folder / ".git").exists():
+            return folder
+    raise InvalidInput(
+        f"{cwd} is not in a control repository (a git clone with a folder policies/)",
+        hint="Change into your clone of the factory and run the command there.",
+    )

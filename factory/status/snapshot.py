@@ -1,0 +1,32 @@
+"""Where everything stands, read from GitLab."""
+
+from dataclasses import dataclass
+
+from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.gitlab.connect import Connection
+from factory.model.gitlab import Deployment, Issue, MergeRequest
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Open issues, open merge requests and unfinished deployments of a project."""
+
+    url: str
+    project: str
+    issues: tuple[Issue, ...]
+    merge_requests: tuple[MergeRequest, ...]
+    waiting_deployments: tuple[Deployment, ...]
+    main_pipeline: str
+
+
+def take(connection: Connection) -> Snapshot:
+    """Return the state of the project as GitLab shows it now."""
+    runs = pipelines.latest(connection, ref="main")
+    return Snapshot(
+        url=connection.url,
+        project=connection.project_path,
+        issues=tuple(issues.find(connection)),
+        merge_requests=tuple(merge_requests.find(connection)),
+        waiting_deployments=tuple(deployments.find(connection, status="blocked")),
+        main_pipeline=f"{runs.id} {runs.status}" if runs else "none",
+    )

