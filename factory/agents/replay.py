@@ -26,7 +26,9 @@ _TARGET = re.compile(r"^\+\+\+ b/(.+)$", re.MULTILINE)
 def recording_for(brief: str) -> tuple[str, list[dict[str, Any]]] | None:
     """Return name and turns of the recording that answers a brief, or ``None``."""
     spec, attempt = _SPEC.search(brief), _ATTEMPT.search(brief)
-    for entry in sorted(resources.files("factory.agents").joinpath("recordings").iterdir(), key=lambda item: item.name):
+    for entry in sorted(resources.files("factory.agents.recordings").iterdir(), key=lambda item: item.name):
+        if not entry.name.endswith(".json"):
+            continue
         recording = json.loads(entry.read_text())
         if spec and attempt and recording["spec"] == spec.group(1) and recording["title"] in brief:
             attempts = recording["attempts"]

@@ -51,10 +51,11 @@ def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
 @output.as_json
 def logs(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Show what the agent was told, said, asked for and did."""
-    events = []
-    for path in sorted(_folder(session).glob("attempt-*/transcript.jsonl")):
-        for line in files.read_text(path).splitlines():
-            events.append({"attempt": path.parent.name.removeprefix("attempt-"), **json.loads(line)})
+    events = [
+        {"attempt": path.parent.name.removeprefix("attempt-"), **json.loads(line)}
+        for path in sorted(_folder(session).glob("attempt-*/transcript.jsonl"))
+        for line in files.read_text(path).splitlines()
+    ]
     text = "\n".join(f"{event['attempt']}  {event['time'][11:19]}  {_line(event)}" for event in events)
     output.one(events, json_wanted=as_json, text=text or "nothing was recorded")
 

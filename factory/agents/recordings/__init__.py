@@ -1,0 +1,1 @@
+"""Recorded sessions that the replay agent plays."""
