@@ -76,7 +76,7 @@ def expand(
         common = [
             *program,
             "--variables-file",
-            str(settings),
+            f"../{settings.name}",  # gitlab-ci-local joins it to the folder it runs in
             "--ignore-predefined-vars",
             ",".join(variables),
             "--file",

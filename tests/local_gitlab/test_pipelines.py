@@ -168,6 +168,19 @@ def test_workflow_rules_exclude_other_branches(gitlab_server: LocalGitlab) -> No
     assert len(project.pipelines.list(get_all=True)) == 1
 
 
+def test_rules_of_jobs_see_the_predefined_variables(gitlab_server: LocalGitlab) -> None:
+    definition = """
+on-main:
+  script: [echo yes]
+  rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]
+on-request:
+  script: [echo yes]
+  rules: [{if: $CI_PIPELINE_SOURCE == "merge_request_event"}]
+"""
+    _, pipeline = _run(gitlab_server, definition)
+    assert list(_jobs(pipeline)) == ["on-main"]
+
+
 def test_definition_from_the_protected_ref_ignores_the_merge_request(gitlab_server: LocalGitlab) -> None:
     project, _ = _run(gitlab_server, "job:\n  script: [echo from-main]\n")
     project.ci_config_path = f".gitlab-ci.yml@{project.path_with_namespace}:main"
