@@ -98,3 +98,11 @@ def latest(connection: Connection, *, ref: str) -> Pipeline | None:
         query = {"ref": ref, "per_page": 1}
         found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=False)
         return read(found[0]) if found else None
+
+
+def all_runs(connection: Connection) -> list[Pipeline]:
+    """Return all pipelines of the project, newest first."""
+    with translated("list the pipelines"):
+        query = {"per_page": 100}
+        found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=True)
+        return [read(item) for item in found]

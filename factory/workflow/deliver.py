@@ -25,7 +25,7 @@ from factory.system import canonical, clock, files
 from factory.workflow import brief, intake, lease, review, watch
 from factory.workflow.context import MAIN, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.engine import Steps
-from factory.workflow.record import record
+from factory.workflow.record import record, record_plan
 from factory.worktrees import worktree
 
 STEPS = ("claim", "work", "check", "propose", "watch", "present")
@@ -104,7 +104,9 @@ class _Delivery:
             paths=context.mirror.paths(base),
             feedback=feedback,
         )
+        start = clock.monotonic()
         turn, level = self._turn(number, text)
+        seconds = clock.monotonic() - start
         head = self._commit(number, frozen, turn) if worktree.changed_paths(session.worktree) else None
         made = {
             "base": base,
@@ -113,6 +115,7 @@ class _Delivery:
             "detail": turn.detail,
             "usage": dict(turn.usage),
             "level": level,
+            "seconds": round(seconds, 3),
             "message": turn.message,
         }
         files.write_atomic(session.attempt(number) / "turn.json", json.dumps(made, indent=1).encode())
@@ -177,6 +180,7 @@ class _Delivery:
         context, session = self._context, self._session
         labels = self.policies.workflow.labels
         iid = proposed["merge_request"]
+        record_plan(context, iid, issue=session.issue, pipeline=seen["pipeline"])
         review.present(context, iid, session=session.id, issue=session.issue, pipeline=seen["pipeline"])
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])

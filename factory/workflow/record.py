@@ -5,7 +5,8 @@ from typing import Any
 
 from factory.errors import Conflict
 from factory.evidence import log, statement
-from factory.system import clock
+from factory.system import canonical, clock
+from factory.workflow import review
 from factory.workflow.context import Context
 
 BRANCH = "factory/evidence"
@@ -41,6 +42,31 @@ def record(
             context.fetch()
         else:
             return
+
+
+def record_plan(context: Context, iid: int, *, issue: int, pipeline: int) -> Mapping[str, Any]:
+    """Record the plan that a merge request's or main's pipeline saved; return its manifest. Raises ``NotFound``."""
+    job, manifest = review.manifest_of(context, pipeline)
+    digest = canonical.digest_of(manifest)
+    commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
+    record(
+        context,
+        "plan",
+        issue=issue,
+        subjects={"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file},
+        predicate={
+            "key": f"plan/{iid}/{pipeline}",
+            "merge_request": iid,
+            "pipeline": pipeline,
+            "job": job,
+            "commit": commit,
+            "stack": str(manifest["stack"]),
+            "manifest": digest,
+            "plan": plan,
+            "plan_file": plan_file,
+        },
+    )
+    return manifest
 
 
 def read_tree(context: Context) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from factory.system import canonical
 from factory.workflow import review, watch
 from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
-from factory.workflow.record import record
+from factory.workflow.record import record, record_plan
 
 MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
@@ -127,28 +127,8 @@ class _Shipment:
                 f"main's pipeline {pipeline.id} is {pipeline.status}",
                 hint=f"Look at `factory pipeline show {pipeline.id}`.",
             )
-        job, manifest = review.manifest_of(context, pipeline.id)
+        manifest = record_plan(context, self.iid, issue=self.issue, pipeline=pipeline.id)
         digest = canonical.digest_of(manifest)
-        self._record(
-            "plan",
-            {
-                "commit": f"gitCommit:{request.sha}",
-                "manifest": digest,
-                "plan": str(manifest["plan"]),
-                "plan file": str(manifest["plan_file"]),
-            },
-            {
-                "key": f"plan/{self.iid}/{pipeline.id}",
-                "merge_request": self.iid,
-                "pipeline": pipeline.id,
-                "job": job,
-                "commit": request.sha,
-                "stack": str(manifest["stack"]),
-                "manifest": digest,
-                "plan": str(manifest["plan"]),
-                "plan_file": str(manifest["plan_file"]),
-            },
-        )
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
         body = "\n".join(
             [

@@ -1,0 +1,219 @@
+"""``factory demo``: one issue travels from open to deployed, on this machine."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import click
+
+from factory.cli import output, servers
+from factory.cli.deploy import saved_plan
+from factory.cli.factory_context import opened, trust
+from factory.cli.workplace import OPERATOR, REHEARSAL, Workplace, make
+from factory.errors import AwaitingHuman, EvidenceInvalid
+from factory.evidence import verify
+from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.gitlab.connect import Connection
+from factory.model.gitlab import Issue
+from factory.reports.tables import table
+from factory.system import clock, files, http
+from factory.workflow import record, schedule, serve, watch
+from factory.workflow.context import Context
+
+TITLE, SPEC = "Greet a visitor by name", "hello"
+TEXT = "Visitors who give a name should be greeted by it."
+HOSTNAME, QUESTION = "www.hello.test", "/greeting?name=Ada"
+
+
+@dataclass
+class _Clock:
+    """What each part of the demo took: a label, seconds, and of these the agent's and the jobs'."""
+
+    rows: list[tuple[str, float, float, float]] = field(default_factory=list)
+
+    def add(self, label: str, seconds: float, *, agent: float = 0.0, jobs: float = 0.0) -> None:
+        self.rows.append((label, seconds, agent, jobs))
+
+    def totals(self) -> dict[str, float]:
+        whole, agent, jobs = (sum(row[column] for row in self.rows) for column in (1, 2, 3))
+        return {"whole": whole, "agent": agent, "jobs": jobs, "factory": whole - agent - jobs}
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Let the account `rehearsal` decide: simulated approvals.")
+@click.option("--keep", is_flag=True, help="Leave the servers running, to look around.")
+@output.as_json
+def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Watch one issue travel from open to deployed, on an instance of its own. Interrupted, it goes on when called again."""
+    place = make("demo")
+    _begin(place)
+    times = _Clock()
+    try:
+        start = clock.monotonic()
+        servers.ensure_up(place, say=output.say)
+        times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(place))
+        with opened(place, say=output.say) as (context, engine, held):
+            number = _issue(place).iid
+            _tell(f"before: {_ask(place)}")
+            decide = _decider(place, simulated=yes or not sys.stdin.isatty())
+            _travel(place, number, lambda: serve.once(context, engine, held, issue=number), decide, times)
+            report = _verify(place, context, number)
+    finally:
+        if not keep:
+            servers.stop(place)
+    files.write_atomic(place.state / "demo.json", json.dumps({"finished": True, "issue": number}).encode())
+    _show(report, times, as_json=as_json)
+
+
+def _begin(place: Workplace) -> None:
+    """Clear what a finished demo left; one that was interrupted is gone on with."""
+    path = place.state / "demo.json"
+    if path.exists() and json.loads(files.read_text(path))["finished"]:
+        servers.stop(place)
+        shutil.rmtree(place.state)
+
+
+def _issue(place: Workplace) -> Issue:
+    connection = place.connection(OPERATOR)
+    found = [item for item in issues.find(connection, state="all") if item.title == TITLE]
+    if found:
+        return found[0]
+    text = f"{TEXT}\n\nSpec: {SPEC}"
+    made = issues.create(connection, title=TITLE, description=text, labels=["factory::ready"])
+    _tell(f"#{made.iid} is opened: {made.title}")
+    return made
+
+
+def _travel(
+    place: Workplace,
+    number: int,
+    once: Callable[[], serve.Done | schedule.Nothing],
+    decide: Callable[[], None],
+    times: _Clock,
+) -> None:
+    """Do the next thing until the issue is closed; what waits for a person is decided by ``decide``."""
+    connection = place.connection(OPERATOR)
+    while issues.get(connection, number).state != "closed":
+        start = clock.monotonic()
+        done = once()
+        if isinstance(done, schedule.Nothing):
+            if not done.waiting:
+                raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
+            decide()
+            continue
+        seconds = clock.monotonic() - start
+        agent = _agent_seconds(place) if done.action.kind == "deliver" else 0.0
+        times.add(done.action.kind, seconds, agent=agent, jobs=_jobs(place, since=start))
+
+
+def _decider(place: Workplace, *, simulated: bool) -> Callable[[], None]:
+    """Return what decides: the person at the terminal as ``operator``, or the account ``rehearsal``."""
+    connection = place.connection(REHEARSAL if simulated else OPERATOR)
+
+    def decide() -> None:
+        request = next((item for item in merge_requests.find(connection)), None)
+        if request is not None:
+            _confirm(
+                connection, simulated, f"Approve !{request.iid} at {request.sha[:12]}?", _diff(connection, request.iid)
+            )
+            merge_requests.approve(connection, request.iid, sha=request.sha)
+            return
+        blocked = deployments.find(connection, status="blocked")[0]
+        digest, manifest = saved_plan(connection, blocked)
+        shown = "\n".join(f"  {name}: {value}" for name, value in manifest.items())
+        _confirm(connection, simulated, f"Approve the deployment of {blocked.sha[:12]}?", shown)
+        deployments.approve(connection, blocked.id, comment=f"manifest {digest}")
+
+    return decide
+
+
+def _confirm(connection: Connection, simulated: bool, question: str, shown: str) -> None:  # noqa: FBT001 - one caller
+    if simulated:
+        _tell(f"{question} simulated approval by the account {connection.account}")
+        return
+    click.echo(shown)
+    if not click.confirm(question, err=True):
+        raise AwaitingHuman("you did not approve", hint="Run `factory demo` again to go on from here.")
+
+
+def _diff(connection: Connection, iid: int) -> str:
+    return "\n".join(
+        f"--- {item.old_path}\n+++ {item.new_path}\n{item.diff}" for item in merge_requests.changes(connection, iid)
+    )
+
+
+def _agent_seconds(place: Workplace) -> float:
+    found = place.state.glob("sessions/*/attempt-*/turn.json")
+    return sum(float(json.loads(files.read_text(path)).get("seconds", 0)) for path in found)
+
+
+def _jobs(place: Workplace, *, since: float | None = None) -> float:
+    """Return the seconds that pipelines spent since a moment of the monotonic clock: first start to last end."""
+    connection = place.connection(OPERATOR)
+    begin = clock.now().timestamp() - (clock.monotonic() - since) if since is not None else 0.0
+    total = 0.0
+    for run in pipelines.all_runs(connection):
+        jobs = [
+            job
+            for job in pipelines.jobs(connection, run.id)
+            if job.started_at and clock.parse(job.started_at).timestamp() >= begin
+        ]
+        total += watch.seconds(jobs)
+    return total
+
+
+def _ask(place: Workplace) -> str:
+    """Ask the application for its greeting through the edge."""
+    edge = http.Client(f"http://127.0.0.1:{place.record['ports']['edge']}", headers={"Host": HOSTNAME})
+    return edge.send("GET", QUESTION).text.strip()
+
+
+def _verify(place: Workplace, context: Context, number: int) -> dict[str, object]:
+    """Ask the edge again and verify the evidence of the merge request; raises ``EvidenceInvalid``."""
+    after = _ask(place)
+    _tell(f"after: {after}")
+    context.fetch()
+    request = merge_requests.find(context.bot, state="merged")[-1]
+    report = verify.verify(record.read_tree(context), trust=trust(place), merge_request=request.iid)
+    if not report.passed or not report.complete:
+        reasons = [check.reason for check in report.findings] + list(report.missing)
+        raise EvidenceInvalid(f"the evidence of !{request.iid} does not hold: {'; '.join(reasons)}")
+    return {
+        "issue": number,
+        "merge_request": request.iid,
+        "answer": after,
+        "statements": report.size,
+        "checks": len(report.checks),
+        "notices": list(report.notices),
+    }
+
+
+def _show(report: dict[str, object], times: _Clock, *, as_json: bool) -> None:
+    totals = times.totals()
+    rows = [
+        [label, *(f"{value:.1f}" for value in (whole, agent, jobs, whole - agent - jobs))]
+        for label, whole, agent, jobs in times.rows
+    ]
+    rows.append(["total", *(f"{totals[name]:.1f}" for name in ("whole", "agent", "jobs", "factory"))])
+    text = "\n".join(
+        [
+            "",
+            table(["step", "seconds", "agent", "jobs", "factory"], rows),
+            "",
+            f"#{report['issue']} is closed; {HOSTNAME} answers {report['answer']}",
+            f"evidence of !{report['merge_request']}: {report['checks']} checks passed over {report['statements']} statements",
+            *(f"note: {notice}" for notice in _notices(report)),
+        ]
+    )
+    output.one(report | {"seconds": totals}, json_wanted=as_json, text=text)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"• {line}", err=True)
+
+
+def _notices(report: dict[str, object]) -> list[str]:
+    found = report["notices"]
+    return [str(item) for item in found] if isinstance(found, list) else []
