@@ -23,11 +23,19 @@ from factory.worktrees.repository import Mirror
 KILL_AT = "FACTORY_KILL_AT"
 
 
+def _untimed(name: str, seconds: float) -> None:
+    """Take a duration that nobody asks for."""
+
+
 @contextmanager
-def opened(place: Workplace, *, say: Callable[[str], None]) -> Iterator[tuple[Context, Engine, Slot]]:
+def opened(
+    place: Workplace, *, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
+) -> Iterator[tuple[Context, Engine, Slot]]:
     """Open the factory for one process: context, launched engine and the slot it holds."""
     with slot(place.state / "engine") as held:
-        context = make(place, holder=f"{place.state.parent.name}-{place.state.name}/{held.number}", say=say)
+        context = make(
+            place, holder=f"{place.state.parent.name}-{place.state.name}/{held.number}", say=say, timed=timed
+        )
         engine = Engine(held, failpoint=_failpoint(place))
         serve.register(engine, lambda: context)
         try:
@@ -37,7 +45,9 @@ def opened(place: Workplace, *, say: Callable[[str], None]) -> Iterator[tuple[Co
             engine.close()
 
 
-def make(place: Workplace, *, holder: str, say: Callable[[str], None]) -> Context:
+def make(
+    place: Workplace, *, holder: str, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
+) -> Context:
     """Return the context of an instance; raises ``NotFound`` where the recorder has no key."""
     key = place.state / "keys" / "recorder.pem"
     if not key.exists():
@@ -63,6 +73,7 @@ def make(place: Workplace, *, holder: str, say: Callable[[str], None]) -> Contex
             Path(sys.base_prefix),
         ),
         say=say,
+        timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
         agent_name=place.settings["agent"] or None,
     )

@@ -7,7 +7,7 @@ every file that it includes, is laid over the checkout from that ref, so the cod
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import Any
 
 from factory.errors import InvalidInput, ToolFailed
 from factory.local_gitlab.git import Repository
-from factory.system import files, process, strict_yaml
+from factory.system import canonical, files, process, strict_yaml
 
 _DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifacts", "cache")
 _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_TIMEOUT = 3600
+_EXPANDED: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,24 @@ def expand(
         def call(*options: str) -> str:
             return _call([*common, *options], checkout, local_env)
 
+        raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
         with ThreadPoolExecutor(2) as pool:
-            listing = pool.submit(call, "--list-json")
-            preview = pool.submit(call, "--preview", "--no-json-schema-validation")
+            listing = pool.submit(call, "--list-json", "--no-json-schema-validation")
+            preview = pool.submit(_preview, source, raw, lambda: call("--preview"))
+            expanded = strict_yaml.load_mapping(preview.result(), source=source.config_file)
             listed = json.loads(_from(listing.result(), "["))
-            expanded = strict_yaml.load_mapping(_from(preview.result(), "---"), source=source.config_file)
-    raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
     return _join(listed, expanded, raw.get("default") or {})
+
+
+def _preview(source: Source, raw: Mapping[str, Any], call: Callable[[], str]) -> str:
+    """Return the expanded definition, checked against GitLab's schema.
+
+    Expansion depends on nothing but the definition's text, so a definition without includes is expanded once.
+    """
+    key = canonical.digest(source.repository.read(source.config_sha, source.config_file) or b"")
+    if key not in _EXPANDED or raw.get("include"):
+        _EXPANDED[key] = _from(call(), "---")
+    return _EXPANDED[key]
 
 
 def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:

@@ -41,6 +41,7 @@ class Context:
     env: Mapping[str, str]
     readable: tuple[Path, ...]
     say: Callable[[str], None]
+    timed: Callable[[str, float], None]
     simulator: bool
     agent_name: str | None = None
 

@@ -106,7 +106,7 @@ class _Delivery:
         )
         start = clock.monotonic()
         turn, level = self._turn(number, text)
-        seconds = clock.monotonic() - start
+        context.timed("agent", clock.monotonic() - start)
         head = self._commit(number, frozen, turn) if worktree.changed_paths(session.worktree) else None
         made = {
             "base": base,
@@ -115,7 +115,6 @@ class _Delivery:
             "detail": turn.detail,
             "usage": dict(turn.usage),
             "level": level,
-            "seconds": round(seconds, 3),
             "message": turn.message,
         }
         files.write_atomic(session.attempt(number) / "turn.json", json.dumps(made, indent=1).encode())
@@ -131,7 +130,9 @@ class _Delivery:
             if reason is Reason.DONE_FOR_REVIEW:
                 made = {**made, "detail": "the agent changed nothing"}
             return {"feedback": [f"The attempt changed nothing ({reason}): {made['detail']}"], "gates": []}
-        decision = self._judge_locally(made["base"], made["head"])
+        start = clock.monotonic()
+        decision = self._judge_locally(made["head"])
+        self._context.timed("check", clock.monotonic() - start)
         done = [{"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts]
         self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in done))
         self._record_attempt(number, made, done)
@@ -294,7 +295,7 @@ class _Delivery:
         text = worktree.message(frozen.title, body, trailers)
         return worktree.commit_all(self._session.worktree, message=text, author=self._context.agent_author)
 
-    def _judge_locally(self, base: str, head: str) -> Decision:
+    def _judge_locally(self, head: str) -> Decision:
         context, session = self._context, self._session
         main = context.main()
         start = context.mirror.merge_base(main, head)
@@ -312,7 +313,6 @@ class _Delivery:
             spec=SpecFacts(spec.id, spec.status, spec.digest),
             tests=tuple(tests),
         )
-        del base
         return decide(facts, self.policies, where="local", judge_sha=main)
 
     def _record_attempt(self, number: int, made: dict[str, Any], checks: list[dict[str, str]]) -> None:

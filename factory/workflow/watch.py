@@ -14,8 +14,8 @@ from factory.workflow.context import Context
 
 VERDICT = ".factory/verdict/verdict.json"
 GATE_JOB = "gate"
-_PAUSE = 0.15
-_SLOWEST = 2.0
+_PAUSE = 0.1
+_SLOWEST = {"simulator": 0.2, "server": 4.0}
 _LOG_TAIL = 30
 _PATIENCE = 10
 
@@ -26,6 +26,7 @@ def until(
     """Return the pipeline once ``over`` holds, saying its jobs' progress; raises ``ToolTimeout`` past the limit."""
     deadline = clock.monotonic() + minutes * 60
     pause, told, quiet = _PAUSE, "", 0
+    slowest = _SLOWEST["simulator" if context.simulator else "server"]
     while clock.monotonic() < deadline:
         try:
             found = find()
@@ -42,7 +43,7 @@ def until(
             if over(found):
                 return found
         clock.sleep(pause)
-        pause = min(pause * 1.1, _SLOWEST)
+        pause = min(pause * 1.1, slowest)
     raise ToolTimeout(
         f"the pipeline did not end within {minutes:g} minutes", hint="Look at it with `factory pipeline show`."
     )
