@@ -10,6 +10,6 @@ from tests.servers import LocalGitlab, running_gitlab
 
 @pytest.fixture(scope="session")
 def gitlab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
-    """A loopback GitLab with a runner, shared by the tests of one process."""
+    """Run a loopback GitLab with a runner, shared by the tests of one process."""
     with running_gitlab(tmp_path_factory.mktemp("gitlab")) as server:
         yield server

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from factory.cli.workplace import AGENT, BOT, Workplace
 from factory.errors import NotFound
@@ -39,7 +37,6 @@ def opened(
         engine = Engine(held, failpoint=_failpoint(place))
         serve.register(engine, lambda: context)
         try:
-            engine.launch()
             yield context, engine, held
         finally:
             engine.close()
@@ -66,12 +63,7 @@ def make(
         signer=Signer(files.read_bytes(key)),
         trust=trust(place),
         env=place.tool_env,
-        readable=(
-            place.settings.clone / ".venv",
-            place.settings.clone / "factory",
-            Path(sys.prefix),
-            Path(sys.base_prefix),
-        ),
+        readable=place.readable,
         say=say,
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),

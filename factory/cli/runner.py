@@ -1,8 +1,6 @@
 """``factory runner``: the built-in runner of one instance."""
 
-import sys
 import threading
-from pathlib import Path
 
 import click
 
@@ -22,14 +20,7 @@ def command(concurrency: int) -> None:
         token=tokens.get(place.token_folder, "runner", {}),
         builds=place.state / "builds",
         env={**place.tool_env, "FACTORY_PYTHON": process.python()},
-        readable=(
-            place.settings.clone / ".venv",
-            place.settings.clone / ".tools",
-            place.settings.clone / "factory",
-            place.state / "provider",
-            Path(sys.prefix),
-            Path(sys.base_prefix),
-        ),
+        readable=(*place.readable, place.state / "provider"),
         concurrency=concurrency,
     )
     runner.run(settings, threading.Event())

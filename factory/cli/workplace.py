@@ -1,6 +1,7 @@
 """What a command works with: settings, connections by account, and the context of the workflows."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+import factory
 from factory.cli import environment
 from factory.config import Settings, load
 from factory.errors import InvalidInput, NotFound
@@ -46,6 +48,12 @@ class Workplace:
     def tool_env(self) -> dict[str, str]:
         """Return the clean environment for programs of ours."""
         return environment.tool_env(self.environment, self.tools)
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """Return the folders that programs of ours need to read behind the launch door."""
+        package = Path(factory.__file__).parent
+        return (self.settings.clone / ".tools", package, Path(sys.prefix), Path(sys.base_prefix))
 
     @cached_property
     def record(self) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from factory.local_gitlab import accounts, projects
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
-from factory.local_gitlab.repository import may, protection
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, GUEST
 from factory.system import files, process

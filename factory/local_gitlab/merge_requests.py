@@ -6,8 +6,8 @@ from factory.local_gitlab import issues, pipelines
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import brief, by_id
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.protected_branches import may
 from factory.local_gitlab.pushes import follow_source, sync_refs
-from factory.local_gitlab.repository import may
 from factory.local_gitlab.states import detailed_merge_status
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route

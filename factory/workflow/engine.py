@@ -71,6 +71,7 @@ class Engine:
 
     def __init__(self, held: Slot, *, failpoint: Callable[[str], None]) -> None:
         self._failpoint = failpoint
+        self._launched = False
         self._workflows: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         for name in ("dbos", "sqlalchemy.engine"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -94,12 +95,15 @@ class Engine:
 
         self._workflows[name] = workflow
 
-    def launch(self) -> None:
-        """Open the store and go on with what this slot's last process left unfinished."""
-        DBOS.launch()
-
     def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a workflow to its end and return its result; one that is under way is joined, not started twice."""
+        """Run a workflow to its end and return its result; one that is under way is joined, not started twice.
+
+        The first call opens the store, and with it goes on with what this slot's last process left unfinished: not
+        before, so that the choice of what to run is made while nothing runs.
+        """
+        if not self._launched:
+            DBOS.launch()
+            self._launched = True
         prefix = f"{name}-{key}-"
         known = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         under_way = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]

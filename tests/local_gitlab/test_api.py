@@ -1,5 +1,7 @@
 """The API through the real python-gitlab client."""
 
+from typing import Any
+
 import gitlab
 import pytest
 
@@ -74,7 +76,7 @@ def test_scoped_labels_exclude_each_other_on_premium(gitlab_server: LocalGitlab)
 
 def test_parameters_in_the_query_count_like_the_body(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
-    made = gitlab_server.client().http_post(f"/projects/{project.id}/issues", query_data={"title": "by query"})
+    made: Any = gitlab_server.client().http_post(f"/projects/{project.id}/issues", query_data={"title": "by query"})
     assert made["title"] == "by query"
 
 

@@ -1,0 +1,57 @@
+# The human's interface. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+FACTORY := $(BIN)/factory
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench agent-session up down lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Install everything that the other targets need
+
+demo: $(READY) ## Watch one issue travel from open to deployed (YES=1 lets the account rehearsal decide)
+	@$(FACTORY) demo $(if $(YES),--yes)
+
+test: $(READY) ## Check style, types and structure, and run all tests in parallel
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(READY) ## Check style, types, import floors and generated pages
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || (cat .venv/lint-imports.log; false)
+
+bench: $(READY) ## Measure start-up against bare baselines in the same run
+	@$(BIN)/python -m tests.bench
+
+agent-session: $(READY) ## Let the agent take an issue (ISSUE=n picks one)
+	@$(FACTORY) work $(if $(ISSUE),--issue $(ISSUE),--once)
+
+up: $(READY) ## Start the embedded GitLab, Cloudflare and runner
+	@$(FACTORY) up
+
+down: $(READY) ## Stop them
+	@$(FACTORY) down
+
+lock: ## Lock the Python packages anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
+
+clean: ## Remove what setup installed; instances' state stays
+	@rm -rf .venv .tools/node_modules .tools/bin
+
+# One file says that the installation is complete: it is made last, and again when a lock file changes.
+$(READY): requirements.lock requirements-node.lock requirements-terraform.lock pyproject.toml .tools/package-lock.json
+	@command -v $(PYTHON) > /dev/null || { echo "python3 is missing. Debian, Ubuntu: apt-get install python3 python3-venv"; exit 10; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 10; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "Python's venv is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 10; }
+	@command -v git > /dev/null || { echo "git is missing. Debian, Ubuntu: apt-get install git"; exit 10; }
+	@echo "installing Python packages into .venv (once) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(FACTORY) setup
+	@touch $(READY)

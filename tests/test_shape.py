@@ -1,0 +1,134 @@
+"""The shape of the code: sizes, doors and edges that reviews would otherwise have to watch."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "factory").rglob("*.py"))
+
+# Each exception says why it stands.
+LONG_MODULES = {
+    "factory/workflow/deliver.py": "the steps of one workflow, read from top to bottom",
+    "factory/workflow/ship.py": "the steps of one workflow, read from top to bottom",
+    "factory/local_gitlab/environments.py": "environments and deployments share their approval rules",
+    "factory/local_gitlab/merge_requests.py": "one resource of GitLab's API",
+    "factory/local_gitlab/runner_api.py": "one protocol",
+}
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 60
+
+# One door to each outside thing: the library, and the only places that may import it.
+DOORS = {
+    "subprocess": ("factory/system/process.py",),
+    "click": ("factory/cli/",),
+    "gitlab": ("factory/gitlab/",),
+    "git": ("factory/worktrees/",),
+    "jinja2": ("factory/system/templates.py",),
+    "yaml": ("factory/system/strict_yaml.py",),
+    "requests": ("factory/system/http.py", "factory/gitlab/connect.py"),
+    "dbos": ("factory/workflow/engine.py",),
+    "acp": ("factory/agents/",),
+    "aiohttp": ("factory/local_gitlab/", "factory/local_cloudflare/", "factory/status/dashboard.py"),
+    "securesystemslib": ("factory/evidence/sign.py",),
+    "python_terraform": ("factory/terraform/",),
+    "pydantic": ("factory/policies/",),
+    "sqlite3": ("factory/local_gitlab/store.py", "factory/local_cloudflare/store.py"),
+    "tf": ("factory/local_cloudflare/",),
+}
+ENVIRONMENT = ("factory/cli/environment.py", "factory/local_cloudflare/mirror.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.col_offset) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0], node.col_offset
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_sizes(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    if name_of(path) not in LONG_MODULES:
+        assert len(lines) <= LONGEST_MODULE
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_doors(path: Path) -> None:
+    for library, _ in imports(ast.parse(path.read_text())):
+        if library in DOORS:
+            assert name_of(path).startswith(DOORS[library]), f"{library} has its own door"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_environment_is_read_in_one_place(path: Path) -> None:
+    if name_of(path) not in ENVIRONMENT:
+        assert "os.environ" not in path.read_text()
+        assert "os.getenv" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_broad_except(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler):
+            names = {item.id for item in ast.walk(node.type) if isinstance(item, ast.Name)} if node.type else {""}
+            reraises = any(isinstance(item, ast.Raise) and item.exc is None for item in ast.walk(node))
+            assert not (names & {"", "Exception", "BaseException"}) or reraises
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_deferred_imports_say_why(path: Path) -> None:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith(" ") and line.strip().startswith(("import ", "from ")) and "noqa: PLC0415" not in line:
+            tree = ast.parse(path.read_text())
+            deferred = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and n.col_offset}
+            assert number not in deferred
+
+
+def test_every_test_folder_mirrors_one_of_the_product() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    product = {path.name for path in (ROOT / "factory").iterdir() if path.is_dir()}
+    assert folders <= product
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    for folder in (ROOT / "tests").rglob("*"):
+        if folder.is_dir() and folder.name != "__pycache__":
+            assert (folder / "__init__.py").exists(), folder
+
+
+def test_top_level_is_fixed() -> None:
+    allowed = {
+        "pyproject.toml", "factory", "terraform", "runbooks", "specs", "policies", "scripts", "apps", "tests",
+        "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "AGENTS.md", "docs",
+    }  # fmt: skip
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    extra = {name for name in found - allowed if not name.endswith((".lock", ".egg-info"))}
+    assert not extra
+
+
+def test_agents_page_is_short() -> None:
+    assert len((ROOT / "AGENTS.md").read_text().splitlines()) <= 60
+
+
+def test_decisions_are_one_page() -> None:
+    for page in (ROOT / "docs/decisions").glob("*.md"):
+        assert len(page.read_text().splitlines()) <= 80, page.name
+
+
+def test_runtime_packages_are_locked() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    locked = (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
+    for requirement in wanted:
+        name = requirement.split(">")[0].split("<")[0].split("=")[0].lower()
+        assert f"\n{name}==" in locked, requirement
