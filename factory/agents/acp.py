@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import acp
 from acp import schema
@@ -53,16 +53,17 @@ def run_turn(
     frozen: Sequence[str],
     bounds: Bounds,
     record: Record,
+    errors: IO[bytes],
     tick: Callable[[], None] = lambda: None,
 ) -> Turn:
     """Start the agent, give it the brief, and return how the turn ended.
 
-    ``frozen`` are paths in the worktree that it may not write; ``record`` gets every event; ``tick`` is called a few
-    times per second while the agent works, and what it raises ends the turn. Raises ``MachineError`` where the agent
-    cannot be started.
+    ``frozen`` are paths in the worktree that it may not write; ``record`` gets every event, ``errors`` what it writes
+    to standard error; ``tick`` is called a few times per second while the agent works, and what it raises ends the
+    turn. Raises ``MachineError`` where the agent cannot be started.
     """
     logging.getLogger("acp").setLevel(logging.CRITICAL)  # what an untrusted peer sends is recorded, not logged
-    return asyncio.run(_Turn(worktree, frozen, bounds, record, tick).run(prepared, brief))
+    return asyncio.run(_Turn(worktree, frozen, bounds, record, tick).run(prepared, brief, errors))
 
 
 class _Turn:
@@ -79,8 +80,8 @@ class _Turn:
         self._received = 0
         self._heard = clock.monotonic()
 
-    async def run(self, prepared: Prepared, brief: str) -> Turn:
-        group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, limit=_LINE)
+    async def run(self, prepared: Prepared, brief: str, errors: IO[bytes]) -> Turn:
+        group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, limit=_LINE, stderr=errors)
         reader = asyncio.StreamReader(limit=_LINE)
         pump = asyncio.create_task(self._pump(group.process.stdout, reader))
         client: Any = self._client  # the SDK finds what a client offers by its methods

@@ -58,7 +58,7 @@ async def _serve(place: Workplace) -> None:
 
 async def _keep_runner(place: Workplace, state: Path) -> None:
     """Start the runner, and again whenever it ends: at first until it is registered."""
-    argv = [process.python(), "-m", "factory", "--instance", place.settings["instance"], "runner"]
+    argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "runner"]
     while True:
         with (state / "runner.log").open("ab") as output:
             group = await process.start_async(argv, env=place.environment, cwd=place.settings.clone, stderr=output)

@@ -92,7 +92,7 @@ def _start(place: Workplace, ports: dict[str, int]) -> None:
     place.tools.gitlab_ci_local()
     log = place.state / "servers.log"
     env = {**place.environment, "FACTORY_GITLAB_URL": ""}
-    argv = [process.python(), "-m", "factory", "--instance", place.settings["instance"], "serve"]
+    argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "serve"]
     pid = process.start_daemon(argv, env=env, log=log, cwd=place.settings.clone)
     deadline = clock.monotonic() + _START_LIMIT
     gitlab = http.Client(f"http://{HOST}:{ports['gitlab']}", timeout=2)

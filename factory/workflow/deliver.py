@@ -273,13 +273,14 @@ class _Delivery:
         )
         context.say(f"attempt {number}: {name} works (sandbox level {prepared.level})")
         limits = agent.limits
-        with files.appender(folder / "transcript.jsonl") as append:
+        with files.appender(folder / "transcript.jsonl") as append, (folder / "stderr.log").open("wb") as errors:
             turn = acp.run_turn(
                 prepared,
                 text,
                 worktree=path,
                 frozen=PROTECTED_IN_WORKTREE,
                 bounds=acp.Bounds(limits.turn_seconds, limits.silence_seconds, limits.output_bytes),
+                errors=errors,
                 record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
             )
         return turn, prepared.level.value

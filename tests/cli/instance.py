@@ -25,7 +25,7 @@ class Instance:
     def run(self, *arguments: str, check: bool = True, stdin: str | None = None, **env: str) -> Any:
         """Run one command; return the finished process."""
         done = subprocess.run(
-            [sys.executable, "-m", "factory", *arguments],
+            [sys.executable, "-P", "-m", "factory", *arguments],
             cwd=self.clone,
             env=self.env(**env),
             input=stdin,
@@ -41,7 +41,7 @@ class Instance:
 
     def json(self, *arguments: str, **env: str) -> Any:
         """Run one command with ``--json``; return what it printed."""
-        return json.loads(self.run(*arguments, "--json", **env).stdout)
+        return json.loads(self.run(*arguments, "--json", check=True, stdin=None, **env).stdout)
 
     def env(self, **more: str) -> dict[str, str]:
         """Return the environment of a command: nobody's configuration."""
