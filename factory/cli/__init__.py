@@ -28,6 +28,7 @@ HIDDEN: Mapping[str, str] = {
     "serve": "factory.cli.serve",
     "runner": "factory.cli.runner",
     "agent": "factory.cli.agent",
+    "reference": "factory.cli.reference",
 }
 
 
