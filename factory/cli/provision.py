@@ -34,7 +34,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.project(root.client, place.settings["project"])
     users = _accounts(place, root)
     _keys(place)
-    _seed(place, root)
+    _seed(place, say=say)
     bootstrap.settings(root)
     labels = policies.workflow.labels.model_dump()
     bootstrap.labels(root, [labels[name] for name in labels])
@@ -110,17 +110,18 @@ def _keys(place: Workplace) -> None:
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 
 
-def _seed(place: Workplace, root: Connection) -> None:
+def _seed(place: Workplace, *, say: Say) -> None:
     """Push the clone's HEAD as main; uncommitted changes are not part of it."""
     url = f"{place.url}/{place.settings['project']}.git"
     copy = Mirror(place.state / "mirror.git", url)
     copy.ensure()
     copy.fetch(_root_token(place))
     if copy.head(MAIN) is None:
+        if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
+            say("the clone has uncommitted changes; they are not part of what is seeded")
         head = _git(place, "rev-parse", "HEAD").strip()
         copy.take(place.settings.clone, head)
         copy.push(head, MAIN, _root_token(place))
-    del root
 
 
 def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:

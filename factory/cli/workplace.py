@@ -71,8 +71,9 @@ class Workplace:
 
     def connection(self, account: str = OPERATOR) -> Connection:
         """Return an account's connection to the project."""
+        url = self.url
         token = tokens.get(self.token_folder, account, self.environment)
-        return connect(self.url, self.settings["project"], account=account, token=token)
+        return connect(url, self.settings["project"], account=account, token=token)
 
 
 def current() -> Workplace:

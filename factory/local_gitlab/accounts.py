@@ -111,7 +111,7 @@ def by_id(context: Context, number: int | None) -> Document | None:
 
 
 def _show(call: Call, user: Document) -> Document:
-    return api.public(user) | {"web_url": f"{call.context.base_url}/{user['username']}"}
+    return api.public(user, "iid") | {"web_url": f"{call.context.base_url}/{user['username']}"}
 
 
 def _current(call: Call) -> Any:
@@ -148,11 +148,11 @@ def _create_token_for(call: Call) -> Any:
     _only_admin(call)
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
     token, text = issue_token(call.store, user, str(call.need("name")), expires_at=call.params.get("expires_at"))
-    return api.Answer(api.public(token) | {"token": text}, 201)
+    return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 
 
 def _own_token(call: Call) -> Any:
-    return api.public(call.token)
+    return api.public(call.token, "iid")
 
 
 def _revoke(call: Call) -> Any:
@@ -163,7 +163,9 @@ def _revoke(call: Call) -> Any:
 
 
 def _project_tokens(call: Call) -> Any:
-    return Page([api.public(token) for token in call.store.all("token") if token["_project"] == call.project["id"]])
+    return Page(
+        [api.public(token, "iid") for token in call.store.all("token") if token["_project"] == call.project["id"]]
+    )
 
 
 def _create_project_token(call: Call) -> Any:
@@ -183,7 +185,7 @@ def _create_project_token(call: Call) -> Any:
         expires_at=call.params.get("expires_at"),
         scopes=call.strings("scopes") or ["api"],
     )
-    return api.Answer(api.public(token) | {"token": text}, 201)
+    return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 
 
 def _members(call: Call) -> Any:

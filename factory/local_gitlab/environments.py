@@ -114,14 +114,16 @@ def _environment(call: Call, item: Document) -> Document:
 def _create_environment(call: Call) -> Any:
     name = str(call.need("name"))
     if call.store.find("environment", name, project=call.project["id"]):
-        raise api.bad_request("{'name': ['has already been taken']}")
+        raise api.invalid({"name": ["has already been taken"]})
     made = ensure(call.store, call.project["id"], name, call.params.get("external_url"))
     return api.Answer(_environment(call, made), 201)
 
 
 def _find_environment(call: Call) -> Document:
     found = api.require(call.store.get("environment", call.iid("environment_id")))
-    return api.require(call.store.by_iid("environment", call.project["id"], found["iid"]))
+    if call.store.by_iid("environment", call.project["id"], found["iid"]) != found:
+        raise api.not_found()
+    return found
 
 
 def _show_environment(call: Call) -> Any:

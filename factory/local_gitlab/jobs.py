@@ -30,11 +30,11 @@ def show(context: Context, project: Document, job: Document) -> Document:
         "user": by_id(context, job["_user"]),
         "project": {"ci_job_token_scope_enabled": True},
         "web_url": f"{context.base_url}/{project['path_with_namespace']}/-/jobs/{job['id']}",
-        "artifacts_file": {"filename": archive["filename"], "size": archive["size"]} if archive else None,
         "artifacts_expire_at": None,
         "archived": False,
         "tag_list": [],
         "erased_at": None,
+        **({"artifacts_file": {"filename": archive["filename"], "size": archive["size"]}} if archive else {}),
     }
 
 

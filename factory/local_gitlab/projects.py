@@ -33,7 +33,7 @@ def show(context: Context, project: Document) -> Document:
     """Return a project as a client sees it."""
     url = f"{context.base_url}/{project['path_with_namespace']}"
     branches = context.repository(project).branches()
-    return api.public(project) | {
+    return api.public(project, "iid") | {
         "web_url": url,
         "http_url_to_repo": f"{url}.git",
         "ssh_url_to_repo": None,
@@ -48,7 +48,7 @@ def _create(call: Call) -> Any:
     namespace = str(call.params.get("namespace_path") or call.user["username"])
     full = f"{namespace}/{path}"
     if call.store.find("project", full):
-        raise api.unprocessable({"path": ["has already been taken"]})
+        raise api.invalid({"path": ["has already been taken"]})
     now = clock.timestamp()
     document = {
         "name": str(call.params.get("name") or path),
@@ -120,9 +120,9 @@ def _label(label: Document) -> Document:
 
 
 def _find_label(call: Call) -> Document:
-    name = call.path["name"]
-    label = call.store.get("label", int(name)) if name.isdigit() else None
-    return api.require(label or call.store.find("label", name, project=call.project["id"]), "Label")
+    name = str(call.path.get("name") or call.params.get("label_id") or call.need("name"))
+    labels = call.store.all("label", project=call.project["id"])
+    return api.require(next((label for label in labels if name in {str(label["id"]), label["name"]}), None), "Label")
 
 
 def _create_label(call: Call) -> Any:
@@ -175,7 +175,7 @@ def _create_variable(call: Call) -> Any:
     if any(
         item["environment_scope"] == scope for item in call.store.all("variable", project=call.project["id"], key=key)
     ):
-        raise api.bad_request(f"{{'key': ['({key}) has already been taken']}}")
+        raise api.invalid({"key": [f"({key}) has already been taken"]})
     hidden = call.flag("masked_and_hidden")
     document = {
         "key": key,
@@ -215,6 +215,7 @@ ROUTES = (
     Route("PUT", "/projects/{id}", _change, MAINTAINER),
     Route("GET", "/projects/{id}/labels", _labels),
     Route("POST", "/projects/{id}/labels", _create_label, DEVELOPER),
+    Route("PUT", "/projects/{id}/labels", _change_label, DEVELOPER),
     Route("GET", "/projects/{id}/labels/{name}", _show_label),
     Route("PUT", "/projects/{id}/labels/{name}", _change_label, DEVELOPER),
     Route("DELETE", "/projects/{id}/labels/{name}", _delete_label, DEVELOPER),

@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import io
 import secrets
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,21 +59,22 @@ def routes(context: Context) -> list[web.RouteDef]:
     ]
 
 
-async def _runner(context: Context, request: web.Request) -> Document:
+async def _runner(context: Context, request: web.Request) -> tuple[Document, str]:
     params, _ = await api.parameters(request)
-    runner = context.store.find("runner", accounts.fingerprint(str(params.get("token", ""))))
+    text = str(params.get("token", ""))
+    runner = context.store.find("runner", accounts.fingerprint(text))
     if runner is None:
         raise api.forbidden()
-    return runner
+    return runner, text
 
 
 async def _verify(context: Context, request: web.Request) -> web.Response:
-    runner = await _runner(context, request)
-    return web.json_response({"id": runner["id"], "token": None, "token_expires_at": None})
+    runner, text = await _runner(context, request)
+    return web.json_response({"id": runner["id"], "token": text, "token_expires_at": None})
 
 
 async def _request_job(context: Context, request: web.Request) -> web.Response:
-    runner = await _runner(context, request)
+    runner, _ = await _runner(context, request)
     deadline = clock.monotonic() + LONG_POLL
     while True:
         payload = _assign(context, runner)
@@ -282,7 +285,10 @@ async def _upload(context: Context, request: web.Request) -> web.Response:
         raise api.bad_request("file is invalid", key="error")
     data = upload.file.read()
     if form.get("artifact_format") == "gzip":
-        data = gzip.decompress(data)
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error):
+            raise api.bad_request("the artifact is not gzip") from None
     with context.store.transaction():
         job = _own_job(context, request, {})
         if job["status"] != "running":
@@ -302,10 +308,9 @@ async def _upload(context: Context, request: web.Request) -> web.Response:
 
 
 def _keep(path: Path, data: bytes, kind: str) -> None:
-    files.write_atomic(path, data)
-    if kind == "archive" and not zipfile.is_zipfile(path):
-        path.unlink()
+    if kind == "archive" and not zipfile.is_zipfile(io.BytesIO(data)):
         raise api.bad_request("the archive is not a zip file")
+    files.write_atomic(path, data)
 
 
 async def _download(context: Context, request: web.Request) -> web.Response:

@@ -26,13 +26,17 @@ def _ensure(call: Call) -> Document:
     return call.store.add("terraform_state", document, project=call.project["id"], name=call.path["name"])
 
 
+def _holder(state: Document) -> str | None:
+    """Return the ID that a write or an unlock has to name; ``None`` where the state is not locked."""
+    return state["lock"]["ID"] if state["lock"] else None
+
+
 def _versions(call: Call, state: Document) -> list[Document]:
     return call.store.all("terraform_version", project=call.project["id"], state_id=state["id"])
 
 
 def _read(call: Call) -> Any:
-    state = _state(call)
-    versions = _versions(call, state) if state else []
+    versions = _versions(call, api.require(_state(call)))
     if not versions:
         return Answer(None, 204)
     return Answer(versions[-1]["body"].encode(), headers={"Content-Type": "application/json"})
@@ -40,9 +44,8 @@ def _read(call: Call) -> Any:
 
 def _write(call: Call) -> Any:
     state = _ensure(call)
-    lock = state["lock"]
-    if lock and lock["ID"] != call.params.get("ID"):
-        raise api.conflict("The state is locked by " + str(lock["Who"]))
+    if _holder(state) != call.params.get("ID"):
+        raise api.conflict("The lock is not this one")
     if not call.body:
         return Answer(None, 204)
     try:
@@ -63,30 +66,30 @@ def _write(call: Call) -> Any:
 
 
 def _delete(call: Call) -> Any:
-    state = _state(call)
-    if state is not None:
-        for version in _versions(call, state):
-            call.store.delete("terraform_version", version)
-        call.store.delete("terraform_state", state)
-    return Answer({}, 200)
+    state = api.require(_state(call))
+    for version in _versions(call, state):
+        call.store.delete("terraform_version", version)
+    call.store.delete("terraform_state", state)
+    return Answer(None, 200)
 
 
 def _lock(call: Call) -> Any:
-    given = {key: call.params.get(key) for key in _LOCK_FIELDS}
-    if not given["ID"]:
-        raise api.bad_request("ID is missing", key="error")
+    for key in _LOCK_FIELDS:
+        if key not in call.params:
+            raise api.bad_request(f"{key} is missing", key="error")
+    given = {key: call.params[key] for key in _LOCK_FIELDS}
     state = _ensure(call)
     if state["lock"] and state["lock"]["ID"] != given["ID"]:
-        return Answer(state["lock"], 409)
+        return Answer(api.public(state["lock"]), 409)
     call.store.save("terraform_state", state | {"lock": given | {"_user": call.user["id"]}})
-    return Answer(None, 200)
+    return Answer(given, 200)
 
 
 def _unlock(call: Call) -> Any:
     state = api.require(_state(call))
     given = call.params.get("ID")
-    if state["lock"] and given and state["lock"]["ID"] != given:
-        return Answer(state["lock"], 409)
+    if given is not None and _holder(state) != given:
+        return Answer(api.public(state["lock"] or {}), 409)
     call.store.save("terraform_state", state | {"lock": None})
     return Answer(None, 200)
 

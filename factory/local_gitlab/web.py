@@ -134,6 +134,11 @@ def bad_request(reason: str, *, key: str = "message") -> web.HTTPException:
     return web.HTTPBadRequest(**_message(reason if key == "error" else f"400 Bad request - {reason}", key))
 
 
+def invalid(fields: Mapping[str, Sequence[str]]) -> web.HTTPException:
+    """GitLab's 400 where an object would not be valid: the reasons by field."""
+    return web.HTTPBadRequest(**_message(fields))
+
+
 def conflict(reason: Any) -> web.HTTPException:
     """GitLab's 409."""
     return web.HTTPConflict(**_message(reason))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from factory.errors import AwaitingHuman, Conflict, InvalidInput, NotFound
+from factory.errors import FactoryError, InvalidInput, NotFound
 from factory.gitlab import issues, members, merge_requests
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
@@ -60,14 +60,13 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
 
 
 def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[], bool]) -> None:
-    """Do one thing after the other until ``stopped``; a failed one is told and does not end the loop."""
+    """Do one thing after the other until ``stopped``; a failed one is told, once, and does not end the loop."""
     told: tuple[str, ...] = ()
     while not stopped():
         try:
             done = once(context, engine, held)
-        except (AwaitingHuman, Conflict) as error:
-            context.say(str(error))
-            done = schedule.Nothing(())
+        except FactoryError as error:
+            done = schedule.Nothing((f"{error} ({error.hint})",))
         if isinstance(done, schedule.Nothing):
             if done.waiting != told:
                 context.say("; ".join(done.waiting) or "nothing to do")

@@ -1,0 +1,168 @@
+"""What can go wrong for a person: one clear line, an exit code, a next step, and nothing lost."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.instance import Instance, make_instance
+from tests.servers import git, wait_for
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    made = make_instance(tmp_path_factory.mktemp("running"))
+    made.run("up")
+    yield made
+    made.run("down", check=False)
+
+
+def assert_told(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
+    """One line that says what happened, and the next step."""
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("factory:", "  next:"))]
+    assert len(lines) == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_outside_a_control_repository(tmp_path: Path) -> None:
+    made = Instance(tmp_path, tmp_path / "state")
+    assert_told(made.run("status", check=False), 3, "not in a control repository")
+
+
+def test_repository_without_a_commit(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    git("init", "-q", cwd=tmp_path)
+    for name in (".venv", ".tools"):
+        (tmp_path / name).symlink_to(Path(__file__).parents[2] / name)
+    made = Instance(tmp_path, tmp_path / "state")
+    try:
+        assert_told(made.run("up", check=False), 3, "not a usable git repository")
+    finally:
+        made.run("down", check=False)
+
+
+def test_never_started(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    assert_told(made.run("status", check=False), 4, "never started", "factory up")
+
+
+def test_unreadable_pipeline_definition(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    (made.clone / ".gitlab-ci.yml").write_text("job:\n  script: [a\n")
+    git("commit", "-qam", "break", cwd=made.clone)
+    try:
+        assert_told(made.run("up", check=False), 3, "first release cannot be deployed", ".gitlab-ci.yml:3")
+    finally:
+        made.run("down", check=False)
+
+
+def test_policy_with_an_unknown_key(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    with (made.clone / "policies/scope.yml").open("a") as file:
+        file.write("max_fils: 3\n")
+    git("commit", "-qam", "break", cwd=made.clone)
+    try:
+        assert_told(made.run("up", check=False), 3, "policies/scope.yml", "max_fils")
+    finally:
+        made.run("down", check=False)
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        state = Path(made.json("config")[-1]["value"])
+        state.mkdir(parents=True)
+        record = {"ports": dict.fromkeys(("gitlab", "cloudflare", "edge"), port), "tier": "premium"}
+        (state / "instance.json").write_text(json.dumps(record))
+        assert_told(made.run("up", check=False), 7, str(port), "--new-ports")
+
+
+def test_wrong_token(running: Instance) -> None:
+    done = running.run("issue", "list", check=False, FACTORY_TOKEN_OPERATOR="wrong")
+    assert_told(done, 9, "HTTP 401")
+
+
+def test_server_is_down(running: Instance) -> None:
+    done = running.run(
+        "issue", "list", check=False, FACTORY_GITLAB_URL="http://127.0.0.1:9", FACTORY_TOKEN_OPERATOR="x"
+    )
+    assert_told(done, 8, "did not answer")
+
+
+def test_numbers_that_are_none_and_things_that_are_not_there(running: Instance) -> None:
+    assert_told(running.run("mr", "show", "seven", check=False), 3, "not a number")
+    assert_told(running.run("mr", "show", "999", check=False), 4, "HTTP 404")
+    assert running.run("mr", "show", check=False).returncode == 2
+
+
+def test_issue_without_a_spec_is_said_on_the_issue(running: Instance) -> None:
+    number = str(running.json("issue", "new", "Do something")["iid"])
+    assert_told(running.run("work", "--once", "--issue", number, check=False), 3, "names no spec")
+    shown = running.run("issue", "show", number).stdout
+    assert "factory::blocked" in shown
+    assert "Spec: <id>" in shown
+
+
+def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
+    number = running.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"]
+    argv = [sys.executable, "-P", "-m", "factory", "work", "--once", "--issue", str(number)]
+    both = [
+        subprocess.Popen(argv, cwd=running.clone, env=running.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120)[0].decode() for process in both]
+    assert sorted(process.returncode for process in both) in ([0, 0], [0, 7]), told
+    assert sum(f"deliver #{number}: done" in text for text in told) == 1, told
+    requests = [item for item in running.json("mr", "list") if item["title"] == "Greet a visitor by name"]
+    assert len(requests) == 1
+
+
+def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    try:
+        made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="apply:before")
+        argv = [sys.executable, "-P", "-m", "factory", "demo", "--yes", "--keep"]
+        demo = subprocess.Popen(argv, cwd=made.clone, env=made.env(), stderr=subprocess.PIPE, text=True)
+        state = made.folder("demo")
+        wait_for(lambda: applying(made), seconds=60)
+        for pid in runners(state):
+            os.kill(pid, signal.SIGKILL)
+        _, errors = demo.communicate(timeout=120)
+        assert demo.returncode == 12, errors
+        assert "runbooks/apply-unknown.md" in errors
+        labels = made.json("--instance", "demo", "issue", "list")[0]["labels"]
+        assert "factory::apply-unknown" in labels
+        again = made.run("--instance", "demo", "work", "--once")
+        assert "apply" not in again.stdout
+        applies = [item for item in made.json("--instance", "demo", "evidence", "list") if item["kind"] == "apply"]
+        assert len(applies) == 1
+    finally:
+        made.run("--instance", "demo", "down", check=False)
+
+
+def applying(made: Instance) -> bool:
+    """Tell whether terraform is applying the second deployment."""
+    found = made.json("--instance", "demo", "deploy", "list")
+    if found[0]["status"] != "running":
+        return False
+    trace = made.run("--instance", "demo", "pipeline", "logs", str(found[0]["pipeline"]), "--job", "apply").stdout
+    return "infra apply" in trace
+
+
+def runners(state: Path) -> list[int]:
+    """Return the processes of the instance's runner."""
+    daemon = json.loads((state / "daemon.json").read_text())["pid"]
+    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+    return [int(pid) for pid in children if b"runner" in Path(f"/proc/{pid}/cmdline").read_bytes()]

@@ -1,0 +1,245 @@
+"""Every operation outside pipelines: what succeeds, and the errors of its own."""
+
+from typing import Any
+
+from tests.local_gitlab.contract_world import World
+
+
+def accounts(world: World) -> None:
+    world.root.auth()
+    world.root.version()
+    world.call("GET", "/metadata", 200)
+    made = world.root.users.create({"username": "anna", "name": "Anna", "email": "anna@localhost"})
+    world.call("POST", "/users", 409, json={"username": "anna"})
+    world.call("POST", "/users", 400)
+    world.call("POST", "/users", 403, who="guest")
+    world.root.users.get(made.id)
+    world.client("guest").users.list(get_all=True)
+    world.call("GET", "/users/99999", 404)
+    token = made.personal_access_tokens.create({"name": "one", "scopes": ["api"]})
+    tokens = f"/users/{made.id}/personal_access_tokens"
+    world.call("POST", tokens, 400)
+    world.call("POST", tokens, 403, who="guest", json={"name": "x"})
+    world.call("POST", "/users/99999/personal_access_tokens", 404, json={"name": "x"})
+    world.root.personal_access_tokens.get("self")
+    world.call("DELETE", f"/personal_access_tokens/{token.id}", 403, who="guest")
+    world.call("DELETE", "/personal_access_tokens/99999", 404)
+    world.root.personal_access_tokens.delete(token.id)
+
+
+def members(world: World) -> None:
+    project = world.project()
+    bot = project.access_tokens.create({"name": "bot", "scopes": ["api"], "access_level": 30})
+    world.call("GET", "/user", 200, who=None, headers={"Authorization": f"Bearer {bot.token}"})
+    project.access_tokens.list(get_all=True)
+    base = f"/projects/{project.id}/members"
+    world.call("POST", f"/projects/{project.id}/access_tokens", 400, json={"access_level": 30})
+    stranger = world.users["stranger"].id
+    world.call("POST", base, 400, json={"user_id": stranger})
+    member = project.members.create({"user_id": stranger, "access_level": 20})
+    world.call("POST", base, 409, json={"user_id": stranger, "access_level": 20})
+    member.access_level = 30
+    member.save()
+    world.call("PUT", f"{base}/{stranger}", 400, json={})
+    project.members.get(stranger)
+    project.members_all.get(stranger)
+    project.members.list(get_all=True)
+    project.members_all.list(get_all=True)
+    project.members.delete(stranger)
+
+
+def settings(world: World) -> None:
+    project = world.project({"README.md": "x\n"}, description="one")
+    world.root.projects.list(get_all=True)
+    world.call("POST", "/projects", 400)
+    world.call("POST", "/projects", 400, json={"name": project.name})
+    project.merge_method = "ff"
+    project.save()
+    label = project.labels.create({"name": "a::b", "color": "#112233"})
+    labels = f"/projects/{project.id}/labels"
+    world.call("POST", labels, 400, json={"name": "c"})
+    world.call("POST", labels, 409, json={"name": "a::b", "color": "#112233"})
+    project.labels.list(get_all=True)
+    project.labels.get("a::b")
+    label.description = "changed"
+    label.save()
+    world.call("PUT", labels, 400)
+    world.call("PUT", f"{labels}/{label.id}", 200, json={"new_name": "a::c"})
+    project.labels.delete("a::c")
+    project.variables.create({"key": "A", "value": "1"})
+    hidden = project.variables.create({"key": "H", "value": "long-enough", "masked_and_hidden": True})
+    world.call("POST", f"/projects/{project.id}/variables", 400, json={"key": "A", "value": "2"})
+    project.variables.list(get_all=True)
+    project.variables.get("A", filter={"environment_scope": "*"})
+    project.variables.update("A", {"value": "2", "masked": False})
+    assert hidden.value is None
+    project.variables.delete("A")
+
+
+def issues(world: World) -> None:
+    project = world.project()
+    issue = project.issues.create({"title": "one", "labels": ["a", "b"]})
+    base = f"/projects/{project.id}/issues"
+    world.call("POST", base, 400)
+    world.call("GET", base, 400, params={"order_by": "luck"})
+    world.call("GET", f"{base}/99999", 404)
+    world.call("PUT", f"{base}/{issue.iid}", 403, who="guest", json={"title": "x"})
+    issue.state_event = "close"
+    issue.save()
+    project.issues.list(get_all=True, iids=[issue.iid], state="closed")
+    project.issues.get(issue.iid)
+    _notes(world, project, issue, f"{base}/{issue.iid}/notes")
+    world.call("DELETE", f"{base}/{issue.iid}", 403, who="maintainer")
+    issue.delete()
+
+
+def _notes(world: World, project: Any, target: Any, path: str) -> None:
+    note = target.notes.create({"body": "hello"})
+    world.call("POST", path, 400)
+    world.call("PUT", f"{path}/{note.id}", 400)
+    world.call("PUT", f"{path}/{note.id}", 403, who="guest", json={"body": "x"})
+    world.call("DELETE", f"{path}/{note.id}", 403, who="guest")
+    world.call("GET", f"{path}/99999", 404)
+    note.body = "changed"
+    note.save()
+    target.notes.get(note.id)
+    target.notes.list(get_all=True)
+    note.delete()
+
+
+def repository(world: World) -> None:
+    project = world.project({"docs/a.txt": "one\n"})
+    base = f"/projects/{project.id}/repository"
+    sha = world.change(project, "feature/x", "b.txt")
+    world.call("POST", base + "/commits", 400, json={"branch": "main", "commit_message": "m"})
+    branch = project.branches.create({"branch": "gone/soon", "ref": "main"})
+    world.call("POST", base + "/branches", 400, json={"branch": "gone/soon", "ref": "main"})
+    world.call("POST", base + "/branches", 400, json={"branch": "y", "ref": "nowhere"})
+    project.branches.list(get_all=True)
+    project.branches.get("feature/x")
+    branch.delete()
+    for ref in ("main", "main..feature/x"):
+        project.commits.list(get_all=True, ref_name=ref)
+    commit = project.commits.get(sha)
+    commit.diff(get_all=True)
+    project.commits.get(project.commits.list(get_all=True)[-1].id).diff(get_all=True)
+    commit.statuses.create({"state": "success", "name": "outside"})
+    commit.statuses.list(get_all=True)
+    world.call("POST", f"/projects/{project.id}/statuses/{sha}", 400, json={"state": "odd"})
+    project.repository_compare("main", "feature/x")
+    project.repository_compare("feature/x", "main")
+    world.call("GET", base + "/compare", 400, params={"from": "main"})
+    project.repository_tree(ref="feature/x", recursive=True, get_all=True)
+    project.files.get("docs/a.txt", ref="main")
+    project.files.raw("docs/a.txt", ref="main")
+    world.call("GET", base + "/files/none/raw", 404)
+
+
+def protection(world: World) -> None:
+    project = world.project({"a": "1"})
+    base = f"/projects/{project.id}/protected_branches"
+    people = [{"user_id": world.users["maintainer"].id}, {"access_level": 40}]
+    rule = project.protectedbranches.create({"name": "rel/*", "allowed_to_push": people, "merge_access_level": 0})
+    world.call("POST", base, 400)
+    world.call("POST", base, 409, json={"name": "rel/*"})
+    project.protectedbranches.get("rel/*")
+    project.protectedbranches.list(get_all=True)
+    rule.allow_force_push = True
+    rule.save()
+    rule.delete()
+
+
+def approval_rules(world: World) -> None:
+    project = world.project({"a": "1"})
+    person = world.users["maintainer"].id
+    project.approvalrules.create({"name": "one", "approvals_required": 1, "user_ids": [person]})
+    world.call("POST", f"/projects/{project.id}/approval_rules", 400, json={"name": "x"})
+    project.approvalrules.list(get_all=True)
+    approvals = project.approvals.get()
+    approvals.reset_approvals_on_push = False
+    approvals.save()
+
+
+def merge_requests(world: World) -> None:
+    project = world.project({"a": "1"})
+    first = world.change(project, "x", "b")
+    given = {"source_branch": "x", "target_branch": "main", "title": "Add b"}
+    base = f"/projects/{project.id}/merge_requests"
+    request = project.mergerequests.create(given)
+    one = f"{base}/{request.iid}"
+    world.call("POST", base, 400)
+    world.call("POST", base, 409, json=given)
+    world.call("POST", base, 422, json=given | {"source_branch": "none"})
+    world.call("GET", base, 400, params={"order_by": "luck"})
+    project.mergerequests.list(get_all=True, state="opened")
+    world.call("GET", f"{base}/99999", 404)
+    world.call("POST", one + "/pipelines", 400)
+    world.call("GET", one + "/diffs", 200)
+    request.changes()
+    request.commits()
+    _notes(world, project, request, one + "/notes")
+    world.call("POST", one + "/approve", 401)
+    world.call("POST", one + "/approve", 409, who="developer", json={"sha": "0" * 40})
+    theirs = world.client("developer").projects.get(project.id).mergerequests.get(request.iid)
+    theirs.approve(sha=first)
+    request.approvals.get()
+    theirs.unapprove()
+    world.call("POST", one + "/unapprove", 404, who="developer")
+    _merge(world, project, request, one)
+
+
+def _merge(world: World, project: Any, request: Any, one: str) -> None:
+    request.title = "Draft: Add b"
+    request.save()
+    world.call("PUT", one + "/merge", 405)
+    request.title = "Add b"
+    request.save()
+    world.call("PUT", one + "/merge", 409, json={"sha": "0" * 40})
+    project.protectedbranches.create({"name": "main", "merge_access_level": 40})
+    world.call("PUT", one + "/merge", 401, who="developer")
+    head = world.change(project, "other", "c")
+    world.call(
+        "POST", f"/projects/{project.id}/repository/branches", 403, who="guest", json={"branch": "z", "ref": "x"}
+    )
+    second = project.mergerequests.create({"source_branch": "other", "target_branch": "main", "title": "Add c"})
+    assert second.merge(sha=head)["state"] == "merged"
+    world.call("PUT", one + "/merge", 422)
+    project.mergerequests.get(second.iid)
+
+
+def terraform(world: World) -> None:
+    project = world.project()
+    base = f"/projects/{project.id}/terraform/state/live"
+    keys = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
+    lock = dict.fromkeys(keys, "x") | {"Info": ""}
+    other = lock | {"ID": "y"}
+    state = {"version": 4, "serial": 1, "lineage": "l", "outputs": {}}
+    world.call("GET", base, 404)
+    world.call("POST", base + "/lock", 400, json={"ID": "x"})
+    world.call("POST", base + "/lock", 200, json=lock)
+    world.call("GET", base, 204)
+    held = world.call("POST", base + "/lock", 409, json=other).json()
+    assert held["ID"] == "x"
+    world.call("POST", base, 409, params={"ID": "y"}, json=state)
+    world.call("POST", base, 204, params={"ID": "x"})
+    world.call("POST", base, 200, params={"ID": "x"}, json=state)
+    world.call("POST", base, 422, params={"ID": "x"}, json=state)
+    world.call("DELETE", base + "/lock", 409, json=other)
+    world.call("DELETE", base + "/lock", 200, json=lock)
+    assert world.call("GET", base, 200, who="developer").json() == state
+    world.call("GET", base + "/versions/1", 200)
+    world.call("GET", base + "/versions/2", 404)
+    world.call("DELETE", base, 200)
+
+
+AREAS = (
+    accounts,
+    members,
+    settings,
+    issues,
+    repository,
+    protection,
+    approval_rules,
+    merge_requests,
+    terraform,
+)

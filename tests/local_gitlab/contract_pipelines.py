@@ -1,0 +1,163 @@
+"""Every operation of pipelines, jobs, deployments and the Runner API, with a runner played by hand."""
+
+import gzip
+import io
+import zipfile
+from typing import Any
+
+from tests.local_gitlab.contract_world import World
+from tests.servers import wait_for
+
+_DEFINITION = """
+stages: [build, deploy]
+make:
+  stage: build
+  script: ["true"]
+  artifacts:
+    paths: [out]
+    reports: {junit: report.xml}
+break:
+  stage: build
+  script: ["false"]
+  allow_failure: true
+hold:
+  stage: build
+  script: ["true"]
+  rules: [{when: manual, allow_failure: true}]
+deploy:
+  stage: deploy
+  environment: {name: production, url: "http://localhost"}
+  script: ["true"]
+  rules: [{when: manual}]
+"""
+_REPORT = b'<testsuite><testcase name="a" classname="c" time="0.5"/><testcase name="b"><failure>x</failure></testcase></testsuite>'
+
+
+def pipelines(world: World) -> None:
+    project = world.project({"a": "1"})
+    _environments(world, project)
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": _DEFINITION}
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
+    found = world.jobs(project)
+    runner = world.root.http_post("/user/runners", post_data={"runner_type": "instance_type"})["token"]
+    world.call("POST", "/user/runners", 403, who="guest")
+    world.call("POST", "/runners/verify", 200, who=None, json={"token": runner})
+    _run(world, [world.call("POST", "/jobs/request", 201, who=None, json={"token": runner}).json() for _ in range(2)])
+    _jobs(world, project, found)
+    _deployments(world, project, found["deploy"].id)
+    _pipelines(world, project, found)
+
+
+def _environments(world: World, project: Any) -> None:
+    project.environments.create({"name": "review/1", "external_url": "http://localhost"})
+    base = f"/projects/{project.id}/environments"
+    world.call("POST", base, 400, json={"name": "review/1"})
+    world.call("GET", f"{base}/99999", 404)
+    found = project.environments.list(get_all=True)[0]
+    project.environments.get(found.id).stop()
+    rules = f"/projects/{project.id}/protected_environments"
+    given = {
+        "name": "production",
+        "deploy_access_levels": [{"access_level": 40}],
+        "approval_rules": [{"access_level": 40, "required_approvals": 1}],
+    }
+    project.protected_environments.create(given)
+    world.call("POST", rules, 400, json={"name": "x"})
+    world.call("POST", rules, 409, json=given)
+    project.protected_environments.list(get_all=True)
+    project.protected_environments.get("production")
+    project.protected_environments.create(given | {"name": "gone/soon"})
+    project.protected_environments.delete("gone/soon")
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("out", "built\n")
+    return buffer.getvalue()
+
+
+def _run(world: World, payloads: list[dict[str, Any]]) -> None:
+    """Run ``make`` to its success and ``break`` to its failure, as a runner does."""
+    by_name = {payload["job_info"]["name"]: payload for payload in payloads}
+    make, broken = by_name["make"], by_name["break"]
+    job = f"/jobs/{make['id']}"
+    own = {"JOB-TOKEN": make["token"]}
+
+    def put(state: str, status: int, **more: Any) -> None:
+        world.call("PUT", job, status, who=None, json={"token": make["token"], "state": state, **more})
+
+    def log(data: bytes, start: int, status: int) -> None:
+        world.call("PATCH", f"{job}/trace", status, who=None, data=data, headers={**own, "Content-Range": f"{start}-"})
+
+    def upload(status: int, name: str, data: bytes, **form: str) -> None:
+        sent = {"file": (name, data)} if data else {"other": (name, b"x")}
+        world.call("POST", f"{job}/artifacts", status, who=None, headers=own, data=form, files=sent)
+
+    log(b"one\n", 0, 202)
+    log(b"two\n", 0, 416)
+    upload(201, "artifacts.zip", _zip(), artifact_type="archive", artifact_format="zip")
+    upload(201, "junit.gz", gzip.compress(_REPORT), artifact_type="junit", artifact_format="gzip")
+    upload(400, "artifacts.zip", b"no archive", artifact_type="archive", artifact_format="zip")
+    upload(400, "none", b"")
+    put("running", 200)
+    put("success", 200)
+    put("success", 403)
+    log(b"late\n", 4, 403)
+    upload(403, "late", b"x", artifact_type="dotenv", artifact_format="zip")
+    theirs = {"JOB-TOKEN": broken["token"]}
+    world.call("GET", f"{job}/artifacts", 200, who=None, headers=theirs)
+    world.call("GET", f"/jobs/{broken['id']}/artifacts", 404, who=None, headers=theirs)
+    failed = {"token": broken["token"], "state": "failed", "failure_reason": "script_failure", "exit_code": 1}
+    world.call("PUT", f"/jobs/{broken['id']}", 200, who=None, json=failed)
+
+
+def _jobs(world: World, project: Any, found: dict[str, Any]) -> None:
+    project.jobs.list(get_all=True, scope=["success", "failed"])
+    make = project.jobs.get(found["make"].id)
+    assert make.trace() == b"one\n"
+    make.artifacts()
+    assert make.artifact("out") == b"built\n"
+    base = f"/projects/{project.id}/jobs"
+    world.call("GET", f"{base}/99999", 404)
+    hold = project.jobs.get(found["hold"].id)
+    hold.play()
+    world.call("POST", f"{base}/{hold.id}/play", 400)
+    wait_for(lambda: project.jobs.get(hold.id).status == "pending")
+    hold.cancel()
+    world.call("POST", f"{base}/{hold.id}/cancel", 403)
+    broken = project.jobs.get(found["break"].id)
+    broken.retry()
+    world.call("POST", f"{base}/{broken.id}/retry", 403)
+
+
+def _deployments(world: World, project: Any, job: int) -> None:
+    deployment = project.deployments.list(get_all=True, status="blocked")[0]
+    path = f"/projects/{project.id}/deployments/{deployment.id}"
+    world.call("POST", f"{path}/approval", 400, json={"status": "approved"})
+    world.call("POST", f"/projects/{project.id}/jobs/{job}/play", 400)
+    world.call("POST", f"/projects/{project.id}/jobs/{job}/play", 403, who="developer")
+    theirs = world.client("maintainer").projects.get(project.id).deployments.get(deployment.id)
+    theirs.approval(status="approved", comment="seen")
+    project.deployments.get(deployment.id)
+    project.environments.list(get_all=True)
+
+
+def _pipelines(world: World, project: Any, found: dict[str, Any]) -> None:
+    pipeline = project.pipelines.list(get_all=True)[0]
+    pipeline = project.pipelines.get(pipeline.id)
+    pipeline.jobs.list(get_all=True, include_retried=True)
+    pipeline.variables.list(get_all=True)
+    assert pipeline.test_report.get().failed_count == 1
+    world.call("GET", f"/projects/{project.id}/pipelines/99999", 404)
+    pipeline.cancel()
+    assert pipeline.retry()["id"] == found["make"].pipeline["id"]
+    pipeline.cancel()
+    world.call("POST", f"/projects/{project.id}/pipeline", 400, json={"ref": "none"})
+    project.pipelines.create({"ref": "main"}).cancel()
+    world.change(project, "x", "b")
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "Add b"})
+    request.pipelines.list(get_all=True)
+    request.pipelines.create()
+    project.mergerequests.get(request.iid)
+    project.mergerequests.list(get_all=True)
