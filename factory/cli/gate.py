@@ -48,7 +48,9 @@ def check(judge: Path, base: str | None) -> None:
 @command.command()
 @click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 @click.option("--judge-sha", default="", help="The commit that the judge was built from.")
-@click.option("--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True)
+@click.option(
+    "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
+)
 @output.as_json
 def run(judge: Path, judge_sha: str, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Judge the facts in .factory/ by the policies; fail where a required gate did not pass."""

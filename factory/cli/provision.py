@@ -1,7 +1,6 @@
 """Fills a fresh embedded instance: accounts, the project seeded from the clone's HEAD, settings, the first release."""
 
 import json
-import secrets
 from collections.abc import Callable
 
 from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, Workplace
@@ -45,17 +44,6 @@ def provision(place: Workplace, *, say: Say) -> None:
     _first_release(place, root, policies, say=say)
     bootstrap.protect_environment(root, policies.approvals.deploy.environment, bot=users[BOT])
     files.write_atomic(done, clock.timestamp().encode())
-
-
-def cloudflare_tokens(place: Workplace) -> dict[str, str]:
-    """Return the loopback Cloudflare's tokens by purpose, made once."""
-    path = place.state / "tokens" / "cloudflare.json"
-    if not path.exists():
-        made = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
-        files.private_folder(path.parent)
-        files.write_atomic(path, json.dumps(made).encode(), mode=0o600)
-    value: dict[str, str] = json.loads(files.read_text(path))
-    return value
 
 
 def _root_token(place: Workplace) -> str:
@@ -126,7 +114,7 @@ def _seed(place: Workplace, *, say: Say) -> None:
 
 def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
     ports = place.record["ports"]
-    made = cloudflare_tokens(place)
+    made = place.cloudflare_tokens()
     config = mirror.write(place.state / "provider", process.python())
     base = f"http://127.0.0.1:{ports['cloudflare']}"
     return {

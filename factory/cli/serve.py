@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from factory.cli.provision import cloudflare_tokens
 from factory.cli.workplace import Workplace, current
 from factory.local_cloudflare import server as cloudflare
 from factory.local_gitlab import server as gitlab
@@ -31,7 +30,7 @@ async def _serve(place: Workplace) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    made = cloudflare_tokens(place)
+    made = place.cloudflare_tokens()
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
         {made["plan"]: "read", made["apply"]: "write"},

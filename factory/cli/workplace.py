@@ -1,6 +1,7 @@
 """What a command works with: settings, connections by account, and the context of the workflows."""
 
 import json
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,16 @@ class Workplace:
     def url(self) -> str:
         """Return GitLab's base URL."""
         return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
+
+    def cloudflare_tokens(self) -> dict[str, str]:
+        """Return the loopback Cloudflare's tokens by purpose (``plan`` reads, ``apply`` writes), made once."""
+        path = self.token_folder / "cloudflare.json"
+        if not path.exists():
+            made = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
+            files.private_folder(path.parent)
+            files.write_atomic(path, json.dumps(made).encode(), mode=0o600)
+        value: dict[str, str] = json.loads(files.read_text(path))
+        return value
 
     def connection(self, account: str = OPERATOR) -> Connection:
         """Return an account's connection to the project."""

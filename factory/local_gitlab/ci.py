@@ -115,13 +115,21 @@ def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
         process.run(["git", *arguments], cwd=checkout if checkout.exists() else checkout.parent, env=env)
 
     git("clone", "--quiet", "--shared", "--no-checkout", str(source.repository.path), str(checkout))
-    git("-c", "advice.detachedHead=false", "checkout", "--quiet", source.sha)
+    git("update-ref", "--no-deref", "HEAD", source.sha)
+    if _depends_on_files(source):
+        git("reset", "--quiet", "--hard")
     git("remote", "set-url", "origin", source.origin_url)
     git("update-ref", "refs/remotes/origin/main", source.compare_sha)
     git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
     for path in checkout.glob(".gitlab-ci-local*"):
         files.remove_tree(path) if path.is_dir() else path.unlink()
     _overlay(source, source.config_file, checkout, seen=set())
+
+
+def _depends_on_files(source: Source) -> bool:
+    """Tell whether the definition's rules or includes look at the code's files, so that they must be there."""
+    text = source.repository.read(source.config_sha, source.config_file) or b""
+    return any(word in text for word in (b"changes", b"exists", b"include"))
 
 
 def _overlay(source: Source, name: str, checkout: Path, *, seen: set[str]) -> None:

@@ -12,8 +12,10 @@ from factory.errors import InvalidInput
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<op>==|!=|=~|!~|&&|\|\||\(|\))|(?P<var>\$\{?[A-Za-z_][A-Za-z0-9_]*\}?)|(?P<null>null\b)"""
-    r"""|"(?P<dq>[^"]*)"|'(?P<sq>[^']*)'|(?P<regex>/(?:\\.|[^/\\])+/[a-z]*))"""
+    r"""|"(?P<dq>[^"]*)"|'(?P<sq>[^']*)'|(?P<regex>/(?:\\.|[^/\\])+/[A-Za-z]*))"""
 )
+_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ def admits(rules: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, st
     """
     if rules is None:
         return True
+    if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
+        raise InvalidInput("workflow:rules must be a list of mappings")
     for rule in rules:
         condition = rule.get("if")
         if condition is None or evaluate(str(condition), variables):
@@ -72,6 +76,7 @@ class _Parser:
     variables: Mapping[str, str]
     source: str
     position: int = 0
+    depth: int = 0
 
     def any_of(self) -> Any:
         value = self._all_of()
@@ -107,7 +112,11 @@ class _Parser:
 
     def _operand(self) -> Any:
         if self._take("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise InvalidInput(f"too many nested parentheses in the rule {self.source[:40]!r}")
             value = self.any_of()
+            self.depth -= 1
             if not self._take(")"):
                 raise InvalidInput(f"a parenthesis is not closed in the rule {self.source!r}")
             return value
@@ -129,11 +138,13 @@ class _Parser:
 
 
 def _regex(text: str, source: str) -> Regex:
-    match = re.fullmatch(r"/(.*)/([a-z]*)", text, re.DOTALL)
+    match = re.fullmatch(r"/(.*)/([imsU]*)", text, re.DOTALL)
     if match is None:
         raise InvalidInput(f"{text!r} is not a pattern between slashes in the rule {source!r}")
-    flags = re.IGNORECASE if "i" in match.group(2) else 0
+    flags = re.NOFLAG
+    for letter in match.group(2):
+        flags |= _FLAGS.get(letter, re.NOFLAG)
     try:
         return Regex(re.compile(match.group(1), flags))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InvalidInput(f"bad pattern {text!r} in the rule {source!r}: {error}") from error

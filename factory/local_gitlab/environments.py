@@ -67,6 +67,12 @@ def follow_job(store: Store, job: Document) -> None:
         store.save("deployment", deployment | {"status": status, "updated_at": clock.timestamp()})
 
 
+def is_blocked(store: Store, job: Document) -> bool:
+    """Tell whether a job's deployment still waits for approval; until then the job is manual, whatever its ``when``."""
+    deployment = store.get("deployment", job["_deployment"]) if job["_deployment"] else None
+    return deployment is not None and deployment["status"] == "blocked"
+
+
 def refuse_unless_may_deploy(call: Call, job: Document) -> None:
     """Raise 403 where a protected environment keeps the user out, 400 while its deployment waits for approval."""
     if not job["_environment"]:
@@ -76,8 +82,7 @@ def refuse_unless_may_deploy(call: Call, job: Document) -> None:
         return
     if not _allowed(rule["deploy_access_levels"], call.user, call.role):
         raise api.forbidden()
-    deployment = call.store.get("deployment", job["_deployment"]) if job["_deployment"] else None
-    if deployment and deployment["status"] == "blocked":
+    if is_blocked(call.store, job):
         raise api.bad_request("Unplayable Job")
 
 

@@ -21,7 +21,7 @@ def show(context: Context, project: Document, job: Document) -> Document:
     keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at")
     archive = next((item for item in job["artifacts"] if item["file_type"] == "archive"), None)
     commits = context.repository(project).commits("-1", pipeline["sha"])
-    return api.public(job) | {
+    return api.public(job, "iid", "exit_code", "failure_reason") | {
         "tag": False,
         "ref": pipeline["ref"],
         "coverage": None,
@@ -34,6 +34,7 @@ def show(context: Context, project: Document, job: Document) -> Document:
         "archived": False,
         "tag_list": [],
         "erased_at": None,
+        **({"failure_reason": job["failure_reason"]} if job["status"] == "failed" else {}),
         **({"artifacts_file": {"filename": archive["filename"], "size": archive["size"]}} if archive else {}),
     }
 
@@ -91,6 +92,15 @@ def again(store: Store, job: Document, user: Document) -> Document:
     if made["_environment"]:
         environments.deploy(store, made)
     return made
+
+
+def revive(store: Store, pipeline: int) -> None:
+    """Let a pipeline's skipped jobs wait once more for those before them, each with a deployment of its own."""
+    for job in latest(store, {"id": pipeline}):
+        if job["status"] == "skipped":
+            waiting = store.save("job", job | {"status": "created", "finished_at": None})
+            if waiting["_environment"]:
+                environments.deploy(store, waiting)
 
 
 def test_report(context: Context, found: list[Document]) -> Document:
@@ -176,6 +186,7 @@ def _play(call: Call) -> Any:
         "_manual_variables": [{"key": str(item["key"]), "value": str(item["value"])} for item in given],
     }
     call.store.save("job", job)
+    revive(call.store, job["_pipeline"])
     call.context.ring()
     return show(call.context, call.project, job)
 
@@ -187,6 +198,7 @@ def _retry(call: Call) -> Any:
     environments.refuse_unless_may_deploy(call, job)
     made = again(call.store, job, call.user)
     made = call.store.save("job", made | {"_played": True})
+    revive(call.store, job["_pipeline"])
     call.context.ring()
     return api.Answer(show(call.context, call.project, made), 201)
 

@@ -169,9 +169,7 @@ def _retry(call: Call) -> Any:
     for job in latest:
         if job["status"] in {"failed", "canceled"}:
             jobs.again(call.store, job, call.user)
-    for job in latest:
-        if job["status"] == "skipped":
-            call.store.save("job", job | {"status": "created", "finished_at": None})
+    jobs.revive(call.store, pipeline["id"])
     call.store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
     call.context.ring()
     return api.Answer(show(call.context, call.project, pipeline), 201)

@@ -208,6 +208,8 @@ def _step(context: Context, found: list[Document]) -> bool:
             target = "pending" if job["_played"] else states.next_status(state, known)
         elif job["status"] == "waiting_for_resource":
             target = "pending"
+        if target == "pending" and environments.is_blocked(context.store, job):
+            target = "manual"
         if target == "pending" and _resource_busy(context, job):
             target = "waiting_for_resource"
         if target is None or target == job["status"]:

@@ -38,7 +38,7 @@ def show(context: Context, project: Document) -> Document:
         "http_url_to_repo": f"{url}.git",
         "ssh_url_to_repo": None,
         "empty_repo": not branches,
-        "namespace": {"id": 1, "name": project["_namespace"], "path": project["_namespace"], "kind": "group"},
+        "namespace": {"id": 1, "kind": "group"} | dict.fromkeys(("name", "path", "full_path"), project["_namespace"]),
         "_links": {"self": f"{context.api_url()}/projects/{project['id']}"},
     }
 

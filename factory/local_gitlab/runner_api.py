@@ -239,13 +239,18 @@ def _own_job(context: Context, request: web.Request, params: dict[str, Any]) -> 
     return job
 
 
+def _not_running(job: Document) -> web.Response:
+    body = {"message": "403 Forbidden  - Job is not running"}
+    return web.json_response(body, status=403, headers={"Job-Status": job["status"]})
+
+
 async def _append_trace(context: Context, request: web.Request) -> web.Response:
     body = await request.read()
     with context.store.transaction():
         job = _own_job(context, request, {})
         headers = {"Job-Status": job["status"]}
         if job["status"] != "running":
-            return web.Response(status=403, headers=headers)
+            return _not_running(job)
         path = context.trace(job)
         start = int(request.headers.get("Content-Range", "0-0").split("-")[0])
         size = path.stat().st_size if path.exists() else 0
@@ -265,7 +270,7 @@ async def _update(context: Context, request: web.Request) -> web.Response:
         job = _own_job(context, request, params)
         state = params.get("state")
         if job["status"] != "running":
-            return web.Response(status=403, headers={"Job-Status": job["status"]})
+            return _not_running(job)
         if state in {"success", "failed"}:
             reason = str(params.get("failure_reason") or "script_failure") if state == "failed" else None
             job["exit_code"] = params.get("exit_code")
@@ -278,6 +283,7 @@ async def _update(context: Context, request: web.Request) -> web.Response:
 
 async def _upload(context: Context, request: web.Request) -> web.Response:
     """Store one artifact; the job must still be running."""
+    _own_job(context, request, {})
     form = await request.post()
     kind = str(form.get("artifact_type") or "archive")
     upload = form.get("file")

@@ -6,6 +6,19 @@ from typing import Any
 
 FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
 ACTIVE = frozenset({"pending", "running", "waiting_for_resource"})
+_STATUS_OF_ONLY = (
+    ("skipped", {"skipped", "ignored"}),
+    ("success", {"success", "skipped", "warned", "ignored"}),
+    ("created", {"created", "warned", "ignored"}),
+    ("canceled", {"canceled", "success", "skipped", "warned", "ignored"}),
+    ("pending", {"pending", "created", "skipped", "warned", "ignored"}),
+)
+_STATUS_OF_ONE = (
+    ("running", {"running", "pending"}),
+    ("waiting_for_resource", {"waiting_for_resource"}),
+    ("manual", {"manual"}),
+    ("running", {"created"}),
+)
 
 
 @dataclass(frozen=True)
@@ -51,10 +64,13 @@ def next_status(job: Job, jobs: Sequence[Job]) -> str | None:
 
 
 def _lets_run(job: Job, before: Sequence[Job]) -> bool:
-    """Tell whether what came before lets a job run; a skipped job does by stage order, not where needed by name."""
+    """Tell whether what came before lets a job run.
+
+    Where a job is needed by name it must have run: one that was skipped, or is manual and not played, lets none run.
+    """
     if job.needs is None:
         return all(other.passed or other.status == "skipped" for other in before)
-    return all(other.passed for other in before)
+    return all(other.passed and other.status != "manual" for other in before)
 
 
 def _upstream(job: Job, jobs: Sequence[Job]) -> list[Job] | None:
@@ -67,20 +83,21 @@ def _upstream(job: Job, jobs: Sequence[Job]) -> list[Job] | None:
 
 
 def pipeline_status(jobs: Sequence[Job]) -> str:
-    """Return a pipeline's status from its latest jobs."""
-    statuses = [
-        job.status for job in jobs if not (job.allow_failure and job.status in {"failed", "manual", "canceled"})
-    ]
-    if any(status in {"running", "pending"} for status in statuses):
-        return "running"
-    for status in ("waiting_for_resource", "failed", "canceled", "manual"):
-        if status in statuses:
+    """Return a pipeline's status from its latest jobs: the first line that fits, as in GitLab's composite status."""
+    found = {_counts_as(job) for job in jobs}
+    for status, only in _STATUS_OF_ONLY:
+        if found <= only:
             return status
-    if "created" in statuses:
-        return "running" if any(status in FINISHED for status in statuses) else "created"
-    if any(status == "success" for status in statuses) or (jobs and not statuses):
-        return "success"
-    return "skipped" if statuses else "success"
+    for status, one in _STATUS_OF_ONE:
+        if found & one:
+            return status
+    return "failed"
+
+
+def _counts_as(job: Job) -> str:
+    if job.allow_failure and job.status in {"failed", "canceled"}:
+        return "warned"
+    return "ignored" if job.allow_failure and job.status == "manual" else job.status
 
 
 def retries_left(job: Mapping[str, Any], attempts: int, reason: str) -> bool:

@@ -67,6 +67,7 @@ def run(
         raise ToolTimeout(f"{argv[0]} ran longer than {timeout:g} s") from None
     finally:
         group.kill()
+        group.close()
     done = Completed(tuple(argv), group.popen.returncode, out, err)
     if check and done.returncode != 0:
         last = (done.errors.strip() or done.text.strip()).splitlines()
@@ -86,9 +87,11 @@ class Group:
         return os.read(self.popen.stdout.fileno(), 65536) if self.popen.stdout else b""
 
     def close(self) -> None:
-        """Close the pipe that ``read`` reads."""
-        if self.popen.stdout:
-            self.popen.stdout.close()
+        """Close the pipes to the program."""
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     def kill(self) -> None:
         """End every process of the group at once, and reap the leader."""

@@ -14,8 +14,8 @@ from factory.workflow.context import Context
 
 VERDICT = ".factory/verdict/verdict.json"
 GATE_JOB = "gate"
-_PAUSE = 0.1
-_SLOWEST = {"simulator": 0.2, "server": 4.0}
+_PAUSE = 0.05
+_SLOWEST = {"simulator": 0.1, "server": 4.0}
 _LOG_TAIL = 30
 _PATIENCE = 10
 

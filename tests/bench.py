@@ -1,0 +1,72 @@
+"""`make bench`: start-up and status as ratios to a bare baseline, measured in turn in the same run."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.cli.instance import Instance, make_instance
+
+_RUNS = 9
+
+
+def seconds(argv: list[str], instance: Instance) -> float:
+    """Return the wall time of one whole process."""
+    start = time.perf_counter()
+    subprocess.run(argv, cwd=instance.clone, env=instance.env(), check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def ratio(name: str, argv: list[str], baseline: list[str], limit: float, instance: Instance) -> dict[str, object]:
+    """Run both in turn and return the median of the ratios pair by pair."""
+    seconds(argv, instance), seconds(baseline, instance)
+    pairs = [(seconds(argv, instance), seconds(baseline, instance)) for _ in range(_RUNS)]
+    ratios = [one / other for one, other in pairs]
+    return {
+        "what": name,
+        "seconds": round(statistics.median(one for one, _ in pairs), 3),
+        "baseline": round(statistics.median(other for _, other in pairs), 3),
+        "ratio": round(statistics.median(ratios), 2),
+        "spread": f"{min(ratios):.2f}-{max(ratios):.2f}",
+        "limit": limit,
+        "holds": statistics.median(ratios) <= limit,
+    }
+
+
+def main() -> None:
+    """Measure and print; exit 1 where a limit is passed."""
+    python = [sys.executable, "-P", "-c"]
+    factory = str(Path(sys.executable).parent / "factory")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        instance = make_instance(Path(folder))
+        try:
+            instance.run("up")
+            found = [
+                ratio("factory --help / import click", [factory, "--help"], [*python, "import click"], 2.0, instance),
+                ratio("factory status / import gitlab", [factory, "status"], [*python, "import gitlab"], 3.0, instance),
+            ]
+        finally:
+            instance.run("down", check=False)
+        demo = instance.json("demo", "--yes")["seconds"]
+    share = demo["factory"] / demo["whole"]
+    found.append(
+        {
+            "what": "demo: the factory's own seconds",
+            "seconds": demo["factory"],
+            "limit": 5.0,
+            "holds": demo["factory"] <= 5,
+        }
+    )
+    found.append({"what": "demo: the factory's share", "ratio": round(share, 2), "limit": 0.25, "holds": share <= 0.25})
+    for row in found:
+        print(json.dumps(row))  # noqa: T201 - a program's output
+    sys.exit(not all(row["holds"] for row in found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Files: whole writes, containment, locks; a full disk loses nothing."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, Refused
+from factory.system import canonical, files, process, strict_yaml, templates
+from tests.servers import TOOL_ENV
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_keeps_the_old_content(small_disk: Path) -> None:
+    path = small_disk / "file"
+    files.write_atomic(path, b"old")
+    with pytest.raises(DiskFull):
+        files.write_atomic(path, b"x" * 1_000_000)
+    assert path.read_bytes() == b"old"
+    assert list(small_disk.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "link/x"])
+def test_containment(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(Refused):
+        files.contained(root, path)
+    assert files.contained(root, "a/../b") == root / "b"
+
+
+def test_locks_and_unreadable_files(tmp_path: Path) -> None:
+    with files.locked(tmp_path / "lock"), pytest.raises(Conflict), files.locked(tmp_path / "lock", wait=False):
+        pass
+    with files.locked(tmp_path / "lock", wait=False):
+        pass
+    with pytest.raises(InvalidInput):
+        files.read_text(tmp_path / "none")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInput):
+        files.read_text(tmp_path / "binary")
+
+
+@pytest.mark.parametrize("value", [1.5, {"a": [0.1]}, {1: 2}, object()])
+def test_what_has_no_canonical_form(value: object) -> None:
+    with pytest.raises(TypeError):
+        canonical.encode(value)
+
+
+def test_canonical_bytes_do_not_depend_on_order() -> None:
+    assert canonical.encode({"b": [1, "é"], "a": None}) == b'{"a":null,"b":[1,"\xc3\xa9"]}'
+    assert canonical.digest_of({"a": 1, "b": 2}) == canonical.digest_of({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2", "? [1]\n: 2", "!!python/object:os.system {}", "- a\n b", "\0"])
+def test_yaml_that_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"f\.yml"):
+        strict_yaml.load_mapping(text, source="f.yml")
+
+
+def test_templates_refuse_what_is_undefined() -> None:
+    with pytest.raises(InvalidInput, match=r"t\.j2"):
+        templates.render("{{ missing }}", {}, source="t.j2")
+    with pytest.raises(InvalidInput):
+        templates.render("{{ ''.__class__.__mro__ }}", {}, source="t.j2")
+    with pytest.raises(InvalidInput, match=r"t\.j2:1"):
+        templates.render("{% if %}", {}, source="t.j2")
+
+
+def test_programs_that_are_missing_fail_or_hang() -> None:
+    with pytest.raises(MachineError, match="not installed"):
+        process.run(["no-such-program"], env=TOOL_ENV)
+    with pytest.raises(MachineError, match="ended with 3: told"):
+        process.run(["sh", "-c", "echo told >&2; exit 3"], env=TOOL_ENV)
+    with pytest.raises(MachineError, match="longer than"):
+        process.run(["sh", "-c", "sleep 30 & wait"], env=TOOL_ENV, timeout=0.3)
