@@ -22,6 +22,7 @@ _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_TIMEOUT = 3600
 _EXPANDED: dict[str, str] = {}
+_DEFINITIONS: dict[tuple[Path, str, str], bytes | None] = {}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ def parse_config_path(setting: str | None) -> tuple[str, str | None, str | None]
 
 def read_definition(repository: Repository, sha: str, name: str) -> dict[str, Any] | None:
     """Return a definition as written, or ``None`` where there is none; raises ``InvalidInput`` on bad YAML."""
-    content = repository.read(sha, name)
+    key = (repository.path, sha, name)
+    if key not in _DEFINITIONS:
+        _DEFINITIONS[key] = repository.read(sha, name)
+    content = _DEFINITIONS[key]
     if content is None:
         return None
     text = content.decode(errors="replace")

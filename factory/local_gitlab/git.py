@@ -9,6 +9,7 @@ from factory.errors import ToolFailed
 from factory.system import process
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_COMMITS: dict[tuple[Path, str], dict[str, Any]] = {}
 _COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01"
 
 
@@ -59,6 +60,13 @@ class Repository:
         """Return the commits that ``git log`` lists for the revisions, newest first, as GitLab shows them."""
         text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--")
         return [_commit(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
+
+    def one(self, sha: str) -> dict[str, Any]:
+        """Return a commit by its full SHA; what a SHA names never changes, so it is read once."""
+        key = (self.path, sha)
+        if key not in _COMMITS:
+            _COMMITS[key] = self.commits("-1", sha)[0]
+        return dict(_COMMITS[key])
 
     def diff(self, base: str, head: str) -> list[dict[str, Any]]:
         """Return the changed files from ``base`` to ``head``, each with its hunks."""

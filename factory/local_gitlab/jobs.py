@@ -20,12 +20,11 @@ def show(context: Context, project: Document, job: Document) -> Document:
     pipeline = context.store.get("pipeline", job["_pipeline"]) or {}
     keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at")
     archive = next((item for item in job["artifacts"] if item["file_type"] == "archive"), None)
-    commits = context.repository(project).commits("-1", pipeline["sha"])
     return api.public(job, "iid", "exit_code", "failure_reason") | {
         "tag": False,
         "ref": pipeline["ref"],
         "coverage": None,
-        "commit": commits[0] if commits else None,
+        "commit": context.repository(project).one(pipeline["sha"]),
         "pipeline": {key: pipeline[key] for key in keys},
         "user": by_id(context, job["_user"]),
         "project": {"ci_job_token_scope_enabled": True},
@@ -94,9 +93,11 @@ def again(store: Store, job: Document, user: Document) -> Document:
     return made
 
 
-def revive(store: Store, pipeline: int) -> None:
-    """Let a pipeline's skipped jobs wait once more for those before them, each with a deployment of its own."""
-    for job in latest(store, {"id": pipeline}):
+def reopen(store: Store, number: int) -> None:
+    """Let a pipeline move on, and its skipped jobs wait once more, each with a deployment of its own."""
+    pipeline = store.get("pipeline", number) or {}
+    store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
+    for job in latest(store, pipeline):
         if job["status"] == "skipped":
             waiting = store.save("job", job | {"status": "created", "finished_at": None})
             if waiting["_environment"]:
@@ -186,7 +187,7 @@ def _play(call: Call) -> Any:
         "_manual_variables": [{"key": str(item["key"]), "value": str(item["value"])} for item in given],
     }
     call.store.save("job", job)
-    revive(call.store, job["_pipeline"])
+    reopen(call.store, job["_pipeline"])
     call.context.ring()
     return show(call.context, call.project, job)
 
@@ -198,7 +199,7 @@ def _retry(call: Call) -> Any:
     environments.refuse_unless_may_deploy(call, job)
     made = again(call.store, job, call.user)
     made = call.store.save("job", made | {"_played": True})
-    revive(call.store, job["_pipeline"])
+    reopen(call.store, job["_pipeline"])
     call.context.ring()
     return api.Answer(show(call.context, call.project, made), 201)
 

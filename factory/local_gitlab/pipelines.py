@@ -169,10 +169,9 @@ def _retry(call: Call) -> Any:
     for job in latest:
         if job["status"] in {"failed", "canceled"}:
             jobs.again(call.store, job, call.user)
-    jobs.revive(call.store, pipeline["id"])
-    call.store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
+    jobs.reopen(call.store, pipeline["id"])
     call.context.ring()
-    return api.Answer(show(call.context, call.project, pipeline), 201)
+    return api.Answer(show(call.context, call.project, _pipeline(call)), 201)
 
 
 def _variables(call: Call) -> Any:

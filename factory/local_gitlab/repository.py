@@ -28,7 +28,7 @@ def _branch(context: Context, project: Document, name: str, sha: str) -> Documen
     rules = protection(context.store, project, name)
     return {
         "name": name,
-        "commit": context.repository(project).commits("-1", sha)[0],
+        "commit": context.repository(project).one(sha),
         "merged": False,
         "protected": bool(rules),
         "developers_can_push": any(
@@ -89,7 +89,7 @@ def _commits(call: Call) -> Any:
 
 def _one_commit(call: Call) -> Any:
     sha = _commit_or_404(call, call.path["sha"])
-    commit = _repo(call).commits("-1", sha)[0]
+    commit = _repo(call).one(sha)
     pipelines = [item for item in call.store.all("pipeline", project=call.project["id"]) if item["sha"] == sha]
     return commit | {
         "status": pipelines[-1]["status"] if pipelines else None,
@@ -100,7 +100,7 @@ def _one_commit(call: Call) -> Any:
 
 def _commit_diff(call: Call) -> Any:
     sha = _commit_or_404(call, call.path["sha"])
-    parents = _repo(call).commits("-1", sha)[0]["parent_ids"]
+    parents = _repo(call).one(sha)["parent_ids"]
     base = parents[0] if parents else _repo(call).git("hash-object", "-t", "tree", "--stdin")
     return Page(_repo(call).diff(base, sha))
 
@@ -120,7 +120,7 @@ def _create_commit(call: Call) -> Any:
     if not repository.set_branch(branch, sha, head):
         raise api.bad_request("Could not update the branch: it has moved")
     sync_refs(call.context, call.project, call.user)
-    return api.Answer(repository.commits("-1", sha)[0] | {"project_id": call.project["id"]}, 201)
+    return api.Answer(repository.one(sha) | {"project_id": call.project["id"]}, 201)
 
 
 def _action(repository: Repository, parent: str | None, action: Document) -> Document:

@@ -54,12 +54,12 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
         "CI_COMMIT_REF_SLUG": re.sub(r"[^a-z0-9]+", "-", pipeline["ref"].lower()).strip("-")[:63],
         "CI_COMMIT_REF_PROTECTED": str(is_protected(context, project, pipeline["ref"])).lower(),
     }
-    commits = context.repository(project).commits("-1", pipeline["sha"])
+    commit = context.repository(project).one(pipeline["sha"])
     values |= {
-        "CI_COMMIT_TITLE": commits[0]["title"],
-        "CI_COMMIT_MESSAGE": commits[0]["message"],
-        "CI_COMMIT_TIMESTAMP": commits[0]["committed_date"],
-        "CI_COMMIT_AUTHOR": f"{commits[0]['author_name']} <{commits[0]['author_email']}>",
+        "CI_COMMIT_TITLE": commit["title"],
+        "CI_COMMIT_MESSAGE": commit["message"],
+        "CI_COMMIT_TIMESTAMP": commit["committed_date"],
+        "CI_COMMIT_AUTHOR": f"{commit['author_name']} <{commit['author_email']}>",
     }
     if pipeline["_request"] is None:
         return values | {"CI_COMMIT_BRANCH": pipeline["ref"]}

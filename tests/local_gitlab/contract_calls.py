@@ -88,12 +88,12 @@ def issues(world: World) -> None:
     issue.save()
     project.issues.list(get_all=True, iids=[issue.iid], state="closed")
     project.issues.get(issue.iid)
-    _notes(world, project, issue, f"{base}/{issue.iid}/notes")
+    _notes(world, issue, f"{base}/{issue.iid}/notes")
     world.call("DELETE", f"{base}/{issue.iid}", 403, who="maintainer")
     issue.delete()
 
 
-def _notes(world: World, project: Any, target: Any, path: str) -> None:
+def _notes(world: World, target: Any, path: str) -> None:
     note = target.notes.create({"body": "hello"})
     world.call("POST", path, 400)
     world.call("PUT", f"{path}/{note.id}", 400)
@@ -177,7 +177,7 @@ def merge_requests(world: World) -> None:
     world.call("GET", one + "/diffs", 200)
     request.changes()
     request.commits()
-    _notes(world, project, request, one + "/notes")
+    _notes(world, request, one + "/notes")
     world.call("POST", one + "/approve", 401)
     world.call("POST", one + "/approve", 409, who="developer", json={"sha": "0" * 40})
     theirs = world.client("developer").projects.get(project.id).mergerequests.get(request.iid)

@@ -30,7 +30,8 @@ deploy:
   script: ["true"]
   rules: [{when: manual}]
 """
-_REPORT = b'<testsuite><testcase name="a" classname="c" time="0.5"/><testcase name="b"><failure>x</failure></testcase></testsuite>'
+_REPORT = b"""<testsuite><testcase name="a" classname="c" time="0.5"/>
+<testcase name="b"><failure>x</failure></testcase></testsuite>"""
 
 
 def pipelines(world: World) -> None:
@@ -39,7 +40,7 @@ def pipelines(world: World) -> None:
     action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": _DEFINITION}
     project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
     found = world.jobs(project)
-    runner = world.root.http_post("/user/runners", post_data={"runner_type": "instance_type"})["token"]
+    runner = world.call("POST", "/user/runners", 201, json={"runner_type": "instance_type"}).json()["token"]
     world.call("POST", "/user/runners", 403, who="guest")
     world.call("POST", "/runners/verify", 200, who=None, json={"token": runner})
     _run(world, [world.call("POST", "/jobs/request", 201, who=None, json={"token": runner}).json() for _ in range(2)])

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import gitlab
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.local_gitlab import states
 from factory.local_gitlab.states import FINISHED, Job
+from tests.servers import LocalGitlab, wait_for
 
 OUTCOMES = ("success", "failed", "canceled")
 WHENS = ("on_success", "on_failure", "always", "manual", "never")
@@ -17,7 +19,7 @@ WHENS = ("on_success", "on_failure", "always", "manual", "never")
 
 def job(name: str = "x", stage: int = 0, status: str = "created", when: str = "on_success", **more: Any) -> Job:
     known: dict[str, Any] = {"allow_failure": False, "needs": None} | more
-    return Job(id=abs(hash(name)), name=name, stage=stage, status=status, when=when, **known)
+    return Job(id=0, name=name, stage=stage, status=status, when=when, **known)
 
 
 ALLOWED: dict[str, Any] = {"allow_failure": True}
@@ -244,8 +246,49 @@ def test_with_every_manual_job_played_all_is_over(jobs: list[Job], data: st.Data
 @settings(deadline=None)
 @given(graphs(), st.data())
 def test_nothing_runs_before_what_it_waits_for_is_over(jobs: list[Job], data: st.DataObject) -> None:
-    jobs = [replace(each, status=data.draw(st.sampled_from((*OUTCOMES, "running", "manual", "created")))) for each in jobs]
+    jobs = [
+        replace(each, status=data.draw(st.sampled_from((*OUTCOMES, "running", "manual", "created")))) for each in jobs
+    ]
     for each in jobs:
         if states.next_status(each, jobs) in {"pending", "manual"}:
             assert all(other.over for other in before(each, jobs))
             assert each.when != "never"
+
+
+def _status_of(project: Any, **expected: str) -> None:
+    """Wait until the newest run of each job has the expected status."""
+
+    def reached() -> bool:
+        newest = {each.name: each.status for each in reversed(project.jobs.list(get_all=True))}
+        return all(newest.get(name.replace("_", "-")) == status for name, status in expected.items())
+
+    wait_for(reached)
+
+
+def test_what_needs_a_skipped_manual_job_runs_once_it_is_played(gitlab_server: LocalGitlab) -> None:
+    hold = "hold:\n  script: [echo yes]\n  rules: [{when: manual, allow_failure: true}]\n"
+    project = gitlab_server.project({".gitlab-ci.yml": hold + "next:\n  script: [echo yes]\n  needs: [hold]\n"})
+    _status_of(project, hold="manual", next="skipped")
+    next(each for each in project.jobs.list(get_all=True) if each.name == "hold").play()
+    _status_of(project, hold="success", next="success")
+
+
+def test_no_retry_passes_by_the_approval_of_a_deployment(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    rule = {"name": "live", "deploy_access_levels": [{"access_level": 40}], "required_approval_count": 1}
+    project.protected_environments.create(rule)
+    first = "check:\n  stage: build\n  script: ['[ -e ok ]']\n"
+    deploy = "deploy:\n  stage: deploy\n  environment: live\n  script: [echo yes]\n"
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": first + deploy}
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
+    _status_of(project, check="failed", deploy="skipped")
+    project.pipelines.list(get_all=True)[0].retry()
+    _status_of(project, check="failed", deploy="skipped")
+    action = {"action": "create", "file_path": "ok", "content": ""}
+    project.commits.create({"branch": "main", "commit_message": "ok", "actions": [action]})
+    _status_of(project, check="success", deploy="manual")
+    waiting = project.jobs.list(get_all=True)[0]
+    assert waiting.name == "deploy"
+    with pytest.raises(gitlab.GitlabJobPlayError):
+        waiting.play()
+    assert project.pipelines.list(get_all=True)[0].status == "manual"

@@ -1,6 +1,5 @@
 """The real terraform with its HTTP backend on the server: locks, versions, roles, stale plans."""
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -174,27 +173,28 @@ def test_a_developer_reads_and_does_not_write(gitlab_server: LocalGitlab, tmp_pa
     assert requests.get(theirs.address, auth=("x", "wrong"), timeout=30).status_code == 401
 
 
-def test_a_jobs_token_reads_and_writes_until_the_job_ends(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
-    text = json.dumps({"version": 4, "serial": 7, "lineage": "l", "outputs": {}})
-    url = "$CI_API_V4_URL/projects/$CI_PROJECT_ID/terraform/state/live"
-    send = (
-        "import os, requests; a = ('gitlab-ci-token', os.environ['CI_JOB_TOKEN']); u = os.path.expandvars('"
-        + url
-        + "');"
-        f"print(requests.post(u, data='{text}', headers={{'Content-Type': 'application/json'}}, auth=a).status_code,"
-        " requests.get(u, auth=a).json()['serial'], requests.get(u.split('/terraform')[0] + '/jobs', auth=a).status_code);"
-        "print('token=' + os.environ['CI_JOB_TOKEN'][::-1])"
-    )
-    definition = json.dumps(
-        {"job": {"script": [f'"$FACTORY_PYTHON" -c {json.dumps(send).replace("$", chr(92) + "$")}']}}
-    )
+_PROBE = """
+import os, requests
+auth = ("gitlab-ci-token", os.environ["CI_JOB_TOKEN"])
+project = os.environ["CI_API_V4_URL"] + "/projects/" + os.environ["CI_PROJECT_ID"]
+state = project + "/terraform/state/live"
+print("written", requests.post(state, json={"version": 4, "serial": 7}, auth=auth).status_code)
+print("read", requests.get(state, auth=auth).json()["serial"])
+print("jobs", requests.get(project + "/jobs", auth=auth).status_code)
+print("backwards", os.environ["CI_JOB_TOKEN"][::-1])
+"""
+
+
+def test_a_jobs_token_reads_and_writes_until_the_job_ends(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     project.protectedbranches.create({"name": "main"})
-    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": definition}
-    project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
+    definition = "job:\n  script: ['\"$FACTORY_PYTHON\" probe.py']\n"
+    files = {".gitlab-ci.yml": definition, "probe.py": _PROBE}
+    actions = [{"action": "create", "file_path": path, "content": text} for path, text in files.items()]
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": actions})
     job = wait_for(lambda: [each for each in project.jobs.list(get_all=True) if each.finished_at])[0]
     trace = project.jobs.get(job.id).trace().decode()
-    assert "200 7 404" in trace, trace
-    token = trace.split("token=")[1].split()[0][::-1]
+    assert "written 200\nread 7\njobs 404\n" in trace, trace
+    token = trace.split("backwards ")[1].split()[0][::-1]
     address = f"{gitlab_server.url}/api/v4/projects/{project.id}/terraform/state/live"
     assert requests.get(address, auth=("gitlab-ci-token", token), timeout=30).status_code == 401
