@@ -144,9 +144,9 @@ def _first_release(place: Workplace, root: Connection, policies: Policies, *, sa
             return
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
-            raise InvalidInput(
-                f"the first release cannot be deployed: {reason}", hint=f"Read {place.state}/servers.log."
-            )
+            name = place.settings["instance"]
+            look = f"Look at `factory --instance {name} pipeline logs {found[0].id}`."
+            raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
         if status == "manual" and not played:
             played = _play_apply(root, found[0].id)
         clock.sleep(0.1)

@@ -98,6 +98,8 @@ def _list(call: Call) -> Any:
 def _create(call: Call) -> Any:
     source, target = str(call.need("source_branch")), str(call.need("target_branch"))
     title = str(call.need("title"))
+    if source == target:
+        raise api.unprocessable("You can't use same project/branch for source and target")
     branches = call.context.repository(call.project).branches()
     for name, branch in (("source_branch", source), ("target_branch", target)):
         if branch not in branches:

@@ -61,7 +61,10 @@ def create(
         definition = ci.read_definition(context.repository(project), config_sha, name)
         if definition is None:
             return None
-        rules = (definition.get("workflow") or {}).get("rules")
+        workflow = definition.get("workflow") or {}
+        if not isinstance(workflow, dict):
+            raise InvalidInput(f"{name}: workflow should be a hash")
+        rules = workflow.get("rules")
         if not ci_rules.admits(rules, predefined(context, project, draft)):
             return None
     except InvalidInput as error:

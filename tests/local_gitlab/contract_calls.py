@@ -61,6 +61,7 @@ def settings(world: World) -> None:
     world.call("POST", labels, 409, json={"name": "a::b", "color": "#112233"})
     project.labels.list(get_all=True)
     project.labels.get("a::b")
+    world.call("GET", f"/projects/{world.project().id}/labels/{label.id}", 404)
     label.description = "changed"
     label.save()
     world.call("PUT", labels, 400)
@@ -217,6 +218,7 @@ def terraform(world: World) -> None:
     world.call("GET", base, 404)
     world.call("POST", base + "/lock", 400, json={"ID": "x"})
     world.call("POST", base + "/lock", 200, json=lock)
+    world.call("POST", base + "/lock", 409, json=lock)
     world.call("GET", base, 204)
     held = world.call("POST", base + "/lock", 409, json=other).json()
     assert held["ID"] == "x"

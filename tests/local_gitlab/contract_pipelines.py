@@ -56,6 +56,8 @@ def _environments(world: World, project: Any) -> None:
     world.call("GET", f"{base}/99999", 404)
     found = project.environments.list(get_all=True)[0]
     project.environments.get(found.id).stop()
+    elsewhere = world.project().environments.create({"name": "review/1"})
+    world.call("GET", f"{base}/{elsewhere.id}", 404)
     rules = f"/projects/{project.id}/protected_environments"
     given = {
         "name": "production",
