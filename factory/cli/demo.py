@@ -1,7 +1,6 @@
 """``factory demo``: one issue travels from open to deployed, on this machine."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,16 +82,14 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - cli
     finally:
         if not keep:
             servers.stop(place)
-    files.write_atomic(place.state / "demo.json", json.dumps({"finished": True, "issue": number}).encode())
+    files.write_atomic(place.state / "demo.json", json.dumps({"issue": number}).encode())
     _show(report, times, as_json=as_json)
 
 
 def _begin(place: Workplace) -> None:
-    """Clear what a finished demo left; one that was interrupted is gone on with."""
-    path = place.state / "demo.json"
-    if path.exists() and json.loads(files.read_text(path))["finished"]:
-        servers.stop(place)
-        shutil.rmtree(place.state)
+    """Clear what a finished demo left, or one that never came to its first release; go on with any other."""
+    if (place.state / "demo.json").exists() or not (place.state / "provisioned").exists():
+        servers.discard(place)
 
 
 def _issue(place: Workplace) -> Issue:

@@ -33,7 +33,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.project(root.client, place.settings["project"])
     users = _accounts(place, root)
     _keys(place)
-    _seed(place, say=say)
+    seeded = _seed(place, say=say)
     bootstrap.settings(root)
     labels = policies.workflow.labels.model_dump()
     bootstrap.labels(root, [labels[name] for name in labels])
@@ -41,7 +41,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.protect_branches(root, bot=users[BOT])
     bootstrap.approvals(root, [users[OPERATOR], users[REHEARSAL]], required=policies.approvals.merge.required)
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
-    _first_release(place, root, policies, say=say)
+    _first_release(place, root, policies, seeded, say=say)
     bootstrap.protect_environment(root, policies.approvals.deploy.environment, bot=users[BOT])
     files.write_atomic(done, clock.timestamp().encode())
 
@@ -98,8 +98,8 @@ def _keys(place: Workplace) -> None:
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 
 
-def _seed(place: Workplace, *, say: Say) -> None:
-    """Push the clone's HEAD as main; uncommitted changes are not part of it."""
+def _seed(place: Workplace, *, say: Say) -> str:
+    """Push the clone's HEAD as main, and return main's commit; uncommitted changes are not part of it."""
     url = f"{place.url}/{place.settings['project']}.git"
     copy = Mirror(place.state / "mirror.git", url)
     copy.ensure()
@@ -110,6 +110,7 @@ def _seed(place: Workplace, *, say: Say) -> None:
         head = _git(place, "rev-parse", "HEAD").strip()
         copy.take(place.settings.clone, head)
         copy.push(head, MAIN, _root_token(place))
+    return copy.head(MAIN) or ""
 
 
 def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
@@ -128,12 +129,11 @@ def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
     }
 
 
-def _first_release(place: Workplace, root: Connection, policies: Policies, *, say: Say) -> None:
+def _first_release(place: Workplace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
     """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
     environment = policies.approvals.deploy.environment
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
         return
-    head = _git(place, "rev-parse", "HEAD").strip()
     say("the first release is being deployed by the instance's administrator")
     deadline = clock.monotonic() + _PATIENCE
     played = False
@@ -145,7 +145,7 @@ def _first_release(place: Workplace, root: Connection, policies: Policies, *, sa
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
             name = place.settings["instance"]
-            look = f"Look at `factory --instance {name} pipeline logs {found[0].id}`."
+            look = f"See `factory --instance {name} pipeline logs {found[0].id}`; mend, commit, `factory up --fresh`."
             raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
         if status == "manual" and not played:
             played = _play_apply(root, found[0].id)

@@ -57,6 +57,13 @@ def stop(place: Workplace) -> bool:
     return True
 
 
+def discard(place: Workplace) -> None:
+    """Stop the instance and delete all it holds."""
+    stop(place)
+    files.remove_tree(place.state)
+    place.__dict__.pop("record", None)
+
+
 def _ports(place: Workplace, *, new: bool) -> dict[str, int]:
     """Return the instance's ports, chosen once; raises ``PortInUse``."""
     path = place.state / "instance.json"

@@ -8,10 +8,13 @@ from factory.cli.workplace import current
 
 @click.command()
 @click.option("--new-ports", is_flag=True, help="Choose new ports; the instance keeps them from then on.")
+@click.option("--fresh", is_flag=True, help="Throw the instance away first: its project, state and evidence.")
 @output.as_json
-def command(new_ports: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
     place = current()
+    if fresh:
+        servers.discard(place)
     started = servers.ensure_up(place, say=output.say, new_ports=new_ports)
     ports = place.record["ports"]
     value = {"gitlab": place.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}

@@ -58,6 +58,14 @@ def read_definition(repository: Repository, sha: str, name: str) -> dict[str, An
     return strict_yaml.load_mapping(re.sub(r"!reference\b", "", text), source=name)
 
 
+def workflow_rules(definition: Mapping[str, Any], name: str) -> Any:
+    """Return a definition's ``workflow:rules``, or ``None``; raises ``InvalidInput``."""
+    workflow = definition.get("workflow") or {}
+    if not isinstance(workflow, Mapping):
+        raise InvalidInput(f"{name}: workflow should be a hash")
+    return workflow.get("rules")
+
+
 def duration(value: Any, default: int) -> int:
     """Return a duration such as ``15 minutes`` or ``1h 30m`` in seconds."""
     if value is None:

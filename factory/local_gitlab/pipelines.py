@@ -61,10 +61,7 @@ def create(
         definition = ci.read_definition(context.repository(project), config_sha, name)
         if definition is None:
             return None
-        workflow = definition.get("workflow") or {}
-        if not isinstance(workflow, dict):
-            raise InvalidInput(f"{name}: workflow should be a hash")
-        rules = workflow.get("rules")
+        rules = ci.workflow_rules(definition, name)
         if not ci_rules.admits(rules, predefined(context, project, draft)):
             return None
     except InvalidInput as error:

