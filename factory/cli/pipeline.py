@@ -3,7 +3,7 @@
 import click
 
 from factory.cli import output
-from factory.cli.workplace import current, number
+from factory.cli.workplace import BOT, current, number
 from factory.errors import NotFound
 from factory.gitlab import pipelines
 
@@ -27,6 +27,15 @@ def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
     jobs = pipelines.jobs(connection, found.id)
     columns = ("id", "stage", "name", "status", "failure_reason", "duration")
     output.rows(jobs, columns, json_wanted=as_json, empty="no jobs")
+
+
+@command.command()
+@click.option("--ref", default="main", show_default=True, help="The branch.")
+@output.as_json
+def run(ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Start a new pipeline on a branch, as the factory's bot: whoever starts one cannot approve its deployment."""
+    made = pipelines.create(current().connection(BOT), ref)
+    output.one(made, json_wanted=as_json, text=f"pipeline {made.id} is {made.status} on {made.ref}")
 
 
 @command.command()

@@ -79,6 +79,12 @@ def changes(connection: Connection, iid: int) -> list[Change]:
         return [Change(**{key: item[key] for key in keys}) for item in found]
 
 
+def close(connection: Connection, iid: int) -> None:
+    """Close a merge request without merging it; a closed one stays closed."""
+    with translated(f"close !{iid}"):
+        connection.client.http_put(f"{connection.api}/merge_requests/{iid}", post_data={"state_event": "close"})
+
+
 def approvals(connection: Connection, iid: int) -> list[Approval]:
     """Return who approves the merge request's present head."""
     with translated(f"show the approvals of !{iid}"):

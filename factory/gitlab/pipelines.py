@@ -67,6 +67,12 @@ def jobs(connection: Connection, number: int) -> list[Job]:
         return sorted((_job(item) for item in found), key=lambda job: job.id)
 
 
+def create(connection: Connection, ref: str) -> Pipeline:
+    """Start a new pipeline on a branch."""
+    with translated(f"start a pipeline on {ref}"):
+        return read(connection.client.http_post(f"{connection.api}/pipeline", post_data={"ref": ref}))
+
+
 def play(connection: Connection, job: int, variables: Variables) -> None:
     """Start a manual job with variables."""
     given = [{"key": key, "value": value} for key, value in variables.items()]

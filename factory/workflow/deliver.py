@@ -6,25 +6,23 @@ that is on the branch is not worked on again, whatever became of the engine's st
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from factory.agents import acp
 from factory.checks import change, tool
-from factory.errors import AgentFailed, GateFailed, InvalidInput, NotFound
+from factory.errors import AgentFailed, GateFailed
 from factory.gates.run import Decision, decide
 from factory.gitlab import issues, merge_requests, pipelines
-from factory.model.agent import Reason, Turn
+from factory.model.agent import Reason
 from factory.model.facts import Facts, SpecFacts
 from factory.model.gitlab import Pipeline
 from factory.model.session import Session
 from factory.reports import findings
-from factory.sandbox import launch
 from factory.specs import read as specs
 from factory.system import canonical, clock, files
-from factory.workflow import brief, intake, lease, review, watch
-from factory.workflow.context import MAIN, PROTECTED_IN_WORKTREE, Context
+from factory.workflow import attempt, brief, intake, review, watch
+from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
+from factory.workflow.holding import Holding
 from factory.workflow.record import record, record_plan
 from factory.worktrees import worktree
 
@@ -61,11 +59,12 @@ class _Delivery:
         self._context = context
         self._session = session
         self.policies = context.policies()
+        self._holding = Holding(context, session, minutes=self.policies.workflow.lease_minutes)
 
     def claim(self) -> dict[str, Any]:
         """Mirror the lease on the issue and record it."""
         context, session = self._context, self._session
-        held, frozen = self._held()
+        first, frozen = self._holding.first(), self._holding.frozen()
         labels = self.policies.workflow.labels
         issues.relabel(context.bot, session.issue, add=[labels.claimed], remove=[labels.ready, labels.blocked])
         record(
@@ -77,7 +76,7 @@ class _Delivery:
                 "key": f"claim/{session.issue}/{session.id}",
                 "session": session.id,
                 "branch": session.branch,
-                "lease": {"branch": held.branch, "commit": self._first_commit(held), "token": 1},
+                "lease": {"branch": first.branch, "commit": first.commit, "token": 1},
                 "author": frozen.author,
                 "author_role": frozen.author_role,
             },
@@ -93,7 +92,7 @@ class _Delivery:
             return done
         base = context.mirror.head(session.branch) or context.main()
         worktree.prepare(context.mirror, session.worktree, commit=base)
-        frozen = self._held()[1]
+        frozen = self._holding.frozen()
         spec = self._spec(frozen)
         text = brief.render(
             frozen,
@@ -105,9 +104,9 @@ class _Delivery:
             feedback=feedback,
         )
         start = clock.monotonic()
-        turn, level = self._turn(number, text)
+        turn, level = attempt.run(context, session, number, policies=self.policies, brief=text, tick=self._holding.keep)
         context.timed("agent", clock.monotonic() - start)
-        head = self._commit(number, frozen, turn) if worktree.changed_paths(session.worktree) else None
+        head = attempt.commit(context, session, number, frozen, turn)
         made = {
             "base": base,
             "head": head,
@@ -126,7 +125,7 @@ class _Delivery:
             return {"feedback": [], "gates": []}
         reason = Reason(made["reason"])
         if made["head"] is None:
-            self._record_attempt(number, made, [])
+            self._record_attempt(number, made, ())
             if reason is Reason.DONE_FOR_REVIEW:
                 made = {**made, "detail": "the agent changed nothing"}
             return {"feedback": [f"The attempt changed nothing ({reason}): {made['detail']}"], "gates": []}
@@ -143,8 +142,10 @@ class _Delivery:
         """Push the commit under the agent's account and open the merge request, once."""
         del checked
         context, session = self._context, self._session
+        context.fetch()
+        self._holding.assert_held()
+        frozen = self._holding.frozen()
         context.mirror.push(made["head"], session.branch, context.agent_token)
-        frozen = self._held()[1]
         request = merge_requests.open_once(
             context.agent,
             source=session.branch,
@@ -166,7 +167,7 @@ class _Delivery:
             return next((item for item in found if item.sha == head), None)
 
         limit = self.policies.workflow.pipeline_minutes
-        pipeline = watch.until(context, find, minutes=limit, over=lambda item: item.over)
+        pipeline = watch.until(context, find, minutes=limit, over=self._over)
         decision = watch.verdict(context, pipeline.id)
         if decision is not None:
             self._record_verdict(number, proposed, pipeline, decision)
@@ -185,7 +186,7 @@ class _Delivery:
         review.present(context, iid, session=session.id, issue=session.issue, pipeline=seen["pipeline"])
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
-        self._release()
+        self._holding.release()
         context.say(f"!{iid} is ready for review")
         return {"merge_request": iid, "state": "review"}
 
@@ -196,31 +197,17 @@ class _Delivery:
         body = "The attempts are used up; a person must look.\n\n```\n" + "\n".join(feedback) + "\n```"
         issues.say(context.bot, "issues", session.issue, marker=f"blocked {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
-        self._release()
+        self._holding.release()
         first = feedback[0] if feedback else "no reason"
         kind: Callable[[str], Exception] = (
             AgentFailed if first.startswith("The attempt changed nothing") else GateFailed
         )
         raise kind(f"#{session.issue}: all attempts are used up: {first}")
 
-    def _held(self) -> tuple[lease.Lease, intake.Frozen]:
-        found = lease.read(self._context.mirror, self._session.issue)
-        if found is None:
-            raise NotFound(f"the lease of #{self._session.issue} is gone")
-        return found[0], intake.thaw(found[1])
-
-    def _first_commit(self, held: lease.Lease) -> str:
-        messages = self._context.mirror.messages(held.commit)
-        mine = [commit for commit, text in messages if self._session.id in text]
-        return mine[-1] if mine else held.commit
-
-    def _release(self) -> None:
-        context = self._context
-        context.fetch()
-        held, frozen = self._held()
-        if not held.released and held.session == self._session.id:
-            ended = lease.Lease(**{**asdict(held), "released": True, "token": held.token + 1})
-            lease.write(context.mirror, ended, frozen.to_json(), author=context.bot_author, token=context.bot_token)
+    def _over(self, pipeline: Pipeline) -> bool:
+        """Tell whether the pipeline is over; asked while it runs, which is also when the lease is renewed."""
+        self._holding.keep()
+        return pipeline.over
 
     def _proposed(self, number: int) -> dict[str, Any] | None:
         """Return what the branch shows of an attempt that was pushed already."""
@@ -247,55 +234,6 @@ class _Delivery:
         path = specs.path_of(frozen.spec)
         return specs.read(self._context.mirror.read(self._context.main(), path), source=path)
 
-    def _turn(self, number: int, text: str) -> tuple[Turn, str]:
-        """Run the agent behind the launch door; its transcript and brief are kept beside the worktree."""
-        context, session = self._context, self._session
-        folder = session.attempt(number)
-        files.remove_tree(folder)
-        files.private_folder(folder / "home")
-        files.write_atomic(folder / "brief.md", text.encode())
-        name = context.agent_name or self.policies.agents.default
-        if name not in self.policies.agents.agents:
-            raise InvalidInput(f"policies/agents.yml: there is no agent {name!r}")
-        agent = self.policies.agents.agents[name]
-        path = session.worktree
-        prepared = launch.prepare(
-            launch.Launch(
-                argv=agent.command,
-                cwd=path,
-                env={**context.env, "HOME": str(folder / "home"), "TMPDIR": str(folder / "home")},
-                writable=(path, folder / "home"),
-                readable=(*context.readable, worktree.git_dir(path), context.mirror.path),
-                frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
-                network=agent.network,
-                required=agent.sandbox,
-            )
-        )
-        context.say(f"attempt {number}: {name} works (sandbox level {prepared.level})")
-        limits = agent.limits
-        with files.appender(folder / "transcript.jsonl") as append, (folder / "stderr.log").open("wb") as errors:
-            turn = acp.run_turn(
-                prepared,
-                text,
-                worktree=path,
-                frozen=PROTECTED_IN_WORKTREE,
-                bounds=acp.Bounds(limits.turn_seconds, limits.silence_seconds, limits.output_bytes),
-                errors=errors,
-                record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
-            )
-        return turn, prepared.level.value
-
-    def _commit(self, number: int, frozen: intake.Frozen, turn: Turn) -> str:
-        trailers = {
-            "Issue": f"#{frozen.iid}",
-            "Spec": frozen.spec,
-            "Factory-Session": self._session.id,
-            "Factory-Attempt": str(number),
-        }
-        body = turn.message.strip()[:2000]
-        text = worktree.message(frozen.title, body, trailers)
-        return worktree.commit_all(self._session.worktree, message=text, author=self._context.agent_author)
-
     def _judge_locally(self, head: str) -> Decision:
         context, session = self._context, self._session
         main = context.main()
@@ -308,7 +246,7 @@ class _Delivery:
                     command, session.worktree, scratch=scratch, env=context.env, readable=context.readable
                 )
                 tests.append((name, run))
-        spec = self._spec(self._held()[1])
+        spec = self._spec(self._holding.frozen())
         facts = Facts(
             change=change.collect(session.worktree, start, head, env=context.env),
             spec=SpecFacts(spec.id, spec.status, spec.digest),
@@ -316,34 +254,8 @@ class _Delivery:
         )
         return decide(facts, self.policies, where="local", judge_sha=main)
 
-    def _record_attempt(self, number: int, made: dict[str, Any], checks: list[dict[str, str]]) -> None:
-        context, session = self._context, self._session
-        folder = session.attempt(number)
-        agent = context.agent_name or self.policies.agents.default
-        subjects = {
-            "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
-            "transcript": canonical.digest(files.read_bytes(folder / "transcript.jsonl")),
-        }
-        if made["head"]:
-            subjects["commit"] = f"gitCommit:{made['head']}"
-        record(
-            context,
-            "attempt",
-            issue=session.issue,
-            subjects=subjects,
-            predicate={
-                "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
-                "session": session.id,
-                "attempt": number,
-                "agent": {"name": agent, "version": self.policies.agents.agents[agent].version},
-                "reason": made["reason"],
-                "usage": made["usage"],
-                "sandbox": {"level": made["level"]},
-                "base": made["base"],
-                "head": made["head"],
-                "checks": checks,
-            },
-        )
+    def _record_attempt(self, number: int, made: dict[str, Any], checks: Sequence[dict[str, str]]) -> None:
+        attempt.record_attempt(self._context, self._session, number, policies=self.policies, made=made, checks=checks)
 
     def _record_verdict(
         self, number: int, proposed: dict[str, Any], pipeline: Pipeline, decision: dict[str, Any]

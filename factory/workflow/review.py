@@ -15,7 +15,6 @@ from factory.workflow.intake import Frozen
 PLAN_JOB = "plan"
 MANIFEST = ".factory/plan/manifest.json"
 REVIEW_MARK = "review"
-DEPLOY_MARK = "deploy"
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,11 @@ class Named:
     def lines(self) -> list[str]:
         """Return a markdown list."""
         return [f"- {name}: `{value}`" for name, value in asdict(self).items()]
+
+
+def deploy_mark(pipeline: int) -> str:
+    """Return the marker of the note that says what a deployment's approval names."""
+    return f"deploy {pipeline}"
 
 
 def description(frozen: Frozen, session: Session, *, claim: str) -> str:

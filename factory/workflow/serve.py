@@ -175,7 +175,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     pipeline = ship.main_pipeline(context, request.sha) if merged else None
     if pipeline is not None:
         notes = issues.notes(context.bot, "merge_requests", request.iid)
-        planned = any(note.body.startswith(f"<!-- factory:{review.DEPLOY_MARK} -->") for note in notes)
+        planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
         rule = policies.approvals.deploy
         deployment = ship.deployment_of(context, pipeline, rule.environment)
         if deployment is not None and planned:

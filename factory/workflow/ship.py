@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import ApplyUnknown, Conflict, NotFound, Refused
+from factory.errors import ApplyUnknown, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
 from factory.policies.model import Policies
@@ -34,8 +34,8 @@ _ENDED = {"success", "failed", "canceled", "skipped"}
 def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
     """Merge an approved merge request and have main's plan made; return where it stands."""
     shipment = _Shipment.of(context, iid)
-    run("merge", shipment.merge)
-    return run("plan", shipment.plan)
+    merged = run("merge", shipment.merge)
+    return merged if merged["state"] == "superseded" else run("plan", shipment.plan)
 
 
 def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
@@ -87,12 +87,9 @@ class _Shipment:
         context, labels = self.context, self.policies.workflow.labels
         request = merge_requests.get(context.bot, self.iid)
         if request.state != "merged":
-            self._record_approval(request)
             if request.detailed_merge_status == "need_rebase":
-                raise Conflict(
-                    f"!{self.iid} needs a rebase: main has moved",
-                    hint="Rebase it in GitLab; the approval is void then.",
-                )
+                return self._offer_again()
+            self._record_approval(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
         merge_requests.relabel(context.bot, self.iid, add=[labels.shipping], remove=[labels.review])
@@ -110,7 +107,7 @@ class _Shipment:
                 "merge_commit": request.sha,
             },
         )
-        return {"sha": request.sha}
+        return {"sha": request.sha, "state": "merged"}
 
     def plan(self) -> dict[str, Any]:
         """Wait for main's plan, record it, and say what a deployment's approval would name."""
@@ -139,7 +136,7 @@ class _Shipment:
                 *lines,
             ]
         )
-        issues.say(context.bot, "merge_requests", self.iid, marker=review.DEPLOY_MARK, body=body)
+        issues.say(context.bot, "merge_requests", self.iid, marker=review.deploy_mark(pipeline.id), body=body)
         context.say(f"!{self.iid} is planned; its deployment waits for approval")
         return {"pipeline": pipeline.id, "manifest": digest}
 
@@ -227,6 +224,19 @@ class _Shipment:
         merge_requests.relabel(context.bot, self.iid, remove=[labels.shipping, labels.review])
         context.say(f"#{self.issue} is closed")
         return {"issue": self.issue, "state": "closed"}
+
+    def _offer_again(self) -> dict[str, Any]:
+        """Close a merge request whose judged commit is not what would be merged, and offer its issue again."""
+        context, labels = self.context, self.policies.workflow.labels
+        body = (
+            f"Superseded: main has moved since the pipeline judged this. #{self.issue} is offered to the factory again."
+        )
+        issues.say(context.bot, "merge_requests", self.iid, marker="superseded", body=body)
+        merge_requests.relabel(context.bot, self.iid, remove=[labels.review])
+        issues.relabel(context.bot, self.issue, add=[labels.ready], remove=[labels.review])
+        merge_requests.close(context.bot, self.iid)
+        context.say(f"!{self.iid} is superseded: main has moved; #{self.issue} is offered again")
+        return {"state": "superseded", "issue": self.issue}
 
     def _record(self, kind: str, subjects: dict[str, str], predicate: dict[str, Any]) -> None:
         record(self.context, kind, issue=self.issue, subjects=subjects, predicate=predicate)

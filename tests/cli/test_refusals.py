@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import gitlab
 import pytest
 
 from tests.cli.instance import Instance, make_instance
@@ -146,8 +147,61 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         assert "factory::apply-unknown" in labels
         again = made.run("--instance", "demo", "work", "--once")
         assert "apply" not in again.stdout
-        applies = [item for item in made.json("--instance", "demo", "evidence", "list") if item["kind"] == "apply"]
-        assert len(applies) == 1
+        recover(made)
+        kinds = [item["kind"] for item in made.json("--instance", "demo", "evidence", "list")]
+        assert kinds.count("apply") == 2
+    finally:
+        made.run("--instance", "demo", "down", check=False)
+
+
+def recover(made: Instance) -> None:
+    """Follow runbooks/apply-unknown.md: unlock, plan anew, hand it back, approve, and let it be applied."""
+    state = made.folder("demo")
+    root = connect(url(state), "root", state)
+    project = root.projects.get("factory/control")
+    root.http_delete(f"/projects/{project.id}/terraform/state/production/lock")
+    made.run("--instance", "demo", "pipeline", "run")
+    request = project.mergerequests.get(1)
+    request.labels = ["factory::shipping"]
+    request.save()
+    assert "merge" in made.run("--instance", "demo", "work", "--once").stdout
+    waiting = made.json("--instance", "demo", "deploy", "list")[0]
+    made.run("--instance", "demo", "deploy", "approve", str(waiting["id"]))
+    assert "deploy" in made.run("--instance", "demo", "work", "--once").stdout
+    assert made.json("--instance", "demo", "issue", "list", "--all")[0]["state"] == "closed"
+    made.run("--instance", "demo", "evidence", "verify", "1")
+
+
+def url(state: Path) -> str:
+    """Return where the instance's GitLab listens."""
+    return f"http://127.0.0.1:{json.loads((state / 'instance.json').read_text())['ports']['gitlab']}"
+
+
+def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
+    """Return a client of the instance's GitLab for an account."""
+    path = state / "gitlab" / "root-token" if account == "root" else state / "tokens" / account
+    return gitlab.Gitlab(base, private_token=path.read_text())
+
+
+def test_main_moves_during_review(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    try:
+        made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="present:after")
+        state = made.folder("demo")
+        operator = connect(url(state), "operator", state).projects.get("factory/control")
+        text = "A page\n\nSpec: hello"
+        change = [{"action": "create", "file_path": "docs/page.md", "content": "x"}]
+        body = {"branch": "page", "start_branch": "main", "commit_message": text, "actions": change}
+        operator.commits.create(body)
+        page = operator.mergerequests.create({"source_branch": "page", "target_branch": "main", "title": "A page"})
+        connect(url(state), "rehearsal", state).projects.get("factory/control").mergerequests.get(page.iid).approve()
+        wait_for(lambda: operator.mergerequests.get(page.iid).detailed_merge_status == "mergeable")
+        operator.mergerequests.get(page.iid).merge()
+        done = made.run("demo", "--yes", "--keep")
+        assert "superseded" in done.stderr
+        requests = {item["iid"]: item["state"] for item in made.json("--instance", "demo", "mr", "list", "--all")}
+        assert requests == {1: "closed", page.iid: "merged", 3: "merged"}
+        made.run("--instance", "demo", "evidence", "verify", "3")
     finally:
         made.run("--instance", "demo", "down", check=False)
 

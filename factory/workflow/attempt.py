@@ -1,0 +1,119 @@
+"""One attempt: the agent's turn in the worktree, the commit of what it changed, and what is kept of both."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from factory.agents import acp
+from factory.errors import InvalidInput
+from factory.model.agent import Turn
+from factory.model.session import Session
+from factory.policies.model import Agent, Policies
+from factory.sandbox import launch
+from factory.system import canonical, clock, files
+from factory.workflow.context import PROTECTED_IN_WORKTREE, Context
+from factory.workflow.intake import Frozen
+from factory.workflow.record import record
+from factory.worktrees import worktree
+
+_LONGEST_BODY = 2000
+
+
+def agent_of(context: Context, policies: Policies) -> tuple[str, Agent]:
+    """Return the agent that works: the one asked for, or policy's default; raises ``InvalidInput``."""
+    name = context.agent_name or policies.agents.default
+    if name not in policies.agents.agents:
+        raise InvalidInput(f"policies/agents.yml: there is no agent {name!r}")
+    return name, policies.agents.agents[name]
+
+
+def run(
+    context: Context, session: Session, number: int, *, policies: Policies, brief: str, tick: Callable[[], None]
+) -> tuple[Turn, str]:
+    """Run the agent behind the launch door; return how its turn ended and the sandbox level it had.
+
+    Brief, transcript and standard error are kept in the attempt's folder.
+    """
+    folder, path = session.attempt(number), session.worktree
+    files.remove_tree(folder)
+    home = files.private_folder(folder / "home")
+    files.write_atomic(folder / "brief.md", brief.encode())
+    name, agent = agent_of(context, policies)
+    prepared = launch.prepare(
+        launch.Launch(
+            argv=agent.command,
+            cwd=path,
+            env={**context.env, "HOME": str(home), "TMPDIR": str(home)},
+            writable=(path, home),
+            readable=(*context.readable, worktree.git_dir(path), context.mirror.path),
+            frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
+            network=agent.network,
+            required=agent.sandbox,
+        )
+    )
+    context.say(f"attempt {number}: {name} works (sandbox level {prepared.level})")
+    limits = agent.limits
+    with files.appender(folder / "transcript.jsonl") as append, (folder / "stderr.log").open("wb") as errors:
+        turn = acp.run_turn(
+            prepared,
+            brief,
+            worktree=path,
+            frozen=PROTECTED_IN_WORKTREE,
+            bounds=acp.Bounds(limits.turn_seconds, limits.silence_seconds, limits.output_bytes),
+            errors=errors,
+            tick=tick,
+            record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
+        )
+    return turn, prepared.level.value
+
+
+def commit(context: Context, session: Session, number: int, frozen: Frozen, turn: Turn) -> str | None:
+    """Commit what the agent changed, under its account; return the commit, or ``None`` where nothing changed."""
+    if not worktree.changed_paths(session.worktree):
+        return None
+    trailers = {
+        "Issue": f"#{frozen.iid}",
+        "Spec": frozen.spec,
+        "Factory-Session": session.id,
+        "Factory-Attempt": str(number),
+    }
+    text = worktree.message(frozen.title, turn.message.strip()[:_LONGEST_BODY], trailers)
+    return worktree.commit_all(session.worktree, message=text, author=context.agent_author)
+
+
+def record_attempt(
+    context: Context,
+    session: Session,
+    number: int,
+    *,
+    policies: Policies,
+    made: Mapping[str, Any],
+    checks: Sequence[Mapping[str, str]],
+) -> None:
+    """Record an attempt: what it was told, what it did, how it was contained, and what the local gates said."""
+    folder = session.attempt(number)
+    name, agent = agent_of(context, policies)
+    subjects = {
+        "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
+        "transcript": canonical.digest(files.read_bytes(folder / "transcript.jsonl")),
+    }
+    if made["head"]:
+        subjects["commit"] = f"gitCommit:{made['head']}"
+    record(
+        context,
+        "attempt",
+        issue=session.issue,
+        subjects=subjects,
+        predicate={
+            "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
+            "session": session.id,
+            "attempt": number,
+            "agent": {"name": name, "version": agent.version},
+            "reason": made["reason"],
+            "usage": made["usage"],
+            "sandbox": {"level": made["level"]},
+            "base": made["base"],
+            "head": made["head"],
+            "checks": list(checks),
+        },
+    )
