@@ -50,10 +50,13 @@ def apply(stack: str, judge: Path, archive: Path | None) -> None:
         raise Refused("no approved manifest was given (APPROVED_MANIFEST)")
     token = given.get("CLOUDFLARE_APPLY_TOKEN", "")
     url = given.get("FACTORY_RELEASES_URL")
-    if archive is not None and url:
-        release.publish(url, token, _release(given), archive)
-        click.echo(f"release {_release(given)} is ready")
-    applying.apply(_stack(given, stack, judge, token), OUT.resolve(), approved=approved)
+
+    def publish() -> None:
+        if archive is not None and url:
+            release.publish(url, token, _release(given), archive)
+            click.echo(f"release {_release(given)} is ready")
+
+    applying.apply(_stack(given, stack, judge, token), OUT.resolve(), approved=approved, first=publish)
     click.echo(f"applied {approved}; the plan after it is empty")
 
 

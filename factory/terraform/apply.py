@@ -1,6 +1,7 @@
 """Applies a saved plan, and only the one that was approved, while everything it was made of still holds."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from factory.errors import Refused
@@ -13,9 +14,10 @@ from factory.terraform.program import Terraform
 RESULT = "apply.json"
 
 
-def apply(stack: Stack, folder: Path, *, approved: str) -> dict[str, object]:
+def apply(stack: Stack, folder: Path, *, approved: str, first: Callable[[], None] = lambda: None) -> dict[str, object]:
     """Apply the plan in ``folder`` whose manifest has the digest ``approved``; return the result that is also written.
 
+    ``first`` runs once everything holds and before anything changes; a ``Refused`` of it refuses the apply.
     ``apply.json`` is written before anything is changed (``started``), on refusal (``refused``) and at the end
     (``done``), so that an interrupted apply can be told from one that never began. Raises ``Refused`` naming the
     digest that differs, ``ToolFailed`` where terraform fails.
@@ -24,6 +26,7 @@ def apply(stack: Stack, folder: Path, *, approved: str) -> dict[str, object]:
     try:
         manifest = decode(files.read_bytes(folder / plan.MANIFEST))
         terraform = _checked(stack, folder, manifest, approved)
+        first()
     except Refused as error:
         _write(folder, result | {"reason": str(error)})
         raise

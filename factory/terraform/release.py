@@ -14,10 +14,13 @@ _PAUSE = 0.2
 def publish(url: str, token: str, name: str, archive: Path) -> None:
     """Hand a release's archive to the supervisor at ``url``; the same bytes again are fine.
 
-    Raises ``Refused`` where the release does not start or another of its name is there.
+    Raises ``Refused`` where the release does not start, another of its name is there, or nobody answers.
     """
     client = http.Client(url, headers={"Authorization": f"Bearer {token}"})
-    answer = client.send("PUT", f"/{name}", data=files.read_bytes(archive), timeout=_PATIENCE * 2)
+    try:
+        answer = client.send("PUT", f"/{name}", data=files.read_bytes(archive), timeout=_PATIENCE * 2)
+    except Unreachable as error:
+        raise Refused(f"the release {name} could not be handed over: {error}") from error
     if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
         raise Refused(f"the release {name} was not accepted (HTTP {answer.status}): {answer.text[:200]}")
 

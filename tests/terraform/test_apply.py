@@ -50,6 +50,18 @@ def test_plan_then_apply_then_nothing_is_left_to_do(stack: Stack, saved: tuple[P
     assert manifest.state_serial > 0
 
 
+def test_a_release_that_is_not_accepted_refuses_the_apply(stack: Stack, saved: tuple[Path, str]) -> None:
+    out, digest = saved
+
+    def refuse() -> None:
+        raise Refused("not accepted")
+
+    with pytest.raises(Refused, match="not accepted"):
+        apply.apply(stack, out, approved=digest, first=refuse)
+    assert json.loads((out / apply.RESULT).read_text())["phase"] == "refused"
+    assert not (out.parent / "state").exists()
+
+
 def test_an_applied_plan_is_not_applied_twice(stack: Stack, saved: tuple[Path, str]) -> None:
     out, digest = saved
     apply.apply(stack, out, approved=digest)
