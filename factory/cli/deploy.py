@@ -1,17 +1,18 @@
 """``factory deploy``: deployments and their approval."""
 
-import json
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from factory.cli import output
 from factory.cli.workplace import current, number
-from factory.errors import NotFound, Refused
-from factory.gitlab import deployments, pipelines
+from factory.errors import Refused
+from factory.gitlab import deployments
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import Deployment
 from factory.system import canonical
+from factory.workflow import review
 
 
 @click.group()
@@ -46,12 +47,7 @@ def approve(deployment: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
     )
 
 
-def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, dict[str, str]]:
+def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, dict[str, Any]]:
     """Return the digest of a deployment's saved manifest, and what it names; raises ``NotFound``."""
-    for job in pipelines.jobs(connection, deployment.pipeline):
-        if job.name == "plan":
-            data = pipelines.artifact(connection, job.id, ".factory/plan/manifest.json")
-            if data is not None:
-                manifest: dict[str, str] = json.loads(data)
-                return canonical.digest_of(manifest), manifest
-    raise NotFound(f"pipeline {deployment.pipeline} has no saved plan")
+    _, manifest = review.manifest_of(connection, deployment.pipeline)
+    return canonical.digest_of(manifest), manifest

@@ -46,7 +46,7 @@ def record(
 
 def record_plan(context: Context, iid: int, *, issue: int, pipeline: int) -> Mapping[str, Any]:
     """Record the plan that a merge request's or main's pipeline saved; return its manifest. Raises ``NotFound``."""
-    job, manifest = review.manifest_of(context, pipeline)
+    job, manifest = review.manifest_of(context.bot, pipeline)
     digest = canonical.digest_of(manifest)
     commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
     record(

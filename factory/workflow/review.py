@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from factory.errors import NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines
+from factory.gitlab.connect import Connection
 from factory.model.gitlab import Approval
 from factory.model.session import Session
 from factory.specs import read as specs
@@ -49,15 +51,15 @@ def named(context: Context, *, head: str, spec: str, pipeline: int) -> Named:
     """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
     main = context.main()
     spec_file = context.mirror.read(main, specs.path_of(spec))
-    manifest = manifest_of(context, pipeline)[1]
+    manifest = manifest_of(context.bot, pipeline)[1]
     return Named(head, canonical.digest(spec_file), context.policies(main).digest, str(manifest["plan"]))
 
 
-def manifest_of(context: Context, pipeline: int) -> tuple[int, dict[str, object]]:
+def manifest_of(connection: Connection, pipeline: int) -> tuple[int, dict[str, Any]]:
     """Return the plan job of a pipeline and the manifest it left; raises ``NotFound``."""
-    for job in pipelines.jobs(context.bot, pipeline):
+    for job in pipelines.jobs(connection, pipeline):
         if job.name == PLAN_JOB:
-            data = pipelines.artifact(context.bot, job.id, MANIFEST)
+            data = pipelines.artifact(connection, job.id, MANIFEST)
             if data is not None:
                 return job.id, json.loads(data)
     raise NotFound(f"pipeline {pipeline} left no plan")

@@ -145,7 +145,7 @@ class _Shipment:
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
         pipeline, job, deployment = self._apply_job(request)
-        _, manifest = review.manifest_of(context, pipeline.id)
+        _, manifest = review.manifest_of(context.bot, pipeline.id)
         digest = canonical.digest_of(manifest)
         if job.status == "manual":
             self._record_deploy_approval(request, deployment, manifest, digest)
