@@ -1,8 +1,12 @@
 """The main job end to end, by the real command line: once as it is, once killed at every step boundary."""
 
 import json
+import os
+import pty
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,13 +62,33 @@ def result(done: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def test_an_issue_travels_from_open_to_deployed(demo: Instance) -> None:
-    done = result(demo.run("demo", "--yes", "--keep", "--json"))
-    assert done["answer"] == '{"greeting": "Hello, Ada!"}'
-    assert any("simulated approval" in notice for notice in done["notices"])
+def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
+    master, terminal = pty.openpty()
+    argv = [sys.executable, "-P", "-m", "factory", "demo", "--keep"]
+    running = subprocess.Popen(
+        argv, cwd=demo.clone, env=demo.env(TERM="xterm"), stdin=terminal, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = ""
+    for question in ("Approve !1 at", "Approve the deployment of"):
+        while f"{question}" not in shown or not shown.rstrip().endswith("[y/N]:"):
+            shown += os.read(master, 65536).decode(errors="replace")
+        os.write(master, b"y\n")
+        shown = ""
+    while running.poll() is None:
+        try:
+            shown += os.read(master, 65536).decode(errors="replace")
+        except OSError:
+            break
+    assert running.wait(10) == 0, shown
+    os.close(master)
+    assert "Hello, Ada!" in shown
+    assert "simulated" not in shown
     assert_shipped_once(demo)
-    changed = demo.folder("demo") / "mirror.git"
-    assert changed.exists()
+    approvals = [
+        item["key"] for item in demo.json("--instance", "demo", "evidence", "list") if item["kind"] == "approval"
+    ]
+    assert [key.rsplit("/", 1)[-1] for key in approvals] == ["operator", "operator"]
 
 
 def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
@@ -76,7 +100,9 @@ def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
             break
         reached.append(point)
     assert reached == POINTS
-    assert result(demo.run("demo", "--yes", "--keep", "--json"))["answer"] == '{"greeting": "Hello, Ada!"}'
+    done = result(demo.run("demo", "--yes", "--keep", "--json"))
+    assert done["answer"] == '{"greeting": "Hello, Ada!"}'
+    assert any("simulated approval" in notice for notice in done["notices"])
     assert_shipped_once(demo)
 
 
