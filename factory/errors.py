@@ -1,6 +1,6 @@
 """Every error the factory raises on purpose: what happened, its exit code, and the next step.
 
-Exit codes are a public interface (``docs/exit-codes.md`` is generated from this file). Retry and policy
+Exit codes are a public interface (``docs/reference/exit-codes.md`` is generated from this file). Retry and policy
 read these types, never message text.
 """
 

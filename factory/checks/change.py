@@ -8,8 +8,7 @@ from factory.model.facts import Change, ChangedFile
 from factory.system import process
 
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
-_SAFE = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
-_LONGEST_LINE = 2000
+_SAFE = ("--text", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
 
 def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> Change:
@@ -23,10 +22,14 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> Ch
         return process.run(argv, cwd=folder, env=env).text
 
     statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
+    statuses |= _submodules(git("diff", "--raw", "-z", *_SAFE, base, head))
     counts = _numstat(git("diff", "--numstat", "-z", *_SAFE, base, head))
-    lines = _added(git("diff", "--unified=0", *_SAFE, "--src-prefix=a/", "--dst-prefix=b/", base, head))
+
+    def added(path: str) -> tuple[tuple[int, str], ...]:
+        return tuple(_added(git("diff", "--unified=0", *_SAFE, base, head, "--", f":(top,literal){path}")))
+
     files = tuple(
-        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=tuple(lines.get(path, [])))
+        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=added(path))
         for path, status in sorted(statuses.items())
     )
     messages = tuple(item for item in git("log", "--format=%B%x00", f"{base}..{head}").split("\0") if item.strip())
@@ -38,6 +41,12 @@ def _pairs(text: str) -> dict[str, str]:
     return {path: status for status, path in zip(parts[::2], parts[1::2], strict=False) if path}
 
 
+def _submodules(text: str) -> dict[str, str]:
+    """Return the paths that are or were submodules, with the status ``S``."""
+    parts = text.split("\0")
+    return {path: "S" for entry, path in zip(parts[::2], parts[1::2], strict=False) if " 160000 " in f" {entry[1:14]} "}
+
+
 def _numstat(text: str) -> dict[str, tuple[int, int]]:
     found = {}
     for record in filter(None, text.split("\0")):
@@ -46,17 +55,15 @@ def _numstat(text: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _added(text: str) -> dict[str, list[tuple[int, str]]]:
-    found: dict[str, list[tuple[int, str]]] = {}
-    path, number, inside = "", 0, False
-    for line in text.splitlines():
-        if line.startswith("diff --git "):
-            inside = False
-        elif not inside and line.startswith("+++ "):
-            path = line[4:].removeprefix("b/").rstrip("\t")
-        elif match := _HUNK.match(line):
+def _added(text: str) -> list[tuple[int, str]]:
+    """Return number and text of the lines that one file's diff adds; only a line feed ends a line."""
+    found: list[tuple[int, str]] = []
+    number, inside = 0, False
+    for line in text.split("\n"):
+        match = _HUNK.match(line)
+        if match:
             number, inside = int(match.group(1)), True
         elif inside and line.startswith("+"):
-            found.setdefault(path, []).append((number, line[1 : _LONGEST_LINE + 1]))
+            found.append((number, line[1:]))
             number += 1
     return found

@@ -86,3 +86,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:  # the outermost edge: a person never gets a traceback unasked
+        if "--debug" in sys.argv:
+            raise
+        click.echo(f"factory: unexpected {type(error).__name__}: {error}", err=True)
+        click.echo("  next: run it again as `factory --debug …` and report what that shows", err=True)
+        sys.exit(1)

@@ -7,14 +7,23 @@ from pathlib import Path
 from factory.system import process
 from factory.system.toolchain import Toolchain
 
+_GIVEN: dict[str, str] | None = None
 _PASSED_ON = ("LANG", "LC_ALL", "TZ", "TERM", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 def snapshot() -> Mapping[str, str]:
-    """Return the environment, and forget git's variables in it: they would lead our git calls elsewhere."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        del os.environ[name]
-    return dict(os.environ)
+    """Return the environment as it was given, and leave neither git's variables nor tokens in the process's own.
+
+    GitPython passes the process's environment on: git's variables would lead its calls elsewhere, and tokens are
+    for the one call that needs them.
+    """
+    global _GIVEN  # noqa: PLW0603 - what was given is kept before the process's own is emptied
+    if _GIVEN is None:
+        _GIVEN = dict(os.environ)
+        for name in _GIVEN:
+            if name.startswith(("GIT_", "FACTORY_TOKEN_", "CI_", "TF_", "CLOUDFLARE_")):
+                del os.environ[name]
+    return {name: value for name, value in _GIVEN.items() if not name.startswith("GIT_")}
 
 
 def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:

@@ -7,7 +7,7 @@ import click
 from factory.cli import output
 from factory.cli.factory_context import make, trust
 from factory.cli.workplace import current, number
-from factory.errors import EvidenceInvalid
+from factory.errors import EvidenceInvalid, NotFound
 from factory.evidence import log, verify
 from factory.workflow.record import read_tree
 
@@ -41,7 +41,10 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order."""
     iid = number(merge_request, "!") if merge_request else None
-    report = verify.verify(_tree(fetch=not offline), trust=trust(current()), merge_request=iid)
+    tree = _tree(fetch=not offline)
+    if iid is not None and not any(entry.predicate.get("merge_request") == iid for entry in log.read(tree)):
+        raise NotFound(f"the evidence says nothing of !{iid}", hint="List what it says with `factory evidence list`.")
+    report = verify.verify(tree, trust=trust(current()), merge_request=iid)
     lines = [f"log of {report.size} statements, root {report.root}"]
     lines += [f"note: {notice}" for notice in report.notices]
     lines += [f"FAILED {check.rule}: {check.reason}" for check in report.findings]

@@ -31,9 +31,7 @@ def opened(
 ) -> Iterator[tuple[Context, Engine, Slot]]:
     """Open the factory for one process: context, launched engine and the slot it holds."""
     with slot(place.state / "engine") as held:
-        context = make(
-            place, holder=f"{place.state.parent.name}-{place.state.name}/{held.number}", say=say, timed=timed
-        )
+        context = make(place, holder=f"{place.identity()}/{held.number}", say=say, timed=timed)
         engine = Engine(held, failpoint=_failpoint(place))
         serve.register(engine, lambda: context)
         try:

@@ -1,7 +1,7 @@
 """``factory gate``: collects facts and judges a change; CI calls it, and so may a person before pushing."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def check(judge: Path, base: str | None) -> None:
     """Write the facts that need nothing of the change to be run: what changed, and which spec it names."""
     env = _env()
     start = base or env["given"].get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
-    found = _change(start, env["tools"])
+    found = replace(_change(start, env["tools"]), author=env["given"].get("GITLAB_USER_LOGIN", ""))
     spec = _spec(judge, found)
     files.write_atomic(OUT / "facts" / "change.json", json.dumps(asdict(found)).encode())
     files.write_atomic(OUT / "facts" / "spec.json", json.dumps(asdict(spec)).encode())
@@ -123,7 +123,7 @@ def _read_change() -> Change | None:
         )
         for item in value["files"]
     )
-    return Change(value["base"], value["head"], found, tuple(value["messages"]))
+    return Change(value["base"], value["head"], found, tuple(value["messages"]), value["author"])
 
 
 def _read_spec() -> SpecFacts | None:

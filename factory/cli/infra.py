@@ -98,6 +98,7 @@ def _stack(given: Mapping[str, str], name: str, judge: Path, token: str) -> plan
         policy=policies.digest,
         program=tools.terraform(),
         env=env,
+        providers=policies.terraform.providers,
     )
 
 

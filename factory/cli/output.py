@@ -1,6 +1,7 @@
 """How commands show what they found: a table for a person, JSON for a program."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import click
 
 from factory.reports.tables import table
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -20,9 +23,13 @@ def rows(found: Sequence[Any], columns: Sequence[str], *, json_wanted: bool, emp
     elif not values:
         click.echo(empty)
     else:
-        click.echo(
-            table([name.replace("_", " ") for name in columns], [[item[name] for name in columns] for item in values])
-        )
+        headings = [name.replace("_", " ") for name in columns]
+        click.echo(visible(table(headings, [[item[name] for name in columns] for item in values])))
+
+
+def visible(text: str) -> str:
+    """Return a text whose control, direction and invisible characters can be seen and do nothing to a terminal."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else f"\\u{ord(c):04x}" for c in text)
 
 
 def one(value: Any, *, json_wanted: bool, text: str) -> None:
@@ -31,7 +38,7 @@ def one(value: Any, *, json_wanted: bool, text: str) -> None:
         plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         click.echo(json.dumps(plain, indent=2, default=str))
     else:
-        click.echo(text)
+        click.echo(visible(text))
 
 
 def say(line: str) -> None:

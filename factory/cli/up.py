@@ -4,6 +4,7 @@ import click
 
 from factory.cli import output, servers
 from factory.cli.workplace import current
+from factory.errors import Refused
 
 
 @click.command()
@@ -13,6 +14,8 @@ from factory.cli.workplace import current
 def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
     place = current()
+    if not place.settings.embedded:
+        raise Refused("gitlab_url is set: that server is not ours to start", hint="Unset FACTORY_GITLAB_URL.")
     if fresh:
         servers.discard(place)
     started = servers.ensure_up(place, say=output.say, new_ports=new_ports)

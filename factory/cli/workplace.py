@@ -70,6 +70,13 @@ class Workplace:
         """Return GitLab's base URL."""
         return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
 
+    def identity(self) -> str:
+        """Return a name of this state folder that no other machine has, made once."""
+        path = self.state / "identity"
+        if not path.exists():
+            files.write_atomic(path, secrets.token_hex(8).encode())
+        return files.read_text(path)
+
     def cloudflare_tokens(self) -> dict[str, str]:
         """Return the loopback Cloudflare's tokens by purpose (``plan`` reads, ``apply`` writes), made once."""
         path = self.token_folder / "cloudflare.json"

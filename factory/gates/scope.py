@@ -16,10 +16,15 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     if not change.files:
         return judged(GATE, [Finding("scope.empty", "nothing is changed", "Change what the issue asks for.")])
     rules = policies.scope
+    if change.author and change.author not in rules.agents:
+        return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is no agent")
     findings = []
     for file in change.files:
         protected = matches(file.path, rules.protected)
-        if protected:
+        if file.status == "S":
+            message = f"{file.path} is a submodule"
+            findings.append(Finding("scope.submodule", message, "Add files, not repositories.", file.path))
+        elif protected:
             message = f"{file.path} is protected by {protected!r}"
             findings.append(Finding("scope.protected", message, "Leave it as it is; a person changes it.", file.path))
         elif matches(file.path, rules.allowed) is None:

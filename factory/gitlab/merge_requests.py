@@ -21,6 +21,7 @@ def read(item: Any) -> MergeRequest:
         labels=tuple(item["labels"]),
         detailed_merge_status=item["detailed_merge_status"],
         web_url=item["web_url"],
+        merged_by=(item.get("merge_user") or {}).get("username", ""),
     )
 
 
@@ -45,7 +46,7 @@ def find(
 def open_once(
     connection: Connection, *, source: str, target: str, title: str, description: str, labels: Sequence[str]
 ) -> MergeRequest:
-    """Return the branch's merge request, opened where there is none; title and description are brought up to date."""
+    """Return the branch's merge request, opened where there is none."""
     for request in find(connection, source_branch=source, state="all"):
         if request.target_branch == target and request.state != "closed":
             return request

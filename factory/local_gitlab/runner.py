@@ -83,7 +83,7 @@ class _Execution:
             self._prepare()
             code, reason = self._run_steps()
             self._upload(failed=code != 0)
-        except FactoryError as error:
+        except (FactoryError, OSError, ValueError) as error:
             self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
             code, reason = 1, "runner_system_failure"
         finally:

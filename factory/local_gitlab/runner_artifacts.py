@@ -57,15 +57,24 @@ def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
             inside = [match] if match.is_file() else sorted(match.rglob("*"))
             for path in inside:
                 real = path.resolve()
-                if path.is_file() and real == path and root in real.parents and path not in seen:
+                if path.is_file() and real == path and root in real.parents and path not in seen and _nameable(path):
                     seen.add(path)
                     yield path
+
+
+def _nameable(path: Path) -> bool:
+    """Tell whether an archive can hold the file's name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _zip(checkout: Path, found: list[Path]) -> bytes:
     buffer = io.BytesIO()
     root = checkout.resolve()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for path in found:
             archive.write(path, path.relative_to(root).as_posix())
     return buffer.getvalue()

@@ -17,12 +17,13 @@ class ChangedFile:
 
 @dataclass(frozen=True)
 class Change:
-    """What lies between two commits, and what its commit messages say."""
+    """What lies between two commits, what its commit messages say, and whose push it is (empty: not known)."""
 
     base: str
     head: str
     files: tuple[ChangedFile, ...]
     messages: tuple[str, ...] = ()
+    author: str = ""
 
 
 @dataclass(frozen=True)

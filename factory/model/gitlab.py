@@ -33,6 +33,7 @@ class MergeRequest:
     labels: tuple[str, ...]
     detailed_merge_status: str
     web_url: str
+    merged_by: str = ""
 
 
 @dataclass(frozen=True)

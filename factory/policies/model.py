@@ -56,7 +56,9 @@ class Gates(_Strict):
 
 
 class Scope(_Strict):
-    """``scope.yml``: the paths that an agent may change, as shell patterns where ``**`` crosses folders."""
+    """``scope.yml``: the paths that agents may change, as shell patterns where ``**`` crosses folders."""
+
+    agents: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
     allowed: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     protected: Annotated[tuple[str, ...], Field(strict=False)]
@@ -111,6 +113,7 @@ class Terraform(_Strict):
     stack: Name
     app: Name
     types: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    providers: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     max_changes: Count
     allow_destroy: bool
 

@@ -82,7 +82,7 @@ def probe(path: str) -> str | None:
     bwrap = process.find("bwrap", path)
     if bwrap is None:
         return None
-    argv = [bwrap, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
+    argv = [bwrap, "--ro-bind", "/", "/", "--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "true"]
     try:
         process.run(argv, env={"PATH": path}, timeout=10)
     except (ToolFailed, ToolTimeout):
@@ -91,7 +91,9 @@ def probe(path: str) -> str | None:
 
 
 def _options(launch: Launch) -> list[str]:
-    options = ["--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+    # Without capabilities nothing can remount what is bound read-only, not even root.
+    options = ["--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    options += ["--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
     if launch.network:
         options += ["--share-net", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]
     for name in _SYSTEM:

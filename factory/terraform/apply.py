@@ -56,7 +56,7 @@ def _checked(stack: Stack, folder: Path, manifest: Manifest, approved: str) -> T
         stack=stack.name,
         commit=stack.commit,
         plan_file=canonical.digest(data),
-        plan=canonical.digest_of(normalise(json.loads(terraform.show(plan.PLAN_FILE)))),
+        plan=canonical.digest_of(normalise(json.loads(stack.redacted(terraform.show(plan.PLAN_FILE))))),
         state_lineage=lineage,
         state_serial=serial,
         provider_lock=canonical.digest(lock),

@@ -12,9 +12,11 @@ from factory.model.facts import Plan, PlannedChange
 from factory.system import canonical, files
 from factory.terraform.manifest import Manifest, normalise
 from factory.terraform.program import Terraform
+from factory.terraform.screen import screen
 
 PLAN_FILE, PLAN_JSON, MANIFEST, REPORT, LOCK = "plan.tfplan", "plan.json", "manifest.json", "report.json", "lock.hcl"
 _TERRAFORM_LOCK = ".terraform.lock.hcl"
+_SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
 _SKIPPED = ("*.tfstate*", ".terraform", _TERRAFORM_LOCK)
 
 
@@ -28,15 +30,24 @@ class Stack:
     policy: str
     program: str
     env: Mapping[str, str]
+    providers: tuple[str, ...]
 
     def work(self, folder: Path) -> Terraform:
         """Return terraform in a fresh copy of the root below ``folder``; the root itself stays as it is."""
         if not (self.root / "versions.tf").exists():
             raise InvalidInput(f"there is no stack {self.name!r}: {self.root}/versions.tf is missing")
+        screen(self.root, self.providers)
         files.remove_tree(folder)
         with files.disk_errors(folder):
             shutil.copytree(self.root, folder, ignore=shutil.ignore_patterns(*_SKIPPED))
         return Terraform(folder, program=self.program, env=self.env)
+
+    def redacted(self, text: str) -> str:
+        """Return a text without the tokens that terraform was given."""
+        for name in _SECRET:
+            if self.env.get(name):
+                text = text.replace(self.env[name], "(redacted)")
+        return text
 
     def source_digest(self) -> str:
         """Return the digest of the root's own files."""
@@ -58,7 +69,7 @@ def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
     terraform = stack.work(work)
     terraform.start()
     terraform.write_plan(PLAN_FILE, lock=lock_state)
-    normalised = normalise(json.loads(terraform.show(PLAN_FILE)))
+    normalised = normalise(json.loads(stack.redacted(terraform.show(PLAN_FILE))))
     manifest = _manifest(stack, terraform, work, normalised)
     lock = (work / _TERRAFORM_LOCK).read_bytes() if (work / _TERRAFORM_LOCK).exists() else b""
     plan = facts(stack.name, manifest.plan, normalised)

@@ -77,7 +77,9 @@ def commit(context: Context, session: Session, number: int, frozen: Frozen, turn
         "Factory-Session": session.id,
         "Factory-Attempt": str(number),
     }
-    text = worktree.message(frozen.title, turn.message.strip()[:_LONGEST_BODY], trailers)
+    # Quoted, so that no line of the agent's can pass for a trailer.
+    said = "\n".join(f"> {line}" for line in turn.message.strip()[:_LONGEST_BODY].splitlines())
+    text = worktree.message(frozen.title, said, trailers)
     return worktree.commit_all(session.worktree, message=text, author=context.agent_author)
 
 

@@ -6,10 +6,11 @@ that is on the branch is not worked on again, whatever became of the engine's st
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from factory.checks import change, tool
-from factory.errors import AgentFailed, GateFailed
+from factory.errors import AgentFailed, GateFailed, Refused
 from factory.gates.run import Decision, decide
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
@@ -42,6 +43,8 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
         made = run(f"work-{number}", work.work, number, feedback)
         checked = run(f"check-{number}", work.check, number, made)
         feedback = checked["feedback"]
+        if feedback and made.get("reason") == Reason.BLOCKED:
+            break
         if feedback:
             continue
         proposed = run(f"propose-{number}", work.propose, number, made, checked)
@@ -106,7 +109,10 @@ class _Delivery:
         start = clock.monotonic()
         turn, level = attempt.run(context, session, number, policies=self.policies, brief=text, tick=self._holding.keep)
         context.timed("agent", clock.monotonic() - start)
-        head = attempt.commit(context, session, number, frozen, turn)
+        try:
+            head = attempt.commit(context, session, number, frozen, turn)
+        except Refused as refused:
+            head, turn = None, replace(turn, reason=Reason.BLOCKED, detail=str(refused))
         made = {
             "base": base,
             "head": head,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID
 
 from factory.errors import Conflict, FactoryError
 from factory.system import clock, files
@@ -72,14 +72,16 @@ class Engine:
     def __init__(self, held: Slot, *, failpoint: Callable[[str], None]) -> None:
         self._failpoint = failpoint
         self._launched = False
+        self._store = held.folder / "engine.sqlite"
+        self._executor = f"slot-{held.number}"
         self._workflows: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         for name in ("dbos", "sqlalchemy.engine"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         config = DBOSConfig(
             name="factory",
-            system_database_url=f"sqlite:///{held.folder / 'engine.sqlite'}",
+            system_database_url=f"sqlite:///{self._store}",
             application_version=_VERSION,
-            executor_id=f"slot-{held.number}",
+            executor_id=self._executor,
             log_level="CRITICAL",
             enable_otlp=False,
             notification_listener_polling_interval_sec=0.05,
@@ -98,18 +100,31 @@ class Engine:
     def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a workflow to its end and return its result; one that is under way is joined, not started twice.
 
-        The first call opens the store, and with it goes on with what this slot's last process left unfinished: not
-        before, so that the choice of what to run is made while nothing runs.
+        The first call opens the store. Of what this slot's last process left unfinished only this workflow goes on;
+        any other is forgotten, and begins anew, by looking at GitLab, when it is chosen.
         """
+        prefix = f"{name}-{key}-"
         if not self._launched:
+            self._forget_others(prefix)
             DBOS.launch()
             self._launched = True
-        prefix = f"{name}-{key}-"
         known = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         under_way = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
         with SetWorkflowID(under_way[-1] if under_way else f"{prefix}{len(known) + 1}"):
             handle = DBOS.start_workflow(self._workflows[name], dict(arguments))
         return handle.get_result(polling_interval_sec=0.05)
+
+    def _forget_others(self, prefix: str) -> None:
+        if not self._store.exists():
+            return
+        client = DBOSClient(system_database_url=f"sqlite:///{self._store}")
+        try:
+            pending = client.list_workflows(status="PENDING", executor_id=self._executor, load_input=False)
+            for item in pending:
+                if not item.workflow_id.startswith(prefix):
+                    client.cancel_workflow(item.workflow_id)
+        finally:
+            client.destroy()
 
     def close(self) -> None:
         """Stop the engine's threads."""

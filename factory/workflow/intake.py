@@ -10,9 +10,9 @@ from factory.specs.read import cited
 from factory.system import canonical
 
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\uffa0\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
 )
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _SUSPECT = (
     (
         "instruction",
@@ -69,5 +69,6 @@ def thaw(value: dict[str, Any]) -> Frozen:
 
 
 def _clean(text: str) -> str:
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFC", _COMMENT.sub("", text)))
-    return "".join(c for c in plain if c in "\n\t" or unicodedata.category(c) != "Cc").strip()
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    shown = "".join(c for c in plain if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+    return _COMMENT.sub("", shown).strip()

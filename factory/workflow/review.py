@@ -93,6 +93,15 @@ def shown(context: Context, iid: int) -> list[str]:
     return []
 
 
+def shown_manifest(context: Context, iid: int, pipeline: int) -> str:
+    """Return the digest of the manifest that the deployment's note shows; empty where there is none."""
+    for note in issues.notes(context.bot, "merge_requests", iid):
+        if note.author == context.bot.account and note.body.startswith(f"<!-- factory:{deploy_mark(pipeline)} -->"):
+            named = [line.removeprefix("manifest ") for line in note.body.splitlines() if line.startswith("manifest ")]
+            return named[0] if named else ""
+    return ""
+
+
 def counting(context: Context, approvals: tuple[Approval, ...] | list[Approval], *, author: str) -> list[Approval]:
     """Return the approvals that count: not the agent's, the factory's own or the author's; a simulated one only here.
 

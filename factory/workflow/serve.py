@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from factory.errors import FactoryError, InvalidInput, NotFound
+from factory.errors import FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import issues, members, merge_requests
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
@@ -56,7 +56,11 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
         return Done(chosen, _deliver(context, engine, found, policies))
     request = merge_requests.get(context.bot, chosen.number)
     key = f"{chosen.number}-{request.sha}"
-    return Done(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
+    try:
+        return Done(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
+    except (Refused, NotFound, InvalidInput) as error:
+        _block(context, policies, chosen.number, error)
+        raise
 
 
 def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[], bool]) -> None:
@@ -78,6 +82,14 @@ def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies)
     held = _acquire(context, issue, policies)
     context.say(f"#{issue.iid} is claimed as session {held.session}")
     return engine.run("deliver", f"{issue.iid}-{held.session}", {"issue": issue.iid, "session": held.session})
+
+
+def _block(context: Context, policies: Policies, iid: int, error: FactoryError) -> None:
+    """Set a merge request that cannot go on aside, so that the others can; a person takes the label off."""
+    label = policies.workflow.labels.blocked
+    body = f"Set aside: {error}. {error.hint} Then take the label `{label}` off."
+    issues.say(context.bot, "merge_requests", iid, marker="blocked", body=body)
+    merge_requests.relabel(context.bot, iid, add=[label])
 
 
 def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
@@ -162,7 +174,7 @@ def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, 
         *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
     ]
-    unique = {request.iid: request for request in found}
+    unique = {request.iid: request for request in found if labels.blocked not in request.labels}
     return [(request, _standing(context, policies, request)) for _, request in sorted(unique.items())]
 
 

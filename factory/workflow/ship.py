@@ -103,7 +103,7 @@ class _Shipment:
                 "merge_request": self.iid,
                 "head": request.sha,
                 "target": MAIN,
-                "merged_by": context.bot.account,
+                "merged_by": request.merged_by or context.bot.account,
                 "merge_commit": request.sha,
             },
         )
@@ -275,12 +275,13 @@ class _Shipment:
     def _record_deploy_approval(
         self, request: MergeRequest, deployment: Deployment, manifest: dict[str, Any], digest: str
     ) -> None:
-        """Record the approvals of the deployment; one whose comment names another manifest does not count."""
+        """Record the deployment's approvals that name this manifest; one that names none means what was shown."""
         context = self.context
+        shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
             item
             for item in review.counting(context, deployment.approvals, author=request.author)
-            if (_NAMED.findall(item.comment) or [digest]) == [digest]
+            if (_NAMED.findall(item.comment) or [shown]) == [digest]
         ]
         if len(counted) < self.policies.approvals.deploy.required:
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")

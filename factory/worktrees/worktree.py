@@ -1,9 +1,10 @@
 """A session's worktree: made from the mirror, put back to a known commit, committed by the factory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from factory.errors import MachineError
+from factory.errors import MachineError, Refused
 from factory.system import files
 from factory.worktrees.repository import Author, Mirror, run
 
@@ -14,13 +15,14 @@ def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
     Adding worktrees to one repository at once can fail, so a lock holds them apart.
     """
     with files.locked(mirror.path / "worktrees.lock"):
-        if (path / ".git").exists() and _usable(path):
+        if _untouched(path) and _usable(path):
             run(path, "reset", "--hard", "--quiet", commit)
             run(path, "clean", "-ffdxq")
             return
         files.remove_tree(path)
         run(mirror.path, "worktree", "prune")
         run(mirror.path, "worktree", "add", "--quiet", "--detach", str(path), commit)
+        files.write_atomic(_link_copy(path), (path / ".git").read_bytes())
 
 
 def remove(mirror: Mirror, path: Path) -> None:
@@ -35,15 +37,34 @@ def git_dir(path: Path) -> Path:
     return Path(run(path, "rev-parse", "--absolute-git-dir"))
 
 
+def refuse_repositories(path: Path) -> None:
+    """Raise ``Refused`` where a worktree holds a repository of its own, or its link to the mirror was replaced.
+
+    Git enters a nested repository and does what its configuration says, outside any sandbox.
+    """
+    link = path / ".git"
+    if link.is_symlink() or not link.is_file() or link.read_bytes() != _link_copy(path).read_bytes():
+        raise Refused(f"{path}: the worktree's link to its repository was replaced")
+    for folder, folders, names in os.walk(path):
+        here = Path(folder)
+        nested = any(name.casefold() == ".git" for name in (*folders, *names)) and here != path
+        if nested or {"HEAD", "objects", "refs"} <= {*folders, *names}:
+            raise Refused(
+                f"{here.relative_to(path)}: a repository inside the worktree", hint="The agent must not make one."
+            )
+
+
 def changed_paths(path: Path) -> list[str]:
     """Return the paths that differ from the checked-out commit, new files included."""
+    refuse_repositories(path)
     run(path, "add", "--all", "--intent-to-add")
     text = run(path, "diff", "--name-only", "-z", "--no-renames", "HEAD")
     return [name for name in text.split("\0") if name]
 
 
 def commit_all(path: Path, *, message: str, author: Author) -> str:
-    """Commit everything in the worktree; return the new commit."""
+    """Commit everything in the worktree; return the new commit. Raises ``Refused`` for a nested repository."""
+    refuse_repositories(path)
     run(path, "add", "--all")
     run(path, "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--message", message, env=author.env())
     return run(path, "rev-parse", "HEAD")
@@ -58,6 +79,19 @@ def message(title: str, body: str, trailers: Mapping[str, str]) -> str:
     """Return a commit message with trailers (git docs: git-interpret-trailers)."""
     lines: Sequence[str] = [f"{key}: {value}" for key, value in trailers.items()]
     return "\n\n".join(part for part in (title, body.strip(), "\n".join(lines)) if part) + "\n"
+
+
+def _link_copy(path: Path) -> Path:
+    """Return where the worktree's link is kept as it was made, beside what the agent can write."""
+    return path.with_name(f"{path.name}.link")
+
+
+def _untouched(path: Path) -> bool:
+    try:
+        refuse_repositories(path)
+    except (Refused, OSError):
+        return False
+    return True
 
 
 def _usable(path: Path) -> bool:

@@ -44,6 +44,24 @@ def test_what_changed(repository: Path) -> None:
     assert "Spec: hello" in found.messages[0]
 
 
+def test_nothing_hides_an_added_line(repository: Path) -> None:
+    secret = "glpat-abcdefghijklmnop12"
+    (repository / ".gitattributes").write_text("* -diff\n")
+    (repository / "binary").write_bytes(b"\0\n" + secret.encode() + b"\n")
+    (repository / "form feed").write_text(f"a\x0c{secret}\n\x0cdiff --git a/x b/x\n{secret}\n")
+    (repository / 'q"uote').write_text(secret)
+    (repository / "long").write_text("x" * 5000 + secret)
+    git("init", "-q", "nested", cwd=repository)
+    git("commit", "-q", "--allow-empty", "-m", "n", cwd=repository / "nested")
+    git("add", "-A", cwd=repository)
+    git("commit", "-qm", "two", cwd=repository)
+    base, head = (git("rev-parse", name, cwd=repository).stdout.strip() for name in ("HEAD~1", "HEAD"))
+    found = {file.path: file for file in change.collect(repository, base, head, env=TOOL_ENV).files}
+    for name, times in (("binary", 1), ("form feed", 2), ('q"uote', 1), ("long", 1)):
+        assert sum(secret in line for _, line in found[name].lines) == times, name
+    assert found["nested"].status == "S"
+
+
 def test_junit_outcomes_and_places() -> None:
     report = b"""<testsuite><testcase classname="a.b" name="c"/>
     <testcase name="d"><failure message="no">apps/x.py:7: AssertionError</failure></testcase>

@@ -1,5 +1,7 @@
 """Each gate on facts: what passes, what fails with which rule, what is skipped."""
 
+from dataclasses import replace
+
 import pytest
 
 from factory.errors import InvalidInput
@@ -47,11 +49,16 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
     ("gate", "facts", "rule"),
     [
         ("scope", Facts(change=change()), "scope.empty"),
-        ("scope", Facts(change=change(".gitlab-ci.yml")), "scope.path"),
+        ("scope", Facts(change=change(".gitlab-ci.yml")), "scope.protected"),
         ("scope", Facts(change=change("factory/gates/scope.py")), "scope.path"),
         ("scope", Facts(change=change("apps/hello/openapi.yml")), "scope.protected"),
         ("scope", Facts(change=change("apps/hello/tests/contract/test_contract.py")), "scope.protected"),
         ("scope", Facts(change=change("specs/hello.md")), "scope.protected"),
+        ("scope", Facts(change=change("apps/hello/tests/conftest.py")), "scope.protected"),
+        ("scope", Facts(change=change("apps/.gitattributes")), "scope.protected"),
+        ("scope", Facts(change=change("apps/x/.git/config")), "scope.protected"),
+        ("scope", Facts(change=change("apps/pytest.ini")), "scope.protected"),
+        ("scope", Facts(change=Change("b", "h", (ChangedFile("apps/x", "S", 1, 0),))), "scope.submodule"),
         ("scope", Facts(change=change("apps/a", lines=900)), "scope.size"),
         ("scope", Facts(change=change(*(f"apps/{n}" for n in range(50)))), "scope.size"),
         ("secrets", Facts(change=change("apps/a", line="-----BEGIN RSA PRIVATE KEY-----")), "secrets.private-key"),
@@ -78,6 +85,12 @@ def test_what_each_gate_refuses(gate: str, facts: Facts, rule: str) -> None:
     assert verdict.result == "failed"
     assert rule in {finding.rule for finding in verdict.findings}
     assert all(finding.mend for finding in verdict.findings)
+
+
+def test_scope_binds_agents_and_not_people() -> None:
+    touched = change("specs/hello.md")
+    assert GATES["scope"](Facts(change=replace(touched, author="operator")), policies()).result == "passed"
+    assert GATES["scope"](Facts(change=replace(touched, author="factory-agent")), policies()).result == "failed"
 
 
 def test_a_secret_is_not_repeated_in_its_finding() -> None:

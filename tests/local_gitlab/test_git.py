@@ -48,3 +48,14 @@ def test_wrong_password_and_foreign_project(gitlab_server: LocalGitlab, tmp_path
     _, token = gitlab_server.user("stranger")
     stranger = git("clone", "-q", with_token(project.http_url_to_repo, token), "y", cwd=tmp_path, check=False)
     assert "not found" in stranger.stderr
+
+
+def test_a_request_large_enough_for_git_to_compress(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    work, project = _clone(gitlab_server, tmp_path)
+    sha = git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    heads = [f"{sha}:refs/heads/branch-{number}" for number in range(60)]
+    git("push", "-q", "origin", *heads, cwd=work)
+    url = git("remote", "get-url", "origin", cwd=work).stdout.strip()
+    git("clone", "-q", url, "again", cwd=tmp_path)
+    assert len(git("branch", "-r", cwd=tmp_path / "again").stdout.splitlines()) >= 60
+    assert project

@@ -15,9 +15,9 @@ FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policie
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("scope", "allowed: [a]\nprotected: []\nmax_files: 1\nmax_lines: 1\nmax_line: 2", "max_line"),
-        ("scope", "allowed: [a]\nprotected: []\nmax_files: 0\nmax_lines: 1", "max_files"),
-        ("scope", "allowed: []\nprotected: []\nmax_files: 1\nmax_lines: 1", "allowed"),
+        ("scope", "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 1\nmax_lines: 1\nmax_line: 2", "max_line"),
+        ("scope", "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 0\nmax_lines: 1", "max_files"),
+        ("scope", "agents: [a]\nallowed: []\nprotected: []\nmax_files: 1\nmax_lines: 1", "allowed"),
         ("scope", "allowed: [a]\nallowed: [b]", "given twice"),
         ("scope", "allowed: [a", "scope.yml:"),
         ("approvals", "merge: {required: 0}\ndeploy: {required: 1, environment: production}", "merge.required"),

@@ -74,6 +74,15 @@ def test_behind_bubblewrap(tmp_path: Path, gitlab_server: Any) -> None:
 
 
 @needs_bwrap
+def test_what_is_read_only_cannot_be_remounted(tmp_path: Path) -> None:
+    script = "mount -o remount,rw,bind /usr; touch /usr/planted && echo planted; grep CapEff /proc/self/status"
+    prepared = launch.prepare(Launch(("sh", "-c", script), tmp_path, {"PATH": TOOL_PATH}, writable=(tmp_path,)))
+    done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, check=False)
+    assert "planted" not in done.text
+    assert "0000000000000000" in done.text
+
+
+@needs_bwrap
 def test_network_is_there_only_when_granted(tmp_path: Path, gitlab_server: Any) -> None:
     assert attempt(tmp_path, int(gitlab_server.url.rsplit(":", 1)[1]), network=True)["connect"]
 

@@ -13,6 +13,8 @@ from factory.system import files
 from factory.terraform import apply, plan
 from factory.terraform.manifest import decode, normalise
 from factory.terraform.plan import Stack
+from factory.terraform.screen import screen
+from tests.servers import ROOT as REPOSITORY
 from tests.servers import TOOL_ENV, TOOL_PATH
 
 TERRAFORM = shutil.which("terraform", path=TOOL_PATH)
@@ -28,7 +30,7 @@ def stack(tmp_path: Path) -> Stack:
     (root / "versions.tf").write_text(f'terraform {{\n  backend "local" {{ path = "{tmp_path}/state" }}\n}}\n')
     (root / "main.tf").write_text(ROOT)
     env = {**TOOL_ENV, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "TF_VAR_release": "hello-1"}
-    return Stack("production", root, "c" * 40, "sha256:policy", str(TERRAFORM), env)
+    return Stack("production", root, "c" * 40, "sha256:policy", str(TERRAFORM), env, ("cloudflare/cloudflare",))
 
 
 @pytest.fixture
@@ -134,6 +136,32 @@ def test_terraforms_own_error_is_told_in_one_line(stack: Stack, tmp_path: Path) 
         plan.make(stack, tmp_path / "plan", lock_state=True)
     with pytest.raises(InvalidInput, match="there is no stack"):
         plan.make(replace(stack, root=tmp_path / "none"), tmp_path / "plan", lock_state=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tf", 'output "x" { value = file("/proc/self/environ") }'),
+        ("a.tf", 'output "x" { value = templatefile ("x", {}) }'),
+        ("a.tf", 'data "external" "x" {}'),
+        ("a.tf", 'provider "cloudflare" { base_url = "http://127.0.0.1:1" }'),
+        ("a.tf", 'resource "terraform_data" "x" { provisioner "local-exec" { command = "id" } }'),
+        ("a.tf", 'terraform { required_providers { x = { source = "evil/x" } } }'),
+        ("a.tf", 'module "x" { source = "../x" }'),
+        ("a.tf.json", "{}"),
+        ("evil.sh", "id"),
+    ],
+)
+def test_configuration_that_reaches_out_is_refused_before_terraform_sees_it(
+    stack: Stack, tmp_path: Path, name: str, text: str
+) -> None:
+    (stack.root / name).write_text(text)
+    with pytest.raises(Refused, match=name):
+        plan.make(stack, tmp_path / "plan", lock_state=True)
+
+
+def test_the_shipped_stack_passes_the_screen() -> None:
+    screen(REPOSITORY / "terraform/live/production", ("cloudflare/cloudflare",))
 
 
 def test_sensitive_values_are_not_in_the_normalised_plan() -> None:

@@ -81,6 +81,12 @@ def test_intake_removes_what_cannot_be_seen() -> None:
     assert made.warnings == ("invisible",)
 
 
+@pytest.mark.parametrize("text", ["<!-\u200b- hidden -->", "a <!-- never closed", "<!-- a --><!-- b -->"])
+def test_no_comment_survives(text: str) -> None:
+    assert "<!--" not in frozen(text).text
+    assert "hidden" not in frozen(text).text
+
+
 @pytest.mark.parametrize(
     ("text", "warning"),
     [

@@ -75,3 +75,32 @@ def test_worktree_is_put_back_and_committed(gitlab_server: LocalGitlab, tmp_path
     worktree.remove(mirror, path)
     worktree.prepare(mirror, path, commit=commit)
     assert (path / "new.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["apps/x/.git", "apps/x/.GIT", "bare"])
+def test_a_repository_inside_the_worktree_is_refused(gitlab_server: LocalGitlab, tmp_path: Path, name: str) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    path = tmp_path / "work"
+    worktree.prepare(mirror, path, commit=mirror.head("main") or "")
+    folder = path / name
+    for part in ("objects", "refs"):
+        (folder / part).mkdir(parents=True)
+    marker = tmp_path / "ran"
+    (folder / "HEAD").write_text("ref: refs/heads/main\n")
+    (folder / "config").write_text(f"[core]\n\tfsmonitor = touch {marker}\n")
+    with pytest.raises(Refused):
+        worktree.changed_paths(path)
+    with pytest.raises(Refused):
+        worktree.commit_all(path, message="m", author=BOT)
+    worktree.prepare(mirror, path, commit=mirror.head("main") or "")
+    assert not folder.exists()
+    assert not marker.exists()
+
+
+def test_a_replaced_link_is_refused(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    path = tmp_path / "work"
+    worktree.prepare(mirror, path, commit=mirror.head("main") or "")
+    (path / ".git").write_text("gitdir: /elsewhere\n")
+    with pytest.raises(Refused):
+        worktree.changed_paths(path)
