@@ -4,6 +4,7 @@ import click
 
 from factory.cli import output
 from factory.cli.workplace import current, number
+from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 
 
@@ -61,6 +62,13 @@ def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click 
     """Approve a merge request at its present head, as yourself."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
+    given = [item.username for item in merge_requests.approvals(connection, found.iid)]
+    if found.state != "opened":
+        raise Refused(f"!{found.iid} is {found.state}", hint="Only an open merge request can be approved.")
+    if connection.account in given:
+        raise Refused(
+            f"!{found.iid} is approved by {connection.account} already", hint="Go on with `factory work --once`."
+        )
     merge_requests.approve(connection, found.iid, sha=found.sha)
     output.one(
         {"merge_request": found.iid, "sha": found.sha, "by": connection.account},

@@ -13,6 +13,8 @@ from factory.errors import NotFound
 from factory.system import files
 from factory.workflow import serve
 
+_STDERR_LINES = 20
+
 
 @click.group()
 def command() -> None:
@@ -56,6 +58,10 @@ def logs(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
         for path in sorted(_folder(session).glob("attempt-*/transcript.jsonl"))
         for line in files.read_text(path).splitlines()
     ]
+    for path in sorted(_folder(session).glob("attempt-*/stderr.log")):
+        number = path.parent.name.removeprefix("attempt-")
+        said = path.read_text(errors="replace").splitlines()[-_STDERR_LINES:]
+        events += [{"attempt": number, "time": " " * 19, "event": "stderr", "text": line} for line in said]
     text = "\n".join(f"{event['attempt']}  {event['time'][11:19]}  {_line(event)}" for event in events)
     output.one(events, json_wanted=as_json, text=text or "nothing was recorded")
 

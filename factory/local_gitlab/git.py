@@ -34,6 +34,7 @@ class Repository:
             "uploadpack.allowAnySHA1InWant": "true",
             "receive.denyDeletes": "false",
             "gc.auto": "0",
+            "receive.autogc": "false",
         }.items():
             self.git("config", key, value)
 

@@ -90,7 +90,7 @@ def _create(call: Call) -> Any:
     now = clock.timestamp()
     document = {
         "title": str(call.need("title")),
-        "description": call.params.get("description"),
+        "description": call.text("description"),
         "state": "opened",
         "labels": [],
         "created_at": now,

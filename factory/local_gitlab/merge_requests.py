@@ -112,7 +112,7 @@ def _create(call: Call) -> Any:
     now = clock.timestamp()
     document = {
         "title": title,
-        "description": call.params.get("description"),
+        "description": call.text("description"),
         "state": "opened",
         "created_at": now,
         "updated_at": now,

@@ -40,6 +40,13 @@ class Call:
             raise bad_request(f"{name} is missing", key="error")
         return self.params[name]
 
+    def text(self, name: str) -> str | None:
+        """Return an optional parameter as text; raises 400 where it is something else."""
+        value = self.params.get(name)
+        if value is not None and not isinstance(value, str):
+            raise bad_request(f"{name} is invalid", key="error")
+        return value
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a parameter as a boolean."""
         value = self.params.get(name, default)
@@ -169,6 +176,8 @@ async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
             value = json.loads(body)
         except ValueError:
             raise bad_request("body is not valid JSON", key="error") from None
+        if b"\\ud" in body.lower() and not _encodable(value):
+            raise bad_request("body has text that is not Unicode", key="error")
         if isinstance(value, dict):
             params.update(value)
     elif request.content_type == "application/x-www-form-urlencoded":
@@ -192,6 +201,15 @@ def render(request: web.Request, result: Any) -> web.Response:
     if body is None:
         return web.Response(status=answer.status, headers=headers)
     return web.json_response(body, status=answer.status, headers=headers)
+
+
+def _encodable(value: Any) -> bool:
+    """Tell whether JSON is free of lone surrogates, which no UTF-8 text can hold (RFC 8259 section 8.2)."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _collect(items: Any) -> dict[str, Any]:

@@ -89,7 +89,6 @@ class _Delivery:
     def work(self, number: int, feedback: Sequence[str]) -> dict[str, Any]:
         """Let the agent work in a worktree at the last proposal, and commit what it changed."""
         context, session = self._context, self._session
-        context.fetch()
         done = self._proposed(number) or self._kept(number)
         if done is not None:
             return done

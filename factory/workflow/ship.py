@@ -79,7 +79,6 @@ class _Shipment:
 
     @classmethod
     def of(cls, context: Context, iid: int) -> "_Shipment":
-        context.fetch()
         return cls(context, iid, issue_of(merge_requests.get(context.bot, iid)), context.policies())
 
     def merge(self) -> dict[str, Any]:
