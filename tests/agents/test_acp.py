@@ -11,7 +11,7 @@ from factory.agents import acp
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
 from factory.system import process
-from tests.servers import TOOL_ENV, git
+from tests.servers import TOOL_ENV, git, wait_for
 
 BOUNDS = acp.Bounds(turn_seconds=20, silence_seconds=10, output_bytes=5_000_000)
 
@@ -102,7 +102,7 @@ def test_nothing_of_the_agent_is_left_running(worktree: Path) -> None:
     marker = worktree.parent / "pid"
     what = f"import subprocess; p = subprocess.Popen(['sleep', '60']); open({str(marker)!r}, 'w').write(str(p.pid))"
     turn(worktree, what)
-    assert process.started_at(int(marker.read_text())) is None
+    wait_for(lambda: process.started_at(int(marker.read_text())) is None)
 
 
 @pytest.mark.parametrize(

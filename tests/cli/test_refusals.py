@@ -108,6 +108,23 @@ def test_numbers_that_are_none_and_things_that_are_not_there(running: Instance) 
     assert running.run("mr", "show", check=False).returncode == 2
 
 
+def test_what_a_terminal_would_obey_is_shown_instead(running: Instance) -> None:
+    number = str(running.json("issue", "new", "red \x1b[31m text\u202e", "--draft")["iid"])
+    for shown in (running.run("issue", "show", number).stdout, running.run("issue", "list").stdout):
+        assert "\x1b" not in shown
+        assert "\\u001b[31m" in shown
+        assert "\\u202e" in shown
+
+
+def test_evidence_of_an_unknown_merge_request(running: Instance) -> None:
+    assert_told(running.run("evidence", "verify", "77", check=False), 4, "says nothing of !77")
+
+
+def test_another_gitlab_is_not_ours_to_start(running: Instance) -> None:
+    assert_told(running.run("up", check=False, stdin=None, FACTORY_GITLAB_URL="http://127.0.0.1:9"), 5, "not ours")
+    assert_told(running.run("--instance", "f", "up", check=False, stdin=None, FACTORY_TIER="free"), 5, "tier free")
+
+
 def test_issue_without_a_spec_is_said_on_the_issue(running: Instance) -> None:
     number = str(running.json("issue", "new", "Do something")["iid"])
     assert_told(running.run("work", "--once", "--issue", number, check=False), 3, "names no spec")

@@ -127,3 +127,11 @@ def test_protected_branch_levels(gitlab_server: LocalGitlab) -> None:
     )
     assert project.protectedbranches.get("factory/leases/*").push_access_levels[0]["access_level"] == 40
     assert rule.allow_force_push is False
+
+
+@pytest.mark.parametrize("body", [{"title": "\ud800"}, {"title": "a", "description": ["x"]}])
+def test_text_that_gitlab_would_not_take_is_400(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
+    project = gitlab_server.project()
+    with pytest.raises(gitlab.GitlabHttpError) as refused:
+        gitlab_server.client().http_post(f"/projects/{project.id}/issues", post_data=body)
+    assert refused.value.response_code == 400
