@@ -4,10 +4,11 @@ The definition may come from another ref than the code (``ci_config_path`` with 
 every file that it includes, is laid over the checkout from that ref, so the code's own copy is never read.
 """
 
+import copy
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ _DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifact
 _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_TIMEOUT = 3600
-_EXPANDED: dict[str, str] = {}
+# A definition with one of these words depends on more than its text and the variables that its rules name.
+_UNKEYED = (b"changes", b"exists", b"include", b"only", b"except", b"matrix", b"trigger")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_RESULTS: dict[str, tuple[Any, dict[str, Any]]] = {}
 _DEFINITIONS: dict[tuple[Path, str, str], bytes | None] = {}
 
 
@@ -81,6 +85,40 @@ def expand(
 
     Raises ``InvalidInput`` with the definition's error.
     """
+    raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
+    key = _key(source, raw, variables)
+    found = _RESULTS.get(key) if key else None
+    if found is None:
+        found = _run(source, variables, program=program, env=env)
+        if key:
+            _RESULTS[key] = found
+    listed, expanded = copy.deepcopy(found)
+    return _join(listed, expanded, raw.get("default") or {})
+
+
+def _key(source: Source, raw: Mapping[str, Any], variables: Mapping[str, str]) -> str | None:
+    """Return what the result depends on where that is only the text and the variables its rules name."""
+    text = source.repository.read(source.config_sha, source.config_file) or b""
+    if any(word in text for word in _UNKEYED):
+        return None
+    names = set(_VARIABLE.findall(json.dumps(_rule_texts(raw))))
+    return canonical.digest_of([canonical.digest(text), {name: variables.get(name) for name in sorted(names)}])
+
+
+def _rule_texts(value: Any) -> list[str]:
+    """Return every ``if`` and every variable's value of a definition: all that the rules of jobs can be made of."""
+    if isinstance(value, list):
+        return [text for item in value for text in _rule_texts(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [str(item) for key, item in value.items() if key in {"if", "variables"}]
+    return own + [text for item in value.values() for text in _rule_texts(item)]
+
+
+def _run(
+    source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str]
+) -> tuple[Any, dict[str, Any]]:
+    """Let gitlab-ci-local list the jobs and expand the definition, checked against GitLab's schema."""
     with tempfile.TemporaryDirectory(prefix="factory-ci-") as folder:
         checkout = Path(folder) / "code"
         _lay_out(source, checkout, env)
@@ -95,29 +133,15 @@ def expand(
             "--file",
             source.config_file,
         ]
-        local_env = {**env, "HOME": folder}
 
         def call(*options: str) -> str:
-            return _call([*common, *options], checkout, local_env)
+            return _call([*common, *options], checkout, {**env, "HOME": folder})
 
-        raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
         with ThreadPoolExecutor(2) as pool:
             listing = pool.submit(call, "--list-json", "--no-json-schema-validation")
-            preview = pool.submit(_preview, source, raw, lambda: call("--preview"))
-            expanded = strict_yaml.load_mapping(preview.result(), source=source.config_file)
-            listed = json.loads(_from(listing.result(), "["))
-    return _join(listed, expanded, raw.get("default") or {})
-
-
-def _preview(source: Source, raw: Mapping[str, Any], call: Callable[[], str]) -> str:
-    """Return the expanded definition, checked against GitLab's schema.
-
-    Expansion depends on nothing but the definition's text, so a definition without includes is expanded once.
-    """
-    key = canonical.digest(source.repository.read(source.config_sha, source.config_file) or b"")
-    if key not in _EXPANDED or raw.get("include"):
-        _EXPANDED[key] = _from(call(), "---")
-    return _EXPANDED[key]
+            preview = pool.submit(call, "--preview")
+            expanded = strict_yaml.load_mapping(_from(preview.result(), "---"), source=source.config_file)
+            return json.loads(_from(listing.result(), "[")), expanded
 
 
 def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:

@@ -182,6 +182,25 @@ on-request:
     assert list(_jobs(pipeline)) == ["on-main"]
 
 
+def test_each_pipeline_is_ruled_by_its_own_variables(gitlab_server: LocalGitlab) -> None:
+    definition = """
+on-main: {script: [echo yes], rules: [{if: $CI_COMMIT_BRANCH == "main"}]}
+on-other: {script: [echo yes], rules: [{if: $CI_COMMIT_BRANCH == "other"}]}
+titled: {script: [echo yes], rules: [{if: $CI_COMMIT_TITLE =~ /again/}]}
+"""
+    project, first = _run(gitlab_server, definition)
+    change = [{"action": "create", "file_path": "f", "content": "1"}]
+    project.commits.create({"branch": "other", "start_branch": "main", "commit_message": "m", "actions": change})
+    other = wait_for(lambda: [p for p in project.pipelines.list(ref="other", get_all=True) if p.status in END])[0]
+    change = [{"action": "create", "file_path": "g", "content": "1"}]
+    project.commits.create({"branch": "main", "commit_message": "again", "actions": change})
+    again = wait_for(
+        lambda: [p for p in project.pipelines.list(ref="main", get_all=True) if p.id != first.id and p.status in END]
+    )[0]
+    names = [sorted(_jobs(project.pipelines.get(pipeline.id))) for pipeline in (first, other, again)]
+    assert names == [["on-main"], ["on-other"], ["on-main", "titled"]]
+
+
 def test_definition_from_the_protected_ref_ignores_the_merge_request(gitlab_server: LocalGitlab) -> None:
     project, _ = _run(gitlab_server, "job:\n  script: [echo from-main]\n")
     project.ci_config_path = f".gitlab-ci.yml@{project.path_with_namespace}:main"
