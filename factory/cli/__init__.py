@@ -65,7 +65,7 @@ def root(ctx: click.Context, instance: str | None, debug: bool) -> None:  # noqa
 
 def main() -> None:
     """Run the command line; an expected error is one line, its next step, and its own exit code."""
-    from factory.errors import FactoryError  # noqa: PLC0415 - start-up speed
+    from factory.errors import FactoryError, Interrupted  # noqa: PLC0415 - start-up speed
 
     try:
         root.main(prog_name="factory", standalone_mode=False)
@@ -81,8 +81,8 @@ def main() -> None:
         usage.show()
         sys.exit(usage.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("factory: interrupted; the same command continues where it stopped", err=True)
-        sys.exit(130)
+        click.echo(f"factory: interrupted\n  next: {Interrupted.hint}", err=True)
+        sys.exit(Interrupted.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

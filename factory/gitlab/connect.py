@@ -65,13 +65,6 @@ def translated(what: str) -> Iterator[None]:
         raise Unreachable(f"GitLab did not answer the attempt to {what}") from error
 
 
-def whoami(connection: Connection) -> str:
-    """Return the user name that the token belongs to; raises ``Unauthorized`` or ``Unreachable``."""
-    with translated("tell who the token belongs to"):
-        user: Any = connection.client.http_get("/user")
-        return str(user["username"])
-
-
 def version(connection: Connection) -> str:
     """Return the server's version; the embedded double's ends in ``-local``."""
     with translated("tell its version"):

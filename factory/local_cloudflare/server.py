@@ -34,16 +34,6 @@ class Listening:
         """The value for ``CLOUDFLARE_BASE_URL``."""
         return f"http://{HOST}:{self.api_port}/client/v4"
 
-    @property
-    def releases_url(self) -> str:
-        """Where releases are kept."""
-        return f"http://{HOST}:{self.api_port}/releases"
-
-    @property
-    def edge_url(self) -> str:
-        """Where requests for the account's hostnames go, with the hostname as ``Host``."""
-        return f"http://{HOST}:{self.edge_port}"
-
 
 def create_app(
     state: Path, tokens: Mapping[str, Scope], *, python: str, health_seconds: float = 10.0

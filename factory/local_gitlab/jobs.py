@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from factory.local_gitlab import environments
 from factory.local_gitlab import web as api
-from factory.local_gitlab.accounts import by_id, fingerprint
+from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.states import ACTIVE, FINISHED
 from factory.local_gitlab.store import Document, Store
@@ -239,12 +239,6 @@ def _artifact_file(call: Call) -> Any:
             return archive.read(call.path["path"])
         except KeyError:
             raise api.not_found() from None
-
-
-def of_token(store: Store, text: str) -> Document | None:
-    """Return the job that a job token belongs to."""
-    token = store.find("token", fingerprint(text))
-    return store.get("job", token["_job"]) if token and token.get("_job") else None
 
 
 _JOBS = "/projects/{id}/jobs"

@@ -50,9 +50,3 @@ def load_mapping(text: str, *, source: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise InvalidInput(f"{source}: expected a mapping with text keys")
     return value
-
-
-def dump(value: Any) -> str:
-    """Return a value as YAML text in block style, keys in their own order."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110)
-    return text
