@@ -162,7 +162,9 @@ async def start_async(
     _require(argv[0], env)
     read_end, write_end = os.pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=limit, loop=loop),
             *_with_lifeline(argv, read_end),
             cwd=cwd,
             env=dict(env),
@@ -171,14 +173,13 @@ async def start_async(
             stderr=stderr,
             start_new_session=True,
             pass_fds=(read_end,),
-            limit=limit,
         )
     except OSError as error:
         os.close(write_end)
         raise MachineError(f"cannot start {argv[0]}: {error.strerror}") from error
     finally:
         os.close(read_end)
-    return AsyncGroup(process, write_end)
+    return AsyncGroup(asyncio.subprocess.Process(transport, protocol, loop), transport, write_end)
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,17 @@ class AsyncGroup:
     """A running program on an event loop, and its process group."""
 
     process: asyncio.subprocess.Process
+    transport: asyncio.SubprocessTransport = field(repr=False)
     lifeline: int = field(repr=False)
 
     async def kill(self) -> int:
-        """End every process of the group at once; return the leader's exit code."""
+        """End every process of the group at once, close its pipes, and return the leader's exit code."""
         _kill_group(self.process.pid)
+        # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
+        # itself: neither does one that a process outside the group holds open.
+        if self.process.stdin:
+            self.process.stdin.transport.abort()
+        self.transport.close()
         code = await self.process.wait()
         with suppress(OSError):
             os.close(self.lifeline)
