@@ -21,8 +21,10 @@ async def run(context: Context) -> None:
     expanding: set[asyncio.Task[None]] = set()
     busy: set[int] = set()
     while True:
+        # Not wait_for(): in Python 3.11 it loses a cancellation that comes with the bell.
         with suppress(TimeoutError):
-            await asyncio.wait_for(context.bell.wait(), _TICK)
+            async with asyncio.timeout(_TICK):
+                await context.bell.wait()
         context.bell.clear()
         for pipeline in context.store.all("pipeline", _expanded=False):
             if pipeline["id"] not in busy:

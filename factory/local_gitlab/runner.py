@@ -46,6 +46,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
+    """Take jobs one after another; what is wrong with one of the threads stops them all, and so the program."""
+    try:
+        _take_jobs(settings, stop)
+    finally:
+        stop.set()
+
+
+def _take_jobs(settings: Settings, stop: threading.Event) -> None:
     client = http.Client(settings.url + "/api/v4", timeout=40)
     while not stop.is_set():
         try:

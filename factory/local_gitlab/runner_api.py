@@ -84,7 +84,8 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
         if remaining <= 0:
             return web.Response(status=204)
         with suppress(TimeoutError):
-            await asyncio.wait_for(context.job_waiting.wait(), remaining)
+            async with asyncio.timeout(remaining):
+                await context.job_waiting.wait()
 
 
 def _assign(context: Context, runner: Document) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -49,13 +49,13 @@ async def serve(
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(f"port {port} on {HOST} is in use") from error
         raise
-    moving = asyncio.create_task(progress.run(context))
     try:
-        yield context
+        # A server whose pipelines stand still is worse than none: what ends `progress` ends the body too.
+        async with asyncio.TaskGroup() as group:
+            moving = group.create_task(progress.run(context))
+            yield context
+            moving.cancel()
     finally:
-        moving.cancel()
-        with suppress(asyncio.CancelledError):
-            await moving
         await runner.cleanup()
         context.store.close()
 
