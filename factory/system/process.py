@@ -21,6 +21,8 @@ from factory.errors import MachineError, ToolFailed, ToolTimeout
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
 
+_REAP_SECONDS = 5.0
+
 # A watcher in the child's own process group blocks on a pipe whose other end only the parent holds: when the
 # parent dies, however it dies, the read ends and the whole group is killed. Works on Linux and macOS alike.
 _LIFELINE = '(read -r _ < "$0"; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec "$@"'
@@ -195,13 +197,17 @@ class AsyncGroup:
         _kill_group(self.process.pid)
         # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
         # itself: neither does one that a process outside the group holds open.
-        if self.process.stdin:
-            self.process.stdin.transport.abort()
+        stdin = self.process.stdin
+        if stdin and not stdin.transport.is_closing():
+            stdin.transport.abort()
         self.transport.close()
-        code = await self.process.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REAP_SECONDS):
+                await self.process.wait()
         with suppress(OSError):
             os.close(self.lifeline)
-        return code
+        code = self.transport.get_returncode()
+        return -signal.SIGKILL if code is None else code
 
 
 def find(name: str, path: str | None) -> str | None:
