@@ -127,7 +127,7 @@ def test_decisions_are_one_page() -> None:
 
 def test_runtime_packages_are_locked() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    locked = (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
+    locked = "\n" + (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
     for requirement in wanted:
         name = requirement.split(">")[0].split("<")[0].split("=")[0].lower()
         assert f"\n{name}==" in locked, requirement

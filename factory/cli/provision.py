@@ -42,7 +42,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.approvals(root, [users[OPERATOR], users[REHEARSAL]], required=policies.approvals.merge.required)
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
     _first_release(place, root, policies, seeded, say=say)
-    bootstrap.protect_environment(root, policies.approvals.deploy.environment, bot=users[BOT])
+    bootstrap.protect_environment(root, policies.environments.deploy, bot=users[BOT])
     files.write_atomic(done, clock.timestamp().encode())
 
 
@@ -131,7 +131,7 @@ def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
 
 def _first_release(place: Workplace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
     """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
-    environment = policies.approvals.deploy.environment
+    environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
         return
     say("the first release is being deployed by the instance's administrator")

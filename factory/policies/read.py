@@ -9,7 +9,18 @@ from factory.errors import InvalidInput
 from factory.policies.model import Policies
 from factory.system import canonical, strict_yaml
 
-FILES = ("agents", "gates", "scope", "workflow", "approvals", "terraform")
+FILES = (
+    "agents",
+    "gates",
+    "scope",
+    "workflow",
+    "budgets",
+    "retention",
+    "approvals",
+    "environments",
+    "exceptions",
+    "terraform",
+)
 
 
 def read(files: Mapping[str, bytes]) -> Policies:
@@ -46,6 +57,14 @@ def digest(files: Mapping[str, bytes]) -> str:
 def _cross_check(policies: Policies) -> None:
     if policies.agents.default not in policies.agents.agents:
         raise InvalidInput(f"policies/agents.yml: default: there is no agent {policies.agents.default!r}")
+    environments = policies.environments
+    if environments.deploy not in environments.environments:
+        raise InvalidInput(f"policies/environments.yml: deploy: there is no environment {environments.deploy!r}")
+    for name, environment in environments.environments.items():
+        if environment.production and environment.approvals == 0:
+            raise InvalidInput(
+                f"policies/environments.yml: environments.{name}.approvals: production is always approved by a person"
+            )
     for name in policies.gates.checks:
         if name not in policies.gates.gates:
             raise InvalidInput(f"policies/gates.yml: checks.{name}: there is no gate of this name")

@@ -37,7 +37,7 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
     """
     work = _Delivery(context, session)
     run("claim", work.claim)
-    attempts = work.policies.workflow.attempts
+    attempts = work.policies.budgets.attempts
     feedback: list[str] = []
     for number in range(1, attempts + 1):
         made = run(f"work-{number}", work.work, number, feedback)
@@ -171,7 +171,7 @@ class _Delivery:
             found = pipelines.of_merge_request(context.bot, proposed["merge_request"])
             return next((item for item in found if item.sha == head), None)
 
-        limit = self.policies.workflow.pipeline_minutes
+        limit = self.policies.budgets.pipeline_minutes
         pipeline = watch.until(context, find, minutes=limit, over=self._over)
         decision = watch.verdict(context, pipeline.id)
         if decision is not None:

@@ -188,11 +188,10 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     if pipeline is not None:
         notes = issues.notes(context.bot, "merge_requests", request.iid)
         planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
-        rule = policies.approvals.deploy
-        deployment = ship.deployment_of(context, pipeline, rule.environment)
+        deployment = ship.deployment_of(context, pipeline, policies.environments.deploy)
         if deployment is not None and planned:
             votes = review.counting(context, deployment.approvals, author=request.author)
-            approved = len(votes) >= rule.required and deployment.status != "blocked"
+            approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
     return schedule.Request(
         iid=request.iid,

@@ -115,7 +115,7 @@ class _Shipment:
         pipeline = watch.until(
             context,
             lambda: main_pipeline(context, request.sha),
-            minutes=self.policies.workflow.pipeline_minutes,
+            minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
         if pipeline.status not in {"manual", "success"}:
@@ -153,7 +153,7 @@ class _Shipment:
         watch.until(
             context,
             lambda: main_pipeline(context, request.sha),
-            minutes=self.policies.workflow.pipeline_minutes,
+            minutes=self.policies.budgets.pipeline_minutes,
             over=lambda _: self._apply_job(request)[1].status in _ENDED,
         )
         result = self._apply_result(job, digest)
@@ -182,7 +182,7 @@ class _Shipment:
         pipeline = watch.until(
             context,
             lambda: pipelines.get(context.bot, applied["pipeline"]),
-            minutes=self.policies.workflow.pipeline_minutes,
+            minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
         job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == VERIFY_JOB), None)
@@ -195,7 +195,7 @@ class _Shipment:
             {
                 "key": f"deploy/{self.iid}/{applied['deployment']}",
                 "merge_request": self.iid,
-                "environment": self.policies.approvals.deploy.environment,
+                "environment": self.policies.environments.deploy,
                 "url": seen.get("url"),
                 "commit": applied["sha"],
                 "release": seen.get("release"),
@@ -282,7 +282,7 @@ class _Shipment:
             for item in review.counting(context, deployment.approvals, author=request.author)
             if (_NAMED.findall(item.comment) or [shown]) == [digest]
         ]
-        if len(counted) < self.policies.approvals.deploy.required:
+        if len(counted) < self.policies.environments.target.approvals:
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
         spec_file = context.mirror.read(request.sha, specs.path_of(specs.cited(request.description) or ""))
         for approval in counted:
@@ -308,7 +308,7 @@ class _Shipment:
         if pipeline is None:
             raise NotFound(f"main has no pipeline for {request.sha[:8]}")
         job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == APPLY_JOB), None)
-        deployment = deployment_of(context, pipeline, self.policies.approvals.deploy.environment)
+        deployment = deployment_of(context, pipeline, self.policies.environments.deploy)
         if job is None or deployment is None:
             raise NotFound(f"pipeline {pipeline.id} has no apply to approve")
         return pipeline, job, deployment

@@ -12,6 +12,8 @@ from factory.policies import read
 from factory.policies.model import Policies
 from tests.servers import ROOT
 
+REST = "\nthresholds: {changed_lines_covered: 90, slowdown: 2.0}\ndependencies: {known: {}, licences: [MIT]}"
+
 
 def policies(**changes: str) -> Policies:
     files = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
@@ -120,12 +122,12 @@ def test_policy_that_names_no_gate_is_refused() -> None:
     with pytest.raises(InvalidInput, match="there is no such gate"):
         decide(
             GOOD,
-            policies(gates="gates: {nothing: {where: local, required: true}}\nchecks: {}"),
+            policies(gates="gates: {nothing: {where: local, required: true}}\nchecks: {}" + REST),
             where="local",
             judge_sha="",
         )
 
 
 def test_without_any_required_gate_nothing_passes() -> None:
-    loose = policies(gates="gates: {scope: {where: local, required: false}}\nchecks: {}")
+    loose = policies(gates="gates: {scope: {where: local, required: false}}\nchecks: {}" + REST)
     assert not decide(GOOD, loose, where="local", judge_sha="").passed

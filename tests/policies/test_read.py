@@ -10,20 +10,25 @@ from factory.policies.paths import matches
 from tests.servers import ROOT
 
 FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
+REST = "\nthresholds: {changed_lines_covered: 90, slowdown: 2.0}\ndependencies: {known: {}, licences: [MIT]}"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("scope", "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 1\nmax_lines: 1\nmax_line: 2", "max_line"),
+        (
+            "scope",
+            "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 1\nmax_lines: 1\nsmall_lines: 1\nmax_line: 2",
+            "max_line",
+        ),
         ("scope", "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 0\nmax_lines: 1", "max_files"),
         ("scope", "agents: [a]\nallowed: []\nprotected: []\nmax_files: 1\nmax_lines: 1", "allowed"),
         ("scope", "allowed: [a]\nallowed: [b]", "given twice"),
         ("scope", "allowed: [a", "scope.yml:"),
-        ("approvals", "merge: {required: 0}\ndeploy: {required: 1, environment: production}", "merge.required"),
+        ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", "merge.required"),
         ("agents", "default: x\nagents: {}", "agents"),
-        ("gates", "gates: {unit: {where: somewhere, required: true}}\nchecks: {}", "where"),
-        ("gates", "gates: {unit: {where: local, required: yes}}\nchecks: {lint: [a]}", "no gate of this name"),
+        ("gates", "gates: {unit: {where: somewhere, required: true}}\nchecks: {}" + REST, "where"),
+        ("gates", "gates: {unit: {where: local, required: yes}}\nchecks: {lint: [a]}" + REST, "no gate of this name"),
         ("workflow", "[]", "mapping"),
     ],
 )
