@@ -17,13 +17,22 @@ class ChangedFile:
 
 @dataclass(frozen=True)
 class Change:
-    """What lies between two commits, what its commit messages say, and whose push it is (empty: not known)."""
+    """What lies between two commits, what the commits say, and whose they are.
+
+    ``author`` is the account that pushed or started the pipeline (empty: not known), ``emails`` are the commits'
+    authors and committers, ``branch`` is the merge request's source, ``behind`` counts the target's commits that the
+    change lacks, ``merges`` its merge commits.
+    """
 
     base: str
     head: str
     files: tuple[ChangedFile, ...]
     messages: tuple[str, ...] = ()
     author: str = ""
+    emails: tuple[str, ...] = ()
+    branch: str = ""
+    behind: int = 0
+    merges: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,75 @@ class TestRun:
 
 
 @dataclass(frozen=True)
+class CitedTest:
+    """A test function in the sources: the requirements that it cites by ``@pytest.mark.spec``, how many assertions
+    it makes, and whether it is marked to be skipped or to fail."""
+
+    path: str
+    name: str
+    line: int
+    requirements: tuple[str, ...] = ()
+    asserts: int = 0
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which lines tests ran and which they missed, by file; ``problem`` says why that is not known."""
+
+    executed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    missing: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a tool found: its own rule's name, where, and what it says."""
+
+    rule: str
+    path: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class ToolRun:
+    """All that one tool found; ``problem`` says why it could not run."""
+
+    problems: tuple[Problem, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A package that a manifest or lock file names; ``pinned`` where it names one version or digest."""
+
+    name: str
+    version: str
+    path: str
+    line: int
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one benchmark takes at the base and at the head, in seconds (medians)."""
+
+    name: str
+    base: float
+    head: float
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the evidence branch holds of the change's session; ``problem`` says what does not verify."""
+
+    claim: bool = False
+    attempt: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class PlannedChange:
     """One resource of a Terraform plan and what would be done to it."""
 
@@ -70,21 +148,38 @@ class Plan:
 
 @dataclass(frozen=True)
 class SpecFacts:
-    """The spec that a change names, as the judge's commit has it; ``problem`` says why it can't be used."""
+    """The spec that a change names, as the judge's commit has it; ``problem`` says why it can't be used.
+
+    ``requirements`` are its ids with the digest of requirement and scenarios, ``small`` the issue that needs no spec.
+    """
 
     id: str = ""
     status: str = ""
     digest: str = ""
     problem: str = ""
+    requirements: tuple[tuple[str, str], ...] = ()
+    findings: int = 0
+    small: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a run of the gates judges."""
+    """Everything a run of the gates judges; ``date`` is the day (ISO 8601) on which exceptions are looked at."""
 
+    date: str = ""
     change: Change | None = None
     spec: SpecFacts | None = None
     tests: tuple[tuple[str, TestRun], ...] = ()
+    before: tuple[CitedTest, ...] | None = None
+    after: tuple[CitedTest, ...] | None = None
+    coverage: Coverage | None = None
+    lint: ToolRun | None = None
+    types: ToolRun | None = None
+    security: ToolRun | None = None
+    scanned: ToolRun | None = None
+    dependencies: tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None = None
+    timings: tuple[Timing, ...] | None = None
+    recorded: Recorded | None = None
     plan: Plan | None = None
 
     def to_json(self) -> dict[str, Any]:

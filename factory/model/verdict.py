@@ -16,6 +16,11 @@ class Finding:
     path: str = ""
     line: int = 0
 
+    @property
+    def subject(self) -> str:
+        """What the finding is about, by which an exception names it: its path, else its message."""
+        return self.path or self.message
+
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON value."""
         return {"rule": self.rule, "message": self.message, "mend": self.mend, "path": self.path, "line": self.line}
@@ -23,12 +28,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate's answer; a skipped gate gives its reason, a failed one its findings."""
+    """One gate's answer; a skipped gate gives its reason, a failed one its findings.
+
+    ``flags`` are what a person must look at though it passes, ``excused`` the findings that an exception accepts.
+    """
 
     gate: str
     result: Result
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+    flags: tuple[Finding, ...] = ()
+    excused: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as a JSON value."""
@@ -37,15 +47,17 @@ class Verdict:
             "result": self.result,
             "reason": self.reason,
             "findings": [finding.to_json() for finding in self.findings],
+            "flags": [finding.to_json() for finding in self.flags],
+            "excused": [finding.to_json() for finding in self.excused],
         }
 
 
-def judged(gate: str, findings: list[Finding]) -> Verdict:
+def judged(gate: str, findings: list[Finding], *, flags: tuple[Finding, ...] = ()) -> Verdict:
     """Return failed with the findings, or passed where there are none."""
-    return Verdict(gate, "failed" if findings else "passed", tuple(findings))
+    return Verdict(gate, "failed" if findings else "passed", tuple(findings), flags=flags)
 
 
 def from_json(value: dict[str, Any]) -> Verdict:
     """Return the verdict that ``to_json`` wrote."""
-    findings = tuple(Finding(**finding) for finding in value["findings"])
-    return Verdict(value["gate"], value["result"], findings, value["reason"])
+    kept = {name: tuple(Finding(**item) for item in value[name]) for name in ("findings", "flags", "excused")}
+    return Verdict(value["gate"], value["result"], reason=value["reason"], **kept)
