@@ -11,8 +11,10 @@ _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
 _SAFE = ("--text", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
 
-def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> Change:
+def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], target: str = "") -> Change:
     """Return the files that differ between two commits and the lines added; raises ``ToolFailed``.
+
+    ``target`` is the commit that the change is to be merged onto: how many of its commits are not in ``head``.
 
     Renames count as a file removed and a file added, so that a protected path can't be moved away unseen.
     """
@@ -25,15 +27,26 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> Ch
     statuses |= _submodules(git("diff", "--raw", "-z", *_SAFE, base, head))
     counts = _numstat(git("diff", "--numstat", "-z", *_SAFE, base, head))
 
-    def added(path: str) -> tuple[tuple[int, str], ...]:
-        return tuple(_added(git("diff", "--unified=0", *_SAFE, base, head, "--", f":(top,literal){path}")))
-
+    pieces = _pieces(git("diff", "--unified=0", *_SAFE, base, head))
+    if len(pieces) != len(statuses):
+        # A file that became a link or the reverse shows as two pieces: then each path is asked for by itself.
+        pieces = [git("diff", "--unified=0", *_SAFE, base, head, "--", f":(top,literal){path}") for path in statuses]
+    added = dict(zip(statuses, pieces, strict=True))
     files = tuple(
-        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=added(path))
+        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=tuple(_added(added[path])))
         for path, status in sorted(statuses.items())
     )
-    messages = tuple(item for item in git("log", "--format=%B%x00", f"{base}..{head}").split("\0") if item.strip())
-    return Change(base, head, files, messages)
+    span = f"{base}..{head}"
+    messages = tuple(item for item in git("log", "--format=%B%x00", span).split("\0") if item.strip())
+    people = git("log", "--format=%ae%n%ce", span).split()
+    merges = int(git("rev-list", "--count", "--merges", span))
+    behind = int(git("rev-list", "--count", f"{head}..{target}")) if target else 0
+    return Change(base, head, files, messages, emails=tuple(sorted(set(people))), merges=merges, behind=behind)
+
+
+def _pieces(text: str) -> list[str]:
+    """Split a diff by file, in git's order: only a header begins with ``diff --git``, a line of content never does."""
+    return [piece for piece in re.split(r"^diff --git ", text, flags=re.MULTILINE) if piece]
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from factory.checks import junit
+from factory.checks import coverage, junit
 from factory.errors import ToolTimeout
-from factory.model.facts import TestRun
+from factory.model.facts import Coverage, TestRun
 from factory.sandbox import launch
 from factory.system import files, process
 
@@ -14,25 +14,32 @@ _LIMIT = 600.0
 
 def run_tests(
     command: tuple[str, ...], folder: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
-) -> TestRun:
-    """Run a test command in a worktree, without network, and return what its JUnit report claims.
+) -> tuple[TestRun, Coverage]:
+    """Run a test command in a worktree, without network; return what its JUnit and coverage reports claim.
 
-    Raises ``MachineError`` where the command cannot start.
+    The command's output is kept as ``scratch/log.txt``. Raises ``MachineError`` where the command cannot start.
     """
     files.remove_tree(scratch)
     files.private_folder(scratch)
-    report = scratch / "junit.xml"
-    prepared = launch.prepare(
-        launch.Launch(
-            argv=(*command, f"--junitxml={report}"),
-            cwd=folder,
-            env={**env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"},
-            writable=(scratch,),
-            readable=(*readable, folder),
+    report, covered = scratch / "junit.xml", scratch / "coverage.json"
+    given = {**env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
+    given |= {"COVERAGE_FILE": str(scratch / "coverage.sqlite"), "APPS": str(folder / "apps")}
+
+    def run(argv: tuple[str, ...]) -> bytes:
+        prepared = launch.prepare(
+            launch.Launch(
+                argv=process.ours(argv), cwd=folder, env=given, writable=(scratch,), readable=(*readable, folder)
+            )
         )
-    )
+        done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
+        return done.stdout + done.stderr
+
     try:
-        process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
+        said = run((*command, f"--junitxml={report}"))
+        if Path(given["COVERAGE_FILE"]).exists():
+            said += run((command[0], "-m", "coverage", "json", "-q", "-o", str(covered)))
     except ToolTimeout as error:
-        return TestRun(problem=str(error))
-    return junit.read(report.read_bytes() if report.exists() else None)
+        return TestRun(problem=str(error)), Coverage(problem=str(error))
+    files.write_atomic(scratch / "log.txt", said)
+    found = tuple(path.read_bytes() if path.is_file() else None for path in (report, covered))
+    return junit.read(found[0]), coverage.read(found[1])

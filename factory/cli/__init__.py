@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "deploy": ("factory.cli.deploy", "List deployments and approve them."),
     "session": ("factory.cli.session", "List sessions and show what an agent did."),
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
+    "spec": ("factory.cli.spec", "Write specs, find what they leave open, trace what proves them."),
+    "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),

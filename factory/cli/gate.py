@@ -1,131 +1,123 @@
 """``factory gate``: collects facts and judges a change; CI calls it, and so may a person before pushing."""
 
-import json
-from dataclasses import asdict, replace
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
-from factory.checks import change as changes
-from factory.checks import junit
-from factory.cli import environment, output
-from factory.errors import FactoryError, GateFailed, InvalidInput
-from factory.gates.run import decide
-from factory.model.facts import Change, ChangedFile, Facts, SpecFacts
-from factory.policies import read as policy_files
-from factory.reports import findings
-from factory.specs import read as specs
-from factory.system import files, process
+from factory.checks import coverage, junit, leaks
+from factory.cli import challenge, environment, judging, output
+from factory.errors import GateFailed
+from factory.gates.run import Decision, decide
+from factory.model.facts import Facts, ToolRun
+from factory.reports import annotations, cobertura, findings, sarif
+from factory.system import files
 from factory.terraform import plan
+from factory.workflow import judging as collecting
 
 OUT = Path(".factory")
-# A checkout that is judged brings no programs of its own.
-_NO_TOOLS = Path("/nonexistent")
+FACTS = OUT / "facts" / "facts.json"
+CLAIMS = OUT / "claims"
+FROZEN = OUT / "judge"
+VERDICT = OUT / "verdict"
 
 
 @click.group()
 def command() -> None:
-    """Collect facts and judge a change."""
+    """Collect facts, judge a change, and measure what the gates catch."""
 
 
 @command.command()
 @click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies and specs are read.")
 @click.option("--base", help="Compare with this commit (default: CI's diff base, else origin/main).")
-def check(judge: Path, base: str | None) -> None:
-    """Write the facts that need nothing of the change to be run: what changed, and which spec it names."""
-    env = _env()
-    start = base or env["given"].get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
-    found = replace(_change(start, env["tools"]), author=env["given"].get("GITLAB_USER_LOGIN", ""))
-    spec = _spec(judge, found)
-    files.write_atomic(OUT / "facts" / "change.json", json.dumps(asdict(found)).encode())
-    files.write_atomic(OUT / "facts" / "spec.json", json.dumps(asdict(spec)).encode())
-    click.echo(
-        f"{len(found.files)} files changed between {found.base[:12]} and {found.head[:12]}; spec {spec.id or '-'}"
-    )
+@click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
+def check(judge: Path, base: str | None, target: str) -> None:
+    """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
+    rules = judging.policies(judge)
+    found = judging.collect(judging.checkout(base, target=target), rules, judge)
+    judging.write(found, FACTS)
+    judging.freeze_contracts(judge, FROZEN)
+    change = found.change
+    if change is not None:
+        named = (found.spec.id if found.spec else "") or "-"
+        click.echo(f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]}; spec {named}")
 
 
 @command.command()
 @click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 @click.option("--judge-sha", default="", help="The commit that the judge was built from.")
+@click.option("--base", help="Compare with this commit (default: origin/main); for --where local.")
 @click.option(
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
 @output.as_json
-def run(judge: Path, judge_sha: str, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Judge the facts in .factory/ by the policies; fail where a required gate did not pass."""
-    policies = policy_files.read(_policy_bytes(judge))
-    decision = decide(_facts(), policies, where="pipeline" if where == "pipeline" else "local", judge_sha=judge_sha)
-    files.write_atomic(OUT / "verdict" / "verdict.json", decision.encode())
-    quality = findings.code_quality(decision.verdicts)
-    files.write_atomic(OUT / "verdict" / "code-quality.json", quality.encode())
-    output.one(decision.to_json(), json_wanted=as_json, text="\n".join(findings.lines(decision.verdicts)))
+def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Judge a change by the policies; fail where a required gate did not pass.
+
+    In the pipeline the facts are those that earlier jobs left in .factory/; locally they are collected first, and the
+    local checks are run.
+    """
+    rules = judging.policies(judge)
+    if where == "pipeline":
+        decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
+    else:
+        place = judging.checkout(base)
+        facts = judging.collect(place, rules, judge)
+        output.say(f"{len(facts.change.files) if facts.change else 0} files changed; the local checks run")
+        scratch = (OUT / "local").absolute()
+        tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=judging.readable())
+        facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+        decision = decide(facts, rules, where="local", judge_sha=judge_sha)
+    _report(decision)
+    text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.to_json()['digest']}"])
+    output.one(decision.to_json(), json_wanted=as_json, text=text)
     if not decision.passed:
         names = [verdict.gate for verdict in decision.verdicts if verdict.result != "passed"]
         raise GateFailed(f"not passed: {', '.join(names)}")
 
 
-def _env() -> dict[str, Any]:
-    given = environment.snapshot()
-    return {"given": given, "tools": environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))}
+command.add_command(challenge.command, "challenge")
 
 
-def _change(base: str, env: dict[str, str]) -> Change:
-    def resolve(name: str) -> str:
-        argv = ["git", "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
-        return process.run(argv, env=env).text.strip()
-
-    try:
-        merge_base = process.run(["git", "merge-base", resolve(base), "HEAD"], env=env).text.strip()
-        return changes.collect(Path.cwd(), merge_base, resolve("HEAD"), env=env)
-    except FactoryError as error:
-        raise InvalidInput(f"the change cannot be read: {error}") from error
-
-
-def _spec(judge: Path, found: Change) -> SpecFacts:
-    named = {name for name in (specs.cited(message) for message in found.messages) if name}
-    if len(named) != 1:
-        return SpecFacts(
-            problem="the commits name no spec" if not named else f"several specs: {', '.join(sorted(named))}"
-        )
-    name = named.pop()
-    path = specs.path_of(name)
-    try:
-        spec = specs.read(files.read_bytes(judge / path), source=path)
-    except InvalidInput as error:
-        return SpecFacts(problem=str(error))
-    return SpecFacts(spec.id, spec.status, spec.digest)
-
-
-def _policy_bytes(judge: Path) -> dict[str, bytes]:
-    return {f"policies/{path.name}": path.read_bytes() for path in sorted((judge / "policies").glob("*.yml"))}
-
-
-def _facts() -> Facts:
-    claims = OUT / "claims"
-    suites = [
-        (name, junit.read(path.read_bytes() if path.exists() else None))
-        for name in ("unit", "contract")
-        for path in [claims / f"{name}.xml"]
-    ]
-    planned = plan.read_facts(OUT / "plan")
-    return Facts(change=_read_change(), spec=_read_spec(), tests=tuple(suites), plan=planned)
-
-
-def _read_change() -> Change | None:
-    path = OUT / "facts" / "change.json"
-    if not path.exists():
-        return None
-    value = json.loads(files.read_text(path))
-    found = tuple(
-        ChangedFile(
-            item["path"], item["status"], item["added"], item["removed"], tuple((n, t) for n, t in item["lines"])
-        )
-        for item in value["files"]
+def _left() -> Facts:
+    """Return what the jobs of a pipeline left in .factory/."""
+    found = judging.read(FACTS)
+    suites = tuple((name, junit.read(_bytes(CLAIMS / name / "junit.xml"))) for name in ("unit", "contract"))
+    return replace(
+        found,
+        tests=suites,
+        coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
+        scanned=_scanned(),
+        plan=plan.read_facts(OUT / "plan"),
     )
-    return Change(value["base"], value["head"], found, tuple(value["messages"]), value["author"])
 
 
-def _read_spec() -> SpecFacts | None:
-    path = OUT / "facts" / "spec.json"
-    return SpecFacts(**json.loads(files.read_text(path))) if path.exists() else None
+def _scanned() -> ToolRun:
+    runs = [leaks.scan(folder) for folder in (CLAIMS, OUT / "plan") if folder.exists()]
+    problem = next((run.problem for run in runs if run.problem), "")
+    return ToolRun(tuple(item for run in runs for item in run.problems), problem)
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+
+
+def _report(decision: Decision) -> None:
+    """Write the verdict, and the reports that GitLab shows by itself."""
+    covered = coverage.read(_bytes(CLAIMS / "unit" / "coverage.json"))
+    root = os.fspath(Path.cwd())
+    files.write_atomic(VERDICT / "verdict.json", decision.encode())
+    for name, text in {
+        "code-quality.json": findings.code_quality(decision.verdicts),
+        "findings.sarif": sarif.render(decision.verdicts),
+        "cobertura.xml": cobertura.render(covered, root=root),
+        "annotations.json": annotations.render(_links()),
+    }.items():
+        files.write_atomic(VERDICT / name, text.encode())
+
+
+def _links() -> dict[str, str]:
+    given = environment.snapshot()
+    job = given.get("CI_JOB_URL", "")
+    return {"Verdict": f"{job}/artifacts/file/.factory/verdict/verdict.json"} if job else {}

@@ -7,6 +7,7 @@ import click
 
 from factory import errors
 from factory.cli import COMMANDS, root
+from factory.policies.cases import Cases
 from factory.policies.model import Policies
 from factory.system import files
 
@@ -62,8 +63,8 @@ def _exit_codes() -> str:
 
 def _schemas() -> dict[str, str]:
     found = {}
-    for name, field in Policies.model_fields.items():
-        model = field.annotation
+    models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases}
+    for name, model in models.items():
         if isinstance(model, type) and hasattr(model, "model_json_schema"):
             schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
             found[f"{name}.schema.json"] = json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -2,7 +2,22 @@
 
 from collections.abc import Callable, Mapping
 
-from factory.gates import contract, plan, scope, secrets, spec, unit
+from factory.gates import (
+    commits,
+    contract,
+    dependencies,
+    evidence,
+    lint,
+    performance,
+    plan,
+    scope,
+    secrets,
+    security,
+    spec,
+    types,
+    unit,
+    up_to_date,
+)
 from factory.model.facts import Facts
 from factory.model.verdict import Verdict
 from factory.policies.model import Policies
@@ -14,6 +29,14 @@ GATES: Mapping[str, Judge] = {
     "secrets": secrets.judge,
     "spec": spec.judge,
     "unit": unit.judge,
+    "types": types.judge,
+    "lint": lint.judge,
+    "security": security.judge,
+    "dependencies": dependencies.judge,
+    "commits": commits.judge,
+    "up_to_date": up_to_date.judge,
+    "evidence": evidence.judge,
     "contract": contract.judge,
+    "performance": performance.judge,
     "plan": plan.judge,
 }

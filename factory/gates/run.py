@@ -1,25 +1,53 @@
 """Runs the gates that policy names, over facts alone: equal facts and policies give equal bytes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from factory.errors import InvalidInput
 from factory.gates import GATES
+from factory.gates.unit import case_name
 from factory.model.facts import Facts
-from factory.model.verdict import Verdict
+from factory.model.verdict import Finding, Verdict, judged
+from factory.policies import evaluate
 from factory.policies.model import Policies
 from factory.system import canonical
+
+EXCEPTIONS = "exceptions"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What proves one requirement of the spec: the tests that cite it, each with its outcome in this run."""
+
+    requirement: str
+    digest: str
+    tests: tuple[tuple[str, str], ...]
+
+    @property
+    def result(self) -> str:
+        """``passed`` where a test cites the requirement and all that do passed, else ``failed`` or ``untested``."""
+        if not self.tests:
+            return "untested"
+        return "passed" if all(outcome == "success" for _, outcome in self.tests) else "failed"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the proof as a JSON value."""
+        tests = [{"name": name, "outcome": outcome} for name, outcome in self.tests]
+        return {"id": self.requirement, "digest": self.digest, "result": self.result, "tests": tests}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdicts of a run, the policies they follow, and what was judged."""
+    """The verdicts of a run, the policies they follow, what was judged, and what a person must still decide."""
 
     verdicts: tuple[Verdict, ...]
     required: frozenset[str]
     policy: str
     judge_sha: str
     head: str
+    proofs: tuple[Proof, ...] = ()
+    needed: evaluate.Needed | None = None
 
     @property
     def passed(self) -> bool:
@@ -28,15 +56,19 @@ class Decision:
         return bool(needed) and all(verdict.result == "passed" for verdict in needed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the decision as a JSON value."""
-        return {
+        """Return the decision as a JSON value; ``digest`` is that of all the rest."""
+        value = {
             "result": "passed" if self.passed else "failed",
             "head": self.head,
             "judge_sha": self.judge_sha,
             "policy": self.policy,
             "required": sorted(self.required),
             "gates": [verdict.to_json() for verdict in self.verdicts],
+            "requirements": [proof.to_json() for proof in self.proofs],
+            "excused": sum(len(verdict.excused) for verdict in self.verdicts),
+            "needed": self.needed.to_json() if self.needed else None,
         }
+        return {**value, "digest": canonical.digest_of(value)}
 
     def encode(self) -> bytes:
         """Return the decision's canonical bytes."""
@@ -49,7 +81,7 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
     Raises ``InvalidInput`` where policy names a gate that does not exist.
     """
     verdicts = []
-    required = set()
+    required = {EXCEPTIONS}
     for name, gate in policies.gates.gates.items():
         if name not in GATES:
             raise InvalidInput(f"policies/gates.yml: gates.{name}: there is no such gate; there are {', '.join(GATES)}")
@@ -58,5 +90,57 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
         verdicts.append(GATES[name](facts, policies))
         if gate.required:
             required.add(name)
-    head = facts.change.head if facts.change else ""
-    return Decision(tuple(verdicts), frozenset(required), policies.digest, judge_sha, head)
+    judged_all = _excused(verdicts, policies, facts.date)
+    if len(required) == 1:
+        required.clear()
+    return Decision(
+        judged_all,
+        frozenset(required),
+        policies.digest,
+        judge_sha,
+        facts.change.head if facts.change else "",
+        proofs(facts),
+        evaluate.needed(policies, facts.change, facts.plan),
+    )
+
+
+def proofs(facts: Facts) -> tuple[Proof, ...]:
+    """Return for each requirement of the change's spec the tests that cite it, with their outcomes."""
+    outcomes: dict[str, str] = {}
+    for _, run in facts.tests:
+        for case in run.cases:
+            name = case.name.split("[", 1)[0]
+            outcomes[name] = _worse(outcomes.get(name, "success"), case.outcome)
+    return tuple(
+        Proof(
+            requirement,
+            digest,
+            tuple(
+                (case_name(test), outcomes.get(case_name(test), "not run"))
+                for test in facts.after or ()
+                if requirement in test.requirements
+            ),
+        )
+        for requirement, digest in (facts.spec.requirements if facts.spec else ())
+    )
+
+
+def _worse(one: str, other: str) -> str:
+    order = ("success", "skipped", "error", "failed")
+    return max(one, other, key=lambda name: order.index(name) if name in order else 0)
+
+
+def _excused(verdicts: Iterable[Verdict], policies: Policies, today: str) -> tuple[Verdict, ...]:
+    """Take out what an exception accepts; an exception that is past its date fails by itself."""
+    found = []
+    wrong: dict[Finding, None] = {}
+    for verdict in verdicts:
+        parted = evaluate.excuse(verdict.findings, policies.exceptions, today=today)
+        wrong |= dict.fromkeys(parted.expired)
+        result = "passed" if parted.excused and not parted.kept else verdict.result
+        found.append(replace(verdict, result=result, findings=parted.kept, excused=parted.excused))
+    if policies.exceptions.exceptions:
+        found.append(judged(EXCEPTIONS, list(wrong)))
+    else:
+        found.append(Verdict(EXCEPTIONS, "passed", reason="there are none"))
+    return tuple(found)

@@ -1,6 +1,6 @@
-"""Spec: the change names a spec that is decided."""
+"""Spec: the change names a spec that is decided and clear, and its tests cite what the spec has."""
 
-from factory.model.facts import Facts
+from factory.model.facts import Facts, SpecFacts
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies.model import Policies
 
@@ -8,16 +8,53 @@ GATE = "spec"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding where the named spec is missing or not decided."""
-    del policies
+    """Return findings for a spec that is missing or undecided, and for tests that cite what no spec has."""
     spec = facts.spec
     if spec is None:
         return Verdict(GATE, "skipped", reason="the spec was not looked up")
+    if spec.small:
+        return _small(spec, facts, policies)
     if spec.problem:
-        return judged(
-            GATE, [Finding("spec.missing", spec.problem, "Name a spec of specs/ with a trailer `Spec: <id>`.")]
-        )
+        mend = "Name one spec of specs/ with a trailer `Spec: <id>`."
+        return judged(GATE, [Finding("spec.missing", spec.problem, mend)])
+    findings = []
     if spec.status != "decided":
         message = f"spec {spec.id} is {spec.status}"
-        return judged(GATE, [Finding("spec.undecided", message, "Work starts once its status is `decided`.")])
-    return judged(GATE, [])
+        findings.append(Finding("spec.undecided", message, "Work starts once its status is `decided`."))
+    if spec.findings:
+        message = f"spec {spec.id} leaves {spec.findings} things open"
+        findings.append(Finding("spec.unclear", message, "A person mends what `factory spec lint` finds."))
+    findings += _orphans(spec, facts)
+    return judged(GATE, findings, flags=_unproven(spec, facts))
+
+
+def _small(spec: SpecFacts, facts: Facts, policies: Policies) -> Verdict:
+    most = policies.scope.small_lines
+    lines = sum(file.added + file.removed for file in facts.change.files) if facts.change else most + 1
+    message = f"{lines} lines change; an issue without a spec may change {most}"
+    findings = [Finding("spec.small", message, "Write a spec, or change less.")] if lines > most else []
+    return judged(GATE, findings, flags=(Finding("spec.none", f"{spec.small} names no spec", "Compare it by hand."),))
+
+
+def _orphans(spec: SpecFacts, facts: Facts) -> list[Finding]:
+    """Return the tests in changed files that cite a requirement of this spec which it does not have."""
+    prefixes = {name.rsplit("-", 1)[0] for name, _ in spec.requirements}
+    known = {name for name, _ in spec.requirements}
+    changed = {file.path for file in facts.change.files} if facts.change else set()
+    return [
+        Finding("spec.orphan", f"{test.name} cites {cited}, which no spec has", "Cite one.", test.path, test.line)
+        for test in facts.after or ()
+        if test.path in changed
+        for cited in test.requirements
+        if cited.rsplit("-", 1)[0] in prefixes and cited not in known
+    ]
+
+
+def _unproven(spec: SpecFacts, facts: Facts) -> tuple[Finding, ...]:
+    cited = {name for test in facts.after or () for name in test.requirements}
+    mend = "Look whether it matters to this change."
+    return tuple(
+        Finding("spec.unproven", f"no test cites {name}", mend, f"specs/{spec.id}.md")
+        for name, _ in spec.requirements
+        if facts.after is not None and name not in cited
+    )

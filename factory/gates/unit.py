@@ -1,14 +1,132 @@
-"""Unit tests: they ran, and all passed. What a merge request's own tests say is its claim."""
+"""Tests: they ran and passed, they run the changed lines, and none was taken away, silenced or weakened.
+
+What a merge request's own tests say is its claim; the tests that its sources hold are read by the judge.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
 
 from factory.gates.suite import judge_suite
-from factory.model.facts import Facts
-from factory.model.verdict import Verdict
+from factory.gates.tool import for_agents
+from factory.model.facts import Change, CitedTest, Coverage, Facts, TestRun
+from factory.model.verdict import Finding, Verdict, judged
 from factory.policies.model import Policies
 
 GATE = "unit"
+_SHOWN = 10
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each test that did not pass."""
-    del policies
-    return judge_suite(GATE, facts, mend="Mend the code, or the test where the spec says otherwise.")
+    """Return a finding for each test that did not pass or did not run, and for each change that tests do not run."""
+    verdict = judge_suite(GATE, facts, mend="Mend the code, or the test where the spec says otherwise.")
+    if verdict.result == "skipped":
+        return verdict
+    run = facts.suite(GATE) or TestRun()
+    after = [test for test in facts.after or () if not is_contract(test)]
+    found = [*verdict.findings, *_unrun(run, after)]
+    found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered)
+    weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
+    return for_agents(judged(GATE, found), policies, facts.change, weaker)
+
+
+def is_contract(test: CitedTest) -> bool:
+    """Tell whether a test belongs to an app's contract, whose tests run in a suite of their own."""
+    return "/tests/contract/" in test.path
+
+
+def case_name(test: CitedTest) -> str:
+    """Return how a JUnit report names a test: its path as a module, and its name."""
+    return f"{test.path.removesuffix('.py').replace('/', '.')}.{test.name}"
+
+
+def _unrun(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
+    """Return the tests that the sources hold and the report does not: a report must be of these sources."""
+    seen = {case.name.split("[", 1)[0] for case in run.cases}
+    held = {case_name(test) for test in after}
+    missing = [test for test in after if case_name(test) not in seen]
+    mend = "Let the whole suite run; its report must name every test."
+    found = [Finding("unit.unrun", f"{test.name} is not in the report", mend, test.path, test.line) for test in missing]
+    strange = sorted(name for name in seen if name not in held and ".tests." in name and ".contract." not in name)
+    found += [
+        Finding("unit.unknown", f"the report names {name[:200]}, which no source holds", mend)
+        for name in strange[:_SHOWN]
+    ]
+    return found
+
+
+def _weaker(before: Sequence[CitedTest], after: Sequence[CitedTest]) -> list[Finding]:
+    """Return what a change takes from the tests; what moved to another test of the same requirement is no loss."""
+    found = []
+    now = {(test.path, test.name): test for test in after}
+    was = {(test.path, test.name): test for test in before}
+    counts = _counts(after)
+    for lost, total in (_counts(before) - counts).items():
+        kind, requirement = lost
+        what = f"{total} fewer {kind} for {requirement or 'no requirement'}"
+        mend = "Keep what the tests prove; a person decides what may go."
+        path, line = _place(requirement, kind, before, now)
+        found.append(Finding("unit.deleted" if kind == "tests" else "unit.weakened", what, mend, path, line))
+    for key, test in now.items():
+        if test.skipped and not (key in was and was[key].skipped):
+            found.append(
+                Finding("unit.skipped", f"{test.name} may be skipped", "Let it run.", test.path, test.line),
+            )
+        if not test.asserts and not (key in was and not was[key].asserts):
+            found.append(
+                Finding(
+                    "unit.hollow", f"{test.name} asserts nothing", "Assert what the spec says.", test.path, test.line
+                )
+            )
+    return found
+
+
+def _counts(tests: Sequence[CitedTest]) -> Counter[tuple[str, str]]:
+    """Return how many tests and assertions there are for each requirement, and for none."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for test in tests:
+        for requirement in test.requirements or ("",):
+            counts["tests", requirement] += 1
+            counts["assertions", requirement] += test.asserts
+    return counts
+
+
+def _place(
+    requirement: str, kind: str, before: Sequence[CitedTest], now: dict[tuple[str, str], CitedTest]
+) -> tuple[str, int]:
+    """Return where something was lost: the first test of the requirement that is gone or asserts less."""
+    for test in before:
+        there = now.get((test.path, test.name))
+        if requirement in (test.requirements or ("",)) and (there is None or there.asserts < test.asserts):
+            return test.path, test.line if there is None and kind == "tests" else getattr(there, "line", test.line)
+    return "", 0
+
+
+def _uncovered(change: Change | None, coverage: Coverage | None, least: int) -> list[Finding]:
+    """Return the changed source lines that no test runs, where too many of them are."""
+    files = [file for file in (change.files if change else ()) if _measured(file.path) and file.lines]
+    if not files:
+        return []
+    if coverage is None or coverage.problem:
+        reason = coverage.problem if coverage else "coverage was not measured"
+        return [Finding("unit.coverage-unknown", reason, "Let the tests run under coverage.")]
+    executed, missing = dict(coverage.executed), dict(coverage.missing)
+    ran, missed = 0, []
+    for file in files:
+        numbers = {number for number, _ in file.lines}
+        if file.path not in executed:
+            missed += [(file.path, number) for number, line in file.lines if line.strip()]
+            continue
+        ran += len(numbers & set(executed[file.path]))
+        missed += [(file.path, number) for number in sorted(numbers & set(missing[file.path]))]
+    total = ran + len(missed)
+    percent = 100 if not total else 100 * ran // total
+    if percent >= least:
+        return []
+    shown = ", ".join(f"{path}:{number}" for path, number in missed[:_SHOWN])
+    more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
+    message = f"tests run {percent} % of the changed lines, {least} % are asked for; not run: {shown}{more}"
+    return [Finding("unit.uncovered", message, "Add tests that run these lines.", *missed[0])]
+
+
+def _measured(path: str) -> bool:
+    return path.startswith("apps/") and "/src/" in path and path.endswith(".py")

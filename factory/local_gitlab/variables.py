@@ -47,6 +47,7 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
         "CI_DEFAULT_BRANCH": project["default_branch"],
         "CI_CONFIG_PATH": project["ci_config_path"] or ".gitlab-ci.yml",
         "CI_PIPELINE_SOURCE": pipeline["source"],
+        "CI_PIPELINE_CREATED_AT": pipeline["created_at"],
         "CI_COMMIT_SHA": pipeline["sha"],
         "CI_COMMIT_SHORT_SHA": pipeline["sha"][:8],
         "CI_COMMIT_BEFORE_SHA": pipeline["before_sha"],

@@ -60,8 +60,11 @@ class TestRun:
 
 @dataclass(frozen=True)
 class CitedTest:
-    """A test function in the sources: the requirements that it cites by ``@pytest.mark.spec``, how many assertions
-    it makes, and whether it is marked to be skipped or to fail."""
+    """A test function in the sources.
+
+    ``requirements`` are those that it cites by ``@pytest.mark.spec``, ``asserts`` how many assertions it makes;
+    ``skipped`` where it is marked to be skipped or to fail, or skips itself.
+    """
 
     path: str
     name: str

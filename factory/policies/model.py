@@ -1,21 +1,58 @@
 """The policies as types: unknown keys and values out of range are refused when a file is read."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from factory.policies.paths import unmatchable
 from factory.sandbox.launch import Level
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Action = Literal["create", "update", "delete"]
+Account = Annotated[str, Field(min_length=1, max_length=255)]
+
+# Rules that nobody may except: what guards the guards, what can't be taken back once it leaked, and exceptions.
+_NEVER_EXCEPTED = ("scope.protected", "secrets.", "exception.")
 
 
-class _Strict(BaseModel):
+def exceptable(rule: str) -> bool:
+    """Tell whether an exception may name a rule."""
+    return not rule.startswith(_NEVER_EXCEPTED)
+
+
+def _pattern(text: str) -> str:
+    if problem := unmatchable(text):
+        raise ValueError(f"{text!r} matches no path: it {problem}")
+    return text
+
+
+def _rule(text: str) -> str:
+    if not exceptable(text):
+        raise ValueError(f"{text} can't be excepted; a person changes what it guards")
+    return text
+
+
+def _day(text: str) -> str:
+    try:
+        datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"{text} is no day of the calendar") from error
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and values of another type are refused, and nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What stops an agent's turn; seconds and bytes."""
 
     turn_seconds: Positive
@@ -23,7 +60,7 @@ class Limits(_Strict):
     output_bytes: Positive
 
 
-class Agent(_Strict):
+class Agent(Strict):
     """How to start an agent and what it may reach; ``sandbox`` is the least level that is accepted."""
 
     protocol: Literal["acp"]
@@ -34,35 +71,35 @@ class Agent(_Strict):
     limits: Limits
 
 
-class Agents(_Strict):
+class Agents(Strict):
     """``agents.yml``: the agents by name, and the one that is used unless told otherwise."""
 
     default: Name
     agents: Annotated[dict[Name, Agent], Field(min_length=1)]
 
 
-class Gate(_Strict):
+class Gate(Strict):
     """Where a gate runs, and whether a change needs it passed; a gate that policy does not list is off."""
 
     where: Literal["local", "pipeline"]
     required: bool
 
 
-class Thresholds(_Strict):
+class Thresholds(Strict):
     """Where gates draw the line: percent of changed lines that tests run, slowdown against the base as a ratio."""
 
     changed_lines_covered: Annotated[int, Field(ge=0, le=100)]
     slowdown: Annotated[float, Field(ge=1.0, le=100.0)]
 
 
-class Dependencies(_Strict):
+class Dependencies(Strict):
     """What a change may depend on: packages by name with the licence (SPDX) that a person looked up."""
 
     known: dict[str, str]
     licences: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
 
-class Gates(_Strict):
+class Gates(Strict):
     """``gates.yml``: the gates by name, the command of each check that runs a tool, and where lines are drawn."""
 
     gates: Annotated[dict[Name, Gate], Field(min_length=1)]
@@ -71,19 +108,18 @@ class Gates(_Strict):
     dependencies: Dependencies
 
 
-class Scope(_Strict):
+class Scope(Strict):
     """``scope.yml``: the paths that agents may change, as shell patterns where ``**`` crosses folders."""
 
-    agents: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-
-    allowed: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-    protected: Annotated[tuple[str, ...], Field(strict=False)]
+    agents: Annotated[tuple[Account, ...], Field(min_length=1, strict=False)]
+    allowed: Annotated[tuple[Pattern, ...], Field(min_length=1, strict=False)]
+    protected: Annotated[tuple[Pattern, ...], Field(strict=False)]
     max_files: Positive
     max_lines: Positive
     small_lines: Positive
 
 
-class Labels(_Strict):
+class Labels(Strict):
     """The labels that mirror an issue's state, and the one that a person gives to an issue that needs no spec."""
 
     small: str
@@ -95,7 +131,7 @@ class Labels(_Strict):
     apply_unknown: str
 
 
-class Workflow(_Strict):
+class Workflow(Strict):
     """``workflow.yml``: labels, bounds and times of a session."""
 
     labels: Labels
@@ -103,7 +139,7 @@ class Workflow(_Strict):
     issue_characters: Positive
 
 
-class Budgets(_Strict):
+class Budgets(Strict):
     """``budgets.yml``: what one issue may cost before a person must look: attempts, tokens, minutes of a pipeline."""
 
     attempts: Annotated[int, Field(ge=1, le=20)]
@@ -111,36 +147,36 @@ class Budgets(_Strict):
     pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
 
 
-class Retention(_Strict):
+class Retention(Strict):
     """``retention.yml``: how many days what sessions leave on this machine is kept once they ended."""
 
     session_days: Annotated[int, Field(ge=1, le=3650)]
 
 
-class MergeApproval(_Strict):
+class MergeApproval(Strict):
     """How many people must approve a merge request, and who may; nobody named is anybody but author and agent."""
 
     required: Annotated[int, Field(ge=1, le=10)]
-    approvers: Annotated[tuple[str, ...], Field(strict=False)]
+    approvers: Annotated[tuple[Account, ...], Field(strict=False)]
 
 
-class Risk(_Strict):
+class Risk(Strict):
     """A kind of change that needs more: paths that it touches or actions of its plan, and how many must approve."""
 
-    paths: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    actions: Annotated[tuple[Literal["create", "update", "delete"], ...], Field(strict=False)] = ()
+    paths: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+    actions: Annotated[tuple[Action, ...], Field(strict=False)] = ()
     required: Annotated[int, Field(ge=1, le=10)]
     decide: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Approvals(_Strict):
+class Approvals(Strict):
     """``approvals.yml``: what a person must approve; ``decide`` is what they are asked where a risk applies."""
 
     merge: MergeApproval
     risks: dict[Name, Risk]
 
 
-class Environment(_Strict):
+class Environment(Strict):
     """One environment: its Terraform stack, and how many people must approve a deployment to it."""
 
     stack: Name
@@ -148,7 +184,7 @@ class Environment(_Strict):
     production: bool
 
 
-class Environments(_Strict):
+class Environments(Strict):
     """``environments.yml``: where changes are deployed; ``deploy`` is the one that ``ship`` deploys to."""
 
     deploy: Name
@@ -160,23 +196,23 @@ class Environments(_Strict):
         return self.environments[self.deploy]
 
 
-class Excuse(_Strict):
-    """A finding that an owner accepts until a date: its rule, the path or subject it is about, and why."""
+class Excuse(Strict):
+    """A finding that an owner accepts to the end of a day: its rule, the path or subject it is about, and why."""
 
-    rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
+    rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$"), AfterValidator(_rule)]
     subject: Annotated[str, Field(min_length=1)]
     owner: Annotated[str, Field(min_length=1)]
     reason: Annotated[str, Field(min_length=10)]
-    expires: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    expires: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_day)]
 
 
-class Exceptions(_Strict):
+class Exceptions(Strict):
     """``exceptions.yml``: what is accepted for a time; each is shown and counted in every verdict."""
 
     exceptions: Annotated[tuple[Excuse, ...], Field(strict=False)]
 
 
-class Terraform(_Strict):
+class Terraform(Strict):
     """``terraform.yml``: what a plan may do; a resource type that is not listed is denied."""
 
     stack: Name
@@ -187,7 +223,7 @@ class Terraform(_Strict):
     allow_destroy: bool
 
 
-class Policies(_Strict):
+class Policies(Strict):
     """All policies, and the digest of the files they were read from."""
 
     agents: Agents

@@ -2,16 +2,65 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Sequence
+
+# Control, format (direction, zero width), surrogate, private and unassigned characters: what an eye or a file system
+# may skip. An unassigned one may later fold into another.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def matches(path: str, patterns: Sequence[str]) -> str | None:
-    """Return the first pattern that covers the path, or ``None``."""
+    """Return the first pattern that covers the path, or ``None``; upper and lower case differ."""
     return next((pattern for pattern in patterns if _compiled(pattern).fullmatch(path)), None)
+
+
+def touches(path: str, patterns: Sequence[str]) -> str | None:
+    """Return the first pattern that covers the path on any file system, or ``None``.
+
+    macOS and Windows take ``Policies/`` for ``policies/`` and compose accents, so what must not be touched is compared
+    as written and also with case and composition folded away.
+    """
+    folded = fold(path)
+    return next(
+        (
+            pattern
+            for pattern in patterns
+            if _compiled(pattern).fullmatch(path) or _compiled(fold(pattern)).fullmatch(folded)
+        ),
+        None,
+    )
+
+
+def fold(text: str) -> str:
+    """Return a text by which names that a file system may take for the same are equal."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def odd(path: str) -> str | None:
+    """Return why a path can't be compared with patterns, or ``None`` for a plain one as git writes it."""
+    parts = path.split("/")
+    found = {
+        "is empty": not path,
+        "is absolute": path.startswith("/"),
+        "has a backslash, which some systems take for a slash": "\\" in path,
+        "has characters that cannot be seen": any(unicodedata.category(item) in _HIDDEN for item in path),
+        "is not in Unicode's composed form (NFC)": unicodedata.normalize("NFC", path) != path,
+        "has an empty part, `.` or `..`": any(part in {"", ".", ".."} for part in parts),
+        "has a part that ends with a dot or a space, which some systems drop": any(
+            part.endswith((".", " ")) for part in parts
+        ),
+    }
+    return next((problem for problem, holds in found.items() if holds), None)
+
+
+def unmatchable(pattern: str) -> str | None:
+    """Return why a pattern covers no plain path, or ``None``."""
+    return odd(pattern.replace("*", "x").replace("?", "x"))
 
 
 @functools.cache
 def _compiled(pattern: str) -> "re.Pattern[str]":
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
     translated = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    return re.compile("".join(translated.get(part, re.escape(part)) for part in parts))
+    return re.compile("".join(translated.get(part, re.escape(part)) for part in parts), re.DOTALL)

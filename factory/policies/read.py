@@ -1,13 +1,13 @@
 """Reads ``policies/*.yml`` from bytes into types."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
-
-from pydantic import ValidationError
 
 from factory.errors import InvalidInput
 from factory.policies.model import Policies
-from factory.system import canonical, strict_yaml
+from factory.policies.problems import Document, document, nearest, parse
+from factory.system import canonical
 
 FILES = (
     "agents",
@@ -21,50 +21,93 @@ FILES = (
     "exceptions",
     "terraform",
 )
+# Examples that are kept beside the policies; they decide nothing and are no part of the digest.
+CASES = "policies/cases/"
+_KNOWN = {f"policies/{name}.yml": name for name in FILES}
 
 
 def read(files: Mapping[str, bytes]) -> Policies:
-    """Return the policies in files named ``policies/<name>.yml``.
+    """Return the policies in files named ``policies/<name>.yml``; files below ``policies/cases/`` are passed over.
 
-    Raises ``InvalidInput`` naming file and key for an unknown file, a missing one, or a value that does not fit.
+    Raises ``InvalidInput`` naming file, line, key and a suggestion for an unknown file or key, a missing one, or a
+    value that does not fit.
     """
-    known = {f"policies/{name}.yml": name for name in FILES}
-    for path in files:
-        if path.endswith(".yml") and path not in known:
-            raise InvalidInput(f"{path}: no policy has this name; there are {', '.join(FILES)}")
-    values: dict[str, Any] = {}
-    for path, name in known.items():
-        if path not in files:
-            raise InvalidInput(f"{path} is missing")
-        values[name] = strict_yaml.load_mapping(files[path].decode(errors="replace"), source=path)
-    try:
-        policies = Policies(**values, digest=digest(files))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name, *keys = (str(part) for part in first["loc"])
-        where = ".".join(keys) or "the file"
-        raise InvalidInput(f"policies/{name}.yml: {where}: {first['msg']}") from error
-    _cross_check(policies)
+    policies, problems = _read(files)
+    if policies is None:
+        more = f" (and {len(problems) - 1} more: see `factory policy check`)" if len(problems) > 1 else ""
+        raise InvalidInput(f"{problems[0]}{more}")
     return policies
+
+
+def check(files: Mapping[str, bytes]) -> list[str]:
+    """Return all that is wrong with the files, as ``path:line: key: message``; none where ``read`` returns policies."""
+    return _read(files)[1]
 
 
 def digest(files: Mapping[str, bytes]) -> str:
     """Return the digest of all policy files: of the sorted pairs of path and content digest."""
-    known = {f"policies/{name}.yml" for name in FILES}
-    return canonical.digest_of([[path, canonical.digest(files[path])] for path in sorted(known & set(files))])
+    return canonical.digest_of([[path, canonical.digest(files[path])] for path in sorted(set(_KNOWN) & set(files))])
 
 
-def _cross_check(policies: Policies) -> None:
-    if policies.agents.default not in policies.agents.agents:
-        raise InvalidInput(f"policies/agents.yml: default: there is no agent {policies.agents.default!r}")
-    environments = policies.environments
+def _read(files: Mapping[str, bytes]) -> tuple[Policies | None, list[str]]:
+    problems = list(_misplaced(files))
+    documents: dict[str, Document] = {}
+    parts: dict[str, Any] = {}
+    for path, name in _KNOWN.items():
+        if path not in files:
+            continue
+        try:
+            documents[name] = document(path, files[path])
+        except InvalidInput as error:
+            problems.append(str(error))
+            continue
+        parts[name], found = parse(_model(name), documents[name])
+        problems += found
+    if problems:
+        return None, problems
+    policies = Policies(**parts, digest=digest(files))
+    problems = list(_cross_check(policies, documents))
+    return (None, problems) if problems else (policies, [])
+
+
+def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:
+    for path in sorted(files):
+        if path.endswith((".yml", ".yaml")) and path not in _KNOWN and not path.startswith(CASES):
+            yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, FILES)}"
+    for path in _KNOWN:
+        if path not in files:
+            yield f"{path} is missing"
+
+
+def _model(name: str) -> Any:
+    return Policies.model_fields[name].annotation
+
+
+def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
+    agents, gates, environments = policies.agents, policies.gates, policies.environments
+    if agents.default not in agents.agents:
+        message = f"there is no agent {agents.default!r}{nearest(agents.default, agents.agents)}"
+        yield documents["agents"].problem(("default",), message)
+    for name in gates.checks:
+        if name not in gates.gates:
+            message = f"there is no gate of this name{nearest(name, gates.gates)}"
+            yield documents["gates"].problem(("checks", name), message)
     if environments.deploy not in environments.environments:
-        raise InvalidInput(f"policies/environments.yml: deploy: there is no environment {environments.deploy!r}")
+        message = f"there is no environment {environments.deploy!r}"
+        found = nearest(environments.deploy, environments.environments)
+        yield documents["environments"].problem(("deploy",), message + found)
     for name, environment in environments.environments.items():
         if environment.production and environment.approvals == 0:
-            raise InvalidInput(
-                f"policies/environments.yml: environments.{name}.approvals: production is always approved by a person"
-            )
-    for name in policies.gates.checks:
-        if name not in policies.gates.gates:
-            raise InvalidInput(f"policies/gates.yml: checks.{name}: there is no gate of this name")
+            message = "production is always approved by a person; did you mean 1?"
+            yield documents["environments"].problem(("environments", name, "approvals"), message)
+    for name, risk in policies.approvals.risks.items():
+        if not risk.paths and not risk.actions:
+            message = "names neither paths nor actions, so it never applies; give it one"
+            yield documents["approvals"].problem(("risks", name), message)
+    seen: dict[tuple[str, str], int] = {}
+    for number, item in enumerate(policies.exceptions.exceptions):
+        first = seen.setdefault((item.rule, item.subject), number)
+        if first != number:
+            line = documents["exceptions"].marks.line(("exceptions", first))
+            message = f"line {line} excepts the same; keep one of them"
+            yield documents["exceptions"].problem(("exceptions", number), message)

@@ -1,43 +1,148 @@
 """A gate decision as text: for a terminal, for GitLab's Code Quality widget, for an agent."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from factory.model.verdict import Finding, Verdict
 from factory.system import canonical
 
+Kind = Literal["finding", "flag", "excused"]
+
 _SIGNS = {"passed": "✓", "failed": "✗", "skipped": "-"}
+_MARKS: Mapping[Kind, str] = {"finding": "", "flag": "! ", "excused": "~ "}
+_SEVERITIES: Mapping[Kind, str] = {"finding": "major", "flag": "info"}
+
+# An agent mends a few things at a time; the rest is in the log.
+_BRIEF_FINDINGS = 8
+_BRIEF_LINES = 20
+_BRIEF_LINE = 300
 
 
-def lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return one line per gate, and below it one per finding with how to mend it."""
+@dataclass(frozen=True)
+class Reported:
+    """A finding as reports show it: whose it is, what became of it, and the fingerprint that names it in every run."""
+
+    gate: str
+    kind: Kind
+    finding: Finding
+    fingerprint: str
+
+
+def reported(verdicts: Sequence[Verdict]) -> list[Reported]:
+    """Return every finding, flag and excused finding in order, each with a fingerprint of its own.
+
+    A fingerprint holds gate, rule, path and message but no line, so that code which merely moves keeps its findings'
+    names; GitLab shows equal fingerprints once (docs: Code Quality, report format), so equal findings are counted.
+    """
     found = []
+    seen: Counter[tuple[str, ...]] = Counter()
     for verdict in verdicts:
-        reason = f" ({verdict.reason})" if verdict.reason else ""
-        found.append(f"{_SIGNS[verdict.result]} {verdict.gate:<10} {verdict.result}{reason}")
-        for finding in verdict.findings:
-            found.append(f"    {finding.rule}  {_place(finding)}{finding.message}")
-            found.append(f"    → {finding.mend}")
+        for kind, finding in _of(verdict):
+            key = (verdict.gate, finding.rule, plain(finding.path), plain(finding.message))
+            seen[key] += 1
+            fingerprint = canonical.digest_of([*key, seen[key]]).removeprefix("sha256:")
+            found.append(Reported(verdict.gate, kind, finding, fingerprint))
     return found
 
 
+def lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return one line per gate, below it one per finding with how to mend it, then flags (!) and excused ones (~)."""
+    found = []
+    for verdict in verdicts:
+        reason = f" ({plain(verdict.reason)})" if verdict.reason else ""
+        found.append(f"{_SIGNS[verdict.result]} {verdict.gate:<10} {verdict.result}{reason}")
+        for kind, finding in _of(verdict):
+            place = f"{where(finding)}  " if finding.path else ""
+            found.append(f"    {_MARKS[kind]}{finding.rule}  {place}{plain(finding.message)}")
+            if kind != "excused":
+                found.append(f"    → {plain(finding.mend)}")
+    return found
+
+
+def brief(verdicts: Sequence[Verdict], logs: Mapping[str, str]) -> list[str]:
+    """Return what an agent needs to mend the gates that did not pass; nothing where all passed.
+
+    ``logs`` names, by gate or job, the file that holds the whole log. Each gate is told with at most eight findings
+    (rule, place, what is wrong, how to mend it), the number of those left out, and its log.
+    """
+    told = []
+    for verdict in verdicts:
+        if verdict.result == "passed":
+            continue
+        reason = f" ({plain(verdict.reason)})" if verdict.reason else ""
+        told.append(f"gate {verdict.gate}: {verdict.result}{reason}")
+        for finding in verdict.findings[:_BRIEF_FINDINGS]:
+            told += _told(finding)
+        left = len(verdict.findings) - _BRIEF_FINDINGS
+        if left > 0:
+            told.append(f"  and {left} more {'finding' if left == 1 else 'findings'}")
+        if verdict.gate in logs:
+            told.append(f"  whole log: {plain(logs[verdict.gate])}")
+    gates = {verdict.gate for verdict in verdicts}
+    return [*told, *(f"log of {plain(name)}: {plain(logs[name])}" for name in sorted(logs) if name not in gates)]
+
+
 def code_quality(verdicts: Sequence[Verdict]) -> str:
-    """Return GitLab's Code Quality report (docs: Code Quality, report format)."""
-    return json.dumps([_issue(verdict, finding) for verdict in verdicts for finding in verdict.findings], indent=1)
+    """Return GitLab's Code Quality report (docs: Code Quality, report format); what is excused is not in it."""
+    return json.dumps([_issue(item) for item in reported(verdicts) if item.kind != "excused"], indent=1)
 
 
-def _issue(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+def where(finding: Finding) -> str:
+    """Return ``path:line``, or the path alone where the finding is about the whole file."""
+    path = plain(finding.path)
+    return f"{path}:{finding.line}" if path and finding.line else path
+
+
+def plain(text: str) -> str:
+    """Return text as one line of visible characters; a hidden or invalid one shows as U+FFFD.
+
+    Control characters move a terminal's cursor, format characters turn the direction of text, and both may stand in
+    a test's name.
+    """
+    return " ".join(_visible(text).split())
+
+
+def _visible(text: str) -> str:
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character.isspace():
+        return " "
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in {"Cc", "Cf", "Cs"} else character
+
+
+def _of(verdict: Verdict) -> list[tuple[Kind, Finding]]:
+    return [
+        *(("finding", finding) for finding in verdict.findings),
+        *(("flag", finding) for finding in verdict.flags),
+        *(("excused", finding) for finding in verdict.excused),
+    ]
+
+
+def _told(finding: Finding) -> list[str]:
+    message = [_visible(line).rstrip()[:_BRIEF_LINE] for line in finding.message.strip().splitlines()] or [""]
+    cut = ["…"] if len(message) > _BRIEF_LINES else []
+    first, *rest = [*message[:_BRIEF_LINES], *cut]
+    return [
+        f"  - rule: {finding.rule}",
+        *([f"    at: {where(finding)}"] if finding.path else []),
+        f"    what: {first}",
+        *(f"          {line}" for line in rest),
+        f"    mend: {plain(finding.mend)}",
+    ]
+
+
+def _issue(item: Reported) -> dict[str, Any]:
+    finding = item.finding
     return {
-        "description": f"{finding.message} — {finding.mend}",
+        "description": plain(f"{finding.message} — {finding.mend}"),
         "check_name": finding.rule,
-        "fingerprint": canonical.digest_of([verdict.gate, finding.to_json()]).removeprefix("sha256:"),
-        "severity": "major",
-        "location": {"path": finding.path or ".", "lines": {"begin": max(1, finding.line)}},
+        "fingerprint": item.fingerprint,
+        "severity": _SEVERITIES[item.kind],
+        "location": {"path": finding.path.removeprefix("./") or ".", "lines": {"begin": max(1, finding.line)}},
     }
-
-
-def _place(finding: Finding) -> str:
-    if not finding.path:
-        return ""
-    return f"{finding.path}:{finding.line}  " if finding.line else f"{finding.path}  "

@@ -1,20 +1,73 @@
-"""Reads a spec: a markdown file with front matter (id, title, status, version, owner)."""
+"""Reads a spec: a markdown file with front matter, four parts, and requirements and scenarios with ids."""
 
+import difflib
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from factory.errors import InvalidInput
-from factory.system import canonical, strict_yaml
+from factory.system import canonical
 
 STATUSES = ("draft", "decided", "superseded")
-_FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
-_REQUIREMENT = re.compile(r"^-\s+\*\*([A-Z][A-Z0-9]*-\d+)\*\*:?\s+(.*)$", re.MULTILINE)
+KEYS = ("id", "title", "status", "version", "owner")
+PARTS = ("Outcome", "Structure", "Contract", "Validation")
+ID = r"[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*-[0-9]+"
+
+_SPEC_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_KEY = re.compile(r"([A-Za-z_][\w-]*) *:(?: +(.*))?", re.ASCII)
+_QUOTED = re.compile(r"""(?:"([^"\\]*)"|'((?:[^']|'')*)') *(?:#.*)?""")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_REQUIREMENT = re.compile(rf"- +\*\*({ID})\*\*:?(?: +(.*))?")
+_SCENARIO = re.compile(rf"- +({ID}):(?: +(.*))?")
+_FENCE = re.compile(r" *(`{3,}|~{3,})(.*)")
+# What ends a list item's paragraph without a blank line before it: a heading, a rule, another item, a quote, a table.
+_ENDS_ITEM = re.compile(r"#{1,6} |[-*+] |[0-9]+[.)] |-{3,}|\*{3,}|`{3,}|~{3,}|>|\|")
 _CITED = re.compile(r"^Spec:\s*([a-z][a-z0-9-]*)\s*$", re.MULTILINE)
+# Words that are no text in YAML 1.1, and the signs that begin or end something else than text there.
+_NO_TEXT = {"", "~", "null", "true", "false", "yes", "no", "on", "off"}
+_SIGNS = tuple("!&*[]{}|>%@`\"'#,?:-=")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A second-level heading, its line, and the text below it."""
+
+    name: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One Given/When/Then of the requirement with the id, as one line of text."""
+
+    requirement: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What must be true, as one line of text, and the scenarios that show it."""
+
+    id: str
+    text: str
+    line: int
+    scenarios: tuple[Scenario, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The digest of the requirement's and its scenarios' words; line breaks and indentation do not count."""
+        return canonical.digest_of({"text": self.text, "scenarios": [scenario.text for scenario in self.scenarios]})
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec as written; ``requirements`` maps ids to their first line, ``digest`` is that of the file."""
+    """A spec as written; ``digest`` is that of the file.
+
+    ``requirements`` and ``scenarios`` are in the order of the file, an id that is given twice included; each scenario
+    is also in the first requirement of its id. ``lines`` are the file's, without line ends; line 1 is the first.
+    """
 
     id: str
     title: str
@@ -22,33 +75,43 @@ class Spec:
     version: int
     owner: str
     body: str
-    requirements: dict[str, str]
+    requirements: tuple[Requirement, ...]
+    scenarios: tuple[Scenario, ...]
+    parts: tuple[Part, ...]
+    lines: tuple[str, ...]
+    fenced: frozenset[int]
+    start: int
     digest: str
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Why a file is no spec, and in which line."""
+
+    line: int
+    message: str
+
+
+class _Refused(Exception):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.fault = Fault(line, message)
+
+
 def read(content: bytes, *, source: str) -> Spec:
-    """Return the spec in a file's bytes; raises ``InvalidInput`` naming ``source`` and what is wrong."""
-    match = _FRONT.match(content.decode(errors="replace"))
-    if match is None:
-        raise InvalidInput(f"{source}:1: a spec begins with front matter between lines of ---")
-    front = strict_yaml.load_mapping(match.group(1), source=source)
-    missing = [key for key in ("id", "title", "status", "version", "owner") if key not in front]
-    if missing:
-        raise InvalidInput(f"{source}: the front matter lacks {', '.join(missing)}")
-    if front["status"] not in STATUSES:
-        raise InvalidInput(f"{source}: status must be one of {', '.join(STATUSES)}, not {front['status']!r}")
-    if not isinstance(front["version"], int) or isinstance(front["version"], bool):
-        raise InvalidInput(f"{source}: version must be a whole number")
-    return Spec(
-        id=str(front["id"]),
-        title=str(front["title"]),
-        status=str(front["status"]),
-        version=front["version"],
-        owner=str(front["owner"]),
-        body=match.group(2).strip(),
-        requirements=dict(_REQUIREMENT.findall(match.group(2))),
-        digest=canonical.digest(content),
-    )
+    """Return the spec in a file's bytes; raises ``InvalidInput`` naming ``source``, the line and what is wrong."""
+    found = examine(content)
+    if isinstance(found, Fault):
+        raise InvalidInput(f"{source}:{found.line}: {found.message}")
+    return found
+
+
+def examine(content: bytes) -> Spec | Fault:
+    """Return the spec in a file's bytes, or why they are none; raises nothing."""
+    try:
+        return _spec(content)
+    except _Refused as refused:
+        return refused.fault
 
 
 def cited(text: str) -> str | None:
@@ -60,3 +123,178 @@ def cited(text: str) -> str | None:
 def path_of(spec: str) -> str:
     """Return the file of a spec by its id."""
     return f"specs/{spec}.md"
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text can be a spec's id: small letters, digits and single hyphens, a letter first."""
+    return _SPEC_ID.fullmatch(text) is not None and len(text) <= 63  # noqa: PLR2004 - a file name and a label hold it
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether YAML and ``read`` take a value of the front matter without quotes as this very text."""
+    return (
+        text.isprintable()
+        and text == text.strip()
+        and text.lower() not in _NO_TEXT
+        and not text.startswith(_SIGNS)
+        and not text.endswith(":")
+        and ": " not in text
+        and " #" not in text
+        and (" " in text or not (text[0].isdigit() or text[0] in "+."))
+    )
+
+
+def _spec(content: bytes) -> Spec:
+    lines = _lines(content)
+    if lines[0].rstrip() != "---":
+        raise _Refused(1, "a spec begins with front matter between lines of ---")
+    end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
+    if end is None:
+        raise _Refused(1, "the front matter does not end: a line --- is missing")
+    front = _front(lines[1:end])
+    fenced = _fenced(lines, end + 1)
+    parts = _parts(lines, end + 1, fenced)
+    requirements, scenarios = _items(lines, end + 1, fenced, parts)
+    return Spec(
+        id=front["id"],
+        title=front["title"],
+        status=front["status"],
+        version=int(front["version"]),
+        owner=front["owner"],
+        body="\n".join(lines[end + 1 :]).strip(),
+        requirements=requirements,
+        scenarios=scenarios,
+        parts=parts,
+        lines=tuple(lines),
+        fenced=fenced,
+        start=end + 1,
+        digest=canonical.digest(content),
+    )
+
+
+def _lines(content: bytes) -> list[str]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise _Refused(content.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+
+
+def _front(lines: Sequence[str]) -> Mapping[str, str]:
+    """Return the front matter: flat lines ``key: value``, a subset of YAML.
+
+    PyYAML takes longer for these five lines than everything else that is done with a spec.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 2):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _KEY.fullmatch(line.rstrip())
+        if match is None:
+            raise _Refused(number, f"the front matter has lines `key: value`, not {line[:60]!r}")
+        key, value = match[1], match[2] or ""
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, 1)
+            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(KEYS)}"
+            raise _Refused(number, f"the front matter has no key {key}{meant}")
+        if key in found:
+            raise _Refused(number, f"the key {key} is given twice")
+        found[key] = _value(number, key, value.strip())
+    missing = [key for key in KEYS if key not in found]
+    if missing:
+        raise _Refused(1, f"the front matter lacks {', '.join(missing)}")
+    return found
+
+
+def _value(number: int, key: str, given: str) -> str:
+    quoted = _QUOTED.fullmatch(given)
+    if quoted:
+        text = quoted[1] if quoted[1] is not None else quoted[2].replace("''", "'")
+    else:
+        text = re.split(r"(?:^| )#", given, maxsplit=1)[0].strip()
+    if not text.strip() or not text.isprintable():
+        raise _Refused(number, f"{key} must be printable text on one line, and not empty")
+    if key == "version":
+        if quoted or _VERSION.fullmatch(text) is None:
+            raise _Refused(number, "version must be a whole number from 1")
+    elif not quoted and not is_plain(text):
+        raise _Refused(number, f"{key}: put {text[:60]!r} in quotes; YAML reads it as something else than text")
+    if key == "id" and not is_id(text):
+        raise _Refused(number, f"id must be small letters, digits and single hyphens, not {text[:60]!r}")
+    if key == "status" and text not in STATUSES:
+        raise _Refused(number, f"status must be one of {', '.join(STATUSES)}, not {text[:60]!r}")
+    return text
+
+
+def _fenced(lines: Sequence[str], start: int) -> frozenset[int]:
+    """Return the indexes of the lines of code blocks, their fences included (CommonMark 4.5)."""
+    found: set[int] = set()
+    fence = ""
+    for index in range(start, len(lines)):
+        line = lines[index]
+        match = _FENCE.fullmatch(line) if "```" in line or "~~~" in line else None
+        if fence:
+            found.add(index)
+            if match and match[1].startswith(fence) and not match[2].strip():
+                fence = ""
+        elif match and not (match[1][0] == "`" and "`" in match[2]):
+            found.add(index)
+            fence = match[1]
+    return frozenset(found)
+
+
+def _parts(lines: Sequence[str], start: int, fenced: frozenset[int]) -> tuple[Part, ...]:
+    heads = [
+        (index, lines[index][3:].strip().rstrip("#").strip())
+        for index in range(start, len(lines))
+        if lines[index].startswith("## ") and index not in fenced
+    ]
+    ends = [*(index for index, _ in heads[1:]), len(lines)]
+    return tuple(
+        Part(name, index + 1, "\n".join(lines[index + 1 : end]).strip())
+        for (index, name), end in zip(heads, ends, strict=False)
+    )
+
+
+def _items(
+    lines: Sequence[str], start: int, fenced: frozenset[int], parts: Sequence[Part]
+) -> tuple[tuple[Requirement, ...], tuple[Scenario, ...]]:
+    requirements: list[tuple[str, str, int]] = []
+    scenarios: list[Scenario] = []
+    heads = {part.line - 1: part.name for part in parts}
+    part = ""
+    for index in range(start, len(lines)):
+        part = heads.get(index, part)
+        line = lines[index]
+        if not line.startswith("- ") or index in fenced:
+            continue
+        match = _REQUIREMENT.fullmatch(line.rstrip())
+        if match:
+            requirements.append((match[1], _joined(match[2], lines, index, fenced), index + 1))
+        elif part == "Validation" and (match := _SCENARIO.fullmatch(line.rstrip())):
+            scenarios.append(Scenario(match[1], _joined(match[2], lines, index, fenced), index + 1))
+    of: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        of.setdefault(scenario.requirement, []).append(scenario)
+    return (
+        tuple(Requirement(name, text, line, tuple(of.pop(name, ()))) for name, text, line in requirements),
+        tuple(scenarios),
+    )
+
+
+def _joined(first: str | None, lines: Sequence[str], index: int, fenced: frozenset[int]) -> str:
+    """Return a list item's text on one line: its first line and those that continue it."""
+    return " ".join(" ".join([first or "", *_continued(lines, index + 1, fenced)]).split())
+
+
+def _continued(lines: Sequence[str], start: int, fenced: frozenset[int]) -> Iterator[str]:
+    blank = False
+    for index in range(start, len(lines)):
+        line = lines[index]
+        if not line.strip():
+            blank = True
+            continue
+        # A line that is not indented still belongs to the paragraph above it (CommonMark 5.2, laziness).
+        if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in fenced):
+            return
+        yield line

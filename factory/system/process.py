@@ -220,6 +220,11 @@ def python() -> str:
     return sys.executable
 
 
+def ours(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command whose program ``python`` is the interpreter that runs this program."""
+    return (sys.executable if argv[0] == "python" else argv[0], *argv[1:])
+
+
 def started_at(pid: int) -> str | None:
     """Return an opaque start time of a live process, or ``None``; with the pid it names a process for good."""
     stat = Path(f"/proc/{pid}/stat")

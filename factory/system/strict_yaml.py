@@ -1,20 +1,39 @@
 """YAML as people write it, read strictly: duplicate keys, anchors to code and multiple documents are refused."""
 
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from factory.errors import InvalidInput
 
+Key = tuple[str | int, ...]
+_PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null"))
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where values stand: the 1-based line of each path of keys and list positions; a key's line is its value's."""
+
+    lines: Mapping[Key, int]
+
+    def line(self, key: Key) -> int:
+        """Return the line of a path, or of the nearest value around it that there is."""
+        return next((self.lines[key[:end]] for end in range(len(key), -1, -1) if key[:end] in self.lines), 1)
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        if not isinstance(node, yaml.MappingNode):  # a tag may call a list a mapping: `!!map [1]`
+            raise yaml.constructor.ConstructorError(None, None, "expected a mapping", node.start_mark)
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
-            if isinstance(key, list | dict):
+            if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -22,6 +41,31 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+        # PyYAML's constructors meet a tag that does not fit its value (`!!bool x`, `!!int ""`) with these.
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            problem = f"the value does not fit its type: {error}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+class _MarkedLoader(_Loader):
+    """Reads what JSON could say: aliases are refused, so that no document is larger than it looks, and odd tags."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML leaves its types out
+        if isinstance(event, yaml.AliasEvent):
+            raise _refusal("an alias is not read here; write the value out", event.start_mark)
+        node = super().compose_node(parent, index)
+        if node is not None and node.tag not in _PLAIN:
+            raise _refusal(f"the type {node.tag} is not read here", node.start_mark)
+        return node
+
+
+def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.composer.ComposerError(None, None, problem, mark)
 
 
 # YAML 1.1 reads `on`, `off`, `yes`, `no` as booleans and 2026-11-20 as a date; people mean the text.
@@ -33,15 +77,22 @@ _Loader.yaml_implicit_resolvers = {
 
 def load(text: str, *, source: str) -> Any:
     """Return the value of one YAML document; raises ``InvalidInput`` with ``source``, line and column."""
-    try:
+    with _refused(text, source):
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise InvalidInput(f"{where}: {error.problem or 'not YAML'}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        first = (str(error).splitlines() or ["not YAML"])[0]
-        raise InvalidInput(f"{source}: {first}") from error
+
+
+def load_marked(text: str, *, source: str) -> tuple[Any, Marks]:
+    """Return the value of one YAML document and where its parts stand; raises ``InvalidInput`` as ``load`` does.
+
+    Aliases are refused.
+    """
+    with _refused(text, source):
+        loader = _MarkedLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, Marks({})
+        value = loader.construct_document(node)
+        return value, Marks(dict(_lines(loader, node, (), node.start_mark.line + 1)))
 
 
 def load_mapping(text: str, *, source: str) -> dict[str, Any]:
@@ -50,3 +101,29 @@ def load_mapping(text: str, *, source: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise InvalidInput(f"{source}: expected a mapping with text keys")
     return value
+
+
+def _lines(loader: _Loader, node: yaml.Node, key: Key, line: int) -> Iterator[tuple[Key, int]]:
+    yield key, line
+    if isinstance(node, yaml.MappingNode):
+        for name, inner in node.value:
+            yield from _lines(loader, inner, (*key, loader.construct_object(name)), name.start_mark.line + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, inner in enumerate(node.value):
+            yield from _lines(loader, inner, (*key, position), inner.start_mark.line + 1)
+
+
+@contextmanager
+def _refused(text: str, source: str) -> Iterator[None]:
+    try:
+        yield
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        raise InvalidInput(f"{where}: {error.problem or 'not YAML'}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InvalidInput(f"{source}:{line}: {error.reason}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = (str(error).splitlines() or ["not YAML"])[0]
+        raise InvalidInput(f"{source}: {first}") from error

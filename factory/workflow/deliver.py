@@ -9,18 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from factory.checks import change, tool
-from factory.errors import AgentFailed, GateFailed, Refused
+from factory.errors import AgentFailed, GateFailed, NotFound, Refused
 from factory.gates.run import Decision, decide
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
-from factory.model.facts import Facts, SpecFacts
 from factory.model.gitlab import Pipeline
 from factory.model.session import Session
 from factory.reports import findings
 from factory.specs import read as specs
 from factory.system import canonical, clock, files
-from factory.workflow import attempt, brief, intake, review, watch
+from factory.workflow import attempt, brief, intake, judging, review, watch
 from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
 from factory.workflow.holding import Holding
@@ -242,22 +240,22 @@ class _Delivery:
     def _judge_locally(self, head: str) -> Decision:
         context, session = self._context, self._session
         main = context.main()
-        start = context.mirror.merge_base(main, head)
-        tests = []
-        for name, command in self.policies.gates.checks.items():
-            if self.policies.gates.gates[name].where == "local":
-                scratch = session.folder / f"check-{name}"
-                run = tool.run_tests(
-                    command, session.worktree, scratch=scratch, env=context.env, readable=context.readable
-                )
-                tests.append((name, run))
-        spec = self._spec(self._holding.frozen())
-        facts = Facts(
-            change=change.collect(session.worktree, start, head, env=context.env),
-            spec=SpecFacts(spec.id, spec.status, spec.digest),
-            tests=tuple(tests),
+        place = judging.Checkout(
+            folder=session.worktree,
+            base=context.mirror.merge_base(main, head),
+            head=head,
+            target=main,
+            author=context.agent.account,
+            branch=session.branch,
+            date=clock.timestamp()[:10],
+            env=context.env,
         )
-        return decide(facts, self.policies, where="local", judge_sha=main)
+        facts = judging.facts(place, self.policies, judge=lambda path: _read(context, main, path))
+        tests, covered, leaked = judging.claims(
+            place, self.policies, scratch=session.folder / "checks", readable=context.readable
+        )
+        judged = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+        return decide(judged, self.policies, where="local", judge_sha=main)
 
     def _record_attempt(self, number: int, made: dict[str, Any], checks: Sequence[dict[str, str]]) -> None:
         attempt.record_attempt(self._context, self._session, number, policies=self.policies, made=made, checks=checks)
@@ -289,3 +287,11 @@ class _Delivery:
                 "policy": decision["policy"],
             },
         )
+
+
+def _read(context: Context, commit: str, path: str) -> bytes | None:
+    """Return a file of the protected branch, or ``None`` where there is none."""
+    try:
+        return context.mirror.read(commit, path)
+    except NotFound:
+        return None

@@ -97,7 +97,7 @@ ok = not seen and not net
 report = sys.argv[1].partition("=")[2]
 pathlib.Path(report).write_text('<t><testcase name="%s"/></t>' % ("ok" if ok else "leak"))
 """
-    run = tool.run_tests(
+    run, _ = tool.run_tests(
         ("python3", "-c", script), tmp_path / "work", scratch=tmp_path / "scratch", env=TOOL_ENV, readable=()
     )
     assert [case.name for case in run.cases] == ["ok"]

@@ -1,0 +1,113 @@
+"""The tests in the sources, read without running them: what each cites, asserts, and whether it is skipped."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from factory.model.facts import CitedTest
+from factory.system import process
+
+_SKIPS = {"skip", "skipif", "xfail", "importorskip"}
+_ASSERTS = {"raises", "warns", "approx", "fail"}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def collect(folder: Path) -> tuple[CitedTest, ...]:
+    """Return the tests of every app in a checkout."""
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.glob("apps/**/*.py"))
+        if is_test(str(path.relative_to(folder))) and path.is_file() and not path.is_symlink()
+    }
+    return read(found)
+
+
+def collect_at(folder: Path, commit: str, paths: list[str], *, env: Mapping[str, str]) -> tuple[CitedTest, ...]:
+    """Return the tests that files had at a commit; a file that was not there has none. Raises ``ToolFailed``."""
+    found = {}
+    for path in paths:
+        if is_test(path):
+            shown = process.run(["git", "cat-file", "blob", f"{commit}:{path}"], cwd=folder, env=env, check=False)
+            if shown.returncode == 0:
+                found[path] = shown.stdout
+    return read(found)
+
+
+def read(sources: Mapping[str, bytes]) -> tuple[CitedTest, ...]:
+    """Return the tests in sources by path; a source that is not Python has none."""
+    found: list[CitedTest] = []
+    for path, source in sources.items():
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        shared = [mark for node in tree.body for mark in _module_marks(node)]
+        found += (
+            _test(path, name, node, [*shared, *(mark for item in marks for mark in _marks(item))])
+            for name, node, marks in _functions(tree)
+        )
+    return tuple(found)
+
+
+def is_test(path: str) -> bool:
+    """Tell whether pytest collects a file of an app by its name."""
+    name = path.rsplit("/", 1)[-1]
+    return path.startswith("apps/") and name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, Function, list[ast.expr]]]:
+    for node in tree.body:
+        if isinstance(node, Function) and node.name.startswith("test"):
+            yield node.name, node, node.decorator_list
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            for inner in node.body:
+                if isinstance(inner, Function) and inner.name.startswith("test"):
+                    yield f"{node.name}.{inner.name}", inner, [*node.decorator_list, *inner.decorator_list]
+
+
+def _module_marks(node: ast.stmt) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the marks that a module gives to all its tests, as ``pytestmark``."""
+    if not isinstance(node, ast.Assign) or not any(
+        isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
+    ):
+        return []
+    values = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]
+    return [mark for value in values for mark in _marks(value)]
+
+
+def _marks(decorator: ast.expr) -> list[tuple[str, tuple[str, ...]]]:
+    """Return name and text arguments of ``pytest.mark.<name>(…)``, those inside ``pytest.param`` included."""
+    found = []
+    for node in ast.walk(decorator):
+        call = node if isinstance(node, ast.Call) else None
+        target = call.func if call else node
+        if (
+            isinstance(target, ast.Attribute)
+            and isinstance(target.value, ast.Attribute)
+            and target.value.attr == "mark"
+        ):
+            texts = call.args if call else []
+            found.append(
+                (target.attr, tuple(a.value for a in texts if isinstance(a, ast.Constant) and isinstance(a.value, str)))
+            )
+    return found
+
+
+def _test(path: str, name: str, node: Function, marks: list[tuple[str, tuple[str, ...]]]) -> CitedTest:
+    cited = dict.fromkeys(text for mark, texts in marks if mark == "spec" for text in texts)
+    calls = [_called(inner) for inner in ast.walk(node)]
+    asserts = sum(isinstance(inner, ast.Assert) and not _trivial(inner.test) for inner in ast.walk(node))
+    skipped = any(mark in _SKIPS for mark, _ in marks) or any(name in _SKIPS for name in calls)
+    return CitedTest(path, name, node.lineno, tuple(cited), asserts + sum(name in _ASSERTS for name in calls), skipped)
+
+
+def _called(node: ast.AST) -> str:
+    """Return ``raises`` for a call of ``pytest.raises``; empty for any other node."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        return node.func.attr if node.func.value.id == "pytest" else ""
+    return ""
+
+
+def _trivial(test: ast.expr) -> bool:
+    """Tell whether an assertion holds whatever the program does: it names nothing."""
+    return not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(test))

@@ -1,0 +1,24 @@
+"""Reads the JSON report of coverage.py: the claim of which lines the tests ran."""
+
+import json
+
+from factory.model.facts import Coverage
+
+
+def read(data: bytes | None) -> Coverage:
+    """Return executed and missing lines by file; a missing or unreadable report is the ``problem``."""
+    if data is None:
+        return Coverage(problem="there is no coverage report")
+    try:
+        found = json.loads(data)["files"]
+        executed = tuple((path, _lines(found[path]["executed_lines"])) for path in sorted(found))
+        missing = tuple((path, _lines(found[path]["missing_lines"])) for path in sorted(found))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return Coverage(problem=f"the coverage report cannot be read: {error}")
+    return Coverage(executed, missing)
+
+
+def _lines(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+        raise TypeError("lines are not numbers")
+    return tuple(sorted(value))

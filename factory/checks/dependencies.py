@@ -1,0 +1,123 @@
+"""What a checkout's apps depend on: packages in manifests and lock files, and modules that sources import."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from factory.model.facts import Dependency
+from factory.system import process
+
+_SOURCE = re.compile(r"^apps/([^/]+)/src/.*\.py$")
+IMPORTED = "(imported)"
+
+
+def collect(folder: Path) -> tuple[Dependency, ...]:
+    """Return what the apps of a checkout depend on."""
+    paths = [path for path in sorted(folder.glob("apps/**/*")) if path.is_file() and not path.is_symlink()]
+    return read({str(path.relative_to(folder)): path.read_bytes() for path in paths if _wanted(path.name)})
+
+
+def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[Dependency, ...]:
+    """Return what the apps depended on at a commit; raises ``ToolFailed``."""
+    listed = process.run(["git", "ls-tree", "-r", "-z", "--name-only", commit, "apps/"], cwd=folder, env=env).text
+    found = {}
+    for path in filter(None, listed.split("\0")):
+        if _wanted(path.rsplit("/", 1)[-1]):
+            found[path] = process.run(["git", "cat-file", "blob", f"{commit}:{path}"], cwd=folder, env=env).stdout
+    return read(found)
+
+
+def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+    """Return the dependencies that files name, in order; a file that cannot be read names one without a version."""
+    local: dict[str, set[str]] = {}
+    for path in sources:
+        if match := _SOURCE.match(path):
+            local.setdefault(match.group(1), set()).add(path.split("/src/", 1)[1].split("/")[0].removesuffix(".py"))
+    found: list[Dependency] = []
+    for path, data in sorted(sources.items()):
+        text = data.decode(errors="replace")
+        if match := _SOURCE.match(path):
+            found += _imports(path, text, local[match.group(1)])
+            continue
+        try:
+            found += _reader(path)(path, text)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found.append(Dependency("(unreadable)", "", path, 1, pinned=False))
+    return tuple(dict.fromkeys(found))
+
+
+def _wanted(name: str) -> bool:
+    return (
+        name in {"pyproject.toml", "package.json"}
+        or name.endswith(".py")
+        or bool(re.fullmatch(r"requirements.*\.(txt|lock|in)", name))
+    )
+
+
+def _reader(path: str) -> Callable[[str, str], Iterator[Dependency]]:
+    readers = {"pyproject.toml": _pyproject, "package.json": _package_json}
+    name = path.rsplit("/", 1)[-1]
+    return readers.get(name, _nothing if name.endswith(".py") else _requirements)
+
+
+def _nothing(path: str, text: str) -> Iterator[Dependency]:
+    del path, text
+    yield from ()
+
+
+def _requirements(path: str, text: str) -> Iterator[Dependency]:
+    """Read a requirements file (PEP 508 lines); options that name another source are dependencies too."""
+    for number, line in enumerate(text.splitlines(), 1):
+        plain = line.split(" #")[0].split(" --hash")[0].rstrip("\\ ").strip()
+        if not plain or plain.startswith(("#", "--hash")):
+            continue
+        yield _dependency(plain, path, number)
+
+
+def _pyproject(path: str, text: str) -> Iterator[Dependency]:
+    project = tomllib.loads(text).get("project", {})
+    extras = [item for group in project.get("optional-dependencies", {}).values() for item in group]
+    for item in [*project.get("dependencies", []), *extras]:
+        yield _dependency(str(item), path, 1)
+
+
+def _package_json(path: str, text: str) -> Iterator[Dependency]:
+    value = json.loads(text)
+    for group in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"):
+        for name, version in value.get(group, {}).items():
+            yield Dependency(name, str(version), path, 1, pinned=bool(re.fullmatch(r"\d+\.\d+\.\d+", str(version))))
+
+
+def _dependency(text: str, path: str, line: int) -> Dependency:
+    try:
+        wanted = Requirement(text)
+    except InvalidRequirement:
+        return Dependency(text[:100], "", path, line, pinned=False)
+    versions = list(wanted.specifier)
+    pinned = (
+        wanted.url is None and len(versions) == 1 and versions[0].operator == "==" and "*" not in versions[0].version
+    )
+    return Dependency(canonicalize_name(wanted.name), str(wanted.url or wanted.specifier), path, line, pinned=pinned)
+
+
+def _imports(path: str, text: str, local: set[str]) -> Iterator[Dependency]:
+    """Return the modules that a source imports and that are neither Python's nor the app's own."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            top = name.split(".")[0]
+            if top not in sys.stdlib_module_names and top not in local:
+                yield Dependency(canonicalize_name(top), IMPORTED, path, node.lineno, pinned=True)  # type: ignore[attr-defined]

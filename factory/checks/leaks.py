@@ -1,0 +1,47 @@
+"""Looks for secrets in text: lines of a change, logs and artifacts."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from factory.model.facts import Problem, ToolRun
+
+_LARGEST = 32 * 1024 * 1024
+
+SHAPES = (
+    ("private-key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
+    ("gitlab-token", re.compile(r"\bgl(?:pat|dt|rt|cbt|oas|ft|agent|soat|ptt|imt)-[A-Za-z0-9_-]{16,}")),
+    ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("github-token", re.compile(r"\b(?:gh[opsur]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
+    ("openai-key", re.compile(r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{24,}")),
+    ("slack-token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{20,}")),
+    ("google-key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b")),
+    ("vault-token", re.compile(r"\b(?:hvs|hvb|s)\.[A-Za-z0-9_-]{24,}")),
+    ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
+    ("url-password", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]{6,}@")),
+    (
+        "assigned-secret",
+        re.compile(r"(?i)\b[\w-]*(?:password|passwd|secret|api_?key|token)\b[\"']?\s*[:=]\s*[\"'][^\"'\s]{12,}[\"']"),
+    ),
+)
+
+
+def shapes(text: str) -> Iterator[str]:
+    """Yield the name of each kind of secret that a line has the shape of; the secret itself is not repeated."""
+    for name, shape in SHAPES:
+        if shape.search(text):
+            yield name
+
+
+def scan(folder: Path) -> ToolRun:
+    """Return what looks like a secret in the files below a folder: logs and artifacts of jobs."""
+    found: list[Problem] = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.is_symlink():
+            continue
+        if path.stat().st_size > _LARGEST:
+            return ToolRun(problem=f"{path.relative_to(folder)} is too large to be searched")
+        text = path.read_bytes().decode(errors="replace")
+        for number, line in enumerate(text.split("\n"), 1):
+            found += (Problem(name, str(path.relative_to(folder)), number, "") for name in shapes(line))
+    return ToolRun(tuple(found))

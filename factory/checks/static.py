@@ -1,0 +1,91 @@
+"""Runs linters and type checkers on what a change contains, and reads their JSON; none of them runs the code."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory.errors import MachineError, ToolTimeout
+from factory.model.facts import Change, Problem, ToolRun
+from factory.system import process
+
+_LIMIT = 300.0
+_SOURCE = re.compile(r"^apps/[^/]+/src/")
+
+
+def lint(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
+    """Return what ruff finds in the Python files of apps that a change adds or alters."""
+    paths = sources(change)
+    return _run([*command, "--output-format=json", "--", *paths], folder, env, _ruff) if paths else ToolRun()
+
+
+def types(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
+    """Return what mypy finds in the sources of each app that a change touches."""
+    found: list[Problem] = []
+    for root in sorted({match.group() for path in sources(change) if (match := _SOURCE.match(path))}):
+        paths = [str(path.relative_to(folder)) for path in sorted((folder / root).rglob("*.py"))]
+        run = _run([*command, "--output=json", "--", *paths], folder, env, _mypy)
+        if run.problem:
+            return run
+        found += run.problems
+    return ToolRun(tuple(found))
+
+
+def sources(change: Change) -> list[str]:
+    """Return the Python files of apps that are there after a change."""
+    return [file.path for file in change.files if file.status not in "DS" and re.match(r"^apps/.*\.pyi?$", file.path)]
+
+
+def _run(
+    argv: Sequence[str], folder: Path, env: Mapping[str, str], read: Callable[[str, Path], list[Problem]]
+) -> ToolRun:
+    """Run a tool with the interpreter that runs this program; an exit code above 1 means that it could not work."""
+    scratch = folder / ".factory" / "cache"
+    try:
+        done = process.run(
+            process.ours(argv),
+            cwd=folder,
+            env={**env, "MYPY_CACHE_DIR": str(scratch), "RUFF_NO_CACHE": "1"},
+            timeout=_LIMIT,
+            check=False,
+        )
+        if done.returncode > 1:
+            last = (done.errors.strip() or done.text.strip() or "no message").splitlines()[-1]
+            return ToolRun(problem=f"{_name(argv)} ended with {done.returncode}: {last[:300]}")
+        return ToolRun(tuple(read(done.text, folder)))
+    except (MachineError, ToolTimeout) as error:
+        return ToolRun(problem=str(error))
+    except (ValueError, KeyError, TypeError) as error:
+        return ToolRun(problem=f"the output of {_name(argv)} cannot be read: {error}")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _name(argv: Sequence[str]) -> str:
+    return next((word for word in argv if word in {"ruff", "mypy"}), argv[0])
+
+
+def _ruff(text: str, folder: Path) -> list[Problem]:
+    """Read ruff's JSON: a list of findings with absolute paths."""
+    return [
+        Problem(
+            str(item["code"] or "invalid-syntax"),
+            str(Path(item["filename"]).relative_to(folder.resolve())),
+            int(item["location"]["row"]),
+            str(item["message"]),
+        )
+        for item in json.loads(text)
+    ]
+
+
+def _mypy(text: str, folder: Path) -> list[Problem]:
+    """Read mypy's JSON: one object per line, notes left out."""
+    del folder
+    found: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [
+        Problem(str(item["code"] or "error"), str(item["file"]), max(1, int(item["line"])), str(item["message"]))
+        for item in found
+        if item["severity"] == "error"
+    ]

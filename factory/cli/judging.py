@@ -1,0 +1,158 @@
+"""Brings a checkout and the judge's files together for ``factory gate``: what to judge, whose, and on which day."""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import factory
+from factory.cli import environment
+from factory.errors import FactoryError, InvalidInput
+from factory.gates.run import decide
+from factory.model.facts import Facts
+from factory.policies import read as policy_files
+from factory.policies.model import Policies
+from factory.system import clock, files, plain, process
+from factory.workflow import judging
+
+# A checkout that is judged brings no programs of its own.
+_NO_TOOLS = Path("/nonexistent")
+_SUITES = ("unit", "contract")
+
+
+def policies(judge: Path) -> Policies:
+    """Return the policies below a folder; raises ``InvalidInput``."""
+    found = sorted((judge / "policies").glob("*.yml"))
+    return policy_files.read({f"policies/{path.name}": files.read_bytes(path) for path in found})
+
+
+def reader(judge: Path) -> Callable[[str], bytes | None]:
+    """Return what reads the judge's files by their path in the repository."""
+
+    def read(path: str) -> bytes | None:
+        try:
+            found = files.contained(judge, path)
+        except FactoryError:
+            return None
+        return found.read_bytes() if found.is_file() else None
+
+    return read
+
+
+def checkout(base: str | None, *, target: str = "") -> judging.Checkout:
+    """Return the checkout in the current folder as CI's variables describe it; raises ``InvalidInput``.
+
+    ``base`` is a commit to compare with, by default CI's diff base or ``origin/main``; a person at a terminal is the
+    author ``git config user.name`` names.
+    """
+    given = environment.snapshot()
+    env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
+
+    def git(*arguments: str) -> str:
+        return process.run(["git", *arguments], env=env).text.strip()
+
+    try:
+        head = git("rev-parse", "--verify", "HEAD^{commit}")
+        fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
+        branch = given.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or git("branch", "--show-current")
+    except FactoryError as error:
+        raise InvalidInput(f"the change cannot be read: {error}") from error
+    day = given.get("CI_PIPELINE_CREATED_AT", "") or clock.timestamp()
+    author = given.get("GITLAB_USER_LOGIN", "") or ("" if "CI" in given else "you")
+    return judging.Checkout(Path.cwd(), fork, head, target, author, branch, day[:10], env)
+
+
+def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
+    """Return the facts of a checkout that need none of its code to run; raises ``InvalidInput``."""
+    try:
+        return judging.facts(place, rules, judge=reader(judge))
+    except FactoryError as error:
+        raise InvalidInput(f"the change cannot be read: {error}") from error
+
+
+def readable() -> tuple[Path, ...]:
+    """Return the folders that checks need beside the checkout: the interpreter and its packages."""
+    return (Path(factory.__file__).parent, Path(sys.prefix), Path(sys.base_prefix))
+
+
+def write(facts: Facts, path: Path) -> None:
+    """Write facts for a later job."""
+    files.write_atomic(path, json.dumps(facts.to_json()).encode())
+
+
+def read(path: Path) -> Facts:
+    """Return what ``write`` wrote, or no facts where it wrote none; raises ``InvalidInput``."""
+    if not path.exists():
+        return Facts()
+    try:
+        value: Any = json.loads(files.read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    found: Facts = plain.build(Facts, value, source=str(path))
+    return found
+
+
+@contextmanager
+def planted(app: Path) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]]:
+    """Yield a judge of defects in a copy of the current repository: files to write → rule ids that refuse them.
+
+    Each set of files becomes an agent's commit in a scratch clone, which every gate judges that needs no server.
+    """
+    place = checkout("HEAD")
+    with tempfile.TemporaryDirectory(prefix="factory-challenge-") as name:
+        clone = Path(name) / "clone"
+        git = _git(place.env, clone)
+        process.run(["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone)], env=place.env)
+        rules = policies(Path.cwd())
+
+        def judge(changes: Sequence[tuple[str, bytes | None]]) -> tuple[str, ...]:
+            git("reset", "--quiet", "--hard", place.head)
+            git("clean", "-qfdx")
+            _write(clone, changes)
+            git("add", "--all", "--force")
+            git("commit", "--quiet", "--allow-empty", "-m", f"Plant\n\nIssue: #0\nSpec: {app.name}\nFactory-Session: x")
+            there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), author="", target="")
+            facts = judging.facts(there, rules, judge=reader(Path.cwd()))
+            tests, covered, leaked = judging.claims(
+                there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=_SUITES
+            )
+            found = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+            decision = decide(found, rules, where="pipeline", judge_sha=place.head)
+            return tuple(sorted({item.rule for verdict in decision.verdicts for item in verdict.findings}))
+
+        yield judge
+
+
+def _git(env: Mapping[str, str], folder: Path) -> Callable[..., str]:
+    identity = {
+        f"GIT_{who}_{what}": "challenge@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+
+    def git(*arguments: str) -> str:
+        return process.run(["git", *arguments], cwd=folder, env={**env, **identity}).text.strip()
+
+    return git
+
+
+def _write(clone: Path, changes: Sequence[tuple[str, bytes | None]]) -> None:
+    for name, content in changes:
+        path = clone / name
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.write_atomic(path, content)
+
+
+def freeze_contracts(judge: Path, out: Path) -> None:
+    """Copy the contracts of apps and their tests, as the protected branch has them, for the job that runs them."""
+    files.remove_tree(out)
+    for path in sorted(judge.glob("apps/*/openapi.yml")) + sorted(judge.glob("apps/*/tests/contract/*.py")):
+        target = out / path.relative_to(judge)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)

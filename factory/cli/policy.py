@@ -1,0 +1,191 @@
+"""``factory policy``: check the policies, ask them why, and run their examples."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import current, number
+from factory.errors import GateFailed, InvalidInput, Refused
+from factory.gitlab import merge_requests
+from factory.model import gitlab
+from factory.model.facts import Change, ChangedFile, Plan
+from factory.policies import cases, clause, evaluate
+from factory.policies import read as policy_files
+from factory.policies.evaluate import Needed, Ruling
+from factory.policies.model import Policies
+from factory.system import canonical, files
+from factory.terraform import plan as plans
+from factory.terraform.manifest import normalise
+
+_SUBMODULE = re.compile(r"^[-+]Subproject commit [0-9a-f]{40}", re.MULTILINE)
+
+judge_option = click.option(
+    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder that holds policies/ (default: here)."
+)
+
+
+@click.group()
+def command() -> None:
+    """Check the policies, ask them why, and run their examples."""
+
+
+@command.command()
+@judge_option
+@output.as_json
+def check(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Read all policies and their examples; show each file's digest, or all that is wrong."""
+    found = _files(judge)
+    problems = policy_files.check(found)
+    if problems:
+        output.one({"problems": problems}, json_wanted=as_json, text="\n".join(problems))
+        raise InvalidInput(f"{len(problems)} things are wrong in {judge / 'policies'}")
+    policies, examples = policy_files.read(found), cases.read(found)
+    accepted = [item.model_dump() for item in policies.exceptions.exceptions]
+    each = {path: canonical.digest(found[path]) for path in sorted(found) if not path.startswith(policy_files.CASES)}
+    lines = [f"{value}  {path}" for path, value in each.items()]
+    lines += [f"{policies.digest}  all", f"{len(examples)} cases, {len(accepted)} exceptions"]
+    lines += ["  {rule} for {subject} until {expires}, {owner}: {reason}".format_map(item) for item in accepted]
+    shown = {"files": each, "digest": policies.digest, "cases": len(examples), "exceptions": accepted}
+    output.one(shown, json_wanted=as_json, text="\n".join(lines))
+
+
+@command.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--mr", "merge_request", metavar="IID", help="Explain what a merge request changes.")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Explain what `terraform show -json` wrote.")
+@click.option("--as", "account", metavar="ACCOUNT", help="Whose change it is (default: an agent, or the author).")
+@click.option("--as-agent", is_flag=True, help="Judge a merge request as if an agent had made it.")
+@judge_option
+@output.as_json
+def explain(
+    paths: tuple[str, ...],
+    merge_request: str | None,
+    plan_file: Path | None,
+    account: str | None,
+    as_agent: bool,  # noqa: FBT001 - click passes flags so
+    judge: Path,
+    as_json: bool,  # noqa: FBT001 - click passes flags so
+) -> None:
+    """Show which rules decide about paths, a merge request or a plan, where they stand, and on which facts."""
+    if [bool(paths), bool(merge_request), bool(plan_file)].count(True) != 1:
+        raise click.UsageError("give either paths, --mr or --plan")
+    found = _files(judge)
+    policies = policy_files.read(found)
+    who = policies.scope.agents[0] if as_agent else account
+    if merge_request:
+        explained = _merge_request(policies, number(merge_request, "!"), who)
+    elif plan_file:
+        explained = _plan(policies, plan_file)
+    else:
+        explained = _paths(policies, paths, who or policies.scope.agents[0])
+    output.one(explained.to_json(found), json_wanted=as_json, text=explained.text(found))
+    if not evaluate.allows(explained.rulings):
+        rules = sorted({ruling.rule for ruling in explained.rulings if not ruling.allowed})
+        raise Refused(f"denied by {', '.join(rules) or 'no rule at all'}")
+
+
+@command.command()
+@judge_option
+@output.as_json
+def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Run the examples in policies/cases/; fail where one is decided otherwise, or there is none."""
+    found = _files(judge)
+    results = cases.run(policy_files.read(found), cases.read(found))
+    failed = [result for result in results if not result.passed]
+    lines = [f"{item.where}: {item.name}: expected {item.expected}, got {item.got}" for item in failed]
+    lines.append(f"{len(results) - len(failed)} of {len(results)} cases are decided as expected")
+    output.one([item.to_json() for item in results], json_wanted=as_json, text="\n".join(lines))
+    if not cases.passed(results):
+        problem = f"{len(failed)} cases failed" if results else f"there are no cases in {judge / policy_files.CASES}"
+        raise GateFailed(problem, hint="Mend the policy or the example; run `factory policy test` again.")
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """Why the policies allow or deny, whom they bind, and what a merge needs."""
+
+    rulings: tuple[Ruling, ...]
+    needed: Needed
+    bound: str | None
+
+    def to_json(self, found: Mapping[str, bytes]) -> dict[str, Any]:
+        return {
+            "allowed": evaluate.allows(self.rulings),
+            "bound": self.bound,
+            "policy": self.needed.policy,
+            "rulings": [{**ruling.to_json(), "where": clause.where(found, ruling)} for ruling in self.rulings],
+            "needed": self.needed.to_json(),
+        }
+
+    def text(self, found: Mapping[str, bytes]) -> str:
+        lines = [f"agents' rules bind it: {self.bound}"] if self.bound else []
+        for ruling in self.rulings:
+            word = "allowed" if ruling.allowed else "denied "
+            place = clause.where(found, ruling) or "built in"
+            lines += [f"{word}  {ruling.rule}  {place}  {ruling.reason}", f"         {_shown(ruling.facts)}"]
+        lines.append(f"a merge needs {self.needed.approvals} approval(s)")
+        lines += [
+            f"  {risk.name} ({risk.required}): {risk.decide}  because of {', '.join(risk.because)}"
+            for risk in self.needed.risks
+        ]
+        return "\n".join([*lines, f"policy {self.needed.policy}"])
+
+
+def _shown(facts: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
+
+
+def _files(judge: Path) -> dict[str, bytes]:
+    folder = judge / "policies"
+    found = sorted(path for path in folder.rglob("*") if path.suffix in {".yml", ".yaml"})
+    return {f"policies/{path.relative_to(folder).as_posix()}": files.read_bytes(path) for path in found}
+
+
+def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explained:
+    made = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
+    why = evaluate.bound(policies, made)
+    each = tuple(evaluate.path(policies, path) for path in paths)
+    return _Explained(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, None), why)
+
+
+def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explained:
+    connection = current().connection()
+    found = merge_requests.get(connection, iid)
+    changed = tuple(item for diff in merge_requests.changes(connection, iid) for item in _changed(diff))
+    made = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
+    why = evaluate.bound(policies, made)
+    return _Explained(evaluate.scope(policies, made), evaluate.needed(policies, made, None), why)
+
+
+def _changed(diff: gitlab.Change) -> list[ChangedFile]:
+    """Return a diff's files as git would list them: a renamed file is one removed and one added."""
+    lines = diff.diff.splitlines()
+    added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
+    status = "A" if diff.new_file else "D" if diff.deleted_file else "M"
+    if _SUBMODULE.search(diff.diff):
+        status = "S"
+    renamed = [] if diff.old_path == diff.new_path else [ChangedFile(diff.old_path, "D", 0, 0)]
+    return [*renamed, ChangedFile(diff.new_path, status, added, removed)]
+
+
+def _plan(policies: Policies, path: Path) -> _Explained:
+    planned = _read_plan(files.read_bytes(path))
+    return _Explained(evaluate.plan(policies, planned), evaluate.needed(policies, Change("", "", ()), planned), None)
+
+
+def _read_plan(data: bytes) -> Plan:
+    """Return the plan in the JSON of ``terraform show``; what can't be read is its ``problem``."""
+    try:
+        value = json.loads(data)
+        normalised = normalise(value)
+        if not normalised["format_version"]:
+            return Plan("", "", problem="the file is no plan: it has no format_version")
+        return plans.facts("", canonical.digest_of(normalised), normalised)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return Plan("", "", problem=f"the file is no plan: {error}")

@@ -1,0 +1,50 @@
+"""What gates of linters and type checkers share: a tool that could not run has not passed."""
+
+import re
+
+from factory.model.facts import Change, ToolRun
+from factory.model.verdict import Finding, Verdict, judged
+from factory.policies import evaluate
+from factory.policies.model import Policies
+
+# Comments by which a source tells a tool to look away.
+SUPPRESSION = re.compile(
+    r"#\s*(?:noqa|type:\s*ignore|nosec|pragma:\s*no\s*(?:cover|branch)|pylint:|ruff:|flake8:|mypy:|pyright:|fmt:\s*(?:off|skip))",
+    re.IGNORECASE,
+)
+
+
+def judge_tool(gate: str, run: ToolRun | None, *, mend: str) -> Verdict:
+    """Return a finding for each problem of a tool, named ``<gate>.<the tool's rule>``."""
+    if run is None:
+        return Verdict(gate, "skipped", reason="the tool was not run")
+    if run.problem:
+        return judged(gate, [Finding(f"{gate}.not-run", run.problem, "Mend what keeps the tool from running.")])
+    return judged(
+        gate,
+        [
+            Finding(f"{gate}.{item.rule.lower()}", f"{item.rule}: {item.message}", mend, item.path, item.line)
+            for item in run.problems
+        ],
+    )
+
+
+def suppressions(gate: str, change: Change | None) -> list[Finding]:
+    """Return a finding for each added line of an app's source that tells a tool to look away."""
+    mend = "Mend what the tool says instead of silencing it."
+    return [
+        Finding(f"{gate}.suppressed", "a comment silences a tool", mend, file.path, number)
+        for file in (change.files if change else ())
+        if file.path.startswith("apps/") and file.path.endswith((".py", ".pyi"))
+        for number, line in file.lines
+        if SUPPRESSION.search(line)
+    ]
+
+
+def for_agents(verdict: Verdict, policies: Policies, change: Change | None, findings: list[Finding]) -> Verdict:
+    """Add findings that bind agents alone: what a person pushed is flagged."""
+    if not findings:
+        return verdict
+    if change is not None and evaluate.bound(policies, change) is None:
+        return Verdict(verdict.gate, verdict.result, verdict.findings, verdict.reason, tuple(findings), verdict.excused)
+    return judged(verdict.gate, [*verdict.findings, *findings])

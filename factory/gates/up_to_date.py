@@ -1,0 +1,17 @@
+"""Up to date: the change contains everything that the target branch has."""
+
+from factory.model.facts import Facts
+from factory.model.verdict import Finding, Verdict, judged
+from factory.policies.model import Policies
+
+GATE = "up_to_date"
+
+
+def judge(facts: Facts, policies: Policies) -> Verdict:
+    """Return a finding where the target branch has commits that the change lacks."""
+    del policies
+    if facts.change is None:
+        return Verdict(GATE, "skipped", reason="the change is not known")
+    behind = facts.change.behind
+    message = f"the target branch is {behind} commits ahead"
+    return judged(GATE, [Finding("up_to_date.behind", message, "Rebase onto the target branch.")] if behind else [])

@@ -1,0 +1,173 @@
+"""Examples kept beside the policies, ``policies/cases/*.yml``: what must be allowed and denied, and by which rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from factory.errors import InvalidInput
+from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
+from factory.policies import evaluate
+from factory.policies.evaluate import Ruling
+from factory.policies.model import Action, Policies, Strict
+from factory.policies.problems import document, parse
+from factory.policies.read import CASES
+
+_SUBJECTS = ("path", "change", "plan", "approval")
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Lines = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class CaseFile(Strict):
+    """One changed file: git's letter for how (``S`` is a submodule), and its lines."""
+
+    path: str
+    status: Literal["A", "M", "D", "T", "S"] = "M"
+    added: Lines = 1
+    removed: Lines = 0
+
+
+class CaseChange(Strict):
+    """A change: who pushed it, whose its commits are, on which branch, and what it touches."""
+
+    author: str = ""
+    emails: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    branch: str = ""
+    files: Annotated[tuple[CaseFile, ...], Field(strict=False)]
+
+
+class CaseResource(Strict):
+    """One resource of a plan and what would be done to it, by Terraform's names."""
+
+    address: Text
+    type: Text
+    actions: Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class CasePlan(Strict):
+    """A Terraform plan; ``problem`` says why it can't be read."""
+
+    changes: Annotated[tuple[CaseResource, ...], Field(strict=False)] = ()
+    problem: str = ""
+
+
+class CaseApproval(Strict):
+    """A merge with so many approvals: the paths that it touches and the actions that its plan takes."""
+
+    paths: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    actions: Annotated[tuple[Action, ...], Field(strict=False)] = ()
+    given: Annotated[int, Field(ge=0, le=100)]
+
+
+class Example(Strict):
+    """One example about one of ``path``, ``change``, ``plan`` and ``approval``, and the rule that must decide it."""
+
+    name: Text
+    path: str | None = None
+    status: Literal["A", "M", "D", "T", "S"] = "M"
+    change: CaseChange | None = None
+    plan: CasePlan | None = None
+    approval: CaseApproval | None = None
+    expect: Literal["allowed", "denied"]
+    rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$")]
+
+
+class Cases(Strict):
+    """``cases/<name>.yml``: examples that ``factory policy test`` runs."""
+
+    cases: Annotated[tuple[Example, ...], Field(min_length=1, strict=False)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An example, and the file and line that it stands on."""
+
+    where: str
+    example: Example
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """How a case went: what was expected and what the policies say, with all rulings."""
+
+    name: str
+    where: str
+    passed: bool
+    expected: str
+    got: str
+    rulings: tuple[Ruling, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a JSON value."""
+        return {**vars(self), "rulings": [ruling.to_json() for ruling in self.rulings]}
+
+
+def read(files: Mapping[str, bytes]) -> tuple[Case, ...]:
+    """Return the cases in ``policies/cases/*.yml`` by file and line; other files are passed over.
+
+    Raises ``InvalidInput`` naming file, line and key for what does not fit, and for a name given twice.
+    """
+    found: list[Case] = []
+    names: dict[str, str] = {}
+    for path in sorted(name for name in files if name.startswith(CASES) and name.endswith((".yml", ".yaml"))):
+        given = document(path, files[path])
+        cases, problems = parse(Cases, given)
+        if cases is None:
+            raise InvalidInput(problems[0])
+        for number, example in enumerate(cases.cases):
+            key = ("cases", number)
+            if [getattr(example, name) is not None for name in _SUBJECTS].count(True) != 1:
+                raise InvalidInput(given.problem(key, f"give exactly one of {', '.join(_SUBJECTS)}"))
+            where = f"{path}:{given.marks.line(key)}"
+            if example.name in names:
+                message = f"{names[example.name]} has the name {example.name!r} already; choose another"
+                raise InvalidInput(given.problem((*key, "name"), message))
+            names[example.name] = where
+            found.append(Case(where, example))
+    return tuple(found)
+
+
+def run(policies: Policies, cases: Sequence[Case]) -> tuple[CaseResult, ...]:
+    """Return how each case goes: it passes where the outcome is as expected and its rule is one that decided."""
+    return tuple(_result(policies, case) for case in cases)
+
+
+def passed(results: Sequence[CaseResult]) -> bool:
+    """Tell whether all cases went as expected; no case at all is a failure."""
+    return bool(results) and all(result.passed for result in results)
+
+
+def _result(policies: Policies, case: Case) -> CaseResult:
+    example = case.example
+    rulings = _judge(policies, example)
+    outcome = evaluate.allows(rulings)
+    rules = {ruling.rule for ruling in rulings if ruling.allowed == outcome}
+    word = "allowed" if outcome else "denied"
+    return CaseResult(
+        name=example.name,
+        where=case.where,
+        passed=word == example.expect and example.rule in rules,
+        expected=f"{example.expect} by {example.rule}",
+        got=f"{word} by {', '.join(sorted(rules)) or 'no rule'}",
+        rulings=rulings,
+    )
+
+
+def _judge(policies: Policies, example: Example) -> tuple[Ruling, ...]:
+    if example.path is not None:
+        return (evaluate.path(policies, example.path, status=example.status),)
+    if example.change is not None:
+        given = example.change
+        files = tuple(ChangedFile(item.path, item.status, item.added, item.removed) for item in given.files)
+        made = Change("", "", files, author=given.author, emails=given.emails, branch=given.branch)
+        return evaluate.scope(policies, made)
+    if example.plan is not None:
+        changes = tuple(PlannedChange(item.address, item.type, item.actions) for item in example.plan.changes)
+        return evaluate.plan(policies, Plan("", "", changes, example.plan.problem))
+    if example.approval is not None:
+        asked = example.approval
+        touched = Change("", "", tuple(ChangedFile(path, "M", 1, 0) for path in asked.paths))
+        taken = Plan("", "", (PlannedChange("example", "example", asked.actions),) if asked.actions else ())
+        return evaluate.approved(policies, evaluate.needed(policies, touched, taken), asked.given)
+    return ()

@@ -1,0 +1,42 @@
+"""Finds the line of the policies that a ruling rests on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from factory.policies.evaluate import Ruling
+from factory.policies.problems import document
+from factory.system.strict_yaml import Key
+
+# Rule → the policy's name and the keys of the clause; rules that are built in have none.
+_CLAUSES: Mapping[str, tuple[str, Key]] = {
+    "scope.protected": ("scope", ("protected",)),
+    "scope.allowed": ("scope", ("allowed",)),
+    "scope.path": ("scope", ("allowed",)),
+    "scope.size": ("scope", ("max_files",)),
+    "scope.person": ("scope", ("agents",)),
+    "plan.type": ("terraform", ("types",)),
+    "plan.destroy": ("terraform", ("allow_destroy",)),
+    "plan.size": ("terraform", ("max_changes",)),
+    "approvals.merge": ("approvals", ("merge", "required")),
+}
+
+
+def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
+    """Return ``policies/<name>.yml:<line>`` of the clause that decided, or an empty text for a rule that is built in.
+
+    ``files`` are those that the policies were read from. Raises ``InvalidInput`` where they can't be read.
+    """
+    kind, _, risk = ruling.rule.partition(".")
+    name, key = _CLAUSES.get(ruling.rule, ("approvals", ("risks", risk)) if kind == "approvals" else ("", ()))
+    path = f"policies/{name}.yml"
+    if path not in files:
+        return ""
+    found = document(path, files[path])
+    return f"{path}:{found.marks.line(_entry(found.value, key, ruling.facts))}"
+
+
+def _entry(value: Mapping[str, Any], key: Key, facts: Mapping[str, Any]) -> Key:
+    """Return the key of the list's entry that the ruling names, or the list's own."""
+    entries = value.get(str(key[0])) if len(key) == 1 else None
+    named = facts.get("pattern", facts.get("type"))
+    return (*key, entries.index(named)) if isinstance(entries, list) and named in entries else key

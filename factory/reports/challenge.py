@@ -1,0 +1,21 @@
+"""What a challenge showed, as text for a terminal."""
+
+from factory.model.challenge import Summary, Tally
+from factory.reports.tables import table
+
+_RULES_SHOWN = 3
+
+
+def lines(found: Summary) -> list[str]:
+    """Return a table of the kinds, then each survivor with its place, then the score."""
+    rows = [[tally.kind, tally.planted, tally.killed, _rules(tally)] for tally in found.tallies]
+    text = table(["kind", "planted", "killed", "found by"], rows).splitlines()
+    if found.survivors:
+        text += ["", "Survived:"]
+        text += [f"  {plant.path}:{plant.line}  {plant.kind}  {plant.summary}" for plant in found.survivors]
+    return [*text, "", f"The gates found {found.killed} of {found.planted} planted defects ({found.percent} %)."]
+
+
+def _rules(tally: Tally) -> str:
+    more = len(tally.rules) - _RULES_SHOWN
+    return ", ".join(tally.rules[:_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")

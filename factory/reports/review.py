@@ -1,0 +1,269 @@
+"""The review note: what a person must know before they decide on a merge request, readable in ten seconds.
+
+Much of it is untrusted: the agent wrote the claim, the test names and the paths. All of it passes ``markdown.neutral``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from factory.model.facts import PlannedChange
+from factory.model.verdict import Finding, Verdict
+from factory.reports import findings
+from factory.reports.markdown import count, fit, folded, link, name, neutral, some, span
+
+# GitLab takes notes of 1,000,000 characters; a person does not. Each part has a share, what exceeds it is counted.
+_DECIDE, _WRONG, _LOOK, _ROWS, _BEHAVIOUR, _GATES, _CLAIM, _LINKS = 2000, 2200, 1200, 4200, 1800, 1500, 2500, 600
+_WORD, _TEXT, _CLAIMED = 30, 200, 500
+_NAMES, _TESTS, _PER_GATE = 5, 3, 5
+
+_ACTIONS = ("create", "update", "delete")
+_SIGNS = {"passed": "✓", "failed": "✗", "skipped": "–"}  # noqa: RUF001 - a dash as wide as the other signs
+
+
+@dataclass(frozen=True)
+class Row:
+    """One requirement and the tests that cite it, each with its outcome (``success``, ``failed``, …)."""
+
+    requirement: str
+    text: str
+    tests: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether there is a test and all of them passed."""
+        return bool(self.tests) and all(outcome == "success" for _, outcome in self.tests)
+
+
+@dataclass(frozen=True)
+class Excused:
+    """A finding that policy accepts: its rule, what it is about, who answers for it, and until which day."""
+
+    rule: str
+    subject: str
+    owner: str
+    expires: str
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What changes outside the code; ``None`` is not known, empty is no change.
+
+    ``contract`` are changed lines of the API's contract, ``added`` and ``removed`` dependencies.
+    """
+
+    contract: tuple[str, ...] | None = None
+    plan: tuple[PlannedChange, ...] | None = None
+    added: tuple[str, ...] | None = None
+    removed: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Risk:
+    """A risk of policy that the change carries: the question a person answers, and what brought it up."""
+
+    name: str
+    decide: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the change cost; ``tokens`` is ``None`` where the agent does not tell."""
+
+    attempts: int
+    tokens: int | None
+    agent_seconds: float
+    job_seconds: float
+
+
+@dataclass(frozen=True)
+class ReviewNote:
+    """All that the note shows; ``spec_digest``, ``policy`` and ``plan`` are what an approval of ``head`` names.
+
+    ``required`` are the gates that must pass, ``claim`` is the agent's own account, ``decisions`` what a person must
+    decide besides the risks' questions, ``links`` are labels and addresses.
+    """
+
+    merge_request: int
+    head: str
+    spec: str
+    spec_digest: str
+    policy: str
+    plan: str
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    required: tuple[str, ...]
+    behaviour: Behaviour
+    claim: str
+    cost: Cost
+    excused: tuple[Excused, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    decisions: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def render(note: ReviewNote) -> str:
+    """Return the note as GitLab-flavoured markdown of less than 20,000 characters.
+
+    Its first line says whether and what to decide. The lines that begin with ``- `` are the digests that an approval
+    names, and no other line does.
+    """
+    parts = [
+        [_headline(note)],
+        _wrong(note),
+        _decide(note),
+        _look(note),
+        _requirements(note),
+        _summary(note),
+        folded("What changed in behaviour", fit(_changes(note.behaviour), _BEHAVIOUR)),
+        folded("The agent's claim: its own words, which nothing here relies on", _claim(note.claim)),
+        folded(f"Gates: {_counts(note)}", fit(_gates(note), _GATES)),
+        folded("What an approval names", _digests(note)),
+        fit([f"* {link(label, url)}" for label, url in note.links], _LINKS),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _headline(note: ReviewNote) -> str:
+    results = {verdict.gate: verdict.result for verdict in note.verdicts}
+    told = []
+    for word, result in (("failed", "failed"), ("not checked", "skipped"), ("not run", None)):
+        gates = [neutral(gate, _WORD) for gate in note.required if results.get(gate) == result]
+        if gates:
+            told.append(f"{word}: {some(gates, _NAMES)}")
+    proven = f"{sum(row.proven for row in note.rows)} of {count(len(note.rows), 'requirement')} proven"
+    proven = proven if note.rows else "no requirement to prove"
+    if told or not note.required:
+        why = "; ".join(told) or "no gate is required"
+        return f"**✗ Do not approve yet** — {why}; {proven}. Wait until this line says ready."
+    points = len(note.risks) + len(note.decisions)
+    first = f"Decide {count(points, 'point')} below, then approve" if points else "Approve"
+    sign = "✓ Ready" if all(row.proven for row in note.rows) else "! Ready, with unproven requirements"
+    return (
+        f"**{sign}** — {count(len(note.required), 'required gate')} passed, {proven}. "
+        f"{first} here or with `factory mr approve {note.merge_request}`."
+    )
+
+
+def _decide(note: ReviewNote) -> list[str]:
+    asked = [
+        f"**{neutral(risk.decide, _TEXT)}** {neutral(risk.why, _TEXT)} (risk: {name(risk.name)})" for risk in note.risks
+    ]
+    asked += [neutral(decision, _TEXT) for decision in note.decisions]
+    numbered = [f"{number}. {text}" for number, text in enumerate(asked, 1)]
+    return ["**You decide**", "", *fit(numbered, _DECIDE)] if asked else []
+
+
+def _wrong(note: ReviewNote) -> list[str]:
+    lines = [line for verdict in note.verdicts if verdict.gate in note.required for line in _unpassed(verdict)]
+    return ["**What is wrong**", "", *fit(lines, _WRONG)] if lines else []
+
+
+def _look(note: ReviewNote) -> list[str]:
+    lines = [f"* {_finding(flag)}" for verdict in note.verdicts for flag in verdict.flags]
+    lines += [line for verdict in note.verdicts if verdict.gate not in note.required for line in _unpassed(verdict)]
+    return ["**Look at**, though nothing of it blocks", "", *fit(lines, _LOOK)] if lines else []
+
+
+def _unpassed(verdict: Verdict) -> list[str]:
+    if verdict.result == "passed":
+        return []
+    reason = f": {neutral(verdict.reason, _TEXT)}" if verdict.reason else ""
+    left = len(verdict.findings) - _PER_GATE
+    return [
+        f"* {_SIGNS[verdict.result]} {name(verdict.gate)} {verdict.result}{reason}",
+        *(f"  * {_finding(finding)}" for finding in verdict.findings[:_PER_GATE]),
+        *([f"  * and {left} more"] if left > 0 else []),
+    ]
+
+
+def _finding(finding: Finding) -> str:
+    place = f"{name(findings.where(finding))} " if finding.path else ""
+    return f"{place}{neutral(finding.message, _TEXT)} ({name(finding.rule)})"
+
+
+def _requirements(note: ReviewNote) -> list[str]:
+    if not note.rows:
+        return []
+    # What is not proven comes first: it must not be what a long table leaves out.
+    rows = [_row(row) for row in sorted(note.rows, key=lambda row: row.proven)]
+    return ["| | Requirement | Proven by |", "|---|---|---|", *fit(rows, _ROWS)]
+
+
+def _row(row: Row) -> str:
+    tests = [
+        f"{name(test)} {'passed' if outcome == 'success' else f'**{neutral(outcome, _WORD)}**'}"
+        for test, outcome in sorted(row.tests, key=lambda test: test[1] == "success")
+    ]
+    sign, shown = "✓" if row.proven else "✗", some(tests, _TESTS) or "**no test**"
+    return f"| {sign} | {name(row.requirement)} {neutral(row.text, _TEXT)} | {shown} |"
+
+
+def _summary(note: ReviewNote) -> list[str]:
+    cost, risks = note.cost, [name(risk.name) for risk in note.risks]
+    tokens = "tokens not told" if cost.tokens is None else f"{cost.tokens:,} tokens"
+    spent = [count(cost.attempts, "attempt"), tokens, f"agent {span(cost.agent_seconds)}"]
+    return [
+        f"* **Behaviour:** {_behaviour(note.behaviour)}",
+        f"* **Risk:** {some(risks, _NAMES) or 'none that policy names'}",
+        f"* **Cost:** {', '.join(spent)}, jobs {span(cost.job_seconds)}",
+    ]
+
+
+def _behaviour(behaviour: Behaviour) -> str:
+    contract, plan, added, removed = behaviour.contract, behaviour.plan, behaviour.added, behaviour.removed
+    told = ["contract not compared" if contract is None else f"contract {_changed(contract)}"]
+    if plan is None:
+        told.append("no plan")
+    else:
+        counts = [(sum(action in change.actions for change in plan), action) for action in _ACTIONS]
+        told.append("plan " + (", ".join(f"{number} to {action}" for number, action in counts if number) or "empty"))
+    known = added is not None and removed is not None
+    told.append(f"dependencies +{len(added or ())} -{len(removed or ())}" if known else "dependencies not compared")
+    return " · ".join(told)
+
+
+def _changed(lines: Sequence[str]) -> str:
+    return f"{count(len(lines), 'line')} changed" if lines else "unchanged"
+
+
+def _changes(behaviour: Behaviour) -> list[str]:
+    planned = [change for change in behaviour.plan or () if set(change.actions) - {"no-op", "read"}]
+    return [
+        *(f"* plan: {neutral('/'.join(change.actions), _WORD)} {name(change.address)}" for change in planned),
+        *(f"* dependency added: {name(package)}" for package in behaviour.added or ()),
+        *(f"* dependency removed: {name(package)}" for package in behaviour.removed or ()),
+        *(f"* contract: {neutral(line, _TEXT)}" for line in behaviour.contract or ()),
+    ]
+
+
+def _claim(claim: str) -> list[str]:
+    # Two spaces at its end break a line where the agent did.
+    said = [neutral(line, _CLAIMED) for line in claim.strip().splitlines()]
+    return fit([f"> {line}  " if line else ">" for line in said], _CLAIM) or ["> (nothing)"]
+
+
+def _counts(note: ReviewNote) -> str:
+    results = [verdict.result for verdict in note.verdicts]
+    told = [f"{results.count(result)} {result}" for result in ("passed", "failed", "skipped") if result in results]
+    flags = sum(len(verdict.flags) for verdict in note.verdicts)
+    told += [count(flags, "flag")] if flags else []
+    told += [f"{len(note.excused)} excused"] if note.excused else []
+    return ", ".join(told)
+
+
+def _gates(note: ReviewNote) -> list[str]:
+    accepted = [
+        f"* excused: {name(item.rule)} {name(item.subject)}, {name(item.owner)} answers until {name(item.expires)}"
+        for item in note.excused
+    ]
+    return [*accepted, *(f"* {_SIGNS[item.result]} {name(item.gate)} {item.result}" for item in note.verdicts)]
+
+
+def _digests(note: ReviewNote) -> list[str]:
+    named = {"head": note.head, "spec": note.spec_digest, "policy": note.policy, "plan": note.plan}
+    return [
+        f"Spec {name(note.spec)}. A change of any of these voids the approval:" if note.spec else "No spec.",
+        "",
+        *(f"- {key}: {name(value)}" for key, value in named.items() if value),
+    ]

@@ -1,0 +1,70 @@
+"""SARIF 2.1.0 (OASIS): every finding of a gate decision, for GitLab's ``artifacts:reports:sarif`` and for editors."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from factory.model.verdict import Finding, Verdict
+from factory.reports import findings
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+# An excused finding is there, suppressed (3.27.23), so that a viewer can count it without counting it as a failure.
+_LEVELS: Mapping[findings.Kind, str] = {"finding": "error", "flag": "warning", "excused": "note"}
+
+
+def render(verdicts: Sequence[Verdict]) -> str:
+    """Return one SARIF run: findings as errors, flags as warnings, excused findings as suppressed notes.
+
+    A gate that was skipped is a notification of the run (3.20.21), which then counts as not wholly executed. Equal
+    verdicts give equal text.
+    """
+    found = findings.reported(verdicts)
+    rules = sorted({item.finding.rule for item in found})
+    skipped = [_skipped(verdict) for verdict in verdicts if verdict.result == "skipped"]
+    run = {
+        "tool": {"driver": {"name": "factory", "rules": [_rule(rule, found) for rule in rules]}},
+        "invocations": [{"executionSuccessful": not skipped, "toolExecutionNotifications": skipped}],
+        "results": [_result(item, rules.index(item.finding.rule)) for item in found],
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, sort_keys=True)
+
+
+def _rule(rule: str, found: Sequence[findings.Reported]) -> dict[str, Any]:
+    mine = [item for item in found if item.finding.rule == rule]
+    gates = sorted({item.gate for item in mine})
+    return {
+        "id": rule,
+        "shortDescription": {"text": f"{rule}, held by gate {', '.join(gates)}"},
+        "help": {"text": "\n".join(sorted({findings.plain(item.finding.mend) for item in mine}))},
+        "properties": {"tags": gates},
+    }
+
+
+def _result(item: findings.Reported, index: int) -> dict[str, Any]:
+    finding = item.finding
+    result: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": _LEVELS[item.kind],
+        "message": {"text": findings.plain(f"{finding.message} — {finding.mend}")},
+        "partialFingerprints": {"factory/v1": item.fingerprint},
+    }
+    if finding.path:
+        result["locations"] = [_location(finding)]
+    if item.kind == "excused":
+        result["suppressions"] = [{"kind": "external", "status": "accepted"}]
+    return result
+
+
+def _location(finding: Finding) -> dict[str, Any]:
+    # A relative reference (RFC 3986, 4.2): no leading slash, and a colon in it is escaped, lest it read as a scheme.
+    uri = quote(finding.path.removeprefix("./").lstrip("/"), errors="replace")
+    place: dict[str, Any] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
+    if finding.line > 0:
+        place["region"] = {"startLine": finding.line}
+    return {"physicalLocation": place}
+
+
+def _skipped(verdict: Verdict) -> dict[str, Any]:
+    return {"level": "warning", "message": {"text": findings.plain(f"{verdict.gate} was skipped: {verdict.reason}")}}

@@ -1,0 +1,259 @@
+"""Finds in specs what would make an agent guess. Pure: the same bytes give the same findings."""
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from factory.model.verdict import Finding
+from factory.specs import wording
+from factory.specs.read import ID, PARTS, Fault, Spec, examine
+
+# How to mend what a rule finds, by rule.
+MENDS: Mapping[str, str] = {
+    "spec.unreadable": "Write the front matter as docs/specs.md shows it.",
+    "spec.name": "Name the file after the id, or the id after the file.",
+    "spec.part-missing": "Add the heading, and say what it asks for.",
+    "spec.part-empty": "Say what the part asks for.",
+    "spec.part-repeated": "Join the two parts.",
+    "spec.part-unknown": "Make it a ### heading of one of the four parts.",
+    "spec.no-requirements": "Add a requirement such as `- **HELLO-1**: what must be true.`",
+    "spec.requirement-empty": "Say behind the id what must be true.",
+    "spec.id-form": "A requirement is `- **HELLO-1**: …`, a scenario, below ## Validation, `- HELLO-1: Given …`.",
+    "spec.no-scenario": "Add a scenario `- <id>: Given …, When …, Then …` below ## Validation.",
+    "spec.no-requirement": "Correct the id, or add the requirement that the scenario shows.",
+    "spec.scenario-form": "Write it as Given …, When …, Then …, in this order.",
+    "spec.duplicate-id": "Give one of them a number that no requirement had before.",
+    "spec.dangling-id": "Correct the id, or add the requirement.",
+    "spec.undecided": "Decide it and write the decision, or take it out of this version.",
+    "spec.vague-word": "Say it with a number in the same sentence, or leave the word out.",
+    "spec.open-ended": "Name all that is meant.",
+    "spec.broken-link": "Correct the link's target, or add what it names.",
+}
+_ID = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
+# A list item or paragraph that begins with an id as a requirement or a scenario does.
+_LIKE_ITEM = re.compile(rf"\s*(?:[-*+]\s+|[0-9]+[.)]\s+)?[*_]{{0,3}}{ID}[*_]{{0,3}}\s*[*_]{{0,3}}:|\s*[-*+]\s+\*\*{ID}")
+_GIVEN = re.compile(r"\bgiven\b.*\bwhen\b.*\bthen\b", re.IGNORECASE)
+_CODE = re.compile(r"(?<!`)(`++)((?:[^`\n]|\n(?![ \t]*\n))++)\1(?!`)")
+_LINK = re.compile(
+    r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*))[^()\n]*\)|^ {0,3}\[[^\]\n]+\]:\s+(\S+)",
+    re.MULTILINE,
+)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_URL = re.compile(r"\bhttps?://[^\s)>\]]+")
+_NOT_NUMBERS = re.compile(rf"{_URL.pattern}|\]\([^)\n]*\)|{_ID.pattern}")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A spec with its path, and its lines from ``spec.start`` on with the code in them blanked out."""
+
+    path: str
+    spec: Spec
+    prose: str
+
+    def finding(self, rule: str, line: int, message: str) -> Finding:
+        return Finding(rule, message, MENDS[rule], self.path, line)
+
+    def line_at(self, offset: int) -> int:
+        return self.spec.start + 1 + self.prose.count("\n", 0, offset)
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Where each requirement of the specs that are not superseded is defined, and all ids of all specs."""
+
+    first: Mapping[str, tuple[str, int]]
+    known: frozenset[str]
+    families: frozenset[str]
+
+
+def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[Finding, ...]:
+    """Return what would make an agent guess in specs by path, sorted by path, line and rule; raises nothing.
+
+    ``exists`` tells whether a path of the repository is there. The wording of superseded specs is not looked at.
+    """
+    found: list[Finding] = []
+    pages: list[_Page] = []
+    for path in sorted(specs):
+        spec = examine(specs[path])
+        if isinstance(spec, Fault):
+            found.append(Finding("spec.unreadable", spec.message, MENDS["spec.unreadable"], path, spec.line))
+        else:
+            pages.append(_Page(path, spec, _prose(spec)))
+    ids = _ids(pages)
+    for page in pages:
+        found += _form(page)
+        found += _duplicates(page, ids)
+        found += _links(page, exists)
+        if page.spec.status != "superseded":
+            found += _requirements(page)
+            found += _dangling(page, ids)
+            found += _wording(page)
+    found += _same_spec(pages)
+    return tuple(sorted(set(found), key=lambda item: (item.path, item.line, item.rule, item.message)))
+
+
+def _prose(spec: Spec) -> str:
+    lines = ["" if index in spec.fenced else spec.lines[index] for index in range(spec.start, len(spec.lines))]
+    text = "\n".join(lines)
+    return _CODE.sub(_blank, text) if "`" in text else text
+
+
+def _blank(match: "re.Match[str]") -> str:
+    return "".join("\n" if char == "\n" else " " for char in match.group())
+
+
+def _ids(pages: Sequence[_Page]) -> _Ids:
+    first: dict[str, tuple[str, int]] = {}
+    known: set[str] = set()
+    for page in pages:
+        for requirement in page.spec.requirements:
+            known.add(requirement.id)
+            if page.spec.status != "superseded":
+                first.setdefault(requirement.id, (page.path, requirement.line))
+    return _Ids(first, frozenset(known), frozenset(name.rsplit("-", 1)[0] for name in known))
+
+
+def _form(page: _Page) -> Iterator[Finding]:
+    spec = page.spec
+    if posixpath.basename(page.path) != f"{spec.id}.md":
+        yield page.finding("spec.name", 1, f"the id is {spec.id}, so issues look for it in specs/{spec.id}.md")
+    seen: set[str] = set()
+    for part in spec.parts:
+        if part.name not in PARTS:
+            yield page.finding("spec.part-unknown", part.line, f"{part.name!r} is none of {', '.join(PARTS)}")
+        elif part.name in seen:
+            yield page.finding("spec.part-repeated", part.line, f"there is more than one part {part.name}")
+        elif not part.text:
+            yield page.finding("spec.part-empty", part.line, f"the part {part.name} is empty")
+        seen.add(part.name)
+    for name in PARTS:
+        if name not in seen:
+            yield page.finding("spec.part-missing", 0, f"the part {name} is missing: there is no heading `## {name}`")
+    for requirement in spec.requirements:
+        if not requirement.text:
+            yield page.finding("spec.requirement-empty", requirement.line, f"{requirement.id} says nothing")
+    read = {item.line for item in (*spec.requirements, *spec.scenarios)}
+    for number, line in enumerate(page.prose.split("\n"), spec.start + 1):
+        if "-" in line and number not in read and _LIKE_ITEM.match(line):
+            yield page.finding("spec.id-form", number, "it begins with an id, but is neither requirement nor scenario")
+
+
+def _duplicates(page: _Page, ids: _Ids) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for requirement in page.spec.requirements:
+        path, line = ids.first.get(requirement.id, (page.path, requirement.line))
+        if requirement.id in seen:
+            path, line = page.path, seen[requirement.id]
+        elif page.spec.status == "superseded" or (path, line) == (page.path, requirement.line):
+            seen[requirement.id] = requirement.line
+            continue
+        message = f"{requirement.id} is already the requirement in {path}:{line}"
+        yield page.finding("spec.duplicate-id", requirement.line, message)
+        seen.setdefault(requirement.id, requirement.line)
+
+
+def _same_spec(pages: Sequence[_Page]) -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for page in pages:
+        path = first.setdefault(page.spec.id, page.path)
+        if path != page.path:
+            yield page.finding("spec.duplicate-id", 1, f"{page.spec.id} is already the spec in {path}")
+
+
+def _requirements(page: _Page) -> Iterator[Finding]:
+    spec = page.spec
+    if not spec.requirements:
+        yield page.finding("spec.no-requirements", 0, "there is no requirement")
+    own = {requirement.id for requirement in spec.requirements}
+    shown = {scenario.requirement for scenario in spec.scenarios}
+    for requirement in spec.requirements:
+        if requirement.id not in shown:
+            yield page.finding("spec.no-scenario", requirement.line, f"no scenario shows {requirement.id}")
+    for scenario in spec.scenarios:
+        if scenario.requirement not in own:
+            message = f"the scenario is about {scenario.requirement}, which is no requirement of this spec"
+            yield page.finding("spec.no-requirement", scenario.line, message)
+        if _GIVEN.search(scenario.text) is None:
+            message = f"the scenario of {scenario.requirement} is not of the form Given, When, Then"
+            yield page.finding("spec.scenario-form", scenario.line, message)
+
+
+def _dangling(page: _Page, ids: _Ids) -> Iterator[Finding]:
+    """Find ids that nothing defines; a name such as UTF-8, whose family no spec uses, is no id."""
+    scenes = {scenario.line for scenario in page.spec.scenarios}
+    for match in _ID.finditer(page.prose):
+        name = match.group()
+        if name not in ids.known and name.rsplit("-", 1)[0] in ids.families:
+            line = page.line_at(match.start())
+            if line not in scenes or not page.spec.lines[line - 1].startswith(f"- {name}:"):
+                yield page.finding("spec.dangling-id", line, f"{name} is the requirement of no spec")
+
+
+def _wording(page: _Page) -> Iterator[Finding]:
+    spec = page.spec
+    # Code blocks count here: what is open in an example of the contract is open in the contract.
+    front = list(spec.lines[: spec.start])
+    lines = page.prose.split("\n")
+    text = "\n".join(
+        front
+        + [spec.lines[i] if i in spec.fenced else lines[i - spec.start] for i in range(spec.start, len(spec.lines))]
+    )
+    for offset, words in wording.undecided(text):
+        yield page.finding("spec.undecided", text.count("\n", 0, offset) + 1, f"{words!r} leaves something undecided")
+    for index, word, closes in wording.vague(_NOT_NUMBERS.sub(_blank, page.prose).split("\n")):
+        rule = "spec.vague-word" if closes else "spec.open-ended"
+        message = f"{word!r} says how much without a number" if closes else f"{word!r} leaves open what else is meant"
+        yield page.finding(rule, spec.start + 1 + index, message)
+
+
+def _links(page: _Page, exists: Callable[[str], bool]) -> Iterator[Finding]:
+    if "](" not in page.prose and "]:" not in page.prose:
+        return
+    anchors: frozenset[str] | None = None
+    for match in _LINK.finditer(page.prose):
+        target = next((group for group in match.groups() if group is not None), "").strip("<>")
+        if _SCHEME.match(target) or target.startswith("//"):
+            continue
+        name, _, anchor = target.partition("#")
+        line = page.line_at(match.start())
+        if name:
+            path = _resolved(page.path, unquote(name.partition("?")[0]))
+            if path is None or not exists(path):
+                yield page.finding("spec.broken-link", line, f"the link leads to {name}, which is not there")
+        elif anchor or not target:
+            anchors = _anchors(page) if anchors is None else anchors
+            if unquote(anchor).lower() not in anchors:
+                yield page.finding("spec.broken-link", line, f"no heading of this file has the anchor #{anchor}")
+
+
+def _resolved(source: str, name: str) -> str | None:
+    """Return the path in the repository that a link names, or ``None`` where it leads out of it."""
+    if "\0" in name:
+        return None
+    path = posixpath.normpath(
+        name.lstrip("/") if name.startswith("/") else posixpath.join(posixpath.dirname(source), name)
+    )
+    return None if path == ".." or path.startswith("../") else path
+
+
+def _anchors(page: _Page) -> frozenset[str]:
+    """Return the anchors that GitLab makes of the headings (docs: GitLab Flavored Markdown, heading IDs and links)."""
+    found: set[str] = set()
+    for index in range(page.spec.start, len(page.spec.lines)):
+        line = page.spec.lines[index]
+        hashes = len(line) - len(line.lstrip("#"))
+        if index in page.spec.fenced or not 1 <= hashes <= 6 or not line[hashes:].startswith(" "):  # noqa: PLR2004 - markdown has six levels
+            continue
+        plain = line[hashes:].strip().rstrip("#").strip().lower()
+        kept = "".join(char for char in plain if char in " -_" or unicodedata.category(char)[0] in "LNM")
+        slug = re.sub(r"-+", "-", kept.replace(" ", "-"))
+        name, number = slug, 0
+        while name in found:
+            number += 1
+            name = f"{slug}-{number}"
+        found.add(name)
+    return frozenset(found)

@@ -1,0 +1,313 @@
+"""Follows requirement → issue → merge request → commit → test → last result, and finds where that breaks. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from factory.model.facts import CitedTest
+from factory.model.verdict import Finding
+from factory.specs.read import ID, Requirement, Spec, cited, path_of
+
+WAIVERS = "policies/exceptions.yml"
+# How to mend what a rule finds, by rule.
+MENDS: Mapping[str, str] = {
+    "trace.untested": "Cite it with `@pytest.mark.spec` on a test that passes.",
+    "trace.failing": "Mend the code or the test; if the spec is wrong, change the spec.",
+    "trace.orphan": "Correct the id on the test, or add the requirement.",
+    "trace.dropped": "Put the requirement back, or have a superseded spec list it and stop citing it.",
+    "trace.drift": "Compare the tests with the new words; the next recorded verdict in which they pass ends this.",
+    "trace.waiver-expired": "Mend what it waives, or let its owner extend it.",
+}
+_REQUIREMENT = re.compile(r"^Requirements?:[ \t]*(.+)$", re.MULTILINE)
+_ISSUE = re.compile(r"^Issue:[ \t]*#([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
+# GitLab's default merge commit message ends so (docs: Commit message templates).
+_MERGE_REQUEST = re.compile(r"^(?:Merge-Request:[ \t]*|See merge request \S*?)!([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
+_NAME = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
+_BAD = ("failed", "error")
+
+
+@dataclass(frozen=True)
+class Trailers:
+    """What a commit or merge request says it is about; an ``issue`` or ``merge_request`` of 0 is none."""
+
+    spec: str = ""
+    requirements: tuple[str, ...] = ()
+    issue: int = 0
+    merge_request: int = 0
+
+
+@dataclass(frozen=True)
+class Issue:
+    """An issue and the spec that it names."""
+
+    iid: int
+    spec: str = ""
+
+
+@dataclass(frozen=True)
+class MergeRequest:
+    """A merge request, the issue that it is for, and what its trailers cite."""
+
+    iid: int
+    spec: str = ""
+    requirements: tuple[str, ...] = ()
+    issue: int = 0
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit, what its trailers cite, and the issue and merge request that it belongs to (0: not known)."""
+
+    sha: str
+    spec: str = ""
+    requirements: tuple[str, ...] = ()
+    issue: int = 0
+    merge_request: int = 0
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A finding that an owner accepts up to and including a day (ISO 8601).
+
+    ``subject`` is the requirement's id or the path that the finding is about.
+    """
+
+    rule: str
+    subject: str
+    owner: str
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True)
+class Waived:
+    """A finding that does not count, and the waiver that says so."""
+
+    finding: Finding
+    waiver: Waiver
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A test that cites a requirement, and its last outcome: ``success``, ``failed``, ``error``, ``skipped`` or empty."""
+
+    __test__ = False
+
+    path: str
+    name: str
+    line: int
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One requirement and what leads to and from it.
+
+    ``result`` is ``passed``, ``failed``, ``recorded`` (no result here, but evidence of a pass of these words),
+    ``not passed`` (its tests have no result, or were skipped) or ``no test``. ``findings`` are those that count.
+    """
+
+    spec: str
+    status: str
+    requirement: str
+    digest: str
+    issues: tuple[int, ...]
+    merge_requests: tuple[int, ...]
+    commits: tuple[str, ...]
+    tests: tuple[TestResult, ...]
+    result: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One row per requirement of the specs that are not superseded, what counts against them, and what is waived."""
+
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    waived: tuple[Waived, ...]
+
+    def only(self, name: str) -> "Trace":
+        """Return the part about one spec or requirement."""
+        rows = tuple(row for row in self.rows if name in {row.spec, row.requirement})
+        paths = {(row.requirement, path_of(row.spec)) for row in rows}
+        about = tuple(item for item in self.waived if (item.waiver.subject, item.finding.path) in paths)
+        return Trace(rows, tuple(finding for row in rows for finding in row.findings), about)
+
+
+def trailers(message: str) -> Trailers:
+    """Return what a commit's message or a merge request's description cites."""
+    listed = [name for line in _REQUIREMENT.findall(message) for name in _NAME.findall(line)]
+    issue, request = _ISSUE.search(message), _MERGE_REQUEST.search(message)
+    return Trailers(
+        cited(message) or "",
+        tuple(dict.fromkeys(listed)),
+        int(issue[1]) if issue else 0,
+        int(request[1]) if request else 0,
+    )
+
+
+def trace(
+    specs: Sequence[Spec],
+    *,
+    tests: Sequence[CitedTest] = (),
+    results: Mapping[str, str] | None = None,
+    issues: Sequence[Issue] = (),
+    merge_requests: Sequence[MergeRequest] = (),
+    commits: Sequence[Commit] = (),
+    passes: Mapping[str, str] | None = None,
+    waivers: Sequence[Waiver] = (),
+    today: str,
+) -> Trace:
+    """Return each requirement's chain and where it breaks, sorted by id; raises nothing.
+
+    ``results`` are outcomes by the name in JUnit reports, ``passes`` the digest of each requirement when its tests
+    last passed on record, ``today`` an ISO 8601 date. An issue or change that names a spec but no requirement is
+    about all of the spec. A result says nothing of the words it was made for, so only ``passes`` tell drift.
+    """
+    outcomes, passed = _outcomes(results or {}), passes or {}
+    links = _Links(issues, merge_requests, commits)
+    live = _live(specs)
+    of: dict[str, list[TestResult]] = {}
+    for test in tests:
+        for name in test.requirements:
+            outcome = outcomes.get(f"{test.path.removesuffix('.py').replace('/', '.')}.{test.name}", "")
+            of.setdefault(name, []).append(TestResult(test.path, test.name, test.line, outcome))
+    rows = [_row(spec, item, of.get(item.id, ()), links, passed) for spec, item in live.values()]
+    lost = _lost(specs, live.keys(), of, links, passed)
+    raised = [*(item for row in rows for item in _broken(row, live[row.requirement][1].line, passed)), *lost]
+    held = [waiver for waiver in waivers if waiver.expires >= today]
+    waived = [(item, waiver) for item in raised if (waiver := _waiver(*item, held))]
+    kept = [item for item in raised if _waiver(*item, held) is None]
+    expired = [_expired(waiver) for waiver in waivers if waiver.expires < today]
+    return Trace(
+        tuple(_with(row, kept) for row in rows),
+        tuple(sorted({*(finding for _, finding in kept), *expired}, key=_order)),
+        tuple(Waived(item[1], waiver) for item, waiver in waived),
+    )
+
+
+class _Links:
+    """What cites which requirement, or a whole spec."""
+
+    def __init__(
+        self, issues: Sequence[Issue], merge_requests: Sequence[MergeRequest], commits: Sequence[Commit]
+    ) -> None:
+        self.issues, self.merge_requests, self.commits = issues, merge_requests, commits
+        # An issue whose changes name requirements is about these, not about all of its spec.
+        self._narrow = {item.issue for item in (*merge_requests, *commits) if item.issue and item.requirements}
+
+    def chain(self, spec: str, requirement: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+        """Return the issues, merge requests and commits of a requirement; the commits in the order given."""
+        commits = [item for item in self.commits if _about(item, spec, requirement)]
+        through = {item.merge_request for item in commits}
+        requests = [item for item in self.merge_requests if item.iid in through or _about(item, spec, requirement)]
+        found = {item.issue for item in (*commits, *requests)}
+        found |= {item.iid for item in self.issues if item.spec == spec and item.iid not in self._narrow}
+        reached = through | {item.iid for item in requests}
+        return tuple(sorted(found - {0})), tuple(sorted(reached - {0})), tuple(item.sha for item in commits)
+
+    def cited(self) -> Iterator[tuple[str, str]]:
+        """Give each requirement that a commit or merge request cites, and what cites it."""
+        for commit in self.commits:
+            yield from ((name, f"commit {commit.sha[:12]}") for name in commit.requirements)
+        for request in self.merge_requests:
+            yield from ((name, f"merge request !{request.iid}") for name in request.requirements)
+
+
+def _about(item: Commit | MergeRequest, spec: str, requirement: str) -> bool:
+    return requirement in item.requirements or (not item.requirements and item.spec == spec)
+
+
+def _live(specs: Sequence[Spec]) -> dict[str, tuple[Spec, Requirement]]:
+    """Return the requirements by id, sorted by spec and place; of an id given twice the first (lint finds these)."""
+    found: dict[str, tuple[Spec, Requirement]] = {}
+    for spec in sorted(specs, key=lambda spec: spec.id):
+        if spec.status != "superseded":
+            for requirement in spec.requirements:
+                found.setdefault(requirement.id, (spec, requirement))
+    return found
+
+
+def _outcomes(results: Mapping[str, str]) -> dict[str, str]:
+    """Return one outcome for each test function: the worst of its parameters', where skipped is nothing."""
+    found: dict[str, set[str]] = {}
+    for name, outcome in results.items():
+        found.setdefault(name.partition("[")[0], set()).add(outcome)
+    ranked = ("error", "failed", "success", "skipped")
+    return {name: next((one for one in ranked if one in outcomes), "") for name, outcomes in found.items()}
+
+
+def _row(
+    spec: Spec, requirement: Requirement, tests: Sequence[TestResult], links: _Links, passes: Mapping[str, str]
+) -> Row:
+    digest = requirement.digest
+    outcomes = {test.outcome for test in tests}
+    if not tests:
+        result = "no test"
+    elif outcomes & set(_BAD):
+        result = "failed"
+    elif "success" in outcomes:
+        result = "passed"
+    elif "skipped" not in outcomes and passes.get(requirement.id) == digest:
+        result = "recorded"
+    else:
+        result = "not passed"
+    chain = links.chain(spec.id, requirement.id)
+    return Row(spec.id, spec.status, requirement.id, digest, *chain, tuple(tests), result)
+
+
+def _broken(row: Row, line: int, passes: Mapping[str, str]) -> Iterator[tuple[str, Finding]]:
+    name, path = row.requirement, path_of(row.spec)
+    if row.result == "failed":
+        bad = ", ".join(sorted({test.name for test in row.tests if test.outcome in _BAD}))
+        yield name, _finding("trace.failing", f"{name} does not hold: {bad}", path, line)
+    elif row.result in {"no test", "not passed"} and row.status == "decided":
+        why = "no test cites it" if row.result == "no test" else "no test that cites it has passed"
+        yield name, _finding("trace.untested", f"{name}: {why}", path, line)
+    if passes.get(name, row.digest) != row.digest:
+        message = f"{name} or its scenarios changed since its tests last passed on record"
+        yield name, _finding("trace.drift", message, path, line)
+
+
+def _lost(
+    specs: Sequence[Spec],
+    live: Iterable[str],
+    tests: Mapping[str, Sequence[TestResult]],
+    links: _Links,
+    passes: Mapping[str, str],
+) -> Iterator[tuple[str, Finding]]:
+    """Give a finding for each id that something cites and no spec has, or no longer."""
+    known = set(live)
+    retired = {item.id for spec in specs for item in spec.requirements} - known
+    by = dict(reversed(list(links.cited()))) | dict.fromkeys(passes, "recorded evidence")
+    for name in sorted({*tests, *by} - known):
+        for test in tests.get(name, ()):
+            rule = "trace.dropped" if name in by or name in retired else "trace.orphan"
+            words = "is no longer a requirement" if rule == "trace.dropped" else "is the requirement of no spec"
+            yield name, _finding(rule, f"{test.name} cites {name}, which {words}", test.path, test.line)
+        if name not in tests and name not in retired:
+            yield name, _finding("trace.dropped", f"{name} is no longer a requirement; {by[name]} cites it")
+
+
+def _waiver(name: str, finding: Finding, waivers: Sequence[Waiver]) -> Waiver | None:
+    subjects = {name, finding.path} - {""}
+    return next((item for item in waivers if item.rule == finding.rule and item.subject in subjects), None)
+
+
+def _expired(waiver: Waiver) -> Finding:
+    message = f"the waiver of {waiver.rule} for {waiver.subject} by {waiver.owner} ended on {waiver.expires}"
+    return _finding("trace.waiver-expired", message, WAIVERS)
+
+
+def _with(row: Row, kept: Sequence[tuple[str, Finding]]) -> Row:
+    own = tuple(finding for name, finding in kept if name == row.requirement)
+    return Row(**{**vars(row), "findings": own})
+
+
+def _finding(rule: str, message: str, path: str = "", line: int = 0) -> Finding:
+    return Finding(rule, message, MENDS[rule], path, line)
+
+
+def _order(finding: Finding) -> tuple[str, int, str, str]:
+    return finding.path, finding.line, finding.rule, finding.message
