@@ -171,9 +171,9 @@ def _expected(tests: Sequence[Source]) -> dict[str, list[ast.expr]]:
 
 
 def _literal(node: ast.expr) -> str:
-    value = node.value if isinstance(node, ast.Constant) else None
-    plain = isinstance(value, str) and '"' not in value and "\\" not in repr(value)
-    return f'"{value}"' if plain else ast.unparse(node)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and not {'"', "\\"} & set(repr(node.value)):
+        return f'"{node.value}"'
+    return ast.unparse(node)
 
 
 def _remarks(source: Source) -> Found:

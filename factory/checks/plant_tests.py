@@ -38,9 +38,9 @@ def _marks(source: Source, node: Function) -> Found:
     ):
         summary = f"`{mark}` on `{node.name}`"
         yield source.plant(f"mistake.{kind}", node.lineno, summary, (start, start, f"{indent}{mark}\n"))
-    for mark in node.decorator_list:
-        if ast.unparse(mark).startswith("pytest.mark.spec("):
-            lines = source.lines(mark.lineno, mark.end_lineno or mark.lineno)
+    for cited in node.decorator_list:
+        if ast.unparse(cited).startswith("pytest.mark.spec("):
+            lines = source.lines(cited.lineno, cited.end_lineno or cited.lineno)
             summary = f"`{node.name}` no longer cites its requirement"
             yield source.plant("mistake.uncited-test", node.lineno, summary, (*lines, ""))
 

@@ -224,6 +224,9 @@ def _artifact_rules(spec: Document) -> list[dict[str, Any]]:
             }
         )
     for kind, paths in (given.get("reports") or {}).items():
+        if kind == "coverage_report":
+            # GitLab hands it out under the name of its format (docs: artifacts:reports, coverage_report).
+            kind, paths = paths.get("coverage_format", "cobertura"), paths.get("path", "")  # noqa: PLW2901 - renamed as documented
         names = paths if isinstance(paths, list) else [paths]
         rules.append({"paths": names, "when": "always", "artifact_type": kind, "artifact_format": "gzip"})
     return rules

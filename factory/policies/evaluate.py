@@ -251,7 +251,7 @@ def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:
         return ()
     if change is None:
         return ("the change is not known",)
-    return tuple(file.path for file in change.files if odd(file.path) or touches(file.path, risk.paths))
+    return tuple(file.path for file in change.files if odd(file.path) or touches(file.path, risk.paths) is not None)
 
 
 def _taken(risk: Risk, plan: Plan | None) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _form(page: _Page) -> Iterator[Finding]:
     for requirement in spec.requirements:
         if not requirement.text:
             yield page.finding("spec.requirement-empty", requirement.line, f"{requirement.id} says nothing")
-    read = {item.line for item in (*spec.requirements, *spec.scenarios)}
+    read = {item.line for item in spec.requirements} | {item.line for item in spec.scenarios}
     for number, line in enumerate(page.prose.split("\n"), spec.start + 1):
         if "-" in line and number not in read and _LIKE_ITEM.match(line):
             yield page.finding("spec.id-form", number, "it begins with an id, but is neither requirement nor scenario")

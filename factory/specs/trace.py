@@ -1,12 +1,12 @@
 """Follows requirement → issue → merge request → commit → test → last result, and finds where that breaks. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 from factory.model.facts import CitedTest
 from factory.model.verdict import Finding
-from factory.specs.read import ID, Requirement, Spec, cited, path_of
+from factory.specs.read import Requirement, Spec, path_of
 
 WAIVERS = "policies/exceptions.yml"
 # How to mend what a rule finds, by rule.
@@ -18,22 +18,7 @@ MENDS: Mapping[str, str] = {
     "trace.drift": "Compare the tests with the new words; the next recorded verdict in which they pass ends this.",
     "trace.waiver-expired": "Mend what it waives, or let its owner extend it.",
 }
-_REQUIREMENT = re.compile(r"^Requirements?:[ \t]*(.+)$", re.MULTILINE)
-_ISSUE = re.compile(r"^Issue:[ \t]*#([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
-# GitLab's default merge commit message ends so (docs: Commit message templates).
-_MERGE_REQUEST = re.compile(r"^(?:Merge-Request:[ \t]*|See merge request \S*?)!([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
-_NAME = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
 _BAD = ("failed", "error")
-
-
-@dataclass(frozen=True)
-class Trailers:
-    """What a commit or merge request says it is about; an ``issue`` or ``merge_request`` of 0 is none."""
-
-    spec: str = ""
-    requirements: tuple[str, ...] = ()
-    issue: int = 0
-    merge_request: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,15 +66,16 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Waived:
-    """A finding that does not count, and the waiver that says so."""
+    """A finding about a requirement that does not count, and the waiver that says so."""
 
+    requirement: str
     finding: Finding
     waiver: Waiver
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """A test that cites a requirement, and its last outcome: ``success``, ``failed``, ``error``, ``skipped`` or empty."""
+    """A test that cites a requirement; its last outcome is ``success``, ``failed``, ``error``, ``skipped`` or empty."""
 
     __test__ = False
 
@@ -130,21 +116,9 @@ class Trace:
     def only(self, name: str) -> "Trace":
         """Return the part about one spec or requirement."""
         rows = tuple(row for row in self.rows if name in {row.spec, row.requirement})
-        paths = {(row.requirement, path_of(row.spec)) for row in rows}
-        about = tuple(item for item in self.waived if (item.waiver.subject, item.finding.path) in paths)
-        return Trace(rows, tuple(finding for row in rows for finding in row.findings), about)
-
-
-def trailers(message: str) -> Trailers:
-    """Return what a commit's message or a merge request's description cites."""
-    listed = [name for line in _REQUIREMENT.findall(message) for name in _NAME.findall(line)]
-    issue, request = _ISSUE.search(message), _MERGE_REQUEST.search(message)
-    return Trailers(
-        cited(message) or "",
-        tuple(dict.fromkeys(listed)),
-        int(issue[1]) if issue else 0,
-        int(request[1]) if request else 0,
-    )
+        names = {row.requirement for row in rows}
+        waived = tuple(item for item in self.waived if item.requirement in names)
+        return Trace(rows, tuple(finding for row in rows for finding in row.findings), waived)
 
 
 def trace(
@@ -176,14 +150,14 @@ def trace(
     rows = [_row(spec, item, of.get(item.id, ()), links, passed) for spec, item in live.values()]
     lost = _lost(specs, live.keys(), of, links, passed)
     raised = [*(item for row in rows for item in _broken(row, live[row.requirement][1].line, passed)), *lost]
-    held = [waiver for waiver in waivers if waiver.expires >= today]
-    waived = [(item, waiver) for item in raised if (waiver := _waiver(*item, held))]
-    kept = [item for item in raised if _waiver(*item, held) is None]
-    expired = [_expired(waiver) for waiver in waivers if waiver.expires < today]
+    held = [waiver for waiver in waivers if _holds(waiver, today)]
+    ruled = [(name, finding, _waiver(name, finding, held)) for name, finding in raised]
+    kept = [(name, finding) for name, finding, waiver in ruled if waiver is None]
+    expired = [_expired(waiver) for waiver in waivers if waiver not in held]
     return Trace(
-        tuple(_with(row, kept) for row in rows),
+        tuple(replace(row, findings=tuple(f for name, f in kept if name == row.requirement)) for row in rows),
         tuple(sorted({*(finding for _, finding in kept), *expired}, key=_order)),
-        tuple(Waived(item[1], waiver) for item, waiver in waived),
+        tuple(Waived(name, finding, waiver) for name, finding, waiver in ruled if waiver),
     )
 
 
@@ -195,14 +169,15 @@ class _Links:
     ) -> None:
         self.issues, self.merge_requests, self.commits = issues, merge_requests, commits
         # An issue whose changes name requirements is about these, not about all of its spec.
-        self._narrow = {item.issue for item in (*merge_requests, *commits) if item.issue and item.requirements}
+        changes: list[Commit | MergeRequest] = [*commits, *merge_requests]
+        self._narrow = {item.issue for item in changes if item.requirements}
 
     def chain(self, spec: str, requirement: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return the issues, merge requests and commits of a requirement; the commits in the order given."""
         commits = [item for item in self.commits if _about(item, spec, requirement)]
         through = {item.merge_request for item in commits}
         requests = [item for item in self.merge_requests if item.iid in through or _about(item, spec, requirement)]
-        found = {item.issue for item in (*commits, *requests)}
+        found = {item.issue for item in commits} | {item.issue for item in requests}
         found |= {item.iid for item in self.issues if item.spec == spec and item.iid not in self._narrow}
         reached = through | {item.iid for item in requests}
         return tuple(sorted(found - {0})), tuple(sorted(reached - {0})), tuple(item.sha for item in commits)
@@ -295,14 +270,16 @@ def _waiver(name: str, finding: Finding, waivers: Sequence[Waiver]) -> Waiver | 
     return next((item for item in waivers if item.rule == finding.rule and item.subject in subjects), None)
 
 
+def _holds(waiver: Waiver, today: str) -> bool:
+    try:
+        return date.fromisoformat(today) <= date.fromisoformat(waiver.expires)
+    except ValueError:
+        return False
+
+
 def _expired(waiver: Waiver) -> Finding:
     message = f"the waiver of {waiver.rule} for {waiver.subject} by {waiver.owner} ended on {waiver.expires}"
     return _finding("trace.waiver-expired", message, WAIVERS)
-
-
-def _with(row: Row, kept: Sequence[tuple[str, Finding]]) -> Row:
-    own = tuple(finding for name, finding in kept if name == row.requirement)
-    return Row(**{**vars(row), "findings": own})
 
 
 def _finding(rule: str, message: str, path: str = "", line: int = 0) -> Finding:

@@ -1,48 +1,125 @@
-"""Policies: what is refused, with file and key; paths as patterns."""
+"""Policies: what is refused, with file, line, key and a suggestion."""
 
+import json
+import re
+
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
 from factory.policies import read
-from factory.policies.paths import matches
+from factory.policies.model import Policies
+from factory.system import strict_yaml
 from tests.servers import ROOT
 
 FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
 REST = "\nthresholds: {changed_lines_covered: 90, slowdown: 2.0}\ndependencies: {known: {}, licences: [MIT]}"
+SCOPE = """\
+allowed: ["apps/**"]
+protected: []
+agents: [a]
+max_files: 40
+max_lines: 800
+small_lines: 30
+"""
+AGENT = """\
+default: replay
+agents:
+  replay:
+    protocol: acp
+    command: [a]
+    version: "1"
+    sandbox: host
+    network: false
+    limits: {turn_seconds: 1, silence_seconds: 1, output_bytes: 1}
+"""
+EXCEPTION = "{rule: types.error, subject: a.py, owner: me, reason: the stub is wrong, expires: 2027-01-31}"
+
+
+def replaced(name: str, text: str) -> dict[str, bytes]:
+    return FILES | {f"policies/{name}.yml": text.encode()}
 
 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        (
-            "scope",
-            "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 1\nmax_lines: 1\nsmall_lines: 1\nmax_line: 2",
-            "max_line",
-        ),
-        ("scope", "agents: [a]\nallowed: [a]\nprotected: []\nmax_files: 0\nmax_lines: 1", "max_files"),
-        ("scope", "agents: [a]\nallowed: []\nprotected: []\nmax_files: 1\nmax_lines: 1", "allowed"),
-        ("scope", "allowed: [a]\nallowed: [b]", "given twice"),
-        ("scope", "allowed: [a", "scope.yml:"),
-        ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", "merge.required"),
-        ("agents", "default: x\nagents: {}", "agents"),
-        ("gates", "gates: {unit: {where: somewhere, required: true}}\nchecks: {}" + REST, "where"),
-        ("gates", "gates: {unit: {where: local, required: yes}}\nchecks: {lint: [a]}" + REST, "no gate of this name"),
-        ("workflow", "[]", "mapping"),
+        ("scope", SCOPE.replace("max_files", "max_fils"), ":4: max_fils: no such key; did you mean max_files?"),
+        ("scope", SCOPE + "zzz: 1", ":7: zzz: no such key; there are agents, allowed"),
+        ("scope", SCOPE + "max_files: 1", ":7:1: the key 'max_files' is given twice"),
+        ("scope", SCOPE.replace("40", "0"), ":4: max_files: 0 is out of range; did you mean 1, the least"),
+        ("scope", SCOPE.replace("40", "9999999999"), "did you mean 1000000000, the most"),
+        ("scope", SCOPE.replace("40", '"40"'), ":4: max_files: '40' is no whole number; write it without quotes"),
+        ("scope", SCOPE.replace("protected: []\n", ""), ":1: protected: the key is missing"),
+        ("scope", SCOPE.replace('["apps/**"]', "[]"), ":1: allowed: give at least one"),
+        ("scope", SCOPE.replace('"apps/**"', "/apps"), ":1: allowed.0: '/apps' matches no path: it is absolute"),
+        ("scope", SCOPE.replace("[a]", "[1]"), ":3: agents.0: 1 is no text; put it in quotes"),
+        ("scope", "allowed: [a", "scope.yml:1:"),
+        ("scope", "a: &x 1\nb: *x", ":2:4: an alias"),
+        ("scope", "", ":1: expected a mapping"),
+        ("scope", "1: 2", ":1: expected a mapping with text keys"),
+        ("agents", AGENT.replace("acp", "acb"), ":4: agents.replay.protocol: 'acb' is not one of acp; did you mean acp?"),
+        ("agents", AGENT.replace("host", "bwrp"), ":7: agents.replay.sandbox: 'bwrp' is not one of host, bwrap; did you mean bwrap?"),
+        ("agents", AGENT.replace("false", "no way"), ":8: agents.replay.network: 'no way' is neither true nor false"),
+        ("agents", AGENT.replace("default: replay", "default: replai"), ":1: default: there is no agent 'replai'; did you mean replay?"),
+        ("agents", AGENT.replace("turn_seconds", "turn_second"), ":9: agents.replay.limits.turn_second: no such key; did you mean turn_seconds?"),
+        ("agents", "default: x\nagents: {}", ":2: agents: give at least one"),
+        ("agents", AGENT.replace("  replay:", "  Replay:"), ":3: agents.Replay: 'Replay' does not fit ^"),
+        ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", ":1: merge.required: 0 is out of range"),
+        ("approvals", "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b}", ":3: risks.a: names neither"),
+        ("approvals", "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b, actions: [remove]}", "is not one of create"),
+        ("gates", "gates: {unit: {where: locale, required: true}}\nchecks: {}" + REST, "'locale' is not one of local, pipeline; did you mean local?"),
+        ("gates", "gates: {unit: {where: local, required: yes}}\nchecks: {unti: [a]}" + REST, ":2: checks.unti: there is no gate of this name; did you mean unit?"),
+        ("environments", "deploy: prod\nenvironments:\n  prod: {stack: a, approvals: 0, production: true}", ":3: environments.prod.approvals: production is always"),
+        ("environments", "deploy: pro\nenvironments:\n  prod: {stack: a, approvals: 1, production: true}", ":1: deploy: there is no environment 'pro'; did you mean prod?"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "scope.protected"), ":2: exceptions.0.rule: scope.protected can't be excepted"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "secrets.token"), "can't be excepted"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "exception.expired"), "can't be excepted"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "2027-02-31"), "2027-02-31 is no day"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "soon"), "'soon' does not fit"),
+        ("exceptions", f"exceptions:\n- {EXCEPTION}\n- {EXCEPTION}", ":3: exceptions.1: line 2 excepts the same"),
+        ("workflow", "[]", ":1: expected a mapping"),
+        ("budgets", "attempts: 21\ntokens: 1\npipeline_minutes: 1", ":1: attempts: 21 is out of range; did you mean 20"),
+        ("retention", "session_days: 1.5", ":1: session_days: 1.5 is no whole number"),
+        ("terraform", "stack: a\napp: b\ntypes: []\nproviders: [a]\nmax_changes: 1\nallow_destroy: false", ":3: types: give at least one"),
     ],
-)
+)  # fmt: skip
 def test_what_is_refused(name: str, text: str, told: str) -> None:
     with pytest.raises(InvalidInput, match="policies/" + name) as refused:
-        read.read(FILES | {f"policies/{name}.yml": text.encode()})
+        read.read(replaced(name, text))
     assert told in str(refused.value)
+
+
+def test_a_file_that_is_not_utf8_is_refused_with_its_line() -> None:
+    with pytest.raises(InvalidInput, match=r"scope\.yml:2: the file is not UTF-8"):
+        read.read(FILES | {"policies/scope.yml": b"a: 1\nb: \xff"})
+
+
+def test_all_problems_are_listed_and_the_first_is_told() -> None:
+    bad = replaced("scope", SCOPE.replace("40", "0").replace("800", "0"))
+    found = read.check(bad | {"policies/budgets.yml": b"attempts: 0\ntokens: 1\npipeline_minutes: 1\n"})
+    assert [line.partition(":")[0] for line in found] == ["policies/scope.yml"] * 2 + ["policies/budgets.yml"]
+    with pytest.raises(InvalidInput, match=r"max_files: .* \(and 1 more"):
+        read.read(bad)
+    assert read.check(FILES) == []
 
 
 def test_missing_and_unknown_files() -> None:
     with pytest.raises(InvalidInput, match=r"scope.yml is missing"):
         read.read({name: text for name, text in FILES.items() if "scope" not in name})
-    with pytest.raises(InvalidInput, match="no policy has this name"):
+    with pytest.raises(InvalidInput, match=r"no policy has this name; did you mean scope\?"):
         read.read(FILES | {"policies/scop.yml": b"{}"})
+    with pytest.raises(InvalidInput, match="no policy has this name"):
+        read.read(FILES | {"policies/more/scope.yml": b"{}"})
+    with pytest.raises(InvalidInput, match="no policy has this name"):
+        read.read(FILES | {"policies/scope.yaml": b"{}"})
+
+
+def test_cases_are_no_policies() -> None:
+    more = FILES | {"policies/cases/scope.yml": b"not: [read", "policies/README.md": b"x"}
+    assert read.digest(more) == read.digest(FILES)
+    assert read.read(more) == read.read(FILES)
 
 
 def test_every_byte_counts_for_the_digest() -> None:
@@ -51,24 +128,36 @@ def test_every_byte_counts_for_the_digest() -> None:
         assert read.digest(FILES | {name: text + b"\n"}) != before
 
 
-@given(st.binary(max_size=200))
+@pytest.mark.parametrize("name", read.FILES)
+def test_our_own_policies_fit_the_published_schemas(name: str) -> None:
+    schema = json.loads((ROOT / f"docs/reference/{name}.schema.json").read_text())
+    jsonschema.validate(strict_yaml.load(FILES[f"policies/{name}.yml"].decode(), source=name), schema)
+    assert schema["additionalProperties"] is False
+    assert schema["description"].startswith(f"``{name}.yml``")
+
+
+def test_every_policy_has_a_file() -> None:
+    assert set(Policies.model_fields) == {*read.FILES, "digest"}
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_bad_bytes_never_give_a_traceback(data: bytes) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"policies/scope\.yml:\d+:|policies/scope\.yml: "):
         read.read(FILES | {"policies/scope.yml": data})
 
 
-@pytest.mark.parametrize(
-    ("path", "pattern", "covered"),
-    [
-        ("apps/a/b.py", "apps/**", True),
-        ("apps", "apps/**", False),
-        ("apps/x/openapi.yml", "apps/*/openapi.yml", True),
-        ("apps/x/y/openapi.yml", "apps/*/openapi.yml", False),
-        ("a/b/c", "**/c", True),
-        ("c", "**/c", True),
-        ("apps/a.py\n", "apps/a.py", False),
-        ("apps/a+b", "apps/a+b", True),
-    ],
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["required", "where", "a"]), inner),
+    max_leaves=5,
 )
-def test_patterns(path: str, pattern: str, covered: bool) -> None:  # noqa: FBT001 - parametrized
-    assert (matches(path, [pattern]) is not None) is covered
+
+
+@given(st.sampled_from(read.FILES), st.data())
+def test_any_value_under_any_key_is_read_or_refused_with_a_line(name: str, data: st.DataObject) -> None:
+    path = f"policies/{name}.yml"
+    value = strict_yaml.load_mapping(FILES[path].decode(), source=path)
+    key = data.draw(st.sampled_from(sorted(value)))
+    value[key] = data.draw(VALUES)
+    for problem in read.check(FILES | {path: json.dumps(value).encode()}):
+        assert re.match(rf"{re.escape(path)}:1(:\d+)?: ", problem), problem
