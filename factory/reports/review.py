@@ -133,7 +133,7 @@ def _headline(note: ReviewNote) -> str:
             told.append(f"{word}: {some(gates, _NAMES)}")
     proven = f"{sum(row.proven for row in note.rows)} of {count(len(note.rows), 'requirement')} proven"
     proven = proven if note.rows else "no requirement to prove"
-    if told or not note.required:
+    if not _ready(note):
         why = "; ".join(told) or "no gate is required"
         return f"**✗ Do not approve yet** — {why}; {proven}. Wait until this line says ready."
     points = len(note.risks) + len(note.decisions)
@@ -145,13 +145,19 @@ def _headline(note: ReviewNote) -> str:
     )
 
 
+def _ready(note: ReviewNote) -> bool:
+    results = {verdict.gate: verdict.result for verdict in note.verdicts}
+    return bool(note.required) and all(results.get(gate) == "passed" for gate in note.required)
+
+
 def _decide(note: ReviewNote) -> list[str]:
     asked = [
         f"**{neutral(risk.decide, _TEXT)}** {neutral(risk.why, _TEXT)} (risk: {name(risk.name)})" for risk in note.risks
     ]
     asked += [neutral(decision, _TEXT) for decision in note.decisions]
     numbered = [f"{number}. {text}" for number, text in enumerate(asked, 1)]
-    return ["**You decide**", "", *fit(numbered, _DECIDE)] if asked else []
+    when = "" if _ready(note) else ", once it is ready"
+    return [f"**You decide**{when}", "", *fit(numbered, _DECIDE)] if asked else []
 
 
 def _wrong(note: ReviewNote) -> list[str]:

@@ -189,7 +189,7 @@ def _front(lines: Sequence[str]) -> Mapping[str, str]:
     for number, line in enumerate(lines, 2):
         if not line.strip() or line.startswith("#"):
             continue
-        match = _KEY.fullmatch(line.rstrip())
+        match = _KEY.fullmatch(line.rstrip(" "))
         if match is None:
             raise _Refused(number, f"the front matter has lines `key: value`, not {line[:60]!r}")
         key, value = match[1], match[2] or ""
@@ -199,7 +199,7 @@ def _front(lines: Sequence[str]) -> Mapping[str, str]:
             raise _Refused(number, f"the front matter has no key {key}{meant}")
         if key in found:
             raise _Refused(number, f"the key {key} is given twice")
-        found[key] = _value(number, key, value.strip())
+        found[key] = _value(number, key, value.strip(" "))
     missing = [key for key in KEYS if key not in found]
     if missing:
         raise _Refused(1, f"the front matter lacks {', '.join(missing)}")
@@ -211,7 +211,7 @@ def _value(number: int, key: str, given: str) -> str:
     if quoted:
         text = quoted[1] if quoted[1] is not None else quoted[2].replace("''", "'")
     else:
-        text = re.split(r"(?:^| )#", given, maxsplit=1)[0].strip()
+        text = re.split(r"(?:^| )#", given, maxsplit=1)[0].rstrip(" ")
     if not text.strip() or not text.isprintable():
         raise _Refused(number, f"{key} must be printable text on one line, and not empty")
     if key == "version":

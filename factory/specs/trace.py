@@ -18,7 +18,7 @@ MENDS: Mapping[str, str] = {
     "trace.drift": "Compare the tests with the new words; the next recorded verdict in which they pass ends this.",
     "trace.waiver-expired": "Mend what it waives, or let its owner extend it.",
 }
-_BAD = ("failed", "error")
+_BAD = frozenset({"failed", "error"})
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,12 @@ def trace(
     held = [waiver for waiver in waivers if _holds(waiver, today)]
     ruled = [(name, finding, _waiver(name, finding, held)) for name, finding in raised]
     kept = [(name, finding) for name, finding, waiver in ruled if waiver is None]
+    counted: dict[str, list[Finding]] = {}
+    for name, finding in kept:
+        counted.setdefault(name, []).append(finding)
     expired = [_expired(waiver) for waiver in waivers if waiver not in held]
     return Trace(
-        tuple(replace(row, findings=tuple(f for name, f in kept if name == row.requirement)) for row in rows),
+        tuple(replace(row, findings=tuple(counted.get(row.requirement, ()))) for row in rows),
         tuple(sorted({*(finding for _, finding in kept), *expired}, key=_order)),
         tuple(Waived(name, finding, waiver) for name, finding, waiver in ruled if waiver),
     )
@@ -167,31 +170,42 @@ class _Links:
     def __init__(
         self, issues: Sequence[Issue], merge_requests: Sequence[MergeRequest], commits: Sequence[Commit]
     ) -> None:
-        self.issues, self.merge_requests, self.commits = issues, merge_requests, commits
+        self._issues, self._merge_requests, self._commits = issues, merge_requests, commits
+        self._order = {commit.sha: place for place, commit in enumerate(commits)}
+        self._by = _by_subject(commits)
         # An issue whose changes name requirements is about these, not about all of its spec.
         changes: list[Commit | MergeRequest] = [*commits, *merge_requests]
         self._narrow = {item.issue for item in changes if item.requirements}
 
     def chain(self, spec: str, requirement: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return the issues, merge requests and commits of a requirement; the commits in the order given."""
-        commits = [item for item in self.commits if _about(item, spec, requirement)]
+        either = {item.sha: item for subject in (spec, requirement) for item in self._by.get(subject, ())}
+        commits = sorted(either.values(), key=lambda item: self._order[item.sha])
         through = {item.merge_request for item in commits}
-        requests = [item for item in self.merge_requests if item.iid in through or _about(item, spec, requirement)]
+        requests = [
+            item
+            for item in self._merge_requests
+            if item.iid in through or requirement in item.requirements or (item.spec == spec and not item.requirements)
+        ]
         found = {item.issue for item in commits} | {item.issue for item in requests}
-        found |= {item.iid for item in self.issues if item.spec == spec and item.iid not in self._narrow}
+        found |= {item.iid for item in self._issues if item.spec == spec and item.iid not in self._narrow}
         reached = through | {item.iid for item in requests}
         return tuple(sorted(found - {0})), tuple(sorted(reached - {0})), tuple(item.sha for item in commits)
 
     def cited(self) -> Iterator[tuple[str, str]]:
         """Give each requirement that a commit or merge request cites, and what cites it."""
-        for commit in self.commits:
+        for commit in self._commits:
             yield from ((name, f"commit {commit.sha[:12]}") for name in commit.requirements)
-        for request in self.merge_requests:
+        for request in self._merge_requests:
             yield from ((name, f"merge request !{request.iid}") for name in request.requirements)
 
 
-def _about(item: Commit | MergeRequest, spec: str, requirement: str) -> bool:
-    return requirement in item.requirements or (not item.requirements and item.spec == spec)
+def _by_subject(commits: Sequence[Commit]) -> dict[str, list[Commit]]:
+    found: dict[str, list[Commit]] = {}
+    for commit in commits:
+        for subject in commit.requirements or (commit.spec,):
+            found.setdefault(subject, []).append(commit)
+    return found
 
 
 def _live(specs: Sequence[Spec]) -> dict[str, tuple[Spec, Requirement]]:
@@ -220,7 +234,7 @@ def _row(
     outcomes = {test.outcome for test in tests}
     if not tests:
         result = "no test"
-    elif outcomes & set(_BAD):
+    elif outcomes & _BAD:
         result = "failed"
     elif "success" in outcomes:
         result = "passed"

@@ -59,32 +59,84 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ("scope", "a: &x 1\nb: *x", ":2:4: an alias"),
         ("scope", "", ":1: expected a mapping"),
         ("scope", "1: 2", ":1: expected a mapping with text keys"),
-        ("agents", AGENT.replace("acp", "acb"), ":4: agents.replay.protocol: 'acb' is not one of acp; did you mean acp?"),
-        ("agents", AGENT.replace("host", "bwrp"), ":7: agents.replay.sandbox: 'bwrp' is not one of host, bwrap; did you mean bwrap?"),
+        (
+            "agents",
+            AGENT.replace("acp", "acb"),
+            ":4: agents.replay.protocol: 'acb' is not one of acp; did you mean acp?",
+        ),
+        (
+            "agents",
+            AGENT.replace("host", "bwrp"),
+            ":7: agents.replay.sandbox: 'bwrp' is not one of host, bwrap; did you mean bwrap?",
+        ),
         ("agents", AGENT.replace("false", "no way"), ":8: agents.replay.network: 'no way' is neither true nor false"),
-        ("agents", AGENT.replace("default: replay", "default: replai"), ":1: default: there is no agent 'replai'; did you mean replay?"),
-        ("agents", AGENT.replace("turn_seconds", "turn_second"), ":9: agents.replay.limits.turn_second: no such key; did you mean turn_seconds?"),
+        (
+            "agents",
+            AGENT.replace("default: replay", "default: replai"),
+            ":1: default: there is no agent 'replai'; did you mean replay?",
+        ),
+        (
+            "agents",
+            AGENT.replace("turn_seconds", "turn_second"),
+            ":9: agents.replay.limits.turn_second: no such key; did you mean turn_seconds?",
+        ),
         ("agents", "default: x\nagents: {}", ":2: agents: give at least one"),
         ("agents", AGENT.replace("  replay:", "  Replay:"), ":3: agents.Replay: 'Replay' does not fit ^"),
         ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", ":1: merge.required: 0 is out of range"),
-        ("approvals", "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b}", ":3: risks.a: names neither"),
-        ("approvals", "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b, actions: [remove]}", "is not one of create"),
-        ("gates", "gates: {unit: {where: locale, required: true}}\nchecks: {}" + REST, "'locale' is not one of local, pipeline; did you mean local?"),
-        ("gates", "gates: {unit: {where: local, required: yes}}\nchecks: {unti: [a]}" + REST, ":2: checks.unti: there is no gate of this name; did you mean unit?"),
-        ("environments", "deploy: prod\nenvironments:\n  prod: {stack: a, approvals: 0, production: true}", ":3: environments.prod.approvals: production is always"),
-        ("environments", "deploy: pro\nenvironments:\n  prod: {stack: a, approvals: 1, production: true}", ":1: deploy: there is no environment 'pro'; did you mean prod?"),
-        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "scope.protected"), ":2: exceptions.0.rule: scope.protected can't be excepted"),
+        (
+            "approvals",
+            "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b}",
+            ":3: risks.a: names neither",
+        ),
+        (
+            "approvals",
+            "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b, actions: [remove]}",
+            "is not one of create",
+        ),
+        (
+            "gates",
+            "gates: {unit: {where: locale, required: true}}\nchecks: {}" + REST,
+            "'locale' is not one of local, pipeline; did you mean local?",
+        ),
+        (
+            "gates",
+            "gates: {unit: {where: local, required: yes}}\nchecks: {unti: [a]}" + REST,
+            ":2: checks.unti: there is no gate of this name; did you mean unit?",
+        ),
+        (
+            "environments",
+            "deploy: prod\nenvironments:\n  prod: {stack: a, approvals: 0, production: true}",
+            ":3: environments.prod.approvals: production is always",
+        ),
+        (
+            "environments",
+            "deploy: pro\nenvironments:\n  prod: {stack: a, approvals: 1, production: true}",
+            ":1: deploy: there is no environment 'pro'; did you mean prod?",
+        ),
+        (
+            "exceptions",
+            "exceptions:\n- " + EXCEPTION.replace("types.error", "scope.protected"),
+            ":2: exceptions.0.rule: scope.protected can't be excepted",
+        ),
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "secrets.token"), "can't be excepted"),
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "exception.expired"), "can't be excepted"),
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "2027-02-31"), "2027-02-31 is no day"),
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "soon"), "'soon' does not fit"),
         ("exceptions", f"exceptions:\n- {EXCEPTION}\n- {EXCEPTION}", ":3: exceptions.1: line 2 excepts the same"),
         ("workflow", "[]", ":1: expected a mapping"),
-        ("budgets", "attempts: 21\ntokens: 1\npipeline_minutes: 1", ":1: attempts: 21 is out of range; did you mean 20"),
+        (
+            "budgets",
+            "attempts: 21\ntokens: 1\npipeline_minutes: 1",
+            ":1: attempts: 21 is out of range; did you mean 20",
+        ),
         ("retention", "session_days: 1.5", ":1: session_days: 1.5 is no whole number"),
-        ("terraform", "stack: a\napp: b\ntypes: []\nproviders: [a]\nmax_changes: 1\nallow_destroy: false", ":3: types: give at least one"),
+        (
+            "terraform",
+            "stack: a\napp: b\ntypes: []\nproviders: [a]\nmax_changes: 1\nallow_destroy: false",
+            ":3: types: give at least one",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused(name: str, text: str, told: str) -> None:
     with pytest.raises(InvalidInput, match="policies/" + name) as refused:
         read.read(replaced(name, text))

@@ -96,6 +96,7 @@ def test_a_failed_skipped_or_missing_required_gate_is_not_ready() -> None:
     first = lines(replace(NOTE, verdicts=verdicts, required=("scope", "unit", "plan")))[0]
     assert first.startswith("**✗ Do not approve yet** — failed: unit; not checked: plan; not run: scope; ")
     assert "approve here" not in first
+    assert "**You decide**, once it is ready\n" in render(replace(NOTE, verdicts=verdicts))
 
 
 def test_no_required_gate_is_not_ready() -> None:
