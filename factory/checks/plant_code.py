@@ -43,7 +43,7 @@ def once(source: Source) -> Found:
     place = source.after_imports()
     line = source.text(0, place).count("\n") + 1
     for what, (name, value) in _SECRETS.items():
-        text = f'{name} = "{value}"\n'
+        text = f'\n{name} = "{value}"\n'
         yield source.plant("mistake.leaked-secret", line, f"{what} in the source", (place, place, text))
     function = next(iter(source.functions()), None)
     if function is not None:

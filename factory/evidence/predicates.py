@@ -139,6 +139,17 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "head": _COMMIT,
         "result": _one_of("passed", "failed"),
         "gates": _list(_object({"name": _TEXT, "result": _RESULT, "findings": _COUNT})),
+        "requirements": _list(
+            _object(
+                {
+                    "id": _TEXT,
+                    "digest": _DIGEST,
+                    "result": _one_of("passed", "failed", "untested"),
+                    "tests": _list(_TEXT),
+                }
+            )
+        ),
+        "excused": _COUNT,
         "policy": _DIGEST,
     },
     "approval": {

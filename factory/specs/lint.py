@@ -35,7 +35,7 @@ MENDS: Mapping[str, str] = {
 _ID = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
 # A list item or paragraph that begins with an id as a requirement or a scenario does.
 _LIKE_ITEM = re.compile(rf"\s*(?:[-*+]\s+|[0-9]+[.)]\s+)?[*_]{{0,3}}{ID}[*_]{{0,3}}\s*[*_]{{0,3}}:|\s*[-*+]\s+\*\*{ID}")
-_GIVEN = re.compile(r"\bgiven\b.*\bwhen\b.*\bthen\b", re.IGNORECASE)
+_STEP = re.compile(r"\b(?:given|when|then)\b")
 _CODE = re.compile(r"(?<!`)(`++)((?:[^`\n]|\n(?![ \t]*\n))++)\1(?!`)")
 _LINK = re.compile(
     r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*))[^()\n]*\)|^ {0,3}\[[^\]\n]+\]:\s+(\S+)",
@@ -43,7 +43,7 @@ _LINK = re.compile(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://[^\s)>\]]+")
-_NOT_NUMBERS = re.compile(rf"{_URL.pattern}|\]\([^)\n]*\)|{_ID.pattern}")
+_NOT_NUMBERS = re.compile(rf"{_URL.pattern}|\]\([^()\n]*\)|{_ID.pattern}")
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,8 @@ def _requirements(page: _Page) -> Iterator[Finding]:
         if scenario.requirement not in own:
             message = f"the scenario is about {scenario.requirement}, which is no requirement of this spec"
             yield page.finding("spec.no-requirement", scenario.line, message)
-        if _GIVEN.search(scenario.text) is None:
+        steps = iter(_STEP.findall(scenario.text.lower()))
+        if not all(step in steps for step in ("given", "when", "then")):
             message = f"the scenario of {scenario.requirement} is not of the form Given, When, Then"
             yield page.finding("spec.scenario-form", scenario.line, message)
 

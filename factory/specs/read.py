@@ -212,7 +212,7 @@ def _value(number: int, key: str, given: str) -> str:
         text = quoted[1] if quoted[1] is not None else quoted[2].replace("''", "'")
     else:
         text = re.split(r"(?:^| )#", given, maxsplit=1)[0].rstrip(" ")
-    if not text.strip() or not text.isprintable():
+    if not text.strip() or not given.isprintable():
         raise _Refused(number, f"{key} must be printable text on one line, and not empty")
     if key == "version":
         if quoted or _VERSION.fullmatch(text) is None:

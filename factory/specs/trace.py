@@ -171,8 +171,11 @@ class _Links:
         self, issues: Sequence[Issue], merge_requests: Sequence[MergeRequest], commits: Sequence[Commit]
     ) -> None:
         self._issues, self._merge_requests, self._commits = issues, merge_requests, commits
-        self._order = {commit.sha: place for place, commit in enumerate(commits)}
-        self._by = _by_subject(commits)
+        self._place = {commit.sha: place for place, commit in enumerate(commits)}
+        self._by: dict[str, list[Commit]] = {}
+        for commit in commits:
+            for subject in commit.requirements or (commit.spec,):
+                self._by.setdefault(subject, []).append(commit)
         # An issue whose changes name requirements is about these, not about all of its spec.
         changes: list[Commit | MergeRequest] = [*commits, *merge_requests]
         self._narrow = {item.issue for item in changes if item.requirements}
@@ -180,7 +183,7 @@ class _Links:
     def chain(self, spec: str, requirement: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return the issues, merge requests and commits of a requirement; the commits in the order given."""
         either = {item.sha: item for subject in (spec, requirement) for item in self._by.get(subject, ())}
-        commits = sorted(either.values(), key=lambda item: self._order[item.sha])
+        commits = sorted(either.values(), key=lambda item: self._place[item.sha])
         through = {item.merge_request for item in commits}
         requests = [
             item
@@ -198,14 +201,6 @@ class _Links:
             yield from ((name, f"commit {commit.sha[:12]}") for name in commit.requirements)
         for request in self._merge_requests:
             yield from ((name, f"merge request !{request.iid}") for name in request.requirements)
-
-
-def _by_subject(commits: Sequence[Commit]) -> dict[str, list[Commit]]:
-    found: dict[str, list[Commit]] = {}
-    for commit in commits:
-        for subject in commit.requirements or (commit.spec,):
-            found.setdefault(subject, []).append(commit)
-    return found
 
 
 def _live(specs: Sequence[Spec]) -> dict[str, tuple[Spec, Requirement]]:

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from factory.agents import acp
 from factory.errors import InvalidInput
+from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.session import Session
 from factory.policies.model import Agent, Policies
 from factory.sandbox import launch
 from factory.system import canonical, clock, files
+from factory.workflow import judging
 from factory.workflow.context import PROTECTED_IN_WORKTREE, Context
 from factory.workflow.intake import Frozen
 from factory.workflow.record import record
@@ -45,7 +49,7 @@ def run(
             cwd=path,
             env={**context.env, "HOME": str(home), "TMPDIR": str(home)},
             writable=(path, home),
-            readable=(*context.readable, worktree.git_dir(path), context.mirror.path),
+            readable=(*context.readable, worktree.git_dir(path), context.mirror.path, checks_folder(session), folder),
             frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
             network=agent.network,
             required=agent.sandbox,
@@ -65,6 +69,42 @@ def run(
             record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
         )
     return turn, prepared.level.value
+
+
+def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
+    """Judge the session's commit by the local gates, as the protected branch has them."""
+    main = context.main()
+    place = judging.Checkout(
+        folder=session.worktree,
+        base=context.mirror.merge_base(main, head),
+        head=head,
+        target=main,
+        author=context.agent.account,
+        branch=session.branch,
+        date=clock.timestamp()[:10],
+        env=context.env,
+    )
+
+    def judge(path: str) -> bytes | None:
+        return context.mirror.read(main, path) if path in known else None
+
+    known = set(context.mirror.paths(main))
+    facts = judging.facts(place, policies, judge=judge)
+    tests, covered, leaked = judging.claims(place, policies, scratch=checks_folder(session), readable=context.readable)
+    return decide(
+        replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main
+    )
+
+
+def checks_folder(session: Session) -> Path:
+    """Return where the local checks leave their reports and logs."""
+    return session.folder / "checks"
+
+
+def logs(session: Session) -> dict[str, str]:
+    """Return the whole log of each local check that left one, by gate."""
+    found = sorted(checks_folder(session).glob("*/log.txt"))
+    return {path.parent.name: str(path) for path in found}
 
 
 def commit(context: Context, session: Session, number: int, frozen: Frozen, turn: Turn) -> str | None:

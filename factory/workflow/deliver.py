@@ -9,20 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from factory.errors import AgentFailed, GateFailed, NotFound, Refused
-from factory.gates.run import Decision, decide
+from factory.errors import AgentFailed, AwaitingHuman, GateFailed, Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
 from factory.model.gitlab import Pipeline
 from factory.model.session import Session
 from factory.reports import findings
 from factory.specs import read as specs
-from factory.system import canonical, clock, files
-from factory.workflow import attempt, brief, intake, judging, review, watch
+from factory.system import clock, files
+from factory.workflow import attempt, brief, intake, questions, review, wanted, watch
 from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
 from factory.workflow.holding import Holding
-from factory.workflow.record import record, record_plan
+from factory.workflow.record import record, record_plan, record_verdict
 from factory.worktrees import worktree
 
 STEPS = ("claim", "work", "check", "propose", "watch", "present")
@@ -35,22 +34,28 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
     """
     work = _Delivery(context, session)
     run("claim", work.claim)
-    attempts = work.policies.budgets.attempts
+    budget = work.policies.budgets
     feedback: list[str] = []
-    for number in range(1, attempts + 1):
+    past: list[list[str]] = []
+    for number in range(1, budget.attempts + 1):
         made = run(f"work-{number}", work.work, number, feedback)
+        if made.get("reason") == Reason.NEEDS_INPUT:
+            return run("ask", work.ask, made)
         checked = run(f"check-{number}", work.check, number, made)
         feedback = checked["feedback"]
-        if feedback and made.get("reason") == Reason.BLOCKED:
-            break
-        if feedback:
-            continue
-        proposed = run(f"propose-{number}", work.propose, number, made, checked)
-        seen = run(f"watch-{number}", work.watch, number, proposed)
-        feedback = seen["feedback"]
         if not feedback:
-            return run("present", work.present, proposed, seen)
-    return run("give-up", work.give_up, feedback)
+            proposed = run(f"propose-{number}", work.propose, number, made, checked)
+            seen = run(f"watch-{number}", work.watch, number, proposed)
+            feedback = seen["feedback"]
+            if not feedback:
+                return run("present", work.present, proposed, seen)
+        past.append(feedback)
+        if made.get("reason") == Reason.BLOCKED:
+            break
+        if work.tokens() > budget.tokens:
+            past.append([f"The budget of {budget.tokens} tokens is used up ({Reason.BUDGET_EXHAUSTED})."])
+            break
+    return run("give-up", work.give_up, past)
 
 
 class _Delivery:
@@ -106,14 +111,18 @@ class _Delivery:
         start = clock.monotonic()
         turn, level = attempt.run(context, session, number, policies=self.policies, brief=text, tick=self._holding.keep)
         context.timed("agent", clock.monotonic() - start)
+        seconds = round(clock.monotonic() - start, 3)
         try:
             head = attempt.commit(context, session, number, frozen, turn)
         except Refused as refused:
             head, turn = None, replace(turn, reason=Reason.BLOCKED, detail=str(refused))
+        question = questions.asked(turn.message) if head is None else None
         made = {
             "base": base,
             "head": head,
-            "reason": turn.reason.value,
+            "reason": Reason.NEEDS_INPUT.value if question else turn.reason.value,
+            "question": question,
+            "seconds": seconds,
             "detail": turn.detail,
             "usage": dict(turn.usage),
             "level": level,
@@ -133,13 +142,13 @@ class _Delivery:
                 made = {**made, "detail": "the agent changed nothing"}
             return {"feedback": [f"The attempt changed nothing ({reason}): {made['detail']}"], "gates": []}
         start = clock.monotonic()
-        decision = self._judge_locally(made["head"])
+        decision = attempt.local_verdict(self._context, self._session, self.policies, made["head"])
         self._context.timed("check", clock.monotonic() - start)
         done = [{"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts]
         self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in done))
         self._record_attempt(number, made, done)
-        failed = [verdict for verdict in decision.verdicts if verdict.result != "passed"]
-        return {"feedback": [] if decision.passed else findings.lines(failed), "gates": done}
+        told = [] if decision.passed else findings.brief(decision.verdicts, attempt.logs(self._session))
+        return {"feedback": told, "gates": done}
 
     def propose(self, number: int, made: dict[str, Any], checked: dict[str, Any]) -> dict[str, Any]:
         """Push the commit under the agent's account and open the merge request, once."""
@@ -173,9 +182,10 @@ class _Delivery:
         pipeline = watch.until(context, find, minutes=limit, over=self._over)
         decision = watch.verdict(context, pipeline.id)
         if decision is not None:
-            self._record_verdict(number, proposed, pipeline, decision)
+            record_verdict(context, proposed, issue=self._session.issue, pipeline=pipeline.id, decision=decision)
         passed = pipeline.status == "success" and decision is not None and decision["result"] == "passed"
-        feedback = [] if passed else watch.feedback(context, pipeline)
+        logs = self._session.attempt(number)
+        feedback = [] if passed else watch.feedback(context, pipeline, folder=logs)
         if not passed and not feedback:
             feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]
         return {"pipeline": pipeline.id, "status": pipeline.status, "feedback": feedback}
@@ -186,26 +196,48 @@ class _Delivery:
         labels = self.policies.workflow.labels
         iid = proposed["merge_request"]
         record_plan(context, iid, issue=session.issue, pipeline=seen["pipeline"])
-        review.present(context, iid, session=session.id, issue=session.issue, pipeline=seen["pipeline"])
+        review.present(context, iid, session=session, pipeline=seen["pipeline"], made=self._made())
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
         self._holding.release()
         context.say(f"!{iid} is ready for review")
         return {"merge_request": iid, "state": "review"}
 
-    def give_up(self, feedback: Sequence[str]) -> dict[str, Any]:
+    def ask(self, made: dict[str, Any]) -> dict[str, Any]:
+        """Put the agent's question on the issue, and let the issue go until it is answered."""
+        context, session = self._context, self._session
+        questions.ask(context, self._holding.frozen(), made["question"], session=session.id, policies=self.policies)
+        self._holding.release()
+        raise AwaitingHuman(
+            f"#{session.issue}: the agent asks: {made['question']}",
+            hint="Answer with a note on the issue that begins with `Answer:`.",
+        )
+
+    def give_up(self, past: Sequence[Sequence[str]]) -> dict[str, Any]:
         """Say on the issue why the session ended without a proposal that passes."""
         context, session = self._context, self._session
         labels = self.policies.workflow.labels
+        feedback = past[-1] if past else ["no reason"]
         body = "The attempts are used up; a person must look.\n\n```\n" + "\n".join(feedback) + "\n```"
+        spec = self._spec(self._holding.frozen())
+        if again := watch.repeated(past):
+            cited = sorted(item.id for item in spec.requirements if item.id in "\n".join(feedback))
+            about = f" ({', '.join(cited)})" if cited else ""
+            body += (
+                f"\n\nThe same finding came back: `{again}`. That is a sign that the spec `{spec.id}`{about} leaves it "
+                "open: sharpen it before the next try, rather than trying again."
+            )
         issues.say(context.bot, "issues", session.issue, marker=f"blocked {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
         self._holding.release()
-        first = feedback[0] if feedback else "no reason"
         kind: Callable[[str], Exception] = (
-            AgentFailed if first.startswith("The attempt changed nothing") else GateFailed
+            AgentFailed if feedback[0].startswith("The attempt changed nothing") else GateFailed
         )
-        raise kind(f"#{session.issue}: all attempts are used up: {first}")
+        raise kind(f"#{session.issue}: all attempts are used up: {feedback[0]}")
+
+    def tokens(self) -> int:
+        """Return what the session's attempts used so far, as far as their agents tell."""
+        return sum(int(item.get("usage", {}).get("total_tokens", 0)) for item in self._made())
 
     def _over(self, pipeline: Pipeline) -> bool:
         """Tell whether the pipeline is over; asked while it runs, which is also when the lease is renewed."""
@@ -233,65 +265,13 @@ class _Delivery:
         there = made["head"] is None or self._context.mirror.resolve(made["head"]) is not None
         return made if there else None
 
-    def _spec(self, frozen: intake.Frozen) -> specs.Spec:
-        path = specs.path_of(frozen.spec)
-        return specs.read(self._context.mirror.read(self._context.main(), path), source=path)
+    def _made(self) -> list[dict[str, Any]]:
+        """Return what each attempt came to, as far as this machine knows."""
+        found = sorted(self._session.folder.glob("attempt-*/turn.json"))
+        return [json.loads(files.read_text(path)) for path in found]
 
-    def _judge_locally(self, head: str) -> Decision:
-        context, session = self._context, self._session
-        main = context.main()
-        place = judging.Checkout(
-            folder=session.worktree,
-            base=context.mirror.merge_base(main, head),
-            head=head,
-            target=main,
-            author=context.agent.account,
-            branch=session.branch,
-            date=clock.timestamp()[:10],
-            env=context.env,
-        )
-        facts = judging.facts(place, self.policies, judge=lambda path: _read(context, main, path))
-        tests, covered, leaked = judging.claims(
-            place, self.policies, scratch=session.folder / "checks", readable=context.readable
-        )
-        judged = replace(facts, tests=tests, coverage=covered, scanned=leaked)
-        return decide(judged, self.policies, where="local", judge_sha=main)
+    def _spec(self, frozen: intake.Frozen) -> specs.Spec:
+        return wanted.spec(self._context, self._context.main(), frozen)
 
     def _record_attempt(self, number: int, made: dict[str, Any], checks: Sequence[dict[str, str]]) -> None:
         attempt.record_attempt(self._context, self._session, number, policies=self.policies, made=made, checks=checks)
-
-    def _record_verdict(
-        self, number: int, proposed: dict[str, Any], pipeline: Pipeline, decision: dict[str, Any]
-    ) -> None:
-        del number
-        subjects = {
-            "commit": f"gitCommit:{proposed['head']}",
-            "verdict": canonical.digest_of(decision),
-        }
-        record(
-            self._context,
-            "verdict",
-            issue=self._session.issue,
-            subjects=subjects,
-            predicate={
-                "key": f"verdict/{proposed['merge_request']}/{pipeline.id}",
-                "merge_request": proposed["merge_request"],
-                "pipeline": pipeline.id,
-                "judge_sha": decision["judge_sha"],
-                "head": decision["head"],
-                "result": decision["result"],
-                "gates": [
-                    {"name": item["gate"], "result": item["result"], "findings": len(item["findings"])}
-                    for item in decision["gates"]
-                ],
-                "policy": decision["policy"],
-            },
-        )
-
-
-def _read(context: Context, commit: str, path: str) -> bytes | None:
-    """Return a file of the protected branch, or ``None`` where there is none."""
-    try:
-        return context.mirror.read(commit, path)
-    except NotFound:
-        return None

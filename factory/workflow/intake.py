@@ -12,6 +12,9 @@ from factory.system import canonical
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\uffa0\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
 )
+# What the commits of a small issue name instead of a spec.
+SMALL = "small"
+_ACCEPTANCE = re.compile(r"^[-*] (?:\[[ xX]\] )?\S.+", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _SUSPECT = (
     (
@@ -49,10 +52,11 @@ class Frozen:
         return canonical.digest_of(self.to_json())
 
 
-def freeze(issue: Issue, *, author_role: str, limit: int) -> Frozen:
+def freeze(issue: Issue, *, author_role: str, limit: int, small: str) -> Frozen:
     """Return the issue with invisible characters and HTML comments removed, at most ``limit`` characters long.
 
-    What looks like an instruction to the agent is kept, as text, and named in ``warnings``.
+    What looks like an instruction to the agent is kept, as text, and named in ``warnings``. An issue that names no
+    spec, and has the label ``small`` and a list of what must hold afterwards, is a small one.
     """
     title, text = _clean(issue.title), _clean(issue.description)
     warnings = [name for name, shape in _SUSPECT if shape.search(f"{title}\n{text}")]
@@ -60,7 +64,8 @@ def freeze(issue: Issue, *, author_role: str, limit: int) -> Frozen:
         warnings.append("invisible")
     if len(text) > limit:
         warnings.append("cut")
-    return Frozen(issue.iid, title, text[:limit], issue.author, author_role, cited(text) or "", tuple(sorted(warnings)))
+    spec = cited(text) or (SMALL if small in issue.labels and _ACCEPTANCE.search(text) else "")
+    return Frozen(issue.iid, title, text[:limit], issue.author, author_role, spec, tuple(sorted(warnings)))
 
 
 def thaw(value: dict[str, Any]) -> Frozen:

@@ -11,10 +11,9 @@ from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, 
 from factory.policies.model import Policies
 from factory.specs import lint
 from factory.specs import read as specs
+from factory.workflow.intake import SMALL
 
 UNIT = "unit"
-# What a small issue's commits say instead of a spec; only the factory writes commits for agents.
-SMALL = "small"
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,35 @@ def record_plan(context: Context, iid: int, *, issue: int, pipeline: int) -> Map
     return manifest
 
 
+def record_verdict(
+    context: Context, proposed: Mapping[str, Any], *, issue: int, pipeline: int, decision: Mapping[str, Any]
+) -> None:
+    """Record what the gates of a merge request's pipeline decided, and which tests proved which requirement."""
+    record(
+        context,
+        "verdict",
+        issue=issue,
+        subjects={"commit": f"gitCommit:{proposed['head']}", "verdict": canonical.digest_of(decision)},
+        predicate={
+            "key": f"verdict/{proposed['merge_request']}/{pipeline}",
+            "merge_request": proposed["merge_request"],
+            "pipeline": pipeline,
+            "judge_sha": decision["judge_sha"],
+            "head": decision["head"],
+            "result": decision["result"],
+            "gates": [
+                {"name": item["gate"], "result": item["result"], "findings": len(item["findings"])}
+                for item in decision["gates"]
+            ],
+            "requirements": [
+                {**item, "tests": [test["name"] for test in item["tests"]]} for item in decision["requirements"]
+            ],
+            "excused": decision["excused"],
+            "policy": decision["policy"],
+        },
+    )
+
+
 def read_tree(context: Context) -> dict[str, bytes]:
     """Return the evidence branch's files as of the last fetch."""
     head = context.mirror.head(BRANCH)

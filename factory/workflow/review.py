@@ -1,16 +1,18 @@
 """What a person is shown before they decide, and what their decision names."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.errors import NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
-from factory.model.gitlab import Approval
+from factory.model.gitlab import Approval, MergeRequest
 from factory.model.session import Session
+from factory.policies.model import Policies
 from factory.specs import read as specs
-from factory.system import canonical
+from factory.workflow import review_note, wanted, watch
 from factory.workflow.context import SIMULATED_APPROVER, Context
 from factory.workflow.intake import Frozen
 
@@ -47,12 +49,26 @@ def description(frozen: Frozen, session: Session, *, claim: str) -> str:
     )
 
 
-def named(context: Context, *, head: str, spec: str, pipeline: int) -> Named:
+def named(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> Named:
     """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
     main = context.main()
-    spec_file = context.mirror.read(main, specs.path_of(spec))
+    found = wanted.of_issue(context, main, name=spec, issue=issue)
     manifest = manifest_of(context.bot, pipeline)[1]
-    return Named(head, canonical.digest(spec_file), context.policies(main).digest, str(manifest["plan"]))
+    return Named(head, found.digest, context.policies(main).digest, str(manifest["plan"]))
+
+
+def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
+    """Return how many approvals a merge request needs: what its verdict says of its risks, where policy knows any.
+
+    The verdict is asked for only where ``given`` would do without it. Without a verdict every risk is taken to apply.
+    """
+    least = policies.approvals.merge.required
+    most = max([least, *(risk.required for risk in policies.approvals.risks.values())])
+    if given < least or most == least:
+        return least
+    found = [item for item in pipelines.of_merge_request(context.bot, request.iid) if item.sha == request.sha]
+    decision = watch.verdict(context, found[0].id) if found else None
+    return int(decision["needed"]["approvals"]) if decision and decision.get("needed") else most
 
 
 def manifest_of(connection: Connection, pipeline: int) -> tuple[int, dict[str, Any]]:
@@ -65,24 +81,17 @@ def manifest_of(connection: Connection, pipeline: int) -> tuple[int, dict[str, A
     raise NotFound(f"pipeline {pipeline} left no plan")
 
 
-def present(context: Context, iid: int, *, session: str, issue: int, pipeline: int) -> Named:
-    """Write the note that says what an approval of the merge request names."""
+def present(context: Context, iid: int, *, session: Session, pipeline: int, made: Sequence[Mapping[str, Any]]) -> None:
+    """Write or update the merge request's one note: what a person must know, and what an approval names.
+
+    ``made`` is what each attempt came to. Raises ``NotFound`` where the pipeline left no plan.
+    """
     request = merge_requests.get(context.bot, iid)
-    spec = specs.cited(request.description) or ""
-    digests = named(context, head=request.sha, spec=spec, pipeline=pipeline)
-    body = "\n".join(
-        [
-            f"Ready for review: #{issue}, pipeline {pipeline} passed.",
-            "",
-            "Approving this merge request approves exactly:",
-            "",
-            *digests.lines(),
-            "",
-            f"Decide with `factory mr approve {iid}` or here. Session {session}.",
-        ]
+    digests = named(
+        context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
     )
-    issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=body)
-    return digests
+    told = review_note.build(context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), made=made)
+    issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
 
 
 def shown(context: Context, iid: int) -> list[str]:

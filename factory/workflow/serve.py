@@ -12,9 +12,8 @@ from factory.gitlab import issues, members, merge_requests
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
-from factory.specs import read as specs
 from factory.system import clock, files
-from factory.workflow import intake, lease, review, schedule, ship
+from factory.workflow import intake, lease, questions, review, schedule, ship, wanted
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
@@ -45,6 +44,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     """Do the next thing, if there is one. ``issue`` narrows the choice to one issue and its merge request."""
     context.fetch()
     policies = context.policies()
+    questions.propose_all(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
     candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
@@ -101,8 +101,10 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
         renewed = replace(old, holder=context.holder, expires_at=expires, token=old.token + 1)
         return lease.write(context.mirror, renewed, frozen_value, author=context.bot_author, token=context.bot_token)
     role = members.role(context.bot, issue.author)
-    frozen = intake.freeze(issue, author_role=role, limit=policies.workflow.issue_characters)
-    problem = _unready(context, frozen)
+    frozen = intake.freeze(
+        issue, author_role=role, limit=policies.workflow.issue_characters, small=policies.workflow.labels.small
+    )
+    problem = wanted.unready(context, frozen)
     if problem:
         _say_unready(context, issue, policies, problem)
         raise InvalidInput(f"#{issue.iid} cannot be worked on: {problem}")
@@ -116,18 +118,6 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
         commit=previous.commit if previous else "",
     )
     return lease.write(context.mirror, fresh, frozen.to_json(), author=context.bot_author, token=context.bot_token)
-
-
-def _unready(context: Context, frozen: intake.Frozen) -> str:
-    """Return why an issue can't be given to an agent, or nothing."""
-    if not frozen.spec:
-        return "it names no spec; add a line `Spec: <id>` that names a file of specs/"
-    path = specs.path_of(frozen.spec)
-    try:
-        spec = specs.read(context.mirror.read(context.main(), path), source=path)
-    except (NotFound, InvalidInput) as error:
-        return str(error)
-    return "" if spec.status == "decided" else f"spec {spec.id} is {spec.status}, not decided"
 
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
@@ -196,7 +186,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     return schedule.Request(
         iid=request.iid,
         merged=merged,
-        approved=len(counted) >= policies.approvals.merge.required,
+        approved=len(counted) >= (1 if merged else review.required(context, request, policies, len(counted))),
         planned=planned,
         deploy_approved=approved,
         deploy_begun=begun,

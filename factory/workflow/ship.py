@@ -15,7 +15,7 @@ from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.specs import read as specs
 from factory.system import canonical
-from factory.workflow import review, watch
+from factory.workflow import review, wanted, watch
 from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
 from factory.workflow.record import record, record_plan
@@ -245,11 +245,12 @@ class _Shipment:
         context = self.context
         given = merge_requests.approvals(context.bot, self.iid)
         counted = review.counting(context, given, author=request.author)
-        if len(counted) < self.policies.approvals.merge.required:
-            raise Refused(f"!{self.iid} has {len(counted)} approvals that count")
+        needed = review.required(context, request, self.policies, len(counted))
+        if len(counted) < needed:
+            raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
         latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
         spec = specs.cited(request.description) or ""
-        digests = review.named(context, head=request.sha, spec=spec, pipeline=latest.id)
+        digests = review.named(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
         shown = review.shown(context, self.iid)
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))
@@ -284,7 +285,8 @@ class _Shipment:
         ]
         if len(counted) < self.policies.environments.target.approvals:
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
-        spec_file = context.mirror.read(request.sha, specs.path_of(specs.cited(request.description) or ""))
+        name = specs.cited(request.description) or ""
+        spec = wanted.of_issue(context, request.sha, name=name, issue=self.issue)
         for approval in counted:
             self._record(
                 "approval",
@@ -296,7 +298,7 @@ class _Shipment:
                     "approver": approval.username,
                     "approval_type": review.approval_type(approval.username),
                     "head": request.sha,
-                    "spec": canonical.digest(spec_file),
+                    "spec": spec.digest,
                     "policy": str(manifest["policy"]),
                     "plan": str(manifest["plan"]),
                 },

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from factory.errors import ToolTimeout, Unreachable
@@ -9,7 +10,7 @@ from factory.gitlab import pipelines
 from factory.model.gitlab import Job, Pipeline
 from factory.model.verdict import from_json
 from factory.reports import findings
-from factory.system import clock
+from factory.system import clock, files
 from factory.workflow.context import Context
 
 VERDICT = ".factory/verdict/verdict.json"
@@ -65,18 +66,36 @@ def seconds(jobs: Sequence[Job]) -> float:
     return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
 
 
-def feedback(context: Context, pipeline: Pipeline) -> list[str]:
-    """Return what an agent must know to mend a failed pipeline: the findings, else the ends of failed jobs' logs."""
+def feedback(context: Context, pipeline: Pipeline, *, folder: Path) -> list[str]:
+    """Return what an agent must know to mend a failed pipeline: each finding, and where the whole logs lie.
+
+    The logs of failed jobs are written below ``folder``; without a verdict, their ends are told.
+    """
     if pipeline.yaml_errors:
         return [f"The pipeline definition cannot be used: {pipeline.yaml_errors}"]
+    failed = [
+        job for job in pipelines.jobs(context.bot, pipeline.id) if job.status == "failed" and not job.allow_failure
+    ]
+    logs = {}
+    files.private_folder(folder)
+    for job in failed:
+        text = pipelines.trace(context.bot, job.id)
+        files.write_atomic(folder / f"{job.name}.log", text.encode())
+        if job.name != GATE_JOB:
+            logs[job.name] = str(folder / f"{job.name}.log")
     decision = verdict(context, pipeline.id)
-    if decision is not None:
-        failed = [from_json(item) for item in decision["gates"] if item["result"] != "passed"]
-        if failed:
-            return findings.lines(failed)
-    lines = []
-    for job in pipelines.jobs(context.bot, pipeline.id):
-        if job.status == "failed" and not job.allow_failure:
-            lines.append(f"Job {job.name} failed ({job.failure_reason}). The end of its log:")
-            lines += pipelines.trace(context.bot, job.id).splitlines()[-_LOG_TAIL:]
-    return lines
+    told = findings.brief([from_json(item) for item in decision["gates"]], logs) if decision is not None else []
+    if told:
+        return told
+    for job in failed:
+        told.append(f"Job {job.name} failed ({job.failure_reason}). The end of its log:")
+        told += files.read_text(folder / f"{job.name}.log").splitlines()[-_LOG_TAIL:]
+    return told
+
+
+def repeated(past: Sequence[Sequence[str]]) -> str:
+    """Return a finding that the last two attempts both came to, or nothing. Pure."""
+    if len(past) < 2:  # noqa: PLR2004 - the last two
+        return ""
+    before, now = ([line.strip() for line in lines if line.strip().startswith("what: ")] for lines in past[-2:])
+    return next((line.removeprefix("what: ") for line in now if line in before), "")

@@ -38,8 +38,8 @@ def found(text: str, *, others: dict[str, bytes] | None = None, path: str = "spe
     return [item for item in made if item.path == path]
 
 
-def rules(text: str, **more: dict[str, bytes]) -> list[str]:
-    return [item.rule for item in found(text, **more)]
+def rules(text: str, *, others: dict[str, bytes] | None = None) -> list[str]:
+    return [item.rule for item in found(text, others=others)]
 
 
 def outcome(words: str) -> str:
