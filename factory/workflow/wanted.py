@@ -24,7 +24,7 @@ owner: {owner}
 
 
 def unready(context: Context, frozen: Frozen) -> str:
-    """Return why an issue can't be given to an agent, or nothing: its spec is missing, undecided or leaves things open."""
+    """Return why an issue can't be given to an agent (its spec is missing, undecided or unclear), or nothing."""
     if not frozen.spec:
         return (
             "it names no spec; add a line `Spec: <id>` that names a file of specs/ (for a small change, the label "

@@ -71,7 +71,7 @@ def issue(title: str, text: str) -> Issue:
 
 
 def frozen(text: str, title: str = "t") -> intake.Frozen:
-    return intake.freeze(issue(title, text), author_role="guest", limit=100)
+    return intake.freeze(issue(title, text), author_role="guest", limit=100, small="factory::small")
 
 
 def test_intake_removes_what_cannot_be_seen() -> None:
