@@ -47,8 +47,8 @@ def ask(context: Context, frozen: Frozen, question: str, *, session: str, polici
     labels = policies.workflow.labels
     body = (
         f"> {question}\n\nThe agent of session {session} asks this instead of guessing. Answer with a note that "
-        "begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, put the label "
-        f"`{labels.ready}` back."
+        "begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, put the "
+        f"label `{labels.ready}` back."
     )
     issues.say(context.bot, "issues", frozen.iid, marker=f"question {key} {frozen.spec}", body=body)
     issues.relabel(context.bot, frozen.iid, add=[labels.blocked], remove=[labels.claimed, labels.ready])

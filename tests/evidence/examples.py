@@ -89,6 +89,15 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "head": head,
             "result": "passed",
             "gates": [{"name": "scope", "result": "passed", "findings": 0}],
+            "requirements": [
+                {
+                    "id": "HELLO-1",
+                    "digest": digest("requirement"),
+                    "result": "passed",
+                    "tests": ["tests.test_hello.test_a"],
+                }
+            ],
+            "excused": 0,
             "policy": policy,
         },
         "merge plan": {**plan, **_planned(f"speculative {mr}"), "pipeline": 31, "job": 90, "commit": head},
