@@ -1,59 +1,51 @@
-"""Runs a benchmark at the base and at the head of a change, in turn, so that the machine's mood hits both alike."""
+"""Benchmarks of a change against its base: measured in one run, in turn, so that the machine's mood hits both alike."""
 
 import json
+import shlex
 import statistics
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from factory.model.facts import Timing
-from factory.sandbox import launch
-from factory.system import files, process
 
-_ROUNDS = 5
-_LIMIT = 300.0
+ROUNDS = 5
+_SIDES = ("base", "head")
 
 
-def measure(
-    command: Sequence[str],
-    base: Path,
-    head: Path,
-    *,
-    scratch: Path,
-    env: Mapping[str, str],
-    readable: tuple[Path, ...],
-) -> tuple[Timing, ...]:
-    """Return the medians of each benchmark in two checkouts.
+def script(base: str, command: str) -> str:
+    """Return a shell script that runs a command for the apps of two checkouts in turn.
 
-    The command prints one JSON object per run, name to seconds. Raises ``ToolFailed`` or ``ValueError`` where it
-    cannot run or prints something else.
+    It is run in the checkout of the head, with the program in ``$PY`` and the folder for results in ``$OUT``. The
+    command finds the apps under ``$APPS``, and prints one JSON object, names to seconds, as its last line.
     """
-    seen: dict[str, tuple[list[float], list[float]]] = {}
-    for _ in range(_ROUNDS):
-        for side, folder in enumerate((base, head)):
-            for name, seconds in _once(command, folder, scratch, env, readable).items():
-                seen.setdefault(name, ([], []))[side].append(seconds)
-    return tuple(
-        Timing(name, statistics.median(before), statistics.median(after))
-        for name, (before, after) in sorted(seen.items())
-        if before and after
-    )
+    return f"""#!/bin/sh
+set -eu
+git worktree add --quiet --force --detach .factory/base {shlex.quote(base)}
+for round in $(seq {ROUNDS}); do
+  APPS="$PWD/.factory/base/apps" {command} | tail -n 1 >> "$OUT/base.jsonl"
+  APPS="$PWD/apps" {command} | tail -n 1 >> "$OUT/head.jsonl"
+done
+"""
 
 
-def _once(
-    command: Sequence[str], folder: Path, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
-) -> dict[str, float]:
-    files.private_folder(scratch)
-    prepared = launch.prepare(
-        launch.Launch(
-            argv=process.ours(command),
-            cwd=folder,
-            env={**env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"},
-            writable=(scratch,),
-            readable=(*readable, folder),
-        )
-    )
-    done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT)
-    value = json.loads(done.text.splitlines()[-1] if done.text.strip() else "null")
-    if not isinstance(value, dict):
-        raise ValueError("the benchmark printed no JSON object")  # noqa: TRY004 - the text is wrong, not a type of ours
-    return {str(name): float(seconds) for name, seconds in value.items()}
+def read(folder: Path) -> tuple[Timing, ...] | None:
+    """Return the medians of each benchmark that ran at both sides; ``None`` where nothing was measured or readable."""
+    seen: list[dict[str, list[float]]] = []
+    for side in _SIDES:
+        path = folder / f"{side}.jsonl"
+        try:
+            seen.append(_collected(path.read_bytes().splitlines()))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return None
+    base, head = seen
+    both = sorted(base.keys() & head.keys())
+    return tuple(Timing(name, statistics.median(base[name]), statistics.median(head[name])) for name in both)
+
+
+def _collected(lines: list[bytes]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        for name, seconds in json.loads(line).items():
+            if not 0 <= float(seconds) < float("inf"):
+                raise ValueError("a time is not finite")
+            found.setdefault(str(name), []).append(float(seconds))
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from factory.checks import coverage, junit, leaks
+from factory.checks import coverage, junit, leaks, performance
 from factory.cli import challenge, environment, judging, output
 from factory.errors import GateFailed
 from factory.gates.run import Decision, decide
@@ -35,9 +35,11 @@ def command() -> None:
 def check(judge: Path, base: str | None, target: str) -> None:
     """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
     rules = judging.policies(judge)
-    found = judging.collect(judging.checkout(base, target=target), rules, judge)
+    place = judging.checkout(base, target=target)
+    found = judging.collect(place, rules, judge)
     judging.write(found, FACTS)
     judging.freeze_contracts(judge, FROZEN)
+    judging.freeze_benchmark(rules, place.base, FROZEN)
     change = found.change
     if change is not None:
         named = (found.spec.id if found.spec else "") or "-"
@@ -89,6 +91,7 @@ def _left() -> Facts:
         tests=suites,
         coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
         scanned=_scanned(),
+        timings=performance.read(CLAIMS / "performance"),
         plan=plan.read_facts(OUT / "plan"),
     )
 

@@ -1,6 +1,8 @@
 """Brings a checkout and the judge's files together for ``factory gate``: what to judge, whose, and on which day."""
 
 import json
+import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -11,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import factory
-from factory.cli import environment
+from factory.checks import performance
+from factory.cli import environment, recorded
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
-from factory.model.facts import Facts
+from factory.model.facts import Facts, Recorded
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.system import clock, files, plain, process
@@ -23,6 +26,8 @@ from factory.workflow import judging
 # A checkout that is judged brings no programs of its own.
 _NO_TOOLS = Path("/nonexistent")
 _SUITES = ("unit", "contract")
+_FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
+PERFORMANCE = "performance"
 
 
 def policies(judge: Path) -> Policies:
@@ -71,9 +76,26 @@ def checkout(base: str | None, *, target: str = "") -> judging.Checkout:
 def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
     """Return the facts of a checkout that need none of its code to run; raises ``InvalidInput``."""
     try:
-        return judging.facts(place, rules, judge=reader(judge))
+        found = judging.facts(place, rules, judge=reader(judge))
     except FactoryError as error:
         raise InvalidInput(f"the change cannot be read: {error}") from error
+    return replace(found, recorded=_recorded(place, found)) if "evidence" in rules.gates.gates else found
+
+
+def _recorded(place: judging.Checkout, facts: Facts) -> Recorded:
+    """Return whether the evidence branch holds the claim and the attempt of the change's session."""
+    text = "\n".join(facts.change.messages) if facts.change else ""
+    session = re.findall(r"^Factory-Session: (\S+)$", text, re.MULTILINE)
+    try:
+        branch, found = recorded.statements(place.folder, place.env, kinds={"claim", "attempt"})
+    except FactoryError as error:
+        return Recorded(problem=str(error))
+    if not branch:
+        return Recorded(problem="there is no evidence branch here")
+    mine = [item for item in found if session and item.get("session") == session[0]]
+    return Recorded(
+        claim=any("lease" in item for item in mine), attempt=any(item.get("head") == place.head for item in mine)
+    )
 
 
 def readable() -> tuple[Path, ...]:
@@ -150,9 +172,18 @@ def _write(clone: Path, changes: Sequence[tuple[str, bytes | None]]) -> None:
 
 
 def freeze_contracts(judge: Path, out: Path) -> None:
-    """Copy the contracts of apps and their tests, as the protected branch has them, for the job that runs them."""
+    """Copy the contracts of apps with their tests and benchmarks, as the protected branch has them."""
     files.remove_tree(out)
-    for path in sorted(judge.glob("apps/*/openapi.yml")) + sorted(judge.glob("apps/*/tests/contract/*.py")):
-        target = out / path.relative_to(judge)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+    for pattern in _FROZEN:
+        for path in sorted(judge.glob(pattern)):
+            target = out / path.relative_to(judge)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:
+    """Write the script that runs the benchmark at the base and at the head, where the gate `performance` is on."""
+    command = rules.gates.checks.get(PERFORMANCE)
+    if command and PERFORMANCE in rules.gates.gates:
+        words = ['"$PY"' if word == "python" and not index else shlex.quote(word) for index, word in enumerate(command)]
+        files.write_atomic(out / PERFORMANCE, performance.script(base, " ".join(words)).encode(), mode=0o755)

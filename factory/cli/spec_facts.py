@@ -1,22 +1,19 @@
 """What ``factory spec`` reads from a checkout: spec files, git's history, test results and recorded evidence."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from factory.checks import cited, junit
-from factory.cli import environment
-from factory.errors import EvidenceInvalid, InvalidInput
-from factory.evidence import log, sign
+from factory.cli import environment, recorded
+from factory.errors import InvalidInput
 from factory.policies import read as policy_files
 from factory.specs import read as specs
 from factory.specs.trace import Commit, MergeRequest, Trace, Waiver, trace
 from factory.specs.trailers import trailers
 from factory.system import clock, files, process
 
-_BRANCHES = ("refs/remotes/origin/factory/evidence", "refs/heads/factory/evidence")
 # A checkout that is looked at brings no programs of its own.
 _NO_TOOLS = Path("/nonexistent")
 
@@ -48,23 +45,23 @@ def traced(root: Path, reports: Sequence[Path]) -> tuple[Trace, Recorded]:
     """
     given = environment.snapshot()
     env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
-    recorded = _recorded(root, env)
-    commits, requests = _history(root, env, dict(recorded.merges))
+    evidence = _recorded(root, env)
+    commits, requests = _history(root, env, dict(evidence.merges))
     found = trace(
         [specs.read(content, source=path) for path, content in contents(root).items()],
         tests=cited.collect(root),
         results=_results(reports or _left(root)),
         merge_requests=requests,
         commits=commits,
-        passes=dict(recorded.passes),
+        passes=dict(evidence.passes),
         waivers=_waivers(root),
         today=clock.timestamp()[:10],
     )
-    return found, recorded
+    return found, evidence
 
 
 def _left(root: Path) -> list[Path]:
-    return sorted((root / ".factory" / "claims").glob("*.xml"), key=lambda path: path.stat().st_mtime)
+    return sorted((root / ".factory").glob("[cl]*/*/junit.xml"), key=lambda path: path.stat().st_mtime)
 
 
 def _results(reports: Sequence[Path]) -> dict[str, str]:
@@ -137,17 +134,10 @@ def _brought(parents: Mapping[str, Sequence[str]], merges: Mapping[str, MergeReq
 
 
 def _recorded(root: Path, env: Mapping[str, str]) -> Recorded:
-    ref = next(
-        (ref for ref in _BRANCHES if _git(root, env, "rev-parse", "--verify", "--quiet", ref).returncode == 0), ""
-    )
-    if not ref:
-        return Recorded()
-    listed = _git(root, env, "ls-tree", "-r", "-z", ref, log.STATEMENTS).text.split("\0")
-    wanted = [entry.partition("\t")[0].split()[2] for entry in sorted(listed, key=_path) if _kind(_path(entry))]
+    ref, found = recorded.statements(root, env, kinds={"verdict", "merge"})
     passes: dict[str, str] = {}
     merges: dict[str, MergeRequest] = {}
-    for data in _blobs(_git(root, env, "cat-file", "--batch", stdin="\n".join(wanted).encode()).stdout):
-        predicate = _predicate(data)
+    for predicate in found:
         passes |= _passed(predicate)
         if "merge_commit" in predicate:
             iid, issue = predicate.get("merge_request"), predicate.get("issue")
@@ -156,32 +146,6 @@ def _recorded(root: Path, env: Mapping[str, str]) -> Recorded:
     return Recorded(
         ref.removeprefix("refs/remotes/").removeprefix("refs/heads/"), tuple(passes.items()), tuple(merges.items())
     )
-
-
-def _path(entry: str) -> str:
-    return entry.partition("\t")[2]
-
-
-def _kind(path: str) -> bool:
-    return log.index_of(path) is not None and path.split("-")[1] in {"verdict", "merge"}
-
-
-def _blobs(output: bytes) -> Iterator[bytes]:
-    """Give the contents in what ``git cat-file --batch`` prints: a line that ends with the size, then the bytes."""
-    while output:
-        head, _, rest = output.partition(b"\n")
-        size = int(head.split()[-1])
-        yield rest[:size]
-        output = rest[size + 1 :]
-
-
-def _predicate(data: bytes) -> Mapping[str, Any]:
-    try:
-        value = json.loads(sign.payload_of(log.decode_envelope(data)))
-    except ValueError as error:
-        raise EvidenceInvalid("the payload of a recorded statement is not JSON") from error
-    predicate = value.get("predicate") if isinstance(value, dict) else None
-    return predicate if isinstance(predicate, dict) else {}
 
 
 def _passed(predicate: Mapping[str, Any]) -> dict[str, str]:
