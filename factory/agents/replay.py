@@ -8,7 +8,9 @@ worktree that it is started in, and it knows nothing but its brief.
 import asyncio
 import json
 import re
+from collections.abc import Iterable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import acp
@@ -23,10 +25,11 @@ _ATTEMPT = re.compile(r"^Attempt: (\d+)$", re.MULTILINE)
 _TARGET = re.compile(r"^\+\+\+ b/(.+)$", re.MULTILINE)
 
 
-def recording_for(brief: str) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return name and turns of the recording that answers a brief, or ``None``."""
+def recording_for(brief: str, folder: Path | None = None) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return name and turns of the recording that answers a brief, or ``None``; by default among those that ship."""
     spec, attempt = _SPEC.search(brief), _ATTEMPT.search(brief)
-    for entry in sorted(resources.files("factory.agents.recordings").iterdir(), key=lambda item: item.name):
+    shipped: Iterable[Any] = resources.files("factory.agents.recordings").iterdir()
+    for entry in sorted(shipped if folder is None else folder.iterdir(), key=lambda item: str(item.name)):
         if not entry.name.endswith(".json"):
             continue
         recording = json.loads(entry.read_text())
@@ -40,8 +43,9 @@ def recording_for(brief: str) -> tuple[str, list[dict[str, Any]]] | None:
 class ReplayAgent:
     """Plays the recording that fits its brief."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], recordings: Path | None = None) -> None:
         self._environment = environment
+        self._recordings = recordings
         self._client: Any = None
         self._cwd = ""
 
@@ -64,7 +68,7 @@ class ReplayAgent:
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> Any:
         """Play the turns for this brief; without a recording, say so and change nothing."""
         brief = "".join(block.text for block in prompt if isinstance(block, schema.TextContentBlock))
-        found = recording_for(brief)
+        found = recording_for(brief, self._recordings)
         if found is None:
             await self._say(session_id, "I have no recording that answers this brief, so I change nothing.")
             return schema.PromptResponse(stop_reason="refusal")
@@ -123,9 +127,9 @@ def _usage(tokens: list[int]) -> Any:
     return schema.Usage(input_tokens=tokens[0], output_tokens=tokens[1], total_tokens=sum(tokens))
 
 
-def main(environment: dict[str, str]) -> None:
+def main(environment: dict[str, str], recordings: Path | None = None) -> None:
     """Serve one client on standard input and output."""
     if "PATH" not in environment:
         raise InvalidInput("the replay agent needs PATH in its environment")
-    agent: Any = ReplayAgent(environment)  # the SDK finds what an agent offers by its methods
+    agent: Any = ReplayAgent(environment, recordings)  # the SDK finds what an agent offers by its methods
     asyncio.run(acp.run_agent(agent))

@@ -1,5 +1,7 @@
 """``factory agent``: agents that ship with the factory."""
 
+from pathlib import Path
+
 import click
 
 from factory.cli import environment
@@ -11,8 +13,13 @@ def command() -> None:
 
 
 @command.command()
-def replay() -> None:
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path),
+    help="A folder of the worktree with recordings of one's own; without it, those that ship.",
+)
+def replay(recordings: Path | None) -> None:
     """Play a recording to an ACP client on standard input and output."""
     from factory.agents.replay import main  # noqa: PLC0415 - the ACP SDK costs half a second
 
-    main(dict(environment.snapshot()))
+    main(dict(environment.snapshot()), recordings)

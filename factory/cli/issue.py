@@ -1,8 +1,9 @@
-"""``factory issue``: open, list and show issues."""
+"""``factory issue``: open, list and show issues, and answer what agents ask."""
 
 import click
 
-from factory.cli import output
+from factory.cli import judging, output
+from factory.cli.spec_facts import repository
 from factory.cli.workplace import current, number
 from factory.gitlab import issues
 
@@ -16,12 +17,14 @@ def command() -> None:
 @click.argument("title")
 @click.option("--spec", help="The spec that the issue is about; adds the line `Spec: <id>`.")
 @click.option("--text", default="", help="The description.")
+@click.option("--small", is_flag=True, help="It needs no spec: its text lists what must hold afterwards.")
 @click.option("--ready/--draft", default=True, help="Offer it to the factory at once (label factory::ready).")
 @output.as_json
-def new(title: str, spec: str | None, text: str, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Open an issue."""
     description = "\n\n".join(part for part in (text, f"Spec: {spec}" if spec else "") if part)
-    labels = ["factory::ready"] if ready else []
+    named = judging.policies(repository()).workflow.labels
+    labels = [label for label, wanted in ((named.ready, ready), (named.small, small)) if wanted]
     made = issues.create(current().connection(), title=title, description=description, labels=labels)
     output.one(made, json_wanted=as_json, text=f"#{made.iid} {made.title}")
 
@@ -46,3 +49,14 @@ def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flag
     lines = [f"#{found.iid} {found.title}", f"{found.state}  {', '.join(found.labels)}  by {found.author}", ""]
     lines += [found.description, *(f"\n{note.author}: {note.body}" for note in notes)]
     output.one(found, json_wanted=as_json, text="\n".join(lines))
+
+
+@command.command()
+@click.argument("issue")
+@click.argument("text")
+def answer(issue: str, text: str) -> None:
+    """Answer an agent's question; the factory proposes the answer as a change of the spec."""
+    connection = current().connection()
+    found = issues.get(connection, number(issue, "#"))
+    issues.comment(connection, "issues", found.iid, body=f"Answer: {text}")
+    click.echo(f"answered on #{found.iid}; `factory work` proposes it as a change of the spec")

@@ -73,6 +73,12 @@ def say(connection: Connection, kind: str, iid: int, *, marker: str, body: str) 
         return Note(made["id"], connection.account, text)
 
 
+def comment(connection: Connection, kind: str, iid: int, *, body: str) -> None:
+    """Write a note on an issue or merge request as the connection's account; ``kind`` is as for ``say``."""
+    with translated(f"write a note on {kind} {iid}"):
+        connection.client.http_post(f"{connection.api}/{kind}/{iid}/notes", post_data={"body": body})
+
+
 def notes(connection: Connection, kind: str, iid: int) -> list[Note]:
     """Return the notes on an issue or merge request, oldest first."""
     path = f"{connection.api}/{kind}/{iid}/notes"

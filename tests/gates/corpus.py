@@ -1,7 +1,8 @@
 """A corpus of merge requests: each is made with the real git in a clone of this tree, and judged by the real gates.
 
 The judge reads the base commit, as the pipeline does: a change never judges itself. Tests run for real behind the
-launch door, the contract's from the base; what depends on ``apps`` alone is run once per content.
+launch door, the contract's from the base; what depends on ``apps`` alone is run once per content. Where a case is
+refused by what the judge reads, the change claims the base's results: the best that it could claim.
 """
 
 import json
@@ -72,7 +73,7 @@ class Case:
 
     ``rules`` must be among the findings, ``blocked`` are required gates that must be skipped; neither means that it
     passes. ``base`` is what the protected branch has that this tree's has not, ``submodule`` a path that becomes one,
-    ``plan`` Terraform's JSON, bytes as they stand, or ``None`` for no plan.
+    ``plan`` Terraform's JSON, bytes as they stand, or ``None`` for no plan. ``runs`` where the rule needs the tests run.
     """
 
     name: str
@@ -88,6 +89,12 @@ class Case:
     submodule: str = ""
     plan: Mapping[str, Any] | bytes | None = field(default_factory=dict)
     judge_changed: bool = False
+    runs: bool = False
+
+    @property
+    def claims(self) -> bool:
+        """Tell whether the verdict depends on what the change's tests do."""
+        return self.runs or not self.rules or any(rule.startswith(("unit.", "contract.")) for rule in self.rules)
 
 
 def by_person(name: str, edits: Edits, **more: Any) -> Case:
@@ -139,7 +146,8 @@ class Corpus:
         judge_files.freeze_contracts(self._clone, self._frozen)
         self._git("init", "-q", "-b", "main")
         self._main = self._commit("Start", "operator@localhost")
-        self._claims: dict[str, Claims] = {}
+        self._done: dict[str, Claims] = {}
+        self._claimed = self._claims(self._place(Case("base", {}), self._main, self._main), self._policies(self._main))
 
     def decision(self, case: Case) -> Decision:
         """Return what the pipeline's gates decide on a case."""
@@ -217,16 +225,24 @@ class Corpus:
     def _reader(self, base: str) -> Callable[[str], bytes | None]:
         return lambda path: self._show(base, path)
 
+    def _place(self, case: Case, base: str, head: str) -> judging.Checkout:
+        return judging.Checkout(self._clone, base, head, base, case.author, case.branch, DAY, TOOL_ENV)
+
+    def _claims(self, place: judging.Checkout, rules: Policies) -> Claims:
+        unit, lines, said = self._suite("unit", place, rules)
+        contract, _, more = self._suite("contract", place, rules)
+        return (*unit, *contract), lines, ToolRun((*said.problems, *more.problems), said.problem or more.problem)
+
     def _suite(self, name: str, place: judging.Checkout, rules: Policies) -> Claims:
         """Run one suite, once for each content that it can depend on."""
         listed = self._git("ls-tree", "-r", place.head, "apps", "pyproject.toml").splitlines()
         seen = [line for line in listed if name == "unit" or "/src/" in line]
         key = "\n".join([name, *seen])
-        if key not in self._claims:
+        if key not in self._done:
             readable = (*judge_files.readable(), self._frozen)
             scratch = self._folder / "scratch" / name
-            self._claims[key] = judging.claims(place, rules, scratch=scratch, readable=readable, suites=(name,))
-        return self._claims[key]
+            self._done[key] = judging.claims(place, rules, scratch=scratch, readable=readable, suites=(name,))
+        return self._done[key]
 
     def _plan(self, case: Case, rules: Policies) -> Plan:
         """Return the plan's facts as the gate reads them; a configuration that the screen refuses has no plan."""

@@ -1,0 +1,118 @@
+"""What becomes of an issue that is not the plain case: small, unclear, asked about, or failing the same way twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.instance import Instance, make_instance
+from tests.servers import git
+
+pytestmark = pytest.mark.slow
+
+HELLO = "apps/hello/src/hello.py"
+USAGE = {"input": 10, "output": 5}
+
+
+def patch(path: str, old: str, new: str, line: int) -> str:
+    return f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{line},1 +{line},1 @@\n-{old}\n+{new}\n"
+
+
+def recording(spec: str, title: str, *attempts: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": spec, "title": title, "attempts": [{"turns": [{**turn, "usage": USAGE}]} for turn in attempts]}
+
+
+DOCSTRING = (
+    '"""The greeting service, a WSGI application without dependencies (contract: openapi.yml, spec: specs/hello.md)."""'
+)
+RECORDINGS = {
+    "small": recording(
+        "small",
+        "Name the standard",
+        {
+            "say": "I name it.",
+            "patch": patch(HELLO, DOCSTRING, DOCSTRING.replace("WSGI application", "WSGI (PEP 3333) application"), 1),
+        },
+    ),
+    "asks": recording("hello", "Greet in the evening", {"say": "Question: When does the evening begin?"}),
+    "stuck": recording(
+        "hello",
+        "Break it",
+        *[
+            {"say": "Done.", "patch": patch(HELLO, f'GREETING = "{was}"', f'GREETING = "{now}"', 12)}
+            for was, now in (("Hello, world!", "Hi"), ("Hi", "Hey"), ("Hey", "Ho"))
+        ],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    made = make_instance(tmp_path_factory.mktemp("deliver"))
+    folder = made.clone / "docs" / "recordings"
+    folder.mkdir(parents=True)
+    for name, value in RECORDINGS.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    agents = made.clone / "policies" / "agents.yml"
+    agents.write_text(agents.read_text().replace("agent, replay]", "agent, replay, --recordings, docs/recordings]"))
+    vague = (made.clone / "specs/hello.md").read_text().replace("id: hello", "id: vague").replace("HELLO-", "VAGUE-")
+    (made.clone / "specs/vague.md").write_text(vague.replace("is greeted,", "is greeted quickly,"))
+    git("add", "-A", cwd=made.clone)
+    git("commit", "-qm", "recordings", cwd=made.clone)
+    made.run("up")
+    yield made
+    made.run("down", check=False)
+
+
+def new(running: Instance, title: str, *options: str) -> str:
+    return str(running.json("issue", "new", title, *options)["iid"])
+
+
+def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
+    number = new(running, "Name the standard", "--small")
+    refused = running.run("work", "--once", "--issue", number, check=False)
+    assert refused.returncode == 3
+    assert "factory::small" in refused.stderr
+    number = new(running, "Name the standard", "--small", "--text", "- [ ] the first line of hello.py names PEP 3333")
+    done = running.run("work", "--once", "--issue", number)
+    assert "is ready for review" in done.stderr
+    shown = running.run("mr", "show", running.json("mr", "list")[0]["iid"].__str__()).stdout
+    assert "names no spec: does the change do what its list says?" in shown
+
+
+def test_a_spec_that_would_make_an_agent_guess_is_said_on_the_issue(running: Instance) -> None:
+    number = new(running, "Greet", "--spec", "vague")
+    refused = running.run("work", "--once", "--issue", number, check=False)
+    assert refused.returncode == 3
+    shown = running.run("issue", "show", number).stdout
+    assert "specs/vague.md:13" in shown
+    assert "factory::blocked" in shown
+
+
+def test_an_answer_becomes_a_proposed_change_of_the_spec(running: Instance) -> None:
+    number = new(running, "Greet in the evening", "--spec", "hello")
+    asked = running.run("work", "--once", "--issue", number, check=False)
+    assert asked.returncode == 14, asked.stderr
+    assert "When does the evening begin?" in asked.stderr
+    running.run("issue", "answer", number, "At 18:00, the server's time.")
+    running.run("work", "--once", check=False)
+    running.run("work", "--once", check=False)
+    proposed = [item for item in running.json("mr", "list") if item["source_branch"].startswith(f"spec/{number}-")]
+    assert len(proposed) == 1
+    diff = running.run("mr", "diff", str(proposed[0]["iid"])).stdout
+    assert "+- **HELLO-5**: At 18:00, the server's time. (answers" in diff
+    assert "+version: 3" in diff
+    assert proposed[0]["author"] == "factory-bot"
+
+
+def test_the_same_finding_twice_asks_for_a_sharper_spec(running: Instance) -> None:
+    number = new(running, "Break it", "--spec", "hello")
+    failed = running.run("work", "--once", "--issue", number, check=False)
+    assert failed.returncode == 6, failed.stderr
+    shown = running.run("issue", "show", number).stdout
+    assert "The same finding came back" in shown
+    assert "sharpen it" in shown
+    brief = running.run("session", "logs", running.json("session", "list")[-1]["session"]).stdout
+    assert "mend:" in brief
