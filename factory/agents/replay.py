@@ -8,7 +8,6 @@ worktree that it is started in, and it knows nothing but its brief.
 import asyncio
 import json
 import re
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ _TARGET = re.compile(r"^\+\+\+ b/(.+)$", re.MULTILINE)
 def recording_for(brief: str, folder: Path | None = None) -> tuple[str, list[dict[str, Any]]] | None:
     """Return name and turns of the recording that answers a brief, or ``None``; by default among those that ship."""
     spec, attempt = _SPEC.search(brief), _ATTEMPT.search(brief)
-    shipped: Iterable[Any] = resources.files("factory.agents.recordings").iterdir()
-    for entry in sorted(shipped if folder is None else folder.iterdir(), key=lambda item: str(item.name)):
+    shipped = resources.files("factory.agents.recordings").iterdir()
+    found: list[Any] = [*(shipped if folder is None else folder.iterdir())]
+    for entry in sorted(found, key=lambda item: str(item.name)):
         if not entry.name.endswith(".json"):
             continue
         recording = json.loads(entry.read_text())

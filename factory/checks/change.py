@@ -31,9 +31,10 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
     if len(pieces) != len(statuses):
         # A file that became a link or the reverse shows as two pieces: then each path is asked for by itself.
         pieces = [git("diff", "--unified=0", *_SAFE, base, head, "--", f":(top,literal){path}") for path in statuses]
+    binary = _binary(git("diff", "--numstat", "-z", *_SAFE[1:], base, head))
     added = dict(zip(statuses, pieces, strict=True))
     files = tuple(
-        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=tuple(_added(added[path])))
+        ChangedFile(path, status, *counts.get(path, (0, 0)), lines=tuple(_added(added[path])), binary=path in binary)
         for path, status in sorted(statuses.items())
     )
     span = f"{base}..{head}"
@@ -66,6 +67,11 @@ def _numstat(text: str) -> dict[str, tuple[int, int]]:
         added, removed, path = record.split("\t", 2)
         found[path] = (int(added) if added.isdigit() else 0, int(removed) if removed.isdigit() else 0)
     return found
+
+
+def _binary(text: str) -> set[str]:
+    """Return the paths for which git, left to judge by itself, counts no lines."""
+    return {record.split("\t", 2)[2] for record in text.split("\0") if record.startswith("-\t-\t")}
 
 
 def _added(text: str) -> list[tuple[int, str]]:

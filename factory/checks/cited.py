@@ -8,6 +8,7 @@ from factory.model.facts import CitedTest
 from factory.system import process
 
 _SKIPS = {"skip", "skipif", "xfail", "importorskip"}
+_EXACT = 2
 _ASSERTS = {"raises", "warns", "approx", "fail"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -95,10 +96,46 @@ def _marks(decorator: ast.expr) -> list[tuple[str, tuple[str, ...]]]:
 
 def _test(path: str, name: str, node: Function, marks: list[tuple[str, tuple[str, ...]]]) -> CitedTest:
     cited = dict.fromkeys(text for mark, texts in marks if mark == "spec" for text in texts)
-    calls = [_called(inner) for inner in ast.walk(node)]
-    asserts = sum(isinstance(inner, ast.Assert) and not _trivial(inner.test) for inner in ast.walk(node))
+    reached = [inner for statement in _reached(node.body) for inner in _walk(statement)]
+    calls = [_called(inner) for inner in reached]
+    asserts = sum(_strength(inner.test) for inner in reached if isinstance(inner, ast.Assert))
+    asserts += sum(_EXACT for name in calls if name in _ASSERTS)
     skipped = any(mark in _SKIPS for mark, _ in marks) or any(name in _SKIPS for name in calls)
-    return CitedTest(path, name, node.lineno, tuple(cited), asserts + sum(name in _ASSERTS for name in calls), skipped)
+    return CitedTest(path, name, node.lineno, tuple(cited), asserts, skipped)
+
+
+def _reached(block: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements of a block up to the first after which nothing runs."""
+    for index, statement in enumerate(block):
+        if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            return block[: index + 1]
+    return block
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it, without statements that are never reached."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        items = value if isinstance(value, list) else [value]
+        if items and all(isinstance(item, ast.stmt) for item in items):
+            never = isinstance(node, ast.If | ast.While) and isinstance(node.test, ast.Constant) and not node.test.value
+            items = [] if never and name == "body" else _reached(items)
+        for item in items:
+            if isinstance(item, ast.AST):
+                yield from _walk(item)
+
+
+def _strength(test: ast.expr) -> int:
+    """Return how much an assertion says: 2 where it compares for equality or identity, 1 otherwise, 0 for nothing."""
+    if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(test)):
+        return 0
+    exact = any(
+        isinstance(operator, ast.Eq | ast.Is)
+        for node in ast.walk(test)
+        if isinstance(node, ast.Compare)
+        for operator in node.ops
+    )
+    return _EXACT if exact else 1
 
 
 def _called(node: ast.AST) -> str:
@@ -106,8 +143,3 @@ def _called(node: ast.AST) -> str:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
         return node.func.attr if node.func.value.id == "pytest" else ""
     return ""
-
-
-def _trivial(test: ast.expr) -> bool:
-    """Tell whether an assertion holds whatever the program does: it names nothing."""
-    return not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(test))

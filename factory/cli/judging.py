@@ -28,6 +28,7 @@ _NO_TOOLS = Path("/nonexistent")
 _SUITES = ("unit", "contract")
 _FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
 PERFORMANCE = "performance"
+_NEEDS_A_SERVER = {"plan", "evidence"}
 
 
 def policies(judge: Path) -> Policies:
@@ -125,8 +126,11 @@ def planted(app: Path) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]]
     """Yield a judge of defects in a copy of the current repository: files to write → rule ids that refuse them.
 
     Each set of files becomes an agent's commit in a scratch clone, which every gate judges that needs no server.
+    Raises ``InvalidInput`` where the app has uncommitted changes.
     """
     place = checkout("HEAD")
+    if process.run(["git", "status", "--porcelain", "--", str(app)], env=place.env).text.strip():
+        raise InvalidInput(f"{app} has uncommitted changes; commit them first, so that plants are all that differs")
     with tempfile.TemporaryDirectory(prefix="factory-challenge-") as name:
         clone = Path(name) / "clone"
         git = _git(place.env, clone)
@@ -146,7 +150,9 @@ def planted(app: Path) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]]
             )
             found = replace(facts, tests=tests, coverage=covered, scanned=leaked)
             decision = decide(found, rules, where="pipeline", judge_sha=place.head)
-            return tuple(sorted({item.rule for verdict in decision.verdicts for item in verdict.findings}))
+            hit = {item.rule for verdict in decision.verdicts for item in verdict.findings}
+            skipped = {item.gate for item in decision.verdicts if item.result == "skipped"} & decision.required
+            return tuple(sorted(hit | {f"{gate}.skipped" for gate in skipped - _NEEDS_A_SERVER}))
 
         yield judge
 

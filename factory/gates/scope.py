@@ -20,6 +20,11 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         for item in rulings
         if not item.allowed
     ]
+    denied += [
+        Finding("scope.binary", f"{file.path} is binary: nobody can read it", "Add its source instead.", file.path)
+        for file in change.files
+        if file.binary and file.status not in "DS"
+    ]
     if bound is not None or not change.files:
         return judged(GATE, denied)
     return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is no agent", flags=tuple(denied))

@@ -13,6 +13,7 @@ class ChangedFile:
     added: int
     removed: int
     lines: tuple[tuple[int, str], ...] = ()
+    binary: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ class TestRun:
 class CitedTest:
     """A test function in the sources.
 
-    ``requirements`` are those that it cites by ``@pytest.mark.spec``, ``asserts`` how many assertions it makes;
-    ``skipped`` where it is marked to be skipped or to fail, or skips itself.
+    ``requirements`` are those that it cites by ``@pytest.mark.spec``; ``asserts`` is how much its assertions say (2 for
+    each that compares for equality, 1 for any other); ``skipped`` where it is marked to be skipped or to fail, or
+    skips itself.
     """
 
     path: str

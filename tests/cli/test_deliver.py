@@ -1,5 +1,6 @@
 """What becomes of an issue that is not the plain case: small, unclear, asked about, or failing the same way twice."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.instance import Instance, make_instance
-from tests.servers import git
+from tests.servers import ROOT, git
 
 pytestmark = pytest.mark.slow
 
@@ -16,34 +17,27 @@ HELLO = "apps/hello/src/hello.py"
 USAGE = {"input": 10, "output": 5}
 
 
-def patch(path: str, old: str, new: str, line: int) -> str:
-    return f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{line},1 +{line},1 @@\n-{old}\n+{new}\n"
+def patch(path: str, old: str, new: str) -> str:
+    """Return the patch that replaces a text in a file of this repository."""
+    text = (ROOT / path).read_text()
+    assert old in text
+    before, after = text.splitlines(keepends=True), text.replace(old, new).splitlines(keepends=True)
+    return f"diff --git a/{path} b/{path}\n" + "".join(difflib.unified_diff(before, after, f"a/{path}", f"b/{path}"))
 
 
 def recording(spec: str, title: str, *attempts: dict[str, Any]) -> dict[str, Any]:
     return {"spec": spec, "title": title, "attempts": [{"turns": [{**turn, "usage": USAGE}]} for turn in attempts]}
 
 
-DOCSTRING = (
-    '"""The greeting service, a WSGI application without dependencies (contract: openapi.yml, spec: specs/hello.md)."""'
-)
 RECORDINGS = {
     "small": recording(
         "small",
         "Name the standard",
-        {
-            "say": "I name it.",
-            "patch": patch(HELLO, DOCSTRING, DOCSTRING.replace("WSGI application", "WSGI (PEP 3333) application"), 1),
-        },
+        {"say": "I name it.", "patch": patch(HELLO, "without dependencies", "on Python alone")},
     ),
     "asks": recording("hello", "Greet in the evening", {"say": "Question: When does the evening begin?"}),
     "stuck": recording(
-        "hello",
-        "Break it",
-        *[
-            {"say": "Done.", "patch": patch(HELLO, f'GREETING = "{was}"', f'GREETING = "{now}"', 12)}
-            for was, now in (("Hello, world!", "Hi"), ("Hi", "Hey"), ("Hey", "Ho"))
-        ],
+        "hello", "Break it", *[{"say": "Done.", "patch": patch(HELLO, "Hello, world!", "Hi")} for _ in range(3)]
     ),
 }
 
@@ -75,10 +69,16 @@ def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
     refused = running.run("work", "--once", "--issue", number, check=False)
     assert refused.returncode == 3
     assert "factory::small" in refused.stderr
-    number = new(running, "Name the standard", "--small", "--text", "- [ ] the first line of hello.py names PEP 3333")
+    number = new(
+        running,
+        "Name the standard",
+        "--small",
+        "--text",
+        "- [ ] the first line of hello.py says that it needs Python alone",
+    )
     done = running.run("work", "--once", "--issue", number)
     assert "is ready for review" in done.stderr
-    shown = running.run("mr", "show", running.json("mr", "list")[0]["iid"].__str__()).stdout
+    shown = running.run("mr", "show", str(running.json("mr", "list")[0]["iid"])).stdout
     assert "names no spec: does the change do what its list says?" in shown
 
 
@@ -114,5 +114,8 @@ def test_the_same_finding_twice_asks_for_a_sharper_spec(running: Instance) -> No
     shown = running.run("issue", "show", number).stdout
     assert "The same finding came back" in shown
     assert "sharpen it" in shown
-    brief = running.run("session", "logs", running.json("session", "list")[-1]["session"]).stdout
-    assert "mend:" in brief
+    brief = next(running.folder().glob("sessions/*/attempt-3/brief.md")).read_text()
+    assert "rule: unit.failed" in brief
+    assert "mend: Mend the code" in brief
+    log = brief.partition("whole log: ")[2].splitlines()[0]
+    assert "Hello, world!" in Path(log).read_text()

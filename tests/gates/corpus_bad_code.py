@@ -44,6 +44,7 @@ LINT = (
     _code("text that reads the other way", '    query["\u202ex"] = []\n', "lint.ple2502"),
     _code("text that is not seen", '    query["a\u200bb"] = []\n', "lint.ple2515"),
     _code("look-alike letters", '    query["h\u0435llo"] = []\n', "lint.ruf001"),
+    _code("a look-alike name", "", "lint.plc2401", more="\n\nv\u0435rsion = health\n"),
     Case("does not parse", {SRC: add("\ndef broken(:\n")}, ("lint.invalid-syntax",)),
     Case("two tests of one name", {TEST: add("\n\ndef test_greets_the_world() -> None:\n    assert call\n")},
          ("lint.f811",)),

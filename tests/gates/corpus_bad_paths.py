@@ -12,7 +12,6 @@ from tests.gates.corpus import (
     Case,
     Commit,
     Edit,
-    Link,
     Moved,
     add,
     by_person,

@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
         number: int = probe.getsockname()[1]
     env = {"PATH": os.environ.get("PATH", ""), "PORT": str(number), "RELEASE": "under-test"}
     app = subprocess.Popen(
-        [sys.executable, "-I", str(SOURCE)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-IB", str(SOURCE)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(200):
