@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests import bench_gates
 from tests.cli.instance import Instance, make_instance
 
 _RUNS = 9
@@ -54,6 +55,7 @@ def main() -> None:
         finally:
             instance.run("down", check=False)
         demo = instance.json("demo", "--yes")["seconds"]
+        found += bench_gates.rows(instance)
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,11 @@ def _run(
     argv: Sequence[str], folder: Path, env: Mapping[str, str], read: Callable[[str, Path], list[Problem]]
 ) -> ToolRun:
     """Run a tool with the interpreter that runs this program; an exit code above 1 means that it could not work."""
-    scratch = folder / ".factory" / "cache"
     try:
         done = process.run(
             process.ours(argv),
             cwd=folder,
-            env={**env, "MYPY_CACHE_DIR": str(scratch), "RUFF_NO_CACHE": "1"},
+            env=env,
             timeout=_LIMIT,
             check=False,
         )
@@ -59,8 +57,6 @@ def _run(
         return ToolRun(problem=str(error))
     except (ValueError, KeyError, TypeError) as error:
         return ToolRun(problem=f"the output of {_name(argv)} cannot be read: {error}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _name(argv: Sequence[str]) -> str:

@@ -197,10 +197,11 @@ class AsyncGroup:
         _kill_group(self.process.pid)
         # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
         # itself: neither does one that a process outside the group holds open.
-        stdin = self.process.stdin
+        stdin, stdout = self.process.stdin, self.transport.get_pipe_transport(1)
         if stdin and not stdin.transport.is_closing():
             stdin.transport.abort()
-        self.transport.close()
+        if stdout:
+            stdout.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(_REAP_SECONDS):
                 await self.process.wait()

@@ -73,7 +73,7 @@ class Case:
 
     ``rules`` must be among the findings, ``blocked`` are required gates that must be skipped; neither means that it
     passes. ``base`` is what the protected branch has that this tree's has not, ``submodule`` a path that becomes one,
-    ``plan`` Terraform's JSON, bytes as they stand, or ``None`` for no plan. ``runs`` where the rule needs the tests run.
+    ``plan`` Terraform's JSON, bytes as they stand, or ``None`` for no plan. ``runs`` where the rule needs them.
     """
 
     name: str
@@ -154,15 +154,10 @@ class Corpus:
         base = self._start(case.base)
         head = self._make(case)
         rules, read = self._policies(base), self._reader(base)
-        place = judging.Checkout(self._clone, base, head, base, case.author, case.branch, DAY, TOOL_ENV)
+        place = self._place(case, base, head)
         facts = judging.facts(place, rules, judge=read)
-        (unit, lines, said), (contract, _, more) = (
-            self._suite("unit", place, rules),
-            self._suite("contract", place, rules),
-        )
-        scanned = ToolRun((*said.problems, *more.problems), said.problem or more.problem)
-        planned = self._plan(case, rules)
-        facts = replace(facts, tests=(*unit, *contract), coverage=lines, scanned=scanned, plan=planned)
+        tests, lines, scanned = self._claims(place, rules) if case.claims else self._claimed
+        facts = replace(facts, tests=tests, coverage=lines, scanned=scanned, plan=self._plan(case, rules))
         return decide(facts, rules, where="pipeline", judge_sha=base)
 
     def files(self) -> dict[str, bytes]:

@@ -1,0 +1,150 @@
+"""What tools, sources and manifests say, read into facts: the plain case, and that no bytes give a traceback."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.checks import cited, coverage, dependencies, leaks, performance, static
+from factory.checks.dependencies import IMPORTED
+from factory.model.facts import Change, ChangedFile
+from tests.servers import TOOL_ENV
+
+TESTS = """
+import pytest
+
+@pytest.mark.spec("A-1", "A-2")
+def test_one(): assert call() == 1
+
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.skip)])
+def test_two(x): assert x
+
+class TestMore:
+    def test_three(self):
+        with pytest.raises(ValueError):
+            call()
+
+def test_four():
+    return
+    assert call() == 1
+
+def test_five():
+    if False:
+        assert call() == 1
+    assert True
+
+def helper(): assert call() == 1
+"""
+
+
+def test_tests_are_read_without_running_them() -> None:
+    found = {test.name: test for test in cited.read({"apps/a/tests/test_a.py": TESTS.encode()})}
+    assert {name: test.asserts for name, test in found.items()} == {
+        "test_one": 2,
+        "test_two": 1,
+        "TestMore.test_three": 2,
+        "test_four": 0,
+        "test_five": 0,
+    }
+    assert found["test_one"].requirements == ("A-1", "A-2")
+    assert [name for name, test in found.items() if test.skipped] == ["test_two"]
+
+
+def test_marks_of_a_module_hold_for_each_of_its_tests() -> None:
+    source = b'import pytest\npytestmark = [pytest.mark.skip, pytest.mark.spec("A-1")]\ndef test_a(): assert f()\n'
+    (test,) = cited.read({"apps/a/test_a.py": source})
+    assert (test.skipped, test.requirements) == (True, ("A-1",))
+
+
+def test_dependencies_of_manifests_and_imports() -> None:
+    found = dependencies.read(
+        {
+            "apps/a/requirements.txt": b"one==1.0  # why\ntwo>=2\n-r other.txt\nthree @ https://x/y.whl\n",
+            "apps/a/pyproject.toml": b'[project]\ndependencies = ["Four_x==4.*"]\n',
+            "apps/a/package.json": b'{"dependencies": {"left": "1.2.3", "right": "^1.0.0"}}',
+            "apps/a/src/a.py": b"import os, json.x\nimport b\nfrom requests import get\nfrom . import c\n",
+            "apps/a/src/b.py": b"",
+        }
+    )
+    assert {(item.name, item.pinned) for item in found} == {
+        ("one", True),
+        ("two", False),
+        ("-r other.txt", False),
+        ("three", False),
+        ("four-x", False),
+        ("left", True),
+        ("right", False),
+        ("requests", True),
+    }
+    assert [item.name for item in found if item.version == IMPORTED] == ["requests"]
+
+
+@given(st.binary(max_size=300), st.sampled_from(["requirements.txt", "pyproject.toml", "package.json", "src/a.py"]))
+def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
+    dependencies.read({f"apps/a/{name}": data})
+    cited.read({"apps/a/test_a.py": data})
+    coverage.read(data)
+    list(leaks.shapes(data.decode(errors="replace")))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, b"", b"[]", b'{"files": {"a": {}}}', b'{"files": {"a": {"executed_lines": ["x"]}}}'],
+)
+def test_coverage_that_cannot_be_read_is_a_problem(data: bytes | None) -> None:
+    assert coverage.read(data).problem
+
+
+def test_coverage_by_file() -> None:
+    found = coverage.read(b'{"files": {"a.py": {"executed_lines": [2, 1], "missing_lines": [3]}}}')
+    assert (found.executed, found.missing, found.problem) == ((("a.py", (1, 2)),), (("a.py", (3,)),), "")
+
+
+def test_logs_are_searched_whole_and_secrets_are_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log.txt").write_bytes(b"\xff\nok\nkey AKIA" + b"A" * 16 + b" \n")
+    found = leaks.scan(tmp_path)
+    assert [(item.rule, item.path, item.line, item.message) for item in found.problems] == [
+        ("aws-key", "a/log.txt", 3, "")
+    ]
+
+
+@given(st.binary(max_size=200))
+def test_benchmarks_are_read_or_not(data: bytes) -> None:
+    assert performance._collected is not None  # noqa: SLF001 - the reader of one file
+    try:
+        performance._collected(data.splitlines())  # noqa: SLF001
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return
+
+
+def test_benchmarks_of_both_sides_become_medians(tmp_path: Path) -> None:
+    (tmp_path / "base.jsonl").write_text('{"a": 1, "gone": 1}\n{"a": 3}\n{"a": 2}\n')
+    (tmp_path / "head.jsonl").write_text('{"a": 4}\n')
+    (timing,) = performance.read(tmp_path) or ()
+    assert (timing.name, timing.base, timing.head) == ("a", 2, 4)
+    (tmp_path / "head.jsonl").write_text('{"a": -1}\n')
+    assert performance.read(tmp_path) is None
+
+
+def changed(*paths: str) -> Change:
+    return Change("b", "h", tuple(ChangedFile(path, "A", 1, 0) for path in paths))
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (("no-such-tool",), "not installed"),
+        (("sh", "-c", "echo broken >&2; exit 2"), "broken"),
+        (("sh", "-c", "echo not json"), "cannot be read"),
+        (("sh", "-c", "echo '[{}]'"), "cannot be read"),
+    ],
+)
+def test_a_tool_that_does_not_work_is_a_problem(tmp_path: Path, command: tuple[str, ...], problem: str) -> None:
+    assert problem in static.lint(command, tmp_path, changed("apps/a/src/a.py"), env=TOOL_ENV).problem
+
+
+def test_tools_look_at_sources_of_apps_alone(tmp_path: Path) -> None:
+    assert static.sources(changed("apps/a/src/a.py", "factory/x.py", "apps/a/README.md")) == ["apps/a/src/a.py"]
+    assert static.lint(("no-such-tool",), tmp_path, changed("docs/a.md"), env=TOOL_ENV).problem == ""
