@@ -160,11 +160,6 @@ class Corpus:
         facts = replace(facts, tests=tests, coverage=lines, scanned=scanned, plan=self._plan(case, rules))
         return decide(facts, rules, where="pipeline", judge_sha=base)
 
-    def files(self) -> dict[str, bytes]:
-        """Return policies and specs of the base by path."""
-        names = self._git("ls-tree", "-r", "--name-only", self._main, "policies", "specs").split()
-        return {name: self._show(self._main, name) or b"" for name in names}
-
     def _start(self, edits: Edits) -> str:
         self._git("checkout", "-qf", "--detach", self._main)
         self._git("clean", "-qfdx")

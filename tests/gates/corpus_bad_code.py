@@ -29,7 +29,7 @@ LINT = (
     _code("swallowed error", '    try:\n        int("1")\n    except ValueError:\n        pass\n', "lint.sim105"),
     _code("any error swallowed", '    try:\n        int("1")\n    except Exception:\n        pass\n', "security.s110"),
     _code("bare except", '    try:\n        int("1")\n    except:\n        return version({})\n', "lint.e722"),
-    _code("broad except", '    try:\n        int("1")\n    except Exception:\n        return version({})\n', "lint.ble001"),
+    _code("broad except", '    try:\n        int("1")\n    except Exception:\n        health({})\n', "lint.ble001"),
     _code("prints", '    print("here")\n', "lint.t201"),
     _code("left a breakpoint", "    breakpoint()\n", "lint.t100"),
     _code("left a to-do", "    # TODO: the rest\n", "lint.fix002"),
@@ -116,7 +116,7 @@ DEPENDENCIES = (
     Case("a node package", {"apps/hello/package.json": '{"dependencies": {"kept": "^1.0.0"}}'},
          ("dependencies.unpinned",), base=_KNOWN),
     Case("an unreadable manifest", {"apps/hello/package.json": "{"}, ("dependencies.unknown",)),
-    Case("allows itself a package", {"apps/hello/requirements.txt": "kept==1.0\n", **_KNOWN}, ("dependencies.unknown",)),
+    Case("allows a package", {"apps/hello/requirements.txt": "kept==1.0\n", **_KNOWN}, ("dependencies.unknown",)),
 )  # fmt: skip
 
 

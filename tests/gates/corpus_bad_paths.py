@@ -149,12 +149,12 @@ _KEYS = {
     "assigned-secret": "pass" + 'word = "correct-horse-battery"',
 }
 SECRETS = (
-    *(Case(f"a {name} in docs", {"docs/notes.md": f"see {key}\n"}, (f"secrets.{name}",)) for name, key in _KEYS.items()),
+    *(Case(f"a {name} in docs", {"docs/x.md": f"see {key}\n"}, (f"secrets.{name}",)) for name, key in _KEYS.items()),
     Case("a token between zero bytes", {"docs/x.bin": f"\0\n{_KEYS['gitlab-token']}\n\0"}, ("secrets.gitlab-token",)),
     Case("a token in a job's log", {TEST: add('\n\ndef test_tells() -> None:\n'
          '    assert call("/health")[0] == "glp" + "at-" + "a1B2" * 5\n')}, ("secrets.gitlab-token", "unit.failed")),
     Case("a token in a test's name", {TEST: add('\n\n@pytest.mark.parametrize("x", ["glp" + "at-" + "a1B2" * 5])\n'
-         'def test_tells(x: str) -> None:\n    assert x + call("/health")[0]\n')}, ("secrets.gitlab-token",), runs=True),
+         'def test_tells(x: str) -> None:\n    assert x + call("/x")[0]\n')}, ("secrets.gitlab-token",), runs=True),
     by_person("a token, by a person", {"docs/notes.md": _KEYS["github-token"]}, rules=("secrets.github-token",)),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from tests.gates.corpus import MAIN, SRC, TEST, Case, Commit, Moved, add, sub
 WORLD = '@pytest.mark.spec("HELLO-1")\ndef test_greets_the_world() -> None:\n'
 ASSERT = '    assert call("/greeting") == ("200 OK", {"greeting": "Hello, world!"})\n'
 _WHOLE = f"{WORLD}{ASSERT}\n\n"
+_GREETS = '    del query\n    return HTTPStatus.OK, {"greeting"'
 BROKEN = sub(('GREETING = "Hello, world!"', 'GREETING = "Hello?"'))
 
 
@@ -22,7 +23,7 @@ WEAKER = (
     Case("test file moved out of sight", {"apps/hello/tests/hello_checks.py": Moved(TEST)}, ("unit.deleted",)),
     Case("tests no longer Python", {TEST: add("\n]\n")}, ("unit.deleted",)),
     altered("test renamed away", "def test_greets_the_world", "def checks_the_world", "unit.deleted"),
-    altered("test commented out", _WHOLE, _WHOLE.replace("@", "# @").replace("def", "# def").replace("    a", "#     a"),
+    altered("test commented out", _WHOLE, _WHOLE.replace("@", "#@").replace("def", "#def").replace("    a", "#    a"),
           "unit.deleted"),
     altered("test put into a function", _WHOLE, f"def more() -> None:\n    def test_x() -> None:\n    {ASSERT}\n\n",
           "unit.deleted"),
@@ -76,8 +77,8 @@ REPORTS = (
 UNCOVERED = (
     Case("code without a test", {SRC: add("\n\ndef more(x: int) -> int:\n    if x:\n        return 1\n    return 2\n")},
          ("unit.uncovered",)),
-    Case("a branch without a test", {SRC: sub(('    del query\n    return HTTPStatus.OK, {"g', "    if query:\n        "
-         'query = {}\n        query.clear()\n    return HTTPStatus.OK, {"g'))}, ("unit.uncovered",)),
+    Case("a branch without a test", {SRC: sub((_GREETS, f"    if query:\n        query.clear()\n        query = {{}}\n{_GREETS}"))},
+         ("unit.uncovered",)),
     Case("a module without a test", {"apps/hello/src/more.py": "X = 1\nY = 2\n"}, ("unit.uncovered",)),
     Case("an app without a test", {"apps/more/src/more.py": '"""More."""\n\nX = 1\n'}, ("unit.uncovered",)),
     Case("a start without a test", {MAIN: add('\nif "X" in os.environ:\n    os.abort()\n')}, ("unit.uncovered",)),

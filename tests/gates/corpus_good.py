@@ -36,12 +36,41 @@ def test_greets_by_name() -> None:
     assert call("/greeting", "name=Ada") == ("200 OK", {"greeting": "Hello, Ada!"})
     assert call("/greeting", "name=" + "a" * 41) == ("200 OK", {"greeting": "Hello, world!"})
 """
-_MORE = "\n\n@pytest.mark.spec(\"HELLO-4\")\ndef test_more() -> None:\n    assert call('/') == ('404 Not Found', {'error': 'not found'})\n"
-_APP: Edits = {
-    "apps/more/src/more.py": '"""Adds."""\n\n\ndef total(one: int, other: int) -> int:\n    """Return the sum."""\n    return one + other\n',
-    "apps/more/tests/test_more.py": '"""Sums."""\n\nimport runpy\nfrom pathlib import Path\n\n\ndef test_total() -> None:\n'
-    '    found = runpy.run_path(str(Path(__file__).parents[1] / "src/more.py"))\n    assert found["total"](1, 2) == 3\n',
-}
+_MORE = """
+
+@pytest.mark.spec("HELLO-4")
+def test_more() -> None:
+    assert call("/") == ("404 Not Found", {"error": "not found"})
+"""
+_MOVED = """@pytest.mark.spec("HELLO-3")
+def test_a_release_without_a_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RELEASE", raising=False)
+    assert call("/version") == ("200 OK", {"release": "unreleased"})
+"""
+_THERE = '''"""The release."""
+
+import pytest
+from hello import version
+
+'''
+_TOTAL = '''"""Adds."""
+
+
+def total(one: int, other: int) -> int:
+    """Return the sum."""
+    return one + other
+'''
+_TESTED = '''"""Sums."""
+
+import runpy
+from pathlib import Path
+
+
+def test_total() -> None:
+    found = runpy.run_path(str(Path(__file__).parents[1] / "src/more.py"))
+    assert found["total"](1, 2) == 3
+'''
+_APP: Edits = {"apps/more/src/more.py": _TOTAL, "apps/more/tests/test_more.py": _TESTED}
 _DEAD = add("\n\ndef dead() -> int:\n    return 1\n")
 _TF = "terraform/live/production/main.tf"
 _SMALL = "Mend a word\n\nIssue: #1\nSpec: small\nFactory-Session: s-1"
@@ -80,17 +109,10 @@ BY_AGENT = (
     Case(
         "a test moved",
         {
-            TEST: sub(
-                (
-                    '@pytest.mark.spec("HELLO-3")\ndef test_a_release_without_a_name_says_so'
-                    '(monkeypatch: pytest.MonkeyPatch) -> None:\n    monkeypatch.delenv("RELEASE", raising=False)\n'
-                    '    assert call("/version") == ("200 OK", {"release": "unreleased"})\n\n\n',
-                    "",
-                )
+            TEST: sub((f"{_MOVED}\n\n", "")),
+            "apps/hello/tests/test_release.py": f"{_THERE}\n{_MOVED}".replace(
+                'call("/version")', '("200 OK", version({})[1])'
             ),
-            "apps/hello/tests/test_release.py": '"""The release."""\n\nimport pytest\nfrom hello import version\n\n\n'
-            '@pytest.mark.spec("HELLO-3")\ndef test_a_release_without_a_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:\n'
-            '    monkeypatch.delenv("RELEASE", raising=False)\n    assert version({})[1] == {"release": "unreleased"}\n',
         },
     ),
     Case(

@@ -156,9 +156,7 @@ OPEN = (
         "stands in for a module of Python",
         {
             "apps/hello/src/uuid.py": "X = 1\n",
-            TEST: add(
-                '\n\ndef test_more() -> None:\n    assert runpy.run_path(str(Path(__file__).parents[1] / "src/uuid.py"))\n'
-            ),
+            TEST: add('\n\ndef test_more() -> None:\n    assert runpy.run_path(__file__ + "/../../src/uuid.py")\n'),
         },
         ("lint.a005",),
     ),

@@ -1,0 +1,138 @@
+"""``factory gate`` on a checkout: what a person runs before pushing, and what the pipeline's jobs hand on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.instance import Instance, make_instance
+from tests.servers import git
+
+HELLO = "apps/hello/src/hello.py"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+    made = make_instance(tmp_path_factory.mktemp("gate"))
+    git("checkout", "-qb", "change", cwd=made.clone)
+    source = made.clone / HELLO
+    source.write_text(source.read_text().replace("without dependencies", "on Python alone"))
+    git("commit", "-qam", "Say what it needs\n\nSpec: hello", cwd=made.clone)
+    return made
+
+
+def gate(clone: Instance, *arguments: str, **env: str) -> Any:
+    return clone.run("gate", *arguments, check=False, stdin=None, **env)
+
+
+def verdict(clone: Instance) -> bytes:
+    return (clone.clone / ".factory/verdict/verdict.json").read_bytes()
+
+
+def test_a_person_runs_the_local_gates_before_pushing(clone: Instance) -> None:
+    done = gate(clone, "run", "--base", "main")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("scope", "unit", "types", "lint", "security"):
+        assert f"✓ {name}" in done.stdout
+    first = verdict(clone)
+    assert json.loads(first)["digest"] in done.stdout
+    assert gate(clone, "run", "--base", "main").returncode == 0
+    assert verdict(clone) == first
+
+
+def test_the_pipeline_judges_what_its_jobs_left_and_nothing_is_not_enough(clone: Instance) -> None:
+    assert gate(clone, "check", "--base", "main").returncode == 0
+    done = gate(clone, "run", "--where", "pipeline", "--judge-sha", "j")
+    assert done.returncode == 6
+    results = {item["gate"]: item["result"] for item in json.loads(verdict(clone))["gates"]}
+    assert results["lint"] == "passed"
+    assert {results[name] for name in ("unit", "contract", "plan")} == {"skipped"}
+    (clone.clone / ".factory/facts/facts.json").unlink()
+    assert gate(clone, "run", "--where", "pipeline").returncode == 6
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"date": 1}', "\0", "[" * 100_000])
+def test_facts_that_are_not_ours_are_refused(clone: Instance, text: str) -> None:
+    path = clone.clone / ".factory/facts/facts.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    done = gate(clone, "run", "--where", "pipeline")
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    path.unlink()
+
+
+def test_the_reports_are_there_for_gitlab_to_show(clone: Instance) -> None:
+    gate(clone, "run", "--base", "main", CI_JOB_URL="http://gitlab.test/x/-/jobs/1")
+    folder = clone.clone / ".factory/verdict"
+    assert json.loads((folder / "findings.sarif").read_text())["version"] == "2.1.0"
+    shown = json.loads((folder / "code-quality.json").read_text())
+    assert {(item["check_name"], item["severity"]) for item in shown} == {("spec.unproven", "info")}
+    assert (folder / "cobertura.xml").read_text().startswith("<?xml")
+    assert "jobs/1" in (folder / "annotations.json").read_text()
+
+
+def test_contracts_are_handed_on_as_the_judge_has_them(clone: Instance, tmp_path: Path) -> None:
+    judge = tmp_path / "judge"
+    git("worktree", "add", "-q", str(judge), "main", cwd=clone.clone)
+    (clone.clone / "apps/hello/openapi.yml").write_text("paths: {}\n")
+    try:
+        assert gate(clone, "check", "--judge", str(judge), "--base", "main").returncode == 0
+        frozen = clone.clone / ".factory/judge/apps/hello"
+        assert (frozen / "openapi.yml").read_bytes() == (judge / "apps/hello/openapi.yml").read_bytes()
+        assert (frozen / "tests/contract/test_contract.py").exists()
+    finally:
+        git("checkout", "-q", "apps", cwd=clone.clone)
+
+
+def test_a_benchmark_is_handed_on_where_its_gate_is_on(clone: Instance) -> None:
+    gates = clone.clone / "policies/gates.yml"
+    text = gates.read_text()
+    gates.write_text(
+        text.replace("  plan:", "  performance: {where: pipeline, required: true}\n  plan:").replace(
+            "checks:\n", "checks:\n  performance: [python, .factory/judge/apps/hello/bench.py]\n"
+        )
+    )
+    try:
+        assert gate(clone, "check", "--base", "main").returncode == 0
+        out = clone.clone / ".factory/claims/performance"
+        out.mkdir(parents=True, exist_ok=True)
+        script = ["sh", ".factory/judge/performance"]
+
+        subprocess.run(script, cwd=clone.clone, env=clone.env(OUT=str(out), PY=sys.executable), check=True)
+        gate(clone, "run", "--where", "pipeline")
+        results = {item["gate"]: item["result"] for item in json.loads(verdict(clone))["gates"]}
+        assert results["performance"] == "passed"
+    finally:
+        gates.write_text(text)
+        git("worktree", "prune", cwd=clone.clone)
+
+
+def test_no_base_is_one_clear_line(clone: Instance) -> None:
+    done = gate(clone, "run", "--base", "nowhere")
+    assert done.returncode == 3
+    assert "the change cannot be read" in done.stderr
+
+
+def test_a_dirty_app_is_not_challenged(clone: Instance) -> None:
+    source = clone.clone / HELLO
+    text = source.read_text()
+    source.write_text(text + "# more\n")
+    try:
+        done = gate(clone, "challenge", "--limit", "1")
+        assert done.returncode == 3
+        assert "uncommitted" in done.stderr
+    finally:
+        source.write_text(text)
+
+
+@pytest.mark.slow
+def test_the_challenge_kills_most_of_a_sample_and_prints_the_rest(clone: Instance) -> None:
+    done = gate(clone, "challenge", "--limit", "16", "--seed", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["planted"] == 16
+    assert found["percent"] >= 90
