@@ -92,6 +92,21 @@ SETTINGS = (
     _touch("specs/hello.md", None, name="deletes the spec"),
 )
 
+# Put together at run time: neither this repository's own gate nor a forge's push protection shall see them here.
+_KEYS = {
+    "gitlab-token": "glp" + "at-" + "a1B2" * 5,
+    "aws-key": "AK" + "IA" + "ABCD" * 4,
+    "github-token": "gh" + "p_" + "a1B2" * 9,
+    "openai-key": "s" + "k-proj-" + "a1B2" * 8,
+    "slack-token": "xo" + "xb-" + "1234567890-" * 2,
+    "google-key": "AI" + "za" + "a1B2_" * 7,
+    "vault-token": "hv" + "s." + "a1B2" * 7,
+    "jwt": ".".join(("ey" + "JhbGciOiJIUzI1", "ey" + "JzdWIiOiIxMjM0", "c2lnbmF0dXJl")),
+    "private-key": "-----BEGIN " + "RSA PRIVATE KEY-----",
+    "url-password": "https" + "://deploy:" + "correct-horse" + "@git.test/x",
+    "assigned-secret": "pass" + "word" + " = " + repr("correct-horse-battery"),
+}
+
 NAMES = (
     _touch("Policies/gates.yml", "gates: {}\n", "scope.path"),
     _touch("apps/hello/OpenAPI.yml", "{}\n"),
@@ -108,6 +123,9 @@ NAMES = (
     _touch("docs/trailing./x.md", rule="scope.odd-path"),
     Case("a repository in the repository", {}, ("scope.submodule",), submodule="apps/vendored"),
     Case("a repository instead of an app", {SRC: None}, ("scope.submodule",), submodule=SRC),
+    Case("a binary file", {"docs/x.bin": b"\0\1" * 50}, ("scope.binary",)),
+    Case("compiled code", {"apps/hello/src/more.pyc": b"\xa7\r\r\n\0\0"}, ("scope.binary",)),
+    Case("a secret in UTF-16", {"docs/x.md": _KEYS["gitlab-token"].encode("utf-16")}, ("scope.binary",)),
     Case("too many files", {f"docs/page-{n}.md": "x\n" for n in range(41)}, ("scope.size",)),
     Case("too many lines", {"docs/long.md": "x\n" * 801}, ("scope.size",)),
     Case("deletes too much", {"docs/long.md": None}, ("scope.size",), base={"docs/long.md": "x\n" * 801}),
@@ -134,20 +152,6 @@ WHOSE = (
          email="operator@localhost", branch="FACTORY/1-change"),
 )  # fmt: skip
 
-# Put together at run time: neither this repository's own gate nor a forge's push protection shall see them here.
-_KEYS = {
-    "gitlab-token": "glp" + "at-" + "a1B2" * 5,
-    "aws-key": "AK" + "IA" + "ABCD" * 4,
-    "github-token": "gh" + "p_" + "a1B2" * 9,
-    "openai-key": "s" + "k-proj-" + "a1B2" * 8,
-    "slack-token": "xo" + "xb-" + "1234567890-" * 2,
-    "google-key": "AI" + "za" + "a1B2_" * 7,
-    "vault-token": "hv" + "s." + "a1B2" * 7,
-    "jwt": ".".join(("ey" + "JhbGciOiJIUzI1", "ey" + "JzdWIiOiIxMjM0", "c2lnbmF0dXJl")),
-    "private-key": "-----BEGIN " + "RSA PRIVATE KEY-----",
-    "url-password": "https://deploy:" + "correct-horse" + "@git.test/x",
-    "assigned-secret": "pass" + 'word = "correct-horse-battery"',
-}
 SECRETS = (
     *(Case(f"a {name} in docs", {"docs/x.md": f"see {key}\n"}, (f"secrets.{name}",)) for name, key in _KEYS.items()),
     Case("a token between zero bytes", {"docs/x.bin": f"\0\n{_KEYS['gitlab-token']}\n\0"}, ("secrets.gitlab-token",)),

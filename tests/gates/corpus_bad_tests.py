@@ -33,6 +33,7 @@ WEAKER = (
     altered("assertion of nothing", ASSERT, '    call("/greeting")\n    assert True\n', "unit.weakened"),
     altered("assertion of a constant", ASSERT, "    assert 1 == 1\n", "unit.hollow"),
     altered("assertion commented out", ASSERT, f'    call("/x")\n    #{ASSERT}', "unit.hollow"),
+    altered("assertion of a part", ASSERT, '    assert call("/greeting")\n', "unit.weakened"),
     altered("one assertion of two removed", '    assert call("/version") == ("200 OK", {"release": "hello-abc"})\n', "",
           "unit.weakened"),
     altered("skip", WORLD, f'@pytest.mark.skip(reason="later")\n{WORLD}', "unit.skipped"),
@@ -77,8 +78,8 @@ REPORTS = (
 UNCOVERED = (
     Case("code without a test", {SRC: add("\n\ndef more(x: int) -> int:\n    if x:\n        return 1\n    return 2\n")},
          ("unit.uncovered",)),
-    Case("a branch without a test", {SRC: sub((_GREETS, f"    if query:\n        query.clear()\n        query = {{}}\n{_GREETS}"))},
-         ("unit.uncovered",)),
+    Case("a branch without a test", {SRC: sub((_GREETS, "    if query:\n        query.clear()\n        query = {}\n"
+         + _GREETS))}, ("unit.uncovered",)),
     Case("a module without a test", {"apps/hello/src/more.py": "X = 1\nY = 2\n"}, ("unit.uncovered",)),
     Case("an app without a test", {"apps/more/src/more.py": '"""More."""\n\nX = 1\n'}, ("unit.uncovered",)),
     Case("a start without a test", {MAIN: add('\nif "X" in os.environ:\n    os.abort()\n')}, ("unit.uncovered",)),
