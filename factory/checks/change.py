@@ -7,6 +7,7 @@ from pathlib import Path
 from factory.model.facts import Change, ChangedFile
 from factory.system import process
 
+_SUBMODULE, _LINK = "160000", "120000"
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
 _SAFE = ("--text", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
@@ -24,7 +25,7 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
         return process.run(argv, cwd=folder, env=env).text
 
     statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
-    statuses |= _submodules(git("diff", "--raw", "-z", *_SAFE, base, head))
+    statuses |= _special(git("diff", "--raw", "-z", *_SAFE, base, head))
     counts = _numstat(git("diff", "--numstat", "-z", *_SAFE, base, head))
 
     pieces = _pieces(git("diff", "--unified=0", *_SAFE, base, head))
@@ -55,10 +56,17 @@ def _pairs(text: str) -> dict[str, str]:
     return {path: status for status, path in zip(parts[::2], parts[1::2], strict=False) if path}
 
 
-def _submodules(text: str) -> dict[str, str]:
-    """Return the paths that are or were submodules, with the status ``S``."""
+def _special(text: str) -> dict[str, str]:
+    """Return the paths that are or were submodules with the status ``S``, those that are links now with ``L``."""
     parts = text.split("\0")
-    return {path: "S" for entry, path in zip(parts[::2], parts[1::2], strict=False) if " 160000 " in f" {entry[1:14]} "}
+    found = {}
+    for entry, path in zip(parts[::2], parts[1::2], strict=False):
+        modes = entry.removeprefix(":").split(" ")[:2]
+        if _SUBMODULE in modes:
+            found[path] = "S"
+        elif modes[-1] == _LINK:
+            found[path] = "L"
+    return found
 
 
 def _numstat(text: str) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,7 @@
 """The tests in the sources, read without running them: what each cites, asserts, and whether it is skipped."""
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -98,10 +99,21 @@ def _test(path: str, name: str, node: Function, marks: list[tuple[str, tuple[str
     cited = dict.fromkeys(text for mark, texts in marks if mark == "spec" for text in texts)
     reached = [inner for statement in _reached(node.body) for inner in _walk(statement)]
     calls = [_called(inner) for inner in reached]
-    asserts = sum(_strength(inner.test) for inner in reached if isinstance(inner, ast.Assert))
-    asserts += sum(_EXACT for name in calls if name in _ASSERTS)
+    checks = [inner for inner in reached if isinstance(inner, ast.Assert) and _strength(inner.test)]
+    strength = sum(_strength(inner.test) for inner in checks) + sum(_EXACT for name in calls if name in _ASSERTS)
+    times = math.prod(_cases(decorator) for decorator in node.decorator_list)
     skipped = any(mark in _SKIPS for mark, _ in marks) or any(name in _SKIPS for name in calls)
-    return CitedTest(path, name, node.lineno, tuple(cited), asserts, skipped)
+    lines = tuple(sorted({inner.lineno for inner in checks}))
+    return CitedTest(path, name, node.lineno, tuple(cited), strength * times, skipped, lines)
+
+
+def _cases(decorator: ast.expr) -> int:
+    """Return for how many literal parameters a decorator runs its test; 1 where it says nothing of them."""
+    call = decorator if isinstance(decorator, ast.Call) else None
+    if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr != "parametrize":
+        return 1
+    values = call.args[1] if len(call.args) > 1 else None
+    return len(values.elts) if isinstance(values, ast.List | ast.Tuple) else 1
 
 
 def _reached(block: list[ast.stmt]) -> list[ast.stmt]:
@@ -118,17 +130,25 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         items = value if isinstance(value, list) else [value]
         if items and all(isinstance(item, ast.stmt) for item in items):
-            never = isinstance(node, ast.If | ast.While) and isinstance(node.test, ast.Constant) and not node.test.value
-            items = [] if never and name == "body" else _reached(items)
+            items = [] if name == "body" and _void(node) else _reached(items)
         for item in items:
             if isinstance(item, ast.AST):
                 yield from _walk(item)
+
+
+def _void(node: ast.AST) -> bool:
+    """Tell whether a block says nothing: it is never entered, or what fails in it is swallowed."""
+    if isinstance(node, ast.If | ast.While):
+        return isinstance(node.test, ast.Constant) and not node.test.value
+    return isinstance(node, ast.With) and any("suppress" in ast.dump(item.context_expr) for item in node.items)
 
 
 def _strength(test: ast.expr) -> int:
     """Return how much an assertion says: 2 where it compares for equality or identity, 1 otherwise, 0 for nothing."""
     if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(test)):
         return 0
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        return 1
     exact = any(
         isinstance(operator, ast.Eq | ast.Is)
         for node in ast.walk(test)

@@ -12,16 +12,30 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from factory.model.facts import Dependency
-from factory.system import process
+from factory.system import canonical, process
 
-_SOURCE = re.compile(r"^apps/([^/]+)/src/.*\.py$")
+_SOURCE = re.compile(r"^apps/([^/]+)/(?!setup\.py$).*\.py$")
 IMPORTED = "(imported)"
+# Manifests and lock files that are not read: what stands in them is not known, and that they changed is told.
+_UNREAD = {
+    "Pipfile",
+    "Pipfile.lock",
+    "poetry.lock",
+    "uv.lock",
+    "setup.py",
+    "setup.cfg",
+    "environment.yml",
+    "package-lock.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+}
+_REQUIREMENTS = re.compile(r"(?:^|/)requirements[^/]*(?:/[^/]+)?\.(?:txt|lock|in)$")
 
 
 def collect(folder: Path) -> tuple[Dependency, ...]:
     """Return what the apps of a checkout depend on."""
     paths = [path for path in sorted(folder.glob("apps/**/*")) if path.is_file() and not path.is_symlink()]
-    return read({str(path.relative_to(folder)): path.read_bytes() for path in paths if _wanted(path.name)})
+    return read({str(path.relative_to(folder)): path.read_bytes() for path in paths if _wanted(str(path))})
 
 
 def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[Dependency, ...]:
@@ -29,7 +43,7 @@ def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[De
     listed = process.run(["git", "ls-tree", "-r", "-z", "--name-only", commit, "apps/"], cwd=folder, env=env).text
     found = {}
     for path in filter(None, listed.split("\0")):
-        if _wanted(path.rsplit("/", 1)[-1]):
+        if _wanted(path):
             found[path] = process.run(["git", "cat-file", "blob", f"{commit}:{path}"], cwd=folder, env=env).stdout
     return read(found)
 
@@ -39,7 +53,7 @@ def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
     local: dict[str, set[str]] = {}
     for path in sources:
         if match := _SOURCE.match(path):
-            local.setdefault(match.group(1), set()).add(path.split("/src/", 1)[1].split("/")[0].removesuffix(".py"))
+            local.setdefault(match.group(1), set()).update(part.removesuffix(".py") for part in path.split("/")[2:])
     found: list[Dependency] = []
     for path, data in sorted(sources.items()):
         text = data.decode(errors="replace")
@@ -53,23 +67,20 @@ def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _wanted(name: str) -> bool:
-    return (
-        name in {"pyproject.toml", "package.json"}
-        or name.endswith(".py")
-        or bool(re.fullmatch(r"requirements.*\.(txt|lock|in)", name))
-    )
+def _wanted(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    known = name in {"pyproject.toml", "package.json"} or name in _UNREAD
+    return known or name.endswith(".py") or _REQUIREMENTS.search(path) is not None
 
 
 def _reader(path: str) -> Callable[[str, str], Iterator[Dependency]]:
     readers = {"pyproject.toml": _pyproject, "package.json": _package_json}
     name = path.rsplit("/", 1)[-1]
-    return readers.get(name, _nothing if name.endswith(".py") else _requirements)
+    return readers.get(name, _unread if name in _UNREAD else _requirements)
 
 
-def _nothing(path: str, text: str) -> Iterator[Dependency]:
-    del path, text
-    yield from ()
+def _unread(path: str, text: str) -> Iterator[Dependency]:
+    yield Dependency(path.rsplit("/", 1)[-1], canonical.digest(text.encode()), path, 1, pinned=False)
 
 
 def _requirements(path: str, text: str) -> Iterator[Dependency]:
@@ -117,6 +128,10 @@ def _imports(path: str, text: str, local: set[str]) -> Iterator[Dependency]:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            names = [
+                item.value for item in node.args[:1] if isinstance(item, ast.Constant) and isinstance(item.value, str)
+            ]
         for name in names:
             top = name.split(".")[0]
             if top not in sys.stdlib_module_names and top not in local:

@@ -8,8 +8,11 @@ from factory.model.facts import TestCase, TestRun
 _PLACE = re.compile(r"^([\w./-]+\.py):(\d+):", re.MULTILINE)
 
 
-def read(data: bytes | None) -> TestRun:
-    """Return the tests in a report; a missing or unreadable report is the run's ``problem``."""
+def read(data: bytes | None, code: bytes | None = None) -> TestRun:
+    """Return the tests in a report; a missing or unreadable report is the run's ``problem``.
+
+    ``code`` is the exit code of the run as text, where somebody kept it.
+    """
     if data is None:
         return TestRun(problem="there is no report")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
@@ -18,7 +21,8 @@ def read(data: bytes | None) -> TestRun:
         root = ET.fromstring(data)  # noqa: S314 - document type declarations are refused above
     except ET.ParseError as error:
         return TestRun(problem=f"the report is not XML: {error}")
-    return TestRun(tuple(_case(element) for element in root.iter("testcase")))
+    known = int(code) if code is not None and code.strip().isdigit() else None
+    return TestRun(tuple(_case(element) for element in root.iter("testcase")), code=known)
 
 
 def _case(element: "ET.Element") -> TestCase:

@@ -1,10 +1,11 @@
 """Looks for secrets in text: lines of a change, logs and artifacts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from factory.model.facts import Problem, ToolRun
+from factory.system import process
 
 _LARGEST = 32 * 1024 * 1024
 
@@ -28,9 +29,37 @@ SHAPES = (
 
 def shapes(text: str) -> Iterator[str]:
     """Yield the name of each kind of secret that a line has the shape of; the secret itself is not repeated."""
+    plain = text.replace("\0", "")
     for name, shape in SHAPES:
-        if shape.search(text):
+        if shape.search(plain):
             yield name
+
+
+def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> ToolRun:
+    """Return what looks like a secret in any commit of a change: its message, its paths, the lines that it adds.
+
+    What a later commit removes was pushed all the same. Raises ``ToolFailed``.
+    """
+    log = [
+        "git",
+        "log",
+        "--patch",
+        "--unified=0",
+        "--text",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-renames",
+    ]
+    text = process.run([*log, "--format=commit %h%n%B", f"{base}..{head}"], cwd=folder, env=env).text
+    found: dict[Problem, None] = {}
+    commit = ""
+    for line in text.replace("\0", "").split("\n"):
+        if line.startswith("commit "):
+            commit = line[7:]
+        if not line.startswith(("-", "@@", "index ")):
+            found |= {Problem(name, f"commit {commit}", 0, ""): None for name in shapes(line)}
+    return ToolRun(tuple(found))
 
 
 def scan(folder: Path) -> ToolRun:

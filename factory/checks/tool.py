@@ -25,21 +25,20 @@ def run_tests(
     given = {**env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
     given |= {"COVERAGE_FILE": str(scratch / "coverage.sqlite"), "APPS": str(folder / "apps")}
 
-    def run(argv: tuple[str, ...]) -> bytes:
+    def run(argv: tuple[str, ...]) -> process.Completed:
         prepared = launch.prepare(
             launch.Launch(
                 argv=process.ours(argv), cwd=folder, env=given, writable=(scratch,), readable=(*readable, folder)
             )
         )
-        done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
-        return done.stdout + done.stderr
+        return process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
 
     try:
-        said = run((*command, f"--junitxml={report}"))
+        done = run((*command, f"--junitxml={report}"))
         if Path(given["COVERAGE_FILE"]).exists():
-            said += run((command[0], "-m", "coverage", "json", "-q", "-o", str(covered)))
+            run((command[0], "-m", "coverage", "json", "-q", "-o", str(covered)))
     except ToolTimeout as error:
         return TestRun(problem=str(error)), Coverage(problem=str(error))
-    files.write_atomic(scratch / "log.txt", said)
+    files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
     found = tuple(path.read_bytes() if path.is_file() else None for path in (report, covered))
-    return junit.read(found[0]), coverage.read(found[1])
+    return junit.read(found[0], str(done.returncode).encode()), coverage.read(found[1])

@@ -8,7 +8,7 @@ import click
 
 from factory.checks import coverage, junit, leaks, performance
 from factory.cli import challenge, environment, judging, output
-from factory.errors import GateFailed
+from factory.errors import GateFailed, InvalidInput
 from factory.gates.run import Decision, decide
 from factory.model.facts import Facts, ToolRun
 from factory.reports import annotations, cobertura, findings, sarif
@@ -85,7 +85,12 @@ command.add_command(challenge.command, "challenge")
 def _left() -> Facts:
     """Return what the jobs of a pipeline left in .factory/."""
     found = judging.read(FACTS)
-    suites = tuple((name, junit.read(_bytes(CLAIMS / name / "junit.xml"))) for name in ("unit", "contract"))
+    if found.change is not None and found.change.head != judging.head():
+        raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
+    suites = tuple(
+        (name, junit.read(_bytes(CLAIMS / name / "junit.xml"), _bytes(CLAIMS / name / "exit")))
+        for name in ("unit", "contract")
+    )
     return replace(
         found,
         tests=suites,

@@ -54,9 +54,11 @@ def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flag
 @command.command()
 @click.argument("issue")
 @click.argument("text")
-def answer(issue: str, text: str) -> None:
+@output.as_json
+def answer(issue: str, text: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Answer an agent's question; the factory proposes the answer as a change of the spec."""
     connection = current().connection()
     found = issues.get(connection, number(issue, "#"))
     issues.comment(connection, "issues", found.iid, body=f"Answer: {text}")
-    click.echo(f"answered on #{found.iid}; `factory work` proposes it as a change of the spec")
+    told = f"answered on #{found.iid}; `factory work` proposes it as a change of the spec"
+    output.one({"issue": found.iid, "answer": text}, json_wanted=as_json, text=told)

@@ -104,6 +104,16 @@ def readable() -> tuple[Path, ...]:
     return (Path(factory.__file__).parent, Path(sys.prefix), Path(sys.base_prefix))
 
 
+def head() -> str:
+    """Return the commit that is checked out here; raises ``InvalidInput`` where it brings facts of its own."""
+    given = environment.snapshot()
+    env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    tracked = process.run(["git", "ls-files", "-z", "--", ".factory"], env=env).text
+    if tracked:
+        raise InvalidInput("the commit has files below .factory/, where only the pipeline's own jobs write")
+    return process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
+
+
 def write(facts: Facts, path: Path) -> None:
     """Write facts for a later job."""
     files.write_atomic(path, json.dumps(facts.to_json()).encode())

@@ -9,8 +9,9 @@ from factory.policies.model import Policies
 
 GATE = "commits"
 _LONGEST = 120
+_ISSUE = re.compile(r"^Issue: (\S+)", re.MULTILINE)
 _UNFINISHED = re.compile(r"^(?:fixup!|squash!|amend!|wip\b|tmp\b|temp\b)", re.IGNORECASE)
-_TRAILERS = ("Issue", "Factory-Session")
+_TRAILERS = ("Issue", "Spec", "Factory-Session")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -35,6 +36,9 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
             findings.append(
                 Finding("commits.trailer", f"{subject[:60]!r} lacks {', '.join(lacking)}", "Add the trailers.")
             )
+    named = {issue for message in change.messages for issue in _ISSUE.findall(message)}
+    if bound is not None and len(named) > 1:
+        findings.append(Finding("commits.issue", f"commits name {len(named)} issues", "One change, one issue."))
     if change.merges:
         findings.append(Finding("commits.merge", f"{change.merges} merge commits", "Rebase instead of merging."))
     return judged(GATE, findings)

@@ -1,11 +1,15 @@
 """Scope: an agent changes only what policy allows, and no more than it allows (policies/scope.yml)."""
 
+import re
+
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import evaluate
 from factory.policies.model import Policies
 
 GATE = "scope"
+# Bidirectional controls and zero-width characters (Unicode TR 36); the joiner of emoji is not among them.
+_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060-\u2064\ufeff]")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -24,6 +28,14 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         Finding("scope.binary", f"{file.path} is binary: nobody can read it", "Add its source instead.", file.path)
         for file in change.files
         if file.binary and file.status not in "DS"
+    ]
+    denied += [
+        Finding(
+            "scope.hidden", "a character that cannot be seen, or turns text around", "Remove it.", file.path, number
+        )
+        for file in change.files
+        for number, line in file.lines
+        if _HIDDEN.search(line)
     ]
     if bound is not None or not change.files:
         return judged(GATE, denied)

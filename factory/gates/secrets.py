@@ -26,4 +26,8 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         Finding(f"secrets.{item.rule}", f"line {item.line} of a job's output looks like a secret", _MEND, item.path)
         for item in (facts.scanned.problems if facts.scanned else ())
     ]
+    findings += [
+        Finding(f"secrets.{item.rule}", f"{item.path} holds what looks like a secret", _MEND)
+        for item in (facts.history.problems if facts.history else ())
+    ]
     return judged(GATE, findings)

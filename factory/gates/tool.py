@@ -9,7 +9,7 @@ from factory.policies.model import Policies
 
 # Comments by which a source tells a tool to look away.
 SUPPRESSION = re.compile(
-    r"#\s*(?:noqa|type:\s*ignore|nosec|pragma:\s*no\s*(?:cover|branch)|pylint:|ruff:|flake8:|mypy:|pyright:|fmt:\s*(?:off|skip))",
+    r"#\s*(?:noqa|type:\s*ignore|nosec|pragma:?\s*no\s*(?:cover|branch)|pylint:|ruff:|flake8:|mypy:|pyright:|fmt:\s*(?:off|skip))|\bno_type_check\b",
     re.IGNORECASE,
 )
 

@@ -3,6 +3,7 @@
 What a merge request's own tests say is its claim; the tests that its sources hold are read by the judge.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +15,9 @@ from factory.policies.model import Policies
 
 GATE = "unit"
 _SHOWN = 10
+_RUNNER = re.compile(
+    r"\batexit\b|\bsys\.argv\b|\bos\._exit\b|\b_pytest\b|\bpytest_plugins\b|\bdef pytest_\w+|\bjunitxml\b"
+)
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -24,8 +28,10 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     run = facts.suite(GATE) or TestRun()
     after = [test for test in facts.after or () if not is_contract(test)]
     found = [*verdict.findings, *_unrun(run, after)]
+    found += _exit(run)
     found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered)
     weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
+    weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after), *_tampering(facts.change)]
     return for_agents(judged(GATE, found), policies, facts.change, weaker)
 
 
@@ -78,6 +84,50 @@ def _weaker(before: Sequence[CitedTest], after: Sequence[CitedTest]) -> list[Fin
                 )
             )
     return found
+
+
+def _skipped(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
+    """Return the tests that the report says were skipped, and that do not say so in their sources."""
+    places = {case_name(test): test for test in after if not test.skipped}
+    names = sorted({case.name.split("[", 1)[0] for case in run.cases if case.outcome == "skipped"} & places.keys())
+    return [
+        Finding("unit.skipped", f"{name} was skipped", "Let it run.", places[name].path, places[name].line)
+        for name in names
+    ]
+
+
+def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence[CitedTest]) -> list[Finding]:
+    """Return the assertions in changed tests that no run reached."""
+    changed = {file.path for file in (change.files if change else ())}
+    missing = dict(coverage.missing) if coverage else {}
+    return [
+        Finding("unit.unreached", f"{test.name} never reaches this assertion", "Let it run.", test.path, line)
+        for test in after
+        if test.path in changed and not test.skipped
+        for line in test.lines
+        if line in missing.get(test.path, ())
+    ]
+
+
+def _tampering(change: Change | None) -> list[Finding]:
+    """Return added lines of tests that reach for the test runner itself, by which a report could be forged."""
+    mend = "Test the app; leave the runner alone."
+    return [
+        Finding("unit.tampers", f"{found.group()!r} reaches for the test runner", mend, file.path, number)
+        for file in (change.files if change else ())
+        if file.path.startswith("apps/") and "/tests/" in file.path
+        for number, line in file.lines
+        if (found := _RUNNER.search(line))
+    ]
+
+
+def _exit(run: TestRun) -> list[Finding]:
+    """Return a finding where the exit code and the report contradict each other (pytest: 0 passed, 1 tests failed)."""
+    failed = any(case.outcome in {"failed", "error"} for case in run.cases)
+    if run.code is None or run.code == int(failed):
+        return []
+    message = f"the run ended with {run.code}, and its report tells of {'failures' if failed else 'none'}"
+    return [Finding("unit.exit", message, "Let the whole suite run to its end.")]
 
 
 def _counts(tests: Sequence[CitedTest]) -> Counter[tuple[str, str]]:

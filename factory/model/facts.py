@@ -51,12 +51,13 @@ class TestCase:
 
 @dataclass(frozen=True)
 class TestRun:
-    """What a JUnit report claims; ``problem`` says why there is none."""
+    """What a JUnit report claims; ``problem`` says why there is none, ``code`` is the exit code beside it, if known."""
 
     __test__ = False
 
     cases: tuple[TestCase, ...] = ()
     problem: str = ""
+    code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class CitedTest:
 
     ``requirements`` are those that it cites by ``@pytest.mark.spec``; ``asserts`` is how much its assertions say (2 for
     each that compares for equality, 1 for any other); ``skipped`` where it is marked to be skipped or to fail, or
-    skips itself.
+    skips itself; ``lines`` are those of its assertions.
     """
 
     path: str
@@ -74,6 +75,7 @@ class CitedTest:
     requirements: tuple[str, ...] = ()
     asserts: int = 0
     skipped: bool = False
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Plan:
     digest: str
     changes: tuple[PlannedChange, ...] = ()
     problem: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,7 @@ class Facts:
     lint: ToolRun | None = None
     types: ToolRun | None = None
     security: ToolRun | None = None
+    history: ToolRun | None = None
     scanned: ToolRun | None = None
     dependencies: tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None = None
     timings: tuple[Timing, ...] | None = None

@@ -20,6 +20,7 @@ MENDS: Mapping[str, str] = {
     "scope.empty": "Change what the issue asks for.",
     "scope.odd-path": "Give the file a plain name.",
     "scope.submodule": "Add files, not repositories.",
+    "scope.link": "Add the file itself.",
     "scope.protected": "Leave it as it is; a person changes it.",
     "scope.path": "Undo the change of this file.",
     "scope.size": "Split the work into smaller issues.",
@@ -29,6 +30,7 @@ MENDS: Mapping[str, str] = {
     "plan.destroy": "Change it in place, or ask a person.",
     "plan.size": "Split the change.",
 }
+_WIDE = 200
 _JUDGE = "judge"
 _ACTIONS = frozenset({"create", "update", "delete", "read", "no-op"})
 # GitLab's private commit addresses are `<id>-<account>@users.noreply.…`; what follows a plus sign is the owner's.
@@ -117,7 +119,7 @@ def scope(policies: Policies, made: Change) -> tuple[Ruling, ...]:
 
 
 def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
-    """Return whether an agent may change a path; ``status`` is git's letter, or ``S`` for a submodule."""
+    """Whether an agent may change a path; ``status`` is git's letter, ``S`` for a submodule, ``L`` for a link."""
     rules = policies.scope
     facts = {"path": path, "status": status}
     protected = touches(path, rules.protected)
@@ -126,6 +128,8 @@ def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
         rule, reason = "scope.odd-path", f"{path!r} {problem}"
     elif status == "S":
         rule, reason = "scope.submodule", f"{path} is a submodule"
+    elif status == "L":
+        rule, reason = "scope.link", f"{path} is a symbolic link"
     elif protected is not None:
         rule, reason = "scope.protected", f"{path} is protected by {protected!r}"
         facts["pattern"] = protected
@@ -151,7 +155,8 @@ def change(policies: Policies, change: Change) -> tuple[Ruling, ...]:
     if not change.files:
         return (Ruling("scope.empty", False, "nothing is changed", {"files": 0}, policies.digest),)
     each = [path(policies, file.path, status=file.status) for file in change.files]
-    lines = sum(file.added + file.removed for file in change.files)
+    # A line counts once for each 200 characters: a blob in one line is not small.
+    lines = sum(file.added + file.removed + sum(len(line) // _WIDE for _, line in file.lines) for file in change.files)
     return (*each, size(policies, len(change.files), lines))
 
 

@@ -120,6 +120,11 @@ def cited(text: str) -> str | None:
     return match.group(1) if match else None
 
 
+def all_cited(text: str) -> frozenset[str]:
+    """Return every spec id that a text names on a line of its own."""
+    return frozenset(_CITED.findall(text))
+
+
 def path_of(spec: str) -> str:
     """Return the file of a spec by its id."""
     return f"specs/{spec}.md"

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,9 @@ def read_facts(folder: Path) -> Plan:
     """Return the plan that ``make`` wrote into a folder; what is missing or unreadable is its ``problem``."""
     try:
         data = files.read_bytes(folder / PLAN_JSON)
-        normalised = json.loads(data)
-        return facts(json.loads(files.read_bytes(folder / MANIFEST))["stack"], canonical.digest(data), normalised)
+        manifest = json.loads(files.read_bytes(folder / MANIFEST))
+        found = facts(str(manifest["stack"]), canonical.digest(data), json.loads(data))
+        return replace(found, commit=str(manifest["commit"]))
     except (InvalidInput, ValueError, KeyError, TypeError) as error:
         return Plan("", "", problem=f"there is no readable plan: {error}")
 

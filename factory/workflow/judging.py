@@ -52,6 +52,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
         before=(*kept, *changed),
         after=after,
         dependencies=_dependencies(place, found),
+        history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
         lint=_tool("lint", place, policies, found),
         types=_tool("types", place, policies, found),
         security=_tool("security", place, policies, found),
@@ -60,7 +61,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 
 def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFacts:
     """Return the one spec that the commits name, as the protected branch has it, or why it can't be used."""
-    named = {name for name in (specs.cited(message) for message in change.messages) if name}
+    named = {name for message in change.messages for name in specs.all_cited(message)}
     if len(named) != 1:
         told = f"several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
         return SpecFacts(problem=told)

@@ -94,6 +94,9 @@ class Mirror:
             return
         flags = [line.split("\t") for line in str(out).splitlines() if line.startswith("!")]
         summary = flags[0][-1] if flags else ""
+        # Two who create one branch at once: git's own lock decides, and says so as a refusal of the server.
+        if any(word in summary for word in ("reference already exists", "cannot lock ref", "failed to update ref")):
+            raise Conflict(f"{branch} has moved on GitLab: {summary}")
         if summary.startswith("[remote rejected]"):
             raise Refused(f"GitLab refused the push to {branch}: {_remote_reason(str(err))}")
         if summary.startswith("[rejected]"):

@@ -69,7 +69,7 @@ def repository(tmp_path: Path) -> Path:
     for path, text in (
         ("specs/shop.md", SPEC),
         ("apps/shop/tests/test_shop.py", TEST),
-        (".factory/claims/unit.xml", JUNIT.format("")),
+        (".factory/claims/unit/junit.xml", JUNIT.format("")),
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -163,7 +163,7 @@ def test_trace_of_a_whole_chain(repository: Path) -> None:
 
 def test_trace_reads_named_reports(repository: Path) -> None:
     (repository / "late.xml").write_text(JUNIT.format("<failure>no</failure>"))
-    done = run(repository, "trace", "--junit", ".factory/claims/unit.xml", "--junit", "late.xml", code=6)
+    done = run(repository, "trace", "--junit", ".factory/claims/unit/junit.xml", "--junit", "late.xml", code=6)
     assert "trace.failing" in done.stdout
     assert "SHOP-2 does not hold: TestRefund.test_refunds" in done.stdout
     (repository / "late.xml").write_text("<")
@@ -171,7 +171,7 @@ def test_trace_reads_named_reports(repository: Path) -> None:
 
 
 def test_trace_and_waivers(repository: Path) -> None:
-    (repository / ".factory/claims/unit.xml").unlink()
+    (repository / ".factory/claims/unit/junit.xml").unlink()
     item = '{{rule: trace.untested, subject: {}, owner: ada, reason: "built in the next week", expires: {}}}'
     lines = [item.format("SHOP-1", "2999-01-01"), item.format("SHOP-2", "2001-01-01")]
     (repository / "policies/exceptions.yml").write_text("exceptions:\n" + "".join(f"  - {line}\n" for line in lines))
@@ -182,7 +182,7 @@ def test_trace_and_waivers(repository: Path) -> None:
 
 
 def test_trace_reads_recorded_passes(repository: Path) -> None:
-    (repository / ".factory/claims/unit.xml").unlink()
+    (repository / ".factory/claims/unit/junit.xml").unlink()
     shop = read(SPEC.encode(), source="specs/shop.md")
     listed = [{"id": item.id, "digest": item.digest, "result": "passed", "tests": []} for item in shop.requirements]
     head = git("rev-parse", "HEAD", cwd=repository).stdout.strip()
