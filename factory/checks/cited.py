@@ -9,6 +9,7 @@ from factory.model.facts import CitedTest
 from factory.system import process
 
 _SKIPS = {"skip", "skipif", "xfail", "importorskip"}
+_MARKS_ITSELF = {"applymarker", "add_marker"}
 _EXACT = 2
 _ASSERTS = {"raises", "warns", "approx", "fail"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -160,6 +161,8 @@ def _strength(test: ast.expr) -> int:
 
 def _called(node: ast.AST) -> str:
     """Return ``raises`` for a call of ``pytest.raises``; empty for any other node."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MARKS_ITSELF:
+        return "skip"
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
         return node.func.attr if node.func.value.id == "pytest" else ""
     return ""

@@ -15,7 +15,8 @@ from factory.model.facts import Dependency
 from factory.system import canonical, process
 
 _SOURCE = re.compile(r"^apps/([^/]+)/(?!setup\.py$).*\.py$")
-IMPORTED = "(imported)"
+IMPORTED, SHADOWS = "(imported)", "(stands in for Python's own)"
+_PYTHON = sys.stdlib_module_names - {"__main__"}
 # Manifests and lock files that are not read: what stands in them is not known, and that they changed is told.
 _UNREAD = {
     "Pipfile",
@@ -54,7 +55,11 @@ def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
     for path in sources:
         if match := _SOURCE.match(path):
             local.setdefault(match.group(1), set()).update(part.removesuffix(".py") for part in path.split("/")[2:])
-    found: list[Dependency] = []
+    found = [
+        Dependency(name, SHADOWS, path, 1, pinned=True)
+        for path in sorted(sources)
+        if "/src/" in path and (name := path.split("/src/", 1)[1].split("/")[0].removesuffix(".py")) in _PYTHON
+    ]
     for path, data in sorted(sources.items()):
         text = data.decode(errors="replace")
         if match := _SOURCE.match(path):

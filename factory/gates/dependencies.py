@@ -1,6 +1,6 @@
 """Dependencies: what a change depends on anew is known, pinned and licensed as policy asks."""
 
-from factory.checks.dependencies import IMPORTED
+from factory.checks.dependencies import IMPORTED, SHADOWS
 from factory.model.facts import Dependency, Facts
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies.model import Policies
@@ -33,6 +33,9 @@ def _about(item: Dependency, policies: Policies, declared: set[str]) -> list[Fin
             return []
         message = f"{item.name} is imported, and no manifest names it"
         return [Finding("dependencies.undeclared", message, "Use what is there, or ask for it.", item.path, item.line)]
+    if item.version == SHADOWS:
+        message = f"{item.name} stands in for a module of Python"
+        return [Finding("dependencies.shadows", message, "Give the module another name.", item.path, item.line)]
     found = []
     if item.name not in rules.known:
         mend = "A person adds it, with its licence, to policies/gates.yml."

@@ -246,7 +246,9 @@ class Corpus:
             out.mkdir()
             data = case.plan if isinstance(case.plan, bytes) else json.dumps(manifest.normalise(case.plan)).encode()
             (out / plan.PLAN_JSON).write_bytes(data)
-            (out / plan.MANIFEST).write_text(json.dumps({"stack": "production"}))
+            (out / plan.MANIFEST).write_text(
+                json.dumps({"stack": "production", "commit": self._git("rev-parse", "HEAD").strip()})
+            )
         return plan.read_facts(out)
 
     def _show(self, commit: str, path: str) -> bytes | None:

@@ -157,7 +157,7 @@ def _plan(name: str, rule: str, *changes: tuple[str, str, list[str]]) -> Case:
 
 
 def _unplanned(name: str, text: str, path: str = _MORE) -> Case:
-    return Case(name, {path: text}, blocked=("plan",))
+    return Case(name, {path: text}, rules=("plan.unreadable",))
 
 
 PLANS = (
@@ -168,9 +168,9 @@ PLANS = (
     _plan("forgets", "plan.action", (f"{_ZONE}.this", _ZONE, ["forget"])),
     _plan("no action", "plan.action", (f"{_ZONE}.this", _ZONE, [])),
     _plan("too much at once", "plan.size", *((f"{_RECORD}.x{n}", _RECORD, ["create"]) for n in range(11))),
-    Case("no plan", {_TF: ANY}, blocked=("plan",), plan=None),
-    Case("an unreadable plan", {_TF: ANY}, blocked=("plan",), plan=b"{"),
-    Case("a plan of nothing", {_TF: ANY}, blocked=("plan",), plan=b"{}"),
+    Case("no plan", {_TF: ANY}, rules=("plan.unreadable",), plan=None),
+    Case("an unreadable plan", {_TF: ANY}, rules=("plan.unreadable",), plan=b"{"),
+    Case("a plan of nothing", {_TF: ANY}, rules=("plan.unreadable",), plan=b"{}"),
     _unplanned("runs a program", 'resource "x" "y" {\n  provisioner "local-exec" { command = "id" }\n}\n'),
     _unplanned("asks a program", 'data "external" "x" { program = ["id"] }\n'),
     _unplanned("reads a file", 'locals { x = file("/etc/passwd") }\n'),

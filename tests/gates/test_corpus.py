@@ -11,11 +11,11 @@ from factory.errors import InvalidInput
 from factory.model.facts import Change
 from factory.policies import read as policy_files
 from factory.workflow import judging
-from tests.gates import corpus, corpus_bad_code, corpus_bad_paths, corpus_bad_tests, corpus_good
+from tests.gates import corpus, corpus_bad_code, corpus_bad_paths, corpus_bad_tests, corpus_bad_tricks, corpus_good
 from tests.gates.corpus import Case, Corpus, by_person
 from tests.servers import ROOT
 
-BAD = (*corpus_bad_paths.BAD, *corpus_bad_code.BAD, *corpus_bad_tests.BAD)
+BAD = (*corpus_bad_paths.BAD, *corpus_bad_code.BAD, *corpus_bad_tests.BAD, *corpus_bad_tricks.TRICKS)
 GOOD = corpus_good.GOOD
 LAWS = {
     str(path.relative_to(ROOT)): path.read_text()

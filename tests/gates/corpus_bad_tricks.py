@@ -1,4 +1,6 @@
-"""Tricks that no gate refuses yet, each with the rule that would. Nothing runs them; a new rule moves its cases."""
+"""Tricks that need the change's own tests run, or a closer look at what a line says."""
+
+from dataclasses import replace
 
 from tests.gates.corpus import SRC, TEST, Case, Commit, Link, add, sub
 from tests.gates.corpus_bad_tests import ASSERT, BROKEN, WORLD, altered, longer
@@ -15,7 +17,7 @@ def _forge() -> None:
 
 atexit.register(_forge)
 """
-OPEN = (
+_TRICKS = (
     Case("unittest's skip", {TEST: sub(_UNITTEST, (WORLD, f'@unittest.skip("x")\n{WORLD}'))}, ("unit.skipped",)),
     Case(
         "raises SkipTest",
@@ -154,7 +156,7 @@ OPEN = (
             "apps/hello/src/uuid.py": "X = 1\n",
             TEST: add('\n\ndef test_more() -> None:\n    assert runpy.run_path(__file__ + "/../../src/uuid.py")\n'),
         },
-        ("lint.a005",),
+        ("dependencies.shadows",),
     ),
     Case(
         "names two specs in one commit",
@@ -165,7 +167,7 @@ OPEN = (
     Case(
         "one commit of two names no spec",
         {"docs/x.md": "x\n"},
-        ("spec.missing",),
+        ("commits.trailer",),
         more=(Commit({"docs/y.md": "y\n"}, "More\n\nIssue: #1\nFactory-Session: s-1"),),
     ),
     Case(
@@ -189,3 +191,4 @@ OPEN = (
     ),
     Case("a plugin in a test", {TEST: add('\n\npytest_plugins = ["colorsys"]\n')}, ("unit.tampers",)),
 )
+TRICKS = tuple(replace(case, runs=True) for case in _TRICKS)
