@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, Refused
@@ -84,6 +85,17 @@ def private_folder(path: Path) -> Path:
 def remove_tree(path: Path) -> None:
     """Delete a folder and all in it; a missing one is fine."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def subfolders(path: Path) -> list[Path]:
+    """Return the folders in a folder, sorted; an absent one has none."""
+    return sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+
+
+def modified(path: Path) -> datetime:
+    """Return when a folder or anything directly in it was last changed."""
+    newest = max(entry.lstat().st_mtime for entry in (path, *path.iterdir()))
+    return datetime.fromtimestamp(newest, UTC)
 
 
 def contained(root: Path, relative: str) -> Path:

@@ -111,13 +111,22 @@ def shown_manifest(context: Context, iid: int, pipeline: int) -> str:
     return ""
 
 
-def counting(context: Context, approvals: tuple[Approval, ...] | list[Approval], *, author: str) -> list[Approval]:
+def counting(
+    context: Context,
+    approvals: tuple[Approval, ...] | list[Approval],
+    *,
+    author: str,
+    approvers: Sequence[str] = (),
+) -> list[Approval]:
     """Return the approvals that count: not the agent's, the factory's own or the author's; a simulated one only here.
 
-    Raises ``Refused`` where the rehearsal account approved on a server that is not a simulator.
+    Where ``approvers`` are named, nobody else counts, but for the rehearsal against a simulator. Raises ``Refused``
+    where the rehearsal account approved on a server that is not a simulator.
     """
     excluded = {context.agent.account, context.bot.account, author}
     found = [item for item in approvals if item.username not in excluded]
+    if approvers:
+        found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
     if not context.simulator and any(item.username == SIMULATED_APPROVER for item in found):
         raise Refused("a simulated approval counts only against a simulator")
     return found

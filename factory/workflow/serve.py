@@ -17,6 +17,7 @@ from factory.workflow import intake, lease, questions, review, schedule, ship, w
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
+from factory.worktrees import worktree
 
 _PAUSE = 3.0
 
@@ -80,6 +81,7 @@ def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[
 
 def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> dict[str, Any]:
     held = _acquire(context, issue, policies)
+    sweep(context, policies)
     context.say(f"#{issue.iid} is claimed as session {held.session}")
     return engine.run("deliver", f"{issue.iid}-{held.session}", {"issue": issue.iid, "session": held.session})
 
@@ -172,7 +174,8 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     """Return where a merge request stands, from GitLab alone."""
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
-    counted = review.counting(context, given, author=request.author)
+    allowed = policies.approvals.merge.approvers
+    counted = review.counting(context, given, author=request.author, approvers=allowed)
     planned = approved = begun = False
     pipeline = ship.main_pipeline(context, request.sha) if merged else None
     if pipeline is not None:
@@ -201,6 +204,19 @@ def _is_of(request: MergeRequest, issue: int) -> bool:
 
 def _session(context: Context, issue: int, session: str) -> Session:
     return Session(session, issue, files.private_folder(context.state / "sessions" / session))
+
+
+def sweep(context: Context, policies: Policies) -> int:
+    """Delete what sessions left here that ended longer ago than policies/retention.yml says; return how many."""
+    held = {item.session for item in sessions(context) if not item.released}
+    oldest = clock.now() - timedelta(days=policies.retention.session_days)
+    gone = 0
+    for folder in files.subfolders(context.state / "sessions"):
+        if folder.name not in held and files.modified(folder) < oldest:
+            worktree.remove(context.mirror, folder / "worktree")
+            files.remove_tree(folder)
+            gone += 1
+    return gone
 
 
 def sessions(context: Context) -> list[lease.Lease]:

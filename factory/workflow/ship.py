@@ -244,7 +244,8 @@ class _Shipment:
         """Record the approval of the head; refuse one that was given for something else than what holds now."""
         context = self.context
         given = merge_requests.approvals(context.bot, self.iid)
-        counted = review.counting(context, given, author=request.author)
+        allowed = self.policies.approvals.merge.approvers
+        counted = review.counting(context, given, author=request.author, approvers=allowed)
         needed = review.required(context, request, self.policies, len(counted))
         if len(counted) < needed:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
     assert "is ready for review" in done.stderr
     shown = running.run("mr", "show", str(running.json("mr", "list")[0]["iid"])).stdout
     assert "names no spec: does the change do what its list says?" in shown
+
+
+def test_what_ended_sessions_left_is_deleted_after_its_time(running: Instance) -> None:
+    old = next(running.folder().glob("sessions/*"))
+    for path in (*old.iterdir(), old):
+        os.utime(path, (1, 1))
+    new(running, "Name the standard", "--small", "--text", "- again")
+    running.run("work", "--once")
+    assert not old.exists()
+    assert list(running.folder().glob("sessions/*"))
 
 
 def test_a_spec_that_would_make_an_agent_guess_is_said_on_the_issue(running: Instance) -> None:
