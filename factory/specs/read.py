@@ -22,7 +22,7 @@ _SCENARIO = re.compile(rf"- +({ID}):(?: +(.*))?")
 _FENCE = re.compile(r" *(`{3,}|~{3,})(.*)")
 # What ends a list item's paragraph without a blank line before it: a heading, a rule, another item, a quote, a table.
 _ENDS_ITEM = re.compile(r"#{1,6} |[-*+] |[0-9]+[.)] |-{3,}|\*{3,}|`{3,}|~{3,}|>|\|")
-_CITED = re.compile(r"^Spec:\s*([a-z][a-z0-9-]*)\s*$", re.MULTILINE)
+CITED = re.compile(r"^Spec:\s*([a-z][a-z0-9-]*)\s*$", re.MULTILINE)
 # Words that are no text in YAML 1.1, and the signs that begin or end something else than text there.
 _NO_TEXT = {"", "~", "null", "true", "false", "yes", "no", "on", "off"}
 _SIGNS = tuple("!&*[]{}|>%@`\"'#,?:-=")
@@ -116,13 +116,8 @@ def examine(content: bytes) -> Spec | Fault:
 
 def cited(text: str) -> str | None:
     """Return the spec id that an issue, commit or merge request names on a line ``Spec: <id>``."""
-    match = _CITED.search(text)
+    match = CITED.search(text)
     return match.group(1) if match else None
-
-
-def all_cited(text: str) -> frozenset[str]:
-    """Return every spec id that a text names on a line of its own."""
-    return frozenset(_CITED.findall(text))
 
 
 def path_of(spec: str) -> str:

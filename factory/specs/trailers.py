@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from factory.specs.read import ID, cited
+from factory.specs.read import CITED, ID, cited
 
 _REQUIREMENT = re.compile(r"^Requirements?:[ \t]*(.+)$", re.MULTILINE)
 _ISSUE = re.compile(r"^Issue:[ \t]*#([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
@@ -32,3 +32,8 @@ def trailers(message: str) -> Trailers:
         int(issue[1]) if issue else 0,
         int(request[1]) if request else 0,
     )
+
+
+def specs_of(text: str) -> frozenset[str]:
+    """Return every spec id that a text names on a line of its own."""
+    return frozenset(CITED.findall(text))

@@ -9,7 +9,7 @@ from factory.checks import cited, dependencies, leaks, static, tool
 from factory.errors import FactoryError, InvalidInput
 from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, TestRun, ToolRun
 from factory.policies.model import Policies
-from factory.specs import lint
+from factory.specs import lint, trailers
 from factory.specs import read as specs
 from factory.workflow.intake import SMALL
 
@@ -61,7 +61,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 
 def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFacts:
     """Return the one spec that the commits name, as the protected branch has it, or why it can't be used."""
-    named = {name for message in change.messages for name in specs.all_cited(message)}
+    named = {name for message in change.messages for name in trailers.specs_of(message)}
     if len(named) != 1:
         told = f"several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
         return SpecFacts(problem=told)
