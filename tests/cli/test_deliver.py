@@ -114,7 +114,7 @@ def test_an_answer_becomes_a_proposed_change_of_the_spec(running: Instance) -> N
     assert len(proposed) == 1
     diff = running.run("mr", "diff", str(proposed[0]["iid"])).stdout
     assert "+- **HELLO-5**: At 18:00, the server's time. (answers" in diff
-    assert "+version: 3" in diff
+    assert "+version: 4" in diff
     assert proposed[0]["author"] == "factory-bot"
 
 
