@@ -18,7 +18,7 @@ def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     if route is None:
         return answer(start, HTTPStatus.NOT_FOUND, {"error": "not found"})
     if environ.get("REQUEST_METHOD") != "GET":
-        return answer(start, HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET is served"})
+        return answer(start, HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET is served"}, ("Allow", "GET"))
     query = parse_qs(environ.get("QUERY_STRING", ""))
     status, body = route(query)
     return answer(start, status, body)
@@ -42,8 +42,9 @@ def version(query: dict[str, list[str]]) -> tuple[HTTPStatus, dict[str, str]]:
     return HTTPStatus.OK, {"release": os.environ.get("RELEASE", "unreleased")}
 
 
-def answer(start: Start, status: HTTPStatus, body: dict[str, str]) -> Iterable[bytes]:
-    """Send a JSON body."""
+def answer(start: Start, status: HTTPStatus, body: dict[str, str], *more: tuple[str, str]) -> Iterable[bytes]:
+    """Send a JSON body, with more headers where there are any."""
     data = json.dumps(body).encode() + b"\n"
-    start(f"{status.value} {status.phrase}", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data))), *more]
+    start(f"{status.value} {status.phrase}", headers)
     return [data]

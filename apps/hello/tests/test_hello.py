@@ -57,6 +57,14 @@ def test_answers_json_of_a_known_length() -> None:
     assert seen == [[("Content-Type", "application/json"), ("Content-Length", str(len(body)))]]
 
 
+@pytest.mark.spec("HELLO-4")
+def test_a_refused_method_names_the_one_that_is_served() -> None:
+    seen: list[dict[str, str]] = []
+    environ = {"PATH_INFO": "/greeting", "REQUEST_METHOD": "POST"}
+    list(application(environ, lambda _, headers: seen.append(dict(headers))))
+    assert seen[0]["Allow"] == "GET"
+
+
 @pytest.mark.spec("HELLO-3")
 @pytest.mark.parametrize(
     ("given", "place"),
