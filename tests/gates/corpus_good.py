@@ -179,7 +179,7 @@ BY_PERSON = (
         base={"policies/exceptions.yml": (EXCUSE % (CONTRACT, "2027-01-31")).replace("lint.f401", "security.s603")},
     ),
     by_person("the contract in another case", {"apps/hello/OpenAPI.yml": "x: 1\n"}, judge_changed=True),
-    by_person("a spec", {SPEC: sub(("version: 2", "version: 3"))}, judge_changed=True),
+    by_person("a spec", {SPEC: sub(("owner: operator", "owner: founder"))}, judge_changed=True),
     by_person("the tests' settings", {"apps/hello/conftest.py": ANY}, judge_changed=True),
     by_person("a page, without trailers", {"docs/a.md": "a\n"}, message="Change a page\n\nSpec: hello"),
     by_person("a test fewer", {TEST: sub(('    assert call("/nothing")[0] == "404 Not Found"\n', ""))}),
