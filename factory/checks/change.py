@@ -22,7 +22,8 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
 
     def git(*arguments: str) -> str:
         argv = ["git", "-c", "core.quotePath=false", *arguments]
-        return process.run(argv, cwd=folder, env=env).text
+        # Bytes that are no UTF-8 keep their values, so that no two names fall together; such a name is odd to policy.
+        return process.run(argv, cwd=folder, env=env).stdout.decode(errors="backslashreplace")
 
     statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
     statuses |= _special(git("diff", "--raw", "-z", *_SAFE, base, head))

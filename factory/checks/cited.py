@@ -41,15 +41,18 @@ def read(sources: Mapping[str, bytes]) -> tuple[CitedTest, ...]:
     found: list[CitedTest] = []
     for path, source in sources.items():
         try:
-            tree = ast.parse(source)
+            found += _tests(path, ast.parse(source))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        shared = [mark for node in tree.body for mark in _module_marks(node)]
-        found += (
-            _test(path, name, node, [*shared, *(mark for item in marks for mark in _marks(item))])
-            for name, node, marks in _functions(tree)
-        )
     return tuple(found)
+
+
+def _tests(path: str, tree: ast.Module) -> list[CitedTest]:
+    shared = [mark for node in tree.body for mark in _module_marks(node)]
+    return [
+        _test(path, name, node, [*shared, *(mark for item in marks for mark in _marks(item))])
+        for name, node, marks in _functions(tree)
+    ]
 
 
 def is_test(path: str) -> bool:

@@ -62,11 +62,9 @@ def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
     ]
     for path, data in sorted(sources.items()):
         text = data.decode(errors="replace")
-        if match := _SOURCE.match(path):
-            found += _imports(path, text, local[match.group(1)])
-            continue
         try:
-            found += _reader(path)(path, text)
+            match = _SOURCE.match(path)
+            found += _imports(path, text, local[match.group(1)]) if match else _reader(path)(path, text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             found.append(Dependency("(unreadable)", "", path, 1, pinned=False))
     return tuple(dict.fromkeys(found))

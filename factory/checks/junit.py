@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from factory.model.facts import TestCase, TestRun
 
-_PLACE = re.compile(r"^([\w./-]+\.py):(\d+):", re.MULTILINE)
+_PLACE = re.compile(r"^([\w./-]+\.py):(\d{1,9}):", re.MULTILINE)
 
 
 def read(data: bytes | None, code: bytes | None = None) -> TestRun:
@@ -21,7 +21,7 @@ def read(data: bytes | None, code: bytes | None = None) -> TestRun:
         root = ET.fromstring(data)  # noqa: S314 - document type declarations are refused above
     except ET.ParseError as error:
         return TestRun(problem=f"the report is not XML: {error}")
-    known = int(code) if code is not None and code.strip().isdigit() else None
+    known = int(code) if code is not None and re.fullmatch(rb"\d{1,3}\s*", code) else None
     return TestRun(tuple(_case(element) for element in root.iter("testcase")), code=known)
 
 

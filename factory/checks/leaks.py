@@ -10,7 +10,7 @@ from factory.system import process
 _LARGEST = 32 * 1024 * 1024
 
 SHAPES = (
-    ("private-key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
+    ("private-key", re.compile(r"-----BEGIN (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----")),
     ("gitlab-token", re.compile(r"\bgl(?:pat|dt|rt|cbt|oas|ft|agent|soat|ptt|imt)-[A-Za-z0-9_-]{16,}")),
     ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
     ("github-token", re.compile(r"\b(?:gh[opsur]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
@@ -19,10 +19,12 @@ SHAPES = (
     ("google-key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b")),
     ("vault-token", re.compile(r"\b(?:hvs|hvb|s)\.[A-Za-z0-9_-]{24,}")),
     ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
-    ("url-password", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]{6,}@")),
+    ("url-password", re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{1,100}:[^\s/@]{6,200}@")),
     (
         "assigned-secret",
-        re.compile(r"(?i)\b[\w-]*(?:password|passwd|secret|api_?key|token)\b[\"']?\s*[:=]\s*[\"'][^\"'\s]{12,}[\"']"),
+        re.compile(
+            r"(?i)\b[\w-]{0,40}(?:password|passwd|secret|api_?key|token)\b[\"']?\s*[:=]\s*[\"'][^\"'\s]{12,}[\"']"
+        ),
     ),
 )
 
@@ -70,7 +72,10 @@ def scan(folder: Path) -> ToolRun:
             continue
         if path.stat().st_size > _LARGEST:
             return ToolRun(problem=f"{path.relative_to(folder)} is too large to be searched")
-        text = path.read_bytes().decode(errors="replace")
+        try:
+            text = path.read_bytes().decode(errors="replace")
+        except OSError as error:
+            return ToolRun(problem=f"{path.relative_to(folder)} cannot be read: {error.strerror}")
         for number, line in enumerate(text.split("\n"), 1):
             found += (Problem(name, str(path.relative_to(folder)), number, "") for name in shapes(line))
     return ToolRun(tuple(found))

@@ -34,6 +34,7 @@ def command() -> None:
 @click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
 def check(judge: Path, base: str | None, target: str) -> None:
     """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
+    judging.head()
     rules = judging.policies(judge)
     place = judging.checkout(base, target=target)
     found = judging.collect(place, rules, judge)
@@ -64,6 +65,7 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
     if where == "pipeline":
         decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
     else:
+        judging.head()
         place = judging.checkout(base)
         facts = judging.collect(place, rules, judge)
         output.say(f"{len(facts.change.files) if facts.change else 0} files changed; the local checks run")

@@ -108,6 +108,8 @@ def head() -> str:
     """Return the commit that is checked out here; raises ``InvalidInput`` where it brings facts of its own."""
     given = environment.snapshot()
     env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    if Path(".factory").is_symlink():
+        raise InvalidInput(".factory is a link, where only the factory's own files belong")
     tracked = process.run(["git", "ls-files", "-z", "--", ".factory"], env=env).text
     if tracked:
         raise InvalidInput("the commit has files below .factory/, where only the pipeline's own jobs write")

@@ -42,7 +42,9 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.approvals(root, [users[OPERATOR], users[REHEARSAL]], required=policies.approvals.merge.required)
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
     _first_release(place, root, policies, seeded, say=say)
-    bootstrap.protect_environment(root, policies.environments.deploy, bot=users[BOT])
+    bootstrap.protect_environment(
+        root, policies.environments.deploy, bot=users[BOT], required=policies.environments.target.approvals
+    )
     files.write_atomic(done, clock.timestamp().encode())
 
 

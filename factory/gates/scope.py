@@ -8,8 +8,16 @@ from factory.policies import evaluate
 from factory.policies.model import Policies
 
 GATE = "scope"
+# A comment in the first two lines that names an encoding (PEP 263): what tools show would not be what Python runs.
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_COOKIE_LINES = 2
 # Bidirectional controls and zero-width characters (Unicode TR 36); the joiner of emoji is not among them.
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060-\u2064\ufeff]")
+
+
+def _foreign(line: str) -> bool:
+    found = _COOKIE.match(line)
+    return found is not None and found.group(1).lower().replace("_", "-") not in {"utf-8", "utf8", "ascii"}
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -36,6 +44,14 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         for file in change.files
         for number, line in file.lines
         if _HIDDEN.search(line)
+    ]
+    denied += [
+        Finding(
+            "scope.encoding", "a comment makes Python read the file in another encoding", "Write UTF-8.", file.path, n
+        )
+        for file in change.files
+        for n, line in file.lines
+        if file.path.endswith((".py", ".pyi")) and n <= _COOKIE_LINES and _foreign(line)
     ]
     if bound is not None or not change.files:
         return judged(GATE, denied)

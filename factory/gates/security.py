@@ -1,14 +1,24 @@
 """Security: static analysis finds nothing dangerous in what a change contains."""
 
-from factory.gates.tool import judge_tool
+import re
+
+from factory.gates.tool import for_agents, judge_tool
 from factory.model.facts import Facts
-from factory.model.verdict import Verdict
+from factory.model.verdict import Finding, Verdict
 from factory.policies.model import Policies
 
 GATE = "security"
+_LOADS = re.compile(r"\b(?:runpy|SourceFileLoader|spec_from_file_location|exec_module|importlib\.util|zipimport)\b")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each problem of the analysis."""
-    del policies
-    return judge_tool(GATE, facts.security, mend="Use the safe way; `ruff rule <code>` names it.")
+    """Return a finding for each problem of the analysis, and where an agent's source loads code from other files."""
+    verdict = judge_tool(GATE, facts.security, mend="Use the safe way; `ruff rule <code>` names it.")
+    loads = [
+        Finding("security.loads", f"{found.group()} runs what no tool reads", "Import a module.", file.path, number)
+        for file in (facts.change.files if facts.change else ())
+        if file.path.startswith("apps/") and "/src/" in file.path
+        for number, line in file.lines
+        if (found := _LOADS.search(line))
+    ]
+    return for_agents(verdict, policies, facts.change, loads)

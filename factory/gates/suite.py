@@ -1,6 +1,6 @@
 """What test gates share: a suite that is missing or empty has not passed."""
 
-from factory.model.facts import Facts
+from factory.model.facts import Facts, TestRun
 from factory.model.verdict import Finding, Verdict, judged
 
 
@@ -18,4 +18,13 @@ def judge_suite(gate: str, facts: Facts, *, mend: str) -> Verdict:
         for case in run.cases
         if case.outcome in {"failed", "error"}
     ]
-    return judged(gate, findings)
+    return judged(gate, [*findings, *_exit(gate, run)])
+
+
+def _exit(gate: str, run: TestRun) -> list[Finding]:
+    """Return a finding where the exit code and the report contradict each other (pytest: 0 passed, 1 tests failed)."""
+    failed = any(case.outcome in {"failed", "error"} for case in run.cases)
+    if run.code is None or run.code == int(failed):
+        return []
+    message = f"the run ended with {run.code}, and its report tells of {'failures' if failed else 'none'}"
+    return [Finding(f"{gate}.exit", message, "Let the whole suite run to its end.")]

@@ -28,7 +28,6 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     run = facts.suite(GATE) or TestRun()
     after = [test for test in facts.after or () if not is_contract(test)]
     found = [*verdict.findings, *_unrun(run, after)]
-    found += _exit(run)
     found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered)
     weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
     weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after), *_tampering(facts.change)]
@@ -110,24 +109,15 @@ def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence
 
 
 def _tampering(change: Change | None) -> list[Finding]:
-    """Return added lines of tests that reach for the test runner itself, by which a report could be forged."""
+    """Return added lines that reach for the test runner itself, by which a report could be forged."""
     mend = "Test the app; leave the runner alone."
     return [
         Finding("unit.tampers", f"{found.group()!r} reaches for the test runner", mend, file.path, number)
         for file in (change.files if change else ())
-        if file.path.startswith("apps/") and "/tests/" in file.path
+        if file.path.startswith("apps/") and file.path.endswith(".py")
         for number, line in file.lines
         if (found := _RUNNER.search(line))
     ]
-
-
-def _exit(run: TestRun) -> list[Finding]:
-    """Return a finding where the exit code and the report contradict each other (pytest: 0 passed, 1 tests failed)."""
-    failed = any(case.outcome in {"failed", "error"} for case in run.cases)
-    if run.code is None or run.code == int(failed):
-        return []
-    message = f"the run ended with {run.code}, and its report tells of {'failures' if failed else 'none'}"
-    return [Finding("unit.exit", message, "Let the whole suite run to its end.")]
 
 
 def _counts(tests: Sequence[CitedTest]) -> Counter[tuple[str, str]]:

@@ -90,12 +90,12 @@ def approvals(connection: Connection, approvers: Sequence[int], *, required: int
             connection.project.approvalrules.create(rule)
 
 
-def protect_environment(connection: Connection, name: str, *, bot: int) -> None:
-    """Let only the bot start a deployment, and only after another maintainer has approved it (Premium)."""
+def protect_environment(connection: Connection, name: str, *, bot: int, required: int) -> None:
+    """Let only the bot start a deployment, and only after ``required`` other maintainers approved it (Premium)."""
     body = {
         "name": name,
         "deploy_access_levels": [{"user_id": bot}],
-        "approval_rules": [{"access_level": MAINTAINER, "required_approvals": 1}],
+        "approval_rules": [{"access_level": MAINTAINER, "required_approvals": required}],
     }
     with translated(f"protect the environment {name}"):
         try:

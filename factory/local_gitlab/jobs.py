@@ -174,11 +174,9 @@ def _list(call: Call) -> Any:
 
 def _play(call: Call) -> Any:
     job = _job(call)
-    if job["status"] not in {"manual", "failed", "canceled", "skipped"}:
+    if job["status"] != "manual":
         raise api.bad_request("Unplayable Job")
     environments.refuse_unless_may_deploy(call, job)
-    if job["status"] != "manual":
-        job = again(call.store, job, call.user)
     given = call.params.get("job_variables_attributes") or []
     job |= {
         "status": "created",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from factory.errors import FactoryError, Unreachable
 from factory.local_gitlab import runner_artifacts, runner_script
@@ -91,7 +92,7 @@ class _Execution:
             self._prepare()
             code, reason = self._run_steps()
             self._upload(failed=code != 0)
-        except (FactoryError, OSError, ValueError) as error:
+        except (FactoryError, OSError, ValueError, RuntimeError, MemoryError, BadZipFile) as error:
             self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
             code, reason = 1, "runner_system_failure"
         finally:

@@ -140,7 +140,7 @@ class Workflow(Strict):
 
 
 class Budgets(Strict):
-    """``budgets.yml``: what one issue may cost before a person must look: attempts, tokens, minutes of a pipeline."""
+    """``budgets.yml``: what one session may cost before a person must look: attempts, tokens, minutes of a pipeline."""
 
     attempts: Annotated[int, Field(ge=1, le=20)]
     tokens: Positive

@@ -15,6 +15,7 @@ from factory.model.agent import Reason
 from factory.model.gitlab import Pipeline
 from factory.model.session import Session
 from factory.reports import findings
+from factory.reports.markdown import neutral
 from factory.specs import read as specs
 from factory.system import clock, files
 from factory.workflow import attempt, brief, intake, questions, review, wanted, watch
@@ -183,6 +184,10 @@ class _Delivery:
         decision = watch.verdict(context, pipeline.id)
         if decision is not None:
             record_verdict(context, proposed, issue=self._session.issue, pipeline=pipeline.id, decision=decision)
+        context.fetch()
+        foreign = watch.foreign(context, decision, head) if decision is not None else ""
+        if foreign:
+            raise Refused(f"!{proposed['merge_request']}: {foreign}")
         passed = pipeline.status == "success" and decision is not None and decision["result"] == "passed"
         logs = self._session.attempt(number)
         feedback = [] if passed else watch.feedback(context, pipeline, folder=logs)
@@ -218,14 +223,15 @@ class _Delivery:
         context, session = self._context, self._session
         labels = self.policies.workflow.labels
         feedback = past[-1] if past else ["no reason"]
-        body = "The attempts are used up; a person must look.\n\n```\n" + "\n".join(feedback) + "\n```"
+        told = "\n".join(f"    {line}" for item in feedback for line in item.splitlines())
+        body = f"The attempts are used up; a person must look.\n\n{told}"
         spec = self._spec(self._holding.frozen())
         if again := watch.repeated(past):
             cited = sorted(item.id for item in spec.requirements if item.id in "\n".join(feedback))
             about = f" ({', '.join(cited)})" if cited else ""
             body += (
-                f"\n\nThe same finding came back: `{again}`. That is a sign that the spec `{spec.id}`{about} leaves it "
-                "open: sharpen it before the next try, rather than trying again."
+                f"\n\nThe same finding came back: {neutral(again, 200)}. That is a sign that the spec "
+                f"`{spec.id}`{about} leaves it open: sharpen it before the next try, rather than trying again."
             )
         issues.say(context.bot, "issues", session.issue, marker=f"blocked {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])

@@ -64,7 +64,8 @@ def freeze(issue: Issue, *, author_role: str, limit: int, small: str) -> Frozen:
         warnings.append("invisible")
     if len(text) > limit:
         warnings.append("cut")
-    spec = cited(text) or (SMALL if small in issue.labels and _ACCEPTANCE.search(text) else "")
+    named = cited(text) or ""
+    spec = named if named not in {"", SMALL} else (SMALL if small in issue.labels and _ACCEPTANCE.search(text) else "")
     return Frozen(issue.iid, title, text[:limit], issue.author, author_role, spec, tuple(sorted(warnings)))
 
 

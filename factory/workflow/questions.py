@@ -8,9 +8,11 @@ completes its scenario, approves and merges it like any other merge request, and
 import re
 from dataclasses import dataclass
 
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import issues, members, merge_requests
 from factory.model.gitlab import Issue, Note
 from factory.policies.model import Policies
+from factory.reports.markdown import neutral
 from factory.specs import read as specs
 from factory.system import canonical
 from factory.workflow.context import MAIN, Context
@@ -38,16 +40,16 @@ class Answered:
 def asked(message: str) -> str | None:
     """Return the question that an agent's last words ask, or ``None``."""
     found = _ASKED.findall(message)
-    return str(found[-1]).strip() if found else None
+    return " ".join(str(found[-1]).split()) if found else None
 
 
 def ask(context: Context, frozen: Frozen, question: str, *, session: str, policies: Policies) -> None:
     """Put an agent's question on its issue and set the issue aside until a person answers."""
-    key = canonical.digest(question.encode()).removeprefix("sha256:")[:12]
+    key = canonical.digest(f"{session} {question}".encode()).removeprefix("sha256:")[:12]
     labels = policies.workflow.labels
     body = (
-        f"> {question}\n\nThe agent of session {session} asks this instead of guessing. Answer with a note that "
-        "begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, put the "
+        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer "
+        "with a note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, put the "
         f"label `{labels.ready}` back."
     )
     issues.say(context.bot, "issues", frozen.iid, marker=f"question {key} {frozen.spec}", body=body)
@@ -62,11 +64,14 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
         if match is None or match.group(2) == SMALL:
             continue
         key, spec, question = match.groups()
-        for later in notes[index + 1 :]:
-            said = _ANSWERED.search(later.body) if later.author not in {bot, agent} else None
-            if said is not None:
-                found.append(Answered(issue.iid, key, spec, question, " ".join(said.group(1).split()), later.author))
-                break
+        given = [
+            (said.group(1), later.author)
+            for later in notes[index + 1 :]
+            if later.author not in {bot, agent} and (said := _ANSWERED.search(later.body)) is not None
+        ]
+        if given:
+            answer, by = given[-1]
+            found.append(Answered(issue.iid, key, spec, question, " ".join(answer.split()), by))
     return found
 
 
@@ -76,8 +81,14 @@ def propose_all(context: Context, policies: Policies) -> list[int]:
     for issue in issues.find(context.bot, labels=[policies.workflow.labels.blocked]):
         notes = issues.notes(context.bot, "issues", issue.iid)
         for item in answered(issue, notes, bot=context.bot.account, agent=context.agent.account):
-            if context.mirror.head(_branch(item)) is None and members.role(context.bot, item.by) in _MAY_ANSWER:
+            if item.by in policies.scope.agents or members.role(context.bot, item.by) not in _MAY_ANSWER:
+                continue
+            if merge_requests.find(context.bot, state="all", source_branch=_branch(item)):
+                continue
+            try:
                 opened += _propose(context, item)
+            except (NotFound, InvalidInput, Refused, Conflict) as error:
+                context.say(f"the answer on #{issue.iid} cannot be proposed: {error}")
     return opened
 
 
@@ -90,7 +101,7 @@ def amended(content: bytes, item: Answered, *, source: str) -> tuple[bytes, str]
     numbers = [match for requirement in spec.requirements if (match := _NUMBER.match(requirement.id))]
     prefix = numbers[0].group(1) if numbers else f"{spec.id.upper().replace('-', '')}-"
     name = f"{prefix}{max((int(match.group(2)) for match in numbers), default=0) + 1}"
-    lines = content.decode().splitlines()
+    lines = content.decode().rstrip("\n").split("\n")
     place = max((requirement.line for requirement in spec.requirements), default=len(lines))
     while place < len(lines) and lines[place].startswith("  ") and lines[place].strip():
         place += 1

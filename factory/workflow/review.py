@@ -116,15 +116,16 @@ def counting(
     approvals: tuple[Approval, ...] | list[Approval],
     *,
     author: str,
+    agents: Sequence[str],
     approvers: Sequence[str] = (),
 ) -> list[Approval]:
-    """Return the approvals that count: not the agent's, the factory's own or the author's; a simulated one only here.
+    """Return the approvals that count: not an agent's, the factory's own or the author's; a simulated one only here.
 
     Where ``approvers`` are named, nobody else counts, but for the rehearsal against a simulator. Raises ``Refused``
     where the rehearsal account approved on a server that is not a simulator.
     """
-    excluded = {context.agent.account, context.bot.account, author}
-    found = [item for item in approvals if item.username not in excluded]
+    excluded = {name.casefold() for name in (context.agent.account, context.bot.account, author, *agents)}
+    found = [item for item in approvals if item.username.casefold() not in excluded]
     if approvers:
         found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
     if not context.simulator and any(item.username == SIMULATED_APPROVER for item in found):

@@ -175,7 +175,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
     allowed = policies.approvals.merge.approvers
-    counted = review.counting(context, given, author=request.author, approvers=allowed)
+    counted = review.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
     planned = approved = begun = False
     pipeline = ship.main_pipeline(context, request.sha) if merged else None
     if pipeline is not None:
@@ -183,7 +183,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
         planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
         deployment = ship.deployment_of(context, pipeline, policies.environments.deploy)
         if deployment is not None and planned:
-            votes = review.counting(context, deployment.approvals, author=request.author)
+            votes = review.counting(context, deployment.approvals, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
     return schedule.Request(

@@ -245,7 +245,9 @@ class _Shipment:
         context = self.context
         given = merge_requests.approvals(context.bot, self.iid)
         allowed = self.policies.approvals.merge.approvers
-        counted = review.counting(context, given, author=request.author, approvers=allowed)
+        counted = review.counting(
+            context, given, author=request.author, agents=self.policies.scope.agents, approvers=allowed
+        )
         needed = review.required(context, request, self.policies, len(counted))
         if len(counted) < needed:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
@@ -281,7 +283,9 @@ class _Shipment:
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
             item
-            for item in review.counting(context, deployment.approvals, author=request.author)
+            for item in review.counting(
+                context, deployment.approvals, author=request.author, agents=self.policies.scope.agents
+            )
             if (_NAMED.findall(item.comment) or [shown]) == [digest]
         ]
         if len(counted) < self.policies.environments.target.approvals:

@@ -12,7 +12,7 @@ id: small
 title: Issue {iid}
 status: decided
 version: 1
-owner: {owner}
+owner: somebody
 ---
 
 # Issue {iid}
@@ -53,7 +53,7 @@ def spec(context: Context, commit: str, frozen: Frozen) -> specs.Spec:
     """Return what the issue wants as of a commit; raises ``NotFound`` or ``InvalidInput``."""
     if frozen.spec == SMALL:
         text = "\n".join(f"> {line}" for line in frozen.text.splitlines())
-        content = _FORM.format(iid=frozen.iid, owner=frozen.author, text=text)
+        content = _FORM.format(iid=frozen.iid, text=text)
         return specs.read(content.encode(), source=f"issue #{frozen.iid}")
     path = specs.path_of(frozen.spec)
     return specs.read(context.mirror.read(commit, path), source=path)

@@ -59,6 +59,18 @@ def verdict(context: Context, pipeline: int) -> dict[str, Any] | None:
     return None
 
 
+def foreign(context: Context, decision: dict[str, Any], head: str) -> str:
+    """Return why a verdict is not the protected branch's own on this commit, or nothing."""
+    judge = str(decision.get("judge_sha", ""))
+    if decision.get("head") != head:
+        return f"the verdict is about {str(decision.get('head'))[:12]}, not about {head[:12]}"
+    if not context.mirror.resolve(judge) or not context.mirror.is_ancestor(judge, context.main()):
+        return f"the verdict was given by {judge[:12]}, which is no commit of the protected branch"
+    if decision.get("policy") != context.policies(judge).digest:
+        return "the verdict names other policies than its judge has"
+    return ""
+
+
 def seconds(jobs: Sequence[Job]) -> float:
     """Return the time from the first job's start to the last one's end."""
     starts = [clock.parse(job.started_at) for job in jobs if job.started_at]
