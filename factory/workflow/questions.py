@@ -48,9 +48,9 @@ def ask(context: Context, frozen: Frozen, question: str, *, session: str, polici
     key = canonical.digest(f"{session} {question}".encode()).removeprefix("sha256:")[:12]
     labels = policies.workflow.labels
     body = (
-        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer "
-        "with a note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, put the "
-        f"label `{labels.ready}` back."
+        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer with a "
+        "note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, "
+        f"put the label `{labels.ready}` back."
     )
     issues.say(context.bot, "issues", frozen.iid, marker=f"question {key} {frozen.spec}", body=body)
     issues.relabel(context.bot, frozen.iid, add=[labels.blocked], remove=[labels.claimed, labels.ready])
