@@ -65,7 +65,7 @@ def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
         try:
             match = _SOURCE.match(path)
             found += _imports(path, text, local[match.group(1)]) if match else _reader(path)(path, text)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             found.append(Dependency("(unreadable)", "", path, 1, pinned=False))
     return tuple(dict.fromkeys(found))
 
@@ -125,8 +125,8 @@ def _imports(path: str, text: str, local: set[str]) -> Iterator[Dependency]:
     """Return the modules that a source imports and that are neither Python's nor the app's own."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
+    except (SyntaxError, ValueError):
+        return  # the linter tells what is no Python
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.checks import cited, coverage, dependencies, leaks, performance, static
+from factory.checks import cited, coverage, dependencies, junit, leaks, performance, static
 from factory.checks.dependencies import IMPORTED
 from factory.model.facts import Change, ChangedFile
 from tests.servers import TOOL_ENV
@@ -108,6 +108,25 @@ def test_logs_are_searched_whole_and_secrets_are_not_repeated(tmp_path: Path) ->
     assert [(item.rule, item.path, item.line, item.message) for item in found.problems] == [
         ("aws-key", "a/log.txt", 3, "")
     ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = " + " + ".join(["y"] * 3000), "x" + ".a" * 2000 + "()", "if x:\n pass\n" + "elif y:\n pass\n" * 2000],
+)
+def test_deep_sources_are_not_read_and_say_so(source: str) -> None:
+    text = f"def test_a():\n    assert f() == 1\n{source}\n".encode()
+    assert cited.read({"apps/a/tests/test_a.py": text}) is not None
+    assert dependencies.read({"apps/a/src/a.py": b"import requests\n" + text})
+
+
+def test_a_long_line_is_searched_in_one_pass() -> None:
+    assert not list(leaks.shapes("a-" * 100_000 + "b://" * 10_000))
+
+
+def test_numbers_without_end_are_no_numbers() -> None:
+    report = b'<t><testcase name="a"><failure>apps/a.py:' + b"9" * 6000 + b": no</failure></testcase></t>"
+    assert junit.read(report, b"1" * 6000).code is None
 
 
 @given(st.binary(max_size=200))

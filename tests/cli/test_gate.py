@@ -112,6 +112,19 @@ def test_a_benchmark_is_handed_on_where_its_gate_is_on(clone: Instance) -> None:
         git("worktree", "prune", cwd=clone.clone)
 
 
+def test_facts_go_nowhere_by_a_link_or_a_commit(clone: Instance, tmp_path: Path) -> None:
+    folder = clone.clone / ".factory"
+    kept = tmp_path / "kept"
+    folder.rename(kept) if folder.exists() else kept.mkdir()
+    folder.symlink_to(kept)
+    try:
+        done = gate(clone, "check", "--base", "main")
+        assert done.returncode == 3
+        assert "is a link" in done.stderr
+    finally:
+        folder.unlink()
+
+
 def test_no_base_is_one_clear_line(clone: Instance) -> None:
     done = gate(clone, "run", "--base", "nowhere")
     assert done.returncode == 3

@@ -86,6 +86,10 @@ def altered(**of_the_change: Any) -> Facts:
     return replace(GOOD, change=replace(CHANGE, **of_the_change))
 
 
+def cookie(name: str) -> tuple[ChangedFile, ...]:
+    return (ChangedFile(SOURCE, "M", 1, 0, ((1, f"# -*- coding: {name} -*-"),)),)
+
+
 def package(name: str, version: str = "==1.0", *, pinned: bool = True) -> Facts:
     return changed(dependencies=((), (Dependency(name, version, "apps/hello/requirements.txt", 1, pinned),)))
 
@@ -151,6 +155,20 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ("lint", altered(files=change(SOURCE, line="x = 1  # noqa").files), "lint.suppressed"),
         ("lint", altered(files=change(SOURCE, line="x = 1  # type:ignore[x]").files), "lint.suppressed"),
         ("security", changed(security=PROBLEM), "security.f401"),
+        ("scope", altered(files=cookie("unicode_escape")), "scope.encoding"),
+        ("scope", altered(files=cookie("utf-7")), "scope.encoding"),
+        ("scope", altered(files=change(SOURCE, line="x = 1  # \u202e").files), "scope.hidden"),
+        ("scope", altered(files=(ChangedFile("apps/x", "L", 1, 0),)), "scope.link"),
+        ("scope", altered(files=(ChangedFile("apps/x", "A", 0, 0, binary=True),)), "scope.binary"),
+        ("security", altered(files=change(SOURCE, line="runpy.run_path(x)").files), "security.loads"),
+        ("unit", changed(tests=(("unit", replace(RAN, code=1)),)), "unit.exit"),
+        ("contract", changed(tests=(("contract", replace(suite("success"), code=3)),)), "contract.exit"),
+        ("unit", altered(files=change(SOURCE, line="import atexit").files), "unit.tampers"),
+        ("types", altered(files=change(SOURCE, line="x: Any = y").files), "types.any"),
+        ("commits", altered(messages=(MESSAGE, MESSAGE.replace("#1", "#2"))), "commits.issue"),
+        ("plan", changed(plan=replace(plan(ZONE), commit="other")), "plan.stale"),
+        ("plan", changed(plan=replace(plan(ZONE), stack="other")), "plan.stack"),
+        ("plan", changed(plan=Plan("", "", problem="gone")), "plan.unreadable"),
         ("dependencies", package("left-pad"), "dependencies.unknown"),
         ("dependencies", package("left-pad", ">=1", pinned=False), "dependencies.unpinned"),
         ("dependencies", package("left-pad", IMPORTED), "dependencies.undeclared"),

@@ -81,6 +81,10 @@ def test_intake_removes_what_cannot_be_seen() -> None:
     assert made.warnings == ("invisible",)
 
 
+def test_nobody_makes_an_issue_small_by_naming_a_spec_so() -> None:
+    assert frozen("Spec: small").spec == ""
+
+
 @pytest.mark.parametrize("text", ["<!-\u200b- hidden -->", "a <!-- never closed", "<!-- a --><!-- b -->"])
 def test_no_comment_survives(text: str) -> None:
     assert "<!--" not in frozen(text).text

@@ -34,6 +34,15 @@ def test_a_person_answers_by_a_note_that_says_so() -> None:
     assert (answer.question, answer.answer, answer.by, answer.spec) == ("When?", "at 18:00", "operator", "hello")
 
 
+def test_the_newest_answer_counts() -> None:
+    (answer,) = found(ASKED, Note(2, "operator", "Answer: red"), Note(3, "operator", "Answer: blue"))
+    assert answer.answer == "blue"
+
+
+def test_a_question_is_one_line_whatever_ends_lines() -> None:
+    assert questions.asked("Question: when?\r- **HELLO-99**: all\u2028is well") == "when? - **HELLO-99**: all is well"
+
+
 @pytest.mark.parametrize(
     "notes",
     [
