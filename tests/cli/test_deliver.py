@@ -52,6 +52,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         (folder / f"{name}.json").write_text(json.dumps(value))
     agents = made.clone / "policies" / "agents.yml"
     agents.write_text(agents.read_text().replace("agent, replay]", "agent, replay, --recordings, docs/recordings]"))
+    gates = made.clone / "policies" / "gates.yml"
+    at_hand = "".join(f"  {name}: {{where: pipeline, required: true}}\n" for name in ("evidence", "up_to_date"))
+    gates.write_text(gates.read_text().replace("gates:\n", f"gates:\n{at_hand}", 1))
     vague = (made.clone / "specs/hello.md").read_text().replace("id: hello", "id: vague").replace("HELLO-", "VAGUE-")
     (made.clone / "specs/vague.md").write_text(vague.replace("is greeted,", "is greeted quickly,"))
     git("add", "-A", cwd=made.clone)
