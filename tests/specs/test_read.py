@@ -21,7 +21,7 @@ def test_the_shipped_spec() -> None:
     shipped = read.read((ROOT / "specs/hello.md").read_bytes(), source="specs/hello.md")
     assert (shipped.id, shipped.status, shipped.owner) == ("hello", "decided", "operator")
     assert [item.id for item in shipped.requirements] == ["HELLO-1", "HELLO-2", "HELLO-3", "HELLO-4"]
-    assert [len(item.scenarios) for item in shipped.requirements] == [1, 1, 1, 1]
+    assert [len(item.scenarios) for item in shipped.requirements] == [1, 1, 1, 2]
     assert [part.name for part in shipped.parts] == list(read.PARTS)
     assert shipped.requirements[1].text.endswith("another length is answered as if no name were given.")
 
