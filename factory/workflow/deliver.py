@@ -184,7 +184,6 @@ class _Delivery:
         decision = watch.verdict(context, pipeline.id)
         if decision is not None:
             record_verdict(context, proposed, issue=self._session.issue, pipeline=pipeline.id, decision=decision)
-        context.fetch()
         foreign = watch.foreign(context, decision, head) if decision is not None else ""
         if foreign:
             raise Refused(f"!{proposed['merge_request']}: {foreign}")

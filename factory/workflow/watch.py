@@ -64,6 +64,8 @@ def foreign(context: Context, decision: dict[str, Any], head: str) -> str:
     judge = str(decision.get("judge_sha", ""))
     if decision.get("head") != head:
         return f"the verdict is about {str(decision.get('head'))[:12]}, not about {head[:12]}"
+    if not context.mirror.resolve(judge):
+        context.fetch()
     if not context.mirror.resolve(judge) or not context.mirror.is_ancestor(judge, context.main()):
         return f"the verdict was given by {judge[:12]}, which is no commit of the protected branch"
     if decision.get("policy") != context.policies(judge).digest:
