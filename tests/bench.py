@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tests import bench_gates
 from tests.cli.instance import Instance, make_instance
+from tests.measure import row
 
 _RUNS = 9
 _OWN, _SHARE = 5.0, 0.25
@@ -27,16 +27,7 @@ def ratio(name: str, argv: list[str], baseline: list[str], limit: float, instanc
     """Run both in turn and return the median of the ratios pair by pair."""
     seconds(argv, instance), seconds(baseline, instance)
     pairs = [(seconds(argv, instance), seconds(baseline, instance)) for _ in range(_RUNS)]
-    ratios = [one / other for one, other in pairs]
-    return {
-        "what": name,
-        "seconds": round(statistics.median(one for one, _ in pairs), 3),
-        "baseline": round(statistics.median(other for _, other in pairs), 3),
-        "ratio": round(statistics.median(ratios), 2),
-        "spread": f"{min(ratios):.2f}-{max(ratios):.2f}",
-        "limit": limit,
-        "holds": statistics.median(ratios) <= limit,
-    }
+    return row(name, pairs, limit)
 
 
 def main() -> None:
@@ -60,9 +51,9 @@ def main() -> None:
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})
     found.append({"what": "demo: its share", "ratio": round(share, 2), "limit": _SHARE, "holds": share <= _SHARE})
-    for row in found:
-        print(json.dumps(row))  # noqa: T201 - a program's output
-    sys.exit(not all(row["holds"] for row in found))
+    for line in found:
+        print(json.dumps(line))  # noqa: T201 - a program's output
+    sys.exit(not all(line["holds"] for line in found))
 
 
 if __name__ == "__main__":

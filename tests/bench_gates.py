@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from factory.cli import judging
 from factory.gates import GATES
 from factory.model.facts import Facts
 from tests.cli.instance import Instance
+from tests.measure import row
 from tests.servers import TOOL_ENV, git
 
 FILES = 1000
@@ -87,16 +87,7 @@ def _configure(clone: Path, commands: dict[str, tuple[str, ...]]) -> None:
 
 def _row(what: str, ours: Callable[[], object], plain: Callable[[], object]) -> dict[str, object]:
     pairs = [(_seconds(ours), _seconds(plain)) for _ in range(_RUNS)]
-    ratios = [one / other for one, other in pairs]
-    return {
-        "what": what,
-        "seconds": round(statistics.median(one for one, _ in pairs), 3),
-        "baseline": round(statistics.median(other for _, other in pairs), 3),
-        "ratio": round(statistics.median(ratios), 2),
-        "spread": f"{min(ratios):.2f}-{max(ratios):.2f}",
-        "limit": _LIMIT,
-        "holds": statistics.median(ratios) <= _LIMIT,
-    }
+    return row(what, pairs, _LIMIT)
 
 
 def _seconds(run: Callable[[], object]) -> float:

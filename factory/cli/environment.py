@@ -1,6 +1,7 @@
 """The only reader of the environment."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def snapshot() -> Mapping[str, str]:
 def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:
     """Return where outside programs are found."""
     return Toolchain(root, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin"), process.python())
+
+
+def for_checkout() -> dict[str, str]:
+    """Return the clean environment for looking at a checkout, which brings no programs of its own."""
+    given = snapshot()
+    return tool_env(given, toolchain(given, Path("/nonexistent")))
+
+
+def readable() -> tuple[Path, ...]:
+    """Return the folders that programs of ours need behind the launch door: package, interpreter and its packages."""
+    return (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
 
 
 def tool_env(environment: Mapping[str, str], tools: Toolchain) -> dict[str, str]:

@@ -34,7 +34,6 @@ def command() -> None:
 @click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
 def check(judge: Path, base: str | None, target: str) -> None:
     """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
-    judging.head()
     rules = judging.policies(judge)
     place = judging.checkout(base, target=target)
     found = judging.collect(place, rules, judge)
@@ -65,12 +64,11 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
     if where == "pipeline":
         decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
     else:
-        judging.head()
         place = judging.checkout(base)
         facts = judging.collect(place, rules, judge)
         output.say(f"{len(facts.change.files) if facts.change else 0} files changed; the local checks run")
         scratch = (OUT / "local").absolute()
-        tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=judging.readable())
+        tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=environment.readable())
         facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
         decision = decide(facts, rules, where="local", judge_sha=judge_sha)
     _report(decision)
@@ -91,7 +89,7 @@ def _left() -> Facts:
         raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
     suites = tuple(
         (name, junit.read(_bytes(CLAIMS / name / "junit.xml"), _bytes(CLAIMS / name / "exit")))
-        for name in ("unit", "contract")
+        for name in collecting.SUITES
     )
     return replace(
         found,

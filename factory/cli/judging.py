@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import factory
 from factory.checks import performance
 from factory.cli import environment, recorded
 from factory.errors import FactoryError, InvalidInput
@@ -23,9 +21,6 @@ from factory.policies.model import Policies
 from factory.system import clock, files, plain, process
 from factory.workflow import judging
 
-# A checkout that is judged brings no programs of its own.
-_NO_TOOLS = Path("/nonexistent")
-_SUITES = ("unit", "contract")
 _FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
 PERFORMANCE = "performance"
 _NEEDS_A_SERVER = {"plan", "evidence"}
@@ -53,11 +48,11 @@ def reader(judge: Path) -> Callable[[str], bytes | None]:
 def checkout(base: str | None, *, target: str = "") -> judging.Checkout:
     """Return the checkout in the current folder as CI's variables describe it; raises ``InvalidInput``.
 
-    ``base`` is a commit to compare with, by default CI's diff base or ``origin/main``; a person at a terminal is the
-    author ``git config user.name`` names.
+    ``base`` is a commit to compare with, by default CI's diff base or ``origin/main``; else the author is ``you``.
     """
     given = environment.snapshot()
-    env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    env = environment.for_checkout()
+    _refuse_own_facts(env)
     start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
 
     def git(*arguments: str) -> str:
@@ -99,21 +94,19 @@ def _recorded(place: judging.Checkout, facts: Facts) -> Recorded:
     )
 
 
-def readable() -> tuple[Path, ...]:
-    """Return the folders that checks need beside the checkout: the interpreter and its packages."""
-    return (Path(factory.__file__).parent, Path(sys.prefix), Path(sys.base_prefix))
-
-
 def head() -> str:
     """Return the commit that is checked out here; raises ``InvalidInput`` where it brings facts of its own."""
-    given = environment.snapshot()
-    env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    env = environment.for_checkout()
+    _refuse_own_facts(env)
+    return process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
+
+
+def _refuse_own_facts(env: Mapping[str, str]) -> None:
+    """Raise ``InvalidInput`` where the commit has files below .factory/, or made it a link to somewhere else."""
     if Path(".factory").is_symlink():
         raise InvalidInput(".factory is a link, where only the factory's own files belong")
-    tracked = process.run(["git", "ls-files", "-z", "--", ".factory"], env=env).text
-    if tracked:
+    if process.run(["git", "ls-files", "-z", "--", ".factory"], env=env, check=False).text:
         raise InvalidInput("the commit has files below .factory/, where only the pipeline's own jobs write")
-    return process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
 
 
 def write(facts: Facts, path: Path) -> None:
@@ -158,7 +151,7 @@ def planted(app: Path) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]]
             there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), author="", target="")
             facts = judging.facts(there, rules, judge=reader(Path.cwd()))
             tests, covered, leaked = judging.claims(
-                there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=_SUITES
+                there, rules, scratch=Path(name) / "scratch", readable=environment.readable(), suites=judging.SUITES
             )
             found = replace(facts, tests=tests, coverage=covered, scanned=leaked)
             decision = decide(found, rules, where="pipeline", judge_sha=place.head)

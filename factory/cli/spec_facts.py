@@ -14,9 +14,6 @@ from factory.specs.trace import Commit, MergeRequest, Trace, Waiver, trace
 from factory.specs.trailers import trailers
 from factory.system import clock, files, process
 
-# A checkout that is looked at brings no programs of its own.
-_NO_TOOLS = Path("/nonexistent")
-
 
 @dataclass(frozen=True)
 class Recorded:
@@ -43,8 +40,7 @@ def traced(root: Path, reports: Sequence[Path]) -> tuple[Trace, Recorded]:
 
     ``reports`` are JUnit files, of which a later one counts more; by default those that the checks left.
     """
-    given = environment.snapshot()
-    env = environment.tool_env(given, environment.toolchain(given, _NO_TOOLS))
+    env = environment.for_checkout()
     evidence = _recorded(root, env)
     commits, requests = _history(root, env, dict(evidence.merges))
     found = trace(

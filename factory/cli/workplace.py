@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import Any
 
 import click
 
-import factory
 from factory.cli import environment
 from factory.config import Settings, load
 from factory.errors import InvalidInput, NotFound
@@ -53,8 +51,7 @@ class Workplace:
     @property
     def readable(self) -> tuple[Path, ...]:
         """Return the folders that programs of ours need to read behind the launch door."""
-        package = Path(factory.__file__).parent
-        return (self.settings.clone / ".tools", package, Path(sys.prefix), Path(sys.base_prefix))
+        return (self.settings.clone / ".tools", *environment.readable())
 
     @cached_property
     def record(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from factory.specs import read as specs
 from factory.workflow.intake import SMALL
 
 UNIT = "unit"
+# The checks that are suites of tests, each with a report of its own.
+SUITES = (UNIT, "contract")
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,11 @@ def claims(
     ``suites`` defaults to those whose gates are ``local``. Raises ``MachineError`` where a command cannot start.
     """
     rules = policies.gates
-    local = tuple(name for name in rules.checks if name in rules.gates and rules.gates[name].where == "local")
+    local = tuple(name for name in SUITES if name in rules.gates and rules.gates[name].where == "local")
     runs: list[tuple[str, TestRun]] = []
     covered = Coverage(problem="coverage was not measured")
     for name in local if suites is None else suites:
-        if name not in rules.checks or name in {"lint", "types", "security"}:
+        if name not in rules.checks:
             continue
         run, lines = tool.run_tests(
             rules.checks[name], place.folder, scratch=scratch / name, env=place.env, readable=readable

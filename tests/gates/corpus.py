@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from factory.cli import environment
 from factory.cli import judging as judge_files
 from factory.errors import FactoryError
 from factory.gates.run import Decision, decide
@@ -229,7 +230,7 @@ class Corpus:
         seen = [line for line in listed if name == "unit" or "/src/" in line]
         key = "\n".join([name, *seen])
         if key not in self._done:
-            readable = (*judge_files.readable(), self._frozen)
+            readable = (*environment.readable(), self._frozen)
             scratch = self._folder / "scratch" / name
             self._done[key] = judging.claims(place, rules, scratch=scratch, readable=readable, suites=(name,))
         return self._done[key]
