@@ -22,10 +22,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one run; ``clone`` is the control repository, ``state`` the instance's folder."""
+    """All settings of one run.
+
+    ``clone`` is the control repository, ``state`` the instance's folder, ``cache`` what may be deleted at any time.
+    """
 
     clone: Path
     state: Path
+    cache: Path
     values: Mapping[str, Setting]
 
     def __getitem__(self, name: str) -> str:
@@ -60,7 +64,8 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
         raise InvalidInput(f"an instance's name has small letters, digits and hyphens, not {instance!r}")
     base = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
     digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
-    return Settings(clone, base / "factory" / digest / instance, values)
+    cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
+    return Settings(clone, base / "factory" / digest / instance, cache, values)
 
 
 def find_clone(cwd: Path) -> Path:

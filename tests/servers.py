@@ -99,7 +99,9 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     async def main() -> None:
         stop = asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
-        async with serve(state, port=port, tier=tier, expander=expander(), tool_env=TOOL_ENV) as context:
+        async with serve(
+            state, port=port, tier=tier, expander=expander(), tool_env=TOOL_ENV, kept=state / "kept"
+        ) as context:
             ready.append(context)
             await stop.wait()
 

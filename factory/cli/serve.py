@@ -43,6 +43,7 @@ async def _serve(place: Workplace) -> None:
             tier=place.record["tier"],
             expander=place.tools.gitlab_ci_local(),
             tool_env=place.tool_env,
+            kept=files.private_folder(place.settings.cache / "ci"),
         ),
         cloudflare.serve(double, api_port=ports["cloudflare"], edge_port=ports["edge"]),
     ):
@@ -56,7 +57,7 @@ async def _serve(place: Workplace) -> None:
 
 
 async def _keep_runner(place: Workplace, state: Path) -> None:
-    """Start the runner, and again whenever it ends: at first until it is registered."""
+    """Start the runner, and again whenever it ends."""
     argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "runner"]
     while True:
         with (state / "runner.log").open("ab") as output:

@@ -4,17 +4,17 @@ The definition may come from another ref than the code (``ci_config_path`` with 
 every file that it includes, is laid over the checkout from that ref, so the code's own copy is never read.
 """
 
-import copy
 import json
 import re
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factory.errors import InvalidInput, ToolFailed
+from factory.errors import InvalidInput, MachineError, ToolFailed
 from factory.local_gitlab.git import Repository
 from factory.system import canonical, files, process, strict_yaml
 
@@ -22,10 +22,10 @@ _DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifact
 _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_TIMEOUT = 3600
-# A definition with one of these words depends on more than its text and the variables that its rules name.
-_UNKEYED = (b"changes", b"exists", b"include", b"only", b"except", b"matrix", b"trigger")
+# A definition with one of these keywords depends on more than its text and the variables that its rules name.
+_LOOKS_AT_FILES = frozenset({"changes", "exists", "include"})
+_UNKEYED = _LOOKS_AT_FILES | {"only", "except", "matrix", "trigger"}
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_RESULTS: dict[str, tuple[Any, dict[str, Any]]] = {}
 _DEFINITIONS: dict[tuple[Path, str, str], bytes | None] = {}
 
 
@@ -79,30 +79,53 @@ def duration(value: Any, default: int) -> int:
 
 
 def expand(
-    source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str]
+    source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str], kept: Path
 ) -> list[dict[str, Any]]:
     """Return the pipeline's jobs in order, each with its evaluated ``when`` and its expanded keywords.
 
-    Raises ``InvalidInput`` with the definition's error.
+    ``kept`` is a folder of earlier results, by what each depends on. Raises ``InvalidInput`` with the definition's
+    error.
     """
     raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
-    key = _key(source, raw, variables)
-    found = _RESULTS.get(key) if key else None
+    key = _key(source, raw, variables, program)
+    found = _recall(kept, key) if key else None
     if found is None:
         found = _run(source, variables, program=program, env=env)
         if key:
-            _RESULTS[key] = found
-    listed, expanded = copy.deepcopy(found)
+            with suppress(MachineError):  # without it the next pipeline takes a second longer
+                files.write_atomic(kept / f"{key}.json", json.dumps(found, default=str).encode())
+    listed, expanded = found
     return _join(listed, expanded, raw.get("default") or {})
 
 
-def _key(source: Source, raw: Mapping[str, Any], variables: Mapping[str, str]) -> str | None:
-    """Return what the result depends on where that is only the text and the variables its rules name."""
-    text = source.repository.read(source.config_sha, source.config_file) or b""
-    if any(word in text for word in _UNKEYED):
+def _recall(kept: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Return a kept result, or ``None`` where there is none that can be read."""
+    try:
+        listed, expanded = json.loads(files.read_text(kept / f"{key}.json"))
+    except (InvalidInput, ValueError):
         return None
+    return (listed, expanded) if isinstance(listed, list) and isinstance(expanded, dict) else None
+
+
+def _key(source: Source, raw: Mapping[str, Any], variables: Mapping[str, str], program: tuple[str, ...]) -> str | None:
+    """Return what the result depends on where that is only program, text and the variables that its rules name."""
+    if _keywords(raw) & _UNKEYED:
+        return None
+    text = source.repository.read(source.config_sha, source.config_file) or b""
     names = set(_VARIABLE.findall(json.dumps(_rule_texts(raw))))
-    return canonical.digest_of([canonical.digest(text), {name: variables.get(name) for name in sorted(names)}])
+    seen = {name: variables.get(name) for name in sorted(names)}
+    package = Path(program[-1]).parents[1] / "package.json"
+    version = canonical.digest(files.read_bytes(package)) if package.exists() else list(program)
+    return canonical.digest_of([version, canonical.digest(text), seen]).removeprefix("sha256:")
+
+
+def _keywords(value: Any) -> frozenset[str]:
+    """Return every key of a definition, at any depth."""
+    if isinstance(value, list):
+        return frozenset[str]().union(*(_keywords(item) for item in value))
+    if not isinstance(value, dict):
+        return frozenset()
+    return frozenset(map(str, value)).union(*(_keywords(item) for item in value.values()))
 
 
 def _rule_texts(value: Any) -> list[str]:
@@ -152,7 +175,8 @@ def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
 
     git("clone", "--quiet", "--shared", "--no-checkout", str(source.repository.path), str(checkout))
     git("update-ref", "--no-deref", "HEAD", source.sha)
-    if _depends_on_files(source):
+    definition = read_definition(source.repository, source.config_sha, source.config_file)
+    if _keywords(definition) & _LOOKS_AT_FILES:
         git("reset", "--quiet", "--hard")
     git("remote", "set-url", "origin", source.origin_url)
     git("update-ref", "refs/remotes/origin/main", source.compare_sha)
@@ -160,12 +184,6 @@ def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
     for path in checkout.glob(".gitlab-ci-local*"):
         files.remove_tree(path) if path.is_dir() else path.unlink()
     _overlay(source, source.config_file, checkout, seen=set())
-
-
-def _depends_on_files(source: Source) -> bool:
-    """Tell whether the definition's rules or includes look at the code's files, so that they must be there."""
-    text = source.repository.read(source.config_sha, source.config_file) or b""
-    return any(word in text for word in (b"changes", b"exists", b"include"))
 
 
 def _overlay(source: Source, name: str, checkout: Path, *, seen: set[str]) -> None:

@@ -11,7 +11,7 @@ from factory.local_gitlab.store import Document, Store
 
 @dataclass(frozen=True)
 class Context:
-    """One running server."""
+    """One running server; ``kept`` is a folder of expanded definitions, which may be shared and may be deleted."""
 
     state: Path
     store: Store
@@ -19,6 +19,7 @@ class Context:
     tier: str
     expander: tuple[str, ...]
     tool_env: Mapping[str, str]
+    kept: Path
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 

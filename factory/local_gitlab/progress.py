@@ -49,7 +49,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     try:
         source = _source(context, project, pipeline)
         found: list[dict[str, Any]] | FactoryError = await asyncio.to_thread(
-            ci.expand, source, variables, program=context.expander, env=context.tool_env
+            ci.expand, source, variables, program=context.expander, env=context.tool_env, kept=context.kept
         )
     except FactoryError as error:
         found = error

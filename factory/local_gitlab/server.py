@@ -21,12 +21,13 @@ _REAL_TOKENS = ("glpat-", "gldt-", "glrt-", "glcbt-", "gloas-")
 
 @asynccontextmanager
 async def serve(
-    state: Path, *, port: int, tier: str, expander: tuple[str, ...], tool_env: Mapping[str, str]
+    state: Path, *, port: int, tier: str, expander: tuple[str, ...], tool_env: Mapping[str, str], kept: Path
 ) -> AsyncIterator[Context]:
     """Serve the state folder on loopback until the block ends.
 
-    ``expander`` starts gitlab-ci-local; ``tool_env`` is the whole environment that git and it get. Raises
-    ``PortInUse``, and ``Refused`` where that environment holds a token of a real GitLab.
+    ``expander`` starts gitlab-ci-local; ``tool_env`` is the whole environment that git and it get; ``kept`` is the
+    folder of what it expanded before. Raises ``PortInUse``, and ``Refused`` where that environment holds a token of
+    a real GitLab.
     """
     _refuse_real_tokens(tool_env)
     files.private_folder(state)
@@ -38,6 +39,7 @@ async def serve(
         tier=tier,
         expander=expander,
         tool_env=tool_env,
+        kept=kept,
     )
     _prepare(context)
     runner = web.AppRunner(app.create(context), access_log=None, shutdown_timeout=1.0)

@@ -1,5 +1,6 @@
 """What every step is given: connections, mirror, recorder, and how to talk to the person."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,4 +70,10 @@ class Context:
 
     def policies(self, commit: str | None = None) -> Policies:
         """Return the policies of a commit of the protected branch; by default of its head."""
-        return read.read(self.mirror.tree(commit or self.main(), "policies/"))
+        return _policies(self.mirror, commit or self.main())
+
+
+@functools.lru_cache(maxsize=16)
+def _policies(mirror: Mirror, commit: str) -> Policies:
+    """Return the policies of a commit, which never change."""
+    return read.read(mirror.tree(commit, "policies/"))

@@ -10,8 +10,14 @@ from factory.local_gitlab.server import serve
 
 
 async def main(options: dict[str, Any]) -> None:
-    settings = {"tier": "premium", "expander": tuple(options["expander"]), "tool_env": options["tool_env"]}
-    async with serve(Path(options["state"]), port=options["port"], **settings):
+    state = Path(options["state"])
+    settings = {
+        "kept": state / "kept",
+        "tier": "premium",
+        "expander": tuple(options["expander"]),
+        "tool_env": options["tool_env"],
+    }
+    async with serve(state, port=options["port"], **settings):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)
