@@ -17,6 +17,9 @@ Account = Annotated[str, Field(min_length=1, max_length=255)]
 # Rules that nobody may except: what guards the guards, what can't be taken back once it leaked, and exceptions.
 _NEVER_EXCEPTED = ("scope.protected", "secrets.", "exception.")
 
+# What an issue's labels of state begin with, which the factory alone sets.
+STATE_LABELS = "factory::"
+
 
 def exceptable(rule: str) -> bool:
     """Tell whether an exception may name a rule."""
@@ -35,6 +38,12 @@ def _rule(text: str) -> str:
     return text
 
 
+def _label(text: str) -> str:
+    if text.casefold().startswith(STATE_LABELS):
+        raise ValueError(f"{text} mirrors an issue's state; an agent never sets it")
+    return text
+
+
 def _day(text: str) -> str:
     try:
         datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
@@ -44,6 +53,7 @@ def _day(text: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,99}$"), AfterValidator(_label)]
 
 
 class Strict(BaseModel):
@@ -147,6 +157,29 @@ class Budgets(Strict):
     pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
 
 
+class Caps(Strict):
+    """How many requests of each kind one session may make; 0 is none."""
+
+    comment: Annotated[int, Field(ge=0, le=50)]
+    question: Annotated[int, Field(ge=0, le=50)]
+    label: Annotated[int, Field(ge=0, le=50)]
+    follow_up: Annotated[int, Field(ge=0, le=50)]
+    done: Annotated[int, Field(ge=0, le=50)]
+    blocked: Annotated[int, Field(ge=0, le=50)]
+
+
+class Outputs(Strict):
+    """``outputs.yml``: what agents may ask the factory to write: how often, which labels, how many characters.
+
+    ``follow_up_labels`` are given to issues that an agent asks for.
+    """
+
+    caps: Caps
+    labels: Annotated[tuple[Label, ...], Field(strict=False)]
+    follow_up_labels: Annotated[tuple[Label, ...], Field(strict=False)]
+    characters: Annotated[int, Field(ge=1, le=20_000)]
+
+
 class Retention(Strict):
     """``retention.yml``: how many days what sessions leave on this machine is kept once they ended."""
 
@@ -231,6 +264,7 @@ class Policies(Strict):
     scope: Scope
     workflow: Workflow
     budgets: Budgets
+    outputs: Outputs
     retention: Retention
     approvals: Approvals
     environments: Environments

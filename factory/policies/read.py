@@ -15,6 +15,7 @@ FILES = (
     "scope",
     "workflow",
     "budgets",
+    "outputs",
     "retention",
     "approvals",
     "environments",

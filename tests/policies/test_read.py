@@ -35,6 +35,12 @@ agents:
     network: false
     limits: {turn_seconds: 1, silence_seconds: 1, output_bytes: 1}
 """
+OUTPUTS = """\
+caps: {comment: 1, question: 1, label: 1, follow_up: 1, done: 1, blocked: 1}
+labels: ["kind::bug"]
+follow_up_labels: []
+characters: 100
+"""
 EXCEPTION = "{rule: types.error, subject: a.py, owner: me, reason: the stub is wrong, expires: 2027-01-31}"
 
 
@@ -129,6 +135,13 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
             "attempts: 21\ntokens: 1\npipeline_minutes: 1",
             ":1: attempts: 21 is out of range; did you mean 20",
         ),
+        (
+            "outputs",
+            OUTPUTS.replace("kind::bug", "Factory::ready"),
+            ":2: labels.0: Factory::ready mirrors an issue's state",
+        ),
+        ("outputs", OUTPUTS.replace("kind::bug", "a,b"), ":2: labels.0: 'a,b' does not fit"),
+        ("outputs", OUTPUTS.replace(", done: 1", ""), ":1: caps.done: the key is missing"),
         ("retention", "session_days: 1.5", ":1: session_days: 1.5 is no whole number"),
         (
             "terraform",
