@@ -4,13 +4,14 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, Refused
+from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
 
 
 @contextmanager
@@ -72,6 +73,26 @@ def read_text(path: Path) -> str:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text") from error
+
+
+def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
+    """Return at most ``limit`` bytes of a file that somebody untrusted wrote, and whether there is more.
+
+    Raises ``NotFound`` where there is none, ``Refused`` for a link, a file with other names, a pipe or a device: opening
+    it would read elsewhere, or wait for ever.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} does not exist") from error
+    except OSError as error:
+        raise Refused(f"{path} is no plain file: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise Refused(f"{path} is no plain file with one name")
+        data = file.read(limit + 1)
+    return data[:limit], len(data) > limit
 
 
 def private_folder(path: Path) -> Path:

@@ -1,12 +1,13 @@
 """Files: whole writes, containment, locks; a full disk loses nothing."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, Refused
+from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
 from factory.system import canonical, files, process, strict_yaml, templates
 from tests.servers import TOOL_ENV
 
@@ -88,3 +89,18 @@ def test_programs_that_are_missing_fail_or_hang() -> None:
         process.run(["sh", "-c", "echo told >&2; exit 3"], env=TOOL_ENV)
     with pytest.raises(MachineError, match="longer than"):
         process.run(["sh", "-c", "sleep 30 & wait"], env=TOOL_ENV, timeout=0.3)
+
+
+def test_what_somebody_untrusted_wrote_is_read_within_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "said"
+    with pytest.raises(NotFound):
+        files.read_untrusted(path, 10)
+    path.write_bytes(b"x" * 11)
+    assert files.read_untrusted(path, 10) == (b"x" * 10, True)
+    assert files.read_untrusted(path, 11) == (b"x" * 11, False)
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "twin").hardlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "twin", "pipe", "."):
+        with pytest.raises(Refused, match="plain file"):
+            files.read_untrusted(tmp_path / name, 10)
