@@ -12,6 +12,10 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Action = Literal["create", "update", "delete"]
+Money = Annotated[float, Field(ge=0, le=1_000_000, strict=False)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Capability = Literal["edit", "run", "usage", "resume", "cancel"]
+Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$")]
 Account = Annotated[str, Field(min_length=1, max_length=255)]
 
 # Rules that nobody may except: what guards the guards, what can't be taken back once it leaked, and exceptions.
@@ -63,28 +67,79 @@ class Strict(BaseModel):
 
 
 class Limits(Strict):
-    """What stops an agent's turn; seconds and bytes."""
+    """What ends an agent's attempt, whatever it reports: tool calls, seconds, bytes, tokens, US dollars, processes."""
 
+    turns: Positive
     turn_seconds: Positive
     silence_seconds: Positive
     output_bytes: Positive
+    tokens: Positive
+    usd: Money
+    memory_bytes: Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000)]
+    processes: Annotated[int, Field(ge=1, le=100_000)]
+    file_bytes: Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000)]
+
+
+class Model(Strict):
+    """The model an agent talks to: shape of its API, name, base URL, and the variable that holds the credential."""
+
+    api: Literal["responses", "messages", "chat", "gemini"]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    url: Annotated[str, Field(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)(/[^\s]*)?$")]
+    key: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class Prices(Strict):
+    """What a model costs, in US dollars per million tokens, and the version of this table."""
+
+    version: Annotated[str, Field(min_length=1)]
+    input: Money
+    cached: Money
+    output: Money
 
 
 class Agent(Strict):
-    """How to start an agent and what it may reach; ``sandbox`` is the least level that is accepted."""
+    """How to start an agent and what it may reach; ``sandbox`` is the least level that is accepted.
 
-    protocol: Literal["acp"]
+    ``home`` names how its private home is laid out, ``terminal`` starts its own terminal interface, ``stronger`` is
+    the agent that takes over where this one makes no progress, ``instead`` the one where its provider is not there.
+    """
+
+    protocol: Literal["acp", "command"]
+    home: Literal["codex", "claude", "opencode", "gemini"] | None = None
     command: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-    version: str
+    terminal: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    version: Annotated[str, Field(min_length=1)]
+    capabilities: Annotated[tuple[Capability, ...], Field(strict=False)]
     sandbox: Annotated[Level, Field(strict=False)]
-    network: bool
+    egress: Annotated[tuple[Host, ...], Field(strict=False)]
+    model: Model | None = None
+    prices: Prices | None = None
+    stronger: Name | None = None
+    instead: Name | None = None
     limits: Limits
 
 
+class Permissions(Strict):
+    """How permission requests for commands are answered, as shell patterns of a command's words; denial comes first."""
+
+    allow: Annotated[tuple[str, ...], Field(strict=False)]
+    deny: Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Route(Strict):
+    """Which agent takes an issue that carries one of these labels; of several routes the first that fits decides."""
+
+    labels: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    agent: Name
+
+
 class Agents(Strict):
-    """``agents.yml``: the agents by name, and the one that is used unless told otherwise."""
+    """``agents.yml``: the agents by name, the one that is used unless told otherwise, and who takes what."""
 
     default: Name
+    routes: Annotated[tuple[Route, ...], Field(strict=False)]
+    permissions: Permissions
     agents: Annotated[dict[Name, Agent], Field(min_length=1)]
 
 
@@ -149,12 +204,34 @@ class Workflow(Strict):
     issue_characters: Positive
 
 
+class Cap(Strict):
+    """The most that may be spent within one bound; what an agent does not report is estimated."""
+
+    tokens: Positive
+    usd: Money
+
+
+class Spending(Strict):
+    """The bounds: one session, one issue over its whole life, one day and one month (UTC) of the whole factory."""
+
+    run: Cap
+    issue: Cap
+    day: Cap
+    month: Cap
+
+
 class Budgets(Strict):
-    """``budgets.yml``: what one session may cost before a person must look: attempts, tokens, minutes of a pipeline."""
+    """``budgets.yml``: what may be spent before a person must look, and when an agent that gets nowhere is stopped.
+
+    ``warn_percent`` of a limit ends the work in hand and leaves the rest for saving it; ``idle_turns`` is how many
+    tool calls may pass without a change of the worktree.
+    """
 
     attempts: Annotated[int, Field(ge=1, le=20)]
-    tokens: Positive
+    warn_percent: Percent
+    idle_turns: Positive
     pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
+    caps: Spending
 
 
 class Caps(Strict):

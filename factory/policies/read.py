@@ -8,6 +8,7 @@ from factory.errors import InvalidInput
 from factory.policies.model import Policies
 from factory.policies.problems import Document, document, nearest, parse
 from factory.system import canonical
+from factory.system.strict_yaml import Key
 
 FILES = (
     "agents",
@@ -89,6 +90,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
     if agents.default not in agents.agents:
         message = f"there is no agent {agents.default!r}{nearest(agents.default, agents.agents)}"
         yield documents["agents"].problem(("default",), message)
+    yield from _named_agents(policies, documents["agents"])
     for name in gates.checks:
         if name not in gates.gates:
             message = f"there is no gate of this name{nearest(name, gates.gates)}"
@@ -112,3 +114,14 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
             line = documents["exceptions"].marks.line(("exceptions", first))
             message = f"line {line} excepts the same; keep one of them"
             yield documents["exceptions"].problem(("exceptions", number), message)
+
+
+def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
+    """Tell which routes and agents name an agent that is not there."""
+    agents = policies.agents
+    named: list[tuple[Key, str]] = [(("routes", n, "agent"), route.agent) for n, route in enumerate(agents.routes)]
+    for name, agent in agents.agents.items():
+        named += [(("agents", name, key), other) for key in ("stronger", "instead") if (other := getattr(agent, key))]
+    for key, name in named:
+        if name not in agents.agents:
+            yield found.problem(key, f"there is no agent {name!r}{nearest(name, agents.agents)}")

@@ -51,7 +51,6 @@ def run(
             writable=(path, home),
             readable=(*context.readable, worktree.git_dir(path), context.mirror.path, checks_folder(session), folder),
             frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
-            network=agent.network,
             required=agent.sandbox,
         )
     )

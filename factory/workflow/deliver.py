@@ -53,8 +53,8 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
         past.append(feedback)
         if made.get("reason") == Reason.BLOCKED:
             break
-        if work.tokens() > budget.tokens:
-            past.append([f"The budget of {budget.tokens} tokens is used up ({Reason.BUDGET_EXHAUSTED})."])
+        if work.tokens() > budget.caps.run.tokens:
+            past.append([f"The budget of {budget.caps.run.tokens} tokens is used up ({Reason.BUDGET_EXHAUSTED})."])
             break
     return run("give-up", work.give_up, past)
 

@@ -31,9 +31,32 @@ agents:
     protocol: acp
     command: [a]
     version: "1"
+    capabilities: [edit]
     sandbox: host
-    network: false
-    limits: {turn_seconds: 1, silence_seconds: 1, output_bytes: 1}
+    egress: []
+    limits:
+      turns: 1
+      turn_seconds: 1
+      silence_seconds: 1
+      output_bytes: 1
+      tokens: 1
+      usd: 1.5
+      memory_bytes: 1000000
+      processes: 1
+      file_bytes: 1000000
+routes: []
+permissions: {allow: [], deny: []}
+"""
+BUDGETS = """\
+attempts: 1
+warn_percent: 80
+idle_turns: 1
+pipeline_minutes: 1
+caps:
+  run: {tokens: 1, usd: 1}
+  issue: {tokens: 1, usd: 1}
+  day: {tokens: 1, usd: 1}
+  month: {tokens: 1, usd: 1}
 """
 OUTPUTS = """\
 caps: {comment: 1, question: 1, label: 1, follow_up: 1, done: 1, blocked: 1}
@@ -68,14 +91,29 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         (
             "agents",
             AGENT.replace("acp", "acb"),
-            ":4: agents.replay.protocol: 'acb' is not one of acp; did you mean acp?",
+            ":4: agents.replay.protocol: 'acb' is not one of acp, command; did you mean acp?",
         ),
         (
             "agents",
             AGENT.replace("host", "bwrp"),
-            ":7: agents.replay.sandbox: 'bwrp' is not one of host, bwrap; did you mean bwrap?",
+            ":8: agents.replay.sandbox: 'bwrp' is not one of host, bwrap; did you mean bwrap?",
         ),
-        ("agents", AGENT.replace("false", "no way"), ":8: agents.replay.network: 'no way' is neither true nor false"),
+        ("agents", AGENT.replace("[edit]", "[edits]"), ":7: agents.replay.capabilities.0: 'edits' is not one of edit"),
+        (
+            "agents",
+            AGENT.replace("egress: []", "egress: [https://a]"),
+            ":9: agents.replay.egress.0: 'https://a' does not",
+        ),
+        (
+            "agents",
+            AGENT.replace("routes: []", "routes: [{labels: [a], agent: codec}]"),
+            ":20: routes.0.agent: there is no agent 'codec'",
+        ),
+        (
+            "agents",
+            AGENT.replace("sandbox: host", "sandbox: host\n    stronger: repla"),
+            ":9: agents.replay.stronger: there is no agent 'repla'; did you mean replay?",
+        ),
         (
             "agents",
             AGENT.replace("default: replay", "default: replai"),
@@ -84,9 +122,13 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         (
             "agents",
             AGENT.replace("turn_seconds", "turn_second"),
-            ":9: agents.replay.limits.turn_second: no such key; did you mean turn_seconds?",
+            ":12: agents.replay.limits.turn_second: no such key; did you mean turn_seconds?",
         ),
-        ("agents", "default: x\nagents: {}", ":2: agents: give at least one"),
+        (
+            "agents",
+            "default: x\nroutes: []\npermissions: {allow: [], deny: []}\nagents: {}",
+            ":4: agents: give at least one",
+        ),
         ("agents", AGENT.replace("  replay:", "  Replay:"), ":3: agents.Replay: 'Replay' does not fit ^"),
         ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", ":1: merge.required: 0 is out of range"),
         (
@@ -132,7 +174,7 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ("workflow", "[]", ":1: expected a mapping"),
         (
             "budgets",
-            "attempts: 21\ntokens: 1\npipeline_minutes: 1",
+            BUDGETS.replace("attempts: 1", "attempts: 21"),
             ":1: attempts: 21 is out of range; did you mean 20",
         ),
         (
@@ -163,7 +205,7 @@ def test_a_file_that_is_not_utf8_is_refused_with_its_line() -> None:
 
 def test_all_problems_are_listed_and_the_first_is_told() -> None:
     bad = replaced("scope", SCOPE.replace("40", "0").replace("800", "0"))
-    found = read.check(bad | {"policies/budgets.yml": b"attempts: 0\ntokens: 1\npipeline_minutes: 1\n"})
+    found = read.check(bad | {"policies/budgets.yml": BUDGETS.replace("attempts: 1", "attempts: 0").encode()})
     assert [line.partition(":")[0] for line in found] == ["policies/scope.yml"] * 2 + ["policies/budgets.yml"]
     with pytest.raises(InvalidInput, match=r"max_files: .* \(and 1 more"):
         read.read(bad)
