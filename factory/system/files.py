@@ -78,8 +78,8 @@ def read_text(path: Path) -> str:
 def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
     """Return at most ``limit`` bytes of a file that somebody untrusted wrote, and whether there is more.
 
-    Raises ``NotFound`` where there is none, ``Refused`` for a link, a file with other names, a pipe or a device: opening
-    it would read elsewhere, or wait for ever.
+    Raises ``NotFound`` where there is none, and ``Refused`` for a link, a file with two names, a folder, a pipe or a
+    device, which would lead elsewhere or never end.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -87,10 +87,11 @@ def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
         raise NotFound(f"{path} does not exist") from error
     except OSError as error:
         raise Refused(f"{path} is no plain file: {error.strerror}") from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(handle)
+        raise Refused(f"{path} is no plain file with one name")
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise Refused(f"{path} is no plain file with one name")
         data = file.read(limit + 1)
     return data[:limit], len(data) > limit
 
