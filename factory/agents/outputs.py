@@ -1,0 +1,274 @@
+"""What an agent asks the factory to write: typed requests, one JSON line each, in a file that the agent may append to.
+
+The agent's side composes a line, ours reads the file again as untrusted text and judges each request. Pure but for
+reading that file and appending to it.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from factory.errors import InvalidInput, NotFound, Refused
+from factory.system import canonical, files
+
+_FILE, _LINE, _LINES = 1024 * 1024, 64 * 1024, 100
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LONGEST = {"why": 300, "title": 120, "label": 100, "text": 20_000}
+# What GitLab neither links nor reads as a command in a title, beside letters and digits.
+_IN_TITLES = frozenset(" .,:;'\"()?+=-_/")
+_SHORTEST_TITLE = 8
+# Variation selectors count as marks, and a row of them can carry a text of its own; the one of emoji is usual.
+_SELECTOR = re.compile("[\ufe00-\ufe0e\U000e0000-\U000e0fff]")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: the name by which it is applied once, and why the agent makes it."""
+
+    kind: ClassVar[str]
+    id: str
+    why: str
+
+    def said(self) -> dict[str, str]:
+        """Return what it asks for, without name and reason."""
+        return {name: value for name, value in asdict(self).items() if name not in {"id", "why"}}
+
+    def digest(self) -> str:
+        """Return the digest of what it asks for."""
+        return canonical.digest_of({"kind": self.kind, **self.said()})
+
+
+@dataclass(frozen=True)
+class Comment(Request):
+    """A note on the session's issue."""
+
+    kind = "comment"
+    text: str
+
+
+@dataclass(frozen=True)
+class Question(Request):
+    """A question that a person must answer before the work can go on."""
+
+    kind = "question"
+    text: str
+
+
+@dataclass(frozen=True)
+class Label(Request):
+    """A label on the session's issue."""
+
+    kind = "label"
+    label: str
+
+
+@dataclass(frozen=True)
+class FollowUp(Request):
+    """A new issue about something that is not part of this one."""
+
+    kind = "follow_up"
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Done(Request):
+    """The work is done; ``why`` says how one sees that."""
+
+    kind = "done"
+
+
+@dataclass(frozen=True)
+class Blocked(Request):
+    """The work can't be done; ``why`` says what is in its way."""
+
+    kind = "blocked"
+
+
+KINDS: Mapping[str, type[Request]] = {kind.kind: kind for kind in (Comment, Question, Label, FollowUp, Done, Blocked)}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A line of the file that is no request, and why not."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an agent asked for, in its order, and the lines that could not be read."""
+
+    requests: tuple[Request, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What policy allows in one session: requests by kind, labels, characters of a text."""
+
+    most: Mapping[str, int]
+    labels: frozenset[str]
+    characters: int
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A request of the same session that was applied before."""
+
+    kind: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a request; ``reason`` says why it is refused."""
+
+    request: Request
+    result: Literal["admitted", "repeated", "refused"]
+    reason: str = ""
+
+
+def compose(kind: str, said: Mapping[str, Any], *, why: str, name: str | None = None) -> Request:
+    """Return a request, named by its content unless it is given a name; raises ``InvalidInput``."""
+    return _request({"kind": kind, "why": why, **said} | ({"id": name} if name else {}))
+
+
+def append(path: Path, request: Request) -> None:
+    """Append a request to the file, as one line."""
+    with files.appender(path) as write:
+        write(json.dumps({"kind": request.kind, **asdict(request)}).encode() + b"\n")
+
+
+def read(path: Path) -> Reading:
+    """Return what the file asks for; where it is missing, nothing; where it is no plain file, one refusal."""
+    try:
+        data, more = files.read_untrusted(path, _FILE)
+    except NotFound:
+        return Reading()
+    except Refused as refused:
+        return Reading(refusals=(Refusal(0, str(refused)),))
+    return parse(data, more=more)
+
+
+def parse(data: bytes, *, more: bool = False) -> Reading:
+    """Return the requests in lines of JSON; ``more`` says that the file goes on, so that its last line is not whole."""
+    found: dict[str, Request] = {}
+    refused = []
+    numbered = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    if more or len(numbered) > _LINES:
+        numbered = numbered[: min(_LINES, len(numbered) - 1)]
+        refused.append(Refusal(0, f"only {len(numbered)} lines are read: the file is too large"))
+    for number, line in numbered:
+        try:
+            request = _request(_object(line))
+        except (InvalidInput, ValueError, RecursionError) as error:
+            refused.append(Refusal(number, str(error)[:200]))
+            continue
+        if found.setdefault(request.id, request).digest() != request.digest():
+            refused.append(Refusal(number, f"the id {request.id} names another request"))
+    return Reading(tuple(found.values()), tuple(refused))
+
+
+def admit(
+    requests: Sequence[Request],
+    caps: Caps,
+    applied: Mapping[str, Applied],
+    *,
+    leaks: Callable[[str], Iterable[str]] = lambda _: (),
+) -> tuple[Decision, ...]:
+    """Decide about each request; ``applied`` are earlier ones by id, which count; ``leaks`` names secrets in a text."""
+    used = Counter(item.kind for item in applied.values())
+    decisions = []
+    for request in requests:
+        before = applied.get(request.id)
+        if before == Applied(request.kind, request.digest()):
+            decisions.append(Decision(request, "repeated"))
+            continue
+        reason = f"the id {request.id} names another request" if before else _against(request, caps, leaks)
+        if not reason and used[request.kind] >= caps.most.get(request.kind, 0):
+            reason = f"more than {caps.most.get(request.kind, 0)} of kind {request.kind} in one session"
+        used[request.kind] += not reason
+        decisions.append(Decision(request, "refused" if reason else "admitted", reason))
+    return tuple(decisions)
+
+
+def _against(request: Request, caps: Caps, leaks: Callable[[str], Iterable[str]]) -> str:
+    """Return what speaks against one request, whatever else is asked for; nothing where it may be applied."""
+    said = request.said()
+    if len(said.get("text", "")) > caps.characters:
+        return f"its text is longer than {caps.characters} characters"
+    if isinstance(request, Label) and request.label not in caps.labels:
+        return f"policy lets no agent set the label {request.label}"
+    if isinstance(request, FollowUp) and (problem := _title(request.title)):
+        return problem
+    texts = [line for text in (request.why, *said.values()) for line in (text, *text.split("\n"))]
+    leaked = sorted({name for text in texts for name in leaks(text)})
+    return f"it holds what looks like a secret: {', '.join(leaked)}" if leaked else ""
+
+
+def _title(title: str) -> str:
+    if len(title) < _SHORTEST_TITLE:
+        return f"its title is shorter than {_SHORTEST_TITLE} characters"
+    odd = sorted({character for character in title if not character.isalnum() and character not in _IN_TITLES})
+    if odd or not title[0].isalnum():
+        return f"its title begins with or holds {' '.join(odd) or title[0]!r}: letters, digits and plain marks only"
+    return ""
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    if len(line) > _LINE:
+        raise InvalidInput(f"the line is longer than {_LINE} bytes")
+    value = json.loads(line.decode(), object_pairs_hook=_pairs, parse_constant=_constant)
+    if not isinstance(value, dict):
+        raise InvalidInput("the line is no JSON object")
+    return value
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise InvalidInput("a key is given twice")
+    return dict(pairs)
+
+
+def _constant(name: str) -> Any:
+    raise InvalidInput(f"{name} is no JSON")
+
+
+def _request(value: Mapping[str, Any]) -> Request:
+    """Return a value as a request; raises ``InvalidInput`` naming what does not fit."""
+    named = value.get("kind")
+    kind = KINDS.get(named) if isinstance(named, str) else None
+    if kind is None:
+        raise InvalidInput(f"kind must be one of {', '.join(KINDS)}")
+    wanted = {field.name for field in fields(kind)}
+    if wrong := (set(value) - {"kind", "id"}) ^ (wanted - {"id"}):
+        raise InvalidInput(
+            f"{kind.kind} has the fields {', '.join(sorted(wanted))}; wrong: {', '.join(sorted(map(ascii, wrong)))}"
+        )
+    texts = {name: _text(name, value[name]) for name in sorted(wanted - {"id"})}
+    name = value.get("id", "")
+    if name != "" and not (isinstance(name, str) and _ID.fullmatch(name)):
+        raise InvalidInput("id must be 1 to 64 letters, digits, dots, dashes and underscores")
+    made = kind(id=name, **texts)
+    return made if name else kind(id=made.digest().removeprefix("sha256:")[:16], **texts)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} must be a text")
+    text = value.strip()
+    if not text or len(text) > _LONGEST[name]:
+        raise InvalidInput(f"{name} must have 1 to {_LONGEST[name]} characters")
+    if any(_unseen(character) and (name != "text" or character not in "\n\t") for character in text):
+        raise InvalidInput(f"{name} holds a character that can't be seen")
+    return text
+
+
+def _unseen(character: str) -> bool:
+    return not character.isprintable() or _SELECTOR.fullmatch(character) is not None
