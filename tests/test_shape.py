@@ -30,7 +30,12 @@ DOORS = {
     "requests": ("factory/system/http.py", "factory/gitlab/connect.py"),
     "dbos": ("factory/workflow/engine.py",),
     "acp": ("factory/agents/",),
-    "aiohttp": ("factory/local_gitlab/", "factory/local_cloudflare/", "factory/status/dashboard.py"),
+    "aiohttp": (
+        "factory/local_gitlab/",
+        "factory/local_cloudflare/",
+        "factory/local_model/",
+        "factory/status/dashboard.py",
+    ),
     "securesystemslib": ("factory/evidence/sign.py",),
     "python_terraform": ("factory/terraform/",),
     "pydantic": ("factory/policies/",),
