@@ -30,6 +30,7 @@ HIDDEN: Mapping[str, str] = {
     "serve": "factory.cli.serve",
     "runner": "factory.cli.runner",
     "agent": "factory.cli.agent",
+    "output": "factory.cli.output_request",
     "reference": "factory.cli.reference",
 }
 
