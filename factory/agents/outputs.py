@@ -21,6 +21,8 @@ _LONGEST = {"why": 300, "title": 120, "label": 100, "text": 20_000}
 # What GitLab neither links nor reads as a command in a title, beside letters and digits.
 _IN_TITLES = frozenset(" .,:;'\"()?+=-_/")
 _SHORTEST_TITLE = 8
+# No reason repeats what an agent wrote: it may be a secret.
+_TAKEN = "its id names another request"
 # Variation selectors count as marks, and a row of them can carry a text of its own; the one of emoji is usual.
 _SELECTOR = re.compile("[\ufe00-\ufe0e\U000e0000-\U000e0fff]")
 
@@ -171,7 +173,7 @@ def parse(data: bytes, *, more: bool = False) -> Reading:
             refused.append(Refusal(number, str(error)[:200]))
             continue
         if found.setdefault(request.id, request).digest() != request.digest():
-            refused.append(Refusal(number, f"the id {request.id} names another request"))
+            refused.append(Refusal(number, _TAKEN))
     return Reading(tuple(found.values()), tuple(refused))
 
 
@@ -190,7 +192,7 @@ def admit(
         if before == Applied(request.kind, request.digest()):
             decisions.append(Decision(request, "repeated"))
             continue
-        reason = f"the id {request.id} names another request" if before else _against(request, caps, leaks)
+        reason = _TAKEN if before else _against(request, caps, leaks)
         if not reason and used[request.kind] >= caps.most.get(request.kind, 0):
             reason = f"more than {caps.most.get(request.kind, 0)} of kind {request.kind} in one session"
         used[request.kind] += not reason
@@ -201,23 +203,21 @@ def admit(
 def _against(request: Request, caps: Caps, leaks: Callable[[str], Iterable[str]]) -> str:
     """Return what speaks against one request, whatever else is asked for; nothing where it may be applied."""
     said = request.said()
+    texts = [line for text in (request.id, request.why, *said.values()) for line in (text, *text.split("\n"))]
+    if leaked := sorted({name for text in texts for name in leaks(text)}):
+        return f"it holds what looks like a secret: {', '.join(leaked)}"
     if len(said.get("text", "")) > caps.characters:
         return f"its text is longer than {caps.characters} characters"
     if isinstance(request, Label) and request.label not in caps.labels:
-        return f"policy lets no agent set the label {request.label}"
-    if isinstance(request, FollowUp) and (problem := _title(request.title)):
-        return problem
-    texts = [line for text in (request.why, *said.values()) for line in (text, *text.split("\n"))]
-    leaked = sorted({name for text in texts for name in leaks(text)})
-    return f"it holds what looks like a secret: {', '.join(leaked)}" if leaked else ""
+        return "policy lets no agent set this label"
+    return _title(request.title) if isinstance(request, FollowUp) else ""
 
 
 def _title(title: str) -> str:
     if len(title) < _SHORTEST_TITLE:
         return f"its title is shorter than {_SHORTEST_TITLE} characters"
-    odd = sorted({character for character in title if not character.isalnum() and character not in _IN_TITLES})
-    if odd or not title[0].isalnum():
-        return f"its title begins with or holds {' '.join(odd) or title[0]!r}: letters, digits and plain marks only"
+    if not title[0].isalnum() or any(not sign.isalnum() and sign not in _IN_TITLES for sign in title):
+        return "its title has other signs than letters, digits and plain punctuation, or begins with one"
     return ""
 
 
@@ -247,10 +247,8 @@ def _request(value: Mapping[str, Any]) -> Request:
     if kind is None:
         raise InvalidInput(f"kind must be one of {', '.join(KINDS)}")
     wanted = {field.name for field in fields(kind)}
-    if wrong := (set(value) - {"kind", "id"}) ^ (wanted - {"id"}):
-        raise InvalidInput(
-            f"{kind.kind} has the fields {', '.join(sorted(wanted))}; wrong: {', '.join(sorted(map(ascii, wrong)))}"
-        )
+    if set(value) - {"kind", "id"} != wanted - {"id"}:
+        raise InvalidInput(f"{kind.kind} has the fields {', '.join(sorted(wanted))}, no other and none left out")
     texts = {name: _text(name, value[name]) for name in sorted(wanted - {"id"})}
     name = value.get("id", "")
     if name != "" and not (isinstance(name, str) and _ID.fullmatch(name)):

@@ -75,9 +75,9 @@ def test_a_request_is_named_by_its_content_and_counts_once(tmp_path: Path) -> No
         (line(text="x" * 20_001), "1 to 20000 characters"),
         (line(kind="merge"), "kind must be one of comment"),
         (line(kind=["comment"]), "kind must be one of"),
-        (line(issue=5), "wrong: 'issue'"),
-        (line(**{"\ud800": "x"}), "wrong: '\\ud800'"),
-        (line(kind="done"), "wrong: 'text'"),
+        (line(issue=5), "no other and none left out"),
+        (line(**{"\ud800": "x"}), "no other and none left out"),
+        (line(kind="done"), "no other and none left out"),
         (line(text=None), "text must be a text"),
         (line(text=" \n "), "text must have 1"),
         (line(text="\ud800"), "can't be seen"),
@@ -108,7 +108,7 @@ def test_a_line_that_is_no_request_is_refused_and_the_others_count(bad: bytes, t
 def test_an_id_stands_for_one_request() -> None:
     found = outputs.parse(line(id="a") + line(id="a", text="other"))
     assert len(found.requests) == 1
-    assert found.refusals[0].reason == "the id a names another request"
+    assert found.refusals[0].reason == "its id names another request"
 
 
 def test_links_pipes_and_huge_files_are_bounded(tmp_path: Path) -> None:
@@ -159,14 +159,14 @@ def test_caps_count_what_was_applied_before() -> None:
 
 def test_an_applied_id_cannot_come_to_mean_something_else() -> None:
     applied = {"a": Applied("comment", asked(text="one").digest())}
-    assert reasons(asked(name="a", text="two"), applied=applied) == ["the id a names another request"]
+    assert reasons(asked(name="a", text="two"), applied=applied) == ["its id names another request"]
 
 
 @pytest.mark.parametrize(
     "label", ["factory::ready", "Factory::Ready", "kind::bug,factory::ready", "other", "kind::BUG"]
 )
 def test_only_listed_labels_are_set(label: str) -> None:
-    assert "policy lets no agent set" in reasons(asked("label", label=label))[0]
+    assert reasons(asked("label", label=label)) == ["policy lets no agent set this label"]
     assert reasons(asked("label", label="kind::docs")) == ["admitted"]
 
 
@@ -190,10 +190,14 @@ def test_titles_of_follow_ups_are_plain(title: str, fine: bool) -> None:  # noqa
 def test_long_texts_and_secrets_are_refused_without_being_repeated() -> None:
     token = "glpat-" + "a" * 20
     assert reasons(asked(text="x" * 101)) == ["its text is longer than 100 characters"]
-    for request in (asked(text=f"see\n{token}"), asked(text="x", why=token), asked("follow_up", title=token, text="x")):
-        assert reasons(request)[0].startswith("it")
-        assert token not in reasons(request)[0]
-    assert reasons(asked(text=token)) == ["it holds what looks like a secret: gitlab-token"]
+    for request in (
+        asked(text="x", name=token),
+        asked("label", label=token),
+        asked(text=f"see\n{token}"),
+        asked(text="x", why=token),
+        asked("follow_up", title=token, text="x"),
+    ):
+        assert reasons(request) == ["it holds what looks like a secret: gitlab-token"]
 
 
 def test_what_is_composed_wrongly_is_an_error_of_the_caller() -> None:

@@ -1,0 +1,65 @@
+"""What the workflow's own parts are given, over the loopback GitLab: two accounts, a mirror, nothing patched."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from factory.gitlab import bootstrap
+from factory.gitlab.connect import Connection, connect
+from factory.workflow.context import Context
+from factory.worktrees.repository import Mirror
+from tests.evidence import examples
+from tests.servers import ROOT, TOOL_ENV, LocalGitlab, git, with_token
+
+DEVELOPER, MAINTAINER = 30, 40
+
+
+def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Context:
+    """Make a project whose main has these files, protected as the factory protects it, and return the context."""
+    project = server.project()
+    root = connect(server.url, project.path_with_namespace, account="root", token=server.root_token)
+    accounts: dict[str, tuple[Connection, str]] = {}
+    for name, level in (("bot", MAINTAINER), ("agent", DEVELOPER)):
+        user, token = server.user(name)
+        bootstrap.member(root, user.id, level)
+        accounts[name] = (connect(server.url, root.project_path, account=user.username, token=token), token)
+    _seed(folder / "seed", files, with_token(project.http_url_to_repo, server.root_token))
+    bootstrap.protect_branches(root, bot=accounts["bot"][0].client.http_get("/user")["id"])  # type: ignore[index]
+    mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
+    mirror.ensure()
+    made = Context(
+        bot=accounts["bot"][0],
+        agent=accounts["agent"][0],
+        bot_token=accounts["bot"][1],
+        agent_token=accounts["agent"][1],
+        mirror=mirror,
+        state=folder,
+        holder="test/0",
+        signer=examples.signer(),
+        trust=examples.trust(),
+        env=TOOL_ENV,
+        readable=(ROOT / ".venv", ROOT / "factory", Path(sys.base_prefix)),
+        say=lambda _: None,
+        timed=lambda _, __: None,
+        simulator=True,
+    )
+    made.fetch()
+    return made
+
+
+def shipped() -> dict[str, bytes]:
+    """Return the files of this repository that a change is judged by, and those it changes."""
+    names = git("ls-files", "apps", "specs", "policies", "docs", "AGENTS.md", ".gitlab-ci.yml", cwd=ROOT).stdout.split()
+    return {name: (ROOT / name).read_bytes() for name in names if (ROOT / name).is_file()}
+
+
+def _seed(folder: Path, files: Mapping[str, bytes], url: str) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    folder.mkdir(parents=True, exist_ok=True)
+    git("init", "-q", "-b", "main", cwd=folder)
+    git("add", "-A", cwd=folder)
+    git("commit", "-q", "--allow-empty", "-m", "start", cwd=folder)
+    git("push", "-q", url, "HEAD:main", cwd=folder)
