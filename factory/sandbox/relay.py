@@ -1,0 +1,93 @@
+"""Runs inside the sandbox: makes the egress proxy's socket reachable on loopback, for the command that it starts.
+
+Called as ``python -I -S -E relay.py PORT SOCKET -- COMMAND…``. The command starts once the port listens; the relay
+copies bytes and decides nothing, and ends as the command ends. It must start fast: no imports beyond the built-in ones.
+"""
+
+import _socket
+import _thread
+import os
+import signal
+import sys
+
+_CHUNK = 65536
+_CANNOT_START = 125
+_FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT")
+
+
+def main(port: int, path: str, command: list[str]) -> int:
+    """Listen, start the command, and relay until it has ended; return its exit code as a shell would."""
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0)
+    listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a command would inherit that
+        try:
+            os.execvp(command[0], command)  # noqa: S606 - what the launch door was asked to start
+        except OSError as error:
+            os.write(2, f"cannot start {command[0]}: {error.strerror}\n".encode())
+        os._exit(127)
+    for name in _FORWARDED:
+        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+    _let_go_of_streams()
+    # The socket's whole path may be longer than an address can hold.
+    folder, _, name = path.rpartition("/")
+    os.chdir(folder or "/")
+    _thread.start_new_thread(_accept, (listener, name))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _let_go_of_streams() -> None:
+    """Leave standard input and output to the command alone: whoever reads them waits for nobody else."""
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+
+
+def _accept(listener: _socket.socket, name: str) -> None:
+    while True:
+        handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket module starts too slowly
+        near = _socket.socket(fileno=handle)
+        far = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0)
+        try:
+            far.connect(name)
+        except OSError:
+            near.close()
+            far.close()
+            continue
+        open_ends = [near, far]
+        _thread.start_new_thread(_copy, (near, far, open_ends))
+        _thread.start_new_thread(_copy, (far, near, open_ends))
+
+
+def _copy(source: _socket.socket, target: _socket.socket, open_ends: list[_socket.socket]) -> None:
+    """Copy until the source ends; the copy that ends last closes both."""
+    try:
+        while data := source.recv(_CHUNK):
+            target.sendall(data)
+        target.shutdown(_socket.SHUT_WR)
+    except OSError:
+        for end in (source, target):
+            _shut(end)
+    open_ends.pop()
+    if not open_ends:
+        source.close()
+        target.close()
+
+
+def _shut(end: _socket.socket) -> None:
+    try:  # noqa: SIM105 - contextlib starts too slowly
+        end.shutdown(_socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+if __name__ == "__main__":
+    ended = main(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
+    if ended < 0:
+        # Ends by the same signal, so that whoever waits sees what it would have seen.
+        signal.signal(-ended, signal.SIG_DFL)
+        os.kill(os.getpid(), -ended)
+    os._exit(ended if ended >= 0 else _CANNOT_START)
