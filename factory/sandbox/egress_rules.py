@@ -1,0 +1,213 @@
+"""What may leave a sandbox, as values: hosts that are allowed, and routes that carry a credential. No I/O."""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from factory.errors import InvalidInput
+
+_DEFAULT_PORTS = (443, 80)
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+_ROUTE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_HARMLESS = re.compile(r"[\x21-\x7e]+")
+_LONGEST_SHOWN = 1024
+
+# What an agent could pass for a credential of its own, beside the headers that the route itself sets.
+_CREDENTIALS = frozenset(
+    {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "x-amz-security-token"}
+)
+# RFC 9110, section 7.6.1: what belongs to one connection.
+_HOP_BY_HOP = frozenset(
+    {"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
+    | {"proxy-authorization", "proxy-authenticate"}
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where requests to ``/<name>/…`` go, and the headers (a credential) that they get on the way."""
+
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a sandbox may reach; nothing else.
+
+    ``allowed`` holds hosts: ``pypi.org``, ``*.example.com`` (its subdomains), each on ports 443 and 80 or on the one
+    that it names. Raises ``InvalidInput`` for what is no host or no URL.
+    """
+
+    allowed: tuple[str, ...] = ()
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for rule in self.allowed:
+            _parse(rule)
+        for name, route in self.routes.items():
+            parts = urlsplit(route.base_url)
+            if not _ROUTE.fullmatch(name):
+                raise InvalidInput(f"{name!r} cannot name a route: lower-case letters, digits and hyphens")
+            if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+                raise InvalidInput(f"the base URL of the route {name} is not http(s)://host[:port][/path]")
+            for key, value in route.headers.items():
+                if not re.fullmatch(r"[A-Za-z0-9-]+", key) or not re.fullmatch(r"[\x20-\x7e]*", value):
+                    raise InvalidInput(f"a header of the route {name} cannot be sent")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What becomes of one request: refused for ``reason``, or sent to ``host:port``.
+
+    ``path`` is what may be shown and recorded, without query; ``target`` what is asked of the server. ``tunnel`` is a
+    CONNECT. ``trusted`` tells that the rule itself names the address, so that a private one is meant.
+    """
+
+    allowed: bool
+    reason: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    target: str = field(default="", repr=False)
+    tunnel: bool = False
+    tls: bool = False
+    trusted: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    route: str = ""
+
+
+def judge(rules: Rules, method: str, target: str) -> Judgement:
+    """Decide about a request line: CONNECT, a proxy's absolute form, or a path that begins with a route's name."""
+    shown = _shown(target)
+    if not _HARMLESS.fullmatch(target) or "\\" in target or "#" in target:
+        return Judgement(allowed=False, reason="the request's target is not plain", path=shown)
+    if method == "CONNECT":
+        return _host(rules, target, tunnel=True)
+    if target.startswith("/"):
+        return _route(rules, target, shown)
+    if target.lower().startswith("http://"):
+        rest = target[len("http://") :]
+        authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+        asked = rest[len(authority) :]
+        return _host(rules, authority, tunnel=False, target=asked if asked.startswith("/") else f"/{asked}")
+    return Judgement(allowed=False, reason="only http, and https by CONNECT, is relayed", path=shown)
+
+
+def public(address: str) -> bool:
+    """Tell whether an address is one of the public internet: not loopback, private, link-local, multicast, reserved."""
+    found = ipaddress.ip_address(address.split("%", 1)[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 (RFC 6052)
+            return public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+        if inner is not None:
+            return public(str(inner))
+    return found.is_global and not found.is_multicast
+
+
+def onward(headers: Iterable[tuple[str, str]], judged: Judgement) -> list[tuple[str, str]]:
+    """Return the headers that a request takes along; on a route the agent's credentials are dropped for the route's."""
+    headers = list(headers)
+    named = {
+        part.strip().lower() for name, value in headers if name.lower() == "connection" for part in value.split(",")
+    }
+    dropped = _HOP_BY_HOP | named
+    if judged.route:
+        # Whoever is told what passes on a route reads it as it is, so nothing may be compressed.
+        dropped |= _CREDENTIALS | {"accept-encoding"} | {name.lower() for name in judged.headers}
+    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    port = "" if judged.port == (443 if judged.tls else 80) else f":{judged.port}"
+    host = f"[{judged.host}]" if ":" in judged.host else judged.host
+    return [("Host", host + port), *kept, *judged.headers.items(), ("Connection", "close")]
+
+
+def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> Judgement:
+    path = _shown(target) if target else ""
+    try:
+        host, port = _split(authority)
+    except InvalidInput:
+        return Judgement(allowed=False, reason="the request names no host", path=path)
+    if port is None:
+        if tunnel:
+            return Judgement(allowed=False, reason="CONNECT names no port", host=host)
+        port = 80
+    for rule in rules.allowed:
+        name, only = _parse(rule)
+        matches = host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+        if matches and (port == only if only else port in _DEFAULT_PORTS):
+            return Judgement(
+                allowed=True,
+                reason=f"allowed by {rule}",
+                host=host,
+                port=port,
+                path=path,
+                target=target,
+                tunnel=tunnel,
+                trusted=_is_address(name),
+            )
+    return Judgement(allowed=False, reason=f"{host}:{port} is not allowed", host=host, port=port, path=path)
+
+
+def _route(rules: Rules, target: str, shown: str) -> Judgement:
+    name, slash, rest = target[1:].partition("/")
+    route = rules.routes.get(name)
+    if route is None or not slash:
+        return Judgement(allowed=False, reason="there is no such route", path=shown)
+    path, mark, query = rest.partition("?")
+    plain = unquote(unquote(path))
+    if any(part in {".", ".."} for part in re.split(r"[/\\]", plain)) or "%2f" in path.lower() or "\\" in plain:
+        return Judgement(allowed=False, reason="the path leaves its route", path=shown)
+    parts = urlsplit(route.base_url)
+    tls = parts.scheme == "https"
+    return Judgement(
+        allowed=True,
+        reason=f"route {name}",
+        host=(parts.hostname or "").lower(),
+        port=parts.port or (443 if tls else 80),
+        path=shown,
+        target=f"{parts.path.rstrip('/')}/{path}{mark}{query}",
+        tls=tls,
+        trusted=True,
+        headers=route.headers,
+        route=name,
+    )
+
+
+def _parse(rule: str) -> tuple[str, int | None]:
+    """Return a rule's host or pattern, and its port; raises ``InvalidInput``."""
+    star = rule.startswith("*.")
+    try:
+        host, port = _split(rule[2:] if star else rule)
+    except InvalidInput:
+        raise InvalidInput(f"{rule!r} is not a host, such as pypi.org, *.example.com or example.com:8443") from None
+    if star and "." not in host:
+        raise InvalidInput(f"{rule!r} allows a whole top-level domain")
+    return ("*." if star else "") + host, port
+
+
+def _split(authority: str) -> tuple[str, int | None]:
+    """Return host (lower case, no final dot) and port of ``host[:port]``; raises ``InvalidInput``."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?]+)(?::([0-9]{1,5}))?", authority)
+    if not found:
+        raise InvalidInput("no host")
+    host = found[1].strip("[]").lower().removesuffix(".")
+    port = int(found[2]) if found[2] else None
+    if not (_is_address(host) or _NAME.fullmatch(host)) or port == 0 or (port or 0) > 65535:  # noqa: PLR2004 - TCP
+        raise InvalidInput("no host")
+    return host, port
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(target: str) -> str:
+    path = target.split("?", 1)[0].split("#", 1)[0][:_LONGEST_SHOWN]
+    return "".join(letter if _HARMLESS.fullmatch(letter) else "?" for letter in path)
