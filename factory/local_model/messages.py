@@ -7,11 +7,11 @@ from typing import Any
 from factory.local_model.conversation import Conversation, Tool, ToolCall
 from factory.local_model.script import Usage
 
-_ASIDE = "<system-reminder>"
+_ASIDES = ("<system-reminder>", "[Request interrupted by user")
 
 
 def read(body: Mapping[str, Any]) -> Conversation:
-    """Read a request; texts that the agent itself adds in ``<system-reminder>`` are no prompts."""
+    """Read a request; what the agent itself adds as a user's text is no prompt."""
     prompt, prompts, results = "", 0, 0
     for message in body.get("messages", []):
         if message.get("role") != "user":
@@ -20,10 +20,9 @@ def read(body: Mapping[str, Any]) -> Conversation:
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         told = [block for block in blocks if block.get("type") == "tool_result"]
         texts = [block["text"] for block in blocks if block.get("type") == "text"]
-        texts = [text for text in texts if not text.lstrip().startswith(_ASIDE)]
-        if told:
-            results += len(told)
-        elif texts:
+        texts = [text for text in texts if not text.lstrip().startswith(_ASIDES)]
+        results += len(told)
+        if texts:
             prompt, prompts, results = "\n".join(texts), prompts + 1, 0
     return Conversation(
         model=str(body.get("model", "")),

@@ -84,7 +84,7 @@ def running(script_for: ScriptFor, *, port: int = 0) -> Iterator[Server]:
         bound = asyncio.run_coroutine_threadsafe(_listen(runner, port), loop).result(_START_SECONDS)
         yield Server(f"http://{HOST}:{bound}", requests)
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(_START_SECONDS)
+        asyncio.run_coroutine_threadsafe(_stop(runner), loop).result(_START_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -198,6 +198,15 @@ async def _listen(runner: web.AppRunner, port: int) -> int:
         raise MachineError(f"the stub model cannot listen on port {port}: {error.strerror}") from error
     bound: int = runner.addresses[0][1]
     return bound
+
+
+async def _stop(runner: web.AppRunner) -> None:
+    await runner.cleanup()
+    # aiohttp leaves a handler that still waits to its event loop, and this loop ends.
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _mark(_request: web.Request, response: web.StreamResponse) -> None:

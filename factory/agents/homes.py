@@ -1,0 +1,251 @@
+"""What stands in the private home of each kind of agent, so that it works alone behind our sandbox.
+
+Every home says the same in its agent's own words: talk to the model at this base URL with this stand-in key (the
+real credential is put in by the egress proxy), send nothing to anybody else, update nothing, leave containment to the
+sandbox around you, ask the client before you act wherever you can, and read your instructions here.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DUMMY_KEY = "stand-in"
+_PROVIDER = "factory"
+_PROFILE = "outer-sandbox"
+_RETRIES = 2
+
+
+_CODEX_OFF = (
+    "apps",
+    "browser_use",
+    "computer_use",
+    "goals",
+    "hooks",
+    "image_generation",
+    "in_app_browser",
+    "plugin_discovery_prefetch",
+    "plugins",
+    "remote_plugin",
+    "skill_search",
+    "tool_suggest",
+    "unbounded_connection_retries",
+)
+_CODEX = (
+    f'model_provider = "{_PROVIDER}"',
+    f'default_permissions = "{_PROFILE}"',
+    'approval_policy = "on-request"',
+    'web_search = "disabled"',
+    "check_for_update_on_startup = false",
+    "analytics.enabled = false",
+    "feedback.enabled = false",
+    'otel.exporter = "none"',
+    'history.persistence = "none"',
+    'shell_environment_policy.exclude = ["FACTORY_MODEL_KEY"]',
+    *(f"features.{name} = false" for name in _CODEX_OFF),
+    f"permissions.{_PROFILE}.filesystem.':root' = \"write\"",
+    f"permissions.{_PROFILE}.network.enabled = true",
+)
+_CODEX_PROVIDER = (
+    f'name = "{_PROVIDER}"',
+    'env_key = "FACTORY_MODEL_KEY"',
+    'wire_api = "responses"',
+    f"request_max_retries = {_RETRIES}",
+    f"stream_max_retries = {_RETRIES}",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where an agent works and what it is told.
+
+    ``base_url`` follows its API: with ``/v1`` for OpenAI's, without for Anthropic's and Gemini's. ``instructions`` are
+    added to those of the worktree. ``denied`` are patterns of a command's words (``git push*``) that the agent itself
+    refuses, telling its model so; they save a round trip and protect nothing.
+    """
+
+    home: Path
+    worktree: Path
+    base_url: str
+    model: str
+    instructions: str = ""
+    denied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Home:
+    """The environment (without ``PATH``), files by their path below the home, and the session mode to set."""
+
+    env: Mapping[str, str]
+    files: Mapping[str, bytes] = field(repr=False)
+    mode: str
+
+
+def codex(setting: Setting) -> Home:
+    """Lay out Codex, which speaks ACP through codex-acp.
+
+    Its modes either contain commands, which fails inside another sandbox, or never ask. So it gets a permission
+    profile of its own: no containment, and questions. A rejected question ends its turn, unlike a denied command.
+    """
+    config = "\n".join(
+        (
+            f"model = {_toml(setting.model)}",
+            *_CODEX,
+            f"[model_providers.{_PROVIDER}]",
+            f"base_url = {_toml(setting.base_url)}",
+            *_CODEX_PROVIDER,
+        )
+    )
+    env = {
+        **_common(setting.home),
+        "CODEX_HOME": str(setting.home / ".codex"),
+        "FACTORY_MODEL_KEY": DUMMY_KEY,
+        "NO_BROWSER": "1",
+    }
+    rules = "".join(
+        f'prefix_rule(pattern={json.dumps(words)}, decision="forbidden", justification="denied by policy")\n'
+        for words in map(_prefix, setting.denied)
+        if words
+    )
+    files = {
+        ".codex/config.toml": config.encode(),
+        **_text(".codex/rules/default.rules", rules),
+        **_text(".codex/AGENTS.md", setting.instructions),
+    }
+    return Home(env, files, mode=f"permission-profile:{_PROFILE}")
+
+
+def claude(setting: Setting) -> Home:
+    """Lay out Claude Code, which speaks ACP through claude-agent-acp; it reads ``AGENTS.md`` only by import."""
+    permissions = {
+        "defaultMode": "default",
+        "disableBypassPermissionsMode": "disable",
+        "deny": ["WebFetch", "WebSearch", *(f"Bash({pattern})" for pattern in setting.denied)],
+    }
+    settings = {"cleanupPeriodDays": 3650, "includeCoAuthoredBy": False, "permissions": permissions}
+    env = {
+        **_common(setting.home),
+        "CLAUDE_CONFIG_DIR": str(setting.home / ".claude"),
+        "ANTHROPIC_BASE_URL": setting.base_url,
+        "ANTHROPIC_AUTH_TOKEN": DUMMY_KEY,
+        "ANTHROPIC_MODEL": setting.model,
+        "ANTHROPIC_SMALL_FAST_MODEL": setting.model,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": setting.model,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1",
+        "CLAUDE_CODE_MAX_RETRIES": str(_RETRIES),
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "NO_BROWSER": "1",
+    }
+    memory = f"{setting.instructions}\n\n@{setting.worktree / 'AGENTS.md'}\n"
+    files = {".claude/settings.json": json.dumps(settings).encode(), ".claude/CLAUDE.md": memory.encode()}
+    return Home(env, files, mode="default")
+
+
+def opencode(setting: Setting) -> Home:
+    """Lay out opencode, which speaks ACP by ``opencode acp``.
+
+    The project's own configuration is code that runs at start, so it is off; its ``AGENTS.md`` is named again.
+    """
+    name = f"{_PROVIDER}/{setting.model}"
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": {"baseURL": setting.base_url, "apiKey": DUMMY_KEY},
+        "models": {setting.model: {}},
+    }
+    config = {
+        "$schema": "https://opencode.ai/config.json",
+        "provider": {_PROVIDER: provider},
+        "enabled_providers": [_PROVIDER],
+        "model": name,
+        "small_model": name,
+        "share": "disabled",
+        "autoupdate": False,
+        "instructions": [str(setting.worktree / "AGENTS.md")],
+        "permission": {
+            "edit": "ask",
+            "bash": {"*": "ask", **dict.fromkeys(setting.denied, "deny")},
+            "webfetch": "deny",
+            "external_directory": "ask",
+        },
+        "experimental": {"continue_loop_on_deny": True},
+    }
+    env = {
+        **_common(setting.home),
+        "OPENCODE_CONFIG_CONTENT": json.dumps(config),
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+        "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
+        "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
+        "OPENCODE_PURE": "1",
+    }
+    # At each start it installs its plugin package from npm, unless the folder looks as if that were done.
+    lock = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
+    files = {
+        ".config/opencode/package-lock.json": json.dumps(lock).encode(),
+        ".config/opencode/node_modules/.keep": b"",
+        **_text(".config/opencode/AGENTS.md", setting.instructions),
+    }
+    return Home(env, files, mode="build")
+
+
+def gemini(setting: Setting) -> Home:
+    """Lay out Gemini CLI, which speaks ACP by ``gemini --acp``."""
+    settings = {
+        "general": {"disableAutoUpdate": True, "disableUpdateNag": True},
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
+        "model": {"name": setting.model},
+    }
+    env = {
+        **_common(setting.home),
+        "GEMINI_API_KEY": DUMMY_KEY,
+        "GOOGLE_GEMINI_BASE_URL": setting.base_url,
+        "GEMINI_MODEL": setting.model,
+        "NO_BROWSER": "1",
+    }
+    files = {".gemini/settings.json": json.dumps(settings).encode(), **_text(".gemini/GEMINI.md", setting.instructions)}
+    return Home(env, files, mode="default")
+
+
+HOMES: Mapping[str, Callable[[Setting], Home]] = {
+    "codex": codex,
+    "claude": claude,
+    "opencode": opencode,
+    "gemini": gemini,
+}
+
+
+def _common(home: Path) -> dict[str, str]:
+    # Codex puts its helpers below CODEX_HOME and refuses to where that lies under TMPDIR: tmp stands beside it.
+    return {
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_DATA_HOME": str(home / ".local" / "share"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _prefix(pattern: str) -> list[str]:
+    """Return the words of a pattern such as ``git push*``; none where it is more than a prefix."""
+    words = pattern.removesuffix("*").split()
+    return [] if any(mark in pattern.removesuffix("*") for mark in "*?[") else words
+
+
+def _toml(text: str) -> str:
+    """Return a TOML string; JSON's escapes are TOML's, but for pairs of surrogates."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _text(path: str, text: str) -> dict[str, bytes]:
+    return {path: text.encode()} if text else {}
