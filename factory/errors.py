@@ -133,6 +133,20 @@ class AwaitingHuman(FactoryError):
     hint = "Decide with `factory mr approve` or `factory deploy approve`, or in GitLab."
 
 
+class BudgetExhausted(FactoryError):
+    """A budget is used up; work goes on only once a person allows more."""
+
+    exit_code = 15
+    hint = "Look at `factory budget show`; allow more with `factory budget lift`, or raise policies/budgets.yml."
+
+
+class ProviderLimited(FactoryError):
+    """A model's provider is limited or does not answer, and no other agent can stand in; the issue waits."""
+
+    exit_code = 16
+    hint = "The issue is offered again after that time; `factory agent doctor` tells which agents work."
+
+
 class Interrupted(FactoryError):
     """A person ended the command; the same command resumes it."""
 

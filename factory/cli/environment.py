@@ -9,6 +9,7 @@ from factory.system import process
 from factory.system.toolchain import Toolchain
 
 _GIVEN: dict[str, str] | None = None
+_SECRETS = ("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
 _PASSED_ON = ("LANG", "LC_ALL", "TZ", "TERM", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -22,9 +23,14 @@ def snapshot() -> Mapping[str, str]:
     if _GIVEN is None:
         _GIVEN = dict(os.environ)
         for name in _GIVEN:
-            if name.startswith(("GIT_", "FACTORY_TOKEN_", "CI_", "TF_", "CLOUDFLARE_")):
+            if name.startswith(("GIT_", "FACTORY_TOKEN_", "CI_", "TF_", "CLOUDFLARE_")) or is_secret(name):
                 del os.environ[name]
     return {name: value for name, value in _GIVEN.items() if not name.startswith("GIT_")}
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a variable's name says that it holds a credential."""
+    return name.endswith(_SECRETS)
 
 
 def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:

@@ -66,6 +66,7 @@ def make(
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
         agent_name=place.settings["agent"] or None,
+        credential=lambda name: tokens.credential(place.token_folder, name, place.environment),
     )
 
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from factory.cli.environment import is_secret
 from factory.cli.provision import provision
 from factory.cli.workplace import Workplace
 from factory.errors import MachineError, PortInUse, Refused, Unreachable
@@ -100,7 +101,8 @@ def _free(port: int) -> bool:
 def _start(place: Workplace, ports: dict[str, int]) -> None:
     place.tools.gitlab_ci_local()
     log = place.state / "servers.log"
-    env = {**place.environment, "FACTORY_GITLAB_URL": ""}
+    given = {name: value for name, value in place.environment.items() if not is_secret(name)}
+    env = {**given, "FACTORY_GITLAB_URL": ""}
     argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "serve"]
     pid = process.start_daemon(argv, env=env, log=log, cwd=place.settings.clone)
     deadline = clock.monotonic() + _START_LIMIT

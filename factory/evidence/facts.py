@@ -59,7 +59,7 @@ def gather(entries: Sequence[Entry], merge_request: int, trust: Trust) -> Facts 
         return None
     of: dict[str, list[Entry]] = {}
     for entry in entries:
-        about_issue = entry.kind in {"claim", "attempt"} and work(entry) == work(own[0])
+        about_issue = entry.kind in {"claim", "attempt", "handover"} and work(entry) == work(own[0])
         # A plan on the default branch may belong to no merge request; its commit decides later.
         loose_plan = entry.kind == "plan" and entry.predicate["merge_request"] is None
         if about_issue or loose_plan or entry.predicate.get("merge_request") == merge_request:

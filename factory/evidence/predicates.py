@@ -103,6 +103,11 @@ def _counts(path: str, value: Any) -> None:
         _COUNT(f"{path}.{name}", count)
 
 
+def _names(path: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in (*value, *value.values())):
+        raise InvalidInput(f"{path} must be an object of texts, not {repr(value)[:80]}")
+
+
 _TEXT = _form("a text that is not empty", _is_text)
 _COUNT = _form("a whole number from 0 to 2**53 - 1", _is_count)
 _FLAG = _form("true or false", lambda value: isinstance(value, bool))
@@ -124,13 +129,35 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
     "attempt": {
         "session": _TEXT,
         "attempt": _COUNT,
-        "agent": _object({"name": _TEXT, "version": _TEXT}),
+        "agent": _object({"name": _TEXT, "version": _TEXT, "model": _or_null(_TEXT), "brief": _DIGEST}),
         "reason": _TEXT,
         "usage": _counts,
-        "sandbox": _object({"level": _TEXT}),
+        "cost": _object({"usd_micros": _COUNT, "prices": _or_null(_TEXT), "source": _TEXT}),
+        "sandbox": _object({"level": _TEXT, "limits": _names}),
+        "outputs": _list(
+            _object(
+                {
+                    "id": _TEXT,
+                    "kind": _TEXT,
+                    "result": _TEXT,
+                    "before": _or_null(_DIGEST),
+                    "after": _or_null(_DIGEST),
+                }
+            )
+        ),
         "base": _COMMIT,
         "head": _or_null(_COMMIT),
         "checks": _list(_object({"gate": _TEXT, "result": _RESULT})),
+    },
+    "handover": {
+        "session": _TEXT,
+        "attempt": _COUNT,
+        "by": _TEXT,
+        "base": _COMMIT,
+        "head": _COMMIT,
+        "files": _COUNT,
+        "added": _COUNT,
+        "removed": _COUNT,
     },
     "verdict": {
         "merge_request": _COUNT,
@@ -207,6 +234,7 @@ _PREDICATES: Mapping[str, Form] = {kind: _object({**_COMMON, **fields}) for kind
 _BOUND: Mapping[str, tuple[str, ...]] = {
     "claim": (),
     "attempt": ("head",),
+    "handover": ("head",),
     "verdict": ("head",),
     "approval": ("head", "plan"),
     "merge": ("merge_commit",),

@@ -16,6 +16,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 KINDS: Mapping[str, str] = {
     "claim": "https://factory.example/predicate/claim/v1",
     "attempt": "https://factory.example/predicate/attempt/v1",
+    "handover": "https://factory.example/predicate/handover/v1",
     "verdict": "https://factory.example/predicate/verdict/v1",
     "approval": "https://factory.example/predicate/approval/v1",
     "merge": "https://factory.example/predicate/merge/v1",

@@ -71,6 +71,7 @@ def protect_branches(connection: Connection, *, bot: int) -> None:
     rules: Mapping[str, Mapping[str, Any]] = {
         "main": {"push_access_level": NONE, "merge_access_level": MAINTAINER},
         "factory/leases/*": {"allowed_to_push": only_bot, "merge_access_level": NONE},
+        "factory/ledger": {"allowed_to_push": only_bot, "merge_access_level": NONE},
         "factory/evidence": {"allowed_to_push": only_bot, "merge_access_level": NONE},
     }
     with translated("protect the branches"):

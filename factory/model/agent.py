@@ -26,9 +26,17 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Turn:
-    """One agent run against one brief: why it ended, in its words or ours, and what it used (tokens)."""
+    """One agent run against one brief: why it ended, in its words or ours, and what it used.
+
+    ``usage`` counts tokens by name and ``source`` says whose figure it is: the ``provider``'s, the ``agent``'s or an
+    ``estimate``; ``calls`` counts tool calls; ``resume`` is the agent's own name of the session, where it can go on.
+    """
 
     reason: Reason
     detail: str = ""
     message: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
+    source: str = "estimate"
+    calls: int = 0
+    resume: str = ""
+    reset_at: str = ""

@@ -102,6 +102,7 @@ class Note:
     id: int
     author: str
     body: str
+    created_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from factory.errors import InvalidInput
 from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
 from factory.policies import evaluate
 from factory.policies.evaluate import Ruling
-from factory.policies.model import Action, Policies, Strict
+from factory.policies.fields import Action, Strict
+from factory.policies.model import Policies
 from factory.policies.problems import document, parse
 from factory.policies.read import CASES
 

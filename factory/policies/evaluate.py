@@ -12,7 +12,8 @@ from typing import Any
 
 from factory.model.facts import Change, Plan, PlannedChange
 from factory.model.verdict import Finding
-from factory.policies.model import Exceptions, Excuse, Policies, Risk, exceptable
+from factory.policies.fields import exceptable
+from factory.policies.model import Exceptions, Excuse, Policies, Risk
 from factory.policies.paths import matches, odd, touches
 
 # How to mend what a rule denies, by rule.

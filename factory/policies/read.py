@@ -7,8 +7,7 @@ from typing import Any
 from factory.errors import InvalidInput
 from factory.policies.model import Policies
 from factory.policies.problems import Document, document, nearest, parse
-from factory.system import canonical
-from factory.system.strict_yaml import Key
+from factory.system import canonical, strict_yaml
 
 FILES = (
     "agents",
@@ -119,7 +118,8 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
 def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
     """Tell which routes and agents name an agent that is not there."""
     agents = policies.agents
-    named: list[tuple[Key, str]] = [(("routes", n, "agent"), route.agent) for n, route in enumerate(agents.routes)]
+    named: list[tuple[strict_yaml.Key, str]] = []
+    named += [(("routes", number, "agent"), route.agent) for number, route in enumerate(agents.routes)]
     for name, agent in agents.agents.items():
         named += [(("agents", name, key), other) for key in ("stronger", "instead") if (other := getattr(agent, key))]
     for key, name in named:

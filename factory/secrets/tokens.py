@@ -28,6 +28,12 @@ def get(folder: Path, account: str, environment: Mapping[str, str]) -> str:
     return files.read_text(path).strip()
 
 
+def credential(folder: Path, name: str, environment: Mapping[str, str]) -> str:
+    """Return a credential by the name of its variable, from the environment or the private file; else nothing."""
+    path = folder / name
+    return environment.get(name) or (files.read_text(path).strip() if path.exists() else "")
+
+
 def keep(folder: Path, account: str, token: str) -> None:
     """Keep a token where only its owner can read it."""
     files.private_folder(folder)

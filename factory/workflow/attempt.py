@@ -1,73 +1,79 @@
 """One attempt: the agent's turn in the worktree, the commit of what it changed, and what is kept of both."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from factory.agents import acp
-from factory.errors import InvalidInput
+from factory.agents import acp, command
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.session import Session
-from factory.policies.model import Agent, Policies
+from factory.policies.model import Policies
 from factory.sandbox import launch
 from factory.system import canonical, clock, files
-from factory.workflow import judging
-from factory.workflow.context import PROTECTED_IN_WORKTREE, Context
+from factory.workflow import equip, judging, transcript
+from factory.workflow.budget import Amount
+from factory.workflow.context import Context
 from factory.workflow.intake import Frozen
 from factory.workflow.record import record
+from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
 
 _LONGEST_BODY = 2000
 
 
-def agent_of(context: Context, policies: Policies) -> tuple[str, Agent]:
-    """Return the agent that works: the one asked for, or policy's default; raises ``InvalidInput``."""
-    name = context.agent_name or policies.agents.default
-    if name not in policies.agents.agents:
-        raise InvalidInput(f"policies/agents.yml: there is no agent {name!r}")
-    return name, policies.agents.agents[name]
+@dataclass(frozen=True)
+class Ran:
+    """How an attempt ended, the sandbox level it had and by what each limit was held."""
+
+    turn: Turn
+    level: str
+    limits: Mapping[str, str]
 
 
 def run(
-    context: Context, session: Session, number: int, *, policies: Policies, brief: str, tick: Callable[[], None]
-) -> tuple[Turn, str]:
-    """Run the agent behind the launch door; return how its turn ended and the sandbox level it had.
+    context: Context,
+    session: Session,
+    number: int,
+    *,
+    policies: Policies,
+    chosen: Chosen,
+    brief: str,
+    amount: Amount,
+    resume: str,
+    tick: Callable[[], acp.Ending | None],
+) -> Ran:
+    """Run the agent behind the launch door; return how its attempt ended.
 
-    Brief, transcript and standard error are kept in the attempt's folder.
+    Brief, transcript and standard error are kept in the attempt's folder; ``resume`` names a session of the agent's own
+    that it goes on with.
     """
-    folder, path = session.attempt(number), session.worktree
+    folder, name, agent = session.attempt(number), chosen.name, chosen.agent
     files.remove_tree(folder)
-    home = files.private_folder(folder / "home")
     files.write_atomic(folder / "brief.md", brief.encode())
-    name, agent = agent_of(context, policies)
-    prepared = launch.prepare(
-        launch.Launch(
-            argv=agent.command,
-            cwd=path,
-            env={**context.env, "HOME": str(home), "TMPDIR": str(home)},
-            writable=(path, home),
-            readable=(*context.readable, worktree.git_dir(path), context.mirror.path, checks_folder(session), folder),
-            frozen=tuple(path / name for name in PROTECTED_IN_WORKTREE),
-            required=agent.sandbox,
-        )
-    )
-    context.say(f"attempt {number}: {name} works (sandbox level {prepared.level})")
-    limits = agent.limits
-    with files.appender(folder / "transcript.jsonl") as append, (folder / "stderr.log").open("wb") as errors:
-        turn = acp.run_turn(
-            prepared,
-            brief,
-            worktree=path,
-            frozen=PROTECTED_IN_WORKTREE,
-            bounds=acp.Bounds(limits.turn_seconds, limits.silence_seconds, limits.output_bytes),
-            errors=errors,
-            tick=tick,
-            record=lambda event: append(json.dumps({"time": clock.timestamp(), **event}).encode() + b"\n"),
-        )
-    return turn, prepared.level.value
+    with (
+        transcript.recording(folder, equip.secrets(context, agent)) as record,
+        equip.equipped(
+            context,
+            session,
+            number,
+            policies=policies,
+            chosen=chosen,
+            brief=brief,
+            amount=amount,
+            record=record,
+        ) as given,
+        (folder / "stderr.log").open("wb") as errors,
+    ):
+        prepared = launch.prepare(given.launch)
+        context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
+        drive = acp.run if agent.protocol == "acp" else command.run
+        try:
+            turn = drive(prepared, equip.resuming(given, resume), record=record, errors=errors, tick=tick)
+        finally:
+            launch.put_back(prepared)
+    return Ran(turn, prepared.level.value, prepared.limits)
 
 
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
@@ -127,16 +133,15 @@ def record_attempt(
     session: Session,
     number: int,
     *,
-    policies: Policies,
     made: Mapping[str, Any],
     checks: Sequence[Mapping[str, str]],
 ) -> None:
     """Record an attempt: what it was told, what it did, how it was contained, and what the local gates said."""
     folder = session.attempt(number)
-    name, agent = agent_of(context, policies)
+    transcript.keep(folder)  # a crash may have left it as it grew
     subjects = {
         "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
-        "transcript": canonical.digest(files.read_bytes(folder / "transcript.jsonl")),
+        "transcript": canonical.digest(files.read_bytes(folder / transcript.KEPT)),
     }
     if made["head"]:
         subjects["commit"] = f"gitCommit:{made['head']}"
@@ -149,10 +154,12 @@ def record_attempt(
             "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
             "session": session.id,
             "attempt": number,
-            "agent": {"name": name, "version": agent.version},
+            "agent": made["agent"],
             "reason": made["reason"],
             "usage": made["usage"],
-            "sandbox": {"level": made["level"]},
+            "cost": made["cost"],
+            "sandbox": {"level": made["level"], "limits": made["limits"]},
+            "outputs": made["outputs"],
             "base": made["base"],
             "head": made["head"],
             "checks": list(checks),

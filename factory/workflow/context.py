@@ -17,12 +17,27 @@ SIMULATED_APPROVER = "rehearsal"
 PROTECTED_IN_WORKTREE = (
     ".git",
     ".gitlab-ci.yml",
+    ".gitmodules",
+    ".gitattributes",
     "policies",
     "factory",
     "specs",
+    "pyproject.toml",
+    # Where agents look for instructions, settings and tools of their own.
     "AGENTS.md",
     "CLAUDE.md",
-    "pyproject.toml",
+    "CLAUDE.local.md",
+    "GEMINI.md",
+    ".mcp.json",
+    ".claude",
+    ".codex",
+    ".gemini",
+    ".opencode",
+    "opencode.json",
+    "opencode.jsonc",
+    ".agents",
+    ".cursor",
+    ".aider.conf.yml",
 )
 
 
@@ -45,6 +60,7 @@ class Context:
     timed: Callable[[str, float], None]
     simulator: bool
     agent_name: str | None = None
+    credential: Callable[[str], str] = lambda _: ""
 
     @property
     def bot_author(self) -> Author:

@@ -46,12 +46,25 @@ class Holding:
         self._write(replace(held, expires_at=expires, token=held.token + 1), frozen)
         self._renewed = clock.monotonic()
 
-    def release(self) -> None:
-        """Let the issue go; a lease that is released, or another's by now, stays as it is."""
+    def give_to_person(self, *, hours: int) -> None:
+        """Leave the issue to a person on this machine, who hands it back."""
+        self._context.fetch()
+        self.assert_held()
+        held, frozen = self._read()
+        holder = f"{held.holder.rpartition('/')[0]}/{lease.PERSON}"
+        expires = clock.iso(clock.after(hours * 3600))
+        self._write(replace(held, holder=holder, expires_at=expires, token=held.token + 1), frozen)
+
+    def release(self, *, not_before: str = "") -> None:
+        """Let the issue go; a lease that is released, or another's by now, stays as it is.
+
+        ``not_before`` is the moment before which nobody takes it again.
+        """
         self._context.fetch()
         held, frozen = self._read()
         if not held.released and held.session == self._session.id:
-            self._write(replace(held, released=True, token=held.token + 1), frozen)
+            released = replace(held, released=True, token=held.token + 1, not_before=not_before)
+            self._write(released, frozen)
 
     def _read(self) -> tuple[lease.Lease, intake.Frozen]:
         found = lease.read(self._context.mirror, self._session.issue)

@@ -15,6 +15,8 @@ from factory.system import clock
 from factory.worktrees.repository import Author, Mirror
 
 PREFIX = "factory/leases/"
+# The holder of a lease that a person took over ends in this instead of a slot.
+PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Lease:
     token: int
     released: bool = False
     commit: str = ""
+    not_before: str = ""
 
     @property
     def branch(self) -> str:
@@ -49,7 +52,8 @@ def judge(lease: Lease | None, *, holder: str, now: datetime, holder_lives: bool
     ``holder_lives`` tells whether the process that holds the lease is known to live on this machine.
     """
     if lease is None or lease.released:
-        return Claim.TAKE
+        waits = lease is not None and lease.not_before and clock.parse(lease.not_before) > now
+        return Claim.HELD if waits else Claim.TAKE
     if lease.holder == holder:
         return Claim.RESUME
     sibling = lease.holder.rpartition("/")[0] == holder.rpartition("/")[0]

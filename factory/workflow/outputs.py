@@ -28,7 +28,8 @@ from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import issues
 from factory.model.gitlab import Note
 from factory.model.session import Session
-from factory.policies.model import Outputs, Policies
+from factory.policies.agents import Outputs
+from factory.policies.model import Policies
 from factory.reports.markdown import neutral
 from factory.system import canonical
 from factory.workflow.context import Context

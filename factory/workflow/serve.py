@@ -155,7 +155,8 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
     lives = False
     if current is not None:
         _, _, number = current.holder.rpartition("/")
-        lives = number.isdigit() and held.lives(int(number))
+        taken_over = number == lease.PERSON and clock.parse(current.expires_at) > clock.now()
+        lives = taken_over or (number.isdigit() and held.lives(int(number)))
     return lease.judge(current, holder=context.holder, now=clock.now(), holder_lives=lives)
 
 

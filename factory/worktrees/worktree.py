@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from factory.errors import MachineError, Refused
-from factory.system import files
+from factory.system import canonical, files
 from factory.worktrees.repository import Author, Mirror, run
 
 
@@ -60,6 +60,14 @@ def changed_paths(path: Path) -> list[str]:
     run(path, "add", "--all", "--intent-to-add")
     text = run(path, "diff", "--name-only", "-z", "--no-renames", "HEAD")
     return [name for name in text.split("\0") if name]
+
+
+def state(path: Path) -> str:
+    """Return a digest of what differs from the checked-out commit, to tell whether anything changed since."""
+    changed = run(
+        path, "--no-optional-locks", "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
+    )
+    return canonical.digest((changed + run(path, "diff", "--no-ext-diff", "--no-textconv", "HEAD")).encode())
 
 
 def commit_all(path: Path, *, message: str, author: Author) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from factory.agents import acp
+from factory.agents.metering import Bounds
+from factory.agents.permissions import Permissions
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
 from factory.system import process
 from tests.servers import TOOL_ENV, git, wait_for
 
-BOUNDS = acp.Bounds(turn_seconds=20, silence_seconds=10, output_bytes=5_000_000)
+BOUNDS = Bounds(turn_seconds=20, silence_seconds=10, output_bytes=5_000_000)
 
 # An agent in thirty lines: what it does after the prompt is the argument.
 AGENT = """
@@ -46,19 +48,13 @@ def worktree(tmp_path: Path) -> Path:
     return folder
 
 
-def turn(worktree: Path, what: str, bounds: acp.Bounds = BOUNDS) -> tuple[Turn, list[Any]]:
+def turn(worktree: Path, what: str, bounds: Bounds = BOUNDS) -> tuple[Turn, list[Any]]:
     events: list[Any] = []
     argv = (sys.executable, "-c", AGENT, what)
     with (worktree.parent / "errors").open("wb") as errors:
-        ended = acp.run_turn(
-            Prepared(argv, worktree, TOOL_ENV, Level.HOST),
-            "the brief",
-            worktree=worktree,
-            frozen=("policies", ".git"),
-            bounds=bounds,
-            record=events.append,
-            errors=errors,
-        )
+        task = acp.Task("the brief", worktree, Permissions(worktree, ("policies", ".git")), bounds)
+        prepared = Prepared(argv, worktree, TOOL_ENV, Level.HOST)
+        ended = acp.run(prepared, task, record=events.append, errors=errors)
     return ended, events
 
 
@@ -67,7 +63,7 @@ def test_an_agent_that_ends_its_turn(worktree: Path) -> None:
     say = f'send({{"method": "session/update", "params": {{"sessionId": "s", "update": {json.dumps(chunk)}}}}})'
     ended, events = turn(worktree, say)
     assert (ended.reason, ended.message) == (Reason.DONE_FOR_REVIEW, "hi")
-    assert [event["event"] for event in events] == ["prompt", "update", "end"]
+    assert [event["event"] for event in events] == ["prompt", "message", "end"]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +78,8 @@ def test_stop_reasons(worktree: Path, stop: str, reason: Reason) -> None:
     ("what", "bounds", "reason"),
     [
         ("sys.exit(3)", BOUNDS, Reason.CRASHED),
-        ("time.sleep(60)", acp.Bounds(20, 0.5, 1000), Reason.STALLED),
-        ("while True: print('{}', flush=True); time.sleep(0.05)", acp.Bounds(1, 10, 100_000), Reason.TIMED_OUT),
+        ("time.sleep(60)", Bounds(20, 0.5, 1000), Reason.STALLED),
+        ("while True: print('{}', flush=True); time.sleep(0.05)", Bounds(1, 10, 100_000), Reason.TIMED_OUT),
         ("while True: sys.stdout.write('x' * 65536)", BOUNDS, Reason.CRASHED),
         ("print('not json', flush=True); sys.exit(0)", BOUNDS, Reason.CRASHED),
         ("print('[1, 2', flush=True); stop = 'no such reason'", BOUNDS, Reason.CRASHED),
@@ -91,7 +87,7 @@ def test_stop_reasons(worktree: Path, stop: str, reason: Reason) -> None:
     ],
 )
 def test_agents_that_crash_hang_flood_or_talk_nonsense(
-    worktree: Path, what: str, bounds: acp.Bounds, reason: Reason
+    worktree: Path, what: str, bounds: Bounds, reason: Reason
 ) -> None:
     ended, events = turn(worktree, what, bounds)
     assert ended.reason is reason, ended

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from factory.agents import acp
+from factory.agents.metering import Bounds
+from factory.agents.permissions import Permissions
 from factory.agents.replay import recording_for
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
@@ -18,15 +20,8 @@ def play(worktree: Path, brief: str, frozen: tuple[str, ...] = ("policies",)) ->
     events: list[Any] = []
     argv = (sys.executable, "-P", "-m", "factory", "agent", "replay")
     with (worktree.parent / "errors").open("wb") as errors:
-        ended = acp.run_turn(
-            Prepared(argv, worktree, TOOL_ENV, Level.HOST),
-            brief,
-            worktree=worktree,
-            frozen=frozen,
-            bounds=acp.Bounds(30, 20, 1_000_000),
-            record=events.append,
-            errors=errors,
-        )
+        task = acp.Task(brief, worktree, Permissions(worktree, frozen), Bounds(30, 20, 1_000_000))
+        ended = acp.run(Prepared(argv, worktree, TOOL_ENV, Level.HOST), task, record=events.append, errors=errors)
     return ended, events
 
 

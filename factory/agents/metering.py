@@ -1,0 +1,108 @@
+"""What an attempt may take and what it took: limits that hold for every agent, whatever it reports. Pure.
+
+Money is in millionths of a US dollar, so that sums are exact. Tokens are what the model's provider said, else what the
+agent says, else an estimate from the bytes that passed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from factory.model.agent import Reason
+
+# The usual rule of thumb: a token is about four bytes of text or code.
+_BYTES_PER_TOKEN = 4
+_NAMES = ("input_tokens", "cached_read_tokens", "output_tokens", "thought_tokens", "total_tokens")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What ends an attempt: tool calls, seconds, bytes, tokens, millionths of a dollar.
+
+    At ``warn_percent`` of a limit the agent is asked to save its work; one that does not heed a request to stop within
+    ``grace_seconds`` is ended.
+    """
+
+    turn_seconds: float
+    silence_seconds: float
+    output_bytes: int
+    turns: int = 1_000_000
+    tokens: int = 1_000_000_000
+    usd_micros: int = 1_000_000_000_000
+    warn_percent: int = 100
+    grace_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an attempt took so far, in the units of ``Bounds``."""
+
+    turns: int = 0
+    seconds: float = 0.0
+    silent: float = 0.0
+    output: int = 0
+    tokens: int = 0
+    usd_micros: int = 0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a model costs, in US dollars per million tokens."""
+
+    input: float = 0.0
+    cached: float = 0.0
+    output: float = 0.0
+
+
+FREE = Rates()
+
+
+def over(spent: Spent, bounds: Bounds) -> tuple[Reason, str] | None:
+    """Return why the attempt ends now, or ``None``."""
+    if spent.output > bounds.output_bytes:
+        return Reason.CRASHED, f"more than {bounds.output_bytes} bytes of output"
+    if spent.silent > bounds.silence_seconds:
+        return Reason.STALLED, f"silent for {bounds.silence_seconds:g} s"
+    return next((found for found in _reached(spent, bounds, 100)), None)
+
+
+def near(spent: Spent, bounds: Bounds) -> tuple[Reason, str] | None:
+    """Return which limit is so near that the work must be saved, or ``None``."""
+    return next((found for found in _reached(spent, bounds, bounds.warn_percent)), None)
+
+
+def cost(usage: Mapping[str, int], rates: Rates) -> int:
+    """Return what tokens cost; ``input_tokens`` contain the cached ones, ``output_tokens`` the thought ones."""
+    cached = min(usage.get("cached_read_tokens", 0), usage.get("input_tokens", 0))
+    fresh = usage.get("input_tokens", 0) - cached
+    return round(fresh * rates.input + cached * rates.cached + usage.get("output_tokens", 0) * rates.output)
+
+
+def estimate(sent: int, received: int) -> dict[str, int]:
+    """Return the tokens that bytes to and from a model come to, about."""
+    given, got = sent // _BYTES_PER_TOKEN, received // _BYTES_PER_TOKEN
+    return {"input_tokens": given, "output_tokens": got, "total_tokens": given + got}
+
+
+def add(*usages: Mapping[str, int]) -> dict[str, int]:
+    """Return the sum of usages, by name; names that none has stay away."""
+    return {name: sum(usage.get(name, 0) for usage in usages) for name in _NAMES if any(name in u for u in usages)}
+
+
+def total(usage: Mapping[str, int]) -> int:
+    """Return all tokens of a usage."""
+    return usage.get("total_tokens") or usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+
+
+def _reached(spent: Spent, bounds: Bounds, percent: int) -> list[tuple[Reason, str]]:
+    limits = (
+        (spent.seconds, bounds.turn_seconds, Reason.TIMED_OUT, f"no end after {bounds.turn_seconds:g} s"),
+        (spent.turns, bounds.turns, Reason.TURN_LIMIT, f"{bounds.turns} tool calls"),
+        (spent.tokens, bounds.tokens, Reason.BUDGET_EXHAUSTED, f"{bounds.tokens} tokens"),
+        (spent.usd_micros, bounds.usd_micros, Reason.BUDGET_EXHAUSTED, f"{bounds.usd_micros / 1e6:.2f} US dollars"),
+    )
+    part = "" if percent == 100 else f"{percent} % of "  # noqa: PLR2004 - the whole
+    return [
+        (reason, text if not part or reason is Reason.TIMED_OUT else part + text)
+        for used, limit, reason, text in limits
+        if used * 100 > limit * percent
+    ]

@@ -1,0 +1,138 @@
+"""What agents may do and spend: ``agents.yml``, ``budgets.yml`` and ``outputs.yml`` as types."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory.policies.fields import Capability, Host, Label, Money, Name, Percent, Positive, Strict
+from factory.sandbox.launch import Level
+
+
+class Limits(Strict):
+    """What ends an agent's attempt, whatever it reports: tool calls, seconds, bytes, tokens, US dollars, processes."""
+
+    turns: Positive
+    turn_seconds: Positive
+    silence_seconds: Positive
+    output_bytes: Positive
+    tokens: Positive
+    usd: Money
+    memory_bytes: Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000)]
+    processes: Annotated[int, Field(ge=1, le=100_000)]
+    file_bytes: Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000)]
+
+
+class Model(Strict):
+    """The model an agent talks to: shape of its API, name, base URL, and the variable that holds the credential."""
+
+    api: Literal["responses", "messages", "chat", "gemini"]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    url: Annotated[str, Field(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)(/[^\s]*)?$")]
+    key: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class Prices(Strict):
+    """What a model costs, in US dollars per million tokens, and the version of this table."""
+
+    version: Annotated[str, Field(min_length=1)]
+    input: Money
+    cached: Money
+    output: Money
+
+
+class Agent(Strict):
+    """How to start an agent and what it may reach; ``sandbox`` is the least level that is accepted.
+
+    ``home`` names how its private home is laid out, ``terminal`` starts its own terminal interface, ``stronger`` is
+    the agent that takes over where this one makes no progress, ``instead`` the one where its provider is not there.
+    """
+
+    protocol: Literal["acp", "command"]
+    home: Literal["codex", "claude", "opencode", "gemini"] | None = None
+    command: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    terminal: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    version: Annotated[str, Field(min_length=1)]
+    capabilities: Annotated[tuple[Capability, ...], Field(strict=False)]
+    sandbox: Annotated[Level, Field(strict=False)]
+    egress: Annotated[tuple[Host, ...], Field(strict=False)]
+    model: Model | None = None
+    prices: Prices | None = None
+    stronger: Name | None = None
+    instead: Name | None = None
+    limits: Limits
+
+
+class Permissions(Strict):
+    """How permission requests for commands are answered, as shell patterns of a command's words; denial comes first."""
+
+    allow: Annotated[tuple[str, ...], Field(strict=False)]
+    deny: Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Route(Strict):
+    """Which agent takes an issue that carries one of these labels; of several routes the first that fits decides."""
+
+    labels: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    agent: Name
+
+
+class Agents(Strict):
+    """``agents.yml``: the agents by name, the one that is used unless told otherwise, and who takes what."""
+
+    default: Name
+    routes: Annotated[tuple[Route, ...], Field(strict=False)]
+    permissions: Permissions
+    agents: Annotated[dict[Name, Agent], Field(min_length=1)]
+
+
+class Cap(Strict):
+    """The most that may be spent within one bound; what an agent does not report is estimated."""
+
+    tokens: Positive
+    usd: Money
+
+
+class Spending(Strict):
+    """The bounds: one session, one issue over its whole life, one day and one month (UTC) of the whole factory."""
+
+    run: Cap
+    issue: Cap
+    day: Cap
+    month: Cap
+
+
+class Budgets(Strict):
+    """``budgets.yml``: what may be spent before a person must look, and when an agent that gets nowhere is stopped.
+
+    ``warn_percent`` of a limit ends the work in hand and leaves the rest for saving it; ``idle_turns`` is how many
+    tool calls may pass without a change of the worktree.
+    """
+
+    attempts: Annotated[int, Field(ge=1, le=20)]
+    warn_percent: Percent
+    idle_turns: Positive
+    pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
+    caps: Spending
+
+
+class Caps(Strict):
+    """How many requests of each kind one session may make; 0 is none."""
+
+    comment: Annotated[int, Field(ge=0, le=50)]
+    question: Annotated[int, Field(ge=0, le=50)]
+    label: Annotated[int, Field(ge=0, le=50)]
+    follow_up: Annotated[int, Field(ge=0, le=50)]
+    done: Annotated[int, Field(ge=0, le=50)]
+    blocked: Annotated[int, Field(ge=0, le=50)]
+
+
+class Outputs(Strict):
+    """``outputs.yml``: what agents may ask the factory to write: how often, which labels, how many characters.
+
+    ``follow_up_labels`` are given to issues that an agent asks for.
+    """
+
+    caps: Caps
+    labels: Annotated[tuple[Label, ...], Field(strict=False)]
+    follow_up_labels: Annotated[tuple[Label, ...], Field(strict=False)]
+    characters: Annotated[int, Field(ge=1, le=20_000)]

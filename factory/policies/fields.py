@@ -1,0 +1,67 @@
+"""The kinds of values that policies are made of, and what may stand in each."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from factory.policies.paths import unmatchable
+
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Action = Literal["create", "update", "delete"]
+Money = Annotated[float, Field(ge=0, le=1_000_000, strict=False)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Capability = Literal["edit", "run", "usage", "resume", "cancel"]
+Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$")]
+Account = Annotated[str, Field(min_length=1, max_length=255)]
+
+# Rules that nobody may except: what guards the guards, what can't be taken back once it leaked, and exceptions.
+_NEVER_EXCEPTED = ("scope.protected", "secrets.", "exception.")
+
+# What an issue's labels of state begin with, which the factory alone sets.
+STATE_LABELS = "factory::"
+
+
+def exceptable(rule: str) -> bool:
+    """Tell whether an exception may name a rule."""
+    return not rule.startswith(_NEVER_EXCEPTED)
+
+
+def _pattern(text: str) -> str:
+    if problem := unmatchable(text):
+        raise ValueError(f"{text!r} matches no path: it {problem}")
+    return text
+
+
+def _rule(text: str) -> str:
+    if not exceptable(text):
+        raise ValueError(f"{text} can't be excepted; a person changes what it guards")
+    return text
+
+
+def _label(text: str) -> str:
+    if text.casefold().startswith(STATE_LABELS):
+        raise ValueError(f"{text} mirrors an issue's state; an agent never sets it")
+    return text
+
+
+def _day(text: str) -> str:
+    try:
+        datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"{text} is no day of the calendar") from error
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
+ExceptableRule = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$"), AfterValidator(_rule)]
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_day)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,99}$"), AfterValidator(_label)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and values of another type are refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

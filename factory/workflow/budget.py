@@ -1,0 +1,164 @@
+"""May this attempt be paid for? Decided from the ledger: what was spent, and what others have reserved. Pure.
+
+Amounts are reserved when work is admitted and settled when it ends, so that sessions at once can't overshoot a bound
+together. Tokens are counted, money is in millionths of a US dollar.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from factory.policies.agents import Cap, Spending
+
+# Less than this share of what an attempt may take is not worth beginning.
+_LEAST = 10
+RESERVED, SPENT = "reserved", "spent"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Tokens, and millionths of a US dollar."""
+
+    tokens: int = 0
+    usd_micros: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one attempt reserved or spent; ``key`` is issue, session and attempt, ``day`` is ISO 8601 in UTC."""
+
+    key: str
+    issue: int
+    session: str
+    day: str
+    agent: str
+    model: str
+    state: str
+    tokens: int
+    usd_micros: int
+    source: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What a person allowed beyond the bounds: for one issue, on one day."""
+
+    issue: int
+    day: str
+    tokens: int
+    usd_micros: int
+    by: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one bound stands: what was spent, what is reserved, and how much it allows."""
+
+    bound: str
+    spent: Amount
+    reserved: Amount
+    cap: Amount
+
+    @property
+    def left(self) -> Amount:
+        """What is neither spent nor reserved."""
+        taken = (self.spent.tokens + self.reserved.tokens, self.spent.usd_micros + self.reserved.usd_micros)
+        return Amount(max(0, self.cap.tokens - taken[0]), max(0, self.cap.usd_micros - taken[1]))
+
+    def near(self, percent: int) -> bool:
+        """Tell whether that share of the bound is used."""
+        used = (self.spent.tokens + self.reserved.tokens, self.spent.usd_micros + self.reserved.usd_micros)
+        return used[0] * 100 > self.cap.tokens * percent or used[1] * 100 > self.cap.usd_micros * percent
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The attempt may begin, and take at most this."""
+
+    amount: Amount
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The attempt may not begin: the bound is ``exhausted``, or what is left of it is reserved by others."""
+
+    bound: str
+    exhausted: bool
+    reason: str
+
+
+def standings(
+    entries: Sequence[Entry], caps: Spending, lifts: Sequence[Lift], *, issue: int, session: str, day: str
+) -> list[Standing]:
+    """Return how the bounds of a session stand: run, issue, day and month, in this order."""
+    scopes: Mapping[str, tuple[Cap, list[Entry], list[Lift]]] = {
+        "run": (caps.run, [e for e in entries if e.session == session], [x for x in lifts if x.issue == issue]),
+        "issue": (caps.issue, [e for e in entries if e.issue == issue], [x for x in lifts if x.issue == issue]),
+        "day": (caps.day, [e for e in entries if e.day == day], [x for x in lifts if x.day == day]),
+        "month": (
+            caps.month,
+            [e for e in entries if e.day[:7] == day[:7]],
+            [x for x in lifts if x.day[:7] == day[:7]],
+        ),
+    }
+    return [
+        Standing(
+            name,
+            _sum([entry for entry in found if entry.state == SPENT]),
+            _sum([entry for entry in found if entry.state != SPENT]),
+            _allowed(cap, more),
+        )
+        for name, (cap, found, more) in scopes.items()
+    ]
+
+
+def admit(found: Sequence[Standing], wanted: Amount) -> Granted | Denied:
+    """Return what an attempt that wants ``wanted`` gets: that, or what is left where that is worth beginning."""
+    least = Amount(wanted.tokens // _LEAST, wanted.usd_micros // _LEAST)
+    for standing in found:
+        left = standing.left
+        if left.tokens >= max(1, least.tokens) and left.usd_micros >= least.usd_micros:
+            continue
+        spent = standing.spent
+        exhausted = (
+            standing.cap.tokens - spent.tokens < max(1, least.tokens)
+            or standing.cap.usd_micros - spent.usd_micros < least.usd_micros
+        )
+        return Denied(standing.bound, exhausted, describe(standing))
+    tokens = min([wanted.tokens, *(item.left.tokens for item in found)])
+    usd = min([wanted.usd_micros, *(item.left.usd_micros for item in found)])
+    return Granted(Amount(tokens, usd))
+
+
+def describe(standing: Standing) -> str:
+    """Return a standing in words."""
+    spent, reserved, cap = standing.spent, standing.reserved, standing.cap
+    return (
+        f"the budget per {standing.bound} is {cap.tokens} tokens and {dollars(cap.usd_micros)}; spent are "
+        f"{spent.tokens} and {dollars(spent.usd_micros)}, reserved {reserved.tokens} and {dollars(reserved.usd_micros)}"
+    )
+
+
+def dollars(usd_micros: int) -> str:
+    """Return an amount of money for people."""
+    return f"{usd_micros / 1e6:.2f} USD"
+
+
+def replaced(entries: Sequence[Entry], entry: Entry) -> list[Entry]:
+    """Return the entries with one put in the place of that of its key, or added; in the order of their keys."""
+    return sorted([*(item for item in entries if item.key != entry.key), entry], key=lambda item: item.key)
+
+
+def _sum(entries: Sequence[Entry]) -> Amount:
+    return Amount(sum(entry.tokens for entry in entries), sum(entry.usd_micros for entry in entries))
+
+
+def _allowed(cap: Cap, lifts: Sequence[Lift]) -> Amount:
+    return Amount(
+        cap.tokens + sum(item.tokens for item in lifts),
+        round(cap.usd * 1e6) + sum(item.usd_micros for item in lifts),
+    )

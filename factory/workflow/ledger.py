@@ -1,0 +1,110 @@
+"""The ledger: what each attempt reserved and spent, on the protected branch ``factory/ledger``.
+
+A push that is not a fast-forward is refused, so two factories that admit work at once see each other's reservation:
+the later one reads again and decides anew. One file per month, ``<yyyy-mm>.json``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from factory.errors import Conflict, InvalidInput
+from factory.gitlab import issues, members
+from factory.policies.model import Policies
+from factory.system import clock
+from factory.workflow import budget
+from factory.workflow.budget import Amount, Denied, Entry, Granted, Lift, Standing
+from factory.workflow.context import Context
+
+BRANCH = "factory/ledger"
+_TRIES = 8
+_T = TypeVar("_T")
+_LIFT = re.compile(r"\ABudget: \+(\d{1,12}) tokens, \+(\d{1,6}(?:\.\d{1,2})?) USD$", re.MULTILINE)
+_MAY_LIFT = ("maintainer", "owner", "administrator")
+
+
+def read(context: Context) -> list[Entry]:
+    """Return all entries as of the last fetch; raises ``InvalidInput`` where the branch holds something else."""
+    head = context.mirror.head(BRANCH)
+    tree = context.mirror.tree(head) if head else {}
+    try:
+        return [Entry(**item) for path in sorted(tree) for item in json.loads(tree[path])]
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"{BRANCH} cannot be read: {error}", hint="Compare it with an older commit of it."
+        ) from error
+
+
+def reserve(context: Context, policies: Policies, entry: Entry, *, lifts: Sequence[Lift]) -> Granted | Denied:
+    """Reserve what an attempt wants, or what is left of it; an attempt that is resumed keeps its own reservation."""
+
+    def decide(entries: list[Entry]) -> tuple[Granted | Denied, Entry | None]:
+        others = [item for item in entries if item.key != entry.key]
+        found = budget.standings(
+            others, policies.budgets.caps, lifts, issue=entry.issue, session=entry.session, day=entry.day
+        )
+        ruling = budget.admit(found, Amount(entry.tokens, entry.usd_micros))
+        if isinstance(ruling, Denied):
+            return ruling, None
+        return ruling, replace(entry, tokens=ruling.amount.tokens, usd_micros=ruling.amount.usd_micros)
+
+    ruling: Granted | Denied = _write(context, decide, f"reserve {entry.key}")
+    return ruling
+
+
+def settle(context: Context, entry: Entry) -> None:
+    """Replace an attempt's reservation by what it spent."""
+    _write(context, lambda _: (None, entry), f"settle {entry.key}")
+
+
+def standings(context: Context, policies: Policies, *, issue: int, session: str) -> list[Standing]:
+    """Return how the bounds stand for an issue's session now."""
+    found = lifts(context, policies, issue)
+    day = clock.timestamp()[:10]
+    return budget.standings(read(context), policies.budgets.caps, found, issue=issue, session=session, day=day)
+
+
+def lifts(context: Context, policies: Policies, issue: int) -> list[Lift]:
+    """Return what people allowed on an issue beyond the bounds: notes of maintainers who are no agents."""
+    notes = issues.notes(context.bot, "issues", issue)
+    machines = {context.bot.account, context.agent.account, *policies.scope.agents}
+    roles: dict[str, str] = {}
+    found = []
+    for note in notes:
+        for tokens, usd in _LIFT.findall(note.body) if note.author not in machines else []:
+            role = roles.setdefault(note.author, members.role(context.bot, note.author))
+            if role in _MAY_LIFT:
+                found.append(Lift(issue, note.created_at[:10], int(tokens), round(float(usd) * 1e6), note.author))
+    return found
+
+
+def lift_note(tokens: int, usd: float) -> str:
+    """Return the note by which a person allows more."""
+    return f"Budget: +{tokens} tokens, +{usd:.2f} USD"
+
+
+def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | None]], message: str) -> _T:
+    """Decide on the newest ledger and append what was decided; where another came first, read and decide again."""
+    for attempt in range(_TRIES):
+        entries = read(context)
+        answer, entry = decide(entries)
+        if entry is None or entry in entries:
+            return answer
+        month = entry.day[:7]
+        kept = budget.replaced([item for item in entries if item.day[:7] == month], entry)
+        content = json.dumps([item.to_json() for item in kept], indent=0, sort_keys=True).encode()
+        changes: Mapping[str, bytes | None] = {f"{month}.json": content}
+        commit = context.mirror.commit(
+            changes, parent=context.mirror.head(BRANCH), message=f"{message}\n", author=context.bot_author
+        )
+        try:
+            context.mirror.push(commit, BRANCH, context.bot_token)
+        except Conflict:
+            if attempt == _TRIES - 1:
+                raise
+            context.fetch()
+        else:
+            return answer
+    raise Conflict(f"{BRANCH} moves too fast to be written")
