@@ -6,7 +6,7 @@ through the launch door; unless their definition grants them the network they ge
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,19 @@ from factory.errors import FactoryError, Unreachable
 from factory.local_gitlab import runner_artifacts, runner_script
 from factory.local_gitlab.runner_trace import Trace
 from factory.sandbox import launch
+from factory.sandbox.limits import Limits
 from factory.system import clock, files, http, log, process
 
 _RETRY_PAUSE = 0.5
 _TICK = 0.05
 NETWORK_VARIABLE = "SANDBOX_NETWORK"
+# What a merge request's job may take of the machine: enough for builds and tests, too little to stop it.
+_JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the runner reaches its server and what its jobs find on the machine."""
+    """How the runner reaches its server, what its jobs find on the machine, what merge requests may take."""
 
     url: str
     token: str
@@ -33,6 +36,7 @@ class Settings:
     env: Mapping[str, str]
     readable: tuple[Path, ...]
     concurrency: int = 2
+    limits: Limits = field(default_factory=lambda: _JOB_LIMITS)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -150,6 +154,7 @@ class _Execution:
                 reason = "job_canceled" if self._trace.canceled else "job_execution_timeout"
                 break
         group.kill()
+        launch.put_back(prepared)
         reader.join(timeout=5)
         group.close()
         code = group.popen.returncode
@@ -169,6 +174,7 @@ class _Execution:
                 writable=(self._folder,),
                 readable=self._settings.readable,
                 network=self._network,
+                limits=self._settings.limits,
             )
         )
         self._trace.write(f"Sandbox level: {prepared.level}, network: {'host' if self._network else 'none'}\n".encode())

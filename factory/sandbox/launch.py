@@ -34,6 +34,8 @@ _ETC = (
     "localtime",
     "nsswitch.conf",
 )
+# What of /proc is the kernel's, not a process's: a user who is root may write there without any capability.
+_KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "driver", "mtrr", "pressure")
 _CONTAINED = ("--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--die-with-parent")
 _NO_NESTING = "--disable-userns"
 _FILTER_FD = 9
@@ -223,6 +225,8 @@ def _options(launch: Launch) -> list[str]:
     for name in ("OLDPWD", "SHLVL", "_"):
         options += [] if name in launch.env else ["--unsetenv", name]
     options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+    for name in _KERNEL:
+        options += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
     if launch.network:
         options += ["--share-net", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]
     for name in _SYSTEM:
