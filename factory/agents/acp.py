@@ -23,7 +23,7 @@ from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Prepared
-from factory.system import clock, process
+from factory.system import clock, family, process
 
 Ending = tuple[Reason, str]
 
@@ -230,10 +230,10 @@ class _Attempt:
             return
         began = clock.monotonic()
         self._record({"event": "notice", "text": "paused"})
-        process.suspend(pid)
+        family.suspend(pid)
         while self._task.paused() and self._tick() is None:  # noqa: ASYNC110 - the wish is a file of another process
             await asyncio.sleep(_TICK)
-        process.carry_on(pid)
+        family.carry_on(pid)
         self._start += clock.monotonic() - began
         self._heard = clock.monotonic()
         self._record({"event": "notice", "text": "goes on"})

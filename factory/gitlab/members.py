@@ -7,6 +7,13 @@ from factory.gitlab.connect import Connection, translated
 _ROLES = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
 
 
+def myself(connection: Connection) -> tuple[str, str, str]:
+    """Return the account's user name, full name and e-mail address."""
+    with translated("tell who the token belongs to"):
+        found: Any = connection.client.http_get("/user")
+        return str(found["username"]), str(found["name"]), str(found.get("email") or f"{found['username']}@localhost")
+
+
 def role(connection: Connection, username: str) -> str:
     """Return a user's role in the project by GitLab's name, or ``none``."""
     with translated("list the project's members"):

@@ -88,6 +88,7 @@ if __name__ == "__main__":
     ended = main(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
     if ended < 0:
         # Ends by the same signal, so that whoever waits sees what it would have seen.
-        signal.signal(-ended, signal.SIG_DFL)
+        if -ended not in {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(-ended, signal.SIG_DFL)
         os.kill(os.getpid(), -ended)
     os._exit(ended if ended >= 0 else _CANNOT_START)

@@ -226,33 +226,6 @@ def ours(argv: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable if argv[0] == "python" else argv[0], *argv[1:])
 
 
-def suspend(pid: int) -> None:
-    """Stop a process and all that came from it, until ``carry_on``."""
-    _signal_family(pid, signal.SIGSTOP)
-
-
-def carry_on(pid: int) -> None:
-    """Let a suspended process and all that came from it go on."""
-    _signal_family(pid, signal.SIGCONT)
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all that came from it and still lives, parents first; without /proc, it alone."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found, waiting = [], [pid]
-    while waiting:
-        now = waiting.pop(0)
-        found.append(now)
-        waiting += children.get(now, [])
-    return found
-
-
 def started_at(pid: int) -> str | None:
     """Return an opaque start time of a live process, or ``None``; with the pid it names a process for good."""
     stat = Path(f"/proc/{pid}/stat")
@@ -284,12 +257,6 @@ def _require(program: str, env: Mapping[str, str]) -> None:
         raise MachineError(
             f"the program {program} is not installed", hint=f"Install {program} and run the command again."
         )
-
-
-def _signal_family(pid: int, number: signal.Signals) -> None:
-    for one in family(pid):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(one, number)
 
 
 def _kill_group(pid: int) -> None:

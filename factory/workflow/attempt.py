@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from factory.agents import acp, command
+from factory.agents import acp, command, terminal
+from factory.errors import MachineError
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.sandbox import launch
-from factory.system import canonical, clock, files
+from factory.system import canonical, clock, files, process
 from factory.workflow import equip, judging, transcript
 from factory.workflow.budget import Amount
 from factory.workflow.context import Context
@@ -21,6 +22,9 @@ from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
 
 _LONGEST_BODY = 2000
+
+
+_DRIVERS: Mapping[str, Callable[..., Turn]] = {"acp": acp.run, "command": command.run}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def run(
     that it goes on with.
     """
     folder, name, agent = session.attempt(number), chosen.name, chosen.agent
+    interactive = context.interactive and bool(agent.terminal)
     files.remove_tree(folder)
     files.write_atomic(folder / "brief.md", brief.encode())
     with (
@@ -63,17 +68,27 @@ def run(
             brief=brief,
             amount=amount,
             record=record,
+            interactive=interactive,
         ) as given,
         (folder / "stderr.log").open("wb") as errors,
     ):
+        _require(name, given.launch.argv[0], given.launch.env["PATH"])
         prepared = launch.prepare(given.launch)
         context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
-        drive = acp.run if agent.protocol == "acp" else command.run
+        drive = terminal.run if interactive else _DRIVERS[agent.protocol]
         try:
             turn = drive(prepared, equip.resuming(given, resume), record=record, errors=errors, tick=tick)
         finally:
             launch.put_back(prepared)
     return Ran(turn, prepared.level.value, prepared.limits)
+
+
+def _require(name: str, program: str, path: str) -> None:
+    if process.find(program, path) is None:
+        raise MachineError(
+            f"the agent {name} is not installed: there is no program {program}",
+            hint="Run `factory setup --agents`, or install it; `factory agent list` shows which are there.",
+        )
 
 
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:

@@ -60,6 +60,7 @@ class Context:
     timed: Callable[[str, float], None]
     simulator: bool
     agent_name: str | None = None
+    interactive: bool = False
     credential: Callable[[str], str] = lambda _: ""
 
     @property

@@ -43,6 +43,9 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
         if rung is progress.Rung.PERSON:
             break
         made = run(f"work-{number}", work.work, number, feedback, {"rung": rung, "down": down, "last": last})
+        if made.get("handed_back"):
+            feedback, last = [], made
+            continue
         ending = work.endings.of(made["reason"], agents=work.policies.agents, down=[*down, made["agent"]["name"]])
         if ending is not None:
             return run(ending.name, ending.step, made)

@@ -11,7 +11,7 @@ from factory.model.session import Session
 from factory.policies.agents import Agents
 from factory.policies.model import Policies
 from factory.reports.markdown import neutral
-from factory.workflow import outputs, questions, routing, wanted
+from factory.workflow import attempt, outputs, questions, routing, wanted
 from factory.workflow.context import Context
 from factory.workflow.holding import Holding
 from factory.workflow.watch import repeated
@@ -52,6 +52,7 @@ class Endings:
     def ask(self, made: dict[str, Any]) -> dict[str, Any]:
         """Put the agent's question on the issue, and let the issue go until it is answered."""
         context, session = self._context, self._session
+        attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
         questions.ask(context, self._holding.frozen(), made["question"], session=session.id, policies=self.policies)
         self._holding.release()
         raise AwaitingHuman(
@@ -62,6 +63,7 @@ class Endings:
     def cancel(self, made: Made) -> Made:
         """Set the issue aside because a person cancelled the session; what the agent did stays in its worktree."""
         context, session = self._context, self._session
+        attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
         labels = self.policies.workflow.labels
         body = f"Session {session.id} ended: {made['detail']}. Put the label `{labels.ready}` back to offer it again."
         issues.say(context.bot, "issues", session.issue, marker=f"cancelled {session.id}", body=body)
@@ -72,6 +74,7 @@ class Endings:
     def take_over(self, made: Made) -> Made:
         """Leave the session to the person who took it over; the lease stays theirs for a day."""
         session = self._session
+        attempt.record_attempt(self._context, session, made["attempt"], made=made, checks=())
         self._holding.give_to_person(hours=_TAKEOVER_HOURS)
         raise AwaitingHuman(
             f"#{session.issue}: {made['detail']}; the worktree is {session.worktree}",
@@ -81,6 +84,7 @@ class Endings:
     def wait(self, made: Made) -> Made:
         """Offer the issue again once the provider may serve, since no other agent can stand in."""
         context, session = self._context, self._session
+        attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
         labels = self.policies.workflow.labels
         auth = made["reason"] == Reason.AUTH_FAILED
         until = "" if auth else made["reset_at"]
@@ -146,4 +150,5 @@ def on_branch(commit: str) -> Made:
         "reason": Reason.DONE_FOR_REVIEW.value,
         "agent": {"name": ""},
         "resume": "",
+        "rung": "again",
     }

@@ -57,25 +57,25 @@ def equipped(
     brief: str,
     amount: Amount,
     record: Record,
-    instructions: str = "",
+    interactive: bool = False,
 ) -> Iterator[Equipment]:
     """Lay out an agent's home, open its line to the model, and give its equipment for as long as the block lasts.
 
-    ``instructions`` stand where the agent reads them by itself. Raises ``Unauthorized`` where its model has no
-    credential.
+    Where a person works with it, the brief stands where the agent reads its instructions. Raises ``Unauthorized``
+    where its model has no credential.
     """
     folder, agent = session.attempt(number), chosen.agent
     home = files.private_folder(session.folder / f"home-{chosen.name}")
     asked = files.private_folder(outputs_file(folder).parent)
     provider = Provider()
     with _line(context, agent, provider, record) as (socket, port):
-        laid = _home(policies, agent, home, session.worktree, port, instructions)
+        laid = _home(policies, agent, home, session.worktree, port, brief if interactive else "")
         env = {**context.env, "HOME": str(home), "TMPDIR": str(files.private_folder(home / "tmp")), **laid.env}
         env |= {OUTPUTS: str(outputs_file(folder))} | (launch.proxy_env(port) if socket else {})
         checks = session.folder / "checks"
         yield Equipment(
             Launch(
-                argv=command.argv(agent.command, folder / "brief.md"),
+                argv=command.argv(agent.terminal if interactive else agent.command, folder / "brief.md"),
                 cwd=session.worktree,
                 env=env,
                 writable=(session.worktree, home, asked),
@@ -91,6 +91,7 @@ def equipped(
                 limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
                 egress=socket,
                 egress_port=port,
+                terminal=interactive,
             ),
             Task(
                 brief=brief,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from factory.agents import metering
@@ -35,10 +36,11 @@ class Working:
     def work(self, number: int, feedback: Sequence[str], plan: dict[str, Any]) -> dict[str, Any]:
         """Let an agent work in a worktree at the last proposal, and commit what it changed."""
         context, session = self._context, self._session
+        handed = handover.read(session.folder)
         done = self._proposed(number) or self._kept(number)
         if done is not None:
-            return done
-        handed = handover.read(session.folder)
+            over = handed is not None and handed.after == number
+            return {**done, "handed_back": True} if over else done
         if handed is not None and handed.attempt == number:
             return self._keep(number, handover.as_made(handed))
         base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
@@ -57,6 +59,7 @@ class Working:
         cost = metering.cost(turn.usage, equip.rates(chosen.agent))
         self._spending.settle(number, chosen, Amount(metering.total(turn.usage), cost), source=turn.source)
         made = {
+            "attempt": number,
             "base": base,
             "head": head,
             "reason": reason.value,
@@ -77,8 +80,7 @@ class Working:
 
     def made(self) -> list[dict[str, Any]]:
         """Return what each attempt came to, as far as this machine knows."""
-        found = sorted(self._session.folder.glob("attempt-*/turn.json"))
-        return [json.loads(files.read_text(path)) for path in found]
+        return made_in(self._session.folder)
 
     def _choose(self, plan: dict[str, Any]) -> routing.Chosen:
         agents, last = self._policies.agents, plan["last"]
@@ -144,6 +146,8 @@ class Working:
     def _resume(self, chosen: routing.Chosen, plan: dict[str, Any]) -> str:
         """Return the agent's own session to go on with: its last one, where it is to try again and can resume."""
         last = plan["last"]
+        if again := handover.resumable(self._session.folder, chosen.name):
+            return again
         same = bool(last) and last["agent"]["name"] == chosen.name and plan["rung"] == progress.Rung.AGAIN
         return str(last["resume"]) if same and "resume" in chosen.agent.capabilities else ""
 
@@ -159,7 +163,10 @@ class Working:
             return None
         mark = f"Factory-Attempt: {number}"
         for commit, text in context.mirror.messages(f"{context.main()}..{branch}"):
-            if mark in text.splitlines() and f"Factory-Session: {session.id}" in text.splitlines():
+            lines = text.splitlines()
+            if f"{handover.TRAILER}: {number}" in lines:
+                return {**endings.on_branch(commit), "handed_back": True}
+            if mark in lines and f"Factory-Session: {session.id}" in lines:
                 return endings.on_branch(commit)
         return None
 
@@ -171,6 +178,11 @@ class Working:
         made: dict[str, Any] = json.loads(files.read_text(path))
         there = made["head"] is None or self._context.mirror.resolve(made["head"]) is not None
         return made if there else None
+
+
+def made_in(folder: Path) -> list[dict[str, Any]]:
+    """Return what each attempt of a session's folder came to."""
+    return [json.loads(files.read_text(path)) for path in sorted(folder.glob("attempt-*/turn.json"))]
 
 
 def _named(chosen: routing.Chosen) -> dict[str, Any]:

@@ -78,6 +78,18 @@ def commit_all(path: Path, *, message: str, author: Author) -> str:
     return run(path, "rev-parse", "HEAD")
 
 
+def head(path: Path) -> str:
+    """Return the commit that is checked out."""
+    return run(path, "rev-parse", "HEAD")
+
+
+def numbers(path: Path, base: str, head: str) -> list[tuple[str, int, int]]:
+    """Return path, lines added and lines removed of each file that differs; a binary one counts none."""
+    text = run(path, "diff", "--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
+    rows = [item.split("\t", 2) for item in text.split("\0") if item]
+    return [(name, *(int(count) if count.isdigit() else 0 for count in counts)) for *counts, name in rows]  # type: ignore[misc] # two counts
+
+
 def diff(folder: Path, base: str, head: str) -> str:
     """Return the unified diff between two commits, without colours, renames or external programs."""
     return run(folder, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)

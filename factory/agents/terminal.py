@@ -1,0 +1,100 @@
+"""Runs an agent's own terminal interface for a person, behind the launch door, and keeps what the screen showed.
+
+The agent gets a terminal of its own, so nothing it does to it reaches the person's: it cannot type into their shell.
+"""
+
+import contextlib
+import fcntl
+import os
+import select
+import struct
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import IO
+
+from factory.agents import metering
+from factory.agents.acp import Ending, Task
+from factory.agents.acp_client import Record
+from factory.agents.metering import Spent
+from factory.model.agent import Reason, Turn
+from factory.sandbox.launch import Prepared
+from factory.system import clock, terminal
+
+_TICK = 0.2
+_CHUNK = 65536
+_SIZE = struct.Struct("HHHH")
+
+
+def capable(environment_term: str) -> bool:
+    """Tell whether standard input and output are a terminal that can show such an interface."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and environment_term not in {"", "dumb"}
+
+
+def run(
+    prepared: Prepared, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
+) -> Turn:
+    """Let a person work with the agent until it ends; see ``acp.run``. Silence is no failure here."""
+    del errors  # it shows on the screen
+    group, ours = terminal.start_on(prepared.argv, env=prepared.env, cwd=prepared.cwd)
+    start = clock.monotonic()
+    ending: Ending | None = None
+    try:
+        with _raw():
+            while ending is None and group.popen.poll() is None:
+                _resize(ours)
+                if not _copy(ours, record):
+                    break
+                usage = task.provider.usage()
+                spent = Spent(
+                    seconds=clock.monotonic() - start,
+                    tokens=metering.total(usage),
+                    usd_micros=metering.cost(usage, task.rates),
+                )
+                ending = metering.over(spent, task.bounds) or tick()
+            if ending is None:
+                group.popen.wait()
+    finally:
+        group.kill()
+        group.close()
+        os.close(ours)
+    code = group.popen.returncode
+    turn = Turn(*(ending or (Reason.DONE_FOR_REVIEW, f"the person's session with the agent ended ({code})")))
+    usage, source = task.provider.usage(), "provider"
+    record({"event": "end", "reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source})
+    return replace(turn, usage=usage, source=source)
+
+
+def _copy(ours: int, record: Record) -> bool:
+    """Pass on what is there for up to a tick; false once the program has closed its terminal."""
+    there, _, _ = select.select([ours, sys.stdin.fileno()], [], [], _TICK)
+    if ours in there:
+        try:
+            shown = os.read(ours, _CHUNK)
+        except OSError:  # Linux's way to say that nobody holds the other end any more
+            return False
+        os.write(sys.stdout.fileno(), shown)
+        record({"event": "screen", "text": shown.decode(errors="replace")})
+    if sys.stdin.fileno() in there:
+        os.write(ours, os.read(sys.stdin.fileno(), _CHUNK))
+    return True
+
+
+def _resize(ours: int) -> None:
+    with contextlib.suppress(OSError):
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, b"\0" * _SIZE.size)
+        if size != fcntl.ioctl(ours, termios.TIOCGWINSZ, b"\0" * _SIZE.size):
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, size)
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """Pass every key on as it is pressed; the person's terminal is put back however this ends."""
+    before = termios.tcgetattr(sys.stdin.fileno())
+    try:
+        tty.setraw(sys.stdin.fileno())
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, before)
