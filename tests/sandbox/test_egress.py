@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,11 @@ def ask(path: Path, data: bytes, *, end: bool = True) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(10)
         client.connect(str(path))
-        client.sendall(data)
-        if end:
-            client.shutdown(socket.SHUT_WR)
         answer = b""
+        with suppress(BrokenPipeError):  # refused before it was asked
+            client.sendall(data)
+            if end:
+                client.shutdown(socket.SHUT_WR)
         while True:
             try:
                 part = client.recv(65536)

@@ -1,6 +1,9 @@
 """The launch door: what a process behind it can reach, by a process that tries."""
 
+import errno
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from factory.errors import SandboxUnavailable
-from factory.sandbox import launch
+from factory.errors import InvalidInput, SandboxUnavailable
+from factory.sandbox import egress, launch
 from factory.sandbox.launch import Launch, Level
 from factory.system import process
 from tests.servers import TOOL_ENV, TOOL_PATH, wait_for
@@ -111,3 +114,135 @@ time.sleep(60)
     parent.kill()
     parent.wait()
     wait_for(lambda: process.started_at(child) is None)
+
+
+def behind(tmp_path: Path, *argv: str, **more: Any) -> process.Completed:
+    prepared = launch.prepare(Launch(argv, tmp_path, {"PATH": TOOL_PATH}, writable=(tmp_path,), **more))
+    done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, check=False)
+    launch.put_back(prepared)
+    return done
+
+
+@needs_bwrap
+def test_environment_is_what_was_given_and_the_folder(tmp_path: Path) -> None:
+    done = behind(tmp_path, "env")
+    assert sorted(done.text.split()) == sorted([f"PATH={TOOL_PATH}", f"PWD={tmp_path}"])
+
+
+@needs_bwrap
+def test_a_frozen_link_shows_nothing_that_the_launch_may_not_read(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "secret").write_text("s")
+    (work / "AGENTS.md").symlink_to(tmp_path / "secret")
+    prepared = launch.prepare(
+        Launch(("cat", "AGENTS.md"), work, {"PATH": TOOL_PATH}, writable=(work,), frozen=(work / "AGENTS.md",))
+    )
+    done = process.run(prepared.argv, cwd=work, env=prepared.env, check=False)
+    assert done.text == ""
+    launch.put_back(prepared)
+    launch.put_back(prepared)
+    assert (work / "AGENTS.md").readlink() == tmp_path / "secret"
+
+
+@pytest.mark.parametrize("path", [TOOL_PATH, "/nonexistent"], ids=["bwrap", "host"])
+def test_the_proxy_is_reached_on_loopback_and_the_command_keeps_code_and_streams(tmp_path: Path, path: str) -> None:
+    if path == TOOL_PATH and not BWRAP:
+        pytest.skip("bubblewrap does not work here")
+    port, seen = launch.relay_port(path), list[Any]()
+    script = """
+import socket, sys
+there = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+there.sendall(b"CONNECT evil.example:443 HTTP/1.1\\r\\n\\r\\n")
+print(there.makefile().read().splitlines()[-1], sys.stdin.read())
+sys.exit(7)
+"""
+    with egress.serve(tmp_path / "e" / "proxy", egress.Rules(), record=seen.append):
+        prepared = launch.prepare(
+            Launch(
+                (sys.executable, "-c", script, str(port)),
+                tmp_path,
+                {"PATH": path},
+                readable=(tmp_path, Path(sys.prefix), Path(sys.base_prefix)),
+                egress=tmp_path / "e" / "proxy",
+                egress_port=port,
+            )
+        )
+        done = process.run(prepared.argv, cwd=tmp_path, env=prepared.env, stdin=b"given", check=False)
+    assert (done.returncode, done.text) == (7, "egress: evil.example:443 is not allowed given\n"), done.errors
+    assert [event["host"] for event in seen] == ["evil.example"]
+
+
+def test_the_relay_ends_by_the_signal_that_ended_the_command_and_passes_signals_on(tmp_path: Path) -> None:
+    relay = [sys.executable, "-I", "-S", "-E", str(Path(launch.__file__).with_name("relay.py"))]
+    port = launch.relay_port("/nonexistent")
+    argv = [*relay, str(port), "/nonexistent", "--", "sh", "-c"]
+    assert process.run([*argv, "kill -9 $$"], env=TOOL_ENV, check=False).returncode == -9
+    assert process.run([*argv, "exit 3"], env=TOOL_ENV, check=False).returncode == 3
+    ready = tmp_path / "ready"
+    script = f"trap 'exit 4' TERM; touch {ready}; while :; do sleep 0.05; done"
+    running = subprocess.Popen([*argv, script], env=TOOL_ENV)
+    wait_for(ready.exists)
+    running.terminate()
+    assert running.wait(10) == 4
+    assert process.run([*relay, str(port), "/x", "--", "no-such-program"], env=TOOL_ENV, check=False).returncode == 127
+
+
+def test_a_launch_has_the_network_or_a_proxy(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput):
+        launch.prepare(Launch(("true",), tmp_path, {"PATH": TOOL_PATH}, network=True, egress=tmp_path / "s"))
+
+
+@needs_bwrap
+def test_a_terminal_is_kept_and_takes_no_planted_input(tmp_path: Path) -> None:
+    script = """
+import fcntl, os, sys
+print("session kept", os.getsid(0) == 0)
+try:
+    fcntl.ioctl(0, 0x5412, b"x")
+    print("typed")
+except OSError as error:
+    print("refused", error.errno)
+print("terminal", os.isatty(0))
+"""
+    prepared = launch.prepare(
+        Launch(
+            (sys.executable, "-c", script),
+            tmp_path,
+            {"PATH": TOOL_PATH},
+            readable=(tmp_path, Path(sys.prefix), Path(sys.base_prefix)),
+            terminal=True,
+        )
+    )
+    outer, inner = pty.openpty()
+    done = subprocess.run(
+        prepared.argv, stdin=inner, env=dict(prepared.env), capture_output=True, text=True, check=True
+    )
+    os.close(outer)
+    os.close(inner)
+    assert done.stdout == f"session kept True\nrefused {errno.EPERM}\nterminal True\n"
+
+
+@needs_bwrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_is_contained_as_well() -> None:
+    """Prepares as uid 65534 in a process of its own: no cgroups and no mounts there, so limits take other means."""
+    script = """
+import json, os, sys
+os.setgid(65534); os.setgroups([]); os.setuid(65534)
+from pathlib import Path
+from factory.sandbox import launch
+from factory.sandbox.limits import Limits
+from factory.system import process
+work = Path("/tmp")
+prepared = launch.prepare(launch.Launch(
+    ("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; echo survived; unshare -U true || echo held"),
+    work, {"PATH": "/usr/bin:/bin"}, limits=Limits(memory_bytes=10**9, processes=8), required=launch.Level.BWRAP))
+done = process.run(prepared.argv, env=prepared.env, check=False)
+print(json.dumps({"means": dict(prepared.limits), "out": done.text, "errors": done.errors}))
+"""
+    argv = [sys.executable, "-c", "import factory.sandbox.launch, factory.sandbox.limits\n" + script]
+    done = subprocess.run(argv, env=TOOL_ENV, capture_output=True, text=True, check=True, cwd="/")
+    seen = json.loads(done.stdout)
+    assert seen["means"] == {"processes": "rlimit of the user namespace", "memory_bytes": "watched"}
+    assert "survived" not in seen["out"]
