@@ -72,7 +72,7 @@ class Exchange:
             "path": judged.path,
             "allowed": judged.allowed,
             "reason": judged.reason,
-            "status": self._status,
+            "status": int(self._status),
             "sent": self._sent,
             "received": self._received,
         }
