@@ -18,11 +18,8 @@ PAGES = [
 ]
 CONTEXT = click.Context(root)
 # Commands that pages name and that are being written.
-SOON = {
-    *(("session", name) for name in ("attach", "pause", "takeover", "hand-back", "cancel", "resume")),
-    ("agent", "list"),
-    ("agent", "doctor"),
-}
+SOON = {"budget", "doctor", "eval", *(f"session {name}" for name in ("attach", "pause", "takeover", "hand-back"))}
+SOON |= {"session cancel", "session resume", "agent list", "agent doctor"}
 
 
 @pytest.mark.parametrize(("name", "text"), pages().items())
@@ -41,10 +38,10 @@ def test_named_commands_exist_with_their_options(page: Path) -> None:
     for line in re.findall(r"(?:^|`|\$ |bin/)factory ([a-z][^`\n]*)", page.read_text(), re.MULTILINE):
         name, *words = re.split(r"[\s,]+", line)
         command = root.get_command(CONTEXT, name)
+        if SOON & {name, " ".join([name, *words[:1]])}:
+            continue
         assert command is not None, line
         if isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-            if (name, words[0]) in SOON:
-                continue
             assert words[0] in command.commands, line
             command = command.commands[words[0]]
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -333,7 +333,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     made.run("down", check=False)
 
 
-@pytest.mark.parametrize(("name", "code"), [("delete-tests", 6), ("state-labels", 11), ("quick-actions", 11)])
+@pytest.mark.parametrize(("name", "code"), [("delete-tests", 6), ("quick-actions", 11)])
 def test_nothing_comes_of_an_attack_on_a_whole_factory(running: Instance, name: str, code: int) -> None:
     item = next(item for item in ALL if item.name == name)
     text = _filled(item.text, {"{other}": "1"})
