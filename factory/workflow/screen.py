@@ -33,6 +33,8 @@ _SHAPES = tuple(
         ("instruction", r"\b(system|developer|hidden) (prompt|message|mode)\b|\bdo anything now\b|\bjailbreak\b"),
         ("instruction", r"\b(note|message|instructions?|attention)\b.{0,30}\b(ai|agents?|assistants?|llms?|bots?)\b"),
         ("turn", r"^\W{0,8}(assistant|system|developer|human|user)\W{0,4}:"),
+        # The brief shows an issue between lines of tildes.
+        ("turn", r"^[> ]{0,8}~{4}"),
         ("turn", r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<</?sys>>|</?(system|assistant|user)>"),
         ("tool-call", r"</?[a-z:_]{0,20}(function_calls?|tool_calls?|tool_use|tool_result|invoke)\b[^>]{0,100}>"),
         ("tool-call", r"\"(tool_calls?|function_call|jsonrpc|tool_use_id)\"\s{0,4}:"),
