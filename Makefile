@@ -28,8 +28,8 @@ lint: $(READY) ## Check style, types, import floors and generated pages
 bench: $(READY) ## Measure start-up against bare baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-agent-session: $(READY) ## Let the agent take an issue (ISSUE=n picks one)
-	@$(FACTORY) work $(if $(ISSUE),--issue $(ISSUE),--once)
+agent-session: $(READY) ## Work on an issue with an agent, in its own interface (ISSUE=n AGENT=name pick)
+	@$(FACTORY) work --once --interactive $(if $(ISSUE),--issue $(ISSUE)) $(if $(AGENT),--agent $(AGENT))
 
 up: $(READY) ## Start the embedded GitLab, Cloudflare and runner
 	@$(FACTORY) up

@@ -17,7 +17,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "mr": ("factory.cli.mr", "List, show, approve and merge merge requests."),
     "pipeline": ("factory.cli.pipeline", "Show pipelines and the logs of their jobs."),
     "deploy": ("factory.cli.deploy", "List deployments and approve them."),
-    "session": ("factory.cli.session", "List sessions and show what an agent did."),
+    "session": ("factory.cli.session", "List sessions, show what an agent did, and step in."),
+    "budget": ("factory.cli.budget", "Show what was spent and allow more."),
+    "agent": ("factory.cli.agent", "List coding agents and try them out."),
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
     "spec": ("factory.cli.spec", "Write specs, find what they leave open, trace what proves them."),
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
@@ -30,7 +32,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 HIDDEN: Mapping[str, str] = {
     "serve": "factory.cli.serve",
     "runner": "factory.cli.runner",
-    "agent": "factory.cli.agent",
     "output": "factory.cli.output_request",
     "reference": "factory.cli.reference",
 }

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from factory.cli.workplace import AGENT, BOT, Workplace
 from factory.errors import NotFound
@@ -27,11 +28,20 @@ def _untimed(name: str, seconds: float) -> None:
 
 @contextmanager
 def opened(
-    place: Workplace, *, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
+    place: Workplace,
+    *,
+    say: Callable[[str], None],
+    timed: Callable[[str, float], None] = _untimed,
+    agent: str | None = None,
+    interactive: bool = False,
 ) -> Iterator[tuple[Context, Engine, Slot]]:
-    """Open the factory for one process: context, launched engine and the slot it holds."""
+    """Open the factory for one process: context, launched engine and the slot it holds.
+
+    ``agent`` names one to work; ``interactive`` tells that a person at a terminal works with it.
+    """
     with slot(place.state / "engine") as held:
-        context = make(place, holder=f"{place.identity()}/{held.number}", say=say, timed=timed)
+        made = make(place, holder=f"{place.identity()}/{held.number}", say=say, timed=timed)
+        context = replace(made, agent_name=agent or made.agent_name, interactive=interactive)
         engine = Engine(held, failpoint=_failpoint(place))
         serve.register(engine, lambda: context)
         try:
@@ -66,6 +76,7 @@ def make(
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
         agent_name=place.settings["agent"] or None,
+        agents_path=place.tools.agents_path,
         credential=lambda name: tokens.credential(place.token_folder, name, place.environment),
     )
 

@@ -2,6 +2,7 @@
 
 import click
 
+from factory.agents import terminal
 from factory.cli import output, servers
 from factory.cli.factory_context import opened
 from factory.cli.workplace import Workplace, current, number
@@ -12,14 +13,21 @@ from factory.workflow.schedule import Nothing
 @click.command()
 @click.option("--once", is_flag=True, help="Do one thing and end.")
 @click.option("--issue", help="Only this issue and its merge request.")
+@click.option("--agent", help="Which agent of policies/agents.yml works; without it, policy chooses.")
+@click.option(
+    "--interactive", is_flag=True, help="Work with the agent in its own terminal interface, where there is one."
+)
 @output.as_json
-def command(once: bool, issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(once: bool, issue: str | None, agent: str | None, interactive: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Deliver the next ready issue, merge what is approved, deploy what is approved."""
     place = current()
     if place.settings.embedded:
         servers.ensure_up(place, say=output.say)
-    with opened(place, say=output.say) as (context, engine, held):
-        if not once and issue is None:
+    shown = interactive and terminal.capable(place.environment.get("TERM", ""))
+    if interactive and not shown:
+        output.say("this is no terminal that can show an agent's interface: it works without one")
+    with opened(place, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
+        if not once and issue is None and not interactive:
             serve.forever(context, engine, held, stopped=lambda: False)
             return
         wanted = number(issue, "#") if issue else None

@@ -34,7 +34,7 @@ def serve(
     """Serve ``rules`` on the socket ``path`` while the context lasts.
 
     ``record`` is called once for each request, when it is over: never with a header, body, query or credential. ``tap``
-    hears what passes on routes while it passes.
+    hears what passes on routes while it passes. The socket's folder is made private to the user.
     Raises ``MachineError`` where the socket cannot be made.
     """
     listener = _listen(path)

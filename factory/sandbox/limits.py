@@ -40,6 +40,11 @@ class Held:
     means: Mapping[str, str]
 
 
+def watched(limits: Limits, means: Mapping[str, str]) -> Limits:
+    """Return what nobody but a watcher holds: for ``sandbox.watch.over``, with ``Prepared.limits`` as the means."""
+    return Limits(**{name: value for name, value in limits.set_ones().items() if means.get(name) == WATCHED})
+
+
 def hold(limits: Limits, *, contained: bool, root: bool) -> Held:
     """Make the cgroups that ``limits`` needs and return how each bound is held.
 

@@ -17,8 +17,6 @@ SIMULATED_APPROVER = "rehearsal"
 PROTECTED_IN_WORKTREE = (
     ".git",
     ".gitlab-ci.yml",
-    ".gitmodules",
-    ".gitattributes",
     "policies",
     "factory",
     "specs",
@@ -60,6 +58,7 @@ class Context:
     timed: Callable[[str, float], None]
     simulator: bool
     agent_name: str | None = None
+    agents_path: str = ""
     interactive: bool = False
     credential: Callable[[str], str] = lambda _: ""
 

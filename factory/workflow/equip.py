@@ -70,7 +70,8 @@ def equipped(
     provider = Provider()
     with _line(context, agent, provider, record) as (socket, port):
         laid = _home(policies, agent, home, session.worktree, port, brief if interactive else "")
-        env = {**context.env, "HOME": str(home), "TMPDIR": str(files.private_folder(home / "tmp")), **laid.env}
+        base = {**context.env, "PATH": context.agents_path or context.env["PATH"]}
+        env = {**base, "HOME": str(home), "TMPDIR": str(files.private_folder(home / "tmp")), **laid.env}
         env |= {OUTPUTS: str(outputs_file(folder))} | (launch.proxy_env(port) if socket else {})
         checks = session.folder / "checks"
         yield Equipment(

@@ -1,0 +1,78 @@
+"""``factory budget``: what was spent, what is reserved, and allowing more."""
+
+from dataclasses import asdict
+
+import click
+
+from factory.cli import output
+from factory.cli.factory_context import make
+from factory.cli.workplace import OPERATOR, current, number
+from factory.gitlab import issues
+from factory.system import clock
+from factory.workflow import budget, ledger, serve
+
+
+@click.group()
+def command() -> None:
+    """Show what was spent and allow more."""
+
+
+@command.command()
+@click.argument("issue", required=False)
+@output.as_json
+def show(issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show how the bounds stand: of an issue (its newest session, its whole life), of the day and the month."""
+    context = make(current(), holder="", say=output.say)
+    context.fetch()
+    policies = context.policies()
+    wanted = number(issue, "#") if issue else 0
+    sessions = [item.session for item in serve.sessions(context) if item.issue == wanted]
+    found = ledger.standings(context, policies, issue=wanted, session=sessions[0] if sessions else "")
+    rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
+    if as_json:
+        kept = [item for item in found if issue or item.bound in {"day", "month"}]
+        output.rows([asdict(item) for item in kept], (), json_wanted=True, empty="")
+        return
+    output.rows(rows, ("bound", "tokens", "reserved", "cap", "USD", "of_USD"), json_wanted=False, empty="nothing")
+
+
+@command.command(name="list")
+@output.as_json
+def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List what each attempt reserved or spent."""
+    context = make(current(), holder="", say=output.say)
+    context.fetch()
+    found = [asdict(item) | {"USD": f"{item.usd_micros / 1e6:.4f}"} for item in ledger.read(context)]
+    columns = ("key", "day", "agent", "model", "state", "tokens", "USD", "source")
+    output.rows(found, columns, json_wanted=as_json, empty="nothing was spent")
+
+
+@command.command()
+@click.argument("issue")
+@click.option("--tokens", type=click.IntRange(0, 10**12), default=0, help="How many tokens more.")
+@click.option("--usd", type=click.FloatRange(0, 100000), default=0.0, help="How many US dollars more.")
+@output.as_json
+def lift(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Allow an issue more, as yourself, and offer it again; today's and this month's bounds grow with it."""
+    place = current()
+    context = make(place, holder="", say=output.say)
+    context.fetch()
+    labels = context.policies().workflow.labels
+    connection = place.connection(OPERATOR)
+    wanted = number(issue, "#")
+    issues.comment(connection, "issues", wanted, body=ledger.lift_note(tokens, usd))
+    found = issues.get(connection, wanted)
+    if labels.exhausted in found.labels:
+        issues.relabel(connection, wanted, add=[labels.ready], remove=[labels.exhausted])
+    text = f"#{wanted} may take {tokens} tokens and {usd:.2f} USD more"
+    output.one({"issue": wanted, "tokens": tokens, "usd": usd, "at": clock.timestamp()}, json_wanted=as_json, text=text)
+
+
+def _amounts(item: budget.Standing) -> dict[str, object]:
+    return {
+        "tokens": item.spent.tokens,
+        "reserved": item.reserved.tokens,
+        "cap": item.cap.tokens,
+        "USD": f"{item.spent.usd_micros / 1e6:.2f}",
+        "of_USD": f"{item.cap.usd_micros / 1e6:.2f}",
+    }
