@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from factory.errors import MachineError
 from factory.system import files
 
 _NOTHING = "/dev/null"
@@ -39,42 +40,63 @@ def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence
     """Return what keeps ``paths`` as they are inside ``writable``, making the mount points that are missing.
 
     A link is shown as what it leads to, but only within the folders ``visible``. Raises ``MachineError`` where a mount
-    point cannot be made.
+    point cannot be made; nothing is changed then.
     """
-    pinned: dict[Path, None] = {}
-    covers: dict[Path, str] = {}
+    plan = _plan(paths, writable, visible)
     stubs: list[Stub] = []
-    waiting = [(path, 0) for path in paths]
-    while waiting:
-        path, depth = waiting.pop(0)
-        for step, last in _steps(path, writable):
-            kind = _kind(step)
-            if step in covers:
-                break
-            if kind == stat.S_IFLNK:
-                target = step.resolve()
-                shown = target.exists() and any(root == target or root in target.parents for root in visible)
-                covers[step] = str(target) if shown else _NOTHING
-                stubs.append(_stub(step, link=str(step.readlink())))
-                if shown and depth < _MOST_LINKS:
-                    waiting.append((target, depth + 1))
-                break
-            if kind is None or kind == stat.S_IFSOCK:
-                covers[step] = _NOTHING
-                if kind is None:
-                    stubs.append(_stub(step))
-                break
-            if last:
-                covers[step] = str(step)
-            else:
-                pinned[step] = None
+    try:
+        for path, link in plan.wanted.items():
+            stubs.append(_stub(path, link))
+    except MachineError:
+        put_back(stubs)
+        raise
     options: list[str] = []
     # The folder that holds a mount point could be renamed away, were it not one itself.
-    for step in sorted(pinned.keys() - covers.keys(), key=lambda item: len(item.parts)):
-        options += ["--bind", str(step), str(step)]
-    for step in sorted(covers, key=lambda item: len(item.parts)):
-        options += ["--ro-bind", covers[step], str(step)]
+    for path in sorted(plan.pinned - plan.covers.keys(), key=_depth):
+        options += ["--bind", str(path), str(path)]
+    for path in sorted(plan.covers, key=_depth):
+        options += ["--ro-bind", plan.covers[path], str(path)]
     return Frozen(tuple(options), tuple(stubs))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Folders to pin, what lies over each path, and mount points to make (with the link that each stands for)."""
+
+    pinned: set[Path] = field(default_factory=set)
+    covers: dict[Path, str] = field(default_factory=dict)
+    wanted: dict[Path, str | None] = field(default_factory=dict)
+
+
+def _plan(paths: Sequence[Path], writable: Sequence[Path], visible: Sequence[Path]) -> _Plan:
+    plan = _Plan()
+    waiting = [(path, 0) for path in paths]
+    while waiting:
+        path, followed = waiting.pop(0)
+        for step, last in _steps(path, writable):
+            kind = _kind(step)
+            if step in plan.covers:
+                break
+            if kind == stat.S_IFLNK:
+                target = Path(os.path.realpath(step))  # a loop is no error here
+                shown = target.exists() and any(root == target or root in target.parents for root in visible)
+                plan.covers[step] = str(target) if shown else _NOTHING
+                plan.wanted[step] = str(step.readlink())
+                if shown and followed < _MOST_LINKS:
+                    waiting.append((target, followed + 1))
+                break
+            if kind is None or kind == stat.S_IFSOCK:  # a socket is a mount point that a launch left behind
+                plan.covers[step] = _NOTHING
+                if kind is None:
+                    plan.wanted[step] = None
+                break
+            if last:
+                plan.covers[step] = str(step)
+                break
+            plan.pinned.add(step)
+            if kind != stat.S_IFDIR:  # pinned, it can never become the folder that the path needs
+                break
+    return plan
 
 
 def put_back(stubs: Sequence[Stub]) -> None:
@@ -99,14 +121,19 @@ def _steps(path: Path, writable: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
         yield root.joinpath(*names[:count]), count == len(names)
 
 
+def _depth(path: Path) -> int:
+    return len(path.parts)
+
+
 def _kind(path: Path) -> int | None:
-    try:
-        return stat.S_IFMT(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    with files.disk_errors(path):
+        try:
+            return stat.S_IFMT(path.lstat().st_mode)
+        except FileNotFoundError:
+            return None
 
 
-def _stub(path: Path, *, link: str | None = None) -> Stub:
+def _stub(path: Path, link: str | None) -> Stub:
     with files.disk_errors(path):
         if link is not None:
             path.unlink()

@@ -112,15 +112,16 @@ def prepare(launch: Launch) -> Prepared:
         command = _relayed(launch, _RELAY, launch.egress) + launch.argv
         argv = _shell(held.before, command) if launch.limits.set_ones() else command
         return Prepared(argv, launch.cwd, launch.env, Level.HOST, held.means, held.groups)
+    # What may fail comes first: from here on the worktree is changed.
+    contained, devices, (opened, filtered) = _nesting(bwrap), _own_devices(), _filter()
     held = hold(launch.limits, contained=True, root=os.geteuid() == 0)
     roots = _outermost(launch.writable)
     kept = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
     command = _relayed(launch, Path(_RELAY_INSIDE), Path(_SOCKET_INSIDE)) + launch.argv
     if held.inside:
         command = _shell(held.inside, command)
-    opened, filtered = _filter()
-    options = (*_nesting(bwrap), *filtered, *_options(launch), *kept.options, "--chdir", str(launch.cwd))
-    argv = _shell((*held.before, *opened), (*_own_devices(), bwrap, *options, "--", *command))
+    options = (*contained, *filtered, *_options(launch), *kept.options, "--chdir", str(launch.cwd))
+    argv = _shell((*held.before, *opened), (*devices, bwrap, *options, "--", *command))
     return Prepared(argv, launch.cwd, launch.env, Level.BWRAP, held.means, held.groups, kept.stubs)
 
 

@@ -6,12 +6,13 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from factory.errors import InvalidInput, SandboxUnavailable
+from factory.errors import InvalidInput, MachineError, SandboxUnavailable
 from factory.sandbox import egress, launch
 from factory.sandbox.launch import Launch, Level
 from factory.system import process
@@ -246,3 +247,82 @@ print(json.dumps({"means": dict(prepared.limits), "out": done.text, "errors": do
     seen = json.loads(done.stdout)
     assert seen["means"] == {"processes": "rlimit of the user namespace", "memory_bytes": "watched"}
     assert "survived" not in seen["out"]
+
+
+@needs_bwrap
+def test_a_launch_cannot_keep_itself_alive_by_what_it_inherits(tmp_path: Path) -> None:
+    """Opens every inherited pipe for writing, among them the lifeline, so that its reader would never see the end."""
+    heartbeat = tmp_path / "heartbeat"
+    hostile = f"""
+import os, pathlib, signal, time
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+held = []
+for name in os.listdir("/proc/self/fd"):
+    try:
+        held.append(os.open(f"/proc/self/fd/{{name}}", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        pass
+while True:
+    pathlib.Path({str(heartbeat)!r}).write_text(str(time.time()))
+    time.sleep(0.02)
+"""
+    script = f"""
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from factory.sandbox import launch
+from factory.system import process
+place = Path({str(tmp_path)!r})
+prepared = launch.prepare(launch.Launch(
+    ("python3", "-c", {hostile!r}), place, {{"PATH": {TOOL_PATH!r}}}, writable=(place,),
+    readable=(Path(sys.prefix), Path(sys.base_prefix)), required=launch.Level.BWRAP))
+group = process.start(prepared.argv, env=prepared.env, cwd=place)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], env=TOOL_ENV)
+    wait_for(heartbeat.exists)
+    parent.kill()
+    parent.wait()
+
+    def still() -> bool:
+        before = heartbeat.read_text()
+        time.sleep(0.15)
+        return heartbeat.read_text() == before
+
+    wait_for(still, seconds=5)
+
+
+@needs_bwrap
+def test_links_to_links_show_the_file_and_all_are_put_back(tmp_path: Path) -> None:
+    (tmp_path / "AGENTS.md").write_text("rules")
+    (tmp_path / "GEMINI.md").symlink_to("AGENTS.md")
+    (tmp_path / "CLAUDE.md").symlink_to("GEMINI.md")
+    names = ("GEMINI.md", "CLAUDE.md", "loop")
+    (tmp_path / "loop").symlink_to("loop")
+    done = behind(tmp_path, "sh", "-c", "cat GEMINI.md CLAUDE.md; cat loop", frozen=tuple(tmp_path / n for n in names))
+    assert done.text == "rulesrules"
+    assert [str((tmp_path / name).readlink()) for name in names] == ["AGENTS.md", "GEMINI.md", "loop"]
+
+
+@needs_bwrap
+def test_a_launch_that_cannot_freeze_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(MachineError):
+        behind(tmp_path, "true", frozen=(tmp_path / "link", tmp_path / ("x" * 300)))
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+    assert (tmp_path / "link").is_symlink()
+
+
+@needs_bwrap
+def test_a_file_where_a_frozen_path_needs_a_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "docs").write_text("a file")
+    done = behind(
+        tmp_path,
+        "sh",
+        "-c",
+        "rm docs; mv docs other; mkdir docs; echo x > docs/rules",
+        frozen=(tmp_path / "docs/rules",),
+    )
+    assert done.returncode != 0
+    assert (tmp_path / "docs").is_file()

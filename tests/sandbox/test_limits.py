@@ -73,6 +73,11 @@ def test_each_limit_says_how_it_is_held() -> None:
     assert limits.hold(Limits(), contained=True, root=False).means == {}
 
 
+def test_only_what_nothing_else_holds_is_watched() -> None:
+    means = {"memory_bytes": "watched", "processes": "cgroup"}
+    assert limits.watched(Limits(memory_bytes=5, processes=6), means) == Limits(memory_bytes=5)
+
+
 def test_a_launch_that_cannot_enter_its_group_does_not_start(tmp_path: Path) -> None:
     prepared = launch.prepare(Launch(("true",), tmp_path, {"PATH": TOOL_PATH}, limits=Limits(processes=50)))
     if prepared.limits["processes"] != "cgroup":
