@@ -168,3 +168,15 @@ def test_other_routes(stub: server.Server) -> None:
 def test_a_port_that_is_taken(stub: server.Server) -> None:
     with pytest.raises(MachineError), server.running(lambda _: (), port=int(stub.url.rsplit(":", 1)[1])):
         pass
+
+
+def test_a_prompt_after_an_interrupted_call_begins_anew(stub: server.Server) -> None:
+    body = messages_body("work", 1)
+    interrupted = {"type": "text", "text": "[Request interrupted by user for tool use]"}
+    body["messages"][-1]["content"] += [interrupted, {"type": "text", "text": "slow"}]
+    assert post(stub, "/v1/messages", body).json()["content"][0]["text"] == "late"
+
+
+def test_it_ends_while_a_model_still_thinks() -> None:
+    with server.running(lambda _: (Hang(60),)) as running, pytest.raises(requests.Timeout):
+        requests.post(running.url + "/v1/responses", json=responses_body("x"), timeout=0.2)
