@@ -43,10 +43,7 @@ _SHELL = "/bin/sh"
 _RELAY = Path(__file__).with_name("relay.py")
 _RELAY_INSIDE, _SOCKET_INSIDE = "/run/factory/relay.py", "/run/factory/egress"
 # A user who is root may change the mode of the machine's own devices, which bubblewrap shows as they are.
-_DEVICES_READ_ONLY = (
-    "for device in null zero full random urandom tty; do"
-    ' "$0" -n -o bind,ro "/dev/$device" "/dev/$device" || exit 125; done; exec "$@"'
-)
+_DEVICES_READ_ONLY = '"$0" -n -o rbind,ro /dev /dev || exit 125; exec "$@"'
 
 
 class Level(enum.StrEnum):
