@@ -73,7 +73,7 @@ def test_the_real_codex_carries_an_issue_to_a_merged_change(made: Instance, mode
 
 
 def check_evidence(made: Instance) -> None:
-    """Look at what was recorded: agent, model, brief, what the provider counted, priced by policy; the ledger agrees."""
+    """Look at what was recorded: agent, model, what the provider counted, priced by policy; the ledger agrees."""
     attempts = [item for item in made.json("evidence", "list") if item["kind"] == "attempt"]
     assert len(attempts) == 2
     folder = made.folder() / "sessions"
