@@ -1,13 +1,10 @@
-"""The replay agent: an ACP agent that plays recorded turns, so that demo and tests need no model.
+"""The replay agent: an ACP agent that plays recorded turns, so that demo, tests and evaluations need no model.
 
-A recording is a JSON file: the spec it answers, and for each attempt a list of turns, each with something it says,
-a patch it makes, and the tokens that turn once cost. It works like any agent: it asks before it edits, it edits the
-worktree that it is started in, and it knows nothing but its brief.
+It works like any agent: it asks before it edits, it edits the worktree that it is started in, it asks the factory for
+writes through the same file, and it knows nothing but its brief.
 """
 
 import asyncio
-import json
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,28 +13,34 @@ import acp
 from acp import schema
 
 from factory import __version__
+from factory.agents import outputs, recording
+from factory.agents.recording import Attempt, Tokens
 from factory.errors import FactoryError, InvalidInput
+from factory.model.agent import Reason
 from factory.system import process
 
-_SPEC = re.compile(r"^Spec: (\S+)$", re.MULTILINE)
-_ATTEMPT = re.compile(r"^Attempt: (\d+)$", re.MULTILINE)
-_TARGET = re.compile(r"^\+\+\+ b/(.+)$", re.MULTILINE)
+_OUTPUTS = "FACTORY_OUTPUTS"
 
 
-def recording_for(brief: str, folder: Path | None = None) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return name and turns of the recording that answers a brief, or ``None``; by default among those that ship."""
-    spec, attempt = _SPEC.search(brief), _ATTEMPT.search(brief)
+def recording_for(brief: str, folder: Path | None = None) -> tuple[str, Attempt] | None:
+    """Return a recording's name and the attempt of it that answers a brief, or ``None``.
+
+    Looks among those that ship, or in a folder. Raises ``InvalidInput`` for a file there that is no recording.
+    """
     shipped = resources.files("factory.agents.recordings").iterdir()
-    found: list[Any] = [*(shipped if folder is None else folder.iterdir())]
-    for entry in sorted(found, key=lambda item: str(item.name)):
-        if not entry.name.endswith(".json"):
-            continue
-        recording = json.loads(entry.read_text())
-        if spec and attempt and recording["spec"] == spec.group(1) and recording["title"] in brief:
-            attempts = recording["attempts"]
-            number = int(attempt.group(1))
-            return (entry.name, attempts[number - 1]["turns"]) if number <= len(attempts) else None
-    return None
+    entries: list[Any] = [*(shipped if folder is None else folder.iterdir())]
+    found = recording.fitting(
+        [
+            (str(entry.name), recording.read(entry.read_bytes(), source=str(entry.name)))
+            for entry in sorted(entries, key=lambda item: str(item.name))
+            if entry.name.endswith(".json")
+        ],
+        brief,
+    )
+    number = recording.attempt_of(brief)
+    if found is None or not 1 <= number <= len(found[1].attempts):
+        return None
+    return found[0], found[1].attempts[number - 1]
 
 
 class ReplayAgent:
@@ -66,20 +69,31 @@ class ReplayAgent:
         return schema.NewSessionResponse(session_id="replay")
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> Any:
-        """Play the turns for this brief; without a recording, say so and change nothing."""
+        """Play the attempt for this brief; without a recording, say so and change nothing."""
         brief = "".join(block.text for block in prompt if isinstance(block, schema.TextContentBlock))
-        found = recording_for(brief, self._recordings)
+        try:
+            found = recording_for(brief, self._recordings)
+        except (FactoryError, OSError) as error:
+            await self._say(session_id, f"I cannot read my recordings, so I change nothing: {error}")
+            return schema.PromptResponse(stop_reason="refusal")
         if found is None:
             await self._say(session_id, "I have no recording that answers this brief, so I change nothing.")
             return schema.PromptResponse(stop_reason="refusal")
-        tokens = [0, 0]
-        for number, turn in enumerate(found[1], 1):
-            if turn.get("say"):
-                await self._say(session_id, turn["say"] + "\n")
-            if turn.get("patch") and not await self._edit(session_id, f"edit-{number}", turn["patch"]):
-                return schema.PromptResponse(stop_reason="refusal", usage=_usage(tokens))
-            tokens = [tokens[0] + turn["usage"]["input"], tokens[1] + turn["usage"]["output"]]
-        return schema.PromptResponse(stop_reason="end_turn", usage=_usage(tokens))
+        attempt, used = found[1], Tokens()
+        for number, turn in enumerate(attempt.turns, 1):
+            if turn.say:
+                await self._say(session_id, turn.say + "\n")
+            if turn.patch and not await self._edit(session_id, f"edit-{number}", turn.patch):
+                return schema.PromptResponse(stop_reason="refusal", usage=_usage(used))
+            used += turn.usage
+        if attempt.question and f"Question: {attempt.question}" not in attempt.says:
+            await self._say(session_id, f"\nQuestion: {attempt.question}\n")
+        if _OUTPUTS in self._environment:
+            for request in attempt.outputs:
+                outputs.append(Path(self._environment[_OUTPUTS]), request)
+        if attempt.reason == Reason.BLOCKED:
+            return schema.PromptResponse(stop_reason="refusal", usage=_usage(used))
+        return schema.PromptResponse(stop_reason="end_turn", usage=_usage(used))
 
     async def cancel(self, session_id: str, **_: Any) -> None:
         """Playing is quick; there is nothing to cancel."""
@@ -89,7 +103,7 @@ class ReplayAgent:
 
     async def _edit(self, session_id: str, call: str, patch: str) -> bool:
         """Ask for the edit, make it with ``git apply``, report it; false where it is refused or does not fit."""
-        paths = _TARGET.findall(patch)
+        paths = recording.paths(patch)
         locations = [schema.ToolCallLocation(path=path) for path in paths]
         title = f"Edit {', '.join(paths)}"
         start = acp.start_tool_call(call, title, kind="edit", status="pending", locations=locations)
@@ -123,8 +137,14 @@ class ReplayAgent:
         return {**self._environment, "GIT_CEILING_DIRECTORIES": self._cwd}
 
 
-def _usage(tokens: list[int]) -> Any:
-    return schema.Usage(input_tokens=tokens[0], output_tokens=tokens[1], total_tokens=sum(tokens))
+def _usage(tokens: Tokens) -> Any:
+    return schema.Usage(
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        total_tokens=tokens.input + tokens.output,
+        cached_read_tokens=tokens.cached or None,
+        thought_tokens=tokens.thought or None,
+    )
 
 
 def main(environment: dict[str, str], recordings: Path | None = None) -> None:

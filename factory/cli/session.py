@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from factory.agents import events
-from factory.cli import output
+from factory.cli import output, session_record
 from factory.cli.factory_context import make, opened
 from factory.cli.workplace import OPERATOR, Workplace, current
 from factory.errors import Conflict, InvalidInput, NotFound
@@ -28,6 +28,9 @@ _PAUSE = 0.3
 @click.group()
 def command() -> None:
     """List sessions, show what an agent did, and step in."""
+
+
+command.add_command(session_record.command, name="record")
 
 
 @command.command(name="list")

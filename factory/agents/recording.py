@@ -1,0 +1,234 @@
+"""What an agent did in a session, as a JSON file that the replay agent plays: strictly read, and written. Pure.
+
+A recording names the spec and the title that its brief must have, and holds for each attempt its turns: what the agent
+said, a patch in git's format, and the tokens it took. Who made it, from which commit, why it ended and which tools it
+called is kept beside that, to be read; requests for writes and a question are played as they were made.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from factory.agents.outputs import Request, compose
+from factory.errors import InvalidInput
+from factory.system.strict_fields import Fields, unique
+
+FORMAT = 1
+_HEADER = re.compile(r"^diff --git a/(.+) b/\1$", re.MULTILINE)
+_ANY_HEADER = re.compile(r"^diff --git ", re.MULTILINE)
+_LONGEST_SAY = 20_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What was used: ``input`` contains ``cached``, ``output`` contains ``thought``."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    thought: int = 0
+
+    @classmethod
+    def metered(cls, usage: Mapping[str, int]) -> "Tokens":
+        """Return a usage by the names that a session keeps it under."""
+        names = ("input_tokens", "output_tokens", "cached_read_tokens", "thought_tokens")
+        return cls(*(usage.get(name, 0) for name in names))
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(*(one + another for one, another in zip(self._all(), other._all(), strict=True)))
+
+    def to_json(self) -> dict[str, int]:
+        """Return the tokens as a JSON value; what is optional and nought stays away."""
+        return {name: value for name, value in asdict(self).items() if value or name in {"input", "output"}}
+
+    def _all(self) -> tuple[int, ...]:
+        return self.input, self.output, self.cached, self.thought
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Something an agent said, the tools it then called, the patch it made, and what that took."""
+
+    say: str = ""
+    tools: tuple[str, ...] = ()
+    patch: str = ""
+    usage: Tokens = Tokens()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the turn as a JSON value."""
+        told = {"say": self.say, "tools": list(self.tools), "patch": self.patch}
+        return {**{name: value for name, value in told.items() if value}, "usage": self.usage.to_json()}
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who made an attempt: agent, its version, its model, and the digest of the brief's template."""
+
+    agent: str
+    version: str = ""
+    model: str = ""
+    brief: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt: turns, question and requests for writes; who made it, from which commit, and why it ended."""
+
+    turns: tuple[Turn, ...]
+    made_by: Maker | None = None
+    base: str = ""
+    reason: str = ""
+    question: str = ""
+    outputs: tuple[Request, ...] = ()
+
+    @property
+    def says(self) -> str:
+        """Return all that the agent said."""
+        return "\n".join(turn.say for turn in self.turns)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attempt as a JSON value."""
+        by = {name: value for name, value in asdict(self.made_by).items() if value} if self.made_by else None
+        requests = [{"kind": item.kind, **asdict(item)} for item in self.outputs]
+        told = {"made_by": by, "base": self.base, "reason": self.reason, "question": self.question, "outputs": requests}
+        return {**{name: item for name, item in told.items() if item}, "turns": [turn.to_json() for turn in self.turns]}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What an agent did about one issue, attempt by attempt; ``session`` is the one it came from."""
+
+    spec: str
+    title: str
+    attempts: tuple[Attempt, ...]
+    session: str = ""
+
+    def encode(self) -> bytes:
+        """Return the recording's file, in ASCII: equal recordings have equal bytes, and none hides a character."""
+        told = {"session": self.session} if self.session else {}
+        head = {"format": FORMAT, "spec": self.spec, "title": self.title, **told}
+        value = {**head, "attempts": [attempt.to_json() for attempt in self.attempts]}
+        return json.dumps(value, indent=1).encode() + b"\n"
+
+
+def read(data: bytes, *, source: str) -> Recording:
+    """Return the recording in a file; raises ``InvalidInput`` with ``source`` and the key that does not fit."""
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{source}: {error}") from error
+    fields = Fields(value, source, "", ("format", "spec", "title", "session", "attempts"))
+    if fields.whole("format", default=FORMAT) != FORMAT:
+        raise InvalidInput(f"{source}: format: this factory reads format {FORMAT}")
+    attempts = tuple(_attempt(item) for item in fields.each("attempts", _ATTEMPT))
+    if not attempts:
+        raise InvalidInput(f"{source}: attempts: there must be one")
+    return Recording(fields.text("spec"), fields.text("title"), attempts, fields.text("session", default=""))
+
+
+def paths(patch: str) -> list[str]:
+    """Return the files that a patch changes; raises ``InvalidInput`` where one is not told plainly."""
+    found = _HEADER.findall(patch)
+    if not patch.startswith("diff --git ") or len(found) != len(_ANY_HEADER.findall(patch)):
+        raise InvalidInput("a patch must have, for each file, a plain line `diff --git a/<path> b/<path>`")
+    return list(dict.fromkeys(found))
+
+
+def turns(events: Iterable[Mapping[str, Any]], *, patch: str, usage: Tokens) -> tuple[Turn, ...]:
+    """Return the turns that a transcript's events come to; the last one has the patch and takes the tokens."""
+    found: list[Turn] = []
+    said: list[str] = []
+    tools: dict[str, str] = {}
+
+    def end() -> None:
+        if said or tools:
+            say = "".join(said).strip()[:_LONGEST_SAY]
+            found.append(Turn(say, tuple(title for title in tools.values() if title)))
+        said.clear()
+        tools.clear()
+
+    for event in events:
+        kind = event.get("event")
+        if kind in {"message", "output"}:
+            if tools:
+                end()
+            said.append(str(event.get("text", "")) + ("\n" if kind == "output" else ""))
+        elif kind == "tool":
+            name = str(event.get("id", ""))
+            tools[name] = tools.get(name) or str(event.get("title", ""))
+    end()
+    *before, last = found or [Turn()]
+    return (*before, replace(last, patch=patch, usage=usage))
+
+
+def without(recording: Recording, clean: Callable[[str], str]) -> Recording:
+    """Return the recording with every text that an agent wrote, but no patch, as ``clean`` returns it."""
+
+    def turn(item: Turn) -> Turn:
+        return replace(item, say=clean(item.say), tools=tuple(clean(title) for title in item.tools))
+
+    def request(item: Request) -> Request:
+        said = {name: clean(text) for name, text in item.said().items()}
+        return compose(item.kind, said, why=clean(item.why), name=item.id)
+
+    def attempt(item: Attempt) -> Attempt:
+        kept = tuple(request(asked) for asked in item.outputs)
+        return replace(item, turns=tuple(map(turn, item.turns)), question=clean(item.question), outputs=kept)
+
+    return replace(recording, title=clean(recording.title), attempts=tuple(map(attempt, recording.attempts)))
+
+
+def fitting(recordings: Sequence[tuple[str, Recording]], brief: str) -> tuple[str, Recording] | None:
+    """Return name and recording that answer a brief, or ``None``: of those whose title it has, the longest title."""
+    spec = _SPEC.search(brief)
+    fit = [item for item in recordings if spec and item[1].spec == spec.group(1) and item[1].title in brief]
+    return max(fit, key=lambda item: len(item[1].title), default=None)
+
+
+def attempt_of(brief: str) -> int:
+    """Return which attempt a brief asks for; 0 where it does not say."""
+    found = _NUMBER.search(brief)
+    return int(found.group(1)) if found else 0
+
+
+_SPEC = re.compile(r"^Spec: (\S+)$", re.MULTILINE)
+_NUMBER = re.compile(r"^Attempt: (\d{1,4})$", re.MULTILINE)
+_ATTEMPT = ("made_by", "base", "reason", "question", "outputs", "turns")
+_TURN = ("say", "tools", "patch", "usage")
+_USAGE = ("input", "output", "cached", "thought")
+_MAKER = ("agent", "version", "model", "brief")
+
+
+def _attempt(fields: Fields) -> Attempt:
+    by = fields.inner("made_by", _MAKER)
+    made_by = Maker(by.text("agent"), *(by.text(name, default="") for name in _MAKER[1:])) if by else None
+    return Attempt(
+        tuple(_turn(item) for item in fields.each("turns", _TURN)),
+        made_by,
+        base=fields.text("base", default=""),
+        reason=fields.text("reason", default=""),
+        question=fields.text("question", default=""),
+        outputs=tuple(_request(item) for item in fields.each("outputs", None, default=())),
+    )
+
+
+def _turn(fields: Fields) -> Turn:
+    usage = fields.inner("usage", _USAGE)
+    tokens = Tokens(*(usage.whole(name, default=0) for name in _USAGE)) if usage else Tokens()
+    patch = fields.text("patch", default="")
+    if patch:
+        try:
+            paths(patch)
+        except InvalidInput as error:
+            raise fields.problem("patch", str(error)) from error
+    return Turn(fields.text("say", default=""), tuple(fields.texts("tools")), patch, tokens)
+
+
+def _request(fields: Fields) -> Request:
+    said = {name: item for name, item in fields.value.items() if name not in {"kind", "why", "id"}}
+    try:
+        return compose(fields.text("kind"), said, why=fields.text("why"), name=fields.text("id", default="") or None)
+    except InvalidInput as error:
+        raise fields.problem("", str(error)) from error
