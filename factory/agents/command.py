@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from factory.agents import metering
-from factory.agents.acp import Ending, Task
+from factory.agents.acp import Ending, Task, exceeded
 from factory.agents.acp_client import Record
 from factory.agents.metering import Spent
 from factory.model.agent import Reason, Turn
@@ -58,6 +58,7 @@ async def _run(
                 usd_micros=metering.cost(usage, task.rates),
             )
             ending = None if pump.done() else metering.over(spent, task.bounds) or tick()
+            ending = ending or exceeded(group.process.pid, task.watched)
         code = await group.process.wait() if ending is None else 0
     finally:
         pump.cancel()

@@ -7,9 +7,11 @@ from factory.checks import coverage, junit
 from factory.errors import ToolTimeout
 from factory.model.facts import Coverage, TestRun
 from factory.sandbox import launch
+from factory.sandbox.limits import Limits
 from factory.system import files, process
 
 _LIMIT = 600.0
+_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
 def run_tests(
@@ -28,10 +30,18 @@ def run_tests(
     def run(argv: tuple[str, ...]) -> process.Completed:
         prepared = launch.prepare(
             launch.Launch(
-                argv=process.ours(argv), cwd=folder, env=given, writable=(scratch,), readable=(*readable, folder)
+                argv=process.ours(argv),
+                cwd=folder,
+                env=given,
+                writable=(scratch,),
+                readable=(*readable, folder),
+                limits=_LIMITS,
             )
         )
-        return process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
+        try:
+            return process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
+        finally:
+            launch.put_back(prepared)
 
     try:
         done = run((*command, f"--junitxml={report}"))

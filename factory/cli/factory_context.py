@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from factory.cli.workplace import AGENT, BOT, Workplace
 from factory.errors import NotFound
@@ -76,9 +77,15 @@ def make(
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
         agent_name=place.settings["agent"] or None,
+        wheels=_there(place.settings.cache / "wheels"),
+        npm=_there(Path(place.environment.get("HOME") or "/") / ".npm"),
         agents_path=place.tools.agents_path,
         credential=lambda name: tokens.credential(place.token_folder, name, place.environment),
     )
+
+
+def _there(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
 
 
 def trust(place: Workplace) -> Trust:

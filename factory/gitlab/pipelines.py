@@ -73,6 +73,12 @@ def create(connection: Connection, ref: str) -> Pipeline:
         return read(connection.client.http_post(f"{connection.api}/pipeline", post_data={"ref": ref}))
 
 
+def retry(connection: Connection, job: int) -> None:
+    """Run a job again, as GitLab's retry button does."""
+    with translated(f"retry job {job}"):
+        connection.client.http_post(f"{connection.api}/jobs/{job}/retry")
+
+
 def play(connection: Connection, job: int, variables: Variables) -> None:
     """Start a manual job with variables."""
     given = [{"key": key, "value": value} for key, value in variables.items()]

@@ -30,6 +30,9 @@ class Limits:
         return {name: value for name, value in values.items() if value is not None}
 
 
+UNBOUNDED = Limits()
+
+
 @dataclass(frozen=True)
 class Held:
     """How a launch is bounded: lines of shell before it starts, inside its sandbox, its cgroups, and in words."""

@@ -11,7 +11,7 @@ from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.session import Session
 from factory.policies.model import Policies
-from factory.sandbox import launch
+from factory.sandbox import launch, limits
 from factory.system import canonical, clock, files, process
 from factory.workflow import equip, judging, transcript
 from factory.workflow.budget import Amount
@@ -77,7 +77,9 @@ def run(
         context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
         drive = terminal.run if interactive else _DRIVERS[agent.protocol]
         try:
-            turn = drive(prepared, equip.resuming(given, resume), record=record, errors=errors, tick=tick)
+            watched = limits.watched(given.launch.limits, prepared.limits)
+            task = replace(given.task, resume=resume, watched=watched)
+            turn = drive(prepared, task, record=record, errors=errors, tick=tick)
         finally:
             launch.put_back(prepared)
     return Ran(turn, prepared.level.value, prepared.limits)

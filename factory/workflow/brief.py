@@ -1,5 +1,6 @@
 """Renders what an agent is told. Pure but for reading its template."""
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -8,6 +9,7 @@ from factory.specs.read import Spec
 from factory.system import canonical, templates
 from factory.workflow.intake import Frozen
 from factory.workflow.progress import Rung
+from factory.workflow.skills import Skill
 
 _MAP_LINES = 200
 _TEMPLATE = "brief.md.j2"
@@ -24,6 +26,8 @@ def render(
     feedback: Sequence[str],
     rung: Rung,
     handed: str,
+    skills: Sequence[Skill],
+    refused: Sequence[str],
 ) -> str:
     """Return the brief of one attempt; the repository map lists what the agent may change first."""
     text = resources.files("factory.workflow").joinpath(_TEMPLATE).read_text()
@@ -40,6 +44,9 @@ def render(
         "feedback": list(feedback),
         "rung": rung.value,
         "handed": handed,
+        "fence": _fence(frozen.title + frozen.text),
+        "skills": list(skills),
+        "refused": list(refused),
         "repository_map": _map(paths),
     }
     return templates.render(text, values, source=_TEMPLATE)
@@ -48,6 +55,12 @@ def render(
 def version() -> str:
     """Return the digest of the template: an attempt made from another one is another experiment."""
     return canonical.digest(resources.files("factory.workflow").joinpath(_TEMPLATE).read_bytes())
+
+
+def _fence(text: str) -> str:
+    """Return a line of tildes that no line of a text ends (CommonMark 0.31.2 §4.5)."""
+    longest = max((len(run) for run in re.findall("~+", text)), default=0)
+    return "~" * max(4, longest + 1)
 
 
 def _map(paths: Sequence[str]) -> list[str]:

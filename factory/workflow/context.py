@@ -41,7 +41,10 @@ PROTECTED_IN_WORKTREE = (
 
 @dataclass(frozen=True)
 class Context:
-    """One factory at work; tokens are held here and nowhere else."""
+    """One factory at work; tokens are held here and nowhere else.
+
+    ``wheels`` and ``npm`` are folders of packages on this machine that agents may install from.
+    """
 
     bot: Connection
     agent: Connection
@@ -59,6 +62,8 @@ class Context:
     simulator: bool
     agent_name: str | None = None
     agents_path: str = ""
+    wheels: Path | None = None
+    npm: Path | None = None
     interactive: bool = False
     credential: Callable[[str], str] = lambda _: ""
 

@@ -156,6 +156,10 @@ class _Delivery:
 
         limit = self.policies.budgets.pipeline_minutes
         pipeline = watching.until(context, find, minutes=limit, over=self._over)
+        tries = 0
+        while watching.retried(context, pipeline, before=tries):
+            tries += 1
+            pipeline = watching.until(context, find, minutes=limit, over=self._over)
         decision = watching.verdict(context, pipeline.id)
         if decision is not None:
             record_verdict(context, proposed, issue=self._session.issue, pipeline=pipeline.id, decision=decision)

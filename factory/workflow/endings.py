@@ -137,7 +137,9 @@ def with_wishes(made: Made, outcome: outputs.Outcome | None) -> Made:
     message = made["message"] + (f"\n{outcome.done}" if outcome and outcome.done else "")
     kept = ("id", "kind", "result", "before", "after")
     records = [{name: item[name] for name in kept} for item in outcome.records] if outcome else []
-    return {**made, "reason": reason, "detail": detail, "message": message, "question": question, "outputs": records}
+    refused = [f"{item['kind']}: {item['reason']}" for item in outcome.records if item["reason"]] if outcome else []
+    asked_for = {"question": question, "outputs": records, "refused": refused}
+    return {**made, "reason": reason, "detail": detail, "message": message, **asked_for}
 
 
 def on_branch(commit: str) -> Made:

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from factory.agents import command
-from factory.agents.acp import Task, Tool
+from factory.agents.acp import Task
+from factory.agents.acp_conversation import Tool
 from factory.agents.homes import HOMES, Home, Setting
 from factory.agents.metering import Bounds, Rates
 from factory.agents.permissions import Permissions
@@ -18,7 +19,7 @@ from factory.model.session import Session
 from factory.policies import evaluate
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
-from factory.sandbox import egress, launch
+from factory.sandbox import caches, egress, launch
 from factory.sandbox.launch import Launch
 from factory.sandbox.limits import Limits
 from factory.system import files
@@ -64,36 +65,16 @@ def equipped(
     Where a person works with it, the brief stands where the agent reads its instructions. Raises ``Unauthorized``
     where its model has no credential.
     """
-    folder, agent = session.attempt(number), chosen.agent
-    home = files.private_folder(session.folder / f"home-{chosen.name}")
-    asked = files.private_folder(outputs_file(folder).parent)
+    agent = chosen.agent
     provider = Provider()
     with _line(context, agent, provider, record) as (socket, port):
-        laid = _home(policies, agent, home, session.worktree, port, brief if interactive else "")
-        base = {**context.env, "PATH": context.agents_path or context.env["PATH"]}
-        env = {**base, "HOME": str(home), "TMPDIR": str(files.private_folder(home / "tmp")), **laid.env}
-        env |= {OUTPUTS: str(outputs_file(folder))} | (launch.proxy_env(port) if socket else {})
-        checks = session.folder / "checks"
+        place = _Place(session, session.attempt(number), files.private_folder(session.folder / f"home-{chosen.name}"))
+        laid = _home(policies, agent, place, port, brief if interactive else "")
+        base = _launch(context, agent, place, laid, interactive=interactive)
+        env = {**base.env, **(launch.proxy_env(port) if socket else {})}
+        tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
         yield Equipment(
-            Launch(
-                argv=command.argv(agent.terminal if interactive else agent.command, folder / "brief.md"),
-                cwd=session.worktree,
-                env=env,
-                writable=(session.worktree, home, asked),
-                readable=(
-                    *context.readable,
-                    worktree.git_dir(session.worktree),
-                    context.mirror.path,
-                    checks,
-                    folder,
-                ),
-                frozen=tuple(session.worktree / name for name in PROTECTED_IN_WORKTREE),
-                required=agent.sandbox,
-                limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
-                egress=socket,
-                egress_port=port,
-                terminal=interactive,
-            ),
+            replace(base, env=env, egress=socket, egress_port=port),
             Task(
                 brief=brief,
                 worktree=session.worktree,
@@ -101,11 +82,41 @@ def equipped(
                 bounds=bounds(policies, agent, amount),
                 rates=rates(agent),
                 mode=laid.mode,
-                tools=(Tool("factory", "factory", ("agent", "mcp"), ((OUTPUTS, env[OUTPUTS]), ("PATH", env["PATH"]))),),
+                tools=(tool,),
                 provider=provider,
                 paused=lambda: control.read(session.folder).wish is control.Wish.PAUSE,
             ),
         )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an attempt happens: its session, the attempt's folder, and the agent's home."""
+
+    session: Session
+    folder: Path
+    home: Path
+
+
+def _launch(context: Context, agent: Agent, place: _Place, laid: Home, *, interactive: bool) -> Launch:
+    """Return how the agent is started, but for its line to the model."""
+    session, home = place.session, place.home
+    asked = outputs_file(place.folder)
+    cached = caches.offer(home, wheels=context.wheels, npm=context.npm, network=bool(agent.egress))
+    env = {**context.env, "PATH": context.agents_path or context.env["PATH"], "HOME": str(home)}
+    env |= {"TMPDIR": str(files.private_folder(home / "tmp")), **laid.env, **cached.env, OUTPUTS: str(asked)}
+    git_folders = (worktree.git_dir(session.worktree), context.mirror.path)
+    return Launch(
+        argv=command.argv(agent.terminal if interactive else agent.command, place.folder / "brief.md"),
+        cwd=session.worktree,
+        env=env,
+        writable=(session.worktree, home, files.private_folder(asked.parent)),
+        readable=(*context.readable, *cached.readable, *git_folders, session.folder / "checks", place.folder),
+        frozen=tuple(session.worktree / name for name in PROTECTED_IN_WORKTREE),
+        required=agent.sandbox,
+        limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
+        terminal=interactive,
+    )
 
 
 def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:
@@ -168,7 +179,7 @@ def _headers(context: Context, agent: Agent) -> dict[str, str]:
     return {"x-goog-api-key": found} if agent.model.api == "gemini" else {"Authorization": f"Bearer {found}"}
 
 
-def _home(policies: Policies, agent: Agent, home: Path, folder: Path, port: int, instructions: str) -> Home:
+def _home(policies: Policies, agent: Agent, place: _Place, port: int, instructions: str) -> Home:
     if agent.model is None:
         return Home({}, {}, "")
     url = f"http://127.0.0.1:{port}/{MODEL}"
@@ -176,9 +187,9 @@ def _home(policies: Policies, agent: Agent, home: Path, folder: Path, port: int,
         key = {"OPENAI_API_BASE": url, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "stand-in", "ANTHROPIC_BASE_URL": url}
         return Home(key, {}, "")
     denied = policies.agents.permissions.deny
-    made = HOMES[agent.home](Setting(home, folder, url, agent.model.name, instructions, denied))
+    made = HOMES[agent.home](Setting(place.home, place.session.worktree, url, agent.model.name, instructions, denied))
     for name, content in made.files.items():
-        files.write_atomic(files.contained(home, name), content, mode=0o600)
+        files.write_atomic(files.contained(place.home, name), content, mode=0o600)
     return made
 
 
@@ -189,8 +200,3 @@ def _permissions(policies: Policies, folder: Path) -> Permissions:
 
     rules = policies.agents.permissions
     return Permissions(folder, PROTECTED_IN_WORKTREE, rules.allow, rules.deny, scope)
-
-
-def resuming(equipment: Equipment, resume: str) -> Task:
-    """Return the task of an agent that goes on with its own session."""
-    return replace(equipment.task, resume=resume)

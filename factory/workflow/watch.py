@@ -18,6 +18,21 @@ GATE_JOB = "gate"
 _PAUSE = 0.05
 _SLOWEST = {"simulator": 0.1, "server": 4.0}
 _LOG_TAIL = 30
+# Failures that say nothing about the change (GitLab docs: jobs API, failure_reason); they never reach an agent.
+_MACHINE_REASONS = frozenset(
+    {
+        "runner_system_failure",
+        "stuck_or_timeout_failure",
+        "stale_schedule",
+        "api_failure",
+        "scheduler_failure",
+        "data_integrity_failure",
+        "runner_unsupported",
+        "archived_failure",
+        "unmet_prerequisites",
+    }
+)
+_MACHINE_RETRIES = 2
 _PATIENCE = 10
 
 
@@ -71,6 +86,21 @@ def foreign(context: Context, decision: dict[str, Any], head: str) -> str:
     if decision.get("policy") != context.policies(judge).digest:
         return "the verdict names other policies than its judge has"
     return ""
+
+
+def retried(context: Context, pipeline: Pipeline, *, before: int) -> bool:
+    """Run jobs again that failed for the machine's reasons, not the change's; tell whether any was.
+
+    ``before`` counts earlier calls for this pipeline: after the second nothing is run again.
+    """
+    if pipeline.status != "failed" or before >= _MACHINE_RETRIES:
+        return False
+    jobs = pipelines.jobs(context.bot, pipeline.id)
+    lost = [job for job in jobs if job.status == "failed" and job.failure_reason in _MACHINE_REASONS]
+    for job in lost:
+        pipelines.retry(context.bot, job.id)
+        context.say(f"job {job.name} failed for the machine's reasons ({job.failure_reason}); it runs again")
+    return bool(lost)
 
 
 def seconds(jobs: Sequence[Job]) -> float:

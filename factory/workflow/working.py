@@ -13,7 +13,7 @@ from factory.model.agent import Reason
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import attempt, brief, endings, equip, handover, outputs, progress, routing, wanted
+from factory.workflow import attempt, brief, endings, equip, handover, outputs, progress, routing, skills, wanted
 from factory.workflow.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.holding import Holding
@@ -45,6 +45,7 @@ class Working:
             return self._keep(number, handover.as_made(handed))
         base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
         worktree.prepare(context.mirror, session.worktree, commit=base)
+        plan = {**plan, "labels": issues.get(context.bot, session.issue).labels}
         chosen = self._choose(plan)
         amount = self._spending.reserve(number, chosen)
         frozen = self._holding.frozen()
@@ -86,7 +87,7 @@ class Working:
         agents, last = self._policies.agents, plan["last"]
         return routing.choose(
             agents,
-            issues.get(self._context.bot, self._session.issue).labels if agents.routes else (),
+            plan["labels"],
             asked=self._context.agent_name,
             rung=progress.Rung(plan["rung"]),
             down=plan["down"],
@@ -119,6 +120,8 @@ class Working:
             feedback=feedback,
             rung=progress.Rung(plan["rung"]),
             handed=handed.summary if handed else "",
+            skills=skills.choose(self._context.mirror.tree(self._context.main(), skills.FOLDER), plan["labels"]),
+            refused=plan["last"].get("refused", ()),
         )
 
     def _run(self, number: int, chosen: routing.Chosen, text: str, amount: Amount, resume: str) -> attempt.Ran:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from factory.agents import acp
+from factory.agents.acp_conversation import Tool
 from factory.agents.homes import HOMES, Setting
 from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
@@ -110,7 +111,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def test_it_works_with_tools_and_reaches_nothing_but_its_model(place: Place) -> None:
     asked = place.work / "asked.jsonl"
-    tool = acp.Tool("factory", sys.executable, ("-m", "factory", "agent", "mcp"), (("FACTORY_OUTPUTS", str(asked)),))
+    tool = Tool("factory", sys.executable, ("-m", "factory", "agent", "mcp"), (("FACTORY_OUTPUTS", str(asked)),))
     place.script += [
         Run("env > ran.txt; cat /proc/*/environ >> ran.txt"),
         Write("wrote.txt", "one\n"),
@@ -141,10 +142,7 @@ def test_a_refused_command_is_not_run_and_the_work_goes_on(place: Place) -> None
     assert turn.reason in {Reason.DONE_FOR_REVIEW, Reason.CANCELLED_BY_HUMAN}, turn
 
 
-def test_it_goes_on_with_its_own_session_after_it_was_ended(place: Place, request: pytest.FixtureRequest) -> None:
-    if place.kind == "claude":
-        late = "it writes its session down shortly after its answer, and is ended before"
-        request.applymarker(pytest.mark.xfail(reason=late, strict=True))
+def test_it_goes_on_with_its_own_session_after_it_was_ended(place: Place) -> None:
     place.script += [Say("I remember.")]
     first = place.run("The word is xylophone.")
     assert first.resume

@@ -1,0 +1,148 @@
+"""What is said to an agent over ACP: how a session begins or goes on, its prompts, and what each came to."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import acp
+from acp import schema
+
+from factory import __version__
+from factory.agents import metering
+from factory.agents.acp_client import Client, Record
+from factory.model.agent import Reason, Turn
+
+_STOPS = {
+    "end_turn": Reason.DONE_FOR_REVIEW,
+    "max_tokens": Reason.TURN_LIMIT,
+    "max_turn_requests": Reason.TURN_LIMIT,
+    "refusal": Reason.BLOCKED,
+    "cancelled": Reason.CANCELLED_BY_HUMAN,
+}
+_WRAP_UP = (
+    "You are near a limit of this attempt ({limit}). Do not begin anything new: leave the files in a consistent state, "
+    "say in a few lines what is done and what is left, and end."
+)
+_REFUSED = "This was refused: {what}. It stays refused; go on without it."
+_MOST_REFUSALS = 5
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool server that the agent may use, over the Model Context Protocol on standard input and output."""
+
+    name: str
+    command: str
+    arguments: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a session begins: in which folder, in which mode, with which tools, or as one of the agent's own."""
+
+    folder: str
+    mode: str
+    resume: str
+    tools: Sequence[Tool]
+
+
+class Conversation:
+    """One agent's session; ``usage`` is what it reported, ``sent`` how many characters it was given."""
+
+    def __init__(self, connection: Any, client: Client, record: Record, opening: Opening) -> None:
+        self._connection = connection
+        self._client = client
+        self._record = record
+        self._opening = opening
+        self._near: tuple[Reason, str] | None = None
+        self.session = ""
+        self.usage: dict[str, int] = {}
+        self.sent = 0
+
+    async def hold(self, brief: str) -> Turn:
+        """Open the session, give the brief, and return how the agent's turn ended."""
+        started = await self._connection.initialize(
+            protocol_version=acp.PROTOCOL_VERSION,
+            client_capabilities=schema.ClientCapabilities(
+                fs=schema.FileSystemCapabilities(read_text_file=True, write_text_file=True)
+            ),
+            client_info=schema.Implementation(name="factory", version=__version__),
+        )
+        await self._open(started.agent_capabilities)
+        turn = await self._prompt(brief)
+        again = 0
+        while turn.reason is Reason.CANCELLED_BY_HUMAN:
+            if self._near is not None:
+                reason, limit = self._near
+                self._near = None
+                return replace(await self._prompt(_WRAP_UP.format(limit=limit)), reason=reason, detail=limit)
+            # Some agents end their turn where a request of theirs is refused, and do not tell their model.
+            if not self._client.refused or again >= _MOST_REFUSALS:
+                break
+            again += 1
+            turn = await self._prompt(_REFUSED.format(what="; ".join(self._client.take_refused())))
+        return turn
+
+    async def _open(self, can: Any) -> None:
+        """Begin a session, or go on with the agent's own where it can; set the mode that its policy names."""
+        opening = self._opening
+        tools: list[Any] = [
+            schema.McpServerStdio(
+                name=tool.name,
+                command=tool.command,
+                args=list(tool.arguments),
+                env=[schema.EnvVariable(name=name, value=value) for name, value in tool.env],
+            )
+            for tool in opening.tools
+        ]
+        if opening.resume and can is not None and can.load_session:
+            more = can.session_capabilities
+            begin = self._connection.resume_session if more and more.resume else self._connection.load_session
+            self._client.muted = True
+            try:
+                await begin(cwd=opening.folder, session_id=opening.resume, mcp_servers=tools)
+                self.session = opening.resume
+            except acp.RequestError as error:
+                self._record({"event": "notice", "text": f"the agent cannot resume {opening.resume}: {error}"})
+            self._client.muted = False
+        if not self.session:
+            made = await self._connection.new_session(cwd=opening.folder, mcp_servers=tools)
+            self.session = made.session_id
+        if opening.mode:
+            await self._connection.set_session_mode(session_id=self.session, mode_id=opening.mode)
+
+    async def _prompt(self, text: str) -> Turn:
+        self._record({"event": "prompt", "text": text})
+        self.sent += len(text)
+        answer = await self._connection.prompt(session_id=self.session, prompt=[acp.text_block(text)])
+        self.usage = metering.add(self.usage, _usage(answer.usage))
+        return Turn(_STOPS.get(answer.stop_reason, Reason.CRASHED), f"the agent stopped: {answer.stop_reason}")
+
+    async def save(self, near: tuple[Reason, str]) -> None:
+        """Cancel what the agent does, and then ask it to save its work, since a limit is near."""
+        self._near = near
+        await self.cancel()
+
+    async def cancel(self) -> None:
+        """Cancel what the agent does."""
+        if self.session:
+            with suppress(Exception):
+                async with asyncio.timeout(1):
+                    await self._connection.cancel(session_id=self.session)
+
+    async def stop(self) -> None:
+        """Cancel for good: nothing more is asked of the agent."""
+        self._near = None
+        self._client.refused.clear()
+        await self.cancel()
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    """Return what the protocol reports of one prompt's tokens; nothing where the agent reports nothing."""
+    if usage is None:
+        return {}
+    names = ("input_tokens", "output_tokens", "thought_tokens", "cached_read_tokens", "total_tokens")
+    return {name: value for name in names if (value := getattr(usage, name)) is not None}

@@ -1,0 +1,64 @@
+"""Sets of recorded issues, on which agents, models and briefs are compared: read strictly. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from factory.errors import InvalidInput
+from factory.model.gitlab import Issue
+from factory.system import strict_yaml
+from factory.system.strict_fields import Fields
+
+FILE = "issues.yml"
+_KEYS = ("name", "title", "text", "spec", "small", "base", "gates", "check")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An issue as it was written, and what must hold once an agent is done.
+
+    ``base`` is the commit that the work begins from, by default the newest. ``gates`` are the local gates that must
+    pass, by default all that policy requires; ``check`` is a command that must then end with 0, as the pipeline would.
+    """
+
+    name: str
+    title: str
+    text: str
+    spec: str = ""
+    small: bool = False
+    base: str = ""
+    gates: tuple[str, ...] = ()
+    check: tuple[str, ...] = ()
+
+    def issue(self, number: int, *, small: str) -> Issue:
+        """Return it as GitLab would show it; ``small`` is the label of small issues."""
+        text = f"{self.text.rstrip()}\n\nSpec: {self.spec}" if self.spec else self.text.rstrip()
+        return Issue(number, self.title, text, "opened", (small,) if self.small else (), "operator", "", "")
+
+
+@dataclass(frozen=True)
+class IssueSet:
+    """Recorded issues; ``recordings`` is the set's folder with those that the replay agent answers them by, if any."""
+
+    issues: tuple[Recorded, ...]
+    recordings: str = ""
+
+
+def read(text: str, *, source: str, gates: Callable[[str], bool]) -> IssueSet:
+    """Return the set in a file; ``gates`` tells whether there is a gate. Raises ``InvalidInput`` naming the key."""
+    fields = Fields(strict_yaml.load(text, source=source), source, "", ("issues", "recordings"))
+    issues = []
+    for item in fields.each("issues", _KEYS):
+        spec, small = item.text("spec", default=""), item.flag("small")
+        if bool(spec) == small:
+            raise item.problem("spec", "an issue names a spec, or is `small: true`")
+        named = item.texts("gates")
+        for name in named:
+            if not gates(name):
+                raise item.problem("gates", f"there is no gate {name!r}")
+        title, body, base = item.text("title"), item.text("text"), item.text("base", default="")
+        found = Recorded(item.text("name"), title, body, spec, small, base, tuple(named), tuple(item.texts("check")))
+        issues.append(found)
+    names = [item.name for item in issues]
+    if not names or len(set(names)) != len(names):
+        raise InvalidInput(f"{source}: issues: there must be one, each with a name of its own")
+    return IssueSet(tuple(issues), fields.text("recordings", default=""))
