@@ -1,20 +1,18 @@
 """What a model's provider said, as the egress proxy saw it pass: usage, refusals, bytes. The agent has no part in it.
 
-Reads the three shapes that providers stream or send whole: Responses (``response.usage``), Messages (``message.usage``
-and ``usage`` of ``message_delta``), Chat Completions (``usage``).
+An answer that its provider counts nothing for, or that the agent breaks off before the count, is estimated from its
+bytes: what is not reported is spent all the same.
 """
 
-import json
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from factory.agents import metering
+from factory.agents.provider_answer import Answer
 from factory.model.agent import Reason
 from factory.system import clock
 
-_LONGEST = 4 * 1024 * 1024
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PAYMENT_REQUIRED})
 _RETRY_AFTER = 60.0
 # Seconds for which a provider may fail before the attempt ends, and answers without usage that it may give in a row.
@@ -23,15 +21,21 @@ _MOST_USELESS = 20
 
 
 class Provider:
-    """Collects what passes between an agent and its model; safe to be told by several threads at once."""
+    """Collects what passes between an agent and its model; safe to be told by several threads at once.
+
+    ``sent`` and ``received`` count bytes; ``estimated`` tells whether some of the usage is no figure of the provider's.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._usage: dict[str, int] = {}
-        self._open: dict[int, tuple[bytearray, dict[str, int]]] = {}
+        self._open: dict[int, Answer] = {}
         self._trouble: tuple[Reason, str] | None = None
+        self._rejected = ""
         self._since = self._until = 0.0
         self._useless = 0
+        self._unanswered = 0
+        self.estimated = False
         self.reset_at = ""
         self.heard = 0.0
         self.sent = 0
@@ -41,12 +45,17 @@ class Provider:
         """Take note of the bytes of a request."""
         with self._lock:
             self.sent += size
+            self._unanswered += size
             self.heard = clock.monotonic()
 
     def answered(self, number: int, status: int, headers: Mapping[str, str]) -> None:
         """Take note of an answer's head; ``number`` names the answer until it is ``done``."""
         with self._lock:
-            self._open[number] = (bytearray(), {})
+            served = status < HTTPStatus.BAD_REQUEST
+            stream = "event-stream" in headers.get("content-type", "").lower()
+            # Of requests at once the first answer takes the bytes of all: the sum is right.
+            self._open[number] = Answer(served=served, stream=stream, sent=self._unanswered)
+            self._unanswered = 0
             if status in _REFUSED:
                 self._fail(Reason.AUTH_FAILED, f"the model's provider answers {status}")
             elif status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -54,45 +63,44 @@ class Provider:
                 self.reset_at = clock.iso(clock.after(wait))
                 told = f"the model's provider answers {status} until {self.reset_at}"
                 self._fail(Reason.PROVIDER_LIMITED, told, wait)
-            elif status < HTTPStatus.BAD_REQUEST:
-                self._trouble = None
+            elif served:
+                self._trouble, self._rejected = None, ""
+            else:
+                self._rejected = f"the model's provider answers {status}"
 
     def said(self, number: int, chunk: bytes) -> None:
         """Take note of a part of an answer's body."""
         with self._lock:
             self.received += len(chunk)
             self.heard = clock.monotonic()
-            if number not in self._open:
-                return
-            rest, usage = self._open[number]
-            rest += chunk
-            *lines, last = rest.split(b"\n")
-            for line in lines:
-                _read(bytes(line), usage)
-            rest[:] = last[-_LONGEST:]
+            if number in self._open:
+                self._open[number].take(chunk)
 
     def done(self, number: int) -> None:
         """Take note of an answer's end."""
         with self._lock:
-            rest, usage = self._open.pop(number, (bytearray(), {}))
-            _read(bytes(rest), usage)
-            self._usage = metering.add(self._usage, usage)
-            self._useless = 0 if usage else self._useless + 1
+            answer = self._open.pop(number, None)
+            if answer is None:
+                return
+            answer.end()
+            self._usage = metering.add(self._usage, answer.spent())
+            self.estimated = self.estimated or answer.estimated
+            self._useless = 0 if answer.usage or answer.free else self._useless + 1
             if self._useless > _MOST_USELESS:
-                self._fail(
-                    Reason.PROVIDER_LIMITED, "the model's provider answers nothing that can be used", _RETRY_AFTER
-                )
+                told = "the model's provider answers nothing that can be used"
+                self._fail(Reason.PROVIDER_LIMITED, told, _RETRY_AFTER)
 
     def unreachable(self, reason: str) -> None:
         """Take note that the provider could not be reached."""
         with self._lock:
+            self._unanswered = 0
             self.reset_at = clock.iso(clock.after(_RETRY_AFTER))
             self._fail(Reason.PROVIDER_LIMITED, f"the model's provider cannot be reached: {reason}")
 
     def usage(self) -> dict[str, int]:
-        """Return the tokens that the provider counted so far; nothing where it counted none."""
+        """Return the tokens that passed so far; nothing where nothing did."""
         with self._lock:
-            return metering.add(self._usage, *(usage for _, usage in self._open.values()))
+            return metering.add(self._usage, *(answer.spent() for answer in self._open.values()))
 
     def lost(self) -> tuple[Reason, str] | None:
         """Return why waiting for the provider makes no sense any more, or ``None``; agents wait for it for ever."""
@@ -101,12 +109,21 @@ class Provider:
                 return None
             now = clock.monotonic()
             hopeless = self._until - now > _PATIENCE or self._useless > _MOST_USELESS
-            return self._trouble if hopeless or now - self._since > _PATIENCE else None
+            # A request that is under way may be the one that is served.
+            tired = now - self._since > _PATIENCE and not self._unanswered
+            return self._trouble if hopeless or tired else None
 
     def trouble(self) -> tuple[Reason, str] | None:
         """Return why the provider does not serve, as of its last answer."""
         with self._lock:
+            if self._trouble is None and self._rejected and not self._usage:
+                return Reason.CRASHED, self._rejected
             return self._trouble
+
+    def held(self, seconds: float) -> None:
+        """Take note that the agent was held for so long: its provider had no chance to do better meanwhile."""
+        with self._lock:
+            self._since += seconds
 
     def _fail(self, reason: Reason, told: str, wait: float = 0.0) -> None:
         if self._trouble is None:
@@ -115,41 +132,6 @@ class Provider:
         self._trouble = (reason, told)
 
 
-def _read(line: bytes, usage: dict[str, int]) -> None:
-    """Take the usage that a line of a stream, or a whole body, carries; a later figure replaces an earlier one."""
-    text = line.strip().removeprefix(b"data:").strip()
-    if b'"usage"' not in text:
-        return
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    for holder in (value, value.get("response"), value.get("message")) if isinstance(value, dict) else ():
-        found = holder.get("usage") if isinstance(holder, dict) else None
-        if isinstance(found, dict):
-            usage |= _normal(found, usage)
-
-
-def _normal(found: Mapping[str, Any], before: Mapping[str, int]) -> dict[str, int]:
-    """Return a usage in our names; what Messages counts apart (cached input) becomes part of the input."""
-    cached = _number(found, "cache_read_input_tokens")
-    apart = cached + _number(found, "cache_creation_input_tokens")
-    details = found.get("input_tokens_details") or found.get("prompt_tokens_details")
-    if isinstance(details, dict):
-        cached = _number(details, "cached_tokens")
-    given = _number(found, "input_tokens") + _number(found, "prompt_tokens") + apart
-    made = {
-        "input_tokens": given or before.get("input_tokens", 0),
-        "cached_read_tokens": cached or before.get("cached_read_tokens", 0),
-        "output_tokens": _number(found, "output_tokens") + _number(found, "completion_tokens"),
-    }
-    return {**made, "total_tokens": made["input_tokens"] + made["output_tokens"]}
-
-
-def _number(found: Mapping[str, Any], name: str) -> int:
-    value = found.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else 0
-
-
 def _seconds(text: str) -> float:
-    return min(float(text), 86400.0) if text.strip().isdigit() else _RETRY_AFTER
+    plain = text.strip()
+    return min(float(plain), 86400.0) if plain.isascii() and plain.isdigit() else _RETRY_AFTER
