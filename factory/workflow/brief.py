@@ -28,9 +28,12 @@ def render(
     handed: str,
     skills: Sequence[Skill],
     refused: Sequence[str],
+    template: str | None = None,
 ) -> str:
-    """Return the brief of one attempt; the repository map lists what the agent may change first."""
-    text = resources.files("factory.workflow").joinpath(_TEMPLATE).read_text()
+    """Return the brief of one attempt; the repository map lists what the agent may change first.
+
+    ``template`` stands in for the one that ships, to compare the two.
+    """
     rules = policies.gates.gates
     values = {
         "session": session,
@@ -49,12 +52,17 @@ def render(
         "refused": list(refused),
         "repository_map": _map(paths),
     }
-    return templates.render(text, values, source=_TEMPLATE)
+    return templates.render(shipped() if template is None else template, values, source=_TEMPLATE)
 
 
-def version() -> str:
-    """Return the digest of the template: an attempt made from another one is another experiment."""
-    return canonical.digest(resources.files("factory.workflow").joinpath(_TEMPLATE).read_bytes())
+def shipped() -> str:
+    """Return the template that ships."""
+    return resources.files("factory.workflow").joinpath(_TEMPLATE).read_text()
+
+
+def version(template: str | None = None) -> str:
+    """Return the digest of a template, by default the one that ships: another one is another experiment."""
+    return canonical.digest((shipped() if template is None else template).encode())
 
 
 def _fence(text: str) -> str:
