@@ -17,6 +17,10 @@ from factory.system import files
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash", "fish"})
 _SEPARATORS = re.compile(r"\|\||&&|[;|&\n(){}`]|\$\(")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_BEFORE = frozenset({"env", "exec", "command", "nohup", "time"})
+_GIT_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"})
+# Splitting a shell's line takes time that grows with the square of a word's length.
+_LONGEST = 32_000
 
 
 def _anything(path: str) -> str:
@@ -48,6 +52,8 @@ class Permissions:
 
     def run(self, command: str) -> str:
         """Return why a command may not run, or nothing; each command within a shell's line is looked at."""
+        if len(command) > _LONGEST:
+            return f"a command of more than {_LONGEST} characters"
         for words in commands(command):
             shown = " ".join(words)
             for pattern in self.deny:
@@ -59,26 +65,44 @@ class Permissions:
 
 
 def commands(line: str, depth: int = 3) -> list[list[str]]:
-    """Return the words of each command in a shell's line, programs without their folder, shells opened up."""
-    found: list[list[str]] = []
-    try:
-        whole = shlex.split(line)
-    except ValueError:
-        whole = line.split()
-    if whole and Path(whole[0]).name in _SHELLS and depth:
-        inner = next((word for flag, word in itertools.pairwise(whole) if _runs_text(flag)), None)
-        if inner is not None:
-            return commands(inner, depth - 1)
+    """Return the words of each command in a shell's line: programs without their folder, shells opened up.
+
+    What comes before a program (assignments, ``env``) and git's own options before its command are left out.
+    """
+    inner = _inner(_split(line)) if depth else None
+    # Within quotes too, a separator is taken for one: that finds a command too many, and none too few.
+    found = commands(inner, depth - 1) if inner is not None else []
     for part in _SEPARATORS.split(line):
-        try:
-            words = shlex.split(part, comments=True)
-        except ValueError:
-            words = part.split()
-        while words and (_ASSIGNMENT.match(words[0]) or words[0] in {"env", "exec", "command", "nohup", "time"}):
+        words = _split(part)
+        while words and (_ASSIGNMENT.match(words[0]) or words[0] in _BEFORE):
             words = words[1:]
-        if words:
-            found.append([Path(words[0]).name or words[0], *words[1:]])
+        if not words:
+            continue
+        if depth and (inner := _inner(words)) is not None:
+            found += commands(inner, depth - 1)
+        name = Path(words[0]).name or words[0]
+        found.append([name, *(_git(words[1:]) if name == "git" else words[1:])])
     return found
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return line.split()
+
+
+def _inner(words: list[str]) -> str | None:
+    """Return the line that a shell is given to run, or ``None`` where this is no shell or it is given none."""
+    if not words or Path(words[0]).name not in _SHELLS:
+        return None
+    return next((word for flag, word in itertools.pairwise(words) if _runs_text(flag)), None)
+
+
+def _git(words: list[str]) -> list[str]:
+    while words and words[0].startswith("-"):
+        words = words[2 if words[0] in _GIT_WITH_VALUE else 1 :]
+    return words
 
 
 def writable(worktree: Path, path: str, frozen: Sequence[str]) -> Path:
@@ -92,7 +116,10 @@ def writable(worktree: Path, path: str, frozen: Sequence[str]) -> Path:
             relative = relative.relative_to(worktree)
         except ValueError:
             raise Refused(f"{path} lies outside the worktree") from None
-    target = files.contained(worktree, str(relative))
+    try:
+        target = files.contained(worktree, str(relative))
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, links that lead in a circle
+        raise Refused(f"{path[:200]!r} is no path of a file: {type(error).__name__}") from None
     inside = target.relative_to(worktree.resolve()).as_posix().casefold()
     for name in frozen:
         held = name.casefold().rstrip("/")
@@ -102,5 +129,5 @@ def writable(worktree: Path, path: str, frozen: Sequence[str]) -> Path:
 
 
 def _runs_text(flag: str) -> bool:
-    """Tell whether a shell's option makes its next word the commands: ``-c``, ``-lc``."""
-    return flag.startswith("-") and not flag.startswith("--") and flag.endswith("c")
+    """Tell whether a shell's option makes its next word the commands: ``-c``, ``-lc``, ``-ce``."""
+    return flag.startswith("-") and not flag.startswith("--") and "c" in flag

@@ -1,0 +1,134 @@
+"""What agents may do where they ask: no way of writing a command or a path leads around policy, none breaks us."""
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from factory.agents.permissions import Permissions, commands, writable
+from factory.errors import Refused
+from factory.policies import read
+from tests.servers import ROOT
+
+POLICY = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
+RULES = POLICY.agents.permissions
+
+
+def permissions(folder: Path = Path("/nowhere")) -> Permissions:
+    return Permissions(folder, (".git", "policies", "AGENTS.md"), RULES.allow, RULES.deny)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git push",
+        "git  push origin main",
+        "/usr/bin/git push",
+        "cd . && git push",
+        "true; git push",
+        "true\ngit push",
+        "echo x | sudo tee /etc/passwd",
+        "GIT_DIR=x git push",
+        "env A=b git push",
+        "command git push",
+        "git -C /tmp push",
+        "git -c user.name=x --no-pager commit -m x",
+        "bash -c 'git push'",
+        "bash -lc 'cd . && git push'",
+        "bash -ce 'git push'",
+        "bash -x -c 'git push'",
+        "sh -c \"bash -c 'git push'\"",
+        "cd . && bash -c 'git push'",
+        "bash -c 'true'; git push",
+        "echo $(git push)",
+        "echo `git push`",
+        'echo "$(git push)"',
+        "(git push)",
+        "{ git push; }",
+        "true & git push",
+        "git 'push'",
+        "g'i't push",
+        "sudo",
+    ],
+)
+def test_a_denied_command_is_found_however_it_is_written(command: str) -> None:
+    assert permissions().run(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ls -la", "git status", "git -C . log", "git diff HEAD | head", "make test", "python -c 'print(1)'", "", "   "],
+)
+def test_everyday_commands_run(command: str) -> None:
+    assert not permissions().run(command)
+
+
+def test_a_list_of_what_may_run_covers_each_command_of_a_line() -> None:
+    rules = Permissions(Path("/nowhere"), allow=("make *", "make"))
+    assert not rules.run("make && make test")
+    assert rules.run("make; curl example.com") == "policy does not allow 'curl'"
+
+
+@given(st.text())
+def test_any_text_comes_to_commands_and_to_an_answer(line: str) -> None:
+    assert all(words and all(isinstance(word, str) for word in words) for words in commands(line))
+    assert isinstance(permissions().run(line), str)
+
+
+@given(st.text(alphabet="bashc -'\";|&$(){}`#\\\n"))
+def test_any_mess_of_quotes_and_separators_does(line: str) -> None:
+    commands(line)
+
+
+@pytest.mark.parametrize("line", ["a" * 4_000_000, "a;" * 2_000_000, "bash -c '" + "x " * 2_000_000])
+def test_a_command_of_megabytes_is_refused_at_once(line: str) -> None:
+    start = time.monotonic()
+    assert "characters" in permissions().run(line)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..",
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "link/x",
+        "circle/x",
+        "policies/gates.yml",
+        "./policies/gates.yml",
+        "POLICIES/gates.yml",
+        "sub/../policies/x",
+        "to-policies/x",
+        "AGENTS.md",
+        "agents.md",
+        ".git/hooks/pre-commit",
+        ".GIT/config",
+        "a\0b",
+    ],
+)
+def test_an_edit_outside_or_of_what_is_frozen_is_denied(tmp_path: Path, path: str) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "link").symlink_to("/tmp")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "to-policies").symlink_to("policies")
+    assert permissions(tmp_path).edit(path)
+
+
+@pytest.mark.parametrize("path", ["a", "new/folder/a.py", "policies.md", "sub/policies/x", "ABSOLUTE/a"])
+def test_edits_inside_are_allowed(tmp_path: Path, path: str) -> None:
+    assert not permissions(tmp_path).edit(path.replace("ABSOLUTE", str(tmp_path)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(path=st.text() | st.lists(st.sampled_from(["..", ".", "a", "", "policies", "\0", "é"])).map("/".join))
+def test_any_path_is_either_inside_or_refused(tmp_path: Path, path: str) -> None:
+    try:
+        target = writable(tmp_path, path, ("policies",))
+    except Refused:
+        return
+    assert target.is_relative_to(tmp_path.resolve())
+    assert "policies" not in target.relative_to(tmp_path.resolve()).parts[:1]
