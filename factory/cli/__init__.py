@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("factory.cli.budget", "Show what was spent and allow more."),
     "agent": ("factory.cli.agent", "List coding agents and try them out."),
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
+    "eval": ("factory.cli.eval", "Compare agents, models and briefs on recorded issues."),
     "spec": ("factory.cli.spec", "Write specs, find what they leave open, trace what proves them."),
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),

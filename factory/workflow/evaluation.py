@@ -7,7 +7,7 @@ independent (Kish's design effect). Two variants are compared issue by issue; ra
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Literal
@@ -24,7 +24,7 @@ class Outcome:
     """One run of one issue by one variant.
 
     ``reason`` says how it ended. Money is in millionths of a US dollar, ``seconds`` is time on the wall. A run is not
-    judged where something other than the agent ended it: a provider that does not serve, a machine that lacks something.
+    judged where something else than the agent ended it, such as a provider that does not serve.
     """
 
     issue: str
@@ -57,18 +57,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Summary:
-    """One variant: its judged runs and issues, how many runs were not judged, and what they came to."""
+    """One variant: its judged runs and issues, how many runs were not judged, and what each measure came to.
+
+    ``measures`` has ``rate`` (of runs that passed) and those of ``MEASURES``; it is empty where no run was judged.
+    """
 
     variant: str
     runs: int
     issues: int
     not_judged: int
-    rate: Estimate
-    usd: Estimate
-    tokens: Estimate
-    attempts: Estimate
-    interventions: Estimate
-    seconds: Estimate
+    measures: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Difference:
 
 
 Measure = Callable[[Outcome], float]
-MEASURES: dict[str, Measure] = {
+MEASURES: Mapping[str, Measure] = {
     "usd": lambda item: item.usd_micros / 1e6,
     "tokens": lambda item: item.tokens,
     "attempts": lambda item: item.attempts,
@@ -167,24 +165,15 @@ def independent(groups: Sequence[Sequence[float]]) -> float:
 
 def _summary(name: str, outcomes: Sequence[Outcome]) -> Summary:
     judged = [item for item in outcomes if item.result != "not judged"]
-    found = {measure: _over_issues(judged, of) for measure, of in MEASURES.items()}
-    return Summary(
-        name,
-        len(judged),
-        len({item.issue for item in judged}),
-        len(outcomes) - len(judged),
-        _rate(judged),
-        **found,
-    )
-
-
-def _over_issues(judged: Sequence[Outcome], of: Measure) -> Estimate:
-    return mean([fmean(values) for values in _by_issue(judged, of).values()]) if judged else Estimate(math.nan)
+    found: dict[str, Estimate] = {}
+    if judged:
+        found["rate"] = _rate(judged)
+        for measure, of in MEASURES.items():
+            found[measure] = mean([fmean(values) for values in _by_issue(judged, of).values()])
+    return Summary(name, len(judged), len({item.issue for item in judged}), len(outcomes) - len(judged), found)
 
 
 def _rate(judged: Sequence[Outcome]) -> Estimate:
-    if not judged:
-        return Estimate(math.nan)
     groups = list(_by_issue(judged, _passed).values())
     return wilson(fmean([_passed(item) for item in judged]), independent(groups))
 

@@ -1,0 +1,159 @@
+"""``factory eval``: recorded issues, worked on by agents, models or briefs that are compared."""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from factory.cli import output
+from factory.cli.workplace import AGENT, BOT, Workplace, current
+from factory.errors import InvalidInput
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.sign import Signer, generate
+from factory.evidence.trust import Trust
+from factory.gates import GATES
+from factory.gitlab.connect import connect
+from factory.model.session import Session
+from factory.secrets import tokens
+from factory.system import files
+from factory.workflow import evaluation_report, issue_set
+from factory.workflow.context import MAIN, Context
+from factory.workflow.evaluation import Outcome
+from factory.workflow.issue_set import IssueSet
+from factory.workflow.trial import Trial, Variant
+from factory.worktrees.repository import Mirror, run
+
+SHIPPED = "shipped"
+RESULTS = Path("docs/evals/results")
+_HELLO = Path("docs/evals/hello")
+# Nothing answers there: an evaluation asks no GitLab.
+_NOWHERE = "http://127.0.0.1:0"
+
+
+@click.command()
+@click.argument("folder", metavar="[SET]", type=click.Path(path_type=Path), default=_HELLO)
+@click.option("--agent", "agents", multiple=True, help="An agent of policies/agents.yml; without it, the default one.")
+@click.option("--model", "models", multiple=True, help="A model instead of the agent's own.")
+@click.option(
+    "--brief", "briefs", multiple=True, help="A file with another template of the brief, or `shipped`; by default that."
+)
+@click.option("--runs", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often each issue is run.")
+@click.option("--record", is_flag=True, help="Keep the result in docs/evals/results/, by the brief's digest.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Leave the sessions in this folder, to look at them.")
+@output.as_json
+def command(
+    folder: Path,
+    agents: tuple[str, ...],
+    models: tuple[str, ...],
+    briefs: tuple[str, ...],
+    runs: int,
+    record: bool,  # noqa: FBT001 - click passes flags so
+    keep: Path | None,
+    as_json: bool,  # noqa: FBT001 - same
+) -> None:
+    """Run a set of recorded issues and print outcome, cost, attempts and interventions, with 95 % intervals.
+
+    Several agents, models or briefs are run on the same issues and compared. SET is a folder with a file issues.yml; it
+    runs on this clone's HEAD, without GitLab, in folders that are thrown away.
+    """
+    place = current()
+    wanted = place.settings.clone / folder
+    text = files.read_text(wanted / issue_set.FILE)
+    found = issue_set.read(text, source=str(folder / issue_set.FILE), gates=GATES.__contains__)
+    recordings = files.contained(wanted, found.recordings) if found.recordings else None
+    with _ground(place, keep, recordings) as ground:
+        policies = ground.context("").policies()
+        chosen = _variants(agents or (policies.agents.default,), models or ("",), briefs or (SHIPPED,))
+        variants = [replace(variant, recordings=recordings) for variant in chosen]
+        for variant in variants:
+            variant.chosen(policies)  # before anything is spent
+        outcomes = list(_outcomes(ground, found, variants, runs))
+    made = evaluation_report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
+    if record:
+        for digest, value in evaluation_report.by_brief(made).items():
+            path = place.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"
+            files.write_atomic(path, json.dumps(value, indent=1).encode() + b"\n")
+            output.say(f"recorded in {path.relative_to(place.settings.clone)}")
+    output.one(made, json_wanted=as_json, text=evaluation_report.text(outcomes))
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where an evaluation runs: ``folder`` is its own, the clone and the ``recordings`` are only read."""
+
+    place: Workplace
+    folder: Path
+    recordings: Path | None
+
+    def context(self, base: str) -> Context:
+        """Return a context whose main is a commit of the clone, by default its HEAD; raises ``InvalidInput``."""
+        place, name = self.place, base or "HEAD"
+        if not all(character.isalnum() for character in name):
+            raise InvalidInput(f"{base!r} is no commit")
+        mirror = Mirror(self.folder / f"mirror-{name}.git", str(self.folder / "nowhere.git"))
+        mirror.ensure()
+        if mirror.head(MAIN) is None:
+            mirror.take(place.settings.clone, name)
+            run(mirror.path, "update-ref", f"refs/remotes/origin/{MAIN}", f"refs/seed/{name}")
+        signer = Signer(generate())
+        wheels, npm = place.settings.cache / "wheels", Path(place.environment.get("HOME") or "/") / ".npm"
+        return Context(
+            bot=connect(_NOWHERE, "eval/eval", account=BOT, token=""),
+            agent=connect(_NOWHERE, "eval/eval", account=AGENT, token=""),
+            bot_token="",
+            agent_token="",
+            mirror=mirror,
+            state=self.folder,
+            holder="eval",
+            signer=signer,
+            trust=Trust({signer.keyid: signer.public}, VerifierKey("eval", signer.public), AGENT),
+            env=place.tool_env,
+            readable=(*place.readable, *([self.recordings] if self.recordings else [])),
+            say=output.say,
+            timed=lambda _, __: None,
+            simulator=True,
+            wheels=wheels if wheels.is_dir() else None,
+            npm=npm if npm.is_dir() else None,
+            agents_path=place.tools.agents_path,
+            credential=lambda key: tokens.credential(place.token_folder, key, place.environment),
+        )
+
+
+@contextmanager
+def _ground(place: Workplace, keep: Path | None, recordings: Path | None) -> Iterator[_Ground]:
+    if keep is not None:
+        yield _Ground(place, files.private_folder(keep.resolve()), recordings)
+        return
+    with TemporaryDirectory(prefix="factory-eval-") as folder:
+        yield _Ground(place, Path(folder), recordings)
+
+
+def _outcomes(ground: _Ground, found: IssueSet, variants: Sequence[Variant], runs: int) -> Iterator[Outcome]:
+    """Run each issue by each variant in turn, so that what changes with time changes for all."""
+    plan = itertools.product(range(1, runs + 1), found.issues, variants)
+    for number, (count, item, variant) in enumerate(plan, 1):
+        context = ground.context(item.base)
+        session = Session(f"eval{number}", number, ground.folder / "sessions" / f"eval{number}")
+        files.remove_tree(session.folder)
+        output.say(f"{item.name}, {variant.name}, run {count} (session {session.id})")
+        outcome = Trial(context, context.policies(), session, item, variant).run(count)
+        told = f": {outcome.reason}" if outcome.reason else ""
+        output.say(f"{outcome.result} after {outcome.attempts} attempts, {outcome.seconds:g} s{told}")
+        yield outcome
+
+
+def _variants(agents: Sequence[str], models: Sequence[str], briefs: Sequence[str]) -> list[Variant]:
+    """Return one variant of each agent, model and brief; each is named by what differs."""
+    found = []
+    for agent, model, name in itertools.product(agents, models, briefs):
+        template = None if name == SHIPPED else files.read_text(Path(name))
+        parts = (agent, model, "" if name == SHIPPED and len(briefs) == 1 else f"brief {Path(name).name}")
+        found.append(Variant(" · ".join(part for part in parts if part), agent, model, template))
+    if len({variant.name for variant in found}) != len(found):
+        raise InvalidInput("two variants have the same name: an agent, a model or a brief was given twice")
+    return found
