@@ -9,12 +9,15 @@ from acp import schema
 
 from factory.agents import events
 from factory.agents.permissions import Permissions, writable
-from factory.errors import InvalidInput, MachineError, Refused
-from factory.system import files
+from factory.errors import FactoryError
+from factory.system import beneath
 
 Record = Callable[[Mapping[str, Any]], None]
 
+_TOLD = ("title", "kind", "locations", "rawInput")
 _EDITS = frozenset({"edit", "delete", "move"})
+# Bytes of a file that an agent may read through us.
+_LARGEST = 4 * 1024 * 1024
 
 
 class Client:
@@ -23,7 +26,7 @@ class Client:
     def __init__(self, permissions: Permissions, record: Record) -> None:
         self._permissions = permissions
         self._record = record
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         self.said: list[str] = []
         self.refused: list[str] = []
         self.muted = False
@@ -50,22 +53,26 @@ class Client:
         if event["event"] == "message":
             self.said.append(event["text"])
         if event["event"] == "tool":
-            self._known[event["id"]] = event["raw"].get("rawInput") or self._known.get(event["id"])
+            told = {name: value for name in _TOLD if (value := event["raw"].get(name))}
+            self._known[event["id"]] = self._known.get(event["id"], {}) | told
         self._record(event)
 
     async def request_permission(self, session_id: str, tool_call: Any, options: list[Any], **_: Any) -> Any:
         """Allow once what policy lets through; reject the rest, and say why in the record."""
         del session_id
-        places = [location.path for location in tool_call.locations or []]
         # Some agents name the call alone, and have told what it is before.
-        command = _command(tool_call.raw_input) or _command(self._known.get(tool_call.tool_call_id))
-        problem = self._problem(tool_call.kind, places, command)
+        known = self._known.get(tool_call.tool_call_id, {})
+        places = [location.path for location in tool_call.locations or []]
+        places = places or [str(location.get("path", "")) for location in known.get("locations", [])]
+        command = _command(tool_call.raw_input) or _command(known.get("rawInput"))
+        title = tool_call.title or known.get("title") or ""
+        problem = self._problem(tool_call.kind or known.get("kind"), places, command)
         wanted = "allow_once" if not problem else "reject_once"
         chosen = next((option for option in options if option.kind == wanted), None)
-        told = {"title": tool_call.title, "paths": places, "command": command, "denied": problem}
+        told = {"title": title, "paths": places, "command": command, "denied": problem}
         self._record({"event": "permission", **told})
         if problem:
-            self.refused.append(f"{command or tool_call.title or 'a request'} ({problem})")
+            self.refused.append(f"{command or title or 'a request'} ({problem})")
         if chosen is None:
             return schema.RequestPermissionResponse(outcome=schema.DeniedOutcome(outcome="cancelled"))
         outcome = schema.AllowedOutcome(outcome="selected", option_id=chosen.option_id)
@@ -77,8 +84,8 @@ class Client:
         problem = self._permissions.edit(path)
         if not problem:
             try:
-                files.write_atomic(writable(self._permissions.worktree, path, ()), content.encode())
-            except MachineError as error:
+                self._write(path, content)
+            except FactoryError as error:
                 problem = str(error)
         self._record({"event": "write", "path": path, "denied": problem})
         if problem:
@@ -90,12 +97,18 @@ class Client:
     ) -> Any:
         """Read a file of the worktree for the agent."""
         del session_id
+        worktree = self._permissions.worktree
         try:
-            text = files.read_text(writable(self._permissions.worktree, path, ()))
-        except (Refused, InvalidInput) as error:
+            found = beneath.read(worktree.resolve(), writable(worktree, path, ()), limit=_LARGEST)
+        except FactoryError as error:
             raise acp.RequestError.invalid_params({"reason": str(error)}) from error
+        text = found.decode(errors="replace")
         lines = text.splitlines(keepends=True)[max(0, (line or 1) - 1) :]
         return schema.ReadTextFileResponse(content="".join(lines[:limit] if limit else lines))
+
+    def _write(self, path: str, content: str) -> None:
+        worktree = self._permissions.worktree
+        beneath.write(worktree.resolve(), writable(worktree, path, ()), content.encode(errors="replace"))
 
     def _problem(self, kind: str | None, places: list[str], command: str) -> str:
         if kind in _EDITS:
