@@ -1,4 +1,4 @@
-"""``factory reference``: the generated pages of docs/, and the schemas of policies."""
+"""``factory reference``: the generated pages of docs/, and the schemas of policies and recordings."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from factory import errors
+from factory.agents import recording_schema
 from factory.cli import COMMANDS, root
 from factory.policies.cases import Cases
 from factory.policies.model import Policies
@@ -62,7 +63,7 @@ def _exit_codes() -> str:
 
 
 def _schemas() -> dict[str, str]:
-    found = {}
+    found = {"recording.schema.json": json.dumps(recording_schema.SCHEMA, indent=1, sort_keys=True) + "\n"}
     models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases}
     for name, model in models.items():
         if isinstance(model, type) and hasattr(model, "model_json_schema"):

@@ -4,11 +4,13 @@ import json
 from importlib import resources
 from typing import Any
 
+import jsonschema
 import pytest
 
 from factory.agents import recording
 from factory.agents.outputs import compose
 from factory.agents.recording import Attempt, Maker, Recording, Tokens, Turn
+from factory.agents.recording_schema import SCHEMA
 from factory.errors import InvalidInput
 
 PATCH = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
@@ -42,6 +44,7 @@ def test_what_is_written_is_read_again() -> None:
 def test_those_that_ship_are_right(entry: Any) -> None:
     found = recording.read(entry.read_bytes(), source=entry.name)
     assert recording.read(found.encode(), source="again") == found
+    jsonschema.validate(json.loads(entry.read_bytes()), SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,11 @@ def test_those_that_ship_are_right(entry: Any) -> None:
 )
 def test_what_does_not_fit_is_named(change: Any, told: str) -> None:
     value = json.loads(FULL.encode())
+    jsonschema.validate(value, SCHEMA)
     change(value)
+    if "kind" not in told:  # requests have forms of their own
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(value, SCHEMA)
     with pytest.raises(InvalidInput, match=r"^r\.json: ") as caught:
         recording.read(json.dumps(value).encode(), source="r.json")
     assert told in str(caught.value)
