@@ -23,8 +23,9 @@ Result = Literal["passed", "failed", "not judged"]
 class Outcome:
     """One run of one issue by one variant.
 
-    ``reason`` says how it ended. Money is in millionths of a US dollar, ``seconds`` is time on the wall. A run is not
-    judged where something else than the agent ended it, such as a provider that does not serve.
+    ``reason`` says how it ended. Money is in millionths of a US dollar, ``None`` for a model without a price;
+    ``estimated`` tells that tokens were not all counted by provider or agent. ``seconds`` is time on the wall. A run is
+    not judged where something else than the agent ended it, such as a provider that does not serve.
     """
 
     issue: str
@@ -34,8 +35,9 @@ class Outcome:
     reason: str
     attempts: int
     tokens: int
-    usd_micros: int
+    usd_micros: int | None
     seconds: float
+    estimated: bool = False
     questions: int = 0
     denials: int = 0
     left_to_person: int = 0
@@ -59,7 +61,8 @@ class Estimate:
 class Summary:
     """One variant: its judged runs and issues, how many runs were not judged, and what each measure came to.
 
-    ``measures`` has ``rate`` (of runs that passed) and those of ``MEASURES``; it is empty where no run was judged.
+    ``measures`` has ``rate`` (of runs that passed) and those of ``MEASURES`` that are known; it is empty where no run
+    was judged.
     """
 
     variant: str
@@ -86,9 +89,9 @@ class Difference:
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
-Measure = Callable[[Outcome], float]
+Measure = Callable[[Outcome], float | None]
 MEASURES: Mapping[str, Measure] = {
-    "usd": lambda item: item.usd_micros / 1e6,
+    "usd": lambda item: None if item.usd_micros is None else item.usd_micros / 1e6,
     "tokens": lambda item: item.tokens,
     "attempts": lambda item: item.attempts,
     "interventions": lambda item: item.interventions,
@@ -169,7 +172,8 @@ def _summary(name: str, outcomes: Sequence[Outcome]) -> Summary:
     if judged:
         found["rate"] = _rate(judged)
         for measure, of in MEASURES.items():
-            found[measure] = mean([fmean(values) for values in _by_issue(judged, of).values()])
+            if groups := _by_issue(judged, of):
+                found[measure] = mean([fmean(values) for values in groups.values()])
     return Summary(name, len(judged), len({item.issue for item in judged}), len(outcomes) - len(judged), found)
 
 
@@ -195,7 +199,9 @@ def _passed(item: Outcome) -> float:
 def _by_issue(outcomes: Iterable[Outcome], of: Measure) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for item in outcomes:
-        found.setdefault(item.issue, []).append(of(item))
+        value = of(item)
+        if value is not None:
+            found.setdefault(item.issue, []).append(value)
     return found
 
 

@@ -51,9 +51,12 @@ def text(outcomes: Sequence[Outcome]) -> str:
     """Return an evaluation for a person: a table, a comparison where there are two variants, and what failed."""
     rows = []
     for item in evaluation.summarise(outcomes):
-        cells = [_estimate(measure, item.measures.get(measure)) for measure in ("rate", *evaluation.MEASURES)]
+        absent = "no price" if item.runs else "not judged"
+        cells = [_estimate(name, item.measures.get(name), absent) for name in ("rate", *evaluation.MEASURES)]
         rows.append([item.variant, item.runs, item.issues, *cells])
     lines = [table(_HEADINGS, rows), "", "[95 % interval]; rate: Wilson, means: Student's t over issues"]
+    estimated = dict.fromkeys(item.variant for item in outcomes if item.estimated)
+    lines += [f"{name}: tokens are in part an estimate from the bytes that passed" for name in estimated]
     compared = evaluation.compare(outcomes)
     if compared:
         lines += ["", f"{compared[0].second} less {compared[0].first}:", *map(_difference, compared)]
@@ -86,9 +89,9 @@ def _difference(item: Difference) -> str:
     return f"  {item.measure}: {item.value:+.{digits}f} [{item.low:+.{digits}f}, {item.high:+.{digits}f}]; {words}"
 
 
-def _estimate(measure: str, found: Estimate | None) -> str:
+def _estimate(measure: str, found: Estimate | None, absent: str) -> str:
     if found is None:
-        return "not judged"
+        return absent
     digits = _DIGITS[measure]
     if found.low is None or found.high is None:
         return f"{found.value:.{digits}f}"

@@ -15,6 +15,7 @@ from factory.errors import InvalidInput, Refused, ToolTimeout
 from factory.gates.run import Decision
 from factory.model.agent import Reason
 from factory.model.session import Session
+from factory.policies.agents import Prices
 from factory.policies.model import Policies
 from factory.reports import findings
 from factory.sandbox import launch
@@ -53,19 +54,27 @@ class Variant:
         if self.model:
             if agent.model is None:
                 raise InvalidInput(f"the agent {self.agent} has no model, so it cannot have the model {self.model}")
-            agent = agent.model_copy(update={"model": agent.model.model_copy(update={"name": self.model})})
+            model = agent.model.model_copy(update={"name": self.model})
+            agent = agent.model_copy(update={"model": model, "prices": _prices(policies, self.model)})
         if self.recordings is not None and agent.command[-2:] == ("agent", "replay"):
             agent = agent.model_copy(update={"command": (*agent.command, "--recordings", str(self.recordings))})
         return replace(chosen, agent=agent)
 
 
+def _prices(policies: Policies, model: str) -> Prices | None:
+    """Return what a model costs, where policy knows it from any agent."""
+    known = (item for item in policies.agents.agents.values() if item.model and item.model.name == model)
+    return next((item.prices for item in known if item.prices), None)
+
+
 @dataclass
 class _Spent:
-    """What the attempts of one run took so far."""
+    """What the attempts of one run took so far; money is ``None`` without a price."""
 
     attempts: int = 0
     tokens: int = 0
-    usd_micros: int = 0
+    usd_micros: int | None = None
+    estimated: bool = False
     questions: int = 0
     denials: int = 0
 
@@ -101,6 +110,7 @@ class Trial:
             tokens=spent.tokens,
             usd_micros=spent.usd_micros,
             seconds=round(clock.monotonic() - start, 1),
+            estimated=spent.estimated,
             questions=spent.questions,
             denials=spent.denials,
             left_to_person=int(result == "failed" and not spent.questions),
@@ -172,7 +182,9 @@ class Trial:
         spent = self._spent
         spent.attempts = number
         spent.tokens += metering.total(turn.usage)
-        spent.usd_micros += metering.cost(turn.usage, equip.rates(chosen.agent))
+        spent.estimated |= turn.source == "estimate"
+        if chosen.agent.prices:
+            spent.usd_micros = (spent.usd_micros or 0) + metering.cost(turn.usage, equip.rates(chosen.agent))
         spent.denials += sum(bool(event.get("denied")) for event in transcript.events(session.attempt(number)))
         try:
             head = attempt.commit(context, session, number, frozen, turn)

@@ -100,6 +100,18 @@ def test_the_text_says_what_cannot_be_told_apart() -> None:
     assert "rate: +0.33" in told
     assert "these runs cannot tell them apart" in told
     assert "a, z, run 1: failed: blocked: no" in told
+    assert "usd: +0.0000" in told
+
+
+def test_a_model_without_a_price_has_no_cost_and_estimates_are_said_to_be() -> None:
+    found = [outcome("x", "a", usd_micros=None), outcome("x", "b", usd_micros=5, estimated=True)]
+    first, second = evaluation.summarise(found)
+    assert "usd" not in first.measures
+    assert second.measures["usd"].value == 5e-6
+    told = evaluation_report.text(found)
+    assert "no price" in told
+    assert "b: tokens are in part an estimate" in told
+    assert "usd:" not in told
 
 
 @pytest.mark.parametrize(
