@@ -71,6 +71,9 @@ class Conversation:
             ),
             client_info=schema.Implementation(name="factory", version=__version__),
         )
+        told = started.agent_info
+        name, version = (told.name, told.version) if told else ("", "")
+        self._record({"event": "agent", "name": name, "version": version, "protocol": started.protocol_version})
         await self._open(started.agent_capabilities)
         turn = await self._prompt(brief)
         again = 0
@@ -118,7 +121,9 @@ class Conversation:
         self._record({"event": "prompt", "text": text})
         self.sent += len(text)
         answer = await self._connection.prompt(session_id=self.session, prompt=[acp.text_block(text)])
-        self.usage = metering.add(self.usage, _usage(answer.usage))
+        used = _usage(answer.usage)
+        self._record({"event": "answer", "stop": answer.stop_reason, "usage": used})
+        self.usage = metering.add(self.usage, used)
         return Turn(_STOPS.get(answer.stop_reason, Reason.CRASHED), f"the agent stopped: {answer.stop_reason}")
 
     async def save(self, near: tuple[Reason, str]) -> None:

@@ -1,7 +1,8 @@
 """One stream of events for every agent: what a transcript holds, whichever protocol it came by. Pure.
 
-Each event is a JSON object with ``event``: ``prompt``, ``message``, ``thought``, ``plan``, ``tool``, ``permission``,
-``write``, ``usage``, ``output``, ``notice``, ``person`` or ``end``; ACP's own update stays beside it as ``raw``.
+Each event is a JSON object with ``event``: ``agent`` (who it says it is), ``prompt``, ``answer`` (how a prompt
+ended), ``message``, ``thought``, ``plan``, ``tool``, ``permission``, ``write``, ``usage``, ``output``, ``notice``,
+``person`` or ``end``; ACP's own update stays beside it as ``raw``.
 """
 
 from collections.abc import Mapping

@@ -1,21 +1,47 @@
-"""``factory agent``: agents that ship with the factory."""
+"""``factory agent``: the coding agents of policy, how they do in a trial, and those that ship with the factory."""
 
 import functools
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from factory.agents import mcp, outputs
-from factory.cli import environment, output_request
+from factory.cli import environment, output, output_request
 
 
-@click.group(hidden=True)
+@click.group()
 def command() -> None:
-    """Run an agent that ships with the factory."""
+    """List coding agents and try them out."""
+
+
+@command.command(name="list")
+@output.as_json
+def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List the agents of policies/agents.yml: what each needs, and what of that is here."""
+    from factory.cli import agent_report, workplace  # noqa: PLC0415 - mcp starts in every attempt, and needs neither
+
+    found = agent_report.listed(workplace.current())
+    output.rows(found, agent_report.COLUMNS, json_wanted=as_json, empty="policies/agents.yml names no agent")
 
 
 @command.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@output.as_json
+def doctor(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Try agents out on a stub model, equipped and contained as for an attempt; without names, all.
+
+    Ends with 6 where one does not hold what policy claims of it. It takes no network and no credential of yours.
+    """
+    from factory.cli import agent_report, workplace  # noqa: PLC0415 - see above
+
+    found = agent_report.tried(workplace.current(), names)
+    output.one([asdict(item) for item in found], json_wanted=as_json, text=agent_report.text(found))
+    agent_report.require(found)
+
+
+@command.command(hidden=True)
 @click.option(
     "--recordings",
     type=click.Path(path_type=Path),
@@ -28,7 +54,7 @@ def replay(recordings: Path | None) -> None:
     main(dict(environment.snapshot()), recordings)
 
 
-@command.command(name="mcp")
+@command.command(name="mcp", hidden=True)
 def mcp_() -> None:
     """Serve the tools by which an agent asks for writes to an MCP client on standard input and output."""
     target = output_request.path()

@@ -31,7 +31,8 @@ def test_help_loads_click_alone() -> None:
 
 def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
-        return [item for child, inner in command.commands.items() for item in leaves(inner, f"{name} {child}")]
+        shown = {child: inner for child, inner in command.commands.items() if not inner.hidden}
+        return [item for child, inner in shown.items() for item in leaves(inner, f"{name} {child}")]
     return [(name, command)]
 
 
