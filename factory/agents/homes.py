@@ -95,6 +95,10 @@ def codex(setting: Setting) -> Home:
             f"[model_providers.{_PROVIDER}]",
             f"base_url = {_toml(setting.base_url)}",
             *_CODEX_PROVIDER,
+            # Answers the question that its terminal begins with; settings in the worktree are frozen anyway.
+            f"[projects.{_toml(str(setting.worktree))}]",
+            'trust_level = "untrusted"',
+            "",
         )
     )
     env = {

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import IO
 
 from factory.agents import metering
-from factory.agents.acp import Ending, Task
+from factory.agents.acp import Ending, Task, exceeded
 from factory.agents.acp_client import Record
 from factory.agents.metering import Spent
 from factory.model.agent import Reason, Turn
@@ -38,15 +38,14 @@ def run(
 ) -> Turn:
     """Let a person work with the agent until it ends; see ``acp.run``. Silence is no failure here."""
     del errors  # it shows on the screen
-    group, ours = terminal.start_on(prepared.argv, env=prepared.env, cwd=prepared.cwd)
+    started = terminal.start_on(prepared.argv, env=prepared.env, cwd=prepared.cwd)
     start = clock.monotonic()
     ending: Ending | None = None
     try:
         with _raw():
-            while ending is None and group.popen.poll() is None:
-                _resize(ours)
-                if not _copy(ours, record):
-                    break
+            while ending is None and started.group.popen.poll() is None:
+                _resize(started.ours)
+                _copy(started.ours, record, seconds=_TICK)
                 usage = task.provider.usage()
                 spent = Spent(
                     seconds=clock.monotonic() - start,
@@ -54,31 +53,27 @@ def run(
                     usd_micros=metering.cost(usage, task.rates),
                 )
                 ending = metering.over(spent, task.bounds) or tick()
-            if ending is None:
-                group.popen.wait()
+                ending = ending or exceeded(started.group.popen.pid, task.watched)
+            while _copy(started.ours, record, seconds=0):
+                continue
     finally:
-        group.kill()
-        group.close()
-        os.close(ours)
-    code = group.popen.returncode
+        code = started.end()
     turn = Turn(*(ending or (Reason.DONE_FOR_REVIEW, f"the person's session with the agent ended ({code})")))
     usage, source = task.provider.usage(), "provider"
     record({"event": "end", "reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source})
     return replace(turn, usage=usage, source=source)
 
 
-def _copy(ours: int, record: Record) -> bool:
-    """Pass on what is there for up to a tick; false once the program has closed its terminal."""
-    there, _, _ = select.select([ours, sys.stdin.fileno()], [], [], _TICK)
-    if ours in there:
-        try:
-            shown = os.read(ours, _CHUNK)
-        except OSError:  # Linux's way to say that nobody holds the other end any more
-            return False
-        os.write(sys.stdout.fileno(), shown)
-        record({"event": "screen", "text": shown.decode(errors="replace")})
+def _copy(ours: int, record: Record, *, seconds: float) -> bool:
+    """Pass on what is there within so many seconds; tell whether the program showed anything."""
+    there, _, _ = select.select([ours, sys.stdin.fileno()], [], [], seconds)
     if sys.stdin.fileno() in there:
         os.write(ours, os.read(sys.stdin.fileno(), _CHUNK))
+    if ours not in there:
+        return False
+    shown = os.read(ours, _CHUNK)
+    os.write(sys.stdout.fileno(), shown)
+    record({"event": "screen", "text": shown.decode(errors="replace")})
     return True
 
 

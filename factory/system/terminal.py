@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from factory.errors import MachineError
@@ -11,14 +12,30 @@ from factory.system.process import Group, start
 _ON_TERMINAL = 'exec 0<>"$0" 1>&0 2>&0; exec "$@"'
 
 
-def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> tuple[Group, int]:
-    """Start a program on a terminal of its own; return it and our end of that terminal."""
+@dataclass(frozen=True)
+class Started:
+    """A program on a terminal of its own: ``ours`` is our end of it, ``theirs`` kept open so that ours never fails."""
+
+    group: Group
+    ours: int
+    theirs: int
+
+    def end(self) -> int:
+        """End the program and all of its group; return its exit code."""
+        self.group.kill()
+        self.group.close()
+        os.close(self.ours)
+        os.close(self.theirs)
+        return self.group.popen.returncode
+
+
+def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Started:
+    """Start a program on a terminal of its own; raises ``MachineError`` where it can't start."""
     ours, theirs = os.openpty()
-    name = os.ttyname(theirs)
     try:
-        return start(["/bin/sh", "-c", _ON_TERMINAL, name, *argv], env=env, cwd=cwd), ours
+        group = start(["/bin/sh", "-c", _ON_TERMINAL, os.ttyname(theirs), *argv], env=env, cwd=cwd)
     except MachineError:
         os.close(ours)
-        raise
-    finally:
         os.close(theirs)
+        raise
+    return Started(group, ours, theirs)
