@@ -6,6 +6,7 @@ print garbage, ignore that it is cancelled) the attempt ends with one of our rea
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,10 @@ Ending = tuple[Reason, str]
 
 _LINE = 8 * 1024 * 1024
 _TICK = 0.2
+_SDK = Path(acp.__file__).parent
+# Requests of an agent that wait for it to read our answers.
+_MOST_OPEN = 500
+_LONGEST_DETAIL = 300
 # How long an agent may take to save its session once its input is closed.
 _SAVING_SECONDS = 1.0
 
@@ -75,8 +80,13 @@ def run(
     while the agent works: what it returns ends the attempt for that reason, so does what it raises. Raises
     ``MachineError`` where the agent cannot be started.
     """
-    logging.getLogger("acp").setLevel(logging.CRITICAL)  # what an untrusted peer sends is recorded, not logged
+    logging.getLogger().addFilter(_not_of_the_peer)
     return asyncio.run(_Attempt(task, record, tick).run(prepared, errors))
+
+
+def _not_of_the_peer(entry: logging.LogRecord) -> bool:
+    """Let no log entry of the SDK pass, which would hold what an untrusted peer sent; the transcript has that."""
+    return not entry.pathname.startswith(str(_SDK))
 
 
 class _Attempt:
@@ -89,6 +99,8 @@ class _Attempt:
         self._client = Client(task.permissions, record)
         self._conversation: Conversation
         self._received = 0
+        self._reported: tuple[dict[str, int], int, int] = ({}, 0, 0)
+        self._errors = 0
         self._orderly = False
         self._start = self._heard = clock.monotonic()
 
@@ -98,6 +110,7 @@ class _Attempt:
         pump = asyncio.create_task(self._pump(group.process.stdout, reader))
         client: Any = self._client  # the SDK finds what a client offers by its methods
         connection = acp.connect_to_agent(client, group.process.stdin, reader)
+        self._errors = errors.fileno()
         given = self._task
         opening = Opening(str(given.worktree), given.mode, given.resume, given.tools)
         self._conversation = Conversation(connection, self._client, self._record, opening)
@@ -110,9 +123,11 @@ class _Attempt:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await task
-            with suppress(Exception):
-                await connection.close()
             await self._let_go(group)
+            # After the agent's end: until then, one that does not read keeps what waits to be sent, and us.
+            with suppress(Exception):
+                async with asyncio.timeout(1):
+                    await connection.close()
         turn = self._measured(turn)
         told = {"reason": turn.reason.value, "detail": turn.detail, "usage": dict(turn.usage), "source": turn.source}
         self._record({"event": "end", **told})
@@ -128,11 +143,14 @@ class _Attempt:
         await group.kill()
 
     async def _pump(self, source: asyncio.StreamReader | None, target: asyncio.StreamReader) -> None:
-        """Pass the agent's output on, counting it."""
+        """Pass the agent's output on, counting it; an agent that has said too much is not heard any more."""
         while source is not None and (chunk := await source.read(65536)):
             self._received += len(chunk)
             self._heard = clock.monotonic()
+            if self._received > self._task.bounds.output_bytes:
+                return
             target.feed_data(chunk)
+            await asyncio.sleep(0)  # what is passed on is read before more is, or a flood would pile up
         target.feed_eof()
 
     async def _watch(self, group: process.AsyncGroup, talk: "asyncio.Task[Turn]") -> Turn:
@@ -144,18 +162,19 @@ class _Attempt:
                 await asyncio.wait({talk, gone}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
                 if talk.done():
                     return self._outcome(talk)
-                if gone.done():
+                # Whatever came from it may hold its pipes, and then nobody is told that it is gone.
+                if gone.done() or group.process.returncode is not None:
                     await asyncio.wait({talk}, timeout=1)
                     crashed = Turn(Reason.CRASHED, f"the agent ended with {group.process.returncode}")
                     return self._outcome(talk) if talk.done() and talk.exception() is None else self._troubled(crashed)
                 await self._pause(group.process.pid)
                 spent = self._spent()
                 ending = metering.over(spent, self._task.bounds) or self._task.provider.lost() or self._tick()
-                ending = ending or exceeded(group.process.pid, self._task.watched)
+                ending = ending or exceeded(group.process.pid, self._task.watched) or _crowded()
                 if ending is not None:
                     return await self._stop(talk, ending)
                 near = metering.near(spent, self._task.bounds)
-                if near is not None and not warned:
+                if near is not None and not warned and self._conversation.sent:
                     warned = True
                     self._record({"event": "notice", "text": f"near its limit: {near[1]}; asked to save its work"})
                     await self._conversation.save(near)
@@ -172,7 +191,9 @@ class _Attempt:
         while self._task.paused() and self._tick() is None:  # noqa: ASYNC110 - the wish is a file of another process
             await asyncio.sleep(_TICK)
         family.carry_on(pid)
-        self._start += clock.monotonic() - began
+        held = clock.monotonic() - began
+        self._start += held
+        self._task.provider.held(held)
         self._heard = clock.monotonic()
         self._record({"event": "notice", "text": "goes on"})
 
@@ -188,10 +209,12 @@ class _Attempt:
         error = talk.exception()
         if error is None:
             turn = talk.result()
+            if turn.reason is Reason.CANCELLED_BY_HUMAN:  # that is for a person to say, who says it through ``tick``
+                turn = Turn(Reason.CRASHED, "the agent cancelled its own turn")
             # An agent may end its turn as if all were well where its model failed.
             return self._troubled(turn) if turn.reason in {Reason.BLOCKED, Reason.DONE_FOR_REVIEW} else turn
         if isinstance(error, acp.RequestError):
-            return self._troubled(Turn(Reason.CRASHED, f"the agent answered with an error: {error}"))
+            return self._troubled(Turn(Reason.CRASHED, f"the agent answered with an error: {_shown(error)}"))
         return self._troubled(Turn(Reason.CRASHED, f"the agent broke the protocol: {type(error).__name__}"))
 
     def _troubled(self, turn: Turn) -> Turn:
@@ -206,7 +229,7 @@ class _Attempt:
             turns=self._client.calls,
             seconds=now - self._start,
             silent=now - max(self._heard, self._task.provider.heard),
-            output=self._received,
+            output=self._received + os.fstat(self._errors).st_size,
             tokens=metering.total(usage),
             usd_micros=metering.cost(usage, self._task.rates),
         )
@@ -215,10 +238,15 @@ class _Attempt:
         """Return what was used so far and who says so: the provider, the agent, or an estimate from the bytes."""
         provider = self._task.provider
         if counted := provider.usage():
-            return counted, "provider"
-        if reported := self._conversation.usage:
-            return reported, "agent"
+            return counted, "estimate" if provider.estimated else "provider"
         told = self._conversation.sent
+        if reported := self._conversation.usage:
+            # An agent reports when a prompt ends; what passed since then is estimated.
+            if reported != self._reported[0]:
+                self._reported = (reported, told, self._received)
+            _, before_sent, before_received = self._reported
+            since = metering.estimate(told - before_sent, self._received - before_received)
+            return metering.add(reported, since), "agent"
         sent, received = (provider.sent, provider.received) if provider.sent else (told, self._received)
         return metering.estimate(sent, received), "estimate"
 
@@ -233,3 +261,13 @@ class _Attempt:
             resume=self._conversation.session,
             reset_at=self._task.provider.reset_at if turn.reason is Reason.PROVIDER_LIMITED else "",
         )
+
+
+def _crowded() -> Ending | None:
+    """Return that the agent leaves too many of our answers unread; each of its requests that waits takes memory."""
+    crowd = len(asyncio.all_tasks())
+    return (Reason.CRASHED, "it does not read the answers to its requests") if crowd > _MOST_OPEN else None
+
+
+def _shown(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_DETAIL]

@@ -89,8 +89,8 @@ def add(*usages: Mapping[str, int]) -> dict[str, int]:
 
 
 def total(usage: Mapping[str, int]) -> int:
-    """Return all tokens of a usage."""
-    return usage.get("total_tokens") or usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+    """Return all tokens of a usage; a total below the sum of its parts is not believed."""
+    return max(usage.get("total_tokens", 0), usage.get("input_tokens", 0) + usage.get("output_tokens", 0))
 
 
 def _reached(spent: Spent, bounds: Bounds, percent: int) -> list[tuple[Reason, str]]:

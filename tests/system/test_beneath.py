@@ -66,14 +66,17 @@ def test_a_folder_that_becomes_a_link_again_and_again_lets_nothing_out(root: Pat
     place, kept = root / "real", root / "kept"
 
     def swap() -> None:
+        steps = (
+            lambda: place.rename(kept),
+            lambda: place.symlink_to(outside),
+            place.unlink,
+            lambda: kept.rename(place),
+            lambda: place.mkdir(exist_ok=True),
+        )
         while not ended.is_set():
-            place.rename(kept)
-            with suppress(FileExistsError):
-                place.symlink_to(outside)
-            place.unlink() if place.is_symlink() else shutil.rmtree(place)
-            with suppress(OSError):
-                kept.rename(place)
-            place.mkdir(exist_ok=True)
+            for step in steps:
+                with suppress(OSError):  # the writer makes the folder meanwhile
+                    step()
             shutil.rmtree(kept, ignore_errors=True)
 
     thread = threading.Thread(target=swap)
