@@ -95,9 +95,9 @@ def codex(setting: Setting) -> Home:
             f"[model_providers.{_PROVIDER}]",
             f"base_url = {_toml(setting.base_url)}",
             *_CODEX_PROVIDER,
-            # Answers the question that its terminal begins with; settings in the worktree are frozen anyway.
+            # Its terminal would ask; what the worktree holds of settings is main's own, and frozen.
             f"[projects.{_toml(str(setting.worktree))}]",
-            'trust_level = "untrusted"',
+            'trust_level = "trusted"',
             "",
         )
     )

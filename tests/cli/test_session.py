@@ -1,8 +1,13 @@
 """A person steps into a running session: pause, take over, hand back, cancel, resume; by the real command line."""
 
+import fcntl
 import json
+import os
+import select
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,10 +51,18 @@ for line in sys.stdin:
             send({"id": number, "result": {"stopReason": "end_turn"}})
         else: threading.Thread(target=work, args=(number,), daemon=True).start()
 """
+# An agent with an interface of its own: it shows which terminal it has, and does what it is told there.
+TERMINAL = """
+stty size; tty; echo "what shall I do?"; read answer
+[ "$answer" = "greet by name" ] && for patch in docs/patches/*; do git apply --recount "$patch"; done
+factory output comment "I was told: $answer" --why "so that it is known"
+echo "done"
+"""
 POLICY = """
   slow:
     protocol: acp
     command: [python3, docs/slow_agent.py]
+    terminal: [sh, docs/terminal_agent.sh]
     version: "1"
     capabilities: [edit, resume, cancel]
     sandbox: host
@@ -65,6 +78,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     instance = make_instance(tmp_path_factory.mktemp("session"))
     (instance.clone / "docs").mkdir(exist_ok=True)
     (instance.clone / "docs/slow_agent.py").write_text(AGENT)
+    (instance.clone / "docs/terminal_agent.sh").write_text(TERMINAL)
+    (instance.clone / "docs/patches").mkdir()
+    for number, patch in enumerate(PATCHES):
+        (instance.clone / f"docs/patches/{number}.patch").write_text(patch)
     agents = instance.clone / "policies/agents.yml"
     agents.write_text(agents.read_text().replace("default: replay", "default: slow") + POLICY)
     git("add", "-A", cwd=instance.clone)
@@ -180,6 +197,46 @@ def test_a_cancelled_session_is_resumed_where_its_agent_left_it(made: Instance) 
             cwd=worker.folder / "worktree",
         ).stdout
     )
+
+
+def test_a_person_works_with_the_agent_in_its_own_interface(made: Instance) -> None:
+    issue = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
+    ours, theirs = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    before = termios.tcgetattr(theirs)
+    argv = [sys.executable, "-P", "-m", "factory", "work", "--once", "--interactive", "--issue", issue]
+    running = subprocess.Popen(
+        argv,
+        cwd=made.clone,
+        env=made.env(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    shown = ""
+    while "what shall I do?" not in shown:
+        shown += os.read(ours, 65536).decode()
+    os.write(ours, b"greet by name\r")
+    while running.poll() is None:
+        if select.select([ours], [], [], 0.2)[0]:
+            shown += os.read(ours, 65536).decode()
+    assert running.returncode == 0, shown
+    assert "33 111" in shown
+    assert os.ttyname(theirs) not in shown, "the agent has a terminal of its own"
+    assert "is ready for review" in shown
+    assert termios.tcgetattr(theirs) == before, "the person's terminal is as it was"
+    session = next(item["session"] for item in made.json("session", "list") if str(item["issue"]) == issue)
+    events = [json.loads(line) for line in made.run("session", "logs", session, "--json").stdout.splitlines()]
+    assert "what shall I do?" in "".join(event["text"] for event in events if event["event"] == "screen")
+    assert "I was told: greet by name" in made.run("issue", "show", issue).stdout
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_without_a_terminal_it_works_headless(made: Instance) -> None:
+    done = made.run("work", "--once", "--interactive", "--issue", "99", check=False, TERM="xterm")
+    assert "it works without one" in done.stderr
 
 
 def test_an_unknown_or_idle_session_is_refused(made: Instance) -> None:
