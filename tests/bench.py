@@ -1,4 +1,4 @@
-"""`make bench`: start-up and status as ratios to a bare baseline, measured in turn in the same run."""
+"""`make bench`: start-up, status, gates and agents' turns as ratios to bare baselines, measured in turn in one run."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import bench_gates
+from tests import bench_agents, bench_gates
 from tests.cli.instance import Instance, make_instance
 from tests.measure import row
 
@@ -47,6 +47,7 @@ def main() -> None:
             instance.run("down", check=False)
         demo = instance.json("demo", "--yes")["seconds"]
         found += bench_gates.rows(instance)
+    found += bench_agents.rows()
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})

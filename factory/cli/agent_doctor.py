@@ -62,6 +62,48 @@ def tried(place: Workplace, policies: Policies, name: str) -> Seen:
     return replace(seen, left=left)
 
 
+def alone(place: Workplace, folder: Path, credential: str) -> Context:
+    """Return a factory of its own in a folder: it has no server, and one credential for every model."""
+    mirror = Mirror(folder / "mirror.git", "")
+    mirror.ensure()
+    nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
+    signer = Signer(generate())
+    return Context(
+        bot=nobody,
+        agent=nobody,
+        bot_token="",
+        agent_token="",
+        mirror=mirror,
+        state=folder,
+        holder="doctor",
+        signer=signer,
+        trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT),
+        env=place.tool_env,
+        readable=place.readable,
+        say=lambda _: None,
+        timed=lambda _, __: None,
+        simulator=True,
+        agents_path=place.tools.agents_path,
+        credential=lambda _: credential,
+    )
+
+
+def begin(context: Context, session: Session) -> None:
+    """Make a session's worktree, at a first commit of the trial's own."""
+    author = Author("doctor", "doctor@localhost")
+    readme = {"AGENTS.md": b"This repository is a trial.\n"}
+    commit = context.mirror.commit(readme, parent=None, message="start", author=author)
+    worktree.prepare(context.mirror, session.worktree, commit=commit)
+
+
+def on_stub(agent: Agent, url: str) -> Agent:
+    """Return an agent with the stub as its model, under a name that no agent treats in a way of its own."""
+    if agent.model is None:
+        return agent
+    base = url if agent.model.api == "messages" else f"{url}/v1"
+    return agent.model_copy(update={"model": agent.model.model_copy(update={"url": base, "name": server.MODEL})})
+
+
 @dataclass
 class _Trial:
     """One agent's trial: the factory that it is equipped by, and what its runs told."""
@@ -76,12 +118,11 @@ class _Trial:
 
     def seen(self) -> Seen:
         """Run the agent as often as it takes, and return what was seen."""
-        agent = self._agent()
+        agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         deadline = clock.monotonic() + SECONDS
         session = Session("doctor", 1, files.private_folder(self.folder / "session"))
-        context = self._context()
-        base = self._commit(context.mirror)
-        worktree.prepare(context.mirror, session.worktree, commit=base)
+        context = alone(self.place, self.folder, self.planted)
+        begin(context, session)
 
         def late() -> acp.Ending | None:
             return (Reason.TIMED_OUT, f"no end within {SECONDS:g} s") if clock.monotonic() > deadline else None
@@ -128,7 +169,7 @@ class _Trial:
         tick: Callable[[], acp.Ending | None],
         resume: str = "",
     ) -> Turn:
-        agent = self._agent()
+        agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         folder = files.private_folder(session.attempt(number))
         files.write_atomic(folder / "brief.md", brief.encode())
         chosen = Chosen(self.name, self._with_recordings(agent, folder), "the doctor tries it")
@@ -160,14 +201,6 @@ class _Trial:
         self._run(context, session, 3, agent_script.WAIT, tick=tick)
         return clock.monotonic() - began[0] if began else None
 
-    def _agent(self) -> Agent:
-        """Return the agent with the stub as its model, under a name that no agent treats in a way of its own."""
-        agent = self.policies.agents.agents[self.name]
-        if agent.model is None:
-            return agent
-        url = self.stub.url if agent.model.api == "messages" else f"{self.stub.url}/v1"
-        return agent.model_copy(update={"model": agent.model.model_copy(update={"url": url, "name": server.MODEL})})
-
     def _policies(self) -> Policies:
         """Return policies by which the doctor's file may be written."""
         scope = self.policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
@@ -180,38 +213,6 @@ class _Trial:
         kept = files.private_folder(folder / "recordings")
         files.write_atomic(kept / "doctor.json", agent_script.recording())
         return agent.model_copy(update={"command": (*agent.command, "--recordings", str(kept))})
-
-    def _context(self) -> Context:
-        """Return a factory of the trial's own: it has no server, and only the planted credential."""
-        mirror = Mirror(self.folder / "mirror.git", "")
-        mirror.ensure()
-        nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
-        signer = Signer(generate())
-        return Context(
-            bot=nobody,
-            agent=nobody,
-            bot_token="",
-            agent_token="",
-            mirror=mirror,
-            state=self.folder,
-            holder="doctor",
-            signer=signer,
-            trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT),
-            env=self.place.tool_env,
-            readable=self.place.readable,
-            say=lambda _: None,
-            timed=lambda _, __: None,
-            simulator=True,
-            agents_path=self.place.tools.agents_path,
-            credential=lambda _: self.planted,
-        )
-
-    def _commit(self, mirror: Mirror) -> str:
-        """Make the first commit of the trial's repository."""
-        author = Author("doctor", "doctor@localhost")
-        return mirror.commit(
-            {"AGENTS.md": b"This repository is a trial.\n"}, parent=None, message="start", author=author
-        )
 
     def _injected(self, agent: Agent) -> bool:
         """Tell whether all that the model was asked came with the planted credential."""
