@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import acp
 
-from factory.agents import metering
+from factory.agents import metering, pause
 from factory.agents.acp_client import Client, Record
 from factory.agents.acp_conversation import Conversation, Opening, Tool
 from factory.agents.metering import FREE, Bounds, Rates, Spent
@@ -25,7 +25,7 @@ from factory.model.agent import Reason, Turn
 from factory.sandbox import watch
 from factory.sandbox.launch import Prepared
 from factory.sandbox.limits import UNBOUNDED, Limits
-from factory.system import clock, family, process
+from factory.system import clock, process
 
 Ending = tuple[Reason, str]
 
@@ -41,7 +41,10 @@ _SAVING_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with."""
+    """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with.
+
+    ``stdin`` tells whether a plain program gets the brief as its standard input.
+    """
 
     brief: str
     worktree: Path
@@ -54,6 +57,7 @@ class Task:
     provider: Provider = field(default_factory=Provider)
     paused: Callable[[], bool] = lambda: False
     watched: Limits = UNBOUNDED
+    stdin: bool = True
 
 
 def exceeded(pid: int, watched: Limits) -> Ending | None:
@@ -183,19 +187,17 @@ class _Attempt:
 
     async def _pause(self, pid: int) -> None:
         """Hold the agent while a person wants it; that time counts for no limit."""
-        if not self._task.paused():
-            return
-        began = clock.monotonic()
-        self._record({"event": "notice", "text": "paused"})
-        family.suspend(pid)
-        while self._task.paused() and self._tick() is None:  # noqa: ASYNC110 - the wish is a file of another process
-            await asyncio.sleep(_TICK)
-        family.carry_on(pid)
-        held = clock.monotonic() - began
-        self._start += held
-        self._task.provider.held(held)
-        self._heard = clock.monotonic()
-        self._record({"event": "notice", "text": "goes on"})
+        task = self._task
+        held = await pause.hold(
+            pid,
+            paused=task.paused,
+            ended=lambda: self._tick() is not None,
+            provider=task.provider,
+            record=self._record,
+        )
+        if held:
+            self._start += held
+            self._heard = clock.monotonic()
 
     async def _stop(self, talk: "asyncio.Task[Turn]", ending: Ending) -> Turn:
         """Cancel the agent, give it its grace, and end the attempt for our reason."""

@@ -5,12 +5,13 @@ an estimate. ``{brief}`` in its command line names the file with the brief; with
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from factory.agents import metering
+from factory.agents import metering, pause
 from factory.agents.acp import Ending, Task, exceeded
 from factory.agents.acp_client import Record
 from factory.agents.metering import Spent
@@ -20,6 +21,8 @@ from factory.system import clock, process
 
 _TICK = 0.2
 _LONGEST_MESSAGE = 4000
+_LONGEST_LINE = 64_000
+_LAST_WORDS_SECONDS = 1.0
 BRIEF = "{brief}"
 
 
@@ -32,72 +35,116 @@ def run(
     prepared: Prepared, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
 ) -> Turn:
     """Run the program to its end or to a limit; an exit code other than 0 is a crash. See ``acp.run``."""
-    return asyncio.run(_run(prepared, task, record, errors, tick))
+    return asyncio.run(_Run(task, record, tick, errors).to_its_end(prepared, errors))
 
 
-async def _run(
-    prepared: Prepared, task: Task, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
-) -> Turn:
-    group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, stderr=errors)
-    said = bytearray()
-    heard = [0, clock.monotonic()]
-    record({"event": "prompt", "text": task.brief})
-    pump = asyncio.create_task(_pump(group, task.brief, said, heard, record))
-    start = clock.monotonic()
-    ending: Ending | None = None
-    try:
-        while not pump.done() and ending is None:
-            await asyncio.wait({pump}, timeout=_TICK)
-            now = clock.monotonic()
-            usage, _ = _tokens(task, int(heard[0]))
-            spent = Spent(
-                seconds=now - start,
-                silent=now - max(heard[1], task.provider.heard),
-                output=int(heard[0]),
-                tokens=metering.total(usage),
-                usd_micros=metering.cost(usage, task.rates),
-            )
-            ending = None if pump.done() else metering.over(spent, task.bounds) or tick()
-            ending = ending or exceeded(group.process.pid, task.watched)
-        code = await group.process.wait() if ending is None else 0
-    finally:
-        pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
-        await group.kill()
-    turn = _outcome(ending, code, task)
-    usage, source = _tokens(task, int(heard[0]))
-    message = bytes(said[-_LONGEST_MESSAGE:]).decode(errors="replace")
-    record({"event": "end", "reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source})
-    return replace(turn, message=message, usage=usage, source=source)
+class _Run:
+    """One run of a program: what it prints, and the watch over it."""
+
+    def __init__(self, task: Task, record: Record, tick: Callable[[], Ending | None], errors: IO[bytes]) -> None:
+        self._task = task
+        self._record = record
+        self._tick = tick
+        self._errors = errors.fileno()
+        self._said = bytearray()
+        self._received = 0
+        self._start = self._heard = clock.monotonic()
+
+    async def to_its_end(self, prepared: Prepared, errors: IO[bytes]) -> Turn:
+        group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, stderr=errors)
+        self._record({"event": "prompt", "text": self._task.brief})
+        pump = asyncio.create_task(self._pump(group))
+        try:
+            ending = await self._watch(group)
+            await asyncio.wait({pump}, timeout=0 if ending else _LAST_WORDS_SECONDS)
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            code = group.process.returncode
+            await group.kill()
+        turn = _outcome(ending, code, self._task)
+        usage, source = _tokens(self._task, self._received)
+        message = bytes(self._said[-_LONGEST_MESSAGE:]).decode(errors="replace")
+        told = {"reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source}
+        self._record({"event": "end", **told})
+        return replace(turn, message=message, usage=usage, source=source)
+
+    async def _watch(self, group: process.AsyncGroup) -> Ending | None:
+        """Wait until the program is gone, whoever may still hold its pipes; return which limit ended that, if any."""
+        task = self._task
+        gone = asyncio.create_task(group.process.wait())
+        try:
+            while True:
+                await asyncio.wait({gone}, timeout=_TICK)
+                if group.process.returncode is not None:
+                    return None
+                if held := await pause.hold(
+                    group.process.pid,
+                    paused=task.paused,
+                    ended=lambda: self._tick() is not None,
+                    provider=task.provider,
+                    record=self._record,
+                ):
+                    self._start += held
+                    self._heard = clock.monotonic()
+                ending = metering.over(self._spent(), task.bounds) or task.provider.lost() or self._tick()
+                ending = ending or exceeded(group.process.pid, task.watched)
+                if ending is not None:
+                    return ending
+        finally:
+            gone.cancel()
+
+    def _spent(self) -> Spent:
+        now = clock.monotonic()
+        usage, _ = _tokens(self._task, self._received)
+        return Spent(
+            seconds=now - self._start,
+            silent=now - max(self._heard, self._task.provider.heard),
+            output=self._received + os.fstat(self._errors).st_size,
+            tokens=metering.total(usage),
+            usd_micros=metering.cost(usage, self._task.rates),
+        )
+
+    async def _pump(self, group: process.AsyncGroup) -> None:
+        """Give the program its brief, and record what it prints line by line until it closes its output."""
+        stdin, stdout = group.process.stdin, group.process.stdout
+        if stdin is not None:
+            if self._task.stdin:
+                stdin.write(self._task.brief.encode())
+            stdin.close()
+        rest = b""
+        while stdout is not None and (chunk := await stdout.read(65536)):
+            self._received += len(chunk)
+            self._heard = clock.monotonic()
+            if self._received > self._task.bounds.output_bytes:
+                return
+            self._said += chunk
+            del self._said[: -2 * _LONGEST_MESSAGE]
+            *lines, rest = (rest + chunk).split(b"\n")
+            while len(rest) > _LONGEST_LINE:
+                lines, rest = [*lines, rest[:_LONGEST_LINE]], rest[_LONGEST_LINE:]
+            for line in lines:
+                self._say(line)
+        self._say(rest)
+
+    def _say(self, line: bytes) -> None:
+        if line:
+            self._record({"event": "output", "text": line.decode(errors="replace").rstrip("\r")})
 
 
-async def _pump(group: process.AsyncGroup, brief: str, said: bytearray, heard: list[float], record: Record) -> None:
-    """Give the program its brief, and record what it prints line by line until it closes its output."""
-    stdin, stdout = group.process.stdin, group.process.stdout
-    if stdin is not None:
-        stdin.write(brief.encode())
-        stdin.close()
-    while stdout is not None and (chunk := await stdout.read(65536)):
-        heard[0] += len(chunk)
-        heard[1] = clock.monotonic()
-        said += chunk
-        del said[: -2 * _LONGEST_MESSAGE]
-        for line in chunk.decode(errors="replace").splitlines():
-            record({"event": "output", "text": line})
-
-
-def _outcome(ending: Ending | None, code: int, task: Task) -> Turn:
-    if ending is not None:
-        return Turn(*ending)
-    if code == 0:
-        return Turn(Reason.DONE_FOR_REVIEW, "the program ended with 0")
-    reason, detail = task.provider.trouble() or (Reason.CRASHED, f"the program ended with {code}")
+def _outcome(ending: Ending | None, code: int | None, task: Task) -> Turn:
+    reason, detail = ending or (Reason.DONE_FOR_REVIEW, "the program ended with 0")
+    if ending is None and code != 0:
+        reason, detail = Reason.CRASHED, f"the program ended with {code}"
+    # A program may end as if all were well where its model failed.
+    if (ending is None or reason is Reason.STALLED) and (trouble := task.provider.trouble()):
+        reason, detail = trouble
     return Turn(reason, detail, reset_at=task.provider.reset_at if reason is Reason.PROVIDER_LIMITED else "")
 
 
 def _tokens(task: Task, received: int) -> tuple[dict[str, int], str]:
     if counted := task.provider.usage():
-        return counted, "provider"
+        return counted, "estimate" if task.provider.estimated else "provider"
     if task.provider.sent:
         return metering.estimate(task.provider.sent, task.provider.received), "estimate"
     return metering.estimate(len(task.brief), received), "estimate"

@@ -198,7 +198,7 @@ class AsyncGroup:
         # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
         # itself: neither does one that a process outside the group holds open.
         stdin, stdout = self.process.stdin, self.transport.get_pipe_transport(1)
-        if stdin and not stdin.transport.is_closing():
+        if stdin and (not stdin.transport.is_closing() or stdin.transport.get_write_buffer_size()):
             stdin.transport.abort()
         if stdout:
             stdout.close()

@@ -84,6 +84,7 @@ def equipped(
                 mode=laid.mode,
                 tools=(tool,),
                 provider=provider,
+                stdin=command.BRIEF not in agent.command,
                 paused=lambda: control.read(session.folder).wish is control.Wish.PAUSE,
             ),
         )

@@ -1,0 +1,33 @@
+"""Holds an agent for as long as a person wants it held."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from factory.agents.provider import Provider
+from factory.system import clock, family
+
+_TICK = 0.2
+
+
+async def hold(
+    pid: int,
+    *,
+    paused: Callable[[], bool],
+    ended: Callable[[], bool],
+    provider: Provider,
+    record: Callable[[Mapping[str, Any]], None],
+) -> float:
+    """Hold a program and all that came from it while ``paused`` and not ``ended``; return for how many seconds."""
+    if not paused():
+        return 0.0
+    began = clock.monotonic()
+    record({"event": "notice", "text": "paused"})
+    family.suspend(pid)
+    while paused() and not ended():  # noqa: ASYNC110 - the wish is a file of another process
+        await asyncio.sleep(_TICK)
+    family.carry_on(pid)
+    record({"event": "notice", "text": "goes on"})
+    held = clock.monotonic() - began
+    provider.held(held)
+    return held
