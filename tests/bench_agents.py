@@ -2,7 +2,7 @@
 
 Bare is the ACP SDK alone: the agent as a plain child process that talks to the stub directly. Ours is an attempt as the
 workflow makes it: home, worktree, launch door, limits, egress proxy, tools, transcript. The stub is a process of its
-own, as a provider is. A turn is a prompt with two tool calls; what many calls cost more than few, divided, is the turn itself.
+own, as a provider is. A turn is a prompt with two tool calls: what many calls cost more than few, divided.
 """
 
 import asyncio
