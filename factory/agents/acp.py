@@ -35,15 +35,14 @@ _SDK = Path(acp.__file__).parent
 # Requests of an agent that wait for it to read our answers.
 _MOST_OPEN = 500
 _LONGEST_DETAIL = 300
-# How long an agent may take to save its session once its input is closed.
-_SAVING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Task:
     """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with.
 
-    ``stdin`` tells whether a plain program gets the brief as its standard input.
+    ``stdin`` tells whether a plain program gets the brief as its standard input. Once its input is closed, an agent has
+    ``saving_seconds`` to write its session down.
     """
 
     brief: str
@@ -58,6 +57,7 @@ class Task:
     paused: Callable[[], bool] = lambda: False
     watched: Limits = UNBOUNDED
     stdin: bool = True
+    saving_seconds: float = 1.0
 
 
 def exceeded(pid: int, watched: Limits) -> Ending | None:
@@ -142,7 +142,7 @@ class _Attempt:
         if group.process.stdin is not None:
             group.process.stdin.close()
         gone = asyncio.create_task(group.process.wait())
-        await asyncio.wait({gone}, timeout=_SAVING_SECONDS if self._orderly else 0)
+        await asyncio.wait({gone}, timeout=self._task.saving_seconds if self._orderly else 0)
         gone.cancel()
         await group.kill()
 

@@ -75,11 +75,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Home:
-    """The environment (without ``PATH``), files by their path below the home, and the session mode to set."""
+    """The environment (without ``PATH``), files by their path below the home, and the session mode to set.
+
+    ``saving_seconds`` is how long it may take after its turn to write its session down; most write as they go.
+    """
 
     env: Mapping[str, str]
     files: Mapping[str, bytes] = field(repr=False)
     mode: str
+    saving_seconds: float = 1.0
 
 
 def codex(setting: Setting) -> Home:
@@ -117,7 +121,7 @@ def codex(setting: Setting) -> Home:
         **_text(".codex/rules/default.rules", rules),
         **_text(".codex/AGENTS.md", setting.instructions),
     }
-    return Home(env, files, mode=f"permission-profile:{_PROFILE}")
+    return Home(env, files, mode=f"permission-profile:{_PROFILE}", saving_seconds=0.0)
 
 
 def claude(setting: Setting) -> Home:
@@ -194,7 +198,7 @@ def opencode(setting: Setting) -> Home:
         ".config/opencode/node_modules/.keep": b"",
         **_text(".config/opencode/AGENTS.md", setting.instructions),
     }
-    return Home(env, files, mode="build")
+    return Home(env, files, mode="build", saving_seconds=0.0)
 
 
 def gemini(setting: Setting) -> Home:

@@ -82,6 +82,7 @@ def equipped(
                 bounds=bounds(policies, agent, amount),
                 rates=rates(agent),
                 mode=laid.mode,
+                saving_seconds=laid.saving_seconds,
                 tools=(tool,),
                 provider=provider,
                 stdin=command.BRIEF not in agent.command,
