@@ -58,6 +58,7 @@ class Conversation:
         self._record = record
         self._opening = opening
         self._near: tuple[Reason, str] | None = None
+        self._stopped = False
         self.session = ""
         self.usage: dict[str, int] = {}
         self.sent = 0
@@ -77,16 +78,19 @@ class Conversation:
         await self._open(started.agent_capabilities)
         turn = await self._prompt(brief)
         again = 0
-        while turn.reason is Reason.CANCELLED_BY_HUMAN:
+        while turn.reason is Reason.CANCELLED_BY_HUMAN and not self._stopped:
             if self._near is not None:
                 reason, limit = self._near
                 self._near = None
                 return replace(await self._prompt(_WRAP_UP.format(limit=limit)), reason=reason, detail=limit)
             # Some agents end their turn where a request of theirs is refused, and do not tell their model.
-            if not self._client.refused or again >= _MOST_REFUSALS:
+            if not self._client.refused:
                 break
+            refused = "; ".join(self._client.take_refused())
+            if again >= _MOST_REFUSALS:
+                return Turn(Reason.BLOCKED, f"it went on asking for what is refused: {refused[:300]}")
             again += 1
-            turn = await self._prompt(_REFUSED.format(what="; ".join(self._client.take_refused())))
+            turn = await self._prompt(_REFUSED.format(what=refused))
         return turn
 
     async def _open(self, can: Any) -> None:
@@ -140,8 +144,7 @@ class Conversation:
 
     async def stop(self) -> None:
         """Cancel for good: nothing more is asked of the agent."""
-        self._near = None
-        self._client.refused.clear()
+        self._stopped = True
         await self.cancel()
 
 
