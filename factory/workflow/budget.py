@@ -4,8 +4,9 @@ Amounts are reserved when work is admitted and settled when it ends, so that ses
 together. Tokens are counted, money is in millionths of a US dollar.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from factory.policies.agents import Cap, Spending
@@ -13,6 +14,8 @@ from factory.policies.agents import Cap, Spending
 # Less than this share of what an attempt may take is not worth beginning.
 _LEAST = 10
 RESERVED, SPENT = "reserved", "spent"
+_OF_ONE_SESSION = frozenset({"run", "issue"})
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,22 @@ class Entry:
         """Return the entry as a JSON value."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, value: Any) -> "Entry":
+        """Return the entry that a JSON value is; raises ``ValueError`` for anything that could not be one."""
+        if not isinstance(value, dict) or set(value) != {item.name for item in fields(cls)}:
+            raise ValueError("an entry has other keys")
+        for item in fields(cls):
+            kind = int if item.type == "int" or item.type is int else str
+            if type(value[item.name]) is not kind:
+                raise ValueError(f"{item.name} is no {kind.__name__}")
+        entry = cls(**value)
+        if entry.state not in {RESERVED, SPENT} or not _DAY.fullmatch(entry.day):
+            raise ValueError("an entry has another state or day")
+        if min(entry.tokens, entry.usd_micros) < 0:
+            raise ValueError("an entry has less than nought")
+        return entry
+
 
 @dataclass(frozen=True)
 class Lift:
@@ -66,13 +85,18 @@ class Standing:
     @property
     def left(self) -> Amount:
         """What is neither spent nor reserved."""
-        taken = (self.spent.tokens + self.reserved.tokens, self.spent.usd_micros + self.reserved.usd_micros)
-        return Amount(max(0, self.cap.tokens - taken[0]), max(0, self.cap.usd_micros - taken[1]))
+        taken = self.taken
+        return Amount(max(0, self.cap.tokens - taken.tokens), max(0, self.cap.usd_micros - taken.usd_micros))
+
+    @property
+    def taken(self) -> Amount:
+        """What is spent or reserved."""
+        return _sum((self.spent, self.reserved))
 
     def near(self, percent: int) -> bool:
         """Tell whether that share of the bound is used."""
-        used = (self.spent.tokens + self.reserved.tokens, self.spent.usd_micros + self.reserved.usd_micros)
-        return used[0] * 100 > self.cap.tokens * percent or used[1] * 100 > self.cap.usd_micros * percent
+        taken = self.taken
+        return taken.tokens * 100 > self.cap.tokens * percent or taken.usd_micros * 100 > self.cap.usd_micros * percent
 
 
 @dataclass(frozen=True)
@@ -123,15 +147,36 @@ def admit(found: Sequence[Standing], wanted: Amount) -> Granted | Denied:
         left = standing.left
         if left.tokens >= max(1, least.tokens) and left.usd_micros >= least.usd_micros:
             continue
-        spent = standing.spent
+        # An issue is worked on by one session at a time, so what others reserved for it is never settled any more.
+        taken = standing.taken if standing.bound in _OF_ONE_SESSION else standing.spent
         exhausted = (
-            standing.cap.tokens - spent.tokens < max(1, least.tokens)
-            or standing.cap.usd_micros - spent.usd_micros < least.usd_micros
+            standing.cap.tokens - taken.tokens < max(1, least.tokens)
+            or standing.cap.usd_micros - taken.usd_micros < least.usd_micros
         )
         return Denied(standing.bound, exhausted, describe(standing))
     tokens = min([wanted.tokens, *(item.left.tokens for item in found)])
     usd = min([wanted.usd_micros, *(item.left.usd_micros for item in found)])
     return Granted(Amount(tokens, usd))
+
+
+def reserve(
+    entries: Sequence[Entry], caps: Spending, lifts: Sequence[Lift], entry: Entry
+) -> tuple[Granted | Denied, Entry | None]:
+    """Return the ruling on an attempt that wants what ``entry`` says, and the reservation to be written, if any.
+
+    An attempt that is taken up again gives its own reservation back first.
+    """
+    others = [item for item in entries if item.key != entry.key]
+    found = standings(others, caps, lifts, issue=entry.issue, session=entry.session, day=entry.day)
+    ruling = admit(found, Amount(entry.tokens, entry.usd_micros))
+    if isinstance(ruling, Denied):
+        return ruling, None
+    return ruling, replace(entry, tokens=ruling.amount.tokens, usd_micros=ruling.amount.usd_micros)
+
+
+def settled(entries: Sequence[Entry], entry: Entry) -> Entry:
+    """Return what an attempt spent, counted for the day on which it was admitted, where it was reserved."""
+    return replace(entry, day=next((item.day for item in entries if item.key == entry.key), entry.day))
 
 
 def describe(standing: Standing) -> str:
@@ -153,7 +198,7 @@ def replaced(entries: Sequence[Entry], entry: Entry) -> list[Entry]:
     return sorted([*(item for item in entries if item.key != entry.key), entry], key=lambda item: item.key)
 
 
-def _sum(entries: Sequence[Entry]) -> Amount:
+def _sum(entries: Sequence[Entry | Amount]) -> Amount:
     return Amount(sum(entry.tokens for entry in entries), sum(entry.usd_micros for entry in entries))
 
 

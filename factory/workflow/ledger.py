@@ -7,7 +7,6 @@ the later one reads again and decides anew. One file per month, ``<yyyy-mm>.json
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from factory.errors import Conflict, InvalidInput
@@ -15,7 +14,7 @@ from factory.gitlab import issues, members
 from factory.policies.model import Policies
 from factory.system import clock
 from factory.workflow import budget
-from factory.workflow.budget import Amount, Denied, Entry, Granted, Lift, Standing
+from factory.workflow.budget import Denied, Entry, Granted, Lift, Standing
 from factory.workflow.context import Context
 
 BRANCH = "factory/ledger"
@@ -30,8 +29,8 @@ def read(context: Context) -> list[Entry]:
     head = context.mirror.head(BRANCH)
     tree = context.mirror.tree(head) if head else {}
     try:
-        return [Entry(**item) for path in sorted(tree) for item in json.loads(tree[path])]
-    except (ValueError, TypeError) as error:
+        return [entry for path in sorted(tree) for entry in _entries(tree[path])]
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{BRANCH} cannot be read: {error}", hint="Compare it with an older commit of it."
         ) from error
@@ -39,24 +38,16 @@ def read(context: Context) -> list[Entry]:
 
 def reserve(context: Context, policies: Policies, entry: Entry, *, lifts: Sequence[Lift]) -> Granted | Denied:
     """Reserve what an attempt wants, or what is left of it; an attempt that is resumed keeps its own reservation."""
-
-    def decide(entries: list[Entry]) -> tuple[Granted | Denied, Entry | None]:
-        others = [item for item in entries if item.key != entry.key]
-        found = budget.standings(
-            others, policies.budgets.caps, lifts, issue=entry.issue, session=entry.session, day=entry.day
-        )
-        ruling = budget.admit(found, Amount(entry.tokens, entry.usd_micros))
-        if isinstance(ruling, Denied):
-            return ruling, None
-        return ruling, replace(entry, tokens=ruling.amount.tokens, usd_micros=ruling.amount.usd_micros)
-
-    ruling: Granted | Denied = _write(context, decide, f"reserve {entry.key}")
-    return ruling
+    return _write(
+        context,
+        lambda entries: budget.reserve(entries, policies.budgets.caps, lifts, entry),
+        f"reserve {entry.key}",
+    )
 
 
 def settle(context: Context, entry: Entry) -> None:
-    """Replace an attempt's reservation by what it spent."""
-    _write(context, lambda _: (None, entry), f"settle {entry.key}")
+    """Replace an attempt's reservation by what it spent; it counts for the day on which it was admitted."""
+    _write(context, lambda entries: (None, budget.settled(entries, entry)), f"settle {entry.key}")
 
 
 def standings(context: Context, policies: Policies, *, issue: int, session: str) -> list[Standing]:
@@ -85,19 +76,31 @@ def lift_note(tokens: int, usd: float) -> str:
     return f"Budget: +{tokens} tokens, +{usd:.2f} USD"
 
 
+def _entries(content: bytes) -> list[Entry]:
+    found = json.loads(content)
+    if not isinstance(found, list):
+        raise ValueError("a file holds no list")  # noqa: TRY004 - what ``json`` raises for what it cannot read
+    return [Entry.from_json(item) for item in found]
+
+
 def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | None]], message: str) -> _T:
     """Decide on the newest ledger and append what was decided; where another came first, read and decide again."""
+    fresh = False
     for attempt in range(_TRIES):
         entries = read(context)
         answer, entry = decide(entries)
+        if entry is None and not fresh:  # what others hold may have been settled since the last fetch
+            context.fetch()
+            fresh = True
+            entries = read(context)
+            answer, entry = decide(entries)
         if entry is None or entry in entries:
             return answer
-        month = entry.day[:7]
-        kept = budget.replaced([item for item in entries if item.day[:7] == month], entry)
-        content = json.dumps([item.to_json() for item in kept], indent=0, sort_keys=True).encode()
-        changes: Mapping[str, bytes | None] = {f"{month}.json": content}
         commit = context.mirror.commit(
-            changes, parent=context.mirror.head(BRANCH), message=f"{message}\n", author=context.bot_author
+            _changes(entries, entry),
+            parent=context.mirror.head(BRANCH),
+            message=f"{message}\n",
+            author=context.bot_author,
         )
         try:
             context.mirror.push(commit, BRANCH, context.bot_token)
@@ -105,6 +108,19 @@ def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | N
             if attempt == _TRIES - 1:
                 raise
             context.fetch()
+            fresh = True
         else:
             return answer
     raise Conflict(f"{BRANCH} moves too fast to be written")
+
+
+def _changes(entries: Sequence[Entry], entry: Entry) -> Mapping[str, bytes | None]:
+    """Return the files that change: that of the entry's month, and of another one where it stood before."""
+    after = budget.replaced(entries, entry)
+    months = {entry.day[:7], *(item.day[:7] for item in entries if item.key == entry.key)}
+    return {
+        f"{month}.json": json.dumps(
+            [item.to_json() for item in after if item.day[:7] == month], indent=0, sort_keys=True
+        ).encode()
+        for month in months
+    }
