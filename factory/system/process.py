@@ -4,7 +4,6 @@ Every program starts without a shell, with an environment that the caller names 
 its own, and dies with the process that started it.
 """
 
-import asyncio
 import os
 import shutil
 import signal
@@ -14,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from factory.errors import MachineError, ToolFailed, ToolTimeout
+
+if TYPE_CHECKING:
+    import asyncio
 
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
@@ -161,6 +163,8 @@ async def start_async(
     stderr: int | IO[bytes] | None = subprocess.DEVNULL,
 ) -> "AsyncGroup":
     """Start a program with piped standard input and output on the running event loop; ``limit`` bounds one line."""
+    import asyncio  # noqa: PLC0415 - it takes a third of the start of `factory`, and few commands need it
+
     _require(argv[0], env)
     read_end, write_end = os.pipe()
     try:
@@ -188,12 +192,14 @@ async def start_async(
 class AsyncGroup:
     """A running program on an event loop, and its process group."""
 
-    process: asyncio.subprocess.Process
-    transport: asyncio.SubprocessTransport = field(repr=False)
+    process: "asyncio.subprocess.Process"
+    transport: "asyncio.SubprocessTransport" = field(repr=False)
     lifeline: int = field(repr=False)
 
     async def kill(self) -> int:
         """End every process of the group at once, close its pipes, and return the leader's exit code."""
+        import asyncio  # noqa: PLC0415 - see above
+
         _kill_group(self.process.pid)
         # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
         # itself: neither does one that a process outside the group holds open.
