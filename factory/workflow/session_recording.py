@@ -12,7 +12,7 @@ from factory.checks import leaks
 from factory.errors import InvalidInput, NotFound, Refused
 from factory.model.session import Session
 from factory.system import files
-from factory.workflow import equip, handover, lease, transcript
+from factory.workflow import equip, handover, lease, redaction, transcript
 from factory.workflow.handover import Handover
 from factory.workflow.intake import Frozen, thaw
 from factory.worktrees import patch
@@ -40,7 +40,7 @@ def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> 
     attempts = tuple(_attempt(mirror, session, item, handed) for item in made)
     for number, attempt in enumerate(attempts, 1):
         _check(number, attempt, secrets)
-    found = without(Recording(frozen.spec, frozen.title, attempts, name), lambda text: transcript.redact(text, secrets))
+    found = without(Recording(frozen.spec, frozen.title, attempts, name), lambda text: redaction.redact(text, secrets))
     if found.title != frozen.title:
         raise Refused("the issue's title has the shape of a secret, so no recording can name it")
     return found

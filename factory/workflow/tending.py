@@ -16,7 +16,7 @@ class Tending:
     def __init__(self, session: Session, holding: Holding, number: int, *, idle_turns: int) -> None:
         self._session = session
         self._holding = holding
-        self._folder = session.attempt(number)
+        self._calls = transcript.Calls(session.attempt(number))
         self._idle_turns = idle_turns
         self._samples: list[progress.Sample] = []
         self._looked = clock.monotonic()
@@ -29,7 +29,6 @@ class Tending:
         if clock.monotonic() - self._looked < _LOOK_SECONDS:
             return None
         self._looked = clock.monotonic()
-        calls = len({event["id"] for event in transcript.events(self._folder) if event["event"] == "tool"})
-        self._samples.append(progress.Sample(calls, worktree.state(self._session.worktree)))
+        self._samples.append(progress.Sample(self._calls.count(), worktree.state(self._session.worktree)))
         stuck = progress.stuck(self._samples, idle_turns=self._idle_turns)
         return (Reason.NO_PROGRESS, stuck) if stuck else None

@@ -1,0 +1,98 @@
+"""Takes secrets out of what an agent told, also where it told one piece by piece. Pure.
+
+A model's words come in pieces of a few letters, so a secret is seen only once the pieces are put together: a piece
+waits until the word that it may belong to has ended.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from factory.checks import leaks
+
+_REDACTED = "[redacted {name}]"
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----.*?(?:-----END (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+_DEEPEST = 100
+_STREAMS = frozenset({"message", "thought", "screen"})
+# What other parts of the factory record while an agent speaks.
+_ASIDE = frozenset({"network", "usage", "update"})
+_MOST_PIECES, _LONGEST_WORD = 400, 4000
+Event = dict[str, Any]
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without the given secrets, as they are or escaped, and without what has the shape of one."""
+    for form in sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True):
+        text = text.replace(form, _REDACTED.format(name="credential"))
+    text = _PRIVATE_KEY.sub(_REDACTED.format(name="private-key"), text)
+    for name, shape in leaks.SHAPES:
+        if name not in {"assigned-secret", "private-key"}:
+            text = shape.sub(_REDACTED.format(name=name), text)
+    return text
+
+
+def clean(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
+    """Return a JSON value with every text in it, keys too, redacted; what is nested too deeply is left out."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if depth > _DEEPEST:
+        return "[nested too deeply]"
+    if isinstance(value, Mapping):
+        return {redact(str(key), secrets): clean(item, secrets, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item, secrets, depth + 1) for item in value]
+    return value
+
+
+class Stream:
+    """The events of one transcript on their way: each call returns those that can be written, redacted."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = secrets
+        self._held: list[Event] = []
+
+    def pass_on(self, event: Event) -> list[Event]:
+        """Take an event, and return what can be written now."""
+        if event.get("event") in _ASIDE:
+            return [self._clean(event)]
+        text = event.get("text")
+        if event.get("event") not in _STREAMS or not isinstance(text, str):
+            return [*self.let_go(), self._clean(event)]
+        ready = self.let_go() if self._held and self._held[0]["event"] != event["event"] else []
+        self._held.append(event)
+        if re.search(r"\s", text):
+            # The word before has ended; what follows the last space may go on.
+            *before, last = self._joined()
+            self._held = [] if text[-1:].isspace() else [last]
+            return [*ready, *(self._clean(item) for item in (before if self._held else [*before, last]))]
+        if len(self._held) > _MOST_PIECES or sum(len(item["text"]) for item in self._held) > _LONGEST_WORD:
+            return [*ready, *self.let_go()]
+        return ready
+
+    def let_go(self) -> list[Event]:
+        """Return what still waits."""
+        found = self._joined() if self._held else []
+        self._held = []
+        return [self._clean(item) for item in found]
+
+    def _joined(self) -> list[Event]:
+        """Return the waiting pieces; as one event, without its raw form, where they hold a secret together."""
+        whole = "".join(item["text"] for item in self._held)
+        if redact(whole, self._secrets) == "".join(redact(item["text"], self._secrets) for item in self._held):
+            return list(self._held)
+        first = {name: item for name, item in self._held[0].items() if name != "raw"}
+        return [{**first, "text": redact(whole, self._secrets)}]
+
+    def _clean(self, event: Event) -> Event:
+        cleaned: Event = clean(event, self._secrets)
+        return cleaned
+
+
+def _forms(secret: str) -> set[str]:
+    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, *escaped, quote(secret, safe="", errors="replace"), *(json.dumps(form)[1:-1] for form in escaped)}
