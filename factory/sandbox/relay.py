@@ -4,10 +4,10 @@ Called as ``python -I -S -E relay.py PORT SOCKET -- COMMAND…``. The command st
 copies bytes and decides nothing, and ends as the command ends. It must start fast: no imports beyond the built-in ones.
 """
 
+import _signal  # type: ignore[import-not-found]  # the signal module starts too slowly
 import _socket
 import _thread
 import os
-import signal
 import sys
 
 _CHUNK = 65536
@@ -23,14 +23,14 @@ def main(port: int, path: str, command: list[str]) -> int:
     listener.listen(128)
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a command would inherit that
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a command would inherit that
         try:
             os.execvp(command[0], command)  # noqa: S606 - what the launch door was asked to start
         except OSError as error:
             os.write(2, f"cannot start {command[0]}: {error.strerror}\n".encode())
         os._exit(127)
     for name in _FORWARDED:
-        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+        _signal.signal(getattr(_signal, name), lambda number, _: os.kill(child, number))
     _let_go_of_streams()
     # The socket's whole path may be longer than an address can hold.
     folder, _, name = path.rpartition("/")
@@ -88,7 +88,7 @@ if __name__ == "__main__":
     ended = main(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
     if ended < 0:
         # Ends by the same signal, so that whoever waits sees what it would have seen.
-        if -ended not in {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(-ended, signal.SIG_DFL)
+        if -ended not in {_signal.SIGKILL, _signal.SIGSTOP}:
+            _signal.signal(-ended, _signal.SIG_DFL)
         os.kill(os.getpid(), -ended)
     os._exit(ended if ended >= 0 else _CANNOT_START)
