@@ -5,15 +5,31 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from factory.system import process
+
+# A process that forks without end is a child ahead each time it is looked at.
+_ROUNDS = 50
+
 
 def suspend(pid: int) -> None:
-    """Stop a process and all that came from it, until ``carry_on``."""
-    _signal_family(pid, signal.SIGSTOP)
+    """Stop a process and all that came from it, until ``carry_on``.
+
+    What it starts while it is being stopped is stopped, too; what watches over its end (``process.start``) is not.
+    """
+    held: set[int] = set()
+    for _ in range(_ROUNDS):
+        free = [one for one in family(pid) if one not in held and not process.is_lifeline(one)]
+        if not free:
+            return
+        for one in free:
+            _signal(one, signal.SIGSTOP)
+        held.update(free)
 
 
 def carry_on(pid: int) -> None:
     """Let a suspended process and all that came from it go on."""
-    _signal_family(pid, signal.SIGCONT)
+    for one in family(pid):
+        _signal(one, signal.SIGCONT)
 
 
 def family(pid: int) -> list[int]:
@@ -33,7 +49,6 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _signal_family(pid: int, number: signal.Signals) -> None:
-    for one in family(pid):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(one, number)
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

@@ -243,6 +243,15 @@ def started_at(pid: int) -> str | None:
     return None if state in {"Z", "X"} else start
 
 
+def is_lifeline(pid: int) -> bool:
+    """Tell whether a process is what ends a group when the program that started it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[:3] == [b"/bin/sh", b"-c", _LIFELINE.encode()]
+
+
 def signal_process(pid: int, *, force: bool = False) -> None:
     """Ask a process to end (SIGTERM), or end it (SIGKILL); a process that is gone is fine."""
     with suppress(ProcessLookupError):
