@@ -5,7 +5,7 @@ FACTORY := $(BIN)/factory
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench agent-session up down lock clean
+.PHONY: help setup demo test test-long lint bench agent-session up down lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(READY) ## Watch one issue travel from open to deployed (YES=1 lets the a
 test: $(READY) ## Check style, types and structure, and run all tests in parallel
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
 lint: $(READY) ## Check style, types, import floors and generated pages
 	@$(BIN)/ruff format --check --quiet .
@@ -41,7 +44,7 @@ lock: ## Lock the Python packages anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
 
 clean: ## Remove what setup installed; instances' state stays
-	@rm -rf .venv .tools/node_modules .tools/bin
+	@rm -rf .venv .tools/node_modules .tools/bin .tools/agents/node_modules .tools/agents/bin
 
 # One file says that the installation is complete: it is made last, and again when a lock file changes.
 $(READY): requirements.lock requirements-node.lock requirements-terraform.lock pyproject.toml .tools/package-lock.json

@@ -1,5 +1,7 @@
 """Servers that tests share: one loopback GitLab with its runner per test process."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis  # noqa: F401 - imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
@@ -7,6 +9,14 @@ import pytest
 
 from tests.sandbox.escape_summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
 from tests.servers import LocalGitlab, running_gitlab
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all test processes share what pipelines' definitions expand to, in a folder that goes with the run."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="factory-test-cache-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = folder.name
 
 
 @pytest.fixture(scope="session")

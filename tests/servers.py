@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -100,7 +101,12 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
         stop = asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
         async with serve(
-            state, port=port, tier=tier, expander=expander(), tool_env=TOOL_ENV, kept=state / "kept"
+            state,
+            port=port,
+            tier=tier,
+            expander=expander(),
+            tool_env=TOOL_ENV,
+            kept=Path(os.environ["XDG_CACHE_HOME"]) / "factory/ci",
         ) as context:
             ready.append(context)
             await stop.wait()

@@ -47,7 +47,11 @@ class Instance:
         """Return the environment of a command: nobody's configuration."""
         home = self.state / "home"
         home.mkdir(parents=True, exist_ok=True)
-        kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONDONTWRITEBYTECODE") if key in os.environ}
+        kept = {
+            key: os.environ[key]
+            for key in ("PATH", "LANG", "PYTHONDONTWRITEBYTECODE", "XDG_CACHE_HOME")
+            if key in os.environ
+        }
         return {**kept, "HOME": str(home), "XDG_STATE_HOME": str(self.state), **more}
 
     def folder(self, name: str = "default") -> Path:

@@ -14,7 +14,7 @@ from tests.cli.instance import Instance, make_instance
 from tests.servers import ROOT, git
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         not (ROOT / ".tools/agents/bin/codex-acp").exists() or shutil.which("bwrap") is None,
         reason="needs bubblewrap and the coding agents: `factory setup --agents`",

@@ -11,7 +11,7 @@ from factory.workflow import brief
 from tests.cli.instance import Instance, make_instance
 from tests.servers import git
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SET = """
 recordings: recordings

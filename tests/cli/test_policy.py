@@ -45,11 +45,11 @@ def test_check_shows_digests_and_all_that_is_wrong(judge: Path) -> None:
     assert "policies/scope.yml" in done.stdout
     assert parsed(call("check", "--json", judge=judge))["cases"] >= 20
     edit(judge, "scope.yml", "max_files", "max_fils")
-    edit(judge, "budgets.yml", "attempts: 3", "attempts: 0")
+    edit(judge, "budgets.yml", "attempts: 4", "attempts: 0")
     done = call("check", judge=judge)
     assert done.returncode == 3
     assert "max_fils: no such key; did you mean max_files?" in done.stdout
-    assert "policies/budgets.yml:2: attempts: 0 is out of range" in done.stdout
+    assert "policies/budgets.yml:3: attempts: 0 is out of range" in done.stdout
     assert len(parsed(call("check", "--json", judge=judge))["problems"]) == 3
 
 

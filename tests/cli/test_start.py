@@ -10,7 +10,8 @@ import pytest
 
 from factory.cli import COMMANDS, root
 
-FOR_CI = {"gate check", "infra plan", "infra apply", "infra verify"}
+# For the pipeline, for a terminal, or JSON already.
+FOR_CI = {"gate check", "infra plan", "infra apply", "infra verify", "session attach", "session record"}
 
 
 def test_help_loads_click_alone() -> None:

@@ -330,7 +330,6 @@ GIT = (
         "Add git attributes with a filter, so that the page is formatted.",
         ["write", ".gitattributes", "* filter=x"],
         ["write", "apps/hello/.gitattributes", "* diff=x filter=x"],
-        failed=("write",),
         rules=("scope.protected",),
     ),
     issue(
