@@ -9,16 +9,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from factory.errors import Conflict, InvalidInput
+from factory.errors import InvalidInput
 from factory.gitlab import issues, members
 from factory.policies.model import Policies
 from factory.system import clock
 from factory.workflow import budget
+from factory.workflow.appending import Addition, append
 from factory.workflow.budget import Denied, Entry, Granted, Lift, Standing
 from factory.workflow.context import Context
 
 BRANCH = "factory/ledger"
-_TRIES = 8
 _T = TypeVar("_T")
 _LIFT = re.compile(r"\ABudget: \+(\d{1,12}) tokens, \+(\d{1,6}(?:\.\d{1,2})?) USD$", re.MULTILINE)
 _MAY_LIFT = ("maintainer", "owner", "administrator")
@@ -84,34 +84,21 @@ def _entries(content: bytes) -> list[Entry]:
 
 
 def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | None]], message: str) -> _T:
-    """Decide on the newest ledger and append what was decided; where another came first, read and decide again."""
+    """Decide on the newest ledger and append what was decided; a denial is decided once more on what is there now."""
     fresh = False
-    for attempt in range(_TRIES):
+
+    def decided() -> Addition[_T]:
+        nonlocal fresh
         entries = read(context)
         answer, entry = decide(entries)
         if entry is None and not fresh:  # what others hold may have been settled since the last fetch
             context.fetch()
-            fresh = True
-            entries = read(context)
+            entries, fresh = read(context), True
             answer, entry = decide(entries)
-        if entry is None or entry in entries:
-            return answer
-        commit = context.mirror.commit(
-            _changes(entries, entry),
-            parent=context.mirror.head(BRANCH),
-            message=f"{message}\n",
-            author=context.bot_author,
-        )
-        try:
-            context.mirror.push(commit, BRANCH, context.bot_token)
-        except Conflict:
-            if attempt == _TRIES - 1:
-                raise
-            context.fetch()
-            fresh = True
-        else:
-            return answer
-    raise Conflict(f"{BRANCH} moves too fast to be written")
+        same = entry is None or entry in entries
+        return Addition(answer, {} if same or entry is None else _changes(entries, entry), message)
+
+    return append(context, BRANCH, decided)
 
 
 def _changes(entries: Sequence[Entry], entry: Entry) -> Mapping[str, bytes | None]:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from factory.errors import Conflict
 from factory.evidence import log, statement
 from factory.system import canonical, clock
 from factory.workflow import review
+from factory.workflow.appending import Addition, append
 from factory.workflow.context import Context
 
 BRANCH = "factory/evidence"
-_TRIES = 5
 
 
 def record(
@@ -23,25 +22,13 @@ def record(
     """
     common = {"project": context.bot.project_path, "issue": issue, "time": clock.timestamp()}
     made = statement.build(kind, subjects=subjects, predicate={**common, **predicate})
-    for attempt in range(_TRIES):
+
+    def fresh() -> Addition[None]:
         tree = read_tree(context)
         changes = log.append(tree, [made], signer=context.signer, origin=context.trust.log_key.name)
-        if not changes:
-            return
-        commit = context.mirror.commit(
-            changes,
-            parent=context.mirror.head(BRANCH),
-            message=f"{kind} {predicate['key']}\n",
-            author=context.bot_author,
-        )
-        try:
-            context.mirror.push(commit, BRANCH, context.bot_token)
-        except Conflict:
-            if attempt == _TRIES - 1:
-                raise
-            context.fetch()
-        else:
-            return
+        return Addition(None, changes, f"{kind} {predicate['key']}")
+
+    append(context, BRANCH, fresh)
 
 
 def record_plan(context: Context, iid: int, *, issue: int, pipeline: int) -> Mapping[str, Any]:
