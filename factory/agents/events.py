@@ -28,7 +28,11 @@ def of_update(update: Mapping[str, Any]) -> dict[str, Any]:
         }
     if kind == "plan":
         entries = update.get("entries")
-        steps = [str(item.get("content", "")) for item in entries if isinstance(item, dict)] if entries else []
+        steps = (
+            [str(item.get("content", "")) for item in entries if isinstance(item, dict)]
+            if isinstance(entries, list)
+            else []
+        )
         return {"event": "plan", "text": "; ".join(steps), "raw": dict(update)}
     if kind == "usage_update":
         return {"event": "usage", "context": update.get("used"), "size": update.get("size"), "raw": dict(update)}
@@ -37,7 +41,7 @@ def of_update(update: Mapping[str, Any]) -> dict[str, Any]:
 
 def line(event: Mapping[str, Any]) -> str:
     """Return one line for a person; nothing for what only a program wants to know."""
-    kind = event.get("event")
+    kind = str(event.get("event", ""))
     if kind in {"message", "thought", "plan", "notice", "output", "stderr"}:
         text = str(event.get("text", ""))[:_LONGEST]
         return f"{kind}  {text}" if text.strip() else ""

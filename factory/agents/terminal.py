@@ -59,7 +59,7 @@ def run(
     finally:
         code = started.end()
     turn = Turn(*(ending or (Reason.DONE_FOR_REVIEW, f"the person's session with the agent ended ({code})")))
-    usage, source = task.provider.usage(), "provider"
+    usage, source = task.provider.usage(), "estimate" if task.provider.estimated else "provider"
     record({"event": "end", "reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source})
     return replace(turn, usage=usage, source=source)
 

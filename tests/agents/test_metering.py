@@ -1,0 +1,90 @@
+"""Limits, prices and sums of tokens."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.agents import metering
+from factory.agents.metering import Bounds, Rates, Spent
+from factory.model.agent import Reason
+
+BOUNDS = Bounds(
+    turn_seconds=100,
+    silence_seconds=50,
+    output_bytes=1000,
+    turns=10,
+    tokens=1000,
+    usd_micros=2_000_000,
+    warn_percent=80,
+)
+
+
+@pytest.mark.parametrize(
+    ("spent", "reason", "told"),
+    [
+        (Spent(), None, ""),
+        (Spent(10, 100, 50, 1000, 1000, 2_000_000), None, ""),
+        (Spent(turns=11), Reason.TURN_LIMIT, "10 tool calls"),
+        (Spent(seconds=101), Reason.TIMED_OUT, "no end after 100 s"),
+        (Spent(silent=51), Reason.STALLED, "silent for 50 s"),
+        (Spent(output=1001), Reason.CRASHED, "more than 1000 bytes of output"),
+        (Spent(tokens=1001), Reason.BUDGET_EXHAUSTED, "1000 tokens"),
+        (Spent(usd_micros=2_000_001), Reason.BUDGET_EXHAUSTED, "2.00 US dollars"),
+    ],
+)
+def test_each_limit_ends_an_attempt_once_it_is_passed(spent: Spent, reason: Reason | None, told: str) -> None:
+    assert metering.over(spent, BOUNDS) == (None if reason is None else (reason, told))
+
+
+@pytest.mark.parametrize(
+    ("spent", "reason"),
+    [
+        (Spent(8, 80, 1000, 10**9, 800, 1_600_000), None),
+        (Spent(turns=9), Reason.TURN_LIMIT),
+        (Spent(seconds=80.1), Reason.TIMED_OUT),
+        (Spent(tokens=801), Reason.BUDGET_EXHAUSTED),
+        (Spent(usd_micros=1_600_001), Reason.BUDGET_EXHAUSTED),
+    ],
+)
+def test_a_limit_is_near_past_its_share(spent: Spent, reason: Reason | None) -> None:
+    found = metering.near(spent, BOUNDS)
+    assert (found and found[0]) == reason
+    assert metering.near(spent, replace(BOUNDS, warn_percent=100)) is None
+
+
+def test_prices_count_what_is_cached_apart() -> None:
+    usage = {"input_tokens": 100, "cached_read_tokens": 40, "output_tokens": 10, "thought_tokens": 5}
+    assert metering.cost(usage, Rates(2.5, 0.25, 10)) == 60 * 2.5 + 40 * 0.25 + 10 * 10
+    assert metering.cost({}, Rates(1, 1, 1)) == 0
+
+
+NUMBERS = st.integers(0, 10**9)
+USAGES = st.dictionaries(
+    st.sampled_from(["input_tokens", "cached_read_tokens", "output_tokens", "thought_tokens", "total_tokens"]), NUMBERS
+)
+RATES = st.builds(Rates, *(st.floats(0, 1000) for _ in range(3)))
+
+
+@given(st.lists(USAGES), RATES)
+def test_sums_are_exact_and_nothing_is_below_nought(usages: list[dict[str, int]], rates: Rates) -> None:
+    whole = metering.add(*usages)
+    for name in {name for usage in usages for name in usage}:
+        assert whole[name] == sum(usage.get(name, 0) for usage in usages)
+    assert metering.cost(whole, rates) >= 0
+    assert metering.total(whole) >= whole.get("input_tokens", 0) + whole.get("output_tokens", 0)
+
+
+@given(USAGES, USAGES, RATES)
+def test_more_never_costs_less(one: dict[str, int], more: dict[str, int], rates: Rates) -> None:
+    cheaper = replace(rates, cached=min(rates.cached, rates.input))
+    uncached = {name: value for name, value in more.items() if name != "cached_read_tokens"}
+    assert metering.cost(metering.add(one, uncached), cheaper) >= metering.cost(one, cheaper) - 1
+    assert metering.total(metering.add(one, more)) >= metering.total(one)
+
+
+def test_an_estimate_is_by_bytes_and_a_small_total_is_not_believed() -> None:
+    assert metering.estimate(400, 41) == {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+    assert metering.total({"total_tokens": 1, "input_tokens": 100}) == 100
+    assert metering.total({"total_tokens": 500, "input_tokens": 100}) == 500
