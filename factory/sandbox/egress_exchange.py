@@ -138,6 +138,7 @@ class Exchange:
         for address in addresses:
             with contextlib.suppress(OSError):
                 upstream = socket.create_connection((address, judged.port), self._bounds.connect_seconds)
+                upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are sent apart
                 self._sockets.append(upstream)
                 if judged.tls:
                     upstream = ssl.create_default_context().wrap_socket(upstream, server_hostname=judged.host)

@@ -50,6 +50,7 @@ def _accept(listener: _socket.socket, name: str) -> None:
     while True:
         handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket module starts too slowly
         near = _socket.socket(fileno=handle)
+        near.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)  # an answer is a stream of small pieces
         far = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0)
         try:
             far.connect(name)
