@@ -33,7 +33,8 @@ from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author, Mirror
 
-SECONDS = 60.0
+# With what it takes to end, a minute.
+SECONDS = 50.0
 _DRIVERS: Mapping[str, Callable[..., Turn]] = {"acp": acp.run, "command": command.run}
 _SPOKEN = frozenset({"responses", "messages", "chat"})
 _ENDING_SECONDS = 2.0

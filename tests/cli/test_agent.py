@@ -3,8 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from factory.cli import agent_report, judging, workplace
 from factory.cli.workplace import Workplace
 from factory.errors import GateFailed, NotFound
 from factory.sandbox import launch
+from factory.sandbox.launch import Level
 from tests.cli.instance import Instance, make_instance
-from tests.servers import ROOT, TOOL_PATH
+from tests.servers import ROOT, TOOL_PATH, wait_for
 
 KEY = "sk-proj-planted000000000000000000000000"
 # Which installed agents are tried; naming all takes longer: FACTORY_TRY_AGENTS=codex,claude,opencode
@@ -81,11 +84,13 @@ def test_real_agents_and_the_replay_agent_hold_what_policy_claims(made: Instance
     assert all(item["broken"] == [] for item in found.values())
 
 
-def trial(place: Workplace, more: str = "") -> agent_report.Tried:
+def trial(place: Workplace, more: str = "", *, sandbox: Level = Level.BWRAP) -> agent_report.Tried:
     """Try out an agent of the protocol ``command`` that does ``more``, too."""
     policies = judging.policies(place.settings.clone)
     argv = (sys.executable, "-c", COMMAND.format(more=more), "{brief}")
-    plain = policies.agents.agents["aider"].model_copy(update={"command": argv, "capabilities": ("edit",)})
+    plain = policies.agents.agents["aider"].model_copy(
+        update={"command": argv, "capabilities": ("edit",), "sandbox": sandbox}
+    )
     agents = policies.agents.model_copy(update={"agents": {"plain": plain}})
     return agent_report.trial(place, policies.model_copy(update={"agents": agents}), "plain")
 
@@ -121,6 +126,26 @@ def test_what_is_not_as_it_should_be_fails_whatever_is_claimed(
     with pytest.raises(GateFailed, match=ability):
         agent_report.require([tried])
     assert f"plain {ability}: {why} (required)" in agent_report.text([tried])
+
+
+def test_what_goes_on_running_where_nothing_contains_it_is_named_and_ended(place: Workplace) -> None:
+    bare = replace(place, environment={"PATH": "/nonexistent"})
+    tried = trial(bare, "subprocess.Popen(['/bin/sleep', '321'], start_new_session=True)", sandbox=Level.HOST)
+    assert tried.broken == ("contained",), tried
+    assert "plain contained: it left running: /bin/sleep 321" in agent_report.text([tried])
+    wait_for(lambda: not any(b"sleep\x00321" in line for line in command_lines()))
+
+
+def test_an_agent_whose_sandbox_level_cannot_be_reached_is_not_started(place: Workplace) -> None:
+    tried = trial(replace(place, environment={"PATH": "/nonexistent"}))
+    assert "starts" in tried.broken
+    assert "policy requires the sandbox level bwrap" in agent_report.text([tried])
+
+
+def command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
 
 
 def test_agents_that_are_not_here_are_listed_and_do_not_fail(place: Workplace) -> None:
