@@ -68,7 +68,7 @@ def test_an_agent_that_ends_its_turn(worktree: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stop", "reason"),
-    [("refusal", Reason.BLOCKED), ("max_tokens", Reason.TURN_LIMIT), ("cancelled", Reason.CANCELLED_BY_HUMAN)],
+    [("refusal", Reason.BLOCKED), ("max_tokens", Reason.TURN_LIMIT), ("cancelled", Reason.CRASHED)],
 )
 def test_stop_reasons(worktree: Path, stop: str, reason: Reason) -> None:
     assert turn(worktree, f"stop = {stop!r}")[0].reason is reason

@@ -109,7 +109,7 @@ else: say(text)
 def test_an_agent_that_asks_for_what_is_refused_again_and_again_ends(tmp_path: Path) -> None:
     what = "permit(toolCallId='1', title='x', kind='execute', rawInput={'command': 'git push'}); stop = 'cancelled'"
     ended, events = run(tmp_path, what)
-    assert ended.reason is not Reason.CANCELLED_BY_HUMAN
+    assert ended.reason is Reason.BLOCKED
     assert len(prompts(events)) < 10
 
 
