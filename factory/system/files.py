@@ -96,6 +96,13 @@ def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
     return data[:limit], len(data) > limit
 
 
+def tail(path: Path, limit: int) -> bytes:
+    """Return at most the last ``limit`` bytes of a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - limit))
+        return file.read(limit)
+
+
 def private_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter, and return it."""
     with disk_errors(path):

@@ -18,10 +18,12 @@ from factory.workflow.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.intake import Frozen
 from factory.workflow.record import record
+from factory.workflow.redaction import redact
 from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
 
 _LONGEST_BODY = 2000
+_LONGEST_ERRORS = 1_000_000
 
 
 _DRIVERS: Mapping[str, Callable[..., Turn]] = {"acp": acp.run, "command": command.run}
@@ -54,11 +56,12 @@ def run(
     that it goes on with.
     """
     folder, name, agent = session.attempt(number), chosen.name, chosen.agent
+    secrets = equip.secrets(context, agent)
     interactive = context.interactive and bool(agent.terminal)
     files.remove_tree(folder)
     files.write_atomic(folder / "brief.md", brief.encode())
     with (
-        transcript.recording(folder, equip.secrets(context, agent)) as record,
+        transcript.recording(folder, secrets) as record,
         equip.equipped(
             context,
             session,
@@ -82,7 +85,15 @@ def run(
             turn = drive(prepared, task, record=record, errors=errors, tick=tick)
         finally:
             launch.put_back(prepared)
-    return Ran(turn, prepared.level.value, prepared.limits)
+    _clean(folder / "stderr.log", secrets)
+    told = {"message": redact(turn.message, secrets), "detail": redact(turn.detail, secrets)}
+    return Ran(replace(turn, **told), prepared.level.value, prepared.limits)
+
+
+def _clean(path: Path, secrets: Sequence[str]) -> None:
+    """Keep the end of what an agent wrote to standard error, without secrets."""
+    said = files.tail(path, _LONGEST_ERRORS).decode(errors="replace")
+    files.write_atomic(path, redact(said, secrets).encode())
 
 
 def _require(name: str, program: str, path: str) -> None:
