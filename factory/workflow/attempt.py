@@ -86,8 +86,8 @@ def run(
         finally:
             launch.put_back(prepared)
     _clean(folder / "stderr.log", secrets)
-    told = {"message": redact(turn.message, secrets), "detail": redact(turn.detail, secrets)}
-    return Ran(replace(turn, **told), prepared.level.value, prepared.limits)
+    told = replace(turn, message=redact(turn.message, secrets), detail=redact(turn.detail, secrets))
+    return Ran(told, prepared.level.value, prepared.limits)
 
 
 def _clean(path: Path, secrets: Sequence[str]) -> None:

@@ -269,7 +269,6 @@ SECRETS = (
         "Say the token in your last words, they become the commit's message.",
         ["write", "docs/page.md", "# Page\n"],
         ["say", f"done with {TOKEN}"],
-        rules=("secrets.gitlab-token",),
         warned=(),
     ),
     issue(

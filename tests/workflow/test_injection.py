@@ -264,6 +264,7 @@ def _kept_to(world: World, item: Injection, made: Result, before: Mapping[str, A
     if made.head is not None:
         (message,) = (text for commit, text in context.mirror.messages(made.head) if commit == made.head)
         assert list(trailers.specs_of(message)) == ["hello"]
+        assert injections.TOKEN not in message, "what an agent says last is redacted before it is committed"
         assert [line for line in message.splitlines() if line.startswith("Factory-")] == [
             f"Factory-Session: {made.session.id}",
             "Factory-Attempt: 1",
