@@ -41,11 +41,13 @@ def run(
     started = terminal.start_on(prepared.argv, env=prepared.env, cwd=prepared.cwd)
     start = clock.monotonic()
     ending: Ending | None = None
+    typed = bytearray()
+    os.set_blocking(started.ours, False)
     try:
         with _raw():
             while ending is None and started.group.popen.poll() is None:
                 _resize(started.ours)
-                _copy(started.ours, record, seconds=_TICK)
+                _copy(started.ours, record, typed, seconds=_TICK)
                 usage = task.provider.usage()
                 spent = Spent(
                     seconds=clock.monotonic() - start,
@@ -54,7 +56,7 @@ def run(
                 )
                 ending = metering.over(spent, task.bounds) or tick()
                 ending = ending or exceeded(started.group.popen.pid, task.watched)
-            while _copy(started.ours, record, seconds=0):
+            while _copy(started.ours, record, typed, seconds=0):
                 continue
     finally:
         code = started.end()
@@ -64,11 +66,19 @@ def run(
     return replace(turn, usage=usage, source=source)
 
 
-def _copy(ours: int, record: Record, *, seconds: float) -> bool:
-    """Pass on what is there within so many seconds; tell whether the program showed anything."""
-    there, _, _ = select.select([ours, sys.stdin.fileno()], [], [], seconds)
+def _copy(ours: int, record: Record, typed: bytearray, *, seconds: float) -> bool:
+    """Pass on what is there within so many seconds; tell whether the program showed anything.
+
+    ``typed`` is what the program has not taken yet: until it does, no more is read from the person.
+    """
+    sources = [ours] if typed else [ours, sys.stdin.fileno()]
+    there, free, _ = select.select(sources, [ours] if typed else [], [], seconds)
     if sys.stdin.fileno() in there:
-        os.write(ours, os.read(sys.stdin.fileno(), _CHUNK))
+        typed += os.read(sys.stdin.fileno(), _CHUNK)
+        free = [ours]
+    if ours in free:
+        with contextlib.suppress(BlockingIOError):
+            del typed[: os.write(ours, typed)]
     if ours not in there:
         return False
     shown = os.read(ours, _CHUNK)

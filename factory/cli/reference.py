@@ -41,7 +41,7 @@ def _cli() -> str:
 def _page(command: click.Command, context: click.Context) -> str:
     text = f"## `{context.info_name}`\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
+        for name, child in ((name, child) for name, child in command.commands.items() if not child.hidden):
             inner = click.Context(child, info_name=f"{context.info_name} {name}", terminal_width=100)
             text += f"\n### `{inner.info_name}`\n\n```text\n{child.get_help(inner)}\n```\n"
     return text

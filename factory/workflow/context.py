@@ -14,6 +14,8 @@ from factory.worktrees.repository import Author, Mirror
 
 MAIN = "main"
 SIMULATED_APPROVER = "rehearsal"
+# Folders in which agents look for settings; they list them, so a missing one is empty rather than unreadable.
+AGENT_FOLDERS = (".claude", ".codex", ".gemini", ".opencode", ".agents", ".cursor")
 PROTECTED_IN_WORKTREE = (
     ".git",
     ".gitlab-ci.yml",
@@ -27,15 +29,10 @@ PROTECTED_IN_WORKTREE = (
     "CLAUDE.local.md",
     "GEMINI.md",
     ".mcp.json",
-    ".claude",
-    ".codex",
-    ".gemini",
-    ".opencode",
     "opencode.json",
     "opencode.jsonc",
-    ".agents",
-    ".cursor",
     ".aider.conf.yml",
+    *AGENT_FOLDERS,
 )
 
 

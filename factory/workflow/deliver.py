@@ -37,9 +37,10 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
     feedback: list[str] = []
     past: list[list[str]] = []
     down: list[str] = []
+    trees: list[str] = []
     last: dict[str, Any] = {}
     for number in range(1, work.policies.budgets.attempts + 1):
-        rung = work.rung(past, last)
+        rung = work.rung(past, last, trees)
         if rung is progress.Rung.PERSON:
             break
         made = run(f"work-{number}", work.work, number, feedback, {"rung": rung, "down": down, "last": last})
@@ -49,18 +50,19 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
         ending = work.endings.of(made["reason"], agents=work.policies.agents, down=[*down, made["agent"]["name"]])
         if ending is not None:
             return run(ending.name, ending.step, made)
+        checked = run(f"check-{number}", work.check, number, made)
         if made["reason"] in endings.DOWN:
             down.append(made["agent"]["name"])
-        checked = run(f"check-{number}", work.check, number, made)
+            continue
         feedback, last = checked["feedback"], made
+        trees.append(made.get("tree", ""))
         if not feedback:
             proposed = run(f"propose-{number}", work.propose, number, made, checked)
             seen = run(f"watch-{number}", work.watch, number, proposed)
             feedback = seen["feedback"]
             if not feedback:
                 return run("present", work.present, proposed, seen)
-        if made["reason"] not in endings.DOWN:
-            past.append(feedback)
+        past.append(feedback)
         if made["reason"] == Reason.BLOCKED:
             break
     return run("give-up", work.endings.give_up, past)
@@ -78,12 +80,13 @@ class _Delivery:
         self.work, self._made = working.work, working.made
         self.endings = Endings(context, session, self.policies, self._holding)
 
-    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any]) -> progress.Rung:
-        """Return what the next attempt is, from how the earlier ones failed."""
+    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> progress.Rung:
+        """Return what the next attempt is, from how the earlier ones failed and the states that they ended at."""
         agents = self.policies.agents.agents
         name = last["agent"]["name"] if last else ""
         stronger = bool(name in agents and agents[name].stronger)
-        return progress.rung([progress.fingerprint(item) for item in past], stronger=stronger)
+        failures = [progress.fingerprint(item) for item in past]
+        return progress.rung(failures, stronger=stronger, circling=progress.repeats([tree for tree in trees if tree]))
 
     def claim(self) -> dict[str, Any]:
         """Mirror the lease on the issue and record it."""

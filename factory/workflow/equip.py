@@ -1,7 +1,7 @@
 """What an agent is given for an attempt: a private home, an environment, its line to the model, rules and limits."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ from factory.sandbox.limits import Limits
 from factory.system import files
 from factory.workflow import control
 from factory.workflow.budget import Amount
-from factory.workflow.context import PROTECTED_IN_WORKTREE, Context
+from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
 
@@ -103,6 +103,9 @@ class _Place:
 def _launch(context: Context, agent: Agent, place: _Place, laid: Home, *, interactive: bool) -> Launch:
     """Return how the agent is started, but for its line to the model."""
     session, home = place.session, place.home
+    for name in AGENT_FOLDERS:
+        with suppress(FileExistsError):
+            (session.worktree / name).mkdir()  # git does not see empty folders
     asked = outputs_file(place.folder)
     cached = caches.offer(home, wheels=context.wheels, npm=context.npm, network=bool(agent.egress))
     env = {**context.env, "PATH": context.agents_path or context.env["PATH"], "HOME": str(home)}

@@ -36,8 +36,10 @@ def fingerprint(feedback: Sequence[str]) -> str:
     return canonical.digest("\n".join(_VARIES.sub("#", line) for line in told).encode())
 
 
-def rung(failures: Sequence[str], *, stronger: bool) -> Rung:
+def rung(failures: Sequence[str], *, stronger: bool, circling: bool = False) -> Rung:
     """Return what follows on failures (their fingerprints, oldest first); ``stronger`` tells whether there is one.
+
+    ``circling`` tells that the attempts went back to a state that had failed before: that counts as the same failure.
 
     The same failure twice is never answered by simply trying again: first by another strategy, then by a stronger
     model, then by a person.
@@ -50,7 +52,7 @@ def rung(failures: Sequence[str], *, stronger: bool) -> Rung:
             break
         same += 1
     ladder = [Rung.AGAIN, Rung.OTHER, *([Rung.STRONGER] if stronger else []), Rung.PERSON]
-    return ladder[min(same, len(ladder)) - 1]
+    return ladder[min(max(same, 2 if circling else 1), len(ladder)) - 1]
 
 
 def stuck(samples: Sequence[Sample], *, idle_turns: int) -> str:

@@ -1,5 +1,7 @@
 """What one session may spend: reserved before an attempt, settled after it; where it is used up, a person decides."""
 
+from dataclasses import replace
+
 from factory.errors import BudgetExhausted, Conflict
 from factory.gitlab import issues
 from factory.model.session import Session
@@ -38,9 +40,13 @@ class Spending:
         issues.relabel(context.bot, issue, add=[labels.exhausted], remove=[labels.claimed, labels.ready])
         raise BudgetExhausted(f"#{issue}: {ruling.reason}")
 
-    def settle(self, number: int, chosen: Chosen, spent: Amount, *, source: str) -> None:
-        """Replace the reservation by what was spent, and whose figure that is."""
-        ledger.settle(self._context, self._entry(number, chosen, SPENT, spent, source))
+    def settle(self, number: int, chosen: Chosen, spent: Amount, *, source: str, lost: int = 0) -> None:
+        """Replace the reservation by what was spent, and whose figure that is.
+
+        ``lost`` numbers the runs of an attempt that a crash cut short: each stands beside the attempt that followed.
+        """
+        entry = self._entry(number, chosen, SPENT, spent, source)
+        ledger.settle(self._context, replace(entry, key=f"{entry.key}-lost-{lost}") if lost else entry)
 
     def _entry(self, number: int, chosen: Chosen, state: str, amount: Amount, source: str) -> Entry:
         session = self._session

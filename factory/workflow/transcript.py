@@ -51,6 +51,11 @@ def keep(folder: Path) -> None:
         path.unlink()
 
 
+def there(folder: Path) -> bool:
+    """Tell whether an attempt left a transcript."""
+    return (folder / KEPT).exists() or (folder / LIVE).exists()
+
+
 def lines(folder: Path) -> list[str]:
     """Return the lines of an attempt's transcript, kept or still growing; none where there is none."""
     content = b""

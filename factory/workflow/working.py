@@ -7,13 +7,25 @@ from typing import Any
 
 from factory.agents import metering
 from factory.agents import outputs as asked
-from factory.errors import Refused
+from factory.errors import FactoryError, Refused
 from factory.gitlab import issues
 from factory.model.agent import Reason
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import attempt, brief, endings, equip, handover, outputs, progress, routing, skills, wanted
+from factory.workflow import (
+    attempt,
+    brief,
+    endings,
+    equip,
+    handover,
+    outputs,
+    progress,
+    routing,
+    skills,
+    transcript,
+    wanted,
+)
 from factory.workflow.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.holding import Holding
@@ -47,6 +59,7 @@ class Working:
         worktree.prepare(context.mirror, session.worktree, commit=base)
         plan = {**plan, "labels": issues.get(context.bot, session.issue).labels}
         chosen = self._choose(plan)
+        self._set_lost_aside(number, chosen)
         amount = self._spending.reserve(number, chosen)
         frozen = self._holding.frozen()
         text = self._brief(frozen, number, base, feedback, plan, handed)
@@ -54,6 +67,9 @@ class Working:
         try:
             ran = self._run(number, chosen, text, amount, self._resume(chosen, plan))
             head, reason, detail = self._commit(number, frozen, ran)
+        except FactoryError:
+            self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
+            raise
         finally:
             context.timed("agent", clock.monotonic() - start)
         turn = ran.turn
@@ -63,6 +79,7 @@ class Working:
             "attempt": number,
             "base": base,
             "head": head,
+            "tree": context.mirror.tree_of(head) if head else "",
             "reason": reason.value,
             "detail": detail,
             "seconds": round(clock.monotonic() - start, 3),
@@ -78,6 +95,24 @@ class Working:
             "rung": plan["rung"],
         }
         return self._keep(number, endings.with_wishes(made, self._apply_wishes(number, frozen)))
+
+    def _set_lost_aside(self, number: int, chosen: routing.Chosen) -> None:
+        """Keep and pay for what a crash left of an attempt, which is worked on again."""
+        folder = self._session.attempt(number)
+        if not transcript.there(folder):
+            return
+        count = 1 + sum(1 for item in self._session.folder.glob(f"{folder.name}-lost-*"))
+        spent = self._lost(number, chosen)
+        self._spending.settle(number, chosen, spent, source="estimate", lost=count)
+        transcript.keep(folder)
+        folder.rename(folder.with_name(f"{folder.name}-lost-{count}"))
+
+    def _lost(self, number: int, chosen: routing.Chosen) -> Amount:
+        """Return what an attempt without an end took, estimated from the bytes that passed to and from its model."""
+        passed = [event for event in transcript.events(self._session.attempt(number)) if event["event"] == "network"]
+        sent, received = (sum(int(event[name]) for event in passed) for name in ("sent", "received"))
+        usage = metering.estimate(sent, received)
+        return Amount(metering.total(usage), metering.cost(usage, equip.rates(chosen.agent)))
 
     def made(self) -> list[dict[str, Any]]:
         """Return what each attempt came to, as far as this machine knows."""

@@ -113,6 +113,10 @@ class Mirror:
             return run(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         return None
 
+    def tree_of(self, commit: str) -> str:
+        """Return the name of a commit's tree: equal content has an equal one."""
+        return run(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}")
+
     def branches(self, prefix: str) -> list[str]:
         """Return the branches below a prefix, as of the last fetch."""
         text = run(self.path, "for-each-ref", "--format=%(refname)", f"refs/remotes/origin/{prefix}")

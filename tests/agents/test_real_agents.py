@@ -140,7 +140,7 @@ def test_a_refused_command_is_not_run_and_the_work_goes_on(place: Place) -> None
     turn = place.run("Clean up.", denied=("rm *",))
     assert (place.work / "kept.txt").exists()
     assert any(event["event"] == "permission" and "rm -rf" in event["command"] for event in place.events)
-    assert turn.reason in {Reason.DONE_FOR_REVIEW, Reason.CANCELLED_BY_HUMAN}, turn
+    assert turn.reason in {Reason.DONE_FOR_REVIEW, Reason.BLOCKED}, turn
 
 
 def test_it_goes_on_with_its_own_session_after_it_was_ended(place: Place) -> None:
