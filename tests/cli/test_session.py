@@ -111,11 +111,13 @@ class Worker:
 
 
 def states(folder: Path) -> set[str]:
-    """Return the states of the processes that work in a session's worktree (proc(5): T is stopped)."""
+    """Return the states of the agent's processes in a session's worktree (proc(5): T is stopped)."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"slow_agent.py" in (entry / "cmdline").read_bytes() and str(folder) in str((entry / "cwd").readlink()):
+            if (entry / "cmdline").read_bytes().startswith(b"python3\0docs/slow_agent.py") and str(folder) in str(
+                (entry / "cwd").readlink()
+            ):
                 found.add((entry / "stat").read_text().rsplit(")", 1)[1].split()[0])
         except OSError:
             continue
