@@ -115,9 +115,8 @@ def states(folder: Path) -> set[str]:
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "cmdline").read_bytes().startswith(b"python3\0docs/slow_agent.py") and str(folder) in str(
-                (entry / "cwd").readlink()
-            ):
+            ours = (entry / "cmdline").read_bytes().startswith(b"python3\0docs/slow_agent.py")
+            if ours and str(folder) in str((entry / "cwd").readlink()):
                 found.add((entry / "stat").read_text().rsplit(")", 1)[1].split()[0])
         except OSError:
             continue
