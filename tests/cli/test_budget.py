@@ -78,6 +78,7 @@ def test_what_is_exhausted_goes_on_only_once_a_person_lifts_it(made: Instance) -
     assert [item["state"] for item in made.json("budget", "list")] == ["spent", "spent"]
 
 
+@pytest.mark.long
 def test_an_issue_waits_for_its_limited_provider(made: Instance) -> None:
     number = new(made)
     made.run("budget", "lift", number, "--tokens", "3000000")

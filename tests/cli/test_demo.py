@@ -91,6 +91,7 @@ def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
     assert [key.rsplit("/", 1)[-1] for key in approvals] == ["operator", "operator"]
 
 
+@pytest.mark.long
 def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
     reached = []
     for point in POINTS:

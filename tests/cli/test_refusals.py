@@ -201,6 +201,7 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
     return gitlab.Gitlab(base, private_token=path.read_text())
 
 
+@pytest.mark.long
 def test_main_moves_during_review(tmp_path: Path) -> None:
     made = make_instance(tmp_path)
     try:

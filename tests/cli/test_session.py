@@ -160,6 +160,7 @@ def check_who_wrote_what(made: Instance, worker: Worker, handed: dict[str, Any])
     assert handed["by"] in shown
 
 
+@pytest.mark.long
 def test_hand_back_tells_the_agent_what_changed(made: Instance) -> None:
     worker = Worker(made)
     made.run("session", "takeover", worker.session)
@@ -177,6 +178,7 @@ def test_hand_back_tells_the_agent_what_changed(made: Instance) -> None:
     again.wait(60)
 
 
+@pytest.mark.long
 def test_a_cancelled_session_is_resumed_where_its_agent_left_it(made: Instance) -> None:
     worker = Worker(made)
     made.run("session", "cancel", worker.session)

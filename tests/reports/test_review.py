@@ -243,7 +243,7 @@ def test_a_note_stays_short(text: str, count: int) -> None:
     assert len(render(all_of(text, count)).encode().decode()) < 20000
 
 
-@pytest.mark.parametrize("character", ["<", "@", "x", "\n", "://", "`", "\ufffd"])
+@pytest.mark.parametrize("character", ["<", "\n", "://"])
 def test_the_longest_note_stays_short_and_says_so(character: str) -> None:
     text = render(all_of(character * 3000, 40))
     assert len(text) < 20000
