@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import hypothesis  # noqa: F401 - imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
 import pytest
 
-from tests.sandbox.escape_summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
 from tests.servers import LocalGitlab, running_gitlab
+from tests.summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,6 +3,7 @@
 And one character: whatever a policy or spec becomes by one, it is refused, or its digest tells that it is another.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -51,9 +52,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(tmp_path_factory.mktemp("corpus"))
 
 
-def some(cases: tuple[Case, ...]) -> list[Any]:
+def some(cases: Sequence[Any]) -> list[Any]:
     """Return all cases; three of four take part in the long run alone, which CI makes."""
-    return [pytest.param(case, marks=[pytest.mark.long] if number % 4 else []) for number, case in enumerate(cases)]
+    rows = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*row, marks=[pytest.mark.long] if number % 4 else []) for number, row in enumerate(rows)]
 
 
 def name_of(case: Case) -> str:
@@ -128,7 +130,7 @@ def test_one_character_of_a_spec_is_refused_or_changes_its_digest(data: st.DataO
     assert not usable or made == text or after.digest != before.digest
 
 
-@pytest.mark.parametrize(("path", "made"), sampled())
+@pytest.mark.parametrize(("path", "made"), some(sampled()))
 def test_one_character_is_judged_by_what_it_was(repository: Corpus, path: str, made: str) -> None:
     agent = repository.decision(Case("agent", {path: made}, ("scope",)))
     assert not agent.passed

@@ -291,7 +291,6 @@ def _running(word: str) -> list[str]:
 
 
 def test_there_are_many_and_each_is_another() -> None:
-    print(f"{len(ALL)} attacks")  # noqa: T201 - shown with -s, to be quoted
     assert len(ALL) >= 32
     assert len({item.name for item in ALL}) == len(ALL)
 
