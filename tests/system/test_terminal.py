@@ -3,9 +3,11 @@
 import fcntl
 import os
 import select
+import signal
 import struct
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def test_what_is_typed_arrives() -> None:
     assert b"got hello" in told
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """A shell starts a background job, such as this run may be, with SIGINT ignored, and so are its children's."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_control_key_is_a_signal(tmp_path: Path) -> None:
     what = "trap 'exit 5' INT; echo ready; while :; do sleep 0.1; done"
     started = terminal.start_on(["sh", "-c", what], env=TOOL_ENV, cwd=tmp_path)
