@@ -42,6 +42,7 @@ DOORS = {
     ),
     "securesystemslib": ("factory/evidence/sign.py",),
     "python_terraform": ("factory/terraform/",),
+    "hcl2": ("factory/system/hcl.py",),
     "pydantic": ("factory/policies/",),
     "sqlite3": ("factory/local_gitlab/store.py", "factory/local_cloudflare/store.py"),
     "tf": ("factory/local_cloudflare/",),

@@ -1,5 +1,6 @@
 """``factory deploy``: deployments and their approval."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,7 @@ from factory.errors import Refused
 from factory.gitlab import deployments
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import Deployment
-from factory.system import canonical
-from factory.workflow import review
+from factory.workflow import planned
 
 
 @click.group()
@@ -31,15 +31,19 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @click.argument("deployment")
+@click.option("--destroy", metavar="PLAN", help="Allow what this plan destroys, by the digest that its note shows.")
 @output.as_json
-def approve(deployment: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Approve a blocked deployment, as yourself: exactly the plan that is saved for it."""
     connection = current().connection()
     found = deployments.get(connection, number(deployment, "#"))
     if found.status != "blocked":
         raise Refused(f"deployment {found.id} is {found.status}: it does not wait for approval")
-    digest, _ = saved_plan(connection, found)
-    deployments.approve(connection, found.id, comment=f"manifest {digest}")
+    digest, manifest = saved_plan(connection, found)
+    if destroy and destroy != manifest["plan"]:
+        raise Refused(f"the plan is {manifest['plan']}, not {destroy}", hint="Look at the plan's note again.")
+    comment = f"manifest {digest}" + (f"\ndestroy {destroy}" if destroy else "")
+    deployments.approve(connection, found.id, comment=comment)
     output.one(
         {"deployment": found.id, "manifest": digest, "by": connection.account},
         json_wanted=as_json,
@@ -47,7 +51,10 @@ def approve(deployment: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
     )
 
 
-def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, dict[str, Any]]:
-    """Return the digest of a deployment's saved manifest, and what it names; raises ``NotFound``."""
-    _, manifest = review.manifest_of(connection, deployment.pipeline)
-    return canonical.digest_of(manifest), manifest
+def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, Mapping[str, Any]]:
+    """Return the digest of a deployment's saved manifest, and what it names; raises ``NotFound``.
+
+    An environment's stack has the environment's name.
+    """
+    saved = planned.of(connection, deployment.pipeline)
+    return saved.digest(deployment.environment), saved.manifests[deployment.environment]

@@ -97,7 +97,7 @@ def _left() -> Facts:
         coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),
-        plan=plan.read_facts(OUT / "plan"),
+        plans=plan.read_all(OUT / "plan"),
     )
 
 

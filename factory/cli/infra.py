@@ -1,21 +1,22 @@
-"""``factory infra``: plan, apply and verify one stack, as CI does."""
+"""``factory infra``: plan, apply and verify stacks, as CI does."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from factory.cli import environment
-from factory.errors import InvalidInput, Refused
-from factory.policies import read as policy_files
-from factory.system import files, process
+from factory.cli import infra_job
+from factory.errors import Refused
+from factory.model.facts import Plan
+from factory.policies.apps import App
+from factory.system import files
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
-from factory.terraform import release
+from factory.terraform import release, stacks
+from factory.terraform.manifest import decode
 
 OUT = Path(".factory/plan")
-_STACK = click.option("--stack", default="production", show_default=True, help="A folder of terraform/live.")
+_STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
 _JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 
 
@@ -25,102 +26,107 @@ def command() -> None:
 
 
 @command.command()
-@_STACK
+@click.option(
+    "--stack", "named", multiple=True, help="A folder of terraform/live (default: those that the change touches)."
+)
+@click.option("--base", default="", help="The commit to compare with (default: CI's).")
+@click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
 @_JUDGE
-def plan(stack: str, judge: Path) -> None:
-    """Write plan, manifest of digests and GitLab's Terraform report to .factory/plan."""
-    given = environment.snapshot()
-    token = given.get("CLOUDFLARE_PLAN_TOKEN", "")
-    lock_state = given.get("CI_COMMIT_REF_PROTECTED") == "true"
-    manifest, found = planning.make(_stack(given, stack, judge, token), OUT.resolve(), lock_state=lock_state)
-    for change in found.changes:
-        click.echo(f"{'/'.join(change.actions):<16} {change.address}")
-    click.echo(f"{len(found.changes)} changes; manifest {manifest.digest()}")
+def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path) -> None:
+    """Plan the stacks that the change touches: plan files, their JSON and manifests of digests, in .factory/plan."""
+    job = infra_job.opened(judge, base=base)
+    token = job.given.get("CLOUDFLARE_PLAN_TOKEN", "")
+    after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
+    names = stacks.ordered(after, named or stacks.present(Path.cwd()))
+    found = job.stacks(names, token)
+    if not named and job.base:
+        paths = job.changed()
+        found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
+    made = planning.make_all(
+        found,
+        OUT.resolve(),
+        after=after,
+        lock_state=job.protected,
+        parallel=parallel or infra_job.parallelism(),
+    )
+    for item in made:
+        _tell(item)
+    if not made:
+        click.echo("the change touches no stack")
+    failed = [item for item in made if item.error is not None]
+    if failed and failed[0].error is not None:
+        raise failed[0].error
 
 
 @command.command()
 @_STACK
 @_JUDGE
-@click.option("--archive", type=click.Path(path_type=Path), help="The release's archive, handed over before the apply.")
-def apply(stack: str, judge: Path, archive: Path | None) -> None:
-    """Apply the saved plan, only if it is the approved one (APPROVED_MANIFEST) and all it was made of still holds."""
-    given = environment.snapshot()
-    approved = given.get("APPROVED_MANIFEST", "")
-    if not approved:
-        raise Refused("no approved manifest was given (APPROVED_MANIFEST)")
-    token = given.get("CLOUDFLARE_APPLY_TOKEN", "")
-    url = given.get("FACTORY_RELEASES_URL")
+@click.option(
+    "--archives", type=click.Path(path_type=Path), help="The folder of the apps' archives, handed over first."
+)
+def apply(stack: str, judge: Path, archives: Path | None) -> None:
+    """Apply a stack's saved plan, only if it is the approved one and all that it was made of still holds.
+
+    APPROVED_MANIFEST names the manifest, ALLOWED_DESTROY the plan whose destroys were allowed; the job sets them.
+    """
+    job = infra_job.opened(judge)
+    infra_job.require_protected(job)
+    folder = OUT.resolve() / stack
+    approved = _approved(job, stack, folder)
+    token = job.given.get("CLOUDFLARE_APPLY_TOKEN", "")
+    url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish() -> None:
-        if archive is not None and url:
-            release.publish(url, token, _release(given), archive)
-            click.echo(f"release {_release(given)} is ready")
+        for app in job.carried(stack) if archives is not None and url else ():
+            name = job.releases()[app]
+            release.publish(str(url), token, name, Path(str(archives)) / f"{app}.pyz")
+            click.echo(f"release {name} is ready")
 
-    applying.apply(_stack(given, stack, judge, token), OUT.resolve(), approved=approved, first=publish)
+    rules = job.policies.terraform
+    order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
+    (item,) = job.stacks([stack], token)
+    applying.apply(item, folder, order, job.rules(), first=publish)
     click.echo(f"applied {approved}; the plan after it is empty")
 
 
 @command.command()
 @_STACK
-def verify(stack: str) -> None:
-    """Ask the deployed hostname which release answers, and write what was seen to .factory/deploy."""
-    given = environment.snapshot()
-    hostname = given.get("FACTORY_HOSTNAME") or "www.hello.test"
-    edge = given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
-    wanted = _release(given)
-    seen = release.observe(edge, hostname, wanted)
-    value = {"stack": stack, "url": f"http://{hostname}", "release": seen, "verified": seen == wanted}
+@_JUDGE
+def verify(stack: str, judge: Path) -> None:
+    """Ask every app of a stack for its health, from outside, and write which release answered to .factory/deploy."""
+    job = infra_job.opened(judge)
+    seen = [_look(job, name, job.apps[name], stack) for name in job.carried(stack)]
+    value = {"stack": stack, "verified": True, "apps": seen}
     files.write_atomic(Path(".factory/deploy/deploy.json"), json.dumps(value).encode())
+
+
+def _tell(item: planning.Made) -> None:
+    if item.manifest is None:
+        click.echo(f"{item.stack}: {item.error}")
+        return
+    for change in item.plan.changes:
+        click.echo(f"{item.stack}: {'/'.join(change.actions):<16} {change.address}")
+    click.echo(f"{item.stack}: {_count(item.plan)}; manifest {item.manifest.digest()}")
+
+
+def _count(plan: Plan) -> str:
+    return f"{len(plan.changes)} of {len(plan.resources)} resources change"
+
+
+def _approved(job: infra_job.Job, stack: str, folder: Path) -> str:
+    """Return the manifest that may be applied; where policy asks for no approval, it is the saved one."""
+    approved = job.given.get("APPROVED_MANIFEST", "")
+    environment = job.policies.environments.environments.get(stack)
+    if approved:
+        return approved
+    if environment is None or environment.approvals or environment.production:
+        raise Refused("no approved manifest was given (APPROVED_MANIFEST)")
+    return decode(files.read_bytes(folder / planning.MANIFEST)).digest()
+
+
+def _look(job: infra_job.Job, name: str, app: App, environment: str) -> dict[str, str]:
+    hostname = app.environments[environment].hostname
+    edge = job.given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
+    seen = release.observe(edge, hostname, app.health, job.releases()[name])
     click.echo(f"{hostname} answers with {seen}")
-
-
-def _stack(given: Mapping[str, str], name: str, judge: Path, token: str) -> planning.Stack:
-    policies = policy_files.read(
-        {f"policies/{p.name}": p.read_bytes() for p in sorted((judge / "policies").glob("*.yml"))}
-    )
-    tools = environment.toolchain(given, judge.resolve())
-    passed = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
-    variables = {key: value for key, value in given.items() if key.startswith("TF_VAR_")}
-    env = {
-        **environment.tool_env(given, tools),
-        **{key: given[key] for key in passed if key in given},
-        **variables,
-        **_backend(given, name),
-        "HOME": given.get("HOME", "/nonexistent"),
-        "TMPDIR": given.get("TMPDIR", "/tmp"),  # noqa: S108 - where the system keeps temporary files
-        "CLOUDFLARE_API_TOKEN": token,
-        "TF_VAR_release": _release(given),
-    }
-    return planning.Stack(
-        name=name,
-        root=Path("terraform/live") / name,
-        commit=given.get("CI_COMMIT_SHA", "") or process.run(["git", "rev-parse", "HEAD"], env=env).text.strip(),
-        policy=policies.digest,
-        program=tools.terraform(),
-        env=env,
-        providers=policies.terraform.providers,
-    )
-
-
-def _backend(given: Mapping[str, str], stack: str) -> dict[str, str]:
-    """Return the settings of GitLab's Terraform state backend (docs: GitLab-managed Terraform state)."""
-    api, project, token = given.get("CI_API_V4_URL"), given.get("CI_PROJECT_ID"), given.get("CI_JOB_TOKEN")
-    if not (api and project and token):
-        raise InvalidInput(
-            "the state is in GitLab: this command runs in a job (CI_API_V4_URL, CI_PROJECT_ID, CI_JOB_TOKEN)"
-        )
-    address = f"{api}/projects/{project}/terraform/state/{stack}"
-    return {
-        "TF_HTTP_ADDRESS": address,
-        "TF_HTTP_LOCK_ADDRESS": f"{address}/lock",
-        "TF_HTTP_LOCK_METHOD": "POST",
-        "TF_HTTP_UNLOCK_ADDRESS": f"{address}/lock",
-        "TF_HTTP_UNLOCK_METHOD": "DELETE",
-        "TF_HTTP_USERNAME": "gitlab-ci-token",
-        "TF_HTTP_PASSWORD": token,
-        "TF_HTTP_RETRY_WAIT_MIN": "1",
-    }
-
-
-def _release(given: Mapping[str, str]) -> str:
-    return f"hello-{given.get('CI_COMMIT_SHA', '')}"
+    return {"app": name, "url": f"https://{hostname}", "release": seen}

@@ -15,12 +15,12 @@ from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Plan
-from factory.policies import cases, clause, evaluate
+from factory.policies import cases, clause, evaluate, plans
 from factory.policies import read as policy_files
 from factory.policies.evaluate import Needed, Ruling
 from factory.policies.model import Policies
-from factory.system import canonical, files
-from factory.terraform import plan as plans
+from factory.system import canonical, clock, files
+from factory.terraform import plan as planning
 from factory.terraform.manifest import normalise
 
 _SUBMODULE = re.compile(r"^[-+]Subproject commit [0-9a-f]{40}", re.MULTILINE)
@@ -151,7 +151,7 @@ def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explained:
     made = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
     why = evaluate.bound(policies, made)
     each = tuple(evaluate.path(policies, path) for path in paths)
-    return _Explained(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, None), why)
+    return _Explained(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
 
 
 def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explained:
@@ -160,7 +160,7 @@ def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explained:
     changed = tuple(item for diff in merge_requests.changes(connection, iid) for item in _changed(diff))
     made = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
     why = evaluate.bound(policies, made)
-    return _Explained(evaluate.scope(policies, made), evaluate.needed(policies, made, None), why)
+    return _Explained(evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
 
 
 def _changed(diff: gitlab.Change) -> list[ChangedFile]:
@@ -176,7 +176,8 @@ def _changed(diff: gitlab.Change) -> list[ChangedFile]:
 
 def _plan(policies: Policies, path: Path) -> _Explained:
     planned = _read_plan(files.read_bytes(path))
-    return _Explained(evaluate.plan(policies, planned), evaluate.needed(policies, Change("", "", ()), planned), None)
+    rulings = plans.judge(policies, planned, today=clock.timestamp()[:10])
+    return _Explained(rulings, evaluate.needed(policies, Change("", "", ()), (planned,)), None)
 
 
 def _read_plan(data: bytes) -> Plan:
@@ -186,6 +187,6 @@ def _read_plan(data: bytes) -> Plan:
         normalised = normalise(value)
         if not normalised["format_version"]:
             return Plan("", "", problem="the file is no plan: it has no format_version")
-        return plans.facts("", canonical.digest_of(normalised), normalised)
+        return planning.facts("", canonical.digest_of(normalised), normalised)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Plan("", "", problem=f"the file is no plan: {error}")

@@ -14,7 +14,8 @@ from factory.local_cloudflare import mirror
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.secrets import tokens
-from factory.system import canonical, clock, files, process
+from factory.system import clock, files, process
+from factory.workflow import planned
 from factory.worktrees.repository import Mirror
 
 MAIN = "main"
@@ -150,15 +151,12 @@ def _first_release(place: Workplace, root: Connection, policies: Policies, head:
             look = f"See `factory --instance {name} pipeline logs {found[0].id}`; mend, commit, `factory up --fresh`."
             raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
         if status == "manual" and not played:
-            played = _play_apply(root, found[0].id)
+            played = _play_apply(root, found[0].id, environment)
         clock.sleep(0.1)
     raise InvalidInput("the first release was not deployed within 3 minutes")
 
 
-def _play_apply(root: Connection, pipeline: int) -> bool:
+def _play_apply(root: Connection, pipeline: int, stack: str) -> bool:
     jobs = {job.name: job for job in pipelines.jobs(root, pipeline)}
-    data = pipelines.artifact(root, jobs["plan"].id, ".factory/plan/manifest.json")
-    if data is None:
-        raise InvalidInput("the first plan left no manifest")
-    pipelines.play(root, jobs["apply"].id, {"APPROVED_MANIFEST": canonical.digest(data)})
+    pipelines.play(root, jobs["apply"].id, {"APPROVED_MANIFEST": planned.of(root, pipeline).digest(stack)})
     return True

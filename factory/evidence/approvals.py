@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from factory.evidence.facts import Check, Facts, Link, broken, differs, judge, latest_by
 from factory.evidence.log import Entry
 from factory.evidence.trust import Trust
+from factory.system import canonical
 
 
 def forbidden(entry: Entry, trust: Trust) -> list[Check]:
@@ -41,9 +42,9 @@ def to_merge(facts: Facts) -> Link:
         if facts.verdict is not None and predicate["policy"] != facts.verdict.predicate["policy"]:
             wanted = facts.verdict.predicate["policy"]
             found.append(differs("EV-APPROVAL-POLICY", entry, "policy", predicate["policy"], wanted))
-        plans = _plans_before_merge(facts)
-        if predicate["plan"] not in plans if plans else predicate["plan"] is not None:
-            wanted = " or ".join(sorted(plans)) or "none, for no plan was recorded before the merge"
+        plan = _plan_before_merge(facts)
+        if predicate["plan"] != plan:
+            wanted = plan or "none, for no plan was recorded before the merge"
             found.append(differs("EV-APPROVAL-PLAN", entry, "plan", predicate["plan"], wanted))
         if not facts.before_merge(entry):
             found.append(broken("EV-CHAIN-ORDER", entry, "the approval was recorded after the merge"))
@@ -81,7 +82,9 @@ def to_deploy(facts: Facts, plan: Entry, apply: Entry | None) -> Link:
     )
 
 
-def _plans_before_merge(facts: Facts) -> set[str]:
+def _plan_before_merge(facts: Facts) -> str | None:
+    """Return the digest of all stacks' plans of the head (stack to plan), which an approval to merge it names."""
     # After a fast-forward merge the head is the merge commit too; plans made then were not there to be approved.
     plans = [plan for plan in facts.some("plan", commit=facts.head) if facts.before_merge(plan)]
-    return {str(plan.predicate["plan"]) for plan in latest_by(plans, "stack").values()}
+    each = {stack: str(plan.predicate["plan"]) for stack, plan in latest_by(plans, "stack").items()}
+    return canonical.digest_of(each) if each else None

@@ -1,27 +1,49 @@
 """Plan: what Terraform would change is what policy allows (policies/terraform.yml)."""
 
-from factory.model.facts import Facts
+from collections.abc import Iterator
+
+from factory.model.facts import Facts, Plan
 from factory.model.verdict import Finding, Verdict, judged
-from factory.policies import evaluate
+from factory.policies import evaluate, plans
 from factory.policies.model import Policies
 
 GATE = "plan"
+_ROOT = "terraform/live/{}/"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each resource of an unknown type, each destroy, and a plan that changes too much."""
-    plan = facts.plan
-    if plan is None:
+    """Return a finding for whatever policy denies of a stack's plan, and for a touched stack that has none."""
+    if facts.plans is None:
         return Verdict(GATE, "skipped", reason="there is no plan")
-    findings = [
-        Finding(item.rule, item.reason, evaluate.MENDS.get(item.rule, "Ask a person."), "terraform")
-        for item in evaluate.plan(policies, plan)
-        if not item.allowed
-    ]
-    if not plan.problem and plan.stack != policies.terraform.stack:
-        message = f"the plan is of the stack {plan.stack!r}, not of {policies.terraform.stack!r}"
-        findings.append(Finding("plan.stack", message, "Plan the stack that policy names.", "terraform"))
+    found = [finding for plan in facts.plans for finding in _judge_one(facts, policies, plan)]
+    found += _unplanned(facts, policies)
+    return judged(GATE, found)
+
+
+def _judge_one(facts: Facts, policies: Policies, plan: Plan) -> Iterator[Finding]:
+    for item in plans.judge(policies, plan, today=facts.date):
+        if not item.allowed:
+            yield Finding(
+                item.rule, f"{plan.stack}: {item.reason}", evaluate.MENDS.get(item.rule, "Ask a person."), "terraform"
+            )
+    if not plan.problem and plan.stack not in policies.terraform.stacks:
+        yield _finding(
+            "plan.stack", f"policy knows no stack {plan.stack!r}", "A person lists it in policies/terraform.yml."
+        )
     if plan.commit and facts.change is not None and plan.commit != facts.change.head:
-        message = f"the plan is of the commit {plan.commit[:12]}, not of {facts.change.head[:12]}"
-        findings.append(Finding("plan.stale", message, "Plan the commit that is judged.", "terraform"))
-    return judged(GATE, findings)
+        message = f"the plan of {plan.stack} is of the commit {plan.commit[:12]}, not of {facts.change.head[:12]}"
+        yield _finding("plan.stale", message, "Plan the commit that is judged.")
+
+
+def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
+    planned = {plan.stack for plan in facts.plans or ()}
+    paths = [file.path for file in facts.change.files] if facts.change else []
+    for stack in policies.terraform.stacks:
+        if stack not in planned and any(path.startswith(_ROOT.format(stack)) for path in paths):
+            yield _finding(
+                "plan.missing", f"{stack} is changed, and there is no plan of it", "Plan every stack that changes."
+            )
+
+
+def _finding(rule: str, message: str, mend: str) -> Finding:
+    return Finding(rule, message, mend, "terraform")

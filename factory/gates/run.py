@@ -100,7 +100,7 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
         judge_sha,
         facts.change.head if facts.change else "",
         proofs(facts),
-        evaluate.needed(policies, facts.change, facts.plan),
+        evaluate.needed(policies, facts.change, facts.plans or ()),
     )
 
 

@@ -14,6 +14,7 @@ from factory.local_gitlab import (
     issues,
     jobs,
     merge_requests,
+    oidc,
     pipelines,
     projects,
     protected_branches,
@@ -64,6 +65,7 @@ def create(context: Context) -> web.Application:
     """Return the application that serves ``context``."""
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guard])
     app.router.add_routes(runner_api.routes(context))
+    app.router.add_routes(oidc.routes(context))
     for route in ROUTES:
         app.router.add_route(route.method, "/api/v4" + route.path, _handler(context, route))
         if route.method == "GET":
@@ -94,13 +96,17 @@ def _handler(context: Context, route: Route) -> Handler:
     return handle
 
 
+def _job_token_may(path: str) -> bool:
+    return path == "/api/v4/job" or any(part in path for part in _JOB_TOKEN_MAY)
+
+
 def _call(context: Context, route: Route, request: web.Request, params: dict[str, object], body: bytes) -> Call:
     who = accounts.authenticate(context.store, accounts.token_of(request))
     if who is None:
         raise api.unauthorized()
     token, user = who
     path = dict(request.match_info)
-    if token.get("_job") and not any(part in request.path for part in _JOB_TOKEN_MAY):
+    if token.get("_job") and not _job_token_may(request.path):
         raise api.not_found()
     if "id" not in path or route.role == PUBLIC:
         return Call(context, path, params, body, user, ADMIN if user["is_admin"] else NO_ROLE, token)

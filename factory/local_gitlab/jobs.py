@@ -11,7 +11,7 @@ from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.states import ACTIVE, FINISHED
 from factory.local_gitlab.store import Document, Store
-from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.web import DEVELOPER, PUBLIC, Call, Page, Route
 from factory.system import clock
 
 
@@ -239,9 +239,17 @@ def _artifact_file(call: Call) -> Any:
             raise api.not_found() from None
 
 
+def _current(call: Call) -> Any:
+    """Answer the job that a job token belongs to (GitLab docs: Jobs API, get job token's job)."""
+    job = api.require(call.store.get("job", call.token.get("_job") or 0))
+    pipeline = api.require(call.store.get("pipeline", job["_pipeline"]))
+    return show(call.context, api.require(call.store.get("project", pipeline["project_id"])), job)
+
+
 _JOBS = "/projects/{id}/jobs"
 
 ROUTES = (
+    Route("GET", "/job", _current, PUBLIC),
     Route("GET", _JOBS, _list),
     Route("GET", _JOBS + "/{job_id}", _show),
     Route("POST", _JOBS + "/{job_id}/play", _play, DEVELOPER),

@@ -1,5 +1,6 @@
 """What checks found out, as values that gates judge. A fact that could not be had is ``None`` or absent."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,22 +137,39 @@ class Recorded:
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """One resource of a Terraform plan and what would be done to it."""
+    """One resource of a Terraform plan, and what would be done to it.
+
+    ``before`` and ``after`` are its values (``None``: it is not there), sensitive ones as ``(sensitive)``;
+    ``unknown`` has ``true`` at each value of ``after`` that is known only after the apply.
+    """
 
     address: str
     type: str
     actions: tuple[str, ...]
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    unknown: Mapping[str, Any] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is done to it; a ``read`` is a data source's."""
+        return self.actions not in {("no-op",), ("read",)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A Terraform plan in short; ``digest`` is that of its normalised JSON."""
+    """A Terraform plan of one stack; ``digest`` is that of its normalised JSON, ``problem`` why it can't be read."""
 
     stack: str
     digest: str
-    changes: tuple[PlannedChange, ...] = ()
+    resources: tuple[PlannedChange, ...] = ()
     problem: str = ""
     commit: str = ""
+
+    @property
+    def changes(self) -> tuple[PlannedChange, ...]:
+        """Return the resources that something is done to."""
+        return tuple(item for item in self.resources if item.changes)
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,7 @@ class Facts:
     dependencies: tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None = None
     timings: tuple[Timing, ...] | None = None
     recorded: Recorded | None = None
-    plan: Plan | None = None
+    plans: tuple[Plan, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a JSON value."""

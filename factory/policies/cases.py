@@ -8,7 +8,7 @@ from pydantic import Field
 
 from factory.errors import InvalidInput
 from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
-from factory.policies import evaluate
+from factory.policies import evaluate, plans
 from factory.policies.evaluate import Ruling
 from factory.policies.fields import Action, Strict
 from factory.policies.model import Policies
@@ -39,18 +39,22 @@ class CaseChange(Strict):
 
 
 class CaseResource(Strict):
-    """One resource of a plan and what would be done to it, by Terraform's names."""
+    """One resource of a plan and what would be done to it, by Terraform's names; its values before and after."""
 
     address: Text
     type: Text
     actions: Annotated[tuple[str, ...], Field(strict=False)]
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    unknown: dict[str, Any] | None = None
 
 
 class CasePlan(Strict):
-    """A Terraform plan; ``problem`` says why it can't be read."""
+    """A Terraform plan; ``problem`` says why it can't be read, ``today`` on which day it is judged."""
 
     changes: Annotated[tuple[CaseResource, ...], Field(strict=False)] = ()
     problem: str = ""
+    today: str = ""
 
 
 class CaseApproval(Strict):
@@ -164,11 +168,12 @@ def _judge(policies: Policies, example: Example) -> tuple[Ruling, ...]:
         made = Change("", "", files, author=given.author, emails=given.emails, branch=given.branch)
         return evaluate.scope(policies, made)
     if example.plan is not None:
-        changes = tuple(PlannedChange(item.address, item.type, item.actions) for item in example.plan.changes)
-        return evaluate.plan(policies, Plan("", "", changes, example.plan.problem))
+        given_plan = example.plan
+        resources = tuple(PlannedChange(**dict(item)) for item in given_plan.changes)
+        return plans.judge(policies, Plan("", "", resources, given_plan.problem), today=given_plan.today)
     if example.approval is not None:
         asked = example.approval
         touched = Change("", "", tuple(ChangedFile(path, "M", 1, 0) for path in asked.paths))
         taken = Plan("", "", (PlannedChange("example", "example", asked.actions),) if asked.actions else ())
-        return evaluate.approved(policies, evaluate.needed(policies, touched, taken), asked.given)
+        return evaluate.approved(policies, evaluate.needed(policies, touched, (taken,)), asked.given)
     return ()

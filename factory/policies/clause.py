@@ -15,8 +15,13 @@ _CLAUSES: Mapping[str, tuple[str, Key]] = {
     "scope.size": ("scope", ("max_files",)),
     "scope.person": ("scope", ("agents",)),
     "plan.type": ("terraform", ("types",)),
-    "plan.destroy": ("terraform", ("allow_destroy",)),
-    "plan.size": ("terraform", ("max_changes",)),
+    "plan.protected": ("terraform", ("protected",)),
+    "plan.destroy": ("terraform", ("destroy",)),
+    "plan.demand": ("terraform", ("demands",)),
+    "plan.companion": ("terraform", ("companions",)),
+    "plan.size": ("terraform", ("limits", "changes")),
+    "plan.destroys": ("terraform", ("limits", "destroys")),
+    "plan.percent": ("terraform", ("limits", "percent")),
     "approvals.merge": ("approvals", ("merge", "required")),
 }
 
@@ -38,5 +43,8 @@ def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
 def _entry(value: Mapping[str, Any], key: Key, facts: Mapping[str, Any]) -> Key:
     """Return the key of the list's entry that the ruling names, or the list's own."""
     entries = value.get(str(key[0])) if len(key) == 1 else None
+    position = facts.get("demand", facts.get("companion"))
+    if isinstance(entries, list) and isinstance(position, int):
+        return (*key, position)
     named = facts.get("pattern", facts.get("type"))
     return (*key, entries.index(named)) if isinstance(entries, list) and named in entries else key

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from factory.model.facts import Change, Plan, PlannedChange
+from factory.model.facts import Change, Plan
 from factory.model.verdict import Finding
 from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
@@ -29,7 +29,12 @@ MENDS: Mapping[str, str] = {
     "plan.type": "A person adds the type to policies/terraform.yml.",
     "plan.action": "Change it in place, or ask a person.",
     "plan.destroy": "Change it in place, or ask a person.",
+    "plan.protected": "Change it in place; a person takes it off the protected ones first.",
+    "plan.demand": "Set the attribute to what policy asks for.",
+    "plan.companion": "Add the resource that policy asks for.",
     "plan.size": "Split the change.",
+    "plan.destroys": "Split the change.",
+    "plan.percent": "Split the change.",
 }
 _WIDE = 200
 _JUDGE = "judge"
@@ -161,28 +166,15 @@ def change(policies: Policies, change: Change) -> tuple[Ruling, ...]:
     return (*each, size(policies, len(change.files), lines))
 
 
-def plan(policies: Policies, plan: Plan) -> tuple[Ruling, ...]:
-    """Return rulings for each resource that a plan would change, and one for how many there are."""
-    if plan.problem:
-        unread = {"stack": plan.stack, "problem": plan.problem}
-        return (Ruling("plan.unreadable", False, plan.problem, unread, policies.digest),)
-    most = policies.terraform.max_changes
-    count = len(plan.changes)
-    facts = {"changes": count, "max_changes": most, "plan": plan.digest}
-    reason = f"{count} resources change; at most {most}"
-    each = [ruling for item in plan.changes for ruling in _resource(policies, item)]
-    return (*each, Ruling("plan.size", count <= most, reason, facts, policies.digest))
-
-
-def needed(policies: Policies, change: Change | None, plan: Plan | None) -> Needed:
+def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> Needed:
     """Return how many must approve a merge, and the risks that apply.
 
     A change that is not known, and a path that can't be compared, take every risk with paths; a plan with a problem
-    takes every risk with actions. ``plan=None`` says that there is none, and takes no such risk.
+    takes every risk with actions.
     """
     found = []
     for name, risk in policies.approvals.risks.items():
-        because = (*_touched(risk, change), *_taken(risk, plan))
+        because = (*_touched(risk, change), *(reason for plan in plans for reason in _taken(risk, plan)))
         if because:
             found.append(Applied(name, risk.required, risk.decide, because))
     most = max([policies.approvals.merge.required, *(risk.required for risk in found)])
@@ -211,8 +203,8 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
     and is a finding itself; so is every day that can't be read, where there are exceptions.
     """
     accepted = exceptions.exceptions
-    day = _date(today)
-    if day is None:
+    now = day(today)
+    if now is None:
         unread = Finding(
             "exception.no-date",
             f"{len(accepted)} exceptions are of no use: {today!r} is no day",
@@ -220,7 +212,7 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
             "policies/exceptions.yml",
         )
         return Excused(tuple(findings), (), (unread,) if accepted else ())
-    live = {(item.rule, item.subject): item for item in accepted if _holds(item, day)}
+    live = {(item.rule, item.subject): item for item in accepted if _holds(item, now)}
     kept, excused = [], []
     for finding in findings:
         item = live.get((finding.rule, finding.subject))
@@ -228,28 +220,20 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
             kept.append(finding)
         else:
             excused.append(replace(finding, mend=f"Accepted by {item.owner} until {item.expires}: {item.reason}"))
-    return Excused(tuple(kept), tuple(excused), tuple(_expired(item) for item in accepted if not _holds(item, day)))
+    return Excused(tuple(kept), tuple(excused), tuple(_expired(item) for item in accepted if not _holds(item, now)))
+
+
+def day(text: str) -> date | None:
+    """Return the day that a text such as ``2026-12-31`` names, or ``None``."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
 
 
 def _account(email: str) -> str:
     local = email.strip().removeprefix("<").rpartition("@")[0] or email
     return _ADDRESS_NUMBER.sub("", local.partition("+")[0]).strip().casefold()
-
-
-def _resource(policies: Policies, item: PlannedChange) -> list[Ruling]:
-    rules = policies.terraform
-    facts = {"address": item.address, "type": item.type, "actions": list(item.actions)}
-    known = item.type in rules.types
-    words = "known" if known else "not known"
-    reason = f"{item.address}: the resource type {item.type} is {words} to policy"
-    found = [Ruling("plan.type", known, reason, facts, policies.digest)]
-    if not item.actions or not _ACTIONS.issuperset(item.actions):
-        reason = f"{item.address}: policy does not know the action {', '.join(item.actions) or '(none)'}"
-        found.append(Ruling("plan.action", False, reason, facts, policies.digest))
-    if "delete" in item.actions:
-        reason = f"{item.address} would be destroyed"
-        found.append(Ruling("plan.destroy", rules.allow_destroy, reason, facts, policies.digest))
-    return found
 
 
 def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:
@@ -260,8 +244,8 @@ def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:
     return tuple(file.path for file in change.files if odd(file.path) or touches(file.path, risk.paths) is not None)
 
 
-def _taken(risk: Risk, plan: Plan | None) -> tuple[str, ...]:
-    if not risk.actions or plan is None:
+def _taken(risk: Risk, plan: Plan) -> tuple[str, ...]:
+    if not risk.actions:
         return ()
     if plan.problem:
         return (f"the plan is not readable: {plan.problem}",)
@@ -273,16 +257,9 @@ def _taken(risk: Risk, plan: Plan | None) -> tuple[str, ...]:
     )
 
 
-def _date(text: str) -> date | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        return None
-
-
-def _holds(item: Excuse, day: date) -> bool:
-    last = _date(item.expires)
-    return last is not None and day <= last
+def _holds(item: Excuse, now: date) -> bool:
+    last = day(item.expires)
+    return last is not None and now <= last
 
 
 def _expired(item: Excuse) -> Finding:

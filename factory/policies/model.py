@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory.policies.agents import Agents, Budgets, Outputs
-from factory.policies.fields import Account, Action, Count, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.fields import Account, Action, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.terraform import Terraform
 
 
 class Gate(Strict):
@@ -100,15 +101,14 @@ class Approvals(Strict):
 
 
 class Environment(Strict):
-    """One environment: its Terraform stack, and how many people must approve a deployment to it."""
+    """One environment, which has a Terraform stack of its name: how many people must approve a deployment to it."""
 
-    stack: Name
     approvals: Annotated[int, Field(ge=0, le=10)]
     production: bool
 
 
 class Environments(Strict):
-    """``environments.yml``: where changes are deployed; ``deploy`` is the one that ``ship`` deploys to."""
+    """``environments.yml``: where changes are deployed; ``deploy`` is the one that a person approves for a merge."""
 
     deploy: Name
     environments: Annotated[dict[Name, Environment], Field(min_length=1)]
@@ -133,17 +133,6 @@ class Exceptions(Strict):
     """``exceptions.yml``: what is accepted for a time; each is shown and counted in every verdict."""
 
     exceptions: Annotated[tuple[Excuse, ...], Field(strict=False)]
-
-
-class Terraform(Strict):
-    """``terraform.yml``: what a plan may do; a resource type that is not listed is denied."""
-
-    stack: Name
-    app: Name
-    types: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-    providers: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-    max_changes: Count
-    allow_destroy: bool
 
 
 class Policies(Strict):

@@ -1,6 +1,7 @@
 """Reads ``policies/*.yml`` from bytes into types."""
 
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -106,6 +107,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
         if not risk.paths and not risk.actions:
             message = "names neither paths nor actions, so it never applies; give it one"
             yield documents["approvals"].problem(("risks", name), message)
+    yield from _stacks(policies, documents)
     seen: dict[tuple[str, str], int] = {}
     for number, item in enumerate(policies.exceptions.exceptions):
         first = seen.setdefault((item.rule, item.subject), number)
@@ -125,3 +127,26 @@ def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
     for key, name in named:
         if name not in agents.agents:
             yield found.problem(key, f"there is no agent {name!r}{nearest(name, agents.agents)}")
+
+
+def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
+    """Tell which stacks are named that are not there, and which wait for each other."""
+    stacks = policies.terraform.stacks
+    for name in policies.environments.environments:
+        if name not in stacks:
+            message = f"there is no stack {name!r} in policies/terraform.yml{nearest(name, stacks)}"
+            yield documents["environments"].problem(("environments", name), message)
+    known = True
+    for name, rule in stacks.items():
+        for number, other in enumerate(rule.after):
+            if other not in stacks:
+                known = False
+                message = f"there is no stack {other!r}{nearest(other, stacks)}"
+                yield documents["terraform"].problem(("stacks", name, "after", number), message)
+    if known:
+        try:
+            tuple(TopologicalSorter({name: rule.after for name, rule in stacks.items()}).static_order())
+        except CycleError as error:
+            yield documents["terraform"].problem(
+                ("stacks",), f"they wait for each other: {' after '.join(error.args[1])}"
+            )

@@ -46,6 +46,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         _fsync_folder(path.parent)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that only this program reads and that may be lost; raises ``DiskFull`` or ``MachineError``."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
 @contextmanager
 def appender(path: Path) -> Iterator[Callable[[bytes], None]]:
     """Open a file to append to, and give the function that appends whole lines to it."""

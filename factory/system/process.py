@@ -97,6 +97,13 @@ class Group:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
+    def wait(self, timeout: float) -> int:
+        """Return the exit code once the program has ended; raises ``ToolTimeout`` after ``timeout`` seconds."""
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ToolTimeout(f"the program ran longer than {timeout:g} s") from None
+
     def kill(self) -> None:
         """End every process of the group at once, and reap the leader."""
         _kill_group(self.popen.pid)

@@ -1,77 +1,245 @@
-"""Applies a saved plan, and only the one that was approved, while everything it was made of still holds."""
+"""Applies a saved plan, and only the one that was approved, while everything it was made of still holds.
 
-import json
-from collections.abc import Callable
+The state stays locked from the check to the plan after the apply. What is written tells a refusal from an apply that
+began, and what of it was done.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
-from factory.errors import Refused
+from factory.errors import FactoryError, Refused
+from factory.model.facts import Plan
 from factory.system import canonical, files
-from factory.terraform import plan
-from factory.terraform.manifest import Manifest, decode, normalise
+from factory.terraform import plan as planning
+from factory.terraform.manifest import Manifest, decode
 from factory.terraform.plan import Stack
-from factory.terraform.program import Terraform
+from factory.terraform.program import Terraform, read_events
+from factory.terraform.screen import Source
+from factory.terraform.state import Identity, State, identity
 
-RESULT = "apply.json"
+RESULT, EVENTS, ERRORED = "apply.json", "events.jsonl", "errored.tfstate"
+_WORK = "work"
+_AFTER = "after.tfplan"
 
 
-def apply(stack: Stack, folder: Path, *, approved: str, first: Callable[[], None] = lambda: None) -> dict[str, object]:
-    """Apply the plan in ``folder`` whose manifest has the digest ``approved``; return the result that is also written.
+@dataclass(frozen=True)
+class Order:
+    """What may be applied: the manifest's digest, and the digest of the plan whose destroys are allowed.
 
-    ``first`` runs once everything holds and before anything changes; a ``Refused`` of it refuses the apply.
-    ``apply.json`` is written before anything is changed (``started``), on refusal (``refused``) and at the end
-    (``done``), so that an interrupted apply can be told from one that never began. Raises ``Refused`` naming the
-    digest that differs, ``ToolFailed`` where terraform fails.
+    ``who`` and ``minutes`` are the lock's owner and its longest life; ``stale`` is what to do once the state moved on.
     """
-    result: dict[str, object] = {"phase": "refused", "manifest": approved, "replan_empty": False}
+
+    approved: str
+    destroy: str
+    who: str
+    minutes: int
+    stale: Literal["refuse", "replan"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Policy, as functions of a plan: why it is denied, and how many of its changes count."""
+
+    denials: Callable[[Plan], Sequence[str]]
+    counted: Callable[[Plan], int]
+
+
+def apply(
+    stack: Stack, folder: Path, order: Order, rules: Rules, *, first: Callable[[], None] = lambda: None
+) -> Mapping[str, Any]:
+    """Apply the plan in ``folder`` as the order says; return the result that is also written as ``apply.json``.
+
+    ``first`` runs once everything holds and before anything changes; a ``Refused`` of it refuses the apply. The
+    result's ``phase`` is ``refused`` (nothing was changed), ``started``, ``failed`` (with what was ``done`` and what
+    not) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` where the state is locked, and
+    what terraform raises.
+    """
+    result = _Result(folder, stack.name, order.approved)
     try:
-        manifest = decode(files.read_bytes(folder / plan.MANIFEST))
-        terraform = _checked(stack, folder, manifest, approved)
-        first()
-    except Refused as error:
-        _write(folder, result | {"reason": str(error)})
+        plan = _approved(folder, order, rules)
+        source = stack.source()
+        with _exclusive(stack, folder, order) as mine:
+            terraform, replanned = _checked(mine, folder, order, source)
+            first()
+            addresses = [item.address for item in plan.changes]
+            result.write(phase="started", replanned=replanned, undone=addresses)
+            terraform.apply_plan(planning.PLAN_FILE, folder / EVENTS, lock=mine.locks_itself)
+            left = _left(mine, terraform, rules)
+            result.write(phase="done", replan_empty=not left, **_progress(folder, plan))
+    except FactoryError as error:
+        if result.phase == "started":
+            _keep_state(folder)
+            result.write(phase="failed", reason=str(error), **_progress(folder, plan))
+        else:
+            result.write(phase="refused", reason=str(error))
         raise
-    _write(folder, result | {"phase": "started"})
-    terraform.apply_plan(plan.PLAN_FILE)
-    empty = not terraform.write_plan("after.tfplan", lock=True)
-    done = result | {"phase": "done", "replan_empty": empty}
-    _write(folder, done)
-    if not empty:
-        raise Refused("the plan after the apply is not empty: the world is not what the code says")
-    return done
+    if left:
+        raise Refused(f"the plan after the apply is not empty: {left}")
+    return result.value
 
 
-def _checked(stack: Stack, folder: Path, manifest: Manifest, approved: str) -> Terraform:
-    """Return terraform with the plan in place; raises ``Refused`` where any digest differs."""
-    if manifest.digest() != approved:
-        raise Refused(f"the approved manifest is {approved}, the saved plan's is {manifest.digest()}")
-    work = folder / "work"
-    terraform = stack.work(work)
-    data = files.read_bytes(folder / plan.PLAN_FILE)
-    lock = files.read_bytes(folder / plan.LOCK)
-    files.write_atomic(work / plan.PLAN_FILE, data, mode=0o600)
-    files.write_atomic(work / ".terraform.lock.hcl", lock)
+class _Result:
+    """What came of an apply so far, written to the disk whenever it changes."""
+
+    def __init__(self, folder: Path, stack: str, approved: str) -> None:
+        self._path = folder / RESULT
+        self.value: dict[str, Any] = {
+            "phase": "refused",
+            "stack": stack,
+            "manifest": approved,
+            "replanned": False,
+            "replan_empty": False,
+            "done": [],
+            "undone": [],
+            "reason": "",
+        }
+
+    @property
+    def phase(self) -> str:
+        return str(self.value["phase"])
+
+    def write(self, **values: Any) -> None:
+        self.value |= values
+        files.write_atomic(self._path, canonical.encode(self.value))
+
+
+def _approved(folder: Path, order: Order, rules: Rules) -> Plan:
+    """Return the saved plan once approval, token and policy allow it; raises ``Refused``."""
+    manifest = decode(files.read_bytes(folder / planning.MANIFEST))
+    if manifest.digest() != order.approved:
+        raise Refused(f"the approved manifest is {order.approved}, the saved plan's is {manifest.digest()}")
+    plan = planning.read_facts(folder)
+    if plan.problem:
+        raise Refused(f"the plan cannot be judged: {plan.problem}")
+    if denied := rules.denials(plan):
+        raise Refused(f"policy denies the plan: {denied[0]}", hint="Mend the change, or let a person change policy.")
+    gone = [item.address for item in plan.changes if "delete" in item.actions]
+    if gone and order.destroy != plan.digest:
+        what = "names another plan" if order.destroy else "is missing"
+        raise Refused(
+            f"{len(gone)} resources would be destroyed ({gone[0]}, …) and the token that allows it {what}",
+            hint=f"Approve with `factory deploy approve --destroy {plan.digest}`, if that is what you want.",
+        )
+    return plan
+
+
+def _checked(stack: Stack, folder: Path, order: Order, source: Source) -> tuple[Terraform, bool]:
+    """Return terraform with the plan in place, and whether it had to be made again.
+
+    Raises ``Refused`` naming each digest that differs.
+    """
+    manifest = decode(files.read_bytes(folder / planning.MANIFEST))
+    work = folder / _WORK
+    terraform = stack.work(work, source)
+    data, lock = files.read_bytes(folder / planning.PLAN_FILE), files.read_bytes(folder / planning.LOCK)
+    files.write_atomic(terraform.folder / planning.PLAN_FILE, data, mode=0o600)
+    files.write_atomic(terraform.folder / ".terraform.lock.hcl", lock)
+    changed = manifest.differences(_now(stack, manifest, source, data, lock))
+    if changed:
+        raise _changed(changed)
     terraform.start(lockfile="readonly")
-    lineage, serial = plan.state_identity(terraform)
-    now = Manifest(
+    shown = planning.read_normalised(stack, terraform, planning.PLAN_FILE)
+    if canonical.digest_of(shown) != manifest.plan:
+        raise _changed(["plan"])
+    where = identity(terraform.pull_state().encode())
+    if not where.serial:
+        where = Identity("", 0)
+    if where.lineage != manifest.state_lineage:
+        raise _changed(["state_lineage"])
+    if where.serial == manifest.state_serial:
+        return terraform, False
+    if order.stale != "replan":
+        raise _changed(["state_serial"])
+    again, _ = planning.planned(stack, terraform, source, lock_state=stack.locks_itself)
+    if again.plan != manifest.plan:
+        raise Refused(
+            "the state has moved on since the plan was made (state_serial), and a plan made now says something else",
+            hint="Make a new plan and approve that.",
+        )
+    return terraform, True
+
+
+def _now(stack: Stack, made: Manifest, source: Source, data: bytes, lock: bytes) -> Manifest:
+    """Return the manifest with all that can be computed anew without the state."""
+    return replace(
+        made,
         stack=stack.name,
         commit=stack.commit,
+        base=stack.base,
         plan_file=canonical.digest(data),
-        plan=canonical.digest_of(normalise(json.loads(stack.redacted(terraform.show(plan.PLAN_FILE))))),
-        state_lineage=lineage,
-        state_serial=serial,
         provider_lock=canonical.digest(lock),
-        terraform=terraform.version(),
+        terraform=stack.terraform,
         policy=stack.policy,
-        source=stack.source_digest(),
+        source=planning.source_digest(source),
         variables=stack.variables_digest(),
     )
-    changed = manifest.differences(now)
-    if changed:
-        raise Refused(
-            f"since the plan was made, this has changed: {', '.join(changed)}", hint="Make a new plan and approve that."
-        )
-    return terraform
 
 
-def _write(folder: Path, result: dict[str, object]) -> None:
-    files.write_atomic(folder / RESULT, canonical.encode(result))
+def _changed(names: Sequence[str]) -> Refused:
+    return Refused(
+        f"since the plan was made, this has changed: {', '.join(names)}", hint="Make a new plan and approve that."
+    )
+
+
+def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
+    """Return what a plan made now would still do, apart from noise; nothing where the world is what the code says."""
+    if not terraform.write_plan(_AFTER, lock=stack.locks_itself):
+        return ""
+    normalised = planning.read_normalised(stack, terraform, _AFTER)
+    plan = planning.facts(stack.name, "", normalised)
+    outputs = [name for name, change in normalised["output_changes"].items() if change["actions"] != ["no-op"]]
+    if rules.counted(plan) or outputs:
+        return ", ".join([item.address for item in plan.changes] + [f"output {name}" for name in outputs])
+    return ""
+
+
+def _progress(folder: Path, plan: Plan) -> dict[str, list[str]]:
+    """Return which of the plan's changes terraform says are done, and which are not."""
+    done = finished(files.read_bytes(folder / EVENTS))
+    return {"done": sorted(done), "undone": sorted({item.address for item in plan.changes} - done)}
+
+
+def finished(events: bytes) -> set[str]:
+    """Return the addresses that a log of terraform's events says are done."""
+    return {
+        str(event["hook"]["resource"]["addr"])
+        for event in read_events(events)
+        if event.get("type") == "apply_complete" and isinstance(event.get("hook"), Mapping)
+    }
+
+
+@contextmanager
+def _exclusive(stack: Stack, folder: Path, order: Order) -> Iterator[Stack]:
+    """Hold the state's lock during the block, and give the stack that writes under it.
+
+    A state that is in no GitLab is locked by terraform itself, command by command. A state that could not be saved
+    keeps its lock: nobody else may write before it is brought back.
+    """
+    address = stack.env.get("TF_HTTP_ADDRESS")
+    if address is None:
+        yield stack
+        return
+    state = State(address, username=stack.env["TF_HTTP_USERNAME"], token=stack.env["TF_HTTP_PASSWORD"])
+    lock = state.lock(who=order.who, operation="apply", minutes=order.minutes)
+    try:
+        # Without -lock terraform sends no lock's id, and the backend takes no write without it.
+        yield replace(stack, env={**stack.env, "TF_HTTP_ADDRESS": f"{address}?ID={lock.id}"}, locks_itself=False)
+    except FactoryError:
+        if not _unsaved(folder):
+            with suppress(FactoryError):
+                state.unlock(lock)
+        raise
+    state.unlock(lock)
+
+
+def _keep_state(folder: Path) -> None:
+    """Keep the state that terraform could not save; without it, what was made would be lost to it."""
+    for path in _unsaved(folder):
+        files.write_atomic(folder / ERRORED, path.read_bytes(), mode=0o600)
+
+
+def _unsaved(folder: Path) -> list[Path]:
+    return sorted((folder / _WORK).rglob(ERRORED))

@@ -11,10 +11,11 @@ from factory.system import canonical
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a plan is made of; digests are ``sha256:<hex>``."""
+    """What a plan is made of; digests are ``sha256:<hex>``, ``base`` is the commit that ``commit`` is compared with."""
 
     stack: str
     commit: str
+    base: str
     plan_file: str
     plan: str
     state_lineage: str
@@ -51,8 +52,10 @@ def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a plan's JSON says will change, without times, floats and sensitive values, in a fixed order.
 
     Terraform docs: JSON output format, plan representation. ``*_sensitive`` marks values with ``true`` in the same
-    shape as the values.
+    shape as the values. Raises ``InvalidInput`` for a plan that ended in an error or leaves something out.
     """
+    if plan.get("errored") or plan.get("complete") is False or plan.get("deferred_changes"):
+        raise InvalidInput("the plan is not complete: terraform ended with an error or put something off")
     changes = [_change(item) for item in plan.get("resource_changes") or []]
     outputs = plan.get("output_changes") or {}
     return {

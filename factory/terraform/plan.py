@@ -1,46 +1,61 @@
-"""Makes a plan: the plan file, its normalised JSON, its manifest, and GitLab's Terraform report."""
+"""Makes plans: for each stack the plan file, its normalised JSON, its manifest and its provider lock.
+
+A merge request's plans and main's are made in the same way; only who may lock the state differs.
+"""
 
 import json
-import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from factory.errors import InvalidInput, ToolFailed
+from factory.errors import FactoryError, InvalidInput, ToolFailed
 from factory.model.facts import Plan, PlannedChange
 from factory.system import canonical, files
 from factory.terraform.manifest import Manifest, normalise
 from factory.terraform.program import Terraform
-from factory.terraform.screen import screen
+from factory.terraform.screen import Source, screen
+from factory.terraform.stacks import LIVE
+from factory.terraform.state import Identity, identity
 
-PLAN_FILE, PLAN_JSON, MANIFEST, REPORT, LOCK = "plan.tfplan", "plan.json", "manifest.json", "report.json", "lock.hcl"
+PLAN_FILE, PLAN_JSON, MANIFEST, LOCK = "plan.tfplan", "plan.json", "manifest.json", "lock.hcl"
+REPORT, INDEX = "report.json", "index.json"
 _TERRAFORM_LOCK = ".terraform.lock.hcl"
 _SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
-_SKIPPED = ("*.tfstate*", ".terraform", _TERRAFORM_LOCK)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One root of ``terraform/live``, and how terraform runs there; ``env`` is its whole environment."""
+    """One root of ``terraform/live`` in a checkout, and how terraform runs there; ``env`` is its whole environment.
+
+    ``providers`` maps allowed sources to their version, ``terraform`` is the program's version. ``locks_itself`` says
+    that terraform takes the state's lock, and not who starts it.
+    """
 
     name: str
-    root: Path
+    tree: Path
     commit: str
+    base: str
     policy: str
     program: str
+    terraform: str
     env: Mapping[str, str]
-    providers: tuple[str, ...]
+    providers: Mapping[str, str]
+    locks_itself: bool = True
 
-    def work(self, folder: Path) -> Terraform:
-        """Return terraform in a fresh copy of the root below ``folder``; the root itself stays as it is."""
-        if not (self.root / "versions.tf").exists():
-            raise InvalidInput(f"there is no stack {self.name!r}: {self.root}/versions.tf is missing")
-        screen(self.root, self.providers)
+    def source(self) -> Source:
+        """Return what the stack is made of, screened; raises ``NotFound`` or ``Refused``."""
+        return screen(self.tree, f"{LIVE}/{self.name}", self.providers)
+
+    def work(self, folder: Path, source: Source) -> Terraform:
+        """Return terraform in a fresh copy of the source below ``folder``; the checkout itself stays as it is."""
         files.remove_tree(folder)
-        with files.disk_errors(folder):
-            shutil.copytree(self.root, folder, ignore=shutil.ignore_patterns(*_SKIPPED))
-        return Terraform(folder, program=self.program, env=self.env)
+        for name, data in source.files:
+            files.write_new(folder / name, data)
+        return Terraform(folder / source.root, program=self.program, env=self.env)
 
     def redacted(self, text: str) -> str:
         """Return a text without the tokens that terraform was given."""
@@ -49,47 +64,143 @@ class Stack:
                 text = text.replace(self.env[name], "(redacted)")
         return text
 
-    def source_digest(self) -> str:
-        """Return the digest of the root's own files."""
-        found = sorted(path for path in self.root.rglob("*.tf*") if path.is_file() and ".terraform" not in path.parts)
-        return canonical.digest_of([[str(p.relative_to(self.root)), canonical.digest(p.read_bytes())] for p in found])
-
     def variables_digest(self) -> str:
         """Return the digest of the input variables."""
         given = {key: value for key, value in self.env.items() if key.startswith("TF_VAR_")}
         return canonical.digest_of(given)
 
 
-def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
-    """Plan the stack and write plan file, JSON, manifest, report and provider lock into ``out``.
+@dataclass(frozen=True)
+class Made:
+    """What came of planning one stack: the plan, or why there is none."""
 
-    ``lock_state`` is false for merge requests, whose token may only read. Raises ``ToolFailed``.
+    stack: str
+    manifest: Manifest | None
+    plan: Plan
+    error: FactoryError | None = None
+
+
+def source_digest(source: Source) -> str:
+    """Return the digest of all files that a stack is made of."""
+    return canonical.digest_of([[name, canonical.digest(data)] for name, data in source.files])
+
+
+def make_all(
+    stacks: Sequence[Stack],
+    out: Path,
+    *,
+    after: Mapping[str, Sequence[str]],
+    lock_state: bool,
+    parallel: int,
+) -> list[Made]:
+    """Plan the stacks, which are in dependency order, ``parallel`` at once; write each to ``out/<stack>``.
+
+    A stack whose predecessor could not be planned is not planned. Beside them ``index.json`` says which manifests
+    there are, and ``report.json`` is GitLab's Terraform report of all. Nothing is raised for one stack's failure.
     """
+    files.remove_tree(out)
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+        running: dict[str, Future[Made]] = {}
+
+        def one(stack: Stack) -> Made:
+            for name in after.get(stack.name, ()):
+                if name in running and running[name].result().error is not None:
+                    error = ToolFailed(f"{stack.name} is not planned: it comes after {name}, which has no plan")
+                    return Made(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
+            try:
+                manifest, plan = make(stack, out / stack.name, lock_state=lock_state)
+            except FactoryError as error:
+                return Made(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
+            return Made(stack.name, manifest, plan)
+
+        for stack in stacks:
+            running[stack.name] = pool.submit(one, stack)
+        made = [running[stack.name].result() for stack in stacks]
+    named = {item.stack: _named(item) for item in made}
+    files.write_atomic(out / INDEX, canonical.encode({"commit": stacks[0].commit if stacks else "", "stacks": named}))
+    files.write_atomic(out / REPORT, json.dumps(_report([item.plan for item in made])).encode())
+    return made
+
+
+def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
+    """Plan one stack and write plan file, JSON, manifest and provider lock into ``out``.
+
+    ``lock_state`` is false for merge requests, whose token may only read. Raises ``Refused`` where the source is not
+    let through, and what terraform raises.
+    """
+    source = stack.source()
     work = out / "work"
-    terraform = stack.work(work)
+    terraform = stack.work(work, source)
     terraform.start()
-    terraform.write_plan(PLAN_FILE, lock=lock_state)
-    normalised = normalise(json.loads(stack.redacted(terraform.show(PLAN_FILE))))
-    manifest = _manifest(stack, terraform, work, normalised)
-    lock = (work / _TERRAFORM_LOCK).read_bytes() if (work / _TERRAFORM_LOCK).exists() else b""
-    plan = facts(stack.name, manifest.plan, normalised)
-    files.write_atomic(out / PLAN_FILE, (work / PLAN_FILE).read_bytes(), mode=0o600)
+    manifest, normalised = planned(stack, terraform, source, lock_state=lock_state)
+    files.write_atomic(out / PLAN_FILE, (terraform.folder / PLAN_FILE).read_bytes(), mode=0o600)
     files.write_atomic(out / PLAN_JSON, canonical.encode(normalised))
-    files.write_atomic(out / LOCK, lock)
-    files.write_atomic(out / REPORT, json.dumps(_report(plan)).encode())
+    files.write_atomic(out / LOCK, _lock(terraform.folder))
     files.write_atomic(out / MANIFEST, manifest.encode())
     files.remove_tree(work)
-    return manifest, plan
+    return manifest, facts(stack.name, manifest.plan, normalised)
+
+
+def planned(
+    stack: Stack, terraform: Terraform, source: Source, *, lock_state: bool
+) -> tuple[Manifest, Mapping[str, Any]]:
+    """Have an initialised folder planned into ``plan.tfplan``; return the manifest and the normalised JSON."""
+    terraform.write_plan(PLAN_FILE, lock=lock_state)
+    normalised = read_normalised(stack, terraform, PLAN_FILE)
+    data = files.read_bytes(terraform.folder / PLAN_FILE)
+    where = state_of(data)
+    manifest = Manifest(
+        stack=stack.name,
+        commit=stack.commit,
+        base=stack.base,
+        plan_file=canonical.digest(data),
+        plan=canonical.digest_of(normalised),
+        state_lineage=where.lineage,
+        state_serial=where.serial,
+        provider_lock=canonical.digest(_lock(terraform.folder)),
+        terraform=stack.terraform,
+        policy=stack.policy,
+        source=source_digest(source),
+        variables=stack.variables_digest(),
+    )
+    return manifest, normalised
+
+
+def read_normalised(stack: Stack, terraform: Terraform, name: str) -> Mapping[str, Any]:
+    """Return a plan file's normalised JSON, without the tokens; raises ``ToolFailed``, ``InvalidInput``."""
+    try:
+        return normalise(json.loads(stack.redacted(terraform.show(name))))
+    except ValueError as error:
+        raise ToolFailed("terraform's JSON of the plan is not readable") from error
+
+
+def state_of(plan_file: bytes) -> Identity:
+    """Return the state that a plan was made from, as the plan file itself says; an absent one is ``("", 0)``.
+
+    A plan file is a zip archive that holds the state's snapshot. Raises ``InvalidInput`` where it is not one.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(plan_file)) as archive:
+            found = identity(archive.read("tfstate"))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise InvalidInput("the plan file is not readable") from error
+    return found if found.serial else Identity("", 0)
 
 
 def facts(stack: str, digest: str, normalised: Mapping[str, Any]) -> Plan:
-    """Return a normalised plan in short: only what would change."""
-    changes = tuple(
-        PlannedChange(item["address"], item["type"], tuple(item["change"]["actions"]))
+    """Return a normalised plan as facts."""
+    resources = tuple(
+        PlannedChange(
+            item["address"],
+            item["type"],
+            tuple(item["change"]["actions"]),
+            item["change"]["before"],
+            item["change"]["after"],
+            item["change"]["after_unknown"],
+        )
         for item in normalised["resource_changes"]
-        if item["change"]["actions"] not in (["no-op"], ["read"])
     )
-    return Plan(stack, digest, changes)
+    return Plan(stack, digest, resources)
 
 
 def read_facts(folder: Path) -> Plan:
@@ -98,39 +209,34 @@ def read_facts(folder: Path) -> Plan:
         data = files.read_bytes(folder / PLAN_JSON)
         manifest = json.loads(files.read_bytes(folder / MANIFEST))
         found = facts(str(manifest["stack"]), canonical.digest(data), json.loads(data))
+        if found.digest != manifest["plan"]:
+            return Plan(folder.name, "", problem="the plan's JSON is not the one that its manifest names")
         return replace(found, commit=str(manifest["commit"]))
     except (InvalidInput, ValueError, KeyError, TypeError) as error:
-        return Plan("", "", problem=f"there is no readable plan: {error}")
+        return Plan(folder.name, "", problem=f"there is no readable plan: {error}")
 
 
-def state_identity(terraform: Terraform) -> tuple[str, int]:
-    """Return lineage and serial of the state; an absent state is ``("", 0)``."""
+def read_all(out: Path) -> tuple[Plan, ...]:
+    """Return the plans that ``make_all`` wrote; without an index there is one plan, with a problem."""
     try:
-        state = json.loads(terraform.pull_state() or "{}")
-        return str(state.get("lineage", "")), int(state.get("serial", 0))
-    except ValueError as error:
-        raise ToolFailed("the state is not readable") from error
+        index = json.loads(files.read_bytes(out / INDEX))
+        return tuple(read_facts(out / name) for name in sorted(index["stacks"]))
+    except (InvalidInput, ValueError, KeyError, TypeError) as error:
+        return (Plan("", "", problem=f"there is no readable plan: {error}"),)
 
 
-def _manifest(stack: Stack, terraform: Terraform, work: Path, normalised: Mapping[str, Any]) -> Manifest:
-    lineage, serial = state_identity(terraform)
-    lock = work / _TERRAFORM_LOCK
-    return Manifest(
-        stack=stack.name,
-        commit=stack.commit,
-        plan_file=canonical.digest((work / PLAN_FILE).read_bytes()),
-        plan=canonical.digest_of(normalised),
-        state_lineage=lineage,
-        state_serial=serial,
-        provider_lock=canonical.digest(lock.read_bytes() if lock.exists() else b""),
-        terraform=terraform.version(),
-        policy=stack.policy,
-        source=stack.source_digest(),
-        variables=stack.variables_digest(),
-    )
+def _named(item: Made) -> dict[str, str]:
+    if item.manifest is None:
+        return {"problem": item.plan.problem}
+    return {"manifest": item.manifest.digest(), "plan": item.manifest.plan}
 
 
-def _report(plan: Plan) -> dict[str, int]:
+def _lock(folder: Path) -> bytes:
+    lock = folder / _TERRAFORM_LOCK
+    return lock.read_bytes() if lock.exists() else b""
+
+
+def _report(plans: Sequence[Plan]) -> dict[str, int]:
     """Return GitLab's Terraform report: exactly these three counts (docs: terraform artifact report)."""
-    actions = [action for change in plan.changes for action in change.actions]
+    actions = [action for plan in plans for change in plan.changes for action in change.actions]
     return {name: actions.count(name) for name in ("create", "update", "delete")}

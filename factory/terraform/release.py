@@ -25,17 +25,18 @@ def publish(url: str, token: str, name: str, archive: Path) -> None:
         raise Refused(f"the release {name} was not accepted (HTTP {answer.status}): {answer.text[:200]}")
 
 
-def observe(edge: str, hostname: str, release: str) -> str:
-    """Ask the hostname for its version until it answers with ``release``; return the release that answered.
+def observe(edge: str, hostname: str, health: str, release: str) -> str:
+    """Ask the hostname for its health until ``release`` answers; return the release that answered.
 
-    ``edge`` is where requests for the hostname go. Raises ``Unreachable`` where it does not within 15 s.
+    ``edge`` is where requests for the hostname go, ``health`` the path whose JSON names the ``release``. Raises
+    ``Unreachable`` where it does not within 15 s.
     """
     client = http.Client(edge, headers={"Host": hostname}, timeout=5)
     deadline = clock.monotonic() + _PATIENCE
     seen = "no answer"
     while clock.monotonic() < deadline:
         try:
-            answer = client.send("GET", "/version")
+            answer = client.send("GET", health)
             seen = (
                 str(json.loads(answer.body)["release"]) if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
             )

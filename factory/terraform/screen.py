@@ -1,49 +1,184 @@
-"""Looks at Terraform's text before terraform does: what could run code or read files at plan time is refused.
+"""Looks at Terraform's text before terraform does: what could run code, read files or reach elsewhere is refused.
 
 A merge request's configuration is planned with a token that reads. A provider from elsewhere, a provisioner, an
-external data source or a function that reads files would reach that token or the machine.
+external data source or a function that reads files would reach that token or the machine. Only what is listed here is
+let through, and text that the parser does not take is refused with the rest.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from factory.errors import Refused
-from factory.system import files
+from factory.errors import InvalidInput, NotFound, Refused
+from factory.system import files, hcl
 
-_FORBIDDEN = (
-    (
-        "a function that reads files",
-        re.compile(r"\b(?:templatefile|file\w*)\s*\("),
-    ),
-    ("a provisioner", re.compile(r"\b(?:provisioner|connection)\b\s*[\"{]")),
-    ("an external or http data source", re.compile(r"\bdata\s+\"(?:external|http|local_\w+|terraform_remote_state)\"")),
-    ("another address for a provider", re.compile(r"\b(?:base_url|api_token|api_key)\s*=")),
-    ("a module from elsewhere", re.compile(r"\bmodule\s+\"")),
+# Blocks that a root or module may have at its top; of `terraform` and `provider` only what is named below.
+_BLOCKS = frozenset(
+    {
+        "terraform",
+        "provider",
+        "resource",
+        "data",
+        "variable",
+        "output",
+        "locals",
+        "module",
+        "moved",
+        "removed",
+        "import",
+    }
 )
-_SOURCE = re.compile(r"\bsource\s*=\s*\"([^\"]*)\"")
-_COMMENT = re.compile(r"(?m)(?:#|//).*$|/\*.*?\*/", re.DOTALL)
+_TERRAFORM = frozenset({"required_version", "required_providers", "backend"})
+# Functions that read the machine, that build code from text, or that take the mark off a sensitive value, and those
+# of providers (Terraform docs: built-in functions). White space and comments may stand before the parenthesis.
+_FUNCTION = re.compile(
+    r"\b(?:(?:template)?file\w*|abspath|pathexpand|templatestring|nonsensitive|provider::[\w:]+)"
+    r"(?:\s|/\*.*?\*/|\#[^\n]*\n|//[^\n]*\n)*\(",
+    re.DOTALL,
+)
+_RUNS = re.compile(r"\b(?:provisioner|connection)\b")
+_SUFFIX = ".tf"
+_TESTS = ".tftest.hcl"
+_LARGEST = 1_000_000
+_MODULES = "terraform/modules"
 
 
-def screen(root: Path, providers: Sequence[str]) -> None:
-    """Raise ``Refused`` naming file and reason where a root's text is not allowed; only ``providers`` may be used."""
-    for path in sorted(root.rglob("*")):
+@dataclass(frozen=True)
+class Source:
+    """What a stack is made of: its root and every module that it uses, as folders of the tree, and all their files."""
+
+    root: str
+    folders: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...]
+
+
+def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
+    """Return what a root such as ``terraform/live/production`` is made of, below ``tree``.
+
+    ``providers`` maps the allowed sources to their one version. Raises ``NotFound`` where there is no such root, and
+    ``Refused`` naming file and reason.
+    """
+    found: dict[str, bytes] = {}
+    waiting, seen = [root], [root]
+    while waiting:
+        folder = waiting.pop()
+        for name, data in _files(tree, folder):
+            found[name] = data
+            for module in _screen_text(name, data, folder, providers):
+                if module not in seen:
+                    seen.append(module)
+                    waiting.append(module)
+    return Source(root, tuple(sorted(seen)), tuple(sorted(found.items())))
+
+
+def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a folder that terraform would read; anything that it should not find there is refused."""
+    place = tree / folder
+    if (
+        not place.is_dir()
+        or place.is_symlink()
+        or any(part.is_symlink() for part in place.parents if tree in part.parents)
+    ):
+        raise NotFound(f"{folder} is no folder of this repository")
+    read = 0
+    for path in sorted(place.iterdir()):
+        name = f"{folder}/{path.name}"
         if path.is_symlink():
-            raise Refused(f"{path.relative_to(root)}: a link in a Terraform root")
-        if not path.is_file() or ".terraform" in path.parts:
+            raise _refused(name, "a link")
+        if path.is_dir():
+            if path.name not in {"tests", ".terraform"}:
+                raise _refused(name, "a folder in a root or module")
             continue
-        if path.suffix != ".tf":
-            raise Refused(f"{path.relative_to(root)}: only .tf files belong in a Terraform root")
-        _screen_text(path.relative_to(root).as_posix(), files.read_text(path), providers)
+        if path.name.endswith(_TESTS) or path.name == ".terraform.lock.hcl":
+            continue
+        if path.suffix != _SUFFIX:
+            raise _refused(name, "a file that is not .tf")
+        try:
+            data, more = files.read_untrusted(path, _LARGEST)
+        except Refused as error:
+            raise _refused(name, "no plain file") from error
+        if more:
+            raise _refused(name, "a file of more than a megabyte")
+        read += 1
+        yield name, data
+    if not read:
+        raise NotFound(f"there is no Terraform configuration in {folder}")
 
 
-def _screen_text(name: str, text: str, providers: Sequence[str]) -> None:
-    code = _COMMENT.sub("", text)
-    for reason, shape in _FORBIDDEN:
-        if shape.search(text) or shape.search(code):
-            raise Refused(
-                f"{name}: {reason} is not allowed", hint="A person adds what is needed to the protected code."
-            )
-    for source in _SOURCE.findall(text):
-        if source not in providers:
-            raise Refused(f"{name}: the provider or module {source!r} is not in policies/terraform.yml")
+def _screen_text(name: str, data: bytes, folder: str, providers: Mapping[str, str]) -> Iterator[str]:
+    """Refuse what is not allowed in one file; yield the folders of the modules that it uses."""
+    try:
+        text = data.decode()
+        blocks = hcl.parse(text)
+    except (UnicodeDecodeError, InvalidInput) as error:
+        raise _refused(name, "text that is not readable as HCL") from error
+    if function := _FUNCTION.search(text):
+        raise _refused(name, f"the function {function.group().split('(')[0].split()[0]}")
+    if _RUNS.search(text):
+        raise _refused(name, "a provisioner or connection")
+    for block in blocks:
+        if block.kind not in _BLOCKS:
+            raise _refused(name, f"a block {block.kind!r}")
+        if block.kind == "terraform":
+            _screen_settings(name, block.body, providers)
+        elif block.kind == "provider":
+            _screen_provider(name, block.body)
+        elif block.kind == "data" and not block.labels[0].startswith(_prefixes(providers)):
+            raise _refused(name, f"a data source {block.labels[0]}")
+        elif block.kind == "module":
+            yield _module(name, block.body, folder)
+
+
+def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str]) -> None:
+    for key, value in body.items():
+        if key not in _TERRAFORM:
+            raise _refused(name, f"the setting terraform.{key}")
+        if key == "backend" and value != [{"http": {}}]:
+            raise _refused(name, "a backend of its own")
+        if key == "required_providers":
+            for block in value:
+                for local, wanted in block.items():
+                    _screen_source(name, local, wanted, providers)
+
+
+def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, str]) -> None:
+    source = wanted.get("source") if isinstance(wanted, Mapping) else None
+    if not isinstance(source, str) or source not in providers:
+        raise _refused(name, f"the provider {source or local!r}, which policies/terraform.yml does not list")
+    version = str(wanted.get("version", "")).replace(" ", "")
+    if version.removeprefix("=") != providers[source]:
+        raise _refused(name, f"the provider {source} in version {version or 'any'}, not {providers[source]}")
+    if set(wanted) - {"source", "version", "configuration_aliases"}:
+        raise _refused(name, f"an unknown setting of the provider {source}")
+
+
+def _screen_provider(name: str, body: Mapping[str, Any]) -> None:
+    if settings := sorted(set(body) - {"alias"}):
+        raise _refused(name, f"a provider's {settings[0]}: address and token come from the job")
+
+
+def _module(name: str, body: Mapping[str, Any], folder: str) -> str:
+    """Return the folder of a module; one that does not lie in ``terraform/modules`` is refused."""
+    source = body.get("source")
+    if isinstance(source, str) and source.startswith(("./", "../")):
+        parts = [*folder.split("/"), *source.split("/")]
+        path: list[str] = []
+        for part in parts:
+            if part == ".." and path:
+                path.pop()
+            elif part not in {".", ""}:
+                path.append(part)
+        found = "/".join(path)
+        if found.startswith(f"{_MODULES}/"):
+            return found
+    raise _refused(name, f"the module {source!r}, which is not one of {_MODULES}")
+
+
+def _prefixes(providers: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{source.rpartition('/')[2]}_" for source in providers)
+
+
+def _refused(name: str, what: str) -> Refused:
+    return Refused(f"{name}: {what} is not allowed", hint="A person adds what is needed to the protected code.")

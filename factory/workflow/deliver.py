@@ -20,7 +20,7 @@ from factory.workflow.context import MAIN, Context
 from factory.workflow.endings import Endings
 from factory.workflow.engine import Steps
 from factory.workflow.holding import Holding
-from factory.workflow.record import record, record_plan, record_verdict
+from factory.workflow.record import record, record_plans, record_verdict
 from factory.workflow.working import Working
 
 STEPS = ("claim", "work", "check", "propose", "watch", "present")
@@ -181,7 +181,7 @@ class _Delivery:
         context, session = self._context, self._session
         labels = self.policies.workflow.labels
         iid = proposed["merge_request"]
-        record_plan(context, iid, issue=session.issue, pipeline=seen["pipeline"])
+        record_plans(context, iid, issue=session.issue, pipeline=seen["pipeline"])
         review.present(context, iid, session=session, pipeline=seen["pipeline"], made=self._made())
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])

@@ -5,9 +5,10 @@ from typing import Any
 
 from factory.evidence import log, statement
 from factory.system import canonical, clock
-from factory.workflow import review
+from factory.workflow import planned
 from factory.workflow.appending import Addition, append
 from factory.workflow.context import Context
+from factory.workflow.planned import Saved
 
 BRANCH = "factory/evidence"
 
@@ -31,29 +32,30 @@ def record(
     append(context, BRANCH, fresh)
 
 
-def record_plan(context: Context, iid: int, *, issue: int, pipeline: int) -> Mapping[str, Any]:
-    """Record the plan that a merge request's or main's pipeline saved; return its manifest. Raises ``NotFound``."""
-    job, manifest = review.manifest_of(context.bot, pipeline)
-    digest = canonical.digest_of(manifest)
-    commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
-    record(
-        context,
-        "plan",
-        issue=issue,
-        subjects={"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file},
-        predicate={
-            "key": f"plan/{iid}/{pipeline}",
-            "merge_request": iid,
-            "pipeline": pipeline,
-            "job": job,
-            "commit": commit,
-            "stack": str(manifest["stack"]),
-            "manifest": digest,
-            "plan": plan,
-            "plan_file": plan_file,
-        },
-    )
-    return manifest
+def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Saved:
+    """Record the plans that a merge request's or main's pipeline saved; return them. Raises ``NotFound``."""
+    saved = planned.of(context.bot, pipeline)
+    for stack, manifest in saved.manifests.items():
+        digest = saved.digest(stack)
+        commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
+        record(
+            context,
+            "plan",
+            issue=issue,
+            subjects={"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file},
+            predicate={
+                "key": f"plan/{iid}/{pipeline}/{stack}",
+                "merge_request": iid,
+                "pipeline": pipeline,
+                "job": saved.job,
+                "commit": commit,
+                "stack": stack,
+                "manifest": digest,
+                "plan": plan,
+                "plan_file": plan_file,
+            },
+        )
+    return saved
 
 
 def record_verdict(

@@ -1,24 +1,22 @@
 """What a person is shown before they decide, and what their decision names."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from factory.errors import NotFound, Refused
+from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
-from factory.gitlab.connect import Connection
 from factory.model.gitlab import Approval, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
+from factory.reports import plans as plan_note
 from factory.specs import read as specs
-from factory.workflow import review_note, wanted, watch
+from factory.workflow import planned, review_note, wanted, watch
 from factory.workflow.context import SIMULATED_APPROVER, Context
 from factory.workflow.intake import Frozen
 
-PLAN_JOB = "plan"
-MANIFEST = ".factory/plan/manifest.json"
-REVIEW_MARK = "review"
+REVIEW_MARK, PLAN_MARK = "review", "plan"
+NO_PLAN = "none"
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ def named(context: Context, *, head: str, spec: str, issue: int, pipeline: int) 
     """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
     main = context.main()
     found = wanted.of_issue(context, main, name=spec, issue=issue)
-    manifest = manifest_of(context.bot, pipeline)[1]
-    return Named(head, found.digest, context.policies(main).digest, str(manifest["plan"]))
+    saved = planned.of(context.bot, pipeline)
+    return Named(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
 
 
 def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
@@ -71,16 +69,6 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
     return int(decision["needed"]["approvals"]) if decision and decision.get("needed") else most
 
 
-def manifest_of(connection: Connection, pipeline: int) -> tuple[int, dict[str, Any]]:
-    """Return the plan job of a pipeline and the manifest it left; raises ``NotFound``."""
-    for job in pipelines.jobs(connection, pipeline):
-        if job.name == PLAN_JOB:
-            data = pipelines.artifact(connection, job.id, MANIFEST)
-            if data is not None:
-                return job.id, json.loads(data)
-    raise NotFound(f"pipeline {pipeline} left no plan")
-
-
 def present(context: Context, iid: int, *, session: Session, pipeline: int, made: Sequence[Mapping[str, Any]]) -> None:
     """Write or update the merge request's one note: what a person must know, and what an approval names.
 
@@ -90,6 +78,8 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, made
     digests = named(
         context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
     )
+    plans = planned.plans(context.bot, planned.of(context.bot, pipeline))
+    issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
     told = review_note.build(context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), made=made)
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
 

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from factory.errors import InvalidInput
+from factory.errors import InvalidInput, NotFound
 from factory.gitlab import merge_requests, pipelines
 from factory.model.facts import Dependency, Facts, PlannedChange
 from factory.model.gitlab import MergeRequest
@@ -12,12 +13,10 @@ from factory.model.verdict import Verdict, from_json
 from factory.reports import review
 from factory.specs import read as specs
 from factory.system import plain
-from factory.terraform import plan as planning
-from factory.workflow import wanted, watch
+from factory.workflow import planned, wanted, watch
 from factory.workflow.context import Context
 
 _FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
-_PLAN, _PLAN_JOB = ".factory/plan/plan.json", "plan"
 _CONTRACT = "/openapi.yml"
 
 
@@ -132,8 +131,13 @@ def _dependencies(
 
 
 def _plan(context: Context, pipeline: int) -> tuple[PlannedChange, ...] | None:
-    data = _artifact(context, pipeline, _PLAN_JOB, _PLAN)
-    return None if data is None else planning.facts("", "", json.loads(data)).changes
+    try:
+        found = planned.plans(context.bot, planned.of(context.bot, pipeline))
+    except NotFound:
+        return None
+    return tuple(
+        replace(change, address=f"{plan.stack}: {change.address}") for plan in found for change in plan.changes
+    )
 
 
 def _artifact(context: Context, pipeline: int, job: str, path: str) -> bytes | None:

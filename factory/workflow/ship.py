@@ -6,28 +6,33 @@ looks at GitLab first. An apply that was interrupted is never started again.
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from factory.errors import ApplyUnknown, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
+from factory.policies import plans as policy_plans
 from factory.policies.model import Policies
+from factory.reports import plans as plan_note
 from factory.specs import read as specs
-from factory.system import canonical
-from factory.workflow import review, wanted, watch
+from factory.workflow import planned, review, wanted, watch
 from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
-from factory.workflow.record import record, record_plan
+from factory.workflow.planned import Saved
+from factory.workflow.record import record, record_plans
 
 MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
 APPLY_JOB, VERIFY_JOB = "apply", "verify"
 APPROVED = "APPROVED_MANIFEST"
-_APPLY_RESULT = ".factory/plan/apply.json"
+DESTROY = "ALLOWED_DESTROY"
+_APPLY_RESULT = ".factory/plan/{}/apply.json"
 _DEPLOY_RESULT = ".factory/deploy/deploy.json"
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
+_DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
 _ENDED = {"success", "failed", "canceled", "skipped"}
 
 
@@ -123,18 +128,11 @@ class _Shipment:
                 f"main's pipeline {pipeline.id} is {pipeline.status}",
                 hint=f"Look at `factory pipeline show {pipeline.id}`.",
             )
-        manifest = record_plan(context, self.iid, issue=self.issue, pipeline=pipeline.id)
-        digest = canonical.digest_of(manifest)
-        lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
-        body = "\n".join(
-            [
-                "The plan of main is ready. Approving the deployment approves exactly this plan:",
-                "",
-                f"manifest {digest}",
-                "",
-                *lines,
-            ]
-        )
+        saved = record_plans(context, self.iid, issue=self.issue, pipeline=pipeline.id)
+        if self._stack not in saved.manifests:
+            return self._nothing_to_deploy()
+        digest = saved.digest(self._stack)
+        body = self._plan_note(saved, digest)
         issues.say(context.bot, "merge_requests", self.iid, marker=review.deploy_mark(pipeline.id), body=body)
         context.say(f"!{self.iid} is planned; its deployment waits for approval")
         return {"pipeline": pipeline.id, "manifest": digest}
@@ -144,11 +142,11 @@ class _Shipment:
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
         pipeline, job, deployment = self._apply_job(request)
-        _, manifest = review.manifest_of(context.bot, pipeline.id)
-        digest = canonical.digest_of(manifest)
+        saved = planned.of(context.bot, pipeline.id)
+        manifest, digest = saved.manifests[self._stack], saved.digest(self._stack)
         if job.status == "manual":
-            self._record_deploy_approval(request, deployment, manifest, digest)
-            pipelines.play(context.bot, job.id, {APPROVED: digest})
+            destroy = self._record_deploy_approval(request, deployment, manifest, digest)
+            pipelines.play(context.bot, job.id, {APPROVED: digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         watch.until(
             context,
@@ -187,7 +185,8 @@ class _Shipment:
         )
         job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == VERIFY_JOB), None)
         data = pipelines.artifact(context.bot, job.id, _DEPLOY_RESULT) if job else None
-        seen: dict[str, Any] = json.loads(data) if data else {}
+        seen: dict[str, Any] = json.loads(data) if data else {"apps": []}
+        first: dict[str, Any] = next(iter(seen["apps"]), {})
         verified = pipeline.status == "success" and bool(seen.get("verified"))
         self._record(
             "deploy",
@@ -196,9 +195,9 @@ class _Shipment:
                 "key": f"deploy/{self.iid}/{applied['deployment']}",
                 "merge_request": self.iid,
                 "environment": self.policies.environments.deploy,
-                "url": seen.get("url"),
+                "url": first.get("url"),
                 "commit": applied["sha"],
-                "release": seen.get("release"),
+                "release": first.get("release"),
                 "verified": verified,
                 "deployment": applied["deployment"],
             },
@@ -208,8 +207,8 @@ class _Shipment:
                 f"the deployment of !{self.iid} is applied but not verified",
                 hint=f"Look at `factory pipeline logs {pipeline.id}`; the job verify can be started again in GitLab.",
             )
-        context.say(f"verified: {seen.get('url')} answers with {seen.get('release')}")
-        return {"release": seen.get("release")}
+        context.say(f"verified: {first.get('url')} answers with {first.get('release')}")
+        return {"release": first.get("release")}
 
     def close(self) -> dict[str, Any]:
         """Close the issue and take the labels off."""
@@ -223,6 +222,25 @@ class _Shipment:
         merge_requests.relabel(context.bot, self.iid, remove=[labels.shipping, labels.review])
         context.say(f"#{self.issue} is closed")
         return {"issue": self.issue, "state": "closed"}
+
+    @property
+    def _stack(self) -> str:
+        return self.policies.environments.deploy
+
+    def _plan_note(self, saved: Saved, digest: str) -> str:
+        manifest = saved.manifests[self._stack]
+        plans = planned.plans(self.context.bot, saved)
+        lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
+        gone = [address for plan in plans if plan.stack == self._stack for address in policy_plans.destroyed(plan)]
+        if gone:
+            lines += ["", f"It destroys {len(gone)} resources. An approval must say so: `destroy {manifest['plan']}`."]
+        head = ["The plan of main is ready. Approving the deployment approves exactly this plan:", ""]
+        return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
+
+    def _nothing_to_deploy(self) -> dict[str, Any]:
+        self.context.say(f"!{self.iid} touches no stack of {self.policies.environments.deploy}: nothing is deployed")
+        self.close()
+        return {"state": "closed", "issue": self.issue}
 
     def _offer_again(self) -> dict[str, Any]:
         """Close a merge request whose judged commit is not what would be merged, and offer its issue again."""
@@ -258,10 +276,11 @@ class _Shipment:
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))
             raise Refused(f"!{self.iid} was approved for something else; changed since: {'; '.join(changed)}")
+        plan = None if digests.plan == review.NO_PLAN else digests.plan
         for approval in counted:
             self._record(
                 "approval",
-                {"commit": f"gitCommit:{digests.head}", "plan": digests.plan},
+                {"commit": f"gitCommit:{digests.head}", **({"plan": plan} if plan else {})},
                 {
                     "key": f"approval/merge/{self.iid}/{request.sha}/{approval.username}",
                     "scope": "merge",
@@ -271,14 +290,17 @@ class _Shipment:
                     "head": digests.head,
                     "spec": digests.spec,
                     "policy": digests.policy,
-                    "plan": digests.plan,
+                    "plan": plan,
                 },
             )
 
     def _record_deploy_approval(
-        self, request: MergeRequest, deployment: Deployment, manifest: dict[str, Any], digest: str
-    ) -> None:
-        """Record the deployment's approvals that name this manifest; one that names none means what was shown."""
+        self, request: MergeRequest, deployment: Deployment, manifest: Mapping[str, Any], digest: str
+    ) -> str:
+        """Record the deployment's approvals that name this manifest; one that names none means what was shown.
+
+        Returns the digest of the plan that they allow to destroy something, if any does.
+        """
         context = self.context
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
@@ -308,6 +330,7 @@ class _Shipment:
                     "plan": str(manifest["plan"]),
                 },
             )
+        return next((found[1] for item in counted if (found := _DESTROY.search(item.comment))), "")
 
     def _apply_job(self, request: MergeRequest) -> tuple[Pipeline, Job, Deployment]:
         context = self.context
@@ -322,7 +345,7 @@ class _Shipment:
 
     def _apply_result(self, job: Job, digest: str) -> dict[str, Any]:
         """Return what the apply left: applied, refused before it began, or unknown."""
-        data = pipelines.artifact(self.context.bot, job.id, _APPLY_RESULT)
+        data = pipelines.artifact(self.context.bot, job.id, _APPLY_RESULT.format(self._stack))
         written: dict[str, Any] = json.loads(data) if data else {}
         phase = written.get("phase") if written.get("manifest") == digest else None
         result = {"done": "applied", "refused": "refused"}.get(str(phase), "unknown")

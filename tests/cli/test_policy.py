@@ -78,7 +78,7 @@ def test_explain_paths(judge: Path) -> None:
         ("[", 5, "plan.unreadable"),
         ("[]", 5, "plan.unreadable"),
         ('{"format_version": "1.2", "resource_changes": [{}]}', 5, "plan.unreadable"),
-        (DESTROY, 5, "plan.destroy"),
+        (DESTROY, 5, "plan.protected"),
     ],
 )
 def test_explain_a_plan(judge: Path, text: str, code: int, rule: str) -> None:
@@ -91,11 +91,11 @@ def test_explain_a_plan(judge: Path, text: str, code: int, rule: str) -> None:
 def test_cases_are_run_and_none_is_a_failure(judge: Path) -> None:
     done = call("test", judge=judge)
     assert done.returncode == 0, done.stdout
-    edit(judge, "terraform.yml", "allow_destroy: false", "allow_destroy: true")
+    edit(judge, "terraform.yml", "protected: {types: [cloudflare_zone]", "protected: {types: []")
     done = call("test", judge=judge)
     assert done.returncode == 6
     assert "policies/cases/plan.yml:" in done.stdout
-    assert "expected denied by plan.destroy, got allowed by" in done.stdout
+    assert "expected denied by plan.protected, got allowed by" in done.stdout
     assert not all(item["passed"] for item in parsed(call("test", "--json", judge=judge)))
     shutil.rmtree(judge / "policies/cases")
     done = call("test", judge=judge)

@@ -103,7 +103,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "policy": policy,
         },
         "merge plan": {**plan, **_planned(f"speculative {mr}"), "pipeline": 31, "job": 90, "commit": head},
-        "merge approval": {**approval, "scope": "merge", "policy": policy, "plan": digest(f"speculative {mr} plan")},
+        "merge approval": {**approval, "scope": "merge", "policy": policy, "plan": all_plans(mr)},
         "merge": {
             "merge_request": mr,
             "head": head,
@@ -140,6 +140,11 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "deployment": 3,
         },
     }
+
+
+def all_plans(mr: int) -> str:
+    """Return what an approval to merge names: the digest of the plans of all stacks."""
+    return canonical.digest_of({"shop": digest(f"speculative {mr} plan")})
 
 
 def _planned(name: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from factory.gates.run import Decision, decide
 from factory.model.facts import Coverage, Plan, TestRun, ToolRun
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
+from factory.system import canonical
 from factory.terraform import manifest, plan, screen
 from factory.workflow import judging
 from tests.servers import ROOT, TOOL_ENV
@@ -158,7 +159,7 @@ class Corpus:
         place = self._place(case, base, head)
         facts = judging.facts(place, rules, judge=read)
         tests, lines, scanned = self._claims(place, rules) if case.claims else self._claimed
-        facts = replace(facts, tests=tests, coverage=lines, scanned=scanned, plan=self._plan(case, rules))
+        facts = replace(facts, tests=tests, coverage=lines, scanned=scanned, plans=(self._plan(case, rules),))
         return decide(facts, rules, where="pipeline", judge_sha=base)
 
     def _start(self, edits: Edits) -> str:
@@ -240,7 +241,7 @@ class Corpus:
         out = self._folder / "plan"
         shutil.rmtree(out, ignore_errors=True)
         try:
-            screen.screen(self._clone / "terraform/live/production", rules.terraform.providers)
+            screen.screen(self._clone, "terraform/live/production", rules.terraform.providers)
         except FactoryError:
             return plan.read_facts(out)
         if case.plan is not None:
@@ -248,7 +249,13 @@ class Corpus:
             data = case.plan if isinstance(case.plan, bytes) else json.dumps(manifest.normalise(case.plan)).encode()
             (out / plan.PLAN_JSON).write_bytes(data)
             (out / plan.MANIFEST).write_text(
-                json.dumps({"stack": "production", "commit": self._git("rev-parse", "HEAD").strip()})
+                json.dumps(
+                    {
+                        "stack": "production",
+                        "commit": self._git("rev-parse", "HEAD").strip(),
+                        "plan": canonical.digest(data),
+                    }
+                )
             )
         return plan.read_facts(out)
 

@@ -162,12 +162,12 @@ def _unplanned(name: str, text: str, path: str = _MORE) -> Case:
 
 PLANS = (
     _plan("an unknown type", "plan.type", ("null_resource.x", "null_resource", ["create"])),
-    _plan("destroys", "plan.destroy", (f"{_ZONE}.this", _ZONE, ["delete"])),
-    _plan("replaces", "plan.destroy", (f"{_RECORD}.x", _RECORD, ["delete", "create"])),
-    _plan("replaces the other way round", "plan.destroy", (f"{_RECORD}.x", _RECORD, ["create", "delete"])),
+    _plan("destroys", "plan.protected", (f"{_ZONE}.this", _ZONE, ["delete"])),
+    _plan("replaces", "plan.protected", (f"{_ZONE}.x", _ZONE, ["delete", "create"])),
+    _plan("replaces the other way round", "plan.protected", (f"{_ZONE}.x", _ZONE, ["create", "delete"])),
     _plan("forgets", "plan.action", (f"{_ZONE}.this", _ZONE, ["forget"])),
     _plan("no action", "plan.action", (f"{_ZONE}.this", _ZONE, [])),
-    _plan("too much at once", "plan.size", *((f"{_RECORD}.x{n}", _RECORD, ["create"]) for n in range(11))),
+    _plan("too much at once", "plan.size", *((f"{_RECORD}.x{n}", _RECORD, ["create"]) for n in range(21))),
     Case("no plan", {_TF: ANY}, rules=("plan.unreadable",), plan=None),
     Case("an unreadable plan", {_TF: ANY}, rules=("plan.unreadable",), plan=b"{"),
     Case("a plan of nothing", {_TF: ANY}, rules=("plan.unreadable",), plan=b"{}"),

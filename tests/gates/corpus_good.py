@@ -150,7 +150,7 @@ BY_AGENT = (
         {_TF: ANY},
         plan=planned(*((f"{_RECORD}.x{n}", _RECORD, ["update"]) for n in range(10))),
     ),
-    Case("infrastructure that stays", {_TF: ANY}, plan=planned(("cloudflare_zone.this", "cloudflare_zone", ["no-op"]))),
+    Case("infrastructure that stays", {_TF: ANY}, plan=planned((f"{_RECORD}.this", _RECORD, ["no-op"]))),
     Case("several commits", {"docs/a.md": "a\n"}, more=(Commit({"docs/b.md": "b\n"}), Commit({"docs/c.md": "c\n"}))),
     Case("a small issue", {"docs/a.md": "a\n" * 30}, message=_SMALL),
     Case("an exception in force", {SRC: UNUSED}, base={"policies/exceptions.yml": EXCUSE % (SRC, "2026-11-20")}),

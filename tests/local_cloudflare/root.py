@@ -25,6 +25,11 @@ terraform {
 """
 
 
+def apps(release: str) -> str:
+    """Return the root's variable for the app hello in a release."""
+    return json.dumps({"hello": {"hostname": "www.hello.test", "release": release, "requests_per_minute": 300}})
+
+
 class Root:
     """A copy of ``terraform/live/production`` with its state in a file, or a folder with ``text`` as its only code."""
 
@@ -64,11 +69,11 @@ class Root:
 
     def apply(self, release: str, **env: str) -> int:
         """Apply with a release."""
-        return self.run("apply", "-auto-approve", f"-var=release={release}", **env)
+        return self.run("apply", "-auto-approve", f"-var=apps={apps(release)}", **env)
 
     def plan(self, release: str, **env: str) -> int:
         """Plan to a file: 0 nothing to do, 1 error, 2 changes."""
-        return self.run("plan", "-detailed-exitcode", f"-var=release={release}", "-out=plan", **env)
+        return self.run("plan", "-detailed-exitcode", f"-var=apps={apps(release)}", "-out=plan", **env)
 
     def shown(self) -> dict[str, Any]:
         """Return the planned actions and the drift by resource type."""

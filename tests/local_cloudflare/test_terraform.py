@@ -126,7 +126,7 @@ def test_an_import_is_followed_by_an_empty_plan(root: Root, own: Double) -> None
     tunnel = f"{ACCOUNT}/{ids['tunnel']}"
     imports = {
         "cloudflare_zone.this": ids["zone"],
-        f"{RECORD}.hostname": f"{ids['zone']}/{ids['record']}",
+        f'{RECORD}.hostname["hello"]': f"{ids['zone']}/{ids['record']}",
         f"{TUNNEL}.this": tunnel,
         f"{CONFIG}.this": tunnel,
     }

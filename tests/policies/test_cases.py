@@ -33,7 +33,8 @@ def test_our_cases_show_every_rule_that_denies() -> None:
     rules = {case.example.rule for case in cases.read(FILES) if case.example.expect == "denied"}
     assert rules >= {
         "scope.empty", "scope.odd-path", "scope.submodule", "scope.protected", "scope.path", "scope.size",
-        "plan.unreadable", "plan.type", "plan.action", "plan.destroy", "plan.size",
+        "plan.unreadable", "plan.type", "plan.action", "plan.protected", "plan.demand", "plan.size",
+        "plan.destroys", "plan.percent",
         "approvals.merge", *(f"approvals.{name}" for name in POLICIES.approvals.risks),
     }  # fmt: skip
 
@@ -57,7 +58,7 @@ def test_no_case_is_a_failure() -> None:
         ("path: specs/a.md, expect: allowed, rule: scope.allowed", "denied by scope.protected"),
         ("path: specs/a.md, expect: denied, rule: scope.path", "denied by scope.protected"),
         ("path: apps/a, expect: denied, rule: scope.path", "allowed by scope.allowed"),
-        ("plan: {}, expect: denied, rule: plan.size", "allowed by plan.size"),
+        ("plan: {}, expect: denied, rule: plan.size", "allowed by plan.destroys, plan.percent, plan.size"),
         ("approval: {given: 0}, expect: allowed, rule: approvals.merge", "denied by approvals.merge"),
         ("change: {files: []}, expect: allowed, rule: scope.empty", "denied by scope.empty"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
 from factory.model.verdict import Finding
-from factory.policies import clause, evaluate, read
+from factory.policies import clause, evaluate, plans, read
 from factory.policies.model import Exceptions, Excuse, Policies
 from tests.servers import ROOT
 
@@ -101,7 +101,7 @@ def test_without_any_rule_everything_is_denied() -> None:
     assert evaluate.path(with_scope(allowed=()), "apps/x").rule == "scope.path"
     assert not evaluate.allows(())
     none = POLICIES.model_copy(update={"terraform": POLICIES.terraform.model_copy(update={"types": ()})})
-    assert not evaluate.allows(evaluate.plan(none, plan(PlannedChange("a", "cloudflare_zone", ("create",)))))
+    assert not evaluate.allows(plans.judge(none, plan(PlannedChange("a", "cloudflare_zone", ("create",))), today=""))
 
 
 def test_size() -> None:
@@ -120,15 +120,17 @@ def test_size() -> None:
         (plan(), set()),
         (plan(PlannedChange("z", "cloudflare_zone", ("update",))), set()),
         (plan(PlannedChange("z", "null_resource", ("create",))), {"plan.type"}),
-        (plan(PlannedChange("z", "cloudflare_zone", ("delete", "create"))), {"plan.destroy"}),
+        (plan(PlannedChange("z", "cloudflare_zone", ("delete", "create"))), {"plan.protected"}),
+        (plan(PlannedChange("z", "cloudflare_ruleset", ("delete", "create"))), set()),
         (plan(PlannedChange("z", "cloudflare_zone", ("forget",))), {"plan.action"}),
         (plan(PlannedChange("z", "cloudflare_zone", ())), {"plan.action"}),
-        (plan(*[PlannedChange("z", "cloudflare_zone", ("create",))] * 11), {"plan.size"}),
+        (plan(*[PlannedChange("z", "cloudflare_zone", ("create",))] * 21), {"plan.size"}),
+        (plan(*[PlannedChange("z", "cloudflare_ruleset", ("delete",))] * 6), {"plan.destroys"}),
         (Plan("", "", problem="no plan"), {"plan.unreadable"}),
     ],
 )
 def test_plans(planned: Plan, rules: set[str]) -> None:
-    rulings = evaluate.plan(POLICIES, planned)
+    rulings = plans.judge(POLICIES, planned, today="")
     assert {item.rule for item in rulings if not item.allowed} == rules
     assert evaluate.allows(rulings) is not bool(rules)
     assert rules <= set(evaluate.MENDS)
@@ -138,22 +140,22 @@ def test_what_a_merge_needs() -> None:
     strict = POLICIES.approvals.risks["judge"].model_copy(update={"required": 3})
     approvals = POLICIES.approvals.model_copy(update={"risks": POLICIES.approvals.risks | {"judge": strict}})
     policies = POLICIES.model_copy(update={"approvals": approvals})
-    assert evaluate.needed(policies, change("apps/a.py"), None) == evaluate.Needed(1, (), policies.digest)
-    found = evaluate.needed(policies, change("apps/a.py", "Policies/x.yml"), plan())
+    assert evaluate.needed(policies, change("apps/a.py"), ()) == evaluate.Needed(1, (), policies.digest)
+    found = evaluate.needed(policies, change("apps/a.py", "Policies/x.yml"), (plan(),))
     assert (found.approvals, found.judge_changed) == (3, True)
     assert found.risks[0].because == ("Policies/x.yml",)
     assert json.loads(json.dumps(found.to_json()))["risks"][0]["decide"] == strict.decide
     assert [item.allowed for item in evaluate.approved(policies, found, 2)] == [True, False]
     assert evaluate.allows(evaluate.approved(policies, found, 3))
-    destroyed = evaluate.needed(policies, change(), plan(PlannedChange("z", "t", ("delete", "create"))))
+    destroyed = evaluate.needed(policies, change(), (plan(PlannedChange("z", "t", ("delete", "create"))),))
     assert [(item.name, item.because) for item in destroyed.risks] == [("destroy", ("z: delete",))]
 
 
 def test_what_is_not_known_takes_every_risk() -> None:
-    both = evaluate.needed(POLICIES, None, Plan("", "", problem="gone"))
+    both = evaluate.needed(POLICIES, None, (Plan("", "", problem="gone"),))
     assert {item.name for item in both.risks} == set(POLICIES.approvals.risks)
-    assert evaluate.needed(POLICIES, change("a\\b"), None).judge_changed
-    assert evaluate.needed(POLICIES, change(), plan(PlannedChange("z", "t", ("forget",)))).risks
+    assert evaluate.needed(POLICIES, change("a\\b"), ()).judge_changed
+    assert evaluate.needed(POLICIES, change(), (plan(PlannedChange("z", "t", ("forget",))),)).risks
 
 
 EXCUSE = Excuse(rule="types.error", subject="a.py", owner="me", reason="the stub is wrong", expires="2026-06-30")
@@ -196,8 +198,8 @@ def test_what_nobody_may_except_stays() -> None:
         (evaluate.path(POLICIES, "specs/a"), b"specs/**"),
         (evaluate.path(POLICIES, "apps/a"), b"allowed"),
         (evaluate.size(POLICIES, 1, 1), b"max_files"),
-        (evaluate.plan(POLICIES, plan())[0], b"max_changes"),
-        (evaluate.approved(POLICIES, evaluate.needed(POLICIES, change("policies/x"), None), 1)[1], b"judge"),
+        (plans.judge(POLICIES, plan(), today="")[0], b"changes: 20"),
+        (evaluate.approved(POLICIES, evaluate.needed(POLICIES, change("policies/x"), ()), 1)[1], b"judge"),
     ],
 )
 def test_where_a_clause_stands(ruling: evaluate.Ruling, clauses: bytes) -> None:
@@ -209,16 +211,18 @@ def test_built_in_rules_stand_nowhere() -> None:
     assert clause.where(FILES, evaluate.path(POLICIES, "a/../b")) == ""
 
 
-@given(CHANGES, PLANS, st.integers(-1, 5))
-def test_nothing_raises_and_every_ruling_carries_the_policy(made: Change, planned: Plan, given: int) -> None:
+@given(CHANGES, PLANS, st.integers(-1, 5), st.text(max_size=10))
+def test_nothing_raises_and_every_ruling_carries_the_policy(
+    made: Change, planned: Plan, given: int, today: str
+) -> None:
     evaluate.bound(POLICIES, made)
-    needed = evaluate.needed(POLICIES, made, planned)
-    rulings = [*evaluate.scope(POLICIES, made), *evaluate.plan(POLICIES, planned)]
+    needed = evaluate.needed(POLICIES, made, (planned,))
+    rulings = [*evaluate.scope(POLICIES, made), *plans.judge(POLICIES, planned, today=today)]
     rulings += [*evaluate.change(POLICIES, made), *evaluate.approved(POLICIES, needed, given)]
     assert all(item.policy == POLICIES.digest and item.rule and item.reason for item in rulings)
     assert all(item.allowed or item.rule in evaluate.MENDS or item.rule.startswith("approvals.") for item in rulings)
     assert evaluate.scope(POLICIES, made)
-    assert evaluate.plan(POLICIES, planned)
+    assert plans.judge(POLICIES, planned, today=today)
     assert needed.approvals >= POLICIES.approvals.merge.required
     json.dumps([item.to_json() for item in rulings] + [needed.to_json()])
 
@@ -246,9 +250,9 @@ def test_protecting_more_never_allows_more(path: str, status: str, pattern: str)
 
 @given(PLANS, RESOURCES)
 def test_a_larger_plan_is_never_allowed_more(planned: Plan, more: PlannedChange) -> None:
-    larger = replace(planned, changes=(*planned.changes, more))
-    if not evaluate.allows(evaluate.plan(POLICIES, planned)):
-        assert not evaluate.allows(evaluate.plan(POLICIES, larger))
+    larger = replace(planned, resources=(*planned.resources, more))
+    if not evaluate.allows(plans.judge(POLICIES, planned, today="")):
+        assert not evaluate.allows(plans.judge(POLICIES, larger, today=""))
 
 
 @given(

@@ -58,6 +58,18 @@ caps:
   day: {tokens: 1, usd: 1}
   month: {tokens: 1, usd: 1}
 """
+TERRAFORM = """stacks: {staging: {}, production: {after: []}}
+providers: {a/b: 1.0.0}
+types: [a_b]
+protected: {types: [], addresses: []}
+destroy: never
+limits: {changes: 1, destroys: 1, percent: 1}
+demands: [{type: a_b, attribute: c, like: x, reason: it must be so}]
+companions: []
+noise: []
+stale: refuse
+lock_minutes: 1
+"""
 OUTPUTS = """\
 caps: {comment: 1, question: 1, label: 1, follow_up: 1, done: 1, blocked: 1}
 labels: ["kind::bug"]
@@ -153,13 +165,13 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ),
         (
             "environments",
-            "deploy: prod\nenvironments:\n  prod: {stack: a, approvals: 0, production: true}",
-            ":3: environments.prod.approvals: production is always",
+            "deploy: production\nenvironments:\n  production: {approvals: 0, production: true}",
+            ":3: environments.production.approvals: production is always",
         ),
         (
             "environments",
-            "deploy: pro\nenvironments:\n  prod: {stack: a, approvals: 1, production: true}",
-            ":1: deploy: there is no environment 'pro'; did you mean prod?",
+            "deploy: prod\nenvironments:\n  production: {approvals: 1, production: true}",
+            ":1: deploy: there is no environment 'prod'; did you mean production?",
         ),
         (
             "exceptions",
@@ -187,8 +199,20 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ("retention", "session_days: 1.5", ":1: session_days: 1.5 is no whole number"),
         (
             "terraform",
-            "stack: a\napp: b\ntypes: []\nproviders: [a]\nmax_changes: 1\nallow_destroy: false",
+            TERRAFORM.replace("types: [a_b]", "types: []"),
             ":3: types: give at least one",
+        ),
+        (
+            "terraform",
+            TERRAFORM.replace("after: []", "after: [staging, other]"),
+            "stacks.production.after.1: there is no",
+        ),
+        ("terraform", TERRAFORM.replace("after: []", "after: [production]"), "stacks: they wait for each other"),
+        ("terraform", TERRAFORM.replace("like: x", "like: '('"), "is no regular expression"),
+        (
+            "terraform",
+            TERRAFORM.replace("like: x", "like: x, equals: 1"),
+            "say exactly one of equals, one_of and like",
         ),
     ],
 )
@@ -268,3 +292,11 @@ def test_any_value_under_any_key_is_read_or_refused_with_a_line(name: str, data:
     value[key] = data.draw(VALUES)
     for problem in read.check(FILES | {path: json.dumps(value).encode()}):
         assert re.match(rf"{re.escape(path)}:1(:\d+)?: ", problem), problem
+
+
+def test_an_environment_names_a_stack_that_is_there() -> None:
+    with pytest.raises(
+        InvalidInput,
+        match=r"environments.yml:.*there is no stack 'production' in .*; there are staging",
+    ):
+        read.read(replaced("terraform", TERRAFORM.replace(", production: {after: []}", "")))

@@ -48,7 +48,7 @@ def test_what_is_typed_arrives() -> None:
 
 @pytest.fixture
 def heard() -> Iterator[None]:
-    """A shell starts a background job, such as this run may be, with SIGINT ignored, and so are its children's."""
+    """Take SIGINT: a shell starts a background job, such as this run may be, with it ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -22,21 +22,18 @@ resource "cloudflare_zero_trust_tunnel_cloudflared_config" "this" {
   tunnel_id  = cloudflare_zero_trust_tunnel_cloudflared.this.id
 
   config = {
-    ingress = [
-      {
-        hostname = var.hostname
-        service  = "http://${var.release}"
-      },
-      {
-        service = "http_status:404"
-      },
-    ]
+    ingress = concat(
+      [for app in var.apps : { hostname = app.hostname, service = "http://${app.release}" }],
+      [{ hostname = null, service = "http_status:404" }],
+    )
   }
 }
 
 resource "cloudflare_dns_record" "hostname" {
+  for_each = var.apps
+
   zone_id = cloudflare_zone.this.id
-  name    = var.hostname
+  name    = each.value.hostname
   type    = "CNAME"
   content = "${cloudflare_zero_trust_tunnel_cloudflared.this.id}.cfargotunnel.com"
   proxied = true

@@ -1,11 +1,6 @@
-output "hostname" {
-  description = "The name that serves the release."
-  value       = cloudflare_dns_record.hostname.name
-}
-
-output "release" {
-  description = "The release that takes the traffic."
-  value       = var.release
+output "releases" {
+  description = "The release that takes the traffic, for each app."
+  value       = { for name, app in var.apps : name => app.release }
 }
 
 output "tunnel_id" {

@@ -14,25 +14,23 @@ variable "zone" {
   default     = "hello.test"
 }
 
-# www and not the apex: a CNAME beside the apex's own records is not valid DNS, and works only where the provider
-# flattens it.
-variable "hostname" {
-  description = "The name, within the zone, that serves the release."
-  type        = string
-  default     = "www.hello.test"
+# A hostname is www and not the apex: a CNAME beside the apex's own records is not valid DNS, and works only where the
+# provider flattens it.
+variable "apps" {
+  description = "The apps, from apps/<name>/app.yml: where each is reached, and the release that takes its traffic."
+  type = map(object({
+    hostname            = string
+    release             = string
+    requests_per_minute = number
+  }))
 
   validation {
-    condition     = endswith(var.hostname, ".${var.zone}")
-    error_message = "The hostname must lie within the zone."
+    condition     = alltrue([for app in var.apps : endswith(app.hostname, ".${var.zone}")])
+    error_message = "A hostname must lie within the zone."
   }
-}
-
-variable "release" {
-  description = "The release that takes the traffic: hello- and the commit it was built from."
-  type        = string
 
   validation {
-    condition     = can(regex("^hello-[0-9a-f]{7,40}$", var.release))
-    error_message = "A release is hello- and 7 to 40 hexadecimal characters of a commit."
+    condition     = alltrue([for app in var.apps : can(regex("^[a-z][a-z0-9-]*-[0-9a-f]{7,40}$", app.release))])
+    error_message = "A release is the app's name and 7 to 40 hexadecimal characters of a commit."
   }
 }

@@ -1,0 +1,30 @@
+"""The job that a token belongs to, as GitLab knows it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gitlab
+
+from factory.gitlab.connect import translated
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running job: its id, the ref and commit that it runs on, and its pipeline."""
+
+    id: int
+    ref: str
+    sha: str
+    pipeline: int
+
+
+def current(api: str, token: str) -> Running:
+    """Return the job that a job token belongs to (GitLab docs: Jobs API, get job token's job).
+
+    ``api`` is ``CI_API_V4_URL``. Raises ``Unauthorized`` where the token is of no running job, and ``Unreachable``.
+    """
+    client = gitlab.Gitlab(api.removesuffix("/api/v4"), job_token=token, timeout=30.0)
+    client.session.trust_env = False
+    with translated("tell which job this is"):
+        found: Any = client.http_get("/job")
+    return Running(found["id"], found["ref"], found["commit"]["id"], found["pipeline"]["id"])

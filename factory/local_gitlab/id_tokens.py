@@ -1,0 +1,110 @@
+"""Id tokens of jobs: who a job is, signed by the server (docs: OpenID Connect authentication using ID tokens)."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from factory.local_gitlab import oidc
+from factory.local_gitlab.ci import duration
+from factory.local_gitlab.context import Context
+from factory.local_gitlab.store import Document
+from factory.local_gitlab.variables import is_protected, substitute
+from factory.system import clock
+
+_SHORTEST = 300
+# A verifier's clock may be a little behind.
+_BEFORE = 5
+_LEVELS = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
+
+
+def of_job(
+    context: Context, project: Document, pipeline: Document, job: Document, known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a job's id tokens by the names that its definition gives them.
+
+    ``known`` are the variables that an audience may name. Each token lasts as long as the job may run, or 5 minutes
+    where its definition sets no time.
+    """
+    wanted = job["_spec"].get("id_tokens") or {}
+    if not wanted:
+        return {}
+    base = _claims(context, project, pipeline, job)
+    now = int(clock.now().timestamp())
+    lifetime = duration(job["_spec"].get("timeout"), _SHORTEST)
+    found = {}
+    for name, entry in wanted.items():
+        times = {"iat": now, "nbf": now - _BEFORE, "exp": now + lifetime, "jti": secrets.token_hex(16)}
+        found[name] = oidc.sign(context, base | times | {"aud": _audience(entry["aud"], known)})
+    return found
+
+
+def _audience(given: Any, known: Mapping[str, str]) -> str | list[str]:
+    """Return the audience with variables put in; a list stays a list."""
+    if isinstance(given, list):
+        return [substitute(str(item), known) for item in given]
+    return substitute(str(given), known)
+
+
+def _claims(context: Context, project: Document, pipeline: Document, job: Document) -> dict[str, Any]:
+    """Return all claims but times and audience; numbers and truths are texts, as GitLab sends them."""
+    user = context.store.get("user", job["_user"]) or {}
+    ref = _ref(context, project, pipeline)
+    path, config = project["path_with_namespace"], project["ci_config_path"] or ".gitlab-ci.yml"
+    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    return {
+        "iss": context.base_url,
+        "sub": f"project_path:{path}:ref_type:branch:ref:{ref}",
+        "namespace_id": "1",
+        "namespace_path": project["_namespace"],
+        "project_id": str(project["id"]),
+        "project_path": path,
+        "user_id": str(user["id"]),
+        "user_login": user["username"],
+        "user_email": user["email"],
+        "user_access_level": _level(context, project, user),
+        "pipeline_id": str(pipeline["id"]),
+        "pipeline_source": pipeline["source"],
+        "job_id": str(job["id"]),
+        "ref": ref,
+        "ref_type": "branch",
+        "ref_path": f"refs/heads/{ref}",
+        "ref_protected": str(protected).lower(),
+        **_environment(context, project, job),
+        "runner_id": job["runner"]["id"],
+        "runner_environment": "self-hosted",
+        "sha": pipeline["sha"],
+        "ci_config_ref_uri": f"{context.base_url.split('://')[1]}/{path}//{config}@refs/heads/{ref}",
+        "ci_config_sha": pipeline["sha"],
+        "project_visibility": project["visibility"],
+    }
+
+
+def _ref(context: Context, project: Document, pipeline: Document) -> str:
+    """Return the branch that a pipeline runs for: of a merge request, the one it comes from."""
+    if pipeline["_request"] is None:
+        return str(pipeline["ref"])
+    request = context.store.by_iid("merge_request", project["id"], pipeline["_request"]) or {}
+    return str(request["source_branch"])
+
+
+def _level(context: Context, project: Document, user: Document) -> str | None:
+    if user["is_admin"]:
+        return "owner"
+    member = context.store.find("member", str(user["id"]), project=project["id"])
+    return _LEVELS.get(member["access_level"]) if member else None
+
+
+def _environment(context: Context, project: Document, job: Document) -> dict[str, str]:
+    """Return the claims of a job that deploys; another job has none of them."""
+    name = job["_environment"]
+    if not name:
+        return {}
+    given = job["_spec"]["environment"]
+    kept = context.store.find("environment", name, project=project["id"]) or {}
+    guarded = context.store.find("protected_environment", name, project=project["id"]) is not None
+    return {
+        "environment": name,
+        "environment_protected": str(guarded).lower(),
+        "deployment_tier": kept["tier"],
+        "environment_action": str(given.get("action", "start")) if isinstance(given, dict) else "start",
+    }

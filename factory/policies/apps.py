@@ -1,0 +1,67 @@
+"""``apps/<name>/app.yml``: what an app asks of the infrastructure, for each environment that carries it."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from factory.errors import InvalidInput
+from factory.policies.fields import Name, Strict
+from factory.policies.problems import document, parse
+
+FILE = "app.yml"
+Hostname = Annotated[
+    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$", max_length=253)
+]
+UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=200)]
+
+
+class Place(Strict):
+    """Where an app is reached in one environment."""
+
+    hostname: Hostname
+
+
+class App(Strict):
+    """What an app asks for: a hostname in each environment, the path that tells its health, how much one client may."""
+
+    environments: Annotated[dict[Name, Place], Field(min_length=1)]
+    health: UrlPath
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def read(files: Mapping[str, bytes]) -> dict[str, App]:
+    """Return the apps in files named ``apps/<name>/app.yml``, by name.
+
+    Raises ``InvalidInput`` naming file, line and key, and where two apps ask for the same hostname.
+    """
+    found: dict[str, App] = {}
+    taken: dict[str, str] = {}
+    for path in sorted(files):
+        given = document(path, files[path])
+        app, problems = parse(App, given)
+        if app is None:
+            raise InvalidInput(problems[0])
+        name = path.split("/")[1]
+        for environment, place in app.environments.items():
+            if place.hostname in taken:
+                message = f"{place.hostname} is {taken[place.hostname]}'s already"
+                raise InvalidInput(given.problem(("environments", environment, "hostname"), message))
+            taken[place.hostname] = f"{name} in {environment}"
+        found[name] = app
+    return found
+
+
+def variable(apps: Mapping[str, App], environment: str, releases: Mapping[str, str]) -> str:
+    """Return the JSON of a root's variable ``apps`` in one environment; ``releases`` says which release each app is."""
+    value = {
+        name: {
+            "hostname": app.environments[environment].hostname,
+            "release": releases[name],
+            "requests_per_minute": app.requests_per_minute,
+        }
+        for name, app in apps.items()
+        if environment in app.environments
+    }
+    return json.dumps(value, sort_keys=True)

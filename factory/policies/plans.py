@@ -1,0 +1,176 @@
+"""Judges a Terraform plan by ``terraform.yml``: values in, rulings out.
+
+What can't be read, is not listed or is not known is denied. Nothing here reads a file, a clock or a server.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from factory.model.facts import Plan, PlannedChange
+from factory.policies.evaluate import Ruling, day
+from factory.policies.model import Policies
+from factory.policies.terraform import Companion, Demand, Noise, Terraform
+
+ACTIONS = frozenset({"create", "update", "delete", "read", "no-op"})
+_ABSENT = object()
+_UNKNOWN = object()
+
+
+def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
+    """Return rulings on each resource of a plan and on all of them together.
+
+    ``today`` (``2026-12-31``) decides which noise rules still hold; a day that can't be read holds none.
+    """
+    rules, digest = policies.terraform, policies.digest
+    if plan.problem:
+        unread = {"stack": plan.stack, "problem": plan.problem}
+        return (Ruling("plan.unreadable", False, plan.problem, unread, digest),)
+    found = [ruling for item in plan.resources for ruling in _resource(rules, digest, item)]
+    found += _companions(rules, digest, plan)
+    return (*found, *_limits(rules, digest, plan, today))
+
+
+def counted(policies: Policies, plan: Plan, *, today: str) -> tuple[PlannedChange, ...]:
+    """Return the changes of a plan that are no provider noise."""
+    return tuple(item for item in plan.changes if not is_noise(policies.terraform.noise, item, today=today))
+
+
+def is_noise(noise: tuple[Noise, ...], item: PlannedChange, *, today: str) -> bool:
+    """Tell whether a change is an update of attributes alone that the provider is known to change by itself."""
+    now = day(today)
+    if item.actions != ("update",) or now is None or item.before is None or item.after is None:
+        return False
+    ignored = {
+        rule.attribute
+        for rule in noise
+        if rule.type == item.type and (last := day(rule.expires)) is not None and now <= last
+    }
+    unknown = item.unknown or {}
+    changed = {
+        name
+        for name in (*item.before, *item.after, *unknown)
+        if item.before.get(name) != item.after.get(name) or unknown.get(name)
+    }
+    return bool(changed) and changed <= ignored
+
+
+def destroyed(plan: Plan) -> tuple[str, ...]:
+    """Return the addresses that a plan destroys or replaces."""
+    return tuple(item.address for item in plan.changes if "delete" in item.actions)
+
+
+def _resource(rules: Terraform, digest: str, item: PlannedChange) -> Iterator[Ruling]:
+    """Yield what is to be said of one resource; of one that stays as it is, nothing is."""
+    if item.actions == ("no-op",):
+        return
+    facts = {"address": item.address, "type": item.type, "actions": list(item.actions)}
+    known = item.type in rules.types
+    reason = f"{item.address}: the resource type {item.type} is {'' if known else 'not '}known to policy"
+    yield Ruling("plan.type", known, reason, facts, digest)
+    if not item.actions or not ACTIONS.issuperset(item.actions):
+        reason = f"{item.address}: policy does not know the action {', '.join(item.actions) or '(none)'}"
+        yield Ruling("plan.action", False, reason, facts, digest)
+    if "delete" in item.actions:
+        yield from _destroy(rules, digest, item, facts)
+    if item.after is not None:
+        yield from _demands(rules, digest, item, facts)
+
+
+def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
+    if item.type in rules.protected.types or any(_below(item.address, each) for each in rules.protected.addresses):
+        yield Ruling("plan.protected", False, f"{item.address} is protected and would be destroyed", facts, digest)
+    words = "only a token that names this plan allows it" if rules.destroy == "token" else "policy never allows it"
+    reason = f"{item.address} would be destroyed; {words}"
+    yield Ruling("plan.destroy", rules.destroy == "token", reason, facts, digest)
+
+
+def _demands(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
+    for number, demand in enumerate(rules.demands):
+        if demand.type != item.type or not _matches(item, demand.where):
+            continue
+        value = _value(item, demand.attribute)
+        shown = "known only after the apply" if value is _UNKNOWN else "not set" if value is _ABSENT else repr(value)
+        reason = f"{item.address}: {demand.attribute} is {shown}: {demand.reason}"
+        yield Ruling("plan.demand", _holds(demand, value), reason, {**facts, "demand": number}, digest)
+
+
+def _holds(demand: Demand, value: Any) -> bool:
+    if value is _UNKNOWN:
+        return demand.unknown == "allow"
+    if demand.like is not None:
+        return isinstance(value, str) and re.fullmatch(demand.like, value) is not None
+    allowed = demand.one_of or (demand.equals,)
+    # True is 1 in Python; in a plan it is not.
+    return any(type(value) is type(each) and value == each for each in allowed)
+
+
+def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
+    """Tell whether a resource is one that a rule is about; a value that is not known yet may be, so it is."""
+    for attribute, pattern in where.items():
+        value = _value(item, attribute)
+        if value is not _UNKNOWN and re.fullmatch(pattern, value if isinstance(value, str) else "") is None:
+            return False
+    return True
+
+
+def _value(item: PlannedChange, attribute: str) -> Any:
+    """Return an attribute of what the resource will be, by a path of names and positions."""
+    value: Any = item.after
+    unknown: Any = item.unknown
+    for part in attribute.split("."):
+        if isinstance(unknown, Mapping):
+            unknown = unknown.get(part)
+        elif isinstance(unknown, list):
+            unknown = unknown[int(part)] if part.isdigit() and int(part) < len(unknown) else None
+        if unknown is True:
+            return _UNKNOWN
+        if isinstance(value, Mapping):
+            value = value.get(part, _ABSENT)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _ABSENT
+    return _ABSENT if value is None else value
+
+
+def _companions(rules: Terraform, digest: str, plan: Plan) -> Iterator[Ruling]:
+    kept = [item for item in plan.resources if item.after is not None]
+    types = {item.type for item in kept}
+    for number, rule in enumerate(rules.companions):
+        if rule.beside in types:
+            there = _has(kept, rule)
+            named = ", ".join(f"{name} {pattern}" for name, pattern in rule.where.items())
+            reason = f"beside {rule.beside} there is {'a' if there else 'no'} {rule.type} with {named}: {rule.reason}"
+            facts = {"beside": rule.beside, "type": rule.type, "companion": number}
+            yield Ruling("plan.companion", there, reason, facts, digest)
+
+
+def _has(kept: list[PlannedChange], rule: Companion) -> bool:
+    return any(
+        item.type == rule.type
+        and all(_value(item, name) is not _UNKNOWN for name in rule.where)
+        and _matches(item, rule.where)
+        for item in kept
+    )
+
+
+def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[Ruling]:
+    limits = rules.limits
+    changes = [item for item in plan.changes if not is_noise(rules.noise, item, today=today)]
+    facts: dict[str, Any] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
+    reason = f"{len(changes)} resources change; at most {limits.changes}"
+    yield Ruling("plan.size", len(changes) <= limits.changes, reason, facts, digest)
+    gone = len(destroyed(plan))
+    reason = f"{gone} resources are destroyed; at most {limits.destroys}"
+    facts = {"destroys": gone, "max_destroys": limits.destroys, "plan": plan.digest}
+    yield Ruling("plan.destroys", gone <= limits.destroys, reason, facts, digest)
+    there = sum(item.before is not None for item in plan.resources)
+    touched = sum(item.before is not None for item in changes)
+    facts = {"there": there, "touched": touched, "max_percent": limits.percent, "plan": plan.digest}
+    reason = f"{touched} of {there} resources are changed or destroyed; at most {limits.percent} %"
+    yield Ruling("plan.percent", touched * 100 <= limits.percent * there, reason, facts, digest)
+
+
+def _below(address: str, root: str) -> bool:
+    return address == root or address.startswith((f"{root}.", f"{root}["))

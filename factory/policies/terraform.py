@@ -1,0 +1,106 @@
+"""``terraform.yml`` as types: what a plan may do, and what it must say."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from factory.policies.fields import Count, Day, Name, Percent, Positive, Strict
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+Regex = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_expression)]
+ResourceType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$")]
+Attribute = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
+Reason = Annotated[str, Field(min_length=10, max_length=200)]
+Scalar = str | bool | int
+
+
+class StackRule(Strict):
+    """One folder of ``terraform/live``, and the stacks that are planned and applied before it."""
+
+    after: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+
+
+class Protected(Strict):
+    """What no token destroys or replaces: types, and addresses with everything below them."""
+
+    types: Annotated[tuple[ResourceType, ...], Field(strict=False)]
+    addresses: Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Limits(Strict):
+    """How much one plan may do: resources changed, destroyed, and changed or destroyed in percent of what is there."""
+
+    changes: Count
+    destroys: Count
+    percent: Percent
+
+
+class Demand(Strict):
+    """What an attribute of a type must be, where the resource matches ``where`` (attribute to regular expression).
+
+    Exactly one of ``equals``, ``one_of`` and ``like`` (a regular expression) says what. A value that is known only
+    after the apply is denied, but for ``unknown: allow``.
+    """
+
+    type: ResourceType
+    attribute: Attribute
+    where: dict[Attribute, Regex] = Field(default_factory=dict)
+    equals: Scalar | None = None
+    one_of: Annotated[tuple[Scalar, ...], Field(strict=False)] = ()
+    like: Regex | None = None
+    unknown: Literal["allow", "deny"] = "deny"
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _one(self) -> "Demand":
+        if sum((self.equals is not None, bool(self.one_of), self.like is not None)) != 1:
+            raise ValueError("say exactly one of equals, one_of and like")
+        return self
+
+
+class Companion(Strict):
+    """What must stand beside a type: a resource of another type that matches ``where``."""
+
+    beside: ResourceType
+    type: ResourceType
+    where: dict[Attribute, Regex]
+    reason: Reason
+
+
+class Noise(Strict):
+    """An attribute that the provider changes by itself: a change of it alone is none, to the end of a day."""
+
+    type: ResourceType
+    attribute: Attribute
+    owner: Annotated[str, Field(min_length=1)]
+    reason: Reason
+    expires: Day
+
+
+class Terraform(Strict):
+    """``terraform.yml``: what a plan may do; a resource type that is not listed is denied.
+
+    ``destroy`` says whether anything may be destroyed at all, and by a token that names the plan. ``stale`` says what
+    an apply does once the state has moved on: refuse, or plan again and apply that only if it says the same.
+    """
+
+    stacks: Annotated[dict[Name, StackRule], Field(min_length=1)]
+    providers: Annotated[dict[str, Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]], Field(min_length=1)]
+    types: Annotated[tuple[ResourceType, ...], Field(min_length=1, strict=False)]
+    protected: Protected
+    destroy: Literal["never", "token"]
+    limits: Limits
+    demands: Annotated[tuple[Demand, ...], Field(strict=False)]
+    companions: Annotated[tuple[Companion, ...], Field(strict=False)]
+    noise: Annotated[tuple[Noise, ...], Field(strict=False)]
+    stale: Literal["refuse", "replan"]
+    lock_minutes: Positive

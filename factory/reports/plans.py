@@ -1,0 +1,77 @@
+"""Terraform plans as a note that a person reads: what is created, changed, replaced and destroyed, by address.
+
+Addresses and values are untrusted: a merge request chose them. Sensitive ones were redacted when the plan was read.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from factory.model.facts import Plan, PlannedChange
+from factory.reports.markdown import count, fit, folded, name, neutral
+
+_SHARE, _VALUE, _ATTRIBUTES = 9000, 120, 40
+_VERBS = ("destroy", "replace", "update", "create", "other")
+_SIGNS: Mapping[str, str] = {"destroy": "−", "replace": "±", "update": "~", "create": "+", "other": "?"}  # noqa: RUF001 - as wide as the other signs
+
+
+def verb(change: PlannedChange) -> str:
+    """Return what is done to a resource, in one word."""
+    actions = set(change.actions)
+    if actions == {"create", "delete"}:
+        return "replace"
+    return {"create": "create", "update": "update", "delete": "destroy"}.get("/".join(change.actions), "other")
+
+
+def headline(plan: Plan) -> str:
+    """Return one line: how much of a stack is changed, and what is destroyed."""
+    if plan.problem:
+        return f"**{neutral(plan.stack, _VALUE)}**: no plan: {neutral(plan.problem, _VALUE)}"
+    counts = {word: sum(verb(change) == word for change in plan.changes) for word in _VERBS}
+    told = ", ".join(f"{number} to {word}" for word, number in counts.items() if number) or "nothing changes"
+    return f"**{neutral(plan.stack, _VALUE)}**: {told} ({count(len(plan.resources), 'resource')})"
+
+
+def render(plans: Sequence[Plan]) -> str:
+    """Return the note on the plans of a pipeline as GitLab-flavoured markdown; what is destroyed comes first."""
+    if not plans:
+        return "Terraform: the change touches no stack.\n"
+    parts = ["Terraform would do this:", ""]
+    for plan in plans:
+        parts += [f"* {headline(plan)}"]
+    share = _SHARE // len(plans)
+    for plan in plans:
+        ordered = sorted(plan.changes, key=lambda change: (_VERBS.index(verb(change)), change.address))
+        lines = [line for change in ordered for line in _change(change)]
+        parts += ["", *folded(f"{neutral(plan.stack, _VALUE)}: {count(len(ordered), 'change')}", fit(lines, share))]
+    return "\n".join(parts) + "\n"
+
+
+def lines(plan: Plan) -> list[str]:
+    """Return a plan's changes as lines for a terminal."""
+    return [f"{_SIGNS[verb(change)]} {change.address}" for change in plan.changes]
+
+
+def _change(change: PlannedChange) -> list[str]:
+    word = verb(change)
+    shown = f"* {_SIGNS[word]} **{word}** {name(change.address)}"
+    rows = [f"  * {neutral(key, _VALUE)}: {before} → {after}" for key, before, after in _differences(change)]
+    left = len(rows) - _ATTRIBUTES
+    return [shown, *rows[:_ATTRIBUTES], *([f"  * … and {left} more attributes"] if left > 0 else [])]
+
+
+def _differences(change: PlannedChange) -> list[tuple[str, str, str]]:
+    """Return the attributes that differ, with their values before and after as text."""
+    before, after, unknown = change.before or {}, change.after or {}, change.unknown or {}
+    found = []
+    for key in sorted({*before, *after, *unknown}):
+        later = "(known after the apply)" if unknown.get(key) else _text(after.get(key))
+        if unknown.get(key) or before.get(key) != after.get(key):
+            found.append((key, _text(before.get(key)), later))
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    return neutral(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False), _VALUE)

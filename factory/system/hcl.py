@@ -1,0 +1,64 @@
+"""The door to HCL: the one module that parses Terraform's language."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from factory.errors import InvalidInput
+
+_MARK = "__is_block__"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block at the top of a file: its kind, its labels, and its body as plain values.
+
+    Nested blocks are lists of bodies; an expression that is no plain value is text such as ``${var.x}``.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    body: Mapping[str, Any]
+
+
+def parse(text: str) -> tuple[Block, ...]:
+    """Return the blocks of a file in the order of their kinds; raises ``InvalidInput`` on what is not readable.
+
+    The parser takes less than Terraform does (no comment between a function's name and its parenthesis, say), and what
+    it does not take is not guessed at.
+    """
+    import hcl2  # noqa: PLC0415 - a tenth of a second, and most commands read no Terraform
+    from lark.exceptions import LarkError  # noqa: PLC0415 - comes with hcl2
+
+    try:
+        value = hcl2.loads(text, serialization_options=hcl2.SerializationOptions(with_comments=False))
+    except (LarkError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidInput(f"the text is not readable as HCL: {type(error).__name__}") from error
+    return tuple(block for kind, found in value.items() for block in _blocks(kind, found))
+
+
+def _blocks(kind: str, found: Any) -> Iterator[Block]:
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        yield Block(_plain(kind), (), {})
+        return
+    for item in found:
+        yield from _labelled(_plain(kind), (), item)
+
+
+def _labelled(kind: str, labels: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[Block]:
+    if _MARK in value:
+        yield Block(kind, labels, _plain(value))
+        return
+    for label, inner in value.items():
+        yield from _labelled(kind, (*labels, _plain(label)), inner if isinstance(inner, dict) else {_MARK: True})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the parser's marks and the quotes of its plain strings."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items() if key != _MARK}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return value

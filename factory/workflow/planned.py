@@ -1,0 +1,71 @@
+"""The plans that a pipeline saved, read from GitLab: one manifest for each stack, and what each would change."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from factory.errors import NotFound
+from factory.gitlab import pipelines
+from factory.gitlab.connect import Connection
+from factory.model.facts import Plan
+from factory.system import canonical
+from factory.terraform import plan as planning
+
+PLAN_JOB = "plan"
+FOLDER = ".factory/plan"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a plan job left: its id, and each stack's manifest; empty where the change touches no stack."""
+
+    job: int
+    manifests: Mapping[str, Mapping[str, Any]]
+
+    def digest(self, stack: str) -> str:
+        """Return the digest of a stack's manifest, which a deployment's approval names; raises ``NotFound``."""
+        if stack not in self.manifests:
+            raise NotFound(f"there is no plan of the stack {stack}")
+        return canonical.digest_of(self.manifests[stack])
+
+    @property
+    def combined(self) -> str | None:
+        """The digest of all stacks' normalised plans, which a merge request's approval names."""
+        return combined({name: str(manifest["plan"]) for name, manifest in self.manifests.items()})
+
+
+def combined(plans: Mapping[str, str]) -> str | None:
+    """Return one digest of the plans of several stacks (name to digest); ``None`` where there is no plan."""
+    return canonical.digest_of(dict(plans)) if plans else None
+
+
+def of(connection: Connection, pipeline: int) -> Saved:
+    """Return what the plan job of a pipeline left; raises ``NotFound`` where it left nothing or a plan failed."""
+    for job in pipelines.jobs(connection, pipeline):
+        if job.name == PLAN_JOB:
+            data = pipelines.artifact(connection, job.id, f"{FOLDER}/{planning.INDEX}")
+            if data is not None:
+                names = sorted(json.loads(data)["stacks"])
+                return Saved(job.id, {name: _manifest(connection, job.id, name) for name in names})
+    raise NotFound(f"pipeline {pipeline} left no plan")
+
+
+def plans(connection: Connection, saved: Saved) -> tuple[Plan, ...]:
+    """Return what each saved plan would change."""
+    found = []
+    for name in saved.manifests:
+        data = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.PLAN_JSON}")
+        if data is None:
+            found.append(Plan(name, "", problem="the plan's JSON is missing"))
+        else:
+            found.append(planning.facts(name, canonical.digest(data), json.loads(data)))
+    return tuple(found)
+
+
+def _manifest(connection: Connection, job: int, stack: str) -> Mapping[str, Any]:
+    data = pipelines.artifact(connection, job, f"{FOLDER}/{stack}/{planning.MANIFEST}")
+    if data is None:
+        raise NotFound(f"job {job} left no plan of the stack {stack}")
+    manifest: Mapping[str, Any] = json.loads(data)
+    return manifest

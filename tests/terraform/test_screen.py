@@ -1,0 +1,138 @@
+"""The screen: what could run code, read files or reach elsewhere never gets to terraform."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.errors import InvalidInput, NotFound, Refused
+from factory.system import hcl
+from factory.terraform.screen import screen
+from tests.servers import ROOT
+from tests.terraform.stacks import PROVIDERS
+
+LIVE = "terraform/live/production"
+GOOD = """
+terraform {
+  required_version = "~> 1.11"
+  required_providers {
+    cloudflare = { source = "cloudflare/cloudflare", version = "= 5.14.0" }
+  }
+  backend "http" {}
+}
+provider "cloudflare" {}
+data "cloudflare_zone" "x" {}
+module "zone" { source = "../../modules/zone" }
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for folder, text in ((LIVE, GOOD), ("terraform/modules/zone", 'variable "a" {}\n')):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "main.tf").write_text(text)
+    return tmp_path
+
+
+def test_a_root_is_its_own_files_and_those_of_its_modules(tree: Path) -> None:
+    (tree / "terraform/modules/zone/tests").mkdir()
+    (tree / "terraform/modules/other").mkdir()
+    found = screen(tree, LIVE, PROVIDERS)
+    assert found.folders == (LIVE, "terraform/modules/zone")
+    assert [name for name, _ in found.files] == [f"{LIVE}/main.tf", "terraform/modules/zone/main.tf"]
+
+
+@pytest.mark.parametrize("root", [path.name for path in (ROOT / "terraform/live").iterdir()])
+def test_our_own_roots_pass(root: str) -> None:
+    assert screen(ROOT, f"terraform/live/{root}", PROVIDERS).files
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('output "x" { value = file("/proc/self/environ") }', "the function file"),
+        ('output "x" { value = templatefile ("x", {}) }', "the function templatefile"),
+        ('output "x" { value = <<-E\n  ${file /* a */ ("x")}\n  E\n}', "the function file"),
+        ('output "x" { value = fileset(".", "*") }', "the function fileset"),
+        ('output "x" { value = templatestring(local.x, {}) }', "the function templatestring"),
+        ('output "x" { value = nonsensitive(var.x) }', "the function nonsensitive"),
+        ('output "x" { value = provider::x::read("y") }', "the function provider::x::read"),
+        ('output "x" { value = file /* a */ ("x") }', "not readable as HCL"),
+        ('data "external" "x" {}', "a data source external"),
+        ('data "http" "x" {}', "a data source http"),
+        ('data "terraform_remote_state" "x" {}', "a data source terraform_remote_state"),
+        ('ephemeral "x" "y" {}', "a block 'ephemeral'"),
+        ('provider "cloudflare" { base_url = "http://127.0.0.1:1" }', "a provider's base_url"),
+        ('provider "cloudflare" { "api_token" = "x" }', "not readable"),
+        ('resource "terraform_data" "x" { provisioner "local-exec" { command = "id" } }', "a provisioner"),
+        ('resource "terraform_data" "x" { connection { host = "x" } }', "a provisioner or connection"),
+        ('terraform { required_providers { x = { source = "evil/x" } } }', "the provider 'evil/x'"),
+        ('terraform { required_providers { x = { version = "1" } } }', "the provider 'x'"),
+        ('terraform { required_providers { x = "1" } }', "the provider 'x'"),
+        (
+            'terraform { required_providers { x = { source = "cloudflare/cloudflare", version = "5.15.0" } } }',
+            "in version 5.15.0, not 5.14.0",
+        ),
+        ('terraform { required_providers { x = { source = "cloudflare/cloudflare" } } }', "in version any"),
+        ('terraform { backend "s3" {} }', "a backend of its own"),
+        ('terraform { backend "http" { address = "http://x" } }', "a backend of its own"),
+        ("terraform { cloud {} }", "the setting terraform.cloud"),
+        ("terraform { experiments = [x] }", "the setting terraform.experiments"),
+        ('module "x" { source = "../x" }', "the module '../x'"),
+        ('module "x" { source = "../../modules/../../x" }', "the module"),
+        ('module "x" { source = "git::https://host.test/x" }', "the module"),
+        ('module "x" { source = "cloudflare/x/y" }', "the module"),
+        ('module "x" { source = var.x }', "the module '${var.x}'"),
+        ('module "x" {}', "the module None"),
+        ('check "x" { assert { condition = true } }', "a block 'check'"),
+        ('resource "x" {', "not readable as HCL"),
+        ("x = 1", "a block 'x'"),
+    ],
+)
+def test_what_is_refused_is_named(tree: Path, text: str, what: str) -> None:
+    (tree / LIVE / "evil.tf").write_text(text + "\n")
+    with pytest.raises(Refused) as refused:
+        screen(tree, LIVE, PROVIDERS)
+    assert str(refused.value).startswith(f"{LIVE}/evil.tf: ")
+    assert what in str(refused.value)
+
+
+def test_a_module_is_screened_as_its_root_is(tree: Path) -> None:
+    (tree / "terraform/modules/zone/evil.tf").write_text('data "external" "x" {}\n')
+    with pytest.raises(Refused, match=r"modules/zone/evil\.tf: a data source external"):
+        screen(tree, LIVE, PROVIDERS)
+
+
+@pytest.mark.parametrize("name", ["a.tf.json", "x.auto.tfvars", "terraform.tfvars", "override.sh", "terraform.rc"])
+def test_other_files_do_not_belong_there(tree: Path, name: str) -> None:
+    (tree / LIVE / name).write_text("{}")
+    with pytest.raises(Refused, match="a file that is not"):
+        screen(tree, LIVE, PROVIDERS)
+
+
+def test_links_folders_and_pipes_are_refused(tree: Path) -> None:
+    (tree / LIVE / "evil.tf").symlink_to("/etc/passwd")
+    with pytest.raises(Refused, match="a link"):
+        screen(tree, LIVE, PROVIDERS)
+    (tree / LIVE / "evil.tf").unlink()
+    (tree / LIVE / "more").mkdir()
+    with pytest.raises(Refused, match="a folder"):
+        screen(tree, LIVE, PROVIDERS)
+    (tree / LIVE / "more").rmdir()
+    (tree / "terraform/modules/zone").rename(tree / "elsewhere")
+    (tree / "terraform/modules/zone").symlink_to(tree / "elsewhere")
+    with pytest.raises(NotFound, match="no folder of this repository"):
+        screen(tree, LIVE, PROVIDERS)
+
+
+def test_a_root_that_is_not_there() -> None:
+    with pytest.raises(NotFound, match="terraform/live/none"):
+        screen(ROOT, "terraform/live/none", PROVIDERS)
+
+
+@given(st.text(max_size=80) | st.text(alphabet='abc {}[]()"=\n$%<-', max_size=40))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        assert isinstance(hcl.parse(text), tuple)
