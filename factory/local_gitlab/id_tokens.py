@@ -1,7 +1,7 @@
 """Id tokens of jobs: who a job is, signed by the server (docs: OpenID Connect authentication using ID tokens)."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from factory.local_gitlab import oidc
@@ -17,25 +17,27 @@ _BEFORE = 5
 _LEVELS = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
 
 
-def of_job(
-    context: Context, project: Document, pipeline: Document, job: Document, known: Mapping[str, str]
-) -> dict[str, str]:
-    """Return a job's id tokens by the names that its definition gives them.
+def added(
+    context: Context, project: Document, pipeline: Document, job: Document, variables: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return a job's variables and, last so that nothing replaces them, its id tokens, masked.
 
-    ``known`` are the variables that an audience may name. Each token lasts as long as the job may run, or 5 minutes
-    where its definition sets no time.
+    A token's audience may name variables. It lasts as long as the job may run, or 5 minutes where its definition
+    sets no time.
     """
     wanted = job["_spec"].get("id_tokens") or {}
     if not wanted:
-        return {}
+        return list(variables)
+    known = {item["key"]: item["value"] for item in variables}
     base = _claims(context, project, pipeline, job)
     now = int(clock.now().timestamp())
-    lifetime = duration(job["_spec"].get("timeout"), _SHORTEST)
-    found = {}
-    for name, entry in wanted.items():
-        times = {"iat": now, "nbf": now - _BEFORE, "exp": now + lifetime, "jti": secrets.token_hex(16)}
-        found[name] = oidc.sign(context, base | times | {"aud": _audience(entry["aud"], known)})
-    return found
+    times = {"iat": now, "nbf": now - _BEFORE, "exp": now + duration(job["_spec"].get("timeout"), _SHORTEST)}
+    signed = {
+        name: oidc.sign(context, base | times | {"jti": secrets.token_hex(16), "aud": _audience(entry["aud"], known)})
+        for name, entry in wanted.items()
+    }
+    kind = {"public": False, "masked": True, "file": False, "raw": True}
+    return [*variables, *({"key": name, "value": text, **kind} for name, text in signed.items())]
 
 
 def _audience(given: Any, known: Mapping[str, str]) -> str | list[str]:
@@ -99,12 +101,13 @@ def _environment(context: Context, project: Document, job: Document) -> dict[str
     name = job["_environment"]
     if not name:
         return {}
-    given = job["_spec"]["environment"]
+    written = job["_spec"]["environment"]
+    given = written if isinstance(written, dict) else {}
     kept = context.store.find("environment", name, project=project["id"]) or {}
     guarded = context.store.find("protected_environment", name, project=project["id"]) is not None
     return {
         "environment": name,
         "environment_protected": str(guarded).lower(),
-        "deployment_tier": kept["tier"],
-        "environment_action": str(given.get("action", "start")) if isinstance(given, dict) else "start",
+        "deployment_tier": str(given.get("deployment_tier") or kept["tier"]),
+        "environment_action": str(given.get("action") or "start"),
     }

@@ -74,9 +74,7 @@ def _key(path: Path) -> rsa.RSAPrivateKey:
 
 def _key_id(key: rsa.RSAPrivateKey) -> str:
     """Return the key's name: the start of its public form's digest."""
-    public = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digest = hashes.Hash(hashes.SHA256())
     digest.update(public)
     return digest.finalize().hex()[:43]

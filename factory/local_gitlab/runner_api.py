@@ -17,7 +17,7 @@ from factory.local_gitlab import web as api
 from factory.local_gitlab.ci import DEFAULT_TIMEOUT, duration
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
-from factory.local_gitlab.variables import is_protected, item, of_job
+from factory.local_gitlab.variables import is_protected, of_job
 from factory.local_gitlab.web import PUBLIC, Call, Route
 from factory.system import clock, files
 
@@ -176,7 +176,7 @@ def _payload(context: Context, project: Document, pipeline: Document, job: Docum
             "protected": not request and is_protected(context, project, pipeline["ref"]),
         },
         "runner_info": {"timeout": timeout},
-        "variables": _variables(context, project, pipeline, job, token),
+        "variables": id_tokens.added(context, project, pipeline, job, of_job(context, project, pipeline, job, token)),
         "steps": _steps(spec, timeout),
         "image": spec.get("image"),
         "services": [],
@@ -196,16 +196,6 @@ def _payload(context: Context, project: Document, pipeline: Document, job: Docum
         ],
         "features": {"trace_sections": True, "failure_reasons": ["script_failure", "runner_system_failure"]},
     }
-
-
-def _variables(
-    context: Context, project: Document, pipeline: Document, job: Document, token: str
-) -> list[dict[str, Any]]:
-    """Return a job's variables with its id tokens, which nothing else may replace."""
-    found = of_job(context, project, pipeline, job, token)
-    known = {item["key"]: item["value"] for item in found}
-    signed = id_tokens.of_job(context, project, pipeline, job, known)
-    return [*found, *(item(name, text, masked=True) for name, text in signed.items())]
 
 
 def _steps(spec: Document, timeout: int) -> list[dict[str, Any]]:

@@ -107,17 +107,17 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
     }
     user = context.store.get("user", pipeline["_user"]) or {}
     plain |= {"GITLAB_USER_LOGIN": user.get("username", ""), "GITLAB_USER_NAME": user.get("name", "")}
-    found = [item(key, value) for key, value in plain.items()]
+    found = [_item(key, value) for key, value in plain.items()]
     host = context.base_url.removeprefix("http://")
     url = f"http://gitlab-ci-token:{token}@{host}/{project['path_with_namespace']}.git"
-    found += [item("CI_JOB_TOKEN", token, masked=True), item("CI_REPOSITORY_URL", url, masked=True)]
+    found += [_item("CI_JOB_TOKEN", token, masked=True), _item("CI_REPOSITORY_URL", url, masked=True)]
     found += _of_project(context, project, pipeline, job)
-    found += [item(key, str(value)) for key, value in job["_spec"]["variables"].items()]
+    found += [_item(key, str(value)) for key, value in job["_spec"]["variables"].items()]
     if job["_environment"]:
         slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
-        found += [item("CI_ENVIRONMENT_NAME", job["_environment"]), item("CI_ENVIRONMENT_SLUG", slug)]
-    found += [item(key, value) for key, value in job["_dotenv"].items()]
-    found += [item(item["key"], item["value"]) for item in job["_manual_variables"]]
+        found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
+    found += [_item(key, value) for key, value in job["_dotenv"].items()]
+    found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
     return found
 
 
@@ -139,6 +139,5 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
     ]
 
 
-def item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:
-    """Return a variable as the Runner API hands it out."""
+def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:
     return {"key": key, "value": value, "public": not masked, "masked": masked, "file": False, "raw": True}
