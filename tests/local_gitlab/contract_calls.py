@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factory.local_gitlab import oidc
 from tests.local_gitlab.contract_world import World
 
 
@@ -9,6 +10,8 @@ def accounts(world: World) -> None:
     world.root.auth()
     world.root.version()
     world.call("GET", "/metadata", 200)
+    for path in (oidc.DISCOVERY, oidc.KEYS):
+        world.call("GET", path, 200, who=None, prefix="")
     made = world.root.users.create({"username": "anna", "name": "Anna", "email": "anna@localhost"})
     world.call("POST", "/users", 409, json={"username": "anna"})
     world.call("POST", "/users", 400)

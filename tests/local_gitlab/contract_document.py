@@ -54,8 +54,12 @@ class Contract:
             (method.upper(), path): operation
             for path, item in self.document["paths"].items()
             for method, operation in item.items()
-            if method != "parameters"
+            if method not in {"parameters", "servers"}
         }
+
+    def prefix(self, template: str) -> str:
+        """Return what a path is served below: the API, unless it names a server of its own."""
+        return "" if "servers" in self.document["paths"][template] else PREFIX
 
     def promised(self) -> set[tuple[str, str, int]]:
         """Return every operation with every status it may answer."""
@@ -74,7 +78,7 @@ class Contract:
         """Yield what an answer breaks: status, headers, content type, schema, fields that GitLab does not have."""
         method, template = self.operation(exchange.method, exchange.path)
         where = f"{method} {template} {exchange.status}"
-        request = MockRequest("http://localhost", method.lower(), PREFIX + exchange.path)
+        request = MockRequest("http://localhost", method.lower(), self.prefix(template) + exchange.path)
         kind = exchange.headers.get("Content-Type", "application/json").split(";")[0]
         response = MockResponse(exchange.body, exchange.status, dict(exchange.headers), kind)
         for error in self._openapi.iter_apicall_response_errors(request, response):

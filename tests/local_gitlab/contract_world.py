@@ -38,7 +38,7 @@ class World:
     def call(self, method: str, path: str, expected: int, *, who: str | None = "root", **options: Any) -> Any:
         """Send a plain request; fail unless it is answered with ``expected``."""
         headers = {**({"PRIVATE-TOKEN": self.tokens[who]} if who else {}), **options.pop("headers", {})}
-        url = self.server.url + PREFIX + path
+        url = self.server.url + options.pop("prefix", PREFIX) + path
         answer = self.session.request(method, url, headers=headers, timeout=30, **options)
         assert answer.status_code == expected, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         return answer
