@@ -103,6 +103,8 @@ def _run(world: World, payloads: list[dict[str, Any]]) -> None:
     upload(201, "junit.gz", gzip.compress(_REPORT), artifact_type="junit", artifact_format="gzip")
     upload(400, "artifacts.zip", b"no archive", artifact_type="archive", artifact_format="zip")
     upload(400, "none", b"")
+    assert world.call("GET", "/job", 200, who=None, headers=own).json()["id"] == make["id"]
+    world.call("GET", "/job", 404)
     put("running", 200)
     put("success", 200)
     put("success", 403)
