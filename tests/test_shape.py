@@ -28,6 +28,8 @@ DOORS = {
     "ssl": ("factory/sandbox/egress_exchange.py",),
     "click": ("factory/cli/",),
     "gitlab": ("factory/gitlab/",),
+    "hvac": ("factory/secrets/openbao.py",),
+    "jwt": ("factory/local_gitlab/oidc.py",),
     "git": ("factory/worktrees/",),
     "jinja2": ("factory/system/templates.py",),
     "yaml": ("factory/system/strict_yaml.py",),

@@ -1,0 +1,160 @@
+"""Jobs log in by id tokens of a running GitLab, and only those that the role is bound to."""
+
+import hmac
+import json
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from factory.errors import Unauthorized
+from factory.local_gitlab import oidc
+from factory.model.secret import Place, Secret
+from factory.secrets import setup
+from factory.secrets.openbao import OpenBao
+from tests.secrets.servers import DevServer
+from tests.servers import LocalGitlab
+
+AUDIENCE = "http://openbao.test"
+PLANNED = Place("token", "plan/token")
+APPLIED = Place("token", "apply/production/token")
+ENVIRONMENTS = ("production", "staging")
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """A server that takes the id tokens of one project's main."""
+
+    server: DevServer
+    gitlab: LocalGitlab
+    claims: dict[str, Any]
+
+    def signed(self, **changed: Any) -> Secret:
+        """Return a token as GitLab signs it, some claims changed; ``None`` leaves one out."""
+        now = int(time.time())
+        claims = self.claims | {"iat": now, "nbf": now - 5, "exp": now + 60} | changed
+        return Secret(oidc.sign(self.gitlab.context, {k: v for k, v in claims.items() if v is not None}))
+
+    def login(self, role: str, token: Secret) -> OpenBao:
+        made = OpenBao(self.server.url)
+        made.login_jwt(role, token)
+        return made
+
+
+@pytest.fixture(scope="module")
+def trusted(openbao: DevServer, gitlab_server: LocalGitlab) -> Trusted:
+    project = gitlab_server.project({"a": "1"})
+    root = OpenBao(openbao.url, token=Secret(openbao.token))
+    setup.configure(root, ENVIRONMENTS)
+    issuer = setup.Issuer(gitlab_server.url, AUDIENCE, project.id, project.path_with_namespace, "main")
+    setup.trust(root, issuer, ENVIRONMENTS)
+    for place in (PLANNED, APPLIED):
+        root.put(place, Secret(f"planted-{place.path}"))
+    claims = {
+        "iss": gitlab_server.url,
+        "aud": AUDIENCE,
+        "sub": f"project_path:{project.path_with_namespace}:ref_type:branch:ref:main",
+        "project_id": str(project.id),
+        "project_path": project.path_with_namespace,
+        "ref": "main",
+        "ref_type": "branch",
+        "ref_protected": "true",
+        "environment": "production",
+        "job_id": "7",
+        "pipeline_id": "3",
+        "user_login": "root",
+    }
+    return Trusted(openbao, gitlab_server, claims)
+
+
+def test_a_job_reads_what_its_role_may(trusted: Trusted) -> None:
+    planner = trusted.login(setup.role(), trusted.signed(environment=None))
+    assert planner.get(PLANNED).value.reveal() == "planted-plan/token"
+    deployer = trusted.login(setup.role("production"), trusted.signed())
+    assert deployer.get(APPLIED).value.reveal() == "planted-apply/production/token"
+    told = deployer.lookup()
+    assert told["meta"]["job_id"] == "7"
+    assert told["ttl"] <= setup.LEASE_SECONDS
+    assert told["policies"] == ["default", "factory-apply-production"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"project_id": "999"},
+        {"project_path": "root/other"},
+        {"ref": "work"},
+        {"ref_type": "tag"},
+        {"ref_protected": "false"},
+        {"environment": "staging"},
+        {"environment": None},
+        {"ref_protected": None},
+        {"aud": "http://elsewhere"},
+        {"aud": None},
+        {"iss": "http://127.0.0.1:1"},
+        {"exp": int(time.time()) - 3600, "nbf": 0, "iat": 0},
+        {"nbf": int(time.time()) + 3600},
+    ],
+    ids=str,
+)
+def test_another_job_is_refused(trusted: Trusted, changed: dict[str, Any]) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        trusted.login(setup.role("production"), trusted.signed(**changed))
+    assert "HTTP 4" in str(refused.value)
+    assert "factory secrets doctor" in refused.value.hint
+
+
+def test_a_foreign_key_is_refused(trusted: Trusted) -> None:
+    claims = jwt.decode(trusted.signed().reveal(), options={"verify_signature": False})
+    kid = jwt.get_unverified_header(trusted.signed().reveal())["kid"]
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    for headers in ({"kid": kid}, {"kid": "other"}, {}):
+        with pytest.raises(Unauthorized):
+            trusted.login(setup.role("production"), Secret(jwt.encode(claims, key, "RS256", headers=headers)))
+
+
+def test_a_token_without_a_signature_or_signed_with_the_public_key_is_refused(trusted: Trusted) -> None:
+    claims = jwt.decode(trusted.signed().reveal(), options={"verify_signature": False})
+    public = trusted.gitlab.client().session.get(trusted.gitlab.url + oidc.KEYS).content
+    kid = jwt.get_unverified_header(trusted.signed().reveal())["kid"]
+    for algorithm, key in (("none", b""), ("RS256", b""), ("HS256", public)):
+        with pytest.raises(Unauthorized):
+            trusted.login(setup.role("production"), _by_hand({"alg": algorithm, "kid": kid}, claims, key))
+
+
+def _by_hand(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> Secret:
+    """Return a token that no library would make: without a signature, or signed with a key that is no secret."""
+    text = ".".join(_encoded(json.dumps(part).encode()) for part in (header, claims))
+    signature = hmac.digest(key, text.encode(), "sha256") if key else b""
+    return Secret(f"{text}.{_encoded(signature)}")
+
+
+def _encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_a_role_that_is_not_there_is_refused(trusted: Trusted) -> None:
+    with pytest.raises(Unauthorized):
+        trusted.login("factory-apply-nowhere", trusted.signed())
+
+
+def test_the_token_is_not_repeated_in_the_refusal(trusted: Trusted) -> None:
+    token = trusted.signed(ref="work")
+    with pytest.raises(Unauthorized) as refused:
+        trusted.login(setup.role("production"), token)
+    assert token.reveal() not in f"{refused.value} {refused.value.__cause__!r} {refused.value.__context__!r}"
+
+
+def test_bindings_are_shown(trusted: Trusted) -> None:
+    found = setup.bindings(OpenBao(trusted.server.url, token=Secret(trusted.server.token)), ENVIRONMENTS)
+    assert set(found) == {setup.role(), setup.role("production"), setup.role("staging")}
+    shown = found[setup.role("production")]
+    assert shown["claims"] == {
+        name: trusted.claims[name]
+        for name in ("project_id", "project_path", "ref", "ref_type", "ref_protected", "environment")
+    }
+    assert shown["audiences"] == [AUDIENCE]
