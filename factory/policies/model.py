@@ -6,6 +6,7 @@ from pydantic import Field
 
 from factory.policies.agents import Agents, Budgets, Outputs
 from factory.policies.fields import Account, Action, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.secrets import Secrets
 from factory.policies.terraform import Terraform
 
 
@@ -149,4 +150,5 @@ class Policies(Strict):
     environments: Environments
     exceptions: Exceptions
     terraform: Terraform
+    secrets: Secrets
     digest: str

@@ -22,6 +22,7 @@ FILES = (
     "environments",
     "exceptions",
     "terraform",
+    "secrets",
 )
 # Examples that are kept beside the policies; they decide nothing and are no part of the digest.
 CASES = "policies/cases/"
@@ -108,6 +109,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
             message = "names neither paths nor actions, so it never applies; give it one"
             yield documents["approvals"].problem(("risks", name), message)
     yield from _stacks(policies, documents)
+    yield from _secrets(policies, documents["secrets"])
     seen: dict[tuple[str, str], int] = {}
     for number, item in enumerate(policies.exceptions.exceptions):
         first = seen.setdefault((item.rule, item.subject), number)
@@ -127,6 +129,21 @@ def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
     for key, name in named:
         if name not in agents.agents:
             yield found.problem(key, f"there is no agent {name!r}{nearest(name, agents.agents)}")
+
+
+def _secrets(policies: Policies, found: Document) -> Iterator[str]:
+    """Tell which secrets are for an environment that is not there, and which two share a CI variable."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, rule in policies.secrets.secrets.items():
+        for number, environment in enumerate(rule.environments):
+            if environment not in policies.environments.environments:
+                message = f"there is no environment {environment!r}"
+                hint = nearest(environment, policies.environments.environments)
+                yield found.problem(("secrets", name, "environments", number), message + hint)
+        for scope in rule.environments or ("",):
+            first = taken.setdefault((rule.variable, scope), name) if rule.variable else name
+            if first != name:
+                yield found.problem(("secrets", name, "variable"), f"holds {first} already; give each its own")
 
 
 def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from factory.errors import NotFound
 from factory.model.secret import Secret
+from factory.secrets.lease import role
 from factory.secrets.openbao import APPROLE, JWT, MOUNT, OpenBao
 
 OPERATOR = "factory-operator"
-_PLAN = "factory-plan"
-_APPLY = "factory-apply-"
 # A lease is short, and renewed as long as its job runs; nothing outlives the longest job.
 LEASE_SECONDS, LONGEST_SECONDS = 300, 3600
 OPERATOR_SECONDS = 3600
@@ -54,11 +53,6 @@ class Issuer:
     project_id: int
     project_path: str
     ref: str
-
-
-def role(deploys: str = "") -> str:
-    """Return the role of a job that deploys to an environment, or of one that only plans."""
-    return _APPLY + deploys if deploys else _PLAN
 
 
 def configure(server: OpenBao, environments: Sequence[str]) -> None:

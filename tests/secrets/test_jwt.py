@@ -15,6 +15,7 @@ from factory.errors import Unauthorized
 from factory.local_gitlab import oidc
 from factory.model.secret import Place, Secret
 from factory.secrets import setup
+from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import DevServer
 from tests.servers import LocalGitlab
@@ -39,9 +40,9 @@ class Trusted:
         claims = self.claims | {"iat": now, "nbf": now - 5, "exp": now + 60} | changed
         return Secret(oidc.sign(self.gitlab.context, {k: v for k, v in claims.items() if v is not None}))
 
-    def login(self, role: str, token: Secret) -> OpenBao:
+    def login(self, name: str, token: Secret) -> OpenBao:
         made = OpenBao(self.server.url)
-        made.login_jwt(role, token)
+        made.login_jwt(name, token)
         return made
 
 
@@ -72,9 +73,9 @@ def trusted(openbao: DevServer, gitlab_server: LocalGitlab) -> Trusted:
 
 
 def test_a_job_reads_what_its_role_may(trusted: Trusted) -> None:
-    planner = trusted.login(setup.role(), trusted.signed(environment=None))
+    planner = trusted.login(role(), trusted.signed(environment=None))
     assert planner.get(PLANNED).value.reveal() == "planted-plan/token"
-    deployer = trusted.login(setup.role("production"), trusted.signed())
+    deployer = trusted.login(role("production"), trusted.signed())
     assert deployer.get(APPLIED).value.reveal() == "planted-apply/production/token"
     told = deployer.lookup()
     assert told["meta"]["job_id"] == "7"
@@ -103,7 +104,7 @@ def test_a_job_reads_what_its_role_may(trusted: Trusted) -> None:
 )
 def test_another_job_is_refused(trusted: Trusted, changed: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized) as refused:
-        trusted.login(setup.role("production"), trusted.signed(**changed))
+        trusted.login(role("production"), trusted.signed(**changed))
     assert "HTTP 4" in str(refused.value)
     assert "factory secrets doctor" in refused.value.hint
 
@@ -114,7 +115,7 @@ def test_a_foreign_key_is_refused(trusted: Trusted) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     for headers in ({"kid": kid}, {"kid": "other"}, {}):
         with pytest.raises(Unauthorized):
-            trusted.login(setup.role("production"), Secret(jwt.encode(claims, key, "RS256", headers=headers)))
+            trusted.login(role("production"), Secret(jwt.encode(claims, key, "RS256", headers=headers)))
 
 
 def test_a_token_without_a_signature_or_signed_with_the_public_key_is_refused(trusted: Trusted) -> None:
@@ -123,7 +124,7 @@ def test_a_token_without_a_signature_or_signed_with_the_public_key_is_refused(tr
     kid = jwt.get_unverified_header(trusted.signed().reveal())["kid"]
     for algorithm, key in (("none", b""), ("RS256", b""), ("HS256", public)):
         with pytest.raises(Unauthorized):
-            trusted.login(setup.role("production"), _by_hand({"alg": algorithm, "kid": kid}, claims, key))
+            trusted.login(role("production"), _by_hand({"alg": algorithm, "kid": kid}, claims, key))
 
 
 def _by_hand(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> Secret:
@@ -145,14 +146,14 @@ def test_a_role_that_is_not_there_is_refused(trusted: Trusted) -> None:
 def test_the_token_is_not_repeated_in_the_refusal(trusted: Trusted) -> None:
     token = trusted.signed(ref="work")
     with pytest.raises(Unauthorized) as refused:
-        trusted.login(setup.role("production"), token)
+        trusted.login(role("production"), token)
     assert token.reveal() not in f"{refused.value} {refused.value.__cause__!r} {refused.value.__context__!r}"
 
 
 def test_bindings_are_shown(trusted: Trusted) -> None:
     found = setup.bindings(OpenBao(trusted.server.url, token=Secret(trusted.server.token)), ENVIRONMENTS)
-    assert set(found) == {setup.role(), setup.role("production"), setup.role("staging")}
-    shown = found[setup.role("production")]
+    assert set(found) == {role(), role("production"), role("staging")}
+    shown = found[role("production")]
     assert shown["claims"] == {
         name: trusted.claims[name]
         for name in ("project_id", "project_path", "ref", "ref_type", "ref_protected", "environment")

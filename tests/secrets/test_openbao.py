@@ -7,6 +7,7 @@ import pytest
 from factory.errors import Conflict, FactoryError, InvalidInput, NotFound, Refused, Unauthorized, Unreachable
 from factory.model.secret import Place, Secret
 from factory.secrets import setup
+from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import Answer, DevServer, saying
 
@@ -68,7 +69,7 @@ def test_what_is_not_there_and_what_is_no_secret_of_ours(root: OpenBao) -> None:
 def test_a_machine_reads_its_own_folder_alone(ready: DevServer, root: OpenBao) -> None:
     for path in ("plan/a", "apply/production/a", "apply/staging/a"):
         root.put(place(path), Secret(VALUE))
-    planner, deployer = machine(ready, root, setup.role()), machine(ready, root, setup.role("production"))
+    planner, deployer = machine(ready, root, role()), machine(ready, root, role("production"))
     assert planner.get(place("plan/a")).value.reveal() == VALUE
     assert deployer.get(place("apply/production/a")).value.reveal() == VALUE
     for who, path in ((planner, "apply/production/a"), (deployer, "apply/staging/a"), (deployer, "plan/a")):
@@ -79,7 +80,7 @@ def test_a_machine_reads_its_own_folder_alone(ready: DevServer, root: OpenBao) -
 
 
 def test_a_lease_is_short_and_can_be_renewed_and_revoked(ready: DevServer, root: OpenBao) -> None:
-    planner = machine(ready, root, setup.role())
+    planner = machine(ready, root, role())
     assert planner.lookup()["ttl"] <= setup.LEASE_SECONDS
     assert planner.renew(setup.LEASE_SECONDS).seconds <= setup.LEASE_SECONDS
     planner.revoke()
@@ -93,7 +94,7 @@ def test_a_wrong_token_and_a_wrong_pair(ready: DevServer, root: OpenBao) -> None
         OpenBao(ready.url, token=Secret("wrong-token")).get(place("plan/a"))
     with pytest.raises(Unauthorized):
         OpenBao(ready.url).get(place("plan/a"))
-    role_id, secret_id = setup.machine(root, setup.role())
+    role_id, secret_id = setup.machine(root, role())
     with pytest.raises(Unauthorized):
         OpenBao(ready.url).login_approle(role_id, Secret("wrong"))
     with pytest.raises(Unauthorized):
@@ -105,7 +106,7 @@ def test_what_is_wrapped_is_given_once(ready: DevServer, root: OpenBao) -> None:
     assert OpenBao(ready.url).unwrap(token) == {"a": Secret(VALUE)}
     with pytest.raises(Refused, match="used before"):
         OpenBao(ready.url).unwrap(token)
-    role_id, wrapped = setup.machine(root, setup.role(), wrapped=60)
+    role_id, wrapped = setup.machine(root, role(), wrapped=60)
     opened = OpenBao(ready.url).unwrap(wrapped)["secret_id"]
     assert OpenBao(ready.url).login_approle(role_id, opened).policies == ("default", "factory-plan")
 
@@ -114,7 +115,7 @@ def test_the_setup_may_be_done_again_by_the_operator(ready: DevServer, root: Ope
     operator = machine(ready, root, setup.OPERATOR)
     setup.configure(operator, ["production", "staging", "preview"])
     operator.put(place("apply/preview/a"), Secret(VALUE))
-    assert machine(ready, root, setup.role("preview")).get(place("apply/preview/a")).value.reveal() == VALUE
+    assert machine(ready, root, role("preview")).get(place("apply/preview/a")).value.reveal() == VALUE
     with pytest.raises(Refused):
         operator.write("sys/policies/acl/other", {"policy": ""})
 

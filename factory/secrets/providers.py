@@ -1,0 +1,64 @@
+"""The family of places that keep secrets: what each can do, and how it is opened."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from factory.errors import InvalidInput
+from factory.model.secret import Found, Place, Secret
+from factory.secrets import file
+from factory.secrets.environment import Variables
+
+
+class Provider(Protocol):
+    """What every provider offers; ``version`` is the one that a new value must follow, ``None`` any."""
+
+    def get(self, place: Place) -> Found:
+        """Return a secret; raises ``NotFound``."""
+        ...
+
+    def put(self, place: Place, value: Secret, *, version: int | None = None) -> int:
+        """Store a new version and return its number; raises ``Conflict`` and ``Refused``."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """Return the paths that are there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What opening a provider may need: variables, an address with a token, a file with its key."""
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    address: str = ""
+    certificates: str = ""
+    token: Secret | None = None
+    store: Path | None = None
+    key: file.Key | None = field(default=None, repr=False)
+
+
+def _openbao(options: Options) -> Provider:
+    from factory.secrets.openbao import OpenBao  # noqa: PLC0415 - hvac takes 90 ms, and the others need none of it
+
+    if not options.address:
+        raise InvalidInput("policies/secrets.yml names no address of OpenBao, and no local server was set up")
+    return OpenBao(options.address, token=options.token, ca=options.certificates)
+
+
+def _environment(options: Options) -> Provider:
+    return Variables(options.environment)
+
+
+def _file(options: Options) -> Provider:
+    if options.store is None or options.key is None:
+        raise InvalidInput("the encrypted file needs a path and a key")
+    return file.EncryptedFile(options.store, options.key)
+
+
+PROVIDERS: Mapping[str, Callable[[Options], Provider]] = {
+    "openbao": _openbao,
+    "environment": _environment,
+    "file": _file,
+}
