@@ -61,10 +61,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a server was initialised and is unsealed, and its version."""
+    """Whether a server was initialised, is unsealed and answers requests itself (``active``), and its version."""
 
     initialized: bool
     sealed: bool
+    active: bool
     version: str
 
 
@@ -180,8 +181,17 @@ class OpenBao:
 
     def health(self) -> Health:
         """Return how the server is; it answers without a token. Raises ``Unreachable``."""
-        found = self._client.adapter.get("/v1/sys/seal-status")
-        return Health(found["initialized"], found["sealed"], found["version"])
+        ways = "standbyok=true&uninitcode=200&sealedcode=200&standbycode=200&perfstandbyok=true"
+        found = self._client.adapter.get(f"/v1/sys/health?{ways}")
+        active = found["initialized"] and not found["sealed"] and not found["standby"]
+        return Health(found["initialized"], found["sealed"], active, found["version"])
+
+    def initialise(self) -> tuple[Secret, Secret]:
+        """Initialise a fresh server whose seal opens by itself; return its root token and its one recovery key."""
+        answer = self._client.sys.initialize(
+            secret_shares=None, secret_threshold=None, recovery_shares=1, recovery_threshold=1
+        )
+        return Secret(answer["root_token"]), Secret(answer["recovery_keys_base64"][0])
 
     def read(self, path: str) -> Mapping[str, Any]:
         """Return the ``data`` of a path of the API; raises ``NotFound``."""

