@@ -1,26 +1,33 @@
-"""The routes of Cloudflare's API v4 that Terraform provider v5 uses for zones, DNS records and tunnels."""
+"""The routes of Cloudflare's API v4 that Terraform provider v5 uses for what the double has, and who may use them."""
 
 import hashlib
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from factory.errors import FactoryError
-from factory.local_cloudflare import envelope, tunnels, zones
-from factory.local_cloudflare.call import transactional
-from factory.local_cloudflare.tokens import Scope, scope_of
-from factory.system import log
+from factory.local_cloudflare import account_tokens, envelope, permissions, rulesets, settings, tunnels, zones
+from factory.local_cloudflare.call import STORE, transactional
+from factory.local_cloudflare.tokens import Scope, bearer
+from factory.system import clock, log
 
 TOKENS: web.AppKey[Mapping[str, Scope]] = web.AppKey("tokens", Mapping[str, Scope])
 
 _BASE = "/client/v4"
-_VERIFY = f"{_BASE}/user/tokens/verify"
+_VERIFY = re.compile(_BASE + r"/(?:user|accounts/([0-9a-f]{32}))/tokens/verify")
 _ZONE = _BASE + "/zones/{zone_id:[0-9a-f]{32}}"
 _RECORD = _ZONE + "/dns_records/{dns_record_id:[0-9a-f]{32}}"
-_TUNNELS = _BASE + "/accounts/{account_id:[0-9a-f]{32}}/cfd_tunnel"
+_SETTINGS = f"{_ZONE}/settings"
+_RULESETS = f"{_ZONE}/rulesets"
+_RULESET = _RULESETS + "/{ruleset_id:[0-9a-f]{32}}"
+_ACCOUNT = _BASE + "/accounts/{account_id:[0-9a-f]{32}}"
+_TOKENS = f"{_ACCOUNT}/tokens"
+_TOKEN = _TOKENS + "/{token_id:[0-9a-f]{32}}"
+_TUNNELS = f"{_ACCOUNT}/cfd_tunnel"
 _TUNNEL = _TUNNELS + "/{tunnel_id:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}}"
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _ROUTES = (
     ("GET", f"{_BASE}/zones", zones.list_zones),
@@ -34,6 +41,21 @@ _ROUTES = (
     ("PUT", _RECORD, zones.overwrite_record),
     ("PATCH", _RECORD, zones.edit_record),
     ("DELETE", _RECORD, zones.delete_record),
+    ("GET", _SETTINGS, settings.list_settings),
+    ("GET", f"{_SETTINGS}/{{setting_id}}", settings.get_setting),
+    ("PATCH", f"{_SETTINGS}/{{setting_id}}", settings.edit_setting),
+    ("GET", _RULESETS, rulesets.list_rulesets),
+    ("POST", _RULESETS, rulesets.create_ruleset),
+    ("GET", f"{_RULESETS}/phases/{{phase}}/entrypoint", rulesets.get_entrypoint),
+    ("GET", _RULESET, rulesets.get_ruleset),
+    ("PUT", _RULESET, rulesets.update_ruleset),
+    ("DELETE", _RULESET, rulesets.delete_ruleset),
+    ("GET", _TOKENS, account_tokens.list_tokens),
+    ("POST", _TOKENS, account_tokens.create_token),
+    ("GET", f"{_TOKENS}/permission_groups", account_tokens.list_groups),
+    ("GET", _TOKEN, account_tokens.get_token),
+    ("PUT", _TOKEN, account_tokens.update_token),
+    ("DELETE", _TOKEN, account_tokens.delete_token),
     ("GET", _TUNNELS, tunnels.list_tunnels),
     ("POST", _TUNNELS, tunnels.create_tunnel),
     ("GET", _TUNNEL, tunnels.get_tunnel),
@@ -48,7 +70,6 @@ def add_routes(app: web.Application) -> None:
     """Add the API's routes; the application holds ``TOKENS`` and the store."""
     for method, path, function in _ROUTES:
         app.router.add_route(method, path, transactional(function))
-    app.router.add_get(_VERIFY, _verify_token)
 
 
 def add_fallback(app: web.Application) -> None:
@@ -58,14 +79,20 @@ def add_fallback(app: web.Application) -> None:
 
 @web.middleware
 async def authorised(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through whose bearer token may do what its method does, and report our errors in the envelope."""
-    authorization = request.headers.get("Authorization")
-    scope = scope_of(authorization, request.app[TOKENS])
-    if scope is None and request.path == _VERIFY:
-        raise envelope.failure(401, (1000, "Invalid API Token"))
-    if scope is None:
-        raise envelope.failure(401 if authorization is None else 403, (10000, "Authentication error"))
-    if scope != "write" and request.method not in _READING:
+    """Let a request through whose bearer token may do what it asks for, and report our errors in the envelope.
+
+    A token of the double's own configuration reads or writes everything; one that was made through the API does what
+    its policies say, as long as it is active.
+    """
+    value = bearer(request.headers.get("Authorization"))
+    scope = request.app[TOKENS].get(value or "")
+    made = account_tokens.by_value(request.app[STORE], value) if value and scope is None else None
+    verify = _VERIFY.fullmatch(request.path) if request.method == "GET" else None
+    if verify:
+        return _verified(value, made if verify[1] in {None, (made or {}).get("account")} else None, scope)
+    if scope is None and made is None:
+        raise envelope.failure(401 if value is None else 403, (10000, "Authentication error"))
+    if not (_may(request, made) if made else scope == "write" or request.method in permissions.READING):
         raise envelope.failure(403, (10000, "Authentication error"))
     try:
         return await handler(request)
@@ -74,10 +101,27 @@ async def authorised(request: web.Request, handler: Handler) -> web.StreamRespon
         raise envelope.failure(500, (10001, str(error))) from error
 
 
-async def _verify_token(request: web.Request) -> web.Response:
-    token = hashlib.sha256(request.headers["Authorization"].encode()).hexdigest()[:32]
-    message = {"code": 10000, "message": "This API Token is valid and active", "type": None}
-    return envelope.success({"id": token, "status": "active"}, messages=[message])
+def _may(request: web.Request, token: Mapping[str, Any]) -> bool:
+    want = permissions.wanted(request.method, request.path)
+    if want is None or account_tokens.status(token, clock.now()) != "active":
+        return False
+    zone = request.app[STORE].get("zone", want.zone) if want.zone else None
+    owner = zone["account"]["id"] if zone else ""
+    return permissions.allowed(token["policies"], want, owner) and account_tokens.from_here(
+        token, request.remote or "127.0.0.1"
+    )
+
+
+def _verified(value: str | None, made: Mapping[str, Any] | None, scope: Scope | None) -> web.Response:
+    """Say what a token is: active or expired. The double's route of users answers for tokens of accounts as well."""
+    state = account_tokens.status(made, clock.now()) if made else "active"
+    if value is None or (scope is None and made is None) or state == "disabled":
+        raise envelope.failure(401, (1000, "Invalid API Token"))
+    text = "This API Token is valid and active" if state == "active" else f"This API Token is {state}"
+    expiry = {"expires_on": made["expires_on"]} if made and made.get("expires_on") else {}
+    key = made["id"] if made else hashlib.sha256(value.encode()).hexdigest()[:32]
+    message = {"code": 10000, "message": text, "type": None}
+    return envelope.success({"id": key, "status": state, **expiry}, messages=[message])
 
 
 async def _unknown_route(request: web.Request) -> web.Response:

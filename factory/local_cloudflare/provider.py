@@ -16,6 +16,7 @@ from factory.local_cloudflare import provider_plan
 from factory.local_cloudflare.provider_client import Cloudflare, attempt, require_loopback
 from factory.local_cloudflare.provider_resource import Resource, State
 from factory.local_cloudflare.provider_resources import DnsRecord, Tunnel, TunnelConfig, Zone
+from factory.local_cloudflare.provider_security import AccountToken, Ruleset, ZoneSetting
 from factory.local_cloudflare.provider_types import UNKNOWN, Attribute
 
 ADDRESS = "registry.terraform.io/cloudflare/cloudflare"
@@ -53,10 +54,14 @@ class Provider:
             attempt(diags, lambda: require_loopback(base_url), otherwise="")
 
     def configure_provider(self, diags: Any, config: State) -> None:
-        """Make the client from the provider block, and from the environment where that is silent."""
+        """Make the client from the provider block, and from the environment where that is silent.
+
+        The token is looked at here, so that a bad one is said once and not by every resource: Cloudflare's own
+        provider does without this.
+        """
         base_url = config.get("base_url") or self._environment.get("CLOUDFLARE_BASE_URL")
         token = config.get("api_token") or self._environment.get("CLOUDFLARE_API_TOKEN")
-        self._client = attempt(diags, lambda: Cloudflare(base_url, token), otherwise=None)
+        self._client = attempt(diags, lambda: _checked(Cloudflare(base_url, token)), otherwise=None)
 
     def client(self) -> Cloudflare:
         """Return the client; raises ``Refused`` where the provider is not configured."""
@@ -66,7 +71,7 @@ class Provider:
 
     def get_resources(self) -> list[type[Resource]]:
         """Return the resource types."""
-        return [Zone, DnsRecord, Tunnel, TunnelConfig]
+        return [Zone, ZoneSetting, DnsRecord, Ruleset, Tunnel, TunnelConfig, AccountToken]
 
     def get_data_sources(self) -> list[Any]:
         """Return no data sources: the double has none."""
@@ -79,6 +84,11 @@ class Provider:
     def new_resource(self, kind: type[Resource]) -> Resource:
         """Return an instance for one call."""
         return kind(self)
+
+
+def _checked(client: Cloudflare) -> Cloudflare:
+    client.require_active()
+    return client
 
 
 def main(environment: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from tf.schema import Schema
 
 from factory.errors import InvalidInput, NotFound
 from factory.local_cloudflare.provider_client import Cloudflare, attempt
-from factory.local_cloudflare.provider_types import UNKNOWN, Attribute, forbidden
+from factory.local_cloudflare.provider_types import UNKNOWN, Attribute, Object, forbidden
 
 State = dict[str, Any]
 
@@ -49,7 +49,7 @@ class Resource:
     def request_body(self, planned: State) -> State:
         """Return what is sent: the attributes that a person may set and that have a value."""
         return {
-            each.name: planned[each.name]
+            each.name: _set_only(planned[each.name])
             for each in self.attributes
             if (each.required or each.optional) and planned.get(each.name) not in (None, UNKNOWN)
         }
@@ -99,6 +99,11 @@ class Resource:
 
         return self._attempt(ctx, "update", change, otherwise=current)
 
+    def first_update(self, ctx: Any, planned: State) -> State | None:
+        """Create by an update what belongs to another object and can't be made alone; ``None`` after an error."""
+        state = self.update(ctx, planned, planned)
+        return None if ctx.diagnostics.has_errors() else state
+
     def delete(self, ctx: Any, current: State) -> State | None:
         """Delete the object; one that is gone already is fine, and after an error the state stays as it was."""
 
@@ -143,7 +148,22 @@ class Resource:
         if attribute.name not in result:
             value = known.get(attribute.name)
             return None if value is UNKNOWN else value
-        value = result[attribute.name]
+        value = _shaped(attribute.type, result[attribute.name])
         # The API says [] or "" where nothing was set; Terraform insists on the null that was planned.
         unset = known.get(attribute.name) is None and not attribute.computed and value in ([], {}, "")
         return None if unset else value
+
+
+def _set_only(value: Any) -> Any:
+    """Return a value without the attributes of its objects that have no value."""
+    if isinstance(value, dict):
+        return {key: _set_only(item) for key, item in value.items() if item is not None and item is not UNKNOWN}
+    return [_set_only(item) for item in value] if isinstance(value, list) else value
+
+
+def _shaped(kind: Any, value: Any) -> Any:
+    """Return a value of the API with every attribute of its objects, and no others."""
+    if isinstance(kind, Object) and isinstance(value, dict):
+        return {each.name: _shaped(each.type, value.get(each.name)) for each in kind.attributes}
+    element = getattr(kind, "element_type", None)
+    return [_shaped(element, item) for item in value] if element and isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The four resources of the provider double, with the attribute names of Cloudflare's provider 5.14.0."""
+"""The resources of the provider double that route: zones, DNS records, tunnels and their configuration."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from factory.local_cloudflare.provider_resource import Resource, State
 from factory.local_cloudflare.provider_types import (
     FLAG,
     NUMBER,
+    TEXT_SET,
     TEXTS,
     UNKNOWN,
     Attribute,
@@ -76,7 +77,7 @@ class DnsRecord(Resource):
         Attribute("priority", NUMBER, optional=True),
         Attribute("proxied", FLAG, optional=True, computed=True, default=False),
         Attribute("comment", optional=True),
-        Attribute("tags", TEXTS, optional=True),
+        Attribute("tags", TEXT_SET, optional=True),
         Attribute("proxiable", FLAG, computed=True),
         Attribute("created_on", computed=True),
         Attribute("modified_on", computed=True, volatile=True),
@@ -221,8 +222,7 @@ class TunnelConfig(Resource):
 
     def create(self, ctx: Any, planned: State) -> State | None:
         """Put the first configuration; the API knows no POST here."""
-        state = self.update(ctx, planned, planned)
-        return None if ctx.diagnostics.has_errors() else state
+        return self.first_update(ctx, planned)
 
     def delete(self, ctx: Any, _current: State) -> None:
         """Forget the configuration and say so, as Cloudflare's provider does."""

@@ -1,4 +1,4 @@
-"""Attributes of Terraform's protocol 6 that the library ``tf`` lacks: nested attributes, and allowed values.
+"""What the library ``tf`` lacks of Terraform's protocol 6: nested attributes, values of any type, allowed values.
 
 The library takes any object with these fields and methods as an attribute or a type.
 """
@@ -13,7 +13,7 @@ from tf.gen import tfplugin_pb2 as wire
 
 UNKNOWN = types.Unknown
 TEXT, NUMBER, FLAG = types.String(), types.Number(), types.Bool()
-TEXTS = types.List(types.String())
+TEXTS, TEXT_SET = types.List(types.String()), types.Set(types.String())
 
 
 class Object:
@@ -48,6 +48,33 @@ class Object:
         }
 
 
+class Dynamic:
+    """A value of any type, as ``value`` of a zone's setting is: text, a number, a flag, a list or an object.
+
+    On the wire it is a pair: the type as Terraform's JSON, and the value in that type.
+    """
+
+    def encode(self, value: Any) -> Any:
+        """Return the wire form."""
+        return [json.dumps(_type_of(value)).encode(), value]
+
+    def decode(self, value: Any) -> Any:
+        """Return the Python form of a wire value."""
+        return value if value is None or value is UNKNOWN else value[1]
+
+    def semantically_equal(self, one: Any, other: Any) -> bool:
+        """Compare two Python values."""
+        return type(one) is type(other) and bool(one == other)
+
+    def tf_type(self) -> bytes:
+        """Return the type as Terraform's JSON."""
+        return b'"dynamic"'
+
+    def from_state(self, value: Any) -> Any:
+        """Return the wire form of a value as a state file has it: an object of ``type`` and ``value``."""
+        return None if value is None else [json.dumps(value["type"]).encode(), value["value"]]
+
+
 @dataclass(frozen=True)
 class Attribute:
     """One attribute of a schema.
@@ -69,7 +96,7 @@ class Attribute:
     allowed: tuple[str, ...] = ()
 
     def to_pb(self) -> Any:
-        """Return the attribute as protocol 6 writes it: nested where its type is an object or a list of objects."""
+        """Return the attribute as protocol 6 writes it: nested where its type holds objects."""
         flags = {
             "required": self.required,
             "optional": self.optional,
@@ -88,6 +115,16 @@ def objects(*attributes: Attribute) -> Any:
     return types.List(Object(attributes))
 
 
+def object_set(*attributes: Attribute) -> Any:
+    """Return the type of a set of objects: a list in Python, whose order means nothing."""
+    return types.Set(Object(attributes))
+
+
+def is_set(kind: Any) -> bool:
+    """Say whether a type is a set."""
+    return isinstance(kind, types.Set)
+
+
 def forbidden(attributes: Sequence[Attribute], config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and reason for each value of a configuration that its attribute does not allow."""
     for each in attributes:
@@ -100,4 +137,16 @@ def _nested(kind: Any) -> tuple[Object | None, Any]:
     if isinstance(kind, Object):
         return kind, wire.Schema.Object.NestingMode.SINGLE
     element = getattr(kind, "element_type", None)
-    return (element if isinstance(element, Object) else None), wire.Schema.Object.NestingMode.LIST
+    modes = wire.Schema.Object.NestingMode
+    return (element if isinstance(element, Object) else None), modes.SET if is_set(kind) else modes.LIST
+
+
+def _type_of(value: Any) -> Any:
+    """Return the type of a Python value as Terraform's JSON writes it."""
+    if isinstance(value, dict):
+        return ["object", {key: _type_of(item) for key, item in value.items()}]
+    if isinstance(value, list):
+        return ["tuple", [_type_of(item) for item in value]]
+    if isinstance(value, bool):
+        return "bool"
+    return "number" if isinstance(value, int | float) else "string"

@@ -1,4 +1,4 @@
-"""The account's objects in one SQLite file: zones, DNS records, tunnels, their configurations, releases.
+"""The account's objects in one SQLite file: zones with settings, records and rulesets, tunnels, tokens, releases.
 
 An object is a JSON document with a kind, an id, an owner and a name. Every change is made inside a
 transaction that is on the disk when it ends, so that ``kill -9`` loses nothing that was answered.
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from factory.errors import DiskFull, MachineError
 from factory.system import files
 
-Kind = Literal["zone", "dns_record", "tunnel", "configuration", "release"]
+Kind = Literal["zone", "zone_setting", "dns_record", "ruleset", "tunnel", "configuration", "account_token", "release"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS object (

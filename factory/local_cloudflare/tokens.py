@@ -1,7 +1,6 @@
-"""API tokens of the loopback double: which ones it takes, and what each may do."""
+"""API tokens of the loopback double: which ones it takes."""
 
 import re
-from collections.abc import Mapping
 from typing import Literal
 
 from factory.errors import Refused
@@ -26,7 +25,7 @@ def refuse_foreign(token: str) -> None:
     )
 
 
-def scope_of(authorization: str | None, tokens: Mapping[str, Scope]) -> Scope | None:
-    """Return what the ``Authorization`` header allows, or ``None`` where it names no known bearer token."""
+def bearer(authorization: str | None) -> str | None:
+    """Return the bearer token of an ``Authorization`` header, or ``None`` where there is none."""
     kind, _, token = (authorization or "").partition(" ")
-    return tokens.get(token.strip()) if kind.lower() == "bearer" else None
+    return token.strip() or None if kind.lower() == "bearer" else None

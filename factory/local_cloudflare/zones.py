@@ -6,8 +6,10 @@ from aiohttp import web
 
 from factory.local_cloudflare import dns_rules, envelope
 from factory.local_cloudflare.call import Call, new_id
+from factory.local_cloudflare.store import Kind
 from factory.system import clock
 
+_OF_A_ZONE: tuple[Kind, ...] = ("dns_record", "zone_setting", "ruleset")
 _ZONE_TYPES = ("full", "partial", "secondary", "internal")
 _FREE_PLAN = {
     "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
@@ -73,12 +75,12 @@ def create_zone(call: Call) -> web.Response:
 
 def get_zone(call: Call) -> web.Response:
     """Answer one zone."""
-    return envelope.success(_zone(call))
+    return envelope.success(zone_of(call))
 
 
 def edit_zone(call: Call) -> web.Response:
     """Change ``paused`` or ``type`` of a zone."""
-    zone = _zone(call)
+    zone = zone_of(call)
     paused, kind = call.body.get("paused", zone["paused"]), call.body.get("type", zone["type"])
     if not isinstance(paused, bool) or kind not in _ZONE_TYPES:
         raise envelope.failure(400, (1004, "Invalid zone settings"))
@@ -88,16 +90,17 @@ def edit_zone(call: Call) -> web.Response:
 
 
 def delete_zone(call: Call) -> web.Response:
-    """Remove a zone and its records."""
-    zone = _zone(call)
-    call.store.delete_of("dns_record", zone["id"])
+    """Remove a zone with its records, settings and rulesets."""
+    zone = zone_of(call)
+    for kind in _OF_A_ZONE:
+        call.store.delete_of(kind, zone["id"])
     call.store.delete("zone", zone["id"])
     return envelope.success({"id": zone["id"]})
 
 
 def list_records(call: Call) -> web.Response:
     """Answer a zone's records; ``name``, ``type`` and ``content`` narrow the list."""
-    zone = _zone(call)
+    zone = zone_of(call)
     wanted = {key: call.query.get(key, call.query.get(f"{key}.exact")) for key in ("name", "type", "content")}
     records = [
         record
@@ -111,35 +114,36 @@ def create_record(call: Call) -> web.Response:
     """Create a DNS record."""
     now = clock.timestamp()
     base = {"id": new_id(), "settings": {}, "meta": {}, "created_on": now, "modified_on": now}
-    return _save_record(call, _zone(call), base, call.body)
+    return _save_record(call, zone_of(call), base, call.body)
 
 
 def get_record(call: Call) -> web.Response:
     """Answer one DNS record."""
-    return envelope.success(_record(call, _zone(call)))
+    return envelope.success(_record(call, zone_of(call)))
 
 
 def overwrite_record(call: Call) -> web.Response:
     """Replace a DNS record by the request's body (PUT)."""
-    zone = _zone(call)
+    zone = zone_of(call)
     return _save_record(call, zone, _record(call, zone), call.body)
 
 
 def edit_record(call: Call) -> web.Response:
     """Change the fields of a DNS record that the request names (PATCH)."""
-    zone = _zone(call)
+    zone = zone_of(call)
     record = _record(call, zone)
     return _save_record(call, zone, record, record | dict(call.body))
 
 
 def delete_record(call: Call) -> web.Response:
     """Remove a DNS record."""
-    record = _record(call, _zone(call))
+    record = _record(call, zone_of(call))
     call.store.delete("dns_record", record["id"])
     return envelope.success({"id": record["id"]})
 
 
-def _zone(call: Call) -> dict[str, Any]:
+def zone_of(call: Call) -> dict[str, Any]:
+    """Return the zone that a request's path names; raises the answer 404."""
     zone = call.store.get("zone", call.path["zone_id"])
     if zone is None:
         raise envelope.failure(404, (1001, "Invalid zone identifier"))

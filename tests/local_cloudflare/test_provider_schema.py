@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from factory.local_cloudflare.provider import VERSION, Provider
-from factory.local_cloudflare.provider_types import Attribute, Object
+from factory.local_cloudflare.provider_types import Attribute, Object, is_set
 
 REAL = json.loads(Path(__file__).with_name("provider_5_14_0.json").read_text())
 DOUBLE = {f"cloudflare_{kind.get_name()}": kind.attributes for kind in Provider({}).get_resources()}
@@ -19,6 +19,15 @@ def names(attributes: Sequence[Attribute], prefix: str = "") -> Iterator[tuple[s
         nested = each.type if isinstance(each.type, Object) else getattr(each.type, "element_type", None)
         if isinstance(nested, Object):
             yield from names(nested.attributes, f"{prefix}{each.name}.")
+
+
+def sets(attributes: Sequence[Attribute], prefix: str = "") -> Iterator[str]:
+    for each in attributes:
+        if is_set(each.type):
+            yield prefix + each.name
+        nested = each.type if isinstance(each.type, Object) else getattr(each.type, "element_type", None)
+        if isinstance(nested, Object):
+            yield from sets(nested.attributes, f"{prefix}{each.name}.")
 
 
 def test_the_version_is_the_real_one() -> None:
@@ -39,6 +48,14 @@ def test_no_required_attribute_is_missing(kind: str) -> None:
         parent = name.rpartition(".")[0]
         if how == "required" and (not parent or parent in have):
             assert have.get(name) == "required", name
+
+
+@pytest.mark.parametrize("kind", DOUBLE)
+def test_sets_are_sets(kind: str) -> None:
+    """A set has no order: where the real provider has one, a list would show differences that are none."""
+    have = {f"{kind}.{name}" for name in sets(DOUBLE[kind])}
+    real = {name for name in REAL["sets"] if name.startswith(f"{kind}.")}
+    assert have == real
 
 
 def test_the_provider_block_is_the_real_one() -> None:
