@@ -56,7 +56,7 @@ def login(server: "OpenBao", environment: Mapping[str, str], *, deploys: str = "
     if environment.get(ROLE_ID) and environment.get(SECRET_ID):
         return server.login_approle(environment[ROLE_ID], Secret(environment[SECRET_ID]))
     raise Unauthorized(
-        f"{ADDRESS} is set, and there is neither {ID_TOKEN} nor {ROLE_ID} with {SECRET_ID} to log in with",
+        f"there is neither {ID_TOKEN} nor {ROLE_ID} with {SECRET_ID} to log in to {server.address} with",
         hint=f"Give the job `id_tokens: {{{ID_TOKEN}: {{aud: …}}}}` in its definition; see docs/secrets.md.",
     )
 

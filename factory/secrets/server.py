@@ -70,7 +70,6 @@ class Local:
         """Return the server's URL; empty before the first start."""
         return f"http://{HOST}:{self.record['api']}" if self.record else ""
 
-    @property
     def pid(self) -> int | None:
         """Return the running server's process, or ``None``."""
         known = self.record
@@ -100,7 +99,7 @@ def start(local: Local) -> str:
     """
     files.private_folder(local.folder)
     with files.locked(local.folder / "start.lock"):
-        if local.pid is None:
+        if local.pid() is None:
             _start(local)
     return local.address
 
@@ -134,11 +133,12 @@ def forget_root(local: Local) -> None:
 
 def stop(local: Local) -> bool:
     """Stop the server; tell whether it ran."""
-    if local.pid is None:
+    pid = local.pid()
+    if pid is None:
         return False
     deadline = clock.monotonic() + _STOP_LIMIT
-    process.signal_process(local.pid)
-    while (pid := local.pid) is not None:
+    process.signal_process(pid)
+    while (pid := local.pid()) is not None:
         if clock.monotonic() > deadline:
             process.signal_process(pid, force=True)
         clock.sleep(_PAUSE)
@@ -190,7 +190,7 @@ def _wait(local: Local, server: OpenBao, good: Callable[[Health], bool], within:
             found = None
         if found is not None and good(found):
             return found
-        if local.pid is None:
+        if local.pid() is None:
             raise MachineError("the local OpenBao ended while starting", hint=f"Read {log}.")
         clock.sleep(_PAUSE)
     raise MachineError(f"the local OpenBao was not ready within {within:g} s", hint=f"Read {log}.")

@@ -18,7 +18,7 @@ from factory.secrets import setup
 from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import DevServer
-from tests.servers import LocalGitlab
+from tests.servers import LocalGitlab, wait_for
 
 AUDIENCE = "http://openbao.test"
 PLANNED = Place("token", "plan/token")
@@ -159,3 +159,40 @@ def test_bindings_are_shown(trusted: Trusted) -> None:
         for name in ("project_id", "project_path", "ref", "ref_type", "ref_protected", "environment")
     }
     assert shown["audiences"] == [AUDIENCE]
+
+
+JOB = """
+"$FACTORY_PYTHON" -c "
+import os
+from factory.model.secret import Place
+from factory.secrets import lease
+places = [Place('token', 'apply/production/token')]
+with lease.opened(os.environ, places, deploys='production') as found:
+    print('same:', found['token'].reveal() == 'planted-' + places[0].path, found)
+"
+"""
+
+
+def test_a_pipeline_job_reads_its_secret_and_shows_nothing(
+    trusted: Trusted, gitlab_server: LocalGitlab, root: OpenBao
+) -> None:
+    project = gitlab_server.client().projects.get(trusted.claims["project_id"])
+    project.protectedbranches.create({"name": "main"})
+    script = "\n".join(f"      {line}" for line in JOB.strip().splitlines())
+    common = f"  variables: {{FACTORY_OPENBAO_URL: {root.address}}}\n  script:\n  - |\n{script}\n"
+    tokens = f"  id_tokens: {{FACTORY_TOKEN_ID: {{aud: '{AUDIENCE}'}}}}\n"
+    text = f"apply:\n{tokens}  environment: production\n{common}plan:\n{tokens}{common}bare:\n{common}"
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": text}
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
+
+    def ended() -> Any:
+        jobs = {job.name: job for job in project.jobs.list(get_all=True)}
+        return jobs if len(jobs) == 3 and {job.status for job in jobs.values()} <= {"success", "failed"} else None
+
+    jobs = wait_for(ended)
+    traces = {name: project.jobs.get(job.id).trace().decode() for name, job in jobs.items()}
+    assert {name: job.status for name, job in jobs.items()} == {"apply": "success", "plan": "failed", "bare": "failed"}
+    assert "same: True {'token': Secret(hidden)}" in traces["apply"]
+    assert "factory.errors.Unauthorized" in traces["plan"]
+    assert "factory.errors.Unauthorized" in traces["bare"]
+    assert "eyJ" not in "".join(traces.values())

@@ -57,15 +57,15 @@ def test_it_keeps_what_it_was_told(local: server.Local, operator: tuple[str, Sec
     assert server.stop(local) is False
     assert server.start(local) == address
     assert connection(local, operator).get(ONE).value.reveal() == VALUE
-    pid = local.pid
+    pid = local.pid()
     assert pid
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: local.pid is None)
+    wait_for(lambda: local.pid() is None)
     server.start(local)
     assert connection(local, operator).get(ONE).value.reveal() == VALUE
-    again = local.pid
+    again = local.pid()
     server.start(local)
-    assert local.pid == again
+    assert local.pid() == again
 
 
 def test_nobody_else_can_look_in_and_nothing_is_in_plain_text(

@@ -1,0 +1,94 @@
+"""CI variables that hold secrets: protected, masked, hidden. Their values are written and never read back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.errors import InvalidInput
+from factory.gitlab.connect import Connection, translated
+from factory.model.secret import Secret
+
+_SHORTEST, _LONGEST = 8, 10_000
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable as it is in GitLab, without its value; ``scope`` is the environment that sees it, ``*`` all."""
+
+    key: str
+    scope: str
+    protected: bool
+    masked: bool
+    hidden: bool
+
+
+def find(connection: Connection) -> list[Variable]:
+    """Return the project's CI variables."""
+    with translated("list the CI variables"):
+        found = connection.project.variables.list(get_all=True)
+    return [_read(item.attributes) for item in found]
+
+
+def unmaskable(value: Secret, taken: Sequence[str] = ()) -> str | None:
+    """Return why GitLab can't mask a value, or ``None`` where it can (GitLab docs: Mask a CI/CD variable).
+
+    ``taken`` are the names of variables, which no masked value may be.
+    """
+    text = value.reveal()
+    if len(text) < _SHORTEST:
+        return f"it has fewer than {_SHORTEST} characters"
+    if len(text) > _LONGEST:
+        return f"it has more than {_LONGEST} characters"
+    if text in taken:
+        return "it is the name of a variable"
+    if len(text.splitlines()) > 1 or any(letter.isspace() for letter in text):
+        return "it has spaces or more than one line"
+    return None
+
+
+def put(connection: Connection, key: str, value: Secret, *, scope: str = "*") -> Variable:
+    """Write a variable, protected and masked, not expanded; a new one is hidden, so that nobody reads it again.
+
+    Raises ``InvalidInput`` where GitLab can't mask the value.
+    """
+    known = find(connection)
+    reason = unmaskable(value, [item.key for item in known])
+    if reason:
+        raise InvalidInput(
+            f"the value for the CI variable {key} can't be masked in logs: {reason}",
+            hint="Make one that can be, with `factory secrets rotate --generate`, or let jobs read it from OpenBao.",
+        )
+    body = {
+        "value": value.reveal(),
+        "protected": True,
+        "masked": True,
+        "raw": True,
+        "environment_scope": scope,
+        "variable_type": "env_var",
+    }
+    there = any((item.key, item.scope) == (key, scope) for item in known)
+    with translated(f"write the CI variable {key}"):
+        if there:
+            path = f"{connection.api}/variables/{key}"
+            wanted = {"filter[environment_scope]": scope}
+            answer: Any = connection.client.http_put(path, query_data=wanted, post_data=body)
+            return _read(answer)
+        made = connection.project.variables.create({**body, "key": key, "masked_and_hidden": True})
+        return _read(made.attributes)
+
+
+def project_id(connection: Connection) -> int:
+    """Return the project's number, which an id token names."""
+    with translated("look at the project"):
+        found: Any = connection.client.http_get(connection.api)
+        return int(found["id"])
+
+
+def _read(given: Any) -> Variable:
+    return Variable(
+        given["key"],
+        given.get("environment_scope", "*"),
+        given["protected"],
+        given["masked"],
+        bool(given.get("hidden")),
+    )
