@@ -9,7 +9,7 @@ from factory.cli import infra_job
 from factory.errors import Refused
 from factory.model.facts import Plan
 from factory.policies.apps import App
-from factory.system import files
+from factory.system import files, process
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
 from factory.terraform import release, stacks
@@ -69,6 +69,7 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
 
     APPROVED_MANIFEST names the manifest, ALLOWED_DESTROY the plan whose destroys were allowed; the job sets them.
     """
+    process.exit_when_terminated()
     job = infra_job.opened(judge)
     infra_job.require_protected(job)
     folder = OUT.resolve() / stack
@@ -77,7 +78,9 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish() -> None:
-        for app in job.carried(stack) if archives is not None and url else ():
+        # A rollback's releases are there already; today's archives would be other bytes under their names.
+        fresh = archives is not None and url and job.release_commit == job.commit
+        for app in job.carried(stack) if fresh else ():
             name = job.releases()[app]
             release.publish(str(url), token, name, Path(str(archives)) / f"{app}.pyz")
             click.echo(f"release {name} is ready")

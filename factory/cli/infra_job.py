@@ -18,6 +18,7 @@ from factory.system import clock, files, process
 from factory.terraform.apply import Rules
 from factory.terraform.plan import Stack
 from factory.terraform.program import Terraform
+from factory.workflow.context import MAIN
 
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
@@ -134,8 +135,8 @@ def require_protected(job: Job) -> None:
     token = given.get("CI_JOB_TOKEN", "")
     found = jobs.current(given.get("CI_API_V4_URL", ""), token)
     told = (str(found.id), found.ref, found.sha)
-    claimed = (given.get("CI_JOB_ID", ""), given.get("CI_DEFAULT_BRANCH", ""), job.commit)
-    if told != claimed:
+    claimed = (given.get("CI_JOB_ID", ""), MAIN, job.commit)
+    if told != claimed or found.tag:
         raise Refused(f"GitLab knows this job as {' '.join(told)}, not as {' '.join(claimed)}")
 
 

@@ -10,11 +10,12 @@ from factory.gitlab.connect import translated
 
 @dataclass(frozen=True)
 class Running:
-    """A running job: its id, the ref and commit that it runs on, and its pipeline."""
+    """A running job: its id, the ref and commit that it runs on, whether that is a tag, and its pipeline."""
 
     id: int
     ref: str
     sha: str
+    tag: bool
     pipeline: int
 
 
@@ -27,4 +28,4 @@ def current(api: str, token: str) -> Running:
     client.session.trust_env = False
     with translated("tell which job this is"):
         found: Any = client.http_get("/job")
-    return Running(found["id"], found["ref"], found["commit"]["id"], found["pipeline"]["id"])
+    return Running(found["id"], found["ref"], found["commit"]["id"], found["tag"], found["pipeline"]["id"])

@@ -135,12 +135,17 @@ class Recorded:
     problem: str = ""
 
 
+# What stands for a value that Terraform marks as sensitive.
+SENSITIVE = "(sensitive)"
+
+
 @dataclass(frozen=True)
 class PlannedChange:
     """One resource of a Terraform plan, and what would be done to it.
 
-    ``before`` and ``after`` are its values (``None``: it is not there), sensitive ones as ``(sensitive)``;
-    ``unknown`` has ``true`` at each value of ``after`` that is known only after the apply.
+    ``actions`` are Terraform's, with ``import`` and ``move`` beside them, which Terraform tells apart. ``before`` and
+    ``after`` are its values (``None``: it is not there), sensitive ones as ``SENSITIVE``; ``unknown`` has ``true`` at
+    each value of ``after`` that is known only after the apply. ``origin`` is the address that it is moved from.
     """
 
     address: str
@@ -149,6 +154,7 @@ class PlannedChange:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     unknown: Mapping[str, Any] | None = None
+    origin: str = ""
 
     @property
     def changes(self) -> bool:

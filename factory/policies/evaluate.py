@@ -38,7 +38,7 @@ MENDS: Mapping[str, str] = {
 }
 _WIDE = 200
 _JUDGE = "judge"
-_ACTIONS = frozenset({"create", "update", "delete", "read", "no-op"})
+ACTIONS = frozenset({"create", "update", "delete", "read", "no-op", "import", "move"})
 # GitLab's private commit addresses are `<id>-<account>@users.noreply.…`; what follows a plus sign is the owner's.
 _ADDRESS_NUMBER = re.compile(r"^\d+-")
 
@@ -253,7 +253,7 @@ def _taken(risk: Risk, plan: Plan) -> tuple[str, ...]:
         f"{item.address}: {action}"
         for item in plan.changes
         for action in item.actions
-        if action in risk.actions or action not in _ACTIONS
+        if action in risk.actions or action not in ACTIONS
     )
 
 

@@ -4,17 +4,18 @@ What can't be read, is not listed or is not known is denied. Nothing here reads 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from factory.model.facts import Plan, PlannedChange
-from factory.policies.evaluate import Ruling, day
+from factory.model.facts import SENSITIVE, Plan, PlannedChange
+from factory.policies.evaluate import ACTIONS, Ruling, day
 from factory.policies.model import Policies
 from factory.policies.terraform import Companion, Demand, Noise, Terraform
 
-ACTIONS = frozenset({"create", "update", "delete", "read", "no-op"})
 _ABSENT = object()
 _UNKNOWN = object()
+_HIDDEN = object()
+_SHOWN = {id(_UNKNOWN): "known only after the apply", id(_HIDDEN): "sensitive", id(_ABSENT): "not set"}
 
 
 def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
@@ -26,33 +27,53 @@ def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
     if plan.problem:
         unread = {"stack": plan.stack, "problem": plan.problem}
         return (Ruling("plan.unreadable", False, plan.problem, unread, digest),)
-    found = [ruling for item in plan.resources for ruling in _resource(rules, digest, item)]
+    demands = _by_type(rules.demands)
+    found = [ruling for item in plan.resources for ruling in _resource(rules, digest, item, demands.get(item.type, ()))]
     found += _companions(rules, digest, plan)
     return (*found, *_limits(rules, digest, plan, today))
 
 
 def counted(policies: Policies, plan: Plan, *, today: str) -> tuple[PlannedChange, ...]:
     """Return the changes of a plan that are no provider noise."""
-    return tuple(item for item in plan.changes if not is_noise(policies.terraform.noise, item, today=today))
+    ignored = _ignored(policies.terraform.noise, today)
+    return tuple(item for item in plan.changes if not _is_noise(item, ignored.get(item.type)))
 
 
-def is_noise(noise: tuple[Noise, ...], item: PlannedChange, *, today: str) -> bool:
-    """Tell whether a change is an update of attributes alone that the provider is known to change by itself."""
-    now = day(today)
-    if item.actions != ("update",) or now is None or item.before is None or item.after is None:
+def _ignored(noise: tuple[Noise, ...], today: str) -> Mapping[str, set[str]]:
+    """Return for each type the attributes that its provider is known to change by itself, as of a day."""
+    now, found = day(today), dict[str, set[str]]()
+    for rule in noise:
+        last = day(rule.expires)
+        if now is not None and last is not None and now <= last:
+            found.setdefault(rule.type, set()).add(rule.attribute)
+    return found
+
+
+def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
+    """Tell whether a change is an update of ignored attributes alone; what can't be compared is none."""
+    if not ignored or item.actions != ("update",) or item.before is None or item.after is None:
         return False
-    ignored = {
-        rule.attribute
-        for rule in noise
-        if rule.type == item.type and (last := day(rule.expires)) is not None and now <= last
-    }
     unknown = item.unknown or {}
     changed = {
         name
         for name in (*item.before, *item.after, *unknown)
-        if item.before.get(name) != item.after.get(name) or unknown.get(name)
+        if item.before.get(name) != item.after.get(name)
+        or unknown.get(name)
+        or _hides(item.before.get(name))
+        or _hides(item.after.get(name))
     }
     return bool(changed) and changed <= ignored
+
+
+def _hides(value: Any) -> bool:
+    """Tell whether a value is sensitive in any part: two that look the same may differ."""
+    if isinstance(value, str):
+        return value == SENSITIVE
+    if isinstance(value, dict):
+        return any(_hides(part) for part in value.values())
+    if isinstance(value, list):
+        return any(_hides(part) for part in value)
+    return False
 
 
 def destroyed(plan: Plan) -> tuple[str, ...]:
@@ -60,7 +81,17 @@ def destroyed(plan: Plan) -> tuple[str, ...]:
     return tuple(item.address for item in plan.changes if "delete" in item.actions)
 
 
-def _resource(rules: Terraform, digest: str, item: PlannedChange) -> Iterator[Ruling]:
+def _by_type(demands: tuple[Demand, ...]) -> Mapping[str, list[tuple[int, Demand]]]:
+    """Return the demands on each type, each with its place in the policy."""
+    found: dict[str, list[tuple[int, Demand]]] = {}
+    for number, demand in enumerate(demands):
+        found.setdefault(demand.type, []).append((number, demand))
+    return found
+
+
+def _resource(
+    rules: Terraform, digest: str, item: PlannedChange, demands: Sequence[tuple[int, Demand]]
+) -> Iterator[Ruling]:
     """Yield what is to be said of one resource; of one that stays as it is, nothing is."""
     if item.actions == ("no-op",):
         return
@@ -71,26 +102,30 @@ def _resource(rules: Terraform, digest: str, item: PlannedChange) -> Iterator[Ru
     if not item.actions or not ACTIONS.issuperset(item.actions):
         reason = f"{item.address}: policy does not know the action {', '.join(item.actions) or '(none)'}"
         yield Ruling("plan.action", False, reason, facts, digest)
+    if item.origin and _guarded(rules, item.origin) and not _guarded(rules, item.address):
+        yield Ruling("plan.protected", False, f"{item.origin} is protected and would be moved away", facts, digest)
     if "delete" in item.actions:
         yield from _destroy(rules, digest, item, facts)
     if item.after is not None:
-        yield from _demands(rules, digest, item, facts)
+        yield from _demands(demands, digest, item, facts)
 
 
 def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
-    if item.type in rules.protected.types or any(_below(item.address, each) for each in rules.protected.addresses):
+    if item.type in rules.protected.types or _guarded(rules, item.address):
         yield Ruling("plan.protected", False, f"{item.address} is protected and would be destroyed", facts, digest)
     words = "only a token that names this plan allows it" if rules.destroy == "token" else "policy never allows it"
     reason = f"{item.address} would be destroyed; {words}"
     yield Ruling("plan.destroy", rules.destroy == "token", reason, facts, digest)
 
 
-def _demands(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
-    for number, demand in enumerate(rules.demands):
-        if demand.type != item.type or not _matches(item, demand.where):
+def _demands(
+    demands: Sequence[tuple[int, Demand]], digest: str, item: PlannedChange, facts: Mapping[str, Any]
+) -> Iterator[Ruling]:
+    for number, demand in demands:
+        if not _matches(item, demand.where):
             continue
         value = _value(item, demand.attribute)
-        shown = "known only after the apply" if value is _UNKNOWN else "not set" if value is _ABSENT else repr(value)
+        shown = _SHOWN.get(id(value)) or repr(value)
         reason = f"{item.address}: {demand.attribute} is {shown}: {demand.reason}"
         yield Ruling("plan.demand", _holds(demand, value), reason, {**facts, "demand": number}, digest)
 
@@ -98,6 +133,8 @@ def _demands(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[
 def _holds(demand: Demand, value: Any) -> bool:
     if value is _UNKNOWN:
         return demand.unknown == "allow"
+    if value is _HIDDEN:
+        return False
     if demand.like is not None:
         return isinstance(value, str) and re.fullmatch(demand.like, value) is not None
     allowed = demand.one_of or (demand.equals,)
@@ -106,10 +143,12 @@ def _holds(demand: Demand, value: Any) -> bool:
 
 
 def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
-    """Tell whether a resource is one that a rule is about; a value that is not known yet may be, so it is."""
+    """Tell whether a resource is one that a rule is about; a value that can't be seen may be, so it is."""
     for attribute, pattern in where.items():
         value = _value(item, attribute)
-        if value is not _UNKNOWN and re.fullmatch(pattern, value if isinstance(value, str) else "") is None:
+        if not _seen(value):
+            continue
+        if re.fullmatch(pattern, value if isinstance(value, str) else "") is None:
             return False
     return True
 
@@ -119,18 +158,20 @@ def _value(item: PlannedChange, attribute: str) -> Any:
     value: Any = item.after
     unknown: Any = item.unknown
     for part in attribute.split("."):
-        if isinstance(unknown, Mapping):
+        if isinstance(unknown, dict):
             unknown = unknown.get(part)
         elif isinstance(unknown, list):
             unknown = unknown[int(part)] if part.isdigit() and int(part) < len(unknown) else None
         if unknown is True:
             return _UNKNOWN
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get(part, _ABSENT)
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
         else:
-            return _ABSENT
+            return _HIDDEN if value == SENSITIVE else _ABSENT
+    if _hides(value):
+        return _HIDDEN
     return _ABSENT if value is None else value
 
 
@@ -148,16 +189,15 @@ def _companions(rules: Terraform, digest: str, plan: Plan) -> Iterator[Ruling]:
 
 def _has(kept: list[PlannedChange], rule: Companion) -> bool:
     return any(
-        item.type == rule.type
-        and all(_value(item, name) is not _UNKNOWN for name in rule.where)
-        and _matches(item, rule.where)
+        item.type == rule.type and all(_seen(_value(item, name)) for name in rule.where) and _matches(item, rule.where)
         for item in kept
     )
 
 
 def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[Ruling]:
     limits = rules.limits
-    changes = [item for item in plan.changes if not is_noise(rules.noise, item, today=today)]
+    ignored = _ignored(rules.noise, today)
+    changes = [item for item in plan.changes if not _is_noise(item, ignored.get(item.type))]
     facts: dict[str, Any] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
     reason = f"{len(changes)} resources change; at most {limits.changes}"
     yield Ruling("plan.size", len(changes) <= limits.changes, reason, facts, digest)
@@ -165,11 +205,20 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     reason = f"{gone} resources are destroyed; at most {limits.destroys}"
     facts = {"destroys": gone, "max_destroys": limits.destroys, "plan": plan.digest}
     yield Ruling("plan.destroys", gone <= limits.destroys, reason, facts, digest)
-    there = sum(item.before is not None for item in plan.resources)
-    touched = sum(item.before is not None for item in changes)
+    # What is imported is not there yet as far as this state goes.
+    there = sum(item.before is not None and "import" not in item.actions for item in plan.resources)
+    touched = sum(item.before is not None and bool({"update", "delete"} & set(item.actions)) for item in changes)
     facts = {"there": there, "touched": touched, "max_percent": limits.percent, "plan": plan.digest}
     reason = f"{touched} of {there} resources are changed or destroyed; at most {limits.percent} %"
     yield Ruling("plan.percent", touched * 100 <= limits.percent * there, reason, facts, digest)
+
+
+def _seen(value: Any) -> bool:
+    return value is not _UNKNOWN and value is not _HIDDEN
+
+
+def _guarded(rules: Terraform, address: str) -> bool:
+    return any(_below(address, each) for each in rules.protected.addresses)
 
 
 def _below(address: str, root: str) -> bool:

@@ -11,8 +11,18 @@ from factory.model.facts import Plan, PlannedChange
 from factory.reports.markdown import count, fit, folded, name, neutral
 
 _SHARE, _VALUE, _ATTRIBUTES = 9000, 120, 40
-_VERBS = ("destroy", "replace", "update", "create", "other")
-_SIGNS: Mapping[str, str] = {"destroy": "−", "replace": "±", "update": "~", "create": "+", "other": "?"}  # noqa: RUF001 - as wide as the other signs
+# Terraform does them beside an update, or alone.
+_BESIDE = {"import", "move"}
+_VERBS = ("destroy", "replace", "import", "move", "update", "create", "other")
+_SIGNS: Mapping[str, str] = {
+    "destroy": "−",  # noqa: RUF001 - as wide as the other signs
+    "replace": "±",
+    "import": "<",
+    "move": ">",
+    "update": "~",
+    "create": "+",
+    "other": "?",
+}
 
 
 def verb(change: PlannedChange) -> str:
@@ -20,7 +30,8 @@ def verb(change: PlannedChange) -> str:
     actions = set(change.actions)
     if actions == {"create", "delete"}:
         return "replace"
-    return {"create": "create", "update": "update", "delete": "destroy"}.get("/".join(change.actions), "other")
+    words = {"create": "create", "update": "update", "delete": "destroy", "import": "import", "move": "move"}
+    return words.get(change.actions[-1], "other") if len(change.actions) == 1 or actions & _BESIDE else "other"
 
 
 def headline(plan: Plan) -> str:

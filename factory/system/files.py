@@ -46,10 +46,14 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         _fsync_folder(path.parent)
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that only this program reads and that may be lost; raises ``DiskFull`` or ``MachineError``."""
+def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file that may be lost with the machine, and half-written with this process: it costs no fsync.
+
+    Raises ``DiskFull`` or ``MachineError``.
+    """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode)
         path.write_bytes(data)
 
 

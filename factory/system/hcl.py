@@ -1,5 +1,6 @@
 """The door to HCL: the one module that parses Terraform's language."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,14 @@ from typing import Any
 from factory.errors import InvalidInput
 
 _MARK = "__is_block__"
+_HEREDOC = re.compile(r"<<-?\s*\w")
+_TOKEN = re.compile(
+    r"(?P<blank>\s+|\#[^\n]*|//[^\n]*|/\*(?:(?!\*/).)*\*/)"
+    r'|(?P<text>"(?:[^"\\$%\n]|\\.|[$%](?!\{)|[$%]\{(?:[^{}"\n]|"(?:[^"\\\n]|\\.)*"|\{[^{}\n]*\})*\})*")'
+    r"|(?P<word>[\w.-]+)|(?P<sign>.)",
+    re.DOTALL,
+)
+_OPENING, _CLOSING = frozenset("{[("), frozenset("}])")
 
 
 @dataclass(frozen=True)
@@ -27,14 +36,42 @@ def parse(text: str) -> tuple[Block, ...]:
     The parser takes less than Terraform does (no comment between a function's name and its parenthesis, say), and what
     it does not take is not guessed at.
     """
+    _refuse_heredocs(text)
     import hcl2  # noqa: PLC0415 - a tenth of a second, and most commands read no Terraform
     from lark.exceptions import LarkError  # noqa: PLC0415 - comes with hcl2
 
     try:
         value = hcl2.loads(text, serialization_options=hcl2.SerializationOptions(with_comments=False))
     except (LarkError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidInput(f"the text is not readable as HCL: {type(error).__name__}") from error
-    return tuple(block for kind, found in value.items() for block in _blocks(kind, found))
+        raise InvalidInput(f"not readable as HCL: {type(error).__name__}") from error
+    blocks = tuple(block for kind, found in value.items() for block in _blocks(kind, found))
+    if sorted((block.kind, *block.labels) for block in blocks) != sorted(_headers(text)):
+        raise InvalidInput("not readable as HCL: two ways of reading it differ")
+    return blocks
+
+
+def _headers(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield kind and labels of every block at the top, found in another way than the parser's: by its tokens."""
+    depth, words = 0, list[str]()
+    for token in _TOKEN.finditer(text):
+        word = token.group()
+        if token.lastgroup == "blank":
+            continue
+        if word in _OPENING:
+            if depth == 0:
+                yield tuple(words)
+                words = []
+            depth += 1
+        elif word in _CLOSING:
+            depth -= 1
+        elif depth == 0:
+            words.append(word.strip('"'))
+
+
+def _refuse_heredocs(text: str) -> None:
+    # Parsers differ on where one ends, and what lies between is text to one and code to the other.
+    if _HEREDOC.search(text):
+        raise InvalidInput("not readable as HCL: a heredoc, which parsers end at different lines")
 
 
 def _blocks(kind: str, found: Any) -> Iterator[Block]:
@@ -56,7 +93,10 @@ def _labelled(kind: str, labels: tuple[str, ...], value: Mapping[str, Any]) -> I
 def _plain(value: Any) -> Any:
     """Return a value without the parser's marks and the quotes of its plain strings."""
     if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items() if key != _MARK}
+        found = {_plain(key): _plain(item) for key, item in value.items() if key != _MARK}
+        if len(found) != len(value) - (_MARK in value):
+            raise InvalidInput("not readable as HCL: a key is given twice")
+        return found
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':

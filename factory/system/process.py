@@ -104,6 +104,15 @@ class Group:
         except subprocess.TimeoutExpired:
             raise ToolTimeout(f"the program ran longer than {timeout:g} s") from None
 
+    def interrupt(self, patience: float) -> bool:
+        """Ask the program to end in order (SIGINT), and tell whether it did within ``patience`` seconds."""
+        signal_process(self.popen.pid, politely=True)
+        try:
+            self.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def kill(self) -> None:
         """End every process of the group at once, and reap the leader."""
         _kill_group(self.popen.pid)
@@ -224,6 +233,15 @@ class AsyncGroup:
         return -signal.SIGKILL if code is None else code
 
 
+def exit_when_terminated() -> None:
+    """End with an exception when this process is asked to end (SIGTERM), so that what it started ends in order."""
+
+    def end(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def find(name: str, path: str | None) -> str | None:
     """Return the absolute path of a program on ``path`` (a ``PATH`` value), or ``None``."""
     return shutil.which(name, path=path)
@@ -259,10 +277,10 @@ def is_lifeline(pid: int) -> bool:
     return words[:3] == [b"/bin/sh", b"-c", _LIFELINE.encode()]
 
 
-def signal_process(pid: int, *, force: bool = False) -> None:
-    """Ask a process to end (SIGTERM), or end it (SIGKILL); a process that is gone is fine."""
+def signal_process(pid: int, *, force: bool = False, politely: bool = False) -> None:
+    """Ask a process to end (SIGTERM, ``politely`` SIGINT), or end it (SIGKILL); a process that is gone is fine."""
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+        os.kill(pid, signal.SIGKILL if force else signal.SIGINT if politely else signal.SIGTERM)
 
 
 def _started_at_by_ps(pid: int) -> str | None:

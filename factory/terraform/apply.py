@@ -4,19 +4,20 @@ The state stays locked from the check to the plan after the apply. What is writt
 began, and what of it was done.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from factory.errors import FactoryError, Refused
-from factory.model.facts import Plan
+from factory.model.facts import SENSITIVE, Plan
 from factory.system import canonical, files
 from factory.terraform import plan as planning
 from factory.terraform.manifest import Manifest, decode
 from factory.terraform.plan import Stack
-from factory.terraform.program import Terraform, read_events
+from factory.terraform.program import Killed, Terraform, read_events
 from factory.terraform.screen import Source
 from factory.terraform.state import Identity, State, identity
 
@@ -58,26 +59,27 @@ def apply(
     what terraform raises.
     """
     result = _Result(folder, stack.name, order.approved)
+    plan = Plan(stack.name, "")
     try:
         plan = _approved(folder, order, rules)
         source = stack.source()
-        with _exclusive(stack, folder, order) as mine:
-            terraform, replanned = _checked(mine, folder, order, source)
+        with _exclusive(stack, folder, order, result) as mine:
+            terraform, replanned = _checked(mine, folder, order, source, plan)
             first()
             addresses = [item.address for item in plan.changes]
             result.write(phase="started", replanned=replanned, undone=addresses)
             terraform.apply_plan(planning.PLAN_FILE, folder / EVENTS, lock=mine.locks_itself)
             left = _left(mine, terraform, rules)
-            result.write(phase="done", replan_empty=not left, **_progress(folder, plan))
-    except FactoryError as error:
+            result.write(phase="done", replan_empty=not left, left=left, **_progress(folder, plan))
+    except BaseException as error:
         if result.phase == "started":
             _keep_state(folder)
-            result.write(phase="failed", reason=str(error), **_progress(folder, plan))
-        else:
-            result.write(phase="refused", reason=str(error))
+            result.write(phase="failed", reason=str(error) or type(error).__name__, **_progress(folder, plan))
+        elif result.phase == "refused":
+            result.write(reason=str(error) or type(error).__name__)
         raise
-    if left:
-        raise Refused(f"the plan after the apply is not empty: {left}")
+    if result.value["left"]:
+        raise Refused(f"the plan after the apply is not empty: {result.value['left']}")
     return result.value
 
 
@@ -93,7 +95,10 @@ class _Result:
             "replanned": False,
             "replan_empty": False,
             "done": [],
+            "partial": [],
             "undone": [],
+            "left": "",
+            "lock_left": "",
             "reason": "",
         }
 
@@ -126,7 +131,7 @@ def _approved(folder: Path, order: Order, rules: Rules) -> Plan:
     return plan
 
 
-def _checked(stack: Stack, folder: Path, order: Order, source: Source) -> tuple[Terraform, bool]:
+def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Plan) -> tuple[Terraform, bool]:
     """Return terraform with the plan in place, and whether it had to be made again.
 
     Raises ``Refused`` naming each digest that differs.
@@ -153,6 +158,12 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source) -> tuple[
         return terraform, False
     if order.stale != "replan":
         raise _changed(["state_serial"])
+    if hidden(plan):
+        raise Refused(
+            "the state has moved on since the plan was made (state_serial), and a plan with sensitive values cannot be "
+            "compared with another",
+            hint="Make a new plan and approve that.",
+        )
     again, _ = planning.planned(stack, terraform, source, lock_state=stack.locks_itself)
     if again.plan != manifest.plan:
         raise Refused(
@@ -197,26 +208,38 @@ def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
 
 
 def _progress(folder: Path, plan: Plan) -> dict[str, list[str]]:
-    """Return which of the plan's changes terraform says are done, and which are not."""
-    done = finished(files.read_bytes(folder / EVENTS))
-    return {"done": sorted(done), "undone": sorted({item.address for item in plan.changes} - done)}
+    """Return which of the plan's changes terraform says are done, which are half done (replaced), and which are not."""
+    events = files.read_bytes(folder / EVENTS) if (folder / EVENTS).exists() else b""
+    ended = finished(events)
+    found: dict[str, list[str]] = {"done": [], "partial": [], "undone": []}
+    for item in sorted(plan.changes, key=lambda item: item.address):
+        wanted, had = {"create", "update", "delete"} & set(item.actions), ended.get(item.address, set())
+        found["done" if wanted <= had else "partial" if had else "undone"].append(item.address)
+    return found
 
 
-def finished(events: bytes) -> set[str]:
-    """Return the addresses that a log of terraform's events says are done."""
-    return {
-        str(event["hook"]["resource"]["addr"])
-        for event in read_events(events)
-        if event.get("type") == "apply_complete" and isinstance(event.get("hook"), Mapping)
-    }
+def finished(events: bytes) -> dict[str, set[str]]:
+    """Return for each address what a log of terraform's events says was done to it: create, update, delete."""
+    found: dict[str, set[str]] = {}
+    for event in read_events(events):
+        hook = event.get("hook")
+        if event.get("type") == "apply_complete" and isinstance(hook, Mapping):
+            found.setdefault(str(hook["resource"]["addr"]), set()).add(str(hook["action"]))
+    return found
+
+
+def hidden(plan: Plan) -> bool:
+    """Tell whether a plan changes something with a sensitive value, of which nobody sees whether it is another."""
+    return any(SENSITIVE in json.dumps([item.before, item.after]) for item in plan.changes)
 
 
 @contextmanager
-def _exclusive(stack: Stack, folder: Path, order: Order) -> Iterator[Stack]:
+def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Iterator[Stack]:
     """Hold the state's lock during the block, and give the stack that writes under it.
 
-    A state that is in no GitLab is locked by terraform itself, command by command. A state that could not be saved
-    keeps its lock: nobody else may write before it is brought back.
+    A state that is in no GitLab is locked by terraform itself, command by command. The lock stays where the state
+    could not be saved, or terraform was killed: nobody else may write before a person has looked. A lock that could
+    not be given back is told in the result, and changes nothing about what was applied.
     """
     address = stack.env.get("TF_HTTP_ADDRESS")
     if address is None:
@@ -224,15 +247,19 @@ def _exclusive(stack: Stack, folder: Path, order: Order) -> Iterator[Stack]:
         return
     state = State(address, username=stack.env["TF_HTTP_USERNAME"], token=stack.env["TF_HTTP_PASSWORD"])
     lock = state.lock(who=order.who, operation="apply", minutes=order.minutes)
+    keep = False
     try:
         # Without -lock terraform sends no lock's id, and the backend takes no write without it.
         yield replace(stack, env={**stack.env, "TF_HTTP_ADDRESS": f"{address}?ID={lock.id}"}, locks_itself=False)
-    except FactoryError:
-        if not _unsaved(folder):
-            with suppress(FactoryError):
-                state.unlock(lock)
+    except BaseException as error:
+        keep = isinstance(error, Killed) or bool(_unsaved(folder))
         raise
-    state.unlock(lock)
+    finally:
+        if not keep:
+            try:
+                state.unlock(lock)
+            except FactoryError as error:
+                result.write(lock_left=str(error))
 
 
 def _keep_state(folder: Path) -> None:

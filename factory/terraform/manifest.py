@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.errors import InvalidInput
+from factory.model.facts import SENSITIVE
 from factory.system import canonical
 
 
@@ -66,8 +67,12 @@ def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _change(item: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("address", "type", "name", "provider_name", "mode")
-    return {key: str(item.get(key, "")) for key in keys} | {"change": _sides(item["change"])}
+    keys = ("address", "previous_address", "deposed", "type", "name", "provider_name", "mode")
+    importing = item["change"].get("importing") or {}
+    return {key: str(item.get(key) or "") for key in keys} | {
+        "importing": str(importing.get("id") or ("(known after the apply)" if importing else "")),
+        "change": _sides(item["change"]),
+    }
 
 
 def _sides(change: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +86,7 @@ def _sides(change: Mapping[str, Any]) -> dict[str, Any]:
 
 def _redact(value: Any, sensitive: Any) -> Any:
     if sensitive is True:
-        return "(sensitive)"
+        return SENSITIVE
     if isinstance(value, dict):
         marks = sensitive if isinstance(sensitive, dict) else {}
         return {key: _redact(item, marks.get(key)) for key, item in value.items()}

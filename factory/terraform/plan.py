@@ -133,10 +133,11 @@ def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
     terraform = stack.work(work, source)
     terraform.start()
     manifest, normalised = planned(stack, terraform, source, lock_state=lock_state)
-    files.write_atomic(out / PLAN_FILE, (terraform.folder / PLAN_FILE).read_bytes(), mode=0o600)
-    files.write_atomic(out / PLAN_JSON, canonical.encode(normalised))
-    files.write_atomic(out / LOCK, _lock(terraform.folder))
-    files.write_atomic(out / MANIFEST, manifest.encode())
+    # A file that is cut short by a crash has another digest than the manifest, which is written last, says.
+    files.write_new(out / PLAN_FILE, (terraform.folder / PLAN_FILE).read_bytes(), mode=0o600)
+    files.write_new(out / PLAN_JSON, canonical.encode(normalised))
+    files.write_new(out / LOCK, _lock(terraform.folder))
+    files.write_new(out / MANIFEST, manifest.encode())
     files.remove_tree(work)
     return manifest, facts(stack.name, manifest.plan, normalised)
 
@@ -189,18 +190,23 @@ def state_of(plan_file: bytes) -> Identity:
 
 def facts(stack: str, digest: str, normalised: Mapping[str, Any]) -> Plan:
     """Return a normalised plan as facts."""
-    resources = tuple(
-        PlannedChange(
-            item["address"],
-            item["type"],
-            tuple(item["change"]["actions"]),
-            item["change"]["before"],
-            item["change"]["after"],
-            item["change"]["after_unknown"],
-        )
-        for item in normalised["resource_changes"]
-    )
+    resources = tuple(_planned(item) for item in normalised["resource_changes"])
     return Plan(stack, digest, resources)
+
+
+def _planned(item: Mapping[str, Any]) -> PlannedChange:
+    change, origin = item["change"], item["previous_address"]
+    more = [word for word, told in (("import", item["importing"]), ("move", origin)) if told]
+    actions = [action for action in change["actions"] if action != "no-op" or not more]
+    return PlannedChange(
+        item["address"],
+        item["type"],
+        (*actions, *more),
+        change["before"],
+        change["after"],
+        change["after_unknown"],
+        origin,
+    )
 
 
 def read_facts(folder: Path) -> Plan:

@@ -12,9 +12,11 @@ from typing import Any
 import python_terraform
 
 from factory.errors import DiskFull, FactoryError, ToolFailed, Unauthorized, Unreachable
-from factory.system import process
+from factory.system import files, process
 
 _LIMIT = 900.0
+# Well below the time limit of the job: terraform needs a while to stop and to save the state.
+_APPLY_LIMIT, _GRACE = 600.0, 90.0
 CHANGES = 2
 _FLAG = python_terraform.IsFlagged
 _Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskFull]
@@ -36,6 +38,10 @@ _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
         "giving up after",
     ),
 }
+
+
+class Killed(ToolFailed):
+    """Terraform was ended in the middle: the state may lack what it did last, and nobody else may write it."""
 
 
 class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-terraform has no types
@@ -79,23 +85,29 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         """Return the state's JSON; empty where there is none."""
         return self.cmd("state", "pull")[1]
 
-    def apply_plan(self, name: str, events: Path, *, lock: bool) -> None:
+    def apply_plan(self, name: str, events: Path, *, lock: bool, seconds: float = _APPLY_LIMIT) -> None:
         """Apply exactly this plan file, and write terraform's events to ``events`` as they happen, one JSON a line.
 
-        Raises as every call does, half-way through or before; the events tell which.
+        Past ``seconds``, or where this process is to end, terraform is asked to stop in order, so that it saves the
+        state of what it has done. Raises as every call does, half-way through or before (the events tell which), and
+        ``Killed`` where terraform did not stop in order.
         """
-        argv = [
-            part
-            for part in self.generate_cmd_string("apply", name, input=False, no_color=_FLAG, json=_FLAG, lock=lock)
-            if part
-        ]
-        with events.open("wb") as log:
-            group = process.start(argv, cwd=self.folder, env=self._env, stdout=log, stderr=process.STDOUT)
+        argv = self.generate_cmd_string("apply", name, input=False, no_color=_FLAG, json=_FLAG, lock=lock)
+        with files.disk_errors(events), events.open("wb") as log:
+            group = process.start(
+                [part for part in argv if part], cwd=self.folder, env=self._env, stdout=log, stderr=process.STDOUT
+            )
+            ended = True
             try:
-                code = group.wait(_LIMIT)
+                code = group.wait(seconds)
+            except BaseException:
+                ended = group.interrupt(_GRACE)
+                raise
             finally:
                 group.kill()
                 group.close()
+                if not ended:
+                    raise Killed("terraform apply did not stop in order: what it did last may be in no state")
         if code:
             raise failure("apply", diagnostics(events.read_bytes()))
 

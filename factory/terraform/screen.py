@@ -35,10 +35,14 @@ _TERRAFORM = frozenset({"required_version", "required_providers", "backend"})
 # of providers (Terraform docs: built-in functions). White space and comments may stand before the parenthesis.
 _FUNCTION = re.compile(
     r"\b(?:(?:template)?file\w*|abspath|pathexpand|templatestring|nonsensitive|provider::[\w:]+)"
-    r"(?:\s|/\*.*?\*/|\#[^\n]*\n|//[^\n]*\n)*\(",
+    r"(?:\s|/\*(?:(?!\*/).)*+\*/|\#[^\n]*\n|//[^\n]*\n)*+\(",
     re.DOTALL,
 )
 _RUNS = re.compile(r"\b(?:provisioner|connection)\b")
+# Blocks whose first label is a type of some provider's, and how many labels they have.
+_TYPED = {"resource": 2, "data": 2}
+_WORDS = {"resource": "resource", "data": "data source"}
+_BUILT_IN = "terraform_data"
 _SUFFIX = ".tf"
 _TESTS = ".tftest.hcl"
 _LARGEST = 1_000_000
@@ -70,7 +74,21 @@ def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
                 if module not in seen:
                     seen.append(module)
                     waiting.append(module)
+    _require_backend(root, found)
     return Source(root, tuple(sorted(seen)), tuple(sorted(found.items())))
+
+
+def _require_backend(root: str, found: Mapping[str, bytes]) -> None:
+    """Refuse a root without GitLab's backend: its state would be gone with the job."""
+    named = [
+        block
+        for name, data in found.items()
+        if name.rpartition("/")[0] == root
+        for block in hcl.parse(data.decode())
+        if block.kind == "terraform" and "backend" in block.body
+    ]
+    if len(named) != 1:
+        raise Refused(f'{root}: {len(named)} backends, where there must be one: `backend "http" {{}}`')
 
 
 def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
@@ -112,8 +130,10 @@ def _screen_text(name: str, data: bytes, folder: str, providers: Mapping[str, st
     try:
         text = data.decode()
         blocks = hcl.parse(text)
-    except (UnicodeDecodeError, InvalidInput) as error:
-        raise _refused(name, "text that is not readable as HCL") from error
+    except UnicodeDecodeError as error:
+        raise _refused(name, "text that is not UTF-8") from error
+    except InvalidInput as error:
+        raise Refused(f"{name}: {error}", hint="Write it in the plain form that `terraform fmt` gives.") from error
     if function := _FUNCTION.search(text):
         raise _refused(name, f"the function {function.group().split('(')[0].split()[0]}")
     if _RUNS.search(text):
@@ -124,9 +144,9 @@ def _screen_text(name: str, data: bytes, folder: str, providers: Mapping[str, st
         if block.kind == "terraform":
             _screen_settings(name, block.body, providers)
         elif block.kind == "provider":
-            _screen_provider(name, block.body)
-        elif block.kind == "data" and not block.labels[0].startswith(_prefixes(providers)):
-            raise _refused(name, f"a data source {block.labels[0]}")
+            _screen_provider(name, block, providers)
+        elif block.kind in _TYPED:
+            _screen_type(name, block, providers)
         elif block.kind == "module":
             yield _module(name, block.body, folder)
 
@@ -150,12 +170,28 @@ def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, s
     version = str(wanted.get("version", "")).replace(" ", "")
     if version.removeprefix("=") != providers[source]:
         raise _refused(name, f"the provider {source} in version {version or 'any'}, not {providers[source]}")
+    if local != source.rpartition("/")[2]:
+        raise _refused(name, f"another name, {local}, for the provider {source}")
     if set(wanted) - {"source", "version", "configuration_aliases"}:
         raise _refused(name, f"an unknown setting of the provider {source}")
 
 
-def _screen_provider(name: str, body: Mapping[str, Any]) -> None:
-    if settings := sorted(set(body) - {"alias"}):
+def _screen_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+    """Refuse a resource or data source of another provider: terraform would fetch that by the type's name alone."""
+    if len(block.labels) != _TYPED[block.kind]:
+        raise _refused(name, f"a {block.kind} with {len(block.labels)} labels")
+    known = tuple(f"{local}_" for local in _locals(providers))
+    if not block.labels[0].startswith(known) and (block.kind, block.labels[0]) != ("resource", _BUILT_IN):
+        raise _refused(name, f"a {_WORDS[block.kind]} {block.labels[0]}")
+    provider = block.body.get("provider")
+    if provider is not None and str(provider).strip("${}").split(".")[0] not in _locals(providers):
+        raise _refused(name, f"the provider {provider}")
+
+
+def _screen_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+    if len(block.labels) != 1 or block.labels[0] not in _locals(providers):
+        raise _refused(name, f"the provider {' '.join(block.labels)}")
+    if settings := sorted(set(block.body) - {"alias"}):
         raise _refused(name, f"a provider's {settings[0]}: address and token come from the job")
 
 
@@ -176,8 +212,9 @@ def _module(name: str, body: Mapping[str, Any], folder: str) -> str:
     raise _refused(name, f"the module {source!r}, which is not one of {_MODULES}")
 
 
-def _prefixes(providers: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{source.rpartition('/')[2]}_" for source in providers)
+def _locals(providers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that the allowed providers go by."""
+    return tuple(source.rpartition("/")[2] for source in providers)
 
 
 def _refused(name: str, what: str) -> Refused:

@@ -19,6 +19,7 @@ from factory.system import clock, http
 
 _HELD = frozenset({HTTPStatus.CONFLICT, HTTPStatus.LOCKED})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_GIVEN_BACK = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND})
 _TRIES, _PAUSE = 4, 0.5
 
 
@@ -116,7 +117,9 @@ class State:
         """Give the lock back; raises ``Conflict`` where it is another's by now."""
         answer = self._send("DELETE", "/lock", json=lock.to_json())
         if answer.status in _HELD:
-            raise Conflict(f"the lock was lost: {describe(read_lock(answer.body))}")
+            raise Conflict(f"the lock was lost: it is held {describe(read_lock(answer.body))}")
+        if answer.status not in _GIVEN_BACK:
+            raise Refused(f"the lock could not be given back (HTTP {answer.status}): {answer.text[:200]}")
 
     @contextmanager
     def held(self, *, who: str, operation: str, minutes: int) -> Iterator[Lock]:

@@ -28,6 +28,35 @@ module "zone" { source = "../../modules/zone" }
 """
 
 
+HIDDEN = """
+locals {
+  a = <<EOT
+x
+EOT{blanks}
+}
+data "external" "x" {
+  program = ["id"]
+}
+locals {
+  b = <<EOT
+y
+EOT
+}
+""".replace("{blanks}", "  ")
+TWICE = """
+terraform {
+  required_providers {
+    cloudflare = {
+      version  = "5.14.0"
+      "source" = "x/x"
+      source   = "cloudflare/cloudflare"
+      "source" = "evil/evil"
+    }
+  }
+}
+"""
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for folder, text in ((LIVE, GOOD), ("terraform/modules/zone", 'variable "a" {}\n')):
@@ -54,7 +83,8 @@ def test_our_own_roots_pass(root: str) -> None:
     [
         ('output "x" { value = file("/proc/self/environ") }', "the function file"),
         ('output "x" { value = templatefile ("x", {}) }', "the function templatefile"),
-        ('output "x" { value = <<-E\n  ${file /* a */ ("x")}\n  E\n}', "the function file"),
+        ('output "x" { value = <<-E\n  ${file /* a */ ("x")}\n  E\n}', "a heredoc"),
+        ('output "x" { value = "${file("x")}" }', "the function file"),
         ('output "x" { value = fileset(".", "*") }', "the function fileset"),
         ('output "x" { value = templatestring(local.x, {}) }', "the function templatestring"),
         ('output "x" { value = nonsensitive(var.x) }', "the function nonsensitive"),
@@ -88,7 +118,15 @@ def test_our_own_roots_pass(root: str) -> None:
         ('module "x" {}', "the module None"),
         ('check "x" { assert { condition = true } }', "a block 'check'"),
         ('resource "x" {', "not readable as HCL"),
-        ("x = 1", "a block 'x'"),
+        ("x = 1", "two ways of reading it differ"),
+        (HIDDEN, "a heredoc"),
+        (HIDDEN.replace("<<EOT", "<<-EOT"), "a heredoc"),
+        (TWICE, "a key is given twice"),
+        ('resource "random_id" "x" {}', "a resource random_id"),
+        ('resource "terraform_data" {}', "a resource with 1 labels"),
+        ('resource "cloudflare_zone" "x" { provider = random }', "the provider random"),
+        ('provider "http" {}', "the provider http"),
+        ("data __is_block__ external {}", "not readable"),
     ],
 )
 def test_what_is_refused_is_named(tree: Path, text: str, what: str) -> None:
@@ -110,6 +148,20 @@ def test_other_files_do_not_belong_there(tree: Path, name: str) -> None:
     (tree / LIVE / name).write_text("{}")
     with pytest.raises(Refused, match="a file that is not"):
         screen(tree, LIVE, PROVIDERS)
+
+
+def test_a_root_has_one_backend(tree: Path) -> None:
+    (tree / LIVE / "main.tf").write_text('terraform {\n  required_version = "~> 1.11"\n}\n')
+    with pytest.raises(Refused, match="0 backends, where there must be one"):
+        screen(tree, LIVE, PROVIDERS)
+    (tree / LIVE / "main.tf").write_text('terraform {\n  backend "http" {}\n  backend "http" {}\n}\n')
+    with pytest.raises(Refused, match="a backend"):
+        screen(tree, LIVE, PROVIDERS)
+
+
+def test_a_comment_that_nearly_calls_a_function_takes_no_time(tree: Path) -> None:
+    (tree / LIVE / "slow.tf").write_text("# file" + "/**/" * 5000 + "\n")
+    assert screen(tree, LIVE, PROVIDERS)
 
 
 def test_links_folders_and_pipes_are_refused(tree: Path) -> None:

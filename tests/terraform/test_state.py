@@ -48,7 +48,10 @@ def test_who_waits_is_told_whose_lock_it_is_and_until_when(state: State) -> None
 def test_a_lock_that_was_taken_over_is_not_given_back(state: State) -> None:
     lock = state.lock(who="a", operation="apply", minutes=5)
     state.unlock(lock)
-    with state.held(who="b", operation="apply", minutes=5), pytest.raises(Conflict, match="the lock was lost: by b"):
+    with (
+        state.held(who="b", operation="apply", minutes=5),
+        pytest.raises(Conflict, match="the lock was lost: it is held by b"),
+    ):
         state.unlock(lock)
 
 
