@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
+    "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),
     "setup": ("factory.cli.setup", "Install the outside programs that are missing."),

@@ -26,6 +26,8 @@ def findings(store: Store) -> list[Finding]:
             if isinstance(provider, OpenBao):
                 found += _server(provider)
                 found += _bindings(provider, sorted(store.policies.environments.environments), policy.audience)
+            else:
+                provider.names()  # a file that can't be opened is one finding, not one for each secret
             found += _secrets(store, provider)
     except FactoryError as error:
         found.append(Finding(f"{policy.provider} opens", "mend", str(error), error.hint))
