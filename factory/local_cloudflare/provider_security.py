@@ -109,7 +109,7 @@ class Ruleset(Resource):
         Attribute("zone_id", optional=True, requires_replace=True),
         Attribute("kind", required=True, requires_replace=True, allowed=("zone",)),
         Attribute("phase", required=True, requires_replace=True),
-        Attribute("name", required=True, requires_replace=True),
+        Attribute("name", required=True),
         Attribute("description", optional=True, computed=True, default=""),
         Attribute("rules", objects(*_RULE), optional=True),
         Attribute("version", computed=True, volatile=True),

@@ -1,4 +1,4 @@
-"""A Terraform root folder, run with the real terraform and the provider double."""
+"""A Terraform root folder with its modules, run with the real terraform and the provider double."""
 
 import json
 import os
@@ -11,7 +11,8 @@ from typing import Any
 from factory.local_cloudflare import mirror
 from tests.local_cloudflare.double import ACCOUNT, Double
 
-PRODUCTION = Path(__file__).parents[2] / "terraform" / "live" / "production"
+TERRAFORM = Path(__file__).parents[2] / "terraform"
+HOSTNAME = "www.hello.test"
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 _PROVIDER = """
 terraform {
@@ -25,30 +26,42 @@ terraform {
 """
 
 
-def apps(release: str) -> str:
+def apps(release: str, hostname: str = HOSTNAME) -> str:
     """Return the root's variable for the app hello in a release."""
-    return json.dumps({"hello": {"hostname": "www.hello.test", "release": release, "requests_per_minute": 300}})
+    return json.dumps({"hello": {"hostname": hostname, "release": release}})
+
+
+def tree(folder: Path) -> Path:
+    """Copy ``terraform/`` below ``folder``, with every root's state in a file beside it; return its ``live``."""
+    copied = folder / "terraform"
+    shutil.copytree(TERRAFORM, copied, ignore=shutil.ignore_patterns(".terraform*"))
+    for root in (copied / "live").iterdir():
+        (root / "backend_override.tf").write_text(_LOCAL_STATE)
+    return copied / "live"
+
+
+def environment(folder: Path, double: Double) -> dict[str, str]:
+    """Return the whole environment of a terraform that uses the double; the mirror is written below ``folder``."""
+    return {
+        "PATH": os.environ["PATH"],
+        "TF_CLI_CONFIG_FILE": str(mirror.write(folder / "mirror", sys.executable)),
+        "TF_IN_AUTOMATION": "1",
+        "CLOUDFLARE_BASE_URL": double.api,
+        "CLOUDFLARE_API_TOKEN": "local-writer",
+    }
 
 
 class Root:
-    """A copy of ``terraform/live/production`` with its state in a file, or a folder with ``text`` as its only code."""
+    """A copy of a root of ``terraform/live`` with its modules, or a folder with ``text`` as its only code."""
 
-    def __init__(self, folder: Path, double: Double, text: str | None = None) -> None:
-        self.folder = folder / "root"
+    def __init__(self, folder: Path, double: Double, text: str | None = None, *, stack: str = "production") -> None:
         if text is None:
-            shutil.copytree(PRODUCTION, self.folder, ignore=shutil.ignore_patterns(".terraform*"))
-            (self.folder / "backend_override.tf").write_text(_LOCAL_STATE)
+            self.folder = tree(folder) / stack
         else:
+            self.folder = folder / "root"
             self.folder.mkdir()
             (self.folder / "main.tf").write_text(_PROVIDER + text)
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "TF_CLI_CONFIG_FILE": str(mirror.write(folder / "mirror", sys.executable)),
-            "TF_IN_AUTOMATION": "1",
-            "TF_VAR_account_id": ACCOUNT,
-            "CLOUDFLARE_BASE_URL": double.api,
-            "CLOUDFLARE_API_TOKEN": "local-writer",
-        }
+        self.env = environment(folder, double) | {"TF_VAR_account_id": ACCOUNT}
         self.said = ""
         assert self.run("init") == 0, self.said
 
@@ -76,17 +89,31 @@ class Root:
         return self.run("plan", "-detailed-exitcode", f"-var=apps={apps(release)}", "-out=plan", **env)
 
     def shown(self) -> dict[str, Any]:
-        """Return the planned actions and the drift by resource type."""
+        """Return the planned actions by address, and the drift by resource type."""
         done = subprocess.run(
             ["terraform", "show", "-json", "plan"], cwd=self.folder, env=self.env, capture_output=True, check=True
         )
         plan = json.loads(done.stdout)
         return {
-            "actions": {each["type"]: each["change"]["actions"] for each in plan["resource_changes"]},
+            "actions": {each["address"]: each["change"]["actions"] for each in plan["resource_changes"]},
             "drift": {each["type"]: each["change"] for each in plan.get("resource_drift", [])},
         }
 
     def state(self) -> dict[str, Any]:
-        """Return the attributes of every resource in the state file, by type."""
-        state = json.loads((self.folder / "terraform.tfstate").read_text())
-        return {each["type"]: each["instances"][0]["attributes"] for each in state["resources"]}
+        """Return the attributes of a resource of each type in the state file, by type."""
+        return {each["type"]: each["instances"][0]["attributes"] for each in self.resources()}
+
+    def addresses(self) -> set[str]:
+        """Return the addresses of what the state file holds."""
+        found = set()
+        for each in self.resources():
+            base = ".".join([*([each["module"]] if "module" in each else []), each["type"], each["name"]])
+            keys = [instance.get("index_key") for instance in each["instances"]]
+            found |= {base if key is None else f"{base}[{json.dumps(key)}]" for key in keys}
+        return found
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources of the state file."""
+        file = self.folder / "terraform.tfstate"
+        found: list[dict[str, Any]] = json.loads(file.read_text())["resources"] if file.exists() else []
+        return found

@@ -1,41 +1,37 @@
-resource "cloudflare_zone" "this" {
-  account = {
-    id = var.account_id
-  }
-  name = var.zone
+module "zone" {
+  source = "../../modules/zone"
 
-  lifecycle {
-    # Deleting a zone deletes every record in it, and gives the domain other name servers when it comes back.
-    prevent_destroy = true
-  }
-}
-
-resource "cloudflare_zero_trust_tunnel_cloudflared" "this" {
   account_id = var.account_id
-  name       = "hello"
-  config_src = "cloudflare"
+  name       = var.zone
 }
 
-# What moves traffic from one release to the next: a deploy changes this service and nothing else.
-resource "cloudflare_zero_trust_tunnel_cloudflared_config" "this" {
-  account_id = var.account_id
-  tunnel_id  = cloudflare_zero_trust_tunnel_cloudflared.this.id
+# One tunnel for all apps: a deploy changes the service of its app's rule, and nothing else.
+module "tunnel" {
+  source = "../../modules/tunnel"
 
-  config = {
-    ingress = concat(
-      [for app in var.apps : { hostname = app.hostname, service = "http://${app.release}" }],
-      [{ hostname = null, service = "http_status:404" }],
-    )
+  account_id = var.account_id
+  name       = var.zone
+  ingress    = [for app in var.apps : { hostname = app.hostname, service = "http://${app.release}" }]
+}
+
+module "dns" {
+  source = "../../modules/dns"
+
+  zone_id = module.zone.id
+  records = {
+    for name, app in var.apps : name => { name = app.hostname, type = "CNAME", content = module.tunnel.cname }
   }
 }
 
-resource "cloudflare_dns_record" "hostname" {
-  for_each = var.apps
+module "waf" {
+  source = "../../modules/waf"
 
-  zone_id = cloudflare_zone.this.id
-  name    = each.value.hostname
-  type    = "CNAME"
-  content = "${cloudflare_zero_trust_tunnel_cloudflared.this.id}.cfargotunnel.com"
-  proxied = true
-  ttl     = 1
+  zone_id     = module.zone.id
+  rate_limits = var.rate_limited ? local.rate_limits : {}
+}
+
+locals {
+  rate_limits = {
+    for name, app in var.apps : name => { hostname = app.hostname, requests = app.requests_per_minute }
+  }
 }

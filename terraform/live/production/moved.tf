@@ -1,0 +1,26 @@
+# The addresses that this root had before it was made of modules: a state of that time keeps its objects.
+moved {
+  from = cloudflare_zone.this
+  to   = module.zone.cloudflare_zone.this
+}
+
+moved {
+  from = cloudflare_zero_trust_tunnel_cloudflared.this
+  to   = module.tunnel.cloudflare_zero_trust_tunnel_cloudflared.this
+}
+
+moved {
+  from = cloudflare_zero_trust_tunnel_cloudflared_config.this
+  to   = module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this
+}
+
+moved {
+  from = cloudflare_dns_record.hostname
+  to   = module.dns.cloudflare_dns_record.this
+}
+
+# Before there were several apps, the one record had no name of its own.
+moved {
+  from = module.dns.cloudflare_dns_record.this
+  to   = module.dns.cloudflare_dns_record.this["hello"]
+}

@@ -1,0 +1,17 @@
+locals {
+  # What Cloudflare's edge can stand in front of.
+  proxiable = ["A", "AAAA", "CNAME"]
+}
+
+resource "cloudflare_dns_record" "this" {
+  for_each = var.records
+
+  zone_id  = var.zone_id
+  name     = each.value.name
+  type     = each.value.type
+  content  = each.value.content
+  proxied  = coalesce(each.value.proxied, contains(local.proxiable, each.value.type))
+  ttl      = each.value.ttl
+  priority = each.value.priority
+  comment  = each.value.comment
+}

@@ -1,0 +1,82 @@
+run "zone" {
+  module {
+    source = "./tests/zone"
+  }
+
+  variables {
+    name = "dns-module.test"
+  }
+}
+
+run "records_are_proxied_where_they_can_be" {
+  variables {
+    zone_id = run.zone.id
+    records = {
+      www  = { name = "www.dns-module.test", type = "CNAME", content = "target.example.com" }
+      bare = { name = "bare.dns-module.test", type = "A", content = "192.0.2.1", proxied = false, ttl = 300 }
+      mail = { name = "dns-module.test", type = "MX", content = "mail.example.com", priority = 10 }
+      spf  = { name = "dns-module.test", type = "TXT", content = "v=spf1 -all", comment = "no mail from here" }
+    }
+  }
+
+  assert {
+    condition = { for key, record in cloudflare_dns_record.this : key => record.proxied } == {
+      www = true, bare = false, mail = false, spf = false
+    }
+    error_message = "Only the CNAME is proxied."
+  }
+
+  assert {
+    condition     = cloudflare_dns_record.this["bare"].ttl == 300 && cloudflare_dns_record.this["www"].ttl == 1
+    error_message = "A ttl is kept, and automatic where none is given."
+  }
+
+  assert {
+    condition     = toset(keys(output.ids)) == toset(["www", "bare", "mail", "spf"])
+    error_message = "Every record has an id."
+  }
+}
+
+run "a_type_that_it_does_not_have_is_refused" {
+  command = plan
+
+  variables {
+    zone_id = run.zone.id
+    records = { srv = { name = "_sip._tcp.dns-module.test", type = "SRV", content = "x" } }
+  }
+
+  expect_failures = [var.records]
+}
+
+run "a_proxied_record_with_a_ttl_is_refused" {
+  command = plan
+
+  variables {
+    zone_id = run.zone.id
+    records = { www = { name = "www.dns-module.test", type = "A", content = "192.0.2.1", ttl = 300 } }
+  }
+
+  expect_failures = [var.records]
+}
+
+run "a_ttl_out_of_range_is_refused" {
+  command = plan
+
+  variables {
+    zone_id = run.zone.id
+    records = { txt = { name = "dns-module.test", type = "TXT", content = "x", ttl = 59 } }
+  }
+
+  expect_failures = [var.records]
+}
+
+run "an_mx_record_without_priority_is_refused" {
+  command = plan
+
+  variables {
+    zone_id = run.zone.id
+    records = { mail = { name = "dns-module.test", type = "MX", content = "mail.example.com" } }
+  }
+
+  expect_failures = [var.records]
+}

@@ -1,0 +1,43 @@
+variable "zone_id" {
+  description = "The zone that holds the records."
+  type        = string
+}
+
+variable "records" {
+  description = "The records, by a name of your own. Without proxied, a record is proxied where it can be; the ttl 1 is automatic."
+  type = map(object({
+    name     = string
+    type     = string
+    content  = string
+    proxied  = optional(bool)
+    ttl      = optional(number, 1)
+    priority = optional(number)
+    comment  = optional(string)
+  }))
+  default = {}
+
+  validation {
+    condition = alltrue([
+      for record in var.records : contains(["A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT"], record.type)
+    ])
+    error_message = "A record's type is A, AAAA, CNAME, MX, NS, PTR or TXT."
+  }
+
+  validation {
+    condition     = alltrue([for record in var.records : record.ttl == 1 || (record.ttl >= 60 && record.ttl <= 86400)])
+    error_message = "A ttl is 1 (automatic), or 60 to 86400 seconds."
+  }
+
+  validation {
+    condition = alltrue([
+      for record in var.records :
+      record.ttl == 1 || !coalesce(record.proxied, contains(["A", "AAAA", "CNAME"], record.type))
+    ])
+    error_message = "A proxied record has the ttl 1 (automatic)."
+  }
+
+  validation {
+    condition     = alltrue([for record in var.records : (record.type == "MX") == (record.priority != null)])
+    error_message = "An MX record has a priority, and no other record has one."
+  }
+}

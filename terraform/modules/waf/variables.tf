@@ -1,0 +1,68 @@
+variable "zone_id" {
+  description = "The zone that the rules guard."
+  type        = string
+}
+
+variable "rules" {
+  description = "Custom rules, first match first: ref (a name that stays), description, expression and action."
+  type = list(object({
+    ref         = string
+    description = string
+    expression  = string
+    action      = optional(string, "block")
+    enabled     = optional(bool, true)
+  }))
+
+  # What scanners ask every host for, and no app of ours serves.
+  default = [
+    {
+      ref         = "no_git"
+      description = "Nobody needs a repository from here"
+      expression  = "starts_with(http.request.uri.path, \"/.git\")"
+    },
+    {
+      ref         = "no_env"
+      description = "Nobody needs an environment file from here"
+      expression  = "starts_with(http.request.uri.path, \"/.env\")"
+    },
+  ]
+
+  validation {
+    condition     = length(distinct(var.rules[*].ref)) == length(var.rules)
+    error_message = "Every rule has a ref of its own."
+  }
+
+  validation {
+    condition = alltrue([
+      for rule in var.rules :
+      contains(["block", "challenge", "js_challenge", "managed_challenge", "log", "skip"], rule.action)
+    ])
+    error_message = "A rule's action is block, challenge, js_challenge, managed_challenge, log or skip."
+  }
+}
+
+variable "rate_limits" {
+  description = "By name: how many requests one address may send to a hostname in a period, and for how long it is then blocked (seconds)."
+  type = map(object({
+    hostname           = string
+    requests           = number
+    period             = optional(number, 60)
+    mitigation_timeout = optional(number, 60)
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for limit in var.rate_limits : limit.requests >= 1 && floor(limit.requests) == limit.requests])
+    error_message = "requests is a whole number from 1."
+  }
+
+  validation {
+    condition     = alltrue([for limit in var.rate_limits : contains([10, 60, 120, 300, 600, 3600], limit.period)])
+    error_message = "A period is 10, 60, 120, 300, 600 or 3600 seconds."
+  }
+
+  validation {
+    condition     = alltrue([for limit in var.rate_limits : can(regex("^[a-z0-9.-]+$", limit.hostname))])
+    error_message = "A hostname is in lower case: it becomes part of an expression."
+  }
+}
