@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import bench_agents, bench_gates
+from tests import bench_agents, bench_gates, bench_terraform
 from tests.cli.instance import Instance, make_instance
 from tests.measure import row
 
@@ -49,6 +49,7 @@ def main() -> None:
         demo = instance.json("demo", "--yes")["seconds"]
         found += bench_gates.rows(instance)
     found += bench_agents.rows()
+    found += bench_terraform.rows()
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})
