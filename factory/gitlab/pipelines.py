@@ -67,10 +67,19 @@ def jobs(connection: Connection, number: int) -> list[Job]:
         return sorted((_job(item) for item in found), key=lambda job: job.id)
 
 
-def create(connection: Connection, ref: str) -> Pipeline:
-    """Start a new pipeline on a branch."""
+def create(connection: Connection, ref: str, variables: Variables | None = None) -> Pipeline:
+    """Start a new pipeline on a branch, with variables of its own."""
+    given = [{"key": key, "value": value} for key, value in (variables or {}).items()]
     with translated(f"start a pipeline on {ref}"):
-        return read(connection.client.http_post(f"{connection.api}/pipeline", post_data={"ref": ref}))
+        body = {"ref": ref, "variables": given}
+        return read(connection.client.http_post(f"{connection.api}/pipeline", post_data=body))
+
+
+def variables(connection: Connection, number: int) -> dict[str, str]:
+    """Return a pipeline's own variables."""
+    with translated(f"list the variables of pipeline {number}"):
+        found: Any = connection.client.http_list(f"{connection.api}/pipelines/{number}/variables", get_all=True)
+        return {item["key"]: item["value"] for item in found}
 
 
 def retry(connection: Connection, job: int) -> None:

@@ -1,5 +1,6 @@
 """Pipelines: how one comes to be, and what the API shows of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
@@ -7,6 +8,7 @@ from factory.local_gitlab import ci, ci_rules, jobs
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.protected_branches import may
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import predefined
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
@@ -25,10 +27,11 @@ def create(
     source: str,
     user: Document,
     request: Document | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Document | None:
     """Create a pipeline unless its definition's ``workflow:rules`` exclude it or there is no definition.
 
-    The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
+    ``variables`` are its own. The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
     ``yaml_errors``, as GitLab does.
     """
     where = _definition(context, project, sha)
@@ -55,6 +58,7 @@ def create(
         "_user": user["id"],
         "_request": request["iid"] if request else None,
         "_config": {"file": name, "sha": config_sha},
+        "_variables": dict(variables or {}),
         "_expanded": False,
     }
     try:
@@ -135,10 +139,22 @@ def _create(call: Call) -> Any:
     sha = call.context.repository(call.project).branches().get(ref)
     if sha is None:
         raise api.bad_request("Reference not found")
-    made = create(call.context, call.project, ref=ref, sha=sha, before=ZERO, source="api", user=call.user)
+    if not may(call.store, call.project, ref, "merge", call.user, call.role):
+        raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
+    variables = _given_variables(call)
+    made = create(
+        call.context, call.project, ref=ref, sha=sha, before=ZERO, source="api", user=call.user, variables=variables
+    )
     if made is None:
         raise api.bad_request("Pipeline filtered out by workflow rules.")
     return api.Answer(show(call.context, call.project, made), 201)
+
+
+def _given_variables(call: Call) -> dict[str, str]:
+    given = call.params.get("variables") or []
+    if not isinstance(given, list) or not all(isinstance(item, dict) and item.get("key") for item in given):
+        raise api.bad_request("variables is invalid", key="error")
+    return {str(item["key"]): str(item.get("value", "")) for item in given}
 
 
 def _jobs(call: Call) -> Any:
@@ -175,8 +191,10 @@ def _retry(call: Call) -> Any:
 
 
 def _variables(call: Call) -> Any:
-    _pipeline(call)
-    return Page([])
+    found = _pipeline(call).get("_variables", {})
+    return Page(
+        [{"key": key, "value": value, "variable_type": "env_var", "raw": False} for key, value in found.items()]
+    )
 
 
 def _test_report(call: Call) -> Any:

@@ -62,6 +62,7 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
         "CI_COMMIT_TIMESTAMP": commit["committed_date"],
         "CI_COMMIT_AUTHOR": f"{commit['author_name']} <{commit['author_email']}>",
     }
+    values |= pipeline.get("_variables", {})
     if pipeline["_request"] is None:
         return values | {"CI_COMMIT_BRANCH": pipeline["ref"]}
     return values | _of_request(context, project, pipeline)
@@ -93,7 +94,8 @@ def _of_request(context: Context, project: Document, pipeline: Document) -> dict
 def of_job(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> list[dict[str, Any]]:
     """Return a job's variables as the Runner API hands them out, the later ones winning.
 
-    Order of precedence as GitLab documents it: predefined, project, definition, dotenv of needed jobs, manual.
+    Order of precedence as GitLab documents it: predefined, project, definition, dotenv of needed jobs, the pipeline's
+    own, manual.
     """
     plain = predefined(context, project, pipeline) | {
         "CI_JOB_ID": str(job["id"]),
@@ -117,6 +119,7 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
         slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
         found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
     found += [_item(key, value) for key, value in job["_dotenv"].items()]
+    found += [_item(key, value) for key, value in pipeline.get("_variables", {}).items()]
     found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
     return found
 
