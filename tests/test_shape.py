@@ -28,7 +28,7 @@ DOORS = {
     "ssl": ("factory/sandbox/egress_exchange.py",),
     "click": ("factory/cli/",),
     "gitlab": ("factory/gitlab/",),
-    "hvac": ("factory/secrets/openbao.py",),
+    "hvac": ("factory/secrets/openbao.py", "factory/secrets/openbao_wire.py"),
     "jwt": ("factory/local_gitlab/oidc.py",),
     "git": ("factory/worktrees/",),
     "jinja2": ("factory/system/templates.py",),

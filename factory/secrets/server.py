@@ -22,6 +22,8 @@ HOST = "127.0.0.1"
 _KEY_BYTES = 32
 # The first election of raft takes seconds; a restart a tenth of one.
 _START_LIMIT, _STOP_LIMIT, _LINGER, _PAUSE = 40.0, 10.0, 1.0, 0.05
+# The endpoints that make a root token from the recovery key are off unless a listener allows them; this one is on
+# loopback, and without them the key would be good for nothing.
 _CONFIGURATION = """# Written by `factory secrets init`.
 storage "raft" {{
   path = "{folder}/raft"
@@ -32,6 +34,7 @@ listener "tcp" {{
   address = "{host}:{api}"
   cluster_address = "{host}:{cluster}"
   tls_disable = true
+  disable_unauthed_generate_root_endpoints = false
 }}
 seal "static" {{
   current_key_id = "local-1"

@@ -175,3 +175,30 @@ def test_errors_repeat_nothing_that_was_sent() -> None:
 def test_health_needs_no_token(ready: DevServer) -> None:
     found = OpenBao(ready.url).health()
     assert (found.initialized, found.sealed, found.active) == (True, False, True)
+
+
+@pytest.mark.parametrize("address", ["http://bao.example:8200", "ftp://127.0.0.1.example", "bao.example"])
+def test_secrets_never_cross_a_network_unencrypted(address: str) -> None:
+    with pytest.raises(Refused, match="unencrypted"):
+        OpenBao(address)
+    assert OpenBao("https://bao.example:8200").address == "https://bao.example:8200"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, body={}),
+        Answer(200, body=[]),
+        Answer(200, {"Content-Type": "text/html"}),
+        Answer(302, {"Location": "http://elsewhere.example/"}),
+    ],
+    ids=["empty", "list", "page", "redirect"],
+)
+def test_what_is_no_openbao_is_told(answer: Answer) -> None:
+    with saying(lambda *_: answer) as stub:
+        client = OpenBao(stub.url, token=Secret("planted-token"))
+        for call in (client.health, client.lookup, lambda: client.get(place("plan/a")), lambda: client.renew(1)):
+            with pytest.raises(Unreachable, match="no OpenBao"):
+                call()
+        with pytest.raises(Unreachable):
+            client.login_jwt("x", Secret("planted-jwt"))

@@ -1,5 +1,6 @@
 """The lasting local server: raft, a static seal, an audit file; it survives a restart and a kill."""
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from factory.errors import MachineError, PortInUse, Refused, Unauthorized
 from factory.model.secret import Place, Secret
@@ -124,3 +126,15 @@ def test_a_job_can_not_operate(local: server.Local, operator: tuple[str, Secret]
     planner.login_approle(*setup.machine(mine, "factory-plan"))
     with pytest.raises(Refused):
         planner.put(ONE, Secret("other"))
+
+
+def test_the_recovery_key_makes_a_new_root_token(local: server.Local, operator: tuple[str, Secret]) -> None:
+    del operator
+    begun = requests.put(f"{local.address}/v1/sys/generate-root/attempt", json={}, timeout=5).json()
+    given = {"key": (local.folder / "recovery.key").read_text(), "nonce": begun["nonce"]}
+    done = requests.put(f"{local.address}/v1/sys/generate-root/update", json=given, timeout=5).json()
+    mixed = base64.b64decode(done["encoded_token"] + "==")
+    token = "".join(chr(one ^ other) for one, other in zip(mixed, begun["otp"].encode(), strict=True))
+    root = OpenBao(local.address, token=Secret(token))
+    assert root.lookup()["policies"] == ["root"]
+    root.revoke()
