@@ -20,12 +20,16 @@ _BROKEN = range(500, 600)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the client goes on, in seconds: for one answer, before its second try, and before any try at most."""
+    """How long the client goes on, in seconds: for one answer, before its second try, and before any try at most.
+
+    After ``tries``, or once ``altogether`` has passed, it begins no further try.
+    """
 
     answer: float = 10.0
     tries: int = 4
     first_pause: float = 0.25
     longest_pause: float = 5.0
+    altogether: float = 15.0
 
 
 def require_loopback(base_url: str | None) -> str:
@@ -90,6 +94,7 @@ class Cloudflare:
     def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         """Return the first answer that another try would not better; raises ``Unreachable``."""
         arguments = {} if body is None else {"json": body}
+        end = clock.monotonic() + self._patience.altogether
         for number in range(1, self._patience.tries + 1):
             try:
                 answer = self._client.send(method, path, **arguments)
@@ -104,7 +109,7 @@ class Cloudflare:
                     raise _lost(method, path, f"HTTP {answer.status}")
                 reason, asked = f"HTTP {answer.status}", answer.headers.get("Retry-After")
             pause = self._pause(number, asked)
-            if number == self._patience.tries or pause > self._patience.longest_pause:
+            if number == self._patience.tries or pause > self._patience.longest_pause or clock.monotonic() > end:
                 break
             clock.sleep(pause)
         wait = f"; it asks to wait {asked} s" if asked else ""

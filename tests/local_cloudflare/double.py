@@ -66,6 +66,7 @@ class Double:
 
     def __init__(self, state: Path, *, api_port: int = 0, edge_port: int = 0, health_seconds: float = 10.0) -> None:
         options = {"state": str(state), "api_port": api_port, "edge_port": edge_port, "health_seconds": health_seconds}
+        self.state = state
         self._log = state.with_suffix(".log")
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -14,7 +14,7 @@ from tests.local_cloudflare.double import ACCOUNT, Double
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 HOSTNAME = "www.hello.test"
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
-_PROVIDER = """
+PROVIDER = """
 terraform {
   required_providers {
     cloudflare = {
@@ -60,7 +60,7 @@ class Root:
         else:
             self.folder = folder / "root"
             self.folder.mkdir()
-            (self.folder / "main.tf").write_text(_PROVIDER + text)
+            (self.folder / "main.tf").write_text(PROVIDER + text)
         self.env = environment(folder, double) | {"TF_VAR_account_id": ACCOUNT}
         self.said = ""
         assert self.run("init") == 0, self.said
