@@ -1,4 +1,7 @@
-"""The edge: a reverse proxy on loopback that routes by ``Host`` as DNS records and tunnels say."""
+"""The edge: a reverse proxy on loopback that routes by ``Host`` as DNS records and tunnels say.
+
+It refuses what a zone's rulesets refuse. Of a zone's settings it can't show anything: there is no TLS on loopback.
+"""
 
 import html
 import secrets
@@ -11,11 +14,14 @@ from yarl import URL
 
 from factory.errors import NotFound, ToolFailed
 from factory.local_cloudflare.call import STORE
+from factory.local_cloudflare.expressions import Seen
+from factory.local_cloudflare.firewall import Firewall
 from factory.local_cloudflare.release_api import SUPERVISOR
 from factory.local_cloudflare.routes import Answer, Loopback, Release, route
-from factory.system import log
+from factory.system import clock, log
 
 _SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
+_FIREWALL: web.AppKey[Firewall] = web.AppKey("firewall", Firewall)
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -47,6 +53,7 @@ _PAGE = """<!doctype html>
 
 def add_routes(app: web.Application) -> None:
     """Send every request through the edge; the application holds the store and ``SUPERVISOR``."""
+    app[_FIREWALL] = Firewall()
     app.cleanup_ctx.append(_session)
     app.on_response_prepare.append(_keep_untyped)
     app.router.add_route("*", "/{path:.*}", _forward)
@@ -74,7 +81,7 @@ async def _keep_untyped(_request: web.Request, response: web.StreamResponse) -> 
 
 async def _forward(request: web.Request) -> web.StreamResponse:
     ray = f"{secrets.token_hex(8)}-LOC"
-    found = route(request.app[STORE], _host(request), request.path)
+    found = _refusal(request) or route(request.app[STORE], _host(request), request.path)
     try:
         match found:
             case Answer():
@@ -89,6 +96,12 @@ async def _forward(request: web.Request) -> web.StreamResponse:
         return _error(Answer(_BAD_GATEWAY, f"the service did not answer: {type(error).__name__}"), ray)
     except (NotFound, ToolFailed) as error:
         return _error(Answer(_BAD_GATEWAY, str(error)), ray)
+
+
+def _refusal(request: web.Request) -> Answer | None:
+    seen = Seen(_host(request), request.path)
+    client = request.remote or "127.0.0.1"
+    return request.app[_FIREWALL].refusal(request.app[STORE], seen, client, clock.monotonic())
 
 
 async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
@@ -167,4 +180,5 @@ def _host(request: web.Request) -> str:
 def _error(answer: Answer, ray: str) -> web.Response:
     title = f"Error {answer.code}" if answer.code else f"Error {answer.status}"
     text = _PAGE.format(title=title, reason=html.escape(answer.reason), ray=ray)
-    return web.Response(status=answer.status, text=text, content_type="text/html", headers={"CF-Ray": ray})
+    headers = {"CF-Ray": ray} | ({} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)})
+    return web.Response(status=answer.status, text=text, content_type="text/html", headers=headers)

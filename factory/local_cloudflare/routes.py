@@ -31,11 +31,15 @@ class Loopback:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the edge itself: HTTP status, Cloudflare's error code where there is one, and the reason."""
+    """An answer of the edge itself: HTTP status, Cloudflare's error code where there is one, and the reason.
+
+    ``retry_after`` is in seconds.
+    """
 
     status: int
     reason: str
     code: int | None = None
+    retry_after: int | None = None
 
 
 Route = Release | Loopback | Answer

@@ -9,7 +9,7 @@ from aiohttp import web
 from factory.local_cloudflare import envelope, expressions
 from factory.local_cloudflare.call import Call, new_id
 from factory.local_cloudflare.zones import zone_of
-from factory.system import clock
+from factory.system import clock, log
 
 CUSTOM, RATE_LIMIT = "http_request_firewall_custom", "http_ratelimit"
 _CHALLENGES = ("challenge", "js_challenge", "managed_challenge")
@@ -86,6 +86,8 @@ def _save(call: Call, zone: str, base: Mapping[str, Any]) -> web.Response:
     }
     call.store.put("ruleset", ruleset["id"], ruleset, owner=zone, name=ruleset["phase"])
     unread = [rule["ref"] for rule in ruleset["rules"] if expressions.parse(rule["expression"]) is None]
+    if unread:
+        log.event("local_cloudflare.expressions_not_read", ruleset=ruleset["id"], rules=unread)
     said = [f"the loopback edge does not read the expression of rule {ref}: it lets requests pass" for ref in unread]
     return envelope.success(ruleset, messages=[{"code": 0, "message": text, "type": None} for text in said])
 
