@@ -139,9 +139,9 @@ class Store:
 
         ``way`` names one of ``id-token`` and ``approle``, and the other is not tried.
         """
-        others = {"approle": {lease.ID_TOKEN}, "id-token": {lease.ROLE_ID, lease.SECRET_ID}}.get(way or "", set())
+        others = {"approle": {lease.IDENTITY}, "id-token": {lease.ROLE_ID, lease.SECRET_ID}}.get(way or "", set())
         given = {name: value for name, value in self.place.environment.items() if name not in others}
-        if way == "id-token" or given.get(lease.ID_TOKEN) or given.get(lease.SECRET_ID):
+        if way == "id-token" or given.get(lease.IDENTITY) or given.get(lease.SECRET_ID):
             return lease.login(made, given, deploys=deploys)
         kept = self.read("approle")
         if not kept or kept["address"] != made.address:

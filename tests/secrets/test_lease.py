@@ -106,7 +106,7 @@ def test_a_server_that_is_gone_in_the_end_is_logged_and_hides_nothing(capsys: py
         return Answer(503) if "revoke" in path else _secret()
 
     with saying(answer) as stub:
-        given = {lease.ADDRESS: stub.url, lease.ID_TOKEN: "planted-id-token"}
+        given = {lease.ADDRESS: stub.url, lease.IDENTITY: "planted-id-token"}
         with pytest.raises(Unreachable), lease.opened(given, PLACES[:1]):
             raise Unreachable("the block's own error")
     said = capsys.readouterr().err
