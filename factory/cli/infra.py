@@ -1,11 +1,12 @@
 """``factory infra``: plan, apply and verify stacks, as CI does."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from factory.cli import infra_job
+from factory.cli import infra_job, infra_operator
 from factory.errors import Refused
 from factory.model.facts import Plan
 from factory.policies.apps import App
@@ -37,8 +38,7 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path) -
     job = infra_job.opened(judge, base=base)
     token = job.given.get("CLOUDFLARE_PLAN_TOKEN", "")
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
-    names = stacks.ordered(after, named or stacks.present(Path.cwd()))
-    found = job.stacks(names, token)
+    found = job.stacks(stacks.ordered(after, named or _listed(job, after)), token)
     if not named and job.base:
         paths = job.changed()
         found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
@@ -101,6 +101,17 @@ def verify(stack: str, judge: Path) -> None:
     seen = [_look(job, name, job.apps[name], stack) for name in job.carried(stack)]
     value = {"stack": stack, "verified": True, "apps": seen}
     files.write_atomic(Path(".factory/deploy/deploy.json"), json.dumps(value).encode())
+
+
+for _each in ("locks", "unlock", "recover", "rollback", "restore"):
+    command.add_command(getattr(infra_operator, _each))
+
+
+def _listed(job: infra_job.Job, after: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the roots that policy lists; one that it does not list may be there, but no change may touch it."""
+    there = stacks.present(Path.cwd())
+    paths = job.changed() if job.base else []
+    return [name for name in there if name in after or any(path.startswith(f"{stacks.LIVE}/{name}/") for path in paths)]
 
 
 def _tell(item: planning.Made) -> None:

@@ -23,6 +23,10 @@ KINDS: Mapping[str, str] = {
     "plan": "https://factory.example/predicate/plan/v1",
     "apply": "https://factory.example/predicate/apply/v1",
     "deploy": "https://factory.example/predicate/deploy/v1",
+    "unlock": "https://factory.example/predicate/unlock/v1",
+    "recovery": "https://factory.example/predicate/recovery/v1",
+    "rollback": "https://factory.example/predicate/rollback/v1",
+    "restore": "https://factory.example/predicate/restore/v1",
 }
 
 _KIND_OF: Mapping[str, str] = {predicate_type: kind for kind, predicate_type in KINDS.items()}

@@ -59,6 +59,19 @@ def of_commit(connection: Connection, sha: str, *, ref: str) -> list[Pipeline]:
         return [read(item) for item in found]
 
 
+def project(connection: Connection) -> int:
+    """Return the project's id, which addresses of states are made of."""
+    with translated("show the project"):
+        found: Any = connection.client.http_get(connection.api)
+        return int(found["id"])
+
+
+def job(connection: Connection, number: int) -> Job:
+    """Return one job; raises ``NotFound``."""
+    with translated(f"show job {number}"):
+        return _job(connection.client.http_get(f"{connection.api}/jobs/{number}"))
+
+
 def jobs(connection: Connection, number: int) -> list[Job]:
     """Return a pipeline's jobs in the order they were made, retried ones left out."""
     with translated(f"list the jobs of pipeline {number}"):

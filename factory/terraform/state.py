@@ -79,6 +79,13 @@ class State:
         """Return lineage and serial; raises ``InvalidInput`` where the state is not readable."""
         return identity(self.read())
 
+    def version(self, serial: int) -> bytes:
+        """Return an earlier version of the state; raises ``NotFound``."""
+        answer = self._send("GET", f"/versions/{serial}")
+        if answer.status != HTTPStatus.OK:
+            raise NotFound(f"there is no version {serial} of this state")
+        return answer.body
+
     def write(self, data: bytes, lock: Lock) -> None:
         """Write a state that could not be saved, under a lock; raises ``Refused`` where it is not accepted."""
         answer = self._send("POST", "", params={"ID": lock.id}, data=data, headers={"Content-Type": "application/json"})
@@ -145,7 +152,7 @@ class State:
                 raise Unauthorized(f"the state backend does not accept the token (HTTP {answer.status})")
             if answer.status == HTTPStatus.NOT_FOUND and path == "" and method == "GET":
                 return http.Response(HTTPStatus.NO_CONTENT, {}, b"")
-            if answer.status == HTTPStatus.NOT_FOUND and method != "DELETE":
+            if answer.status == HTTPStatus.NOT_FOUND and method == "POST":
                 raise NotFound(f"there is no state at {self.address}")
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return answer

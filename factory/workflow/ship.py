@@ -33,7 +33,7 @@ _DEPLOY_RESULT = ".factory/deploy/deploy.json"
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
-_ENDED = {"success", "failed", "canceled", "skipped"}
+ENDED = {"success", "failed", "canceled", "skipped"}
 
 
 def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class _Shipment:
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
         digest = saved.digest(self._stack)
-        body = self._plan_note(saved, digest)
+        body = self._plan_note(saved, digest, pipeline.id)
         issues.say(context.bot, "merge_requests", self.iid, marker=review.deploy_mark(pipeline.id), body=body)
         context.say(f"!{self.iid} is planned; its deployment waits for approval")
         return {"pipeline": pipeline.id, "manifest": digest}
@@ -152,7 +152,7 @@ class _Shipment:
             context,
             lambda: main_pipeline(context, request.sha),
             minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda _: self._apply_job(request)[1].status in _ENDED,
+            over=lambda _: self._apply_job(request)[1].status in ENDED,
         )
         result = self._apply_result(job, digest)
         self._record(
@@ -227,7 +227,7 @@ class _Shipment:
     def _stack(self) -> str:
         return self.policies.environments.deploy
 
-    def _plan_note(self, saved: Saved, digest: str) -> str:
+    def _plan_note(self, saved: Saved, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
         plans = planned.plans(self.context.bot, saved)
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
@@ -235,6 +235,9 @@ class _Shipment:
         if gone:
             lines += ["", f"It destroys {len(gone)} resources. An approval must say so: `destroy {manifest['plan']}`."]
         head = ["The plan of main is ready. Approving the deployment approves exactly this plan:", ""]
+        back = pipelines.variables(self.context.bot, pipeline).get("RELEASE_COMMIT")
+        if back:
+            head = [f"This goes back to the release of {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
 
     def _nothing_to_deploy(self) -> dict[str, Any]:

@@ -166,21 +166,22 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         assert "apply" not in again.stdout
         recover(made)
         kinds = [item["kind"] for item in made.json("--instance", "demo", "evidence", "list")]
-        assert kinds.count("apply") == 2
+        assert (kinds.count("apply"), kinds.count("recovery")) == (2, 1)
     finally:
         made.run("--instance", "demo", "down", check=False)
 
 
 def recover(made: Instance) -> None:
-    """Follow runbooks/apply-unknown.md: unlock, plan anew, hand it back, approve, and let it be applied."""
-    state = made.folder("demo")
-    root = connect(url(state), "root", state)
-    project = root.projects.get("factory/control")
-    root.http_delete(f"/projects/{project.id}/terraform/state/production/lock")
-    made.run("--instance", "demo", "pipeline", "run")
-    request = project.mergerequests.get(1)
-    request.labels = ["factory::shipping"]
-    request.save()
+    """Follow runbooks/apply-unknown.md: look, have it planned anew, approve, and let it be applied."""
+    held = made.json("--instance", "demo", "infra", "locks")[0]
+    assert held["by"][:4] == ("job " if held["locked"] else "")
+    found = made.json("--instance", "demo", "infra", "recover", "1")
+    assert found["unlocked"] is held["locked"]
+    assert found["phase"] in {"unknown", "started"}
+    assert not made.json("--instance", "demo", "infra", "locks")[0]["locked"]
+    assert_told(
+        made.run("--instance", "demo", "infra", "recover", "1", check=False), 5, "no apply whose end is not known"
+    )
     assert "merge" in made.run("--instance", "demo", "work", "--once").stdout
     waiting = made.json("--instance", "demo", "deploy", "list")[0]
     made.run("--instance", "demo", "deploy", "approve", str(waiting["id"]))

@@ -33,7 +33,7 @@ def test_our_cases_show_every_rule_that_denies() -> None:
     rules = {case.example.rule for case in cases.read(FILES) if case.example.expect == "denied"}
     assert rules >= {
         "scope.empty", "scope.odd-path", "scope.submodule", "scope.protected", "scope.path", "scope.size",
-        "plan.unreadable", "plan.type", "plan.action", "plan.protected", "plan.demand", "plan.size",
+        "plan.unreadable", "plan.type", "plan.action", "plan.protected", "plan.demand", "plan.companion", "plan.size",
         "plan.destroys", "plan.percent",
         "approvals.merge", *(f"approvals.{name}" for name in POLICIES.approvals.risks),
     }  # fmt: skip

@@ -161,7 +161,7 @@ def test_a_root_has_one_backend(tree: Path) -> None:
 
 def test_a_comment_that_nearly_calls_a_function_takes_no_time(tree: Path) -> None:
     (tree / LIVE / "slow.tf").write_text("# file" + "/**/" * 5000 + "\n")
-    assert screen(tree, LIVE, PROVIDERS)
+    assert screen(tree, LIVE, PROVIDERS).files
 
 
 def test_links_folders_and_pipes_are_refused(tree: Path) -> None:
