@@ -7,8 +7,8 @@ import pytest
 
 from tests.local_cloudflare.double import ACCOUNT, Double
 from tests.local_cloudflare.root import Root
-from tests.local_cloudflare.test_api import fresh
-from tests.local_cloudflare.test_protection import IDS, TOKENS, policy, ruleset, token, zone
+from tests.local_cloudflare.test_api import fresh, zone
+from tests.local_cloudflare.test_protection import IDS, TOKENS, policy, ruleset, token
 
 PLAN = ("plan", "-detailed-exitcode")
 APPLY = ("apply", "-auto-approve")
