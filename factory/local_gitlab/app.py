@@ -20,6 +20,7 @@ from factory.local_gitlab import (
     protected_branches,
     repository,
     runner_api,
+    schedules,
     statuses,
     terraform_state,
 )
@@ -54,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
     *statuses.ROUTES,
     *merge_requests.ROUTES,
     *pipelines.ROUTES,
+    *schedules.ROUTES,
     *jobs.ROUTES,
     *environments.ROUTES,
     *terraform_state.ROUTES,

@@ -28,11 +28,12 @@ def create(
     user: Document,
     request: Document | None = None,
     variables: Mapping[str, str] | None = None,
+    schedule: int | None = None,
 ) -> Document | None:
     """Create a pipeline unless its definition's ``workflow:rules`` exclude it or there is no definition.
 
-    ``variables`` are its own. The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
-    ``yaml_errors``, as GitLab does.
+    ``variables`` are its own, ``schedule`` is the id of the schedule that starts it. The definition's commit is frozen
+    here. A definition that can't be read gives a failed pipeline with ``yaml_errors``, as GitLab does.
     """
     where = _definition(context, project, sha)
     if where is None:
@@ -57,6 +58,7 @@ def create(
         "name": None,
         "_user": user["id"],
         "_request": request["iid"] if request else None,
+        "_schedule": schedule,
         "_config": {"file": name, "sha": config_sha},
         "_variables": dict(variables or {}),
         "_expanded": False,

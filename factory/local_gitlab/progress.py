@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab import ci, environments, jobs, states
+from factory.local_gitlab import ci, environments, jobs, schedules, states
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import predefined, substitute
@@ -26,6 +26,7 @@ async def run(context: Context) -> None:
             async with asyncio.timeout(_TICK):
                 await context.bell.wait()
         context.bell.clear()
+        schedules.start_due(context)
         for pipeline in context.store.all("pipeline", _expanded=False):
             if pipeline["id"] not in busy:
                 busy.add(pipeline["id"])

@@ -47,6 +47,7 @@ def pipelines(world: World) -> None:
     _jobs(world, project, found)
     _deployments(world, project, found["deploy"].id)
     _pipelines(world, project, found)
+    _schedules(world)
 
 
 def _environments(world: World, project: Any) -> None:
@@ -166,3 +167,38 @@ def _pipelines(world: World, project: Any, found: dict[str, Any]) -> None:
     request.pipelines.create()
     project.mergerequests.get(request.iid)
     project.mergerequests.list(get_all=True)
+
+
+def _schedules(world: World) -> None:
+    project = world.project({".gitlab-ci.yml": "job:\n  script: [x]\n"})
+    base = f"/projects/{project.id}/pipeline_schedules"
+    given = {"description": "nightly", "ref": "main", "cron": "0 1 * * *", "active": False}
+    made = project.pipelineschedules.create(given)
+    one = f"{base}/{made.id}"
+    for wrong in ({"cron": "soon"}, {"cron": "0 0 30 2 *"}, {"cron_timezone": "Mars/Olympus"}):
+        world.call("POST", base, 400, json=given | wrong)
+    world.call("POST", base, 400, json={"description": "no ref"})
+    world.call("PUT", one, 400, json={"cron": "61 * * * *"})
+    world.call("PUT", one, 403, who="maintainer", json={"active": True})
+    world.call("DELETE", one, 403, who="developer")
+    world.call("GET", f"{base}/99999", 404)
+    made.variables.create({"key": "LOOK", "value": "everywhere"})
+    world.call("POST", f"{one}/variables", 400, json={"key": "LOOK", "value": "again"})
+    world.call("POST", f"{one}/variables", 400, json={"key": "a-b", "value": "x"})
+    world.call("PUT", f"{one}/variables/LOOK", 400, json={"variable_type": "file"})
+    world.call("PUT", f"{one}/variables/LOOK", 200, json={"value": "here"})
+    world.call("PUT", f"{one}/variables/NONE", 404, json={"value": "here"})
+    made.play()
+    made = project.pipelineschedules.get(one.rsplit("/", 1)[1])
+    (played,) = made.pipelines.list(get_all=True)
+    project.pipelines.get(played.id).variables.list(get_all=True)
+    project.pipelineschedules.list(get_all=True, scope="inactive")
+    project.pipelineschedules.get(made.id)
+    made.variables.delete("LOOK")
+    made.take_ownership()
+    theirs = world.client("maintainer").projects.get(project.id).pipelineschedules.get(made.id)
+    theirs.take_ownership()
+    world.call("POST", f"{one}/take_ownership", 403, who="developer")
+    made.description = "daily"
+    made.save()
+    made.delete()
