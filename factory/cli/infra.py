@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from factory.cli import infra_job, infra_operator
+from factory.cli import infra_drift, infra_job, infra_operator
 from factory.errors import Refused
 from factory.model.facts import Plan
 from factory.policies.apps import App
@@ -105,6 +105,7 @@ def verify(stack: str, judge: Path) -> None:
 
 for _each in ("locks", "unlock", "recover", "rollback", "restore"):
     command.add_command(getattr(infra_operator, _each))
+command.add_command(infra_drift.drift)
 
 
 def _listed(job: infra_job.Job, after: Mapping[str, Sequence[str]]) -> list[str]:

@@ -52,7 +52,7 @@ class Scope(Strict):
 
 
 class Labels(Strict):
-    """The labels that mirror an issue's state, and the one that a person gives to an issue that needs no spec."""
+    """The labels that mirror an issue's state, that of an issue that needs no spec, and that of a drift."""
 
     small: str
     ready: str
@@ -62,6 +62,7 @@ class Labels(Strict):
     blocked: str
     exhausted: str
     apply_unknown: str
+    drift: str
 
 
 class Workflow(Strict):

@@ -66,6 +66,70 @@ def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def drifted(plan: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a refresh-only plan's JSON says was changed outside terraform, by address, sensitive values redacted.
+
+    ``schemas`` are terraform's of the resource types, each the attributes by name (Terraform docs: providers schema).
+    An attribute that no configuration can set, such as the time of the last change, is left out. Of each resource:
+    ``address``, ``type``, ``actions``, and of an updated one the ``changed`` attributes, each with ``before`` and
+    ``after``. A list of plain values in another order is no change; in a list of objects, such as rules, the order
+    counts. Raises ``InvalidInput`` for a plan that ended in an error or leaves something out.
+    """
+    normalise(plan)
+    found = [_drift(item, schemas.get(str(item["type"]), {})) for item in plan.get("resource_drift") or []]
+    # A resource that only moved within the configuration stands here too, with nothing to do.
+    kept = [item for item in found if item["changed"] or item["actions"] not in (["no-op"], ["update"])]
+    return sorted(kept, key=lambda item: str(item["address"]))
+
+
+def _drift(item: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    change, shown = item["change"], _sides(item["change"])
+    before, after = (_settable(change.get(side) or {}, schema) for side in ("before", "after"))
+    names = sorted({*before, *after}) if shown["actions"] == ["update"] else []
+    # Compared before they are redacted: two sensitive values look the same.
+    changed = [name for name in names if _unordered(before.get(name)) != _unordered(after.get(name))]
+    told = {side: _settable(shown[side] or {}, schema) for side in ("before", "after")}
+    return {
+        "address": str(item["address"]),
+        "type": str(item["type"]),
+        "actions": shown["actions"],
+        "changed": {name: {side: told[side].get(name) for side in told} for name in changed},
+    }
+
+
+def _settable(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values without what only the provider sets, at any depth; what the schema does not name is kept."""
+    found = {}
+    for name, value in values.items():
+        known = schema.get(name) or {}
+        if known.get("computed") and not known.get("optional"):
+            continue
+        nested = known.get("nested_type") or {}
+        found[name] = _nested(value, nested.get("attributes") or {}, map_of=nested.get("nesting_mode") == "map")
+    return found
+
+
+def _nested(value: Any, schema: Mapping[str, Any], *, map_of: bool) -> Any:
+    if isinstance(value, list):
+        return [_nested(item, schema, map_of=False) for item in value]
+    if not isinstance(value, dict) or not schema:
+        return value
+    if map_of:
+        return {key: _nested(item, schema, map_of=False) for key, item in value.items()}
+    return _settable(value, schema)
+
+
+def _unordered(value: Any) -> Any:
+    """Return a value in which every list of plain values is in a fixed order."""
+    if isinstance(value, dict):
+        return {key: _unordered(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(item, dict | list) for item in value):
+        return [_unordered(item) for item in value]
+    return sorted(value, key=json.dumps)
+
+
 def _change(item: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("address", "previous_address", "deposed", "type", "name", "provider_name", "mode")
     importing = item["change"].get("importing") or {}

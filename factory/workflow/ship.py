@@ -60,8 +60,8 @@ def issue_of(request: MergeRequest) -> int:
 
 
 def main_pipeline(context: Context, sha: str) -> Pipeline | None:
-    """Return the newest pipeline of main for a commit."""
-    found = pipelines.of_commit(context.bot, sha, ref=MAIN)
+    """Return the newest pipeline of main for a commit; a scheduled one plans and applies nothing."""
+    found = [item for item in pipelines.of_commit(context.bot, sha, ref=MAIN) if item.source != "schedule"]
     return found[0] if found else None
 
 
