@@ -8,7 +8,7 @@ from factory.errors import FactoryError, InvalidInput
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
-from factory.gitlab import bootstrap, deployments, pipelines
+from factory.gitlab import bootstrap, deployments, pipelines, schedules
 from factory.gitlab.connect import Connection, connect
 from factory.local_cloudflare import mirror
 from factory.policies import read as policy_files
@@ -21,6 +21,7 @@ from factory.worktrees.repository import Mirror
 MAIN = "main"
 _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 _PATIENCE = 180.0
+_DAILY = "23 4 * * *"
 Say = Callable[[str], None]
 
 
@@ -46,6 +47,8 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.protect_environment(
         root, policies.environments.deploy, bot=users[BOT], required=policies.environments.target.approvals
     )
+    # The bot's: a schedule runs with its owner's rights.
+    schedules.make_once(place.connection(BOT), description="drift", ref=MAIN, cron=_DAILY)
     files.write_atomic(done, clock.timestamp().encode())
 
 

@@ -243,7 +243,8 @@ def _create_variable(call: Call) -> Any:
         raise api.invalid({"key": ["can contain only letters, digits and '_'."]})
     if any(item["key"] == key for item in schedule["_variables"]):
         raise api.invalid({"key": ["has already been taken"]})
-    made = {"key": key, "value": str(call.need("value")), "variable_type": _type(call), "raw": False}
+    value = call.params["value"] if "value" in call.params else call.need("value")
+    made = {"key": key, "value": str(value), "variable_type": _type(call), "raw": False}
     schedule["_variables"].append(made)
     call.store.save(_KIND, schedule)
     return api.Answer(made, 201)

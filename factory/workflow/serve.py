@@ -13,7 +13,7 @@ from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import intake, lease, questions, review, schedule, ship, wanted
+from factory.workflow import drift, intake, lease, questions, review, schedule, ship, wanted
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
@@ -46,6 +46,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
+    drift.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
     candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
