@@ -54,9 +54,10 @@ def play(running: Instance) -> Any:
     token = (running.folder() / "tokens/operator").read_text().strip()
     client = gitlab.Gitlab(f"http://127.0.0.1:{ports['gitlab']}", private_token=token)
     project = client.projects.list(get_all=True)[0]
-    (schedule,) = project.pipelineschedules.list(get_all=True)
+    schedules: Any = project.pipelineschedules
+    (schedule,) = schedules.list(get_all=True)
     assert (schedule.description, schedule.ref) == ("drift", "refs/heads/main")
-    schedule.manager.get(schedule.id, lazy=True).play()
+    schedules.get(schedule.id, lazy=True).play()
     newest = schedule.pipelines.list(get_all=True)[-1]
     ended = {"success", "failed", "canceled", "skipped", "manual"}
     pipeline = wait_for(lambda: (p := project.pipelines.get(newest.id)).status in ended and p, seconds=120)
