@@ -23,7 +23,7 @@ _JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path()
 
 @click.group()
 def command() -> None:
-    """Plan, apply and verify infrastructure."""
+    """Plan, apply and verify infrastructure; unlock, recover and go back."""
 
 
 @command.command()

@@ -23,7 +23,15 @@ _Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskF
 # What terraform says where the reason is not in the configuration: retry and people go by the error's class.
 _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
     DiskFull: ("no space left on device", "disk quota exceeded"),
-    Unauthorized: ("http 401", "http 403", "status code: 401", "status code: 403", "unauthorized"),
+    Unauthorized: (
+        "http 401",
+        "http 403",
+        "status code: 401",
+        "status code: 403",
+        "unauthorized",
+        "requires auth",
+        "invalid auth",
+    ),
     Unreachable: (
         "connection refused",
         "connection reset",

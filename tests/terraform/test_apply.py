@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.errors import Conflict, InvalidInput, NotFound, Refused, ToolFailed
+from factory.errors import Conflict, InvalidInput, NotFound, Refused, ToolFailed, Unauthorized
 from factory.system import files
 from factory.terraform import apply, plan
 from factory.terraform.manifest import decode, normalise
@@ -234,6 +234,19 @@ def test_terraforms_own_error_is_told_in_one_line(stack: Stack, tmp_path: Path) 
         plan.make(stack, tmp_path / "plan", lock_state=True)
     with pytest.raises(NotFound, match="terraform/live/none"):
         plan.make(replace(stack, name="none"), tmp_path / "plan", lock_state=True)
+
+
+def test_a_token_that_the_state_does_not_take_is_told_as_one(stack: Stack, tmp_path: Path) -> None:
+    other = replace(stack, env={**stack.env, "TF_HTTP_PASSWORD": "wrong"})
+    with pytest.raises(Unauthorized, match=r"terraform (init|plan) failed"):
+        plan.make(other, tmp_path / "plan", lock_state=True)
+    with pytest.raises(Unauthorized, match="does not accept the token"):
+        applied_with(other, stack, tmp_path / "plan")
+
+
+def applied_with(other: Stack, stack: Stack, out: Path) -> None:
+    manifest, _ = plan.make(stack, out, lock_state=True)
+    apply.apply(other, out, order(manifest.digest()), ALLOWED)
 
 
 def test_sensitive_values_are_not_in_the_normalised_plan() -> None:
