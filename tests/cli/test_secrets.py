@@ -301,7 +301,8 @@ def test_a_server_that_fails_is_told_and_loses_nothing(here: Here) -> None:
 
 
 def test_nothing_planted_is_in_any_other_output(served: Here) -> None:
-    served.run("put", PLAN, stdin=VALUE)
+    for name in (PLAN, APPLY):
+        served.run("put", name, stdin=VALUE)
     for arguments in (["--help"], ["get", "--help"], ["doctor"], ["get", PLAN], ["sync", "--dry-run"]):
         served.run(*arguments)
     for words in (["config"], ["policy", "check"], ["--help"]):

@@ -20,7 +20,9 @@ FILES = st.dictionaries(st.sampled_from(["a", "b c", "d/é", "e-f"]), TEXT | LIN
 
 
 def commit(folder: Path, files: dict[str, bytes]) -> str:
+    # An earlier example may have left files that git does not know.
     git("rm", "-rfq", "--ignore-unmatch", ".", cwd=folder)
+    git("clean", "-fdxq", cwd=folder)
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
