@@ -1,8 +1,10 @@
 """Servers that tests share: one loopback GitLab with its runner per test process."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis  # noqa: F401 - imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
 import pytest
@@ -24,3 +26,17 @@ def gitlab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGit
     """Run a loopback GitLab with a runner, shared by the tests of one process."""
     with running_gitlab(tmp_path_factory.mktemp("gitlab")) as server:
         yield server
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 64 kB for one test, where this machine lets us."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

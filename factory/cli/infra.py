@@ -38,9 +38,9 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path) -
     job = infra_job.opened(judge, base=base)
     token = job.given.get("CLOUDFLARE_PLAN_TOKEN", "")
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
-    found = job.stacks(stacks.ordered(after, named or _listed(job, after)), token)
-    if not named and job.base:
-        paths = job.changed()
+    paths = job.changed() if job.base and not named else None
+    found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token)
+    if paths is not None:
         found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
     made = planning.make_all(
         found,
@@ -108,10 +108,9 @@ for _each in ("locks", "unlock", "recover", "rollback", "restore"):
 command.add_command(infra_drift.drift)
 
 
-def _listed(job: infra_job.Job, after: Mapping[str, Sequence[str]]) -> list[str]:
+def _listed(after: Mapping[str, Sequence[str]], paths: Sequence[str]) -> list[str]:
     """Return the roots that policy lists; one that it does not list may be there, but no change may touch it."""
     there = stacks.present(Path.cwd())
-    paths = job.changed() if job.base else []
     return [name for name in there if name in after or any(path.startswith(f"{stacks.LIVE}/{name}/") for path in paths)]
 
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.cli import environment
+from factory.cli import environment, judging
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
 from factory.model.facts import Plan
 from factory.policies import apps as app_files
 from factory.policies import plans
-from factory.policies import read as policy_files
 from factory.policies.apps import App
 from factory.policies.model import Policies
 from factory.system import clock, files, process
@@ -111,9 +110,7 @@ def opened(judge: Path, *, base: str = "") -> Job:
     """
     given = environment.snapshot()
     folder = judge.resolve()
-    policies = policy_files.read(
-        {f"policies/{path.name}": files.read_bytes(path) for path in sorted((folder / "policies").glob("*.yml"))}
-    )
+    policies = judging.policies(folder)
     found = {f"apps/{path.parent.name}/{path.name}": files.read_bytes(path) for path in Path().glob("apps/*/app.yml")}
     env = environment.tool_env(given, environment.toolchain(given, folder))
     head = process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()

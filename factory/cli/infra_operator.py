@@ -9,7 +9,7 @@ import click
 from factory.cli import output
 from factory.cli.factory_context import make
 from factory.cli.workplace import OPERATOR, current, number
-from factory.gitlab import pipelines
+from factory.gitlab.connect import project_id
 from factory.secrets import tokens
 from factory.terraform.state import State
 from factory.workflow import recovery
@@ -110,7 +110,7 @@ def _opened() -> Iterator[tuple[Context, Any]]:
     place = current()
     context = make(place, holder="operator", say=output.say)
     token = tokens.get(place.token_folder, OPERATOR, place.environment)
-    project = pipelines.project(place.connection())
+    project = project_id(place.connection())
 
     def state_of(stack: str) -> State:
         address = f"{place.url}/api/v4/projects/{project}/terraform/state/{stack}"

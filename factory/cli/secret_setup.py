@@ -7,7 +7,7 @@ from typing import Any
 
 from factory.cli.secret_store import Store, typed
 from factory.errors import InvalidInput, NotFound, Refused, Unauthorized, Unreachable
-from factory.gitlab import variables
+from factory.gitlab.connect import project_id
 from factory.model.secret import Secret
 from factory.secrets import file, lease, server, setup
 from factory.secrets.openbao import OpenBao
@@ -91,7 +91,7 @@ def _trust(store: Store, made: OpenBao, environments: list[str]) -> str:
     """Bind the roles to the project's protected branch; return what keeps that from being done, or ``bound``."""
     place = store.place
     try:
-        number = variables.project_id(place.connection())
+        number = project_id(place.connection())
         issuer = setup.Issuer(place.url, store.policies.secrets.audience, number, place.settings["project"], MAIN)
         setup.trust(made, issuer, environments)
     except (NotFound, Unreachable, Unauthorized, InvalidInput) as error:

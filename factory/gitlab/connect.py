@@ -65,6 +65,13 @@ def translated(what: str) -> Iterator[None]:
         raise Unreachable(f"GitLab did not answer the attempt to {what}") from error
 
 
+def project_id(connection: Connection) -> int:
+    """Return the project's number, which id tokens and the addresses of states name."""
+    with translated("look at the project"):
+        found: Any = connection.client.http_get(connection.api)
+        return int(found["id"])
+
+
 def version(connection: Connection) -> str:
     """Return the server's version; the embedded double's ends in ``-local``."""
     with translated("tell its version"):

@@ -59,13 +59,6 @@ def of_commit(connection: Connection, sha: str, *, ref: str) -> list[Pipeline]:
         return [read(item) for item in found]
 
 
-def project(connection: Connection) -> int:
-    """Return the project's id, which addresses of states are made of."""
-    with translated("show the project"):
-        found: Any = connection.client.http_get(connection.api)
-        return int(found["id"])
-
-
 def job(connection: Connection, number: int) -> Job:
     """Return one job; raises ``NotFound``."""
     with translated(f"show job {number}"):

@@ -77,13 +77,6 @@ def put(connection: Connection, key: str, value: Secret, *, scope: str = "*") ->
         return _read(made.attributes)
 
 
-def project_id(connection: Connection) -> int:
-    """Return the project's number, which an id token names."""
-    with translated("look at the project"):
-        found: Any = connection.client.http_get(connection.api)
-        return int(found["id"])
-
-
 def _read(given: Any) -> Variable:
     return Variable(
         given["key"],

@@ -177,6 +177,11 @@ class Plan:
         """Return the resources that something is done to."""
         return tuple(item for item in self.resources if item.changes)
 
+    @property
+    def destroyed(self) -> tuple[str, ...]:
+        """Return the addresses that are destroyed or replaced."""
+        return tuple(item.address for item in self.changes if "delete" in item.actions)
+
 
 @dataclass(frozen=True)
 class SpecFacts:

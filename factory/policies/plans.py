@@ -76,11 +76,6 @@ def _hides(value: Any) -> bool:
     return False
 
 
-def destroyed(plan: Plan) -> tuple[str, ...]:
-    """Return the addresses that a plan destroys or replaces."""
-    return tuple(item.address for item in plan.changes if "delete" in item.actions)
-
-
 def _by_type(demands: tuple[Demand, ...]) -> Mapping[str, list[tuple[int, Demand]]]:
     """Return the demands on each type, each with its place in the policy."""
     found: dict[str, list[tuple[int, Demand]]] = {}
@@ -201,7 +196,7 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     facts: dict[str, Any] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
     reason = f"{len(changes)} resources change; at most {limits.changes}"
     yield Ruling("plan.size", len(changes) <= limits.changes, reason, facts, digest)
-    gone = len(destroyed(plan))
+    gone = len(plan.destroyed)
     reason = f"{gone} resources are destroyed; at most {limits.destroys}"
     facts = {"destroys": gone, "max_destroys": limits.destroys, "plan": plan.digest}
     yield Ruling("plan.destroys", gone <= limits.destroys, reason, facts, digest)

@@ -18,8 +18,8 @@ from factory.terraform import plan as planning
 from factory.terraform.manifest import Manifest, decode
 from factory.terraform.plan import Stack
 from factory.terraform.program import Killed, Terraform, read_events
-from factory.terraform.screen import Source
-from factory.terraform.state import Identity, State, identity
+from factory.terraform.screen import LOCK_FILE, Source
+from factory.terraform.state import State, identity
 
 RESULT, EVENTS, ERRORED = "apply.json", "events.jsonl", "errored.tfstate"
 _WORK = "work"
@@ -121,7 +121,7 @@ def _approved(folder: Path, order: Order, rules: Rules) -> Plan:
         raise Refused(f"the plan cannot be judged: {plan.problem}")
     if denied := rules.denials(plan):
         raise Refused(f"policy denies the plan: {denied[0]}", hint="Mend the change, or let a person change policy.")
-    gone = [item.address for item in plan.changes if "delete" in item.actions]
+    gone = plan.destroyed
     if gone and order.destroy != plan.digest:
         what = "names another plan" if order.destroy else "is missing"
         raise Refused(
@@ -141,7 +141,7 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Pla
     terraform = stack.work(work, source)
     data, lock = files.read_bytes(folder / planning.PLAN_FILE), files.read_bytes(folder / planning.LOCK)
     files.write_atomic(terraform.folder / planning.PLAN_FILE, data, mode=0o600)
-    files.write_atomic(terraform.folder / ".terraform.lock.hcl", lock)
+    files.write_atomic(terraform.folder / LOCK_FILE, lock)
     changed = manifest.differences(_now(stack, manifest, source, data, lock))
     if changed:
         raise _changed(changed)
@@ -150,8 +150,6 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Pla
     if canonical.digest_of(shown) != manifest.plan:
         raise _changed(["plan"])
     where = identity(terraform.pull_state().encode())
-    if not where.serial:
-        where = Identity("", 0)
     if where.lineage != manifest.state_lineage:
         raise _changed(["state_lineage"])
     if where.serial == manifest.state_serial:

@@ -17,13 +17,12 @@ from factory.model.facts import Plan, PlannedChange
 from factory.system import canonical, files
 from factory.terraform.manifest import Manifest, normalise
 from factory.terraform.program import Terraform
-from factory.terraform.screen import Source, screen
+from factory.terraform.screen import LOCK_FILE, Source, screen
 from factory.terraform.stacks import LIVE
 from factory.terraform.state import Identity, identity
 
 PLAN_FILE, PLAN_JSON, MANIFEST, LOCK = "plan.tfplan", "plan.json", "manifest.json", "lock.hcl"
 REPORT, INDEX = "report.json", "index.json"
-_TERRAFORM_LOCK = ".terraform.lock.hcl"
 _SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
 
 
@@ -182,10 +181,9 @@ def state_of(plan_file: bytes) -> Identity:
     """
     try:
         with zipfile.ZipFile(BytesIO(plan_file)) as archive:
-            found = identity(archive.read("tfstate"))
+            return identity(archive.read("tfstate"))
     except (zipfile.BadZipFile, KeyError) as error:
         raise InvalidInput("the plan file is not readable") from error
-    return found if found.serial else Identity("", 0)
 
 
 def facts(stack: str, digest: str, normalised: Mapping[str, Any]) -> Plan:
@@ -238,7 +236,7 @@ def _named(item: Made) -> dict[str, str]:
 
 
 def _lock(folder: Path) -> bytes:
-    lock = folder / _TERRAFORM_LOCK
+    lock = folder / LOCK_FILE
     return lock.read_bytes() if lock.exists() else b""
 
 

@@ -39,11 +39,12 @@ _FUNCTION = re.compile(
     re.DOTALL,
 )
 _RUNS = re.compile(r"\b(?:provisioner|connection)\b")
-# Blocks whose first label is a type of some provider's, and how many labels they have.
-_TYPED = {"resource": 2, "data": 2}
-_WORDS = {"resource": "resource", "data": "data source"}
+# Blocks that have two labels, the first a type of some provider's, and what they are called.
+_TYPED = {"resource": "resource", "data": "data source"}
+_LABELS = 2
 _BUILT_IN = "terraform_data"
 _SUFFIX = ".tf"
+LOCK_FILE = ".terraform.lock.hcl"
 _TESTS = ".tftest.hcl"
 _LARGEST = 1_000_000
 _MODULES = "terraform/modules"
@@ -65,30 +66,21 @@ def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
     ``Refused`` naming file and reason.
     """
     found: dict[str, bytes] = {}
-    waiting, seen = [root], [root]
+    waiting, seen, backends = [root], [root], 0
     while waiting:
         folder = waiting.pop()
         for name, data in _files(tree, folder):
             found[name] = data
-            for module in _screen_text(name, data, folder, providers):
+            blocks = _screen_text(name, data, providers)
+            backends += folder == root and sum("backend" in each.body for each in blocks if each.kind == "terraform")
+            for module in (_module(name, each.body, folder) for each in blocks if each.kind == "module"):
                 if module not in seen:
                     seen.append(module)
                     waiting.append(module)
-    _require_backend(root, found)
+    if backends != 1:
+        # Without GitLab's backend the state would be gone with the job.
+        raise Refused(f'{root}: {backends} backends, where there must be one: `backend "http" {{}}`')
     return Source(root, tuple(sorted(seen)), tuple(sorted(found.items())))
-
-
-def _require_backend(root: str, found: Mapping[str, bytes]) -> None:
-    """Refuse a root without GitLab's backend: its state would be gone with the job."""
-    named = [
-        block
-        for name, data in found.items()
-        if name.rpartition("/")[0] == root
-        for block in hcl.parse(data.decode())
-        if block.kind == "terraform" and "backend" in block.body
-    ]
-    if len(named) != 1:
-        raise Refused(f'{root}: {len(named)} backends, where there must be one: `backend "http" {{}}`')
 
 
 def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
@@ -109,7 +101,7 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
             if path.name not in {"tests", ".terraform"}:
                 raise _refused(name, "a folder in a root or module")
             continue
-        if path.name.endswith(_TESTS) or path.name == ".terraform.lock.hcl":
+        if path.name.endswith(_TESTS) or path.name == LOCK_FILE:
             continue
         if path.suffix != _SUFFIX:
             raise _refused(name, "a file that is not .tf")
@@ -125,8 +117,8 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         raise NotFound(f"there is no Terraform configuration in {folder}")
 
 
-def _screen_text(name: str, data: bytes, folder: str, providers: Mapping[str, str]) -> Iterator[str]:
-    """Refuse what is not allowed in one file; yield the folders of the modules that it uses."""
+def _screen_text(name: str, data: bytes, providers: Mapping[str, str]) -> tuple[hcl.Block, ...]:
+    """Refuse what is not allowed in one file; return its blocks."""
     try:
         text = data.decode()
         blocks = hcl.parse(text)
@@ -147,8 +139,7 @@ def _screen_text(name: str, data: bytes, folder: str, providers: Mapping[str, st
             _screen_provider(name, block, providers)
         elif block.kind in _TYPED:
             _screen_type(name, block, providers)
-        elif block.kind == "module":
-            yield _module(name, block.body, folder)
+    return blocks
 
 
 def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str]) -> None:
@@ -178,11 +169,11 @@ def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, s
 
 def _screen_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     """Refuse a resource or data source of another provider: terraform would fetch that by the type's name alone."""
-    if len(block.labels) != _TYPED[block.kind]:
+    if len(block.labels) != _LABELS:
         raise _refused(name, f"a {block.kind} with {len(block.labels)} labels")
     known = tuple(f"{local}_" for local in _locals(providers))
     if not block.labels[0].startswith(known) and (block.kind, block.labels[0]) != ("resource", _BUILT_IN):
-        raise _refused(name, f"a {_WORDS[block.kind]} {block.labels[0]}")
+        raise _refused(name, f"a {_TYPED[block.kind]} {block.labels[0]}")
     provider = block.body.get("provider")
     if provider is not None and str(provider).strip("${}").split(".")[0] not in _locals(providers):
         raise _refused(name, f"the provider {provider}")

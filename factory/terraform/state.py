@@ -94,31 +94,22 @@ class State:
 
     def lock(self, *, who: str, operation: str, minutes: int) -> Lock:
         """Take the lock; raises ``Conflict`` naming who holds it and until when."""
-        now = clock.now()
-        taken = Lock(secrets.token_hex(16), who, operation, clock.iso(now), clock.iso(now + timedelta(minutes=minutes)))
-        answer = self._send("POST", "/lock", json=taken.to_json())
-        if answer.status in _HELD:
-            held = read_lock(answer.body)
-            # The answer to an earlier try may have been lost.
-            if held is not None and held.id == taken.id:
-                return taken
+        taken = _new(who=who, operation=operation, minutes=minutes)
+        held = self._take(taken)
+        if held is not None:
             raise Conflict(
                 f"the state is locked: {describe(held)}",
                 hint="Wait until its job has ended; a lock left behind is taken off with `factory infra unlock`.",
             )
-        if answer.status != HTTPStatus.OK:
-            raise Refused(f"the state could not be locked (HTTP {answer.status}): {answer.text[:200]}")
         return taken
 
     def holder(self) -> Lock | None:
         """Return the lock that is held now, found out by asking for it; ``None`` where the state is free."""
-        try:
-            taken = self.lock(who="factory infra", operation="look", minutes=1)
-        except Conflict:
-            answer = self._send("POST", "/lock", json=Lock("look", "factory infra", "look", "").to_json())
-            return read_lock(answer.body) if answer.status in _HELD else None
-        self.unlock(taken)
-        return None
+        taken = _new(who="factory infra", operation="look", minutes=1)
+        held = self._take(taken)
+        if held is None:
+            self.unlock(taken)
+        return held
 
     def unlock(self, lock: Lock) -> None:
         """Give the lock back; raises ``Conflict`` where it is another's by now."""
@@ -136,6 +127,17 @@ class State:
             yield lock
         finally:
             self.unlock(lock)
+
+    def _take(self, lock: Lock) -> Lock | None:
+        """Ask for a lock; return the one that is held instead, or ``None`` where it is ours now."""
+        answer = self._send("POST", "/lock", json=lock.to_json())
+        if answer.status in _HELD:
+            held = read_lock(answer.body) or Lock("", "somebody who is not named", "", "")
+            # The answer to an earlier try may have been lost.
+            return None if held.id == lock.id else held
+        if answer.status != HTTPStatus.OK:
+            raise Refused(f"the state could not be locked (HTTP {answer.status}): {answer.text[:200]}")
+        return None
 
     def _send(self, method: str, path: str, **arguments: Any) -> http.Response:
         """Send one request, again where the server is busy; raises ``Unauthorized``, ``NotFound``, ``Unreachable``."""
@@ -160,11 +162,19 @@ class State:
         raise Unreachable(f"the state backend does not answer: {last}", hint="Nothing was changed; run it again later.")
 
 
+def _new(*, who: str, operation: str, minutes: int) -> Lock:
+    now = clock.now()
+    end = now + timedelta(minutes=minutes)
+    return Lock(secrets.token_hex(16), who, operation, clock.iso(now), clock.iso(end))
+
+
 def identity(data: bytes) -> Identity:
     """Return lineage and serial of a state's JSON; raises ``InvalidInput`` where it is not readable."""
     try:
         value = json.loads(data or b"{}")
-        return Identity(str(value.get("lineage", "")), int(value.get("serial", 0)))
+        serial = int(value.get("serial", 0))
+        # Terraform makes a lineage up for a state that was never written.
+        return Identity(str(value.get("lineage", "")) if serial else "", serial)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidInput("the state is not readable") from error
 

@@ -20,7 +20,6 @@ from factory.workflow import planned, ship
 from factory.workflow.context import MAIN, Context
 from factory.workflow.record import read_tree, record
 
-RELEASE = "RELEASE_COMMIT"
 _NOBODY = 0
 _COMMIT = 40
 
@@ -142,7 +141,7 @@ def rollback(context: Context, *, to: str | None, by: str, reason: str) -> tuple
         what = f"no verified deployment is of {to}" if to else "there is no verified release before this one"
         raise NotFound(what, hint="List them with `factory deploy list`.")
     carrier = _shipped(entries, context.main())
-    made = pipelines.create(context.bot, MAIN, {RELEASE: wanted})
+    made = pipelines.create(context.bot, MAIN, {ship.RELEASE: wanted})
     request = merge_requests.get(context.bot, carrier)
     issue = ship.issue_of(request)
     record(

@@ -13,7 +13,6 @@ from typing import Any
 from factory.errors import ApplyUnknown, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
-from factory.policies import plans as policy_plans
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
@@ -27,7 +26,7 @@ MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
 APPLY_JOB, VERIFY_JOB = "apply", "verify"
 APPROVED = "APPROVED_MANIFEST"
-DESTROY = "ALLOWED_DESTROY"
+DESTROY, RELEASE = "ALLOWED_DESTROY", "RELEASE_COMMIT"
 _APPLY_RESULT = ".factory/plan/{}/apply.json"
 _DEPLOY_RESULT = ".factory/deploy/deploy.json"
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
@@ -231,11 +230,11 @@ class _Shipment:
         manifest = saved.manifests[self._stack]
         plans = planned.plans(self.context.bot, saved)
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
-        gone = [address for plan in plans if plan.stack == self._stack for address in policy_plans.destroyed(plan)]
+        gone = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
         if gone:
             lines += ["", f"It destroys {len(gone)} resources. An approval must say so: `destroy {manifest['plan']}`."]
         head = ["The plan of main is ready. Approving the deployment approves exactly this plan:", ""]
-        back = pipelines.variables(self.context.bot, pipeline).get("RELEASE_COMMIT")
+        back = pipelines.variables(self.context.bot, pipeline).get(RELEASE)
         if back:
             head = [f"This goes back to the release of {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])

@@ -6,7 +6,6 @@ import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,6 @@ VALUE = "planted-value-77aa"
 @pytest.fixture
 def store(tmp_path: Path) -> EncryptedFile:
     return EncryptedFile(tmp_path / "store" / "secrets.json", made_key(tmp_path / "keys" / "key"))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_versions_and_names(store: EncryptedFile) -> None:

@@ -1,8 +1,6 @@
 """Files: whole writes, containment, locks; a full disk loses nothing."""
 
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +8,6 @@ import pytest
 from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
 from factory.system import canonical, files, process, strict_yaml, templates
 from tests.servers import TOOL_ENV
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_full_disk_keeps_the_old_content(small_disk: Path) -> None:
