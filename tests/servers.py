@@ -106,7 +106,7 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
             tier=tier,
             expander=expander(),
             tool_env=TOOL_ENV,
-            kept=Path(os.environ["XDG_CACHE_HOME"]) / "factory/ci",
+            kept=Path(os.environ.get("XDG_CACHE_HOME", state)) / "factory/ci",
         ) as context:
             ready.append(context)
             await stop.wait()
