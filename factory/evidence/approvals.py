@@ -5,7 +5,7 @@ SLSA v1.2 Source track: an approval is bound to the revision and context that it
 
 from collections.abc import Iterator
 
-from factory.evidence.facts import Check, Facts, Link, broken, differs, judge, latest_by
+from factory.evidence.facts import Check, Facts, Link, broken, differs, held, judge, latest_by
 from factory.evidence.log import Entry
 from factory.evidence.trust import Trust
 from factory.system import canonical
@@ -60,7 +60,13 @@ def to_merge(facts: Facts) -> Link:
 
 
 def to_deploy(facts: Facts, plan: Entry, apply: Entry | None) -> Link:
-    """Hold that somebody else approved this very plan of the merged change before ``apply`` (``None``: not applied)."""
+    """Hold that somebody else approved this very plan of the merged change before ``apply`` (``None``: not applied).
+
+    Where policy asked for no approval of the plan, none is needed, and the check says so.
+    """
+    if not plan.predicate["approvals"]:
+        reason = f"policy asks for no approval to deploy to {plan.predicate['stack']}"
+        return Link((held("EV-APPROVAL-DEPLOY", plan, reason),) if apply else ())
 
     def faults(entry: Entry) -> list[Check]:
         predicate, found = entry.predicate, forbidden(entry, facts.trust)

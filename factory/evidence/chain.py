@@ -33,7 +33,7 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
     facts = gather(entries, merge_request, trust)
     if facts is None:
         return Chain((), (f"any statement about !{merge_request}",), ())
-    links = [link(facts) for link in _LINKS]
+    links = [*(link(facts) for link in _LINKS), *_stages(facts)]
     reached = max((position for position, link in enumerate(links) if link.checks), default=-1)
     checks, missing = _rules_of_all(facts), []
     for position, link in enumerate(links):
@@ -112,33 +112,50 @@ def _plan(facts: Facts) -> Link:
     return Link(tuple(held(rule, plan, f"{plan.predicate['plan']} of stack {stack}") for stack, plan in plans.items()))
 
 
-def _apply(facts: Facts) -> Link:
-    """Hold the approval and the apply of each stack, and that nothing was applied beside them."""
-    checks: list[Check] = []
-    missing: list[tuple[str, str]] = []
-    applied: dict[str, Entry] = {}
-    for entry in facts.some("apply"):
-        if entry.predicate["result"] == "refused":
-            continue
-        plan = _plan_of(facts, entry)
-        if plan is None:
-            checks.append(_unplanned(facts, entry))
-        else:
-            applied[plan.predicate["stack"]] = entry
-            checks += approvals.to_deploy(facts, plan, entry).checks
-    plans = latest_by(facts.some("plan", commit=facts.merge_commit), "stack")
-    for stack, plan in plans.items():
-        if stack not in applied:
-            link = approvals.to_deploy(facts, plan, None)
-            checks += link.checks
-            missing += [*link.missing, ("EV-CHAIN-APPLY", f"the apply of {plan.predicate['manifest']}")]
-    checks += [_ended(stack, entry) for stack, entry in sorted(applied.items())]
+def _stages(facts: Facts) -> list[Link]:
+    """Return for each planned stack the link of its apply and that of its deploy.
+
+    Stacks that need no approval come first: what waits for a person has been through them.
+    """
+    plans = latest_by(facts.some("plan", commit=facts.merge_commit), "stack").values()
     if not plans:
-        missing += [
-            ("EV-APPROVAL-DEPLOY", "an approval to deploy the plan"),
-            ("EV-CHAIN-APPLY", "the apply of the plan"),
-        ]
-    return Link(tuple(checks), tuple(missing))
+        approval = ("EV-APPROVAL-DEPLOY", "an approval to deploy the plan")
+        apply = Link(missing=(approval, ("EV-CHAIN-APPLY", "the apply of the plan")))
+        deploy = absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit}")
+        return [apply, deploy, _beside(facts, [])]
+    begun = {plan.predicate["stack"]: bool(_applied(facts, plan.predicate["stack"])) for plan in plans}
+    ordered = sorted(plans, key=lambda plan: (plan.predicate["approvals"] > 0, not begun[plan.predicate["stack"]]))
+    links = [link for plan in ordered for link in (_apply(facts, plan), _deploy(facts, plan))]
+    return [*links, _beside(facts, [plan.predicate["stack"] for plan in ordered])]
+
+
+def _beside(facts: Facts, stacks: Sequence[str]) -> Link:
+    """Return the findings of what was applied or deployed without a plan."""
+    applies = [entry for entry in facts.some("apply") if entry.predicate["result"] != "refused"]
+    found = [_unplanned(facts, entry) for entry in applies if _plan_of(facts, entry) is None]
+    for entry in facts.some("deploy"):
+        environment = entry.predicate["environment"]
+        if environment not in stacks:
+            reason = f"this deploy to {environment} follows no plan of it for the merge commit {facts.merge_commit}"
+            found.append(broken("EV-CHAIN-DEPLOY", entry, reason))
+    return Link(tuple(found))
+
+
+def _apply(facts: Facts, plan: Entry) -> Link:
+    """Hold the approval and the apply of a stack; ``plan`` is its newest."""
+    stack = plan.predicate["stack"]
+    applied = _applied(facts, stack)
+    if not applied:
+        link = approvals.to_deploy(facts, plan, None)
+        return Link(link.checks, (*link.missing, ("EV-CHAIN-APPLY", f"the apply of {plan.predicate['manifest']}")))
+    checks = [check for entry, made in applied for check in approvals.to_deploy(facts, made, entry).checks]
+    return Link((*checks, _ended(stack, applied[-1][0])))
+
+
+def _applied(facts: Facts, stack: str) -> list[tuple[Entry, Entry]]:
+    """Return the applies of a stack that were not refused, each with its plan."""
+    found = [(entry, _plan_of(facts, entry)) for entry in facts.some("apply") if entry.predicate["result"] != "refused"]
+    return [(entry, plan) for entry, plan in found if plan is not None and plan.predicate["stack"] == stack]
 
 
 def _plan_of(facts: Facts, apply: Entry) -> Entry | None:
@@ -167,12 +184,12 @@ def _ended(stack: str, entry: Entry) -> Check:
     return held(rule, entry, f"stack {stack} applied as planned")
 
 
-def _deploy(facts: Facts) -> Link:
-    deploys = latest_by(facts.some("deploy"), "environment")
-    if not deploys:
-        return absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit}")
-    applied = last(facts.some("apply"))
-    return Link(tuple(_deployed(facts, entry, applied) for entry in deploys.values()))
+def _deploy(facts: Facts, plan: Entry) -> Link:
+    stack = plan.predicate["stack"]
+    deploy, applied = last(facts.some("deploy", environment=stack)), _applied(facts, stack)
+    if deploy is None:
+        return absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit} to {stack}")
+    return Link((_deployed(facts, deploy, applied[-1][0] if applied else None),))
 
 
 def _deployed(facts: Facts, entry: Entry, applied: Entry | None) -> Check:
@@ -182,7 +199,7 @@ def _deployed(facts: Facts, entry: Entry, applied: Entry | None) -> Check:
     if not predicate["verified"]:
         return broken(rule, entry, f"the deploy to {predicate['environment']} was not verified")
     if applied is not None and entry.index < applied.index:
-        return broken("EV-CHAIN-ORDER", entry, "the deploy was recorded before the last apply")
+        return broken("EV-CHAIN-ORDER", entry, "the deploy was recorded before the apply")
     return held(rule, entry, f"{facts.merge_commit} verified in {predicate['environment']}")
 
 
@@ -193,6 +210,4 @@ _LINKS: tuple[Callable[[Facts], Link], ...] = (
     approvals.to_merge,
     _merge,
     _plan,
-    _apply,
-    _deploy,
 )

@@ -205,6 +205,7 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "manifest": _DIGEST,
         "plan": _DIGEST,
         "plan_file": _DIGEST,
+        "approvals": _COUNT,
     },
     "apply": {
         "merge_request": _COUNT,

@@ -62,7 +62,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
     head, merged, policy = commit(f"head {mr}"), commit(f"merge {mr}"), digest("policy")
     session = f"s-{issue}"
     approval = {"merge_request": mr, "approver": "operator", "approval_type": "human", "head": head, "spec": None}
-    plan = {"merge_request": mr, "stack": "shop"}
+    plan = {"merge_request": mr, "stack": "production", "approvals": 1}
     return {
         "claim": {
             "session": session,
@@ -144,7 +144,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
 
 def all_plans(mr: int) -> str:
     """Return what an approval to merge names: the digest of the plans of all stacks."""
-    return canonical.digest_of({"shop": digest(f"speculative {mr} plan")})
+    return canonical.digest_of({"production": digest(f"speculative {mr} plan")})
 
 
 def _planned(name: str) -> dict[str, str]:

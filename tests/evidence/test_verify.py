@@ -204,15 +204,59 @@ def test_an_unknown_apply_can_be_followed_by_an_approved_one() -> None:
 def test_each_stack_needs_its_own_approval_and_apply() -> None:
     other = {name: digest(f"dns {name}") for name in ("manifest", "plan", "plan_file")}
     values = [*statements()[:-1], make("plan", {"stack": "dns", **other}, key="plan/dns")]
-    waiting = report(recorded(values))
-    assert waiting.passed
-    assert not waiting.complete
-    assert rules(report(recorded([*values, make("deploy")]))) == {"EV-APPROVAL-DEPLOY", "EV-CHAIN-APPLY"}
+    for more in ([], [make("deploy")]):
+        waiting = report(recorded([*values, *more]))
+        assert waiting.passed
+        assert not waiting.complete
     values.append(make("deploy approval", {"plan": other["plan"]}, key="approval/dns"))
     values.append(make("apply", {"manifest": other["manifest"], "plan": other["plan"]}, key="apply/dns"))
+    values.append(make("deploy", {"environment": "dns"}, key="deploy/dns"))
     whole = report(recorded([*values, make("deploy")]))
     assert whole.findings == ()
     assert whole.complete
+
+
+def staged() -> list[dict[str, Any]]:
+    """Return a chain that goes through staging, which needs no approval, before production."""
+    free = {name: digest(f"staging {name}") for name in ("manifest", "plan", "plan_file")}
+    values = statements()
+    at = STEPS.index("deploy approval")
+    return [
+        *values[:at],
+        make("plan", {"stack": "staging", "approvals": 0, **free}, key="plan/staging"),
+        make("apply", {"manifest": free["manifest"], "plan": free["plan"]}, key="apply/staging"),
+        make("deploy", {"environment": "staging"}, key="deploy/staging"),
+        *values[at:],
+    ]
+
+
+def test_a_stack_that_needs_no_approval_is_deployed_before_the_others() -> None:
+    values = staged()
+    whole = report(recorded(values))
+    assert whole.findings == ()
+    assert whole.complete
+    [free] = [check for check in whole.checks if "asks for no approval" in check.reason]
+    assert free.passed
+    for length in range(STEPS.index("deploy approval"), len(values)):
+        waiting = report(recorded(values[:length]))
+        assert waiting.findings == ()
+        assert not waiting.complete
+
+
+@pytest.mark.parametrize("left_out", ["apply/staging", "deploy/staging"])
+def test_what_reaches_production_has_been_through_staging(left_out: str) -> None:
+    values = [value for value in staged() if value["predicate"]["key"] != left_out]
+    assert rules(report(recorded(values))) & {"EV-CHAIN-APPLY", "EV-CHAIN-DEPLOY"}
+
+
+def test_a_plan_that_needs_an_approval_is_not_applied_without_one() -> None:
+    values = [value for value in staged() if value["predicate"].get("scope") != "deploy"]
+    assert "EV-APPROVAL-DEPLOY" in rules(report(recorded(values)))
+
+
+def test_a_deploy_to_an_environment_without_a_plan_is_a_finding() -> None:
+    values = [*statements(), make("deploy", {"environment": "elsewhere"}, key="deploy/elsewhere")]
+    assert rules(report(recorded(values))) == {"EV-CHAIN-DEPLOY"}
 
 
 def test_a_plan_of_the_default_branch_counts_by_its_commit() -> None:
