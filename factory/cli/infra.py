@@ -1,24 +1,22 @@
-"""``factory infra``: plan, apply and verify stacks, as CI does."""
+"""``factory infra``: plan and apply stacks, as CI does."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from factory.cli import infra_drift, infra_job, infra_operator
+from factory.cli import infra_check, infra_drift, infra_job, infra_operator
 from factory.errors import Refused
 from factory.model.facts import Plan
-from factory.policies.apps import App
 from factory.system import files, process
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
 from factory.terraform import release, stacks
 from factory.terraform.manifest import decode
 
-OUT = Path(".factory/plan")
 _STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
 _JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+_ARCHIVES = click.option("--archives", type=click.Path(path_type=Path), help="The folder of the apps' archives.")
 
 
 @click.group()
@@ -33,18 +31,22 @@ def command() -> None:
 @click.option("--base", default="", help="The commit to compare with (default: CI's).")
 @click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
 @_JUDGE
-def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path) -> None:
-    """Plan the stacks that the change touches: plan files, their JSON and manifests of digests, in .factory/plan."""
+@_ARCHIVES
+def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, archives: Path | None) -> None:
+    """Plan the stacks that the change touches: plan files, their JSON and manifests of digests, in .factory/plan.
+
+    A manifest holds the digest of the archives too: what is released is what was built when the plan was made.
+    """
     job = infra_job.opened(judge, base=base)
     token = job.given.get("CLOUDFLARE_PLAN_TOKEN", "")
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
     paths = job.changed() if job.base and not named else None
-    found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token)
+    found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token, archives=archives)
     if paths is not None:
         found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
     made = planning.make_all(
         found,
-        OUT.resolve(),
+        infra_job.PLANS.resolve(),
         after=after,
         lock_state=job.protected,
         parallel=parallel or infra_job.parallelism(),
@@ -61,9 +63,7 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path) -
 @command.command()
 @_STACK
 @_JUDGE
-@click.option(
-    "--archives", type=click.Path(path_type=Path), help="The folder of the apps' archives, handed over first."
-)
+@_ARCHIVES
 def apply(stack: str, judge: Path, archives: Path | None) -> None:
     """Apply a stack's saved plan, only if it is the approved one and all that it was made of still holds.
 
@@ -72,40 +72,31 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
     process.exit_when_terminated()
     job = infra_job.opened(judge)
     infra_job.require_protected(job)
-    folder = OUT.resolve() / stack
+    if stack not in planning.read_index(infra_job.PLANS):
+        click.echo(f"the change touches nothing of {stack}: there is nothing to apply")
+        return
+    folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder)
     token = job.given.get("CLOUDFLARE_APPLY_TOKEN", "")
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish() -> None:
-        # A rollback's releases are there already; today's archives would be other bytes under their names.
-        fresh = archives is not None and url and job.release_commit == job.commit
-        for app in job.carried(stack) if fresh else ():
+        for app, archive in job.archives(stack, archives).items() if url else ():
             name = job.releases()[app]
-            release.publish(str(url), token, name, Path(str(archives)) / f"{app}.pyz")
+            release.publish(str(url), token, name, archive)
             click.echo(f"release {name} is ready")
 
     rules = job.policies.terraform
     order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
-    (item,) = job.stacks([stack], token)
+    (item,) = job.stacks([stack], token, archives=archives)
     applying.apply(item, folder, order, job.rules(), first=publish)
     click.echo(f"applied {approved}; the plan after it is empty")
 
 
-@command.command()
-@_STACK
-@_JUDGE
-def verify(stack: str, judge: Path) -> None:
-    """Ask every app of a stack for its health, from outside, and write which release answered to .factory/deploy."""
-    job = infra_job.opened(judge)
-    seen = [_look(job, name, job.apps[name], stack) for name in job.carried(stack)]
-    value = {"stack": stack, "verified": True, "apps": seen}
-    files.write_atomic(Path(".factory/deploy/deploy.json"), json.dumps(value).encode())
-
-
 for _each in ("locks", "unlock", "recover", "rollback", "restore"):
     command.add_command(getattr(infra_operator, _each))
-command.add_command(infra_drift.drift)
+for _command in (infra_check.verify, infra_check.go_back, infra_drift.drift):
+    command.add_command(_command)
 
 
 def _listed(after: Mapping[str, Sequence[str]], paths: Sequence[str]) -> list[str]:
@@ -130,17 +121,8 @@ def _count(plan: Plan) -> str:
 def _approved(job: infra_job.Job, stack: str, folder: Path) -> str:
     """Return the manifest that may be applied; where policy asks for no approval, it is the saved one."""
     approved = job.given.get("APPROVED_MANIFEST", "")
-    environment = job.policies.environments.environments.get(stack)
     if approved:
         return approved
-    if environment is None or environment.approvals or environment.production:
+    if job.policies.environments.asked(stack):
         raise Refused("no approved manifest was given (APPROVED_MANIFEST)")
     return decode(files.read_bytes(folder / planning.MANIFEST)).digest()
-
-
-def _look(job: infra_job.Job, name: str, app: App, environment: str) -> dict[str, str]:
-    hostname = app.environments[environment].hostname
-    edge = job.given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
-    seen = release.observe(edge, hostname, app.health, job.releases()[name])
-    click.echo(f"{hostname} answers with {seen}")
-    return {"app": name, "url": f"https://{hostname}", "release": seen}

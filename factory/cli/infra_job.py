@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory.cli import environment, judging
@@ -13,12 +13,13 @@ from factory.policies import apps as app_files
 from factory.policies import plans
 from factory.policies.apps import App
 from factory.policies.model import Policies
-from factory.system import clock, files, process
+from factory.system import canonical, clock, files, process
 from factory.terraform.apply import Rules
 from factory.terraform.plan import Stack
 from factory.terraform.program import Terraform
 from factory.workflow.context import MAIN
 
+PLANS = Path(".factory/plan")
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
 _PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
@@ -73,8 +74,26 @@ class Job:
         argv = ["git", "diff", "--name-only", "-z", "--no-renames", self.base, self.commit]
         return [path for path in process.run(argv, env=env).text.split("\0") if path]
 
-    def stacks(self, names: Sequence[str], token: str) -> list[Stack]:
-        """Return stacks as terraform runs them here, with one account's token for Cloudflare."""
+    def archives(self, stack: str, folder: Path | None) -> dict[str, Path]:
+        """Return the archive of each app that a stack carries: none in a merge request, which builds nothing.
+
+        A rollback's releases are there already; today's archives would be other bytes under their names.
+        """
+        fresh = folder is not None and folder.is_dir() and self.release_commit == self.commit
+        return {app: Path(str(folder)) / f"{app}.pyz" for app in self.carried(stack)} if fresh else {}
+
+    def stacks(
+        self,
+        names: Sequence[str],
+        token: str,
+        *,
+        archives: Path | None = None,
+        releases: Mapping[str, str] | None = None,
+    ) -> list[Stack]:
+        """Return stacks as terraform runs them here, with one account's token for Cloudflare.
+
+        ``archives`` is the folder of the apps' archives; ``releases`` take the traffic instead of the job's own.
+        """
         tools = environment.toolchain(self.given, self.judge)
         program = tools.terraform()
         env = {
@@ -86,10 +105,17 @@ class Job:
             "CLOUDFLARE_API_TOKEN": token,
         }
         version = Terraform(Path.cwd(), program=program, env=env).version()
-        return [self._stack(name, program, version, env) for name in names]
+        found = []
+        for name in names:
+            built = {
+                app: canonical.digest(files.read_bytes(path)) for app, path in self.archives(name, archives).items()
+            }
+            carried = app_files.variable(self.apps, name, releases or self.releases())
+            stack = self._stack(name, program, version, {**env, _APPS: carried})
+            found.append(replace(stack, archives=canonical.digest_of(built) if built else ""))
+        return found
 
     def _stack(self, name: str, program: str, version: str, env: Mapping[str, str]) -> Stack:
-        carried = app_files.variable(self.apps, name, self.releases())
         return Stack(
             name=name,
             tree=Path.cwd(),
@@ -98,7 +124,7 @@ class Job:
             policy=self.policies.digest,
             program=program,
             terraform=version,
-            env={**env, _APPS: carried, **backend(self.given, name)},
+            env={**env, **backend(self.given, name)},
             providers=self.policies.terraform.providers,
         )
 

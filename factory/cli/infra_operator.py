@@ -59,10 +59,9 @@ def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:  # noqa
 def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Look at what an interrupted apply left, bring the state back, and have main planned anew for your approval."""
     with _opened() as (context, state_of):
-        state = state_of(context.policies().environments.deploy)
-        found = recovery.recover(context, number(merge_request, "!"), state, by=OPERATOR)
+        found = recovery.recover(context, number(merge_request, "!"), state_of, by=OPERATOR)
     lines = [
-        f"job {found.job} ended as {found.phase}",
+        f"job {found.job} ended as {found.phase} in {found.stack}",
         *(f"  done      {address}" for address in found.done),
         *(f"  half done {address}" for address in found.partial),
         *(f"  not done  {address}" for address in found.undone),

@@ -161,5 +161,5 @@ def _first_release(place: Workplace, root: Connection, policies: Policies, head:
 
 def _play_apply(root: Connection, pipeline: int, stack: str) -> bool:
     jobs = {job.name: job for job in pipelines.jobs(root, pipeline)}
-    pipelines.play(root, jobs["apply"].id, {"APPROVED_MANIFEST": planned.of(root, pipeline).digest(stack)})
+    pipelines.play(root, jobs[f"apply-{stack}"].id, {"APPROVED_MANIFEST": planned.of(root, pipeline).digest(stack)})
     return True

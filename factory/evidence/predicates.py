@@ -250,6 +250,16 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "by": _TEXT,
         "reason": _TEXT,
     },
+    "return": {
+        "merge_request": _COUNT,
+        "environment": _TEXT,
+        "pipeline": _COUNT,
+        "job": _COUNT,
+        "commit": _COMMIT,
+        "manifest": _or_null(_DIGEST),
+        "releases": _list(_TEXT),
+        "result": _one_of("returned", "applied", "refused", "unknown"),
+    },
     "restore": {"stack": _TEXT, "from_serial": _COUNT, "serial": _COUNT, "by": _TEXT, "reason": _TEXT},
     "deploy": {
         "merge_request": _COUNT,
@@ -277,6 +287,7 @@ _BOUND: Mapping[str, tuple[str, ...]] = {
     "unlock": (),
     "recovery": (),
     "rollback": ("commit",),
+    "return": ("commit", "manifest"),
     "restore": (),
     "deploy": ("commit",),
 }

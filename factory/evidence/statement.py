@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "unlock": "https://factory.example/predicate/unlock/v1",
     "recovery": "https://factory.example/predicate/recovery/v1",
     "rollback": "https://factory.example/predicate/rollback/v1",
+    "return": "https://factory.example/predicate/return/v1",
     "restore": "https://factory.example/predicate/restore/v1",
 }
 

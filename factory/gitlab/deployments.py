@@ -24,9 +24,10 @@ def read(item: Any) -> Deployment:
     )
 
 
-def find(connection: Connection, *, status: str | None = None) -> list[Deployment]:
+def find(connection: Connection, *, status: str | None = None, environment: str | None = None) -> list[Deployment]:
     """Return deployments, newest first."""
-    query = {"sort": "desc", "order_by": "id", "per_page": 100} | ({"status": status} if status else {})
+    only = {"status": status, "environment": environment}
+    query = {"sort": "desc", "order_by": "id", "per_page": 100} | {key: value for key, value in only.items() if value}
     with translated("list deployments"):
         found: Any = connection.client.http_list(f"{connection.api}/deployments", query_data=query, get_all=True)
         return [get(connection, item["id"]) for item in found]

@@ -103,10 +103,14 @@ class Approvals(Strict):
 
 
 class Environment(Strict):
-    """One environment, which has a Terraform stack of its name: how many people must approve a deployment to it."""
+    """One environment, which has a Terraform stack of its name: how many people must approve a deployment to it.
+
+    ``failed_check`` says what becomes of one that does not answer: its traffic returns to the release before, or stays.
+    """
 
     approvals: Annotated[int, Field(ge=0, le=10)]
     production: bool
+    failed_check: Literal["return", "stay"] = "stay"
 
 
 class Environments(Strict):
@@ -119,6 +123,13 @@ class Environments(Strict):
     def target(self) -> Environment:
         """The environment that changes are deployed to."""
         return self.environments[self.deploy]
+
+    def asked(self, stack: str) -> int:
+        """Return how many people must approve a plan of a stack; one that is no environment is kept as production."""
+        found = self.environments.get(stack)
+        if found is None or found.production:
+            return max(1, found.approvals if found else 1)
+        return found.approvals
 
 
 class Excuse(Strict):

@@ -184,6 +184,7 @@ def _now(stack: Stack, made: Manifest, source: Source, data: bytes, lock: bytes)
         policy=stack.policy,
         source=planning.source_digest(source),
         variables=stack.variables_digest(),
+        archives=stack.archives,
     )
 
 

@@ -26,6 +26,7 @@ class Manifest:
     policy: str
     source: str
     variables: str
+    archives: str
 
     def digest(self) -> str:
         """Return the digest that an approval names."""

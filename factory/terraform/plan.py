@@ -30,8 +30,9 @@ _SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
 class Stack:
     """One root of ``terraform/live`` in a checkout, and how terraform runs there; ``env`` is its whole environment.
 
-    ``providers`` maps allowed sources to their version, ``terraform`` is the program's version. ``locks_itself`` says
-    that terraform takes the state's lock, and not who starts it.
+    ``providers`` maps allowed sources to their version, ``terraform`` is the program's version, ``archives`` the digest
+    of what is handed over before an apply. ``locks_itself`` says that terraform takes the state's lock, and not who
+    starts it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Stack:
     terraform: str
     env: Mapping[str, str]
     providers: Mapping[str, str]
+    archives: str = ""
     locks_itself: bool = True
 
     def source(self) -> Source:
@@ -162,6 +164,7 @@ def planned(
         policy=stack.policy,
         source=source_digest(source),
         variables=stack.variables_digest(),
+        archives=stack.archives,
     )
     return manifest, normalised
 
@@ -223,10 +226,17 @@ def read_facts(folder: Path) -> Plan:
 def read_all(out: Path) -> tuple[Plan, ...]:
     """Return the plans that ``make_all`` wrote; without an index there is one plan, with a problem."""
     try:
-        index = json.loads(files.read_bytes(out / INDEX))
-        return tuple(read_facts(out / name) for name in sorted(index["stacks"]))
-    except (InvalidInput, ValueError, KeyError, TypeError) as error:
+        return tuple(read_facts(out / name) for name in read_index(out))
+    except InvalidInput as error:
         return (Plan("", "", problem=f"there is no readable plan: {error}"),)
+
+
+def read_index(out: Path) -> list[str]:
+    """Return the stacks that ``make_all`` planned, or tried to; raises ``InvalidInput`` where there is no index."""
+    try:
+        return sorted(json.loads(files.read_bytes(out / INDEX))["stacks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput("the index of the plans is not readable") from error
 
 
 def _named(item: Made) -> dict[str, str]:

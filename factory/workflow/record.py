@@ -35,6 +35,7 @@ def record(
 def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Saved:
     """Record the plans that a merge request's or main's pipeline saved; return them. Raises ``NotFound``."""
     saved = planned.of(context.bot, pipeline)
+    environments = context.policies().environments
     for stack, manifest in saved.manifests.items():
         digest = saved.digest(stack)
         commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
@@ -53,6 +54,7 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
                 "manifest": digest,
                 "plan": plan,
                 "plan_file": plan_file,
+                "approvals": environments.asked(stack),
             },
         )
     return saved

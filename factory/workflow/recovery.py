@@ -5,7 +5,7 @@ leaves a statement.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from factory.model.gitlab import MergeRequest
 from factory.system import canonical
 from factory.terraform import apply as applying
 from factory.terraform.state import Lock, State, describe, identity
-from factory.workflow import planned, ship
+from factory.workflow import planned, rollout, ship
 from factory.workflow.context import MAIN, Context
 from factory.workflow.record import read_tree, record
 
@@ -78,13 +78,13 @@ def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, 
     return lock
 
 
-def recover(context: Context, iid: int, state: State, *, by: str) -> Found:
+def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by: str) -> Found:
     """Look at what an interrupted apply left, bring its state back, and have main planned anew; return what was found.
 
-    Raises ``Refused`` where the merge request is not ``apply_unknown``, where its apply still runs, or where main has
-    moved on.
+    ``state_of`` opens the state of a stack. Raises ``Refused`` where the merge request is not ``apply_unknown``, where
+    its apply still runs, or where main has moved on.
     """
-    labels, stack = context.policies().workflow.labels, context.policies().environments.deploy
+    labels = context.policies().workflow.labels
     request = merge_requests.get(context.bot, iid)
     if labels.apply_unknown not in request.labels:
         raise Refused(f"!{iid} has no apply whose end is not known", hint="Look at `factory mr show`.")
@@ -94,7 +94,8 @@ def recover(context: Context, iid: int, state: State, *, by: str) -> Found:
             f"main has moved on from !{iid}: the plan of its head shows what is left",
             hint="Recover the newest merge request; then take the label off this one.",
         )
-    found = _look(context, request, stack, state, by=by)
+    pipeline, job, stack = _interrupted(context, request)
+    found = _look(context, request, (pipeline, job, stack), state_of(stack), by=by)
     made = pipelines.create(context.bot, MAIN)
     found = Found(**{**vars(found), "pipeline": made.id})
     record(
@@ -193,25 +194,28 @@ def restore(context: Context, state: State, stack: str, serial: int, *, by: str,
     return here.serial + 1
 
 
-def _look(context: Context, request: MergeRequest, stack: str, state: State, *, by: str) -> Found:
+def _interrupted(context: Context, request: MergeRequest) -> tuple[int, int, str]:
+    """Return the pipeline, the job and the stack of the apply that did not end; raises ``NotFound``."""
     pipeline = ship.main_pipeline(context, request.sha)
-    job = (
-        next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == ship.APPLY_JOB), None)
-        if pipeline
-        else None
-    )
-    if pipeline is None or job is None:
-        raise NotFound(f"!{request.iid} has no apply")
-    result = _json(pipelines.artifact(context.bot, job.id, f"{planned.FOLDER}/{stack}/{applying.RESULT}"))
-    unsaved = pipelines.artifact(context.bot, job.id, f"{planned.FOLDER}/{stack}/{applying.ERRORED}")
-    before = int(planned.of(context.bot, pipeline.id).manifests[stack]["state_serial"])
+    for stack in planned.of(context.bot, pipeline.id).manifests if pipeline else ():
+        job = rollout.job_of(context, pipeline.id, rollout.APPLY, stack) if pipeline else None
+        if pipeline and job and job.status in {"failed", "canceled"}:
+            return pipeline.id, job.id, stack
+    raise NotFound(f"!{request.iid} has no apply that did not end")
+
+
+def _look(context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str) -> Found:
+    pipeline, job, stack = where
+    result = _json(pipelines.artifact(context.bot, job, f"{planned.FOLDER}/{stack}/{applying.RESULT}"))
+    unsaved = pipelines.artifact(context.bot, job, f"{planned.FOLDER}/{stack}/{applying.ERRORED}")
+    before = int(planned.of(context.bot, pipeline).manifests[stack]["state_serial"])
     unlocked = state.holder() is not None
     if unlocked:
-        unlock(context, state, stack, by=by, reason=f"the apply of !{request.iid} (job {job.id}) did not end")
+        unlock(context, state, stack, by=by, reason=f"the apply of !{request.iid} (job {job}) did not end")
     return Found(
         merge_request=request.iid,
         stack=stack,
-        job=job.id,
+        job=job,
         phase=str(result.get("phase", "unknown")),
         done=tuple(result.get("done", ())),
         partial=tuple(result.get("partial", ())),
@@ -242,7 +246,7 @@ def _in_use(context: Context, lock: Lock) -> str:
             job = pipelines.job(context.bot, int(words[1]))
         except NotFound:
             return "" if lock.expired() else "GitLab does not know its job, and its end is not past"
-        return "" if job.status in ship.ENDED else f"its job is {job.status}"
+        return "" if job.status in rollout.ENDED else f"its job is {job.status}"
     return "" if lock.expired() else "nobody knows whether its owner has ended"
 
 

@@ -13,7 +13,7 @@ from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import drift, intake, lease, questions, review, schedule, ship, wanted
+from factory.workflow import drift, intake, lease, questions, review, rollout, schedule, ship, wanted
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
@@ -183,7 +183,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     if pipeline is not None:
         notes = issues.notes(context.bot, "merge_requests", request.iid)
         planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
-        deployment = ship.deployment_of(context, pipeline, policies.environments.deploy)
+        deployment = rollout.deployment_of(context, pipeline, policies.environments.deploy)
         if deployment is not None and planned:
             votes = review.counting(context, deployment.approvals, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"

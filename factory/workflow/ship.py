@@ -1,18 +1,17 @@
 """ship: from an approved merge request to a verified deployment and a closed issue.
 
-Two stretches, with a person's decision between them: merge → plan, and approve → apply → verify → close. Each step
-looks at GitLab first. An apply that was interrupted is never started again.
+Two stretches, with a person's decision between them: merge → plan, which takes the change through the environments that
+policy asks no approval for, and approve → apply → verify → close. Each step looks at GitLab first. An apply that was
+interrupted is never started again.
 """
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import ApplyUnknown, NotFound, Refused
-from factory.gitlab import deployments, issues, merge_requests, pipelines
-from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
+from factory.errors import FactoryError, NotFound, Refused
+from factory.gitlab import issues, merge_requests, pipelines
+from factory.model.gitlab import Deployment, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
@@ -21,18 +20,15 @@ from factory.workflow.context import MAIN, Context
 from factory.workflow.engine import Steps
 from factory.workflow.planned import Saved
 from factory.workflow.record import record, record_plans
+from factory.workflow.rollout import ENDED, Rollout
 
 MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
-APPLY_JOB, VERIFY_JOB = "apply", "verify"
 APPROVED = "APPROVED_MANIFEST"
 DESTROY, RELEASE = "ALLOWED_DESTROY", "RELEASE_COMMIT"
-_APPLY_RESULT = ".factory/plan/{}/apply.json"
-_DEPLOY_RESULT = ".factory/deploy/deploy.json"
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
-ENDED = {"success", "failed", "canceled", "skipped"}
 
 
 def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
@@ -62,14 +58,6 @@ def main_pipeline(context: Context, sha: str) -> Pipeline | None:
     """Return the newest pipeline of main for a commit; a scheduled one plans and applies nothing."""
     found = [item for item in pipelines.of_commit(context.bot, sha, ref=MAIN) if item.source != "schedule"]
     return found[0] if found else None
-
-
-def deployment_of(context: Context, pipeline: Pipeline, environment: str) -> Deployment | None:
-    """Return the newest deployment to an environment that belongs to a pipeline."""
-    for item in deployments.find(context.bot):
-        if item.pipeline == pipeline.id and item.environment == environment:
-            return item
-    return None
 
 
 @dataclass(frozen=True)
@@ -122,12 +110,18 @@ class _Shipment:
             minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
-        if pipeline.status not in {"manual", "success"}:
-            raise Refused(
-                f"main's pipeline {pipeline.id} is {pipeline.status}",
-                hint=f"Look at `factory pipeline show {pipeline.id}`.",
-            )
-        saved = record_plans(context, self.iid, issue=self.issue, pipeline=pipeline.id)
+        reached = pipeline.status in {"manual", "success"}
+        try:
+            saved = record_plans(context, self.iid, issue=self.issue, pipeline=pipeline.id)
+        except NotFound:
+            if reached:
+                raise
+            raise _red(pipeline) from None
+        for environment in saved.manifests:
+            if not self.policies.environments.asked(environment):
+                self._see_through(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
+        if not reached:
+            raise _red(pipeline)
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
         digest = saved.digest(self._stack)
@@ -138,76 +132,33 @@ class _Shipment:
 
     def apply(self) -> dict[str, Any]:
         """Start the apply of the approved plan, once, and see what came of it."""
-        context = self.context
-        request = merge_requests.get(context.bot, self.iid)
-        pipeline, job, deployment = self._apply_job(request)
-        saved = planned.of(context.bot, pipeline.id)
-        manifest, digest = saved.manifests[self._stack], saved.digest(self._stack)
+        context, rollout = self.context, self._rollout()
+        job, deployment = rollout.apply_job()
         if job.status == "manual":
-            destroy = self._record_deploy_approval(request, deployment, manifest, digest)
-            pipelines.play(context.bot, job.id, {APPROVED: digest, DESTROY: destroy})
+            destroy = self._record_deploy_approval(rollout, deployment)
+            pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         watch.until(
             context,
-            lambda: main_pipeline(context, request.sha),
+            lambda: pipelines.get(context.bot, rollout.pipeline.id),
             minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda _: self._apply_job(request)[1].status in ENDED,
+            over=lambda _: rollout.apply_job()[0].status in ENDED,
         )
-        result = self._apply_result(job, digest)
-        self._record(
-            "apply",
-            {"commit": f"gitCommit:{request.sha}", "manifest": digest, "plan": str(manifest["plan"])},
-            {
-                "key": f"apply/{self.iid}/{job.id}",
-                "merge_request": self.iid,
-                "pipeline": pipeline.id,
-                "job": job.id,
-                "deployment": deployment.id,
-                "commit": request.sha,
-                "manifest": digest,
-                "plan": str(manifest["plan"]),
-                "result": result["result"],
-                "replan_empty": result["replan_empty"],
-            },
-        )
-        self._stop_unless_applied(result, job)
-        return {"pipeline": pipeline.id, "deployment": deployment.id, "sha": request.sha}
+        number = rollout.record_apply()
+        return {"pipeline": rollout.pipeline.id, "deployment": number, "sha": rollout.request.sha}
 
     def verify(self, applied: dict[str, Any]) -> dict[str, Any]:
         """Wait for the job that looks at the deployment from outside, and record what it saw."""
-        context = self.context
-        pipeline = watch.until(
+        context, rollout = self.context, self._rollout()
+        watch.until(
             context,
             lambda: pipelines.get(context.bot, applied["pipeline"]),
             minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
-        job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == VERIFY_JOB), None)
-        data = pipelines.artifact(context.bot, job.id, _DEPLOY_RESULT) if job else None
-        seen: dict[str, Any] = json.loads(data) if data else {"apps": []}
-        first: dict[str, Any] = next(iter(seen["apps"]), {})
-        verified = pipeline.status == "success" and bool(seen.get("verified"))
-        self._record(
-            "deploy",
-            {"commit": f"gitCommit:{applied['sha']}"},
-            {
-                "key": f"deploy/{self.iid}/{applied['deployment']}",
-                "merge_request": self.iid,
-                "environment": self.policies.environments.deploy,
-                "url": first.get("url"),
-                "commit": applied["sha"],
-                "release": first.get("release"),
-                "verified": verified,
-                "deployment": applied["deployment"],
-            },
-        )
-        if not verified:
-            raise Refused(
-                f"the deployment of !{self.iid} is applied but not verified",
-                hint=f"Look at `factory pipeline logs {pipeline.id}`; the job verify can be started again in GitLab.",
-            )
-        context.say(f"verified: {first.get('url')} answers with {first.get('release')}")
-        return {"release": first.get("release")}
+        seen = rollout.record_check(applied["deployment"])
+        context.say(f"verified: {seen.get('url')} answers with {seen.get('release')}")
+        return {"release": seen.get("release")}
 
     def close(self) -> dict[str, Any]:
         """Close the issue and take the labels off."""
@@ -225,6 +176,22 @@ class _Shipment:
     @property
     def _stack(self) -> str:
         return self.policies.environments.deploy
+
+    def _rollout(self) -> Rollout:
+        """Return the way of main's newest plan of this merge request to the environment that a person approves."""
+        request = merge_requests.get(self.context.bot, self.iid)
+        pipeline = main_pipeline(self.context, request.sha)
+        if pipeline is None:
+            raise NotFound(f"main has no pipeline for {request.sha[:8]}")
+        saved = planned.of(self.context.bot, pipeline.id)
+        return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
+
+    def _see_through(self, rollout: Rollout) -> None:
+        """Record what an environment that needs no approval came to; raises where it stops the change."""
+        job, _ = rollout.apply_job()
+        if job.status in {"success", "failed", "canceled"}:
+            seen = rollout.record_check(rollout.record_apply())
+            self.context.say(f"{rollout.environment}: {seen.get('url')} answers with {seen.get('release')}")
 
     def _plan_note(self, saved: Saved, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
@@ -296,14 +263,12 @@ class _Shipment:
                 },
             )
 
-    def _record_deploy_approval(
-        self, request: MergeRequest, deployment: Deployment, manifest: Mapping[str, Any], digest: str
-    ) -> str:
+    def _record_deploy_approval(self, rollout: Rollout, deployment: Deployment) -> str:
         """Record the deployment's approvals that name this manifest; one that names none means what was shown.
 
         Returns the digest of the plan that they allow to destroy something, if any does.
         """
-        context = self.context
+        context, request, manifest, digest = self.context, rollout.request, rollout.manifest, rollout.digest
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
             item
@@ -334,39 +299,8 @@ class _Shipment:
             )
         return next((found[1] for item in counted if (found := _DESTROY.search(item.comment))), "")
 
-    def _apply_job(self, request: MergeRequest) -> tuple[Pipeline, Job, Deployment]:
-        context = self.context
-        pipeline = main_pipeline(context, request.sha)
-        if pipeline is None:
-            raise NotFound(f"main has no pipeline for {request.sha[:8]}")
-        job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == APPLY_JOB), None)
-        deployment = deployment_of(context, pipeline, self.policies.environments.deploy)
-        if job is None or deployment is None:
-            raise NotFound(f"pipeline {pipeline.id} has no apply to approve")
-        return pipeline, job, deployment
 
-    def _apply_result(self, job: Job, digest: str) -> dict[str, Any]:
-        """Return what the apply left: applied, refused before it began, or unknown."""
-        data = pipelines.artifact(self.context.bot, job.id, _APPLY_RESULT.format(self._stack))
-        written: dict[str, Any] = json.loads(data) if data else {}
-        phase = written.get("phase") if written.get("manifest") == digest else None
-        result = {"done": "applied", "refused": "refused"}.get(str(phase), "unknown")
-        empty = bool(written.get("replan_empty"))
-        if result == "applied" and not empty:
-            result = "unknown"
-        return {"result": result, "replan_empty": empty, "reason": written.get("reason", "")}
-
-    def _stop_unless_applied(self, result: dict[str, Any], job: Job) -> None:
-        if result["result"] == "applied":
-            return
-        context, labels = self.context, self.policies.workflow.labels
-        if result["result"] == "refused":
-            raise Refused(f"the apply of !{self.iid} was refused: {result['reason']}")
-        issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
-        merge_requests.relabel(context.bot, self.iid, add=[labels.apply_unknown], remove=[labels.shipping])
-        body = (
-            f"The apply of !{self.iid} (job {job.id}) was interrupted. What it changed is not known, and it is not "
-            "started again. Follow `runbooks/apply-unknown.md`."
-        )
-        issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
-        raise ApplyUnknown(f"the apply of !{self.iid} (job {job.id}) was interrupted; what it changed is not known")
+def _red(pipeline: Pipeline) -> FactoryError:
+    return Refused(
+        f"main's pipeline {pipeline.id} is {pipeline.status}", hint=f"Look at `factory pipeline show {pipeline.id}`."
+    )

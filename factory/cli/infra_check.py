@@ -1,0 +1,87 @@
+"""``factory infra verify|return``: does a deployment answer, and what becomes of the traffic where it does not."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from factory.cli import infra_job
+from factory.errors import Refused
+from factory.model.facts import Plan
+from factory.system import files, process
+from factory.terraform import apply as applying
+from factory.terraform import plan as planning
+from factory.terraform import release, undo
+from factory.terraform.plan import Stack
+
+VERIFIED, RETURNED = Path(".factory/deploy/deploy.json"), Path(".factory/return")
+_STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
+_JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+
+
+@click.command()
+@_STACK
+@_JUDGE
+def verify(stack: str, judge: Path) -> None:
+    """Ask every app of a stack for its health, from outside, and write which release answered to .factory/deploy."""
+    job = infra_job.opened(judge)
+    if not (infra_job.PLANS / stack / applying.RESULT).exists():
+        click.echo(f"nothing was applied to {stack}: there is nothing to verify")
+        return
+    value = {"stack": stack, "verified": True, "apps": _look(job, stack, job.releases())}
+    files.write_atomic(VERIFIED, json.dumps(value).encode())
+
+
+@click.command("return")
+@_STACK
+@_JUDGE
+def go_back(stack: str, judge: Path) -> None:
+    """Give the traffic back to the releases that took it before an apply whose deployment does not answer.
+
+    Only what the applied plan changed is changed back; anything else is refused. .factory/return says what was done.
+    """
+    process.exit_when_terminated()
+    job = infra_job.opened(judge)
+    infra_job.require_protected(job)
+    environment = job.policies.environments.environments.get(stack)
+    if environment is None or environment.failed_check != "return":
+        click.echo(f"policy lets {stack} stay as it is")
+        return
+    there = infra_job.PLANS.resolve() / stack
+    applied, before = undo.applied(there), undo.releases_before(there)
+    releases = {**job.releases(), **before}
+    (item,) = job.stacks([stack], job.given.get("CLOUDFLARE_APPLY_TOKEN", ""), releases=releases)
+    _apply_inverse(item, RETURNED.resolve() / stack, applied, job)
+    seen = _look(job, stack, releases)
+    value = {"stack": stack, "verified": True, "apps": seen}
+    files.write_atomic(RETURNED / "return.json", json.dumps(value).encode())
+    click.echo(f"the traffic of {stack} is back where it was")
+
+
+def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) -> None:
+    manifest, back = planning.make(item, out, lock_state=True)
+    if not back.changes:
+        raise Refused("the release that took the traffic before is the one that does not answer")
+    if beside := undo.strays(applied, back):
+        raise Refused(
+            f"going back would change what the approved plan did not: {', '.join(beside)}",
+            hint="Let a person decide: `factory infra rollback` plans back through an approval.",
+        )
+    rules = job.policies.terraform
+    applying.apply(
+        item, out, applying.Order(manifest.digest(), "", job.name, rules.lock_minutes, "refuse"), job.rules()
+    )
+
+
+def _look(job: infra_job.Job, stack: str, releases: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return what answers for each app that the stack's environment carries; raises ``Unreachable``."""
+    found = []
+    for name in job.carried(stack):
+        app = job.apps[name]
+        hostname = app.environments[stack].hostname
+        edge = job.given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
+        seen = release.observe(edge, hostname, app.health, releases[name])
+        click.echo(f"{hostname} answers with {seen}")
+        found.append({"app": name, "url": f"https://{hostname}", "release": seen})
+    return found
