@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from factory.cli import infra_job
-from factory.errors import Refused
+from factory.errors import FactoryError, Refused
 from factory.model.facts import Plan
 from factory.system import files, process
 from factory.terraform import apply as applying
@@ -48,15 +49,27 @@ def go_back(stack: str, judge: Path) -> None:
     if environment is None or environment.failed_check != "return":
         click.echo(f"policy lets {stack} stay as it is")
         return
+    try:
+        seen = _return(job, stack)
+    except FactoryError as error:
+        _write(stack, verified=False, reason=str(error))
+        raise
+    _write(stack, verified=True, apps=seen)
+    click.echo(f"the traffic of {stack} is back where it was")
+
+
+def _return(job: infra_job.Job, stack: str) -> list[dict[str, str]]:
+    """Apply the way back; return what answers then."""
     there = infra_job.PLANS.resolve() / stack
     applied, before = undo.applied(there), undo.releases_before(there)
     releases = {**job.releases(), **before}
     (item,) = job.stacks([stack], job.given.get("CLOUDFLARE_APPLY_TOKEN", ""), releases=releases)
     _apply_inverse(item, RETURNED.resolve() / stack, applied, job)
-    seen = _look(job, stack, releases)
-    value = {"stack": stack, "verified": True, "apps": seen}
-    files.write_atomic(RETURNED / "return.json", json.dumps(value).encode())
-    click.echo(f"the traffic of {stack} is back where it was")
+    return _look(job, stack, releases)
+
+
+def _write(stack: str, **values: Any) -> None:
+    files.write_atomic(RETURNED / "return.json", json.dumps({"stack": stack, **values}).encode())
 
 
 def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) -> None:

@@ -42,7 +42,7 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
             checks += [broken(rule, None, f"missing: {what}") for rule, what in link.missing]
         else:
             missing += [what for _, what in link.missing]
-    notices = [*approvals.notices(facts), *_unattempted_head(facts)]
+    notices = [*approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
     # A fault of an approval is found by the rule for all approvals and again where something relied upon it.
     return Chain(tuple(dict.fromkeys(checks)), tuple(missing), tuple(notices))
 
@@ -64,6 +64,15 @@ def _unattempted_head(facts: Facts) -> list[str]:
     if facts.merge is None or not attempts or facts.some("attempt", head=facts.head):
         return []
     return [f"no attempt produced the merged head {facts.head}: somebody else committed to the branch"]
+
+
+def _returns(facts: Facts) -> list[str]:
+    found = []
+    for entry in facts.some("return"):
+        where, releases = entry.predicate["environment"], entry.predicate["releases"]
+        told = f"went back to {', '.join(releases)}" if releases else f"could not go back ({entry.predicate['result']})"
+        found.append(f"the check of {where} failed: the traffic of {where} {told}")
+    return found
 
 
 def _claim(facts: Facts) -> Link:

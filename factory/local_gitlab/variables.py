@@ -114,7 +114,7 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
     url = f"http://gitlab-ci-token:{token}@{host}/{project['path_with_namespace']}.git"
     found += [_item("CI_JOB_TOKEN", token, masked=True), _item("CI_REPOSITORY_URL", url, masked=True)]
     found += _of_project(context, project, pipeline, job)
-    found += [_item(key, str(value)) for key, value in job["_spec"]["variables"].items()]
+    found += [_defined(key, value) for key, value in job["_spec"]["variables"].items()]
     if job["_environment"]:
         slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
         found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
@@ -140,6 +140,12 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
         if (protected or not item["protected"])
         and (item["environment_scope"] == "*" or fnmatch.fnmatchcase(environment, item["environment_scope"]))
     ]
+
+
+def _defined(key: str, value: Any) -> dict[str, Any]:
+    """Return a variable of the definition: its value may name other variables (docs: variables:expand)."""
+    given = value if isinstance(value, Mapping) else {"value": value}
+    return _item(key, str(given.get("value", ""))) | {"raw": given.get("expand") is False}
 
 
 def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:

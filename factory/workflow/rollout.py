@@ -136,7 +136,7 @@ class Rollout:
         applied = _json(
             pipelines.artifact(self.context.bot, job.id, f".factory/return/{self.environment}/{applying.RESULT}")
         )
-        if not applied and job.status == "success":
+        if not done and job.status == "success":
             return ""
         releases = [str(app["release"]) for app in done.get("apps", ())]
         result = "returned" if releases else _RESULTS.get(str(applied.get("phase") or "refused"), "unknown")
@@ -156,7 +156,7 @@ class Rollout:
         )
         if releases:
             return f"its traffic is back at {', '.join(releases)}"
-        return f"its traffic could not be given back ({applied.get('reason') or result}; job {job.id})"
+        return f"its traffic could not be given back ({done.get('reason') or result}; job {job.id})"
 
     def _unverified(self, job: Job, returned: str) -> FactoryError:
         context, iid = self.context, self.request.iid

@@ -231,7 +231,9 @@ def applying(made: Instance) -> bool:
     found = made.json("--instance", "demo", "deploy", "list")
     if found[0]["status"] != "running":
         return False
-    trace = made.run("--instance", "demo", "pipeline", "logs", str(found[0]["pipeline"]), "--job", "apply").stdout
+    trace = made.run(
+        "--instance", "demo", "pipeline", "logs", str(found[0]["pipeline"]), "--job", "apply-production"
+    ).stdout
     return "infra apply" in trace
 
 
