@@ -38,19 +38,19 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, a
     A manifest holds the digest of the archives too: what is released is what was built when the plan was made.
     """
     job = infra_job.opened(judge, base=base)
-    token = job.given.get("CLOUDFLARE_PLAN_TOKEN", "")
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
     paths = job.changed() if job.base and not named else None
-    found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token, archives=archives)
-    if paths is not None:
-        found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
-    made = planning.make_all(
-        found,
-        infra_job.PLANS.resolve(),
-        after=after,
-        lock_state=job.protected,
-        parallel=parallel or infra_job.parallelism(),
-    )
+    with job.token() as token:
+        found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token, archives=archives)
+        if paths is not None:
+            found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
+        made = planning.make_all(
+            found,
+            infra_job.PLANS.resolve(),
+            after=after,
+            lock_state=job.protected,
+            parallel=parallel or infra_job.parallelism(),
+        )
     for item in made:
         _tell(item)
     if not made:
@@ -77,10 +77,9 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
         return
     folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder)
-    token = job.given.get("CLOUDFLARE_APPLY_TOKEN", "")
     url = job.given.get("FACTORY_RELEASES_URL")
 
-    def publish() -> None:
+    def publish(token: str) -> None:
         for app, archive in job.archives(stack, archives).items() if url else ():
             name = job.releases()[app]
             release.publish(str(url), token, name, archive)
@@ -88,8 +87,9 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
 
     rules = job.policies.terraform
     order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
-    (item,) = job.stacks([stack], token, archives=archives)
-    applying.apply(item, folder, order, job.rules(), first=publish)
+    with job.token(stack) as token:
+        (item,) = job.stacks([stack], token, archives=archives)
+        applying.apply(item, folder, order, job.rules(), first=lambda: publish(token))
     click.echo(f"applied {approved}; the plan after it is empty")
 
 

@@ -63,8 +63,9 @@ def _return(job: infra_job.Job, stack: str) -> list[dict[str, str]]:
     there = infra_job.PLANS.resolve() / stack
     applied, before = undo.applied(there), undo.releases_before(there)
     releases = {**job.releases(), **before}
-    (item,) = job.stacks([stack], job.given.get("CLOUDFLARE_APPLY_TOKEN", ""), releases=releases)
-    _apply_inverse(item, RETURNED.resolve() / stack, applied, job)
+    with job.token(stack) as token:
+        (item,) = job.stacks([stack], token, releases=releases)
+        _apply_inverse(item, RETURNED.resolve() / stack, applied, job)
     return _look(job, stack, releases)
 
 

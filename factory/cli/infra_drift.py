@@ -27,12 +27,13 @@ def drift(parallel: int | None, judge: Path) -> None:
     def counts(change: PlannedChange) -> bool:
         return bool(plans.counted(job.policies, Plan("", "", (change,)), today=today))
 
-    found = drifting.look_all(
-        job.stacks(sorted(job.policies.terraform.stacks), job.given.get("CLOUDFLARE_PLAN_TOKEN", "")),
-        OUT.resolve(),
-        counts,
-        parallel=parallel or infra_job.parallelism(),
-    )
+    with job.token() as token:
+        found = drifting.look_all(
+            job.stacks(sorted(job.policies.terraform.stacks), token),
+            OUT.resolve(),
+            counts,
+            parallel=parallel or infra_job.parallelism(),
+        )
     for item in found:
         _tell(item.report)
     failed = [item.error for item in found if item.error is not None]

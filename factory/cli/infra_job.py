@@ -1,7 +1,8 @@
 """What a job gives to ``factory infra``: the stacks as terraform runs them there, and policy as functions."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from factory.policies import apps as app_files
 from factory.policies import plans
 from factory.policies.apps import App
 from factory.policies.model import Policies
+from factory.secrets import lease
 from factory.system import canonical, clock, files, process
 from factory.terraform.apply import Rules
 from factory.terraform.plan import Stack
@@ -22,6 +24,8 @@ from factory.workflow.context import MAIN
 PLANS = Path(".factory/plan")
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
+# What policies/secrets.yml calls Cloudflare's tokens.
+_READS, _WRITES = "cloudflare-plan-token", "cloudflare-apply-token"
 _PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
 
 
@@ -50,6 +54,20 @@ class Job:
     def release_commit(self) -> str:
         """The commit whose releases take the traffic: the job's own, or an earlier one for a rollback."""
         return self.given.get("RELEASE_COMMIT") or self.commit
+
+    @contextmanager
+    def token(self, deploys: str = "") -> Iterator[str]:
+        """Give Cloudflare's token until the block ends: the one that reads, or the one that writes for an environment.
+
+        It is leased from OpenBao, or a CI variable. Raises as ``lease.opened`` does, ``InvalidInput`` where policy has
+        none for the environment.
+        """
+        name = _WRITES if deploys else _READS
+        places = [place for place in self.policies.secrets.places(deploys) if place.name == name]
+        if not places:
+            raise InvalidInput(f"policies/secrets.yml has no {name} for {deploys or 'plans'}")
+        with lease.opened(self.given, places, deploys=deploys) as found:
+            yield found[name].reveal()
 
     def rules(self) -> Rules:
         """Return policy as functions of a plan."""

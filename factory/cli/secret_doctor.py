@@ -14,7 +14,7 @@ from factory.secrets.providers import Provider
 from factory.system import clock
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_WANTED = ("project_id", "project_path", "ref", "ref_type", "ref_protected")
+_PROJECT, _BRANCH = ("project_id", "project_path"), ("ref", "ref_type", "ref_protected")
 
 
 def findings(store: Store) -> list[Finding]:
@@ -86,8 +86,7 @@ def _bindings(made: OpenBao, environments: list[str], audience: str) -> Iterator
 def _unbound(name: str, role: Mapping[str, Any], audience: str) -> Iterator[str]:
     """Yield what a role leaves open that must be closed."""
     claims = role["claims"] or {}
-    wanted = (*_WANTED, "environment") if name != lease.role() else _WANTED
-    missing = [claim for claim in wanted if not claims.get(claim)]
+    missing = [claim for claim in _wanted(name) if not claims.get(claim)]
     if missing:
         yield f"bind {', '.join(missing)}"
     if claims.get("ref_protected") not in (None, "true"):
@@ -98,6 +97,13 @@ def _unbound(name: str, role: Mapping[str, Any], audience: str) -> Iterator[str]
         yield f"take the audience {audience} alone"
     if not 0 < role["lease"] <= setup.LEASE_SECONDS or not 0 < role["longest"] <= setup.LONGEST_SECONDS:
         yield f"leases of {setup.LEASE_SECONDS} s, {setup.LONGEST_SECONDS} s at most"
+
+
+def _wanted(name: str) -> tuple[str, ...]:
+    """Return the claims that a role must be bound to."""
+    if name == lease.REVIEW:
+        return (*_PROJECT, "pipeline_source")
+    return (*_PROJECT, *_BRANCH) if name == lease.role() else (*_PROJECT, *_BRANCH, "environment")
 
 
 def _secrets(store: Store, provider: Provider) -> Iterator[Finding]:

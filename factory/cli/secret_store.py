@@ -92,12 +92,12 @@ class Store:
         wanted = there[0] if environment is None else environment
         if wanted not in there:
             raise InvalidInput(f"{name} is not for the environment {wanted!r}; it is for {', '.join(there) or 'plans'}")
-        return Place(name, rule.path(name, wanted), rule.variable or "")
+        return rule.place(name, wanted)
 
     def places(self) -> list[tuple[Place, str, int]]:
         """Return every place of policy, its environment (empty for plans), and how many days a value stays."""
         return [
-            (Place(name, rule.path(name, scope), rule.variable or ""), scope, rule.rotate_days)
+            (rule.place(name, scope), scope, rule.rotate_days)
             for name, rule in self.policies.secrets.secrets.items()
             for scope in rule.environments or ("",)
         ]

@@ -48,7 +48,12 @@ def sync(
         there = known.get((place.variable, scope))
         mark = fingerprint(store, found.value)
         kept = store.read("synced").get(place.path, {})
-        same = there is not None and there.protected and there.masked and kept.get("fingerprint") == mark
+        same = (
+            there is not None
+            and there.protected is place.protected
+            and there.masked
+            and kept.get("fingerprint") == mark
+        )
         state, hidden, reason = "as it was", bool(there and there.hidden), ""
         if not same and dry:
             state, reason = (
@@ -57,7 +62,9 @@ def sync(
             )
         elif not same:
             try:
-                hidden = variables.put(connection, place.variable, found.value, scope=scope).hidden
+                hidden = variables.put(
+                    connection, place.variable, found.value, scope=scope, protected=place.protected
+                ).hidden
             except FactoryError as error:
                 state, reason = "refused", str(error)
             else:

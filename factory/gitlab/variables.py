@@ -1,4 +1,7 @@
-"""CI variables that hold secrets: protected, masked, hidden. Their values are written and never read back."""
+"""CI variables that hold secrets: masked, hidden, and protected unless merge requests need them.
+
+Their values are written and never read back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,8 +49,8 @@ def unmaskable(value: Secret, taken: Sequence[str] = ()) -> str | None:
     return None
 
 
-def put(connection: Connection, key: str, value: Secret, *, scope: str = "*") -> Variable:
-    """Write a variable, protected and masked, not expanded; a new one is hidden, so that nobody reads it again.
+def put(connection: Connection, key: str, value: Secret, *, scope: str = "*", protected: bool = True) -> Variable:
+    """Write a variable, masked and not expanded; a new one is hidden, so that nobody reads it again.
 
     Raises ``InvalidInput`` where GitLab can't mask the value.
     """
@@ -60,7 +63,7 @@ def put(connection: Connection, key: str, value: Secret, *, scope: str = "*") ->
         )
     body = {
         "value": value.reveal(),
-        "protected": True,
+        "protected": protected,
         "masked": True,
         "raw": True,
         "environment_scope": scope,

@@ -34,8 +34,15 @@ def ensure(store: Store, project: int, name: str, url: str | None = None) -> Doc
     return found
 
 
-def deploy(store: Store, job: Document) -> Document:
-    """Record the deployment that a job with an environment is; a protected environment blocks it until approved."""
+def deploy(store: Store, job: Document) -> None:
+    """Record the deployment that a job with an environment is; a protected environment blocks it until approved.
+
+    A job that prepares, verifies, accesses or stops an environment is none (docs: environment:action).
+    """
+    written = job["_spec"]["environment"]
+    if isinstance(written, dict) and written.get("action", "start") != "start":
+        ensure(store, job["_project"], job["_environment"])
+        return
     pipeline = store.get("pipeline", job["_pipeline"]) or {}
     now = clock.timestamp()
     needed = _needed(store, job["_project"], job["_environment"])
@@ -54,7 +61,6 @@ def deploy(store: Store, job: Document) -> Document:
     deployment = store.add("deployment", document, project=job["_project"])
     job["_deployment"] = deployment["id"]
     store.save("job", job)
-    return deployment
 
 
 def follow_job(store: Store, job: Document) -> None:

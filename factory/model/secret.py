@@ -52,11 +52,15 @@ class Secret:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a secret is kept: its name in policy, its path at a provider, the CI variable that may hold a copy."""
+    """Where a secret is kept: its name in policy, its path at a provider, the CI variable that may hold a copy.
+
+    ``protected`` says that the copy is for protected refs alone.
+    """
 
     name: str
     path: str
     variable: str = ""
+    protected: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """``secrets.yml``: which provider keeps the secrets, and which there are. Never a value."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from factory.model.secret import Place
 from factory.policies.fields import Name, Strict
@@ -11,17 +11,26 @@ from factory.policies.fields import Name, Strict
 class SecretRule(Strict):
     """One secret: the CI variable that may hold a copy, who reads it, and after how many days it is made anew.
 
-    Jobs that plan read a secret without environments; another one is read by jobs that deploy to one of them, and
-    each environment has a value of its own.
+    Jobs that plan read a secret without environments, those of a merge request only where ``merge_requests`` says so;
+    another one is read by jobs that deploy to one of its environments, and each has a value of its own.
     """
 
     variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,254}$")] | None = None
     environments: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    merge_requests: bool = False
     rotate_days: Annotated[int, Field(ge=1, le=3650)]
 
-    def path(self, name: str, environment: str) -> str:
-        """Return where a provider keeps the value for an environment, or for plans."""
-        return f"apply/{environment}/{name}" if environment else f"plan/{name}"
+    @model_validator(mode="after")
+    def _no_deploy_from_a_merge_request(self) -> Self:
+        if self.merge_requests and self.environments:
+            raise ValueError("a merge request deploys nothing: leave out merge_requests, or environments")
+        return self
+
+    def place(self, name: str, environment: str = "") -> Place:
+        """Return where the value is kept for an environment, for plans, or for merge requests' plans too."""
+        plans = "review" if self.merge_requests else "plan"
+        folder = f"apply/{environment}" if environment else plans
+        return Place(name, f"{folder}/{name}", self.variable or "", protected=not self.merge_requests)
 
 
 class Secrets(Strict):
@@ -35,7 +44,7 @@ class Secrets(Strict):
     def places(self, deploys: str = "") -> tuple[Place, ...]:
         """Return what a job may read that deploys to an environment, or one that only plans."""
         return tuple(
-            Place(name, rule.path(name, deploys), rule.variable or "")
+            rule.place(name, deploys)
             for name, rule in self.secrets.items()
             if (deploys in rule.environments if deploys else not rule.environments)
         )

@@ -20,6 +20,9 @@ ADDRESS = "FACTORY_OPENBAO_URL"
 CERTIFICATES = "FACTORY_OPENBAO_CA"
 # The prefix FACTORY_TOKEN_ keeps both out of what the factory's own programs are started with.
 IDENTITY = "FACTORY_TOKEN_ID"
+# Which role a job can take is for its token to prove; this only says which one it asks for.
+_SOURCE, _REVIEW = "CI_PIPELINE_SOURCE", "merge_request_event"
+REVIEW = "factory-review"
 ROLE_ID, SECRET_ID = "FACTORY_OPENBAO_ROLE_ID", "FACTORY_TOKEN_SECRET_ID"
 _SOONEST = 0.5
 
@@ -52,7 +55,8 @@ def opened(
 def login(server: "OpenBao", environment: Mapping[str, str], *, deploys: str = "") -> "Login":
     """Log in with what the environment holds: an id token, else the pair of a machine. Raises ``Unauthorized``."""
     if environment.get(IDENTITY):
-        return server.login_jwt(role(deploys), Secret(environment[IDENTITY]))
+        review = not deploys and environment.get(_SOURCE) == _REVIEW
+        return server.login_jwt(REVIEW if review else role(deploys), Secret(environment[IDENTITY]))
     if environment.get(ROLE_ID) and environment.get(SECRET_ID):
         return server.login_approle(environment[ROLE_ID], Secret(environment[SECRET_ID]))
     raise Unauthorized(

@@ -1,7 +1,8 @@
 """What a server needs before jobs can read secrets: a mount, policies, and who may log in with which of them.
 
-A job that plans may read ``plan/``. A job that deploys to an environment may read ``apply/<environment>/``, and only
-with an id token of that environment. Every step may be done again.
+A job that plans may read ``plan/`` and ``review/``, that of a merge request only ``review/``. A job that deploys to an
+environment may read ``apply/<environment>/``, and only with an id token of that environment. Every step may be done
+again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,13 @@ from dataclasses import dataclass
 
 from factory.errors import NotFound
 from factory.model.secret import Secret
-from factory.secrets.lease import role
+from factory.secrets.lease import REVIEW, role
 from factory.secrets.openbao import APPROLE, JWT, MOUNT, OpenBao
 
 OPERATOR = "factory-operator"
 # A lease is short, and renewed as long as its job runs; nothing outlives the longest job.
 LEASE_SECONDS, LONGEST_SECONDS = 300, 3600
 OPERATOR_SECONDS = 3600
-_READ = 'path "{mount}/data/{folder}/*" {{\n  capabilities = ["read"]\n}}\n'
 _OPERATE = """path "{mount}/*" {{
   capabilities = ["create", "read", "update", "delete", "list"]
 }}
@@ -66,8 +66,12 @@ def configure(server: OpenBao, environments: Sequence[str]) -> None:
     for kind in (JWT, APPROLE):
         if f"{kind}/" not in ways:
             server.write(f"sys/auth/{kind}", {"type": kind})
-    policies = {role(): _READ.format(mount=MOUNT, folder="plan"), OPERATOR: _OPERATE.format(mount=MOUNT)}
-    policies |= {role(name): _READ.format(mount=MOUNT, folder=f"apply/{name}") for name in environments}
+    policies = {
+        OPERATOR: _OPERATE.format(mount=MOUNT),
+        REVIEW: _read("review"),
+        role(): _read("plan") + _read("review"),
+    }
+    policies |= {role(name): _read(f"apply/{name}") for name in environments}
     for name, text in policies.items():
         server.write(f"sys/policies/acl/{name}", {"policy": text})
         lasts = OPERATOR_SECONDS if name == OPERATOR else LEASE_SECONDS
@@ -84,26 +88,27 @@ def trust(server: OpenBao, issuer: Issuer, environments: Sequence[str]) -> None:
     """
     config = {"oidc_discovery_url": issuer.url, "bound_issuer": issuer.url, "jwt_supported_algs": ["RS256"]}
     server.write(f"auth/{JWT}/config", config)
-    for name in ("", *environments):
-        server.write(f"auth/{JWT}/role/{role(name)}", _binding(issuer, name))
+    branch = {"ref_protected": "true", "ref_type": "branch", "ref": issuer.ref}
+    server.write(f"auth/{JWT}/role/{REVIEW}", _binding(issuer, REVIEW, {"pipeline_source": "merge_request_event"}))
+    server.write(f"auth/{JWT}/role/{role()}", _binding(issuer, role(), branch))
+    for name in environments:
+        server.write(f"auth/{JWT}/role/{role(name)}", _binding(issuer, role(name), {**branch, "environment": name}))
 
 
-def _binding(issuer: Issuer, environment: str) -> dict[str, object]:
-    """Return a role that only jobs of this project, ref and environment can take."""
-    claims = {
-        "project_id": str(issuer.project_id),
-        "project_path": issuer.project_path,
-        "ref_protected": "true",
-        "ref_type": "branch",
-        "ref": issuer.ref,
-    }
+def _read(folder: str) -> str:
+    return f'path "{MOUNT}/data/{folder}/*" {{\n  capabilities = ["read"]\n}}\n'
+
+
+def _binding(issuer: Issuer, policy: str, claims: Mapping[str, str]) -> dict[str, object]:
+    """Return a role that only jobs of this project with these claims can take."""
+    project = {"project_id": str(issuer.project_id), "project_path": issuer.project_path}
     return {
         "role_type": "jwt",
         "user_claim": "sub",
         "bound_audiences": [issuer.audience],
-        "bound_claims": claims | ({"environment": environment} if environment else {}),
+        "bound_claims": {**project, **claims},
         "claim_mappings": {name: name for name in ("project_path", "ref", "job_id", "pipeline_id", "user_login")},
-        "token_policies": [role(environment)],
+        "token_policies": [policy],
         "token_ttl": LEASE_SECONDS,
         "token_max_ttl": LONGEST_SECONDS,
     }
@@ -122,11 +127,11 @@ def machine(server: OpenBao, name: str, *, wrapped: int = 0) -> tuple[str, Secre
 def bindings(server: OpenBao, environments: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
     """Return what each role is bound to, by role; an absent one is left out."""
     found = {}
-    for name in ("", *environments):
-        path = f"auth/{JWT}/role/{role(name)}"
+    for name in (REVIEW, role(), *(role(environment) for environment in environments)):
+        path = f"auth/{JWT}/role/{name}"
         if _there(server, path):
             kept = server.read(path)
-            found[role(name)] = {
+            found[name] = {
                 "claims": kept["bound_claims"],
                 "audiences": kept["bound_audiences"],
                 "lease": kept["token_ttl"],

@@ -33,6 +33,7 @@ class Here:
         self.gitlab = gitlab
         self.project = gitlab.project({"a": "1"})
         self.printed: list[str] = []
+        self.policy("[staging, production]", "[production]")
         self.env = {
             "FACTORY_GITLAB_URL": gitlab.url,
             "FACTORY_PROJECT": self.project.path_with_namespace,
@@ -164,7 +165,7 @@ def test_a_passphrase_is_asked_for(here: Here) -> None:
     assert "there is none" in here.run("get", PLAN, code=5).stderr
 
 
-def test_copies_are_protected_masked_and_never_read_back(here: Here) -> None:
+def test_copies_are_masked_protected_where_they_can_be_and_never_read_back(here: Here) -> None:
     here.run("init")
     here.run("put", PLAN, stdin=VALUE)
     here.run("put", APPLY, stdin=VALUE + "-apply")
@@ -172,9 +173,13 @@ def test_copies_are_protected_masked_and_never_read_back(here: Here) -> None:
     assert here.project.variables.list(get_all=True) == []
     assert [item["state"] for item in here.json("sync")] == ["written"] * 2
     found = {item.key: item for item in here.project.variables.list(get_all=True)}
-    for key, scope in (("CLOUDFLARE_PLAN_TOKEN", "*"), ("CLOUDFLARE_APPLY_TOKEN", "production")):
+    # A merge request's plan needs the token that only reads, and runs on no protected branch.
+    for key, scope, protected in (
+        ("CLOUDFLARE_PLAN_TOKEN", "*", False),
+        ("CLOUDFLARE_APPLY_TOKEN", "production", True),
+    ):
         item = found[key]
-        assert (item.protected, item.masked, item.hidden, item.raw) == (True, True, True, True)
+        assert (item.protected, item.masked, item.hidden, item.raw) == (protected, True, True, True)
         assert (item.environment_scope, item.value) == (scope, None)
     assert [item["state"] for item in here.json("sync")] == ["as it was"] * 2
     told = here.json("rotate", PLAN, "--generate")
@@ -253,6 +258,15 @@ def test_a_job_logs_in_by_its_id_token(served: Here) -> None:
     served.run("login", "--with", "id-token", code=9)
     assert good not in "".join(served.printed)
     assert bad not in "".join(served.printed)
+
+
+def test_each_environment_has_a_value_of_its_own(here: Here) -> None:
+    here.policy("[production]", "[staging, production]")
+    here.run("init")
+    assert "has a value for each of staging, production" in here.run("put", APPLY, code=3, stdin=VALUE).stderr
+    for environment in ("staging", "production"):
+        there = here.json("put", APPLY, "--environment", environment, stdin=VALUE)
+        assert there["path"] == f"apply/{environment}/{APPLY}"
 
 
 def test_a_machine_takes_its_login_once(served: Here, tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ import pytest
 from factory.cli import COMMANDS, root
 
 # For the pipeline, for a terminal, or JSON already.
-FOR_CI = {"gate check", "infra plan", "infra apply", "infra verify", "infra drift", "session attach", "session record"}
+FOR_CI = {
+    "gate check",
+    "infra plan",
+    "infra apply",
+    "infra verify",
+    "infra drift",
+    "infra return",
+    "session attach",
+    "session record",
+}
 
 
 def test_help_loads_click_alone() -> None:

@@ -301,3 +301,30 @@ def test_protected_environment_waits_for_another_person(gitlab_server: LocalGitl
     theirs.approval(status="approved", comment="plan sha256:1")
     job.play()
     wait_for(lambda: project.deployments.get(deployment.id).status == "success")
+
+
+def test_a_job_that_only_reaches_an_environment_is_no_deployment(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"README": "x"})
+    definition = "".join(
+        f"{action}:\n  environment: {{name: production, action: {action}}}\n  script: [echo yes]\n"
+        for action in ("prepare", "verify", "access")
+    )
+    actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": definition}]
+    project.commits.create({"branch": "main", "commit_message": "ci", "actions": actions})
+    assert {job.status for job in _jobs(_wait(project)).values()} == {"success"}
+    assert project.deployments.list(get_all=True) == []
+    assert [item.name for item in project.environments.list(get_all=True)] == ["production"]
+
+
+def test_a_variable_of_the_definition_may_name_others(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"README": "x"})
+    definition = (
+        "variables: {OF_ALL: of $CI_COMMIT_SHA}\n"
+        "job:\n  variables:\n    OWN: '$CI_PROJECT_ID-${CI_COMMIT_REF_NAME}'\n"
+        "    AS_IS: {value: $CI_PROJECT_ID, expand: false}\n"
+        "  script: ['echo \"[$OF_ALL] [$OWN] [$AS_IS]\"']\n"
+    )
+    actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": definition}]
+    sha = project.commits.create({"branch": "main", "commit_message": "ci", "actions": actions}).id
+    job = project.jobs.get(_jobs(_wait(project))["job"].id)
+    assert f"[of {sha}] [{project.id}-main] [$CI_PROJECT_ID]" in job.trace().decode()

@@ -11,17 +11,18 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from factory.errors import Unauthorized
+from factory.errors import Refused, Unauthorized
 from factory.local_gitlab import oidc
 from factory.model.secret import Place, Secret
-from factory.secrets import setup
-from factory.secrets.lease import role
+from factory.secrets import lease, setup
+from factory.secrets.lease import REVIEW, role
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import DevServer
 from tests.servers import LocalGitlab, wait_for
 
 AUDIENCE = "http://openbao.test"
 PLANNED = Place("token", "plan/token")
+REVIEWED = Place("token", "review/token")
 APPLIED = Place("token", "apply/production/token")
 ENVIRONMENTS = ("production", "staging")
 
@@ -53,7 +54,7 @@ def trusted(openbao: DevServer, gitlab_server: LocalGitlab) -> Trusted:
     setup.configure(root, ENVIRONMENTS)
     issuer = setup.Issuer(gitlab_server.url, AUDIENCE, project.id, project.path_with_namespace, "main")
     setup.trust(root, issuer, ENVIRONMENTS)
-    for place in (PLANNED, APPLIED):
+    for place in (PLANNED, REVIEWED, APPLIED):
         root.put(place, Secret(f"planted-{place.path}"))
     claims = {
         "iss": gitlab_server.url,
@@ -64,6 +65,7 @@ def trusted(openbao: DevServer, gitlab_server: LocalGitlab) -> Trusted:
         "ref": "main",
         "ref_type": "branch",
         "ref_protected": "true",
+        "pipeline_source": "push",
         "environment": "production",
         "job_id": "7",
         "pipeline_id": "3",
@@ -81,6 +83,29 @@ def test_a_job_reads_what_its_role_may(trusted: Trusted) -> None:
     assert told["meta"]["job_id"] == "7"
     assert told["ttl"] <= setup.LEASE_SECONDS
     assert told["policies"] == ["default", "factory-apply-production"]
+
+
+def test_a_merge_request_reads_what_is_for_it_and_nothing_else(trusted: Trusted) -> None:
+    branch = {"ref": "work", "ref_protected": "false", "environment": None}
+    token = trusted.signed(pipeline_source="merge_request_event", **branch)
+    reviewer = trusted.login(REVIEW, token)
+    assert reviewer.get(REVIEWED).value.reveal() == "planted-review/token"
+    for place in (PLANNED, APPLIED):
+        with pytest.raises(Refused):
+            reviewer.get(place)
+    with pytest.raises(Unauthorized):
+        trusted.login(REVIEW, trusted.signed(**branch))
+    with pytest.raises(Unauthorized):
+        trusted.login(role(), token)
+
+
+def test_a_job_of_a_merge_request_asks_for_its_own_role(trusted: Trusted) -> None:
+    token = trusted.signed(pipeline_source="merge_request_event", ref="work", ref_protected="false", environment=None)
+    given = {lease.ADDRESS: trusted.server.url, lease.IDENTITY: token.reveal()}
+    with lease.opened({**given, "CI_PIPELINE_SOURCE": "merge_request_event"}, [REVIEWED]) as found:
+        assert found["token"].reveal() == "planted-review/token"
+    with pytest.raises(Unauthorized), lease.opened({**given, "CI_PIPELINE_SOURCE": "push"}, [REVIEWED]):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -152,7 +177,7 @@ def test_the_token_is_not_repeated_in_the_refusal(trusted: Trusted) -> None:
 
 def test_bindings_are_shown(trusted: Trusted) -> None:
     found = setup.bindings(OpenBao(trusted.server.url, token=Secret(trusted.server.token)), ENVIRONMENTS)
-    assert set(found) == {role(), role("production"), role("staging")}
+    assert set(found) == {REVIEW, role(), role("production"), role("staging")}
     shown = found[role("production")]
     assert shown["claims"] == {
         name: trusted.claims[name]
