@@ -120,11 +120,11 @@ def artifact(connection: Connection, job: int, path: str) -> bytes | None:
 
 
 def latest(connection: Connection, *, ref: str) -> Pipeline | None:
-    """Return a branch's newest pipeline."""
+    """Return a branch's newest pipeline that no schedule started, of the last hundred."""
     with translated(f"show the newest pipeline of {ref}"):
-        query = {"ref": ref, "per_page": 1}
+        query = {"ref": ref, "per_page": 100}
         found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=False)
-        return read(found[0]) if found else None
+        return next((read(item) for item in found if item["source"] != "schedule"), None)
 
 
 def all_runs(connection: Connection) -> list[Pipeline]:

@@ -58,6 +58,7 @@ def tend(context: Context, policies: Policies) -> list[int]:
     if path.exists() and files.read_text(path) == seen:
         return []
     written = [_settle(context, policies, report, newest) for report in _reports(context, policies, newest)]
+    written += _drop(context, policies)
     files.write_atomic(path, seen.encode())
     return [iid for iid in written if iid is not None]
 
@@ -111,6 +112,19 @@ def _settle(context: Context, policies: Policies, report: drift.Report, pipeline
         return None
     _rewrite(context, issue, report, pipeline, body)
     return issue.iid
+
+
+def _drop(context: Context, policies: Policies) -> list[int]:
+    """Close the issues of stacks that policy lists no more: nobody looks at those."""
+    dropped = []
+    for issue in standing.find(context.bot, "<!-- factory:drift "):
+        stack = issue.description.split(" ", 3)[2]
+        if issue.state == "opened" and stack not in policies.terraform.stacks:
+            text = f"`policies/terraform.yml` lists no stack {name(stack)} any more."
+            issues.say(context.bot, "issues", issue.iid, marker="drift-dropped", body=text)
+            issues.close(context.bot, issue.iid)
+            dropped.append(issue.iid)
+    return dropped
 
 
 def _rewrite(context: Context, issue: Issue, report: drift.Report, pipeline: Pipeline, body: str) -> None:

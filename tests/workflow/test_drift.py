@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from factory.gitlab import issues, schedules, standing
+from factory.gitlab import issues, pipelines, schedules, standing
 from factory.gitlab.connect import connect
 from factory.model.facts import PlannedChange
 from factory.model.gitlab import Issue, Note
+from factory.policies.terraform import StackRule
 from factory.system import canonical
 from factory.terraform import drift as reports
 from factory.workflow import drift
@@ -82,6 +83,26 @@ class World:
 @pytest.fixture
 def world(gitlab_server: LocalGitlab, tmp_path: Path) -> World:
     return World(gitlab_server, tmp_path)
+
+
+def test_the_issue_of_a_stack_that_policy_lists_no_more_is_closed(world: World) -> None:
+    (iid,) = world.found(differs("b"))
+    world.run(CLEAN.encode())
+    policies = world.context.policies()
+    terraform = policies.terraform.model_copy(update={"stacks": {"other": StackRule()}})
+    assert drift.tend(world.context, policies.model_copy(update={"terraform": terraform})) == [iid]
+    assert [issue.state for issue in world.issues()] == ["closed"]
+    assert "lists no stack" in world.notes(iid)[-1].body
+
+
+def test_a_scheduled_pipeline_is_not_mains(world: World) -> None:
+    before = pipelines.latest(world.context.bot, ref=MAIN)
+    assert before is not None
+    assert before.source != "schedule"
+    world.run(CLEAN.encode())
+    after = pipelines.latest(world.context.bot, ref=MAIN)
+    assert after is not None
+    assert after.id == before.id
 
 
 def test_one_issue_is_opened_updated_in_place_closed_and_opened_again(world: World) -> None:
