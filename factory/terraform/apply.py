@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from factory.errors import FactoryError, Refused
+from factory.errors import ApplyUnknown, FactoryError, Refused
 from factory.model.facts import SENSITIVE, Plan
 from factory.system import canonical, files
 from factory.terraform import plan as planning
@@ -55,17 +55,19 @@ def apply(
 
     ``first`` runs once everything holds and before anything changes; a ``Refused`` of it refuses the apply. The
     result's ``phase`` is ``refused`` (nothing was changed), ``started``, ``failed`` (with what was ``done`` and what
-    not) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` where the state is locked, and
-    what terraform raises.
+    not) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` where the state is locked or the
+    lock was lost, ``ApplyUnknown`` where this very plan was begun before, and what terraform raises.
     """
+    _require_new(folder)
     result = _Result(folder, stack.name, order.approved)
     plan = Plan(stack.name, "")
     try:
         plan = _approved(folder, order, rules)
         source = stack.source()
-        with _exclusive(stack, folder, order, result) as mine:
+        with _exclusive(stack, folder, order, result) as (mine, require_lock):
             terraform, replanned = _checked(mine, folder, order, source, plan)
             first()
+            require_lock()
             addresses = [item.address for item in plan.changes]
             result.write(phase="started", replanned=replanned, undone=addresses)
             terraform.apply_plan(planning.PLAN_FILE, folder / EVENTS, lock=mine.locks_itself)
@@ -109,6 +111,19 @@ class _Result:
     def write(self, **values: Any) -> None:
         self.value |= values
         files.write_atomic(self._path, canonical.encode(self.value))
+
+
+def _require_new(folder: Path) -> None:
+    """Refuse a plan that an apply has begun already: what that changed is told here, and would be told no more."""
+    path = folder / RESULT
+    if not path.exists():
+        return
+    try:
+        phase = json.loads(files.read_bytes(path))["phase"]
+    except (ValueError, KeyError, TypeError):
+        phase = "not readable"
+    if phase not in {"refused", "done"}:
+        raise ApplyUnknown(f"an apply of this plan was begun before ({phase}): it is not begun again")
 
 
 def _approved(folder: Path, order: Order, rules: Rules) -> Plan:
@@ -233,8 +248,8 @@ def hidden(plan: Plan) -> bool:
 
 
 @contextmanager
-def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Iterator[Stack]:
-    """Hold the state's lock during the block, and give the stack that writes under it.
+def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Iterator[tuple[Stack, Callable[[], None]]]:
+    """Hold the state's lock during the block; give the stack that writes under it, and what makes sure of the lock.
 
     A state that is in no GitLab is locked by terraform itself, command by command. The lock stays where the state
     could not be saved, or terraform was killed: nobody else may write before a person has looked. A lock that could
@@ -242,14 +257,15 @@ def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Ite
     """
     address = stack.env.get("TF_HTTP_ADDRESS")
     if address is None:
-        yield stack
+        yield stack, lambda: None
         return
     state = State(address, username=stack.env["TF_HTTP_USERNAME"], token=stack.env["TF_HTTP_PASSWORD"])
     lock = state.lock(who=order.who, operation="apply", minutes=order.minutes)
     keep = False
     try:
         # Without -lock terraform sends no lock's id, and the backend takes no write without it.
-        yield replace(stack, env={**stack.env, "TF_HTTP_ADDRESS": f"{address}?ID={lock.id}"}, locks_itself=False)
+        env = {**stack.env, "TF_HTTP_ADDRESS": f"{address}?ID={lock.id}"}
+        yield replace(stack, env=env, locks_itself=False), lambda: state.require(lock)
     except BaseException as error:
         keep = isinstance(error, Killed) or bool(_unsaved(folder))
         raise

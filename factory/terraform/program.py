@@ -11,13 +11,14 @@ from typing import Any
 
 import python_terraform
 
-from factory.errors import DiskFull, FactoryError, ToolFailed, Unauthorized, Unreachable
+from factory.errors import Conflict, DiskFull, FactoryError, Refused, ToolFailed, Unauthorized, Unreachable
 from factory.system import files, process
 
 _LIMIT = 900.0
 # Well below the time limit of the job: terraform needs a while to stop and to save the state.
 _APPLY_LIMIT, _GRACE = 600.0, 90.0
 CHANGES = 2
+_OVERRIDDEN = "Provider development overrides are in effect"
 _FLAG = python_terraform.IsFlagged
 # Terraform and its providers are Go programs that live for a second: they collect garbage only near the limit, which
 # takes 4 % off the time of a plan (Go's guide to the garbage collector, "Memory limit").
@@ -28,19 +29,25 @@ _SETTINGS = {
     "GOGC": "off",
     "GOMEMLIMIT": "1GiB",
 }
-_Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskFull]
+_Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskFull] | type[Conflict]
 # What terraform says where the reason is not in the configuration: retry and people go by the error's class.
 _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
     DiskFull: ("no space left on device", "disk quota exceeded"),
     Unauthorized: (
         "http 401",
         "http 403",
+        "http error: 401",
+        "http error: 403",
         "status code: 401",
         "status code: 403",
+        "403 forbidden",
         "unauthorized",
+        "api does not take it",
         "requires auth",
         "invalid auth",
     ),
+    # The state's lock is another's by now.
+    Conflict: ("http error: 409", "http error: 423"),
     Unreachable: (
         "connection refused",
         "connection reset",
@@ -50,6 +57,8 @@ _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
         "no answer from",
         "http 429",
         "http 5",
+        "http error: 429",
+        "http error: 5",
         "status code: 429",
         "status code: 5",
         "giving up after",
@@ -64,7 +73,8 @@ class Killed(ToolFailed):
 class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-terraform has no types
     """Terraform in one folder; a call raises ``ToolFailed`` with terraform's own error.
 
-    Where terraform's words say so it is ``Unauthorized`` (a token), ``Unreachable`` (a server) or ``DiskFull``.
+    Where terraform's words say so it is ``Unauthorized`` (a token), ``Unreachable`` (a server), ``Conflict`` (a lock)
+    or ``DiskFull``.
     """
 
     def __init__(self, folder: Path, *, program: str, env: Mapping[str, str]) -> None:
@@ -82,9 +92,14 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         return done.returncode, done.text, done.errors
 
     def start(self, *, lockfile: str | None = None) -> None:
-        """Initialise the folder; ``lockfile="readonly"`` refuses providers that the lock file does not name."""
+        """Initialise the folder; ``lockfile="readonly"`` refuses providers that the lock file does not name.
+
+        Raises ``Refused`` where the CLI configuration overrides a provider: terraform then looks at no lock file.
+        """
         options: dict[str, Any] = {"lockfile": lockfile} if lockfile else {}
-        self.cmd("init", input=False, no_color=_FLAG, **options)
+        _, said, _ = self.cmd("init", input=False, no_color=_FLAG, **options)
+        if _OVERRIDDEN in said:
+            raise Refused("the CLI configuration overrides a provider (dev_overrides), which no lock file vouches for")
 
     def write_plan(self, name: str, *, lock: bool, refresh_only: bool = False) -> bool:
         """Write a plan file; tell whether it changes anything. ``lock=False`` needs no right to write the state."""
@@ -125,6 +140,8 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
                 group.close()
                 if not ended:
                     raise Killed("terraform apply did not stop in order: what it did last may be in no state")
+        if code < 0:
+            raise Killed(f"terraform apply was ended by signal {-code}: what it did last may be in no state")
         if code:
             raise failure("apply", diagnostics(events.read_bytes()))
 

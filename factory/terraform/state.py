@@ -111,6 +111,13 @@ class State:
             self.unlock(taken)
         return held
 
+    def require(self, lock: Lock) -> None:
+        """Make sure that the lock is still held; raises ``Conflict`` where somebody took it off or over."""
+        answer = self._send("POST", "/lock", json=lock.to_json())
+        held = read_lock(answer.body) if answer.status in _HELD else None
+        if held is None or held.id != lock.id:
+            raise Conflict(f"the lock was lost: {f'it is held {describe(held)}' if held else 'somebody took it off'}")
+
     def unlock(self, lock: Lock) -> None:
         """Give the lock back; raises ``Conflict`` where it is another's by now."""
         answer = self._send("DELETE", "/lock", json=lock.to_json())
