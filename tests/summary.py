@@ -13,6 +13,7 @@ SUITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "test_injection.py::",
         {"that_is_obeyed[": "attacks that an agent obeys", "on_a_whole_factory[": "by the whole command line"},
     ),
+    "red team": ("terraform/test_red_team", {"::test_attack": "attacks on plan and apply"}),
 }
 
 

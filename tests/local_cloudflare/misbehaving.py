@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 
 # ``drop_after`` carries the request out and breaks the connection instead of answering; ``html`` is no envelope.
-Deed = Literal["pass", "429", "500", "hang", "reset", "drop_after", "html"]
+Deed = Literal["pass", "401", "429", "500", "hang", "reset", "drop_after", "html"]
 # Method, path below /client/v4, and how often this pair was asked for, from 1.
 Script = Callable[[str, str, int], Deed]
 
@@ -72,6 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._break()
             case "html":
                 self._say(200, b"<!doctype html><p>maintenance")
+            case "401":
+                self._say(401, _envelope(10000, "Authentication error"))
             case "429":
                 self._say(429, _envelope(10429, "Too many requests"), ("Retry-After", "1"))
             case "500":
