@@ -3,8 +3,12 @@
 import importlib
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from factory.errors import FactoryError
 
 # Name → module and one line of help: what a bare `--help` shows without loading any command.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -26,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
+    "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),
@@ -70,6 +75,12 @@ def root(ctx: click.Context, instance: str | None, debug: bool) -> None:  # noqa
     ctx.obj = {"instance": instance, "debug": debug}
 
 
+def tell(error: "FactoryError") -> None:
+    """Show an expected error: one line, and its next step."""
+    click.echo(f"factory: {error}", err=True)
+    click.echo(f"  next: {error.hint}", err=True)
+
+
 def main() -> None:
     """Run the command line; an expected error is one line, its next step, and its own exit code."""
     from factory.errors import FactoryError, Interrupted  # noqa: PLC0415 - start-up speed
@@ -79,8 +90,7 @@ def main() -> None:
     except FactoryError as error:
         if "--debug" in sys.argv:
             raise
-        click.echo(f"factory: {error}", err=True)
-        click.echo(f"  next: {error.hint}", err=True)
+        tell(error)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from factory.policies.agents import Agents, Budgets, Outputs
 from factory.policies.fields import Account, Action, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.gitlab import GitLab
 from factory.policies.secrets import Secrets
 from factory.policies.terraform import Terraform
 
@@ -163,4 +164,5 @@ class Policies(Strict):
     exceptions: Exceptions
     terraform: Terraform
     secrets: Secrets
+    gitlab: GitLab
     digest: str

@@ -23,6 +23,7 @@ FILES = (
     "exceptions",
     "terraform",
     "secrets",
+    "gitlab",
 )
 # Examples that are kept beside the policies; they decide nothing and are no part of the digest.
 CASES = "policies/cases/"

@@ -1,0 +1,59 @@
+"""Compares settings: pure functions from what shall be and what is to what differs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from factory.gitlab.settings.model import Difference, Fields, Section, State, Tier, Unenforced
+
+
+def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Unenforced, ...]]:
+    """Return what a tier can hold of a section, and what it can't."""
+    if tier != "free":
+        return wanted, ()
+    if section.premium:
+        lost = [
+            Unenforced(section.name, key, field, value, section.substitute)
+            for key, fields in wanted.items()
+            for field, value in fields.items()
+        ]
+        return {}, tuple(lost)
+    if section.fit is None:
+        return wanted, ()
+    fits = {key: section.fit(key, fields) for key, fields in wanted.items()}
+    return {key: fields for key, (fields, _) in fits.items()}, tuple(
+        item for _, found in fits.values() for item in found
+    )
+
+
+def differences(section: str, wanted: State, found: State, *, enforce: bool) -> Iterator[Difference]:
+    """Yield each field that differs; what is there and not wanted is ``extra`` only where ``enforce`` says so."""
+    for key, fields in wanted.items():
+        if key not in found:
+            yield from (Difference(section, key, field, None, value, "missing") for field, value in fields.items())
+            continue
+        there = found[key]
+        for field, value in fields.items():
+            if normal(there.get(field)) != normal(value):
+                yield Difference(section, key, field, there.get(field), value, "differs")
+    for key in found if enforce else ():
+        if key not in wanted:
+            yield from (Difference(section, key, field, value, None, "extra") for field, value in found[key].items())
+
+
+def unmanaged(wanted: State, found: State) -> list[str]:
+    """Return the keys that are there and that nobody asked for."""
+    return [key for key in found if key not in wanted]
+
+
+def normal(value: Any) -> Any:
+    """Return a value so that two that mean the same are equal: no order of lists, nothing empty apart from nothing."""
+    if isinstance(value, Mapping):
+        return {key: normal(item) for key, item in value.items() if normal(item) is not None} or None
+    if isinstance(value, list | tuple):
+        return sorted((normal(item) for item in value), key=repr) or None
+    return None if value == "" else value
+
+
+def only(fields: Fields, names: Fields) -> dict[str, Any]:
+    """Return the fields that are named."""
+    return {name: fields[name] for name in names if name in fields}

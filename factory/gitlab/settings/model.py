@@ -1,0 +1,106 @@
+"""What settings are made of: sections of keys with fields, compared as values that name accounts and not numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from factory.errors import NotFound
+from factory.gitlab.connect import Connection
+
+Fields = Mapping[str, Any]
+# By key: a branch's name, a label's, …; one that has a single object has its own name as key.
+State = Mapping[str, Fields]
+Tier = Literal["free", "premium"]
+
+# GitLab docs: Protected branches API, valid access levels; Members API, roles.
+LEVELS: Mapping[str, int] = {
+    "nobody": 0,
+    "guest": 10,
+    "planner": 15,
+    "reporter": 20,
+    "developer": 30,
+    "maintainer": 40,
+    "owner": 50,
+    "admin": 60,
+}
+_NAMES = {number: name for name, number in LEVELS.items()}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A project and what is known of its server: the tier, and the accounts by name (``@name`` in settings).
+
+    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do.
+    """
+
+    connection: Connection
+    tier: Tier
+    accounts: Mapping[str, int]
+    acting: Mapping[str, Connection]
+
+    def who(self, name: str) -> dict[str, int]:
+        """Return how GitLab writes a role or ``@account``; raises ``NotFound`` for an account it does not have here."""
+        if not name.startswith("@"):
+            return {"access_level": LEVELS[name]}
+        if name[1:] not in self.accounts:
+            raise NotFound(f"{name} is no member of {self.connection.project_path}", hint="Make it one first.")
+        return {"user_id": self.accounts[name[1:]]}
+
+    def named(self, level: Mapping[str, Any]) -> str:
+        """Return a role or account by name, as settings write it."""
+        number = level.get("user_id")
+        if number is not None:
+            return "@" + next((name for name, known in self.accounts.items() if known == number), f"user-{number}")
+        if level.get("group_id") is not None:
+            return f"group-{level['group_id']}"
+        return role(int(level["access_level"]))
+
+
+def role(level: int) -> str:
+    """Return an access level's name."""
+    return _NAMES.get(level, f"level-{level}")
+
+
+@dataclass(frozen=True)
+class Unenforced:
+    """A field that this tier can't hold, and what stands in for it."""
+
+    section: str
+    key: str
+    field: str
+    wanted: Any
+    substitute: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that is not as it shall be: ``missing`` has nothing there, ``extra`` shall not be there at all."""
+
+    section: str
+    key: str
+    field: str
+    found: Any
+    wanted: Any
+    kind: Literal["missing", "differs", "extra"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One family of settings and the calls behind it.
+
+    ``read`` gives what is there, ``write`` makes one key what it shall be (``found`` is ``None`` where it is missing),
+    ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
+    all of a section that needs Premium.
+    """
+
+    name: str
+    read: Callable[[Server], State]
+    write: Callable[[Server, str, Fields, Fields | None], None]
+    drop: Callable[[Server, str, Fields], None] | None = None
+    premium: bool = False
+    substitute: str = ""
+    fit: Callable[[str, Fields], tuple[Fields, tuple[Unenforced, ...]]] | None = None

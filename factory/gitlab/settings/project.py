@@ -1,0 +1,111 @@
+"""The project's own settings: how merge requests are judged and merged, and what their pipelines may do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from factory.gitlab.connect import translated
+from factory.gitlab.settings.model import Fields, Section, Server, State
+
+KEY = "project"
+# GitLab docs: Projects API, edit a project.
+FIELDS = (
+    "description",
+    "visibility",
+    "merge_method",
+    "squash_option",
+    "only_allow_merge_if_pipeline_succeeds",
+    "allow_merge_on_skipped_pipeline",
+    "only_allow_merge_if_all_discussions_are_resolved",
+    "remove_source_branch_after_merge",
+    "public_jobs",
+    "ci_config_path",
+    "ci_forward_deployment_enabled",
+    "ci_allow_fork_pipelines_to_run_in_parent_project",
+    "ci_pipeline_variables_minimum_override_role",
+    "auto_cancel_pending_pipelines",
+    "build_timeout",
+    "keep_latest_artifact",
+    "shared_runners_enabled",
+)
+
+
+def _read(server: Server) -> State:
+    with translated("read the project's settings"):
+        found: Any = server.connection.client.http_get(server.connection.api)
+    return {KEY: {name: found.get(name) for name in FIELDS}}
+
+
+def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
+    del key, found
+    with translated("change the project's settings"):
+        server.connection.client.http_put(server.connection.api, post_data=dict(wanted))
+
+
+def _read_scope(server: Server) -> State:
+    path = f"{server.connection.api}/job_token_scope"
+    with translated("read the job token's scope"):
+        found: Any = server.connection.client.http_get(path)
+        listed: Any = server.connection.client.http_list(f"{path}/allowlist", get_all=True)
+    own = server.connection.project_path
+    allowed = [item["path_with_namespace"] for item in listed]
+    return {
+        "job_token": {
+            "inbound_enabled": found["inbound_enabled"],
+            "allowlist": [item for item in allowed if item != own],
+        }
+    }
+
+
+def _write_scope(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
+    client, path = server.connection.client, f"{server.connection.api}/job_token_scope"
+    there = set((found or {}).get("allowlist") or ())
+    with translated(f"change the scope of the {key}"):
+        if "inbound_enabled" in wanted:
+            client.http_patch(path, post_data={"enabled": wanted["inbound_enabled"]})
+        if "allowlist" not in wanted:
+            return
+        for name in sorted(set(wanted["allowlist"]) - there):
+            client.http_post(f"{path}/allowlist", post_data={"target_project_id": _number(server, name)})
+        for name in sorted(there - set(wanted["allowlist"])):
+            client.http_delete(f"{path}/allowlist/{_number(server, name)}")
+
+
+def _number(server: Server, path: str) -> int:
+    return int(server.connection.client.projects.get(path).id)
+
+
+def _read_push_rule(server: Server) -> State:
+    with translated("read the push rules"):
+        answer: Any = server.connection.client.http_get(f"{server.connection.api}/push_rule", raw=True)
+        # Without a rule the body is `null`, which python-gitlab takes for an error.
+        found = answer.json() or {}
+    return {"push_rule": found} if found else {}
+
+
+def _write_push_rule(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
+    client, path = server.connection.client, f"{server.connection.api}/push_rule"
+    with translated(f"change the {key}"):
+        (client.http_put if found else client.http_post)(path, post_data=dict(wanted))
+
+
+def _drop_push_rule(server: Server, key: str, found: Fields) -> None:
+    del found
+    with translated(f"remove the {key}"):
+        server.connection.client.http_delete(f"{server.connection.api}/push_rule")
+
+
+PROJECT = Section("project", _read, _write)
+JOB_TOKEN = Section("job_token", _read_scope, _write_scope)
+PUSH_RULE = Section(
+    "push_rule",
+    _read_push_rule,
+    _write_push_rule,
+    _drop_push_rule,
+    premium=True,
+    substitute="the gates `commits` and `secrets` judge every merge request, and main takes nothing else",
+)
+
+
+def wanted(settings: Mapping[str, Any]) -> State:
+    """Return the section's state for a policy's fields; an unknown field is refused when the policy is read."""
+    return {KEY: settings} if settings else {}

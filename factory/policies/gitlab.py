@@ -1,0 +1,150 @@
+"""``gitlab.yml`` as types: what the project must be on GitLab, section by section."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory.policies.fields import Account, Count, Strict
+
+Role = Literal["nobody", "developer", "maintainer", "owner", "admin"]
+Who = Annotated[str, Field(pattern=r"^(nobody|developer|maintainer|owner|admin|@[A-Za-z0-9_][A-Za-z0-9_.-]{0,254})$")]
+People = Annotated[tuple[Who, ...], Field(min_length=1, strict=False)]
+Key = Annotated[str, Field(min_length=1, max_length=255)]
+Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=100)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Section = Literal[
+    "members",
+    "branches",
+    "tags",
+    "environments",
+    "approvals",
+    "push_rule",
+    "labels",
+    "schedules",
+    "hooks",
+]
+Event = Literal["push", "issues", "merge_requests", "pipeline", "job", "note", "deployment", "releases", "tag_push"]
+
+
+class ProjectSettings(Strict):
+    """The project's own fields, by GitLab's names (GitLab docs: Projects API, edit a project)."""
+
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    visibility: Literal["private", "internal", "public"] | None = None
+    merge_method: Literal["merge", "rebase_merge", "ff"] | None = None
+    squash_option: Literal["never", "always", "default_on", "default_off"] | None = None
+    only_allow_merge_if_pipeline_succeeds: bool | None = None
+    allow_merge_on_skipped_pipeline: bool | None = None
+    only_allow_merge_if_all_discussions_are_resolved: bool | None = None
+    remove_source_branch_after_merge: bool | None = None
+    public_jobs: bool | None = None
+    ci_config_path: Annotated[str, Field(max_length=255)] | None = None
+    ci_forward_deployment_enabled: bool | None = None
+    ci_allow_fork_pipelines_to_run_in_parent_project: bool | None = None
+    ci_pipeline_variables_minimum_override_role: (
+        Literal["no_one_allowed", "developer", "maintainer", "owner"] | None
+    ) = None
+    auto_cancel_pending_pipelines: Literal["enabled", "disabled"] | None = None
+    build_timeout: Annotated[int, Field(ge=600, le=2_592_000)] | None = None
+    keep_latest_artifact: bool | None = None
+    shared_runners_enabled: bool | None = None
+
+
+class Branch(Strict):
+    """Who may push to a branch, merge into it and unprotect it; a name may have wildcards."""
+
+    push: People
+    merge: People
+    unprotect: People | None = None
+    force_push: bool = False
+    code_owners: bool | None = None
+
+
+class Tag(Strict):
+    """Who may make tags of a name, which may have wildcards."""
+
+    create: People
+
+
+class GuardedEnvironment(Strict):
+    """Who may deploy to an environment, and who may approve; how many must is said in ``environments.yml``."""
+
+    deploy: People
+    approvers: People
+
+
+class Approvals(Strict):
+    """Who approves merge requests, and what becomes of approvals; how many is said in ``approvals.yml``."""
+
+    people: People
+    reset_approvals_on_push: bool
+    merge_requests_author_approval: bool
+    merge_requests_disable_committers_approval: bool | None = None
+    disable_overriding_approvers_per_merge_request: bool | None = None
+
+
+class PushRule(Strict):
+    """What a push may hold (GitLab docs: Project push rules API)."""
+
+    commit_message_regex: Annotated[str, Field(max_length=511)] | None = None
+    branch_name_regex: Annotated[str, Field(max_length=511)] | None = None
+    author_email_regex: Annotated[str, Field(max_length=511)] | None = None
+    max_file_size: Count | None = None
+    prevent_secrets: bool | None = None
+    member_check: bool | None = None
+    deny_delete_tag: bool | None = None
+
+
+class JobToken(Strict):
+    """Whose jobs may reach the project: with ``inbound_enabled`` only those of the projects listed, and its own."""
+
+    inbound_enabled: bool
+    allowlist: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class Label(Strict):
+    """A label beside those of ``workflow.yml``."""
+
+    color: Colour
+    description: Annotated[str, Field(max_length=255)] | None = None
+
+
+class ResourceGroup(Strict):
+    """In which order jobs of a resource group run."""
+
+    process_mode: Literal["unordered", "oldest_first", "newest_first", "newest_ready_first"]
+
+
+class Schedule(Strict):
+    """A scheduled pipeline; it runs with its owner's rights."""
+
+    ref: Key
+    cron: Cron
+    timezone: Key = "UTC"
+    active: bool = True
+    owner: Annotated[str, Field(pattern=r"^@[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
+
+
+class Hook(Strict):
+    """What a webhook is told of, by its URL."""
+
+    events: Annotated[tuple[Event, ...], Field(min_length=1, strict=False)]
+    ssl_verification: bool = True
+
+
+class GitLab(Strict):
+    """``gitlab.yml``: a section that is left out is not looked at; in those of ``enforce`` nothing else may be."""
+
+    enforce: Annotated[tuple[Section, ...], Field(strict=False)] = ()
+    members: dict[Account, Role] | None = None
+    project: ProjectSettings | None = None
+    branches: dict[Key, Branch] | None = None
+    tags: dict[Key, Tag] | None = None
+    environments: dict[Key, GuardedEnvironment] | None = None
+    approvals: Approvals | None = None
+    push_rule: PushRule | None = None
+    job_token: JobToken | None = None
+    labels: dict[Key, Label] | None = None
+    resource_groups: dict[Key, ResourceGroup] | None = None
+    schedules: dict[Key, Schedule] | None = None
+    hooks: dict[Annotated[str, Field(pattern=r"^https?://\S+$")], Hook] | None = None
