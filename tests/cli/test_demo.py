@@ -39,20 +39,23 @@ def demo(tmp_path: Path) -> Iterator[Instance]:
 
 
 def assert_shipped_once(demo: Instance) -> None:
-    """One merge request, one deployment after the first, one issue closed, evidence whole, nothing twice."""
+    """One merge request, one deployment to each environment after the first, one issue closed, evidence whole, nothing twice."""
     issues = demo.json("--instance", "demo", "issue", "list", "--all")
     assert [(item["iid"], item["state"], item["labels"]) for item in issues] == [(1, "closed", [])]
     requests = demo.json("--instance", "demo", "mr", "list", "--all")
     assert [(item["iid"], item["state"]) for item in requests] == [(1, "merged")]
     deployments = demo.json("--instance", "demo", "deploy", "list")
-    assert [item["status"] for item in deployments] == ["success", "success"]
+    assert [(item["environment"], item["status"]) for item in deployments] == [
+        ("production", "success"),
+        ("staging", "success"),
+    ] * 2
     report = demo.json("--instance", "demo", "evidence", "verify", "1", "--offline")
     assert report["passed"]
     assert report["complete"]
     keys = [item["key"] for item in demo.json("--instance", "demo", "evidence", "list")]
     assert len(keys) == len(set(keys))
     kinds = [re.split("/", key)[0] for key in keys]
-    assert [kinds.count(kind) for kind in ("claim", "merge", "apply", "deploy")] == [1, 1, 1, 1]
+    assert [kinds.count(kind) for kind in ("claim", "merge", "apply", "deploy")] == [1, 1, 2, 2]
     notes = demo.run("--instance", "demo", "issue", "show", "1").stdout
     assert notes.count("<!-- factory:shipped") == 1
 

@@ -166,7 +166,7 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         assert "apply" not in again.stdout
         recover(made)
         kinds = [item["kind"] for item in made.json("--instance", "demo", "evidence", "list")]
-        assert (kinds.count("apply"), kinds.count("recovery")) == (2, 1)
+        assert (kinds.count("apply"), kinds.count("recovery")) == (4, 1)
     finally:
         made.run("--instance", "demo", "down", check=False)
 
