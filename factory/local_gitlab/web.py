@@ -66,6 +66,13 @@ class Call:
 
     def iid(self, name: str = "iid") -> int:
         """Return a number from the path; raises 404 where it is none."""
+    def choice(self, name: str, values: Sequence[str], default: str) -> str:
+        """Return a parameter that is one of ``values``; raises 400 where it is something else."""
+        value = self.params.get(name) or default
+        if value not in values:
+            raise bad_request(f"{name} does not have a valid value", key="error")
+        return str(value)
+
         try:
             return int(self.path[name])
         except ValueError:
@@ -156,9 +163,9 @@ def not_allowed() -> web.HTTPException:
     return web.HTTPMethodNotAllowed("PUT", ["GET"], **_message("405 Method Not Allowed"))
 
 
-def unprocessable(reason: Any) -> web.HTTPException:
-    """GitLab's 422."""
-    return web.HTTPUnprocessableEntity(**_message(reason))
+def unprocessable(reason: Any, *, key: str = "message") -> web.HTTPException:
+    """GitLab's 422; a few of its reasons come under ``error``."""
+    return web.HTTPUnprocessableEntity(**_message(reason, key))
 
 
 def _message(reason: Any, key: str = "message") -> dict[str, Any]:

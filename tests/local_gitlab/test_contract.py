@@ -14,6 +14,7 @@ from factory.local_gitlab.runner_api import routes as runner_routes
 from tests.local_gitlab.contract_calls import AREAS
 from tests.local_gitlab.contract_document import PAGE_HEADERS, PREFIX, Contract, Exchange
 from tests.local_gitlab.contract_pipelines import pipelines
+from tests.local_gitlab.contract_settings import SETTINGS
 from tests.local_gitlab.contract_world import World
 from tests.servers import LocalGitlab, running_gitlab
 
@@ -49,7 +50,7 @@ def test_every_route_is_documented_and_every_operation_served(contract: Contract
 
 
 def test_every_operation_answers_as_documented(contract: Contract, world: World) -> None:
-    for area in (*AREAS, pipelines):
+    for area in (*AREAS, *SETTINGS, pipelines):
         area(world)
     _refuse_everywhere(contract, world)
     broken = {line for exchange in world.exchanges for line in contract.violations(exchange)}

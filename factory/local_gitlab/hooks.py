@@ -1,0 +1,131 @@
+"""Project webhooks (docs: Project webhooks API). They are kept and shown; nothing is ever sent to them."""
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from factory.local_gitlab import web as api
+from factory.local_gitlab.store import Document
+from factory.local_gitlab.web import MAINTAINER, Call, Page, Route
+from factory.system import clock
+
+_KIND = "hook"
+# Each with what a new hook has of it.
+_EVENTS = {
+    "push_events": True,
+    **dict.fromkeys(
+        (
+            "tag_push_events",
+            "merge_requests_events",
+            "issues_events",
+            "confidential_issues_events",
+            "note_events",
+            "confidential_note_events",
+            "pipeline_events",
+            "wiki_page_events",
+            "deployment_events",
+            "feature_flag_events",
+            "job_events",
+            "releases_events",
+            "milestone_events",
+            "emoji_events",
+            "resource_access_token_events",
+            "repository_update_events",
+        ),
+        False,
+    ),
+}
+_FLAGS = {**_EVENTS, "enable_ssl_verification": True}
+_STRATEGIES = ("wildcard", "regex", "all_branches")
+
+
+def _show(hook: Document) -> Document:
+    return api.public(hook, "iid") | {"alert_status": "executable", "disabled_until": None, "url_variables": []}
+
+
+def _list(call: Call) -> Any:
+    return Page([_show(hook) for hook in call.store.all(_KIND, project=call.project["id"])])
+
+
+def _find(call: Call) -> Document:
+    found = api.require(call.store.get(_KIND, call.iid("hook_id")))
+    if found["project_id"] != call.project["id"]:
+        raise api.not_found()
+    return found
+
+
+def _one(call: Call) -> Any:
+    return _show(_find(call))
+
+
+def _create(call: Call) -> Any:
+    hook = {
+        "url": str(call.need("url")),
+        "name": None,
+        "description": None,
+        "project_id": call.project["id"],
+        "created_at": clock.timestamp(),
+        **_FLAGS,
+        "push_events_branch_filter": "",
+        "branch_filter_strategy": "wildcard",
+        "custom_webhook_template": None,
+        "custom_headers": [],
+        "_token": None,
+    }
+    made = call.store.add(_KIND, _given(call, hook), project=call.project["id"])
+    return api.Answer(_show(made), 201)
+
+
+def _change(call: Call) -> Any:
+    hook = _find(call)
+    if not set(call.params) & {*hook, "token"}:
+        raise api.bad_request("No parameters provided", key="error")
+    return _show(call.store.save(_KIND, _given(call, hook)))
+
+
+def _given(call: Call, hook: Document) -> Document:
+    """Return a hook with what a request gives; the token and the headers' values are never shown again."""
+    changed = hook | {key: call.flag(key, default=hook[key]) for key in _FLAGS}
+    for key in ("url", "name", "description", "push_events_branch_filter", "custom_webhook_template"):
+        changed[key] = call.text(key) if key in call.params else hook[key]
+    changed["branch_filter_strategy"] = call.choice(
+        "branch_filter_strategy", _STRATEGIES, hook["branch_filter_strategy"]
+    )
+    headers = call.params.get("custom_headers")
+    if isinstance(headers, list):
+        changed["custom_headers"] = [{"key": str(item["key"])} for item in headers if isinstance(item, dict)]
+    if "token" in call.params:
+        changed["_token"] = call.text("token")
+    if not _is_public(str(changed["url"] or "")):
+        raise api.unprocessable("Invalid url given", key="error")
+    return changed
+
+
+def _is_public(url: str) -> bool:
+    """Tell whether GitLab would send to a URL: HTTP, and by its default settings nothing in the local network."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in {"http", "https"} or host in {None, "localhost"} or port == 0 or " " in url:
+        return False
+    try:
+        return ipaddress.ip_address(host or "").is_global
+    except ValueError:
+        return True
+
+
+def _delete(call: Call) -> Any:
+    call.store.delete(_KIND, _find(call))
+
+
+_HOOKS = "/projects/{id}/hooks"
+
+ROUTES = (
+    Route("GET", _HOOKS, _list, MAINTAINER),
+    Route("POST", _HOOKS, _create, MAINTAINER),
+    Route("GET", _HOOKS + "/{hook_id}", _one, MAINTAINER),
+    Route("PUT", _HOOKS + "/{hook_id}", _change, MAINTAINER),
+    Route("DELETE", _HOOKS + "/{hook_id}", _delete, MAINTAINER),
+)
