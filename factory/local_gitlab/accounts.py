@@ -88,13 +88,24 @@ def authenticate(store: Store, text: str | None) -> tuple[Document, Document] | 
 
 def role_in(store: Store, project: Document, user: Document, token: Document) -> int:
     """Return the access level a token has in a project; 0 is none."""
-    if token["_project"] and token["_project"] != project["id"]:
+    if token["_project"] and token["_project"] != project["id"] and not _admits(project, token):
         return api.NO_ROLE
     if user["is_admin"]:
         return ADMIN
     member = store.find("member", str(user["id"]), project=project["id"])
     level = member["access_level"] if member else api.NO_ROLE
     return min(level, token["access_level"]) if token["access_level"] else level
+
+
+def job_token_scope(project: Document) -> Document:
+    """Return what a project keeps of its job token scope: ``inbound`` limits it to itself and its ``allowlist``."""
+    return {"inbound": True, "allowlist": [], **project.get("_job_token", {})}
+
+
+def _admits(project: Document, token: Document) -> bool:
+    """Tell whether a project lets in a token of another one: a job's, where its scope does not keep that out."""
+    scope = job_token_scope(project)
+    return bool(token.get("_job")) and (not scope["inbound"] or token["_project"] in scope["allowlist"])
 
 
 def brief(context: Context, user: Document | None) -> Document | None:

@@ -19,4 +19,19 @@ def hooks(world: World) -> None:
     hook.delete()
 
 
-SETTINGS = (hooks,)
+def job_token_scope(world: World) -> None:
+    project, other = world.project(), world.project()
+    base = f"/projects/{project.id}/job_token_scope"
+    scope = project.job_token_scope.get()
+    world.call("PATCH", base, 400)
+    scope.enabled = False
+    scope.save()
+    world.call("POST", base + "/allowlist", 400, json={"target_project_id": project.id})
+    scope.allowlist.create({"target_project_id": other.id})
+    world.call("POST", base + "/allowlist", 400, json={"target_project_id": other.id})
+    scope.allowlist.list(get_all=True)
+    world.call("DELETE", f"{base}/allowlist/{project.id}", 400)
+    scope.allowlist.delete(other.id)
+
+
+SETTINGS = (hooks, job_token_scope)

@@ -4,6 +4,7 @@ from typing import Any
 
 import gitlab
 import pytest
+import requests
 
 from tests.servers import LocalGitlab
 
@@ -44,3 +45,53 @@ def test_only_maintainers_see_hooks(gitlab_server: LocalGitlab) -> None:
     with pytest.raises(gitlab.GitlabListError) as refused:
         member(gitlab_server, project, 30).hooks.list(get_all=True)
     assert refused.value.response_code == 403
+
+
+def test_a_project_itself_is_always_on_its_job_tokens_list(gitlab_server: LocalGitlab) -> None:
+    project, other = gitlab_server.project(), gitlab_server.project()
+    scope = project.job_token_scope.get()
+    assert (scope.inbound_enabled, scope.outbound_enabled) == (True, False)
+    made = scope.allowlist.create({"target_project_id": other.id})
+    assert (made.source_project_id, made.target_project_id) == (project.id, other.id)
+    with pytest.raises(gitlab.GitlabCreateError, match="already in the job token scope"):
+        scope.allowlist.create({"target_project_id": other.id})
+    assert [item.id for item in scope.allowlist.list(get_all=True)] == [project.id, other.id]
+    scope.allowlist.delete(other.id)
+    with pytest.raises(gitlab.GitlabDeleteError, match="Source project cannot be removed"):
+        scope.allowlist.delete(project.id)
+    assert [item.path_with_namespace for item in scope.allowlist.list(get_all=True)] == [project.path_with_namespace]
+
+
+def test_the_job_tokens_list_names_only_projects_that_its_maintainer_sees(gitlab_server: LocalGitlab) -> None:
+    theirs = member(gitlab_server, gitlab_server.project(), 40)
+    with pytest.raises(gitlab.GitlabCreateError) as refused:
+        theirs.job_token_scope.get().allowlist.create({"target_project_id": gitlab_server.project().id})
+    assert refused.value.response_code == 404
+
+
+def job_token(server: LocalGitlab, project: Any) -> str:
+    """Return the token of a running job of a project, taken as a runner takes it."""
+    made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
+    project.pipelines.create({"ref": "main"})
+    url = f"{server.url}/api/v4/jobs/request"
+    return str(requests.post(url, json={"token": made["token"]}, timeout=30).json()["token"])
+
+
+def test_a_job_reads_another_project_only_where_that_lets_it_in(free_gitlab: LocalGitlab) -> None:
+    project = free_gitlab.project({".gitlab-ci.yml": "look: {script: [ls]}"})
+    target = free_gitlab.project({"a": "1"})
+    token, scope = job_token(free_gitlab, project), target.job_token_scope.get()
+
+    def look() -> int:
+        refs = f"{target.http_url_to_repo}/info/refs?service=git-upload-pack"
+        return requests.get(refs, auth=("gitlab-ci-token", token), timeout=30).status_code
+
+    assert look() == 404
+    scope.allowlist.create({"target_project_id": project.id})
+    assert look() == 200
+    scope.allowlist.delete(project.id)
+    assert look() == 404
+    scope.enabled = False
+    scope.save()
+    assert target.job_token_scope.get().inbound_enabled is False
+    assert look() == 200
