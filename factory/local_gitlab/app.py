@@ -20,10 +20,15 @@ from factory.local_gitlab import (
     pipelines,
     projects,
     protected_branches,
+    protected_tags,
+    release_links,
+    releases,
     repository,
+    resource_groups,
     runner_api,
     schedules,
     statuses,
+    tags,
     terraform_state,
 )
 from factory.local_gitlab import web as api
@@ -34,7 +39,7 @@ from factory.system import log
 API_VERSION = "19.5.0-local"
 LABEL = "local_gitlab (a loopback double of GitLab, not GitLab)"
 _LARGEST_BODY = 256 * 1024 * 1024
-_JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/repository/", "/trace")
+_JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/releases", "/trace")
 
 
 def _version(call: Call) -> object:
@@ -51,17 +56,21 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metadata", _metadata, PUBLIC),
     *accounts.ROUTES,
     *projects.ROUTES,
+    *hooks.ROUTES,
+    *job_token_scope.ROUTES,
     *issues.ROUTES,
     *repository.ROUTES,
     *protected_branches.ROUTES,
+    *tags.ROUTES,
+    *protected_tags.ROUTES,
+    *releases.ROUTES,
+    *release_links.ROUTES,
     *statuses.ROUTES,
-    *hooks.ROUTES,
-    *job_token_scope.ROUTES,
-    *hooks.ROUTES,
     *merge_requests.ROUTES,
     *pipelines.ROUTES,
     *schedules.ROUTES,
     *jobs.ROUTES,
+    *resource_groups.ROUTES,
     *environments.ROUTES,
     *terraform_state.ROUTES,
     *runner_api.ROUTES,
@@ -103,8 +112,10 @@ def _handler(context: Context, route: Route) -> Handler:
     return handle
 
 
-def _job_token_may(path: str) -> bool:
-    return path == "/api/v4/job" or any(part in path for part in _JOB_TOKEN_MAY)
+def _job_token_may(route: Route) -> bool:
+    if "/repository/" in route.path:
+        return route.method == "GET"
+    return route.path == "/job" or any(part in route.path for part in _JOB_TOKEN_MAY)
 
 
 def _call(context: Context, route: Route, request: web.Request, params: dict[str, object], body: bytes) -> Call:
@@ -113,7 +124,7 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
         raise api.unauthorized()
     token, user = who
     path = dict(request.match_info)
-    if token.get("_job") and not _job_token_may(request.path):
+    if token.get("_job") and not _job_token_may(route):
         raise api.not_found()
     if "id" not in path or route.role == PUBLIC:
         return Call(context, path, params, body, user, ADMIN if user["is_admin"] else NO_ROLE, token)

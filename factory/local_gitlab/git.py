@@ -10,7 +10,22 @@ from factory.system import process
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _COMMITS: dict[tuple[Path, str], dict[str, Any]] = {}
+_TAG_FORMAT = "%(refname)%00%(objecttype)%00%(objectname)%00%(taggerdate:iso-strict)%00%(contents)%00%01"
 _COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01"
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag; ``target`` is what the ref names, ``commit`` what that leads to, if it is a commit at all.
+
+    Only an annotated tag has a message and a time of its own.
+    """
+
+    name: str
+    target: str
+    commit: str | None
+    message: str | None
+    created_at: str | None
 
 
 @dataclass(frozen=True)
@@ -41,21 +56,46 @@ class Repository:
     def resolve(self, name: str) -> str | None:
         """Return the commit SHA that a branch, tag or SHA names."""
         for candidate in (f"refs/heads/{name}", f"refs/tags/{name}", name):
-            done = process.run(
-                ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}"],
-                cwd=self.path,
-                env=self.env,
-                check=False,
-            )
-            if done.returncode == 0:
-                return done.text.strip()
+            sha = self.peel(candidate)
+            if sha:
+                return sha
         return None
+
+    def peel(self, revision: str) -> str | None:
+        """Return the commit that a revision leads to, or ``None``."""
+        if "\0" in revision:
+            return None
+        argv = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+        done = process.run(argv, cwd=self.path, env=self.env, check=False)
+        return done.text.strip() if done.returncode == 0 else None
 
     def branches(self) -> dict[str, str]:
         """Return every branch and its commit."""
         lines = self.git("for-each-ref", "--format=%(refname)%00%(objectname)", "refs/heads").splitlines()
         pairs = (line.split("\0") for line in lines)
         return {name.removeprefix("refs/heads/"): sha for name, sha in pairs}
+
+    def tags(self, name: str = "", *, order: str = "-creatordate") -> list[Tag]:
+        """Return the tag of this name, or every tag; ``order`` as ``git for-each-ref`` takes it."""
+        text = self.git("for-each-ref", f"--sort={order}", f"--format={_TAG_FORMAT}", f"refs/tags/{name}")
+        found = [self._tag(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
+        # A name that ends where a folder does stands for all that is in it.
+        return [tag for tag in found if not name or tag.name == name]
+
+    def _tag(self, record: str) -> Tag:
+        ref, kind, target, created, message = record.split("\0")
+        own = kind == "tag"
+        commit = target if kind == "commit" else self.peel(target)
+        return Tag(ref.removeprefix("refs/tags/"), target, commit, message if own else None, created if own else None)
+
+    def set_tag(self, name: str, target: str, *, message: str = "", tagger: tuple[str, str] = ("", "")) -> None:
+        """Make a tag, annotated where there is a message; raises ``ToolFailed`` where git refuses or it is there."""
+        if not message:
+            self.git("update-ref", f"refs/tags/{name}", target, "0" * 40)
+            return
+        who = {"GIT_COMMITTER_NAME": tagger[0], "GIT_COMMITTER_EMAIL": tagger[1]}
+        options = ("--annotate", "--cleanup=whitespace", "--file=-")
+        self.git("tag", *options, "--end-of-options", name, target, stdin=message.encode(), env=who)
 
     def commits(self, *revisions: str, limit: int = 1000) -> list[dict[str, Any]]:
         """Return the commits that ``git log`` lists for the revisions, newest first, as GitLab shows them."""

@@ -1,4 +1,4 @@
-"""Git over smart HTTP: ``git http-backend`` behind authentication, with the protected-branch hook."""
+"""Git over smart HTTP: ``git http-backend`` behind authentication, with the hook that protects branches and tags."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, projects
+from factory.local_gitlab import accounts, projects, protected_tags
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
@@ -86,6 +86,8 @@ def _environment(
         "GIT_CONFIG_VALUE_0": str(context.state / "hooks"),
         "GL_ROLE": str(role),
         "GL_RULES": "\n".join(lines),
+        "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),
+        "GL_DEFAULT_BRANCH": project["default_branch"],
     }
 
 

@@ -1,19 +1,47 @@
 #!/bin/sh
-# Protected branches, as GitLab's own pre-receive hook enforces them. The server passes what the pushing user may
-# do: GL_RULES has one line per rule, "<pattern> <may push 0|1> <may force push 0|1>"; GL_ROLE is the access level.
+# Protected branches and tags, as GitLab's own pre-receive hook enforces them. The server passes what the pushing user
+# may do: GL_RULES has one line per rule for branches, "<pattern> <may push 0|1> <may force push 0|1>"; GL_TAG_RULES
+# one per rule for tags, "<pattern> <may create 0|1>"; GL_ROLE is the access level.
 set -f
 refuse() {
   echo "GitLab: $1" >&2
   exit 1
 }
-while read -r old new ref; do
-  case "$ref" in
-    refs/heads/*) branch=${ref#refs/heads/} ;;
-    refs/tags/*) branch= ;;
-    *) refuse "You cannot push to $ref: hidden ref" ;;
+is_sha() {
+  case "$1" in
+    *[!0]*) return 0 ;;
+    *) return 1 ;;
   esac
-  [ "${GL_ROLE:-0}" -ge 30 ] || refuse "You are not allowed to push code to this project."
-  [ -n "$branch" ] || continue
+}
+check_tag() {
+  protected=0 create=0
+  while read -r pattern may_create; do
+    [ -n "$pattern" ] || continue
+    # shellcheck disable=SC2254
+    case "$tag" in
+      $pattern)
+        protected=1
+        [ "$may_create" = 1 ] && create=1
+        ;;
+    esac
+  done <<RULES
+$GL_TAG_RULES
+RULES
+  if is_sha "$new"; then
+    [ "$tag" != "$GL_DEFAULT_BRANCH" ] || is_sha "$old" || refuse "You cannot use default branch name to create a tag"
+    ! printf %s "$tag" | grep -Eq '^[0-9a-f]{40}' \
+      || refuse "You cannot create a tag with a SHA-1 or SHA-256 tag name."
+  fi
+  [ "$protected" = 1 ] || return 0
+  if ! is_sha "$new"; then
+    [ "$GL_ROLE" -ge 40 ] || refuse "You are not allowed to delete protected tags from this project.\
+ Only a project maintainer or owner can delete a protected tag."
+    refuse "You can only delete protected tags using the web interface."
+  fi
+  ! is_sha "$old" || refuse "Protected tags cannot be updated."
+  [ "$create" = 1 ] || refuse "You are not allowed to create this tag as it is protected."
+}
+check_branch() {
   protected=0 push=0 force=1
   while read -r pattern may_push may_force; do
     [ -n "$pattern" ] || continue
@@ -28,18 +56,19 @@ while read -r old new ref; do
   done <<RULES
 $GL_RULES
 RULES
-  [ "$protected" = 1 ] || continue
-  case "$new" in
-    *[!0]*) ;;
-    *) refuse "You can only delete protected branches using the web interface." ;;
-  esac
+  [ "$protected" = 1 ] || return 0
+  is_sha "$new" || refuse "You can only delete protected branches using the web interface."
   [ "$push" = 1 ] || refuse "You are not allowed to push code to protected branches on this project."
-  case "$old" in
-    *[!0]*)
-      if [ "$force" = 0 ] && ! git merge-base --is-ancestor "$old" "$new"; then
-        refuse "You are not allowed to force push code to a protected branch on this project."
-      fi
-      ;;
+  if is_sha "$old" && [ "$force" = 0 ] && ! git merge-base --is-ancestor "$old" "$new"; then
+    refuse "You are not allowed to force push code to a protected branch on this project."
+  fi
+}
+while read -r old new ref; do
+  [ "${GL_ROLE:-0}" -ge 30 ] || refuse "You are not allowed to push code to this project."
+  case "$ref" in
+    refs/heads/*) branch=${ref#refs/heads/} && check_branch ;;
+    refs/tags/*) tag=${ref#refs/tags/} && check_tag ;;
+    *) refuse "You cannot push to $ref: hidden ref" ;;
   esac
 done
 exit 0

@@ -1,6 +1,7 @@
 """Protected branches: who may push to and merge into them (docs: Protected branches)."""
 
 import fnmatch
+from collections.abc import Iterable
 from typing import Any
 
 from factory.local_gitlab import web as api
@@ -19,7 +20,11 @@ def may(store: Store, project: Document, branch: str, action: str, user: Documen
     rules = protection(store, project, branch)
     if not rules:
         return role >= DEVELOPER
-    levels = [level for rule in rules for level in rule[f"{action}_access_levels"]]
+    return grants([level for rule in rules for level in rule[f"{action}_access_levels"]], user, role)
+
+
+def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
+    """Tell whether one of a rule's access levels covers a user."""
     return any(
         (level["user_id"] == user["id"] and role >= DEVELOPER)
         or (level["user_id"] is None and level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
@@ -35,11 +40,14 @@ def _rule(rule: Document) -> Document:
     return api.public(rule, "iid")
 
 
-def _levels(call: Call, action: str, default: int) -> list[Document]:
+def levels_given(call: Call, action: str, default: int) -> list[Document]:
+    """Return the access levels that a request gives for an action, by ``allowed_to_`` or one ``_access_level``."""
     given = call.params.get(f"allowed_to_{action}")
     if not given:
         simple = call.params.get(f"{action}_access_level", default)
         given = [{"access_level": api.as_int(simple, f"{action}_access_level")}]
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise api.bad_request(f"allowed_to_{action} is invalid", key="error")
     names = {NO_ROLE: "No one", DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers", 60: "Administrators"}
     levels = []
     for number, item in enumerate(given, start=1):
@@ -63,9 +71,9 @@ def _protect(call: Call) -> Any:
         raise api.conflict(f"Protected branch '{name}' already exists")
     document = {
         "name": name,
-        "push_access_levels": _levels(call, "push", MAINTAINER),
-        "merge_access_levels": _levels(call, "merge", MAINTAINER),
-        "unprotect_access_levels": _levels(call, "unprotect", MAINTAINER),
+        "push_access_levels": levels_given(call, "push", MAINTAINER),
+        "merge_access_levels": levels_given(call, "merge", MAINTAINER),
+        "unprotect_access_levels": levels_given(call, "unprotect", MAINTAINER),
         "allow_force_push": call.flag("allow_force_push"),
         "code_owner_approval_required": False,
         "inherited": False,
@@ -86,7 +94,7 @@ def _change_rule(call: Call) -> Any:
     rule["allow_force_push"] = call.flag("allow_force_push", default=rule["allow_force_push"])
     for action in ("push", "merge", "unprotect"):
         if call.params.get(f"allowed_to_{action}"):
-            rule[f"{action}_access_levels"] = _levels(call, action, MAINTAINER)
+            rule[f"{action}_access_levels"] = levels_given(call, action, MAINTAINER)
     return _rule(call.store.save("protected_branch", rule))
 
 

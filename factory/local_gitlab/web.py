@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,6 +15,11 @@ from factory.local_gitlab.store import Document, Store
 NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
 PUBLIC = -1
+_BY_STATUS: Mapping[int, type[web.HTTPException]] = {
+    HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
+    HTTPStatus.FORBIDDEN: web.HTTPForbidden,
+    HTTPStatus.NOT_FOUND: web.HTTPNotFound,
+}
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,6 @@ class Call:
         items = value if isinstance(value, list) else str(value).split(",")
         return [str(item).strip() for item in items if str(item).strip()]
 
-    def integer(self, name: str) -> int:
-        """Return a required parameter as a number; raises 400 where it is none."""
-        return as_int(self.need(name), name)
-
-    def iid(self, name: str = "iid") -> int:
-        """Return a number from the path; raises 404 where it is none."""
     def choice(self, name: str, values: Sequence[str], default: str) -> str:
         """Return a parameter that is one of ``values``; raises 400 where it is something else."""
         value = self.params.get(name) or default
@@ -73,6 +73,12 @@ class Call:
             raise bad_request(f"{name} does not have a valid value", key="error")
         return str(value)
 
+    def integer(self, name: str) -> int:
+        """Return a required parameter as a number; raises 400 where it is none."""
+        return as_int(self.need(name), name)
+
+    def iid(self, name: str = "iid") -> int:
+        """Return a number from the path; raises 404 where it is none."""
         try:
             return int(self.path[name])
         except ValueError:
@@ -86,6 +92,10 @@ class Answer:
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+# What GitLab answers where an object that may be absent is.
+NULL = Answer(b"null", headers={"Content-Type": "application/json"})
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,11 @@ def invalid(fields: Mapping[str, Sequence[str]]) -> web.HTTPException:
 def conflict(reason: Any) -> web.HTTPException:
     """GitLab's 409."""
     return web.HTTPConflict(**_message(reason))
+
+
+def failed(status: int, reason: Any) -> web.HTTPException:
+    """GitLab's 400, 403 or 404 in a service's own words, without the status before them."""
+    return _BY_STATUS[status](**_message(reason))
 
 
 def not_allowed() -> web.HTTPException:

@@ -153,6 +153,58 @@ def protection(world: World) -> None:
     rule.delete()
 
 
+def tags(world: World) -> None:
+    project = world.project({"a": "1"})
+    base = f"/projects/{project.id}/repository/tags"
+    project.tags.create({"tag_name": "v1", "ref": "main"})
+    project.tags.create({"tag_name": "rel/1", "ref": "v1", "message": "One"})
+    world.call("POST", base, 400, json={"tag_name": "v1", "ref": "main"})
+    world.call("GET", base, 400, params={"order_by": "luck"})
+    project.tags.list(get_all=True)
+    project.tags.get("rel/1")
+    rules = f"/projects/{project.id}/protected_tags"
+    people = [{"user_id": world.users["maintainer"].id}, {"access_level": 40}]
+    rule = project.protectedtags.create({"name": "rel/*", "allowed_to_create": people})
+    world.call("POST", rules, 400)
+    world.call("POST", rules, 422, json={"name": "rel/*"})
+    project.protectedtags.list(get_all=True)
+    project.protectedtags.get("rel/*")
+    world.call("DELETE", f"{base}/rel%2F1", 403, who="developer")
+    rule.delete()
+    project.tags.delete("rel/1")
+
+
+def releases(world: World) -> None:
+    project = world.project({"a": "1"})
+    base = f"/projects/{project.id}/releases"
+    world.call("GET", base + "/permalink/latest", 404)
+    given = {"tag_name": "v1", "ref": "main", "description": "One", "assets": {"links": [_link("a")]}}
+    release = project.releases.create(given)
+    world.call("POST", base, 400)
+    world.call("POST", base, 409, json=given)
+    world.call("POST", base, 422, json={"tag_name": "v2"})
+    world.call("GET", base, 400, params={"order_by": "luck"})
+    project.releases.list(get_all=True)
+    project.releases.get("v1")
+    world.call("GET", base + "/permalink/latest", 302, allow_redirects=False)
+    world.call("PUT", base + "/v1", 400)
+    release.description = "Two"
+    release.save()
+    link = release.links.create(_link("b") | {"direct_asset_path": "/bin/b"})
+    world.call("POST", base + "/v1/assets/links", 400, json=_link("b"))
+    world.call("PUT", f"{base}/v1/assets/links/{link.id}", 400, json={"link_type": "image"})
+    release.links.list(get_all=True)
+    release.links.get(link.id)
+    link.name = "c"
+    link.save()
+    link.delete()
+    project.releases.delete("v1")
+
+
+def _link(name: str) -> dict[str, str]:
+    return {"name": name, "url": f"http://localhost/{name}"}
+
+
 def approval_rules(world: World) -> None:
     project = world.project({"a": "1"})
     person = world.users["maintainer"].id
@@ -244,6 +296,8 @@ AREAS = (
     issues,
     repository,
     protection,
+    tags,
+    releases,
     approval_rules,
     merge_requests,
     terraform,

@@ -64,7 +64,7 @@ def _refuse_everywhere(contract: Contract, world: World) -> None:
     done = {
         contract.operation(each.method, each.path): each
         for each in world.exchanges
-        if each.status < HTTPStatus.MULTIPLE_CHOICES
+        if each.status < HTTPStatus.BAD_REQUEST
     }
     forbidden = {
         contract.operation(each.method, each.path) for each in world.exchanges if each.status == HTTPStatus.FORBIDDEN
