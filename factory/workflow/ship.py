@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.errors import FactoryError, NotFound, Refused
-from factory.gitlab import issues, merge_requests, pipelines
+from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.gitlab import Deployment, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
@@ -26,6 +26,7 @@ MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
 APPROVED = "APPROVED_MANIFEST"
 DESTROY, RELEASE = "ALLOWED_DESTROY", "RELEASE_COMMIT"
+_SHORT = 12
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
@@ -161,8 +162,9 @@ class _Shipment:
         return {"release": seen.get("release")}
 
     def close(self) -> dict[str, Any]:
-        """Close the issue and take the labels off."""
+        """Release what was deployed in GitLab, close the issue and take the labels off."""
         context, labels = self.context, self.policies.workflow.labels
+        self._release()
         body = (
             f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
         )
@@ -205,6 +207,23 @@ class _Shipment:
         if back:
             head = [f"This goes back to the release of {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
+
+    def _release(self) -> None:
+        """Make the merged commit a release of the project, unless nothing of it or an earlier one was deployed."""
+        rollout = self._rollout()
+        back = pipelines.variables(self.context.bot, rollout.pipeline.id).get(RELEASE)
+        if self._stack not in rollout.saved.manifests or back:
+            return
+        sha = rollout.request.sha
+        lines = [
+            f"- issue: #{self.issue}",
+            f"- merge request: !{self.iid}",
+            f"- manifest: `{rollout.digest}`",
+            f"- archives: `{rollout.manifest['archives']}`",
+            f"- evidence: `factory evidence verify {self.iid}`",
+        ]
+        tag = f"{self._stack}-{sha[:_SHORT]}"
+        releases.make(self.context.bot, tag, sha=sha, name=tag, description="\n".join(lines))
 
     def _nothing_to_deploy(self) -> dict[str, Any]:
         self.context.say(f"!{self.iid} touches no stack of {self.policies.environments.deploy}: nothing is deployed")

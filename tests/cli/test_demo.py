@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.instance import Instance, make_instance
+from tests.cli.test_refusals import connect, url
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,9 @@ def assert_shipped_once(demo: Instance) -> None:
         ("production", "success"),
         ("staging", "success"),
     ] * 2
+    folder = demo.folder("demo")
+    (release,) = connect(url(folder), "root", folder).projects.get("factory/control").releases.list(get_all=True)
+    assert release.tag_name == f"production-{deployments[0]['sha'][:12]}"
     report = demo.json("--instance", "demo", "evidence", "verify", "1", "--offline")
     assert report["passed"]
     assert report["complete"]
