@@ -96,6 +96,17 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Release:
+    """A release: a tag on a commit, with a name and notes in Markdown."""
+
+    tag: str
+    name: str
+    commit: str
+    description: str
+    created_at: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A comment on an issue or merge request."""
 
