@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab import ci, environments, jobs, schedules, states
+from factory.local_gitlab import ci, environments, jobs, resource_groups, schedules, states
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import predefined, substitute
@@ -111,7 +111,7 @@ def _write_job(
     name = environment.get("name") if isinstance(environment, dict) else environment
     url = environment.get("url") if isinstance(environment, dict) else None
     name = substitute(str(name), known) if name else None
-    group = spec.get("resource_group")
+    group = substitute(str(spec["resource_group"]), known) if spec.get("resource_group") else None
     job = context.store.add(
         "job",
         {
@@ -135,7 +135,7 @@ def _write_job(
             "_needs": spec["needs"],
             "_spec": {key: value for key, value in spec.items() if key not in {"rules", "needs", "name", "stage"}},
             "_environment": name,
-            "_resource_group": substitute(str(group), known) if group else None,
+            "_resource_group": group,
             "_deployment": None,
             "_user": pipeline["_user"],
             "_attempt": 1,
@@ -149,6 +149,8 @@ def _write_job(
         project=project["id"],
         name=spec["name"],
     )
+    if group:
+        resource_groups.ensure(context.store, project["id"], group)
     if name:
         environments.ensure(context.store, project["id"], name, substitute(str(url), known) if url else None)
         environments.deploy(context.store, job)
@@ -213,7 +215,7 @@ def _step(context: Context, found: list[Document]) -> bool:
             target = "pending"
         if target == "pending" and environments.is_blocked(context.store, job):
             target = "manual"
-        if target == "pending" and _resource_busy(context, job):
+        if target == "pending" and resource_groups.must_wait(context.store, job):
             target = "waiting_for_resource"
         if target is None or target == job["status"]:
             continue
@@ -223,14 +225,6 @@ def _step(context: Context, found: list[Document]) -> bool:
             context.store.save("job", job | {"status": target})
         moved = True
     return moved
-
-
-def _resource_busy(context: Context, job: Document) -> bool:
-    group = job["_resource_group"]
-    if group is None:
-        return False
-    others = context.store.all("job", project=job["_project"], _resource_group=group)
-    return any(other["id"] != job["id"] and other["status"] in {"pending", "running"} for other in others)
 
 
 def _state(job: Document) -> states.Job:

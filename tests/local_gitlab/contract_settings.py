@@ -1,6 +1,9 @@
 """The operations behind a project's settings: what succeeds, and the errors of their own."""
 
+from typing import Any
+
 from tests.local_gitlab.contract_world import World
+from tests.servers import wait_for
 
 
 def hooks(world: World) -> None:
@@ -34,4 +37,25 @@ def job_token_scope(world: World) -> None:
     scope.allowlist.delete(other.id)
 
 
-SETTINGS = (hooks, job_token_scope)
+def resource_groups(world: World) -> None:
+    project = world.project({".gitlab-ci.yml": "one: {resource_group: tf/live, script: [ls]}"})
+    base = f"/projects/{project.id}/resource_groups/tf%2Flive"
+    world.jobs(project)
+    project.resource_groups.list(get_all=True)
+    group = project.resource_groups.get("tf/live")
+    world.call("GET", base + "/current_job", 200)
+    project.pipelines.create({"ref": "main"})
+    wait_for(lambda: group.upcoming_jobs.list(get_all=True))
+    world.call("PUT", base, 400, json={"process_mode": "luck"})
+    group.process_mode = "oldest_first"
+    group.save()
+    _end(world, project)
+    world.call("GET", base + "/current_job", 200)
+
+
+def _end(world: World, project: Any) -> None:
+    for pipeline in project.pipelines.list(get_all=True):
+        world.call("POST", f"/projects/{project.id}/pipelines/{pipeline.id}/cancel", 200)
+
+
+SETTINGS = (hooks, job_token_scope, resource_groups)
