@@ -9,6 +9,7 @@ from factory import __version__
 from factory.errors import DiskFull, FactoryError
 from factory.local_gitlab import (
     accounts,
+    approval_rules,
     environments,
     git_http,
     hooks,
@@ -20,6 +21,7 @@ from factory.local_gitlab import (
     pipelines,
     projects,
     protected_branches,
+    protected_environments,
     protected_tags,
     release_links,
     releases,
@@ -67,11 +69,13 @@ ROUTES: tuple[Route, ...] = (
     *release_links.ROUTES,
     *statuses.ROUTES,
     *merge_requests.ROUTES,
+    *approval_rules.ROUTES,
     *pipelines.ROUTES,
     *schedules.ROUTES,
     *jobs.ROUTES,
     *resource_groups.ROUTES,
     *environments.ROUTES,
+    *protected_environments.ROUTES,
     *terraform_state.ROUTES,
     *runner_api.ROUTES,
 )

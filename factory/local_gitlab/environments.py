@@ -1,11 +1,11 @@
-"""Environments, protected environments, deployments and their approval (docs: Deployment approvals)."""
+"""Environments, deployments and their approval (docs: Deployment approvals)."""
 
 from typing import Any
 
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import brief, by_id
 from factory.local_gitlab.store import Document, Store
-from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 from factory.system import clock
 
 _FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "skipped": "skipped"}
@@ -145,63 +145,6 @@ def _stop(call: Call) -> Any:
     return _environment(call, call.store.save("environment", _find_environment(call) | {"state": "stopped"}))
 
 
-def _rules(call: Call) -> Any:
-    _premium(call)
-    return Page(
-        [api.public(rule, "id", "iid") for rule in call.store.all("protected_environment", project=call.project["id"])]
-    )
-
-
-def _premium(call: Call) -> None:
-    if call.context.tier == "free":
-        raise api.not_found()
-
-
-def _protect(call: Call) -> Any:
-    _premium(call)
-    name = str(call.need("name"))
-    if call.store.find("protected_environment", name, project=call.project["id"]):
-        raise api.conflict(f"Protected environment '{name}' already exists")
-    document = {
-        "name": name,
-        "deploy_access_levels": [_level(n, item) for n, item in enumerate(call.need("deploy_access_levels"), 1)],
-        "required_approval_count": int(call.params.get("required_approval_count") or 0),
-        "approval_rules": [
-            _level(n, item) | {"required_approvals": int(item.get("required_approvals") or 1)}
-            for n, item in enumerate(call.params.get("approval_rules") or [], 1)
-        ],
-    }
-    ensure(call.store, call.project["id"], name)
-    made = call.store.add("protected_environment", document, project=call.project["id"], name=name)
-    return api.Answer(api.public(made, "id", "iid"), 201)
-
-
-def _level(number: int, item: Document) -> Document:
-    level = item.get("access_level")
-    names = {DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers"}
-    return {
-        "id": number,
-        "access_level": None if level is None else api.as_int(level, "access_level"),
-        "access_level_description": names.get(level or 0, "A user"),
-        "user_id": item.get("user_id"),
-        "group_id": None,
-        "group_inheritance_type": 0,
-    }
-
-
-def _find_rule(call: Call) -> Document:
-    _premium(call)
-    return api.require(call.store.find("protected_environment", call.path["name"], project=call.project["id"]))
-
-
-def _show_rule(call: Call) -> Any:
-    return api.public(_find_rule(call), "id", "iid")
-
-
-def _unprotect(call: Call) -> Any:
-    call.store.delete("protected_environment", _find_rule(call))
-
-
 def _deployments(call: Call) -> Any:
     status, name = call.params.get("status"), call.params.get("environment")
     found = [_deployment(call, item) for item in call.store.all("deployment", project=call.project["id"])]
@@ -240,7 +183,7 @@ def _show_deployment(call: Call) -> Any:
 
 
 def _approve(call: Call) -> Any:
-    _premium(call)
+    api.need_premium(call)
     deployment = _find_deployment(call)
     status = str(call.need("status"))
     if status not in {"approved", "rejected"}:
@@ -274,17 +217,11 @@ def _count(store: Store, deployment: Document, needed: int) -> None:
     store.save("deployment", deployment)
 
 
-_PROTECTED = "/projects/{id}/protected_environments"
-
 ROUTES = (
     Route("GET", "/projects/{id}/environments", _environments),
     Route("POST", "/projects/{id}/environments", _create_environment, DEVELOPER),
     Route("GET", "/projects/{id}/environments/{environment_id}", _show_environment),
     Route("POST", "/projects/{id}/environments/{environment_id}/stop", _stop, DEVELOPER),
-    Route("GET", _PROTECTED, _rules, MAINTAINER),
-    Route("POST", _PROTECTED, _protect, MAINTAINER),
-    Route("GET", _PROTECTED + "/{name:.+}", _show_rule, MAINTAINER),
-    Route("DELETE", _PROTECTED + "/{name:.+}", _unprotect, MAINTAINER),
     Route("GET", "/projects/{id}/deployments", _deployments),
     Route("GET", "/projects/{id}/deployments/{deployment_id}", _show_deployment),
     Route("POST", "/projects/{id}/deployments/{deployment_id}/approval", _approve),

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from factory.local_gitlab import issues, pipelines
+from factory.local_gitlab import approval_rules, issues, pipelines
 from factory.local_gitlab import web as api
-from factory.local_gitlab.accounts import brief, by_id
+from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.protected_branches import may
 from factory.local_gitlab.pushes import follow_source, sync_refs
 from factory.local_gitlab.states import detailed_merge_status
 from factory.local_gitlab.store import Document
-from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 from factory.system import clock
 
 
@@ -33,17 +33,10 @@ def _status(context: Context, project: Document, request: Document) -> str:
     )
 
 
-def _required(context: Context, project: Document) -> list[Document]:
-    if context.tier == "free":
-        return []
-    rules: list[Document] = context.store.all("approval_rule", project=project["id"])
-    return rules
-
-
 def _approvals_left(context: Context, project: Document, request: Document) -> int:
     given = {item["user"] for item in request["_approved_by"]}
     left = 0
-    for rule in _required(context, project):
+    for rule in approval_rules.required(context, project):
         eligible = given & set(rule["_users"]) if rule["_users"] else given
         left += max(0, rule["approvals_required"] - len(eligible))
     return left
@@ -204,7 +197,7 @@ def _new_pipeline(call: Call) -> Any:
 
 def _approvals(call: Call) -> Any:
     request = _request(call)
-    required = sum(rule["approvals_required"] for rule in _required(call.context, call.project))
+    required = sum(rule["approvals_required"] for rule in approval_rules.required(call.context, call.project))
     left = _approvals_left(call.context, call.project, request)
     given = [
         {"user": by_id(call.context, item["user"]), "approved_at": item["approved_at"]}
@@ -277,50 +270,6 @@ def _merge(call: Call) -> Any:
     return show(call.context, call.project, request)
 
 
-def _rules(call: Call) -> Any:
-    return Page([_rule(call, rule) for rule in _required(call.context, call.project)])
-
-
-def _rule(call: Call, rule: Document) -> Document:
-    users = [brief(call.context, call.store.get("user", number)) for number in rule["_users"]]
-    return api.public(rule, "iid") | {
-        "users": users,
-        "eligible_approvers": users,
-        "groups": [],
-        "protected_branches": [],
-    }
-
-
-def _create_rule(call: Call) -> Any:
-    if call.context.tier == "free":
-        raise api.not_found()
-    members = {member["user_id"] for member in call.store.all("member", project=call.project["id"])}
-    document = {
-        "name": str(call.need("name")),
-        "rule_type": "regular",
-        "approvals_required": call.integer("approvals_required"),
-        "contains_hidden_groups": False,
-        "applies_to_all_protected_branches": False,
-        "_users": [int(number) for number in call.params.get("user_ids") or [] if int(number) in members],
-    }
-    made = call.store.add("approval_rule", document, project=call.project["id"], name=str(document["name"]))
-    return api.Answer(_rule(call, made), 201)
-
-
-def _settings(call: Call) -> Any:
-    if call.context.tier == "free":
-        raise api.not_found()
-    return call.project["_approvals"]
-
-
-def _change_settings(call: Call) -> Any:
-    settings = _settings(call)
-    for key, value in settings.items():
-        settings[key] = call.flag(key, default=value) if isinstance(value, bool) else int(call.params.get(key, value))
-    call.store.save("project", call.project | {"_approvals": settings})
-    return api.Answer(settings, 201)
-
-
 _REQUESTS = "/projects/{id}/merge_requests"
 _ONE = _REQUESTS + "/{iid}"
 
@@ -338,8 +287,4 @@ ROUTES = (
     Route("POST", _ONE + "/approve", _approve, DEVELOPER),
     Route("POST", _ONE + "/unapprove", _unapprove, DEVELOPER),
     Route("PUT", _ONE + "/merge", _merge, DEVELOPER),
-    Route("GET", "/projects/{id}/approval_rules", _rules),
-    Route("POST", "/projects/{id}/approval_rules", _create_rule, MAINTAINER),
-    Route("GET", "/projects/{id}/approvals", _settings),
-    Route("POST", "/projects/{id}/approvals", _change_settings, MAINTAINER),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factory.local_gitlab import approval_rules
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
@@ -61,13 +62,7 @@ def _create(call: Call) -> Any:
         "archived": False,
         "creator_id": call.user["id"],
         "_namespace": namespace,
-        "_approvals": {
-            "approvals_before_merge": 0,
-            "reset_approvals_on_push": True,
-            "merge_requests_author_approval": False,
-            "merge_requests_disable_committers_approval": False,
-            "disable_overriding_approvers_per_merge_request": False,
-        },
+        "_approvals": approval_rules.SETTINGS,
         "_refs": {},
     } | {key: call.params.get(key, value) for key, value in _SETTINGS.items()}
     project = call.store.add("project", document, name=full)

@@ -1,12 +1,16 @@
 """Protected branches: who may push to and merge into them (docs: Protected branches)."""
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from factory.local_gitlab import access_levels
 from factory.local_gitlab import web as api
 from factory.local_gitlab.store import Document, Store
-from factory.local_gitlab.web import DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
+from factory.local_gitlab.web import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
+
+_LEVELS = {NO_ROLE, DEVELOPER, MAINTAINER, ADMIN}
+_PREMIUM = ("unprotect_access_levels", "code_owner_approval_required")
 
 
 def protection(store: Store, project: Document, branch: str) -> list[Document]:
@@ -33,36 +37,29 @@ def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
 
 
 def _rules(call: Call) -> Any:
-    return Page([_rule(rule) for rule in call.store.all("protected_branch", project=call.project["id"])])
+    return Page([_rule(call, rule) for rule in call.store.all("protected_branch", project=call.project["id"])])
 
 
-def _rule(rule: Document) -> Document:
-    return api.public(rule, "iid")
+def _rule(call: Call, rule: Document) -> Document:
+    return api.public(rule, "iid", *(_PREMIUM if call.context.tier == "free" else ()))
 
 
 def levels_given(call: Call, action: str, default: int) -> list[Document]:
-    """Return the access levels that a request gives for an action, by ``allowed_to_`` or one ``_access_level``."""
-    given = call.params.get(f"allowed_to_{action}")
-    if not given:
-        simple = call.params.get(f"{action}_access_level", default)
-        given = [{"access_level": api.as_int(simple, f"{action}_access_level")}]
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
-        raise api.bad_request(f"allowed_to_{action} is invalid", key="error")
-    names = {NO_ROLE: "No one", DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers", 60: "Administrators"}
-    levels = []
-    for number, item in enumerate(given, start=1):
-        level = item.get("access_level")
-        levels.append(
-            {
-                "id": number,
-                "access_level": level if level is None else api.as_int(level, "access_level"),
-                "access_level_description": names.get(level or 0, "A user"),
-                "user_id": item.get("user_id"),
-                "group_id": None,
-                "deploy_key_id": None,
-            }
-        )
-    return levels
+    """Return the access levels that a new rule gets for an action.
+
+    Free knows one role, by ``<action>_access_level``; it passes over ``allowed_to_<action>`` without a word.
+    """
+    name = f"{action}_access_level"
+    allowed = _LEVELS - {NO_ROLE} if action == "unprotect" else _LEVELS
+    wanted = [] if call.context.tier == "free" else access_levels.given(call, f"allowed_to_{action}")
+    if not wanted or name in call.params:
+        wanted = [*wanted, {"access_level": access_levels.valid_level(call, name, default, allowed)}]
+    return _exchanged(call, action, [], wanted)
+
+
+def _exchanged(call: Call, action: str, levels: Sequence[Document], changes: Sequence[Document]) -> list[Document]:
+    extra = {"deploy_key_id": None} if action in {"push", "create"} else {}
+    return access_levels.exchanged(call, levels, changes, f"{action.capitalize()} access levels", **extra)
 
 
 def _protect(call: Call) -> Any:
@@ -75,10 +72,11 @@ def _protect(call: Call) -> Any:
         "merge_access_levels": levels_given(call, "merge", MAINTAINER),
         "unprotect_access_levels": levels_given(call, "unprotect", MAINTAINER),
         "allow_force_push": call.flag("allow_force_push"),
-        "code_owner_approval_required": False,
+        "code_owner_approval_required": call.flag("code_owner_approval_required"),
         "inherited": False,
     }
-    return api.Answer(_rule(call.store.add("protected_branch", document, project=call.project["id"], name=name)), 201)
+    made = call.store.add("protected_branch", document, project=call.project["id"], name=name)
+    return api.Answer(_rule(call, made), 201)
 
 
 def _find_rule(call: Call) -> Document:
@@ -86,20 +84,33 @@ def _find_rule(call: Call) -> Document:
 
 
 def _show_rule(call: Call) -> Any:
-    return _rule(_find_rule(call))
+    return _rule(call, _find_rule(call))
 
 
 def _change_rule(call: Call) -> Any:
-    rule = _find_rule(call)
+    """Change a rule in place; Free can't change who may (docs: Protected branches API, gitlab-org/gitlab#383614)."""
+    rule = _changeable(call)
     rule["allow_force_push"] = call.flag("allow_force_push", default=rule["allow_force_push"])
-    for action in ("push", "merge", "unprotect"):
-        if call.params.get(f"allowed_to_{action}"):
-            rule[f"{action}_access_levels"] = levels_given(call, action, MAINTAINER)
-    return _rule(call.store.save("protected_branch", rule))
+    if call.context.tier != "free":
+        owners = "code_owner_approval_required"
+        rule[owners] = call.flag(owners, default=rule[owners])
+        for action in ("push", "merge", "unprotect"):
+            levels, changes = f"{action}_access_levels", access_levels.given(call, f"allowed_to_{action}")
+            rule[levels] = _exchanged(call, action, rule[levels], changes)
+    return _rule(call, call.store.save("protected_branch", rule))
+
+
+def _changeable(call: Call) -> Document:
+    """Return the rule of the call; raises 403 where its ``unprotect`` levels keep the caller from changing it."""
+    rule = _find_rule(call)
+    levels = rule["unprotect_access_levels"]
+    if call.context.tier != "free" and call.role < ADMIN and levels and not grants(levels, call.user, call.role):
+        raise api.forbidden()
+    return rule
 
 
 def _unprotect(call: Call) -> Any:
-    call.store.delete("protected_branch", _find_rule(call))
+    call.store.delete("protected_branch", _changeable(call))
 
 
 _RULES = "/projects/{id}/protected_branches"

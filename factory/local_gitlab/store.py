@@ -95,6 +95,10 @@ class Store:
         rows = self._db.execute(f"SELECT body FROM documents WHERE {where} ORDER BY id", values)  # noqa: S608 - keys are ours, values are bound
         return [json.loads(row[0]) for row in rows]
 
+    def number(self, kind: str) -> int:
+        """Return a number that nothing of this kind has had, for what is kept inside another document."""
+        return self._next(kind, -1)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

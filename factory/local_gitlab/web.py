@@ -133,6 +133,12 @@ def require(document: Document | None, what: str = "") -> Document:
     return document
 
 
+def need_premium(call: Call) -> None:
+    """Raise GitLab's 404 for what only Premium has, on Free."""
+    if call.context.tier == "free":
+        raise not_found()
+
+
 def public(document: Document, *hidden: str) -> Document:
     """Return what a client may see of a document."""
     return {key: value for key, value in document.items() if not key.startswith("_") and key not in hidden}

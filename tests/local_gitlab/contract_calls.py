@@ -146,10 +146,13 @@ def protection(world: World) -> None:
     rule = project.protectedbranches.create({"name": "rel/*", "allowed_to_push": people, "merge_access_level": 0})
     world.call("POST", base, 400)
     world.call("POST", base, 409, json={"name": "rel/*"})
+    world.call("POST", base, 422, json={"name": "x", "allowed_to_push": [{"user_id": world.users["stranger"].id}]})
     project.protectedbranches.get("rel/*")
     project.protectedbranches.list(get_all=True)
     rule.allow_force_push = True
     rule.save()
+    world.call("PATCH", f"{base}/rel%2F*", 400, json={"allowed_to_push": "x"})
+    world.call("PATCH", f"{base}/rel%2F*", 422, json={"allowed_to_push": [{"access_level": 40}]})
     rule.delete()
 
 
@@ -208,9 +211,16 @@ def _link(name: str) -> dict[str, str]:
 def approval_rules(world: World) -> None:
     project = world.project({"a": "1"})
     person = world.users["maintainer"].id
-    project.approvalrules.create({"name": "one", "approvals_required": 1, "user_ids": [person]})
-    world.call("POST", f"/projects/{project.id}/approval_rules", 400, json={"name": "x"})
+    rule = project.approvalrules.create({"name": "one", "approvals_required": 1, "user_ids": [person]})
+    base = f"/projects/{project.id}"
+    world.call("POST", base + "/approval_rules", 400, json={"name": "x"})
     project.approvalrules.list(get_all=True)
+    project.approvalrules.get(rule.id)
+    world.call("PUT", f"{base}/approval_rules/{rule.id}", 400, json={"approvals_required": -1})
+    rule.approvals_required = 2
+    rule.save()
+    rule.delete()
+    world.call("POST", base + "/approvals", 400)
     approvals = project.approvals.get()
     approvals.reset_approvals_on_push = False
     approvals.save()

@@ -70,7 +70,11 @@ def _environments(world: World, project: Any) -> None:
     world.call("POST", rules, 409, json=given)
     project.protected_environments.list(get_all=True)
     project.protected_environments.get("production")
+    world.call("POST", rules, 422, json=given | {"name": "x", "approval_rules": [{"user_id": 99999}]})
     project.protected_environments.create(given | {"name": "gone/soon"})
+    world.call("PUT", rules + "/gone%2Fsoon", 200, json={"approval_rules": [{"access_level": 30}]})
+    world.call("PUT", rules + "/gone%2Fsoon", 400, json={"approval_rules": "x"})
+    world.call("PUT", rules + "/gone%2Fsoon", 422, json={"deploy_access_levels": [{"access_level": 40}]})
     project.protected_environments.delete("gone/soon")
 
 

@@ -1,0 +1,107 @@
+"""Rules that only Premium has: protected environments, approval rules, and the project's settings for approvals."""
+
+from typing import Any
+
+import gitlab
+import pytest
+
+from tests.servers import LocalGitlab
+
+
+def environment(server: LocalGitlab, project: Any, **body: Any) -> Any:
+    """Change the protected environment ``production/eu``, for which python-gitlab has no call."""
+    return server.client().http_put(f"/projects/{project.id}/protected_environments/production%2Feu", post_data=body)
+
+
+def person(server: LocalGitlab, project: Any) -> int:
+    user, _ = server.user("person")
+    project.members.create({"user_id": user.id, "access_level": 30})
+    return int(user.id)
+
+
+def test_a_protected_environment_changes_by_the_ids_of_its_parts(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    someone = person(gitlab_server, project)
+    given = {
+        "name": "production/eu",
+        "deploy_access_levels": [{"access_level": 40}],
+        "approval_rules": [{"access_level": 40, "required_approvals": 2}],
+    }
+    rule = project.protected_environments.create(given).attributes
+    level, approval = rule["deploy_access_levels"][0]["id"], rule["approval_rules"][0]["id"]
+    rule = environment(
+        gitlab_server,
+        project,
+        deploy_access_levels=[{"user_id": someone}, {"id": level, "_destroy": True}],
+        approval_rules=[{"id": approval, "required_approvals": 1}, {"user_id": someone}],
+    )
+    assert [item["user_id"] for item in rule["deploy_access_levels"]] == [someone]
+    found = [(item["access_level"], item["user_id"], item["required_approvals"]) for item in rule["approval_rules"]]
+    assert found == [(40, None, 1), (None, someone, 1)]
+    assert rule["approval_rules"][0]["id"] == approval
+    rule = environment(gitlab_server, project, required_approval_count=3)
+    assert (rule["required_approval_count"], len(rule["approval_rules"])) == (3, 2)
+    with pytest.raises(gitlab.GitlabHttpError, match="is not a member") as stranger:
+        environment(gitlab_server, project, approval_rules=[{"user_id": 99999}])
+    assert stranger.value.response_code == 422
+    with pytest.raises(gitlab.GitlabHttpError) as unknown:
+        environment(gitlab_server, project, approval_rules=[{"id": 99999, "required_approvals": 1}])
+    assert unknown.value.response_code == 404
+
+
+def test_an_approval_rule_drops_who_is_no_member_without_a_word(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    stranger, _ = gitlab_server.user("stranger")
+    someone = person(gitlab_server, project)
+    given = {"name": "owners", "approvals_required": 1, "user_ids": [someone, stranger.id]}
+    rule = project.approvalrules.create(given)
+    assert [user["id"] for user in rule.users] == [someone]
+    with pytest.raises(gitlab.GitlabCreateError, match="has already been taken"):
+        project.approvalrules.create(given)
+    project.approvalrules.update(rule.id, {"name": "keepers", "approvals_required": 2})
+    changed = project.approvalrules.get(rule.id)
+    assert (changed.name, changed.approvals_required, [user["id"] for user in changed.users]) == (
+        "keepers",
+        2,
+        [someone],
+    )
+    project.approvalrules.update(rule.id, {"user_ids": []})
+    assert project.approvalrules.get(rule.id).users == []
+    with pytest.raises(gitlab.GitlabUpdateError, match="less than or equal to 100"):
+        project.approvalrules.update(rule.id, {"approvals_required": 101})
+    rule.delete()
+    assert project.approvalrules.list(get_all=True) == []
+    project.approvalrules.create(given)
+
+
+def test_the_settings_for_approvals_change_one_by_one(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    settings = project.approvals.get()
+    assert (settings.reset_approvals_on_push, settings.merge_requests_author_approval) == (True, False)
+    settings.merge_requests_disable_committers_approval = True
+    settings.save()
+    again = project.approvals.get()
+    assert (again.reset_approvals_on_push, again.merge_requests_disable_committers_approval) == (True, True)
+    with pytest.raises(gitlab.GitlabHttpError, match="at least one parameter must be provided"):
+        gitlab_server.client().http_post(f"/projects/{project.id}/approvals")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "protected_environments"),
+        ("post", "protected_environments"),
+        ("put", "protected_environments/x"),
+        ("get", "approval_rules"),
+        ("post", "approval_rules"),
+        ("put", "approval_rules/1"),
+        ("delete", "approval_rules/1"),
+        ("get", "approvals"),
+        ("post", "approvals"),
+    ],
+)
+def test_free_has_none_of_it(free_gitlab: LocalGitlab, method: str, path: str) -> None:
+    project = free_gitlab.project()
+    with pytest.raises(gitlab.GitlabHttpError) as refused:
+        getattr(free_gitlab.client(), f"http_{method}")(f"/projects/{project.id}/{path}")
+    assert refused.value.response_code == 404
