@@ -1,6 +1,7 @@
 """Configuration, computed once: each value knows where it came from (defaults < file < environment < flag)."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from factory.errors import InvalidInput
 from factory.system import files, strict_yaml
 
+# What `factory connect` wrote into an instance's folder: the project's address and its accounts, no secret.
+CONNECTION = "connection.json"
 DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -65,7 +68,18 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
     base = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
     digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
-    return Settings(clone, base / "factory" / digest / instance, cache, values)
+    state = base / "factory" / digest / instance
+    for name, value in connection(state).items():
+        if name in DEFAULTS and values[name].source == "default":
+            values[name] = Setting(str(value), str(state / CONNECTION))
+    return Settings(clone, state, cache, values)
+
+
+def connection(state: Path) -> Mapping[str, object]:
+    """Return what ``factory connect`` wrote for an instance; empty where it was never connected."""
+    path = state / CONNECTION
+    found: Mapping[str, object] = json.loads(files.read_text(path)) if path.exists() else {}
+    return found
 
 
 def find_clone(cwd: Path) -> Path:

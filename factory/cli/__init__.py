@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
+    "connect": ("factory.cli.connect", "Connect this clone to a project of your own on GitLab."),
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
@@ -86,14 +87,14 @@ def main() -> None:
     from factory.errors import FactoryError, Interrupted  # noqa: PLC0415 - start-up speed
 
     try:
-        root.main(prog_name="factory", standalone_mode=False)
+        ended = root.main(prog_name="factory", standalone_mode=False)
+        # click gives the code of `Exit` back instead of raising it.
+        sys.exit(ended if isinstance(ended, int) else 0)
     except FactoryError as error:
         if "--debug" in sys.argv:
             raise
         tell(error)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
     except click.ClickException as usage:
         usage.show()
         sys.exit(usage.exit_code)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory.cli.workplace import AGENT, BOT, Workplace
+from factory.config import connection
 from factory.errors import NotFound
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust
@@ -64,8 +65,8 @@ def make(
     return Context(
         bot=bot,
         agent=place.connection(AGENT),
-        bot_token=tokens.get(place.token_folder, BOT, place.environment),
-        agent_token=tokens.get(place.token_folder, AGENT, place.environment),
+        bot_token=place.token(BOT),
+        agent_token=place.token(AGENT),
         mirror=mirror,
         state=place.state,
         holder=holder,
@@ -76,6 +77,7 @@ def make(
         say=say,
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
+        alone=connection(place.state).get("separation") == "none",
         agent_name=place.settings["agent"] or None,
         wheels=_there(place.settings.cache / "wheels"),
         npm=_there(Path(place.environment.get("HOME") or "/") / ".npm"),

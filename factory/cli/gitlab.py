@@ -1,16 +1,19 @@
 """``factory gitlab plan|apply|drift``: the project's settings as policies/gitlab.yml wants them, field by field."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from factory.cli import output, tell
 from factory.cli.factory_context import make
-from factory.cli.workplace import BOT, OPERATOR, current
-from factory.errors import FactoryError, Refused
+from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current
+from factory.errors import FactoryError, Refused, Unauthorized
+from factory.gitlab.connect import version
 from factory.gitlab.settings import run as settings
-from factory.gitlab.settings.model import Unenforced
+from factory.gitlab.settings.model import Server, Unenforced
+from factory.gitlab.settings.run import Wanted
 from factory.policies import read as policy_files
 from factory.reports.tables import table
 from factory.workflow import settings as wanted_settings
@@ -47,7 +50,7 @@ def command() -> None:
 @output.as_json
 def plan(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Show each field: what is, what shall be, and what this tier can't hold with what stands in for it."""
-    server, wanted = _opened()
+    server, wanted = opened(current())
     found = settings.plan(server, wanted)
     _show(found, as_json=as_json)
     raise click.exceptions.Exit(0 if found.in_sync else DIFFERS)
@@ -60,7 +63,7 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
     Interrupted or refused half-way, call it again: it goes on. Nothing is unprotected while it changes.
     """
-    server, wanted = _opened()
+    server, wanted = opened(current())
     left = settings.apply(server, wanted, say=output.say)
     _show(left, as_json=as_json)
     if not left.in_sync:
@@ -72,7 +75,7 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @output.as_json
 def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Compare as `plan` does, and keep one issue of what differs: opened, changed in place, closed."""
-    server, wanted = _opened()
+    server, wanted = opened(current())
     found = settings.plan(server, wanted)
     context = make(current(), holder="operator", say=output.say)
     settings_drift.tend(context, found)
@@ -80,19 +83,21 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     raise click.exceptions.Exit(0 if found.in_sync else DIFFERS)
 
 
-def _opened() -> tuple[Any, Any]:
+def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
     """Return the server as the operator sees it, and what is wanted of it."""
-    place = current()
     folder = place.settings.clone / "policies"
     policies = policy_files.read({f"policies/{path.name}": path.read_bytes() for path in folder.glob("*.yml")})
-    others = {}
-    for account in (OPERATOR, BOT):
-        try:
-            others[account] = place.connection(account)
-        except FactoryError:
-            continue
-    server = settings.opened(place.connection(), acting=others)
-    return server, wanted_settings.wanted(policies, project=place.settings["project"])
+    names = {account: place.username(account) for account in (OPERATOR, BOT, AGENT)}
+    acting = {}
+    for account, username in names.items():
+        with suppress(Unauthorized):
+            acting[username] = place.connection(account)
+    connection = place.connection()
+    simulator = version(connection).endswith("-local")
+    wanted = wanted_settings.wanted(
+        policies, project=place.settings["project"], accounts=names, rehearsal=simulator and place.settings.embedded
+    )
+    return settings.opened(connection, acting=acting), wanted
 
 
 def _show(found: settings.Plan, *, as_json: bool) -> None:
@@ -104,24 +109,25 @@ def _show(found: settings.Plan, *, as_json: bool) -> None:
         "unenforced": [vars(item) for item in found.unenforced],
         "unmanaged": list(found.unmanaged),
     }
-    output.one(value, json_wanted=as_json, text="\n".join(_lines(found)))
+    output.one(value, json_wanted=as_json, text="\n".join(lines(found)))
 
 
-def _lines(found: settings.Plan) -> list[str]:
-    lines = []
+def lines(found: settings.Plan) -> list[str]:
+    """Return a plan as lines for a person: what differs, what the tier can't hold, what is left alone."""
+    shown = []
     if found.differences:
         rows = [
             [f"{item.section}: {item.key}", item.field, _short(item.found), _short(item.wanted)]
             for item in found.differences
         ]
-        lines += [table(["setting", "field", "is", "shall be"], rows), ""]
-    lines += _unenforced(found.unenforced)
+        shown += [table(["setting", "field", "is", "shall be"], rows), ""]
+    shown += _unenforced(found.unenforced)
     if found.unmanaged:
-        lines += [f"not named in policies/gitlab.yml, and left: {', '.join(found.unmanaged)}", ""]
+        shown += [f"not named in policies/gitlab.yml, and left: {', '.join(found.unmanaged)}", ""]
     differ = len(found.differences)
     kept = found.fields - differ - len(found.unenforced)
-    lines.append(f"tier {found.tier}: {kept} of {found.fields} fields are as they shall be, {differ} differ")
-    return lines
+    shown.append(f"tier {found.tier}: {kept} of {found.fields} fields are as they shall be, {differ} differ")
+    return shown
 
 
 def _unenforced(found: Sequence[Unenforced]) -> list[str]:

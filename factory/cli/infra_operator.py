@@ -10,7 +10,6 @@ from factory.cli import output
 from factory.cli.factory_context import make
 from factory.cli.workplace import OPERATOR, current, number
 from factory.gitlab.connect import project_id
-from factory.secrets import tokens
 from factory.terraform.state import State
 from factory.workflow import recovery
 from factory.workflow.context import MAIN, Context
@@ -108,11 +107,11 @@ def _opened() -> Iterator[tuple[Context, Any]]:
     """Give the recorder's context, and the function that opens a stack's state as the operator."""
     place = current()
     context = make(place, holder="operator", say=output.say)
-    token = tokens.get(place.token_folder, OPERATOR, place.environment)
+    token = place.token(OPERATOR)
     project = project_id(place.connection())
 
     def state_of(stack: str) -> State:
         address = f"{place.url}/api/v4/projects/{project}/terraform/state/{stack}"
-        return State(address, username=OPERATOR, token=token)
+        return State(address, username=place.username(OPERATOR), token=token)
 
     yield context, state_of

@@ -1,27 +1,29 @@
 """Fills a fresh embedded instance: accounts, the project seeded from the clone's HEAD, settings, the first release."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, Workplace
 from factory.errors import FactoryError, InvalidInput
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
-from factory.gitlab import bootstrap, deployments, pipelines, schedules
+from factory.gitlab import bootstrap, deployments, pipelines
 from factory.gitlab.connect import Connection, connect
+from factory.gitlab.settings import run as settings
+from factory.gitlab.settings.run import Wanted
 from factory.local_cloudflare import mirror
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.secrets import tokens
 from factory.system import clock, files, process
 from factory.workflow import planned
+from factory.workflow import settings as settings_of
 from factory.worktrees.repository import Mirror
 
 MAIN = "main"
 _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 _PATIENCE = 180.0
-_DAILY = "23 4 * * *"
 Say = Callable[[str], None]
 
 
@@ -33,23 +35,27 @@ def provision(place: Workplace, *, say: Say) -> None:
     policies = policy_files.read(_head_policies(place))
     root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
     bootstrap.project(root.client, place.settings["project"])
-    users = _accounts(place, root)
-    _keys(place)
+    _accounts(place, root)
+    recorder(place, place.settings["project"], agent=AGENT, simulated=True)
     seeded = _seed(place, say=say)
-    bootstrap.settings(root)
-    labels = policies.workflow.labels.model_dump()
-    bootstrap.labels(root, [labels[name] for name in labels])
     bootstrap.variables(root, _variables(place))
-    bootstrap.protect_branches(root, bot=users[BOT])
-    bootstrap.approvals(root, [users[OPERATOR], users[REHEARSAL]], required=policies.approvals.merge.required)
+    acting = {BOT: place.connection(BOT)}
+    wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
+    # What the founding deployment, the administrator's, comes before, and what its jobs make.
+    later = {"environments", "resource_groups"}
+    _settle(root, acting, {name: item for name, item in wanted.items() if name not in later})
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
     _first_release(place, root, policies, seeded, say=say)
-    bootstrap.protect_environment(
-        root, policies.environments.deploy, bot=users[BOT], required=policies.environments.target.approvals
-    )
-    # The bot's: a schedule runs with its owner's rights.
-    schedules.make_once(place.connection(BOT), description="drift", ref=MAIN, cron=_DAILY)
+    _settle(root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, clock.timestamp().encode())
+
+
+def _settle(root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
+    """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
+    left = settings.apply(settings.opened(root, acting=acting), wanted, say=lambda _: None)
+    if not left.in_sync:
+        first = left.differences[0]
+        raise InvalidInput(f"{first.section}: {first.key}: {first.field} is {first.found}, not {first.wanted}")
 
 
 def _root_token(place: Workplace) -> str:
@@ -68,40 +74,41 @@ def _head_policies(place: Workplace) -> dict[str, bytes]:
     return {name: _git(place, "show", f"HEAD:{name}").encode() for name in names}
 
 
-def _accounts(place: Workplace, root: Connection) -> dict[str, int]:
+def _accounts(place: Workplace, root: Connection) -> None:
     levels = {
         OPERATOR: bootstrap.MAINTAINER,
         BOT: bootstrap.MAINTAINER,
         AGENT: bootstrap.DEVELOPER,
         REHEARSAL: bootstrap.MAINTAINER,
     }
-    numbers = {}
     for name, level in levels.items():
         number, token = bootstrap.user(root.client, name)
         if not (place.token_folder / name).exists():
             tokens.keep(place.token_folder, name, token or bootstrap.token(root.client, number))
         bootstrap.member(root, number, level)
-        numbers[name] = number
     if not (place.token_folder / "runner").exists():
         tokens.keep(place.token_folder, "runner", bootstrap.runner(root.client))
-    return numbers
 
 
-def _keys(place: Workplace) -> None:
-    """Make the recorder's key and the trust root that verifies what it signs."""
+def recorder(place: Workplace, project: str, *, agent: str, simulated: bool) -> None:
+    """Make the recorder's key and the trust root that verifies what it signs; ``agent`` is the account that works."""
     key = place.state / "keys" / "recorder.pem"
     if not key.exists():
         files.private_folder(key.parent)
         files.write_atomic(key, generate(), mode=0o600)
     signer = Signer(files.read_bytes(key))
-    origin = f"factory.example/{place.settings['project']}"
     trust = Trust(
         keys={signer.keyid: signer.public},
-        log_key=VerifierKey(origin, signer.public),
-        agent_account=AGENT,
-        simulated_approvals=True,
+        log_key=VerifierKey(f"factory.example/{project}", signer.public),
+        agent_account=agent,
+        simulated_approvals=simulated,
     )
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
+
+
+def head(place: Workplace) -> str:
+    """Return the clone's commit; raises ``InvalidInput`` where it is no usable repository."""
+    return _git(place, "rev-parse", "HEAD").strip()
 
 
 def _seed(place: Workplace, *, say: Say) -> str:
@@ -113,9 +120,9 @@ def _seed(place: Workplace, *, say: Say) -> str:
     if copy.head(MAIN) is None:
         if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
             say("the clone has uncommitted changes; they are not part of what is seeded")
-        head = _git(place, "rev-parse", "HEAD").strip()
-        copy.take(place.settings.clone, head)
-        copy.push(head, MAIN, _root_token(place))
+        seed = head(place)
+        copy.take(place.settings.clone, seed)
+        copy.push(seed, MAIN, _root_token(place))
     return copy.head(MAIN) or ""
 
 

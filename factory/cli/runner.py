@@ -6,7 +6,6 @@ import click
 
 from factory.cli.workplace import current
 from factory.local_gitlab import runner
-from factory.secrets import tokens
 from factory.system import clock, process
 
 _PAUSE = 0.05
@@ -21,7 +20,7 @@ def command(concurrency: int) -> None:
         clock.sleep(_PAUSE)
     settings = runner.Settings(
         url=place.url,
-        token=tokens.get(place.token_folder, "runner", {}),
+        token=place.token("runner"),
         builds=place.state / "builds",
         env={**place.tool_env, "FACTORY_PYTHON": process.python()},
         readable=(*place.readable, place.state / "provider"),

@@ -1,6 +1,5 @@
 """Opens what keeps the secrets of an instance: the provider of policy, logged in as this machine may."""
 
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -51,10 +50,8 @@ class Store:
 
     @property
     def key(self) -> Path:
-        """Return the file's key, which lies apart from it: a copy of one is of no use without the other."""
-        given = self.place.environment
-        base = Path(given.get("XDG_CONFIG_HOME") or Path(given.get("HOME") or "/") / ".config")
-        return base / "factory" / "keys" / hashlib.sha256(str(self.place.state).encode()).hexdigest()[:16]
+        """Return the file's key."""
+        return self.place.key_file
 
     @property
     def by_passphrase(self) -> Path:

@@ -1,5 +1,6 @@
 """What a command works with: settings, connections by account, and the context of the workflows."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from factory.cli import environment
-from factory.config import Settings, load
+from factory.config import Settings, connection, load
 from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, connect
 from factory.secrets import tokens
@@ -84,11 +85,27 @@ class Workplace:
         value: dict[str, str] = json.loads(files.read_text(path))
         return value
 
+    @property
+    def key_file(self) -> Path:
+        """Return the key of what is encrypted here; it lies apart: a copy of one is of no use without the other."""
+        base = Path(self.environment.get("XDG_CONFIG_HOME") or Path(self.environment.get("HOME") or "/") / ".config")
+        return base / "factory" / "keys" / hashlib.sha256(str(self.state).encode()).hexdigest()[:16]
+
+    def token(self, account: str) -> str:
+        """Return an account's token, the operator's where it is the same account; raises ``Unauthorized``."""
+        alone = account != OPERATOR and self.username(account) == self.username(OPERATOR)
+        name = OPERATOR if alone else account
+        return tokens.get(self.token_folder, name, self.environment, key=self.key_file)
+
+    def username(self, account: str) -> str:
+        """Return what GitLab calls an account: its own name, or the one that ``factory connect`` wrote down."""
+        known = connection(self.state).get("accounts")
+        return str(known.get(account, account)) if isinstance(known, dict) else account
+
     def connection(self, account: str = OPERATOR) -> Connection:
         """Return an account's connection to the project."""
         url = self.url
-        token = tokens.get(self.token_folder, account, self.environment)
-        return connect(url, self.settings["project"], account=account, token=token)
+        return connect(url, self.settings["project"], account=self.username(account), token=self.token(account))
 
 
 def current() -> Workplace:

@@ -158,7 +158,9 @@ def _create(call: Call) -> Any:
 def _create_token_for(call: Call) -> Any:
     _only_admin(call)
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
-    token, text = issue_token(call.store, user, str(call.need("name")), expires_at=call.params.get("expires_at"))
+    scopes = call.strings("scopes") or ["api"]
+    expires = call.params.get("expires_at")
+    token, text = issue_token(call.store, user, str(call.need("name")), expires_at=expires, scopes=scopes)
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 
 

@@ -17,6 +17,7 @@ from factory.local_gitlab import (
     job_token_scope,
     jobs,
     merge_requests,
+    namespaces,
     oidc,
     pipelines,
     projects,
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/version", _version, PUBLIC),
     Route("GET", "/metadata", _metadata, PUBLIC),
     *accounts.ROUTES,
+    *namespaces.ROUTES,
     *projects.ROUTES,
     *hooks.ROUTES,
     *job_token_scope.ROUTES,
@@ -122,6 +124,13 @@ def _job_token_may(route: Route) -> bool:
     return route.path == "/job" or any(part in route.path for part in _JOB_TOKEN_MAY)
 
 
+def _scope_lets(scopes: list[str], route: Route) -> bool:
+    """Tell whether a token's scopes reach a route (docs: Personal access token scopes)."""
+    if "api" in scopes or route.path == "/personal_access_tokens/self":
+        return True
+    return "read_api" in scopes and route.method == "GET"
+
+
 def _call(context: Context, route: Route, request: web.Request, params: dict[str, object], body: bytes) -> Call:
     who = accounts.authenticate(context.store, accounts.token_of(request))
     if who is None:
@@ -130,6 +139,8 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
     path = dict(request.match_info)
     if token.get("_job") and not _job_token_may(route):
         raise api.not_found()
+    if not token.get("_job") and not _scope_lets(token["scopes"], route):
+        raise api.forbidden("insufficient_scope")
     if "id" not in path or route.role == PUBLIC:
         return Call(context, path, params, body, user, ADMIN if user["is_admin"] else NO_ROLE, token)
     project = projects.find(context, path["id"])

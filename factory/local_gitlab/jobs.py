@@ -5,7 +5,7 @@ import zipfile
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from factory.local_gitlab import environments
+from factory.local_gitlab import environments, project_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -178,6 +178,8 @@ def _play(call: Call) -> Any:
         raise api.bad_request("Unplayable Job")
     environments.refuse_unless_may_deploy(call, job)
     given = call.params.get("job_variables_attributes") or []
+    if given:
+        project_settings.refuse_variables(call)
     job |= {
         "status": "created",
         "_played": True,

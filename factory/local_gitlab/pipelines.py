@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab import ci, ci_rules, jobs
+from factory.local_gitlab import ci, ci_rules, jobs, project_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -156,6 +156,8 @@ def _given_variables(call: Call) -> dict[str, str]:
     given = call.params.get("variables") or []
     if not isinstance(given, list) or not all(isinstance(item, dict) and item.get("key") for item in given):
         raise api.bad_request("variables is invalid", key="error")
+    if given:
+        project_settings.refuse_variables(call)
     return {str(item["key"]): str(item.get("value", "")) for item in given}
 
 

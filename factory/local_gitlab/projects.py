@@ -2,25 +2,12 @@
 
 from typing import Any
 
-from factory.local_gitlab import approval_rules
+from factory.local_gitlab import approval_rules, namespaces, project_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock
-
-_SETTINGS: dict[str, Any] = {
-    "description": None,
-    "visibility": "private",
-    "ci_config_path": None,
-    "merge_method": "merge",
-    "only_allow_merge_if_pipeline_succeeds": False,
-    "allow_merge_on_skipped_pipeline": False,
-    "only_allow_merge_if_all_discussions_are_resolved": False,
-    "remove_source_branch_after_merge": True,
-    "public_jobs": True,
-    "ci_forward_deployment_enabled": True,
-}
 
 
 def find(context: Context, reference: str) -> Document | None:
@@ -34,19 +21,20 @@ def show(context: Context, project: Document) -> Document:
     """Return a project as a client sees it."""
     url = f"{context.base_url}/{project['path_with_namespace']}"
     branches = context.repository(project).branches()
-    return api.public(project, "iid") | {
+    namespace = namespaces.ensure(context.store, project["_namespace"], {"id": project["creator_id"]})
+    return api.public(project_settings.of(project), "iid") | {
         "web_url": url,
         "http_url_to_repo": f"{url}.git",
         "ssh_url_to_repo": None,
         "empty_repo": not branches,
-        "namespace": {"id": 1, "kind": "group"} | dict.fromkeys(("name", "path", "full_path"), project["_namespace"]),
+        "namespace": namespaces.in_project(namespace),
         "_links": {"self": f"{context.api_url()}/projects/{project['id']}"},
     }
 
 
 def _create(call: Call) -> Any:
     path = str(call.params.get("path") or call.need("name"))
-    namespace = str(call.params.get("namespace_path") or call.user["username"])
+    namespace = namespaces.for_new_project(call)["full_path"]
     full = f"{namespace}/{path}"
     if call.store.find("project", full):
         raise api.invalid({"path": ["has already been taken"]})
@@ -64,7 +52,9 @@ def _create(call: Call) -> Any:
         "_namespace": namespace,
         "_approvals": approval_rules.SETTINGS,
         "_refs": {},
-    } | {key: call.params.get(key, value) for key, value in _SETTINGS.items()}
+        **project_settings.DEFAULTS,
+        **project_settings.given(call),
+    }
     project = call.store.add("project", document, name=full)
     call.context.repository(project).create(project["default_branch"])
     member = {"user_id": call.user["id"], "access_level": OWNER, "created_at": now, "expires_at": None}
@@ -99,10 +89,13 @@ def _show(call: Call) -> Any:
 
 
 def _change(call: Call) -> Any:
-    known = {*_SETTINGS, "name", "default_branch"}
-    booleans = {key for key, value in _SETTINGS.items() if isinstance(value, bool)}
-    changes = {key: value for key, value in call.params.items() if key in known}
-    changes |= {key: call.flag(key) for key in changes if key in booleans}
+    if call.role < OWNER and (call.params.get("visibility") or call.params.get("name")):
+        raise api.forbidden()
+    changes = {key: call.text(key) for key in ("name", "default_branch") if call.params.get(key)}
+    changes |= project_settings.given(call)
+    project_settings.refuse_change(call, changes)
+    if not changes:
+        raise api.bad_request("at least one parameter must be provided", key="error")
     return show(call.context, call.store.save("project", call.project | changes))
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from factory.policies.fields import Account, Count, Strict
+from factory.policies.fields import Account, Strict
 
 Role = Literal["nobody", "developer", "maintainer", "owner", "admin"]
 Who = Annotated[str, Field(pattern=r"^(nobody|developer|maintainer|owner|admin|@[A-Za-z0-9_][A-Za-z0-9_.-]{0,254})$")]
@@ -18,7 +18,6 @@ Section = Literal[
     "tags",
     "environments",
     "approvals",
-    "push_rule",
     "labels",
     "schedules",
     "hooks",
@@ -83,18 +82,6 @@ class Approvals(Strict):
     disable_overriding_approvers_per_merge_request: bool | None = None
 
 
-class PushRule(Strict):
-    """What a push may hold (GitLab docs: Project push rules API)."""
-
-    commit_message_regex: Annotated[str, Field(max_length=511)] | None = None
-    branch_name_regex: Annotated[str, Field(max_length=511)] | None = None
-    author_email_regex: Annotated[str, Field(max_length=511)] | None = None
-    max_file_size: Count | None = None
-    prevent_secrets: bool | None = None
-    member_check: bool | None = None
-    deny_delete_tag: bool | None = None
-
-
 class JobToken(Strict):
     """Whose jobs may reach the project: with ``inbound_enabled`` only those of the projects listed, and its own."""
 
@@ -142,7 +129,6 @@ class GitLab(Strict):
     tags: dict[Key, Tag] | None = None
     environments: dict[Key, GuardedEnvironment] | None = None
     approvals: Approvals | None = None
-    push_rule: PushRule | None = None
     job_token: JobToken | None = None
     labels: dict[Key, Label] | None = None
     resource_groups: dict[Key, ResourceGroup] | None = None

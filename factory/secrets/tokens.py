@@ -1,11 +1,21 @@
-"""Accounts' tokens: from the environment where it names one, else from the instance's private files."""
+"""Accounts' tokens: from the environment where it names one, else from what the instance keeps.
+
+The embedded instance's are plain private files: they open a server on this machine alone. Those of a real GitLab are
+sealed in an encrypted file.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from factory.errors import Unauthorized
+from factory.errors import NotFound, Unauthorized
+from factory.model.secret import Place, Secret
 from factory.system import files
 
+if TYPE_CHECKING:
+    from factory.secrets.file import EncryptedFile
+
+_SEALED = "accounts.json"
 ACCOUNTS = ("operator", "factory-bot", "factory-agent", "rehearsal")
 
 
@@ -14,24 +24,49 @@ def variable(account: str) -> str:
     return "FACTORY_TOKEN_" + account.upper().replace("-", "_")
 
 
-def get(folder: Path, account: str, environment: Mapping[str, str]) -> str:
-    """Return an account's token; raises ``Unauthorized`` where there is none."""
+def get(folder: Path, account: str, environment: Mapping[str, str], *, key: Path) -> str:
+    """Return an account's token; ``key`` opens those that are sealed. Raises ``Unauthorized`` where there is none."""
     given = environment.get(variable(account))
     if given:
         return given
     path = folder / account
-    if not path.exists():
+    if path.exists():
+        return files.read_text(path).strip()
+    try:
+        return _opened(folder, key).get(_place(account)).value.reveal()
+    except NotFound:
         raise Unauthorized(
             f"there is no token for the account {account}",
-            hint=f"Run `factory up`, or set {variable(account)} for a GitLab of your own.",
-        )
-    return files.read_text(path).strip()
+            hint=f"Run `factory up`, or `factory connect` for a GitLab of your own, or set {variable(account)}.",
+        ) from None
 
 
 def credential(folder: Path, name: str, environment: Mapping[str, str]) -> str:
     """Return a credential by the name of its variable, from the environment or the private file; else nothing."""
     path = folder / name
     return environment.get(name) or (files.read_text(path).strip() if path.exists() else "")
+
+
+def seal(folder: Path, account: str, token: Secret, *, key: Path) -> None:
+    """Keep a token encrypted under a key file, which is made where it is missing."""
+    _opened(folder, key, make=True).put(_place(account), token)
+
+
+def sealed(folder: Path) -> Path:
+    """Return the file of the sealed tokens."""
+    return folder / _SEALED
+
+
+def _opened(folder: Path, key: Path, *, make: bool = False) -> "EncryptedFile":
+    from factory.secrets.file import EncryptedFile, made_key  # noqa: PLC0415 - start-up speed: cryptography
+
+    if not sealed(folder).exists() and not make:
+        raise NotFound(f"nothing is sealed in {folder}")
+    return EncryptedFile(sealed(folder), made_key(key))
+
+
+def _place(account: str) -> Place:
+    return Place(account, f"account/{account}")
 
 
 def keep(folder: Path, account: str, token: str) -> None:

@@ -40,7 +40,8 @@ PROTECTED_IN_WORKTREE = (
 class Context:
     """One factory at work; tokens are held here and nowhere else.
 
-    ``wheels`` and ``npm`` are folders of packages on this machine that agents may install from.
+    ``alone`` says that one account is person and factory. ``wheels`` and ``npm`` are folders of packages on this
+    machine that agents may install from.
     """
 
     bot: Connection
@@ -57,6 +58,7 @@ class Context:
     say: Callable[[str], None]
     timed: Callable[[str, float], None]
     simulator: bool
+    alone: bool = False
     agent_name: str | None = None
     agents_path: str = ""
     wheels: Path | None = None

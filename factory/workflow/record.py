@@ -1,6 +1,6 @@
 """The recorder: signs what it has observed and appends it to the log on the branch ``factory/evidence``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from factory.evidence import log, statement
@@ -21,13 +21,22 @@ def record(
     Another recorder may append at the same time: the push is refused then, and the log is read again. Raises
     ``Conflict`` where the log holds another fact under the same key.
     """
+    _append(context, [_statement(context, kind, issue, subjects, predicate)], f"{kind} {predicate['key']}")
+
+
+def _statement(
+    context: Context, kind: str, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, Any]
+) -> dict[str, Any]:
     common = {"project": context.bot.project_path, "issue": issue, "time": clock.timestamp()}
-    made = statement.build(kind, subjects=subjects, predicate={**common, **predicate})
+    return statement.build(kind, subjects=subjects, predicate={**common, **predicate})
+
+
+def _append(context: Context, made: Sequence[dict[str, Any]], title: str) -> None:
+    """Append statements with one push."""
 
     def fresh() -> Addition[None]:
         tree = read_tree(context)
-        changes = log.append(tree, [made], signer=context.signer, origin=context.trust.log_key.name)
-        return Addition(None, changes, f"{kind} {predicate['key']}")
+        return Addition(None, log.append(tree, made, signer=context.signer, origin=context.trust.log_key.name), title)
 
     append(context, BRANCH, fresh)
 
@@ -36,27 +45,26 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     """Record the plans that a merge request's or main's pipeline saved; return them. Raises ``NotFound``."""
     saved = planned.of(context.bot, pipeline)
     environments = context.policies().environments
+    made = []
     for stack, manifest in saved.manifests.items():
         digest = saved.digest(stack)
         commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
-        record(
-            context,
-            "plan",
-            issue=issue,
-            subjects={"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file},
-            predicate={
-                "key": f"plan/{iid}/{pipeline}/{stack}",
-                "merge_request": iid,
-                "pipeline": pipeline,
-                "job": saved.job,
-                "commit": commit,
-                "stack": stack,
-                "manifest": digest,
-                "plan": plan,
-                "plan_file": plan_file,
-                "approvals": environments.asked(stack),
-            },
-        )
+        subjects = {"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file}
+        predicate = {
+            "key": f"plan/{iid}/{pipeline}/{stack}",
+            "merge_request": iid,
+            "pipeline": pipeline,
+            "job": saved.job,
+            "commit": commit,
+            "stack": stack,
+            "manifest": digest,
+            "plan": plan,
+            "plan_file": plan_file,
+            "approvals": environments.asked(stack),
+        }
+        made.append(_statement(context, "plan", issue, subjects, predicate))
+    if made:
+        _append(context, made, f"plan {iid}/{pipeline}")
     return saved
 
 

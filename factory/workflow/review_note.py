@@ -18,6 +18,10 @@ from factory.workflow.context import Context
 
 _FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
 _CONTRACT = "/openapi.yml"
+_ALONE = (
+    "One account is author, factory and approver here (separation: none), so no approval counts: do you merge this and "
+    "start its deployment yourself, in GitLab?"
+)
 
 
 def build(
@@ -61,7 +65,7 @@ def build(
                 review.Risk(item["name"], item["decide"], ", ".join(item["because"]))
                 for item in (decision["needed"] or {}).get("risks", [])
             ),
-            decisions=_decisions(spec, decision),
+            decisions=(*_decisions(spec, decision), *([_ALONE] if context.alone else [])),
             links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
         )
     )

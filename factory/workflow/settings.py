@@ -1,19 +1,26 @@
 """What the project must be on GitLab, put together from the policies: each number is said in one file."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from factory.gitlab.settings import approvals
-from factory.gitlab.settings.model import Fields, State
+from factory.gitlab.settings.model import LEVELS, Fields, State
 from factory.gitlab.settings.run import Wanted
 from factory.policies.fields import Strict
 from factory.policies.model import Policies
+from factory.workflow.context import SIMULATED_APPROVER
 
 _COLOURS = ("#1f75cb", "#6699cc", "#8fbc8f", "#d99530", "#dd2b0e", "#9400d3")
-_RULE = "a person"
+_RULE, _OPERATOR = "a person", "operator"
 
 
-def wanted(policies: Policies, *, project: str) -> dict[str, Wanted]:
-    """Return the wanted state by section name; ``{project}`` in a value becomes the project's path."""
+def wanted(
+    policies: Policies, *, project: str, accounts: Mapping[str, str], rehearsal: bool = False
+) -> dict[str, Wanted]:
+    """Return the wanted state by section name; ``{project}`` in a value becomes the project's path.
+
+    ``accounts`` says what GitLab calls the factory's accounts; ``rehearsal`` that its simulated approvals count here.
+    """
     given = policies.gitlab
     found: dict[str, State] = {}
     if given.members is not None:
@@ -37,16 +44,37 @@ def wanted(policies: Policies, *, project: str) -> dict[str, Wanted]:
         }
     if given.approvals is not None:
         settings = _fields(given.approvals)
-        people = settings.pop("people")
+        people = [*settings.pop("people"), *([f"@{SIMULATED_APPROVER}"] if rehearsal else [])]
         rule = {"required": policies.approvals.merge.required, "people": people}
         found["approvals"] = {approvals.KEY: settings, approvals.rule(_RULE): rule}
-    if given.push_rule is not None:
-        found["push_rule"] = {"push_rule": _fields(given.push_rule)}
     if given.job_token is not None:
         found["job_token"] = {"job_token": _fields(given.job_token)}
     found["labels"] = _labels(policies)
     enforced: set[str] = set(given.enforce)
-    return {name: Wanted(state, enforce=name in enforced) for name, state in found.items()}
+    renamed = {f"@{name}": f"@{username}" for name, username in accounts.items()}
+    if "members" in found:
+        found["members"] = _members(found["members"], accounts)
+    return {name: Wanted(_renamed(state, renamed), enforce=name in enforced) for name, state in found.items()}
+
+
+def _members(given: State, accounts: Mapping[str, str]) -> State:
+    """Return who is a member, as what; accounts that are one have the stronger role, and the operator keeps theirs."""
+    found: dict[str, Fields] = {}
+    for name, fields in given.items():
+        username = accounts.get(name, name)
+        known = found.get(username)
+        if username != accounts.get(_OPERATOR) and (not known or LEVELS[known["role"]] < LEVELS[fields["role"]]):
+            found[username] = fields
+    return found
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a value in which accounts have the names that GitLab knows them by."""
+    if isinstance(value, Mapping):
+        return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(dict.fromkeys(_renamed(item, names) for item in value))
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _labels(policies: Policies) -> dict[str, Fields]:

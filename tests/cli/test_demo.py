@@ -40,7 +40,7 @@ def demo(tmp_path: Path) -> Iterator[Instance]:
 
 
 def assert_shipped_once(demo: Instance) -> None:
-    """One merge request, one deployment to each environment after the first, one issue closed, evidence whole, nothing twice."""
+    """One merge request, one more deployment to each environment, one issue closed, evidence whole, nothing twice."""
     issues = demo.json("--instance", "demo", "issue", "list", "--all")
     assert [(item["iid"], item["state"], item["labels"]) for item in issues] == [(1, "closed", [])]
     requests = demo.json("--instance", "demo", "mr", "list", "--all")

@@ -58,4 +58,25 @@ def _end(world: World, project: Any) -> None:
         world.call("POST", f"/projects/{project.id}/pipelines/{pipeline.id}/cancel", 200)
 
 
-SETTINGS = (hooks, job_token_scope, resource_groups)
+def namespaces(world: World) -> None:
+    group = world.root.groups.create({"name": "Makers", "path": "makers"})
+    world.call("POST", "/groups", 400, json={"name": "Makers", "path": "makers"})
+    world.call("POST", "/groups", 404, json={"name": "Makers", "path": "under", "parent_id": 99999})
+    world.root.groups.list(get_all=True)
+    world.root.groups.get("makers")
+    world.call("GET", "/groups/root", 404)
+    world.root.namespaces.list(get_all=True, search="mak")
+    world.root.namespaces.get("makers")
+    world.call("GET", f"/namespaces/{group.id}", 404, who="stranger")
+    world.root.projects.create({"name": "tool", "namespace_id": group.id})
+    world.call("POST", "/projects", 404, json={"name": "x", "namespace_id": 99999})
+
+
+def project_settings(world: World) -> None:
+    project = world.project()
+    base = f"/projects/{project.id}"
+    world.call("PUT", base, 400, json={"merge_method": "luck"})
+    world.call("PUT", base, 200, json={"squash_option": "never", "build_timeout": 7200})
+
+
+SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from factory.gitlab import bootstrap
 from factory.gitlab.connect import Connection, connect
+from factory.gitlab.settings import run
+from factory.policies import read
+from factory.workflow import settings
 from factory.workflow.context import Context
 from factory.worktrees.repository import Mirror
 from tests.evidence import examples
@@ -24,7 +27,10 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
         bootstrap.member(root, user.id, level)
         accounts[name] = (connect(server.url, root.project_path, account=user.username, token=token), token)
     _seed(folder / "seed", files, with_token(project.http_url_to_repo, server.root_token))
-    bootstrap.protect_branches(root, bot=accounts["bot"][0].client.http_get("/user")["id"])  # type: ignore[index]
+    policies = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
+    names = {"factory-bot": accounts["bot"][0].account}
+    branches = settings.wanted(policies, project=root.project_path, accounts=names)["branches"]
+    run.apply(run.opened(root, acting={}), {"branches": branches}, say=lambda _: None)
     mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
     mirror.ensure()
     made = Context(

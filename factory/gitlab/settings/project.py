@@ -1,6 +1,5 @@
 """The project's own settings: how merge requests are judged and merged, and what their pipelines may do."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from factory.gitlab.connect import translated
@@ -74,38 +73,5 @@ def _number(server: Server, path: str) -> int:
     return int(server.connection.client.projects.get(path).id)
 
 
-def _read_push_rule(server: Server) -> State:
-    with translated("read the push rules"):
-        answer: Any = server.connection.client.http_get(f"{server.connection.api}/push_rule", raw=True)
-        # Without a rule the body is `null`, which python-gitlab takes for an error.
-        found = answer.json() or {}
-    return {"push_rule": found} if found else {}
-
-
-def _write_push_rule(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
-    client, path = server.connection.client, f"{server.connection.api}/push_rule"
-    with translated(f"change the {key}"):
-        (client.http_put if found else client.http_post)(path, post_data=dict(wanted))
-
-
-def _drop_push_rule(server: Server, key: str, found: Fields) -> None:
-    del found
-    with translated(f"remove the {key}"):
-        server.connection.client.http_delete(f"{server.connection.api}/push_rule")
-
-
 PROJECT = Section("project", _read, _write)
 JOB_TOKEN = Section("job_token", _read_scope, _write_scope)
-PUSH_RULE = Section(
-    "push_rule",
-    _read_push_rule,
-    _write_push_rule,
-    _drop_push_rule,
-    premium=True,
-    substitute="the gates `commits` and `secrets` judge every merge request, and main takes nothing else",
-)
-
-
-def wanted(settings: Mapping[str, Any]) -> State:
-    """Return the section's state for a policy's fields; an unknown field is refused when the policy is read."""
-    return {KEY: settings} if settings else {}

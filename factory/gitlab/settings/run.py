@@ -16,7 +16,6 @@ SECTIONS: tuple[Section, ...] = (
     protection.TAGS,
     protection.ENVIRONMENTS,
     approvals.APPROVALS,
-    project.PUSH_RULE,
     project.PROJECT,
     project.JOB_TOKEN,
     objects.LABELS,

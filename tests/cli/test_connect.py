@@ -1,0 +1,136 @@
+"""``factory connect`` and ``factory gitlab`` by the real command line: from nothing to a project, on both tiers."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.instance import Instance, make_instance
+from tests.cli.test_refusals import assert_told
+from tests.servers import LocalGitlab, running_gitlab
+
+
+class Here:
+    """A clone, and two people's accounts on a server that is not the clone's own."""
+
+    def __init__(self, folder: Path, server: LocalGitlab) -> None:
+        self.instance: Instance = make_instance(folder)
+        self.server = server
+        self.operator, self.token = server.user("jane")
+        self.bot, self.bot_token = server.user("jane-factory")
+        self.path = f"{self.operator.username}/control"
+        self.printed = ""
+
+    def run(self, *arguments: str, code: int = 0, stdin: str = "", **env: str) -> Any:
+        done = self.instance.run("--instance", "gitlab", *arguments, check=False, stdin=stdin, **env)
+        assert done.returncode == code, done.stdout + done.stderr
+        self.printed += done.stdout + done.stderr
+        return done
+
+    def connect(self, *arguments: str, stdin: str, **more: Any) -> Any:
+        return self.run("connect", self.server.url, "--project", self.path, *arguments, stdin=stdin, **more)
+
+    def connected(self) -> dict[str, Any]:
+        made = self.connect("--yes", "--json", stdin=self.token)
+        return dict(json.loads(made.stdout))
+
+    def project(self) -> Any:
+        return self.server.client().projects.get(self.path)
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
+    with running_gitlab(tmp_path_factory.mktemp("free"), tier="free") as server:
+        yield server
+
+
+@pytest.fixture(params=["premium", "free"])
+def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
+    return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+
+
+def test_from_nothing_with_one_account_and_then_with_two(here: Here) -> None:
+    made = here.connected()
+    assert (made["made"], made["pushed"], made["separation"]) == (True, True, "none")
+    assert made["in_sync"], here.printed
+    assert here.project().visibility == "private"
+    assert here.project().files.get("policies/gitlab.yml", ref="main").file_name == "gitlab.yml"
+    plan = json.loads(here.run("gitlab", "plan", "--json").stdout)
+    assert (plan["in_sync"], plan["differences"]) == (True, [])
+    assert bool(plan["unenforced"]) is (made["tier"] == "free")
+    told = here.connect("--yes", stdin="").stdout
+    assert "separation: none" in told
+    assert "sign up" in told
+    second = json.loads(here.connect("--bot", "--yes", "--json", stdin=here.bot_token).stdout)
+    assert (second["made"], second["pushed"], second["separation"]) == (False, False, "two accounts")
+    assert second["accounts"]["factory-bot"] == here.bot.username
+    assert second["in_sync"], here.printed
+    levels = {member.username: member.access_level for member in here.project().members.list(get_all=True)}
+    assert levels[here.bot.username] == 40
+    assert here.run("gitlab", "plan").returncode == 0
+    for token in (here.token, here.bot_token):
+        assert token not in here.printed
+        for path in here.instance.state.rglob("*"):
+            if path.is_file() and "sqlite" not in path.name:
+                assert token.encode() not in path.read_bytes(), path
+    key = next((here.instance.state / "home").rglob("keys/*"))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(here: Here) -> None:
+    here.connected()
+    project = here.project()
+    project.merge_method = "merge"
+    project.save()
+    told = here.run("gitlab", "plan", code=2).stdout
+    assert "merge_method" in told
+    assert here.run("gitlab", "drift", code=2)
+    assert here.run("gitlab", "drift", code=2)
+    issues = project.issues.list(get_all=True)
+    assert [(issue.title, issue.state) for issue in issues] == [("Drift: settings of the project", "opened")]
+    assert "merge_method" in issues[0].description
+    here.run("gitlab", "apply")
+    assert here.run("gitlab", "drift").returncode == 0
+    assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
+
+
+def test_a_project_made_by_hand_is_adopted_and_loses_nothing(here: Here) -> None:
+    client = here.server.client(here.token)
+    made = client.projects.create({"name": "control"})
+    action = {"action": "create", "file_path": "mine.txt", "content": "x"}
+    made.commits.create({"branch": "main", "commit_message": "mine", "actions": [action]})
+    made.labels.create({"name": "mine", "color": "#112233"})
+    made.variables.create({"key": "MINE", "value": "kept"})
+    made.hooks.create({"url": "https://hooks.example/mine"})
+    value = here.connected()
+    assert (value["made"], value["pushed"], value["in_sync"]) == (False, False, True)
+    assert made.files.get("mine.txt", ref="main").decode() == b"x"
+    assert "mine" in {label.name for label in made.labels.list(get_all=True)}
+    assert made.variables.get("MINE").value == "kept"
+    assert [hook.url for hook in made.hooks.list(get_all=True)] == ["https://hooks.example/mine"]
+
+
+def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    here = Here(tmp_path, gitlab_server)
+    assert_told(here.connect("--yes", stdin="glpat-wrong", code=9), 9, "HTTP 401")
+    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody is there to agree")
+    assert_told(here.run("connect", "http://gitlab.example", stdin=here.token, code=3), 3, "no https address")
+    assert_told(here.run("connect", "http://127.0.0.1.example", stdin=here.token, code=3), 3, "no https address")
+    reader = here.operator.personal_access_tokens.create({"name": "r", "scopes": ["read_api"]}).token
+    assert_told(here.connect("--yes", stdin=reader, code=5), 5, "it needs `api`")
+    here.connected()
+    assert_told(here.connect("--bot", "--yes", stdin=here.token, code=7), 7, "both tokens belong to")
+    _, stranger = gitlab_server.user("stranger")
+    assert_told(here.connect("--yes", code=4, FACTORY_TOKEN_OPERATOR=stranger, stdin=""), 4, "no group jane")
+    assert_told(here.run("gitlab", "plan", code=1, FACTORY_TOKEN_OPERATOR="glpat-wrong"), 1, "HTTP 401")
+    assert here.run("gitlab", "plan", "--nonsense", code=1)
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    here = Here(tmp_path, gitlab_server)
+    done = here.run("connect", "http://127.0.0.1:9", "--project", "a/b", "--yes", stdin=here.token, code=8)
+    assert_told(done, 8, "did not answer")
+    assert list(here.instance.state.rglob("connection.json")) == []

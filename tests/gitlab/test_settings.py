@@ -1,0 +1,270 @@
+"""Settings of a real project on the loopback GitLab, on both tiers: from nothing, by hand, half-way, and adopted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gitlab
+import pytest
+import requests
+
+from factory.errors import FactoryError
+from factory.gitlab.connect import Connection, connect
+from factory.gitlab.settings import compare, run
+from factory.gitlab.settings.model import Section, Server
+from factory.gitlab.settings.run import SECTIONS, Wanted
+from factory.policies import read
+from factory.workflow import settings
+from tests.servers import ROOT, LocalGitlab, running_gitlab
+
+FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
+MORE = b"""
+labels: {later: {color: '#00ff00', description: not now}}
+hooks: {'https://hooks.example/x': {events: [push, pipeline], ssl_verification: true}}
+"""
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+# Values that GitLab takes beside the one that is wanted.
+OTHERS: dict[str, Any] = {
+    "merge_method": "merge",
+    "squash_option": "always",
+    "ci_config_path": "other.yml",
+    "color": "#123456",
+    "description": "changed",
+    "process_mode": "unordered",
+    "ref": "other",
+    "cron": "1 1 * * *",
+    "timezone": "Europe/Berlin",
+    "role": "reporter",
+    "events": ["push"],
+    "approvals": {"maintainer": 2},
+}
+
+
+class World:
+    """A project, its accounts, and what is wanted of it."""
+
+    def __init__(self, server: LocalGitlab) -> None:
+        self.server = server
+        self.project = server.project({"README": "x"})
+        self.names, self.connections = {}, {}
+        for name, level in (("operator", 40), ("factory-bot", 40), ("factory-agent", 30)):
+            user, token = server.user(name)
+            self.names[name] = user.username
+            if name != "factory-agent":
+                self.project.members.create({"user_id": user.id, "access_level": level})
+            self.connections[name] = self._connect(user.username, token)
+        self.root = self._connect("root", server.root_token)
+
+    def _connect(self, account: str, token: str) -> Connection:
+        return connect(self.server.url, self.project.path_with_namespace, account=account, token=token)
+
+    def opened(self) -> Server:
+        acting = {self.names[name]: connection for name, connection in self.connections.items()}
+        return run.opened(self.root, acting=acting)
+
+    def wanted(self) -> dict[str, Wanted]:
+        policies = read.read(FILES | {"policies/gitlab.yml": FILES["policies/gitlab.yml"] + MORE})
+        return settings.wanted(policies, project=self.project.path_with_namespace, accounts=self.names)
+
+    def apply(self) -> run.Plan:
+        return run.apply(self.opened(), self.wanted(), say=lambda _: None)
+
+    def plan(self) -> run.Plan:
+        return run.plan(self.opened(), self.wanted())
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
+    with running_gitlab(tmp_path_factory.mktemp("free"), tier="free") as server:
+        yield server
+
+
+@pytest.fixture(params=["premium", "free"])
+def world(request: pytest.FixtureRequest, gitlab_server: LocalGitlab) -> World:
+    return World(gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+
+
+@pytest.fixture(scope="module", params=["premium", "free"])
+def settled(request: pytest.FixtureRequest, gitlab_server: LocalGitlab) -> World:
+    made = World(gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+    assert made.apply().in_sync
+    return made
+
+
+def counted(world: World) -> list[str]:
+    """Return a list that grows by the method of every request of the world's connections."""
+    sent: list[str] = []
+
+    def note(answer: requests.Response, *_: Any, **__: Any) -> None:
+        sent.append(str(answer.request.method))
+
+    for connection in (world.root, *world.connections.values()):
+        connection.client.session.hooks["response"].append(note)
+    return sent
+
+
+def test_from_nothing_to_in_sync_and_again_to_nothing(world: World) -> None:
+    first = world.plan()
+    assert not first.in_sync
+    assert first.fields > 40
+    made = world.apply()
+    assert made.in_sync, made.differences
+    assert world.plan().in_sync
+    sent = counted(world)
+    assert world.apply().in_sync
+    assert not set(sent) & WRITES
+    assert len(sent) < 40
+
+
+def test_every_field_that_free_lacks_is_named_with_what_stands_in(settled: World) -> None:
+    plan = settled.plan()
+    lost = {(item.section, item.key, item.field) for item in plan.unenforced}
+    if plan.tier == "premium":
+        assert lost == set()
+        return
+    wanted = settled.wanted()
+    for section in SECTIONS:
+        if section.premium and section.name in wanted:
+            for key, fields in wanted[section.name].state.items():
+                assert {(section.name, key, field) for field in fields} <= lost
+    assert ("branches", "factory/evidence", "push") in lost
+    assert all(item.substitute for item in plan.unenforced)
+
+
+def fields_of(world: World) -> Iterator[tuple[Section, str, str, Any, dict[str, Any]]]:
+    wanted = world.wanted()
+    for section in SECTIONS:
+        if section.name not in wanted or (section.premium and world.opened().tier == "free"):
+            continue
+        state, _ = compare.fitted(section, wanted[section.name].state, world.opened().tier)
+        there = section.read(world.opened())
+        for key, fields in state.items():
+            for field, value in fields.items():
+                if key in there:
+                    yield section, key, field, value, {**there[key]}
+
+
+def other(world: World, field: str, value: Any) -> Any:
+    """Return another value that GitLab takes for a field."""
+    made: dict[str, Any] = {
+        "owner": "@" + world.names["operator"],
+        "people": ["@" + world.names["factory-bot"]],
+        "allowlist": [world.server.project().path_with_namespace] if field == "allowlist" else [],
+        "create": ["nobody"],
+        **OTHERS,
+    }
+    if field in made:
+        return made[field]
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else ["developer"]
+
+
+def test_every_field_changed_by_hand_is_told_and_mended(settled: World) -> None:
+    tried = 0
+    settled.project.branches.create({"branch": "other", "ref": "main"})
+    for section, key, field, value, there in list(fields_of(settled)):
+        changed = other(settled, field, value)
+        section.write(settled.opened(), key, {**there, field: changed}, there)
+        plan = settled.plan()
+        told = [(item.section, item.key, item.field, item.kind) for item in plan.differences]
+        assert told == [(section.name, key, field, "differs")], (section.name, key, field, told)
+        assert settled.apply().in_sync
+        tried += 1
+    assert tried > 30
+
+
+def test_every_key_taken_away_by_hand_is_told_and_made_again(settled: World) -> None:
+    wanted = settled.wanted()
+    for section in SECTIONS:
+        lost = section.premium and settled.opened().tier == "free"
+        if section.drop is None or section.name not in wanted or section.name == "members" or lost:
+            continue
+        there = section.read(settled.opened())
+        for key in wanted[section.name].state:
+            if key in there and key != "settings":
+                section.drop(settled.opened(), key, there[key])
+                assert {(item.section, item.key, item.kind) for item in settled.plan().differences} == {
+                    (section.name, key, "missing")
+                }
+                assert settled.apply().in_sync
+
+
+def test_what_nobody_named_stays_unless_it_is_enforced(world: World) -> None:
+    world.project.labels.create({"name": "mine", "color": "#112233"})
+    world.project.protectedbranches.create({"name": "release/*", "push_access_level": 40})
+    world.project.variables.create({"key": "MINE", "value": "kept"})
+    plan = world.plan()
+    assert "labels: mine" in plan.unmanaged
+    assert ("branches", "release/*", "extra") in {(item.section, item.key, item.kind) for item in plan.differences}
+    world.apply()
+    assert "mine" in {label.name for label in world.project.labels.list(get_all=True)}
+    assert world.project.variables.get("MINE").value == "kept"
+    assert "release/*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}
+
+
+class Broken:
+    """Lets a number of writes through and then breaks: before the request is sent, or after its answer was lost."""
+
+    def __init__(self, connection: Connection, after: int, *, lost: bool) -> None:
+        self._send, self._left, self._lost = connection.client.session.send, after, lost
+        connection.client.session.send = self  # type: ignore[method-assign]
+
+    def __call__(self, request: Any, **options: Any) -> Any:
+        if request.method in WRITES:
+            self._left -= 1
+            if self._left < 0:
+                if self._lost:
+                    self._send(request, **options)
+                raise requests.ConnectionError("reset by peer")
+        return self._send(request, **options)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["not sent", "answer lost"])
+def test_an_apply_that_is_cut_off_anywhere_is_finished_by_the_next(gitlab_server: LocalGitlab, lost: bool) -> None:  # noqa: FBT001 - parametrized
+    world = World(gitlab_server)
+    send, cut = world.root.client.session.send, 0
+    while True:
+        Broken(world.root, 2, lost=lost)
+        try:
+            left = world.apply()
+        except FactoryError:
+            cut += 1
+        else:
+            assert left.in_sync
+            break
+        finally:
+            world.root.client.session.send = send  # type: ignore[method-assign]
+    assert cut > 5
+    assert world.plan().in_sync
+
+
+def test_main_is_guarded_at_every_moment_while_its_rule_changes(world: World) -> None:
+    assert world.apply().in_sync
+    agent, token = world.server.user("pusher")
+    world.project.members.create({"user_id": agent.id, "access_level": 30})
+    pushing = gitlab.Gitlab(world.server.url, private_token=token).projects.get(world.project.id)
+    tries: list[str] = []
+
+    def push(answer: requests.Response, *_: Any, **__: Any) -> None:
+        if answer.request.method in WRITES:
+            action = {"action": "create", "file_path": f"f{len(tries)}", "content": "x"}
+            with pytest.raises(gitlab.GitlabCreateError):
+                pushing.commits.create({"branch": "main", "commit_message": "x", "actions": [action]})
+            tries.append(str(answer.request.method))
+
+    (section,) = (item for item in SECTIONS if item.name == "branches")
+    there = section.read(world.opened())["main"]
+    section.write(world.opened(), "main", {**there, "merge": ["admin"]}, there)
+    world.root.client.session.hooks["response"].append(push)
+    assert world.apply().in_sync
+    assert tries
+    assert not [name for name in section.read(world.opened()) if name == "main*"]
+
+
+def test_a_cover_that_was_left_is_taken_away(free: LocalGitlab) -> None:
+    world = World(free)
+    world.apply()
+    world.project.protectedbranches.create({"name": "main*", "push_access_level": 0, "merge_access_level": 0})
+    assert not world.plan().in_sync
+    assert world.apply().in_sync
+    assert "main*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}

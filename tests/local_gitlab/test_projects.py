@@ -1,0 +1,147 @@
+"""A project's own settings, and the namespaces that projects belong to."""
+
+from typing import Any
+
+import gitlab
+import pytest
+
+from tests.servers import LocalGitlab
+
+# GitLab docs: Projects API; what a new project has.
+DEFAULTS = {
+    "description": None,
+    "visibility": "private",
+    "merge_method": "merge",
+    "squash_option": "default_off",
+    "only_allow_merge_if_pipeline_succeeds": False,
+    "allow_merge_on_skipped_pipeline": False,
+    "only_allow_merge_if_all_discussions_are_resolved": False,
+    "remove_source_branch_after_merge": True,
+    "public_jobs": True,
+    "ci_config_path": None,
+    "ci_forward_deployment_enabled": True,
+    "ci_allow_fork_pipelines_to_run_in_parent_project": True,
+    "ci_pipeline_variables_minimum_override_role": "developer",
+    "auto_cancel_pending_pipelines": "enabled",
+    "build_timeout": 3600,
+    "keep_latest_artifact": True,
+    "shared_runners_enabled": True,
+}
+OTHERS = {
+    "description": "tools",
+    "visibility": "internal",
+    "merge_method": "ff",
+    "squash_option": "always",
+    "ci_config_path": "ci/main.yml",
+    "ci_pipeline_variables_minimum_override_role": "no_one_allowed",
+    "auto_cancel_pending_pipelines": "disabled",
+    "build_timeout": 600,
+}
+
+
+def shown(project: Any) -> dict[str, Any]:
+    return {name: project.attributes[name] for name in DEFAULTS}
+
+
+@pytest.mark.parametrize("tier", ["gitlab_server", "free_gitlab"])
+def test_every_setting_is_kept_and_shown(request: pytest.FixtureRequest, tier: str) -> None:
+    server = request.getfixturevalue(tier)
+    project = server.project()
+    assert shown(project) == DEFAULTS
+    wanted = {name: OTHERS.get(name, not value) for name, value in DEFAULTS.items()}
+    for name, value in wanted.items():
+        server.client().http_put(f"/projects/{project.id}", post_data={name: value})
+    assert shown(server.client().projects.get(project.id)) == wanted
+    assert shown(server.project(**wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"merge_method": "luck"}, "merge_method does not have a valid value"),
+        ({"squash_option": ""}, "squash_option does not have a valid value"),
+        ({"visibility": "secret"}, "visibility does not have a valid value"),
+        ({"ci_pipeline_variables_minimum_override_role": "guest"}, "does not have a valid value"),
+        ({"public_jobs": "maybe"}, "public_jobs is invalid"),
+        ({"build_timeout": "long"}, "build_timeout is invalid"),
+        ({"build_timeout": 599}, "needs to be between 10 minutes and 1 month"),
+        ({"ci_config_path": "../ci.yml"}, "cannot include leading slash or directory traversal"),
+        ({"no_such_setting": True}, "at least one parameter must be provided"),
+    ],
+)
+def test_a_value_that_gitlab_does_not_take(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
+    project = gitlab_server.project()
+    with pytest.raises(gitlab.GitlabHttpError, match=reason) as refused:
+        gitlab_server.client().http_put(f"/projects/{project.id}", post_data=body)
+    assert refused.value.response_code == 400
+    assert shown(gitlab_server.client().projects.get(project.id)) == DEFAULTS
+
+
+def test_a_maintainer_changes_all_but_what_is_the_owners(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    person, token = gitlab_server.user("maintainer")
+    project.members.create({"user_id": person.id, "access_level": 40})
+    client, path = gitlab_server.client(token), f"/projects/{project.id}"
+    role = "ci_pipeline_variables_minimum_override_role"
+    client.http_put(path, post_data={"merge_method": "ff", role: "no_one_allowed"})
+    for body, code in (({"visibility": "private"}, 403), ({"name": "other"}, 403), ({role: "developer"}, 400)):
+        with pytest.raises(gitlab.GitlabHttpError) as refused:
+            client.http_put(path, post_data=body)
+        assert refused.value.response_code == code
+
+
+@pytest.mark.parametrize(("least", "level", "taken"), [("maintainer", 30, False), ("maintainer", 40, True)])
+def test_pipelines_get_variables_only_from_the_role_that_may(
+    gitlab_server: LocalGitlab,
+    least: str,
+    level: int,
+    taken: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    project = gitlab_server.project({".gitlab-ci.yml": "look: {script: [ls], rules: [{if: $A}]}"})
+    person, token = gitlab_server.user("person")
+    project.members.create({"user_id": person.id, "access_level": level})
+    given = {"ci_pipeline_variables_minimum_override_role": least}
+    gitlab_server.client().http_put(f"/projects/{project.id}", post_data=given)
+    theirs = gitlab_server.client(token).projects.get(project.id)
+    start = {"ref": "main", "variables": [{"key": "A", "value": "1"}]}
+    if taken:
+        assert theirs.pipelines.create(start).id
+        return
+    with pytest.raises(gitlab.GitlabCreateError, match="Insufficient permissions to set pipeline variables"):
+        theirs.pipelines.create(start)
+    assert theirs.pipelines.create({"ref": "main"}).id
+
+
+def test_a_namespace_tells_its_owner_the_plan(gitlab_server: LocalGitlab, free_gitlab: LocalGitlab) -> None:
+    for server, plan in ((gitlab_server, "premium"), (free_gitlab, "free")):
+        project = server.project()
+        namespace = server.client().namespaces.get(project.namespace["id"])
+        assert (namespace.full_path, namespace.kind, namespace.plan) == ("root", "user", plan)
+        metadata = server.client().http_get("/metadata")
+        assert (metadata["enterprise"], set(metadata)) == (  # type: ignore[index, arg-type]
+            plan != "free",
+            {"version", "revision", "kas", "enterprise"},
+        )
+
+
+def test_a_group_holds_projects(gitlab_server: LocalGitlab) -> None:
+    client = gitlab_server.client()
+    group = client.groups.create({"name": "The Makers", "path": "the-makers", "visibility": "private"})
+    below = client.groups.create({"name": "Tools", "path": "tools", "parent_id": group.id})
+    assert (below.full_path, below.parent_id) == ("the-makers/tools", group.id)
+    project = client.projects.create({"name": "saw", "namespace_id": below.id})
+    assert (project.path_with_namespace, project.namespace["kind"]) == ("the-makers/tools/saw", "group")
+    assert client.groups.get("the-makers/tools").id == below.id == client.namespaces.get("the-makers/tools").id
+    with pytest.raises(gitlab.GitlabCreateError, match="has already been taken"):
+        client.groups.create({"name": "x", "path": "the-makers"})
+    person, token = gitlab_server.user("person")
+    theirs = gitlab_server.client(token)
+    with pytest.raises(gitlab.GitlabGetError) as unseen:
+        theirs.groups.get(group.id)
+    assert unseen.value.response_code == 404
+    project.members.create({"user_id": person.id, "access_level": 10})
+    assert "plan" not in theirs.namespaces.get(below.id).attributes
+    assert [item.full_path for item in theirs.groups.list(get_all=True)] == ["the-makers/tools"]
+    with pytest.raises(gitlab.GitlabCreateError) as foreign:
+        theirs.projects.create({"name": "mine", "namespace_id": below.id})
+    assert foreign.value.response_code == 404
