@@ -118,7 +118,7 @@ def test_a_namespace_tells_its_owner_the_plan(gitlab_server: LocalGitlab, free_g
         namespace = server.client().namespaces.get(project.namespace["id"])
         assert (namespace.full_path, namespace.kind, namespace.plan) == ("root", "user", plan)
         metadata = server.client().http_get("/metadata")
-        assert (metadata["enterprise"], set(metadata)) == (  # type: ignore[index, arg-type]
+        assert (metadata["enterprise"], set(metadata)) == (  # type: ignore[index]
             plan != "free",
             {"version", "revision", "kas", "enterprise"},
         )
