@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, projects, protected_tags
+from factory.local_gitlab import accounts, projects, protected_tags, push_rules
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
@@ -17,12 +17,14 @@ from factory.local_gitlab.web import DEVELOPER, GUEST
 from factory.system import files, process
 
 _CHUNK = 65536
+_CHECK = "push_rule_check.py"
 
 
 def install_hook(state: Path) -> None:
-    """Write the hook that every repository of this server runs."""
-    script = resources.files("factory.local_gitlab").joinpath("pre-receive.sh").read_bytes()
-    files.write_atomic(state / "hooks" / "pre-receive", script, mode=0o755)
+    """Write the hook that every repository of this server runs, and the program that judges by push rules for it."""
+    package = resources.files("factory.local_gitlab")
+    for source, name in (("pre-receive.sh", "pre-receive"), (_CHECK, _CHECK)):
+        files.write_atomic(state / "hooks" / name, package.joinpath(source).read_bytes(), mode=0o755)
 
 
 def routes(context: Context) -> list[web.RouteDef]:
@@ -88,6 +90,9 @@ def _environment(
         "GL_RULES": "\n".join(lines),
         "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),
         "GL_DEFAULT_BRANCH": project["default_branch"],
+        "GL_PUSH_RULE": push_rules.for_hook(context, project),
+        "GL_PUSH_RULE_CHECK": str(context.state / "hooks" / _CHECK),
+        "GL_PYTHON": process.python(),
     }
 
 

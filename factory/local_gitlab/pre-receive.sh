@@ -1,7 +1,8 @@
 #!/bin/sh
 # Protected branches and tags, as GitLab's own pre-receive hook enforces them. The server passes what the pushing user
 # may do: GL_RULES has one line per rule for branches, "<pattern> <may push 0|1> <may force push 0|1>"; GL_TAG_RULES
-# one per rule for tags, "<pattern> <may create 0|1>"; GL_ROLE is the access level.
+# one per rule for tags, "<pattern> <may create 0|1>"; GL_ROLE is the access level. GL_PUSH_RULE is the project's push
+# rule as JSON, empty where it has none; GL_PYTHON runs GL_PUSH_RULE_CHECK, which judges by it.
 set -f
 refuse() {
   echo "GitLab: $1" >&2
@@ -63,12 +64,29 @@ RULES
     refuse "You are not allowed to force push code to a protected branch on this project."
   fi
 }
+push_rule() {
+  "$GL_PYTHON" -I "$GL_PUSH_RULE_CHECK" "$GL_PUSH_RULE" "$@"
+}
+check_push_rule() {
+  [ -n "$GL_PUSH_RULE" ] || return 0
+  if ! is_sha "$new"; then
+    [ -z "$tag" ] || push_rule tag "$tag" || exit 1
+    return 0
+  fi
+  [ -z "$branch" ] || [ "$branch" = "$GL_DEFAULT_BRANCH" ] || push_rule branch "$branch" || exit 1
+  git log -z --format='%ae%n%ce%n%B' "$new" --not --all | push_rule commits || exit 1
+  git log -z --name-only --diff-filter=ACMR --format= "$new" --not --all | push_rule names || exit 1
+  git rev-list --objects "$new" --not --all | git cat-file --batch-check='%(objecttype) %(objectsize) %(rest)' \
+    | push_rule sizes || exit 1
+}
 while read -r old new ref; do
+  branch='' tag=''
   [ "${GL_ROLE:-0}" -ge 30 ] || refuse "You are not allowed to push code to this project."
   case "$ref" in
     refs/heads/*) branch=${ref#refs/heads/} && check_branch ;;
     refs/tags/*) tag=${ref#refs/tags/} && check_tag ;;
     *) refuse "You cannot push to $ref: hidden ref" ;;
   esac
+  check_push_rule
 done
 exit 0

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from factory.errors import ToolFailed
+from factory.local_gitlab import push_rules
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.git import Repository
@@ -65,6 +66,7 @@ def _create_branch(call: Call) -> Any:
         raise api.bad_request("Branch already exists")
     if not may(call.store, call.project, name, "push", call.user, call.role):
         raise api.forbidden()
+    push_rules.refuse_branch(call, name)
     _repo(call).set_branch(name, sha, None)
     sync_refs(call.context, call.project, call.user)
     return api.Answer(_branch(call.context, call.project, name, sha), 201)
@@ -117,6 +119,7 @@ def _create_commit(call: Call) -> Any:
     name = str(call.params.get("author_name") or call.user["name"])
     email = str(call.params.get("author_email") or call.user["email"])
     sha = repository.commit(changes, parent=parent, message=message, author=f"{name}\0{email}")
+    push_rules.refuse_commit(call, branch, sha)
     if not repository.set_branch(branch, sha, head):
         raise api.bad_request("Could not update the branch: it has moved")
     sync_refs(call.context, call.project, call.user)

@@ -79,4 +79,19 @@ def project_settings(world: World) -> None:
     world.call("PUT", base, 200, json={"squash_option": "never", "build_timeout": 7200})
 
 
-SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings)
+def push_rule(world: World) -> None:
+    project = world.project()
+    base = f"/projects/{project.id}/push_rule"
+    world.call("GET", base, 200)
+    world.call("PUT", base, 404, json={"max_file_size": 1})
+    world.call("POST", base, 400)
+    project.pushrules.create({"branch_name_regex": "^(main|feature/.*)$"})
+    world.call("POST", base, 422, json={"max_file_size": 1})
+    world.call("PUT", base, 400, json={"branch_name_regex": "("})
+    rule = project.pushrules.get()
+    rule.max_file_size = 1
+    rule.save()
+    rule.delete()
+
+
+SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings, push_rule)
