@@ -1,4 +1,4 @@
-"""Users, personal and project access tokens, members, and who a request's token speaks for."""
+"""Users, personal and project access tokens, and who a request's token speaks for."""
 
 import hashlib
 import secrets
@@ -10,7 +10,7 @@ from aiohttp import BasicAuth, web
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document, Store
-from factory.local_gitlab.web import ADMIN, MAINTAINER, PUBLIC, Call, Page, Route
+from factory.local_gitlab.web import ADMIN, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock
 
 JOB_SCOPE = "job"
@@ -93,8 +93,16 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
     if user["is_admin"]:
         return ADMIN
     member = store.find("member", str(user["id"]), project=project["id"])
+    if member and member["expires_at"] and member["expires_at"] <= clock.timestamp()[:10]:
+        return api.NO_ROLE
     level = member["access_level"] if member else api.NO_ROLE
     return min(level, token["access_level"]) if token["access_level"] else level
+
+
+def add_member(store: Store, project: Document, user: Document, level: int) -> Document:
+    """Make a user a member of a project; return the membership."""
+    document = {"user_id": user["id"], "access_level": level, "created_at": clock.timestamp(), "expires_at": None}
+    return store.add("member", document, project=project["id"], name=str(user["id"]))
 
 
 def job_token_scope(project: Document) -> Document:
@@ -184,11 +192,13 @@ def _project_tokens(call: Call) -> Any:
 def _create_project_token(call: Call) -> Any:
     level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
     name = str(call.need("name"))
+    if level >= OWNER > call.role:
+        raise api.failed(400, "Could not provision owner access to project access token")
     suffix = secrets.token_hex(4)
     bot = create_user(
         call.store, f"project_{call.project['id']}_bot_{suffix}", name=name, email=f"bot-{suffix}@localhost", bot=True
     )
-    _add_member(call.store, call.project, bot, level)
+    add_member(call.store, call.project, bot, level)
     token, text = issue_token(
         call.store,
         bot,
@@ -199,44 +209,6 @@ def _create_project_token(call: Call) -> Any:
         scopes=call.strings("scopes") or ["api"],
     )
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
-
-
-def _members(call: Call) -> Any:
-    return Page([_member(call, member) for member in call.store.all("member", project=call.project["id"])])
-
-
-def _one_member(call: Call) -> Any:
-    found = call.store.find("member", str(call.iid("user_id")), project=call.project["id"])
-    return _member(call, api.require(found))
-
-
-def _new_member(call: Call) -> Any:
-    user = api.require(call.store.get("user", call.integer("user_id")), "User")
-    if call.store.find("member", str(user["id"]), project=call.project["id"]):
-        raise api.conflict("Member already exists")
-    level = call.integer("access_level")
-    return api.Answer(_member(call, _add_member(call.store, call.project, user, level)), 201)
-
-
-def _change_member(call: Call) -> Any:
-    found = api.require(call.store.find("member", str(call.iid("user_id")), project=call.project["id"]))
-    return _member(call, call.store.save("member", found | {"access_level": call.integer("access_level")}))
-
-
-def _remove_member(call: Call) -> Any:
-    found = api.require(call.store.find("member", str(call.iid("user_id")), project=call.project["id"]))
-    call.store.delete("member", found)
-
-
-def _add_member(store: Store, project: Document, user: Document, level: int) -> Document:
-    document = {"user_id": user["id"], "access_level": level, "created_at": clock.timestamp(), "expires_at": None}
-    return store.add("member", document, project=project["id"], name=str(user["id"]))
-
-
-def _member(call: Call, member: Document) -> Document:
-    user = by_id(call.context, member["user_id"]) or {}
-    keys = ("access_level", "created_at", "expires_at")
-    return user | {key: member[key] for key in keys} | {"membership_state": "active"}
 
 
 def _only_admin(call: Call) -> None:
@@ -254,11 +226,4 @@ ROUTES = (
     Route("DELETE", "/personal_access_tokens/{token_id}", _revoke, PUBLIC),
     Route("GET", "/projects/{id}/access_tokens", _project_tokens, MAINTAINER),
     Route("POST", "/projects/{id}/access_tokens", _create_project_token, MAINTAINER),
-    Route("GET", "/projects/{id}/members", _members),
-    Route("GET", "/projects/{id}/members/all", _members),
-    Route("POST", "/projects/{id}/members", _new_member, MAINTAINER),
-    Route("GET", "/projects/{id}/members/{user_id}", _one_member),
-    Route("GET", "/projects/{id}/members/all/{user_id}", _one_member),
-    Route("PUT", "/projects/{id}/members/{user_id}", _change_member, MAINTAINER),
-    Route("DELETE", "/projects/{id}/members/{user_id}", _remove_member, MAINTAINER),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from factory.local_gitlab import approval_rules, namespaces, project_settings
 from factory.local_gitlab import web as api
+from factory.local_gitlab.accounts import add_member
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
@@ -57,8 +58,7 @@ def _create(call: Call) -> Any:
     }
     project = call.store.add("project", document, name=full)
     call.context.repository(project).create(project["default_branch"])
-    member = {"user_id": call.user["id"], "access_level": OWNER, "created_at": now, "expires_at": None}
-    call.store.add("member", member, project=project["id"], name=str(call.user["id"]))
+    add_member(call.store, project, call.user, OWNER)
     if call.flag("initialize_with_readme"):
         _first_commit(call, project)
     return api.Answer(show(call.context, project), 201)

@@ -1,0 +1,99 @@
+"""Members: which roles there are, who gives them, and whose can't be taken."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gitlab
+import pytest
+
+from tests.servers import LocalGitlab
+
+
+def status(call: Callable[[], Any]) -> int:
+    with pytest.raises(gitlab.GitlabError) as refused:
+        call()
+    return int(refused.value.response_code or 0)
+
+
+def joined(server: LocalGitlab, project: Any, level: int) -> tuple[Any, Any]:
+    """Return a new member, and the project as the member sees it."""
+    person, token = server.user("person")
+    project.members.create({"user_id": person.id, "access_level": level})
+    return person, server.client(token).projects.get(project.id)
+
+
+@pytest.mark.parametrize("level", [5, 10, 15, 20, 30, 40, 50])
+def test_a_member_has_one_of_gitlabs_roles(gitlab_server: LocalGitlab, level: int) -> None:
+    project = gitlab_server.project()
+    person, _ = gitlab_server.user("person")
+    made = project.members.create({"user_id": person.id, "access_level": level})
+    assert (made.username, made.access_level, made.expires_at) == (person.username, level, None)
+    assert project.members_all.get(person.id).access_level == level
+
+
+def test_what_gitlab_does_not_take(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    members = project.members
+    person, _ = gitlab_server.user("person")
+    given = {"user_id": person.id, "access_level": 30}
+    for wrong in ({"access_level": 35}, {"access_level": "high"}, {"expires_at": "soon"}, {"expires_at": "2020-01-01"}):
+        with pytest.raises(gitlab.GitlabCreateError) as refused:
+            members.create(given | wrong)
+        assert refused.value.response_code == 400
+    nobody = {"access_level": 30}
+    assert status(lambda: gitlab_server.client().http_post(f"/projects/{project.id}/members", post_data=nobody)) == 400
+    assert status(lambda: members.create(given | {"user_id": 99999})) == 404
+    members.create(given)
+    assert status(lambda: members.create(given)) == 409
+    assert status(lambda: members.update(99999, {"access_level": 30})) == 404
+    assert status(lambda: members.delete(99999)) == 404
+
+
+def test_a_member_is_found_by_name_and_leaves(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    person, token = gitlab_server.user("person")
+    project.members.create({"username": person.username, "access_level": 20})
+    assert [item.id for item in project.members.list(get_all=True, query=person.username.upper())] == [person.id]
+    assert [item.id for item in project.members.list(get_all=True, user_ids=[person.id])] == [person.id]
+    theirs = gitlab_server.client(token).projects.get(project.id)
+    assert status(lambda: theirs.members.delete(1)) == 403
+    theirs.members.delete(person.id)
+    assert status(lambda: gitlab_server.client(token).projects.get(project.id)) == 404
+
+
+def test_a_maintainer_makes_no_owners_and_takes_none(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    owner, _ = joined(gitlab_server, project, 50)
+    other, _ = joined(gitlab_server, project, 30)
+    maintainer, theirs = joined(gitlab_server, project, 40)
+    stranger, _ = gitlab_server.user("stranger")
+    assert status(lambda: theirs.members.create({"user_id": stranger.id, "access_level": 50})) == 403
+    assert status(lambda: theirs.members.update(maintainer.id, {"access_level": 50})) == 403
+    assert status(lambda: theirs.members.update(owner.id, {"access_level": 30})) == 403
+    assert status(lambda: theirs.members.delete(owner.id)) == 403
+    token = {"name": "bot", "scopes": ["api"], "access_level": 50}
+    assert status(lambda: theirs.access_tokens.create(token)) == 400
+    theirs.members.update(other.id, {"access_level": 40})
+    theirs.members.delete(other.id)
+
+
+def test_a_developer_changes_nobody(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    person, theirs = joined(gitlab_server, project, 30)
+    assert status(lambda: theirs.members.update(person.id, {"access_level": 40})) == 403
+
+
+def test_whose_namespace_it_is_stays_the_owner(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    assert status(lambda: project.members.delete(1)) == 403
+    assert status(lambda: project.members.update(1, {"access_level": 30})) == 403
+
+
+def test_a_membership_ends_on_its_day(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    person, token = gitlab_server.user("person")
+    made = project.members.create({"user_id": person.id, "access_level": 30, "expires_at": "2999-12-31"})
+    assert made.expires_at == "2999-12-31"
+    assert gitlab_server.client(token).projects.get(project.id).id == project.id
+    project.members.update(person.id, {"access_level": 30, "expires_at": ""})
+    assert project.members.get(person.id).expires_at is None
