@@ -34,6 +34,7 @@ from factory.local_gitlab import (
     schedules,
     statuses,
     tags,
+    templates,
     terraform_state,
 )
 from factory.local_gitlab import web as api
@@ -69,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     *repository.ROUTES,
     *protected_branches.ROUTES,
     *tags.ROUTES,
+    *templates.ROUTES,
     *protected_tags.ROUTES,
     *push_rules.ROUTES,
     *releases.ROUTES,

@@ -94,4 +94,14 @@ def push_rule(world: World) -> None:
     rule.delete()
 
 
-SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings, push_rule)
+def templates(world: World) -> None:
+    project = world.project({".gitlab/issue_templates/Bug report.md": "What happens?\n"})
+    base = f"/projects/{project.id}/templates"
+    project.issue_templates.list(get_all=True)
+    project.issue_templates.get("Bug report")
+    world.call("GET", base + "/issues/none", 404)
+    world.call("GET", base + "/poems", 400)
+    world.call("GET", base + "/poems/one", 400)
+
+
+SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings, push_rule, templates)

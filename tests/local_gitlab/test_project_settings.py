@@ -95,3 +95,20 @@ def test_a_job_reads_another_project_only_where_that_lets_it_in(free_gitlab: Loc
     scope.save()
     assert target.job_token_scope.get().inbound_enabled is False
     assert look() == 200
+
+
+def test_templates_are_the_default_branchs_files(gitlab_server: LocalGitlab) -> None:
+    issues, requests_ = ".gitlab/issue_templates", ".gitlab/merge_request_templates"
+    files = {f"{issues}/Bug report.md": "What?\n", f"{issues}/a.md": "a", f"{issues}/b.txt": "", f"{issues}/x/c.md": ""}
+    project = gitlab_server.project(files | {f"{requests_}/Default.md": "Why?\n"})
+    action = {"action": "create", "file_path": f"{issues}/later.md", "content": "x"}
+    given = {"branch": "later", "start_branch": "main", "commit_message": "Add", "actions": [action]}
+    project.commits.create(given)
+    assert [item.name for item in project.issue_templates.list(get_all=True)] == ["Bug report", "a"]
+    assert project.issue_templates.get("Bug report").content == "What?\n"
+    assert project.merge_request_templates.get("Default").content == "Why?\n"
+    for name in ("later", "x/c", "b"):
+        with pytest.raises(gitlab.GitlabGetError) as unknown:
+            project.issue_templates.get(name)
+        assert unknown.value.response_code == 404
+    assert gitlab_server.project().issue_templates.list(get_all=True) == []
