@@ -21,7 +21,6 @@ from factory.system import canonical, files, process, strict_yaml
 _DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifacts", "cache")
 _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-DEFAULT_TIMEOUT = 3600
 # A definition with one of these keywords depends on more than its text and the variables that its rules name.
 _LOOKS_AT_FILES = frozenset({"changes", "exists", "include"})
 _UNKEYED = _LOOKS_AT_FILES | {"only", "except", "matrix", "trigger"}

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from factory.local_gitlab import oidc
+from factory.local_gitlab import namespaces, oidc
 from factory.local_gitlab.ci import duration
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
@@ -53,10 +53,11 @@ def _claims(context: Context, project: Document, pipeline: Document, job: Docume
     ref = _ref(context, project, pipeline)
     path, config = project["path_with_namespace"], project["ci_config_path"] or ".gitlab-ci.yml"
     protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    namespace = namespaces.of(context.store, project)
     return {
         "iss": context.base_url,
         "sub": f"project_path:{path}:ref_type:branch:ref:{ref}",
-        "namespace_id": "1",
+        "namespace_id": str(namespace["id"]),
         "namespace_path": project["_namespace"],
         "project_id": str(project["id"]),
         "project_path": path,

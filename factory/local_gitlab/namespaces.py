@@ -23,6 +23,11 @@ def ensure(store: Store, path: str, owner: Document) -> Document:
     return _make(store, path, user or owner, **values)
 
 
+def of(store: Store, project: Document) -> Document:
+    """Return a project's namespace."""
+    return ensure(store, project["_namespace"], {"id": project["creator_id"]})
+
+
 def _make(store: Store, path: str, owner: Document, **values: Any) -> Document:
     document = {
         "name": path.rsplit("/", 1)[-1],

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab import ci, environments, jobs, resource_groups, schedules, states
+from factory.local_gitlab import ci, environments, jobs, project_settings, resource_groups, schedules, states
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import predefined, substitute
@@ -171,7 +171,8 @@ def _end_lost_jobs(context: Context) -> None:
     for job in context.store.all("job", status="running"):
         silent = (now - clock.parse(job["_beat"])).total_seconds()
         running = (now - clock.parse(job["started_at"])).total_seconds()
-        limit = ci.duration(job["_spec"].get("timeout"), ci.DEFAULT_TIMEOUT)
+        project = project_settings.of(context.store.get("project", job["_project"]) or {})
+        limit = ci.duration(job["_spec"].get("timeout"), project["build_timeout"])
         if running > limit:
             jobs.finish(context.store, job, "failed", "job_execution_timeout")
         elif silent > HEARTBEAT_LIMIT:

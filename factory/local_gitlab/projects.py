@@ -22,13 +22,12 @@ def show(context: Context, project: Document) -> Document:
     """Return a project as a client sees it."""
     url = f"{context.base_url}/{project['path_with_namespace']}"
     branches = context.repository(project).branches()
-    namespace = namespaces.ensure(context.store, project["_namespace"], {"id": project["creator_id"]})
     return api.public(project_settings.of(project), "iid") | {
         "web_url": url,
         "http_url_to_repo": f"{url}.git",
         "ssh_url_to_repo": None,
         "empty_repo": not branches,
-        "namespace": namespaces.in_project(namespace),
+        "namespace": namespaces.in_project(namespaces.of(context.store, project)),
         "_links": {"self": f"{context.api_url()}/projects/{project['id']}"},
     }
 

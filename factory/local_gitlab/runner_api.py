@@ -12,9 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, environments, id_tokens, jobs
+from factory.local_gitlab import accounts, environments, id_tokens, jobs, project_settings
 from factory.local_gitlab import web as api
-from factory.local_gitlab.ci import DEFAULT_TIMEOUT, duration
+from factory.local_gitlab.ci import duration
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import is_protected, of_job
@@ -148,7 +148,7 @@ def _parse_dotenv(text: str) -> dict[str, str]:
 
 def _payload(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> dict[str, Any]:
     spec = job["_spec"]
-    timeout = duration(spec.get("timeout"), DEFAULT_TIMEOUT)
+    timeout = duration(spec.get("timeout"), project_settings.of(project)["build_timeout"])
     request = pipeline["_request"]
     ref = f"refs/merge-requests/{request}/head" if request else pipeline["ref"]
     target = f"refs/remotes/origin/{ref}" if not request else f"refs/remotes/merge-requests/{request}/head"

@@ -100,6 +100,7 @@ def test_a_token_says_which_job_it_is(quiet: LocalGitlab, payloads: dict[str, An
         "sub": f"project_path:{project.path_with_namespace}:ref_type:branch:ref:main",
         "project_id": str(project.id),
         "project_path": project.path_with_namespace,
+        "namespace_id": str(project.namespace["id"]),
         "namespace_path": "root",
         "user_login": "root",
         "user_email": "root@localhost",

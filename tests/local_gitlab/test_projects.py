@@ -4,6 +4,7 @@ from typing import Any
 
 import gitlab
 import pytest
+import requests
 
 from tests.servers import LocalGitlab
 
@@ -145,3 +146,16 @@ def test_a_group_holds_projects(gitlab_server: LocalGitlab) -> None:
     with pytest.raises(gitlab.GitlabCreateError) as foreign:
         theirs.projects.create({"name": "mine", "namespace_id": below.id})
     assert foreign.value.response_code == 404
+
+
+def test_a_job_has_the_projects_time_unless_it_sets_its_own(free_gitlab: LocalGitlab) -> None:
+    definition = "a: {script: [ls]}\nb: {script: [ls], timeout: 2h}\n"
+    project = free_gitlab.project({".gitlab-ci.yml": definition}, build_timeout=900)
+    made: Any = free_gitlab.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
+    url = f"{free_gitlab.url}/api/v4/jobs/request"
+    found: dict[str, int] = {}
+    while len(found) < 2:
+        job = requests.post(url, json={"token": made["token"]}, timeout=30).json()
+        if job["job_info"]["project_id"] == project.id:
+            found[job["job_info"]["name"]] = job["runner_info"]["timeout"]
+    assert found == {"a": 900, "b": 7200}
