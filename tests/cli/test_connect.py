@@ -80,7 +80,8 @@ def test_from_nothing_with_one_account_and_then_with_two(here: Here) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
-def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(here: Here) -> None:
+def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path, free: LocalGitlab) -> None:
+    here = Here(tmp_path, free)
     here.connected()
     project = here.project()
     project.merge_method = "merge"
@@ -97,7 +98,8 @@ def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(here: Here) ->
     assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
 
 
-def test_a_project_made_by_hand_is_adopted_and_loses_nothing(here: Here) -> None:
+def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free: LocalGitlab) -> None:
+    here = Here(tmp_path, free)
     client = here.server.client(here.token)
     made = client.projects.create({"name": "control"})
     action = {"action": "create", "file_path": "mine.txt", "content": "x"}

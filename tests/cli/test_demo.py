@@ -69,6 +69,7 @@ def result(done: Any) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
     master, terminal = pty.openpty()
     argv = [sys.executable, "-P", "-m", "factory", "demo", "--keep"]
@@ -114,6 +115,7 @@ def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
     assert_shipped_once(demo)
 
 
+@pytest.mark.long
 def test_losing_the_engines_store_half_way_loses_nothing(demo: Instance) -> None:
     for point in ("check-1:after", "watch-1:after", "plan:before", "apply:after"):
         assert demo.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point).returncode == -9

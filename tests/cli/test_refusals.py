@@ -147,6 +147,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     assert len(requests) == 1
 
 
+@pytest.mark.long
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
     made = make_instance(tmp_path)
     try:
