@@ -93,9 +93,8 @@ def _exchange(server: Server, there: Sequence[Mapping[str, Any]], names: Sequenc
 def _replace_covered(server: Server, key: str, wanted: Fields) -> None:
     """Replace a rule while a wildcard that lets nobody in covers its branches."""
     client, api = server.connection.client, _path(server, "protected_branches")
-    cover = key if key.endswith(COVER) else key + COVER
+    cover = key + COVER
     nobody = {"push": ["nobody"], "merge": ["nobody"], "force_push": False}
-    cover = cover if cover != key else key + COVER
     if all(rule["name"] != cover for rule in _list(server, "protected_branches")):
         client.http_post(api, post_data={"name": cover, **_body(server, nobody)})
     client.http_delete(f"{api}/{quote(key, safe='')}")
@@ -124,12 +123,14 @@ def _drop_branch(server: Server, key: str, found: Fields) -> None:
 def _fit_branch(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...]]:
     """Return what Free holds of a branch's rule: one role for each action; accounts become maintainers."""
     fields, lost = dict(wanted), []
-    for action in _ACTIONS:
+    for action in ("push", "merge"):
         names = wanted.get(action) or []
         if any(name.startswith("@") for name in names) or len(names) > 1:
             fields[action] = ["maintainer"]
             substitute = "every maintainer may: have none but the accounts that policy names"
             lost.append(Unenforced("branches", key, action, names, substitute))
+    if fields.pop("unprotect", None):
+        lost.append(Unenforced("branches", key, "unprotect", wanted["unprotect"], "every maintainer may unprotect"))
     if fields.pop("code_owners", False):
         substitute = "policies/approvals.yml names who must approve which paths, and the gate counts"
         lost.append(Unenforced("branches", key, "code_owners", True, substitute))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import NotFound, Refused
+from factory.errors import NotFound
 from factory.gitlab.connect import Connection, translated
 from factory.gitlab.settings import approvals, compare, objects, project, protection
 from factory.gitlab.settings.model import Difference, Fields, Section, Server, State, Tier, Unenforced
@@ -66,7 +66,7 @@ def tier(connection: Connection) -> Tier:
     try:
         with translated("look for protected environments"):
             connection.client.http_get(f"{connection.api}/protected_environments")
-    except (NotFound, Refused):
+    except NotFound:
         return "free"
     return "premium"
 
