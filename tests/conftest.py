@@ -28,6 +28,13 @@ def gitlab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGit
         yield server
 
 
+@pytest.fixture(scope="session")
+def free_gitlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
+    """Run a loopback GitLab of the tier Free, without pipelines' jobs, shared by the tests of one process."""
+    with running_gitlab(tmp_path_factory.mktemp("free"), tier="free", concurrency=0) as server:
+        yield server
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a file system of 64 kB for one test, where this machine lets us."""

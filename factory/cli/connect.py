@@ -3,15 +3,14 @@
 import json
 import sys
 from dataclasses import dataclass, replace
-from typing import Any
 
 import click
 
+from factory import config
 from factory.cli import gitlab as gitlab_command
 from factory.cli import output, provision
 from factory.cli.secret_store import typed
 from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current, make
-from factory.config import CONNECTION
 from factory.errors import Refused, Unauthorized
 from factory.gitlab import connect as gitlab
 from factory.gitlab import reach
@@ -23,11 +22,10 @@ from factory.gitlab.settings.run import Plan
 from factory.model.secret import Secret
 from factory.secrets import tokens
 from factory.system import clock, files
-from factory.worktrees.repository import Mirror
 
 _MAINTAINER = 40
 _PATIENCE = 30.0
-ALONE, APART = "none", "two accounts"
+APART = "two accounts"
 _WALK = """\
 Nobody approves their own work: the factory needs an account of its own, and only one holds what it may do.
 
@@ -70,8 +68,7 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
             f"the instance {name} is the embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
     asked, token = _operator(place, reach.address(url), project)
-    known = _known(place)
-    accounts = {str(key): str(value) for key, value in dict(known.get("accounts") or {}).items()}
+    accounts = {account: place.username(account) for account in (BOT, AGENT) if config.connection(place.state)}
     accounts[OPERATOR] = asked.reach.username
     there = reach.adopt(asked.operator, make=False)
     if not there:
@@ -82,15 +79,17 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     _seal(place, OPERATOR, token)
     if bot:
         accounts[BOT] = accounts[AGENT] = _bot(asked)
-    pushed = _seed(asked)
+    head, pushed = provision.seed(place, asked.url, asked.project, token.reveal(), say=output.say)
+    if pushed:
+        output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
         accounts.setdefault(account, asked.reach.username)
-    separation = APART if accounts[BOT] != asked.reach.username else ALONE
+    separation = APART if accounts[BOT] != asked.reach.username else config.ALONE
     tier = settings.tier(asked.operator)
     value = {"gitlab_url": asked.url, "project": asked.project, "accounts": accounts}
     value |= {"tier": tier, "separation": separation}
     files.private_folder(place.state)
-    files.write_atomic(place.state / CONNECTION, json.dumps(value, indent=1).encode())
+    files.write_atomic(place.state / config.CONNECTION, json.dumps(value, indent=1).encode())
     # What was written is read as every later command reads it.
     place = make(place.settings["instance"])
     asked = replace(asked, place=place)
@@ -114,7 +113,7 @@ def _operator(place: Workplace, url: str, project: str | None) -> tuple[_Asked, 
             raise
         token = typed("Your token (the one that was kept is not taken any more)")
         found = reach.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal()))
-    known = str(_known(place).get("project") or "")
+    known = str(config.connection(place.state).get("project") or "")
     path = project or known or f"{found.username}/{place.settings.clone.name}"
     operator = gitlab.connect(url, path, account=found.username, token=token.reveal())
     return _Asked(place, url, path, operator, found), token
@@ -146,20 +145,6 @@ def _seal(place: Workplace, account: str, token: Secret) -> None:
     tokens.seal(place.token_folder, account, token, key=place.key_file)
 
 
-def _seed(asked: _Asked) -> bool:
-    """Push this clone's HEAD as main where the project is empty; tell whether that was done."""
-    mirror = Mirror(asked.place.state / "mirror.git", f"{asked.url}/{asked.project}.git")
-    mirror.ensure()
-    mirror.fetch(asked.place.token(OPERATOR))
-    if mirror.head("main") is not None:
-        return False
-    head = provision.head(asked.place)
-    mirror.take(asked.place.settings.clone, head)
-    mirror.push(head, "main", asked.place.token(OPERATOR))
-    output.say(f"main is {head[:12]}, from this clone")
-    return True
-
-
 def _await_groups(asked: _Asked) -> None:
     """Wait for the first pipeline's resource groups: GitLab makes them with its jobs, some moments after the push."""
     server, wanted = gitlab_command.opened(asked.place)
@@ -179,11 +164,7 @@ def _settle(asked: _Asked, *, yes: bool) -> Plan:
         return planned
     click.echo(output.visible("\n".join(gitlab_command.lines(planned))), err=True)
     _agree(yes, f"Change {len(planned.differences)} fields of {asked.project}?")
-    left = settings.apply(server, wanted, say=output.say)
-    if not left.in_sync:
-        first = left.differences[0]
-        raise Refused(f"GitLab did not keep {first.section}: {first.key}: {first.field}")
-    return left
+    return settings.settle(server, wanted, say=output.say)
 
 
 def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer
@@ -195,16 +176,11 @@ def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer
         raise Refused("nothing was changed", hint="Change policies/gitlab.yml to what you want, and call it again.")
 
 
-def _known(place: Workplace) -> dict[str, Any]:
-    path = place.state / CONNECTION
-    return dict(json.loads(files.read_text(path))) if path.exists() else {}
-
-
 def _told(asked: _Asked, left: Plan, separation: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {asked.url}/{asked.project} as {asked.reach.username}"]
     if asked.reach.expires:
         lines.append(f"the token ends on {asked.reach.expires}")
-    if separation == ALONE:
+    if separation == config.ALONE:
         name = f"{asked.reach.username}-factory"
         lines += ["", "separation: none", _WALK.format(url=asked.url, project=asked.project, name=name)]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory.cli.workplace import AGENT, BOT, Workplace
-from factory.config import connection
+from factory.config import ALONE, connection
 from factory.errors import NotFound
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust
@@ -77,7 +77,7 @@ def make(
         say=say,
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
-        alone=connection(place.state).get("separation") == "none",
+        alone=connection(place.state).get("separation") == ALONE,
         agent_name=place.settings["agent"] or None,
         wheels=_there(place.settings.cache / "wheels"),
         npm=_there(Path(place.environment.get("HOME") or "/") / ".npm"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from factory.cli import output, tell
+from factory.cli import judging, output, tell
 from factory.cli.factory_context import make
 from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current
 from factory.errors import FactoryError, Refused, Unauthorized
@@ -14,7 +14,6 @@ from factory.gitlab.connect import version
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.model import Server, Unenforced
 from factory.gitlab.settings.run import Wanted
-from factory.policies import read as policy_files
 from factory.reports.tables import table
 from factory.workflow import settings as wanted_settings
 from factory.workflow import settings_drift
@@ -85,8 +84,7 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
     """Return the server as the operator sees it, and what is wanted of it."""
-    folder = place.settings.clone / "policies"
-    policies = policy_files.read({f"policies/{path.name}": path.read_bytes() for path in folder.glob("*.yml")})
+    policies = judging.policies(place.settings.clone)
     names = {account: place.username(account) for account in (OPERATOR, BOT, AGENT)}
     acting = {}
     for account, username in names.items():

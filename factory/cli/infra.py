@@ -14,8 +14,6 @@ from factory.terraform import plan as planning
 from factory.terraform import release, stacks
 from factory.terraform.manifest import decode
 
-_STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
-_JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 _ARCHIVES = click.option("--archives", type=click.Path(path_type=Path), help="The folder of the apps' archives.")
 
 
@@ -30,7 +28,7 @@ def command() -> None:
 )
 @click.option("--base", default="", help="The commit to compare with (default: CI's).")
 @click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
-@_JUDGE
+@infra_job.JUDGE
 @_ARCHIVES
 def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, archives: Path | None) -> None:
     """Plan the stacks that the change touches: plan files, their JSON and manifests of digests, in .factory/plan.
@@ -61,8 +59,8 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, a
 
 
 @command.command()
-@_STACK
-@_JUDGE
+@infra_job.STACK
+@infra_job.JUDGE
 @_ARCHIVES
 def apply(stack: str, judge: Path, archives: Path | None) -> None:
     """Apply a stack's saved plan, only if it is the approved one and all that it was made of still holds.

@@ -17,13 +17,11 @@ from factory.terraform import release, undo
 from factory.terraform.plan import Stack
 
 VERIFIED, RETURNED = Path(".factory/deploy/deploy.json"), Path(".factory/return")
-_STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
-_JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 
 
 @click.command()
-@_STACK
-@_JUDGE
+@infra_job.STACK
+@infra_job.JUDGE
 def verify(stack: str, judge: Path) -> None:
     """Ask every app of a stack for its health, from outside, and write which release answered to .factory/deploy."""
     job = infra_job.opened(judge)
@@ -35,8 +33,8 @@ def verify(stack: str, judge: Path) -> None:
 
 
 @click.command("return")
-@_STACK
-@_JUDGE
+@infra_job.STACK
+@infra_job.JUDGE
 def go_back(stack: str, judge: Path) -> None:
     """Give the traffic back to the releases that took it before an apply whose deployment does not answer.
 

@@ -15,7 +15,7 @@ OUT = Path(".factory/drift")
 
 @click.command()
 @click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
-@click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+@infra_job.JUDGE
 def drift(parallel: int | None, judge: Path) -> None:
     """Compare every stack's state with the world, and write what differs to .factory/drift.
 

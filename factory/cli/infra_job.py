@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
+
 from factory.cli import environment, judging
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
@@ -21,6 +23,8 @@ from factory.terraform.plan import Stack
 from factory.terraform.program import Terraform
 from factory.workflow.context import MAIN
 
+STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
+JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
 PLANS = Path(".factory/plan")
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
@@ -97,8 +101,9 @@ class Job:
 
         A rollback's releases are there already; today's archives would be other bytes under their names.
         """
-        fresh = folder is not None and folder.is_dir() and self.release_commit == self.commit
-        return {app: Path(str(folder)) / f"{app}.pyz" for app in self.carried(stack)} if fresh else {}
+        if folder is None or not folder.is_dir() or self.release_commit != self.commit:
+            return {}
+        return {app: folder / f"{app}.pyz" for app in self.carried(stack)}
 
     def stacks(
         self,

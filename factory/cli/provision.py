@@ -37,7 +37,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     bootstrap.project(root.client, place.settings["project"])
     _accounts(place, root)
     recorder(place, place.settings["project"], agent=AGENT, simulated=True)
-    seeded = _seed(place, say=say)
+    seeded, _ = seed(place, place.url, place.settings["project"], _root_token(place), say=say)
     bootstrap.variables(root, _variables(place))
     acting = {BOT: place.connection(BOT)}
     wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
@@ -106,24 +106,23 @@ def recorder(place: Workplace, project: str, *, agent: str, simulated: bool) -> 
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 
 
-def head(place: Workplace) -> str:
-    """Return the clone's commit; raises ``InvalidInput`` where it is no usable repository."""
-    return _git(place, "rev-parse", "HEAD").strip()
+def seed(place: Workplace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
+    """Push the clone's HEAD as main where the project is empty; return main's commit, and whether that was done.
 
-
-def _seed(place: Workplace, *, say: Say) -> str:
-    """Push the clone's HEAD as main, and return main's commit; uncommitted changes are not part of it."""
-    url = f"{place.url}/{place.settings['project']}.git"
-    copy = Mirror(place.state / "mirror.git", url)
+    Uncommitted changes are not part of it.
+    """
+    copy = Mirror(place.state / "mirror.git", f"{url}/{project}.git")
     copy.ensure()
-    copy.fetch(_root_token(place))
-    if copy.head(MAIN) is None:
-        if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
-            say("the clone has uncommitted changes; they are not part of what is seeded")
-        seed = head(place)
-        copy.take(place.settings.clone, seed)
-        copy.push(seed, MAIN, _root_token(place))
-    return copy.head(MAIN) or ""
+    copy.fetch(token)
+    there = copy.head(MAIN)
+    if there is not None:
+        return there, False
+    if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
+        say("the clone has uncommitted changes; they are not part of what is seeded")
+    commit = _git(place, "rev-parse", "HEAD").strip()
+    copy.take(place.settings.clone, commit)
+    copy.push(commit, MAIN, token)
+    return commit, True
 
 
 def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:

@@ -1,5 +1,7 @@
 """Pipelines, jobs, logs and artifacts."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -117,6 +119,15 @@ def artifact(connection: Connection, job: int, path: str) -> bytes | None:
     except NotFound:
         return None
     return bytes(answer.content)
+
+
+def document(connection: Connection, job: int, path: str) -> Mapping[str, Any]:
+    """Return a JSON object of a job's artifacts; empty where there is none, or it can't be read."""
+    try:
+        value = json.loads(artifact(connection, job, path) or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def latest(connection: Connection, *, ref: str) -> Pipeline | None:

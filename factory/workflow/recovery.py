@@ -5,7 +5,7 @@ leaves a statement.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -206,7 +206,7 @@ def _interrupted(context: Context, request: MergeRequest) -> tuple[int, int, str
 
 def _look(context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str) -> Found:
     pipeline, job, stack = where
-    result = _json(pipelines.artifact(context.bot, job, f"{planned.FOLDER}/{stack}/{applying.RESULT}"))
+    result = pipelines.document(context.bot, job, f"{planned.FOLDER}/{stack}/{applying.RESULT}")
     unsaved = pipelines.artifact(context.bot, job, f"{planned.FOLDER}/{stack}/{applying.ERRORED}")
     before = int(planned.of(context.bot, pipeline).manifests[stack]["state_serial"])
     unlocked = state.holder() is not None
@@ -273,14 +273,6 @@ def _shipped(entries: Sequence[log.Entry], head: str) -> int:
     raise NotFound(
         f"main's head {head[:12]} was not merged by the factory", hint="Ship a merge request; then go back from there."
     )
-
-
-def _json(data: bytes | None) -> Mapping[str, Any]:
-    try:
-        value = json.loads(data or b"{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _told(found: Found) -> str:

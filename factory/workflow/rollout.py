@@ -1,6 +1,5 @@
 """One environment of a merged change: what its apply and its check came to, seen in GitLab and recorded."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +72,7 @@ class Rollout:
         Raises ``Refused`` where it was refused before it began, ``ApplyUnknown`` where nobody knows what it changed.
         """
         job, deployment = self.apply_job()
-        written = _json(pipelines.artifact(self.context.bot, job.id, self._file(applying.RESULT)))
+        written = pipelines.document(self.context.bot, job.id, self._file(applying.RESULT))
         result = _RESULTS.get(str(written.get("phase")), "unknown")
         empty = bool(written.get("replan_empty"))
         if written.get("manifest") != self.digest or (result == "applied" and not empty):
@@ -107,7 +106,7 @@ class Rollout:
         job = job_of(self.context, self.pipeline.id, VERIFY, self.environment)
         if job is None:
             raise NotFound(f"pipeline {self.pipeline.id} verifies nothing in {self.environment}")
-        seen = _json(pipelines.artifact(self.context.bot, job.id, _CHECKED))
+        seen = pipelines.document(self.context.bot, job.id, _CHECKED)
         first: Mapping[str, Any] = next(iter(seen.get("apps", ())), {})
         verified = job.status == "success" and bool(seen.get("verified"))
         self._record(
@@ -132,10 +131,8 @@ class Rollout:
         job = job_of(self.context, self.pipeline.id, RETURN, self.environment)
         if job is None or job.status not in {"success", "failed", "canceled"}:
             return ""
-        done = _json(pipelines.artifact(self.context.bot, job.id, _RETURNED))
-        applied = _json(
-            pipelines.artifact(self.context.bot, job.id, f".factory/return/{self.environment}/{applying.RESULT}")
-        )
+        done = pipelines.document(self.context.bot, job.id, _RETURNED)
+        applied = pipelines.document(self.context.bot, job.id, f".factory/return/{self.environment}/{applying.RESULT}")
         if not done and job.status == "success":
             return ""
         releases = [str(app["release"]) for app in done.get("apps", ())]
@@ -197,11 +194,3 @@ class Rollout:
             subjects=bound,
             predicate={"merge_request": self.request.iid, **predicate},
         )
-
-
-def _json(data: bytes | None) -> Mapping[str, Any]:
-    try:
-        value = json.loads(data or b"{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

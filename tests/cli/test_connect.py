@@ -2,7 +2,6 @@
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.cli.instance import Instance, make_instance
 from tests.cli.test_refusals import assert_told
-from tests.servers import LocalGitlab, running_gitlab
+from tests.servers import LocalGitlab
 
 
 class Here:
@@ -41,15 +40,9 @@ class Here:
         return self.server.client().projects.get(self.path)
 
 
-@pytest.fixture(scope="module")
-def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
-    with running_gitlab(tmp_path_factory.mktemp("free"), tier="free") as server:
-        yield server
-
-
 @pytest.fixture(params=["premium", "free"])
 def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
-    return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+    return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
 
 
 def test_from_nothing_with_one_account_and_then_with_two(here: Here) -> None:
@@ -80,8 +73,8 @@ def test_from_nothing_with_one_account_and_then_with_two(here: Here) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
-def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path, free: LocalGitlab) -> None:
-    here = Here(tmp_path, free)
+def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
     here.connected()
     project = here.project()
     project.merge_method = "merge"
@@ -98,8 +91,8 @@ def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path
     assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
 
 
-def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free: LocalGitlab) -> None:
-    here = Here(tmp_path, free)
+def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
     client = here.server.client(here.token)
     made = client.projects.create({"name": "control"})
     action = {"action": "create", "file_path": "mine.txt", "content": "x"}

@@ -14,7 +14,7 @@ from factory.gitlab.settings.model import Section, Server
 from factory.gitlab.settings.run import SECTIONS, Wanted
 from factory.policies import read
 from factory.workflow import settings
-from tests.servers import ROOT, LocalGitlab, running_gitlab
+from tests.servers import ROOT, LocalGitlab
 
 FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
 MORE = b"""
@@ -72,20 +72,14 @@ class World:
         return run.plan(self.opened(), self.wanted())
 
 
-@pytest.fixture(scope="module")
-def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
-    with running_gitlab(tmp_path_factory.mktemp("free"), tier="free") as server:
-        yield server
-
-
 @pytest.fixture(params=["premium", "free"])
 def world(request: pytest.FixtureRequest, gitlab_server: LocalGitlab) -> World:
-    return World(gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+    return World(gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
 
 
 @pytest.fixture(scope="module", params=["premium", "free"])
 def settled(request: pytest.FixtureRequest, gitlab_server: LocalGitlab) -> World:
-    made = World(gitlab_server if request.param == "premium" else request.getfixturevalue("free"))
+    made = World(gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
     assert made.apply().in_sync
     return made
 
@@ -261,8 +255,8 @@ def test_main_is_guarded_at_every_moment_while_its_rule_changes(world: World) ->
     assert not [name for name in section.read(world.opened()) if name == "main*"]
 
 
-def test_a_cover_that_was_left_is_taken_away(free: LocalGitlab) -> None:
-    world = World(free)
+def test_a_cover_that_was_left_is_taken_away(free_gitlab: LocalGitlab) -> None:
+    world = World(free_gitlab)
     world.apply()
     world.project.protectedbranches.create({"name": "main*", "push_access_level": 0, "merge_access_level": 0})
     assert not world.plan().in_sync

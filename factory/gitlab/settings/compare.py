@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from factory.gitlab.settings.model import Difference, Fields, Section, State, Tier, Unenforced
+from factory.gitlab.settings.model import Difference, Section, State, Tier, Unenforced
 
 
 def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Unenforced, ...]]:
@@ -52,8 +52,3 @@ def normal(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return sorted((normal(item) for item in value), key=repr) or None
     return None if value == "" else value
-
-
-def only(fields: Fields, names: Fields) -> dict[str, Any]:
-    """Return the fields that are named."""
-    return {name: fields[name] for name in names if name in fields}

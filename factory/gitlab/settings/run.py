@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import NotFound
+from factory.errors import NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 from factory.gitlab.settings import approvals, compare, objects, project, protection
 from factory.gitlab.settings.model import Difference, Fields, Section, Server, State, Tier, Unenforced
@@ -113,6 +113,15 @@ def apply(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], 
         if section is objects.MEMBERS:
             server = opened(server.connection, acting=server.acting)
     return plan(server, wanted)
+
+
+def settle(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
+    """Apply; raise ``Refused`` where GitLab did not keep something of it."""
+    left = apply(server, wanted, say=say)
+    if not left.in_sync:
+        first = left.differences[0]
+        raise Refused(f"GitLab did not keep {first.section}: {first.key}: {first.field}")
+    return left
 
 
 def _settle(server: Server, section: Section, key: str, wanted: Fields | None, there: State) -> None:
