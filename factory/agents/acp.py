@@ -7,27 +7,22 @@ print garbage, ignore that it is cancelled) the attempt ends with one of our rea
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import acp
 
 from factory.agents import metering, pause
-from factory.agents.acp_client import Client, Record
-from factory.agents.acp_conversation import Conversation, Opening, Tool
-from factory.agents.metering import FREE, Bounds, Rates, Spent
-from factory.agents.permissions import Permissions
-from factory.agents.provider import Provider
+from factory.agents.acp_client import Client
+from factory.agents.acp_conversation import Conversation, Opening
+from factory.agents.metering import Spent
+from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
-from factory.sandbox import watch
 from factory.sandbox.launch import Prepared
-from factory.sandbox.limits import UNBOUNDED, Limits
 from factory.system import clock, process
-
-Ending = tuple[Reason, str]
 
 _LINE = 8 * 1024 * 1024
 _TICK = 0.2
@@ -35,35 +30,6 @@ _SDK = Path(acp.__file__).parent
 # Requests of an agent that wait for it to read our answers.
 _MOST_OPEN = 500
 _LONGEST_DETAIL = 300
-
-
-@dataclass(frozen=True)
-class Task:
-    """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with.
-
-    ``stdin`` tells whether a plain program gets the brief as its standard input. Once its input is closed, an agent has
-    ``saving_seconds`` to write its session down.
-    """
-
-    brief: str
-    worktree: Path
-    permissions: Permissions
-    bounds: Bounds
-    rates: Rates = FREE
-    mode: str = ""
-    resume: str = ""
-    tools: Sequence[Tool] = ()
-    provider: Provider = field(default_factory=Provider)
-    paused: Callable[[], bool] = lambda: False
-    watched: Limits = UNBOUNDED
-    stdin: bool = True
-    saving_seconds: float = 1.0
-
-
-def exceeded(pid: int, watched: Limits) -> Ending | None:
-    """Return which limit a program exceeds that nothing but a look can hold on this machine."""
-    problem = watch.over(pid, watched) if watched.set_ones() else None
-    return None if problem is None else (Reason.CRASHED, problem)
 
 
 def _nothing() -> None:

@@ -1,7 +1,6 @@
 """What an agent may ask of us over ACP: permissions, and files of its worktree; what it tells is recorded."""
 
 import shlex
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import acp
@@ -9,10 +8,9 @@ from acp import schema
 
 from factory.agents import events
 from factory.agents.permissions import Permissions, writable
+from factory.agents.task import Record
 from factory.errors import FactoryError
 from factory.system import beneath
-
-Record = Callable[[Mapping[str, Any]], None]
 
 _TOLD = ("title", "kind", "locations", "rawInput")
 _EDITS = frozenset({"edit", "delete", "move"})

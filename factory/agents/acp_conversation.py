@@ -11,7 +11,8 @@ from acp import schema
 
 from factory import __version__
 from factory.agents import metering
-from factory.agents.acp_client import Client, Record
+from factory.agents.acp_client import Client
+from factory.agents.task import Record, Tool
 from factory.model.agent import Reason, Turn
 
 _STOPS = {
@@ -27,16 +28,6 @@ _WRAP_UP = (
 )
 _REFUSED = "This was refused: {what}. It stays refused; go on without it."
 _MOST_REFUSALS = 5
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A tool server that the agent may use, over the Model Context Protocol on standard input and output."""
-
-    name: str
-    command: str
-    arguments: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

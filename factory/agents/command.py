@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from factory.agents import metering, pause
-from factory.agents.acp import Ending, Task, exceeded
-from factory.agents.acp_client import Record
 from factory.agents.metering import Spent
+from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Prepared
 from factory.system import clock, process

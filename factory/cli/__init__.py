@@ -1,11 +1,12 @@
 """The command line: one file per command, loaded only when that command is called."""
 
-import importlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
+
+from factory.cli.lazy import Commands
 
 if TYPE_CHECKING:
     from factory.errors import FactoryError
@@ -45,28 +46,10 @@ HIDDEN: Mapping[str, str] = {
 }
 
 
-class _Commands(click.Group):
-    """Loads a command's module when the command is named."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        module = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
-        if module is None:
-            return None
-        command: click.Command = importlib.import_module(module).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands.of(COMMANDS, HIDDEN),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.option("--instance", metavar="NAME", help="Which embedded instance to use (default: default).")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="factory", message="%(version)s")

@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from factory.agents import acp, command, metering, outputs
+from factory.agents import metering, outputs
 from factory.agents.doctor import Seen
+from factory.agents.task import Ending, driver
 from factory.cli import agent_script
 from factory.cli.workplace import AGENT, Workplace
 from factory.errors import FactoryError
@@ -35,7 +36,6 @@ from factory.worktrees.repository import Author, Mirror
 
 # With what it takes to end, a minute.
 SECONDS = 50.0
-_DRIVERS: Mapping[str, Callable[..., Turn]] = {"acp": acp.run, "command": command.run}
 _SPOKEN = frozenset({"responses", "messages", "chat"})
 _ENDING_SECONDS = 2.0
 _LONGEST = 200
@@ -125,7 +125,7 @@ class _Trial:
         context = alone(self.place, self.folder, self.planted)
         begin(context, session)
 
-        def late() -> acp.Ending | None:
+        def late() -> Ending | None:
             return (Reason.TIMED_OUT, f"no end within {SECONDS:g} s") if clock.monotonic() > deadline else None
 
         turn = self._run(context, session, 1, agent_script.WORK, tick=late)
@@ -167,7 +167,7 @@ class _Trial:
         number: int,
         brief: str,
         *,
-        tick: Callable[[], acp.Ending | None],
+        tick: Callable[[], Ending | None],
         resume: str = "",
     ) -> Turn:
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
@@ -185,15 +185,15 @@ class _Trial:
             prepared = launch.prepare(given.launch)
             task = replace(given.task, resume=resume)
             try:
-                return _DRIVERS[agent.protocol](prepared, task, record=self.events.append, errors=errors, tick=tick)
+                return driver(agent.protocol)(prepared, task, record=self.events.append, errors=errors, tick=tick)
             finally:
                 launch.put_back(prepared)
 
-    def _cancelled(self, context: Context, session: Session, late: Callable[[], acp.Ending | None]) -> float | None:
+    def _cancelled(self, context: Context, session: Session, late: Callable[[], Ending | None]) -> float | None:
         """Cancel the agent while its model says nothing; return how many seconds it took to end."""
         began: list[float] = []
 
-        def tick() -> acp.Ending | None:
+        def tick() -> Ending | None:
             if any(agent_script.WAIT in item.prompt for item in self.stub.asked):
                 began.append(clock.monotonic())
                 return Reason.CANCELLED_BY_HUMAN, "the doctor cancels"

@@ -25,6 +25,7 @@ from factory.workflow.context import MAIN
 
 STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
 JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+ARCHIVES = click.option("--archives", type=click.Path(path_type=Path), help="The folder of the apps' archives.")
 PLANS = Path(".factory/plan")
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from factory.agents import acp, command, terminal
+from factory.agents.task import Ending, driver
 from factory.errors import MachineError
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
@@ -24,9 +24,6 @@ from factory.worktrees import worktree
 
 _LONGEST_BODY = 2000
 _LONGEST_ERRORS = 1_000_000
-
-
-_DRIVERS: Mapping[str, Callable[..., Turn]] = {"acp": acp.run, "command": command.run}
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def run(
     brief: str,
     amount: Amount,
     resume: str,
-    tick: Callable[[], acp.Ending | None],
+    tick: Callable[[], Ending | None],
 ) -> Ran:
     """Run the agent behind the launch door; return how its attempt ended.
 
@@ -78,7 +75,7 @@ def run(
         _require(name, given.launch.argv[0], given.launch.env["PATH"])
         prepared = launch.prepare(given.launch)
         context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
-        drive = terminal.run if interactive else _DRIVERS[agent.protocol]
+        drive = driver("terminal" if interactive else agent.protocol)
         try:
             watched = limits.watched(given.launch.limits, prepared.limits)
             task = replace(given.task, resume=resume, watched=watched)

@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID
-
 from factory.errors import Conflict, FactoryError
 from factory.system import clock, files
 from factory.workflow.retry import delay
 
 _VERSION = "1"
 _SLOTS = 64
+
+
+def _dbos() -> Any:
+    """Return the library, loaded when a workflow is to run: it takes half a second, and most commands run none."""
+    import dbos  # noqa: PLC0415 - see above
+
+    return dbos
 
 
 class Steps(Protocol):
@@ -77,7 +82,8 @@ class Engine:
         self._workflows: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         for name in ("dbos", "sqlalchemy.engine"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        config = DBOSConfig(
+        self._library = _dbos()
+        config = self._library.DBOSConfig(
             name="factory",
             system_database_url=f"sqlite:///{self._store}",
             application_version=_VERSION,
@@ -86,16 +92,17 @@ class Engine:
             enable_otlp=False,
             notification_listener_polling_interval_sec=0.05,
         )
-        DBOS(config=config)
+        self._dbos = self._library.DBOS
+        self._dbos(config=config)
 
     def register(self, name: str, body: Body) -> None:
         """Make a workflow known under a name."""
+        durable = self._dbos.workflow(name=name, max_recovery_attempts=1000)
 
-        @DBOS.workflow(name=name, max_recovery_attempts=1000)
         def workflow(arguments: dict[str, Any]) -> dict[str, Any]:
             return body(self._run_step, arguments)
 
-        self._workflows[name] = workflow
+        self._workflows[name] = durable(workflow)
 
     def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a workflow to its end and return its result; one that is under way is joined, not started twice.
@@ -106,18 +113,19 @@ class Engine:
         prefix = f"{name}-{key}-"
         if not self._launched:
             self._forget_others(prefix)
-            DBOS.launch()
+            self._dbos.launch()
             self._launched = True
-        known = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        known = self._dbos.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         under_way = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
-        with SetWorkflowID(under_way[-1] if under_way else f"{prefix}{len(known) + 1}"):
-            handle = DBOS.start_workflow(self._workflows[name], dict(arguments))
-        return handle.get_result(polling_interval_sec=0.05)
+        with self._library.SetWorkflowID(under_way[-1] if under_way else f"{prefix}{len(known) + 1}"):
+            handle = self._dbos.start_workflow(self._workflows[name], dict(arguments))
+        result: dict[str, Any] = handle.get_result(polling_interval_sec=0.05)
+        return result
 
     def _forget_others(self, prefix: str) -> None:
         if not self._store.exists():
             return
-        client = DBOSClient(system_database_url=f"sqlite:///{self._store}")
+        client = self._library.DBOSClient(system_database_url=f"sqlite:///{self._store}")
         try:
             pending = client.list_workflows(status="PENDING", executor_id=self._executor, load_input=False)
             for item in pending:
@@ -128,11 +136,11 @@ class Engine:
 
     def close(self) -> None:
         """Stop the engine's threads."""
-        DBOS.destroy(destroy_registry=True)
+        self._dbos.destroy(destroy_registry=True)
 
     def _run_step(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
         self._failpoint(f"{name}:before")
-        result: dict[str, Any] = DBOS.run_step({"name": name}, _with_retry, step, *arguments)
+        result: dict[str, Any] = self._dbos.run_step({"name": name}, _with_retry, step, *arguments)
         self._failpoint(f"{name}:after")
         return result
 

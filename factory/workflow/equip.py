@@ -8,12 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from factory.agents import command
-from factory.agents.acp import Task
-from factory.agents.acp_conversation import Tool
 from factory.agents.homes import HOMES, Home, Setting
 from factory.agents.metering import Bounds, Rates
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
+from factory.agents.task import Task, Tool
 from factory.errors import Unauthorized
 from factory.model.session import Session
 from factory.policies import evaluate

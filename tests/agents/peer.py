@@ -14,6 +14,7 @@ from typing import Any
 from factory.agents import acp
 from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
+from factory.agents.task import Ending, Task
 from factory.model.agent import Turn
 from factory.sandbox.launch import Level, Prepared
 from tests.servers import TOOL_ENV
@@ -62,7 +63,7 @@ while (message := box.get()) is not None:
         send({"id": name, "result": {"stopReason": stop, "usage": usage}})
 """
 
-Tick = Callable[[], acp.Ending | None]
+Tick = Callable[[], Ending | None]
 
 
 def run(
@@ -73,7 +74,7 @@ def run(
     worktree.mkdir(exist_ok=True)
     events: list[Any] = []
     prepared = Prepared((sys.executable, "-c", AGENT, before, what), worktree, TOOL_ENV, Level.HOST)
-    given = acp.Task("the brief", worktree, Permissions(worktree, ("policies", ".git"), deny=("git push*",)), bounds)
+    given = Task("the brief", worktree, Permissions(worktree, ("policies", ".git"), deny=("git push*",)), bounds)
     with (folder / "errors").open("wb") as errors:
         ended = acp.run(prepared, replace(given, **task), record=events.append, errors=errors, tick=tick)
     json.dumps(events)

@@ -10,6 +10,7 @@ import pytest
 from factory.agents import acp
 from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
+from factory.agents.task import Task
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
 from factory.system import process
@@ -52,7 +53,7 @@ def turn(worktree: Path, what: str, bounds: Bounds = BOUNDS) -> tuple[Turn, list
     events: list[Any] = []
     argv = (sys.executable, "-c", AGENT, what)
     with (worktree.parent / "errors").open("wb") as errors:
-        task = acp.Task("the brief", worktree, Permissions(worktree, ("policies", ".git")), bounds)
+        task = Task("the brief", worktree, Permissions(worktree, ("policies", ".git")), bounds)
         prepared = Prepared(argv, worktree, TOOL_ENV, Level.HOST)
         ended = acp.run(prepared, task, record=events.append, errors=errors)
     return ended, events

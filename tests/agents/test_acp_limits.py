@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from factory.agents import acp
 from factory.agents.metering import Bounds, Rates
 from factory.agents.provider import Provider
+from factory.agents.task import Ending
 from factory.model.agent import Reason
 from factory.system import process
 from tests.agents.peer import BOUNDS, named, run
@@ -78,7 +78,7 @@ def test_a_person_who_cancels_is_heeded_at_once_and_nothing_more_is_asked(tmp_pa
     said: list[object] = []
     began = time.monotonic()
 
-    def tick() -> acp.Ending | None:
+    def tick() -> Ending | None:
         said.append(None)
         return (Reason.CANCELLED_BY_HUMAN, "cancel by me") if len(said) > 4 else None
 
@@ -293,7 +293,7 @@ def test_time_in_which_a_person_holds_the_agent_counts_for_nothing(tmp_path: Pat
 
 
 def test_what_ends_a_held_agent_ends_it(tmp_path: Path) -> None:
-    def tick() -> acp.Ending | None:
+    def tick() -> Ending | None:
         return (Reason.CANCELLED_BY_HUMAN, "x") if wished else None
 
     wished: list[int] = []

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from factory.agents import acp, command
+from factory.agents import command
 from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
+from factory.agents.task import Task
 from factory.errors import MachineError
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
@@ -25,7 +26,7 @@ def run(
     folder: Path, *argv: str, brief: str = "the brief", bounds: Bounds = BOUNDS, tick: Any = lambda: None, **task: Any
 ) -> tuple[Turn, list[Any]]:
     events: list[Any] = []
-    given = replace(acp.Task(brief, folder, Permissions(folder), bounds), **task)
+    given = replace(Task(brief, folder, Permissions(folder), bounds), **task)
     with (folder / "errors").open("wb") as errors:
         prepared = Prepared(argv, folder, TOOL_ENV, Level.HOST)
         ended = command.run(prepared, given, record=events.append, errors=errors, tick=tick)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from factory.agents import acp
-from factory.agents.acp_conversation import Tool
 from factory.agents.homes import HOMES, Setting
 from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
+from factory.agents.task import Ending, Task, Tool
 from factory.local_model import server
 from factory.local_model.script import Call, Fail, Run, Say, Step, Usage, Write
 from factory.model.agent import Reason, Turn
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 TOOLS = Toolchain(ROOT, TOOL_PATH, sys.executable)
 AGENTS = {"codex": ("codex-acp",), "claude": ("claude-agent-acp",), "opencode": ("opencode", "acp")}
 SECRET = "Bearer the-real-credential"
-Tick = Callable[[], acp.Ending | None]
+Tick = Callable[[], Ending | None]
 BOUNDS = Bounds(turn_seconds=60, silence_seconds=40, output_bytes=20_000_000)
 
 pytestmark = [
@@ -76,7 +76,7 @@ class Place:
                 egress=socket,
             )
         )
-        task = acp.Task(
+        task = Task(
             brief,
             self.work,
             Permissions(self.work, deny=denied),

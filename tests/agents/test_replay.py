@@ -12,6 +12,7 @@ from factory.agents.outputs import compose, read
 from factory.agents.permissions import Permissions
 from factory.agents.recording import Attempt, Recording
 from factory.agents.replay import recording_for
+from factory.agents.task import Task
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import Level, Prepared
 from factory.worktrees import patch
@@ -27,7 +28,7 @@ def play(
     own = ("--recordings", str(recordings)) if recordings else ()
     argv = (sys.executable, "-P", "-m", "factory", "agent", "replay", *own)
     with (worktree.parent / "errors").open("wb") as errors:
-        task = acp.Task(brief, worktree, Permissions(worktree, frozen), Bounds(30, 20, 1_000_000))
+        task = Task(brief, worktree, Permissions(worktree, frozen), Bounds(30, 20, 1_000_000))
         ended = acp.run(
             Prepared(argv, worktree, {**TOOL_ENV, **env}, Level.HOST), task, record=events.append, errors=errors
         )

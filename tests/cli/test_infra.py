@@ -49,7 +49,7 @@ def test_back_to_the_last_verified_release_through_the_same_gate(shipped: Instan
     assert done.returncode == 0, shipped.run(*DEMO, "pipeline", "logs", str(waiting["pipeline"])).stdout
     assert f"hello-{started['to']}" in done.stderr
     kinds = [item["kind"] for item in shipped.json(*DEMO, "evidence", "list")]
-    assert kinds[-5:] == ["rollback", "plan", "approval", "apply", "deploy"]
+    assert kinds[-8:] == ["rollback", "plan", "plan", "apply", "deploy", "approval", "apply", "deploy"]
     shipped.run(*DEMO, "evidence", "verify", "1")
 
 

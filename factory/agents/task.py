@@ -1,0 +1,69 @@
+"""What an agent is given to do, whatever it speaks, and which driver talks to it."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from factory.agents.metering import FREE, Bounds, Rates
+from factory.agents.permissions import Permissions
+from factory.agents.provider import Provider
+from factory.model.agent import Reason, Turn
+from factory.sandbox import watch
+from factory.sandbox.limits import UNBOUNDED, Limits
+
+Ending = tuple[Reason, str]
+Record = Callable[[Mapping[str, Any]], None]
+
+# Loaded when one of its agents works: the ACP library alone takes half a second.
+_DRIVERS: Mapping[str, str] = {
+    "acp": "factory.agents.acp",
+    "command": "factory.agents.command",
+    "terminal": "factory.agents.terminal",
+}
+
+
+def driver(protocol: str) -> Callable[..., Turn]:
+    """Return the ``run`` of a protocol's driver; see ``acp.run``."""
+    run: Callable[..., Turn] = importlib.import_module(_DRIVERS[protocol]).run
+    return run
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool server that the agent may use, over the Model Context Protocol on standard input and output."""
+
+    name: str
+    command: str
+    arguments: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with.
+
+    ``stdin`` tells whether a plain program gets the brief as its standard input. Once its input is closed, an agent has
+    ``saving_seconds`` to write its session down.
+    """
+
+    brief: str
+    worktree: Path
+    permissions: Permissions
+    bounds: Bounds
+    rates: Rates = FREE
+    mode: str = ""
+    resume: str = ""
+    tools: Sequence[Tool] = ()
+    provider: Provider = field(default_factory=Provider)
+    paused: Callable[[], bool] = lambda: False
+    watched: Limits = UNBOUNDED
+    stdin: bool = True
+    saving_seconds: float = 1.0
+
+
+def exceeded(pid: int, watched: Limits) -> Ending | None:
+    """Return which limit a program exceeds that nothing but a look can hold on this machine."""
+    problem = watch.over(pid, watched) if watched.set_ones() else None
+    return None if problem is None else (Reason.CRASHED, problem)
