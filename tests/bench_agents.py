@@ -25,7 +25,7 @@ from factory.agents import acp as driver
 from factory.agents.acp_client import Client
 from factory.agents.homes import HOMES, Setting
 from factory.agents.permissions import Permissions
-from factory.cli import agent_doctor, judging, workplace
+from factory.cli import agent_doctor, policy_folder, workplace
 from factory.local_model import script, server
 from factory.model.agent import Reason
 from factory.model.session import Session
@@ -84,7 +84,7 @@ class _Ours:
 
     def __init__(self, place: workplace.Workplace, folder: Path, url: str) -> None:
         self._context = agent_doctor.alone(place, files.private_folder(folder / "factory"), "the-credential")
-        self._policies = judging.policies(place.settings.clone)
+        self._policies = policy_folder.policies(place.settings.clone)
         self._agent = agent_doctor.on_stub(self._policies.agents.agents[_NAME], url)
         self._folder = folder
         self._number = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.agents import doctor
-from factory.cli import agent_doctor, judging
+from factory.cli import agent_doctor, policy_folder
 from factory.cli.workplace import Workplace
 from factory.errors import GateFailed, NotFound
 from factory.policies.agents import Agent
@@ -63,13 +63,13 @@ class Tried:
 
 def listed(place: Workplace) -> list[Listed]:
     """Return the agents of policies/agents.yml; raises ``InvalidInput``."""
-    policies = judging.policies(place.settings.clone)
+    policies = policy_folder.policies(place.settings.clone)
     return [_listed(place, policies, name, agent) for name, agent in policies.agents.agents.items()]
 
 
 def tried(place: Workplace, names: Sequence[str]) -> list[Tried]:
     """Try agents out, two at a time; without names, all. Raises ``NotFound`` for one that policy does not know."""
-    policies = judging.policies(place.settings.clone)
+    policies = policy_folder.policies(place.settings.clone)
     for name in names:
         if name not in policies.agents.agents:
             raise NotFound(f"policies/agents.yml names no agent {name}", hint="See `factory agent list`.")

@@ -18,11 +18,12 @@ from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gates import GATES
 from factory.gitlab.connect import connect
+from factory.model.gitlab import MAIN
 from factory.model.session import Session
 from factory.secrets import tokens
 from factory.system import files
 from factory.workflow import evaluation_report, issue_set
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from factory.workflow.evaluation import Outcome
 from factory.workflow.issue_set import IssueSet
 from factory.workflow.trial import Trial, Variant

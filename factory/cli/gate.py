@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from factory.checks import coverage, junit, leaks, performance
-from factory.cli import challenge, environment, judging, output
+from factory.cli import challenge, environment, judging, output, policy_folder
 from factory.errors import GateFailed, InvalidInput
 from factory.gates.run import Decision, decide
 from factory.model.facts import Facts, ToolRun
@@ -34,7 +34,7 @@ def command() -> None:
 @click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
 def check(judge: Path, base: str | None, target: str) -> None:
     """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
-    rules = judging.policies(judge)
+    rules = policy_folder.policies(judge)
     place = judging.checkout(base, target=target)
     found = judging.collect(place, rules, judge)
     judging.write(found, FACTS)
@@ -60,7 +60,7 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
     In the pipeline the facts are those that earlier jobs left in .factory/; locally they are collected first, and the
     local checks are run.
     """
-    rules = judging.policies(judge)
+    rules = policy_folder.policies(judge)
     if where == "pipeline":
         decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
     else:

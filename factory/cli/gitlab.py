@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from factory.cli import judging, output, tell
+from factory.cli import output, policy_folder, tell
 from factory.cli.factory_context import make
 from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current
 from factory.errors import FactoryError, Refused, Unauthorized
@@ -84,7 +84,7 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
     """Return the server as the operator sees it, and what is wanted of it."""
-    policies = judging.policies(place.settings.clone)
+    policies = policy_folder.policies(place.settings.clone)
     names = {account: place.username(account) for account in (OPERATOR, BOT, AGENT)}
     acting = {}
     for account, username in names.items():

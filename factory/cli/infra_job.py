@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from factory.cli import environment, judging
+from factory.cli import environment, policy_folder
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
 from factory.model.facts import Plan
+from factory.model.gitlab import MAIN
 from factory.policies import apps as app_files
 from factory.policies import plans
 from factory.policies.apps import App
@@ -21,7 +22,6 @@ from factory.system import canonical, clock, files, process
 from factory.terraform.apply import Rules
 from factory.terraform.plan import Stack
 from factory.terraform.program import Terraform
-from factory.workflow.context import MAIN
 
 STACK = click.option("--stack", required=True, help="A folder of terraform/live.")
 JUDGE = click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
@@ -160,7 +160,7 @@ def opened(judge: Path, *, base: str = "") -> Job:
     """
     given = environment.snapshot()
     folder = judge.resolve()
-    policies = judging.policies(folder)
+    policies = policy_folder.policies(folder)
     found = {f"apps/{path.parent.name}/{path.name}": files.read_bytes(path) for path in Path().glob("apps/*/app.yml")}
     env = environment.tool_env(given, environment.toolchain(given, folder))
     head = process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()

@@ -10,9 +10,10 @@ from factory.cli import output
 from factory.cli.factory_context import make
 from factory.cli.workplace import OPERATOR, current, number
 from factory.gitlab.connect import project_id
+from factory.model.gitlab import MAIN
 from factory.terraform.state import State
 from factory.workflow import recovery
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 
 _REASON = click.option("--reason", required=True, help="Why; the evidence keeps it.")
 

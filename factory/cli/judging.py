@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from factory.checks import performance
-from factory.cli import environment, recorded
+from factory.cli import environment, policy_folder, recorded
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
 from factory.model.facts import Facts, Recorded
-from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.system import clock, files, plain, process
 from factory.workflow import judging
@@ -24,12 +23,6 @@ from factory.workflow import judging
 _FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
 PERFORMANCE = "performance"
 _NEEDS_A_SERVER = {"plan", "evidence"}
-
-
-def policies(judge: Path) -> Policies:
-    """Return the policies below a folder; raises ``InvalidInput``."""
-    found = sorted((judge / "policies").glob("*.yml"))
-    return policy_files.read({f"policies/{path.name}": files.read_bytes(path) for path in found})
 
 
 def reader(judge: Path) -> Callable[[str], bytes | None]:
@@ -140,7 +133,7 @@ def planted(app: Path) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]]
         clone = Path(name) / "clone"
         git = _git(place.env, clone)
         process.run(["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone)], env=place.env)
-        rules = policies(Path.cwd())
+        rules = policy_folder.policies(Path.cwd())
 
         def judge(changes: Sequence[tuple[str, bytes | None]]) -> tuple[str, ...]:
             git("reset", "--quiet", "--hard", place.head)

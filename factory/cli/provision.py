@@ -13,6 +13,7 @@ from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Wanted
 from factory.local_cloudflare import mirror
+from factory.model.gitlab import MAIN
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.secrets import tokens
@@ -21,7 +22,6 @@ from factory.workflow import planned
 from factory.workflow import settings as settings_of
 from factory.worktrees.repository import Mirror
 
-MAIN = "main"
 _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 _PATIENCE = 180.0
 Say = Callable[[str], None]

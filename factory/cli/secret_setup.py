@@ -8,12 +8,12 @@ from typing import Any
 from factory.cli.secret_store import Store, typed
 from factory.errors import InvalidInput, NotFound, Refused, Unauthorized, Unreachable
 from factory.gitlab.connect import project_id
+from factory.model.gitlab import MAIN
 from factory.model.secret import Secret
 from factory.secrets import file, lease, server, setup
 from factory.secrets.openbao import OpenBao
 from factory.system import files
 
-MAIN = "main"
 # A machine's login is fetched by hand: long enough for that, too short to lie around.
 WRAPPED_SECONDS = 600
 

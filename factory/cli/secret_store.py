@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
+from factory.cli import policy_folder
 from factory.cli.workplace import Workplace
 from factory.errors import InvalidInput, NotFound, Refused, Unauthorized
 from factory.model.secret import Place, Secret
-from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.secrets import file, lease, server
 from factory.secrets.openbao import Login, OpenBao
@@ -35,8 +35,7 @@ class Store:
     @cached_property
     def policies(self) -> Policies:
         """Return the policies of the clone; raises ``InvalidInput``."""
-        found = sorted((self.place.settings.clone / "policies").glob("*.yml"))
-        return policy_files.read({f"policies/{path.name}": files.read_bytes(path) for path in found})
+        return policy_folder.policies(self.place.settings.clone)
 
     @property
     def folder(self) -> Path:

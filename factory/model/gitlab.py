@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# The protected default branch: what it says judges every change.
+MAIN = "main"
+
 
 @dataclass(frozen=True)
 class Issue:

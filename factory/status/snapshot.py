@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
-from factory.model.gitlab import Deployment, Issue, MergeRequest
+from factory.model.gitlab import MAIN, Deployment, Issue, MergeRequest
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Snapshot:
 
 def take(connection: Connection) -> Snapshot:
     """Return the state of the project as GitLab shows it now."""
-    runs = pipelines.latest(connection, ref="main")
+    runs = pipelines.latest(connection, ref=MAIN)
     return Snapshot(
         url=connection.url,
         project=connection.project_path,

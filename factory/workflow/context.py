@@ -8,11 +8,11 @@ from pathlib import Path
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust
 from factory.gitlab.connect import Connection
+from factory.model.gitlab import MAIN
 from factory.policies import read
 from factory.policies.model import Policies
 from factory.worktrees.repository import Author, Mirror
 
-MAIN = "main"
 SIMULATED_APPROVER = "rehearsal"
 # Folders in which agents look for settings; they list them, so a missing one is empty rather than unreadable.
 AGENT_FOLDERS = (".claude", ".codex", ".gemini", ".opencode", ".agents", ".cursor")

@@ -10,13 +10,13 @@ from typing import Any
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
-from factory.model.gitlab import Pipeline
+from factory.model.gitlab import MAIN, Pipeline
 from factory.model.session import Session
 from factory.reports import findings
 from factory.system import clock
 from factory.workflow import attempt, endings, handover, progress, review
 from factory.workflow import watch as watching
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from factory.workflow.endings import Endings
 from factory.workflow.engine import Steps
 from factory.workflow.holding import Holding

@@ -10,13 +10,13 @@ from typing import Literal
 
 from factory.errors import InvalidInput
 from factory.gitlab import issues, pipelines, schedules, standing
-from factory.model.gitlab import Issue, Pipeline
+from factory.model.gitlab import MAIN, Issue, Pipeline
 from factory.policies.model import Policies
 from factory.reports import drift as drift_note
 from factory.reports.markdown import link, name
 from factory.system import files
 from factory.terraform import drift
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 
 JOB, FOLDER = "drift", ".factory/drift"
 _SEEN = "drift-seen"

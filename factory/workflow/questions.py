@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import issues, members, merge_requests
-from factory.model.gitlab import Issue, Note
+from factory.model.gitlab import MAIN, Issue, Note
 from factory.policies.model import Policies
 from factory.reports.markdown import neutral
 from factory.specs import read as specs
 from factory.system import canonical
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from factory.workflow.intake import SMALL, Frozen
 
 _ASKED = re.compile(r"^Question: (\S.{0,1000})$", re.MULTILINE)

@@ -12,12 +12,12 @@ from typing import Any
 from factory.errors import NotFound, Refused
 from factory.evidence import log
 from factory.gitlab import deployments, issues, merge_requests, pipelines
-from factory.model.gitlab import MergeRequest
+from factory.model.gitlab import MAIN, MergeRequest
 from factory.system import canonical
 from factory.terraform import apply as applying
 from factory.terraform.state import Lock, State, describe, identity
 from factory.workflow import planned, rollout, ship
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from factory.workflow.record import read_tree, record
 
 _NOBODY = 0

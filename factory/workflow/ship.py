@@ -11,12 +11,12 @@ from typing import Any
 
 from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
-from factory.model.gitlab import Deployment, MergeRequest, Pipeline
+from factory.model.gitlab import MAIN, Deployment, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
 from factory.workflow import planned, review, wanted, watch
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.planned import Saved
 from factory.workflow.record import record, record_plans

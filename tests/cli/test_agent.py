@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from factory.cli import agent_report, judging, workplace
+from factory.cli import agent_report, policy_folder, workplace
 from factory.cli.workplace import Workplace
 from factory.errors import GateFailed, NotFound
 from factory.sandbox import launch
@@ -86,7 +86,7 @@ def test_real_agents_and_the_replay_agent_hold_what_policy_claims(made: Instance
 
 def trial(place: Workplace, more: str = "", *, sandbox: Level = Level.BWRAP) -> agent_report.Tried:
     """Try out an agent of the protocol ``command`` that does ``more``, too."""
-    policies = judging.policies(place.settings.clone)
+    policies = policy_folder.policies(place.settings.clone)
     argv = (sys.executable, "-c", COMMAND.format(more=more), "{brief}")
     plain = policies.agents.agents["aider"].model_copy(
         update={"command": argv, "capabilities": ("edit",), "sandbox": sandbox}

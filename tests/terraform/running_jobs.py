@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from factory.cli import judging
+from factory.cli import policy_folder
 from factory.cli.infra_job import Job
 from tests.servers import ROOT, TOOL_ENV, LocalGitlab, wait_for
 
@@ -25,7 +25,7 @@ def take(server: LocalGitlab) -> Mapping[str, Job]:
     project.commits.create({"branch": "work", "start_branch": "main", "commit_message": "b", "actions": [action]})
     runner: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
     found: dict[str, Job] = {}
-    policies = judging.policies(ROOT)
+    policies = policy_folder.policies(ROOT)
     while len(found) < len(NAMES):
         wait_for(lambda: project.jobs.list(get_all=True, scope=["pending"]))
         got = requests.post(f"{server.url}/api/v4/jobs/request", json={"token": runner["token"]}, timeout=30).json()

@@ -10,12 +10,12 @@ import pytest
 from factory.gitlab import issues, pipelines, schedules, standing
 from factory.gitlab.connect import connect
 from factory.model.facts import PlannedChange
-from factory.model.gitlab import Issue, Note
+from factory.model.gitlab import MAIN, Issue, Note
 from factory.policies.terraform import StackRule
 from factory.system import canonical
 from factory.terraform import drift as reports
 from factory.workflow import drift
-from factory.workflow.context import MAIN, Context
+from factory.workflow.context import Context
 from tests.servers import LocalGitlab, wait_for
 from tests.workflow import loopback
 
