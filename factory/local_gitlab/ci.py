@@ -111,8 +111,7 @@ def _key(source: Source, raw: Mapping[str, Any], variables: Mapping[str, str], p
     if _keywords(raw) & _UNKEYED:
         return None
     text = source.repository.read(source.config_sha, source.config_file) or b""
-    names = set(_VARIABLE.findall(json.dumps(_rule_texts(raw))))
-    seen = {name: variables.get(name) for name in sorted(names)}
+    seen = {name: variables.get(name) for name in sorted(_looked_at(raw))}
     package = Path(program[-1]).parents[1] / "package.json"
     version = canonical.digest(files.read_bytes(package)) if package.exists() else list(program)
     return canonical.digest_of([version, canonical.digest(text), seen]).removeprefix("sha256:")
@@ -127,14 +126,37 @@ def _keywords(value: Any) -> frozenset[str]:
     return frozenset(map(str, value)).union(*(_keywords(item) for item in value.values()))
 
 
-def _rule_texts(value: Any) -> list[str]:
-    """Return every ``if`` and every variable's value of a definition: all that the rules of jobs can be made of."""
+def _looked_at(raw: Mapping[str, Any]) -> set[str]:
+    """Return the variables that rules name, and those that a definition's own variables among them are made of."""
+    rules, made_of = _rules(raw), _own_variables(raw)
+    found: set[str] = set()
+    fresh = set(_VARIABLE.findall(json.dumps(rules)))
+    while fresh:
+        found |= fresh
+        fresh = {name for known in fresh for text in made_of.get(known, ()) for name in _VARIABLE.findall(text)} - found
+    return found
+
+
+def _rules(value: Any) -> list[str]:
+    """Return every ``if`` of a definition."""
     if isinstance(value, list):
-        return [text for item in value for text in _rule_texts(item)]
+        return [text for item in value for text in _rules(item)]
     if not isinstance(value, dict):
         return []
-    own = [str(item) for key, item in value.items() if key in {"if", "variables"}]
-    return own + [text for item in value.values() for text in _rule_texts(item)]
+    own = [str(value["if"])] if "if" in value else []
+    return own + [text for item in value.values() for text in _rules(item)]
+
+
+def _own_variables(value: Any) -> dict[str, list[str]]:
+    """Return what a definition says of each variable, at any depth: rules, jobs and the whole may all set them."""
+    found: dict[str, list[str]] = {}
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        for name, texts in _own_variables(item).items():
+            found.setdefault(name, []).extend(texts)
+    given = value.get("variables") if isinstance(value, dict) else None
+    for name, text in given.items() if isinstance(given, dict) else ():
+        found.setdefault(str(name), []).append(json.dumps(text))
+    return found
 
 
 def _run(
