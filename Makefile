@@ -17,10 +17,10 @@ demo: $(READY) ## Watch one issue travel from open to deployed (YES=1 lets the a
 
 test: $(READY) ## Check style, types and structure, and run all tests in parallel
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m long $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(ARGS)
 
 lint: $(READY) ## Check style, types, import floors and generated pages
 	@$(BIN)/ruff format --check --quiet .

@@ -16,7 +16,7 @@ job:
 
 
 def expanded(folder: Path, kept: Path, **variables: str) -> list[str]:
-    sha = git("rev-parse", "HEAD", cwd=folder).strip()
+    sha = git("rev-parse", "HEAD", cwd=folder).stdout.strip()
     repository = Repository(folder / ".git", dict(os.environ))
     source = ci.Source(repository, ".gitlab-ci.yml", sha, sha, sha, "http://127.0.0.1/x.git")
     jobs = ci.expand(source, variables, program=expander(), env=dict(os.environ), kept=kept)
