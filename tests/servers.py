@@ -40,7 +40,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(what: Callable[[], Any], *, seconds: float = 30) -> Any:
+def wait_for(what: Callable[[], Any], *, seconds: float = 60) -> Any:
     """Return the first true value of ``what``; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

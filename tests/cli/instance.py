@@ -32,7 +32,7 @@ class Instance:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=400,
             check=False,
         )
         if check and done.returncode != 0:
