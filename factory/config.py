@@ -12,7 +12,6 @@ from factory.system import files, strict_yaml
 # What `factory connect` wrote into an instance's folder: the project's address and its accounts, no secret.
 CONNECTION = "connection.json"
 # Its `separation` where one account is person and factory.
-ALONE = "none"
 DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 

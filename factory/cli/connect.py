@@ -12,6 +12,7 @@ from factory.cli import output, provision
 from factory.cli.secret_store import typed
 from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current, make
 from factory.errors import Refused, Unauthorized
+from factory.evidence.trust import ALONE, SHARED
 from factory.gitlab import connect as gitlab
 from factory.gitlab import reach
 from factory.gitlab.connect import Connection
@@ -25,7 +26,6 @@ from factory.system import clock, files
 
 _MAINTAINER = 40
 _PATIENCE = 30.0
-APART = "two accounts"
 _WALK = """\
 Nobody approves their own work: the factory needs an account of its own, and only one holds what it may do.
 
@@ -84,7 +84,7 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
         output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
         accounts.setdefault(account, asked.reach.username)
-    separation = APART if accounts[BOT] != asked.reach.username else config.ALONE
+    separation = SHARED if accounts[BOT] != asked.reach.username else ALONE
     tier = settings.tier(asked.operator)
     value = {"gitlab_url": asked.url, "project": asked.project, "accounts": accounts}
     value |= {"tier": tier, "separation": separation}
@@ -96,7 +96,7 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     if pushed:
         _await_groups(asked)
     left = _settle(asked, yes=yes)
-    provision.recorder(place, asked.project, agent=accounts[AGENT], simulated=False)
+    provision.recorder(place, asked.project, agent=accounts[AGENT], simulated=False, separation=separation)
     made = {**value, "made": not there, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     made["unenforced"] = [vars(item) for item in left.unenforced]
     text = _told(asked, left, separation)
@@ -180,7 +180,7 @@ def _told(asked: _Asked, left: Plan, separation: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {asked.url}/{asked.project} as {asked.reach.username}"]
     if asked.reach.expires:
         lines.append(f"the token ends on {asked.reach.expires}")
-    if separation == config.ALONE:
+    if separation == ALONE:
         name = f"{asked.reach.username}-factory"
         lines += ["", "separation: none", _WALK.format(url=asked.url, project=asked.project, name=name)]
     return "\n".join(lines)

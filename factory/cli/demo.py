@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from factory.cli import output, servers
-from factory.cli.deploy import saved_plan
+from factory.cli import deploy, output, servers
 from factory.cli.factory_context import opened, trust
 from factory.cli.workplace import OPERATOR, REHEARSAL, Workplace, make
 from factory.errors import AwaitingHuman, EvidenceInvalid
@@ -136,11 +135,11 @@ def _decider(place: Workplace, *, simulated: bool) -> Callable[[], None]:
             )
             merge_requests.approve(connection, request.iid, sha=request.sha)
             return
-        blocked = deployments.find(connection, status="blocked")[0]
-        digest, manifest = saved_plan(connection, blocked)
+        waiting = next(item for item in deployments.find(connection) if deploy.waits(connection, item))
+        digest, manifest = deploy.saved_plan(connection, waiting)
         shown = "\n".join(f"  {name}: {value}" for name, value in manifest.items())
-        _confirm(connection, simulated, f"Approve the deployment of {blocked.sha[:12]}?", shown)
-        deployments.approve(connection, blocked.id, comment=f"manifest {digest}")
+        _confirm(connection, simulated, f"Approve the deployment of {waiting.sha[:12]}?", shown)
+        deploy.decide(connection, waiting, digest)
 
     return decide
 

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from factory.cli import output
-from factory.cli.workplace import current, number
+from factory.cli.workplace import BOT, current, number
 from factory.errors import Refused
-from factory.gitlab import deployments
+from factory.gitlab import deployments, pipelines
 from factory.gitlab.connect import Connection
-from factory.model.gitlab import Deployment
-from factory.workflow import planned
+from factory.model.gitlab import Deployment, Job
+from factory.workflow import planned, ship
 
 
 @click.group()
@@ -34,21 +34,53 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.option("--destroy", metavar="PLAN", help="Allow what this plan destroys, by the digest that its note shows.")
 @output.as_json
 def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Approve a blocked deployment, as yourself: exactly the plan that is saved for it."""
-    connection = current().connection()
+    """Approve a deployment that waits, as yourself: exactly the plan that is saved for it.
+
+    Where GitLab has no approvals of deployments (Free), this starts its job in your name, which means the same.
+    """
+    place = current()
+    connection = place.connection()
     found = deployments.get(connection, number(deployment, "#"))
-    if found.status != "blocked":
-        raise Refused(f"deployment {found.id} is {found.status}: it does not wait for approval")
+    if found.status != "blocked" and connection.account == place.username(BOT):
+        job = job_of(connection, found)
+        told = f"{connection.account} is the factory's account too: only your own click in GitLab tells that it was you"
+        raise Refused(told, hint=f"Look at the plan's note, then start the job at {job.web_url}")
     digest, manifest = saved_plan(connection, found)
     if destroy and destroy != manifest["plan"]:
         raise Refused(f"the plan is {manifest['plan']}, not {destroy}", hint="Look at the plan's note again.")
-    comment = f"manifest {digest}" + (f"\ndestroy {destroy}" if destroy else "")
-    deployments.approve(connection, found.id, comment=comment)
+    decide(connection, found, digest, destroy=destroy or "")
     output.one(
         {"deployment": found.id, "manifest": digest, "by": connection.account},
         json_wanted=as_json,
         text=f"deployment {found.id} is approved by {connection.account}: manifest {digest}",
     )
+
+
+def decide(connection: Connection, deployment: Deployment, manifest: str, *, destroy: str = "") -> None:
+    """Approve exactly a manifest for a deployment: by its approval, or by the start of its job where there is none.
+
+    ``destroy`` is the plan whose destroys are allowed. Raises ``Refused`` for a deployment that does not wait.
+    """
+    if deployment.status == "blocked":
+        comment = f"manifest {manifest}" + (f"\ndestroy {destroy}" if destroy else "")
+        deployments.approve(connection, deployment.id, comment=comment)
+        return
+    if not waits(connection, deployment):
+        raise Refused(f"deployment {deployment.id} is {deployment.status}: it does not wait for approval")
+    pipelines.play(connection, deployment.job, {ship.APPROVED: manifest, ship.DESTROY: destroy})
+
+
+def waits(connection: Connection, deployment: Deployment) -> bool:
+    """Tell whether a deployment waits for a person: it is blocked, or nobody has started its job."""
+    if deployment.status == "blocked":
+        return True
+    started = deployment.approvals or deployment.status != "created"
+    return not started and job_of(connection, deployment).status == "manual"
+
+
+def job_of(connection: Connection, deployment: Deployment) -> Job:
+    """Return the job that a deployment is."""
+    return next(job for job in pipelines.jobs(connection, deployment.pipeline) if job.id == deployment.job)
 
 
 def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, Mapping[str, Any]]:

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory.cli.workplace import AGENT, BOT, Workplace
-from factory.config import ALONE, connection
 from factory.errors import NotFound
 from factory.evidence.sign import Signer
-from factory.evidence.trust import Trust
+from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
 from factory.secrets import tokens
 from factory.system import files
@@ -62,6 +61,7 @@ def make(
     bot = place.connection(BOT)
     mirror = Mirror(place.state / "mirror.git", f"{place.url}/{place.settings['project']}.git")
     mirror.ensure()
+    rooted = trust(place)
     return Context(
         bot=bot,
         agent=place.connection(AGENT),
@@ -71,13 +71,13 @@ def make(
         state=place.state,
         holder=holder,
         signer=Signer(files.read_bytes(key)),
-        trust=trust(place),
+        trust=rooted,
         env=place.tool_env,
         readable=place.readable,
         say=say,
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
-        alone=connection(place.state).get("separation") == ALONE,
+        alone=rooted.separation == ALONE,
         agent_name=place.settings["agent"] or None,
         wheels=_there(place.settings.cache / "wheels"),
         npm=_there(Path(place.environment.get("HOME") or "/") / ".npm"),

@@ -24,12 +24,12 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
     """
     process.exit_when_terminated()
     job = infra_job.opened(judge)
-    infra_job.require_protected(job)
+    running = infra_job.require_protected(job)
     if stack not in planning.read_index(infra_job.PLANS):
         click.echo(f"the change touches nothing of {stack}: there is nothing to apply")
         return
     folder = infra_job.PLANS.resolve() / stack
-    approved = _approved(job, stack, folder)
+    approved = _approved(job, stack, folder, started_by=running.user)
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish(token: str) -> None:
@@ -46,11 +46,18 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
     click.echo(f"applied {approved}; the plan after it is empty")
 
 
-def _approved(job: infra_job.Job, stack: str, folder: Path) -> str:
-    """Return the manifest that may be applied; where policy asks for no approval, it is the saved one."""
+def _approved(job: infra_job.Job, stack: str, folder: Path, *, started_by: str) -> str:
+    """Return the manifest that may be applied; the saved one where policy asks for no approval.
+
+    Where none is named, a person started the job in GitLab: that click means the one plan that this pipeline saved and
+    showed. An agent's click means nothing.
+    """
     approved = job.given.get("APPROVED_MANIFEST", "")
     if approved:
         return approved
     if job.policies.environments.asked(stack):
-        raise Refused("no approved manifest was given (APPROVED_MANIFEST)")
+        if job.given.get("CI_JOB_MANUAL") != "true":
+            raise Refused("no approved manifest was given (APPROVED_MANIFEST), and no person started this job")
+        if started_by.casefold() in {name.casefold() for name in job.policies.scope.agents}:
+            raise Refused(f"no approved manifest was given, and that the agent {started_by} started this job is none")
     return decode(files.read_bytes(folder / planning.MANIFEST)).digest()

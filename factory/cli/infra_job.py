@@ -11,6 +11,7 @@ import click
 from factory.cli import environment, policy_folder
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
+from factory.gitlab.jobs import Running
 from factory.model.facts import Plan
 from factory.model.gitlab import MAIN
 from factory.policies import apps as app_files
@@ -169,10 +170,11 @@ def opened(judge: Path, *, base: str = "") -> Job:
     return Job(given, folder, policies, app_files.read(found), commit, "" if before == _ZERO else before)
 
 
-def require_protected(job: Job) -> None:
+def require_protected(job: Job) -> Running:
     """Refuse to go on unless GitLab itself says that this job runs on the protected default branch, at this commit.
 
-    A variable can be forged by whoever starts a program; the job's token cannot. Raises ``Refused``, ``Unauthorized``.
+    Returns the job as GitLab knows it. A variable can be forged by whoever starts a program; the job's token cannot.
+    Raises ``Refused``, ``Unauthorized``.
     """
     given = job.given
     if not job.protected:
@@ -185,6 +187,7 @@ def require_protected(job: Job) -> None:
     claimed = (given.get("CI_JOB_ID", ""), MAIN, job.commit)
     if told != claimed:
         raise Refused(f"GitLab knows this job as {' '.join(told)}, not as {' '.join(claimed)}")
+    return found
 
 
 def backend(given: Mapping[str, str], stack: str) -> dict[str, str]:

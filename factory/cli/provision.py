@@ -7,7 +7,7 @@ from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, Workplace
 from factory.errors import FactoryError, InvalidInput
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
-from factory.evidence.trust import Trust
+from factory.evidence.trust import APART, Trust
 from factory.gitlab import bootstrap, deployments, pipelines
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
@@ -90,7 +90,7 @@ def _accounts(place: Workplace, root: Connection) -> None:
         tokens.keep(place.token_folder, "runner", bootstrap.runner(root.client))
 
 
-def recorder(place: Workplace, project: str, *, agent: str, simulated: bool) -> None:
+def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
     """Make the recorder's key and the trust root that verifies what it signs; ``agent`` is the account that works."""
     key = place.state / "keys" / "recorder.pem"
     if not key.exists():
@@ -102,6 +102,7 @@ def recorder(place: Workplace, project: str, *, agent: str, simulated: bool) -> 
         log_key=VerifierKey(f"factory.example/{project}", signer.public),
         agent_account=agent,
         simulated_approvals=simulated,
+        separation=separation,
     )
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from factory.evidence import approvals
 from factory.evidence.facts import Check, Facts, Link, absent, broken, differs, gather, held, last, latest_by, work
 from factory.evidence.log import Entry
-from factory.evidence.trust import Trust
+from factory.evidence.trust import ALONE, APART, SHARED, Trust
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
             checks += [broken(rule, None, f"missing: {what}") for rule, what in link.missing]
         else:
             missing += [what for _, what in link.missing]
-    notices = [*approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
+    notices = [*_separation(facts), *approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
     # A fault of an approval is found by the rule for all approvals and again where something relied upon it.
     return Chain(tuple(dict.fromkeys(checks)), tuple(missing), tuple(notices))
 
@@ -64,6 +64,18 @@ def _unattempted_head(facts: Facts) -> list[str]:
     if facts.merge is None or not attempts or facts.some("attempt", head=facts.head):
         return []
     return [f"no attempt produced the merged head {facts.head}: somebody else committed to the branch"]
+
+
+def _separation(facts: Facts) -> list[str]:
+    """Say what cannot be held because accounts that should be different are one."""
+    account = facts.trust.agent_account
+    if facts.trust.separation == SHARED:
+        told = "that no agent merged is not held"
+        return [f"separation: two accounts: {account!r} is the factory's and its agent's account; {told}"]
+    if facts.trust.separation == ALONE:
+        told = "that an approval is another's than the author's, and that no agent merged or deployed, is not held"
+        return [f"separation: none: {account!r} is a person's, the factory's and its agent's account; {told}"]
+    return []
 
 
 def _returns(facts: Facts) -> list[str]:
@@ -108,7 +120,7 @@ def _merge(facts: Facts) -> Link:
     checks = [held(rule, entry, f"{facts.head} merged as {facts.merge_commit}")]
     if len(facts.some("merge")) > 1:
         checks.append(broken(rule, entry, "the merge request was merged more than once"))
-    if facts.trust.is_agent(entry.predicate["merged_by"]):
+    if facts.trust.separation == APART and facts.trust.is_agent(entry.predicate["merged_by"]):
         checks.append(broken(rule, entry, "the agent account merged its own work"))
     return Link(tuple(checks))
 

@@ -9,7 +9,10 @@ from factory.evidence import sign
 from factory.evidence.checkpoint import VerifierKey
 
 _REQUIRED = ("keys", "log_key", "agent_account", "simulated_approvals")
-_OPTIONAL = ("previous_checkpoint",)
+_OPTIONAL = ("previous_checkpoint", "separation")
+# Whose accounts are apart: the agent's from the factory's and every person's; the person's from the one that both the
+# factory and its agent have; nobody's.
+APART, SHARED, ALONE = "apart", "two accounts", "none"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Trust:
 
     ``keys`` maps the id of each statement key to its public key in hex; ``log_key`` names the log (its origin) and
     the key of its checkpoints; ``previous_checkpoint`` is a signed checkpoint that a verifier kept from before.
+    ``separation`` says which accounts are different people's or programs': what rests on a difference that is not there
+    cannot be held.
     """
 
     keys: Mapping[str, str]
@@ -25,6 +30,7 @@ class Trust:
     agent_account: str
     simulated_approvals: bool = False
     previous_checkpoint: bytes | None = None
+    separation: str = APART
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
@@ -49,12 +55,16 @@ class Trust:
         previous = value.get("previous_checkpoint")
         if previous is not None and not isinstance(previous, str):
             raise InvalidInput("previous_checkpoint of the trust root must be a text or null")
+        separation = value.get("separation", APART)
+        if separation not in {APART, SHARED, ALONE}:
+            raise InvalidInput(f"separation of the trust root must be {APART!r}, {SHARED!r} or {ALONE!r}")
         return cls(
             keys=_keys(value["keys"]),
             log_key=VerifierKey.from_text(value["log_key"]),
             agent_account=value["agent_account"],
             simulated_approvals=value["simulated_approvals"],
             previous_checkpoint=None if previous is None else previous.encode(),
+            separation=separation,
         )
 
     def is_agent(self, account: str) -> bool:
@@ -70,6 +80,7 @@ class Trust:
             "agent_account": self.agent_account,
             "simulated_approvals": self.simulated_approvals,
             "previous_checkpoint": None if previous is None else previous.decode(),
+            "separation": self.separation,
         }
 
 

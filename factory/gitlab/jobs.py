@@ -10,13 +10,17 @@ from factory.gitlab.connect import translated
 
 @dataclass(frozen=True)
 class Running:
-    """A running job: its id, the ref and commit that it runs on, whether that is a tag, and its pipeline."""
+    """A running job: its id, the ref and commit that it runs on, whether that is a tag, its pipeline, and whose it is.
+
+    A job that was started by hand is of the account that started it.
+    """
 
     id: int
     ref: str
     sha: str
     tag: bool
     pipeline: int
+    user: str
 
 
 def current(api: str, token: str) -> Running:
@@ -28,4 +32,11 @@ def current(api: str, token: str) -> Running:
     client.session.trust_env = False
     with translated("tell which job this is"):
         found: Any = client.http_get("/job")
-    return Running(found["id"], found["ref"], found["commit"]["id"], found["tag"], found["pipeline"]["id"])
+    return Running(
+        found["id"],
+        found["ref"],
+        found["commit"]["id"],
+        found["tag"],
+        found["pipeline"]["id"],
+        found["user"]["username"],
+    )

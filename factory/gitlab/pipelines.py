@@ -37,6 +37,7 @@ def _job(item: Any) -> Job:
         web_url=item["web_url"],
         started_at=item.get("started_at"),
         finished_at=item.get("finished_at"),
+        user=(item.get("user") or {}).get("username", ""),
     )
 
 

@@ -98,7 +98,7 @@ def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
         job = pending[0]
         project = store.get("project", job["_project"]) or {}
         pipeline = store.get("pipeline", job["_pipeline"]) or {}
-        user = store.get("user", pipeline["_user"]) or {}
+        user = store.get("user", job["_user"]) or {}
         token, text = accounts.issue_token(
             store, user, f"job {job['id']}", project=project["id"], _job=job["id"], scopes=[accounts.JOB_SCOPE]
         )

@@ -107,7 +107,10 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
         "CI_PIPELINE_URL": f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}",
         "CI_JOB_STATUS": "running",
     }
-    user = context.store.get("user", pipeline["_user"]) or {}
+    if job["_spec"]["when"] == "manual":
+        plain["CI_JOB_MANUAL"] = "true"
+    # Whose the job is: of one that is started by hand, who did that (docs: Predefined CI/CD variables).
+    user = context.store.get("user", job["_user"]) or {}
     plain |= {"GITLAB_USER_LOGIN": user.get("username", ""), "GITLAB_USER_NAME": user.get("name", "")}
     found = [_item(key, value) for key, value in plain.items()]
     host = context.base_url.removeprefix("http://")

@@ -70,7 +70,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a pipeline; ``duration`` in seconds."""
+    """A job of a pipeline; ``duration`` in seconds, ``user`` is whose it is: who started it, where it was by hand."""
 
     id: int
     name: str
@@ -82,6 +82,7 @@ class Job:
     web_url: str
     started_at: str | None = None
     finished_at: str | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True)

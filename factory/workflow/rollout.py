@@ -6,7 +6,7 @@ from typing import Any
 
 from factory.errors import ApplyUnknown, FactoryError, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
-from factory.model.gitlab import Deployment, Job, MergeRequest, Pipeline
+from factory.model.gitlab import Approval, Deployment, Job, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.terraform import apply as applying
 from factory.workflow import planned
@@ -15,6 +15,7 @@ from factory.workflow.planned import Saved
 from factory.workflow.record import record
 
 ENDED = frozenset({"success", "failed", "canceled", "skipped"})
+_WAITING = frozenset({"created", "manual", "skipped"})
 # The jobs of an environment, as .gitlab-ci.yml names them: apply-<environment> and so on.
 APPLY, VERIFY, RETURN = "apply", "verify", "return"
 _CHECKED = ".factory/deploy/deploy.json"
@@ -34,6 +35,17 @@ def deployment_of(context: Context, pipeline: Pipeline, environment: str) -> Dep
         if item.pipeline == pipeline.id:
             return item
     return None
+
+
+def decisions(context: Context, deployment: Deployment, job: Job | None) -> list[Approval]:
+    """Return who decided for a deployment: its approvals, and the person who started its job by hand.
+
+    Without protected environments (GitLab Free) that click is the approval; it means the plan that was shown.
+    """
+    found = list(deployment.approvals)
+    if job is not None and job.status not in _WAITING and job.user != context.bot.account:
+        found.append(Approval(job.user, job.started_at or ""))
+    return found
 
 
 @dataclass(frozen=True)

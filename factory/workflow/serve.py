@@ -185,7 +185,9 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
         planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
         deployment = rollout.deployment_of(context, pipeline, policies.environments.deploy)
         if deployment is not None and planned:
-            votes = review.counting(context, deployment.approvals, author=request.author, agents=policies.scope.agents)
+            job = rollout.job_of(context, pipeline.id, rollout.APPLY, policies.environments.deploy)
+            given = rollout.decisions(context, deployment, job)
+            votes = review.counting(context, given, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
     return schedule.Request(

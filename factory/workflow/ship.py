@@ -11,7 +11,7 @@ from typing import Any
 
 from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
-from factory.model.gitlab import MAIN, Deployment, MergeRequest, Pipeline
+from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
@@ -20,7 +20,7 @@ from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.planned import Saved
 from factory.workflow.record import record, record_plans
-from factory.workflow.rollout import ENDED, Rollout
+from factory.workflow.rollout import ENDED, Rollout, decisions
 
 MERGE_STEPS = ("merge", "plan")
 DEPLOY_STEPS = ("apply", "verify", "close")
@@ -135,8 +135,8 @@ class _Shipment:
         """Start the apply of the approved plan, once, and see what came of it."""
         context, rollout = self.context, self._rollout()
         job, deployment = rollout.apply_job()
+        destroy = self._record_deploy_approval(rollout, deployment, job)
         if job.status == "manual":
-            destroy = self._record_deploy_approval(rollout, deployment)
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         watch.until(
@@ -282,21 +282,25 @@ class _Shipment:
                 },
             )
 
-    def _record_deploy_approval(self, rollout: Rollout, deployment: Deployment) -> str:
+    def _record_deploy_approval(self, rollout: Rollout, deployment: Deployment, job: Job) -> str:
         """Record the deployment's approvals that name this manifest; one that names none means what was shown.
 
-        Returns the digest of the plan that they allow to destroy something, if any does.
+        Returns the digest of the plan that they allow to destroy something, if any does. Raises ``Refused`` where there
+        are too few and the job waits; of one that was started without, the evidence will lack them.
         """
         context, request, manifest, digest = self.context, rollout.request, rollout.manifest, rollout.digest
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
             item
             for item in review.counting(
-                context, deployment.approvals, author=request.author, agents=self.policies.scope.agents
+                context,
+                decisions(context, deployment, job),
+                author=request.author,
+                agents=self.policies.scope.agents,
             )
             if (_NAMED.findall(item.comment) or [shown]) == [digest]
         ]
-        if len(counted) < self.policies.environments.target.approvals:
+        if len(counted) < self.policies.environments.target.approvals and job.status == "manual":
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
         name = specs.cited(request.description) or ""
         spec = wanted.of_issue(context, request.sha, name=name, issue=self.issue)
