@@ -9,7 +9,7 @@ from typing import Any
 from factory.cli.environment import is_secret
 from factory.cli.provision import provision
 from factory.cli.workplace import Workplace
-from factory.errors import MachineError, PortInUse, Refused, Unreachable
+from factory.errors import MachineError, PortInUse, Unreachable
 from factory.system import clock, files, http, process
 
 HOST = "127.0.0.1"
@@ -23,8 +23,6 @@ def ensure_up(place: Workplace, *, say: Any, new_ports: bool = False) -> bool:
 
     Raises ``PortInUse`` where a port the instance keeps is taken, ``MachineError`` where a server does not come up.
     """
-    if place.settings["tier"] == "free":
-        raise Refused("the workflows need protected environments, which the tier free does not have")
     files.private_folder(place.state)
     with files.locked(place.state / "up.lock"):
         running = daemon(place)

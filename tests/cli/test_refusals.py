@@ -122,7 +122,6 @@ def test_evidence_of_an_unknown_merge_request(running: Instance) -> None:
 
 def test_another_gitlab_is_not_ours_to_start(running: Instance) -> None:
     assert_told(running.run("up", check=False, stdin=None, FACTORY_GITLAB_URL="http://127.0.0.1:9"), 5, "not ours")
-    assert_told(running.run("--instance", "f", "up", check=False, stdin=None, FACTORY_TIER="free"), 5, "tier free")
 
 
 def test_issue_without_a_spec_is_said_on_the_issue(running: Instance) -> None:
