@@ -37,8 +37,8 @@ def test_named_commands_exist_with_their_options(page: Path) -> None:
         command = root.get_command(CONTEXT, name)
         assert command is not None, line
         if isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-            assert words[0] in command.commands, line
-            command = command.commands[words[0]]
+            command = command.get_command(CONTEXT, words[0])
+            assert command is not None, line
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
 

@@ -21,6 +21,7 @@ from factory.gitlab.settings import objects
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Plan
 from factory.model.secret import Secret
+from factory.policies import read
 from factory.secrets import tokens
 from factory.system import clock, files
 
@@ -31,7 +32,8 @@ Nobody approves their own work: the factory needs an account of its own, and onl
 
 1. In a private window, sign up at {url} as, for example, {name}. An address like you+factory@… is enough.
 2. As that account: Preferences, Access tokens, a token with the scope `api` and a last day.
-3. Here: `factory connect {url} --bot`, and give that token. It is made a maintainer of {project}, and nothing else.
+3. Name it in policies/scope.yml among `agents`, so that their rules bind it, and bring that to main.
+4. Here: `factory connect {url} --bot`, and give that token. It is made a maintainer of {project}, and nothing else.
 
 Until then merging and deploying are your own clicks, and every report says `separation: none`.
 """
@@ -77,9 +79,9 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     if reach.rank(asked.operator, asked.reach.number) < _MAINTAINER:
         raise Refused(f"{asked.reach.username} is no maintainer of {asked.project}", hint="Ask its owner for that.")
     _seal(place, OPERATOR, token)
-    if bot:
-        accounts[BOT] = accounts[AGENT] = _bot(asked)
     head, pushed = provision.seed(place, asked.url, asked.project, token.reveal(), say=output.say)
+    if bot:
+        accounts[BOT] = accounts[AGENT] = _bot(asked, head)
     if pushed:
         output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
@@ -119,11 +121,20 @@ def _operator(place: Workplace, url: str, project: str | None) -> tuple[_Asked, 
     return _Asked(place, url, path, operator, found), token
 
 
-def _bot(asked: _Asked) -> str:
-    """Return the factory's own account, a maintainer of the project from now on, its token checked and sealed."""
+def _bot(asked: _Asked, main: str) -> str:
+    """Return the factory's own account, which main's policies bind, its token checked and sealed.
+
+    Raises ``Refused`` where main's policies/scope.yml does not name it: nothing would tell its changes from a person's.
+    """
     token = _token(asked.place, BOT, "The token of the factory's own account", fresh=True)
     found = reach.look(gitlab.connect(asked.url, asked.project, account=BOT, token=token.reveal()))
     reach.distinct(asked.reach, found)
+    bound = read.read(provision.mirror(asked.place, asked.url, asked.project).tree(main, "policies/")).scope.agents
+    if found.username.casefold() not in {name.casefold() for name in bound}:
+        raise Refused(
+            f"main's policies/scope.yml does not name {found.username} among `agents`, so it would pass for a person",
+            hint=f"Write `agents: [{', '.join([*bound, found.username])}]` there, merge that, and call it again.",
+        )
     for account in (BOT, AGENT):
         _seal(asked.place, account, token)
     return found.username

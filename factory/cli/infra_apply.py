@@ -53,11 +53,17 @@ def _approved(job: infra_job.Job, stack: str, folder: Path, *, started_by: str) 
     showed. An agent's click means nothing.
     """
     approved = job.given.get("APPROVED_MANIFEST", "")
+    by_agent = started_by.casefold() in {name.casefold() for name in job.policies.scope.agents}
+    if job.policies.environments.asked(stack) and by_agent and not job.has("protected_environments"):
+        raise Refused(
+            f"a person must start this job: {started_by} is an agent's account, and this GitLab holds no approvals",
+            hint="Start it in GitLab, or with `factory deploy approve`.",
+        )
     if approved:
         return approved
     if job.policies.environments.asked(stack):
         if job.given.get("CI_JOB_MANUAL") != "true":
             raise Refused("no approved manifest was given (APPROVED_MANIFEST), and no person started this job")
-        if started_by.casefold() in {name.casefold() for name in job.policies.scope.agents}:
+        if by_agent:
             raise Refused(f"no approved manifest was given, and that the agent {started_by} started this job is none")
     return decode(files.read_bytes(folder / planning.MANIFEST)).digest()

@@ -56,6 +56,10 @@ class Job:
         """Whether the job says that it runs on a protected ref."""
         return self.given.get("CI_COMMIT_REF_PROTECTED") == "true"
 
+    def has(self, feature: str) -> bool:
+        """Tell whether this GitLab's licence has a feature (docs: GITLAB_FEATURES)."""
+        return feature in self.given.get("GITLAB_FEATURES", "").split(",")
+
     @property
     def release_commit(self) -> str:
         """The commit whose releases take the traffic: the job's own, or an earlier one for a rollback."""

@@ -12,7 +12,7 @@ from factory.gitlab import bootstrap, deployments, pipelines
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Wanted
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare import mirror as packages
 from factory.model.gitlab import MAIN
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
@@ -107,13 +107,19 @@ def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, sep
     files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 
 
+def mirror(place: Workplace, url: str, project: str) -> Mirror:
+    """Return the instance's copy of a project's repository, as of its last fetch."""
+    copy = Mirror(place.state / "mirror.git", f"{url}/{project}.git")
+    copy.ensure()
+    return copy
+
+
 def seed(place: Workplace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
     """Push the clone's HEAD as main where the project is empty; return main's commit, and whether that was done.
 
     Uncommitted changes are not part of it.
     """
-    copy = Mirror(place.state / "mirror.git", f"{url}/{project}.git")
-    copy.ensure()
+    copy = mirror(place, url, project)
     copy.fetch(token)
     there = copy.head(MAIN)
     if there is not None:
@@ -129,7 +135,7 @@ def seed(place: Workplace, url: str, project: str, token: str, *, say: Say) -> t
 def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
     ports = place.record["ports"]
     made = place.cloudflare_tokens()
-    config = mirror.write(place.state / "provider", process.python())
+    config = packages.write(place.state / "provider", process.python())
     base = f"http://127.0.0.1:{ports['cloudflare']}"
     return {
         "CLOUDFLARE_BASE_URL": (f"{base}/client/v4", False),

@@ -91,6 +91,10 @@ def _of_request(context: Context, project: Document, pipeline: Document) -> dict
     }
 
 
+# Those of a licence that the double has anything of.
+_LICENSED = ("merge_request_approvers", "protected_environments", "push_rules", "scoped_labels")
+
+
 def of_job(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> list[dict[str, Any]]:
     """Return a job's variables as the Runner API hands them out, the later ones winning.
 
@@ -106,6 +110,7 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
         "CI_PIPELINE_IID": str(pipeline["iid"]),
         "CI_PIPELINE_URL": f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}",
         "CI_JOB_STATUS": "running",
+        "GITLAB_FEATURES": "" if context.tier == "free" else ",".join(_LICENSED),
     }
     if job["_spec"]["when"] == "manual":
         plain["CI_JOB_MANUAL"] = "true"

@@ -13,9 +13,7 @@ from tests.servers import ROOT, TOOL_ENV, wait_for
 
 TREE = "sh -c 'sleep 60 & sleep 60' & setsid sleep 60 & wait"
 # Starts programs without end, each in a session of its own.
-BUSY = (
-    "import subprocess, time\nwhile True: subprocess.Popen(['sleep', '0.2'], start_new_session=True); time.sleep(0.002)"
-)
+BUSY = "import subprocess, time\nwhile True: subprocess.Popen(['sleep', '2'], start_new_session=True); time.sleep(0.01)"
 
 
 def state(pid: int) -> str:
