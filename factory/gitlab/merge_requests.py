@@ -5,6 +5,7 @@ from typing import Any
 
 from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Approval, Change, MergeRequest
+from factory.system import clock
 
 
 def read(item: Any) -> MergeRequest:
@@ -87,10 +88,20 @@ def close(connection: Connection, iid: int) -> None:
 
 
 def approvals(connection: Connection, iid: int) -> list[Approval]:
-    """Return who approves the merge request's present head."""
+    """Return who approves the merge request's present head.
+
+    An approval from before the head was pushed is none of it: only Premium takes such approvals away by itself. Where
+    GitLab does not say when one was given it counts, and that setting has to be on.
+    """
+    path = f"{connection.api}/merge_requests/{iid}"
     with translated(f"show the approvals of !{iid}"):
-        found: Any = connection.client.http_get(f"{connection.api}/merge_requests/{iid}/approvals")
-        return [Approval(item["user"]["username"], item.get("approved_at") or "") for item in found["approved_by"]]
+        found: Any = connection.client.http_get(f"{path}/approvals")
+        given = [Approval(item["user"]["username"], item.get("approved_at") or "") for item in found["approved_by"]]
+        if not given:
+            return []
+        newest: Any = connection.client.http_get(f"{path}/versions", query_data={"per_page": 1})
+        since = clock.parse(newest[0]["created_at"]) if newest else None
+    return [item for item in given if not (item.at and since) or clock.parse(item.at) >= since]
 
 
 def approve(connection: Connection, iid: int, *, sha: str) -> None:

@@ -161,6 +161,10 @@ def _diffs(call: Call) -> Any:
     return Page(call.context.repository(call.project).diff(refs["base_sha"], refs["head_sha"]))
 
 
+def _versions(call: Call) -> Any:
+    return Page(_request(call).get("_versions", []))
+
+
 def _changes(call: Call) -> Any:
     request = _request(call)
     refs = request["diff_refs"]
@@ -279,6 +283,7 @@ ROUTES = (
     Route("GET", _ONE, _show),
     Route("PUT", _ONE, _change, DEVELOPER),
     Route("GET", _ONE + "/diffs", _diffs),
+    Route("GET", _ONE + "/versions", _versions),
     Route("GET", _ONE + "/changes", _changes),
     Route("GET", _ONE + "/commits", _commits),
     Route("GET", _ONE + "/pipelines", _pipelines),

@@ -40,6 +40,11 @@ def follow_source(context: Context, project: Document, request: Document, sha: s
     base = repository.merge_base(target, sha) or target
     if request["sha"] not in {None, sha} and project["_approvals"]["reset_approvals_on_push"]:
         request["_approved_by"] = []
+    if request["sha"] != sha:
+        made = {"head_commit_sha": sha, "base_commit_sha": base, "start_commit_sha": target, "state": "collected"}
+        versions = request.get("_versions", [])
+        version = {"id": request["id"] * 1000 + len(versions) + 1, "merge_request_id": request["id"], **made}
+        request["_versions"] = [{**version, "created_at": clock.timestamp()}, *versions]
     request["sha"] = sha
     request["diff_refs"] = {"base_sha": base, "head_sha": sha, "start_sha": target}
     request["updated_at"] = clock.timestamp()

@@ -241,6 +241,7 @@ def merge_requests(world: World) -> None:
     world.call("GET", f"{base}/99999", 404)
     world.call("POST", one + "/pipelines", 400)
     world.call("GET", one + "/diffs", 200)
+    world.call("GET", one + "/versions", 200)
     request.changes()
     request.commits()
     _notes(world, request, one + "/notes")
