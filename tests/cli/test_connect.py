@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.instance import Instance, make_instance
 from tests.cli.test_refusals import assert_told
-from tests.servers import LocalGitlab
+from tests.servers import LocalGitlab, git
 
 
 class Here:
@@ -21,7 +21,14 @@ class Here:
         self.operator, self.token = server.user("jane")
         self.bot, self.bot_token = server.user("jane-factory")
         self.path = f"{self.operator.username}/control"
+        self.bind(self.bot.username)
         self.printed = ""
+
+    def bind(self, account: str) -> None:
+        """Name an account among those that the agents' rules bind."""
+        scope = self.instance.clone / "policies/scope.yml"
+        scope.write_text(scope.read_text().replace("agents: [factory-agent", f"agents: [factory-agent, {account}"))
+        git("commit", "-qam", "bind the factory's account", cwd=self.instance.clone)
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "", **env: str) -> Any:
         done = self.instance.run("--instance", "gitlab", *arguments, check=False, stdin=stdin, **env)
@@ -118,6 +125,8 @@ def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     assert_told(here.connect("--yes", stdin=reader, code=5), 5, "it needs `api`")
     here.connected()
     assert_told(here.connect("--bot", "--yes", stdin=here.token, code=7), 7, "both tokens belong to")
+    _, unbound = here.server.user("joe-factory")
+    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not name", "agents: [")
     _, stranger = gitlab_server.user("stranger")
     assert_told(here.connect("--yes", code=4, FACTORY_TOKEN_OPERATOR=stranger, stdin=""), 4, "no group jane")
     assert_told(here.run("gitlab", "plan", code=1, FACTORY_TOKEN_OPERATOR="glpat-wrong"), 1, "HTTP 401")
