@@ -6,11 +6,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
+import hypothesis  # imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
 import pytest
 
 from tests.servers import LocalGitlab, running_gitlab
 from tests.summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
+
+# No test is timed: a busy machine is no failure.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
