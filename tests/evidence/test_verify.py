@@ -315,3 +315,26 @@ _PATHS = st.sampled_from([*recorded(statements()), "statements/00000001-claim-00
 def test_no_tree_makes_it_raise_and_no_made_up_tree_passes(files: dict[str, bytes]) -> None:
     assert not report(files).passed
     assert not report({**recorded(statements()), **files}).passed or not files
+
+
+def test_two_accounts_let_the_factory_merge_and_say_what_is_not_held() -> None:
+    tree = recorded(statements({"merge": {"merged_by": "factory-agent"}}))
+    assert rules(report(tree)) == {"EV-CHAIN-MERGE"}
+    shared = report(tree, separation="two accounts")
+    assert shared.passed
+    assert shared.complete
+    assert [notice.split(": ")[:2] for notice in shared.notices] == [["separation", "two accounts"]]
+
+
+def test_with_two_accounts_nobody_approves_their_own_work() -> None:
+    tree = recorded(statements({"merge approval": {"approver": "factory-agent"}}))
+    assert "EV-APPROVAL-SELF" in rules(report(tree, separation="two accounts"))
+    assert not report(recorded(statements({"deploy approval": None})), separation="two accounts").passed
+
+
+def test_with_one_account_approvals_are_reported_as_not_held() -> None:
+    alone = report(recorded(statements({"merge approval": None, "deploy approval": None})), separation="none")
+    assert alone.passed
+    assert alone.complete
+    assert [notice.split(": ")[:2] for notice in alone.notices] == [["separation", "none"]]
+    assert "not held" in alone.notices[0]
