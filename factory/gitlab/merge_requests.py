@@ -105,9 +105,16 @@ def approvals(connection: Connection, iid: int) -> list[Approval]:
 
 
 def approve(connection: Connection, iid: int, *, sha: str) -> None:
-    """Approve exactly ``sha``; raises ``Conflict`` where the head has moved."""
+    """Approve exactly ``sha``; raises ``Conflict`` where the head has moved.
+
+    An approval of one's own from before gives way: GitLab takes no second one, and Free keeps the first past a push.
+    """
+    path = f"{connection.api}/merge_requests/{iid}"
     with translated(f"approve !{iid}"):
-        connection.client.http_post(f"{connection.api}/merge_requests/{iid}/approve", post_data={"sha": sha})
+        found: Any = connection.client.http_get(f"{path}/approvals")
+        if any(item["user"]["username"] == connection.account for item in found["approved_by"]):
+            connection.client.http_post(f"{path}/unapprove")
+        connection.client.http_post(f"{path}/approve", post_data={"sha": sha})
 
 
 def merge(connection: Connection, iid: int, *, sha: str) -> MergeRequest:

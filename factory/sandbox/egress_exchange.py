@@ -216,13 +216,16 @@ class Exchange:
         if length is None:
             headers.append(("Transfer-Encoding", "chunked"))
         self._status = status
-        self._client.sendall(wire.render(f"HTTP/1.1 {status} {head.first[2]}", [*headers, ("Connection", "close")]))
+        told = wire.render(f"HTTP/1.1 {status} {head.first[2]}", [*headers, ("Connection", "close")])
         if method == "HEAD" or status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            self._client.sendall(told)
             return
         framed = length is None or bool(head.values("content-length"))
+        # Before the program hears of it: it may end at once, and why is asked then.
         if self._tap:
             self._tap.answered(id(self), status, {name.lower(): value for name, value in head.headers})
         try:
+            self._client.sendall(told)
             self._return_body(answers.body(length) if framed else answers.to_the_end(), chunked=length is None)
         finally:
             if self._tap:

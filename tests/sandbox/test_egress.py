@@ -148,6 +148,31 @@ def test_bodies_pass_whole(tmp_path: Path, upstream: int, *, chunked: bool) -> N
     assert seen[0]["sent"] == 11
 
 
+def test_an_answer_is_noted_before_the_program_has_it(tmp_path: Path, upstream: int) -> None:
+    noted: list[int] = []
+
+    class Tap:
+        def asked(self, size: int) -> None: ...
+
+        def answered(self, number: int, status: int, headers: Mapping[str, str]) -> None:
+            del number, headers
+            time.sleep(0.2)
+            noted.append(status)
+
+        def said(self, number: int, chunk: bytes) -> None: ...
+
+        def done(self, number: int) -> None: ...
+
+        def unreachable(self, reason: str) -> None: ...
+
+    rules = Rules(routes={"model": Route(f"http://127.0.0.1:{upstream}")})
+    with proxy(tmp_path, rules, tap=Tap()) as (path, _), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(get("/model/v1/events"))
+        assert client.recv(1)
+        assert noted == [200], "a program that ends at the first byte is judged by what is noted"
+
+
 def test_events_are_not_held_back(tmp_path: Path, upstream: int) -> None:
     heard: list[Any] = []
 
