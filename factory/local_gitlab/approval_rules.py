@@ -22,6 +22,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def holds(context: Context, project: Document, setting: str) -> bool:
+    """Tell whether a setting of approvals is on; Free has none of them: nothing is reset, authors may approve."""
+    return context.tier != "free" and bool(project["_approvals"][setting])
+
+
 def required(context: Context, project: Document) -> list[Document]:
     """Return the rules that a project's merge requests must satisfy; on Free there are none."""
     if context.tier == "free":

@@ -219,15 +219,22 @@ def _approvals(call: Call) -> Any:
         "approved": bool(given) and left == 0,
         "approved_by": given,
         "user_has_approved": mine,
-        "user_can_approve": not mine and call.role >= DEVELOPER and call.user["id"] != request["_author"],
+        "user_can_approve": not mine and call.role >= DEVELOPER and not _is_kept_out(call, request),
     }
+
+
+def _is_kept_out(call: Call, request: Document) -> bool:
+    """Tell whether the user wrote the merge request and so may not approve it: a setting of Premium."""
+    settings = call.project["_approvals"]
+    own = call.user["id"] == request["_author"]
+    return own and call.context.tier != "free" and not settings["merge_requests_author_approval"]
 
 
 def _approve(call: Call) -> Any:
     request = _request(call)
     if call.params.get("sha") not in (None, request["sha"]):
         raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
-    own = call.user["id"] == request["_author"] and not call.project["_approvals"]["merge_requests_author_approval"]
+    own = _is_kept_out(call, request)
     again = any(item["user"] == call.user["id"] for item in request["_approved_by"])
     if own or again or request["state"] != "opened":
         raise api.unauthorized()

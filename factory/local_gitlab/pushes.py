@@ -4,7 +4,7 @@ The refs last acted on are kept with the project. Comparing them with the reposi
 whose server died between the ref's move and this function.
 """
 
-from factory.local_gitlab import pipelines
+from factory.local_gitlab import approval_rules, pipelines
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.system import clock
@@ -38,7 +38,7 @@ def follow_source(context: Context, project: Document, request: Document, sha: s
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"], sha)
     base = repository.merge_base(target, sha) or target
-    if request["sha"] not in {None, sha} and project["_approvals"]["reset_approvals_on_push"]:
+    if request["sha"] not in {None, sha} and approval_rules.holds(context, project, "reset_approvals_on_push"):
         request["_approved_by"] = []
     if request["sha"] != sha:
         made = {"head_commit_sha": sha, "base_commit_sha": base, "start_commit_sha": target, "state": "collected"}
