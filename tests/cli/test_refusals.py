@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gitlab
 import pytest
@@ -171,14 +172,19 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         made.run("--instance", "demo", "down", check=False)
 
 
+def lock_of_production(made: Instance) -> Any:
+    (found,) = (item for item in made.json("--instance", "demo", "infra", "locks") if item["stack"] == "production")
+    return found
+
+
 def recover(made: Instance) -> None:
     """Follow runbooks/apply-unknown.md: look, have it planned anew, approve, and let it be applied."""
-    held = made.json("--instance", "demo", "infra", "locks")[0]
+    held = lock_of_production(made)
     assert held["by"][:4] == ("job " if held["locked"] else "")
     found = made.json("--instance", "demo", "infra", "recover", "1")
     assert found["unlocked"] is held["locked"]
     assert found["phase"] in {"unknown", "started"}
-    assert not made.json("--instance", "demo", "infra", "locks")[0]["locked"]
+    assert not lock_of_production(made)["locked"]
     assert_told(
         made.run("--instance", "demo", "infra", "recover", "1", check=False), 5, "no apply whose end is not known"
     )
