@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from factory.local_gitlab import approval_rules, issues, pipelines
+from factory.local_gitlab import issues, merge_request_approvals, pipelines
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -27,19 +27,10 @@ def _status(context: Context, project: Document, request: Document) -> str:
         pipeline=latest,
         must_succeed=project["only_allow_merge_if_pipeline_succeeds"],
         allow_skipped=project["allow_merge_on_skipped_pipeline"],
-        approvals_left=_approvals_left(context, project, request),
+        approvals_left=merge_request_approvals.left(context, project, request),
         conflict=target is None,
         needs_rebase=behind and project["merge_method"] == "ff",
     )
-
-
-def _approvals_left(context: Context, project: Document, request: Document) -> int:
-    given = {item["user"] for item in request["_approved_by"]}
-    left = 0
-    for rule in approval_rules.required(context, project):
-        eligible = given & set(rule["_users"]) if rule["_users"] else given
-        left += max(0, rule["approvals_required"] - len(eligible))
-    return left
 
 
 def show(context: Context, project: Document, request: Document) -> Document:
@@ -199,60 +190,6 @@ def _new_pipeline(call: Call) -> Any:
     return api.Answer(pipelines.show(call.context, call.project, made), 201)
 
 
-def _approvals(call: Call) -> Any:
-    request = _request(call)
-    required = sum(rule["approvals_required"] for rule in approval_rules.required(call.context, call.project))
-    left = _approvals_left(call.context, call.project, request)
-    given = [
-        {"user": by_id(call.context, item["user"]), "approved_at": item["approved_at"]}
-        for item in request["_approved_by"]
-    ]
-    mine = any(item["user"] == call.user["id"] for item in request["_approved_by"])
-    return {
-        "id": request["id"],
-        "iid": request["iid"],
-        "project_id": call.project["id"],
-        "title": request["title"],
-        "state": request["state"],
-        "approvals_required": required,
-        "approvals_left": left,
-        "approved": bool(given) and left == 0,
-        "approved_by": given,
-        "user_has_approved": mine,
-        "user_can_approve": not mine and call.role >= DEVELOPER and not _is_kept_out(call, request),
-    }
-
-
-def _is_kept_out(call: Call, request: Document) -> bool:
-    """Tell whether the user wrote the merge request and so may not approve it: a setting of Premium."""
-    settings = call.project["_approvals"]
-    own = call.user["id"] == request["_author"]
-    return own and call.context.tier != "free" and not settings["merge_requests_author_approval"]
-
-
-def _approve(call: Call) -> Any:
-    request = _request(call)
-    if call.params.get("sha") not in (None, request["sha"]):
-        raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
-    own = _is_kept_out(call, request)
-    again = any(item["user"] == call.user["id"] for item in request["_approved_by"])
-    if own or again or request["state"] != "opened":
-        raise api.unauthorized()
-    request["_approved_by"].append({"user": call.user["id"], "approved_at": clock.timestamp()})
-    request["updated_at"] = clock.timestamp()
-    call.store.save("merge_request", request)
-    return api.Answer(_approvals(call), 201)
-
-
-def _unapprove(call: Call) -> Any:
-    request = _request(call)
-    kept = [item for item in request["_approved_by"] if item["user"] != call.user["id"]]
-    if kept == request["_approved_by"]:
-        raise api.not_found()
-    call.store.save("merge_request", request | {"_approved_by": kept})
-    return api.Answer(_approvals(call), 201)
-
-
 def _merge(call: Call) -> Any:
     request = _request(call)
     target = request["target_branch"]
@@ -295,8 +232,5 @@ ROUTES = (
     Route("GET", _ONE + "/commits", _commits),
     Route("GET", _ONE + "/pipelines", _pipelines),
     Route("POST", _ONE + "/pipelines", _new_pipeline, DEVELOPER),
-    Route("GET", _ONE + "/approvals", _approvals),
-    Route("POST", _ONE + "/approve", _approve, DEVELOPER),
-    Route("POST", _ONE + "/unapprove", _unapprove, DEVELOPER),
     Route("PUT", _ONE + "/merge", _merge, DEVELOPER),
 )
