@@ -67,6 +67,12 @@ class Unreachable(FactoryError):
     hint = "Start the embedded servers with `factory up`, or check the URL with `factory status`."
 
 
+class RateLimited(Unreachable):
+    """A server takes no more requests for longer than the command waits; nothing of the last one was done."""
+
+    hint = "Run the same command again after that time: it continues where it stopped."
+
+
 class Unauthorized(FactoryError):
     """A server does not accept the token."""
 

@@ -109,15 +109,15 @@ def _operator(place: Workplace, url: str, project: str | None) -> tuple[_Asked, 
     """Return the operator's connection and its token, which was checked; one that ended is asked for anew."""
     token = _token(place, OPERATOR, "Your token")
     try:
-        found = reach.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal()))
+        found = reach.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     except Unauthorized:
         if place.environment.get(tokens.variable(OPERATOR)) or not _sealed(place):
             raise
         token = typed("Your token (the one that was kept is not taken any more)")
-        found = reach.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal()))
+        found = reach.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     known = str(config.connection(place.state).get("project") or "")
     path = project or known or f"{found.username}/{place.settings.clone.name}"
-    operator = gitlab.connect(url, path, account=found.username, token=token.reveal())
+    operator = gitlab.connect(url, path, account=found.username, token=token.reveal(), say=output.say)
     return _Asked(place, url, path, operator, found), token
 
 
@@ -127,7 +127,7 @@ def _bot(asked: _Asked, main: str) -> str:
     Raises ``Refused`` where main's policies/scope.yml does not name it: nothing would tell its changes from a person's.
     """
     token = _token(asked.place, BOT, "The token of the factory's own account", fresh=True)
-    found = reach.look(gitlab.connect(asked.url, asked.project, account=BOT, token=token.reveal()))
+    found = reach.look(gitlab.connect(asked.url, asked.project, account=BOT, token=token.reveal(), say=output.say))
     reach.distinct(asked.reach, found)
     bound = read.read(provision.mirror(asked.place, asked.url, asked.project).tree(main, "policies/")).scope.agents
     if found.username.casefold() not in {name.casefold() for name in bound}:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from factory.cli import environment
+from factory.cli import environment, output
 from factory.config import Settings, connection, load
 from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, connect
@@ -105,7 +105,8 @@ class Workplace:
     def connection(self, account: str = OPERATOR) -> Connection:
         """Return an account's connection to the project."""
         url = self.url
-        return connect(url, self.settings["project"], account=self.username(account), token=self.token(account))
+        path, token = self.settings["project"], self.token(account)
+        return connect(url, path, account=self.username(account), token=token, say=output.say)
 
 
 def current() -> Workplace:

@@ -1,6 +1,6 @@
 """The one fence around python-gitlab: a connection per account, and GitLab's errors as ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ import gitlab
 import requests
 
 from factory.errors import Conflict, FactoryError, InvalidInput, NotFound, Refused, Unauthorized, Unreachable
+from factory.gitlab import courtesy
 
 _BY_STATUS: dict[int, type[FactoryError]] = {
     HTTPStatus.BAD_REQUEST: InvalidInput,
@@ -45,10 +46,21 @@ class Connection:
         return f"/projects/{quote(self.project_path, safe='')}"
 
 
-def connect(url: str, project_path: str, *, account: str, token: str, timeout: float = 30.0) -> Connection:
-    """Return a connection; nothing is sent yet. ``timeout`` is in seconds per request."""
+def connect(
+    url: str,
+    project_path: str,
+    *,
+    account: str,
+    token: str,
+    timeout: float = 30.0,
+    say: Callable[[str], None] | None = None,
+) -> Connection:
+    """Return a connection; nothing is sent yet. ``timeout`` is in seconds per request; ``say`` is told of pauses."""
     client = gitlab.Gitlab(url, private_token=token, timeout=timeout, retry_transient_errors=False)
     client.session.trust_env = False
+    polite = courtesy.Courtesy(courtesy.rates(url), say=say)
+    for scheme in ("https://", "http://"):
+        client.session.mount(scheme, polite)
     return Connection(url, project_path, account, client)
 
 

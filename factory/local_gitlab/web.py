@@ -1,5 +1,6 @@
 """What every route shares: the call, its answer, parameters, pages and GitLab's error bodies."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,7 +229,12 @@ def render(request: web.Request, result: Any) -> web.Response:
         return web.Response(status=answer.status, body=body, headers=headers)
     if body is None:
         return web.Response(status=answer.status, headers=headers)
-    return web.json_response(body, status=answer.status, headers=headers)
+    text = json.dumps(body)
+    if answer.status == HTTPStatus.OK and request.method in {"GET", "HEAD"}:
+        headers["ETag"] = f'W/"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"'
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(text=text, status=answer.status, headers=headers, content_type="application/json")
 
 
 def _encodable(value: Any) -> bool:

@@ -18,7 +18,7 @@ import pytest
 
 from factory.local_gitlab import oidc
 from tests.cli.instance import Instance, make_instance
-from tests.secrets.servers import Answer, saying
+from tests.saying import Answer, saying
 from tests.servers import LocalGitlab, git
 
 PLAN, APPLY = "cloudflare-plan-token", "cloudflare-apply-token"

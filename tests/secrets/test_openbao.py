@@ -9,7 +9,8 @@ from factory.model.secret import Place, Secret
 from factory.secrets import setup
 from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
-from tests.secrets.servers import Answer, DevServer, saying
+from tests.saying import Answer, saying
+from tests.secrets.servers import DevServer
 
 VALUE = "planted-value-51b0"
 
