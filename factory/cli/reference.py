@@ -8,6 +8,7 @@ import click
 from factory import errors
 from factory.agents import recording_schema
 from factory.cli import COMMANDS, root
+from factory.policies.apps import App
 from factory.policies.cases import Cases
 from factory.policies.model import Policies
 from factory.system import files
@@ -64,7 +65,7 @@ def _exit_codes() -> str:
 
 def _schemas() -> dict[str, str]:
     found = {"recording.schema.json": json.dumps(recording_schema.SCHEMA, indent=1, sort_keys=True) + "\n"}
-    models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases}
+    models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases, "app": App}
     for name, model in models.items():
         if isinstance(model, type) and hasattr(model, "model_json_schema"):
             schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

@@ -53,6 +53,31 @@ def read(files: Mapping[str, bytes]) -> dict[str, App]:
     return found
 
 
+def render(app: App) -> str:
+    """Return an app as the text of its file."""
+    places = [f"  {name}: {{hostname: {place.hostname}}}" for name, place in app.environments.items()]
+    return "\n".join(
+        [
+            "# What the app asks of the infrastructure (schema: docs/reference/app.schema.json).",
+            "environments:",
+            *places,
+            "# The path whose JSON names the release that answers.",
+            f"health: {app.health}",
+            f"requests_per_minute: {app.requests_per_minute}",
+            "",
+        ]
+    )
+
+
+def beside(others: Mapping[str, App], name: str) -> dict[str, str]:
+    """Return a hostname for a new app in each environment that the others are in: its name, where theirs is."""
+    found: dict[str, str] = {}
+    for app in others.values():
+        for environment, place in app.environments.items():
+            found.setdefault(environment, f"{name}.{place.hostname.partition('.')[2]}")
+    return found
+
+
 def variable(apps: Mapping[str, App], environment: str, releases: Mapping[str, str]) -> str:
     """Return the JSON of a root's variable ``apps`` in one environment; ``releases`` says which release each app is."""
     value = {

@@ -169,9 +169,18 @@ class Mirror:
         """Return the best common ancestor; raises ``NotFound``."""
         return run(self.path, "merge-base", one, other, failure=NotFound)
 
-    def commit(self, changes: Mapping[str, bytes | None], *, parent: str | None, message: str, author: Author) -> str:
+    def commit(
+        self,
+        changes: Mapping[str, bytes | None],
+        *,
+        parent: str | None,
+        message: str,
+        author: Author,
+        trees: Mapping[str, str] | None = None,
+    ) -> str:
         """Write a commit with changed (or, as ``None``, removed) files on top of ``parent``; return its SHA.
 
+        ``trees`` are whole trees by the folder that each becomes; ``changes`` go over them.
         It goes through ``git fast-import``: one program for the whole commit, and no index or worktree to share.
         """
         who = f"{author.name} <{author.email}> {int(clock.now().timestamp())} +0000".encode()
@@ -180,6 +189,8 @@ class Mirror:
         parts.append(_data(message.encode()))
         if parent:
             parts.append(f"from {parent}\n".encode())
+        for folder, tree in (trees or {}).items():
+            parts.append(f"M 040000 {tree} {json.dumps(folder)}\n".encode())
         for path, content in changes.items():
             name = json.dumps(path, ensure_ascii=False).encode()
             change = b"D " + name + b"\n" if content is None else b"M 100644 inline " + name + b"\n" + _data(content)

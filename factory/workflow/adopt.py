@@ -1,0 +1,141 @@
+"""Brings an existing repository under the factory as an app: its files, a spec to fill in, what it asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from factory.errors import Conflict, InvalidInput
+from factory.gitlab import merge_requests
+from factory.gitlab.connect import Connection
+from factory.model.gitlab import MAIN, MergeRequest
+from factory.policies import apps
+from factory.policies.apps import App, Place
+from factory.specs.new import render
+from factory.specs.read import path_of
+from factory.worktrees.bring import Brought
+from factory.worktrees.repository import Author, Mirror
+
+# What the pipeline builds: a Python zip archive from this folder (docs: zipapp).
+ENTRY = "src/__main__.py"
+HEALTH, RATE = "/health", 300
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A merge request that adds an app: its name, where it will be reached, and what is still open."""
+
+    name: str
+    request: MergeRequest
+    hostnames: Mapping[str, str]
+    left_out: tuple[str, ...]
+    deployed: bool
+
+
+def existing(mirror: Mirror, commit: str) -> dict[str, App]:
+    """Return the apps of a commit, by name."""
+    found = mirror.tree(commit, "apps/")
+    return apps.read({path: text for path, text in found.items() if path.count("/") == 2 and path.endswith(apps.FILE)})  # noqa: PLR2004 - apps/<name>/app.yml
+
+
+def propose(
+    mirror: Mirror,
+    person: Connection,
+    token: str,
+    brought: Brought,
+    *,
+    name: str,
+    hostnames: Mapping[str, str],
+    author: Author,
+) -> Proposed:
+    """Push one commit with the app and open its merge request, as the person; ``hostnames`` are by environment.
+
+    Raises ``Conflict`` where the app or its spec is there, ``InvalidInput`` for a name or hostname that can't be.
+    """
+    main = mirror.head(MAIN) or ""
+    there = mirror.paths(main)
+    folder, spec = f"apps/{name}", path_of(name)
+    for path in (folder, spec):
+        if any(known == path or known.startswith(f"{path}/") for known in there):
+            raise Conflict(f"{path} is already there", hint="Choose another name with --name.")
+    deployed = ENTRY in brought.paths
+    others = existing(mirror, main)
+    own = apps.FILE in brought.paths
+    places = {**apps.beside(others, name), **hostnames}
+    added = {spec: _spec(name, brought, author).encode()}
+    if deployed and not own:
+        added[f"{folder}/{apps.FILE}"] = _app_file(others, name, places).encode()
+    # What another pipeline or forge reads is of no use here, and would only mislead.
+    left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
+    removed = {f"{folder}/{path}": None for path in left_out}
+    commit = mirror.commit(
+        {**removed, **added},
+        parent=main,
+        trees={folder: brought.tree},
+        message=f"Bring {name} under the factory\n\nImported-From: {brought.source}@{brought.commit}\n",
+        author=author,
+    )
+    branch = f"app/{name}"
+    mirror.push(commit, branch, token)
+    request = merge_requests.open_once(
+        person,
+        source=branch,
+        target=MAIN,
+        title=f"Bring {name} under the factory",
+        description=_text(name, brought, places, deployed=deployed, own=own, left_out=left_out),
+        labels=[],
+    )
+    return Proposed(name, request, places if deployed and not own else {}, left_out, deployed)
+
+
+def _app_file(others: Mapping[str, App], name: str, places: Mapping[str, str]) -> str:
+    if not places:
+        raise InvalidInput(
+            "no other app says where an app is reached", hint="Give --hostname production=www.example.com."
+        )
+    file = f"apps/{name}/{apps.FILE}"
+    text = apps.render(
+        App(
+            environments={key: Place.model_construct(hostname=value) for key, value in places.items()},
+            health=HEALTH,
+            requests_per_minute=RATE,
+        )
+    )
+    known = {f"apps/{other}/{apps.FILE}": apps.render(app).encode() for other, app in others.items()}
+    apps.read({**known, file: text.encode()})
+    return text
+
+
+def _spec(name: str, brought: Brought, author: Author) -> str:
+    contract = f"`apps/{name}/openapi.yml`" if "openapi.yml" in brought.paths else ""
+    return render(spec=name, title=name, owner=author.name, structure=f"It lives in `apps/{name}`.", contract=contract)
+
+
+def _text(
+    name: str,
+    brought: Brought,
+    places: Mapping[str, str],
+    *,
+    deployed: bool,
+    own: bool,
+    left_out: tuple[str, ...],
+) -> str:
+    lines = [
+        f"`apps/{name}` is `{brought.source}` at `{brought.commit[:12]}`: {len(brought.paths)} files.",
+        "",
+        "Before it is merged:",
+        "",
+        f"- `{path_of(name)}` is a draft: what stands as TODO there is yours to say. Agents work on it once it is",
+        "  decided.",
+    ]
+    if not deployed:
+        lines.append(f"- It is judged and not deployed: the pipeline builds `apps/{name}/{ENTRY}`, which is not there.")
+    elif own:
+        lines.append(f"- It is deployed as its own `apps/{name}/{apps.FILE}` says.")
+    else:
+        shown = ", ".join(f"{key}: `{value}`" for key, value in places.items())
+        lines.append(f"- It will be reached at {shown}, and asked for its health at `{HEALTH}`.")
+    if left_out:
+        lines.append(f"- Left out, for the pipeline here is another: {', '.join(f'`{path}`' for path in left_out)}.")
+    lines.append(
+        "- Agents may change what policies/scope.yml allows below `apps/`, and nothing that it protects there."
+    )
+    return "\n".join(lines)
