@@ -7,13 +7,14 @@ import gitlab
 import pytest
 import requests
 
-from factory.errors import FactoryError
+from factory.errors import Unreachable
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import compare, run
 from factory.gitlab.settings.model import Section, Server
 from factory.gitlab.settings.run import SECTIONS, Wanted
 from factory.policies import read
 from factory.workflow import settings
+from tests.between import WRITES, Fate, between
 from tests.servers import ROOT, LocalGitlab
 
 FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
@@ -21,7 +22,6 @@ MORE = b"""
 labels: {later: {color: '#00ff00', description: not now}}
 hooks: {'https://hooks.example/x': {events: [push, pipeline], ssl_verification: true}}
 """
-WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # Values that GitLab takes beside the one that is wanted.
 OTHERS: dict[str, Any] = {
     "merge_method": "merge",
@@ -42,8 +42,8 @@ OTHERS: dict[str, Any] = {
 class World:
     """A project, its accounts, and what is wanted of it."""
 
-    def __init__(self, server: LocalGitlab) -> None:
-        self.server = server
+    def __init__(self, server: LocalGitlab, *, url: str = "") -> None:
+        self.server, self.url = server, url or server.url
         self.project = server.project({"README": "x"})
         self.names, self.connections = {}, {}
         for name, level in (("operator", 40), ("factory-bot", 40), ("factory-agent", 30)):
@@ -55,7 +55,7 @@ class World:
         self.root = self._connect("root", server.root_token)
 
     def _connect(self, account: str, token: str) -> Connection:
-        return connect(self.server.url, self.project.path_with_namespace, account=account, token=token)
+        return connect(self.url, self.project.path_with_namespace, account=account, token=token)
 
     def opened(self) -> Server:
         acting = {self.names[name]: connection for name, connection in self.connections.items()}
@@ -196,40 +196,32 @@ def test_what_nobody_named_stays_unless_it_is_enforced(world: World) -> None:
     assert "release/*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}
 
 
-class Broken:
-    """Lets a number of writes through and then breaks: before the request is sent, or after its answer was lost."""
+@pytest.mark.parametrize("fate", ["429", "500", "502", "slow", "reset", "answer lost"])
+def test_an_apply_that_breaks_anywhere_is_finished_by_the_next(gitlab_server: LocalGitlab, fate: Fate) -> None:
+    left = 0
 
-    def __init__(self, connection: Connection, after: int, *, lost: bool) -> None:
-        self._send, self._left, self._lost = connection.client.session.send, after, lost
-        connection.client.session.send = self  # type: ignore[method-assign]
+    def meets(method: str, path: str) -> Fate:
+        nonlocal left
+        del path
+        left -= method in WRITES
+        return fate if left < 0 and method in WRITES else "pass"
 
-    def __call__(self, request: Any, **options: Any) -> Any:
-        if request.method in WRITES:
-            self._left -= 1
-            if self._left < 0:
-                if self._lost:
-                    self._send(request, **options)
-                raise requests.ConnectionError("reset by peer")
-        return self._send(request, **options)
-
-
-@pytest.mark.parametrize("lost", [False, True], ids=["not sent", "answer lost"])
-def test_an_apply_that_is_cut_off_anywhere_is_finished_by_the_next(gitlab_server: LocalGitlab, lost: bool) -> None:  # noqa: FBT001 - parametrized
-    world = World(gitlab_server)
-    send, cut = world.root.client.session.send, 0
-    while True:
-        Broken(world.root, 2, lost=lost)
-        try:
-            left = world.apply()
-        except FactoryError:
-            cut += 1
-        else:
-            assert left.in_sync
-            break
-        finally:
-            world.root.client.session.send = send  # type: ignore[method-assign]
-    assert cut > 5
-    assert world.plan().in_sync
+    with between(gitlab_server.url, slow=1.5) as proxy:
+        world = World(gitlab_server, url=proxy.url)
+        for connection in (world.root, *world.connections.values()):
+            connection.client.timeout = 1.0
+        proxy.fate, cut = meets, 0
+        while True:
+            left = 2
+            try:
+                plan = world.apply()
+            except Unreachable:
+                cut += 1
+            else:
+                assert plan.in_sync
+                break
+        assert cut > 5
+        assert world.plan().in_sync
 
 
 def test_main_is_guarded_at_every_moment_while_its_rule_changes(world: World) -> None:

@@ -73,6 +73,12 @@ def tier(connection: Connection) -> Tier:
 
 def plan(server: Server, wanted: Mapping[str, Wanted]) -> Plan:
     """Return what differs from what is wanted, by section name; a section that is not named is not looked at."""
+    return _look(server, wanted)[0]
+
+
+def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str, State]]:
+    """Return what differs, and what was read of each section."""
+    seen: dict[str, State] = {}
     found: list[Difference] = []
     lost: list[Unenforced] = []
     others: list[str] = []
@@ -86,32 +92,36 @@ def plan(server: Server, wanted: Mapping[str, Wanted]) -> Plan:
         lost += missing
         if section.premium and server.tier == "free":
             continue
-        there = section.read(server)
+        there = seen[section.name] = section.read(server)
         fits = {key: value for key, value in fits.items() if _can_be(section, key, there)}
         found += compare.differences(section.name, fits, there, enforce=asked.enforce)
         covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
         found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
         others += [f"{section.name}: {key}" for key in compare.unmanaged(asked.state, there) if key not in covers]
-    return Plan(server.tier, tuple(found), tuple(lost), tuple(others), fields)
+    return Plan(server.tier, tuple(found), tuple(lost), tuple(others), fields), seen
 
 
 def apply(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
     """Make the project what is wanted, and return what still differs when it is read again.
 
-    Interrupted anywhere, it can be called again: each key is looked at before it is written.
+    Where nothing differs nothing is read twice. Interrupted anywhere, it can be called again: it goes on.
     """
-    planned = plan(server, wanted)
+    planned, seen = _look(server, wanted)
+    if planned.in_sync:
+        return planned
     for section in SECTIONS:
         mine = [item for item in planned.differences if item.section == section.name]
         if not mine:
             continue
         fits, _ = compare.fitted(section, wanted[section.name].state, server.tier)
-        there = section.read(server)
+        there = seen[section.name]
         for key in dict.fromkeys(item.key for item in mine):
             _settle(server, section, key, fits.get(key), there)
             say(f"{section.name}: {key}")
         if section is objects.MEMBERS:
+            # Rules name accounts; who is a member now was not one when they were read.
             server = opened(server.connection, acting=server.acting)
+            _, seen = _look(server, wanted)
     return plan(server, wanted)
 
 
