@@ -107,13 +107,24 @@ def plain(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    return "".join(_shown(character) for character in text)
+    return text.translate(_SHOWN)
 
 
-def _shown(character: str) -> str:
-    if character.isspace():
-        return " "
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in {"Cc", "Cf", "Cs"} else character
+class _Shown(dict[int, str]):
+    """How each character is shown, found out once: a note may repeat a text of megabytes in many forms."""
+
+    def __missing__(self, number: int) -> str:
+        character = chr(number)
+        if character.isspace():
+            shown = " "
+        else:
+            hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs"}
+            shown = "\N{REPLACEMENT CHARACTER}" if hidden else character
+        self[number] = shown
+        return shown
+
+
+_SHOWN = _Shown()
 
 
 def _of(verdict: Verdict) -> list[tuple[Kind, Finding]]:

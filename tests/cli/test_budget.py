@@ -10,7 +10,7 @@ from factory.local_model.server import Server, running
 from tests.cli.instance import Instance, make_instance
 from tests.servers import git
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LIMITS = """limits:
       {turns: 9, turn_seconds: 120, silence_seconds: 60, output_bytes: 9000000, tokens: 1000, usd: 1,

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.instance import Instance, make_instance
 from tests.servers import ROOT, git
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 HELLO = "apps/hello/src/hello.py"
 USAGE = {"input": 10, "output": 5}

@@ -17,7 +17,7 @@ import pytest
 from tests.cli.instance import Instance, make_instance
 from tests.servers import ROOT, git, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 RECORDING = json.loads((ROOT / "factory/agents/recordings/greet-by-name.json").read_text())
 PATCHES = [turn["patch"] for attempt in RECORDING["attempts"] for turn in attempt["turns"] if turn.get("patch")]
