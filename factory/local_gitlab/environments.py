@@ -147,9 +147,8 @@ def _stop(call: Call) -> Any:
 
 def _deployments(call: Call) -> Any:
     status, name = call.params.get("status"), call.params.get("environment")
-    found = [_deployment(call, item) for item in call.store.all("deployment", project=call.project["id"])]
-    if call.params.get("sort") == "desc":
-        found.reverse()
+    there = api.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
+    found = [_deployment(call, item) for item in there]
     return Page(
         [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]
     )

@@ -122,7 +122,7 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 def _list(call: Call) -> Any:
     wanted = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
     found = call.store.all("pipeline", project=call.project["id"], **wanted)
-    return Page([show(call.context, call.project, item) for item in reversed(found)])
+    return Page([show(call.context, call.project, item) for item in api.recent(call, found, newest_first=True)])
 
 
 def _pipeline(call: Call) -> Document:

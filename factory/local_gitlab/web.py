@@ -12,6 +12,7 @@ from aiohttp import web
 
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document, Store
+from factory.system import clock
 
 NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
@@ -117,6 +118,22 @@ class Route:
     path: str
     handler: Handler
     role: int = GUEST
+
+
+def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> list[Document]:
+    """Return documents by ``updated_after``, ``order_by`` and ``sort``; raises 400 for values that GitLab refuses.
+
+    ``newest_first`` is the order where ``sort`` is not given.
+    """
+    since = call.params.get("updated_after")
+    try:
+        moment = clock.parse(str(since)) if since else None
+        found = [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
+    except (ValueError, TypeError):
+        raise bad_request("updated_after is invalid", key="error") from None
+    key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")
+    order = call.choice("sort", ("asc", "desc"), "desc" if newest_first else "asc")
+    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=order == "desc")
 
 
 def as_int(value: Any, name: str) -> int:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
-from factory.gitlab import issues, members, merge_requests
+from factory.gitlab import issues, members, merge_requests, pulse
+from factory.gitlab.pulse import Pulse
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
@@ -19,7 +20,8 @@ from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
 from factory.worktrees import worktree
 
-_PAUSE = 3.0
+# Seconds between two looks whether anything moved, and between two whole looks where nothing did.
+_PAUSE, _WHOLE = 3.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[
     """Do one thing after the other until ``stopped``; a failed one is told, once, and does not end the loop."""
     told: tuple[str, ...] = ()
     while not stopped():
+        # Taken first: what moves while we look is seen afterwards.
+        before = _pulse(context)
         try:
             done = once(context, engine, held)
         except FactoryError as error:
@@ -77,7 +81,24 @@ def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[
             if done.waiting != told:
                 context.say("; ".join(done.waiting) or "nothing to do")
                 told = done.waiting
-            clock.sleep(_PAUSE)
+            _rest(context, before, stopped)
+
+
+def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
+    """Return what moved last, or what was known where GitLab does not answer."""
+    try:
+        return pulse.take(context.bot, before)
+    except FactoryError:
+        return before
+
+
+def _rest(context: Context, seen: Pulse | None, stopped: Callable[[], bool]) -> None:
+    """Wait until something moved on GitLab; not for ever: a lease ends by the clock alone."""
+    until = clock.monotonic() + _WHOLE
+    while not stopped() and clock.monotonic() < until:
+        clock.sleep(_PAUSE)
+        if _pulse(context, seen) != seen:
+            return
 
 
 def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +12,9 @@ from openapi_core import OpenAPI
 from openapi_core.exceptions import OpenAPIError
 from openapi_core.testing import MockRequest, MockResponse
 
+from factory.local_gitlab.openapi import FILE, METHODS
 from factory.system import strict_yaml
 
-FILE = Path(__file__).parents[2] / "factory" / "local_gitlab" / "openapi.yml"
 PREFIX = "/api/v4"
 PAGE_HEADERS = ("X-Page", "X-Per-Page", "X-Total", "X-Total-Pages", "X-Next-Page", "X-Prev-Page", "Link")
 Operation = tuple[str, str]
@@ -54,8 +53,12 @@ class Contract:
             (method.upper(), path): operation
             for path, item in self.document["paths"].items()
             for method, operation in item.items()
-            if method not in {"parameters", "servers"}
+            if method in METHODS
         }
+
+    def absent(self) -> list[tuple[str, str]]:
+        """Return what the server says that it does not have."""
+        return [(item["method"], item["path"]) for item in self.document["x-absent"]]
 
     def prefix(self, template: str) -> str:
         """Return what a path is served below: the API, unless it names a server of its own."""

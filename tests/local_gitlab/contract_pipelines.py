@@ -143,6 +143,8 @@ def _jobs(world: World, project: Any, found: dict[str, Any]) -> None:
 
 def _deployments(world: World, project: Any, job: int) -> None:
     deployment = project.deployments.list(get_all=True, status="blocked")[0]
+    assert project.deployments.list(get_all=True, updated_after=deployment.updated_at, order_by="updated_at")
+    world.call("GET", f"/projects/{project.id}/deployments", 400, params={"updated_after": "soon"})
     path = f"/projects/{project.id}/deployments/{deployment.id}"
     world.call("POST", f"{path}/approval", 400, json={"status": "approved"})
     world.call("POST", f"/projects/{project.id}/jobs/{job}/play", 400)
@@ -154,7 +156,8 @@ def _deployments(world: World, project: Any, job: int) -> None:
 
 
 def _pipelines(world: World, project: Any, found: dict[str, Any]) -> None:
-    pipeline = project.pipelines.list(get_all=True)[0]
+    pipeline = project.pipelines.list(get_all=True, order_by="updated_at", sort="desc")[0]
+    world.call("GET", f"/projects/{project.id}/pipelines", 400, params={"order_by": "luck"})
     pipeline = project.pipelines.get(pipeline.id)
     pipeline.jobs.list(get_all=True, include_retried=True)
     pipeline.variables.list(get_all=True)

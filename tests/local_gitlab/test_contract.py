@@ -85,6 +85,17 @@ def _refuse_everywhere(contract: Contract, world: World) -> None:
             world.call(method, path, 403, who="guest")
 
 
+def test_what_is_said_to_be_absent_is(contract: Contract, gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    served = {path for _, path in contract.operations()}
+    for method, path in contract.absent():
+        assert path not in served
+        plain = re.sub(r"{\w+}", "1", path.replace("{id}", str(project.id)))
+        url = gitlab_server.url + ("" if plain.startswith("/api/") else PREFIX) + plain
+        answer = requests.request(method, url, headers={"PRIVATE-TOKEN": gitlab_server.root_token}, timeout=30)
+        assert answer.status_code == HTTPStatus.NOT_FOUND, path
+
+
 @pytest.mark.parametrize("path", ["", "/issues", "/issues/1", "/repository/branches", "/nothing"])
 def test_head_is_get_without_a_body(gitlab_server: LocalGitlab, path: str) -> None:
     project = gitlab_server.project({"a": "1"})
