@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factory.local_gitlab import lists
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import brief, by_id
 from factory.local_gitlab.store import Document, Store
@@ -147,7 +148,7 @@ def _stop(call: Call) -> Any:
 
 def _deployments(call: Call) -> Any:
     status, name = call.params.get("status"), call.params.get("environment")
-    there = api.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
+    there = lists.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
     found = [_deployment(call, item) for item in there]
     return Page(
         [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]

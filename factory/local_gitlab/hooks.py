@@ -93,7 +93,9 @@ def _given(call: Call, hook: Document) -> Document:
     )
     headers = call.params.get("custom_headers")
     if isinstance(headers, list):
-        changed["custom_headers"] = [{"key": str(item["key"])} for item in headers if isinstance(item, dict)]
+        if not all(isinstance(item, dict) and isinstance(item.get("key"), str) for item in headers):
+            raise api.bad_request("custom_headers[key] is missing", key="error")
+        changed["custom_headers"] = [{"key": item["key"]} for item in headers]
     if "token" in call.params:
         changed["_token"] = call.text("token")
     if not _is_public(str(changed["url"] or "")):

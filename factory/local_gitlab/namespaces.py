@@ -81,7 +81,7 @@ def _sees(call: Call, namespace: Document) -> bool:
 def _find(call: Call, what: str) -> Document:
     ensure(call.store, call.user["username"], call.user)
     reference = call.path["reference"]
-    found = call.store.get(_KIND, int(reference)) if reference.isdigit() else call.store.find(_KIND, reference)
+    found = call.store.get(_KIND, call.iid("reference")) if api.is_id(reference) else call.store.find(_KIND, reference)
     if found is None or not _sees(call, found) or (what == "Group" and found["kind"] != "group"):
         raise api.not_found(what)
     return found

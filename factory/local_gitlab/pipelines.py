@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab import ci, ci_rules, jobs, project_settings
+from factory.local_gitlab import ci, ci_rules, jobs, lists, project_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -122,7 +122,7 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 def _list(call: Call) -> Any:
     wanted = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
     found = call.store.all("pipeline", project=call.project["id"], **wanted)
-    return Page([show(call.context, call.project, item) for item in api.recent(call, found, newest_first=True)])
+    return Page([show(call.context, call.project, item) for item in lists.recent(call, found, newest_first=True)])
 
 
 def _pipeline(call: Call) -> Document:

@@ -1,19 +1,28 @@
 """Projects, labels and CI variables."""
 
+import re
 from typing import Any
 
 from factory.local_gitlab import approval_rules, namespaces, project_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import add_member
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.git import is_branch_name
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock
 
+_COLOR = re.compile(r"#(?:[0-9A-Fa-f]{3}){1,2}")
+_PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_PATH_RULE = (
+    "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-', end in '.git' or end in '.atom'"
+)
+_VARIABLE_TYPES = ("env_var", "file")
+
 
 def find(context: Context, reference: str) -> Document | None:
     """Return a project by id or path, with its settings."""
-    if reference.isdigit():
+    if api.is_id(reference):
         return context.store.get("project", int(reference))
     return context.store.find("project", reference)
 
@@ -33,7 +42,9 @@ def show(context: Context, project: Document) -> Document:
 
 
 def _create(call: Call) -> Any:
-    path = str(call.params.get("path") or call.need("name"))
+    path, branch = _path(call), str(call.params.get("default_branch") or "main")
+    if not is_branch_name(branch):
+        raise api.invalid({"default_branch": ["is not a valid branch name"]})
     namespace = namespaces.for_new_project(call)["full_path"]
     full = f"{namespace}/{path}"
     if call.store.find("project", full):
@@ -44,7 +55,7 @@ def _create(call: Call) -> Any:
         "path": path,
         "path_with_namespace": full,
         "name_with_namespace": full.replace("/", " / "),
-        "default_branch": str(call.params.get("default_branch") or "main"),
+        "default_branch": branch,
         "created_at": now,
         "last_activity_at": now,
         "archived": False,
@@ -61,6 +72,18 @@ def _create(call: Call) -> Any:
     if call.flag("initialize_with_readme"):
         _first_commit(call, project)
     return api.Answer(show(call.context, project), 201)
+
+
+def _path(call: Call) -> str:
+    """Return the path that is given, or one made of the name (docs: Projects API); raises 400 for one that can't be."""
+    given = call.text("path")
+    name = str(call.need("name")) if given is None else given
+    if _PATH.fullmatch(name) and not name.endswith((".git", ".atom")):
+        return name
+    made = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if given is None else ""
+    if not made:
+        raise api.invalid({"path": [_PATH_RULE]})
+    return made
 
 
 def _first_commit(call: Call, project: Document) -> None:
@@ -106,6 +129,13 @@ def _label(label: Document) -> Document:
     return api.public(label, "iid") | {"is_project_label": True, "subscribed": False, "text_color": "#FFFFFF"}
 
 
+def _color(text: str) -> str:
+    """Return a colour; raises 400 where it is no hexadecimal one (a CSS name is not taken here)."""
+    if not _COLOR.fullmatch(text):
+        raise api.invalid({"color": ["must be a valid color code"]})
+    return text if len(text) > 4 else "#" + "".join(digit * 2 for digit in text[1:])  # noqa: PLR2004 - `#abc`
+
+
 def _find_label(call: Call) -> Document:
     name = str(call.path.get("name") or call.params.get("label_id") or call.need("name"))
     labels = call.store.all("label", project=call.project["id"])
@@ -116,7 +146,7 @@ def _create_label(call: Call) -> Any:
     name = str(call.need("name"))
     if call.store.find("label", name, project=call.project["id"]):
         raise api.conflict("Label already exists")
-    document = {"name": name, "color": str(call.need("color")), "description": call.params.get("description")}
+    document = {"name": name, "color": _color(str(call.need("color"))), "description": call.text("description")}
     return api.Answer(
         _label(call.store.add("label", document | {"priority": None}, project=call.project["id"], name=name)), 201
     )
@@ -128,8 +158,9 @@ def _show_label(call: Call) -> Any:
 
 def _change_label(call: Call) -> Any:
     label = _find_label(call)
-    for key in ("color", "description"):
-        label[key] = call.params.get(key, label[key])
+    label["color"] = _color(call.text("color") or label["color"])
+    if "description" in call.params:
+        label["description"] = call.text("description")
     if call.params.get("new_name"):
         label["name"] = str(call.params["new_name"])
         call.store.rename("label", label, label["name"])
@@ -167,13 +198,13 @@ def _create_variable(call: Call) -> Any:
     document = {
         "key": key,
         "value": str(call.params.get("value", "")),
-        "variable_type": str(call.params.get("variable_type") or "env_var"),
+        "variable_type": call.choice("variable_type", _VARIABLE_TYPES, "env_var"),
         "protected": call.flag("protected"),
         "masked": call.flag("masked") or hidden,
         "hidden": hidden,
         "raw": call.flag("raw"),
         "environment_scope": scope,
-        "description": call.params.get("description"),
+        "description": call.text("description"),
     }
     return api.Answer(_variable(call.store.add("variable", document, project=call.project["id"], name=key)), 201)
 
@@ -184,8 +215,9 @@ def _show_variable(call: Call) -> Any:
 
 def _change_variable(call: Call) -> Any:
     item = _find_variable(call)
-    for key in ("value", "variable_type", "environment_scope", "description"):
-        item[key] = call.params.get(key, item[key])
+    for key in ("value", "environment_scope", "description"):
+        item[key] = call.text(key) if key in call.params else item[key]
+    item["variable_type"] = call.choice("variable_type", _VARIABLE_TYPES, item["variable_type"])
     for key in ("protected", "masked", "raw"):
         item[key] = call.flag(key, default=item[key])
     return _variable(call.store.save("variable", item))

@@ -7,7 +7,7 @@ from factory.errors import ToolFailed
 from factory.local_gitlab import push_rules
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
-from factory.local_gitlab.git import Repository
+from factory.local_gitlab.git import Repository, is_branch_name
 from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.store import Document
@@ -115,7 +115,12 @@ def _create_commit(call: Call) -> Any:
     head = repository.branches().get(branch)
     start = str(call.params.get("start_branch") or branch)
     parent = head or repository.resolve(start)
-    changes = [_action(repository, parent, action) for action in call.need("actions")]
+    given = call.need("actions")
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise api.bad_request("actions is invalid", key="error")
+    if head is None and not is_branch_name(branch):
+        raise api.bad_request(f"Failed to create branch '{branch}': invalid reference name '{branch}'", key="error")
+    changes = [_action(repository, parent, action) for action in given]
     name = str(call.params.get("author_name") or call.user["name"])
     email = str(call.params.get("author_email") or call.user["email"])
     sha = repository.commit(changes, parent=parent, message=message, author=f"{name}\0{email}")
@@ -140,8 +145,12 @@ def _action(repository: Repository, parent: str | None, action: Document) -> Doc
     if kind not in {"create", "update"}:
         raise api.bad_request("actions[action] does not have a valid value", key="error")
     content = str(action.get("content") or "")
-    decoded = base64.b64decode(content) if action.get("encoding") == "base64" else content.encode()
-    return {"path": path, "content": decoded}
+    if action.get("encoding") != "base64":
+        return {"path": path, "content": content.encode()}
+    try:
+        return {"path": path, "content": base64.b64decode(content)}
+    except ValueError:
+        raise api.bad_request("actions[content] is not base64", key="error") from None
 
 
 def _file(call: Call) -> Any:

@@ -12,11 +12,11 @@ from aiohttp import web
 
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document, Store
-from factory.system import clock
 
 NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
 PUBLIC = -1
+LARGEST_ID = 2**63 - 1
 _BY_STATUS: Mapping[int, type[web.HTTPException]] = {
     HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
@@ -80,11 +80,10 @@ class Call:
         return as_int(self.need(name), name)
 
     def iid(self, name: str = "iid") -> int:
-        """Return a number from the path; raises 404 where it is none."""
-        try:
-            return int(self.path[name])
-        except ValueError:
-            raise not_found() from None
+        """Return a number from the path; raises 404 where it is none, or larger than any id (a SQL ``bigint``)."""
+        if not is_id(self.path[name]):
+            raise not_found()
+        return int(self.path[name])
 
 
 @dataclass(frozen=True)
@@ -120,28 +119,20 @@ class Route:
     role: int = GUEST
 
 
-def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> list[Document]:
-    """Return documents by ``updated_after``, ``order_by`` and ``sort``; raises 400 for values that GitLab refuses.
-
-    ``newest_first`` is the order where ``sort`` is not given.
-    """
-    since = call.params.get("updated_after")
-    try:
-        moment = clock.parse(str(since)) if since else None
-        found = [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
-    except (ValueError, TypeError):
-        raise bad_request("updated_after is invalid", key="error") from None
-    key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")
-    order = call.choice("sort", ("asc", "desc"), "desc" if newest_first else "asc")
-    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=order == "desc")
+def is_id(text: str) -> bool:
+    """Tell whether a text could be an object's number."""
+    return text.isascii() and text.isdigit() and int(text) <= LARGEST_ID
 
 
 def as_int(value: Any, name: str) -> int:
-    """Return a parameter as a number; raises 400 where it is none."""
+    """Return a parameter as a number; raises 400 where it is none, or larger than any id (a SQL ``bigint``)."""
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise bad_request(f"{name} is invalid", key="error") from None
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = LARGEST_ID + 1
+    if abs(number) > LARGEST_ID:
+        raise bad_request(f"{name} is invalid", key="error")
+    return number
 
 
 def require(document: Document | None, what: str = "") -> Document:
@@ -214,6 +205,12 @@ def _message(reason: Any, key: str = "message") -> dict[str, Any]:
 async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
     """Return the parameters of query string and body merged, and the raw body."""
     params = _collect(request.query.items())
+    if request.content_type == "multipart/form-data":
+        try:
+            form = await request.post()
+        except ValueError:
+            raise bad_request("body is not valid multipart", key="error") from None
+        return params | _collect((key, value) for key, value in form.items() if isinstance(value, str)), b""
     body = await request.read() if request.can_read_body else b""
     if not body:
         return params, body
@@ -228,8 +225,6 @@ async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
             params.update(value)
     elif request.content_type == "application/x-www-form-urlencoded":
         params.update(_collect(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)))
-    elif request.content_type == "multipart/form-data":
-        params.update(_collect((key, value) for key, value in (await request.post()).items() if isinstance(value, str)))
     return params, body
 
 
@@ -273,9 +268,18 @@ def _collect(items: Any) -> dict[str, Any]:
     return found
 
 
+def _bounded(request: web.Request, name: str, default: int) -> int:
+    """Return a number of a list's query that is at least 1 and no larger than an id; raises 400 where it is none."""
+    text = request.query.get(name, "")
+    try:
+        return min(LARGEST_ID, max(1, int(text))) if text else default
+    except ValueError:
+        raise bad_request(f"{name} is invalid", key="error") from None
+
+
 def _page(request: web.Request, items: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
-    page = max(1, as_int(request.query.get("page", 1), "page"))
-    size = min(100, max(1, as_int(request.query.get("per_page", 20), "per_page")))
+    page, size = (_bounded(request, name, default) for name, default in (("page", 1), ("per_page", 20)))
+    size = min(100, size)
     pages = max(1, -(-len(items) // size))
     headers = {
         "X-Page": str(page),

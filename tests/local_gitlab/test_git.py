@@ -1,7 +1,12 @@
 """Git over HTTP with the real git, and the protected-branch hook."""
 
+import subprocess
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.local_gitlab.git import is_branch_name
 from tests.servers import LocalGitlab, git, with_token
 
 
@@ -59,3 +64,11 @@ def test_a_request_large_enough_for_git_to_compress(gitlab_server: LocalGitlab, 
     git("clone", "-q", url, "again", cwd=tmp_path)
     assert len(git("branch", "-r", cwd=tmp_path / "again").stdout.splitlines()) >= 60
     assert project
+
+
+@given(st.text(alphabet="ab/.@{~^: *[?\\-\x00\x7f\u00e9lock", max_size=12))
+def test_a_branchs_name_is_what_git_says(text: str) -> None:
+    if "\0" in text or text.startswith("@{-"):
+        return
+    taken = subprocess.run(["git", "check-ref-format", "--branch", text], capture_output=True, check=False)
+    assert is_branch_name(text) == (taken.returncode == 0)

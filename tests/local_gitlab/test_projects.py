@@ -159,3 +159,25 @@ def test_a_job_has_the_projects_time_unless_it_sets_its_own(free_gitlab: LocalGi
         if job["job_info"]["project_id"] == project.id:
             found[job["job_info"]["name"]] = job["runner_info"]["timeout"]
     assert found == {"a": 900, "b": 7200}
+
+
+@pytest.mark.parametrize(("name", "path"), [("My Shop!", "my-shop"), ("a.b_C", "a.b_C"), ("x.git", "x-git")])
+def test_a_path_is_made_of_the_name(gitlab_server: LocalGitlab, name: str, path: str) -> None:
+    made = gitlab_server.client().projects.create({"name": name})
+    assert (made.name, made.path) == (name, path)
+
+
+def test_names_that_gitlab_does_not_take(gitlab_server: LocalGitlab) -> None:
+    create = gitlab_server.client().projects.create
+    for given in ({"name": "x", "path": "-x"}, {"name": "!"}, {"name": "x", "default_branch": "a..b"}):
+        with pytest.raises(gitlab.GitlabCreateError) as refused:
+            create(given)
+        assert refused.value.response_code == 400
+
+
+def test_what_a_crash_left_of_a_repository_is_in_nobodys_way(gitlab_server: LocalGitlab) -> None:
+    last = gitlab_server.project()
+    left = gitlab_server.state / "repositories" / f"{last.id + 1}.git"
+    left.mkdir()
+    (left / "HEAD").write_text("half")
+    assert gitlab_server.project({"a": "1"}).files.get("a", ref="main").decode() == b"1"

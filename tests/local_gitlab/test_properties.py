@@ -1,0 +1,85 @@
+"""Requests that nobody thought of, generated from the server's own description by schemathesis.
+
+Whatever is asked, the server never breaks, and answers with a status, a type and a body that it describes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from factory.local_gitlab.openapi import FILE
+from factory.system import strict_yaml
+from tests.servers import LocalGitlab, running_gitlab
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+SCHEMA = schemathesis.openapi.from_dict(strict_yaml.load_mapping(FILE.read_text(), source=FILE.name))
+# It waits for a job: 20 s for each that does not come.
+WAITS = "/jobs/request"
+OPERATIONS = [each.ok() for each in SCHEMA.get_all_operations() if isinstance(each, Ok) and each.ok().path != WAITS]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
+    """Run a server of their own: nobody can tell what is left of it afterwards."""
+    with running_gitlab(tmp_path_factory.mktemp("properties"), concurrency=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def project(server: LocalGitlab) -> Any:
+    made = server.project({"a": "1", ".gitlab-ci.yml": "x: {script: ['true']}\n"})
+    made.issues.create({"title": "one"})
+    made.commits.create(
+        {
+            "branch": "other",
+            "start_branch": "main",
+            "commit_message": "b",
+            "actions": [{"action": "create", "file_path": "b", "content": "2"}],
+        }
+    )
+    made.mergerequests.create({"source_branch": "other", "target_branch": "main", "title": "b"})
+    return made
+
+
+@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method.upper()} {each.path}")
+def test_no_request_breaks_the_server_or_its_description(
+    operation: Any, examples: int, server: LocalGitlab, project: Any
+) -> None:
+    base = server.url + ("" if operation.path.startswith(("/.well-known", "/oauth")) else "/api/v4")
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=examples, phases=(Phase.generate,), suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    def asked(case: Any) -> None:
+        # Most of what could be asked is of a project that is there.
+        if "id" in case.path_parameters:
+            case.path_parameters["id"] = project.id
+        if "iid" in case.path_parameters:
+            case.path_parameters["iid"] = 1
+        # The token that asks must not be revoked: all would be answered with 401.
+        if "token_id" in case.path_parameters:
+            case.path_parameters["token_id"] = 99
+        answer = case.call(base_url=base, headers={"PRIVATE-TOKEN": server.root_token})
+        case.validate_response(answer, checks=CHECKS)
+
+    asked()
+    assert server.client().http_get("/user")
