@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import gitlab
 import pytest
 
 from tests.cli.instance import Instance, make_instance
@@ -15,10 +17,9 @@ PATH = "factory/control"
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def connected(folder: Path) -> Instance:
     """Connect a clone, with two accounts, to a Free server that another instance of it runs."""
-    made = make_instance(tmp_path_factory.mktemp("free"))
+    made = make_instance(folder)
     scope = made.clone / "policies/scope.yml"
     scope.write_text(scope.read_text().replace("[factory-agent]", "[factory-agent, factory-bot]"))
     git("commit", "-qam", "bind the factory's account", cwd=made.clone)
@@ -26,6 +27,20 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     for account, more in (("operator", ()), ("factory-bot", ("--bot",))):
         token = (made.folder() / "tokens" / account).read_text()
         made.run(*MINE, "connect", url(made.folder()), "--project", PATH, "--yes", *more, stdin=token)
+    return made
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    made = connected(tmp_path_factory.mktemp("free"))
+    yield made
+    made.run("down", check=False)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Instance]:
+    """Return one in which the replay agent has not answered its one issue yet."""
+    made = connected(tmp_path)
     yield made
     made.run("down", check=False)
 
@@ -102,3 +117,96 @@ def test_one_account_alone_leaves_the_click_to_a_person(mine: Instance) -> None:
     waiting = mine.json(*alone, "deploy", "list")[0]
     refused = mine.run(*alone, "deploy", "approve", str(waiting["id"]), check=False)
     assert_told(refused, 5, "only your own click", f"/-/jobs/{waiting['job']}")
+
+
+def commits(by: Any, branch: str, files: dict[str, str], **more: str) -> Any:
+    known = {item["path"] for item in by.repository_tree(recursive=True, get_all=True)}
+    actions = [
+        {"action": "update" if name in known else "create", "file_path": name, "content": text}
+        for name, text in files.items()
+    ]
+    return by.commits.create({"branch": branch, "commit_message": "x", "actions": actions, **more})
+
+
+def ended(by: Any, iid: int) -> Any:
+    """Return a merge request's newest pipeline once it has ended."""
+
+    def found() -> Any:
+        runs = by.mergerequests.get(iid).pipelines.list(get_all=True)
+        return runs[0] if runs and runs[0].status in {"success", "failed"} else None
+
+    return wait_for(found, seconds=180)
+
+
+def test_who_changes_the_judge_is_judged_by_the_one_before(mine: Instance) -> None:
+    bot = project(mine, "factory-bot")
+    lax = {
+        ".gitlab-ci.yml": 'gate: {script: ["true"]}\n',
+        "policies/scope.yml": 'allowed: ["**"]\nprotected: []\nagents: []\nmax_files: 99\nmax_lines: 999\n',
+    }
+    commits(bot, "judge", lax, start_branch="main")
+    request = bot.mergerequests.create({"source_branch": "judge", "target_branch": "main", "title": "lax"})
+    run = ended(bot, request.iid)
+    assert run.status == "failed"
+    jobs = {job.name: job for job in bot.pipelines.get(run.id).jobs.list(get_all=True)}
+    assert {"validate", "unit", "contract", "plan", "gate"} == set(jobs)
+    told = bot.jobs.get(jobs["gate"].id).trace().decode()
+    assert "scope.protected  .gitlab-ci.yml" in told
+    assert "scope.path  policies/scope.yml" in told
+    with pytest.raises(gitlab.GitlabMRClosedError):
+        request.merge()
+    request.state_event = "close"
+    request.save()
+
+
+def test_main_tags_and_settings_are_not_the_factorys_to_change(mine: Instance) -> None:
+    bot = project(mine, "factory-bot")
+    with pytest.raises(gitlab.GitlabCreateError):
+        commits(bot, "main", {"docs/pushed.md": "x"})
+    folder = mine.clone.parent / "pushing"
+    token = (mine.folder() / "tokens/factory-bot").read_text()
+    address = url(mine.folder()).replace("//", f"//factory-bot:{token}@") + f"/{PATH}.git"
+    git("clone", "-q", address, str(folder), cwd=mine.clone)
+    git("commit", "-q", "--allow-empty", "-m", "pushed", cwd=folder)
+    for pushed in ("HEAD:main", "+HEAD~2:main", ":main"):
+        assert git("push", "-q", "origin", pushed, cwd=folder, check=False).returncode != 0
+    # Its account is a maintainer, so that it may merge: what it changes of the settings is told, and put back.
+    bot.protectedbranches.delete("main")
+    told = mine.run(*MINE, "gitlab", "plan", check=False)
+    assert (told.returncode, "branches: main" in told.stdout) == (2, True)
+    mine.run(*MINE, "gitlab", "apply")
+    assert mine.run(*MINE, "gitlab", "plan").returncode == 0
+
+
+def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
+    fresh.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
+    fresh.run(*MINE, "work", "--once")
+    merge = project(fresh, "factory-bot").mergerequests
+    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=180)
+    merge.get(1).merge()
+    fresh.run(*MINE, "work", "--once")
+    told = fresh.run(*MINE, "evidence", "verify", "1", check=False)
+    assert told.returncode == 13
+    assert "EV-APPROVAL-MERGE: missing: an approval to merge" in told.stdout
+    assert "that no agent merged is not held" in told.stdout
+
+
+def test_with_one_account_every_verdict_says_what_is_not_held(fresh: Instance) -> None:
+    alone = ("--instance", "alone")
+    token = (fresh.folder() / "tokens/operator").read_text()
+    connected = fresh.run(*alone, "connect", url(fresh.folder()), "--project", PATH, "--yes", stdin=token)
+    assert "separation: none" in connected.stdout
+    fresh.run(*alone, "issue", "new", "Greet a visitor by name", "--spec", "hello")
+    fresh.run(*alone, "work", "--once")
+    person = project(fresh, "operator").mergerequests
+    wait_for(lambda: person.get(1).detailed_merge_status == "mergeable", seconds=180)
+    notes = [note.body for note in person.get(1).notes.list(get_all=True)]
+    assert any("separation: none" in body for body in notes), notes
+    person.get(1).approve()
+    fresh.run(*alone, "work", "--once")
+    assert person.get(1).state == "opened", "one's own approval is nobody's"
+    person.get(1).merge()
+    fresh.run(*alone, "work", "--once")
+    told = fresh.run(*alone, "evidence", "verify", "1", check=False)
+    assert told.returncode == 13
+    assert "separation: none" in told.stdout
