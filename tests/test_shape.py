@@ -33,7 +33,7 @@ DOORS = {
     "git": ("factory/worktrees/",),
     "jinja2": ("factory/system/templates.py",),
     "yaml": ("factory/system/strict_yaml.py",),
-    "requests": ("factory/system/http.py", "factory/gitlab/connect.py", "factory/gitlab/courtesy.py"),
+    "requests": ("factory/system/http.py", "factory/gitlab/"),
     "cronsim": ("factory/local_gitlab/schedules.py",),
     "dbos": ("factory/workflow/engine.py",),
     "acp": ("factory/agents/",),

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "upgrade": ("factory.cli.upgrade", "Merge the next release of the factory into yours."),
     "connect": ("factory.cli.connect", "Connect this clone to a project of your own on GitLab."),
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
+    "conformance": ("factory.cli.conformance", "Write down what a GitLab answers, and compare two of them."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),

@@ -37,6 +37,7 @@ from factory.local_gitlab import (
     tags,
     templates,
     terraform_state,
+    wire,
 )
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
@@ -117,11 +118,11 @@ async def _front_page(_: web.Request) -> web.Response:
 
 def _handler(context: Context, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        params, body = await api.parameters(request)
+        params, body = await wire.parameters(request)
         with context.store.transaction():
             call = _call(context, route, request, params, body)
             result = route.handler(call)
-        return api.render(request, result)
+        return wire.render(request, result)
 
     return handle
 

@@ -10,7 +10,7 @@ from factory.local_gitlab.context import Context
 from factory.local_gitlab.git import is_branch_name
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
-from factory.system import clock
+from factory.system import clock, files
 
 _COLOR = re.compile(r"#(?:[0-9A-Fa-f]{3}){1,2}")
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
@@ -119,6 +119,14 @@ def _change(call: Call) -> Any:
     if not changes:
         raise api.bad_request("at least one parameter must be provided", key="error")
     return show(call.context, call.store.save("project", call.project | changes))
+
+
+def _delete(call: Call) -> Any:
+    """Delete a project at once; GitLab keeps it for some days (docs: Projects API, delete a project)."""
+    path = call.context.repository(call.project).path
+    call.store.forget_project(call.project["id"])
+    files.remove_tree(path)
+    return api.Answer({"message": "202 Accepted"}, 202)
 
 
 def _labels(call: Call) -> Any:
@@ -232,6 +240,7 @@ ROUTES = (
     Route("POST", "/projects", _create, PUBLIC),
     Route("GET", "/projects/{id}", _show),
     Route("PUT", "/projects/{id}", _change, MAINTAINER),
+    Route("DELETE", "/projects/{id}", _delete, OWNER),
     Route("GET", "/projects/{id}/labels", _labels),
     Route("POST", "/projects/{id}/labels", _create_label, DEVELOPER),
     Route("PUT", "/projects/{id}/labels", _change_label, DEVELOPER),

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, environments, id_tokens, jobs, project_settings
+from factory.local_gitlab import accounts, environments, id_tokens, jobs, project_settings, wire
 from factory.local_gitlab import web as api
 from factory.local_gitlab.ci import duration
 from factory.local_gitlab.context import Context
@@ -60,7 +60,7 @@ def routes(context: Context) -> list[web.RouteDef]:
 
 
 async def _runner(context: Context, request: web.Request) -> tuple[Document, str]:
-    params, _ = await api.parameters(request)
+    params, _ = await wire.parameters(request)
     text = str(params.get("token", ""))
     runner = context.store.find("runner", accounts.fingerprint(text))
     if runner is None:
@@ -270,7 +270,7 @@ async def _append_trace(context: Context, request: web.Request) -> web.Response:
 
 
 async def _update(context: Context, request: web.Request) -> web.Response:
-    params, _ = await api.parameters(request)
+    params, _ = await wire.parameters(request)
     with context.store.transaction():
         job = _own_job(context, request, params)
         state = params.get("state")

@@ -69,6 +69,11 @@ class Store:
         """Forget a document."""
         self._db.execute("DELETE FROM documents WHERE kind=? AND id=?", (kind, document["id"]))
 
+    def forget_project(self, number: int) -> None:
+        """Forget a project with all that belongs to it."""
+        self._db.execute("DELETE FROM documents WHERE project=?", (number,))
+        self._db.execute("DELETE FROM documents WHERE kind='project' AND id=?", (number,))
+
     def get(self, kind: str, number: int) -> Document | None:
         """Return the document with this ``id``."""
         return self._one("SELECT body FROM documents WHERE kind=? AND id=?", kind, number)

@@ -58,6 +58,10 @@ def settings(world: World) -> None:
     world.call("POST", "/projects", 400, json={"name": project.name})
     project.merge_method = "ff"
     project.save()
+    gone = world.project({"a": "1"})
+    world.call("DELETE", f"/projects/{gone.id}", 403, who="maintainer")
+    gone.delete()
+    world.call("GET", f"/projects/{gone.id}", 404)
     label = project.labels.create({"name": "a::b", "color": "#112233"})
     labels = f"/projects/{project.id}/labels"
     world.call("POST", labels, 400, json={"name": "c"})

@@ -35,9 +35,11 @@ def _read(server: Server) -> State:
 
 
 def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
-    del key, found
+    del key
+    # Some fields are an owner's alone to write, so what is right already is left out.
+    changed = {name: value for name, value in wanted.items() if (found or {}).get(name) != value}
     with translated("change the project's settings"):
-        server.connection.client.http_put(server.connection.api, post_data=dict(wanted))
+        server.connection.client.http_put(server.connection.api, post_data=changed)
 
 
 def _read_scope(server: Server) -> State:
