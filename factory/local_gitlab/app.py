@@ -10,17 +10,22 @@ from factory.errors import DiskFull, FactoryError
 from factory.local_gitlab import (
     accounts,
     approval_rules,
+    ci_lint,
+    discussions,
     environments,
     git_http,
     hooks,
+    issue_links,
     issues,
     job_token_scope,
     jobs,
     members,
     merge_request_approvals,
     merge_requests,
+    milestones,
     namespaces,
     oidc,
+    packages,
     pipelines,
     projects,
     protected_branches,
@@ -47,7 +52,7 @@ from factory.system import log
 API_VERSION = "19.5.0-local"
 LABEL = "local_gitlab (a loopback double of GitLab, not GitLab)"
 _LARGEST_BODY = 256 * 1024 * 1024
-_JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/releases", "/trace")
+_JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/releases", "/trace", "/packages")
 
 
 def _version(call: Call) -> object:
@@ -69,6 +74,9 @@ ROUTES: tuple[Route, ...] = (
     *hooks.ROUTES,
     *job_token_scope.ROUTES,
     *issues.ROUTES,
+    *issue_links.ROUTES,
+    *milestones.ROUTES,
+    *discussions.ROUTES,
     *repository.ROUTES,
     *protected_branches.ROUTES,
     *tags.ROUTES,
@@ -88,6 +96,8 @@ ROUTES: tuple[Route, ...] = (
     *environments.ROUTES,
     *protected_environments.ROUTES,
     *terraform_state.ROUTES,
+    *packages.ROUTES,
+    *ci_lint.ROUTES,
     *runner_api.ROUTES,
 )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factory.local_gitlab import milestones
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -63,7 +64,7 @@ def show(context: Context, project: Document, issue: Document) -> Document:
         "closed_by": by_id(context, issue["_closed_by"]),
         "assignees": [],
         "assignee": None,
-        "milestone": None,
+        "milestone": milestones.of(context, project, issue.get("_milestone")),
         "type": "ISSUE",
         "issue_type": "issue",
         "confidential": False,
@@ -98,7 +99,9 @@ def _create(call: Call) -> Any:
         "closed_at": None,
         "_author": call.user["id"],
         "_closed_by": None,
+        "_milestone": None,
     }
+    document["_milestone"] = milestones.chosen(call, document)
     apply_labels(call, document)
     return api.Answer(
         show(call.context, call.project, call.store.add("issue", document, project=call.project["id"])), 201
@@ -119,6 +122,7 @@ def _change(call: Call) -> Any:
         raise api.forbidden()
     for key in ("title", "description"):
         issue[key] = call.params.get(key, issue[key])
+    issue["_milestone"] = milestones.chosen(call, issue)
     apply_labels(call, issue)
     event = call.params.get("state_event")
     if event == "close" and issue["state"] == "opened":
@@ -133,46 +137,59 @@ def _delete(call: Call) -> Any:
     call.store.delete("issue", _issue(call))
 
 
-def _noteable(call: Call) -> tuple[str, Document]:
+def noteable(call: Call) -> tuple[str, Document]:
+    """Return what a note is about: its type, and the issue or merge request."""
     kind, name = NOTEABLES[call.path["noteable"]]
     return name, api.require(call.store.by_iid(kind, call.project["id"], call.iid()))
 
 
 def _notes(call: Call) -> Any:
-    name, target = _noteable(call)
+    name, target = noteable(call)
     notes = call.store.all("note", project=call.project["id"], noteable_id=target["id"], noteable_type=name)
     if call.params.get("sort") != "asc":
         notes.reverse()
-    return Page([_note(call, note) for note in notes])
+    return Page([show_note(call, note) for note in notes])
 
 
-def _note(call: Call, note: Document) -> Document:
-    return api.public(note, "iid") | {"author": by_id(call.context, note["_author"]), "project_id": call.project["id"]}
+def show_note(call: Call, note: Document) -> Document:
+    """Return a note as a client sees it."""
+    shown = api.public(note, "iid") | {"author": by_id(call.context, note["_author"]), "project_id": call.project["id"]}
+    if not note["resolvable"]:
+        return shown
+    return shown | {"resolved_by": by_id(call.context, note["_resolved_by"])}
 
 
 def _create_note(call: Call) -> Any:
-    name, target = _noteable(call)
+    return api.Answer(show_note(call, write_note(call, str(call.need("body")))), 201)
+
+
+def write_note(call: Call, body: str, *, discussion: str | None = None) -> Document:
+    """Store a note of the caller's, in the thread ``discussion``; on merge requests that can be resolved."""
+    name, target = noteable(call)
     now = clock.timestamp()
     document = {
-        "body": str(call.need("body")),
+        "type": "DiscussionNote" if discussion else None,
+        "body": body,
         "system": False,
         "noteable_id": target["id"],
         "noteable_iid": target["iid"],
         "noteable_type": name,
         "created_at": now,
         "updated_at": now,
-        "resolvable": False,
+        "resolvable": bool(discussion) and name == "MergeRequest",
         "internal": call.flag("internal"),
         "_author": call.user["id"],
+        "_discussion": discussion,
     }
+    if document["resolvable"]:
+        document |= {"resolved": False, "_resolved_by": None}
     note = call.store.add("note", document, project=call.project["id"])
-    kind = NOTEABLES[call.path["noteable"]][0]
-    call.store.save(kind, target | {"updated_at": now})
-    return api.Answer(_note(call, note), 201)
+    call.store.save(NOTEABLES[call.path["noteable"]][0], target | {"updated_at": now})
+    return note
 
 
 def _find_note(call: Call) -> Document:
-    _, target = _noteable(call)
+    _, target = noteable(call)
     note = api.require(call.store.get("note", call.iid("note_id")))
     if note["noteable_id"] != target["id"]:
         raise api.not_found()
@@ -180,13 +197,13 @@ def _find_note(call: Call) -> Document:
 
 
 def _show_note(call: Call) -> Any:
-    return _note(call, _find_note(call))
+    return show_note(call, _find_note(call))
 
 
 def _change_note(call: Call) -> Any:
     note = _own_note(call)
     note |= {"body": str(call.need("body")), "updated_at": clock.timestamp()}
-    return _note(call, call.store.save("note", note))
+    return show_note(call, call.store.save("note", note))
 
 
 def _delete_note(call: Call) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from factory.local_gitlab import issues, merge_request_approvals, pipelines
+from factory.local_gitlab import discussions, issues, merge_request_approvals, pipelines
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -28,6 +28,8 @@ def _status(context: Context, project: Document, request: Document) -> str:
         must_succeed=project["only_allow_merge_if_pipeline_succeeds"],
         allow_skipped=project["allow_merge_on_skipped_pipeline"],
         approvals_left=merge_request_approvals.left(context, project, request),
+        discussions_open=project["only_allow_merge_if_all_discussions_are_resolved"]
+        and discussions.unresolved(context, project, request),
         conflict=target is None,
         needs_rebase=behind and project["merge_method"] == "ff",
     )
@@ -55,7 +57,7 @@ def show(context: Context, project: Document, request: Document) -> Document:
         "detailed_merge_status": status,
         "merge_status": "can_be_merged" if status == "mergeable" else "cannot_be_merged",
         "has_conflicts": status == "conflict",
-        "blocking_discussions_resolved": True,
+        "blocking_discussions_resolved": not discussions.unresolved(context, project, request),
         "merge_when_pipeline_succeeds": False,
         "work_in_progress": request["draft"],
         "user_notes_count": len(notes),

@@ -122,6 +122,7 @@ def detailed_merge_status(
     must_succeed: bool,
     allow_skipped: bool,
     approvals_left: int,
+    discussions_open: bool,
     conflict: bool,
     needs_rebase: bool,
 ) -> str:
@@ -133,6 +134,7 @@ def detailed_merge_status(
         ("draft_status", draft),
         ("ci_still_running", must_succeed and running),
         ("ci_must_pass", must_succeed and not passed),
+        ("discussions_not_resolved", discussions_open),
         ("not_approved", approvals_left > 0),
         ("conflict", conflict),
         ("need_rebase", needs_rebase),

@@ -115,6 +115,98 @@ def _notes(world: World, target: Any, path: str) -> None:
     note.delete()
 
 
+def milestones(world: World) -> None:
+    project = world.project()
+    base = f"/projects/{project.id}/milestones"
+    made = project.milestones.create({"title": "one", "due_date": "2020-01-31"})
+    assert made.expired
+    world.call("POST", base, 400, json={"title": "one"})
+    project.milestones.list(get_all=True, state="active")
+    project.milestones.get(made.id)
+    made.state_event = "close"
+    made.save()
+    world.call("PUT", f"{base}/{made.id}", 400, json={"due_date": "soon"})
+    issue = project.issues.create({"title": "one", "milestone_id": made.id})
+    assert issue.milestone["title"] == "one"
+    assert world.call("PUT", f"/projects/{project.id}/issues/{issue.iid}", 200, json={"milestone_id": 0}).json()
+    assert project.issues.get(issue.iid).milestone is None
+    made.delete()
+
+
+def links(world: World) -> None:
+    project = world.project()
+    one, two, three = (project.issues.create({"title": title}) for title in ("one", "two", "three"))
+    base = f"/projects/{project.id}/issues/{one.iid}/links"
+    target = {"target_project_id": project.id, "target_issue_iid": two.iid}
+    made, _ = one.links.create(target)
+    assert made.iid == one.iid
+    world.call("POST", base, 409, json=target)
+    world.call("POST", base, 400, json={"target_project_id": project.id})
+    one.links.create({**target, "target_issue_iid": three.iid, "link_type": "blocks"})
+    (seen,) = three.links.list(get_all=True)
+    assert (seen.iid, seen.link_type) == (one.iid, "is_blocked_by")
+    number = one.links.list(get_all=True)[0].issue_link_id
+    world.call("GET", f"{base}/{number}", 200)
+    one.links.delete(number)
+    assert len(one.links.list(get_all=True)) == 1
+
+
+def discussions(world: World) -> None:
+    project = world.project({"a": "1"}, only_allow_merge_if_all_discussions_are_resolved=True)
+    world.change(project, "x", "b")
+    request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "b"})
+    base = f"/projects/{project.id}/merge_requests/{request.iid}/discussions"
+    made = request.discussions.create({"body": "why?"})
+    world.call("POST", base, 400, json={})
+    assert project.mergerequests.get(request.iid).detailed_merge_status == "discussions_not_resolved"
+    made.notes.create({"body": "because"})
+    world.call("POST", f"{base}/{made.id}/notes", 400, json={})
+    assert [len(item.attributes["notes"]) for item in request.discussions.list(get_all=True)] == [2]
+    alone = request.notes.create({"body": "alone"})
+    own = next(item for item in request.discussions.list(get_all=True) if item.attributes["individual_note"])
+    assert own.attributes["notes"][0]["id"] == alone.id
+    world.call("PUT", f"{base}/{own.id}", 400, json={"resolved": True})
+    request.discussions.get(made.id)
+    made.resolved = True
+    made.save()
+    found = project.mergerequests.get(request.iid)
+    assert (found.detailed_merge_status, found.blocking_discussions_resolved) == ("mergeable", True)
+    issue = project.issues.create({"title": "one"})
+    issue.discussions.create({"body": "x"})
+
+
+def packages(world: World) -> None:
+    project = world.project()
+    put = project.generic_packages
+    base = f"/projects/{project.id}/packages"
+    for text in (b"one", b"two"):
+        put.upload(package_name="app", package_version="1.0", file_name="a.txt", data=text)
+    assert put.download(package_name="app", package_version="1.0", file_name="a.txt") == b"two"
+    file = f"{base}/generic/app/1.0/a.txt"
+    told = world.call("PUT", file, 201, params={"select": "package_file"}, data=b"three").json()
+    assert told["size"] == 5
+    world.call("PUT", f"{base}/generic/app/-1/a.txt", 400, data=b"x")
+    world.call("GET", f"{base}/generic/app/-1/a.txt", 400)
+    (found,) = project.packages.list(get_all=True, package_type="generic")
+    project.packages.get(found.id)
+    assert len(found.package_files.list(get_all=True)) == 3
+    world.call("DELETE", f"{base}/{found.id}", 403, who="developer")
+    found.delete()
+    world.call("GET", file, 404)
+
+
+def lint(world: World) -> None:
+    project = world.project({".gitlab-ci.yml": "workflow: {rules: [{when: never}]}\na: {script: ['true']}\n"})
+    assert project.ci_lint.get().valid
+    made = project.ci_lint.create({"content": "b: {script: ['x'], stage: test}\n", "include_jobs": True})
+    assert [job["name"] for job in made.jobs] == ["b"]
+    bad = project.ci_lint.create({"content": "b: {stage: nowhere, script: ['x']}\n"})
+    assert (bad.valid, bool(bad.errors)) == (False, True)
+    assert not project.ci_lint.create({"content": "a: [\n"}).valid
+    assert not world.project({"a": "1"}).ci_lint.get().valid
+    world.call("POST", f"/projects/{project.id}/ci/lint", 400, json={})
+
+
 def repository(world: World) -> None:
     project = world.project({"docs/a.txt": "one\n"})
     base = f"/projects/{project.id}/repository"
@@ -309,6 +401,11 @@ AREAS = (
     members,
     settings,
     issues,
+    milestones,
+    links,
+    discussions,
+    packages,
+    lint,
     repository,
     protection,
     tags,
