@@ -5,7 +5,7 @@ FACTORY := $(BIN)/factory
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint bench agent-session up down lock clean
+.PHONY: help setup demo test test-long test-gitlab lint bench agent-session up down lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(READY) ## Check style, types and structure, and run all tests in paralle
 
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(ARGS)
+
+test-gitlab: $(READY) ## Do the main job on a real GitLab (URL=… and two accounts' tokens, see docs/gitlab.md)
+	@FACTORY_TEST_URL=$(URL) $(BIN)/python -m pytest -m real tests/gitlab/test_real.py $(ARGS)
 
 lint: $(READY) ## Check style, types, import floors and generated pages
 	@$(BIN)/ruff format --check --quiet .
