@@ -1,13 +1,23 @@
 """``factory work``: do the next thing."""
 
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import click
 
 from factory.agents import terminal
 from factory.cli import output, servers
 from factory.cli.factory_context import opened
 from factory.cli.workplace import Workplace, current, number
+from factory.gitlab import webhook as webhooks
+from factory.model.secret import Secret
+from factory.secrets import tokens
+from factory.system import files
 from factory.workflow import serve
 from factory.workflow.schedule import Nothing
+
+_WEBHOOK = "webhook"
 
 
 @click.command()
@@ -17,8 +27,18 @@ from factory.workflow.schedule import Nothing
 @click.option(
     "--interactive", is_flag=True, help="Work with the agent in its own terminal interface, where there is one."
 )
+@click.option(
+    "--webhook", type=click.IntRange(1, 65535), metavar="PORT", help="Let GitLab's webhooks on 127.0.0.1:PORT wake it."
+)
 @output.as_json
-def command(once: bool, issue: str | None, agent: str | None, interactive: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(
+    once: bool,  # noqa: FBT001 - click passes flags so
+    issue: str | None,
+    agent: str | None,
+    interactive: bool,  # noqa: FBT001
+    webhook: int | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Deliver the next ready issue, merge what is approved, deploy what is approved."""
     place = current()
     if place.settings.embedded:
@@ -28,11 +48,26 @@ def command(once: bool, issue: str | None, agent: str | None, interactive: bool,
         output.say("this is no terminal that can show an agent's interface: it works without one")
     with opened(place, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
         if not once and issue is None and not interactive:
-            serve.forever(context, engine, held, stopped=lambda: False)
+            with _waking(place, webhook) as wait:
+                serve.forever(context, engine, held, stopped=lambda: False, wait=wait)
             return
         wanted = number(issue, "#") if issue else None
         done = serve.once(context, engine, held, issue=wanted)
     show(done, as_json=as_json, place=place)
+
+
+@contextmanager
+def _waking(place: Workplace, port: int | None) -> Iterator[Callable[[float], bool] | None]:
+    """Listen for webhooks where a port is given; the token that they carry is made once and kept private."""
+    if port is None:
+        yield None
+        return
+    path = place.token_folder / _WEBHOOK
+    if not path.exists():
+        tokens.keep(place.token_folder, _WEBHOOK, secrets.token_urlsafe(32))
+    with webhooks.listening(port, Secret(files.read_text(path).strip())) as inbox:
+        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that GitLab sends is in {path}")
+        yield inbox.wait
 
 
 def show(done: serve.Done | Nothing, *, as_json: bool, place: Workplace) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from factory.local_gitlab import milestones
+from factory.local_gitlab import lists, milestones
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -35,12 +35,12 @@ def matches(call: Call, document: Document) -> bool:
     state = call.params.get("state", "all")
     wanted = call.strings("labels") or []
     iids = {str(iid) for iid in call.strings("iids") or []}
-    since = call.params.get("updated_after")
+    since = lists.since(call)
     return (
         state in {"all", document["state"]}
         and set(wanted) <= set(document["labels"])
         and (not iids or str(document["iid"]) in iids)
-        and (not since or clock.parse(document["updated_at"]) >= clock.parse(str(since)))
+        and (since is None or clock.parse(document["updated_at"]) >= since)
         and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
     )
 

@@ -67,8 +67,18 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
         raise
 
 
-def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[], bool]) -> None:
-    """Do one thing after the other until ``stopped``; a failed one is told, once, and does not end the loop."""
+def forever(
+    context: Context,
+    engine: Engine,
+    held: Slot,
+    *,
+    stopped: Callable[[], bool],
+    wait: Callable[[float], bool] | None = None,
+) -> None:
+    """Do one thing after the other until ``stopped``; a failed one is told, once, and does not end the loop.
+
+    ``wait`` waits for so many seconds and tells whether something called for a look before.
+    """
     told: tuple[str, ...] = ()
     while not stopped():
         # Taken first: what moves while we look is seen afterwards.
@@ -81,7 +91,12 @@ def forever(context: Context, engine: Engine, held: Slot, *, stopped: Callable[[
             if done.waiting != told:
                 context.say("; ".join(done.waiting) or "nothing to do")
                 told = done.waiting
-            _rest(context, before, stopped)
+            _rest(context, before, stopped, wait or _slept)
+
+
+def _slept(seconds: float) -> bool:
+    clock.sleep(seconds)
+    return False
 
 
 def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
@@ -92,12 +107,11 @@ def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
         return before
 
 
-def _rest(context: Context, seen: Pulse | None, stopped: Callable[[], bool]) -> None:
+def _rest(context: Context, seen: Pulse | None, stopped: Callable[[], bool], wait: Callable[[float], bool]) -> None:
     """Wait until something moved on GitLab; not for ever: a lease ends by the clock alone."""
     until = clock.monotonic() + _WHOLE
     while not stopped() and clock.monotonic() < until:
-        clock.sleep(_PAUSE)
-        if _pulse(context, seen) != seen:
+        if wait(_PAUSE) or _pulse(context, seen) != seen:
             return
 
 

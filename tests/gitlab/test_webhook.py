@@ -1,0 +1,87 @@
+"""Webhooks over real HTTP: who may wake the loop, how often, and what a sender can not do."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from factory.errors import PortInUse
+from factory.gitlab.webhook import Inbox, listening
+from factory.model.secret import Secret
+from tests.servers import free_port
+
+SECRET = "planted-webhook-secret"
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, Inbox]]:
+    port = free_port()
+    with listening(port, Secret(SECRET)) as inbox:
+        yield f"http://127.0.0.1:{port}/", inbox
+
+
+def send(url: str, **headers: str) -> int:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.post(url, json={"object_kind": "push"}, headers=given, timeout=10).status_code
+
+
+def test_an_event_wakes_once_and_its_repetition_nobody(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    assert not inbox.wait(0)
+    assert send(url, X_Gitlab_Token=SECRET, X_Gitlab_Event_UUID="1") == 200
+    assert inbox.wait(5)
+    assert not inbox.wait(0)
+    assert send(url, X_Gitlab_Token=SECRET, X_Gitlab_Event_UUID="1") == 200
+    assert not inbox.wait(0.1)
+    assert send(url, X_Gitlab_Token=SECRET, webhook_id="2", X_Gitlab_Event_UUID="1") == 200
+    assert inbox.wait(5)
+    for _ in range(2):
+        assert send(url, X_Gitlab_Token=SECRET) == 200
+        assert inbox.wait(5)
+
+
+def test_who_does_not_know_the_secret_wakes_nobody(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    assert send(url) == 401
+    assert send(url, X_Gitlab_Token=SECRET[:-1]) == 401
+    assert send(url, X_Gitlab_Token="") == 401
+    assert not inbox.wait(0.1)
+    # What was refused is not remembered: its own event still counts.
+    assert send(url, X_Gitlab_Token="x", X_Gitlab_Event_UUID="3") == 401
+    assert send(url, X_Gitlab_Token=SECRET, X_Gitlab_Event_UUID="3") == 200
+    assert inbox.wait(5)
+
+
+def test_other_methods_and_what_is_too_large_are_refused(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    assert requests.get(url, timeout=10).status_code == 501
+    for length in ("26214401", "-1", "x", "9" * 40):
+        with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=10) as raw:
+            raw.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            assert b" 413 " in raw.recv(1000)
+    assert not inbox.wait(0)
+
+
+def test_a_sender_that_stalls_keeps_nobody_from_being_heard(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=10) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\n")
+        assert send(url, X_Gitlab_Token=SECRET) == 200
+        assert inbox.wait(5)
+
+
+def test_a_wait_ends_at_once_when_an_event_comes(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    threading.Timer(0.2, send, args=(url,), kwargs={"X_Gitlab_Token": SECRET}).start()
+    before = time.monotonic()
+    assert inbox.wait(30)
+    assert time.monotonic() - before < 15
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    port = free_port()
+    with listening(port, Secret(SECRET)), pytest.raises(PortInUse, match=str(port)), listening(port, Secret(SECRET)):
+        pass
