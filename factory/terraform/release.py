@@ -40,8 +40,10 @@ def observe(edge: str, hostname: str, health: str, release: str) -> str:
             seen = (
                 str(json.loads(answer.body)["release"]) if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
             )
-        except (Unreachable, ValueError, KeyError, TypeError) as error:
-            seen = type(error).__name__
+        except Unreachable:
+            seen = "no answer"
+        except (ValueError, KeyError, TypeError):
+            seen = f"the answer to {health} is no JSON with a `release`"
         if seen == release:
             return seen
         clock.sleep(_PAUSE)

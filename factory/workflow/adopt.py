@@ -16,7 +16,7 @@ from factory.worktrees.repository import Author, Mirror
 
 # What the pipeline builds: a Python zip archive from this folder (docs: zipapp).
 ENTRY = "src/__main__.py"
-HEALTH, RATE = "/health", 300
+HEALTH, RATE = "/version", 300
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def propose(
         {**removed, **added},
         parent=main,
         trees={folder: brought.tree},
-        message=f"Bring {name} under the factory\n\nImported-From: {brought.source}@{brought.commit}\n",
+        message=f"Bring {name} under the factory\n\nSpec: {name}\nImported-From: {brought.source}@{brought.commit}\n",
         author=author,
     )
     branch = f"app/{name}"
@@ -126,13 +126,18 @@ def _text(
         f"- `{path_of(name)}` is a draft: what stands as TODO there is yours to say. Agents work on it once it is",
         "  decided.",
     ]
+    lines.append(
+        "- Its tests are asked to run what they are here for; what they leave out for now is an exception, with an"
+    )
+    lines.append("  owner and an end, in policies/exceptions.yml.")
     if not deployed:
         lines.append(f"- It is judged and not deployed: the pipeline builds `apps/{name}/{ENTRY}`, which is not there.")
     elif own:
         lines.append(f"- It is deployed as its own `apps/{name}/{apps.FILE}` says.")
     else:
         shown = ", ".join(f"{key}: `{value}`" for key, value in places.items())
-        lines.append(f"- It will be reached at {shown}, and asked for its health at `{HEALTH}`.")
+        lines.append(f"- It will be reached at {shown}, and is asked at `{HEALTH}` for JSON whose")
+        lines.append("  `release` is the environment variable RELEASE: that is how a deployment is verified.")
     if left_out:
         lines.append(f"- Left out, for the pipeline here is another: {', '.join(f'`{path}`' for path in left_out)}.")
     lines.append(

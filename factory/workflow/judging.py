@@ -11,6 +11,7 @@ from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, 
 from factory.policies.model import Policies
 from factory.specs import lint, trailers
 from factory.specs import read as specs
+from factory.system import process
 from factory.workflow.intake import SMALL
 
 UNIT = "unit"
@@ -50,7 +51,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
     return Facts(
         date=place.date,
         change=found,
-        spec=spec_facts(found, judge),
+        spec=spec_facts(found, lambda path: judge(path) or _brought(place, policies, found, path)),
         before=(*kept, *changed),
         after=after,
         dependencies=_dependencies(place, found),
@@ -59,6 +60,15 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
         types=_tool("types", place, policies, found),
         security=_tool("security", place, policies, found),
     )
+
+
+def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
+    """Return a spec that a person's change brings along, as `factory app add` does; nobody else's counts."""
+    bound = {name.casefold() for name in policies.scope.agents}
+    added = any((file.path, file.status) == (path, "A") for file in change.files)
+    if not added or not place.author or place.author.casefold() in bound:
+        return None
+    return process.run(["git", "show", f"{place.head}:{path}"], cwd=place.folder, env=place.env).stdout
 
 
 def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFacts:

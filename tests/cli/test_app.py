@@ -1,13 +1,15 @@
 """``factory app`` by the real command line, on a loopback GitLab: an existing repository comes under the factory."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.cli.instance import Instance, make_instance
-from tests.cli.test_refusals import assert_told
-from tests.servers import LocalGitlab, git, with_token
+from tests.cli.test_refusals import assert_told, connect, url
+from tests.servers import ROOT, LocalGitlab, git, wait_for, with_token
 
 FILES = {
     "src/__main__.py": "print('hi')\n",
@@ -112,3 +114,46 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     git("commit", "-qm", "link", cwd=source)
     assert_told(here.run("add", str(source)), 3, "link is a symbolic link")
     assert [branch.name for branch in here.project.branches.list(get_all=True)] == ["main"]
+
+
+@pytest.mark.long
+def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> None:
+    instance = make_instance(tmp_path / "made")
+    ours = ROOT / "apps/hello"
+    files = {
+        "src/__main__.py": (ours / "src/__main__.py").read_text().replace("from hello", "from shop"),
+        "src/shop.py": (ours / "src/hello.py").read_text(),
+        "tests/test_shop.py": (ours / "tests/test_hello.py").read_text().replace("from hello", "from shop"),
+        "conftest.py": (ours / "conftest.py").read_text(),
+        "openapi.yml": (ours / "openapi.yml").read_text(),
+    }
+    files["tests/test_shop.py"] = files["tests/test_shop.py"].replace("HELLO-", "SHOP-")
+    spec = (ROOT / "specs/hello.md").read_text().replace("id: hello", "id: shop").replace("HELLO-", "SHOP-")
+    instance.run("up")
+    try:
+        made = instance.json("app", "add", str(repository(tmp_path / "shop", files)))
+        project = connect(url(instance.folder()), "operator", instance.folder()).projects.get("factory/control")
+        decided = [
+            {"action": "update", "file_path": "specs/shop.md", "content": spec.replace("apps/hello", "apps/shop")}
+        ]
+        head = project.commits.create(
+            {"branch": "app/shop", "commit_message": "Decide it\n\nSpec: shop", "actions": decided}
+        ).id
+        assert head != made["commit"]
+        request = project.mergerequests
+        connect(url(instance.folder()), "rehearsal", instance.folder()).projects.get(project.id).mergerequests.get(
+            made["merge_request"]
+        ).approve()
+        wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable", seconds=240)
+        request.get(made["merge_request"]).merge(sha=head)
+        runs = project.pipelines
+        wait_for(
+            lambda: [run.status for run in runs.list(sha=head, ref="main", get_all=True)] == ["manual"], seconds=240
+        )
+        port = json.loads((instance.folder() / "instance.json").read_text())["ports"]["edge"]
+        for name in ("www", "shop"):
+            host = {"Host": f"{name}.hello-staging.test"}
+            release = requests.get(f"http://127.0.0.1:{port}/version", headers=host, timeout=10).json()["release"]
+            assert release == f"{'hello' if name == 'www' else name}-{head}"
+    finally:
+        instance.run("down", check=False)

@@ -2,6 +2,7 @@
 
 from tests.gates.corpus import MAIN, SPEC, SRC, TEST, Case, Commit, add, by_person, planned, sub
 from tests.gates.corpus_bad_paths import ANY, EXCUSE, UNUSED
+from tests.servers import ROOT
 
 _HEALTH = '    del query\n    return HTTPStatus.OK, {"status": "ok"}\n'
 
@@ -120,6 +121,10 @@ DEPENDENCIES = (
 )  # fmt: skip
 
 
+# A spec that is decided and clear.
+DECIDED = (ROOT / SPEC).read_text().replace("id: hello", "id: other").replace("HELLO-", "OTHER-")
+
+
 def _named(name: str, trailers: str, rule: str = "spec.missing") -> Case:
     message = f"Change\n\nIssue: #1\nFactory-Session: s-1\n{trailers}"
     return Case(name, {"docs/x.md": "x\n"}, (rule,), message=message)
@@ -138,6 +143,12 @@ SPECS = (
     Case("unreadable", {"docs/x.md": "x\n"}, ("spec.missing",), base={SPEC: sub(("status: decided\n", ""))}),
     Case("brings its spec along", {"docs/x.md": "x\n", "specs/other.md": "x\n"}, ("spec.missing",),
          message="Change\n\nIssue: #1\nSpec: other\nFactory-Session: s-1"),
+    Case("decides its own spec", {"docs/x.md": "x\n", "specs/other.md": DECIDED}, ("spec.missing", "scope.protected"),
+         message="Change\n\nIssue: #1\nSpec: other\nFactory-Session: s-1"),
+    Case("comes from nobody, with a spec", {"docs/x.md": "x\n", "specs/other.md": DECIDED}, ("spec.missing",),
+         message="Change\n\nIssue: #1\nSpec: other\nFactory-Session: s-1", author=""),
+    by_person("a draft that is new", {"docs/x.md": "x\n", "specs/other.md": DECIDED.replace("decided", "draft", 1)},
+              rules=("spec.undecided",), message="Change\n\nSpec: other"),
     Case("too much for a small issue", {"docs/x.md": "x\n" * 31}, ("spec.small",),
          message="Change\n\nIssue: #1\nSpec: small\nFactory-Session: s-1"),
     Case("cites what no spec has", {TEST: add(

@@ -18,6 +18,7 @@ from tests.gates.corpus import (
     planned,
     sub,
 )
+from tests.gates.corpus_bad_code import DECIDED
 from tests.gates.corpus_bad_paths import ANY, EXCUSE, UNUSED
 
 _GREETS = """    del query
@@ -180,6 +181,12 @@ BY_PERSON = (
     ),
     by_person("the contract in another case", {"apps/hello/OpenAPI.yml": "x: 1\n"}, judge_changed=True),
     by_person("a spec", {SPEC: sub(("owner: operator", "owner: founder"))}, judge_changed=True),
+    by_person(
+        "a spec that is new, with what it asks for",
+        {"specs/other.md": DECIDED, "docs/x.md": "x\n"},
+        message="Bring it\n\nSpec: other",
+        judge_changed=True,
+    ),
     by_person("the tests' settings", {"apps/hello/conftest.py": ANY}, judge_changed=True),
     by_person("a page, without trailers", {"docs/a.md": "a\n"}, message="Change a page\n\nSpec: hello"),
     by_person("a test fewer", {TEST: sub(('    assert call("/nothing")[0] == "404 Not Found"\n', ""))}),
