@@ -148,6 +148,7 @@ MERGEABLE: dict[str, Any] = {
     "must_succeed": True,
     "allow_skipped": False,
     "approvals_left": 0,
+    "discussions_open": False,
     "conflict": False,
     "needs_rebase": False,
 }
@@ -167,6 +168,7 @@ MERGEABLE: dict[str, Any] = {
         ({"pipeline": "pending"}, "ci_still_running"),
         ({"pipeline": "failed", "must_succeed": False}, "mergeable"),
         ({"approvals_left": 1}, "not_approved"),
+        ({"discussions_open": True}, "discussions_not_resolved"),
         ({"conflict": True}, "conflict"),
         ({"needs_rebase": True}, "need_rebase"),
     ],

@@ -14,6 +14,7 @@ import pytest
 
 from factory.sandbox import egress
 from factory.sandbox.egress import Bounds, Route, Rules
+from tests.servers import wait_for
 
 SECRET = "sk-route-credential"
 
@@ -215,6 +216,7 @@ def test_tunnel_and_absolute_form_to_an_allowed_address(tmp_path: Path, upstream
         connect = f"CONNECT 127.0.0.1:{upstream} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         tunnelled = ask(path, connect + get("/v1/deep", "Connection: close"))
         assert tunnelled.startswith(b"HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 200")
+        wait_for(lambda: seen)  # a tunnel is noted once both sides have left it
         plain = body(ask(path, get(f"http://127.0.0.1:{upstream}/v1/y?q=1", "Host: other.example")))
         assert plain["headers"]["Host"] == f"127.0.0.1:{upstream}"
         assert plain["path"] == "/v1/y?q=1"
