@@ -1,7 +1,6 @@
 """``factory app``: list the apps, and bring an existing repository under the factory."""
 
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -60,13 +59,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
     mirror = _fetched(place)
     token = place.token(OPERATOR)
     near = urlsplit(source)[:2] == urlsplit(place.url)[:2]
-    local = Path(source).expanduser()
-    found = bring(
-        mirror,
-        str(local.resolve()) if local.exists() else source,
-        ref=ref,
-        env=credentials(source, token) if near else None,
-    )
+    found = bring(mirror, source, ref=ref, env=credentials(source, token) if near else None)
     person = place.connection()
     made = adopt.propose(
         mirror,

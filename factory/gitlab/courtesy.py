@@ -23,6 +23,8 @@ from factory.system import clock
 
 # Seconds that one request waits in all before it is given up, and what a 429 without `Retry-After` is taken for.
 PATIENCE, DEFAULT_PAUSE = 90.0, 5.0
+# The least that a refused request waits: a server may ask for nothing, or clocks may differ.
+_LEAST = 1.0
 _WORTH_TELLING = 2.0
 KEPT, _LARGEST = 256, 1024 * 1024
 _PAGE = "X-Page"
@@ -80,7 +82,7 @@ def pause(headers: Mapping[str, str], now: datetime) -> float:
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return DEFAULT_PAUSE
 
 
@@ -135,7 +137,7 @@ class Courtesy(HTTPAdapter):
             if answer.status_code not in _PAUSES or not _again(request, answer):
                 return answer
             answer.close()
-            left = self._rest(pause(answer.headers, clock.now()), left)
+            left = self._rest(max(_LEAST, pause(answer.headers, clock.now())), left)
 
     def _budgeted(self, request: requests.PreparedRequest) -> float:
         path = urlsplit(str(request.url)).path

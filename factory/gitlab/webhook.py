@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 1000
 # GitLab docs: a payload may have 25 MB; nothing of it is needed here.
-_LARGEST, _PATIENCE = 25 * 1024 * 1024, 10.0
+_LARGEST, _DIGITS, _PATIENCE = 25 * 1024 * 1024, 10, 10.0
 _IDS = ("webhook-id", "Idempotency-Key", "X-Gitlab-Event-UUID")
 
 
@@ -37,7 +37,7 @@ class Inbox:
     def take(self, headers: "Message[str, str]") -> HTTPStatus:
         """Return what an event is answered with: 401 without the secret token, 200 for a new one and for one again."""
         given = headers.get("X-Gitlab-Token") or ""
-        if not hmac.compare_digest(given.encode(), self._secret.reveal().encode()):
+        if not given or not hmac.compare_digest(given.encode(), self._secret.reveal().encode()):
             return HTTPStatus.UNAUTHORIZED
         if self._is_new(next((headers[name] for name in _IDS if headers.get(name)), "")):
             self._bell.set()
@@ -46,7 +46,8 @@ class Inbox:
     def wait(self, seconds: float) -> bool:
         """Wait for an event; tell whether one came. Those that came meanwhile count once."""
         came = self._bell.wait(seconds)
-        self._bell.clear()
+        if came:
+            self._bell.clear()
         return came
 
     def _is_new(self, name: str) -> bool:
@@ -89,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take one event."""
         length = self.headers.get("Content-Length") or "0"
-        if not (length.isascii() and length.isdigit()) or int(length) > _LARGEST:
+        if not (length.isascii() and length.isdigit() and len(length) < _DIGITS) or int(length) > _LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         status = self.inbox.take(self.headers)

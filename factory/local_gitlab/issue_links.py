@@ -19,7 +19,16 @@ def _source(call: Call) -> Document:
 
 
 def _of(call: Call, issue: Document) -> list[Document]:
-    return [item for item in call.store.all(_KIND) if issue["id"] in (item["_source"], item["_target"])]
+    """Return an issue's links whose other side is still there, in a project that the caller sees."""
+    found = []
+    for item in call.store.all(_KIND):
+        if issue["id"] in (item["_source"], item["_target"]):
+            ours = item["_source"] == issue["id"]
+            project = call.store.get("project", item["_to"] if ours else item["_from"])
+            there = call.store.get("issue", item["_target"] if ours else item["_source"])
+            if project and there and role_in(call.store, project, call.user, call.token) != NO_ROLE:
+                found.append(item)
+    return found
 
 
 def _shown(call: Call, number: int, project: int) -> Document:

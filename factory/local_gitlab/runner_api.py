@@ -233,8 +233,8 @@ def _artifact_rules(spec: Document) -> list[dict[str, Any]]:
 
 
 def _own_job(context: Context, request: web.Request, params: dict[str, Any]) -> Document:
-    number = int(request.match_info["job_id"])
-    job = context.store.get("job", number) if number <= api.LARGEST_ID else None
+    number = request.match_info["job_id"]
+    job = context.store.get("job", int(number)) if api.is_id(number) else None
     text = request.headers.get("JOB-TOKEN") or str(params.get("token", ""))
     who = accounts.authenticate(context.store, text)
     if job is None or job["_token"] != accounts.fingerprint(text):
@@ -327,8 +327,8 @@ def _keep(path: Path, data: bytes, kind: str) -> None:
 async def _download(context: Context, request: web.Request) -> web.Response:
     text = request.headers.get("JOB-TOKEN", "")
     who = accounts.authenticate(context.store, text)
-    number = int(request.match_info["job_id"])
-    job = context.store.get("job", number) if number <= api.LARGEST_ID else None
+    number = request.match_info["job_id"]
+    job = context.store.get("job", int(number)) if api.is_id(number) else None
     if who is None or job is None or who[0]["_project"] != job["_project"]:
         raise api.forbidden()
     path = context.artifact(job, "archive")

@@ -14,7 +14,7 @@ from factory.local_gitlab.store import Document, Store
 NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
 PUBLIC = -1
-LARGEST_ID = 2**63 - 1
+LARGEST_ID, _DIGITS = 2**63 - 1, 19
 _BY_STATUS: Mapping[int, type[web.HTTPException]] = {
     HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
@@ -119,7 +119,7 @@ class Route:
 
 def is_id(text: str) -> bool:
     """Tell whether a text could be an object's number."""
-    return text.isascii() and text.isdigit() and int(text) <= LARGEST_ID
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) <= LARGEST_ID
 
 
 def as_int(value: Any, name: str) -> int:

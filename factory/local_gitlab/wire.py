@@ -26,8 +26,8 @@ async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
         return params, body
     if request.content_type == "application/json":
         try:
-            value = json.loads(body)
-        except ValueError:
+            value = json.loads(body.decode())
+        except (ValueError, RecursionError):
             raise api.bad_request("body is not valid JSON", key="error") from None
         if b"\\ud" in body.lower() and not _encodable(value):
             raise api.bad_request("body has text that is not Unicode", key="error")

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,8 +98,8 @@ def record(url: str, *, token: str, namespace: str, say: Callable[[str], None], 
     recorder = Recorder(path)
     with recording(connection, recorder):
         say(f"making {path}")
-        reach.adopt(connection, make=True)
         try:
+            reach.adopt(connection, make=True)
             ended = _walk(connection, say=say, patience=patience)
             tier = settings.tier(connection)
         finally:
@@ -203,5 +204,5 @@ def _until(what: Callable[[], Any], patience: float, name: str) -> Any:
 
 
 def _delete(connection: Connection) -> None:
-    with translated(f"delete {connection.project_path}"):
+    with suppress(NotFound), translated(f"delete {connection.project_path}"):
         connection.client.http_delete(connection.api)

@@ -8,6 +8,7 @@ from factory.checks import change as changes
 from factory.checks import cited, dependencies, leaks, static, tool
 from factory.errors import FactoryError, InvalidInput
 from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, TestRun, ToolRun
+from factory.policies import evaluate
 from factory.policies.model import Policies
 from factory.specs import lint, trailers
 from factory.specs import read as specs
@@ -64,9 +65,8 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 
 def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
     """Return a spec that a person's change brings along, as `factory app add` does; nobody else's counts."""
-    bound = {name.casefold() for name in policies.scope.agents}
     added = any((file.path, file.status) == (path, "A") for file in change.files)
-    if not added or not place.author or place.author.casefold() in bound:
+    if not added or not change.author or evaluate.bound(policies, change):
         return None
     return process.run(["git", "show", f"{place.head}:{path}"], cwd=place.folder, env=place.env).stdout
 

@@ -20,8 +20,8 @@ from factory.workflow.deliver import deliver
 from factory.workflow.engine import Engine, Slot
 from factory.worktrees import worktree
 
-# Seconds between two looks whether anything moved, and between two whole looks where nothing did.
-_PAUSE, _WHOLE = 3.0, 30.0
+# Seconds between two looks whether anything moved, here and where requests are counted, and between two whole looks.
+_PAUSE, _AFAR, _WHOLE = 3.0, 15.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _rest(context: Context, seen: Pulse | None, stopped: Callable[[], bool], wai
     """Wait until something moved on GitLab; not for ever: a lease ends by the clock alone."""
     until = clock.monotonic() + _WHOLE
     while not stopped() and clock.monotonic() < until:
-        if wait(_PAUSE) or _pulse(context, seen) != seen:
+        if wait(_PAUSE if context.simulator else _AFAR) or _pulse(context, seen) != seen:
             return
 
 

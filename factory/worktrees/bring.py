@@ -1,7 +1,10 @@
 """Brings another repository's files into the mirror, to be put below a folder of the project."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from factory.errors import InvalidInput, NotFound
 from factory.worktrees.repository import Mirror, run
@@ -11,7 +14,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 @dataclass(frozen=True)
 class Brought:
-    """A commit of another repository: its tree, and the names of its files."""
+    """A commit of another repository: its tree, and the names of its files; ``source`` may be shown to anybody."""
 
     source: str
     commit: str
@@ -27,8 +30,12 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
     """
     if source.startswith("-") or "::" in source:
         raise InvalidInput(f"{source!r} is no path or URL of a repository")
-    run(mirror.path, "fetch", "--quiet", "--no-tags", "--", source, ref, env=env, failure=NotFound)
-    commit = run(mirror.path, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}", failure=NotFound)
+    # A ref of its own: whoever else fetches into the mirror meanwhile writes FETCH_HEAD too.
+    own = f"refs/brought/{secrets.token_hex(8)}"
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", located(source), f"+{ref}:{own}")
+    run(mirror.path, *fetch, env=env, failure=NotFound)
+    commit = run(mirror.path, "rev-parse", "--verify", "--quiet", f"{own}^{{commit}}", failure=NotFound)
+    run(mirror.path, "update-ref", "-d", own)
     listed = run(mirror.path, "ls-tree", "-r", "-z", commit).strip("\0").split("\0")
     paths = set()
     for line in filter(None, listed):
@@ -39,4 +46,18 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
         paths.add(path)
     if not paths:
         raise InvalidInput(f"{source} has no files")
-    return Brought(source, commit, mirror.tree_of(commit), frozenset(paths))
+    return Brought(_shown(source), commit, mirror.tree_of(commit), frozenset(paths))
+
+
+def located(source: str) -> str:
+    """Return a path on this machine as git finds it from any folder; a URL stays as it is."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _shown(source: str) -> str:
+    """Return where a repository is, without a password, and without where things lie on this machine."""
+    if Path(source).expanduser().exists():
+        return Path(source).expanduser().resolve().name
+    parts = urlsplit(source)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else source

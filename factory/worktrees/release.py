@@ -49,7 +49,10 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
     found = bring(scratch, source, ref=ref)
     if not {"pyproject.toml", "factory/__init__.py", ".gitlab-ci.yml"} <= found.paths:
         raise InvalidInput(f"{source} is no repository of the factory")
-    version = str(tomllib.loads(scratch.read(found.commit, "pyproject.toml").decode())["project"]["version"])
+    try:
+        version = str(tomllib.loads(scratch.read(found.commit, "pyproject.toml").decode())["project"]["version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the pyproject.toml of {found.source} names no version") from error
     left_out = {path: None for path in found.paths if _LEFT_OUT.match(path)}
     draft = scratch.commit(left_out, parent=None, trees={"": found.tree}, message="draft", author=_AUTHOR)
     tree = scratch.tree_of(draft)
@@ -60,7 +63,16 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
 
 def newest(clone: Path, revision: str = "HEAD") -> Release:
     """Return the newest release in a revision's history; raises ``NotFound`` where there is none."""
-    listed = run(clone, "log", f"--grep=^{TRAILER}: ", "--format=%H%x00%T%x00%B%x01", revision, "--", failure=NotFound)
+    listed = run(
+        clone,
+        "log",
+        "--topo-order",
+        f"--grep=^{TRAILER}: ",
+        "--format=%H%x00%T%x00%B%x01",
+        revision,
+        "--",
+        failure=NotFound,
+    )
     for record in listed.split("\x01"):
         commit, _, rest = record.strip("\n").partition("\0")
         tree, _, message = rest.partition("\0")

@@ -75,7 +75,7 @@ def test_a_repository_comes_in_by_a_merge_request(here: Here, tmp_path: Path) ->
     assert "shop-app.hello.test" in here.text(made, "apps/shop-app/app.yml")
     assert "`apps/shop-app/openapi.yml`" in here.text(made, "specs/shop-app.md")
     assert "status: draft" in here.text(made, "specs/shop-app.md")
-    assert made["source"] in here.project.commits.get(made["commit"]).message
+    assert f"Imported-From: Shop App@{made['source']}" in here.project.commits.get(made["commit"]).message
     request.merge()
     assert [app["name"] for app in here.json("list")] == ["hello", "shop-app"]
     assert_told(here.run("add", str(source)), 7, "apps/shop-app is already there", "--name")
@@ -91,11 +91,14 @@ def test_from_an_address_with_a_name_a_branch_and_hostnames_of_its_own(here: Her
     actions = [{"action": "create", "file_path": name, "content": text} for name, text in FILES.items()]
     other = here.server.project({"a": "1"}, visibility="private")
     other.commits.create({"branch": "next", "start_branch": "main", "commit_message": "x", "actions": actions})
-    url = f"{here.server.url}/{other.path_with_namespace}.git"
+    url = with_token(f"{here.server.url}/{other.path_with_namespace}.git", here.server.root_token)
     made = here.json("add", url, "--name", "shop", "--ref", "next", "--hostname", "production=shop.hello.test")
     assert made["hostnames"] == {"staging": "shop.hello-staging.test", "production": "shop.hello.test"}
     assert here.text(made, "apps/shop/a") == "1"
-    assert here.server.root_token not in here.project.commits.get(made["commit"]).message
+    told = here.project.commits.get(made["commit"]).message
+    told += here.project.mergerequests.get(made["merge_request"]).description
+    assert other.path_with_namespace in told
+    assert here.server.root_token not in told
 
 
 def test_what_is_refused(here: Here, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_next_release_is_merged_with_what_was_changed(mine: Instance, newer:
     assert git("rev-parse", "HEAD", cwd=mine.clone).stdout == before
     assert git("status", "--porcelain", cwd=mine.clone).stdout == ""
     assert git("log", "-1", "--format=%an", done["branch"], cwd=mine.clone).stdout == "Jane\n"
-    again = mine.json("upgrade", "--from", str(newer))
+    again = mine.json("upgrade", "--from", "../newer")
     assert again["branch"].startswith("upgrade/0.2.0-")
     git("merge", "-q", "--ff-only", done["branch"], cwd=mine.clone)
     assert mine.json("upgrade", "--from", str(newer)) == {"version": "0.2.0", "upgraded": False}

@@ -39,6 +39,8 @@ def waits(connection: Connection) -> list[float]:
         ("", courtesy.DEFAULT_PAUSE),
         ("soon", courtesy.DEFAULT_PAUSE),
         ("-3", courtesy.DEFAULT_PAUSE),
+        ("1 Jan 99999999999 1:1:1 GMT", courtesy.DEFAULT_PAUSE),
+        ("Thu, 26 Nov 2026 12:00:30 +999999999999999999", courtesy.DEFAULT_PAUSE),
         ("\u0663", courtesy.DEFAULT_PAUSE),
     ],
 )
@@ -103,6 +105,15 @@ def test_a_server_that_never_stops_asking_ends_the_command() -> None:
         with pytest.raises(RateLimited), translated("look"):
             connection.client.http_get("/version")
     assert taken == [40.0, 40.0]
+
+
+def test_one_that_asks_for_no_pause_is_not_asked_without_end() -> None:
+    with saying(lambda *_: Answer(429, {"Retry-After": "0"})) as stub:
+        connection = client(stub.url)
+        taken = waits(connection)
+        with pytest.raises(RateLimited), translated("look"):
+            connection.client.http_get("/version")
+    assert sum(taken) == courtesy.PATIENCE
 
 
 def test_what_may_have_been_done_is_not_sent_twice() -> None:

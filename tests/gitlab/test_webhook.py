@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from email.message import Message
 
 import pytest
 import requests
@@ -58,7 +59,7 @@ def test_who_does_not_know_the_secret_wakes_nobody(served: tuple[str, Inbox]) ->
 def test_other_methods_and_what_is_too_large_are_refused(served: tuple[str, Inbox]) -> None:
     url, inbox = served
     assert requests.get(url, timeout=10).status_code == 501
-    for length in ("26214401", "-1", "x", "9" * 40):
+    for length in ("26214401", "-1", "x", "9" * 40, "0" * 5000 + "1"):
         with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=10) as raw:
             raw.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
             assert b" 413 " in raw.recv(1000)
@@ -79,6 +80,12 @@ def test_a_wait_ends_at_once_when_an_event_comes(served: tuple[str, Inbox]) -> N
     before = time.monotonic()
     assert inbox.wait(30)
     assert time.monotonic() - before < 15
+
+
+def test_an_empty_secret_lets_nobody_in() -> None:
+    message = Message()
+    message["X-Gitlab-Token"] = ""
+    assert Inbox(Secret("")).take(message) == 401
 
 
 def test_a_port_that_is_taken_is_told() -> None:

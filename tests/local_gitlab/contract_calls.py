@@ -149,6 +149,9 @@ def links(world: World) -> None:
     world.call("GET", f"{base}/{number}", 200)
     one.links.delete(number)
     assert len(one.links.list(get_all=True)) == 1
+    two.delete()
+    three.delete()
+    assert one.links.list(get_all=True) == []
 
 
 def discussions(world: World) -> None:
