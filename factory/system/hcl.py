@@ -1,6 +1,7 @@
 """The door to HCL: the one module that parses Terraform's language."""
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ _TOKEN = re.compile(
     r"|(?P<word>[\w.-]+)|(?P<sign>.)",
     re.DOTALL,
 )
+# Stacks are screened in parallel, and the parser's state is shared: two texts at once came out mixed.
+_ONE_AT_A_TIME = threading.Lock()
 _OPENING, _CLOSING = frozenset("{[("), frozenset("}])")
 
 
@@ -41,7 +44,8 @@ def parse(text: str) -> tuple[Block, ...]:
     from lark.exceptions import LarkError  # noqa: PLC0415 - comes with hcl2
 
     try:
-        value = hcl2.loads(text, serialization_options=hcl2.SerializationOptions(with_comments=False))
+        with _ONE_AT_A_TIME:
+            value = hcl2.loads(text, serialization_options=hcl2.SerializationOptions(with_comments=False))
     except (LarkError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInput(f"not readable as HCL: {type(error).__name__}") from error
     blocks = tuple(block for kind, found in value.items() for block in _blocks(kind, found))

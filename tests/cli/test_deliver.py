@@ -87,6 +87,8 @@ def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
 
 
 def test_what_ended_sessions_left_is_deleted_after_its_time(running: Instance) -> None:
+    new(running, "Name the standard", "--small", "--text", "- first")
+    running.run("work", "--once")
     old = next(running.folder().glob("sessions/*"))
     for path in (*old.iterdir(), old):
         os.utime(path, (1, 1))
