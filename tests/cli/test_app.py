@@ -147,7 +147,7 @@ def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> Non
         connect(url(instance.folder()), "rehearsal", instance.folder()).projects.get(project.id).mergerequests.get(
             made["merge_request"]
         ).approve()
-        wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable", seconds=240)
+        wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable", seconds=300)
         request.get(made["merge_request"]).merge(sha=head)
         runs = project.pipelines
         wait_for(

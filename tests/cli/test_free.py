@@ -75,7 +75,7 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
     git("clone", "-q", f"{address}/{PATH}.git", str(folder), cwd=mine.clone)
     git("push", "-qf", "origin", f"{head.sha}:refs/heads/{head.source_branch}", cwd=folder)
     merge = project(mine, "operator").mergerequests
-    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=120)
+    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=300)
     mine.run(*MINE, "work", "--once")
     assert requests(mine) == ["opened"], "an approval from before the push is of what was pushed then"
 
@@ -99,11 +99,11 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
 def test_the_factorys_account_starts_no_apply(mine: Instance) -> None:
     made = project(mine, "operator").pipelines.create({"ref": "main"})
     pipelines = project(mine, "factory-bot").pipelines
-    wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"}, seconds=120)
+    wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
     jobs = {job.name: job.id for job in pipelines.get(made.id).jobs.list(get_all=True)}
     job = project(mine, "factory-bot").jobs.get(jobs["apply-production"])
     job.play()
-    ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now, seconds=120)
+    ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now, seconds=300)
     assert ended.status == "failed"
     assert "a person must start this job" in ended.trace().decode()
 
@@ -113,7 +113,7 @@ def test_one_account_alone_leaves_the_click_to_a_person(mine: Instance) -> None:
     token = (mine.folder() / "tokens/operator").read_text()
     mine.run(*alone, "connect", url(mine.folder()), "--project", PATH, "--yes", stdin=token)
     made = project(mine, "operator").pipelines.create({"ref": "main"})
-    wait_for(lambda: project(mine, "operator").pipelines.get(made.id).status in {"manual", "failed"}, seconds=120)
+    wait_for(lambda: project(mine, "operator").pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
     waiting = mine.json(*alone, "deploy", "list")[0]
     refused = mine.run(*alone, "deploy", "approve", str(waiting["id"]), check=False)
     assert_told(refused, 5, "only your own click", f"/-/jobs/{waiting['job']}")
@@ -135,7 +135,7 @@ def ended(by: Any, iid: int) -> Any:
         runs = by.mergerequests.get(iid).pipelines.list(get_all=True)
         return runs[0] if runs and runs[0].status in {"success", "failed"} else None
 
-    return wait_for(found, seconds=180)
+    return wait_for(found, seconds=300)
 
 
 def test_who_changes_the_judge_is_judged_by_the_one_before(mine: Instance) -> None:
@@ -182,7 +182,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     fresh.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*MINE, "work", "--once")
     merge = project(fresh, "factory-bot").mergerequests
-    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=180)
+    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=300)
     merge.get(1).merge()
     fresh.run(*MINE, "work", "--once")
     told = fresh.run(*MINE, "evidence", "verify", "1", check=False)
@@ -199,7 +199,7 @@ def test_with_one_account_every_verdict_says_what_is_not_held(fresh: Instance) -
     fresh.run(*alone, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*alone, "work", "--once")
     person = project(fresh, "operator").mergerequests
-    wait_for(lambda: person.get(1).detailed_merge_status == "mergeable", seconds=180)
+    wait_for(lambda: person.get(1).detailed_merge_status == "mergeable", seconds=300)
     notes = [note.body for note in person.get(1).notes.list(get_all=True)]
     assert any("separation: none" in body for body in notes), notes
     person.get(1).approve()

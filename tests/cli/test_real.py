@@ -16,7 +16,7 @@ from tests.cli.instance import Instance, make_instance
 from tests.cli.test_refusals import connect, url
 from tests.servers import ROOT
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_it_does_the_main_job_and_leaves_nothing(running: Instance, tmp_path: Pa
         "FACTORY_TEST_VARIABLES": str(given),
     }
     argv = [sys.executable, "-m", "pytest", "-m", "real", "-p", "no:xdist", "tests/gitlab/test_real.py"]
-    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stdout[-6000:]
     assert ".. " in done.stdout
     left = connect(url(running.folder()), "operator", running.folder()).projects.list(get_all=True)

@@ -58,7 +58,7 @@ def project(server: LocalGitlab) -> Any:
     return made
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [10, pytest.param(40, marks=pytest.mark.long)])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method.upper()} {each.path}")
 def test_no_request_breaks_the_server_or_its_description(
     operation: Any, examples: int, server: LocalGitlab, project: Any
