@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from factory.cli import output
+from factory.cli import output, provision
 from factory.cli.workplace import OPERATOR, Workplace, current
 from factory.errors import Conflict
 from factory.gitlab import merge_requests
@@ -70,8 +70,7 @@ def _conflicts(fresh: Release, merged: release.Merged) -> str:
 
 
 def _propose(place: Workplace, name: str, commit: str, title: str) -> int:
-    mirror = Mirror(place.state / "mirror.git", f"{place.url}/{place.settings['project']}.git")
-    mirror.ensure()
+    mirror = provision.mirror(place, place.url, place.settings["project"])
     token = place.token(OPERATOR)
     mirror.fetch(token)
     mirror.take(place.settings.clone, commit)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab import ci
-from factory.local_gitlab import web as api
+from factory.local_gitlab import ci, progress
+from factory.local_gitlab.pipelines import ZERO
 from factory.local_gitlab.variables import predefined
 from factory.local_gitlab.web import DEVELOPER, Call, Route
 from factory.system import clock
@@ -34,25 +34,24 @@ def _lint_given(call: Call) -> Any:
     sha = repository.commit(
         [{"path": name, "content": content.encode()}], parent=repository.resolve(ref), message="lint", author=author
     )
-    return api.Answer(_checked(call, sha, name, content), 200)
+    return _checked(call, sha, name, content)
 
 
 def _checked(call: Call, sha: str, name: str, content: str) -> dict[str, Any]:
     context, project = call.context, call.project
-    repository = context.repository(project)
     draft = {
         "sha": sha,
-        "before_sha": "0" * 40,
+        "before_sha": ZERO,
         "ref": project["default_branch"],
         "source": "push",
         "created_at": clock.timestamp(),
         "_request": None,
+        "_config": {"file": name, "sha": sha},
     }
-    source = ci.Source(repository, name, sha, sha, sha, f"{context.base_url}/{project['path_with_namespace']}.git")
     try:
-        ci.workflow_rules(ci.read_definition(repository, sha, name) or {}, name)
+        ci.workflow_rules(ci.read_definition(context.repository(project), sha, name) or {}, name)
         jobs = ci.expand(
-            source,
+            progress.source_of(context, project, draft),
             predefined(context, project, draft),
             program=context.expander,
             env=context.tool_env,

@@ -18,40 +18,38 @@ def _source(call: Call) -> Document:
     return api.require(call.store.by_iid("issue", call.project["id"], call.iid()))
 
 
-def _of(call: Call, issue: Document) -> list[Document]:
-    """Return an issue's links whose other side is still there, in a project that the caller sees."""
+def _of(call: Call, issue: Document) -> list[tuple[Document, Document, Document]]:
+    """Return an issue's links, each with the other issue and its project: those still there that the caller sees."""
     found = []
-    for item in call.store.all(_KIND):
-        if issue["id"] in (item["_source"], item["_target"]):
-            ours = item["_source"] == issue["id"]
-            project = call.store.get("project", item["_to"] if ours else item["_from"])
-            there = call.store.get("issue", item["_target"] if ours else item["_source"])
-            if project and there and role_in(call.store, project, call.user, call.token) != NO_ROLE:
-                found.append(item)
+    for link in call.store.all(_KIND):
+        if issue["id"] in (link["_source"], link["_target"]):
+            ours = link["_source"] == issue["id"]
+            project = call.store.get("project", link["_to"] if ours else link["_from"])
+            other = call.store.get("issue", link["_target"] if ours else link["_source"])
+            if project and other and role_in(call.store, project, call.user, call.token) != NO_ROLE:
+                found.append((link, other, project))
     return found
+
+
+def _list(call: Call) -> Any:
+    source = _source(call)
+    return Page(
+        [
+            issues.show(call.context, project, other)
+            | {
+                "issue_link_id": link["id"],
+                "link_type": link["link_type"] if link["_source"] == source["id"] else _BACK[link["link_type"]],
+                "link_created_at": link["created_at"],
+                "link_updated_at": link["created_at"],
+            }
+            for link, other, project in _of(call, source)
+        ]
+    )
 
 
 def _shown(call: Call, number: int, project: int) -> Document:
     issue, owner = call.store.get("issue", number) or {}, call.store.get("project", project) or {}
     return issues.show(call.context, owner, issue)
-
-
-def _list(call: Call) -> Any:
-    source, found = _source(call), []
-    for link in _of(call, source):
-        ours = link["_source"] == source["id"]
-        other, project = (link["_target"], link["_to"]) if ours else (link["_source"], link["_from"])
-        kind = link["link_type"] if ours else _BACK[link["link_type"]]
-        found.append(
-            _shown(call, other, project)
-            | {
-                "issue_link_id": link["id"],
-                "link_type": kind,
-                "link_created_at": link["created_at"],
-                "link_updated_at": link["created_at"],
-            }
-        )
-    return Page(found)
 
 
 def _show(call: Call, link: Document) -> Document:
@@ -72,7 +70,7 @@ def _create(call: Call) -> Any:
     if call.context.tier == "free" and kind != "relates_to":
         raise api.forbidden("Blocked issues not available for current license")
     target = api.require(call.store.by_iid("issue", project["id"], call.integer("target_issue_iid")))
-    if source["id"] == target["id"] or any(target["id"] in (i["_source"], i["_target"]) for i in _of(call, source)):
+    if source["id"] == target["id"] or any(other["id"] == target["id"] for _, other, _ in _of(call, source)):
         raise api.conflict("Issue(s) already assigned")
     document = {
         "link_type": kind,
@@ -87,7 +85,7 @@ def _create(call: Call) -> Any:
 
 def _find(call: Call) -> Document:
     links = _of(call, _source(call))
-    return api.require(next((link for link in links if link["id"] == call.iid("link_id")), None))
+    return api.require(next((link for link, _, _ in links if link["id"] == call.iid("link_id")), None))
 
 
 def _one(call: Call) -> Any:

@@ -48,7 +48,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
         if not item["protected"] and not item["masked"]
     }
     try:
-        source = _source(context, project, pipeline)
+        source = source_of(context, project, pipeline)
         found: list[dict[str, Any]] | FactoryError = await asyncio.to_thread(
             ci.expand, source, variables, program=context.expander, env=context.tool_env, kept=context.kept
         )
@@ -64,7 +64,8 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     context.ring()
 
 
-def _source(context: Context, project: Document, pipeline: Document) -> ci.Source:
+def source_of(context: Context, project: Document, pipeline: Document) -> ci.Source:
+    """Return where a pipeline's definition and code come from."""
     repository = context.repository(project)
     request = pipeline["_request"]
     before = pipeline["before_sha"]

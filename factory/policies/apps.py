@@ -53,20 +53,17 @@ def read(files: Mapping[str, bytes]) -> dict[str, App]:
     return found
 
 
-def render(app: App) -> str:
-    """Return an app as the text of its file."""
-    places = [f"  {name}: {{hostname: {place.hostname}}}" for name, place in app.environments.items()]
-    return "\n".join(
-        [
-            "# What the app asks of the infrastructure (schema: docs/reference/app.schema.json).",
-            "environments:",
-            *places,
-            "# The path whose JSON names the release that answers.",
-            f"health: {app.health}",
-            f"requests_per_minute: {app.requests_per_minute}",
-            "",
-        ]
-    )
+def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: int) -> str:
+    """Return the text of an app's file; ``hostnames`` are by environment."""
+    lines = [
+        "# What the app asks of the infrastructure (schema: docs/reference/app.schema.json).",
+        "environments:",
+        *(f"  {environment}: {{hostname: {hostname}}}" for environment, hostname in hostnames.items()),
+        "# The path whose JSON names the release that answers.",
+        f"health: {health}",
+        f"requests_per_minute: {requests_per_minute}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def beside(others: Mapping[str, App], name: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Brings an existing repository under the factory as an app: its files, a spec to fill in, what it asks for."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.policies import apps
-from factory.policies.apps import App, Place
+from factory.policies.apps import App
 from factory.specs.new import render
 from factory.specs.read import path_of
 from factory.worktrees.bring import Brought
@@ -16,6 +17,7 @@ from factory.worktrees.repository import Author, Mirror
 
 # What the pipeline builds: a Python zip archive from this folder (docs: zipapp).
 ENTRY = "src/__main__.py"
+_APP_FILE = re.compile(rf"apps/[^/]+/{re.escape(apps.FILE)}")
 HEALTH, RATE = "/version", 300
 
 
@@ -32,8 +34,12 @@ class Proposed:
 
 def existing(mirror: Mirror, commit: str) -> dict[str, App]:
     """Return the apps of a commit, by name."""
-    found = mirror.tree(commit, "apps/")
-    return apps.read({path: text for path, text in found.items() if path.count("/") == 2 and path.endswith(apps.FILE)})  # noqa: PLR2004 - apps/<name>/app.yml
+    return apps.read(_app_files(mirror, commit))
+
+
+def _app_files(mirror: Mirror, commit: str) -> dict[str, bytes]:
+    found = [path for path in mirror.paths(commit) if _APP_FILE.fullmatch(path)]
+    return {path: mirror.read(commit, path) for path in found}
 
 
 def propose(
@@ -57,12 +63,12 @@ def propose(
         if any(known == path or known.startswith(f"{path}/") for known in there):
             raise Conflict(f"{path} is already there", hint="Choose another name with --name.")
     deployed = ENTRY in brought.paths
-    others = existing(mirror, main)
+    files = _app_files(mirror, main)
     own = apps.FILE in brought.paths
-    places = {**apps.beside(others, name), **hostnames}
+    places = {**apps.beside(apps.read(files), name), **hostnames}
     added = {spec: _spec(name, brought, author).encode()}
     if deployed and not own:
-        added[f"{folder}/{apps.FILE}"] = _app_file(others, name, places).encode()
+        added[f"{folder}/{apps.FILE}"] = _app_file(files, name, places)
     # What another pipeline or forge reads is of no use here, and would only mislead.
     left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
     removed = {f"{folder}/{path}": None for path in left_out}
@@ -86,22 +92,15 @@ def propose(
     return Proposed(name, request, places if deployed and not own else {}, left_out, deployed)
 
 
-def _app_file(others: Mapping[str, App], name: str, places: Mapping[str, str]) -> str:
+def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
+    """Return the new app's file; raises ``InvalidInput`` where it can't stand beside those of the other apps."""
     if not places:
         raise InvalidInput(
             "no other app says where an app is reached", hint="Give --hostname production=www.example.com."
         )
-    file = f"apps/{name}/{apps.FILE}"
-    text = apps.render(
-        App(
-            environments={key: Place.model_construct(hostname=value) for key, value in places.items()},
-            health=HEALTH,
-            requests_per_minute=RATE,
-        )
-    )
-    known = {f"apps/{other}/{apps.FILE}": apps.render(app).encode() for other, app in others.items()}
-    apps.read({**known, file: text.encode()})
-    return text
+    made = apps.render(places, health=HEALTH, requests_per_minute=RATE).encode()
+    apps.read({**files, f"apps/{name}/{apps.FILE}": made})
+    return made
 
 
 def _spec(name: str, brought: Brought, author: Author) -> str:
