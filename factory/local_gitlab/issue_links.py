@@ -14,10 +14,6 @@ _TYPES = ("relates_to", "blocks", "is_blocked_by")
 _BACK = {"relates_to": "relates_to", "blocks": "is_blocked_by", "is_blocked_by": "blocks"}
 
 
-def _source(call: Call) -> Document:
-    return api.require(call.store.by_iid("issue", call.project["id"], call.iid()))
-
-
 def _of(call: Call, issue: Document) -> list[tuple[Document, Document, Document]]:
     """Return an issue's links, each with the other issue and its project: those still there that the caller sees."""
     found = []
@@ -32,7 +28,7 @@ def _of(call: Call, issue: Document) -> list[tuple[Document, Document, Document]
 
 
 def _list(call: Call) -> Any:
-    source = _source(call)
+    source = call.own("issue")
     return Page(
         [
             issues.show(call.context, project, other)
@@ -62,7 +58,7 @@ def _show(call: Call, link: Document) -> Document:
 
 
 def _create(call: Call) -> Any:
-    source = _source(call)
+    source = call.own("issue")
     kind = call.choice("link_type", _TYPES, "relates_to")
     project = projects.find(call.context, str(call.need("target_project_id")))
     if project is None or role_in(call.store, project, call.user, call.token) == NO_ROLE:
@@ -84,7 +80,7 @@ def _create(call: Call) -> Any:
 
 
 def _find(call: Call) -> Document:
-    links = _of(call, _source(call))
+    links = _of(call, call.own("issue"))
     return api.require(next((link for link, _, _ in links if link["id"] == call.iid("link_id")), None))
 
 

@@ -35,12 +35,10 @@ def matches(call: Call, document: Document) -> bool:
     state = call.params.get("state", "all")
     wanted = call.strings("labels") or []
     iids = {str(iid) for iid in call.strings("iids") or []}
-    since = lists.since(call)
     return (
         state in {"all", document["state"]}
         and set(wanted) <= set(document["labels"])
         and (not iids or str(document["iid"]) in iids)
-        and (since is None or clock.parse(document["updated_at"]) >= since)
         and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
     )
 
@@ -83,7 +81,8 @@ def show(context: Context, project: Document, issue: Document) -> Document:
 
 
 def _list(call: Call) -> Any:
-    found = [issue for issue in call.store.all("issue", project=call.project["id"]) if matches(call, issue)]
+    there = lists.fresh(call, call.store.all("issue", project=call.project["id"]))
+    found = [issue for issue in there if matches(call, issue)]
     return Page([show(call.context, call.project, issue) for issue in ordered(call, found)])
 
 
@@ -109,7 +108,7 @@ def _create(call: Call) -> Any:
 
 
 def _issue(call: Call) -> Document:
-    return api.require(call.store.by_iid("issue", call.project["id"], call.iid()))
+    return call.own("issue")
 
 
 def _show(call: Call) -> Any:
@@ -140,7 +139,7 @@ def _delete(call: Call) -> Any:
 def noteable(call: Call) -> tuple[str, Document]:
     """Return what a note is about: its type, and the issue or merge request."""
     kind, name = NOTEABLES[call.path["noteable"]]
-    return name, api.require(call.store.by_iid(kind, call.project["id"], call.iid()))
+    return name, call.own(kind)
 
 
 def _notes(call: Call) -> Any:

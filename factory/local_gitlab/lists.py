@@ -9,7 +9,13 @@ from factory.local_gitlab.web import Call
 from factory.system import clock
 
 
-def since(call: Call) -> datetime | None:
+def fresh(call: Call, documents: Sequence[Document]) -> list[Document]:
+    """Return the documents that moved since ``updated_after``, all where it is not given."""
+    moment = _since(call)
+    return [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
+
+
+def _since(call: Call) -> datetime | None:
     """Return the moment that ``updated_after`` names, if it is given; raises 400 where it is none."""
     given = call.params.get("updated_after")
     try:
@@ -25,8 +31,7 @@ def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> 
 
     ``newest_first`` is the order where ``sort`` is not given.
     """
-    moment = since(call)
-    found = [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
+    found = fresh(call, documents)
     key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")
     order = call.choice("sort", ("asc", "desc"), "desc" if newest_first else "asc")
     return sorted(found, key=lambda item: (item[key], item["id"]), reverse=order == "desc")

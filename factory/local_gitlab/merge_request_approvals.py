@@ -21,12 +21,8 @@ def left(context: Context, project: Document, request: Document) -> int:
     return missing
 
 
-def _asked(call: Call) -> Document:
-    return api.require(call.store.by_iid("merge_request", call.project["id"], call.iid()))
-
-
 def _approvals(call: Call) -> Any:
-    request = _asked(call)
+    request = call.own("merge_request")
     required = sum(rule["approvals_required"] for rule in approval_rules.required(call.context, call.project))
     missing = left(call.context, call.project, request)
     given = [
@@ -57,7 +53,7 @@ def _is_kept_out(call: Call, request: Document) -> bool:
 
 
 def _approve(call: Call) -> Any:
-    request = _asked(call)
+    request = call.own("merge_request")
     if call.params.get("sha") not in (None, request["sha"]):
         raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
     own = _is_kept_out(call, request)
@@ -71,7 +67,7 @@ def _approve(call: Call) -> Any:
 
 
 def _unapprove(call: Call) -> Any:
-    request = _asked(call)
+    request = call.own("merge_request")
     kept = [item for item in request["_approved_by"] if item["user"] != call.user["id"]]
     if kept == request["_approved_by"]:
         raise api.not_found()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from factory.local_gitlab import discussions, issues, merge_request_approvals, pipelines
+from factory.local_gitlab import discussions, issues, lists, merge_request_approvals, pipelines
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -74,7 +74,7 @@ def show(context: Context, project: Document, request: Document) -> Document:
 
 def _list(call: Call) -> Any:
     found = []
-    for request in call.store.all("merge_request", project=call.project["id"]):
+    for request in lists.fresh(call, call.store.all("merge_request", project=call.project["id"])):
         fits = all(call.params.get(key) in (None, request[key]) for key in ("source_branch", "target_branch"))
         if fits and issues.matches(call, request):
             found.append(request)
@@ -127,7 +127,7 @@ def _create(call: Call) -> Any:
 
 
 def _request(call: Call) -> Document:
-    return api.require(call.store.by_iid("merge_request", call.project["id"], call.iid()))
+    return call.own("merge_request")
 
 
 def _show(call: Call) -> Any:

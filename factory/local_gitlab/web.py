@@ -83,6 +83,10 @@ class Call:
             raise not_found()
         return int(self.path[name])
 
+    def own(self, kind: str) -> Document:
+        """Return the project's document of this kind that the path names by ``iid``; raises 404 where there is none."""
+        return require(self.store.by_iid(kind, self.project["id"], self.iid()))
+
 
 @dataclass(frozen=True)
 class Answer:
