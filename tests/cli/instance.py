@@ -54,6 +54,14 @@ class Instance:
         }
         return {**kept, "HOME": str(home), "XDG_STATE_HOME": str(self.state), **more}
 
+    def bind(self, account: str) -> None:
+        """Name an account among those that the agents' rules bind, in a commit."""
+        scope = self.clone / "policies/scope.yml"
+        before = scope.read_text()
+        scope.write_text(before.replace("agents: [factory-agent", f"agents: [factory-agent, {account}"))
+        assert scope.read_text() != before
+        git("commit", "-qam", "bind the factory's account", cwd=self.clone)
+
     def folder(self, name: str = "default") -> Path:
         """Return an instance's own folder."""
         return next((self.state / "factory").glob("*")) / name

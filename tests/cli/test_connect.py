@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.instance import Instance, make_instance
 from tests.cli.test_refusals import assert_told
-from tests.servers import LocalGitlab, git
+from tests.servers import LocalGitlab
 
 
 class Here:
@@ -21,14 +21,8 @@ class Here:
         self.operator, self.token = server.user("jane")
         self.bot, self.bot_token = server.user("jane-factory")
         self.path = f"{self.operator.username}/control"
-        self.bind(self.bot.username)
+        self.instance.bind(self.bot.username)
         self.printed = ""
-
-    def bind(self, account: str) -> None:
-        """Name an account among those that the agents' rules bind."""
-        scope = self.instance.clone / "policies/scope.yml"
-        scope.write_text(scope.read_text().replace("agents: [factory-agent", f"agents: [factory-agent, {account}"))
-        git("commit", "-qam", "bind the factory's account", cwd=self.instance.clone)
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "", **env: str) -> Any:
         done = self.instance.run("--instance", "gitlab", *arguments, check=False, stdin=stdin, **env)

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.long
 def connected(folder: Path) -> Instance:
     """Connect a clone, with two accounts, to a Free server that another instance of it runs."""
     made = make_instance(folder)
-    scope = made.clone / "policies/scope.yml"
-    scope.write_text(scope.read_text().replace("[factory-agent]", "[factory-agent, factory-bot]"))
-    git("commit", "-qam", "bind the factory's account", cwd=made.clone)
+    made.bind("factory-bot")
     made.run("up", FACTORY_TIER="free")
     for account, more in (("operator", ()), ("factory-bot", ("--bot",))):
         token = (made.folder() / "tokens" / account).read_text()

@@ -19,7 +19,7 @@ import pytest
 from factory.gitlab.transcript import Answer, faults
 from factory.workflow import conformance
 from tests.cli.instance import Instance, make_instance
-from tests.servers import ROOT, git, wait_for
+from tests.servers import ROOT, wait_for
 
 pytestmark = pytest.mark.real
 REAL = ("--instance", "real")
@@ -64,10 +64,7 @@ def target() -> Target:
 def connected(target: Target, tmp_path: Path) -> Iterator[tuple[Instance, Any]]:
     """Connect a clone, with two accounts, to a new project; it is deleted whatever happens."""
     made = make_instance(tmp_path)
-    scope = made.clone / "policies/scope.yml"
-    bot = target.username(target.bot_token)
-    scope.write_text(scope.read_text().replace("[factory-agent]", f"[factory-agent, {bot}]"))
-    git("commit", "-qam", "bind the factory's account", cwd=made.clone)
+    made.bind(target.username(target.bot_token))
     path = f"{target.namespace}/factory-test-{secrets.token_hex(4)}"
     try:
         for token, more in ((target.token, ()), (target.bot_token, ("--bot",))):
