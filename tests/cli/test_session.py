@@ -153,8 +153,10 @@ def test_take_over_and_hand_back(made: Instance) -> None:
 def check_who_wrote_what(made: Instance, worker: Worker, handed: dict[str, Any]) -> None:
     log = git("log", "--format=%an", f"{handed['base']}^..{handed['head']}", cwd=worker.folder / "worktree").stdout
     assert log.split("\n")[:2] == [handed["by"], "factory-agent"]
-    kinds = [item["kind"] for item in made.json("evidence", "list")]
-    assert kinds.count("handover") == 1
+    keys = [item["key"] for item in made.json("evidence", "list") if item["kind"] == "handover"]
+    assert [key for key in keys if key.startswith(f"handover/{worker.issue}/")] == [
+        f"handover/{worker.issue}/{worker.session}/{handed['head'][:12]}"
+    ]
     shown = made.run("session", "show", worker.session).stdout
     assert "superseded" in shown
     assert handed["by"] in shown
