@@ -17,6 +17,7 @@ from typing import Any
 
 import gitlab
 
+from factory.gitlab import runners
 from factory.local_gitlab import runner
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.server import serve
@@ -116,11 +117,11 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     context = wait_for(lambda: ready and ready[0])
     root = (state / "root-token").read_text()
     server = LocalGitlab(context.base_url, state, root, context)
-    made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
+    token = runners.hosted(server.client())
     ended = threading.Event()
     settings = runner.Settings(
         url=server.url,
-        token=made["token"],
+        tokens=(token,),
         builds=state / "builds",
         env={**TOOL_ENV, "FACTORY_PYTHON": sys.executable},
         readable=(ROOT / ".venv", Path(sys.base_prefix)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from factory.cli import output, policy_folder, tell
+from factory.cli import output, policy_folder, runners, tell
 from factory.cli.factory_context import make
 from factory.cli.workplace import AGENT, BOT, OPERATOR, Workplace, current
 from factory.errors import FactoryError, Refused, Unauthorized
@@ -80,6 +80,9 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     settings_drift.tend(context, found)
     _show(found, as_json=as_json)
     raise click.exceptions.Exit(0 if found.in_sync else DIFFERS)
+
+
+command.add_command(runners.command, "runners")
 
 
 def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 
-from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, Workplace
+from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workplace
 from factory.errors import FactoryError, InvalidInput
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import APART, Trust
-from factory.gitlab import bootstrap, deployments, pipelines
+from factory.gitlab import bootstrap, deployments, pipelines, runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Wanted
@@ -38,7 +38,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     _accounts(place, root)
     recorder(place, place.settings["project"], agent=AGENT, simulated=True)
     seeded, _ = seed(place, place.url, place.settings["project"], _root_token(place), say=say)
-    bootstrap.variables(root, _variables(place))
+    bootstrap.variables(root, _variables(place) | _runners(place, root, policies))
     acting = {BOT: place.connection(BOT)}
     wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
     # What the founding deployment, the administrator's, comes before, and what its jobs make.
@@ -86,8 +86,19 @@ def _accounts(place: Workplace, root: Connection) -> None:
         if not (place.token_folder / name).exists():
             tokens.keep(place.token_folder, name, token or bootstrap.token(root.client, number))
         bootstrap.member(root, number, level)
-    if not (place.token_folder / "runner").exists():
-        tokens.keep(place.token_folder, "runner", bootstrap.runner(root.client))
+
+
+def _runners(place: Workplace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:
+    """Register the runners of policies/gitlab.yml and one like GitLab.com's; return the variable that chooses."""
+    wanted = settings_of.runners(policies)
+    if not (place.token_folder / RUNNERS).exists():
+        known = {item.name: item.id for item in runners.find(root)}
+        made = {
+            name: runners.renew(root, known[name]) if name in known else runners.register(root, name, fields)
+            for name, fields in wanted.items()
+        }
+        tokens.keep(place.token_folder, RUNNERS, json.dumps(made | {"hosted": runners.hosted(root.client)}))
+    return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
 
 
 def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:

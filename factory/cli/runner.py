@@ -1,26 +1,28 @@
-"""``factory runner``: the built-in runner of one instance."""
+"""``factory runner``: the built-in runners of one instance."""
 
+import json
 import threading
 
 import click
 
-from factory.cli.workplace import current
+from factory.cli.workplace import RUNNERS, current
 from factory.local_gitlab import runner
-from factory.system import clock, process
+from factory.system import clock, files, process
 
 _PAUSE = 0.05
 
 
 @click.command(hidden=True)
-@click.option("--concurrency", default=2, show_default=True, help="How many jobs at once.")
+@click.option("--concurrency", default=2, show_default=True, help="How many jobs at once, of each.")
 def command(concurrency: int) -> None:
-    """Run jobs until ended; at first, wait until the instance has registered its runner."""
+    """Run jobs until ended; at first, wait until the instance has registered its runners."""
     place = current()
-    while not (place.token_folder / "runner").exists():
+    kept = place.token_folder / RUNNERS
+    while not kept.exists():
         clock.sleep(_PAUSE)
     settings = runner.Settings(
         url=place.url,
-        token=place.token("runner"),
+        tokens=tuple(json.loads(files.read_text(kept)).values()),
         builds=place.state / "builds",
         env={**place.tool_env, "FACTORY_PYTHON": process.python()},
         readable=(*place.readable, place.state / "provider"),

@@ -20,6 +20,8 @@ from factory.system import files
 from factory.system.toolchain import Toolchain
 
 BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
+# The file of the built-in runners' tokens, by their names.
+RUNNERS = "runners.json"
 
 
 @dataclass(frozen=True)

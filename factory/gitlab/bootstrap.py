@@ -1,4 +1,4 @@
-"""What an administrator makes of an empty server: accounts, the project, its variables, a runner. Idempotent."""
+"""What an administrator makes of an empty server: accounts, the project, its variables. Idempotent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,12 +60,3 @@ def variables(connection: Connection, values: Mapping[str, tuple[str, bool]]) ->
                 connection.project.variables.create({**body, "raw": True})
             elif known[key] != value:
                 connection.client.http_put(f"{connection.api}/variables/{key}", post_data=body)
-
-
-def runner(client: gitlab.Gitlab) -> str:
-    """Register a runner for the instance; return its token (administrators only)."""
-    with translated("register the runner"):
-        made: Any = client.http_post(
-            "/user/runners", post_data={"runner_type": "instance_type", "description": "built-in"}
-        )
-        return str(made["token"])

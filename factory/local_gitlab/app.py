@@ -37,6 +37,7 @@ from factory.local_gitlab import (
     repository,
     resource_groups,
     runner_api,
+    runners,
     schedules,
     statuses,
     tags,
@@ -98,7 +99,7 @@ ROUTES: tuple[Route, ...] = (
     *terraform_state.ROUTES,
     *packages.ROUTES,
     *ci_lint.ROUTES,
-    *runner_api.ROUTES,
+    *runners.ROUTES,
 )
 
 

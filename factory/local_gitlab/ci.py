@@ -78,10 +78,17 @@ def duration(value: Any, default: int) -> int:
 
 
 def expand(
-    source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str], kept: Path
+    source: Source,
+    variables: Mapping[str, str],
+    *,
+    program: tuple[str, ...],
+    env: Mapping[str, str],
+    kept: Path,
+    given: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the pipeline's jobs in order, each with its evaluated ``when`` and its expanded keywords.
 
+    ``given`` are the variables of the workflow rule that let the pipeline be; they stand in for the definition's own.
     ``kept`` is a folder of earlier results, by what each depends on. Raises ``InvalidInput`` with the definition's
     error.
     """
@@ -94,6 +101,7 @@ def expand(
             with suppress(MachineError):  # without it the next pipeline takes a second longer
                 files.write_atomic(kept / f"{key}.json", json.dumps(found, default=str).encode())
     listed, expanded = found
+    expanded["variables"] = {**(expanded.get("variables") or {}), **(given or {})}
     return _join(listed, expanded, raw.get("default") or {})
 
 
@@ -258,7 +266,7 @@ def _join(listed: list[dict[str, Any]], expanded: dict[str, Any], default: dict[
                 "when": item["when"],
                 "allow_failure": bool(item.get("allow_failure")),
                 "needs": item.get("needs"),
-                "variables": {**(expanded.get("variables") or {}), **(keywords.get("variables") or {})},
+                "variables": {**expanded["variables"], **(keywords.get("variables") or {})},
             }
         )
     return jobs

@@ -5,7 +5,7 @@ from typing import Any
 from factory.errors import InvalidInput
 from factory.local_gitlab import ci, progress
 from factory.local_gitlab.pipelines import ZERO
-from factory.local_gitlab.variables import predefined
+from factory.local_gitlab.variables import before_jobs
 from factory.local_gitlab.web import DEVELOPER, Call, Route
 from factory.system import clock
 
@@ -52,7 +52,7 @@ def _checked(call: Call, sha: str, name: str, content: str) -> dict[str, Any]:
         ci.workflow_rules(ci.read_definition(context.repository(project), sha, name) or {}, name)
         jobs = ci.expand(
             progress.source_of(context, project, draft),
-            predefined(context, project, draft),
+            before_jobs(context, project, draft),
             program=context.expander,
             env=context.tool_env,
             kept=context.kept,

@@ -25,20 +25,24 @@ class Regex:
     pattern: "re.Pattern[str]"
 
 
-def admits(rules: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, str]) -> bool:
-    """Tell whether ``workflow:rules`` let a pipeline be created; no rules at all let every pipeline be.
+def admitted(rules: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the variables that ``workflow:rules`` give a pipeline, or ``None`` where they let none be created.
 
-    Raises ``InvalidInput`` on an expression that GitLab would refuse.
+    No rules at all let every pipeline be. Raises ``InvalidInput`` on an expression that GitLab would refuse.
     """
     if rules is None:
-        return True
+        return {}
     if not isinstance(rules, list) or not all(isinstance(rule, Mapping) for rule in rules):
         raise InvalidInput("workflow:rules must be a list of mappings")
     for rule in rules:
         condition = rule.get("if")
         if condition is None or evaluate(str(condition), variables):
-            return bool(rule.get("when", "always") != "never")
-    return False
+            given = rule.get("variables") or {}
+            if not isinstance(given, Mapping):
+                raise InvalidInput("workflow:rules:variables must be a mapping")
+            own = {str(key): str(value) for key, value in given.items()}
+            return None if rule.get("when", "always") == "never" else own
+    return None
 
 
 def evaluate(expression: str, variables: Mapping[str, str]) -> bool:

@@ -31,7 +31,6 @@ def show(context: Context, project: Document, job: Document) -> Document:
         "web_url": f"{context.base_url}/{project['path_with_namespace']}/-/jobs/{job['id']}",
         "artifacts_expire_at": None,
         "archived": False,
-        "tag_list": [],
         "erased_at": None,
         **({"failure_reason": job["failure_reason"]} if job["status"] == "failed" else {}),
         **({"artifacts_file": {"filename": archive["filename"], "size": archive["size"]}} if archive else {}),

@@ -10,7 +10,7 @@ from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.protected_branches import may
 from factory.local_gitlab.store import Document
-from factory.local_gitlab.variables import predefined
+from factory.local_gitlab.variables import before_jobs
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 from factory.system import clock
 
@@ -61,20 +61,27 @@ def create(
         "_schedule": schedule,
         "_config": {"file": name, "sha": config_sha},
         "_variables": dict(variables or {}),
+        "_workflow": {},
         "_expanded": False,
     }
     try:
-        definition = ci.read_definition(context.repository(project), config_sha, name)
-        if definition is None:
+        if (given := _admitted(context, project, draft)) is None:
             return None
-        rules = ci.workflow_rules(definition, name)
-        if not ci_rules.admits(rules, predefined(context, project, draft)):
-            return None
+        draft["_workflow"] = given
     except InvalidInput as error:
         draft |= {"status": "failed", "yaml_errors": str(error), "finished_at": now, "_expanded": True}
     pipeline = context.store.add("pipeline", draft, project=project["id"])
     context.ring()
     return pipeline
+
+
+def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
+    """Return the variables that workflow rules give a pipeline, or ``None`` where it shall not be."""
+    name, sha = draft["_config"]["file"], draft["_config"]["sha"]
+    definition = ci.read_definition(context.repository(project), sha, name)
+    if definition is None:
+        return None
+    return ci_rules.admitted(ci.workflow_rules(definition, name), before_jobs(context, project, draft))
 
 
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:

@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab import ci, environments, jobs, project_settings, resource_groups, schedules, states
+from factory.local_gitlab import ci, environments, jobs, project_settings, resource_groups, schedules, states, statuses
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
-from factory.local_gitlab.variables import predefined, substitute
+from factory.local_gitlab.variables import before_jobs, defined, layers, substitute
 from factory.system import clock, log
 
 HEARTBEAT_LIMIT = 8.0
@@ -41,16 +41,17 @@ async def run(context: Context) -> None:
 async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     """Turn a new pipeline into jobs; the slow part runs beside the server, the writing is one transaction."""
     project = context.store.get("project", pipeline["project_id"]) or {}
-    variables = predefined(context, project, pipeline)
-    variables |= {
-        item["key"]: item["value"]
-        for item in context.store.all("variable", project=project["id"])
-        if not item["protected"] and not item["masked"]
-    }
+    variables = before_jobs(context, project, pipeline)
     try:
         source = source_of(context, project, pipeline)
         found: list[dict[str, Any]] | FactoryError = await asyncio.to_thread(
-            ci.expand, source, variables, program=context.expander, env=context.tool_env, kept=context.kept
+            ci.expand,
+            source,
+            variables,
+            given=pipeline.get("_workflow") or {},
+            program=context.expander,
+            env=context.tool_env,
+            kept=context.kept,
         )
     except FactoryError as error:
         found = error
@@ -60,7 +61,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
         fresh = context.store.get("pipeline", pipeline["id"])
         if fresh is None or fresh["_expanded"]:
             return
-        _write_jobs(context, project, fresh, found, variables)
+        _write_jobs(context, project, fresh, found)
     context.ring()
 
 
@@ -89,7 +90,6 @@ def _write_jobs(
     project: Document,
     pipeline: Document,
     found: list[dict[str, Any]] | FactoryError,
-    variables: dict[str, str],
 ) -> None:
     pipeline["_expanded"] = True
     if isinstance(found, FactoryError) or not found:
@@ -100,19 +100,20 @@ def _write_jobs(
         context.store.save("pipeline", pipeline)
         return
     context.store.save("pipeline", pipeline)
+    below, above = layers(context, project, pipeline)
     for spec in found:
-        _write_job(context, project, pipeline, spec, variables)
+        _write_job(context, project, pipeline, spec, below | defined(spec["variables"]) | above)
 
 
 def _write_job(
-    context: Context, project: Document, pipeline: Document, spec: dict[str, Any], variables: dict[str, str]
+    context: Context, project: Document, pipeline: Document, spec: dict[str, Any], known: dict[str, str]
 ) -> None:
-    known = variables | {key: str(value) for key, value in spec["variables"].items()}
     environment = spec.get("environment")
     name = environment.get("name") if isinstance(environment, dict) else environment
     url = environment.get("url") if isinstance(environment, dict) else None
     name = substitute(str(name), known) if name else None
     group = substitute(str(spec["resource_group"]), known) if spec.get("resource_group") else None
+    tags = spec.get("tags") or []
     job = context.store.add(
         "job",
         {
@@ -129,6 +130,7 @@ def _write_job(
             "exit_code": None,
             "runner": None,
             "artifacts": [],
+            "tag_list": [tag for item in tags if (tag := substitute(str(item), known))],
             "_project": project["id"],
             "_pipeline": pipeline["id"],
             "_stage": spec["stage_index"],
@@ -189,7 +191,7 @@ def _advance(context: Context, pipeline: Document) -> None:
             jobs.again(store, job, store.get("user", job["_user"]) or {})
     while _step(context, jobs.latest(store, pipeline)):
         continue
-    found = [_state(job) for job in jobs.latest(store, pipeline)]
+    found = [_state(job) for job in jobs.latest(store, pipeline)] + statuses.of_pipeline(store, pipeline)
     status = states.pipeline_status(found)
     changes: Document = {}
     if status != pipeline["status"]:

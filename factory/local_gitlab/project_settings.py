@@ -6,7 +6,16 @@ from factory.local_gitlab import web as api
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import MAINTAINER, OWNER, Call
 
-_TEXTS: dict[str, Any] = {"description": None, "ci_config_path": None}
+# Those of a licence are Free's neither to see nor to set (docs: Description templates, set a default template).
+LICENSED = ("issues_template", "merge_requests_template")
+_TEXTS: dict[str, Any] = {
+    "description": None,
+    "ci_config_path": None,
+    "merge_commit_template": None,
+    "squash_commit_template": None,
+    "suggestion_commit_message": None,
+    **dict.fromkeys(LICENSED),
+}
 _FLAGS = {
     "only_allow_merge_if_pipeline_succeeds": False,
     "allow_merge_on_skipped_pipeline": False,
@@ -40,6 +49,8 @@ _MAY_GIVE_VARIABLES = {"maintainer": MAINTAINER, "owner": OWNER}
 def given(call: Call) -> Document:
     """Return the settings that a request gives; raises 400 for a value that GitLab does not take."""
     found: Document = {name: call.text(name) for name in _TEXTS if name in call.params}
+    if call.context.tier == "free":
+        found = {name: value for name, value in found.items() if name not in LICENSED}
     found |= {name: _flag(call, name) for name in _FLAGS if name in call.params}
     found |= {name: call.choice(name, values, "") for name, values in _CHOICES.items() if name in call.params}
     path = found.get("ci_config_path") or ""

@@ -31,7 +31,8 @@ def show(context: Context, project: Document) -> Document:
     """Return a project as a client sees it."""
     url = f"{context.base_url}/{project['path_with_namespace']}"
     branches = context.repository(project).branches()
-    return api.public(project_settings.of(project), "iid") | {
+    hidden = project_settings.LICENSED if context.tier == "free" else ()
+    return api.public(project_settings.of(project), "iid", *hidden) | {
         "web_url": url,
         "http_url_to_repo": f"{url}.git",
         "ssh_url_to_repo": None,

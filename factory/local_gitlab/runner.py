@@ -28,10 +28,13 @@ _JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**3
 
 @dataclass(frozen=True)
 class Settings:
-    """How the runner reaches its server, what its jobs find on the machine, what merge requests may take."""
+    """How runners reach their server, what their jobs find on the machine, what merge requests may take.
+
+    Each of ``tokens`` is a runner of its own, which takes ``concurrency`` jobs at once.
+    """
 
     url: str
-    token: str
+    tokens: tuple[str, ...]
     builds: Path
     env: Mapping[str, str]
     readable: tuple[Path, ...]
@@ -43,26 +46,30 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Serve jobs until ``stop`` is set."""
     files.remove_tree(settings.builds)
     files.private_folder(settings.builds)
-    threads = [threading.Thread(target=_serve, args=(settings, stop), daemon=True) for _ in range(settings.concurrency)]
+    threads = [
+        threading.Thread(target=_serve, args=(settings, token, stop), daemon=True)
+        for token in settings.tokens
+        for _ in range(settings.concurrency)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _serve(settings: Settings, stop: threading.Event) -> None:
+def _serve(settings: Settings, token: str, stop: threading.Event) -> None:
     """Take jobs one after another; what is wrong with one of the threads stops them all, and so the program."""
     try:
-        _take_jobs(settings, stop)
+        _take_jobs(settings, token, stop)
     finally:
         stop.set()
 
 
-def _take_jobs(settings: Settings, stop: threading.Event) -> None:
+def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
     client = http.Client(settings.url + "/api/v4", timeout=40)
     while not stop.is_set():
         try:
-            answer = client.send("POST", "/jobs/request", json={"token": settings.token, "info": {"name": "built-in"}})
+            answer = client.send("POST", "/jobs/request", json={"token": token, "info": {"name": "built-in"}})
         except Unreachable:
             stop.wait(_RETRY_PAUSE)
             continue

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import io
-import secrets
 import zipfile
 import zlib
 from contextlib import suppress
@@ -12,30 +11,16 @@ from typing import Any
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, environments, id_tokens, jobs, project_settings, wire
+from factory.local_gitlab import accounts, environments, id_tokens, jobs, project_settings, runners, wire
 from factory.local_gitlab import web as api
 from factory.local_gitlab.ci import duration
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import is_protected, of_job
-from factory.local_gitlab.web import PUBLIC, Call, Route
 from factory.system import clock, files
 
 LONG_POLL = 20.0
 _DOTENV_LIMIT = 5 * 1024
-
-
-def _register(call: Call) -> Any:
-    """Create a runner for the whole instance; only an administrator may."""
-    if not call.user["is_admin"]:
-        raise api.forbidden()
-    text = f"glrt-local-{secrets.token_urlsafe(20)}"
-    document = {"description": call.params.get("description"), "created_at": clock.timestamp(), "paused": False}
-    made = call.store.add("runner", document, name=accounts.fingerprint(text))
-    return api.Answer({"id": made["id"], "token": text, "token_expires_at": None}, 201)
-
-
-ROUTES = (Route("POST", "/user/runners", _register, PUBLIC),)
 
 
 def routes(context: Context) -> list[web.RouteDef]:
@@ -65,7 +50,7 @@ async def _runner(context: Context, request: web.Request) -> tuple[Document, str
     runner = context.store.find("runner", accounts.fingerprint(text))
     if runner is None:
         raise api.forbidden()
-    return runner, text
+    return runners.greet(context.store, runner), text
 
 
 async def _verify(context: Context, request: web.Request) -> web.Response:
@@ -89,15 +74,15 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
 
 
 def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
-    """Give the oldest pending job to a runner, with a fresh job token."""
+    """Give a runner the oldest pending job that it may take, with a fresh job token."""
     store = context.store
-    pending = store.all("job", status="pending")
-    if not pending:
+    if not store.all("job", status="pending"):
         return None
     with store.transaction():
-        job = pending[0]
-        project = store.get("project", job["_project"]) or {}
-        pipeline = store.get("pipeline", job["_pipeline"]) or {}
+        found = _next(context, runner)
+        if found is None:
+            return None
+        job, project, pipeline = found
         user = store.get("user", job["_user"]) or {}
         token, text = accounts.issue_token(
             store, user, f"job {job['id']}", project=project["id"], _job=job["id"], scopes=[accounts.JOB_SCOPE]
@@ -117,6 +102,23 @@ def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
         environments.follow_job(store, job)
         context.ring()
         return _payload(context, project, pipeline, job, text)
+
+
+def _next(context: Context, runner: Document) -> tuple[Document, Document, Document] | None:
+    """Return the oldest pending job that a runner may take, its project and its pipeline."""
+    store = context.store
+    known = store.get("runner", runner["id"])
+    for job in store.all("job", status="pending") if known else ():
+        project, pipeline = store.get("project", job["_project"]) or {}, store.get("pipeline", job["_pipeline"]) or {}
+        protected = _is_protected(context, project, pipeline)
+        if known and runners.takes(known, project["id"], job["tag_list"], protected=protected):
+            return job, project, pipeline
+    return None
+
+
+def _is_protected(context: Context, project: Document, pipeline: Document) -> bool:
+    """Tell whether a pipeline runs on a protected branch; a merge request's never does."""
+    return not pipeline["_request"] and is_protected(context, project, pipeline["ref"])
 
 
 def _needed(context: Context, job: Document) -> list[Document]:
@@ -173,7 +175,7 @@ def _payload(context: Context, project: Document, pipeline: Document, job: Docum
             "ref_type": "branch",
             "refspecs": [f"+{source}:{target}"],
             "depth": 0,
-            "protected": not request and is_protected(context, project, pipeline["ref"]),
+            "protected": _is_protected(context, project, pipeline),
         },
         "runner_info": {"timeout": timeout},
         "variables": id_tokens.added(context, project, pipeline, job, of_job(context, project, pipeline, job, token)),

@@ -68,6 +68,35 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
     return values | _of_request(context, project, pipeline)
 
 
+def before_jobs(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
+    """Return what rules see before there are jobs; no masked variable is among them."""
+    below, above = layers(context, project, pipeline)
+    return below | (pipeline.get("_workflow") or {}) | above
+
+
+def layers(context: Context, project: Document, pipeline: Document) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a definition's own variables stand between: the predefined, and those that win over them."""
+    own = {item["key"]: item["value"] for item in _seen(context, project, pipeline) if not item["masked"]}
+    return predefined(context, project, pipeline), own | pipeline.get("_variables", {})
+
+
+def defined(variables: Mapping[str, Any]) -> dict[str, str]:
+    """Return a definition's variables as text."""
+    return {key: _text(value) for key, value in variables.items()}
+
+
+def _seen(context: Context, project: Document, pipeline: Document) -> list[Document]:
+    """Return the project's variables that a pipeline may see, whatever their environment."""
+    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    found = context.store.all("variable", project=project["id"])
+    return [item for item in found if protected or not item["protected"]]
+
+
+def _text(value: Any) -> str:
+    """Return the value of a variable of a definition, which may come with a description."""
+    return str(value.get("value", "") if isinstance(value, Mapping) else value)
+
+
 def _of_request(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
     request = context.store.by_iid("merge_request", project["id"], pipeline["_request"]) or {}
     return {
@@ -98,8 +127,8 @@ _LICENSED = ("merge_request_approvers", "protected_environments", "push_rules", 
 def of_job(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> list[dict[str, Any]]:
     """Return a job's variables as the Runner API hands them out, the later ones winning.
 
-    Order of precedence as GitLab documents it: predefined, project, definition, dotenv of needed jobs, the pipeline's
-    own, manual.
+    Order as GitLab documents it (CI/CD variable precedence): predefined, the definition's, dotenv of needed jobs, the
+    project's, the pipeline's own, manual.
     """
     plain = predefined(context, project, pipeline) | {
         "CI_JOB_ID": str(job["id"]),
@@ -121,19 +150,18 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
     host = context.base_url.removeprefix("http://")
     url = f"http://gitlab-ci-token:{token}@{host}/{project['path_with_namespace']}.git"
     found += [_item("CI_JOB_TOKEN", token, masked=True), _item("CI_REPOSITORY_URL", url, masked=True)]
-    found += _of_project(context, project, pipeline, job)
     found += [_defined(key, value) for key, value in job["_spec"]["variables"].items()]
     if job["_environment"]:
         slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
         found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
     found += [_item(key, value) for key, value in job["_dotenv"].items()]
+    found += _of_project(context, project, pipeline, job)
     found += [_item(key, value) for key, value in pipeline.get("_variables", {}).items()]
     found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
     return found
 
 
 def _of_project(context: Context, project: Document, pipeline: Document, job: Document) -> list[dict[str, Any]]:
-    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
     environment = job["_environment"] or ""
     return [
         {
@@ -144,16 +172,14 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
             "file": item["variable_type"] == "file",
             "raw": item["raw"],
         }
-        for item in context.store.all("variable", project=project["id"])
-        if (protected or not item["protected"])
-        and (item["environment_scope"] == "*" or fnmatch.fnmatchcase(environment, item["environment_scope"]))
+        for item in _seen(context, project, pipeline)
+        if item["environment_scope"] == "*" or fnmatch.fnmatchcase(environment, item["environment_scope"])
     ]
 
 
 def _defined(key: str, value: Any) -> dict[str, Any]:
     """Return a variable of the definition: its value may name other variables (docs: variables:expand)."""
-    given = value if isinstance(value, Mapping) else {"value": value}
-    return _item(key, str(given.get("value", ""))) | {"raw": given.get("expand") is False}
+    return _item(key, _text(value)) | {"raw": isinstance(value, Mapping) and value.get("expand") is False}
 
 
 def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:

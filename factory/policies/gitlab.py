@@ -11,6 +11,7 @@ Who = Annotated[str, Field(pattern=r"^(nobody|developer|maintainer|owner|admin|@
 People = Annotated[tuple[Who, ...], Field(min_length=1, strict=False)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=100)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}( \S{1,255})?$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Section = Literal[
     "members",
@@ -21,6 +22,8 @@ Section = Literal[
     "labels",
     "schedules",
     "hooks",
+    "runners",
+    "variables",
 ]
 Event = Literal["push", "issues", "merge_requests", "pipeline", "job", "note", "deployment", "releases", "tag_push"]
 
@@ -47,6 +50,11 @@ class ProjectSettings(Strict):
     build_timeout: Annotated[int, Field(ge=600, le=2_592_000)] | None = None
     keep_latest_artifact: bool | None = None
     shared_runners_enabled: bool | None = None
+    merge_commit_template: Annotated[str, Field(max_length=500)] | None = None
+    squash_commit_template: Annotated[str, Field(max_length=500)] | None = None
+    suggestion_commit_message: Annotated[str, Field(max_length=255)] | None = None
+    issues_template: Annotated[str, Field(max_length=10_000)] | None = None
+    merge_requests_template: Annotated[str, Field(max_length=10_000)] | None = None
 
 
 class Branch(Strict):
@@ -119,6 +127,40 @@ class Hook(Strict):
     ssl_verification: bool = True
 
 
+class Runner(Strict):
+    """A runner of the project's own; a ``protected`` one takes jobs of protected branches alone."""
+
+    tags: Annotated[tuple[Key, ...], Field(min_length=1, strict=False)]
+    protected: bool
+    run_untagged: bool = False
+    locked: bool = True
+    paused: bool = False
+
+
+class Variable(Strict):
+    """A CI variable whose value is no secret; those that are one are in ``secrets.yml``."""
+
+    value: Annotated[str, Field(max_length=10_000)]
+    protected: bool = False
+    raw: bool = True
+
+
+class PushRule(Strict):
+    """What GitLab refuses at a push (GitLab docs: Push rules API)."""
+
+    commit_message_regex: Annotated[str, Field(max_length=511)] | None = None
+    commit_message_negative_regex: Annotated[str, Field(max_length=2047)] | None = None
+    branch_name_regex: Annotated[str, Field(max_length=511)] | None = None
+    author_email_regex: Annotated[str, Field(max_length=511)] | None = None
+    file_name_regex: Annotated[str, Field(max_length=511)] | None = None
+    max_file_size: Annotated[int, Field(ge=0)] | None = None
+    deny_delete_tag: bool | None = None
+    member_check: bool | None = None
+    prevent_secrets: bool | None = None
+    commit_committer_check: bool | None = None
+    reject_unsigned_commits: bool | None = None
+
+
 class GitLab(Strict):
     """``gitlab.yml``: a section that is left out is not looked at; in those of ``enforce`` nothing else may be."""
 
@@ -134,3 +176,7 @@ class GitLab(Strict):
     resource_groups: dict[Key, ResourceGroup] | None = None
     schedules: dict[Key, Schedule] | None = None
     hooks: dict[Annotated[str, Field(pattern=r"^https?://\S+$")], Hook] | None = None
+    runners: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")], Runner] | None = None
+    # By name; one for an environment alone has the environment behind it: `NAME production`.
+    variables: dict[VariableName, Variable] | None = None
+    push_rule: PushRule | None = None

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.errors import Refused
-from factory.gitlab import issues, merge_requests, pipelines
+from factory.gitlab import issues, merge_requests, pipelines, statuses
 from factory.model.gitlab import Approval, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
@@ -17,6 +17,7 @@ from factory.workflow.intake import Frozen
 
 REVIEW_MARK, PLAN_MARK = "review", "plan"
 NO_PLAN = "none"
+_WAITS = "!{} waits for a person's approval of this commit"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,23 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, made
     issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
     told = review_note.build(context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), made=made)
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
+    hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))
+
+
+def hold(context: Context, sha: str, pipeline: int, state: statuses.State, why: str) -> None:
+    """Hold a merge back, or let it go: GitLab merges nothing whose pipeline has a status that is no success.
+
+    Where one account is all, nobody's approval counts, and nothing is held: merging is that person's click.
+    """
+    if not context.alone:
+        statuses.put(context.bot, sha, name=statuses.APPROVAL, state=state, pipeline=pipeline, description=why)
+
+
+def hold_head(context: Context, request: MergeRequest) -> None:
+    """Hold a merge request back whose head was pushed after what is under review, once its pipeline passed."""
+    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
+    if found is not None and (found.sha, found.status) == (request.sha, "success"):
+        hold(context, request.sha, found.id, "pending", _WAITS.format(request.iid))
 
 
 def shown(context: Context, iid: int) -> list[str]:

@@ -213,6 +213,9 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
     allowed = policies.approvals.merge.approvers
     counted = review.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
+    enough = len(counted) >= (1 if merged else review.required(context, request, policies, len(counted)))
+    if not merged and not enough:
+        review.hold_head(context, request)
     planned = approved = begun = False
     pipeline = ship.main_pipeline(context, request.sha) if merged else None
     if pipeline is not None:
@@ -228,7 +231,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     return schedule.Request(
         iid=request.iid,
         merged=merged,
-        approved=len(counted) >= (1 if merged else review.required(context, request, policies, len(counted))),
+        approved=enough,
         planned=planned,
         deploy_approved=approved,
         deploy_begun=begun,

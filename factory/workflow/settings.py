@@ -6,6 +6,7 @@ from typing import Any
 from factory.gitlab.settings import approvals
 from factory.gitlab.settings.model import LEVELS, Fields, State
 from factory.gitlab.settings.run import Wanted
+from factory.gitlab.settings.variables import HIDDEN, Fingerprint
 from factory.policies.fields import Strict
 from factory.policies.model import Policies
 from factory.workflow.context import SIMULATED_APPROVER
@@ -28,10 +29,11 @@ def wanted(
     if given.project is not None:
         fields = _fields(given.project)
         placed = {
-            name: value.format(project=project) if isinstance(value, str) else value for name, value in fields.items()
+            name: value.replace("{project}", project) if isinstance(value, str) else value
+            for name, value in fields.items()
         }
         found["project"] = {"project": placed}
-    for name in ("branches", "tags", "resource_groups", "schedules", "hooks"):
+    for name in ("branches", "tags", "resource_groups", "schedules", "hooks", "runners"):
         if (section := getattr(given, name)) is not None:
             found[name] = {key: _fields(item) for key, item in section.items()}
     if given.environments is not None:
@@ -49,6 +51,10 @@ def wanted(
         found["approvals"] = {approvals.KEY: settings, approvals.rule(_RULE): rule}
     if given.job_token is not None:
         found["job_token"] = {"job_token": _fields(given.job_token)}
+    if given.variables is not None:
+        found["variables"] = _variables(policies)
+    if given.push_rule is not None:
+        found["push_rule"] = {"push_rule": _fields(given.push_rule)}
     found["labels"] = _labels(policies)
     enforced: set[str] = set(given.enforce)
     renamed = {f"@{name}": f"@{username}" for name, username in accounts.items()}
@@ -75,6 +81,23 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return list(dict.fromkeys(_renamed(item, names) for item in value))
     return names.get(value, value) if isinstance(value, str) else value
+
+
+def runners(policies: Policies) -> dict[str, Fields]:
+    """Return the runners of ``gitlab.yml``; none where the project has hosted ones alone."""
+    return {name: _fields(item) for name, item in (policies.gitlab.runners or {}).items()}
+
+
+def _variables(policies: Policies) -> dict[str, Fields]:
+    """Return the CI variables of ``gitlab.yml``, and of ``secrets.yml`` what holds for each but its value."""
+    found: dict[str, Fields] = {}
+    for secret in policies.secrets.secrets.values():
+        for environment in secret.environments or ("",) if secret.variable else ():
+            name = f"{secret.variable} {environment}".strip()
+            found[name] = {"value": HIDDEN, "protected": not secret.merge_requests}
+    for name, item in (policies.gitlab.variables or {}).items():
+        found[name] = {**_fields(item), "value": Fingerprint(item.value)}
+    return found
 
 
 def _labels(policies: Policies) -> dict[str, Fields]:

@@ -79,9 +79,10 @@ class _Shipment:
         context, labels = self.context, self.policies.workflow.labels
         request = merge_requests.get(context.bot, self.iid)
         if request.state != "merged":
-            if request.detailed_merge_status == "need_rebase":
+            if self._is_behind(request):
                 return self._offer_again()
             self._record_approval(request)
+            self._let_go(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
         merge_requests.relabel(context.bot, self.iid, add=[labels.shipping], remove=[labels.review])
@@ -100,6 +101,32 @@ class _Shipment:
             },
         )
         return {"sha": request.sha, "state": "merged"}
+
+    def _is_behind(self, request: MergeRequest) -> bool:
+        """Tell whether main has what the merge request's commit has not; git knows it before GitLab says so."""
+        context = self.context
+        context.fetch()
+        known = bool(context.mirror.resolve(request.sha))
+        return (known and not context.mirror.is_ancestor(context.main(), request.sha)) or (
+            request.detailed_merge_status == "need_rebase"
+        )
+
+    def _let_go(self, request: MergeRequest) -> None:
+        """Set the status that held the merge back, and wait until GitLab has counted it."""
+        context = self.context
+        found = next((item for item in self._pipelines() if item.sha == request.sha), None)
+        if found is None or context.alone:
+            return
+        review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
+        watch.until(
+            context,
+            lambda: pipelines.get(context.bot, found.id),
+            minutes=self.policies.budgets.pipeline_minutes,
+            over=lambda item: item.over,
+        )
+
+    def _pipelines(self) -> list[Pipeline]:
+        return pipelines.of_merge_request(self.context.bot, self.iid)
 
     def plan(self) -> dict[str, Any]:
         """Wait for main's plan, record it, and say what a deployment's approval would name."""
@@ -240,6 +267,8 @@ class _Shipment:
         merge_requests.relabel(context.bot, self.iid, remove=[labels.review])
         issues.relabel(context.bot, self.issue, add=[labels.ready], remove=[labels.review])
         merge_requests.close(context.bot, self.iid)
+        for item in self._pipelines()[:1]:
+            review.hold(context, item.sha, item.id, "canceled", f"!{self.iid} is superseded")
         context.say(f"!{self.iid} is superseded: main has moved; #{self.issue} is offered again")
         return {"state": "superseded", "issue": self.issue}
 

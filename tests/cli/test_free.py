@@ -55,6 +55,10 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
     mine.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     mine.run(*MINE, "work", "--once")
     assert requests(mine) == ["opened"]
+    held = project(mine, "operator").mergerequests.get(1)
+    wait_for(lambda: project(mine, "operator").mergerequests.get(1).detailed_merge_status == "ci_still_running")
+    with pytest.raises(gitlab.GitlabMRClosedError, match="405"):
+        held.merge()
     project(mine, "factory-bot").mergerequests.get(1).approve()
     mine.run(*MINE, "work", "--once")
     assert requests(mine) == ["opened"], "Free lets authors approve; it counts for nothing"
@@ -76,6 +80,8 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
     wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=300)
     mine.run(*MINE, "work", "--once")
     assert requests(mine) == ["opened"], "an approval from before the push is of what was pushed then"
+    statuses = project(mine, "operator").commits.get(head.sha).statuses.list(get_all=True)
+    assert {(item.name, item.status) for item in statuses} == {("factory/approval", "pending")}
 
     mine.run(*MINE, "mr", "approve", "1")
     mine.run(*MINE, "work", "--once")

@@ -18,8 +18,8 @@ LOOKING = {
     "deploy list": 4,
     "status": 6,
     "app list": 0,
-    "gitlab plan": 15,
-    "gitlab apply": 15,
+    "gitlab plan": 17,
+    "gitlab apply": 17,
 }
 CONNECT, AGAIN = 110, 40
 

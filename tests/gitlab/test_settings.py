@@ -8,20 +8,27 @@ import pytest
 import requests
 
 from factory.errors import Unreachable
+from factory.gitlab import runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import compare, run
 from factory.gitlab.settings.model import Section, Server
 from factory.gitlab.settings.run import SECTIONS, Wanted
+from factory.gitlab.settings.variables import Fingerprint
 from factory.policies import read
 from factory.workflow import settings
 from tests.between import WRITES, Fate, between
 from tests.servers import ROOT, LocalGitlab
 
-FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
+_FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
 MORE = b"""
 labels: {later: {color: '#00ff00', description: not now}}
 hooks: {'https://hooks.example/x': {events: [push, pipeline], ssl_verification: true}}
+variables: {COLOUR: {value: green}, 'COLOUR staging': {value: blue, protected: true}}
+push_rule: {commit_message_regex: '^[A-Z]', prevent_secrets: true, max_file_size: 5}
 """
+PROJECT = b"project:\n  issues_template: What is wanted?\n  merge_commit_template: '%{title}'\n"
+GITLAB = _FILES["policies/gitlab.yml"].replace(b"variables: {}\n", b"").replace(b"project:\n", PROJECT) + MORE
+FILES = _FILES | {"policies/gitlab.yml": GITLAB}
 # Values that GitLab takes beside the one that is wanted.
 OTHERS: dict[str, Any] = {
     "merge_method": "merge",
@@ -35,6 +42,11 @@ OTHERS: dict[str, Any] = {
     "timezone": "Europe/Berlin",
     "role": "reporter",
     "events": ["push"],
+    "tags": ["other"],
+    "value": Fingerprint("red"),
+    "commit_message_regex": "^x",
+    "issues_template": "changed",
+    "merge_commit_template": "changed",
     "approvals": {"maintainer": 2},
 }
 
@@ -53,6 +65,9 @@ class World:
                 self.project.members.create({"user_id": user.id, "access_level": level})
             self.connections[name] = self._connect(user.username, token)
         self.root = self._connect("root", server.root_token)
+        self.policies = read.read(FILES)
+        for name, fields in settings.runners(self.policies).items():
+            runners.register(self.root, name, {**fields, "paused": True})
 
     def _connect(self, account: str, token: str) -> Connection:
         return connect(self.url, self.project.path_with_namespace, account=account, token=token)
@@ -62,8 +77,7 @@ class World:
         return run.opened(self.root, acting=acting)
 
     def wanted(self) -> dict[str, Wanted]:
-        policies = read.read(FILES | {"policies/gitlab.yml": FILES["policies/gitlab.yml"] + MORE})
-        return settings.wanted(policies, project=self.project.path_with_namespace, accounts=self.names)
+        return settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)
 
     def apply(self) -> run.Plan:
         return run.apply(self.opened(), self.wanted(), say=lambda _: None)
@@ -175,7 +189,7 @@ def test_every_key_taken_away_by_hand_is_told_and_made_again(settled: World) -> 
             continue
         there = section.read(settled.opened())
         for key in wanted[section.name].state:
-            if key in there and key != "settings":
+            if key in there and key != "settings" and section.makes(wanted[section.name].state[key]):
                 section.drop(settled.opened(), key, there[key])
                 assert {(item.section, item.key, item.kind) for item in settled.plan().differences} == {
                     (section.name, key, "missing")

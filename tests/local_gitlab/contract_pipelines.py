@@ -40,14 +40,35 @@ def pipelines(world: World) -> None:
     action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": _DEFINITION}
     project.commits.create({"branch": "main", "commit_message": "ci", "actions": [action]})
     found = world.jobs(project)
-    runner = world.call("POST", "/user/runners", 201, json={"runner_type": "instance_type"}).json()["token"]
-    world.call("POST", "/user/runners", 403, who="guest")
+    runner = _runners(world, project)
     world.call("POST", "/runners/verify", 200, who=None, json={"token": runner})
     _run(world, [world.call("POST", "/jobs/request", 201, who=None, json={"token": runner}).json() for _ in range(2)])
     _jobs(world, project, found)
     _deployments(world, project, found["deploy"].id)
     _pipelines(world, project, found)
     _schedules(world)
+
+
+def _runners(world: World, project: Any) -> str:
+    """Return the token of a runner of the instance, after every call that there is for one of a project."""
+    runner = world.call("POST", "/user/runners", 201, json={"runner_type": "instance_type"}).json()["token"]
+    world.call("POST", "/user/runners", 403, who="guest", json={"runner_type": "instance_type"})
+    body = {"runner_type": "project_type", "project_id": project.id}
+    world.call("POST", "/user/runners", 400, json=body | {"run_untagged": False})
+    made = world.call("POST", "/user/runners", 201, who="maintainer", json=body | {"tag_list": ["a"]}).json()
+    project.runners.list(get_all=True)
+    world.call("GET", f"/projects/{project.id}/runners", 403, who="developer")
+    world.call("GET", "/projects/99999/runners", 404)
+    one, none = f"/runners/{made['id']}", "/runners/99999"
+    world.root.runners.get(made["id"])
+    world.call("PUT", one, 200, json={"paused": True})
+    world.call("PUT", one, 400, json={"maximum_timeout": 1})
+    world.call("POST", one + "/reset_authentication_token", 201)
+    for method, path in (("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/reset_authentication_token")):
+        world.call(method, one + path, 403, who="developer")
+        world.call(method, none + path, 404)
+    world.root.runners.delete(made["id"])
+    return str(runner)
 
 
 def _environments(world: World, project: Any) -> None:

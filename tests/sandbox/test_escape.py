@@ -382,7 +382,7 @@ def merge_request(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
         settings = runner.Settings(
             url=server.url,
-            token=made["token"],
+            tokens=(made["token"],),
             builds=folder / "gitlab" / "builds",
             env=TOOL_ENV,
             readable=(Path(sys.prefix), Path(sys.base_prefix)),

@@ -67,5 +67,6 @@ APPROVALS = Section(
     _write,
     _drop,
     premium=True,
-    substitute="approvals are counted by the factory for the very commit, and only it merges: main takes no push",
+    substitute="the factory counts approvals of the very commit; until then its commit status factory/approval holds "
+    "the merge, and main takes no push",
 )

@@ -94,7 +94,8 @@ class Section:
 
     ``read`` gives what is there, ``write`` makes one key what it shall be (``found`` is ``None`` where it is missing),
     ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
-    all of a section that needs Premium.
+    all of a section that needs Premium. ``makes`` tells whether ``write`` can make a key that is missing; one
+    that it can't is passed over until somebody made it.
     """
 
     name: str
@@ -104,3 +105,4 @@ class Section:
     premium: bool = False
     substitute: str = ""
     fit: Callable[[str, Fields], tuple[Fields, tuple[Unenforced, ...]]] | None = None
+    makes: Callable[[Fields], bool] = lambda _: True

@@ -117,11 +117,11 @@ def _read_groups(server: Server) -> State:
 
 
 def _write_group(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
-    """Change a group; GitLab makes one with the first job that names it, so an absent one is left to that."""
-    if found is not None:
-        with translated(f"change the resource group {key}"):
-            path = f"{server.connection.api}/resource_groups/{quote(key, safe='')}"
-            server.connection.client.http_put(path, post_data=dict(wanted))
+    """Change a group; GitLab makes one with the first job that names it."""
+    del found
+    with translated(f"change the resource group {key}"):
+        path = f"{server.connection.api}/resource_groups/{quote(key, safe='')}"
+        server.connection.client.http_put(path, post_data=dict(wanted))
 
 
 def _read_hooks(server: Server) -> State:
@@ -158,5 +158,5 @@ def _hook(server: Server, url: str) -> int:
 LABELS = Section("labels", _read_labels, _write_label, _drop_label)
 MEMBERS = Section("members", _read_members, _write_member, _drop_member)
 SCHEDULES = Section("schedules", _read_schedules, _write_schedule, _drop_schedule)
-RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group)
+RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, makes=lambda _: False)
 HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook)

@@ -1,11 +1,14 @@
 """The project's own settings: how merge requests are judged and merged, and what their pipelines may do."""
 
+from http import HTTPStatus
 from typing import Any
 
-from factory.gitlab.connect import translated
-from factory.gitlab.settings.model import Fields, Section, Server, State
+import gitlab
 
-KEY = "project"
+from factory.gitlab.connect import translated
+from factory.gitlab.settings.model import Fields, Section, Server, State, Unenforced
+
+KEY, PUSH_KEY = "project", "push_rule"
 # GitLab docs: Projects API, edit a project.
 FIELDS = (
     "description",
@@ -25,7 +28,17 @@ FIELDS = (
     "build_timeout",
     "keep_latest_artifact",
     "shared_runners_enabled",
+    "merge_commit_template",
+    "squash_commit_template",
+    "suggestion_commit_message",
+    "issues_template",
+    "merge_requests_template",
 )
+# GitLab docs: Description templates, set a default template.
+_LICENSED = {
+    "issues_template": "the file .gitlab/issue_templates/Default.md, which main guards",
+    "merge_requests_template": "the file .gitlab/merge_request_templates/Default.md, which main guards",
+}
 
 
 def _read(server: Server) -> State:
@@ -40,6 +53,29 @@ def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> No
     changed = {name: value for name, value in wanted.items() if (found or {}).get(name) != value}
     with translated("change the project's settings"):
         server.connection.client.http_put(server.connection.api, post_data=changed)
+
+
+def _fit(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...]]:
+    lost = [Unenforced("project", key, name, wanted[name], _LICENSED[name]) for name in _LICENSED if name in wanted]
+    return {name: value for name, value in wanted.items() if name not in _LICENSED}, tuple(lost)
+
+
+def _read_push_rule(server: Server) -> State:
+    """Return the push rule; GitLab answers ``null``, or 404, where there is none."""
+    with translated("read the push rule"):
+        try:
+            found: Any = server.connection.client.http_get(f"{server.connection.api}/push_rule")
+        except gitlab.GitlabHttpError as error:
+            if error.response_code != HTTPStatus.NOT_FOUND:
+                raise
+            found = None
+    return {PUSH_KEY: found} if isinstance(found, dict) else {}
+
+
+def _write_push_rule(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
+    client, path = server.connection.client, f"{server.connection.api}/{key}"
+    with translated("change the push rule"):
+        (client.http_post if found is None else client.http_put)(path, post_data=dict(wanted))
 
 
 def _read_scope(server: Server) -> State:
@@ -75,5 +111,12 @@ def _number(server: Server, path: str) -> int:
     return int(server.connection.client.projects.get(path).id)
 
 
-PROJECT = Section("project", _read, _write)
+PROJECT = Section("project", _read, _write, fit=_fit)
+PUSH_RULE = Section(
+    PUSH_KEY,
+    _read_push_rule,
+    _write_push_rule,
+    premium=True,
+    substitute="the gates `commits`, `secrets` and `scope` judge every merge request; other branches take any push",
+)
 JOB_TOKEN = Section("job_token", _read_scope, _write_scope)

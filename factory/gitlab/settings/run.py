@@ -6,7 +6,7 @@ from typing import Any
 
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import Connection, translated
-from factory.gitlab.settings import approvals, compare, objects, project, protection
+from factory.gitlab.settings import approvals, compare, objects, project, protection, runners, variables
 from factory.gitlab.settings.model import Difference, Fields, Section, Server, State, Tier, Unenforced
 
 # In the order in which they are changed: who is there, what is guarded, and only then what runs.
@@ -17,7 +17,10 @@ SECTIONS: tuple[Section, ...] = (
     protection.ENVIRONMENTS,
     approvals.APPROVALS,
     project.PROJECT,
+    project.PUSH_RULE,
     project.JOB_TOKEN,
+    variables.VARIABLES,
+    runners.RUNNERS,
     objects.LABELS,
     objects.RESOURCE_GROUPS,
     objects.SCHEDULES,
@@ -93,7 +96,7 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
         if section.premium and server.tier == "free":
             continue
         there = seen[section.name] = section.read(server)
-        fits = {key: value for key, value in fits.items() if _can_be(section, key, there)}
+        fits = {key: value for key, value in fits.items() if key in there or section.makes(value)}
         found += compare.differences(section.name, fits, there, enforce=asked.enforce)
         covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
         found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
@@ -139,8 +142,3 @@ def _settle(server: Server, section: Section, key: str, wanted: Fields | None, t
         section.write(server, key, wanted, there.get(key))
     elif section.drop is not None and key in there:
         section.drop(server, key, there[key])
-
-
-def _can_be(section: Section, key: str, there: State) -> bool:
-    """Tell whether a key can be made: a resource group is GitLab's to make, with the first job that names it."""
-    return section is not objects.RESOURCE_GROUPS or key in there
