@@ -60,4 +60,5 @@ $(READY): requirements.lock requirements-node.lock requirements-terraform.lock p
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(FACTORY) setup
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --version --version > /dev/null  # its plugins, compiled once
 	@touch $(READY)

@@ -20,7 +20,7 @@ issues:
     title: Greet a visitor by name
     text: Visitors who give a name should be greeted by it.
     spec: hello
-    check: [python, -m, pytest, apps, -m, contract, -p, "no:cacheprovider"]
+    check: [python, -m, pytest, apps, -m, contract, -p, "no:cacheprovider", -p, "no:schemathesis"]
 """
 SMALL = """
 issues:
