@@ -34,7 +34,8 @@ DAY = "2026-11-20"
 TRAILERS = "\n\nIssue: #1\nSpec: hello\nFactory-Session: s-1"
 _COPIED = ("factory", "apps", "specs", "policies", "terraform", "docs", CI, ".gitignore", "pyproject.toml", "AGENTS.md")
 _CONTRACT = (
-    "python -I -m pytest {0}/apps -c /dev/null --rootdir={0} --import-mode=importlib -m contract -p no:cacheprovider -p no:schemathesis"
+    "python -I -m pytest {0}/apps -c /dev/null --rootdir={0} --import-mode=importlib -m contract "
+    "-p no:cacheprovider -p no:schemathesis"
 )
 
 Claims = tuple[tuple[tuple[str, TestRun], ...], Coverage, ToolRun]
