@@ -34,7 +34,13 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for NAME.toml, for you alone.")
-@click.option("--executor", type=click.Choice(["docker", "shell"]), default="docker", show_default=True)
+@click.option(
+    "--executor",
+    type=click.Choice(["docker", "shell"]),
+    default="docker",
+    show_default=True,
+    help="What runs a job; a shell has the whole machine.",
+)
 @click.option("--only", metavar="NAME", help="One of those that policies/gitlab.yml names.")
 @click.option("--renew", is_flag=True, help="Give those that are there already a new token; the old one is void.")
 @output.as_json

@@ -30,6 +30,8 @@ STEPS = [
     "close",
 ]
 POINTS = [f"{step}:{side}" for step in STEPS for side in ("before", "after")]
+# Where the engine's store is lost too: what GitLab, git and the evidence say is enough.
+STORE_LOST = {"check-1:after", "watch-1:after", "plan:before", "apply:after"}
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
 
 
 @pytest.mark.long
-def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
+def test_killed_at_every_step_boundary_with_its_store_lost_at_some_and_resumed(demo: Instance) -> None:
     reached = []
     for point in POINTS:
         done = demo.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point)
@@ -108,17 +110,10 @@ def test_killed_at_every_step_boundary_and_resumed(demo: Instance) -> None:
         if done.returncode == 0:
             break
         reached.append(point)
+        if point in STORE_LOST:
+            shutil.rmtree(demo.folder("demo") / "engine")
     assert reached == POINTS
     done = result(demo.run("demo", "--yes", "--keep", "--json"))
     assert done["answer"] == '{"greeting": "Hello, Ada!"}'
     assert any("simulated approval" in notice for notice in done["notices"])
-    assert_shipped_once(demo)
-
-
-@pytest.mark.long
-def test_losing_the_engines_store_half_way_loses_nothing(demo: Instance) -> None:
-    for point in ("check-1:after", "watch-1:after", "plan:before", "apply:after"):
-        assert demo.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point).returncode == -9
-        shutil.rmtree(demo.folder("demo") / "engine")
-    demo.run("demo", "--yes", "--keep")
     assert_shipped_once(demo)
