@@ -61,7 +61,8 @@ def until(
         clock.sleep(pause)
         pause = min(pause * 1.1, slowest)
     raise ToolTimeout(
-        f"the pipeline did not end within {minutes:g} minutes", hint="Look at it with `factory pipeline show`."
+        f"the pipeline did not end within {minutes:g} minutes",
+        hint="`factory pipeline show` tells which job; one that stays pending has no runner with its tags (docs/gitlab.md).",
     )
 
 

@@ -185,9 +185,13 @@ def test_main_tags_and_settings_are_not_the_factorys_to_change(mine: Instance) -
 def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     fresh.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*MINE, "work", "--once")
-    merge = project(fresh, "factory-bot").mergerequests
-    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=300)
-    merge.get(1).merge()
+    bot = project(fresh, "factory-bot")
+    held = bot.mergerequests.get(1)
+    assert held.detailed_merge_status == "ci_still_running"
+    status = {"state": "success", "name": "factory/approval", "pipeline_id": held.head_pipeline["id"]}
+    bot.commits.get(held.sha).statuses.create(status)
+    wait_for(lambda: bot.mergerequests.get(1).detailed_merge_status == "mergeable", seconds=300)
+    bot.mergerequests.get(1).merge()
     fresh.run(*MINE, "work", "--once")
     told = fresh.run(*MINE, "evidence", "verify", "1", check=False)
     assert told.returncode == 13
