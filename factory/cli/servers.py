@@ -48,9 +48,11 @@ def stop(place: Workplace) -> bool:
     pid = daemon(place)
     if pid is None:
         return False
+    begun = process.started_at(pid)
     process.signal_process(pid)
     deadline = clock.monotonic() + _STOP_LIMIT
-    while daemon(place) is not None:
+    # Not until the file is gone: the process still holds its lock and its ports then.
+    while begun is not None and process.started_at(pid) == begun:
         if clock.monotonic() > deadline:
             process.signal_process(pid, force=True)
         clock.sleep(0.05)

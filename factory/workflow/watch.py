@@ -62,7 +62,7 @@ def until(
         pause = min(pause * 1.1, slowest)
     raise ToolTimeout(
         f"the pipeline did not end within {minutes:g} minutes",
-        hint="`factory pipeline show` tells which job; one that stays pending has no runner with its tags (docs/gitlab.md).",
+        hint="See `factory pipeline show`: a job that stays pending has no runner with its tags (docs/gitlab.md).",
     )
 
 

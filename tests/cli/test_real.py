@@ -36,12 +36,8 @@ def variables(made: Instance) -> dict[str, dict[str, object]]:
     """Return the CI variables of the embedded project that lead to its Cloudflare; its runners are its own."""
     with closing(sqlite3.connect(made.folder() / "gitlab/gitlab.sqlite")) as database:
         rows = database.execute("SELECT body FROM documents WHERE kind='variable'").fetchall()
-    found = [json.loads(row[0]) for row in rows]
-    return {
-        item["key"]: {key: item[key] for key in ("value", "masked", "protected")}
-        for item in found
-        if item["key"] != VARIABLE
-    }
+    found = [item for row in rows if (item := json.loads(row[0]))["key"] != VARIABLE]
+    return {item["key"]: {key: item[key] for key in ("value", "masked", "protected")} for item in found}
 
 
 def test_it_does_the_main_job_and_leaves_nothing(running: Instance, tmp_path: Path) -> None:
