@@ -15,6 +15,7 @@ from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.model import Server, Unenforced
 from factory.gitlab.settings.run import Wanted
 from factory.reports.tables import table
+from factory.secrets import tokens
 from factory.workflow import settings as wanted_settings
 from factory.workflow import settings_drift
 
@@ -98,7 +99,7 @@ def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
     wanted = wanted_settings.wanted(
         policies, project=place.settings["project"], accounts=names, rehearsal=simulator and place.settings.embedded
     )
-    return settings.opened(connection, acting=acting), wanted
+    return settings.opened(connection, acting=acting, hook_token=tokens.webhook(place.token_folder)), wanted
 
 
 def _show(found: settings.Plan, *, as_json: bool) -> None:
@@ -108,6 +109,7 @@ def _show(found: settings.Plan, *, as_json: bool) -> None:
         "fields": found.fields,
         "differences": [item.to_json() for item in found.differences],
         "unenforced": [vars(item) for item in found.unenforced],
+        "absent": [vars(item) for item in found.absent],
         "unmanaged": list(found.unmanaged),
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines(found)))
@@ -123,6 +125,11 @@ def lines(found: settings.Plan) -> list[str]:
         ]
         shown += [table(["setting", "field", "is", "shall be"], rows), ""]
     shown += _unenforced(found.unenforced)
+    if found.absent:
+        for maker in dict.fromkeys(item.maker for item in found.absent):
+            keys = [f"{item.section}: {item.key}" for item in found.absent if item.maker == maker]
+            shown.append(f"not there yet, made by {maker}: {', '.join(keys)}")
+        shown.append("")
     if found.unmanaged:
         shown += [f"not named in policies/gitlab.yml, and left: {', '.join(found.unmanaged)}", ""]
     differ = len(found.differences)

@@ -43,16 +43,17 @@ def provision(place: Workplace, *, say: Say) -> None:
     wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
     # What the founding deployment, the administrator's, comes before, and what its jobs make.
     later = {"environments", "resource_groups"}
-    _settle(root, acting, {name: item for name, item in wanted.items() if name not in later})
+    _settle(place, root, acting, {name: item for name, item in wanted.items() if name not in later})
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
     _first_release(place, root, policies, seeded, say=say)
-    _settle(root, acting, {name: item for name, item in wanted.items() if name in later})
+    _settle(place, root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, clock.timestamp().encode())
 
 
-def _settle(root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
+def _settle(place: Workplace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
     """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
-    left = settings.apply(settings.opened(root, acting=acting), wanted, say=lambda _: None)
+    server = settings.opened(root, acting=acting, hook_token=tokens.webhook(place.token_folder))
+    left = settings.apply(server, wanted, say=lambda _: None)
     if not left.in_sync:
         first = left.differences[0]
         raise InvalidInput(f"{first.section}: {first.key}: {first.field} is {first.found}, not {first.wanted}")

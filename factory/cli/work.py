@@ -1,6 +1,5 @@
 """``factory work``: do the next thing."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,13 +10,9 @@ from factory.cli import output, servers
 from factory.cli.factory_context import opened
 from factory.cli.workplace import Workplace, current, number
 from factory.gitlab import webhook as webhooks
-from factory.model.secret import Secret
 from factory.secrets import tokens
-from factory.system import files
 from factory.workflow import serve
 from factory.workflow.schedule import Nothing
-
-_WEBHOOK = "webhook"
 
 
 @click.command()
@@ -58,15 +53,12 @@ def command(
 
 @contextmanager
 def _waking(place: Workplace, port: int | None) -> Iterator[Callable[[float], bool] | None]:
-    """Listen for webhooks where a port is given; the token that they carry is made once and kept private."""
+    """Listen for webhooks where a port is given."""
     if port is None:
         yield None
         return
-    path = place.token_folder / _WEBHOOK
-    if not path.exists():
-        tokens.keep(place.token_folder, _WEBHOOK, secrets.token_urlsafe(32))
-    with webhooks.listening(port, Secret(files.read_text(path).strip())) as inbox:
-        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that GitLab sends is in {path}")
+    with webhooks.listening(port, tokens.webhook(place.token_folder)) as inbox:
+        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that they carry is in {place.token_folder}")
         yield inbox.wait
 
 

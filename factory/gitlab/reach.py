@@ -1,8 +1,9 @@
 """What a token reaches: whose it is, what it may, until when, and what the server is."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import gitlab
 
@@ -71,11 +72,15 @@ def _make(connection: Connection) -> None:
     with translated(f"make the project {connection.project_path}"):
         user: Any = client.http_get("/user")
         if folder and folder != user["username"]:
-            found: Any = client.http_list("/namespaces", query_data={"search": folder}, get_all=True)
-            number = next((item["id"] for item in found if item["full_path"] == folder), None)
-            if number is None:
-                raise NotFound(f"there is no group {folder} that you may use", hint="Make it first, or name another.")
-            body["namespace_id"] = number
+            try:
+                found: Any = client.http_get(f"/namespaces/{quote(folder, safe='')}")
+            except gitlab.GitlabHttpError as error:
+                if error.response_code != HTTPStatus.NOT_FOUND:
+                    raise
+                raise NotFound(
+                    f"there is no group {folder} that you may use", hint="Make it first, or name another."
+                ) from None
+            body["namespace_id"] = found["id"]
         try:
             client.http_post("/projects", post_data=body)
         except gitlab.GitlabHttpError as error:
@@ -90,7 +95,7 @@ def rank(connection: Connection, number: int) -> int:
         try:
             found: Any = connection.client.http_get(f"{connection.api}/members/all/{number}")
         except gitlab.GitlabHttpError as error:
-            if error.response_code == 404:  # noqa: PLR2004 - HTTP's own number
+            if error.response_code == HTTPStatus.NOT_FOUND:
                 return 0
             raise
     return int(found["access_level"])

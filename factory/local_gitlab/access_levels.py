@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from factory.local_gitlab import membership
 from factory.local_gitlab import web as api
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call
@@ -59,7 +60,7 @@ def _valid(call: Call, level: Document, what: str) -> Document:
     description = ""
     if user is not None:
         person = call.store.get("user", api.as_int(user, "user_id"))
-        if person is None or not call.store.find("member", str(person["id"]), project=call.project["id"]):
+        if person is None or not membership.find(call.store, call.project, person["id"]):
             raise api.unprocessable([f"{what} user is not a member of the project"])
         description = person["name"]
     elif group is not None:

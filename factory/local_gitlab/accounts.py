@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import BasicAuth, web
 
+from factory.local_gitlab import membership
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document, Store
@@ -92,17 +93,8 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
         return api.NO_ROLE
     if user["is_admin"]:
         return ADMIN
-    member = store.find("member", str(user["id"]), project=project["id"])
-    if member and member["expires_at"] and member["expires_at"] <= clock.timestamp()[:10]:
-        return api.NO_ROLE
-    level = member["access_level"] if member else api.NO_ROLE
+    level = membership.level(store, project, user["id"])
     return min(level, token["access_level"]) if token["access_level"] else level
-
-
-def add_member(store: Store, project: Document, user: Document, level: int) -> Document:
-    """Make a user a member of a project; return the membership."""
-    document = {"user_id": user["id"], "access_level": level, "created_at": clock.timestamp(), "expires_at": None}
-    return store.add("member", document, project=project["id"], name=str(user["id"]))
 
 
 def job_token_scope(project: Document) -> Document:
@@ -198,7 +190,7 @@ def _create_project_token(call: Call) -> Any:
     bot = create_user(
         call.store, f"project_{call.project['id']}_bot_{suffix}", name=name, email=f"bot-{suffix}@localhost", bot=True
     )
-    add_member(call.store, call.project, bot, level)
+    membership.add(call.store, call.project, bot, level)
     token, text = issue_token(
         call.store,
         bot,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factory.local_gitlab import membership
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -81,7 +82,7 @@ def _changed(call: Call, rule: Document) -> Document:
     protected = "applies_to_all_protected_branches"
     changed[protected] = call.flag(protected, default=rule[protected])
     if "user_ids" in call.params:
-        members = {member["user_id"] for member in call.store.all("member", project=call.project["id"])}
+        members = {member["user_id"] for member in membership.of_all(call.store, call.project)}
         numbers = [api.as_int(number, "user_ids") for number in call.strings("user_ids") or []]
         changed["_users"] = [number for number in dict.fromkeys(numbers) if number in members]
     return changed

@@ -1,6 +1,5 @@
 """A bare repository on the server's disk, by the git program."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,6 @@ from factory.system import files, process
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _COMMITS: dict[tuple[Path, str], dict[str, Any]] = {}
-# git-check-ref-format: what no part of a ref may hold, begin or end with.
-_BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]+")
-_NO_BRANCH = re.compile(r"\.\.|@\{|//|^/|/$|\.$|(?:^|/)\.|\.lock(?:/|$)")
 _TAG_FORMAT = "%(refname)%00%(objecttype)%00%(objectname)%00%(taggerdate:iso-strict)%00%(contents)%00%01"
 _COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x01"
 
@@ -30,11 +26,6 @@ class Tag:
     commit: str | None
     message: str | None
     created_at: str | None
-
-
-def is_branch_name(text: str) -> bool:
-    """Tell whether git takes a text for a branch's name (git-check-ref-format)."""
-    return bool(_BRANCH.fullmatch(text)) and not _NO_BRANCH.search(text)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from factory.local_gitlab import accounts, projects, protected_tags, push_rules
+from factory.local_gitlab import accounts, projects, protected_branches, protected_tags, push_rules
 from factory.local_gitlab.context import Context
-from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, GUEST
@@ -66,13 +65,6 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
 def _environment(
     context: Context, request: web.Request, project: Document, user: Document, role: int
 ) -> dict[str, str]:
-    rules = context.store.all("protected_branch", project=project["id"])
-    lines = []
-    for rule in rules:
-        name = rule["name"]
-        push = may(context.store, project, _sample(name), "push", user, role)
-        force = all(item["allow_force_push"] for item in protection(context.store, project, _sample(name)))
-        lines.append(f"{name} {int(push)} {int(force)}")
     return {
         **context.tool_env,
         "GIT_PROJECT_ROOT": str(context.state / "repositories"),
@@ -87,18 +79,13 @@ def _environment(
         "GIT_CONFIG_KEY_0": "core.hooksPath",
         "GIT_CONFIG_VALUE_0": str(context.state / "hooks"),
         "GL_ROLE": str(role),
-        "GL_RULES": "\n".join(lines),
+        "GL_RULES": protected_branches.for_hook(context.store, project, user, role),
         "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),
         "GL_DEFAULT_BRANCH": project["default_branch"],
         "GL_PUSH_RULE": push_rules.for_hook(context, project),
         "GL_PUSH_RULE_CHECK": str(context.state / "hooks" / _CHECK),
         "GL_PYTHON": process.python(),
     }
-
-
-def _sample(pattern: str) -> str:
-    """Return a branch name that a rule's own pattern covers, to ask what the rule grants."""
-    return pattern.replace("*", "x")
 
 
 async def _backend(

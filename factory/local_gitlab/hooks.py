@@ -40,7 +40,9 @@ _STRATEGIES = ("wildcard", "regex", "all_branches")
 
 
 def _show(hook: Document) -> Document:
-    return api.public(hook, "iid") | {"alert_status": "executable", "disabled_until": None, "url_variables": []}
+    """Return a hook as a client sees it: whether it has a token, and never which."""
+    told: Document = {"alert_status": "executable", "disabled_until": None, "url_variables": []}
+    return api.public(hook, "iid") | told | {"token_present": bool(hook["_token"]), "signing_token_present": False}
 
 
 def _list(call: Call) -> Any:

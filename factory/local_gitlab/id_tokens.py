@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from factory.local_gitlab import namespaces, oidc
+from factory.local_gitlab import membership, namespaces, oidc
 from factory.local_gitlab.ci import duration
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
@@ -93,7 +93,7 @@ def _ref(context: Context, project: Document, pipeline: Document) -> str:
 def _level(context: Context, project: Document, user: Document) -> str | None:
     if user["is_admin"]:
         return "owner"
-    member = context.store.find("member", str(user["id"]), project=project["id"])
+    member = membership.find(context.store, project, user["id"])
     return _LEVELS.get(member["access_level"]) if member else None
 
 

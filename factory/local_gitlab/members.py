@@ -1,17 +1,19 @@
-"""A project's members and their roles (docs: Members API). Groups here pass no members on to their projects."""
+"""Members of projects and groups, and their roles (docs: Members API)."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from factory.local_gitlab import membership, namespaces
 from factory.local_gitlab import web as api
-from factory.local_gitlab.accounts import add_member, by_id
+from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.store import Document
-from factory.local_gitlab.web import MAINTAINER, OWNER, Call, Page, Route
+from factory.local_gitlab.web import MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock
 
 # GitLab docs: Members API, roles.
 _LEVELS = {5, 10, 15, 20, 30, 40, 50}
-_KIND = "member"
+_PROJECT, _GROUP = "member", "group_member"
 
 
 def _show(call: Call, member: Document) -> Document:
@@ -20,8 +22,8 @@ def _show(call: Call, member: Document) -> Document:
     return user | {key: member[key] for key in keys} | {"membership_state": "active"}
 
 
-def _list(call: Call) -> Any:
-    found = [_show(call, member) for member in call.store.all(_KIND, project=call.project["id"])]
+def _page(call: Call, members: Iterable[Document]) -> Page:
+    found = [_show(call, member) for member in members]
     query, numbers = str(call.params.get("query") or "").lower(), call.strings("user_ids")
     return Page(
         [
@@ -33,39 +35,60 @@ def _list(call: Call) -> Any:
     )
 
 
+def _list(call: Call) -> Any:
+    return _page(call, membership.of_project(call.store, call.project))
+
+
+def _list_all(call: Call) -> Any:
+    return _page(call, membership.of_all(call.store, call.project))
+
+
 def _find(call: Call) -> Document:
-    return api.require(call.store.find(_KIND, str(call.iid("user_id")), project=call.project["id"]))
+    return api.require(membership.direct(call.store, call.project, call.iid("user_id")))
 
 
 def _one(call: Call) -> Any:
     return _show(call, _find(call))
 
 
+def _one_of_all(call: Call) -> Any:
+    return _show(call, api.require(membership.find(call.store, call.project, call.iid("user_id"))))
+
+
 def _create(call: Call) -> Any:
+    store = call.store
+    user, level, expires = _asked(call, call.role)
+    if membership.direct(store, call.project, user["id"]):
+        raise api.conflict("Member already exists")
+    above = membership.inherited(store, call.project, user["id"])
+    if above and above["access_level"] > level:
+        raise api.invalid({"access_level": ["should be greater than or equal to the inherited membership"]})
+    made = membership.add(store, call.project, user, level)
+    return api.Answer(_show(call, store.save(_PROJECT, made | {"expires_at": expires})), 201)
+
+
+def _asked(call: Call, role: int) -> tuple[Document, int, str | None]:
+    """Return whom a request makes a member, as what, and until when; ``role`` is the caller's own."""
     given = [name for name in ("user_id", "username") if call.params.get(name)]
     if len(given) != 1:
         reason = "mutually exclusive" if given else "missing, exactly one parameter must be provided"
         raise api.bad_request(f"user_id, username are {reason}", key="error")
-    level, expires = _level(call), _expiry(call)
-    store = call.store
-    user = store.find("user", str(call.params["username"])) if "username" in given else _user(call)
-    user = api.require(user, "User")
-    if store.find(_KIND, str(user["id"]), project=call.project["id"]):
-        raise api.conflict("Member already exists")
-    made = add_member(store, call.project, user, level)
-    return api.Answer(_show(call, store.save(_KIND, made | {"expires_at": expires})), 201)
+    level, expires = _level(call, role), _expiry(call)
+    named = "username" in given
+    user = call.store.find("user", str(call.params["username"])) if named else _user(call)
+    return api.require(user, "User"), level, expires
 
 
 def _user(call: Call) -> Document | None:
     return call.store.get("user", call.integer("user_id"))
 
 
-def _level(call: Call) -> int:
+def _level(call: Call, role: int) -> int:
     """Return the access level that a request gives; raises 400 for one that is none, 403 for an owner's by others."""
     level = call.integer("access_level")
     if level not in _LEVELS:
         raise api.invalid({"access_level": ["is not included in the list"]})
-    if level == OWNER and call.role < OWNER:
+    if level == OWNER and role < OWNER:
         raise api.forbidden()
     return level
 
@@ -84,10 +107,13 @@ def _expiry(call: Call) -> str | None:
 
 
 def _change(call: Call) -> Any:
-    member = _administered(call)
-    level = _level(call)
+    return _changed(call, _PROJECT, _administered(call), call.role)
+
+
+def _changed(call: Call, kind: str, member: Document, role: int) -> Document:
+    level = _level(call, role)
     expires = _expiry(call) if "expires_at" in call.params else member["expires_at"]
-    return _show(call, call.store.save(_KIND, member | {"access_level": level, "expires_at": expires}))
+    return _show(call, call.store.save(kind, member | {"access_level": level, "expires_at": expires}))
 
 
 def _administered(call: Call) -> Document:
@@ -106,17 +132,60 @@ def _remove(call: Call) -> Any:
     """Remove a member; whoever is one may leave."""
     if call.role < MAINTAINER and call.path["user_id"] != str(call.user["id"]):
         raise api.forbidden()
-    call.store.delete(_KIND, _administered(call))
+    call.store.delete(_PROJECT, _administered(call))
+
+
+def _group_list(call: Call) -> Any:
+    return _page(call, membership.of_group(call.store, namespaces.group(call)))
+
+
+def _group_one(call: Call) -> Any:
+    return _show(call, _in_group(call, namespaces.group(call)))
+
+
+def _in_group(call: Call, group: Document) -> Document:
+    return api.require(membership.in_group(call.store, group, call.iid("user_id")))
+
+
+def _group_create(call: Call) -> Any:
+    group = namespaces.owned_group(call)
+    user, level, expires = _asked(call, OWNER)
+    if membership.in_group(call.store, group, user["id"]):
+        raise api.conflict("Member already exists")
+    made = membership.add_to_group(call.store, group, user, level)
+    return api.Answer(_show(call, call.store.save(_GROUP, made | {"expires_at": expires})), 201)
+
+
+def _group_change(call: Call) -> Any:
+    group = namespaces.owned_group(call)
+    return _changed(call, _GROUP, _in_group(call, group), OWNER)
+
+
+def _group_remove(call: Call) -> Any:
+    """Remove a group's member; whoever is one may leave, but the last owner can't."""
+    leaves = call.path["user_id"] == str(call.user["id"])
+    group = namespaces.group(call) if leaves else namespaces.owned_group(call)
+    member = _in_group(call, group)
+    owners = [item for item in membership.of_group(call.store, group) if item["access_level"] == OWNER]
+    if owners == [member]:
+        raise api.forbidden()
+    call.store.delete(_GROUP, member)
 
 
 _ALL = "/projects/{id}/members"
+_GROUPS = "/groups/{reference}/members"
 
 ROUTES = (
     Route("GET", _ALL, _list),
-    Route("GET", _ALL + "/all", _list),
+    Route("GET", _ALL + "/all", _list_all),
     Route("POST", _ALL, _create, MAINTAINER),
     Route("GET", _ALL + "/{user_id}", _one),
-    Route("GET", _ALL + "/all/{user_id}", _one),
+    Route("GET", _ALL + "/all/{user_id}", _one_of_all),
     Route("PUT", _ALL + "/{user_id}", _change, MAINTAINER),
     Route("DELETE", _ALL + "/{user_id}", _remove),
+    Route("GET", _GROUPS, _group_list, PUBLIC),
+    Route("POST", _GROUPS, _group_create, PUBLIC),
+    Route("GET", _GROUPS + "/{user_id}", _group_one, PUBLIC),
+    Route("PUT", _GROUPS + "/{user_id}", _group_change, PUBLIC),
+    Route("DELETE", _GROUPS + "/{user_id}", _group_remove, PUBLIC),
 )

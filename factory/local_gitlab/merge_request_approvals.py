@@ -46,10 +46,22 @@ def _approvals(call: Call) -> Any:
 
 
 def _is_kept_out(call: Call, request: Document) -> bool:
-    """Tell whether the user wrote the merge request and so may not approve it: a setting of Premium."""
+    """Tell whether the user may not approve what they opened, or committed to: two settings of Premium."""
     settings = call.project["_approvals"]
-    own = call.user["id"] == request["_author"]
-    return own and call.context.tier != "free" and not settings["merge_requests_author_approval"]
+    if call.context.tier == "free":
+        return False
+    if call.user["id"] == request["_author"] and not settings["merge_requests_author_approval"]:
+        return True
+    return bool(settings["merge_requests_disable_committers_approval"]) and call.user["email"] in _committers(
+        call, request
+    )
+
+
+def _committers(call: Call, request: Document) -> set[str]:
+    """Return the addresses of who committed to a merge request."""
+    refs = request["diff_refs"]
+    commits = call.context.repository(call.project).commits(f"{refs['base_sha']}..{refs['head_sha']}")
+    return {commit["committer_email"] for commit in commits}
 
 
 def _approve(call: Call) -> Any:

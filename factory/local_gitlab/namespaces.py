@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
+from factory.local_gitlab import membership
 from factory.local_gitlab import web as api
 from factory.local_gitlab.store import Document, Store
-from factory.local_gitlab.web import PUBLIC, Call, Page, Route
+from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock
 
 _KIND = "namespace"
@@ -45,6 +46,19 @@ def _make(store: Store, path: str, owner: Document, **values: Any) -> Document:
     return store.add(_KIND, document, name=path)
 
 
+def group(call: Call) -> Document:
+    """Return the group of a call that its user sees; raises 404 for any other."""
+    return _find(call, "Group")
+
+
+def owned_group(call: Call) -> Document:
+    """Return the group of a call; raises 404 where its user does not see it, 403 where they don't own it."""
+    found = group(call)
+    if not _owns(call, found):
+        raise api.forbidden()
+    return found
+
+
 def in_project(namespace: Document) -> Document:
     """Return a namespace as it stands inside a project."""
     return {key: namespace[key] for key in ("id", "name", "path", "kind", "full_path", "parent_id", "avatar_url")}
@@ -58,24 +72,28 @@ def for_new_project(call: Call) -> Document:
     number = call.params.get("namespace_id")
     if number is not None:
         found = call.store.get(_KIND, api.as_int(number, "namespace_id"))
-        if found is None or not _owns(call, found):
+        if found is None or not (_owns(call, found) or _level(call, found) >= DEVELOPER):
             raise api.not_found("Namespace")
         return found
     return ensure(call.store, str(call.params.get("namespace_path") or call.user["username"]), call.user)
 
 
 def _owns(call: Call, namespace: Document) -> bool:
-    return bool(call.user["is_admin"] or namespace["_owner"] == call.user["id"])
+    own = namespace["kind"] == "user" and namespace["_owner"] == call.user["id"]
+    return bool(call.user["is_admin"] or own or _level(call, namespace) >= OWNER)
+
+
+def _level(call: Call, namespace: Document) -> int:
+    return membership.level_in_group(call.store, namespace, call.user["id"])
 
 
 def _sees(call: Call, namespace: Document) -> bool:
     if _owns(call, namespace) or (namespace["kind"] == "group" and namespace["_visibility"] != "private"):
         return True
+    if namespace["kind"] != "group" or _level(call, namespace):
+        return bool(namespace["kind"] == "group")
     projects = call.store.all("project", _namespace=namespace["full_path"])
-    name = str(call.user["id"])
-    return namespace["kind"] == "group" and any(
-        call.store.find("member", name, project=project["id"]) for project in projects
-    )
+    return any(membership.direct(call.store, project, call.user["id"]) for project in projects)
 
 
 def _find(call: Call, what: str) -> Document:
@@ -137,8 +155,10 @@ def _new_group(call: Call) -> Any:
     parent = None
     if call.params.get("parent_id") is not None:
         parent = call.store.get(_KIND, call.integer("parent_id"))
-        if parent is None or parent["kind"] != "group" or not _owns(call, parent):
+        if parent is None or parent["kind"] != "group" or not _sees(call, parent):
             raise api.not_found("Group")
+        if not _owns(call, parent) and _level(call, parent) < MAINTAINER:
+            raise api.forbidden()
     full = f"{parent['full_path']}/{path}" if parent else path
     if not _PATH.fullmatch(path):
         raise api.failed(400, "Failed to save group {path: [\"can contain only letters, digits, '_', '-' and '.'.\"]}")
@@ -150,7 +170,10 @@ def _new_group(call: Call) -> Any:
         "_visibility": call.choice("visibility", _VISIBILITIES, "private"),
         "_description": call.text("description") or "",
     }
-    return api.Answer(_group(call, _make(call.store, full, call.user, **given)), 201)
+    made = _make(call.store, full, call.user, **given)
+    if _level(call, made) < OWNER:
+        membership.add_to_group(call.store, made, call.user, OWNER)
+    return api.Answer(_group(call, made), 201)
 
 
 def _one_group(call: Call) -> Any:

@@ -3,11 +3,10 @@
 import re
 from typing import Any
 
-from factory.local_gitlab import approval_rules, namespaces, project_settings
+from factory.local_gitlab import approval_rules, membership, namespaces, project_settings
 from factory.local_gitlab import web as api
-from factory.local_gitlab.accounts import add_member
 from factory.local_gitlab.context import Context
-from factory.local_gitlab.git import is_branch_name
+from factory.local_gitlab.ref_names import is_branch_name
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.system import clock, files
@@ -69,7 +68,8 @@ def _create(call: Call) -> Any:
     }
     project = call.store.add("project", document, name=full)
     call.context.repository(project).create(project["default_branch"])
-    add_member(call.store, project, call.user, OWNER)
+    if membership.level(call.store, project, call.user["id"]) < MAINTAINER:
+        membership.add(call.store, project, call.user, OWNER)
     if call.flag("initialize_with_readme"):
         _first_commit(call, project)
     return api.Answer(show(call.context, project), 201)
@@ -99,16 +99,16 @@ def _list(call: Call) -> Any:
     search = str(call.params.get("search") or "")
     found = []
     for project in call.store.all("project"):
-        member = call.store.find("member", str(call.user["id"]), project=project["id"])
+        member = membership.find(call.store, project, call.user["id"])
         if (member or call.user["is_admin"]) and search in project["path_with_namespace"]:
             found.append(show(call.context, project))
     return Page(found)
 
 
 def _show(call: Call) -> Any:
-    return show(call.context, call.project) | {
-        "permissions": {"project_access": {"access_level": call.role}, "group_access": None}
-    }
+    found = (look(call.store, call.project, call.user["id"]) for look in (membership.direct, membership.inherited))
+    own, above = ({"access_level": item["access_level"]} if item else None for item in found)
+    return show(call.context, call.project) | {"permissions": {"project_access": own, "group_access": above}}
 
 
 def _change(call: Call) -> Any:

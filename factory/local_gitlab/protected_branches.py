@@ -1,11 +1,11 @@
 """Protected branches: who may push to and merge into them (docs: Protected branches)."""
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from factory.local_gitlab import access_levels
 from factory.local_gitlab import web as api
+from factory.local_gitlab.ref_names import NEVER_IN_A_NAME, covers
 from factory.local_gitlab.store import Document, Store
 from factory.local_gitlab.web import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
 
@@ -16,7 +16,7 @@ _PREMIUM = ("unprotect_access_levels", "code_owner_approval_required")
 def protection(store: Store, project: Document, branch: str) -> list[Document]:
     """Return the protected-branch rules whose name or wildcard covers a branch."""
     rules = store.all("protected_branch", project=project["id"])
-    return [rule for rule in rules if fnmatch.fnmatchcase(branch, rule["name"])]
+    return [rule for rule in rules if covers(rule["name"], branch)]
 
 
 def may(store: Store, project: Document, branch: str, action: str, user: Document, role: int) -> bool:
@@ -33,6 +33,18 @@ def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
         (level["user_id"] == user["id"] and role >= DEVELOPER)
         or (level["user_id"] is None and level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
         for level in levels
+    )
+
+
+def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
+    """Return what a pushing user may do, for the pre-receive hook: ``<pattern> <may push 0|1> <may force push 0|1>``.
+
+    A rule that can cover no branch is left out, so that a pattern holds no blank and the shell sees no other wildcard.
+    """
+    return "\n".join(
+        f"{rule['name']} {int(grants(rule['push_access_levels'], user, role))} {int(rule['allow_force_push'])}"
+        for rule in store.all("protected_branch", project=project["id"])
+        if not NEVER_IN_A_NAME.search(rule["name"])
     )
 
 

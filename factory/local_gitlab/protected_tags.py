@@ -1,22 +1,20 @@
 """Protected tags: who may create the tags that a name or wildcard covers (docs: Protected tags)."""
 
-import re
 from typing import Any
 
 from factory.local_gitlab import web as api
 from factory.local_gitlab.protected_branches import grants, levels_given
+from factory.local_gitlab.ref_names import NEVER_IN_A_NAME, covers
 from factory.local_gitlab.store import Document, Store
 from factory.local_gitlab.web import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
 
 REFUSED = "You are not allowed to create this tag as it is protected."
 _LEVELS = {NO_ROLE, DEVELOPER, MAINTAINER, ADMIN}
-# What no ref's name has (git docs: check-ref-format); the star is the wildcard.
-NEVER_IN_A_NAME = re.compile(r"[\x00-\x20\x7f~^:?\[\\]")
 
 
 def protection(store: Store, project: Document, tag: str) -> list[Document]:
     """Return the rules whose name or wildcard covers a tag; ``*`` is the only wildcard."""
-    return [rule for rule in _all(store, project) if _covers(rule["name"], tag)]
+    return [rule for rule in _all(store, project) if covers(rule["name"], tag)]
 
 
 def may_create(store: Store, project: Document, tag: str, user: Document, role: int) -> bool:
@@ -41,10 +39,6 @@ def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
 
 def _all(store: Store, project: Document) -> list[Document]:
     return store.all("protected_tag", project=project["id"])
-
-
-def _covers(pattern: str, tag: str) -> bool:
-    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), tag) is not None
 
 
 def _rule(rule: Document) -> Document:

@@ -7,9 +7,10 @@ from factory.errors import ToolFailed
 from factory.local_gitlab import push_rules
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
-from factory.local_gitlab.git import Repository, is_branch_name
+from factory.local_gitlab.git import Repository
 from factory.local_gitlab.protected_branches import may, protection
 from factory.local_gitlab.pushes import sync_refs
+from factory.local_gitlab.ref_names import is_branch_name
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 

@@ -7,7 +7,8 @@ from factory.errors import ToolFailed
 from factory.local_gitlab import release_links
 from factory.local_gitlab import web as api
 from factory.local_gitlab.git import Tag
-from factory.local_gitlab.protected_tags import NEVER_IN_A_NAME, REFUSED, may_create, protection
+from factory.local_gitlab.protected_tags import REFUSED, may_create, protection
+from factory.local_gitlab.ref_names import NEVER_IN_A_NAME
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
 

@@ -1,11 +1,11 @@
 """The CI/CD variables that a pipeline and its jobs see (docs: Predefined CI/CD variables reference)."""
 
-import fnmatch
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.ref_names import covers
 from factory.local_gitlab.store import Document
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -24,7 +24,7 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 def is_protected(context: Context, project: Document, ref: str) -> bool:
     """Tell whether a ref is a protected branch."""
     rules = context.store.all("protected_branch", project=project["id"])
-    return any(fnmatch.fnmatchcase(ref, rule["name"]) for rule in rules)
+    return any(covers(rule["name"], ref) for rule in rules)
 
 
 def predefined(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
@@ -173,7 +173,7 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
             "raw": item["raw"],
         }
         for item in _seen(context, project, pipeline)
-        if item["environment_scope"] == "*" or fnmatch.fnmatchcase(environment, item["environment_scope"])
+        if covers(item["environment_scope"], environment)
     ]
 
 

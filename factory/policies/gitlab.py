@@ -121,10 +121,11 @@ class Schedule(Strict):
 
 
 class Hook(Strict):
-    """What a webhook is told of, by its URL."""
+    """What a webhook is told of, by its URL; with ``secret_token`` it carries that of ``factory work --webhook``."""
 
     events: Annotated[tuple[Event, ...], Field(min_length=1, strict=False)]
     ssl_verification: bool = True
+    secret_token: bool | None = None
 
 
 class Runner(Strict):

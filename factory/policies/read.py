@@ -25,6 +25,8 @@ FILES = (
     "secrets",
     "gitlab",
 )
+# Accounts of the factory's own, beside the agents of scope.yml.
+_OURS = ("factory-bot", "factory-agent")
 # Examples that are kept beside the policies; they decide nothing and are no part of the digest.
 CASES = "policies/cases/"
 _KNOWN = {f"policies/{name}.yml": name for name in FILES}
@@ -110,6 +112,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
             message = "names neither paths nor actions, so it never applies; give it one"
             yield documents["approvals"].problem(("risks", name), message)
     yield from _stacks(policies, documents)
+    yield from _approvers(policies, documents["gitlab"])
     yield from _secrets(policies, documents["secrets"])
     seen: dict[tuple[str, str], int] = {}
     for number, item in enumerate(policies.exceptions.exceptions):
@@ -130,6 +133,14 @@ def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
     for key, name in named:
         if name not in agents.agents:
             yield found.problem(key, f"there is no agent {name!r}{nearest(name, agents.agents)}")
+
+
+def _approvers(policies: Policies, found: Document) -> Iterator[str]:
+    """Tell which accounts of the factory would approve merge requests: they are bound by approvals, and give none."""
+    agents = {f"@{name}".casefold() for name in (*policies.scope.agents, *_OURS)}
+    for number, name in enumerate(policies.gitlab.approvals.people if policies.gitlab.approvals else ()):
+        if name.casefold() in agents:
+            yield found.problem(("approvals", "people", number), f"{name} is no person: its approval must not count")
 
 
 def _secrets(policies: Policies, found: Document) -> Iterator[str]:

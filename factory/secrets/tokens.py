@@ -4,6 +4,7 @@ The embedded instance's are plain private files: they open a server on this mach
 sealed in an encrypted file.
 """
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from factory.system import files
 if TYPE_CHECKING:
     from factory.secrets.file import EncryptedFile
 
-_SEALED = "accounts.json"
+_SEALED, _WEBHOOK = "accounts.json", "webhook"
 ACCOUNTS = ("operator", "factory-bot", "factory-agent", "rehearsal")
 
 
@@ -67,6 +68,14 @@ def _opened(folder: Path, key: Path, *, make: bool = False) -> "EncryptedFile":
 
 def _place(account: str) -> Place:
     return Place(account, f"account/{account}")
+
+
+def webhook(folder: Path) -> Secret:
+    """Return the secret token that webhooks carry, and which is made where it is missing."""
+    path = folder / _WEBHOOK
+    if not path.exists():
+        keep(folder, _WEBHOOK, secrets.token_urlsafe(32))
+    return Secret(files.read_text(path).strip())
 
 
 def keep(folder: Path, account: str, token: str) -> None:

@@ -24,6 +24,13 @@ class Here:
         self.instance.bind(self.bot.username)
         self.printed = ""
 
+    def below_a_group(self) -> None:
+        """Let the project be of a group of the operator's, some folders down."""
+        groups = self.server.client(self.token).groups
+        crew = groups.create({"name": "Crew", "path": f"crew-{self.operator.username}"})
+        groups.create({"name": "tools", "path": "tools", "parent_id": crew.id})
+        self.path = f"{crew.path}/tools/control"
+
     def run(self, *arguments: str, code: int = 0, stdin: str = "", **env: str) -> Any:
         done = self.instance.run("--instance", "gitlab", *arguments, check=False, stdin=stdin, **env)
         assert done.returncode == code, done.stdout + done.stderr
@@ -46,7 +53,9 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGit
     return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
 
 
-def test_from_nothing_with_one_account_and_then_with_two(here: Here) -> None:
+def test_from_nothing_with_one_account_and_then_with_two(here: Here, request: pytest.FixtureRequest) -> None:
+    if "premium" in request.node.callspec.id:
+        here.below_a_group()
     made = here.connected()
     assert (made["made"], made["pushed"], made["separation"]) == (True, True, "none")
     assert made["in_sync"], here.printed

@@ -1,5 +1,6 @@
 """Settings of a real project on the loopback GitLab, on both tiers: from nothing, by hand, half-way, and adopted."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +8,14 @@ import gitlab
 import pytest
 import requests
 
-from factory.errors import Unreachable
+from factory.errors import Refused, Unreachable
 from factory.gitlab import runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import compare, run
 from factory.gitlab.settings.model import Section, Server
 from factory.gitlab.settings.run import SECTIONS, Wanted
 from factory.gitlab.settings.variables import Fingerprint
+from factory.model.secret import Secret
 from factory.policies import read
 from factory.workflow import settings
 from tests.between import WRITES, Fate, between
@@ -22,7 +24,7 @@ from tests.servers import ROOT, LocalGitlab
 _FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
 MORE = b"""
 labels: {later: {color: '#00ff00', description: not now}}
-hooks: {'https://hooks.example/x': {events: [push, pipeline], ssl_verification: true}}
+hooks: {'https://hooks.example/x': {events: [push, pipeline], secret_token: true}}
 variables: {COLOUR: {value: green}, 'COLOUR staging': {value: blue, protected: true}}
 push_rule: {commit_message_regex: '^[A-Z]', prevent_secrets: true, max_file_size: 5}
 """
@@ -42,6 +44,7 @@ OTHERS: dict[str, Any] = {
     "timezone": "Europe/Berlin",
     "role": "reporter",
     "events": ["push"],
+    "secret_token": False,
     "tags": ["other"],
     "value": Fingerprint("red"),
     "commit_message_regex": "^x",
@@ -50,13 +53,15 @@ OTHERS: dict[str, Any] = {
     "approvals": {"maintainer": 2},
 }
 
+NUMBERS = itertools.count(1)
+
 
 class World:
     """A project, its accounts, and what is wanted of it."""
 
-    def __init__(self, server: LocalGitlab, *, url: str = "") -> None:
+    def __init__(self, server: LocalGitlab, *, url: str = "", **given: Any) -> None:
         self.server, self.url = server, url or server.url
-        self.project = server.project({"README": "x"})
+        self.project = server.project({"README": "x"}, **given)
         self.names, self.connections = {}, {}
         for name, level in (("operator", 40), ("factory-bot", 40), ("factory-agent", 30)):
             user, token = server.user(name)
@@ -74,7 +79,7 @@ class World:
 
     def opened(self) -> Server:
         acting = {self.names[name]: connection for name, connection in self.connections.items()}
-        return run.opened(self.root, acting=acting)
+        return run.opened(self.root, acting=acting, hook_token=Secret("hook"))
 
     def wanted(self) -> dict[str, Wanted]:
         return settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)
@@ -189,7 +194,7 @@ def test_every_key_taken_away_by_hand_is_told_and_made_again(settled: World) -> 
             continue
         there = section.read(settled.opened())
         for key in wanted[section.name].state:
-            if key in there and key != "settings" and section.makes(wanted[section.name].state[key]):
+            if key in there and key != "settings" and not section.maker(wanted[section.name].state[key]):
                 section.drop(settled.opened(), key, there[key])
                 assert {(item.section, item.key, item.kind) for item in settled.plan().differences} == {
                     (section.name, key, "missing")
@@ -208,6 +213,57 @@ def test_what_nobody_named_stays_unless_it_is_enforced(world: World) -> None:
     assert "mine" in {label.name for label in world.project.labels.list(get_all=True)}
     assert world.project.variables.get("MINE").value == "kept"
     assert "release/*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}
+
+
+def enforcing(world: World, sections: bytes) -> None:
+    enforced = FILES["policies/gitlab.yml"].replace(b"enforce: [", b"enforce: [" + sections + b", ")
+    world.policies = read.read(FILES | {"policies/gitlab.yml": enforced})
+
+
+def test_several_of_one_name_are_each_seen_and_those_that_nobody_asked_for_go(world: World) -> None:
+    enforcing(world, b"hooks, schedules")
+    assert world.apply().in_sync
+    for _ in range(2):
+        world.project.hooks.create({"url": "https://hooks.example/x", "job_events": True})
+        world.project.pipelineschedules.create({"description": "drift", "ref": "main", "cron": "1 1 * * *"})
+    extra = {(item.section, item.key) for item in world.plan().differences if item.kind == "extra"}
+    doubled = [("hooks", "https://hooks.example/x"), ("schedules", "drift")]
+    assert extra == {(section, f"{key} ({count})") for section, key in doubled for count in (2, 3)}
+    assert world.apply().in_sync
+    (hook,) = world.project.hooks.list(get_all=True)
+    assert hook.pipeline_events
+    (schedule,) = world.project.pipelineschedules.list(get_all=True)
+    assert schedule.cron == "23 4 * * *"
+
+
+def test_what_an_apply_can_t_make_is_named_with_what_does(world: World) -> None:
+    assert {(item.section, item.maker) for item in world.plan().absent} == {
+        ("variables", "factory secrets sync"),
+        ("resource_groups", "a first job that names it"),
+    }
+    for runner in world.project.runners.list(get_all=True, type="project_type"):
+        world.server.client().runners.delete(runner.id)
+    gone = {item.key for item in world.plan().absent if item.maker == "factory gitlab runners register"}
+    assert gone == {"factory-protected", "factory-merge-requests"}
+
+
+def test_who_is_a_member_by_a_group_stays_and_is_named_after_all_else_is_done(gitlab_server: LocalGitlab) -> None:
+    path = f"crew-{next(NUMBERS)}"
+    group = gitlab_server.client().groups.create({"name": path, "path": path})
+    helper, _ = gitlab_server.user("helper")
+    group.members.create({"user_id": helper.id, "access_level": 30})
+    world = World(gitlab_server, namespace_id=group.id)
+    assert world.apply().in_sync
+    enforcing(world, b"members, labels")
+    other, _ = gitlab_server.user("other")
+    world.project.members.create({"user_id": other.id, "access_level": 30})
+    world.project.labels.create({"name": "mine", "color": "#112233"})
+    with pytest.raises(Refused, match=helper.username) as refused:
+        world.apply()
+    assert "group" in str(refused.value)
+    left = world.plan().differences
+    assert {(item.section, item.key) for item in left} >= {("members", helper.username)}
+    assert "mine" not in {label.name for label in world.project.labels.list(get_all=True)}
 
 
 @pytest.mark.parametrize("fate", ["429", "500", "502", "slow", "reset", "answer lost"])

@@ -1,14 +1,17 @@
 """Settings compared as values: what differs, what is the same said otherwise, and what a tier can't hold."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.gitlab.settings import compare
-from factory.gitlab.settings.model import Section
+from factory.gitlab.settings.model import Section, Server, keyed
 from factory.gitlab.settings.protection import BRANCHES, ENVIRONMENTS, TAGS, left_covers
+
+if TYPE_CHECKING:
+    from factory.gitlab.connect import Connection
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3),
@@ -18,8 +21,11 @@ VALUES = st.recursive(
 STATES = st.dictionaries(st.text(max_size=3), st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=4)
 
 
+PLAIN = Section("plain", lambda _: {}, lambda *_: None)
+
+
 def differing(wanted: Any, found: Any, *, enforce: bool = False) -> list[tuple[str, str, str]]:
-    made = compare.differences("x", wanted, found, enforce=enforce)
+    made = compare.differences(PLAIN, wanted, found, enforce=enforce)
     return [(item.key, item.field, item.kind) for item in made]
 
 
@@ -90,3 +96,40 @@ def test_a_cover_is_told_from_a_rule_that_somebody_wanted() -> None:
     wanted = {"main": shut, "kept": shut, "kept*": shut}
     found = {"main": shut, "main*": shut, "kept": shut, "kept*": shut, "open*": {"push": ["maintainer"]}, "else*": shut}
     assert left_covers(wanted, found) == ["main*"]
+
+
+def test_a_field_that_an_older_server_does_not_tell_is_not_compared() -> None:
+    section = Section("x", lambda _: {}, lambda *_: None, untold=frozenset({"token"}))
+    wanted = {"k": {"token": True, "other": 1}}
+    assert not list(compare.differences(section, wanted, {"k": {"other": 1}}, enforce=False))
+    assert list(compare.differences(section, wanted, {"k": {"token": False, "other": 1}}, enforce=False))
+    assert list(compare.differences(PLAIN, wanted, {"k": {"other": 1}}, enforce=False))
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["a", "a (2)", "b"])), unique_by=lambda item: item[0]))
+def test_each_object_has_a_key_of_its_own_and_the_oldest_of_a_name_has_the_name(items: Any) -> None:
+    given_ones = [{"id": number, "name": name} for number, name in items]
+    found = keyed(given_ones, "name")
+    assert sorted(item["id"] for item in found.values()) == sorted(item["id"] for item in given_ones)
+    for name in {"b", "a"} & {item["name"] for item in given_ones}:
+        assert found[name]["id"] == min(item["id"] for item in given_ones if item["name"] == name)
+
+
+def test_what_an_apply_can_t_make_is_absent_and_not_missing() -> None:
+    section = Section("x", lambda _: {}, lambda *_: None, maker=lambda fields: str(fields["by"]))
+    wanted = {"a": {"by": "hand"}, "b": {"by": ""}, "c": {"by": "hand"}}
+    assert [(item.key, item.maker) for item in compare.absent(section, wanted, {"c": {}})] == [("a", "hand")]
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        ({"access_level": 40, "user_id": None}, "maintainer"),
+        ({"access_level": 40, "user_id": None, "deploy_key_id": 7}, "deploy-key-7"),
+        ({"access_level": None, "user_id": None, "group_id": 9}, "group-9"),
+        ({"access_level": None, "user_id": 3}, "@bot"),
+        ({"access_level": None, "user_id": 4}, "@user-4"),
+    ],
+)
+def test_who_an_access_level_names(level: Any, name: str) -> None:
+    assert Server(cast("Connection", None), "premium", {"bot": 3}, {}).named(level) == name

@@ -72,6 +72,30 @@ def namespaces(world: World) -> None:
     world.call("POST", "/projects", 404, json={"name": "x", "namespace_id": 99999})
 
 
+def group_members(world: World) -> None:
+    group = world.root.groups.create({"name": "Crew", "path": "crew"})
+    base, person = f"/groups/{group.id}/members", world.users["stranger"].id
+    world.call("POST", base, 400, json={"user_id": person, "access_level": 35})
+    world.call("POST", base, 404, json={"user_id": 99999, "access_level": 30})
+    member = group.members.create({"user_id": person, "access_level": 30})
+    world.call("POST", base, 409, json={"user_id": person, "access_level": 30})
+    world.call("POST", base, 403, who="stranger", json={"user_id": person, "access_level": 50})
+    under = {"name": "Under", "path": "under", "parent_id": group.id}
+    world.call("POST", "/groups", 403, who="stranger", json=under)
+    world.call("GET", base, 404, who="developer")
+    group.members.list(get_all=True)
+    group.members.get(person)
+    world.call("GET", f"{base}/99999", 404)
+    member.access_level = 40
+    member.save()
+    world.call("PUT", f"{base}/{person}", 400, json={"access_level": 1})
+    world.call("PUT", f"{base}/{person}", 403, who="stranger", json={"access_level": 50})
+    world.call("PUT", f"{base}/99999", 404, json={"access_level": 30})
+    world.call("DELETE", f"{base}/1", 403)
+    world.call("DELETE", f"{base}/99999", 404)
+    group.members.delete(person)
+
+
 def project_settings(world: World) -> None:
     project = world.project()
     base = f"/projects/{project.id}"
@@ -104,4 +128,4 @@ def templates(world: World) -> None:
     world.call("GET", base + "/poems/one", 400)
 
 
-SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, project_settings, push_rule, templates)
+SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, group_members, project_settings, push_rule, templates)

@@ -105,3 +105,31 @@ def test_free_has_none_of_it(free_gitlab: LocalGitlab, method: str, path: str) -
     with pytest.raises(gitlab.GitlabHttpError) as refused:
         getattr(free_gitlab.client(), f"http_{method}")(f"/projects/{project.id}/{path}")
     assert refused.value.response_code == 404
+
+
+@pytest.mark.parametrize(
+    ("author", "committers", "taken"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_who_wrote_it_approves_it_where_the_project_lets_them(
+    gitlab_server: LocalGitlab,
+    author: bool,  # noqa: FBT001 - pytest gives parameters so
+    committers: bool,  # noqa: FBT001
+    taken: bool,  # noqa: FBT001
+) -> None:
+    project = gitlab_server.project({"README": "x"})
+    person, token = gitlab_server.user("person")
+    project.members.create({"user_id": person.id, "access_level": 40})
+    settings = project.approvals.get()
+    settings.merge_requests_author_approval = author
+    settings.merge_requests_disable_committers_approval = committers
+    settings.save()
+    theirs = gitlab_server.client(token).projects.get(project.id)
+    action = {"action": "create", "file_path": "mine", "content": "x"}
+    theirs.commits.create({"branch": "own", "start_branch": "main", "commit_message": "own", "actions": [action]})
+    request = theirs.mergerequests.create({"source_branch": "own", "target_branch": "main", "title": "own"})
+    assert request.approvals.get().user_can_approve is taken
+    if taken:
+        request.approve()
+    else:
+        with pytest.raises(gitlab.GitlabAuthenticationError):
+            request.approve()

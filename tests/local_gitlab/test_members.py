@@ -97,3 +97,40 @@ def test_a_membership_ends_on_its_day(gitlab_server: LocalGitlab) -> None:
     assert gitlab_server.client(token).projects.get(project.id).id == project.id
     project.members.update(person.id, {"access_level": 30, "expires_at": ""})
     assert project.members.get(person.id).expires_at is None
+
+
+def test_a_groups_members_have_their_role_in_all_that_is_below(gitlab_server: LocalGitlab) -> None:
+    owner, token = gitlab_server.user("owner")
+    person, their_token = gitlab_server.user("person")
+    client = gitlab_server.client(token)
+    group = client.groups.create({"name": owner.username, "path": f"g-{owner.username}"})
+    below = client.groups.create({"name": "below", "path": "below", "parent_id": group.id})
+    project = client.projects.create({"name": "tool", "namespace_id": below.id})
+    assert project.members.list(get_all=True) == []
+    assert [item.id for item in project.members_all.list(get_all=True)] == [owner.id]
+    theirs = gitlab_server.client(their_token)
+    assert status(lambda: theirs.projects.get(project.id)) == 404
+    group.members.create({"user_id": person.id, "access_level": 20})
+    assert status(lambda: theirs.projects.get(project.id).branches.create({"branch": "x", "ref": "main"})) == 403
+    assert status(lambda: project.members.create({"user_id": person.id, "access_level": 10})) == 400
+    project.members.create({"user_id": person.id, "access_level": 30})
+    seen = theirs.projects.get(project.id)
+    assert seen.permissions == {"project_access": {"access_level": 30}, "group_access": {"access_level": 20}}
+    assert project.members_all.get(person.id).access_level == 30
+    project.members.delete(person.id)
+    assert project.members_all.get(person.id).access_level == 20
+    assert status(lambda: project.members.delete(person.id)) == 404
+    group.members.delete(person.id)
+    assert status(lambda: theirs.projects.get(project.id)) == 404
+
+
+def test_a_group_keeps_an_owner_and_only_owners_say_who_is_in_it(gitlab_server: LocalGitlab) -> None:
+    owner, token = gitlab_server.user("owner")
+    person, their_token = gitlab_server.user("person")
+    group = gitlab_server.client(token).groups.create({"name": owner.username, "path": f"g-{owner.username}"})
+    assert status(lambda: group.members.delete(owner.id)) == 403
+    group.members.create({"user_id": person.id, "access_level": 40})
+    theirs = gitlab_server.client(their_token).groups.get(group.id)
+    assert status(lambda: theirs.members.update(person.id, {"access_level": 50})) == 403
+    theirs.members.delete(person.id)
+    assert status(lambda: gitlab_server.client(their_token).groups.get(group.id)) == 404

@@ -76,6 +76,7 @@ labels: ["kind::bug"]
 follow_up_labels: []
 characters: 100
 """
+GITLAB = "approvals: {people: ['@me'], reset_approvals_on_push: true, merge_requests_author_approval: true}"
 EXCEPTION = "{rule: types.error, subject: a.py, owner: me, reason: the stub is wrong, expires: 2027-01-31}"
 
 
@@ -213,6 +214,16 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
             "terraform",
             TERRAFORM.replace("like: x", "like: x, equals: 1"),
             "say exactly one of equals, one_of and like",
+        ),
+        (
+            "gitlab",
+            GITLAB.replace("'@me'", "'@me', '@Factory-Agent'"),
+            ":1: approvals.people.1: @Factory-Agent is no person",
+        ),
+        (
+            "gitlab",
+            GITLAB.replace("@me", "@factory-bot"),
+            "@factory-bot is no person",
         ),
     ],
 )

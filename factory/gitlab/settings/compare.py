@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from factory.gitlab.settings.model import Difference, Section, State, Tier, Unenforced
+from factory.gitlab.settings.model import Absent, Difference, Section, State, Tier, Unenforced
 
 
 def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Unenforced, ...]]:
@@ -25,19 +25,30 @@ def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Un
     )
 
 
-def differences(section: str, wanted: State, found: State, *, enforce: bool) -> Iterator[Difference]:
+def differences(section: Section, wanted: State, found: State, *, enforce: bool) -> Iterator[Difference]:
     """Yield each field that differs; what is there and not wanted is ``extra`` only where ``enforce`` says so."""
+    name = section.name
     for key, fields in wanted.items():
         if key not in found:
-            yield from (Difference(section, key, field, None, value, "missing") for field, value in fields.items())
+            yield from (Difference(name, key, field, None, value, "missing") for field, value in fields.items())
             continue
         there = found[key]
         for field, value in fields.items():
-            if normal(there.get(field)) != normal(value):
-                yield Difference(section, key, field, there.get(field), value, "differs")
+            told = field in there or field not in section.untold
+            if told and normal(there.get(field)) != normal(value):
+                yield Difference(name, key, field, there.get(field), value, "differs")
     for key in found if enforce else ():
         if key not in wanted:
-            yield from (Difference(section, key, field, value, None, "extra") for field, value in found[key].items())
+            yield from (Difference(name, key, field, value, None, "extra") for field, value in found[key].items())
+
+
+def absent(section: Section, wanted: State, found: State) -> tuple[Absent, ...]:
+    """Return the keys that are not there and that an apply can't make, each with what does."""
+    return tuple(
+        Absent(section.name, key, maker)
+        for key, fields in wanted.items()
+        if key not in found and (maker := section.maker(fields))
+    )
 
 
 def unmanaged(wanted: State, found: State) -> list[str]:

@@ -1,11 +1,12 @@
 """What settings are made of: sections of keys with fields, compared as values that name accounts and not numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from factory.errors import NotFound
 from factory.gitlab.connect import Connection
+from factory.model.secret import Secret
 
 Fields = Mapping[str, Any]
 # By key: a branch's name, a label's, …; one that has a single object has its own name as key.
@@ -30,13 +31,15 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 class Server:
     """A project and what is known of its server: the tier, and the accounts by name (``@name`` in settings).
 
-    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do.
+    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do; ``hook_token`` is
+    what webhooks that wake the loop carry.
     """
 
     connection: Connection
     tier: Tier
     accounts: Mapping[str, int]
     acting: Mapping[str, Connection]
+    hook_token: Secret | None = None
 
     def who(self, name: str) -> dict[str, int]:
         """Return how GitLab writes a role or ``@account``; raises ``NotFound`` for an account it does not have here."""
@@ -53,12 +56,30 @@ class Server:
             return "@" + next((name for name, known in self.accounts.items() if known == number), f"user-{number}")
         if level.get("group_id") is not None:
             return f"group-{level['group_id']}"
+        if level.get("deploy_key_id") is not None:
+            return f"deploy-key-{level['deploy_key_id']}"
         return role(int(level["access_level"]))
 
 
 def role(level: int) -> str:
     """Return an access level's name."""
     return _NAMES.get(level, f"level-{level}")
+
+
+def keyed(items: Iterable[Mapping[str, Any]], name: str) -> dict[str, Mapping[str, Any]]:
+    """Return GitLab's objects by the field that names them; of several with one name, later ones as ``name (2)``.
+
+    The oldest is the one that settings mean: each object has a key of its own, so none hides behind another.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for item in sorted(items, key=lambda item: int(item["id"])):
+        key = first = str(item[name] or "")
+        count = 1
+        while key in found:
+            count += 1
+            key = f"{first} ({count})"
+        found[key] = item
+    return found
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,15 @@ class Unenforced:
     field: str
     wanted: Any
     substitute: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What shall be, is not there, and is made by something else than an apply."""
+
+    section: str
+    key: str
+    maker: str
 
 
 @dataclass(frozen=True)
@@ -94,8 +124,8 @@ class Section:
 
     ``read`` gives what is there, ``write`` makes one key what it shall be (``found`` is ``None`` where it is missing),
     ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
-    all of a section that needs Premium. ``makes`` tells whether ``write`` can make a key that is missing; one
-    that it can't is passed over until somebody made it.
+    all of a section that needs Premium. ``maker`` names what makes a key that is missing where ``write`` can't.
+    ``untold`` are fields that older servers take and never show: there they are written and not compared.
     """
 
     name: str
@@ -105,4 +135,5 @@ class Section:
     premium: bool = False
     substitute: str = ""
     fit: Callable[[str, Fields], tuple[Fields, tuple[Unenforced, ...]]] | None = None
-    makes: Callable[[Fields], bool] = lambda _: True
+    maker: Callable[[Fields], str] = lambda _: ""
+    untold: frozenset[str] = frozenset()

@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import translated
-from factory.gitlab.settings.model import LEVELS, Fields, Section, Server, State, role
+from factory.gitlab.settings.model import LEVELS, Fields, Section, Server, State, keyed, role
 
 _COLOUR = "#1f75cb"
+# GitLab docs: Project webhooks API; that a token is there is told since 19.0.
+_TOLD, _CARRIES = "token_present", "secret_token"
 EVENTS = ("push", "issues", "merge_requests", "pipeline", "job", "note", "deployment", "releases", "tag_push")
 
 
@@ -61,6 +63,11 @@ def _write_member(server: Server, key: str, wanted: Fields, found: Fields | None
 
 def _drop_member(server: Server, key: str, found: Fields) -> None:
     del found
+    if all(item["username"] != key for item in _list(server, "members")):
+        raise Refused(
+            f"{key} is a member by a group and can't be removed in the project",
+            hint="Remove it there, name it in policies/gitlab.yml, or take `members` from `enforce`.",
+        )
     with translated(f"remove the member {key}"):
         server.connection.client.http_delete(f"{server.connection.api}/members/{_user(server, key)}")
 
@@ -72,16 +79,20 @@ def _user(server: Server, name: str) -> int:
     return int(found[0]["id"])
 
 
+def _schedules(server: Server) -> dict[str, Mapping[str, Any]]:
+    return keyed(_list(server, "pipeline_schedules"), "description")
+
+
 def _read_schedules(server: Server) -> State:
     return {
-        item["description"]: {
+        key: {
             "ref": str(item["ref"]).removeprefix("refs/heads/"),
             "cron": item["cron"],
             "timezone": item["cron_timezone"],
             "active": item["active"],
             "owner": "@" + str((item.get("owner") or {}).get("username")),
         }
-        for item in _list(server, "pipeline_schedules")
+        for key, item in _schedules(server).items()
     }
 
 
@@ -99,7 +110,7 @@ def _write_schedule(server: Server, key: str, wanted: Fields, found: Fields | No
         if found is None:
             client.http_post(api, post_data={"description": key, **body})
             return
-        number = next(item["id"] for item in _list(server, "pipeline_schedules") if item["description"] == key)
+        number = _schedules(server)[key]["id"]
         if found["owner"] != wanted["owner"]:
             client.http_post(f"{api}/{number}/take_ownership")
         client.http_put(f"{api}/{number}", post_data=body)
@@ -107,7 +118,7 @@ def _write_schedule(server: Server, key: str, wanted: Fields, found: Fields | No
 
 def _drop_schedule(server: Server, key: str, found: Fields) -> None:
     del found
-    number = next(item["id"] for item in _list(server, "pipeline_schedules") if item["description"] == key)
+    number = _schedules(server)[key]["id"]
     with translated(f"remove the schedule {key}"):
         server.connection.client.http_delete(f"{server.connection.api}/pipeline_schedules/{number}")
 
@@ -124,39 +135,48 @@ def _write_group(server: Server, key: str, wanted: Fields, found: Fields | None)
         server.connection.client.http_put(path, post_data=dict(wanted))
 
 
+def _hooks(server: Server) -> dict[str, Mapping[str, Any]]:
+    return keyed(_list(server, "hooks"), "url")
+
+
 def _read_hooks(server: Server) -> State:
     return {
-        item["url"]: {
+        key: {
             "events": [name for name in EVENTS if item.get(f"{name}_events")],
             "ssl_verification": item["enable_ssl_verification"],
+            **({_CARRIES: item[_TOLD]} if _TOLD in item else {}),
         }
-        for item in _list(server, "hooks")
+        for key, item in _hooks(server).items()
     }
 
 
 def _write_hook(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
     client, api = server.connection.client, f"{server.connection.api}/hooks"
     body: dict[str, Any] = {f"{name}_events": name in wanted["events"] for name in EVENTS}
-    body |= {"url": key, "enable_ssl_verification": wanted["ssl_verification"]}
+    body["enable_ssl_verification"] = wanted["ssl_verification"]
+    if _CARRIES in wanted:
+        body["token"] = _hook_token(server) if wanted[_CARRIES] else ""
     with translated(f"write the hook {key}"):
         if found is None:
-            client.http_post(api, post_data=body)
+            client.http_post(api, post_data={**body, "url": key})
         else:
-            client.http_put(f"{api}/{_hook(server, key)}", post_data=body)
+            client.http_put(f"{api}/{_hooks(server)[key]['id']}", post_data=body)
+
+
+def _hook_token(server: Server) -> str:
+    if server.hook_token is None:
+        raise Refused("the secret token of webhooks is not at hand", hint="`factory work --webhook PORT` makes it.")
+    return server.hook_token.reveal()
 
 
 def _drop_hook(server: Server, key: str, found: Fields) -> None:
     del found
     with translated(f"remove the hook {key}"):
-        server.connection.client.http_delete(f"{server.connection.api}/hooks/{_hook(server, key)}")
-
-
-def _hook(server: Server, url: str) -> int:
-    return next(int(item["id"]) for item in _list(server, "hooks") if item["url"] == url)
+        server.connection.client.http_delete(f"{server.connection.api}/hooks/{_hooks(server)[key]['id']}")
 
 
 LABELS = Section("labels", _read_labels, _write_label, _drop_label)
 MEMBERS = Section("members", _read_members, _write_member, _drop_member)
 SCHEDULES = Section("schedules", _read_schedules, _write_schedule, _drop_schedule)
-RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, makes=lambda _: False)
-HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook)
+RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, maker=lambda _: "a first job that names it")
+HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook, untold=frozenset({_CARRIES}))

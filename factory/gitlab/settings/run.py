@@ -7,7 +7,8 @@ from typing import Any
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 from factory.gitlab.settings import approvals, compare, objects, project, protection, runners, variables
-from factory.gitlab.settings.model import Difference, Fields, Section, Server, State, Tier, Unenforced
+from factory.gitlab.settings.model import Absent, Difference, Section, Server, State, Tier, Unenforced
+from factory.model.secret import Secret
 
 # In the order in which they are changed: who is there, what is guarded, and only then what runs.
 SECTIONS: tuple[Section, ...] = (
@@ -38,11 +39,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs, what this tier can't hold, and what is there that nobody asked for (``section: key``)."""
+    """What differs, what this tier can't hold, what is not made yet, what nobody asked for (``section: key``)."""
 
     tier: Tier
     differences: tuple[Difference, ...]
     unenforced: tuple[Unenforced, ...]
+    absent: tuple[Absent, ...]
     unmanaged: tuple[str, ...]
     fields: int
 
@@ -52,7 +54,7 @@ class Plan:
         return not self.differences
 
 
-def opened(connection: Connection, *, acting: Mapping[str, Connection]) -> Server:
+def opened(connection: Connection, *, acting: Mapping[str, Connection], hook_token: Secret | None = None) -> Server:
     """Return the project's server: its tier by what it answers, and the accounts that are members.
 
     ``acting`` are other accounts' connections by user name, for what only an account itself can do.
@@ -61,7 +63,7 @@ def opened(connection: Connection, *, acting: Mapping[str, Connection]) -> Serve
         path = f"{connection.api}/members/all"
         found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
         accounts = {str(item["username"]): int(item["id"]) for item in found}
-    return Server(connection, tier(connection), accounts, acting)
+    return Server(connection, tier(connection), accounts, acting, hook_token)
 
 
 def tier(connection: Connection) -> Tier:
@@ -84,6 +86,7 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
     seen: dict[str, State] = {}
     found: list[Difference] = []
     lost: list[Unenforced] = []
+    awaited: list[Absent] = []
     others: list[str] = []
     fields = 0
     for section in SECTIONS:
@@ -96,36 +99,51 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
         if section.premium and server.tier == "free":
             continue
         there = seen[section.name] = section.read(server)
-        fits = {key: value for key, value in fits.items() if key in there or section.makes(value)}
-        found += compare.differences(section.name, fits, there, enforce=asked.enforce)
+        unmade = compare.absent(section, fits, there)
+        awaited += unmade
+        fields -= sum(len(fits[item.key]) for item in unmade)
+        passed = {item.key for item in unmade}
+        fits = {key: value for key, value in fits.items() if key not in passed}
+        found += compare.differences(section, fits, there, enforce=asked.enforce)
         covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
         found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
         others += [f"{section.name}: {key}" for key in compare.unmanaged(asked.state, there) if key not in covers]
-    return Plan(server.tier, tuple(found), tuple(lost), tuple(others), fields), seen
+    return Plan(server.tier, tuple(found), tuple(lost), tuple(awaited), tuple(others), fields), seen
 
 
 def apply(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
     """Make the project what is wanted, and return what still differs when it is read again.
 
-    Where nothing differs nothing is read twice. Interrupted anywhere, it can be called again: it goes on.
+    What shall not be there goes last, in the opposite order: nothing loses what it leans on. Where nothing differs
+    nothing is read twice. Interrupted anywhere, it can be called again: it goes on.
     """
     planned, seen = _look(server, wanted)
     if planned.in_sync:
         return planned
     for section in SECTIONS:
-        mine = [item for item in planned.differences if item.section == section.name]
-        if not mine:
-            continue
-        fits, _ = compare.fitted(section, wanted[section.name].state, server.tier)
-        there = seen[section.name]
-        for key in dict.fromkeys(item.key for item in mine):
-            _settle(server, section, key, fits.get(key), there)
+        keys = _keys(planned, section, extra=False)
+        fits, _ = compare.fitted(section, wanted[section.name].state, server.tier) if keys else ({}, ())
+        for key in keys:
+            section.write(server, key, fits[key], seen[section.name].get(key))
             say(f"{section.name}: {key}")
-        if section is objects.MEMBERS:
+        if keys and section is objects.MEMBERS:
             # Rules name accounts; who is a member now was not one when they were read.
-            server = opened(server.connection, acting=server.acting)
+            server = opened(server.connection, acting=server.acting, hook_token=server.hook_token)
             _, seen = _look(server, wanted)
+    for section in reversed(SECTIONS):
+        if section.drop is None:
+            continue
+        # The last one first: names of several alike count from the oldest.
+        for key in reversed(_keys(planned, section, extra=True)):
+            section.drop(server, key, seen[section.name][key])
+            say(f"{section.name}: {key} is gone")
     return plan(server, wanted)
+
+
+def _keys(planned: Plan, section: Section, *, extra: bool) -> list[str]:
+    """Return the keys of a section that differ, once each: those that shall not be there, or the others."""
+    mine = (item for item in planned.differences if item.section == section.name)
+    return list(dict.fromkeys(item.key for item in mine if (item.kind == "extra") is extra))
 
 
 def settle(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
@@ -135,10 +153,3 @@ def settle(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str],
         first = left.differences[0]
         raise Refused(f"GitLab did not keep {first.section}: {first.key}: {first.field}")
     return left
-
-
-def _settle(server: Server, section: Section, key: str, wanted: Fields | None, there: State) -> None:
-    if wanted is not None:
-        section.write(server, key, wanted, there.get(key))
-    elif section.drop is not None and key in there:
-        section.drop(server, key, there[key])

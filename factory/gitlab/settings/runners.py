@@ -1,17 +1,21 @@
 """The project's own runners: which jobs each takes. Making one gives a token, so that is `factory gitlab runners`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from factory.gitlab import runners
-from factory.gitlab.settings.model import Fields, Section, Server, State
+from factory.gitlab.settings.model import Fields, Section, Server, State, keyed
+
+_FIELDS = ("tags", "protected", "run_untagged", "locked", "paused")
+
+
+def _there(server: Server) -> dict[str, Mapping[str, Any]]:
+    return keyed((asdict(item) for item in runners.find(server.connection)), "name")
 
 
 def _read(server: Server) -> State:
-    found = {}
-    for item in runners.find(server.connection):
-        fields = asdict(item)
-        found[item.name] = {name: fields[name] for name in ("tags", "protected", "run_untagged", "locked", "paused")}
-    return found
+    return {key: {name: item[name] for name in _FIELDS} for key, item in _there(server).items()}
 
 
 def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
@@ -25,7 +29,7 @@ def _drop(server: Server, key: str, found: Fields) -> None:
 
 
 def _number(server: Server, key: str) -> int:
-    return next(item.id for item in runners.find(server.connection) if item.name == key)
+    return int(_there(server)[key]["id"])
 
 
-RUNNERS = Section("runners", _read, _write, _drop, makes=lambda _: False)
+RUNNERS = Section("runners", _read, _write, _drop, maker=lambda _: "factory gitlab runners register")

@@ -12,6 +12,7 @@ from factory.gitlab.settings.model import Fields, Section, Server, State
 _SHOWN = 12
 # What a secret shows in place of its value.
 HIDDEN = "masked"
+_SYNC = "factory secrets sync"
 
 
 class Fingerprint(str):
@@ -75,4 +76,4 @@ def _filter(scope: str) -> dict[str, str]:
     return {"filter[environment_scope]": scope or "*"}
 
 
-VARIABLES = Section("variables", _read, _write, _drop, makes=lambda wanted: wanted["value"] != HIDDEN)
+VARIABLES = Section("variables", _read, _write, _drop, maker=lambda wanted: _SYNC if wanted["value"] == HIDDEN else "")
