@@ -45,7 +45,7 @@ def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noq
     merged = release.merge(clone, "HEAD", fresh.commit)
     if merged.conflicts:
         raise Conflict(_conflicts(fresh, merged), hint=f"Merge it by hand: git switch -c upgrade && git merge {kept}")
-    name = f"upgrade/{fresh.version}-{fresh.commit[:8]}"
+    name = f"upgrade/{fresh.version}-{fresh.tree[:8]}"
     message = f"Upgrade the factory from {base.version} to {fresh.version}"
     commit = release.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message)
     value = {"version": fresh.version, "from": base.version, "upgraded": True, "branch": name, "commit": commit}

@@ -54,7 +54,8 @@ def propose(
 ) -> Proposed:
     """Push one commit with the app and open its merge request, as the person; ``hostnames`` are by environment.
 
-    Raises ``Conflict`` where the app or its spec is there, ``InvalidInput`` for a name or hostname that can't be.
+    Raises ``Conflict`` where the app, its spec or a branch of its name with something else is there, ``InvalidInput``
+    for a name or hostname that can't be.
     """
     main = mirror.head(MAIN) or ""
     there = mirror.paths(main)
@@ -80,6 +81,10 @@ def propose(
         author=author,
     )
     branch = f"app/{name}"
+    pushed = mirror.head(branch)
+    # An earlier call got as far as the push: the same content, by another second.
+    if pushed and mirror.tree_of(pushed) == mirror.tree_of(commit):
+        commit = pushed
     mirror.push(commit, branch, token)
     request = merge_requests.open_once(
         person,

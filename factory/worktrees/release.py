@@ -11,7 +11,7 @@ from pathlib import Path
 
 import git
 
-from factory.errors import InvalidInput, MachineError, NotFound
+from factory.errors import Conflict, InvalidInput, MachineError, NotFound
 from factory.worktrees.bring import bring
 from factory.worktrees.repository import NOBODY, Author, Mirror, run
 
@@ -132,8 +132,19 @@ def merge(clone: Path, ours: str, theirs: str) -> Merged:
 
 
 def branch(clone: Path, name: str, merged: Merged, *, ours: str, theirs: str, message: str) -> str:
-    """Write the merge as a commit by the person on a new branch; return it. Raises ``InvalidInput`` without a name."""
+    """Write the merge as a commit by the person on a branch; return it. The same once more is what is there already.
+
+    Raises ``InvalidInput`` without a person's name, ``Conflict`` where the branch is there with something else.
+    """
     author = person(clone)
+    there = run(clone, "for-each-ref", "--format=%(objectname) %(tree) %(parent)", f"refs/heads/{name}").split()
+    if there:
+        if there[1] != merged.tree or run(clone, "rev-parse", ours) not in there[2:]:
+            raise Conflict(
+                f"the branch {name} is there already, with something else",
+                hint=f"Finish what is on it, or take it away: git branch -D {name}",
+            )
+        return there[0]
     env = author.env()
     commit = run(clone, "commit-tree", merged.tree, "-p", ours, "-p", theirs, "-m", message, env=env)
     run(clone, "update-ref", f"refs/heads/{name}", commit)

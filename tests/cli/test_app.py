@@ -76,7 +76,11 @@ def test_a_repository_comes_in_by_a_merge_request(here: Here, tmp_path: Path) ->
     assert "`apps/shop-app/openapi.yml`" in here.text(made, "specs/shop-app.md")
     assert "status: draft" in here.text(made, "specs/shop-app.md")
     assert f"Imported-From: Shop App@{made['source']}" in here.project.commits.get(made["commit"]).message
-    request.merge()
+    request.state_event = "close"
+    request.save()
+    again = here.json("add", str(source))
+    assert (again["commit"], again["merge_request"] > made["merge_request"]) == (made["commit"], True)
+    here.project.mergerequests.get(again["merge_request"]).merge()
     assert [app["name"] for app in here.json("list")] == ["hello", "shop-app"]
     assert_told(here.run("add", str(source)), 7, "apps/shop-app is already there", "--name")
 
@@ -112,6 +116,12 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     assert_told(here.run("add", str(source), "--hostname", "production"), 3, "is not like production=")
     assert_told(here.run("add", str(source), "--hostname", "production=www.hello.test"), 3, "is hello in production's")
     assert_told(here.run("add", str(source), "--hostname", "production=a b"), 3, "hostname")
+    action = {"action": "create", "file_path": "x", "content": "theirs"}
+    here.project.commits.create(
+        {"branch": "app/shop", "start_branch": "main", "commit_message": "theirs", "actions": [action]}
+    )
+    assert_told(here.run("add", str(source)), 7, "app/shop")
+    here.project.branches.delete("app/shop")
     (source / "link").symlink_to("/etc/passwd")
     git("add", "link", cwd=source)
     git("commit", "-qm", "link", cwd=source)

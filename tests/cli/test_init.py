@@ -156,3 +156,11 @@ def test_an_upgrade_is_proposed_as_a_merge_request(mine: Instance, newer: Path, 
     assert request.sha == done["commit"]
     changed = {item["new_path"] for item in request.changes()["changes"]}
     assert changed == {"pyproject.toml", "runbooks/new.md"}
+    request.state_event = "close"
+    request.save()
+    again = mine.json("upgrade", "--from", str(newer), "--propose", **env)
+    assert (again["branch"], again["commit"]) == (done["branch"], done["commit"])
+    assert project.mergerequests.get(again["merge_request"]).sha == done["commit"]
+    git("commit", "-q", "--allow-empty", "-m", "later", cwd=mine.clone)
+    refused = mine.run("upgrade", "--from", str(newer), "--propose", check=False, **env)
+    assert_told(refused, 7, "is there already, with something else", f"git branch -D {done['branch']}")
