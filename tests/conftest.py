@@ -18,11 +18,15 @@ hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all test processes share what pipelines' definitions expand to, in a folder that goes with the run."""
+    """Let all test processes share what they can, in folders that go with the run.
+
+    That is what pipelines' definitions expand to, and instances after their founding deployment.
+    """
     if not hasattr(config, "workerinput"):
-        folder = tempfile.TemporaryDirectory(prefix="factory-test-cache-")
-        config.add_cleanup(folder.cleanup)
-        os.environ["XDG_CACHE_HOME"] = folder.name
+        for variable in ("XDG_CACHE_HOME", "FACTORY_TEST_SHARED"):
+            folder = tempfile.TemporaryDirectory(prefix="factory-test-")
+            config.add_cleanup(folder.cleanup)
+            os.environ[variable] = folder.name
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +41,17 @@ def free_gitlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitla
     """Run a loopback GitLab of the tier Free, without pipelines' jobs, shared by the tests of one process."""
     with running_gitlab(tmp_path_factory.mktemp("free"), tier="free", concurrency=0) as server:
         yield server
+
+
+@pytest.fixture
+def near(gitlab_server: LocalGitlab) -> Iterator[LocalGitlab]:
+    """Give the server's settings back as they were: other tests lean on GitLab's default."""
+    settings = gitlab_server.client().settings.get()
+    settings.allow_local_requests_from_web_hooks_and_services = True
+    settings.save()
+    yield gitlab_server
+    settings.allow_local_requests_from_web_hooks_and_services = False
+    settings.save()
 
 
 @pytest.fixture

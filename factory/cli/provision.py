@@ -28,12 +28,21 @@ Say = Callable[[str], None]
 
 
 def provision(place: Workplace, *, say: Say) -> None:
-    """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``."""
+    """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``.
+
+    Where its servers have moved to other ports since, its jobs are told where they are now.
+    """
     done = place.state / "provisioned"
+    where = json.dumps(place.record["ports"], sort_keys=True).encode()
     if done.exists():
+        if done.read_bytes() != where:
+            root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+            bootstrap.variables(root, _variables(place))
+            files.write_atomic(done, where)
         return
     policies = policy_files.read(_head_policies(place))
     root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+    bootstrap.local_hooks(root.client)
     bootstrap.project(root.client, place.settings["project"])
     _accounts(place, root)
     recorder(place, place.settings["project"], agent=AGENT, simulated=True)
@@ -47,7 +56,7 @@ def provision(place: Workplace, *, say: Say) -> None:
     say(f"project {place.settings['project']} is seeded from this clone's HEAD")
     _first_release(place, root, policies, seeded, say=say)
     _settle(place, root, acting, {name: item for name, item in wanted.items() if name in later})
-    files.write_atomic(done, clock.timestamp().encode())
+    files.write_atomic(done, where)
 
 
 def _settle(place: Workplace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:

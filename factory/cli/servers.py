@@ -82,7 +82,9 @@ def _ports(place: Workplace, *, new: bool) -> dict[str, int]:
     ports = {name: item.getsockname()[1] for name, item in zip(_NAMES, sockets, strict=True)}
     for item in sockets:
         item.close()
-    record = {"ports": ports, "tier": place.settings["tier"], "project": place.settings["project"]}
+    # Its tier and project are what it was made with.
+    made = json.loads(files.read_text(path)) if path.exists() else {}
+    record = {"tier": place.settings["tier"], "project": place.settings["project"], **made, "ports": ports}
     files.write_atomic(path, json.dumps(record, indent=1).encode())
     place.__dict__.pop("record", None)
     return ports

@@ -28,6 +28,12 @@ def token(client: gitlab.Gitlab, number: int) -> str:
         return str(made["token"])
 
 
+def local_hooks(client: gitlab.Gitlab) -> None:
+    """Let webhooks call this machine: whoever listens for them on an embedded server's is here too."""
+    with translated("change the settings of the instance"):
+        client.http_put("/application/settings", post_data={"allow_local_requests_from_web_hooks_and_services": True})
+
+
 def project(client: gitlab.Gitlab, path: str) -> bool:
     """Make the project; tell whether it was made now."""
     namespace, _, name = path.rpartition("/")

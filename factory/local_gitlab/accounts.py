@@ -141,7 +141,7 @@ def _show_one(call: Call) -> Any:
 
 
 def _create(call: Call) -> Any:
-    _only_admin(call)
+    api.need_admin(call)
     username = str(call.need("username"))
     if call.store.find("user", username):
         raise api.conflict("Username has already been taken")
@@ -156,7 +156,7 @@ def _create(call: Call) -> Any:
 
 
 def _create_token_for(call: Call) -> Any:
-    _only_admin(call)
+    api.need_admin(call)
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
     scopes = call.strings("scopes") or ["api"]
     expires = call.params.get("expires_at")
@@ -171,7 +171,7 @@ def _own_token(call: Call) -> Any:
 def _revoke(call: Call) -> Any:
     token = api.require(call.store.get("token", call.iid("token_id")), "Token")
     if token["user_id"] != call.user["id"]:
-        _only_admin(call)
+        api.need_admin(call)
     call.store.save("token", token | {"revoked": True, "active": False})
 
 
@@ -201,11 +201,6 @@ def _create_project_token(call: Call) -> Any:
         scopes=call.strings("scopes") or ["api"],
     )
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
-
-
-def _only_admin(call: Call) -> None:
-    if not call.user["is_admin"]:
-        raise api.forbidden()
 
 
 ROUTES = (

@@ -9,11 +9,13 @@ from factory import __version__
 from factory.errors import DiskFull, FactoryError
 from factory.local_gitlab import (
     accounts,
+    application_settings,
     approval_rules,
     ci_lint,
     discussions,
     environments,
     git_http,
+    hook_deliveries,
     hooks,
     issue_links,
     issues,
@@ -73,6 +75,8 @@ ROUTES: tuple[Route, ...] = (
     *namespaces.ROUTES,
     *projects.ROUTES,
     *hooks.ROUTES,
+    *hook_deliveries.ROUTES,
+    *application_settings.ROUTES,
     *job_token_scope.ROUTES,
     *issues.ROUTES,
     *issue_links.ROUTES,
@@ -132,6 +136,7 @@ def _handler(context: Context, route: Route) -> Handler:
         params, body = await wire.parameters(request)
         with context.store.transaction():
             call = _call(context, route, request, params, body)
+            context.store.actor = call.user["id"]
             result = route.handler(call)
         return wire.render(request, result)
 

@@ -43,6 +43,7 @@ def _checked(call: Call, sha: str, name: str, content: str) -> dict[str, Any]:
         "sha": sha,
         "before_sha": ZERO,
         "ref": project["default_branch"],
+        "tag": False,
         "source": "push",
         "created_at": clock.timestamp(),
         "_request": None,

@@ -22,6 +22,7 @@ class Context:
     kept: Path
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    hook_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def repository(self, project: Document) -> Repository:
         """Return a project's bare repository."""

@@ -77,6 +77,18 @@ class Repository:
         pairs = (line.split("\0") for line in lines)
         return {name.removeprefix("refs/heads/"): sha for name, sha in pairs}
 
+    def heads(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return every branch and every tag, each with its commit; a tag of something else is left out."""
+        form = "--format=%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+        branches, tags = {}, {}
+        for line in self.git("for-each-ref", form, "refs/heads", "refs/tags").splitlines():
+            ref, kind, sha, inner, below = line.split("\0")
+            if ref.startswith("refs/heads/"):
+                branches[ref.removeprefix("refs/heads/")] = sha
+            elif "commit" in {kind, inner}:
+                tags[ref.removeprefix("refs/tags/")] = sha if kind == "commit" else below
+        return branches, tags
+
     def tags(self, name: str = "", *, order: str = "-creatordate") -> list[Tag]:
         """Return the tag of this name, or every tag; ``order`` as ``git for-each-ref`` takes it."""
         text = self.git("for-each-ref", f"--sort={order}", f"--format={_TAG_FORMAT}", f"refs/tags/{name}")

@@ -57,6 +57,7 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
         with context.store.transaction():
             fresh = context.store.get("project", project["id"])
             if fresh is not None:
+                context.store.actor = user["id"]
                 sync_refs(context, fresh, user)
 
     return await _backend(context, request, _environment(context, request, project, user, role), received)

@@ -1,15 +1,15 @@
-"""Project webhooks (docs: Project webhooks API). They are kept and shown; nothing is ever sent to them."""
+"""Project webhooks (docs: Project webhooks API): what each asks to be told of."""
 
-import ipaddress
+import secrets
 from typing import Any
-from urllib.parse import urlsplit
 
+from factory.local_gitlab import application_settings
 from factory.local_gitlab import web as api
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import MAINTAINER, Call, Page, Route
 from factory.system import clock
 
-_KIND = "hook"
+KIND = "hook"
 # Each with what a new hook has of it.
 _EVENTS = {
     "push_events": True,
@@ -36,28 +36,41 @@ _EVENTS = {
     ),
 }
 _FLAGS = {**_EVENTS, "enable_ssl_verification": True}
+# GitLab docs: Webhooks, auto-disabled webhooks: after so many failures in a row it stays disabled.
+_FOR_GOOD = 40
 _STRATEGIES = ("wildcard", "regex", "all_branches")
 
 
 def _show(hook: Document) -> Document:
     """Return a hook as a client sees it: whether it has a token, and never which."""
-    told: Document = {"alert_status": "executable", "disabled_until": None, "url_variables": []}
+    until = hook["disabled_until"] if is_disabled(hook) else None
+    status = "executable" if not is_disabled(hook) else "temporarily_disabled" if until else "disabled"
+    told: Document = {"alert_status": status, "disabled_until": until, "url_variables": []}
     return api.public(hook, "iid") | told | {"token_present": bool(hook["_token"]), "signing_token_present": False}
 
 
+def is_disabled(hook: Document) -> bool:
+    """Tell whether a hook is not called, for a while or for good: it failed too often."""
+    if hook.get("_failures", 0) >= _FOR_GOOD:
+        return True
+    until = hook.get("disabled_until")
+    return until is not None and clock.parse(until) > clock.now()
+
+
 def _list(call: Call) -> Any:
-    return Page([_show(hook) for hook in call.store.all(_KIND, project=call.project["id"])])
+    return Page([_show(hook) for hook in call.store.all(KIND, project=call.project["id"])])
 
 
-def _find(call: Call) -> Document:
-    found = api.require(call.store.get(_KIND, call.iid("hook_id")))
+def find(call: Call) -> Document:
+    """Return the hook that a path names; raises 404 where the project has no such hook."""
+    found = api.require(call.store.get(KIND, call.iid("hook_id")))
     if found["project_id"] != call.project["id"]:
         raise api.not_found()
     return found
 
 
 def _one(call: Call) -> Any:
-    return _show(_find(call))
+    return _show(find(call))
 
 
 def _create(call: Call) -> Any:
@@ -72,17 +85,20 @@ def _create(call: Call) -> Any:
         "branch_filter_strategy": "wildcard",
         "custom_webhook_template": None,
         "custom_headers": [],
+        "disabled_until": None,
         "_token": None,
+        "_uuid": secrets.token_hex(16),
+        "_failures": 0,
     }
-    made = call.store.add(_KIND, _given(call, hook), project=call.project["id"])
+    made = call.store.add(KIND, _given(call, hook), project=call.project["id"])
     return api.Answer(_show(made), 201)
 
 
 def _change(call: Call) -> Any:
-    hook = _find(call)
+    hook = find(call)
     if not set(call.params) & {*hook, "token"}:
         raise api.bad_request("No parameters provided", key="error")
-    return _show(call.store.save(_KIND, _given(call, hook)))
+    return _show(call.store.save(KIND, _given(call, hook)))
 
 
 def _given(call: Call, hook: Document) -> Document:
@@ -100,28 +116,13 @@ def _given(call: Call, hook: Document) -> Document:
         changed["custom_headers"] = [{"key": item["key"]} for item in headers]
     if "token" in call.params:
         changed["_token"] = call.text("token")
-    if not _is_public(str(changed["url"] or "")):
+    if not application_settings.is_address(call.store, str(changed["url"] or "")):
         raise api.unprocessable("Invalid url given", key="error")
     return changed
 
 
-def _is_public(url: str) -> bool:
-    """Tell whether GitLab would send to a URL: HTTP, and by its default settings nothing in the local network."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if parts.scheme not in {"http", "https"} or host in {None, "localhost"} or port == 0 or " " in url:
-        return False
-    try:
-        return ipaddress.ip_address(host or "").is_global
-    except ValueError:
-        return True
-
-
 def _delete(call: Call) -> Any:
-    call.store.delete(_KIND, _find(call))
+    call.store.delete(KIND, find(call))
 
 
 _HOOKS = "/projects/{id}/hooks"

@@ -52,11 +52,12 @@ def _claims(context: Context, project: Document, pipeline: Document, job: Docume
     user = context.store.get("user", job["_user"]) or {}
     ref = _ref(context, project, pipeline)
     path, config = project["path_with_namespace"], project["ci_config_path"] or ".gitlab-ci.yml"
-    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    protected = is_protected(context, project, pipeline)
+    kind, folder = ("tag", "tags") if pipeline["tag"] else ("branch", "heads")
     namespace = namespaces.of(context.store, project)
     return {
         "iss": context.base_url,
-        "sub": f"project_path:{path}:ref_type:branch:ref:{ref}",
+        "sub": f"project_path:{path}:ref_type:{kind}:ref:{ref}",
         "namespace_id": str(namespace["id"]),
         "namespace_path": project["_namespace"],
         "project_id": str(project["id"]),
@@ -69,21 +70,21 @@ def _claims(context: Context, project: Document, pipeline: Document, job: Docume
         "pipeline_source": pipeline["source"],
         "job_id": str(job["id"]),
         "ref": ref,
-        "ref_type": "branch",
-        "ref_path": f"refs/heads/{ref}",
+        "ref_type": kind,
+        "ref_path": f"refs/{folder}/{ref}",
         "ref_protected": str(protected).lower(),
         **_environment(context, project, job),
         "runner_id": job["runner"]["id"],
         "runner_environment": "self-hosted",
         "sha": pipeline["sha"],
-        "ci_config_ref_uri": f"{context.base_url.split('://')[1]}/{path}//{config}@refs/heads/{ref}",
+        "ci_config_ref_uri": f"{context.base_url.split('://')[1]}/{path}//{config}@refs/{folder}/{ref}",
         "ci_config_sha": pipeline["sha"],
         "project_visibility": project["visibility"],
     }
 
 
 def _ref(context: Context, project: Document, pipeline: Document) -> str:
-    """Return the branch that a pipeline runs for: of a merge request, the one it comes from."""
+    """Return the branch or tag that a pipeline runs for: of a merge request, the branch it comes from."""
     if pipeline["_request"] is None:
         return str(pipeline["ref"])
     request = context.store.by_iid("merge_request", project["id"], pipeline["_request"]) or {}

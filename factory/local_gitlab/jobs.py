@@ -21,7 +21,7 @@ def show(context: Context, project: Document, job: Document) -> Document:
     keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at")
     archive = next((item for item in job["artifacts"] if item["file_type"] == "archive"), None)
     return api.public(job, "iid", "exit_code", "failure_reason") | {
-        "tag": False,
+        "tag": pipeline["tag"],
         "ref": pipeline["ref"],
         "coverage": None,
         "commit": context.repository(project).one(pipeline["sha"]),

@@ -1,5 +1,6 @@
 """Pipelines: how one comes to be, and what the API shows of it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,16 @@ from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.protected_branches import may
+from factory.local_gitlab.protected_tags import may_create
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import before_jobs
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 from factory.system import clock
 
 ZERO = "0" * 40
+# GitLab docs: Pipelines, skip a pipeline: by the message of the commit that was pushed.
+_SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
+_SKIPPABLE = {"push", "merge_request_event"}
 
 
 def create(
@@ -26,14 +31,16 @@ def create(
     before: str,
     source: str,
     user: Document,
+    tag: bool = False,
     request: Document | None = None,
     variables: Mapping[str, str] | None = None,
     schedule: int | None = None,
 ) -> Document | None:
     """Create a pipeline unless its definition's ``workflow:rules`` exclude it or there is no definition.
 
-    ``variables`` are its own, ``schedule`` is the id of the schedule that starts it. The definition's commit is frozen
-    here. A definition that can't be read gives a failed pipeline with ``yaml_errors``, as GitLab does.
+    ``ref`` is a branch, with ``tag`` a tag; ``variables`` are its own, ``schedule`` is the id of the schedule that
+    starts it. The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
+    ``yaml_errors``, as GitLab does.
     """
     where = _definition(context, project, sha)
     if where is None:
@@ -45,7 +52,7 @@ def create(
         "sha": sha,
         "before_sha": before,
         "ref": ref,
-        "tag": False,
+        "tag": tag,
         "status": "created",
         "source": source,
         "yaml_errors": None,
@@ -68,6 +75,8 @@ def create(
         if (given := _admitted(context, project, draft)) is None:
             return None
         draft["_workflow"] = given
+        if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
+            draft |= {"status": "skipped", "finished_at": now, "_expanded": True}
     except InvalidInput as error:
         draft |= {"status": "failed", "yaml_errors": str(error), "finished_at": now, "_expanded": True}
     pipeline = context.store.add("pipeline", draft, project=project["id"])
@@ -145,18 +154,34 @@ def _show(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     ref = str(call.need("ref"))
-    sha = call.context.repository(call.project).branches().get(ref)
+    branches, tags = call.context.repository(call.project).heads()
+    sha, tag = branches.get(ref) or tags.get(ref), ref not in branches
     if sha is None:
         raise api.bad_request("Reference not found")
-    if not may(call.store, call.project, ref, "merge", call.user, call.role):
+    if not _may_run(call, ref, tag=tag):
         raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
     variables = _given_variables(call)
     made = create(
-        call.context, call.project, ref=ref, sha=sha, before=ZERO, source="api", user=call.user, variables=variables
+        call.context,
+        call.project,
+        ref=ref,
+        sha=sha,
+        before=ZERO,
+        source="api",
+        user=call.user,
+        tag=tag,
+        variables=variables,
     )
     if made is None:
         raise api.bad_request("Pipeline filtered out by workflow rules.")
     return api.Answer(show(call.context, call.project, made), 201)
+
+
+def _may_run(call: Call, ref: str, *, tag: bool) -> bool:
+    """Tell whether the caller may run a pipeline: who may make the tag, or merge into the branch."""
+    if tag:
+        return may_create(call.store, call.project, ref, call.user, call.role)
+    return may(call.store, call.project, ref, "merge", call.user, call.role)
 
 
 def _given_variables(call: Call) -> dict[str, str]:

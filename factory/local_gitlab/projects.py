@@ -63,6 +63,7 @@ def _create(call: Call) -> Any:
         "_namespace": namespace,
         "_approvals": approval_rules.SETTINGS,
         "_refs": {},
+        "_tags": {},
         **project_settings.DEFAULTS,
         **project_settings.given(call),
     }

@@ -1,4 +1,4 @@
-"""What a moved branch causes: merge requests follow their source branch, pipelines are created.
+"""What a moved branch or tag causes: merge requests follow their source branch, pipelines are created.
 
 The refs last acted on are kept with the project. Comparing them with the repository finds every push, also one
 whose server died between the ref's move and this function.
@@ -13,17 +13,23 @@ ZERO = "0" * 40
 
 
 def sync_refs(context: Context, project: Document, user: Document) -> None:
-    """Act on every branch that moved since the last call; ``user`` is who moved it."""
+    """Act on every branch and tag that moved since the last call; ``user`` is who moved it."""
     known: dict[str, str] = dict(project["_refs"])
-    current = context.repository(project).branches()
-    if current == known:
+    current, tags = context.repository(project).heads()
+    # A project of before tags were kept: those that are there are no news.
+    known_tags: dict[str, str] = dict(project.get("_tags", tags))
+    if (current, tags) == (known, project.get("_tags")):
         return
-    project["_refs"] = current
+    project["_refs"], project["_tags"] = current, tags
     project["last_activity_at"] = clock.timestamp()
     context.store.save("project", project)
     for branch, sha in current.items():
         if known.get(branch) != sha:
             _pushed(context, project, branch, known.get(branch, ZERO), sha, user)
+    for tag, sha in tags.items():
+        if known_tags.get(tag) != sha:
+            before = known_tags.get(tag, ZERO)
+            pipelines.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
 
 
 def _pushed(context: Context, project: Document, branch: str, before: str, sha: str, user: Document) -> None:

@@ -8,6 +8,7 @@ from factory.local_gitlab import release_links, tags
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.protected_tags import REFUSED, may_create
+from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
 from factory.system import clock
@@ -116,6 +117,7 @@ def _tagged(call: Call, name: str) -> str:
         if not ref:
             raise api.unprocessable("Ref is not specified")
         tag = tags.make(call, name, ref, call.text("tag_message") or "")
+        sync_refs(call.context, call.project, call.user)
     if tag.commit is None:
         raise api.failed(400, f"Target {tag.target} is invalid")
     return tag.commit

@@ -110,15 +110,10 @@ def _next(context: Context, runner: Document) -> tuple[Document, Document, Docum
     known = store.get("runner", runner["id"])
     for job in store.all("job", status="pending") if known else ():
         project, pipeline = store.get("project", job["_project"]) or {}, store.get("pipeline", job["_pipeline"]) or {}
-        protected = _is_protected(context, project, pipeline)
+        protected = is_protected(context, project, pipeline)
         if known and runners.takes(known, project["id"], job["tag_list"], protected=protected):
             return job, project, pipeline
     return None
-
-
-def _is_protected(context: Context, project: Document, pipeline: Document) -> bool:
-    """Tell whether a pipeline runs on a protected branch; a merge request's never does."""
-    return not pipeline["_request"] and is_protected(context, project, pipeline["ref"])
 
 
 def _needed(context: Context, job: Document) -> list[Document]:
@@ -153,8 +148,12 @@ def _payload(context: Context, project: Document, pipeline: Document, job: Docum
     timeout = duration(spec.get("timeout"), project_settings.of(project)["build_timeout"])
     request = pipeline["_request"]
     ref = f"refs/merge-requests/{request}/head" if request else pipeline["ref"]
-    target = f"refs/remotes/origin/{ref}" if not request else f"refs/remotes/merge-requests/{request}/head"
-    source = f"refs/merge-requests/{request}/head" if request else f"refs/heads/{ref}"
+    kind = "tag" if pipeline["tag"] else "branch"
+    source, target = f"refs/heads/{ref}", f"refs/remotes/origin/{ref}"
+    if pipeline["tag"]:
+        source = target = f"refs/tags/{ref}"
+    elif request:
+        source, target = f"refs/merge-requests/{request}/head", f"refs/remotes/merge-requests/{request}/head"
     host = context.base_url.removeprefix("http://")
     return {
         "id": job["id"],
@@ -172,10 +171,10 @@ def _payload(context: Context, project: Document, pipeline: Document, job: Docum
             "ref": ref,
             "sha": pipeline["sha"],
             "before_sha": pipeline["before_sha"],
-            "ref_type": "branch",
+            "ref_type": kind,
             "refspecs": [f"+{source}:{target}"],
             "depth": 0,
-            "protected": _is_protected(context, project, pipeline),
+            "protected": is_protected(context, project, pipeline),
         },
         "runner_info": {"timeout": timeout},
         "variables": id_tokens.added(context, project, pipeline, job, of_job(context, project, pipeline, job, token)),

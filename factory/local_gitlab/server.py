@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.errors import PortInUse, Refused
-from factory.local_gitlab import accounts, app, git_http, progress
+from factory.local_gitlab import accounts, app, git_http, hook_deliveries, progress
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.store import Store
@@ -54,9 +54,10 @@ async def serve(
     try:
         # A server whose pipelines stand still is worse than none: what ends `progress` ends the body too.
         async with asyncio.TaskGroup() as group:
-            moving = group.create_task(progress.run(context))
+            moving = [group.create_task(work(context)) for work in (progress.run, hook_deliveries.run)]
             yield context
-            moving.cancel()
+            for task in moving:
+                task.cancel()
     finally:
         await runner.cleanup()
         context.store.close()
@@ -65,6 +66,7 @@ async def serve(
 def _prepare(context: Context) -> None:
     """Make the administrator once, give running jobs a new heartbeat, and act on pushes a crash left unseen."""
     store = context.store
+    hook_deliveries.watch(context)
     with store.transaction():
         root = store.find("user", "root")
         if root is None:

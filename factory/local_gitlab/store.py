@@ -6,12 +6,25 @@ project and kind, as GitLab does. Keys that start with an underscore are never s
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A document that a transaction made, changed or deleted, the project it belongs to, and the user who asked."""
+
+    kind: str
+    project: int
+    before: Document | None
+    after: Document | None
+    actor: int | None
+
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents(
@@ -32,17 +45,29 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        self._watched: Collection[str] = ()
+        self._told: Callable[[list[Change]], None] = lambda _: None
+        self._changed: dict[tuple[str, int], tuple[int, Document | None, Document | None]] = {}
+        # Who asks for what the transaction does, where somebody does.
+        self.actor: int | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside, or none of them."""
+        """Commit all changes made inside, or none of them; whoever watches is told before, and adds to them."""
         self._db.execute("BEGIN IMMEDIATE")
+        self._changed, self.actor = {}, None
         try:
             yield
+            if self._changed:
+                self._told([Change(kind, *found, self.actor) for (kind, _), found in self._changed.items()])
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def watch(self, kinds: Collection[str], told: Callable[[list[Change]], None]) -> None:
+        """Have ``told`` called with the changes of these kinds at the end of each transaction that made some."""
+        self._watched, self._told = kinds, told
 
     def add(self, kind: str, body: Document, *, project: int = 0, name: str | None = None) -> Document:
         """Store a new document; return it with its ``id`` and ``iid``."""
@@ -52,10 +77,14 @@ class Store:
         self._db.execute(
             "INSERT INTO documents VALUES(?,?,?,?,?,?)", (kind, number, project, iid, name, json.dumps(document))
         )
+        if kind in self._watched:
+            self._changed[kind, number] = (project, None, dict(document))
         return document
 
     def save(self, kind: str, document: Document) -> Document:
         """Replace a stored document by its ``id``; return it."""
+        if kind in self._watched:
+            self._note(kind, document)
         self._db.execute(
             "UPDATE documents SET body=? WHERE kind=? AND id=?", (json.dumps(document), kind, document["id"])
         )
@@ -107,6 +136,18 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _note(self, kind: str, document: Document) -> None:
+        """Remember what a document was before the transaction, and what it is now."""
+        number = document["id"]
+        known = self._changed.get((kind, number))
+        if known is None:
+            query = "SELECT project, body FROM documents WHERE kind=? AND id=?"
+            row = self._db.execute(query, (kind, number)).fetchone()
+            if row is None:
+                return
+            known = (row[0], json.loads(row[1]), None)
+        self._changed[kind, number] = (known[0], known[1], dict(document))
 
     def _next(self, kind: str, project: int) -> int:
         row = self._db.execute(

@@ -8,6 +8,7 @@ from factory.local_gitlab import release_links
 from factory.local_gitlab import web as api
 from factory.local_gitlab.git import Tag
 from factory.local_gitlab.protected_tags import REFUSED, may_create, protection
+from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.ref_names import NEVER_IN_A_NAME
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import DEVELOPER, MAINTAINER, Call, Page, Route
@@ -105,7 +106,9 @@ def _one(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     name, ref = str(call.need("tag_name")), str(call.need("ref"))
-    return api.Answer(_show(call, make(call, name, ref, call.text("message") or "")), 201)
+    tag = make(call, name, ref, call.text("message") or "")
+    sync_refs(call.context, call.project, call.user)
+    return api.Answer(_show(call, tag), 201)
 
 
 def _delete(call: Call) -> Any:
@@ -118,6 +121,7 @@ def _delete(call: Call) -> Any:
     release = call.store.find("release", tag.name, project=call.project["id"])
     if release:
         release_links.forget(call.store, release)
+    sync_refs(call.context, call.project, call.user)
 
 
 _TAGS = "/projects/{id}/repository/tags"

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from factory.local_gitlab import protected_tags
 from factory.local_gitlab.context import Context
+from factory.local_gitlab.protected_branches import protection
 from factory.local_gitlab.ref_names import covers
 from factory.local_gitlab.store import Document
 
@@ -21,10 +23,13 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def is_protected(context: Context, project: Document, ref: str) -> bool:
-    """Tell whether a ref is a protected branch."""
-    rules = context.store.all("protected_branch", project=project["id"])
-    return any(covers(rule["name"], ref) for rule in rules)
+def is_protected(context: Context, project: Document, pipeline: Document) -> bool:
+    """Tell whether a pipeline runs on a protected branch or tag; a merge request's never does."""
+    if pipeline["_request"] is not None:
+        return False
+    if pipeline["tag"]:
+        return bool(protected_tags.protection(context.store, project, pipeline["ref"]))
+    return bool(protection(context.store, project, pipeline["ref"]))
 
 
 def predefined(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
@@ -53,7 +58,7 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
         "CI_COMMIT_BEFORE_SHA": pipeline["before_sha"],
         "CI_COMMIT_REF_NAME": pipeline["ref"],
         "CI_COMMIT_REF_SLUG": re.sub(r"[^a-z0-9]+", "-", pipeline["ref"].lower()).strip("-")[:63],
-        "CI_COMMIT_REF_PROTECTED": str(is_protected(context, project, pipeline["ref"])).lower(),
+        "CI_COMMIT_REF_PROTECTED": str(is_protected(context, project, pipeline)).lower(),
     }
     commit = context.repository(project).one(pipeline["sha"])
     values |= {
@@ -63,6 +68,10 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
         "CI_COMMIT_AUTHOR": f"{commit['author_name']} <{commit['author_email']}>",
     }
     values |= pipeline.get("_variables", {})
+    if pipeline["tag"]:
+        tag = next(iter(context.repository(project).tags(pipeline["ref"])), None)
+        told = tag.message if tag and tag.message else ""
+        return values | {"CI_COMMIT_TAG": pipeline["ref"], "CI_COMMIT_TAG_MESSAGE": told.rstrip("\n")}
     if pipeline["_request"] is None:
         return values | {"CI_COMMIT_BRANCH": pipeline["ref"]}
     return values | _of_request(context, project, pipeline)
@@ -87,7 +96,7 @@ def defined(variables: Mapping[str, Any]) -> dict[str, str]:
 
 def _seen(context: Context, project: Document, pipeline: Document) -> list[Document]:
     """Return the project's variables that a pipeline may see, whatever their environment."""
-    protected = pipeline["_request"] is None and is_protected(context, project, pipeline["ref"])
+    protected = is_protected(context, project, pipeline)
     found = context.store.all("variable", project=project["id"])
     return [item for item in found if protected or not item["protected"]]
 
@@ -110,7 +119,7 @@ def _of_request(context: Context, project: Document, pipeline: Document) -> dict
         "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": pipeline["sha"],
         "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": request["target_branch"],
         "CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED": str(
-            is_protected(context, project, request["target_branch"])
+            bool(protection(context.store, project, request["target_branch"]))
         ).lower(),
         "CI_MERGE_REQUEST_DIFF_BASE_SHA": request["diff_refs"]["base_sha"],
         "CI_MERGE_REQUEST_PROJECT_ID": str(project["id"]),

@@ -121,6 +121,12 @@ class Route:
     role: int = GUEST
 
 
+def need_admin(call: Call) -> None:
+    """Raise 403 for anybody but an administrator."""
+    if not call.user["is_admin"]:
+        raise forbidden()
+
+
 def is_id(text: str) -> bool:
     """Tell whether a text could be an object's number."""
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) <= LARGEST_ID

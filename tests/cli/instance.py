@@ -1,10 +1,13 @@
 """The real command line on an instance of its own, in a repository made from this working tree."""
 
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +59,20 @@ class Instance:
 
     def bind(self, account: str) -> None:
         """Name an account among those that the agents' rules bind, in a commit."""
-        scope = self.clone / "policies/scope.yml"
-        before = scope.read_text()
-        scope.write_text(before.replace("agents: [factory-agent", f"agents: [factory-agent, {account}"))
-        assert scope.read_text() != before
+        name_agent(self.clone, account)
         git("commit", "-qam", "bind the factory's account", cwd=self.clone)
 
     def folder(self, name: str = "default") -> Path:
         """Return an instance's own folder."""
         return next((self.state / "factory").glob("*")) / name
+
+
+def name_agent(clone: Path, account: str) -> None:
+    """Name an account among those that the agents' rules bind."""
+    scope = clone / "policies/scope.yml"
+    before = scope.read_text()
+    scope.write_text(before.replace("agents: [factory-agent", f"agents: [factory-agent, {account}"))
+    assert scope.read_text() != before
 
 
 def make_instance(folder: Path) -> Instance:
@@ -84,3 +92,42 @@ def make_instance(folder: Path) -> Instance:
         (clone / name).symlink_to(ROOT / name)
     (clone / ".git/info/exclude").write_text(".venv\n.tools\n")
     return Instance(clone, folder / "state")
+
+
+def founded(
+    folder: Path, *, tier: str = "premium", name: str = "default", change: Callable[[Path], object] | None = None
+) -> Instance:
+    """Return an instance that runs, and has made its founding deployment: a copy of one that all test processes share.
+
+    It listens on ports of its own. ``change`` changes the clone, and main has that too, without a pipeline.
+    """
+    first = _first(tier)
+    made = Instance(folder / "clone", folder / "state")
+    shutil.copytree(first.clone, made.clone, symlinks=True)
+    # A clone's state goes by where the clone is.
+    place = hashlib.sha256(str(made.clone).encode()).hexdigest()[:12]
+    state = made.state / "factory" / place / name
+    shutil.copytree(first.folder(), state, symlinks=True)
+    if change:
+        change(made.clone)
+        git("add", "-A", cwd=made.clone)
+        git("commit", "-qm", "as the test wants it [skip ci]", cwd=made.clone)
+        git("push", "-q", str(state / "gitlab/repositories/1.git"), "HEAD:refs/heads/main", cwd=made.clone)
+    made.run("--instance", name, "up", "--new-ports")
+    return made
+
+
+def _first(tier: str) -> Instance:
+    """Return the instance that others are copies of, stopped; whoever comes first founds it."""
+    shared = Path(os.environ["FACTORY_TEST_SHARED"])
+    first = Instance(shared / tier / "clone", shared / tier / "state")
+    with (shared / f"{tier}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / tier / "founded").exists():
+            make_instance(shared / tier)
+            try:
+                first.run("up", FACTORY_TIER=tier)
+            finally:
+                first.run("down", check=False)
+            (shared / tier / "founded").touch()
+    return first

@@ -10,8 +10,8 @@ import pytest
 
 from factory.local_model import script
 from factory.local_model.server import Server, running
-from tests.cli.instance import Instance, make_instance
-from tests.servers import ROOT, git
+from tests.cli.instance import Instance, founded
+from tests.servers import ROOT
 
 pytestmark = [
     pytest.mark.long,
@@ -45,13 +45,12 @@ def model() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, model: Server) -> Iterator[Instance]:
-    instance = make_instance(tmp_path_factory.mktemp("agent-session"))
-    agents = instance.clone / "policies/agents.yml"
-    text = agents.read_text().replace("default: replay", "default: codex")
-    agents.write_text(text.replace("https://api.openai.com/v1", model.url + "/v1"))
-    git("add", "-A", cwd=instance.clone)
-    git("commit", "-qm", "the agent is Codex, its model the stub", cwd=instance.clone)
-    instance.run("up")
+    def codex_and_its_stub(clone: Path) -> None:
+        agents = clone / "policies/agents.yml"
+        text = agents.read_text().replace("default: replay", "default: codex")
+        agents.write_text(text.replace("https://api.openai.com/v1", model.url + "/v1"))
+
+    instance = founded(tmp_path_factory.mktemp("agent-session"), change=codex_and_its_stub)
     yield instance
     instance.run("down", check=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded, make_instance
 from tests.cli.test_refusals import assert_told, connect, url
 from tests.servers import ROOT, LocalGitlab, git, wait_for, with_token
 
@@ -131,7 +131,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> None:
-    instance = make_instance(tmp_path / "made")
+    instance = founded(tmp_path / "made")
     ours = ROOT / "apps/hello"
     files = {
         "src/__main__.py": (ours / "src/__main__.py").read_text().replace("from hello", "from shop"),
@@ -142,7 +142,6 @@ def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> Non
     }
     files["tests/test_shop.py"] = files["tests/test_shop.py"].replace("HELLO-", "SHOP-")
     spec = (ROOT / "specs/hello.md").read_text().replace("id: hello", "id: shop").replace("HELLO-", "SHOP-")
-    instance.run("up")
     try:
         made = instance.json("app", "add", str(repository(tmp_path / "shop", files)))
         project = connect(url(instance.folder()), "operator", instance.folder()).projects.get("factory/control")

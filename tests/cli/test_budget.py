@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from factory.local_model.script import Fail
 from factory.local_model.server import Server, running
-from tests.cli.instance import Instance, make_instance
-from tests.servers import git
+from tests.cli.instance import Instance, founded
 
 pytestmark = pytest.mark.long
 
@@ -40,19 +40,18 @@ def model() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, model: Server) -> Iterator[Instance]:
-    instance = make_instance(tmp_path_factory.mktemp("budget"))
-    policies = instance.clone / "policies"
     agent = AGENTS.replace("URL", model.url).replace("LIMITS", LIMITS).replace("/v1/models", "/v1/chat/completions")
     alone, helped = (
         agent.replace("INSTEAD", ""),
         agent.replace("limited:", "helped:").replace("INSTEAD", "instead: replay"),
     )
-    (policies / "agents.yml").write_text((policies / "agents.yml").read_text() + alone + helped)
-    budgets = (policies / "budgets.yml").read_text()
-    (policies / "budgets.yml").write_text(budgets.replace("issue: {tokens: 6000000", "issue: {tokens: 50000"))
-    git("add", "-A", cwd=instance.clone)
-    git("commit", "-qm", "small budgets", cwd=instance.clone)
-    instance.run("up")
+
+    def small_budgets(clone: Path) -> None:
+        agents, budgets = clone / "policies/agents.yml", clone / "policies/budgets.yml"
+        agents.write_text(agents.read_text() + alone + helped)
+        budgets.write_text(budgets.read_text().replace("issue: {tokens: 6000000", "issue: {tokens: 50000"))
+
+    instance = founded(tmp_path_factory.mktemp("budget"), change=small_budgets)
     yield instance
     instance.run("down", check=False)
 

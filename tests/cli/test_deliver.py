@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.instance import Instance, make_instance
-from tests.servers import ROOT, git
+from tests.cli.instance import Instance, founded
+from tests.servers import ROOT
 
 pytestmark = pytest.mark.long
 
@@ -43,23 +43,23 @@ RECORDINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    made = make_instance(tmp_path_factory.mktemp("deliver"))
-    folder = made.clone / "docs" / "recordings"
+def with_recordings(clone: Path) -> None:
+    folder = clone / "docs" / "recordings"
     folder.mkdir(parents=True)
     for name, value in RECORDINGS.items():
         (folder / f"{name}.json").write_text(json.dumps(value))
-    agents = made.clone / "policies" / "agents.yml"
+    agents = clone / "policies" / "agents.yml"
     agents.write_text(agents.read_text().replace("agent, replay]", "agent, replay, --recordings, docs/recordings]"))
-    gates = made.clone / "policies" / "gates.yml"
+    gates = clone / "policies" / "gates.yml"
     at_hand = "".join(f"  {name}: {{where: pipeline, required: true}}\n" for name in ("evidence", "up_to_date"))
     gates.write_text(gates.read_text().replace("gates:\n", f"gates:\n{at_hand}", 1))
-    vague = (made.clone / "specs/hello.md").read_text().replace("id: hello", "id: vague").replace("HELLO-", "VAGUE-")
-    (made.clone / "specs/vague.md").write_text(vague.replace("is greeted,", "is greeted quickly,"))
-    git("add", "-A", cwd=made.clone)
-    git("commit", "-qm", "recordings", cwd=made.clone)
-    made.run("up")
+    vague = (clone / "specs/hello.md").read_text().replace("id: hello", "id: vague").replace("HELLO-", "VAGUE-")
+    (clone / "specs/vague.md").write_text(vague.replace("is greeted,", "is greeted quickly,"))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    made = founded(tmp_path_factory.mktemp("deliver"), change=with_recordings)
     yield made
     made.run("down", check=False)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded, make_instance
 from tests.cli.test_refusals import connect, url
 
 pytestmark = pytest.mark.slow
@@ -37,6 +37,14 @@ STORE_LOST = {"check-1:after", "watch-1:after", "plan:before", "apply:after"}
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Instance]:
     made = make_instance(tmp_path)
+    yield made
+    made.run("--instance", "demo", "down", check=False)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Instance]:
+    """Return one whose demo has come to its first release."""
+    made = founded(tmp_path, name="demo")
     yield made
     made.run("--instance", "demo", "down", check=False)
 
@@ -102,18 +110,18 @@ def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
 
 
 @pytest.mark.long
-def test_killed_at_every_step_boundary_with_its_store_lost_at_some_and_resumed(demo: Instance) -> None:
+def test_killed_at_every_step_boundary_with_its_store_lost_at_some_and_resumed(begun: Instance) -> None:
     reached = []
     for point in POINTS:
-        done = demo.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point)
+        done = begun.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point)
         assert done.returncode in {0, -9}, done.stderr
         if done.returncode == 0:
             break
         reached.append(point)
         if point in STORE_LOST:
-            shutil.rmtree(demo.folder("demo") / "engine")
+            shutil.rmtree(begun.folder("demo") / "engine")
     assert reached == POINTS
-    done = result(demo.run("demo", "--yes", "--keep", "--json"))
+    done = result(begun.run("demo", "--yes", "--keep", "--json"))
     assert done["answer"] == '{"greeting": "Hello, Ada!"}'
     assert any("simulated approval" in notice for notice in done["notices"])
-    assert_shipped_once(demo)
+    assert_shipped_once(begun)

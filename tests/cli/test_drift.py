@@ -9,7 +9,7 @@ import gitlab
 import pytest
 import requests
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.long
@@ -17,8 +17,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Instance]:
-    made = make_instance(tmp_path)
-    made.run("up")
+    made = founded(tmp_path)
     yield made
     made.run("down", check=False)
 

@@ -8,7 +8,7 @@ import pytest
 
 from factory.agents import recording
 from factory.workflow import brief
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.servers import git
 
 pytestmark = pytest.mark.long
@@ -31,7 +31,7 @@ issues:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    instance = make_instance(tmp_path_factory.mktemp("eval"))
+    instance = founded(tmp_path_factory.mktemp("eval"))
     yield instance
     instance.run("down", check=False)
 
@@ -44,7 +44,6 @@ def write_set(made: Instance, name: str, text: str) -> Path:
 
 
 def test_a_session_recorded_and_played_again_gives_the_same_tree(made: Instance, tmp_path: Path) -> None:
-    made.run("up")
     number = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
     made.run("work", "--once", "--issue", number)
     session = made.json("session", "list")[0]["session"]

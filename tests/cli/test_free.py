@@ -8,7 +8,7 @@ from typing import Any
 import gitlab
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded, name_agent
 from tests.cli.test_refusals import assert_told, connect, url
 from tests.servers import git, wait_for
 
@@ -19,9 +19,7 @@ pytestmark = pytest.mark.long
 
 def connected(folder: Path) -> Instance:
     """Connect a clone, with two accounts, to a Free server that another instance of it runs."""
-    made = make_instance(folder)
-    made.bind("factory-bot")
-    made.run("up", FACTORY_TIER="free")
+    made = founded(folder, tier="free", change=lambda clone: name_agent(clone, "factory-bot"))
     for account, more in (("operator", ()), ("factory-bot", ("--bot",))):
         token = (made.folder() / "tokens" / account).read_text()
         made.run(*MINE, "connect", url(made.folder()), "--project", PATH, "--yes", *more, stdin=token)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.cli.test_refusals import connect, url
-from tests.servers import git, wait_for
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.long
 ENDED = {"success", "failed", "canceled", "skipped", "manual"}
@@ -44,12 +44,13 @@ def leave_to_openbao(made: Instance, root: Any) -> list[str]:
     return [tokens["plan"], tokens["apply"]]
 
 
-def test_jobs_lease_their_tokens(tmp_path: Path) -> None:
-    made = make_instance(tmp_path)
-    policy = made.clone / "policies/secrets.yml"
+def with_openbao(clone: Path) -> None:
+    policy = clone / "policies/secrets.yml"
     policy.write_text(policy.read_text().replace("provider: file", "provider: openbao"))
-    git("commit", "-qam", "OpenBao keeps the secrets", cwd=made.clone)
-    made.run("up")
+
+
+def test_jobs_lease_their_tokens(tmp_path: Path) -> None:
+    made = founded(tmp_path, change=with_openbao)
     try:
         state = made.folder()
         with closing(connect(url(state), "root", state).session):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from factory.gitlab.runners import VARIABLE
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.cli.test_refusals import connect, url
 from tests.servers import ROOT
 
@@ -23,8 +23,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Instance]:
     """Run a Free instance whose Cloudflare is empty again, so that another project can be deployed there."""
-    made = make_instance(tmp_path)
-    made.run("up", FACTORY_TIER="free")
+    made = founded(tmp_path, tier="free")
     made.run("down")
     shutil.rmtree(made.folder() / "cloudflare")
     made.run("up")

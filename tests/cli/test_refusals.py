@@ -13,14 +13,13 @@ from typing import Any
 import gitlab
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded, make_instance
 from tests.servers import git, wait_for
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    made = make_instance(tmp_path_factory.mktemp("running"))
-    made.run("up")
+    made = founded(tmp_path_factory.mktemp("running"))
     yield made
     made.run("down", check=False)
 
@@ -133,6 +132,7 @@ def test_issue_without_a_spec_is_said_on_the_issue(running: Instance) -> None:
     assert "Spec: <id>" in shown
 
 
+@pytest.mark.long
 def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     number = running.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"]
     argv = [sys.executable, "-P", "-m", "factory", "work", "--once", "--issue", str(number)]
@@ -149,7 +149,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
 
 @pytest.mark.long
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
-    made = make_instance(tmp_path)
+    made = founded(tmp_path, name="demo")
     try:
         made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="apply:before")
         argv = [sys.executable, "-P", "-m", "factory", "demo", "--yes", "--keep"]
@@ -210,7 +210,7 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
 
 @pytest.mark.long
 def test_main_moves_during_review(tmp_path: Path) -> None:
-    made = make_instance(tmp_path)
+    made = founded(tmp_path, name="demo")
     try:
         made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="present:after")
         state = made.folder("demo")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.instance import make_instance
+from tests.cli.instance import founded
 from tests.cli.test_refusals import assert_told
 
 DEMO = ("--instance", "demo")
@@ -21,7 +21,7 @@ def break_release(state: Path, name: str) -> None:
 
 
 def test_the_traffic_goes_back_where_a_deployment_does_not_answer(tmp_path: Path) -> None:
-    made = make_instance(tmp_path)
+    made = founded(tmp_path, name="demo")
     try:
         made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="apply:before")
         state = made.folder("demo")

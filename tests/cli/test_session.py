@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.servers import ROOT, git, wait_for
 
 pytestmark = pytest.mark.long
@@ -73,20 +73,19 @@ POLICY = """
 """
 
 
+def with_a_slow_agent(clone: Path) -> None:
+    (clone / "docs/patches").mkdir(parents=True)
+    (clone / "docs/slow_agent.py").write_text(AGENT)
+    (clone / "docs/terminal_agent.sh").write_text(TERMINAL)
+    for number, patch in enumerate(PATCHES):
+        (clone / f"docs/patches/{number}.patch").write_text(patch)
+    agents = clone / "policies/agents.yml"
+    agents.write_text(agents.read_text().replace("default: replay", "default: slow") + POLICY)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    instance = make_instance(tmp_path_factory.mktemp("session"))
-    (instance.clone / "docs").mkdir(exist_ok=True)
-    (instance.clone / "docs/slow_agent.py").write_text(AGENT)
-    (instance.clone / "docs/terminal_agent.sh").write_text(TERMINAL)
-    (instance.clone / "docs/patches").mkdir()
-    for number, patch in enumerate(PATCHES):
-        (instance.clone / f"docs/patches/{number}.patch").write_text(patch)
-    agents = instance.clone / "policies/agents.yml"
-    agents.write_text(agents.read_text().replace("default: replay", "default: slow") + POLICY)
-    git("add", "-A", cwd=instance.clone)
-    git("commit", "-qm", "a slow agent", cwd=instance.clone)
-    instance.run("up")
+    instance = founded(tmp_path_factory.mktemp("session"), change=with_a_slow_agent)
     yield instance
     instance.run("down", check=False)
 

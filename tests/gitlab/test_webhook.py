@@ -10,9 +10,12 @@ import pytest
 import requests
 
 from factory.errors import PortInUse
+from factory.gitlab.connect import connect
+from factory.gitlab.settings import run
+from factory.gitlab.settings.run import Wanted
 from factory.gitlab.webhook import Inbox, listening
 from factory.model.secret import Secret
-from tests.servers import free_port
+from tests.servers import LocalGitlab, free_port, wait_for
 
 SECRET = "planted-webhook-secret"
 
@@ -92,3 +95,29 @@ def test_a_port_that_is_taken_is_told() -> None:
     port = free_port()
     with listening(port, Secret(SECRET)), pytest.raises(PortInUse, match=str(port)), listening(port, Secret(SECRET)):
         pass
+
+
+def test_a_hook_that_settings_make_wakes_it_and_once_only(near: LocalGitlab) -> None:
+    port, secret, project = free_port(), Secret(SECRET), near.project({"README": "x"})
+    root = connect(near.url, project.path_with_namespace, account="root", token=near.root_token)
+    url = f"http://127.0.0.1:{port}/"
+    hook = {"events": ["issues"], "ssl_verification": True, "secret_token": True}
+    run.settle(run.opened(root, acting={}, hook_token=secret), {"hooks": Wanted({url: hook})}, say=lambda _: None)
+    with listening(port, secret) as inbox:
+        project.issues.create({"title": "wake up"})
+        assert inbox.wait(10)
+        (made,) = project.hooks.list(get_all=True)
+        path = f"/projects/{project.id}/hooks/{made.id}/events"
+
+        def sent() -> list[str]:
+            return [event["response_status"] for event in near.client().http_list(path, get_all=True)]
+
+        wait_for(lambda: sent() == ["200"])
+        (event,) = near.client().http_list(path, get_all=True)
+        near.client().http_post(f"{path}/{event['id']}/resend")
+        assert not inbox.wait(1)
+        wait_for(lambda: sent() == ["200"])
+    with listening(port, Secret("another")) as inbox:
+        project.issues.create({"title": "unheard"})
+        wait_for(lambda: sent() == ["401", "200"])
+        assert not inbox.wait(0)

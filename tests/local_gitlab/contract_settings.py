@@ -6,6 +6,22 @@ from tests.local_gitlab.contract_world import World
 from tests.servers import wait_for
 
 
+def application_settings(world: World) -> None:
+    path, name = "/application/settings", "allow_local_requests_from_web_hooks_and_services"
+    world.call("GET", path, 200)
+    world.call("GET", path, 403, who="developer")
+    world.call("PUT", path, 403, who="developer", json={name: True})
+    world.call("PUT", path, 200, json={name: True})
+    project = world.project()
+    hook = project.hooks.create({"url": "http://127.0.0.1:9/", "issues_events": True})
+    project.issues.create({"title": "told"})
+    base = f"/projects/{project.id}/hooks/{hook.id}/events"
+    (event,) = world.call("GET", base, 200).json()
+    world.call("POST", f"{base}/{event['id']}/resend", 201)
+    world.call("POST", f"{base}/99999/resend", 404)
+    world.call("PUT", path, 200, json={name: False})
+
+
 def hooks(world: World) -> None:
     project = world.project()
     base = f"/projects/{project.id}/hooks"
@@ -19,6 +35,7 @@ def hooks(world: World) -> None:
     hook.push_events = False
     hook.save()
     world.call("GET", f"{base}/99999", 404)
+    world.call("GET", f"{base}/99999/events", 404)
     hook.delete()
 
 
@@ -128,4 +145,14 @@ def templates(world: World) -> None:
     world.call("GET", base + "/poems/one", 400)
 
 
-SETTINGS = (hooks, job_token_scope, resource_groups, namespaces, group_members, project_settings, push_rule, templates)
+SETTINGS = (
+    application_settings,
+    hooks,
+    job_token_scope,
+    resource_groups,
+    namespaces,
+    group_members,
+    project_settings,
+    push_rule,
+    templates,
+)

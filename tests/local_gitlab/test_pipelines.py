@@ -1,5 +1,6 @@
 """Pipelines end to end: gitlab-ci-local expands, the runner runs, python-gitlab looks."""
 
+from functools import partial
 from typing import Any
 
 import gitlab
@@ -21,6 +22,10 @@ def _wait(project: Any, until: set[str] = END) -> Any:
         return found[0] if found and found[0].status in until else None
 
     return project.pipelines.get(wait_for(over).id)
+
+
+def _is_over(project: Any, number: int) -> bool:
+    return project.pipelines.get(number).status in END
 
 
 def _jobs(pipeline: Any) -> dict[str, Any]:
@@ -167,6 +172,38 @@ def test_workflow_rules_exclude_other_branches(gitlab_server: LocalGitlab) -> No
     project, _ = _run(gitlab_server, definition)
     project.branches.create({"branch": "other", "ref": "main"})
     assert len(project.pipelines.list(get_all=True)) == 1
+
+
+def test_a_tag_has_a_pipeline_that_is_protected_as_the_tag_is(gitlab_server: LocalGitlab) -> None:
+    definition = """
+workflow: {rules: [if: $CI_COMMIT_TAG]}
+x: {script: ['echo "tag=$CI_COMMIT_TAG branch=$CI_COMMIT_BRANCH ref=$(git describe --tags) secret=$SECRET"']}
+"""
+    project = gitlab_server.project({".gitlab-ci.yml": definition})
+    project.variables.create({"key": "SECRET", "value": "known", "protected": True})
+    project.protectedtags.create({"name": "v*", "create_access_level": 40})
+    assert project.pipelines.list(get_all=True) == []
+    for name, secret in (("v1", "known"), ("other", "")):
+        project.tags.create({"tag_name": name, "ref": "main"})
+        (pipeline,) = [item for item in project.pipelines.list(get_all=True) if item.ref == name]
+        wait_for(partial(_is_over, project, pipeline.id))
+        assert (project.pipelines.get(pipeline.id).status, pipeline.source) == ("success", "push")
+        job = _jobs(project.pipelines.get(pipeline.id))["x"]
+        assert project.jobs.get(job.id).tag is True
+        assert f"tag={name} branch= ref={name} secret={secret}" in _trace(project, job)
+    again = project.pipelines.create({"ref": "v1"})
+    assert again.tag is True
+
+
+def test_a_push_may_ask_for_no_pipeline_and_the_api_has_one_all_the_same(gitlab_server: LocalGitlab) -> None:
+    project, _ = _run(gitlab_server, "x: {script: [echo hi]}\n")
+    action = {"action": "create", "file_path": "a", "content": "x"}
+    made = project.commits.create({"branch": "main", "commit_message": "quiet [Skip CI]", "actions": [action]})
+    (quiet,) = project.pipelines.list(get_all=True, sha=made.id)
+    assert (quiet.status, quiet.jobs.list(get_all=True)) == ("skipped", [])
+    asked = project.pipelines.create({"ref": "main"})
+    wait_for(partial(_is_over, project, asked.id))
+    assert project.pipelines.get(asked.id).status == "success"
 
 
 def test_rules_of_jobs_see_the_predefined_variables(gitlab_server: LocalGitlab) -> None:
