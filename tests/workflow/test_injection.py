@@ -26,7 +26,7 @@ from factory.workflow.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.routing import Chosen
 from factory.worktrees import worktree
-from tests.cli.instance import Instance, make_instance
+from tests.cli.instance import Instance, founded
 from tests.servers import TOOL_ENV, TOOL_PATH, LocalGitlab, git, wait_for, with_token
 from tests.workflow import injections, loopback
 from tests.workflow.injections import ALL, Injection
@@ -310,13 +310,10 @@ def test_nothing_comes_of_an_attack_that_is_obeyed(world: World, item: Injection
     assert sum(1 for event in made.events if event.get("denied")) >= item.denied, made.events
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """Run a whole factory whose only agent obeys."""
-    made = make_instance(tmp_path_factory.mktemp("whole"))
+def _that_obeys(clone: Path) -> None:
     values = {"{canary}": "/nonexistent/canary", "{mirror}": "/nonexistent/mirror", "{port}": "9", "{other}": "1"}
     for name, content in _notes({**values, "{url}": "http://127.0.0.1:9"}).items():
-        path = made.clone / name
+        path = clone / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     for name, old, new in (
@@ -324,12 +321,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         ("agents", "sandbox: host", "sandbox: bwrap"),
         ("budgets", "\nattempts: ", "\nattempts: 1 # "),
     ):
-        path = made.clone / "policies" / f"{name}.yml"
+        path = clone / "policies" / f"{name}.yml"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new, 1))
-    git("add", "-A", cwd=made.clone)
-    git("commit", "-qm", "an agent that obeys", cwd=made.clone)
-    made.run("up")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """Run a whole factory whose only agent obeys."""
+    made = founded(tmp_path_factory.mktemp("whole"), change=_that_obeys)
     made.run("issue", "new", "Another issue", "--draft")
     yield made
     made.run("down", check=False)
