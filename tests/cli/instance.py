@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +103,54 @@ def founded(
 
     It listens on ports of its own. ``change`` changes the clone, and main has that too, without a pipeline.
     """
-    first = _first(tier)
+    return _copy(_shared(tier, partial(_found, tier)), folder, name, change)
+
+
+def demonstrated(folder: Path, point: str) -> Instance:
+    """Return a running demo that was killed at a boundary of a step: a copy of one that all test processes share."""
+    return _copy(_shared(point, partial(_demonstrate, point)), folder, "demo")
+
+
+def _found(tier: str, folder: Path) -> Instance:
+    made = make_instance(folder)
+    made.run("up", FACTORY_TIER=tier)
+    return made
+
+
+def _demonstrate(point: str, folder: Path) -> Instance:
+    made = founded(folder, name="demo")
+    killed = made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    return made
+
+
+def _shared(what: str, make: Callable[[Path], Instance]) -> Path:
+    """Return the folder of a stopped instance that is there once for all test processes; the first that asks makes it.
+
+    What could not be made whole is made anew.
+    """
+    folder = Path(os.environ["FACTORY_TEST_SHARED"]) / what.replace(":", "-")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                make(folder)
+            finally:
+                for state in (folder / "state/factory").glob("*/*/daemon.json"):
+                    Instance(folder / "clone", folder / "state").run("--instance", state.parent.name, "down")
+            (folder / "whole").touch()
+    return folder
+
+
+def _copy(first: Path, folder: Path, name: str, change: Callable[[Path], object] | None = None) -> Instance:
     made = Instance(folder / "clone", folder / "state")
-    shutil.copytree(first.clone, made.clone, symlinks=True)
+    shutil.copytree(first / "clone", made.clone, symlinks=True)
     # A clone's state goes by where the clone is.
     place = hashlib.sha256(str(made.clone).encode()).hexdigest()[:12]
     state = made.state / "factory" / place / name
-    shutil.copytree(first.folder(), state, symlinks=True)
+    (there,) = (first / "state/factory").glob("*/*")
+    shutil.copytree(there, state, symlinks=True)
     if change:
         change(made.clone)
         git("add", "-A", cwd=made.clone)
@@ -115,19 +158,3 @@ def founded(
         git("push", "-q", str(state / "gitlab/repositories/1.git"), "HEAD:refs/heads/main", cwd=made.clone)
     made.run("--instance", name, "up", "--new-ports")
     return made
-
-
-def _first(tier: str) -> Instance:
-    """Return the instance that others are copies of, stopped; whoever comes first founds it."""
-    shared = Path(os.environ["FACTORY_TEST_SHARED"])
-    first = Instance(shared / tier / "clone", shared / tier / "state")
-    with (shared / f"{tier}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / tier / "founded").exists():
-            make_instance(shared / tier)
-            try:
-                first.run("up", FACTORY_TIER=tier)
-            finally:
-                first.run("down", check=False)
-            (shared / tier / "founded").touch()
-    return first

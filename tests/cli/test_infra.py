@@ -7,7 +7,7 @@ from typing import Any
 import gitlab
 import pytest
 
-from tests.cli.instance import Instance, founded
+from tests.cli.instance import Instance, demonstrated
 from tests.cli.test_refusals import assert_told, connect, url
 
 DEMO = ("--instance", "demo")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    made = founded(tmp_path_factory.mktemp("infra"), name="demo")
+    made = demonstrated(tmp_path_factory.mktemp("infra"), "apply:before")
     made.run("demo", "--yes", "--keep")
     yield made
     made.run(*DEMO, "down", check=False)

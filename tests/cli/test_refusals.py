@@ -13,7 +13,7 @@ from typing import Any
 import gitlab
 import pytest
 
-from tests.cli.instance import Instance, founded, make_instance
+from tests.cli.instance import Instance, demonstrated, founded, make_instance
 from tests.servers import git, wait_for
 
 
@@ -149,9 +149,8 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
 
 @pytest.mark.long
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
-    made = founded(tmp_path, name="demo")
+    made = demonstrated(tmp_path, "apply:before")
     try:
-        made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="apply:before")
         argv = [sys.executable, "-P", "-m", "factory", "demo", "--yes", "--keep"]
         demo = subprocess.Popen(argv, cwd=made.clone, env=made.env(), stderr=subprocess.PIPE, text=True)
         state = made.folder("demo")
@@ -210,9 +209,8 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
 
 @pytest.mark.long
 def test_main_moves_during_review(tmp_path: Path) -> None:
-    made = founded(tmp_path, name="demo")
+    made = demonstrated(tmp_path, "present:after")
     try:
-        made.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT="present:after")
         state = made.folder("demo")
         operator = connect(url(state), "operator", state).projects.get("factory/control")
         text = "A page\n\nSpec: hello"
