@@ -20,7 +20,7 @@ test: $(READY) ## Check style, types and structure, and run all tests in paralle
 	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
-	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 -m long $(ARGS)
 
 test-gitlab: $(READY) ## Do the main job on a real GitLab (URL=… and two accounts' tokens, see docs/gitlab.md)
 	@FACTORY_TEST_URL=$(URL) $(BIN)/python -m pytest -m real tests/gitlab/test_real.py $(ARGS)

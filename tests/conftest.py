@@ -29,6 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[variable] = folder.name
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.get_closest_marker("long") is None))
+
+
 @pytest.fixture(scope="session")
 def gitlab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
     """Run a loopback GitLab with a runner, shared by the tests of one process."""

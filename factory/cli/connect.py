@@ -175,7 +175,8 @@ def _settle(asked: _Asked, *, yes: bool) -> Plan:
         return planned
     click.echo(output.visible("\n".join(gitlab_command.lines(planned))), err=True)
     _agree(yes, f"Change {len(planned.differences)} fields of {asked.project}?")
-    return settings.settle(server, wanted, say=output.say)
+    with gitlab_command.one_at_a_time(asked.place):
+        return settings.settle(server, wanted, say=output.say)
 
 
 def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer

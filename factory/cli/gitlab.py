@@ -1,7 +1,7 @@
 """``factory gitlab plan|apply|drift``: the project's settings as policies/gitlab.yml wants them, field by field."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import click
@@ -16,6 +16,7 @@ from factory.gitlab.settings.model import Server, Unenforced
 from factory.gitlab.settings.run import Wanted
 from factory.reports.tables import table
 from factory.secrets import tokens
+from factory.system import files
 from factory.workflow import settings as wanted_settings
 from factory.workflow import settings_drift
 
@@ -63,8 +64,10 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
     Interrupted or refused half-way, call it again: it goes on. Nothing is unprotected while it changes.
     """
-    server, wanted = opened(current())
-    left = settings.apply(server, wanted, say=output.say)
+    place = current()
+    with one_at_a_time(place):
+        server, wanted = opened(place)
+        left = settings.apply(server, wanted, say=output.say)
     _show(left, as_json=as_json)
     if not left.in_sync:
         first = left.differences[0]
@@ -84,6 +87,11 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 
 command.add_command(runners.command, "runners")
+
+
+def one_at_a_time(place: Workplace) -> AbstractContextManager[None]:
+    """Hold the project's settings: a second apply would take a rule away while the first puts it back."""
+    return files.locked(place.state / "settings.lock")
 
 
 def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:

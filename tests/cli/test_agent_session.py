@@ -55,6 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, model: Server) -> Iterator[In
     instance.run("down", check=False)
 
 
+@pytest.mark.slow
 def test_the_real_codex_carries_an_issue_to_a_merged_change(made: Instance, model: Server) -> None:
     number = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
     worked = made.run("work", "--once", "--issue", number, OPENAI_API_KEY=KEY)

@@ -130,6 +130,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> None:
     instance = founded(tmp_path / "made")
     ours = ROOT / "apps/hello"

@@ -60,6 +60,7 @@ def new(made: Instance, title: str = "Greet a visitor by name") -> str:
     return str(made.json("issue", "new", title, "--spec", "hello")["iid"])
 
 
+@pytest.mark.slow
 def test_what_is_exhausted_goes_on_only_once_a_person_lifts_it(made: Instance) -> None:
     number = new(made)
     stopped = made.run("work", "--once", "--issue", number, check=False)

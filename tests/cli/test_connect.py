@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,24 @@ def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path
     here.run("gitlab", "apply")
     assert here.run("gitlab", "drift").returncode == 0
     assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
+
+
+def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    here.connected()
+    project = here.project()
+    for name in ("main", "factory/evidence"):
+        project.protectedbranches.delete(name)
+        project.protectedbranches.create({"name": name, "push_access_level": 40, "merge_access_level": 30})
+    argv = [sys.executable, "-P", "-m", "factory", "--instance", "gitlab", "gitlab", "apply"]
+    both = [
+        subprocess.Popen(argv, cwd=here.instance.clone, env=here.instance.env(), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted(text.count("branches: ") for text in told) == [0, 2]
+    assert here.run("gitlab", "plan").returncode == 0
 
 
 def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free_gitlab: LocalGitlab) -> None:

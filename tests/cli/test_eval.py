@@ -43,6 +43,7 @@ def write_set(made: Instance, name: str, text: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_session_recorded_and_played_again_gives_the_same_tree(made: Instance, tmp_path: Path) -> None:
     number = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
     made.run("work", "--once", "--issue", number)

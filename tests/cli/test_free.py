@@ -49,6 +49,7 @@ def requests(mine: Instance) -> list[str]:
     return [item["state"] for item in mine.json(*MINE, "mr", "list", "--all")]
 
 
+@pytest.mark.slow
 def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Instance) -> None:
     mine.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     mine.run(*MINE, "work", "--once")
@@ -180,6 +181,7 @@ def test_main_tags_and_settings_are_not_the_factorys_to_change(mine: Instance) -
     assert mine.run(*MINE, "gitlab", "plan").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     fresh.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*MINE, "work", "--once")
@@ -197,6 +199,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     assert "that no agent merged is not held" in told.stdout
 
 
+@pytest.mark.slow
 def test_with_one_account_every_verdict_says_what_is_not_held(fresh: Instance) -> None:
     alone = ("--instance", "alone")
     token = (fresh.folder() / "tokens/operator").read_text()

@@ -49,6 +49,7 @@ def with_openbao(clone: Path) -> None:
     policy.write_text(policy.read_text().replace("provider: file", "provider: openbao"))
 
 
+@pytest.mark.slow
 def test_jobs_lease_their_tokens(tmp_path: Path) -> None:
     made = founded(tmp_path, change=with_openbao)
     try:

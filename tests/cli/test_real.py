@@ -39,6 +39,7 @@ def variables(made: Instance) -> dict[str, dict[str, object]]:
     return {item["key"]: {key: item[key] for key in ("value", "masked", "protected")} for item in found}
 
 
+@pytest.mark.slow
 def test_it_does_the_main_job_and_leaves_nothing(running: Instance, tmp_path: Path) -> None:
     given = tmp_path / "variables.json"
     given.write_text(json.dumps(variables(running)))

@@ -148,6 +148,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "apply:before")
     try:
@@ -208,6 +209,7 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_main_moves_during_review(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "present:after")
     try:

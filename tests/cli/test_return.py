@@ -20,6 +20,7 @@ def break_release(state: Path, name: str) -> None:
     subprocess.run(["pkill", "-KILL", "-f", str(archive)], check=False)
 
 
+@pytest.mark.slow
 def test_the_traffic_goes_back_where_a_deployment_does_not_answer(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "apply:before")
     try:
