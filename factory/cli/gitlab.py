@@ -118,7 +118,7 @@ def _show(found: settings.Plan, *, as_json: bool) -> None:
         "differences": [item.to_json() for item in found.differences],
         "unenforced": [vars(item) for item in found.unenforced],
         "absent": [vars(item) for item in found.absent],
-        "unmanaged": list(found.unmanaged),
+        "unmanaged": [f"{section}: {key}" for section, key in found.unmanaged],
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines(found)))
 
@@ -135,15 +135,20 @@ def lines(found: settings.Plan) -> list[str]:
     shown += _unenforced(found.unenforced)
     if found.absent:
         for maker in dict.fromkeys(item.maker for item in found.absent):
-            keys = [f"{item.section}: {item.key}" for item in found.absent if item.maker == maker]
-            shown.append(f"not there yet, made by {maker}: {', '.join(keys)}")
+            mine = [(item.section, item.key) for item in found.absent if item.maker == maker]
+            shown.append(f"not there yet, made by {maker}: {_by_section(mine)}")
         shown.append("")
     if found.unmanaged:
-        shown += [f"not named in policies/gitlab.yml, and left: {', '.join(found.unmanaged)}", ""]
+        shown += [f"not named in policies/gitlab.yml, and left: {_by_section(found.unmanaged)}", ""]
     differ = len(found.differences)
     kept = found.fields - differ - len(found.unenforced)
     shown.append(f"tier {found.tier}: {kept} of {found.fields} fields are as they shall be, {differ} differ")
     return shown
+
+
+def _by_section(found: Sequence[tuple[str, str]]) -> str:
+    sections = dict.fromkeys(section for section, _ in found)
+    return "; ".join(f"{name}: {', '.join(key for section, key in found if section == name)}" for name in sections)
 
 
 def _unenforced(found: Sequence[Unenforced]) -> list[str]:

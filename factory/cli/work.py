@@ -58,7 +58,8 @@ def _waking(place: Workplace, port: int | None) -> Iterator[Callable[[float], bo
         yield None
         return
     with webhooks.listening(port, tokens.webhook(place.token_folder)) as inbox:
-        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that they carry is in {place.token_folder}")
+        path = place.token_folder / tokens.WEBHOOK
+        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that they carry is in {path}")
         yield inbox.wait
 
 

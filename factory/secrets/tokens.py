@@ -16,7 +16,7 @@ from factory.system import files
 if TYPE_CHECKING:
     from factory.secrets.file import EncryptedFile
 
-_SEALED, _WEBHOOK = "accounts.json", "webhook"
+_SEALED, WEBHOOK = "accounts.json", "webhook"
 ACCOUNTS = ("operator", "factory-bot", "factory-agent", "rehearsal")
 
 
@@ -72,9 +72,9 @@ def _place(account: str) -> Place:
 
 def webhook(folder: Path) -> Secret:
     """Return the secret token that webhooks carry, and which is made where it is missing."""
-    path = folder / _WEBHOOK
+    path = folder / WEBHOOK
     if not path.exists():
-        keep(folder, _WEBHOOK, secrets.token_urlsafe(32))
+        keep(folder, WEBHOOK, secrets.token_urlsafe(32))
     return Secret(files.read_text(path).strip())
 
 

@@ -207,7 +207,7 @@ def test_what_nobody_named_stays_unless_it_is_enforced(world: World) -> None:
     world.project.protectedbranches.create({"name": "release/*", "push_access_level": 40})
     world.project.variables.create({"key": "MINE", "value": "kept"})
     plan = world.plan()
-    assert "labels: mine" in plan.unmanaged
+    assert ("labels", "mine") in plan.unmanaged
     assert ("branches", "release/*", "extra") in {(item.section, item.key, item.kind) for item in plan.differences}
     world.apply()
     assert "mine" in {label.name for label in world.project.labels.list(get_all=True)}

@@ -39,13 +39,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs, what this tier can't hold, what is not made yet, what nobody asked for (``section: key``)."""
+    """What differs, what this tier can't hold, what is not made yet, what nobody asked for (section and key)."""
 
     tier: Tier
     differences: tuple[Difference, ...]
     unenforced: tuple[Unenforced, ...]
     absent: tuple[Absent, ...]
-    unmanaged: tuple[str, ...]
+    unmanaged: tuple[tuple[str, str], ...]
     fields: int
 
     @property
@@ -87,7 +87,7 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
     found: list[Difference] = []
     lost: list[Unenforced] = []
     awaited: list[Absent] = []
-    others: list[str] = []
+    others: list[tuple[str, str]] = []
     fields = 0
     for section in SECTIONS:
         if section.name not in wanted:
@@ -107,7 +107,7 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
         found += compare.differences(section, fits, there, enforce=asked.enforce)
         covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
         found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
-        others += [f"{section.name}: {key}" for key in compare.unmanaged(asked.state, there) if key not in covers]
+        others += [(section.name, key) for key in compare.unmanaged(asked.state, there) if key not in covers]
     return Plan(server.tier, tuple(found), tuple(lost), tuple(awaited), tuple(others), fields), seen
 
 
