@@ -5,7 +5,7 @@ import zipfile
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from factory.local_gitlab import environments, project_settings
+from factory.local_gitlab import environments, project_settings, ref_access
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
@@ -171,8 +171,15 @@ def _list(call: Call) -> Any:
     return Page([show(call.context, call.project, job) for job in shown])
 
 
-def _play(call: Call) -> Any:
+def _updatable(call: Call) -> Document:
+    """Return the call's job; raises 403 for who may not run what is on its ref."""
     job = _job(call)
+    ref_access.need(call, call.store.get("pipeline", job["_pipeline"]) or {})
+    return job
+
+
+def _play(call: Call) -> Any:
+    job = _updatable(call)
     if job["status"] != "manual":
         raise api.bad_request("Unplayable Job")
     environments.refuse_unless_may_deploy(call, job)
@@ -192,7 +199,7 @@ def _play(call: Call) -> Any:
 
 
 def _retry(call: Call) -> Any:
-    job = _job(call)
+    job = _updatable(call)
     if job["status"] not in FINISHED or job["_retried"]:
         raise api.forbidden("Job is not retryable")
     environments.refuse_unless_may_deploy(call, job)
@@ -204,7 +211,7 @@ def _retry(call: Call) -> Any:
 
 
 def _cancel(call: Call) -> Any:
-    job = _job(call)
+    job = _updatable(call)
     if job["status"] not in ACTIVE | {"created", "manual"}:
         raise api.forbidden("Job is not cancelable")
     cancel(call.store, job)

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab import ci, ci_rules, jobs, lists, project_settings
+from factory.local_gitlab import ci, ci_rules, jobs, lists, project_settings, ref_access
 from factory.local_gitlab import web as api
 from factory.local_gitlab.accounts import by_id
 from factory.local_gitlab.context import Context
-from factory.local_gitlab.protected_branches import may
-from factory.local_gitlab.protected_tags import may_create
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.variables import before_jobs
 from factory.local_gitlab.web import DEVELOPER, Call, Page, Route
@@ -158,7 +156,7 @@ def _create(call: Call) -> Any:
     sha, tag = branches.get(ref) or tags.get(ref), ref not in branches
     if sha is None:
         raise api.bad_request("Reference not found")
-    if not _may_run(call, ref, tag=tag):
+    if not ref_access.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
         raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
     variables = _given_variables(call)
     made = create(
@@ -175,13 +173,6 @@ def _create(call: Call) -> Any:
     if made is None:
         raise api.bad_request("Pipeline filtered out by workflow rules.")
     return api.Answer(show(call.context, call.project, made), 201)
-
-
-def _may_run(call: Call, ref: str, *, tag: bool) -> bool:
-    """Tell whether the caller may run a pipeline: who may make the tag, or merge into the branch."""
-    if tag:
-        return may_create(call.store, call.project, ref, call.user, call.role)
-    return may(call.store, call.project, ref, "merge", call.user, call.role)
 
 
 def _given_variables(call: Call) -> dict[str, str]:
@@ -209,6 +200,7 @@ def _jobs(call: Call) -> Any:
 
 def _cancel(call: Call) -> Any:
     pipeline = _pipeline(call)
+    ref_access.need(call, pipeline)
     for job in call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"]):
         jobs.cancel(call.store, job)
     call.context.ring()
@@ -217,6 +209,7 @@ def _cancel(call: Call) -> Any:
 
 def _retry(call: Call) -> Any:
     pipeline = _pipeline(call)
+    ref_access.need(call, pipeline)
     latest = jobs.latest(call.store, pipeline)
     for job in latest:
         if job["status"] in {"failed", "canceled"}:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab import accounts, pipelines, protected_branches
+from factory.local_gitlab import accounts, pipelines, ref_access
 from factory.local_gitlab import web as api
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.store import Document
@@ -100,8 +100,8 @@ def _start(context: Context, project: Document, schedule: Document, user: Docume
 def _may_run(context: Context, project: Document, ref: str, user: Document, role: int) -> bool:
     """Tell whether a user may run pipelines on a branch: who may push or merge to it where it is protected."""
     branch = ref.removeprefix(_HEADS)
-    may = (protected_branches.may(context.store, project, branch, action, user, role) for action in ("push", "merge"))
-    return role >= DEVELOPER and (role == ADMIN or any(may))
+    may = ref_access.may_update(context.store, project, branch, user, role, tag=False)
+    return role >= DEVELOPER and (role == ADMIN or may)
 
 
 def _full(ref: str) -> str:

@@ -206,6 +206,28 @@ def test_a_push_may_ask_for_no_pipeline_and_the_api_has_one_all_the_same(gitlab_
     assert project.pipelines.get(asked.id).status == "success"
 
 
+def test_only_who_may_merge_starts_retries_or_cancels_what_runs_on_a_protected_branch(free_gitlab: LocalGitlab) -> None:
+    definition = "x: {script: [echo hi], when: manual}\n"
+    project = free_gitlab.project({".gitlab-ci.yml": definition})
+    project.protectedbranches.create({"name": "main", "push_access_level": 0, "merge_access_level": 40})
+    person, token = free_gitlab.user("person")
+    project.members.create({"user_id": person.id, "access_level": 30})
+    theirs = free_gitlab.client(token).projects.get(project.id)
+    made = project.pipelines.create({"ref": "main"})
+    wait_for(lambda: made.jobs.list(get_all=True))
+    job = theirs.jobs.get(_jobs(made)["x"].id)
+    run = theirs.pipelines.get(made.id)
+    for refused in (job.play, job.cancel, run.cancel, run.retry, lambda: theirs.pipelines.create({"ref": "main"})):
+        with pytest.raises(gitlab.GitlabError) as told:
+            refused()
+        assert told.value.response_code in {400, 403}
+    theirs.branches.create({"branch": "own", "ref": "main"})
+    own = theirs.pipelines.create({"ref": "own"})
+    wait_for(lambda: own.jobs.list(get_all=True))
+    theirs.jobs.get(_jobs(own)["x"].id).play()
+    project.jobs.get(job.id).play()
+
+
 def test_rules_of_jobs_see_the_predefined_variables(gitlab_server: LocalGitlab) -> None:
     definition = """
 on-main:
