@@ -7,6 +7,7 @@ from typing import Any
 
 import gitlab
 import pytest
+from gitlab import GitlabError
 
 from tests.cli.instance import Instance, founded, name_agent
 from tests.cli.test_refusals import assert_told, connect, url
@@ -104,6 +105,8 @@ def test_the_factorys_account_starts_no_apply(mine: Instance) -> None:
     pipelines = project(mine, "factory-bot").pipelines
     wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
     jobs = {job.name: job.id for job in pipelines.get(made.id).jobs.list(get_all=True)}
+    with pytest.raises(GitlabError, match="403"):
+        project(mine, "factory-agent").jobs.get(jobs["apply-production"]).play()
     job = project(mine, "factory-bot").jobs.get(jobs["apply-production"])
     job.play()
     ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now, seconds=300)
