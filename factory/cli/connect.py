@@ -28,7 +28,7 @@ from factory.system import clock, files
 _MAINTAINER = 40
 _PATIENCE = 30.0
 _WALK = """\
-Nobody approves their own work: the factory needs an account of its own, and only one holds what it may do.
+The factory must not approve its own work: it needs an account of its own, and only that holds what it may do.
 
 1. In a private window, sign up at {url} as, for example, {name}. An address like you+factory@… is enough.
 2. As that account: Preferences, Access tokens, a token with the scope `api` and a last day.
