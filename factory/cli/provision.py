@@ -30,13 +30,15 @@ Say = Callable[[str], None]
 def provision(place: Workplace, *, say: Say) -> None:
     """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``.
 
-    Where its servers have moved to other ports since, its jobs are told where they are now.
+    Where its servers have moved to other ports since, or were provisioned by an earlier release, it is brought up to
+    date.
     """
     done = place.state / "provisioned"
     where = json.dumps(place.record["ports"], sort_keys=True).encode()
     if done.exists():
         if done.read_bytes() != where:
             root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+            bootstrap.local_hooks(root.client)
             bootstrap.variables(root, _variables(place))
             files.write_atomic(done, where)
         return

@@ -116,6 +116,10 @@ class Repository:
         text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--")
         return [_commit(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
 
+    def count(self, *revisions: str) -> int:
+        """Return how many commits the revisions stand for."""
+        return int(self.git("rev-list", "--count", *revisions, "--"))
+
     def one(self, sha: str) -> dict[str, Any]:
         """Return a commit by its full SHA; what a SHA names never changes, so it is read once."""
         key = (self.path, sha)

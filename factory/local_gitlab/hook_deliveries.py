@@ -44,7 +44,7 @@ def _take(context: Context, changes: Sequence[Change]) -> None:
         if (number := change.after["id"] if change.kind == "project" and change.after else change.project) in by_project
         for event in _events_of(context, change)
         for hook in found
-        if hook["project_id"] == number and hook[event.flag]
+        if hook["project_id"] == number and hook[event.flag] and hooks.lets_through(hook, event.branch)
     ]
     for hook, event in told:
         _keep(store, hook, event)
@@ -83,7 +83,8 @@ def _keep(store: Store, hook: Document, event: Event) -> Document:
     }
     made = store.add(_KIND, document, project=hook["project_id"])
     for old in store.all(_KIND, project=hook["project_id"], _hook=hook["id"])[:-_KEPT]:
-        store.delete(_KIND, old)
+        if old["response_status"] != _PENDING:
+            store.delete(_KIND, old)
     return made
 
 
@@ -91,14 +92,21 @@ async def run(context: Context) -> None:
     """Send what is written down until cancelled, what an earlier server left unsent first."""
     sending: dict[int, asyncio.Task[None]] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as session:
-        while True:
-            context.hook_waiting.clear()
-            for event in context.store.all(_KIND, response_status=_PENDING):
-                if event["id"] not in sending and len(sending) < _AT_ONCE:
-                    task = asyncio.create_task(_send(context, session, event))
-                    sending[event["id"]] = task
-                    task.add_done_callback(partial(_over, context, sending, event["id"]))
-            await context.hook_waiting.wait()
+        try:
+            while True:
+                context.hook_waiting.clear()
+                for event in context.store.all(_KIND, response_status=_PENDING):
+                    if event["id"] not in sending and len(sending) < _AT_ONCE:
+                        task = asyncio.create_task(_send(context, session, event))
+                        sending[event["id"]] = task
+                        task.add_done_callback(partial(_over, context, sending, event["id"]))
+                await context.hook_waiting.wait()
+        finally:
+            # What is cut off here stays written down as unsent.
+            ending = list(sending.values())
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _over(context: Context, sending: dict[int, "asyncio.Task[None]"], number: int, _: object) -> None:
@@ -117,11 +125,13 @@ async def _send(context: Context, session: aiohttp.ClientSession, event: Documen
             headers["X-Gitlab-Token"] = hook["_token"]
         try:
             body = json.dumps(event["request_data"]).encode()
-            async with session.post(hook["url"], data=body, headers=headers, allow_redirects=False) as response:
+            told: dict[str, Any] = {"data": body, "headers": headers, "ssl": bool(hook["enable_ssl_verification"])}
+            async with session.post(hook["url"], allow_redirects=False, **told) as response:
                 text = (await response.content.read(_SHOWN)).decode(errors="replace")
                 answer = {"response_status": str(response.status), "response_body": text}
                 answer["response_headers"] = dict(response.headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        # A header that can't be sent is a ValueError.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             answer = {"response_status": "internal error", "response_body": f"{type(error).__name__}: {error}"}
         answer["execution_duration"] = round(clock.monotonic() - started, 3)
     with store.transaction():

@@ -20,11 +20,12 @@ _STATES = {("opened", "closed"): "close", ("closed", "opened"): "reopen", ("open
 
 @dataclass(frozen=True)
 class Event:
-    """An event: the hook's flag that asks for it, GitLab's name of it, and what is sent."""
+    """An event: the hook's flag that asks for it, GitLab's name of it, what is sent, and the branch of a push."""
 
     flag: str
     title: str
     payload: Document
+    branch: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,15 @@ def of(context: Context, change: Change) -> Iterator[Event]:
 
 def _pushes(told: _Told) -> Iterator[Event]:
     for key, kind, place in (("_refs", "push", "refs/heads"), ("_tags", "tag_push", "refs/tags")):
+        if told.before is not None and key not in told.before:
+            continue
         before, after = ((told.before or {}).get(key) or {}), told.after.get(key) or {}
         for name in sorted({*before, *after}):
             old, new = before.get(name, _ZERO), after.get(name, _ZERO)
             title = kind.replace("_", " ").title() + " Hook"
             if old != new:
-                yield Event(f"{kind}_events", title, _push(told, kind, f"{place}/{name}", old, new))
+                payload = _push(told, kind, f"{place}/{name}", old, new)
+                yield Event(f"{kind}_events", title, payload, name if kind == "push" else None)
 
 
 def _push(told: _Told, kind: str, ref: str, old: str, new: str) -> Document:
@@ -130,7 +134,7 @@ def _push(told: _Told, kind: str, ref: str, old: str, new: str) -> Document:
         "user_avatar": user["avatar_url"],
         "project_id": told.project["id"],
         "commits": [told.commit(item["id"]) for item in reversed(commits)] if old.strip("0") else [],
-        "total_commits_count": len(commits) if old.strip("0") else 0,
+        "total_commits_count": repository.count(*span) if old.strip("0") and commits else 0,
     }
 
 

@@ -1,10 +1,12 @@
 """Project webhooks (docs: Project webhooks API): what each asks to be told of."""
 
+import re
 import secrets
 from typing import Any
 
 from factory.local_gitlab import application_settings
 from factory.local_gitlab import web as api
+from factory.local_gitlab.ref_names import covers
 from factory.local_gitlab.store import Document
 from factory.local_gitlab.web import MAINTAINER, Call, Page, Route
 from factory.system import clock
@@ -55,6 +57,19 @@ def is_disabled(hook: Document) -> bool:
         return True
     until = hook.get("disabled_until")
     return until is not None and clock.parse(until) > clock.now()
+
+
+def lets_through(hook: Document, branch: str | None) -> bool:
+    """Tell whether a hook's filter lets a push to a branch through; ``None`` is an event that has no branch."""
+    wanted = hook["push_events_branch_filter"]
+    if branch is None or not wanted or hook["branch_filter_strategy"] == "all_branches":
+        return True
+    if hook["branch_filter_strategy"] == "wildcard":
+        return covers(wanted, branch)
+    try:
+        return re.search(wanted, branch) is not None
+    except re.error:
+        return False
 
 
 def _list(call: Call) -> Any:

@@ -158,7 +158,17 @@ def _group_create(call: Call) -> Any:
 
 def _group_change(call: Call) -> Any:
     group = namespaces.owned_group(call)
-    return _changed(call, _GROUP, _in_group(call, group), OWNER)
+    member = _in_group(call, group)
+    if call.params.get("access_level") not in {OWNER, str(OWNER)}:
+        _keep_an_owner(call, group, member)
+    return _changed(call, _GROUP, member, OWNER)
+
+
+def _keep_an_owner(call: Call, group: Document, member: Document) -> None:
+    """Raise 403 where a member is a group's last owner: who may not go, nor be less."""
+    owners = [item for item in membership.of_group(call.store, group) if item["access_level"] == OWNER]
+    if owners == [member]:
+        raise api.forbidden()
 
 
 def _group_remove(call: Call) -> Any:
@@ -166,9 +176,7 @@ def _group_remove(call: Call) -> Any:
     leaves = call.path["user_id"] == str(call.user["id"])
     group = namespaces.group(call) if leaves else namespaces.owned_group(call)
     member = _in_group(call, group)
-    owners = [item for item in membership.of_group(call.store, group) if item["access_level"] == OWNER]
-    if owners == [member]:
-        raise api.forbidden()
+    _keep_an_owner(call, group, member)
     call.store.delete(_GROUP, member)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.errors import PortInUse, Refused
-from factory.local_gitlab import accounts, app, git_http, hook_deliveries, progress
+from factory.local_gitlab import accounts, app, git_http, hook_deliveries, namespaces, progress
 from factory.local_gitlab.context import Context
 from factory.local_gitlab.pushes import sync_refs
 from factory.local_gitlab.store import Store
@@ -73,6 +73,7 @@ def _prepare(context: Context) -> None:
             root = accounts.create_user(store, "root", name="Administrator", email="root@localhost", admin=True)
             _, text = accounts.issue_token(store, root, "administrator")
             files.write_atomic(context.state / "root-token", text.encode(), mode=0o600)
+        namespaces.give_owners(store)
         for job in store.all("job", status="running"):
             store.save("job", job | {"_beat": clock.timestamp()})
         for project in store.all("project"):

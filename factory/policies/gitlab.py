@@ -8,6 +8,7 @@ from factory.policies.fields import Account, Strict
 
 Role = Literal["nobody", "developer", "maintainer", "owner", "admin"]
 Who = Annotated[str, Field(pattern=r"^(nobody|developer|maintainer|owner|admin|@[A-Za-z0-9_][A-Za-z0-9_.-]{0,254})$")]
+Person = Annotated[str, Field(pattern=r"^@[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
 People = Annotated[tuple[Who, ...], Field(min_length=1, strict=False)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=100)]
@@ -83,7 +84,7 @@ class GuardedEnvironment(Strict):
 class Approvals(Strict):
     """Who approves merge requests, and what becomes of approvals; how many is said in ``approvals.yml``."""
 
-    people: People
+    people: Annotated[tuple[Person, ...], Field(min_length=1, strict=False)]
     reset_approvals_on_push: bool
     merge_requests_author_approval: bool
     merge_requests_disable_committers_approval: bool | None = None

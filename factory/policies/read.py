@@ -26,7 +26,7 @@ FILES = (
     "gitlab",
 )
 # Accounts of the factory's own, beside the agents of scope.yml.
-_OURS = ("factory-bot", "factory-agent")
+_OURS = ("factory-bot", "factory-agent", "rehearsal")
 # Examples that are kept beside the policies; they decide nothing and are no part of the digest.
 CASES = "policies/cases/"
 _KNOWN = {f"policies/{name}.yml": name for name in FILES}
@@ -136,11 +136,18 @@ def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
 
 
 def _approvers(policies: Policies, found: Document) -> Iterator[str]:
-    """Tell which accounts of the factory would approve merge requests: they are bound by approvals, and give none."""
+    """Tell which accounts of the factory would approve: they are bound by approvals, and give none."""
     agents = {f"@{name}".casefold() for name in (*policies.scope.agents, *_OURS)}
-    for number, name in enumerate(policies.gitlab.approvals.people if policies.gitlab.approvals else ()):
-        if name.casefold() in agents:
-            yield found.problem(("approvals", "people", number), f"{name} is no person: its approval must not count")
+    given = policies.gitlab
+    named: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    if given.approvals:
+        named.append((("approvals", "people"), given.approvals.people))
+    for environment, guarded in (given.environments or {}).items():
+        named.append((("environments", environment, "approvers"), guarded.approvers))
+    for key, people in named:
+        for number, name in enumerate(people):
+            if name.casefold() in agents:
+                yield found.problem((*key, number), f"{name} is no person: its approval must not count")
 
 
 def _secrets(policies: Policies, found: Document) -> Iterator[str]:

@@ -325,4 +325,9 @@ def test_a_cover_that_was_left_is_taken_away(free_gitlab: LocalGitlab) -> None:
     world.project.protectedbranches.create({"name": "main*", "push_access_level": 0, "merge_access_level": 0})
     assert not world.plan().in_sync
     assert world.apply().in_sync
+    # And where the change that it was for was not made either.
+    world.project.protectedbranches.create({"name": "main*", "push_access_level": 0, "merge_access_level": 0})
+    world.project.protectedbranches.delete("main")
+    world.project.protectedbranches.create({"name": "main", "push_access_level": 40, "merge_access_level": 30})
+    assert world.apply().in_sync
     assert "main*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}

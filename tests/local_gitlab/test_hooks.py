@@ -2,16 +2,18 @@
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import gitlab
 import pytest
 
-from tests.servers import LocalGitlab, wait_for
+from tests.servers import LocalGitlab, running_gitlab, wait_for
 
 EVENTS = ("push", "tag_push", "issues", "note", "merge_requests", "pipeline", "job", "deployment", "releases")
 
@@ -21,13 +23,14 @@ class Receiver:
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], dict[str, Any]]] = []
-        self.status = 200
+        self.status, self.pause = 200, 0.0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.taken.append((dict(self.headers.items()), body))
+                time.sleep(receiver.pause)
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -175,3 +178,48 @@ def test_nobody_is_called_whom_settings_do_not_allow(gitlab_server: LocalGitlab,
     project.issues.create({"title": "one"})
     assert events(project, hook) == events(project, far) == []
     assert receiver.taken == []
+
+
+def test_what_can_not_be_sent_is_answered_and_keeps_no_other_waiting(near: LocalGitlab, receiver: Receiver) -> None:
+    broken, bad = hooked(near, receiver, "issues")
+    bad.token = "two\nlines"
+    bad.save()
+    for count in range(6):
+        broken.issues.create({"title": str(count)})
+    project, _ = hooked(near, receiver, "issues")
+    project.issues.create({"title": "heard"})
+    soon(lambda: receiver.taken)
+    soon(lambda: all(item["response_status"] != "pending" for item in events(broken, bad)))
+    assert [body["object_attributes"]["title"] for _, body in receiver.taken] == ["heard"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"), [("wildcard", "release/*"), ("regex", "^release/"), ("all_branches", "other")]
+)
+def test_a_hook_hears_of_the_branches_that_it_names(
+    near: LocalGitlab, receiver: Receiver, strategy: str, wanted: str
+) -> None:
+    project, hook = hooked(near, receiver, "push")
+    hook.push_events_branch_filter, hook.branch_filter_strategy = wanted, strategy
+    hook.save()
+    for name in ("mine", "release/1"):
+        project.branches.create({"branch": name, "ref": "main"})
+    soon(lambda: any(item["ref"] == "refs/heads/release/1" for item in receiver.told("push")))
+    heard_of = {item["ref"] for item in receiver.told("push")}
+    assert ("refs/heads/mine" in heard_of) is (strategy == "all_branches")
+
+
+def test_what_waits_when_the_server_ends_is_sent_by_the_next(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.pause = 1.0
+    with running_gitlab(tmp_path) as server:
+        settings = server.client().settings.get()
+        settings.allow_local_requests_from_web_hooks_and_services = True
+        settings.save()
+        project, _ = hooked(server, receiver, "issues")
+        for count in range(60):
+            project.issues.create({"title": str(count)})
+    receiver.pause = 0.0
+    with running_gitlab(tmp_path) as server:
+        soon(lambda: len({body["object_attributes"]["iid"] for _, body in receiver.taken}) == 60)
+        (hook,) = server.client().projects.get(project.id).hooks.list(get_all=True)
+        assert hook.alert_status == "executable"

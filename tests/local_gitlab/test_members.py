@@ -1,6 +1,7 @@
 """Members: which roles there are, who gives them, and whose can't be taken."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gitlab
@@ -129,8 +130,12 @@ def test_a_group_keeps_an_owner_and_only_owners_say_who_is_in_it(gitlab_server: 
     person, their_token = gitlab_server.user("person")
     group = gitlab_server.client(token).groups.create({"name": owner.username, "path": f"g-{owner.username}"})
     assert status(lambda: group.members.delete(owner.id)) == 403
+    assert status(lambda: group.members.update(owner.id, {"access_level": 30})) == 403
     group.members.create({"user_id": person.id, "access_level": 40})
     theirs = gitlab_server.client(their_token).groups.get(group.id)
     assert status(lambda: theirs.members.update(person.id, {"access_level": 50})) == 403
+    stranger = gitlab_server.client(gitlab_server.user("stranger")[1])
+    for path in (group.path, owner.username, "nowhere"):
+        assert status(partial(stranger.projects.create, {"name": "x", "namespace_path": path})) == 404
     theirs.members.delete(person.id)
     assert status(lambda: gitlab_server.client(their_token).groups.get(group.id)) == 404

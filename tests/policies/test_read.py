@@ -222,6 +222,12 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ),
         (
             "gitlab",
+            "environments: {production: {deploy: ['@me'], approvers: [maintainer, '@factory-bot']}}",
+            ":1: environments.production.approvers.1: @factory-bot is no person",
+        ),
+        ("gitlab", GITLAB.replace("@me", "maintainer"), ":1: approvals.people.0: 'maintainer' does not fit"),
+        (
+            "gitlab",
             GITLAB.replace("@me", "@factory-bot"),
             "@factory-bot is no person",
         ),

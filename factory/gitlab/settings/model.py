@@ -82,6 +82,13 @@ def keyed(items: Iterable[Mapping[str, Any]], name: str) -> dict[str, Mapping[st
     return found
 
 
+def number_of(found: Mapping[str, Mapping[str, Any]], key: str) -> int:
+    """Return the id of one of ``keyed`` objects; raises ``NotFound`` where somebody took it away."""
+    if key not in found:
+        raise NotFound(f"{key} is gone", hint="Somebody took it away meanwhile; call it again.")
+    return int(found[key]["id"])
+
+
 @dataclass(frozen=True)
 class Unenforced:
     """A field that this tier can't hold, and what stands in for it."""

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import translated
-from factory.gitlab.settings.model import LEVELS, Fields, Section, Server, State, keyed, role
+from factory.gitlab.settings.model import LEVELS, Fields, Section, Server, State, keyed, number_of, role
 
 _COLOUR = "#1f75cb"
 # GitLab docs: Project webhooks API; that a token is there is told since 19.0.
@@ -110,7 +110,7 @@ def _write_schedule(server: Server, key: str, wanted: Fields, found: Fields | No
         if found is None:
             client.http_post(api, post_data={"description": key, **body})
             return
-        number = _schedules(server)[key]["id"]
+        number = number_of(_schedules(server), key)
         if found["owner"] != wanted["owner"]:
             client.http_post(f"{api}/{number}/take_ownership")
         client.http_put(f"{api}/{number}", post_data=body)
@@ -118,7 +118,7 @@ def _write_schedule(server: Server, key: str, wanted: Fields, found: Fields | No
 
 def _drop_schedule(server: Server, key: str, found: Fields) -> None:
     del found
-    number = _schedules(server)[key]["id"]
+    number = number_of(_schedules(server), key)
     with translated(f"remove the schedule {key}"):
         server.connection.client.http_delete(f"{server.connection.api}/pipeline_schedules/{number}")
 
@@ -160,7 +160,7 @@ def _write_hook(server: Server, key: str, wanted: Fields, found: Fields | None) 
         if found is None:
             client.http_post(api, post_data={**body, "url": key})
         else:
-            client.http_put(f"{api}/{_hooks(server)[key]['id']}", post_data=body)
+            client.http_put(f"{api}/{number_of(_hooks(server), key)}", post_data=body)
 
 
 def _hook_token(server: Server) -> str:
@@ -172,7 +172,7 @@ def _hook_token(server: Server) -> str:
 def _drop_hook(server: Server, key: str, found: Fields) -> None:
     del found
     with translated(f"remove the hook {key}"):
-        server.connection.client.http_delete(f"{server.connection.api}/hooks/{_hooks(server)[key]['id']}")
+        server.connection.client.http_delete(f"{server.connection.api}/hooks/{number_of(_hooks(server), key)}")
 
 
 LABELS = Section("labels", _read_labels, _write_label, _drop_label)

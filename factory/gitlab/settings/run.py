@@ -133,10 +133,14 @@ def apply(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], 
     for section in reversed(SECTIONS):
         if section.drop is None:
             continue
+        keys = _keys(planned, section, extra=True)
+        # Read again: what was changed above may have taken one away, as a cover is by the rule that it covered.
+        there = section.read(server) if keys else {}
         # The last one first: names of several alike count from the oldest.
-        for key in reversed(_keys(planned, section, extra=True)):
-            section.drop(server, key, seen[section.name][key])
-            say(f"{section.name}: {key} is gone")
+        for key in reversed(keys):
+            if key in there:
+                section.drop(server, key, there[key])
+                say(f"{section.name}: {key} is gone")
     return plan(server, wanted)
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from factory.gitlab import runners
-from factory.gitlab.settings.model import Fields, Section, Server, State, keyed
+from factory.gitlab.settings.model import Fields, Section, Server, State, keyed, number_of
 
 _FIELDS = ("tags", "protected", "run_untagged", "locked", "paused")
 
@@ -29,7 +29,7 @@ def _drop(server: Server, key: str, found: Fields) -> None:
 
 
 def _number(server: Server, key: str) -> int:
-    return int(_there(server)[key]["id"])
+    return number_of(_there(server), key)
 
 
 RUNNERS = Section("runners", _read, _write, _drop, maker=lambda _: "factory gitlab runners register")
