@@ -164,7 +164,10 @@ class PushRule(Strict):
 
 
 class GitLab(Strict):
-    """``gitlab.yml``: a section that is left out is not looked at; in those of ``enforce`` nothing else may be."""
+    """``gitlab.yml``: a section that is left out is not looked at; in those of ``enforce`` nothing else may be.
+
+    Of branches and tags nothing else may cover a name that is there.
+    """
 
     enforce: Annotated[tuple[Section, ...], Field(strict=False)] = ()
     members: dict[Account, Role] | None = None

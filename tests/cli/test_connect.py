@@ -130,11 +130,15 @@ def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, fre
     made.labels.create({"name": "mine", "color": "#112233"})
     made.variables.create({"key": "MINE", "value": "kept"})
     made.hooks.create({"url": "https://hooks.example/mine"})
+    made.protectedbranches.create({"name": "release/*", "push_access_level": 40, "merge_access_level": 40})
+    made.protectedtags.create({"name": "v*", "create_access_level": 40})
     value = here.connected()
     assert (value["made"], value["pushed"], value["in_sync"]) == (False, False, True)
     assert made.files.get("mine.txt", ref="main").decode() == b"x"
     assert "mine" in {label.name for label in made.labels.list(get_all=True)}
     assert made.variables.get("MINE").value == "kept"
+    assert made.protectedbranches.get("release/*").push_access_levels[0]["access_level"] == 40
+    assert made.protectedtags.get("v*").create_access_levels[0]["access_level"] == 40
     assert [hook.url for hook in made.hooks.list(get_all=True)] == ["https://hooks.example/mine"]
 
 

@@ -204,15 +204,23 @@ def test_every_key_taken_away_by_hand_is_told_and_made_again(settled: World) -> 
 
 def test_what_nobody_named_stays_unless_it_is_enforced(world: World) -> None:
     world.project.labels.create({"name": "mine", "color": "#112233"})
-    world.project.protectedbranches.create({"name": "release/*", "push_access_level": 40})
+    for name in ("release/*", "m*"):
+        world.project.protectedbranches.create({"name": name, "push_access_level": 40})
+    for name in ("v*", "*-1"):
+        world.project.protectedtags.create({"name": name, "create_access_level": 30})
     world.project.variables.create({"key": "MINE", "value": "kept"})
     plan = world.plan()
     assert ("labels", "mine") in plan.unmanaged
-    assert ("branches", "release/*", "extra") in {(item.section, item.key, item.kind) for item in plan.differences}
+    assert {("branches", "release/*"), ("tags", "v*")} <= set(plan.unmanaged)
+    extra = {(item.section, item.key) for item in plan.differences if item.kind == "extra"}
+    assert extra == {("branches", "m*"), ("tags", "*-1")}
+    assert not extra & set(plan.unmanaged)
     world.apply()
     assert "mine" in {label.name for label in world.project.labels.list(get_all=True)}
     assert world.project.variables.get("MINE").value == "kept"
-    assert "release/*" not in {rule.name for rule in world.project.protectedbranches.list(get_all=True)}
+    branches = {rule.name for rule in world.project.protectedbranches.list(get_all=True)}
+    tags = {rule.name for rule in world.project.protectedtags.list(get_all=True)}
+    assert ("release/*" in branches, "m*" in branches, "v*" in tags, "*-1" in tags) == (True, False, True, False)
 
 
 def enforcing(world: World, sections: bytes) -> None:

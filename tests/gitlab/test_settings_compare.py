@@ -1,5 +1,6 @@
 """Settings compared as values: what differs, what is the same said otherwise, and what a tier can't hold."""
 
+import itertools
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from factory.gitlab.settings import compare
 from factory.gitlab.settings.model import Section, Server, keyed
 from factory.gitlab.settings.protection import BRANCHES, ENVIRONMENTS, TAGS, left_covers
+from factory.local_gitlab.ref_names import covers
 
 if TYPE_CHECKING:
     from factory.gitlab.connect import Connection
@@ -113,6 +115,21 @@ def test_each_object_has_a_key_of_its_own_and_the_oldest_of_a_name_has_the_name(
     assert sorted(item["id"] for item in found.values()) == sorted(item["id"] for item in given_ones)
     for name in {"b", "a"} & {item["name"] for item in given_ones}:
         assert found[name]["id"] == min(item["id"] for item in given_ones if item["name"] == name)
+
+
+@given(st.text("ab*", max_size=4), st.text("ab*", max_size=4))
+def test_two_patterns_overlap_where_there_is_a_name_that_both_cover(one: str, other: str) -> None:
+    names = ["".join(text) for length in range(7) for text in itertools.product("ab", repeat=length)]
+    assert compare.overlap(one, other) is any(covers(one, name) and covers(other, name) for name in names)
+    assert compare.overlap(one, one)
+    assert compare.overlap(one, "*")
+
+
+def test_a_rule_that_nobody_asked_for_is_in_the_way_only_of_what_it_covers() -> None:
+    section = Section("x", lambda _: {}, lambda *_: None, patterns=True)
+    found = {"m*": {"push": 1}, "release/*": {"push": 1}, "*": {"push": 1}, "main": {"push": 0}}
+    extra = compare.differences(section, {"main": {"push": 0}}, found, enforce=True)
+    assert [item.key for item in extra] == ["m*", "*"]
 
 
 def test_what_an_apply_can_t_make_is_absent_and_not_missing() -> None:

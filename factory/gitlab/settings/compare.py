@@ -1,6 +1,7 @@
 """Compares settings: pure functions from what shall be and what is to what differs."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from factory.gitlab.settings.model import Absent, Difference, Section, State, Tier, Unenforced
@@ -37,8 +38,8 @@ def differences(section: Section, wanted: State, found: State, *, enforce: bool)
             told = field in there or field not in section.untold
             if told and normal(there.get(field)) != normal(value):
                 yield Difference(name, key, field, there.get(field), value, "differs")
-    for key in found if enforce else ():
-        if key not in wanted:
+    for key in unmanaged(wanted, found) if enforce else ():
+        if not section.patterns or any(overlap(key, other) for other in wanted):
             yield from (Difference(name, key, field, value, None, "extra") for field, value in found[key].items())
 
 
@@ -54,6 +55,22 @@ def absent(section: Section, wanted: State, found: State) -> tuple[Absent, ...]:
 def unmanaged(wanted: State, found: State) -> list[str]:
     """Return the keys that are there and that nobody asked for."""
     return [key for key in found if key not in wanted]
+
+
+def overlap(one: str, other: str) -> bool:
+    """Tell whether there is a name that both cover; a star stands for any text."""
+
+    @cache
+    def both(at: int, there: int) -> bool:
+        """Tell it of what is left of each."""
+        mine, theirs = one[at : at + 1], other[there : there + 1]
+        if mine == "*":
+            return both(at + 1, there) or (theirs != "" and both(at, there + 1))
+        if theirs == "*":
+            return both(at, there + 1) or (mine != "" and both(at + 1, there))
+        return mine == theirs and (mine == "" or both(at + 1, there + 1))
+
+    return both(0, 0)
 
 
 def normal(value: Any) -> Any:

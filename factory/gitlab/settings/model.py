@@ -132,7 +132,9 @@ class Section:
     ``read`` gives what is there, ``write`` makes one key what it shall be (``found`` is ``None`` where it is missing),
     ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
     all of a section that needs Premium. ``maker`` names what makes a key that is missing where ``write`` can't.
-    ``untold`` are fields that older servers take and never show: there they are written and not compared.
+    With ``patterns`` keys are names with stars, and what nobody asked for is in the way only where it covers a name
+    that somebody asked for: of several rules GitLab lets in whom any of them does. ``untold`` are fields that older
+    servers take and never show: there they are written and not compared.
     """
 
     name: str
@@ -144,3 +146,4 @@ class Section:
     fit: Callable[[str, Fields], tuple[Fields, tuple[Unenforced, ...]]] | None = None
     maker: Callable[[Fields], str] = lambda _: ""
     untold: frozenset[str] = frozenset()
+    patterns: bool = False

@@ -224,8 +224,8 @@ def _drop_environment(server: Server, key: str, found: Fields) -> None:
         server.connection.client.http_delete(_path(server, "protected_environments", key))
 
 
-BRANCHES = Section("branches", _read_branches, _write_branch, _drop_branch, fit=_fit_branch)
-TAGS = Section("tags", _read_tags, _write_tag, _drop_tag, fit=_fit_tag)
+BRANCHES = Section("branches", _read_branches, _write_branch, _drop_branch, fit=_fit_branch, patterns=True)
+TAGS = Section("tags", _read_tags, _write_tag, _drop_tag, fit=_fit_tag, patterns=True)
 ENVIRONMENTS = Section(
     "environments",
     _read_environments,

@@ -31,7 +31,7 @@ SECTIONS: tuple[Section, ...] = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a section shall be; with ``enforce`` what it does not name is removed."""
+    """What a section shall be; with ``enforce`` what it does not name is removed where it is in the way."""
 
     state: State
     enforce: bool = False
@@ -107,7 +107,8 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
         found += compare.differences(section, fits, there, enforce=asked.enforce)
         covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
         found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
-        others += [(section.name, key) for key in compare.unmanaged(asked.state, there) if key not in covers]
+        gone = {item.key for item in found if (item.section, item.kind) == (section.name, "extra")}
+        others += [(section.name, key) for key in compare.unmanaged(asked.state, there) if key not in gone]
     return Plan(server.tier, tuple(found), tuple(lost), tuple(awaited), tuple(others), fields), seen
 
 
