@@ -71,7 +71,8 @@ def test_the_job_tokens_list_names_only_projects_that_its_maintainer_sees(gitlab
 
 def job_token(server: LocalGitlab, project: Any) -> str:
     """Return the token of a running job of a project, taken as a runner takes it."""
-    made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
+    mine = {"runner_type": "project_type", "project_id": project.id, "run_untagged": True}
+    made: Any = server.client().http_post("/user/runners", post_data=mine)
     project.pipelines.create({"ref": "main"})
     url = f"{server.url}/api/v4/jobs/request"
     return str(requests.post(url, json={"token": made["token"]}, timeout=30).json()["token"])
