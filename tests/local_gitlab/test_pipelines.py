@@ -226,6 +226,8 @@ def test_only_who_may_merge_starts_retries_or_cancels_what_runs_on_a_protected_b
     wait_for(lambda: own.jobs.list(get_all=True))
     theirs.jobs.get(_jobs(own)["x"].id).play()
     project.jobs.get(job.id).play()
+    for pipeline in (made, own):
+        pipeline.cancel()
 
 
 def test_rules_of_jobs_see_the_predefined_variables(gitlab_server: LocalGitlab) -> None:
