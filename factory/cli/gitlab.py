@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -107,7 +108,7 @@ def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
     wanted = wanted_settings.wanted(
         policies, project=place.settings["project"], accounts=names, rehearsal=simulator and place.settings.embedded
     )
-    return settings.opened(connection, acting=acting, hook_token=tokens.webhook(place.token_folder)), wanted
+    return settings.opened(connection, acting=acting, hook_token=partial(tokens.webhook, place.token_folder)), wanted
 
 
 def _show(found: settings.Plan, *, as_json: bool) -> None:

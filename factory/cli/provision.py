@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from factory.cli.workplace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workplace
 from factory.errors import FactoryError, InvalidInput
@@ -63,7 +64,7 @@ def provision(place: Workplace, *, say: Say) -> None:
 
 def _settle(place: Workplace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
     """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
-    server = settings.opened(root, acting=acting, hook_token=tokens.webhook(place.token_folder))
+    server = settings.opened(root, acting=acting, hook_token=partial(tokens.webhook, place.token_folder))
     left = settings.apply(server, wanted, say=lambda _: None)
     if not left.in_sync:
         first = left.differences[0]

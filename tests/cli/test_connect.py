@@ -81,6 +81,7 @@ def test_from_nothing_with_one_account_and_then_with_two(here: Here, request: py
         for path in here.instance.state.rglob("*"):
             if path.is_file() and "sqlite" not in path.name:
                 assert token.encode() not in path.read_bytes(), path
+    assert not list(here.instance.state.rglob("webhook"))
     key = next((here.instance.state / "home").rglob("keys/*"))
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 

@@ -79,7 +79,7 @@ class World:
 
     def opened(self) -> Server:
         acting = {self.names[name]: connection for name, connection in self.connections.items()}
-        return run.opened(self.root, acting=acting, hook_token=Secret("hook"))
+        return run.opened(self.root, acting=acting, hook_token=lambda: Secret("hook"))
 
     def wanted(self) -> dict[str, Wanted]:
         return settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)

@@ -102,7 +102,9 @@ def test_a_hook_that_settings_make_wakes_it_and_once_only(near: LocalGitlab) -> 
     root = connect(near.url, project.path_with_namespace, account="root", token=near.root_token)
     url = f"http://127.0.0.1:{port}/"
     hook = {"events": ["issues"], "ssl_verification": True, "secret_token": True}
-    run.settle(run.opened(root, acting={}, hook_token=secret), {"hooks": Wanted({url: hook})}, say=lambda _: None)
+    run.settle(
+        run.opened(root, acting={}, hook_token=lambda: secret), {"hooks": Wanted({url: hook})}, say=lambda _: None
+    )
     with listening(port, secret) as inbox:
         project.issues.create({"title": "wake up"})
         assert inbox.wait(10)

@@ -31,7 +31,7 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 class Server:
     """A project and what is known of its server: the tier, and the accounts by name (``@name`` in settings).
 
-    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do; ``hook_token`` is
+    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do; ``hook_token`` gives
     what webhooks that wake the loop carry.
     """
 
@@ -39,7 +39,7 @@ class Server:
     tier: Tier
     accounts: Mapping[str, int]
     acting: Mapping[str, Connection]
-    hook_token: Secret | None = None
+    hook_token: Callable[[], Secret] | None = None
 
     def who(self, name: str) -> dict[str, int]:
         """Return how GitLab writes a role or ``@account``; raises ``NotFound`` for an account it does not have here."""

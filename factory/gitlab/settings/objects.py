@@ -166,7 +166,7 @@ def _write_hook(server: Server, key: str, wanted: Fields, found: Fields | None) 
 def _hook_token(server: Server) -> str:
     if server.hook_token is None:
         raise Refused("the secret token of webhooks is not at hand", hint="`factory work --webhook PORT` makes it.")
-    return server.hook_token.reveal()
+    return server.hook_token().reveal()
 
 
 def _drop_hook(server: Server, key: str, found: Fields) -> None:

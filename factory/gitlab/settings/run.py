@@ -54,7 +54,9 @@ class Plan:
         return not self.differences
 
 
-def opened(connection: Connection, *, acting: Mapping[str, Connection], hook_token: Secret | None = None) -> Server:
+def opened(
+    connection: Connection, *, acting: Mapping[str, Connection], hook_token: Callable[[], Secret] | None = None
+) -> Server:
     """Return the project's server: its tier by what it answers, and the accounts that are members.
 
     ``acting`` are other accounts' connections by user name, for what only an account itself can do.
