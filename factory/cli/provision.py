@@ -36,16 +36,15 @@ def provision(place: Workplace, *, say: Say) -> None:
     """
     done = place.state / "provisioned"
     where = json.dumps(place.record["ports"], sort_keys=True).encode()
-    if done.exists():
-        if done.read_bytes() != where:
-            root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
-            bootstrap.local_hooks(root.client)
-            bootstrap.variables(root, _variables(place))
-            files.write_atomic(done, where)
+    if done.exists() and done.read_bytes() == where:
         return
-    policies = policy_files.read(_head_policies(place))
     root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
     bootstrap.local_hooks(root.client)
+    if done.exists():
+        bootstrap.variables(root, _variables(place))
+        files.write_atomic(done, where)
+        return
+    policies = policy_files.read(_head_policies(place))
     bootstrap.project(root.client, place.settings["project"])
     _accounts(place, root)
     recorder(place, place.settings["project"], agent=AGENT, simulated=True)

@@ -139,38 +139,36 @@ def _push(told: _Told, kind: str, ref: str, old: str, new: str) -> Document:
 
 
 def _issue(told: _Told) -> Iterator[Event]:
-    if not _action(told):
-        return
-    labels = [{"title": label} for label in told.after["labels"]]
-    attributes = _shown(told.after) | {
-        "author_id": told.after["_author"],
-        "project_id": told.project["id"],
-        "url": f"{told.url}/-/issues/{told.after['iid']}",
-        "labels": labels,
-        "action": _action(told),
-    }
-    payload = told.frame("issue", event_type="issue", object_attributes=attributes, labels=labels)
-    yield Event("issues_events", "Issue Hook", payload | {"changes": told.changes()})
+    if payload := _tracked(told, "issue", project_id=told.project["id"]):
+        yield Event("issues_events", "Issue Hook", payload)
 
 
 def _merge_request(told: _Told) -> Iterator[Event]:
-    if not _action(told):
-        return
+    number, sha = told.project["id"], told.after["sha"]
+    more = {"source_project_id": number, "target_project_id": number}
+    more["last_commit"] = told.commit(sha) if sha else None
+    before = (told.before or {}).get("sha")
+    if before and before != sha:
+        more["oldrev"] = before
+    if payload := _tracked(told, "merge_request", **more):
+        yield Event("merge_requests_events", "Merge Request Hook", payload)
+
+
+def _tracked(told: _Told, kind: str, **more: Any) -> Document:
+    """Return the payload of an issue or merge request, with ``more`` among its attributes; empty where none is told."""
+    action = _action(told)
+    if not action:
+        return {}
     labels = [{"title": label} for label in told.after["labels"]]
     attributes = _shown(told.after) | {
         "author_id": told.after["_author"],
-        "source_project_id": told.project["id"],
-        "target_project_id": told.project["id"],
-        "last_commit": told.commit(told.after["sha"]) if told.after["sha"] else None,
-        "url": f"{told.url}/-/merge_requests/{told.after['iid']}",
+        "url": f"{told.url}/-/{kind}s/{told.after['iid']}",
         "labels": labels,
-        "action": _action(told),
+        "action": action,
+        **more,
     }
-    before = told.before or {}
-    if before.get("sha") and before["sha"] != told.after["sha"]:
-        attributes["oldrev"] = before["sha"]
-    payload = told.frame("merge_request", event_type="merge_request", object_attributes=attributes, labels=labels)
-    yield Event("merge_requests_events", "Merge Request Hook", payload | {"changes": told.changes()})
+    changes = told.changes()
+    return told.frame(kind, event_type=kind, object_attributes=attributes, labels=labels, changes=changes)
 
 
 def _action(told: _Told) -> str:

@@ -13,7 +13,6 @@ from factory.system import clock
 
 # GitLab docs: Members API, roles.
 _LEVELS = {5, 10, 15, 20, 30, 40, 50}
-_PROJECT, _GROUP = "member", "group_member"
 
 
 def _show(call: Call, member: Document) -> Document:
@@ -64,7 +63,7 @@ def _create(call: Call) -> Any:
     if above and above["access_level"] > level:
         raise api.invalid({"access_level": ["should be greater than or equal to the inherited membership"]})
     made = membership.add(store, call.project, user, level)
-    return api.Answer(_show(call, store.save(_PROJECT, made | {"expires_at": expires})), 201)
+    return api.Answer(_show(call, membership.keep(store, made | {"expires_at": expires})), 201)
 
 
 def _asked(call: Call, role: int) -> tuple[Document, int, str | None]:
@@ -107,13 +106,13 @@ def _expiry(call: Call) -> str | None:
 
 
 def _change(call: Call) -> Any:
-    return _changed(call, _PROJECT, _administered(call), call.role)
+    return _changed(call, _administered(call), call.role)
 
 
-def _changed(call: Call, kind: str, member: Document, role: int) -> Document:
+def _changed(call: Call, member: Document, role: int) -> Document:
     level = _level(call, role)
     expires = _expiry(call) if "expires_at" in call.params else member["expires_at"]
-    return _show(call, call.store.save(kind, member | {"access_level": level, "expires_at": expires}))
+    return _show(call, membership.keep(call.store, member | {"access_level": level, "expires_at": expires}))
 
 
 def _administered(call: Call) -> Document:
@@ -132,7 +131,7 @@ def _remove(call: Call) -> Any:
     """Remove a member; whoever is one may leave."""
     if call.role < MAINTAINER and call.path["user_id"] != str(call.user["id"]):
         raise api.forbidden()
-    call.store.delete(_PROJECT, _administered(call))
+    membership.remove(call.store, _administered(call))
 
 
 def _group_list(call: Call) -> Any:
@@ -153,7 +152,7 @@ def _group_create(call: Call) -> Any:
     if membership.in_group(call.store, group, user["id"]):
         raise api.conflict("Member already exists")
     made = membership.add_to_group(call.store, group, user, level)
-    return api.Answer(_show(call, call.store.save(_GROUP, made | {"expires_at": expires})), 201)
+    return api.Answer(_show(call, membership.keep(call.store, made | {"expires_at": expires})), 201)
 
 
 def _group_change(call: Call) -> Any:
@@ -161,7 +160,7 @@ def _group_change(call: Call) -> Any:
     member = _in_group(call, group)
     if call.params.get("access_level") not in {OWNER, str(OWNER)}:
         _keep_an_owner(call, group, member)
-    return _changed(call, _GROUP, member, OWNER)
+    return _changed(call, member, OWNER)
 
 
 def _keep_an_owner(call: Call, group: Document, member: Document) -> None:
@@ -177,7 +176,7 @@ def _group_remove(call: Call) -> Any:
     group = namespaces.group(call) if leaves else namespaces.owned_group(call)
     member = _in_group(call, group)
     _keep_an_owner(call, group, member)
-    call.store.delete(_GROUP, member)
+    membership.remove(call.store, member)
 
 
 _ALL = "/projects/{id}/members"

@@ -1,6 +1,6 @@
 """Who has which role: members of a project, and of the groups above it, whose roles reach down (docs: Members)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from factory.local_gitlab.store import Document, Store
 from factory.local_gitlab.web import NO_ROLE
@@ -34,14 +34,17 @@ def direct(store: Store, project: Document, number: int) -> Document | None:
 
 def inherited(store: Store, project: Document, number: int) -> Document | None:
     """Return a user's strongest membership of the groups above a project."""
-    found = [store.find(_GROUP_MEMBER, _name(group, number)) for group in _above(store, project["_namespace"])]
-    return _strongest([item for item in found if item])
+    return _in_groups(store, project["_namespace"], number)
+
+
+def _in_groups(store: Store, path: str, number: int) -> Document | None:
+    """Return a user's strongest membership of the groups of a namespace's path."""
+    return _strongest(in_group(store, group, number) for group in _above(store, path))
 
 
 def find(store: Store, project: Document, number: int) -> Document | None:
     """Return a user's strongest membership, of the project or of a group above it."""
-    found = (direct(store, project, number), inherited(store, project, number))
-    return _strongest([item for item in found if item])
+    return _strongest((direct(store, project, number), inherited(store, project, number)))
 
 
 def of_project(store: Store, project: Document) -> list[Document]:
@@ -55,7 +58,7 @@ def of_all(store: Store, project: Document) -> list[Document]:
     for group in _above(store, project["_namespace"]):
         found += of_group(store, group)
     people = dict.fromkeys(item["user_id"] for item in found)
-    return [item for person in people if (item := _strongest([one for one in found if one["user_id"] == person]))]
+    return [item for person in people if (item := _strongest(one for one in found if one["user_id"] == person))]
 
 
 def of_group(store: Store, group: Document) -> list[Document]:
@@ -70,15 +73,30 @@ def in_group(store: Store, group: Document, number: int) -> Document | None:
 
 def level(store: Store, project: Document, number: int) -> int:
     """Return a user's access level in a project; 0 for nobody's and for one that has ended."""
-    found = find(store, project, number)
-    return found["access_level"] if found and not _ended(found) else NO_ROLE
+    return _level(find(store, project, number))
 
 
 def level_in_group(store: Store, group: Document, number: int) -> int:
     """Return a user's access level in a group, by itself or by one above it; 0 for nobody's."""
-    found = [in_group(store, item, number) for item in _above(store, group["full_path"])]
-    strongest = _strongest([item for item in found if item])
-    return strongest["access_level"] if strongest and not _ended(strongest) else NO_ROLE
+    return _level(_in_groups(store, group["full_path"], number))
+
+
+def _level(found: Document | None) -> int:
+    return found["access_level"] if found and not _ended(found) else NO_ROLE
+
+
+def keep(store: Store, member: Document) -> Document:
+    """Save a membership that was changed; return it."""
+    return store.save(_kind(member), member)
+
+
+def remove(store: Store, member: Document) -> None:
+    """End a membership."""
+    store.delete(_kind(member), member)
+
+
+def _kind(member: Document) -> str:
+    return _GROUP_MEMBER if "_group" in member else _MEMBER
 
 
 def _above(store: Store, path: str) -> Iterator[Document]:
@@ -90,8 +108,9 @@ def _above(store: Store, path: str) -> Iterator[Document]:
             yield group
 
 
-def _strongest(found: list[Document]) -> Document | None:
-    return max(found, key=lambda item: (not _ended(item), item["access_level"]), default=None)
+def _strongest(found: Iterable[Document | None]) -> Document | None:
+    there = (item for item in found if item)
+    return max(there, key=lambda item: (not _ended(item), item["access_level"]), default=None)
 
 
 def _ended(member: Document) -> bool:
