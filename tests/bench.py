@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests import bench_agents, bench_gates, bench_terraform
-from tests.cli.instance import Instance, make_instance
+from tests.instances import Instance, make_instance
 from tests.measure import row
 
 _RUNS = 9

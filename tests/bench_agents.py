@@ -25,14 +25,16 @@ from factory.agents import acp as driver
 from factory.agents.acp_client import Client
 from factory.agents.homes import HOMES, Setting
 from factory.agents.permissions import Permissions
-from factory.cli import agent_doctor, policy_folder, workplace
+from factory.cli.current import open_workspace
+from factory.instance import agent_trial, workspace
 from factory.local_model import script, server
 from factory.model.agent import Reason
 from factory.model.session import Session
+from factory.policies.folder import read_folder
 from factory.sandbox import launch
 from factory.system import files
-from factory.workflow import control, equip, transcript
-from factory.workflow.routing import Chosen
+from factory.workflow.session import control, launch_plan, transcript
+from factory.workflow.session.routing import Chosen
 from tests.measure import row
 from tests.servers import ROOT, TOOL_PATH
 
@@ -47,7 +49,7 @@ _LINE = 8 * 1024 * 1024
 def rows(runs: int = _RUNS) -> list[dict[str, object]]:
     """Return one row for the whole attempt and one for the turn; none where the agent or bubblewrap is missing."""
     os.chdir(ROOT)
-    place = workplace.make(None)
+    place = open_workspace(None)
     if not (place.tools.agents / "bin" / "codex-acp").exists() or launch.probe(TOOL_PATH) is None:
         return []
     with tempfile.TemporaryDirectory(prefix="factory-bench-") as made, _stub() as url:
@@ -82,10 +84,10 @@ def _interleaved(
 class _Ours:
     """Attempts as the workflow makes them, each in the same worktree with a home of its own."""
 
-    def __init__(self, place: workplace.Workplace, folder: Path, url: str) -> None:
-        self._context = agent_doctor.alone(place, files.private_folder(folder / "factory"), "the-credential")
-        self._policies = policy_folder.policies(place.settings.clone)
-        self._agent = agent_doctor.on_stub(self._policies.agents.agents[_NAME], url)
+    def __init__(self, place: workspace.Workplace, folder: Path, url: str) -> None:
+        self._context = agent_trial.alone(place, files.private_folder(folder / "factory"), "the-credential")
+        self._policies = read_folder(place.settings.clone)
+        self._agent = agent_trial.on_stub(self._policies.agents.agents[_NAME], url)
         self._folder = folder
         self._number = 0
 
@@ -93,7 +95,7 @@ class _Ours:
         """Return the seconds of one attempt with so many tool calls."""
         self._number += 1
         session = Session("bench", 1, files.private_folder(self._folder / f"ours-{self._number}"))
-        agent_doctor.begin(self._context, session)
+        agent_trial.begin(self._context, session)
         start = time.perf_counter()
         self._attempt(session, f"Do {calls} calls.")
         return time.perf_counter() - start
@@ -103,14 +105,14 @@ class _Ours:
         files.write_atomic(folder / "brief.md", brief.encode())
         with (
             transcript.recording(folder, ("the-credential",)) as record,
-            equip.equipped(
+            launch_plan.equipped(
                 self._context,
                 session,
                 1,
                 policies=self._policies,
                 chosen=Chosen(_NAME, self._agent, "bench"),
                 brief=brief,
-                amount=equip.wanted(self._agent),
+                amount=launch_plan.wanted(self._agent),
                 record=record,
             ) as given,
             (folder / "stderr.log").open("wb") as errors,
@@ -132,7 +134,7 @@ class _Ours:
 class _Bare:
     """The SDK and nothing else."""
 
-    def __init__(self, place: workplace.Workplace, folder: Path, url: str) -> None:
+    def __init__(self, place: workspace.Workplace, folder: Path, url: str) -> None:
         self._path = place.tools.agents_path
         self._folder = folder
         self._url = url

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from factory.checks import change as changes
 from factory.checks import static
-from factory.cli import policy_folder
 from factory.gates import GATES
 from factory.model.facts import Facts
-from tests.cli.instance import Instance
+from factory.policies.folder import read_folder
+from tests.instances import Instance
 from tests.measure import row
 from tests.servers import TOOL_ENV, git
 
@@ -43,7 +43,7 @@ def rows(instance: Instance) -> list[dict[str, object]]:
         (folder / f"module_{number}.py").write_text(_SOURCE.format(n=number))
     git("add", "-A", cwd=instance.clone)
     git("commit", "-qm", "Many\n\nIssue: #1\nSpec: hello\nFactory-Session: s", cwd=instance.clone)
-    rules = policy_folder.policies(instance.clone)
+    rules = read_folder(instance.clone)
     commands = {name: rules.gates.checks[name] for name in ("lint", "security", "types")}
     _configure(instance.clone, commands)
     found = changes.collect(instance.clone, base, "HEAD", env=TOOL_ENV)

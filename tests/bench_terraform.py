@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare.provider import mirror
 from factory.policies import plans, read
 from factory.system import canonical
 from factory.terraform import plan as planning

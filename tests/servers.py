@@ -18,9 +18,9 @@ from typing import Any
 import gitlab
 
 from factory.gitlab import runners
-from factory.local_gitlab import runner
-from factory.local_gitlab.context import Context
+from factory.local_gitlab.runner import executor
 from factory.local_gitlab.server import serve
+from factory.local_gitlab.serving.context import Context
 
 ROOT = Path(__file__).parent.parent
 TOOL_PATH = f"{ROOT / '.venv/bin'}:{ROOT / '.tools/bin'}:/usr/local/bin:/usr/bin:/bin"
@@ -119,7 +119,7 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     server = LocalGitlab(context.base_url, state, root, context)
     token = runners.hosted(server.client())
     ended = threading.Event()
-    settings = runner.Settings(
+    settings = executor.Settings(
         url=server.url,
         tokens=(token,),
         builds=state / "builds",
@@ -127,7 +127,7 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
         readable=(ROOT / ".venv", Path(sys.base_prefix)),
         concurrency=concurrency,
     )
-    worker = threading.Thread(target=runner.run, args=(settings, ended), daemon=True)
+    worker = threading.Thread(target=executor.run, args=(settings, ended), daemon=True)
     worker.start()
     try:
         yield server

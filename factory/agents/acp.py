@@ -17,7 +17,7 @@ import acp
 
 from factory.agents import metering, pause
 from factory.agents.acp_client import Client
-from factory.agents.acp_conversation import Conversation, Opening
+from factory.agents.acp_conversation import BROKEN, Conversation, Opening
 from factory.agents.metering import Spent
 from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
@@ -91,11 +91,10 @@ class _Attempt:
         finally:
             for task in (talk, pump):
                 task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+            await asyncio.gather(talk, pump, return_exceptions=True)
             await self._let_go(group)
             # After the agent's end: until then, one that does not read keeps what waits to be sent, and us.
-            with suppress(Exception):
+            with suppress(*BROKEN):
                 async with asyncio.timeout(1):
                     await connection.close()
         turn = self._measured(turn)

@@ -10,7 +10,7 @@ from factory.agents import events
 from factory.agents.permissions import Permissions, writable
 from factory.agents.task import Record
 from factory.errors import FactoryError
-from factory.system import beneath
+from factory.system import safe_path
 
 _TOLD = ("title", "kind", "locations", "rawInput")
 _EDITS = frozenset({"edit", "delete", "move"})
@@ -97,7 +97,7 @@ class Client:
         del session_id
         worktree = self._permissions.worktree
         try:
-            found = beneath.read(worktree.resolve(), writable(worktree, path, ()), limit=_LARGEST)
+            found = safe_path.read(worktree.resolve(), writable(worktree, path, ()), limit=_LARGEST)
         except FactoryError as error:
             raise acp.RequestError.invalid_params({"reason": str(error)}) from error
         text = found.decode(errors="replace")
@@ -106,7 +106,7 @@ class Client:
 
     def _write(self, path: str, content: str) -> None:
         worktree = self._permissions.worktree
-        beneath.write(worktree.resolve(), writable(worktree, path, ()), content.encode(errors="replace"))
+        safe_path.write(worktree.resolve(), writable(worktree, path, ()), content.encode(errors="replace"))
 
     def _problem(self, kind: str | None, places: list[str], command: str) -> str:
         if kind in _EDITS:

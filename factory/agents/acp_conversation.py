@@ -28,6 +28,8 @@ _WRAP_UP = (
 )
 _REFUSED = "This was refused: {what}. It stays refused; go on without it."
 _MOST_REFUSALS = 5
+# What a peer that is gone, late or confused makes of a call whose answer nobody needs.
+BROKEN = (OSError, TimeoutError, RuntimeError, acp.RequestError)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Conversation:
     async def cancel(self) -> None:
         """Cancel what the agent does."""
         if self.session:
-            with suppress(Exception):
+            with suppress(*BROKEN):
                 async with asyncio.timeout(1):
                     await self._connection.cancel(session_id=self.session)
 

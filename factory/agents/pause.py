@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from factory.agents.provider import Provider
-from factory.system import clock, family
+from factory.system import clock, process_tree
 
 _TICK = 0.2
 
@@ -23,10 +23,10 @@ async def hold(
         return 0.0
     began = clock.monotonic()
     record({"event": "notice", "text": "paused"})
-    family.suspend(pid)
+    process_tree.suspend(pid)
     while paused() and not ended():  # noqa: ASYNC110 - the wish is a file of another process
         await asyncio.sleep(_TICK)
-    family.carry_on(pid)
+    process_tree.carry_on(pid)
     record({"event": "notice", "text": "goes on"})
     held = clock.monotonic() - began
     provider.held(held)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 # Name → module and one line of help: what a bare `--help` shows without loading any command.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("factory.cli.demo", "Watch one issue travel from open to deployed."),
-    "up": ("factory.cli.up", "Start the embedded GitLab, Cloudflare and runner."),
-    "down": ("factory.cli.down", "Stop the embedded servers."),
+    "demo": ("factory.cli.instance.demo", "Watch one issue travel from open to deployed."),
+    "up": ("factory.cli.instance.up", "Start the embedded GitLab, Cloudflare and runner."),
+    "down": ("factory.cli.instance.down", "Stop the embedded servers."),
     "status": ("factory.cli.status", "Show where everything stands."),
     "work": ("factory.cli.work", "Do the next thing: deliver an issue, merge, deploy."),
     "issue": ("factory.cli.issue", "Open, list and show issues."),
@@ -28,24 +28,24 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
     "eval": ("factory.cli.eval", "Compare agents, models and briefs on recorded issues."),
     "spec": ("factory.cli.spec", "Write specs, find what they leave open, trace what proves them."),
-    "app": ("factory.cli.app", "List the apps, and bring a repository under the factory as one."),
+    "app": ("factory.cli.repository.app", "List the apps, and bring a repository under the factory as one."),
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
-    "init": ("factory.cli.init", "Make a control repository of your own."),
-    "upgrade": ("factory.cli.upgrade", "Merge the next release of the factory into yours."),
-    "connect": ("factory.cli.connect", "Connect this clone to a project of your own on GitLab."),
+    "init": ("factory.cli.repository.init", "Make a control repository of your own."),
+    "upgrade": ("factory.cli.repository.upgrade", "Merge the next release of the factory into yours."),
+    "connect": ("factory.cli.gitlab.connect", "Connect this clone to a project of your own on GitLab."),
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
-    "conformance": ("factory.cli.conformance", "Write down what a GitLab answers, and compare two of them."),
+    "conformance": ("factory.cli.gitlab.conformance", "Write down what a GitLab answers, and compare two of them."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),
-    "setup": ("factory.cli.setup", "Install the outside programs that are missing."),
+    "setup": ("factory.cli.instance.setup", "Install the outside programs that are missing."),
 }
 HIDDEN: Mapping[str, str] = {
-    "serve": "factory.cli.serve",
-    "runner": "factory.cli.runner",
-    "output": "factory.cli.output_request",
+    "serve": "factory.cli.instance.serve",
+    "runner": "factory.cli.instance.runner",
+    "output": "factory.cli.agent.output_request",
     "reference": "factory.cli.reference",
 }
 

@@ -5,11 +5,13 @@ from dataclasses import asdict
 import click
 
 from factory.cli import output
-from factory.cli.factory_context import make
-from factory.cli.workplace import OPERATOR, current, number
+from factory.cli.current import current, number
 from factory.gitlab import issues
+from factory.instance.context import make
+from factory.instance.workspace import OPERATOR
 from factory.system import clock
-from factory.workflow import budget, ledger, serve
+from factory.workflow import serve
+from factory.workflow.budget import budget, ledger
 
 
 @click.group()

@@ -3,7 +3,7 @@
 import click
 
 from factory.cli import output
-from factory.cli.workplace import current
+from factory.cli.current import current
 
 
 @click.command()

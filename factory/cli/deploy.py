@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from factory.cli import output
-from factory.cli.workplace import BOT, current, number
+from factory.cli.current import current, number
 from factory.errors import Refused
 from factory.gitlab import deployments, pipelines
 from factory.gitlab.connect import Connection
+from factory.instance.workspace import BOT
 from factory.model.gitlab import Deployment, Job
-from factory.workflow import planned, ship
+from factory.operations import saved_plan as planned
+from factory.workflow.release import shipment
 
 
 @click.group()
@@ -67,7 +69,7 @@ def decide(connection: Connection, deployment: Deployment, manifest: str, *, des
         return
     if not waits(connection, deployment):
         raise Refused(f"deployment {deployment.id} is {deployment.status}: it does not wait for approval")
-    pipelines.play(connection, deployment.job, {ship.APPROVED: manifest, ship.DESTROY: destroy})
+    pipelines.play(connection, deployment.job, {shipment.APPROVED: manifest, shipment.DESTROY: destroy})
 
 
 def waits(connection: Connection, deployment: Deployment) -> bool:

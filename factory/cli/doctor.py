@@ -3,14 +3,15 @@
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from factory.cli import environment, output
-from factory.cli.workplace import current
+from factory.cli.current import current
 from factory.errors import MachineError, ToolFailed, ToolTimeout
+from factory.model.diagnosis import Diagnosis
 from factory.reports.tables import table
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
@@ -29,17 +30,6 @@ profile bwrap {program} flags=(unconfined) {{
 _INSTALL = "sudo install -m 644 bwrap.apparmor /etc/apparmor.d/bwrap\nsudo apparmor_parser -r /etc/apparmor.d/bwrap"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: ``ok``, ``missing``, or there and to ``mend``; and what to do about it."""
-
-    thing: str
-    state: str
-    found: str
-    mend: str = ""
-    required: bool = True
-
-
 @click.command()
 @output.as_json
 def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
@@ -55,9 +45,9 @@ def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
         _program("node", tools.search_path, given, "make setup"),
         _program("terraform", tools.search_path, given, "make setup"),
     )
-    rows = [[item.thing, item.state, item.found, item.mend.split("\n")[0]] for item in findings]
-    text = [table(["", "", "found", "to mend"], rows)]
-    text += [f"\n{item.thing}:\n{item.mend}" for item in findings if "\n" in item.mend]
+    rows = [[item.thing, item.state, item.found, item.fix.split("\n")[0]] for item in findings]
+    text = [table(["", "", "found", "fix"], rows)]
+    text += [f"\n{item.thing}:\n{item.fix}" for item in findings if "\n" in item.fix]
     output.one([asdict(item) for item in findings], json_wanted=as_json, text="\n".join(text))
     lacking = [item.thing for item in findings if item.required and item.state != "ok"]
     if lacking:
@@ -66,28 +56,28 @@ def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
         )
 
 
-def contained(path: str) -> tuple[Finding, ...]:
+def contained(path: str) -> tuple[Diagnosis, ...]:
     """Return what is found of bubblewrap and of the namespaces that it needs."""
     program = process.find("bwrap", path)
     if platform.system() != "Linux":
-        return (Finding("bubblewrap", "missing", "not Linux: sandbox level host", required=False),)
+        return (Diagnosis("bubblewrap", "missing", "not Linux: sandbox level host", required=False),)
     if program is None:
-        return (Finding("bubblewrap", "missing", "", "apt-get install bubblewrap, or dnf install bubblewrap"),)
+        return (Diagnosis("bubblewrap", "missing", "", "apt-get install bubblewrap, or dnf install bubblewrap"),)
     told = _version(program, {"PATH": path})
-    first = Finding("bubblewrap", "ok" if _at_least(told, (0, 6)) else "mend", told, "0.8 or newer is best")
+    first = Diagnosis("bubblewrap", "ok" if _at_least(told, (0, 6)) else "fix", told, "0.8 or newer is best")
     if launch.probe(path) is not None:
-        return (first, Finding("user namespaces", "ok", "bubblewrap makes them"))
+        return (first, Diagnosis("user namespaces", "ok", "bubblewrap makes them"))
     if _read(_RESTRICTED) == "1":
         profile = _PROFILE.format(program=program)
-        mend = f"an AppArmor profile for bubblewrap; save it as bwrap.apparmor:\n{profile}\nand install it:\n{_INSTALL}"
-        return (first, Finding("user namespaces", "mend", "refused by AppArmor (Ubuntu)", mend))
+        fix = f"an AppArmor profile for bubblewrap; save it as bwrap.apparmor:\n{profile}\nand install it:\n{_INSTALL}"
+        return (first, Diagnosis("user namespaces", "fix", "refused by AppArmor (Ubuntu)", fix))
     if _read(_MOST_NAMESPACES) == "0":
-        return (first, Finding("user namespaces", "mend", "switched off", "sysctl user.max_user_namespaces=15000"))
-    mend = "in a container: allow user namespaces (docker: --security-opt seccomp=unconfined)"
-    return (first, Finding("user namespaces", "mend", "refused", mend))
+        return (first, Diagnosis("user namespaces", "fix", "switched off", "sysctl user.max_user_namespaces=15000"))
+    fix = "in a container: allow user namespaces (docker: --security-opt seccomp=unconfined)"
+    return (first, Diagnosis("user namespaces", "fix", "refused", fix))
 
 
-def limited() -> Finding:
+def limited() -> Diagnosis:
     """Return by what means memory and processes of an agent can be limited here."""
     wanted = Limits(memory_bytes=2**30, processes=64)
     folder = Path("/")
@@ -95,15 +85,15 @@ def limited() -> Finding:
     launch.put_back(prepared)
     means = ", ".join(f"{name.removesuffix('_bytes')}: {how}" for name, how in sorted(prepared.limits.items()))
     ok = set(prepared.limits.values()) == {"cgroup"}
-    mend = "" if ok else "systemd-run --user --scope -p Delegate=yes factory … gives it control groups of its own"
-    return Finding("control groups", "ok" if ok else "mend", means, mend, required=False)
+    fix = "" if ok else "systemd-run --user --scope -p Delegate=yes factory … gives it control groups of its own"
+    return Diagnosis("control groups", "ok" if ok else "fix", means, fix, required=False)
 
 
-def _program(name: str, path: str, given: Mapping[str, str], mend: str) -> Finding:
+def _program(name: str, path: str, given: Mapping[str, str], fix: str) -> Diagnosis:
     program = process.find(name, path)
     if program is None:
-        return Finding(name, "missing", "", mend)
-    return Finding(name, "ok", _version(program, {"PATH": path, "HOME": given.get("HOME", "/")}))
+        return Diagnosis(name, "missing", "", fix)
+    return Diagnosis(name, "ok", _version(program, {"PATH": path, "HOME": given.get("HOME", "/")}))
 
 
 def _version(program: str, env: Mapping[str, str]) -> str:

@@ -11,22 +11,23 @@ from tempfile import TemporaryDirectory
 import click
 
 from factory.cli import output
-from factory.cli.workplace import AGENT, BOT, Workplace, current
+from factory.cli.current import current
 from factory.errors import InvalidInput
+from factory.evals import issues, report
+from factory.evals.issues import IssueSet
+from factory.evals.run import Trial, Variant
+from factory.evals.statistics import Outcome
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gates import GATES
 from factory.gitlab.connect import connect
+from factory.instance.workspace import AGENT, BOT, Workplace
 from factory.model.gitlab import MAIN
 from factory.model.session import Session
 from factory.secrets import tokens
 from factory.system import files
-from factory.workflow import evaluation_report, issue_set
 from factory.workflow.context import Context
-from factory.workflow.evaluation import Outcome
-from factory.workflow.issue_set import IssueSet
-from factory.workflow.trial import Trial, Variant
 from factory.worktrees.repository import Mirror, run
 
 SHIPPED = "shipped"
@@ -64,8 +65,8 @@ def command(
     """
     place = current()
     wanted = place.settings.clone / folder
-    text = files.read_text(wanted / issue_set.FILE)
-    found = issue_set.read(text, source=str(folder / issue_set.FILE), gates=GATES.__contains__)
+    text = files.read_text(wanted / issues.FILE)
+    found = issues.read(text, source=str(folder / issues.FILE), gates=GATES.__contains__)
     recordings = files.contained(wanted, found.recordings) if found.recordings else None
     with _ground(place, keep, recordings) as ground:
         policies = ground.context("").policies()
@@ -74,13 +75,13 @@ def command(
         for variant in variants:
             variant.chosen(policies)  # before anything is spent
         outcomes = list(_outcomes(ground, found, variants, runs))
-    made = evaluation_report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
+    made = report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
     if record:
-        for digest, value in evaluation_report.by_brief(made).items():
+        for digest, value in report.by_brief(made).items():
             path = place.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"
             files.write_atomic(path, json.dumps(value, indent=1).encode() + b"\n")
             output.say(f"recorded in {path.relative_to(place.settings.clone)}")
-    output.one(made, json_wanted=as_json, text=evaluation_report.text(outcomes))
+    output.one(made, json_wanted=as_json, text=report.text(outcomes))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import asdict
 import click
 
 from factory.cli import output
-from factory.cli.factory_context import make, trust
-from factory.cli.workplace import current, number
+from factory.cli.current import current, number
 from factory.errors import EvidenceInvalid, NotFound
 from factory.evidence import log, verify
-from factory.workflow.record import read_tree
+from factory.instance.context import make, trust
+from factory.workflow.recorder import read_tree
 
 
 @click.group()

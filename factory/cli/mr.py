@@ -3,7 +3,7 @@
 import click
 
 from factory.cli import output
-from factory.cli.workplace import current, number
+from factory.cli.current import current, number
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 

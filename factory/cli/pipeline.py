@@ -3,9 +3,10 @@
 import click
 
 from factory.cli import output
-from factory.cli.workplace import BOT, current, number
+from factory.cli.current import current, number
 from factory.errors import NotFound
 from factory.gitlab import pipelines
+from factory.instance.workspace import BOT
 
 
 @click.group()

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from factory.cli import output
-from factory.cli.workplace import current, number
+from factory.cli.current import current, number
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Plan
-from factory.policies import cases, clause, evaluate, plans
+from factory.policies import cases, evaluate, plans, rule_source
 from factory.policies import read as policy_files
 from factory.policies.evaluate import Needed, Ruling
 from factory.policies.model import Policies
@@ -119,7 +119,7 @@ class _Explained:
             "allowed": evaluate.allows(self.rulings),
             "bound": self.bound,
             "policy": self.needed.policy,
-            "rulings": [{**ruling.to_json(), "where": clause.where(found, ruling)} for ruling in self.rulings],
+            "rulings": [{**ruling.to_json(), "where": rule_source.where(found, ruling)} for ruling in self.rulings],
             "needed": self.needed.to_json(),
         }
 
@@ -127,7 +127,7 @@ class _Explained:
         lines = [f"agents' rules bind it: {self.bound}"] if self.bound else []
         for ruling in self.rulings:
             word = "allowed" if ruling.allowed else "denied "
-            place = clause.where(found, ruling) or "built in"
+            place = rule_source.where(found, ruling) or "built in"
             lines += [f"{word}  {ruling.rule}  {place}  {ruling.reason}", f"         {_shown(ruling.facts)}"]
         lines.append(f"a merge needs {self.needed.approvals} approval(s)")
         lines += [

@@ -8,7 +8,7 @@ import click
 from factory import errors
 from factory.agents import recording_schema
 from factory.cli import COMMANDS, root
-from factory.local_gitlab import openapi
+from factory.local_gitlab.serving import openapi
 from factory.policies.apps import App
 from factory.policies.cases import Cases
 from factory.policies.model import Policies
@@ -75,9 +75,9 @@ def _endpoints() -> str:
     absent = [f"| `{item['path']}` | {item['method']} | absent | {item['why']} |" for item in described["x-absent"]]
     count = sum(key in openapi.METHODS for item in described["paths"].values() for key in item)
     text = (
-        f"{count} operations of API v4 on {len(rows)} paths, as `factory/local_gitlab/openapi.yml` describes them; a\n"
-        "test holds the server to it. *Full*: every parameter and field that the product and common clients use.\n"
-        "Any other path is answered with GitLab's 404 and a log line.\n"
+        f"{count} operations of API v4 on {len(rows)} paths, as `factory/local_gitlab/serving/openapi.yml` describes\n"
+        "them; a test holds the server to it. *Full*: every parameter and field that the product and common\n"
+        "clients use. Any other path is answered with GitLab's 404 and a log line.\n"
     )
     head = ["| path | methods | | |", "|---|---|---|---|"]
     return "\n".join([_HEAD, "# The loopback GitLab's endpoints\n", text, *head, *rows, *absent, ""])

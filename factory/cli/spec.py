@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from factory.cli import output, spec_facts
+from factory.cli import environment, output
 from factory.errors import Conflict, GateFailed, InvalidInput, NotFound
 from factory.model.verdict import Finding, judged
+from factory.operations.collect import specs as spec_facts
 from factory.reports import findings as reports
 from factory.reports.tables import table
 from factory.specs import read as specs
@@ -132,7 +133,7 @@ def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:
 @output.as_json
 def trace_(name: str | None, junit_files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Follow requirements to tests and results, all or those of a spec or requirement ID."""
-    found, recorded = spec_facts.traced(spec_facts.repository(), junit_files)
+    found, recorded = spec_facts.traced(environment.snapshot(), spec_facts.repository(), junit_files)
     if name:
         found = found.only(name)
         if not found.rows:

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 import click
 
 from factory.agents import terminal
-from factory.cli import output, servers
-from factory.cli.factory_context import opened
-from factory.cli.workplace import Workplace, current, number
+from factory.cli import output
+from factory.cli.current import current, number
 from factory.gitlab import webhook as webhooks
+from factory.instance import servers
+from factory.instance.context import opened
+from factory.instance.workspace import Workplace
 from factory.secrets import tokens
 from factory.workflow import serve
 from factory.workflow.schedule import Nothing

@@ -9,10 +9,11 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.errors import InvalidInput, MachineError, PortInUse
-from factory.local_cloudflare import api, edge, release_api
-from factory.local_cloudflare.call import STORE
-from factory.local_cloudflare.release_api import SUPERVISOR
-from factory.local_cloudflare.releases import Supervisor
+from factory.local_cloudflare.api import app as api
+from factory.local_cloudflare.api.call import STORE
+from factory.local_cloudflare.edge import proxy, release_api
+from factory.local_cloudflare.edge.release_api import SUPERVISOR
+from factory.local_cloudflare.edge.releases import Supervisor
 from factory.local_cloudflare.store import Store
 from factory.local_cloudflare.tokens import Scope, refuse_foreign
 from factory.system import files, log
@@ -73,7 +74,7 @@ def create_edge(app: web.Application) -> web.Application:
     front[STORE] = app[STORE]
     front[SUPERVISOR] = app[SUPERVISOR]
     front.on_response_prepare.append(_mark)
-    edge.add_routes(front)
+    proxy.add_routes(front)
     return front
 
 

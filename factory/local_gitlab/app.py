@@ -7,49 +7,39 @@ from aiohttp.typedefs import Handler
 
 from factory import __version__
 from factory.errors import DiskFull, FactoryError
-from factory.local_gitlab import (
-    accounts,
-    application_settings,
-    approval_rules,
-    ci_lint,
-    discussions,
+from factory.local_gitlab.accounts import accounts, members, namespaces
+from factory.local_gitlab.ci import (
     environments,
-    git_http,
-    hook_deliveries,
-    hooks,
-    issue_links,
-    issues,
-    job_token_scope,
     jobs,
-    members,
-    merge_request_approvals,
-    merge_requests,
-    milestones,
-    namespaces,
+    lint,
     oidc,
-    packages,
     pipelines,
-    projects,
-    protected_branches,
     protected_environments,
-    protected_tags,
-    push_rules,
-    release_links,
-    releases,
-    repository,
     resource_groups,
-    runner_api,
-    runners,
     schedules,
     statuses,
-    tags,
-    templates,
     terraform_state,
-    wire,
 )
-from factory.local_gitlab import web as api
-from factory.local_gitlab.context import Context
-from factory.local_gitlab.web import ADMIN, NO_ROLE, PUBLIC, Call, Route
+from factory.local_gitlab.hooks import deliveries, project_hooks
+from factory.local_gitlab.issues import discussions, issue_links, issues
+from factory.local_gitlab.merge_requests import approvals, merge_requests
+from factory.local_gitlab.projects import (
+    application_settings,
+    approval_rules,
+    job_token_scope,
+    milestones,
+    projects,
+    templates,
+)
+from factory.local_gitlab.refs import protected_branches, protected_tags, push_rules
+from factory.local_gitlab.releases import links, packages, releases, tags
+from factory.local_gitlab.repository import git_http, repository
+from factory.local_gitlab.runner import api as runner_api
+from factory.local_gitlab.runner import registration
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import http
+from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
+from factory.local_gitlab.serving.context import Context
 from factory.system import log
 
 API_VERSION = "19.5.0-local"
@@ -74,8 +64,8 @@ ROUTES: tuple[Route, ...] = (
     *members.ROUTES,
     *namespaces.ROUTES,
     *projects.ROUTES,
-    *hooks.ROUTES,
-    *hook_deliveries.ROUTES,
+    *project_hooks.ROUTES,
+    *deliveries.ROUTES,
     *application_settings.ROUTES,
     *job_token_scope.ROUTES,
     *issues.ROUTES,
@@ -89,10 +79,10 @@ ROUTES: tuple[Route, ...] = (
     *protected_tags.ROUTES,
     *push_rules.ROUTES,
     *releases.ROUTES,
-    *release_links.ROUTES,
+    *links.ROUTES,
     *statuses.ROUTES,
     *merge_requests.ROUTES,
-    *merge_request_approvals.ROUTES,
+    *approvals.ROUTES,
     *approval_rules.ROUTES,
     *pipelines.ROUTES,
     *schedules.ROUTES,
@@ -102,8 +92,8 @@ ROUTES: tuple[Route, ...] = (
     *protected_environments.ROUTES,
     *terraform_state.ROUTES,
     *packages.ROUTES,
-    *ci_lint.ROUTES,
-    *runners.ROUTES,
+    *lint.ROUTES,
+    *registration.ROUTES,
 )
 
 
@@ -133,12 +123,12 @@ async def _front_page(_: web.Request) -> web.Response:
 
 def _handler(context: Context, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        params, body = await wire.parameters(request)
+        params, body = await http.parameters(request)
         with context.store.transaction():
             call = _call(context, route, request, params, body)
             context.store.actor = call.user["id"]
             result = route.handler(call)
-        return wire.render(request, result)
+        return http.render(request, result)
 
     return handle
 

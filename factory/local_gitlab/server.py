@@ -9,10 +9,14 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.errors import PortInUse, Refused
-from factory.local_gitlab import accounts, app, git_http, hook_deliveries, namespaces, progress
-from factory.local_gitlab.context import Context
-from factory.local_gitlab.pushes import sync_refs
-from factory.local_gitlab.store import Store
+from factory.local_gitlab import app
+from factory.local_gitlab.accounts import accounts, namespaces
+from factory.local_gitlab.ci import scheduler
+from factory.local_gitlab.hooks import deliveries
+from factory.local_gitlab.ref_updates import sync_refs
+from factory.local_gitlab.repository import git_http
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Store
 from factory.system import clock, files
 
 HOST = "127.0.0.1"
@@ -54,7 +58,7 @@ async def serve(
     try:
         # A server whose pipelines stand still is worse than none: what ends `progress` ends the body too.
         async with asyncio.TaskGroup() as group:
-            moving = [group.create_task(work(context)) for work in (progress.run, hook_deliveries.run)]
+            moving = [group.create_task(work(context)) for work in (scheduler.run, deliveries.run)]
             yield context
             for task in moving:
                 task.cancel()
@@ -66,7 +70,7 @@ async def serve(
 def _prepare(context: Context) -> None:
     """Make the administrator once, give running jobs a new heartbeat, and act on pushes a crash left unseen."""
     store = context.store
-    hook_deliveries.watch(context)
+    deliveries.watch(context)
     with store.transaction():
         root = store.find("user", "root")
         if root is None:

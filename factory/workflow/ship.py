@@ -12,22 +12,20 @@ from typing import Any
 from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
+from factory.operations import saved_plan
+from factory.operations.saved_plan import Saved
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
-from factory.workflow import planned, review, wanted, watch
+from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
-from factory.workflow.planned import Saved
-from factory.workflow.record import record, record_plans
-from factory.workflow.rollout import ENDED, Rollout, decisions
+from factory.workflow.recorder import record, record_plans
+from factory.workflow.release import pipeline_watch, review
+from factory.workflow.release.rollout import ENDED, Rollout, decisions
+from factory.workflow.release.shipment import APPROVED, DESTROY, RELEASE, issue_of, main_pipeline
 
-MERGE_STEPS = ("merge", "plan")
-DEPLOY_STEPS = ("apply", "verify", "close")
-APPROVED = "APPROVED_MANIFEST"
-DESTROY, RELEASE = "ALLOWED_DESTROY", "RELEASE_COMMIT"
 _SHORT = 12
-_ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
 
@@ -45,20 +43,6 @@ def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
     applied = run("apply", shipment.apply)
     run("verify", shipment.verify, applied)
     return run("close", shipment.close)
-
-
-def issue_of(request: MergeRequest) -> int:
-    """Return the issue that a merge request of the factory is related to; raises ``NotFound``."""
-    match = _ISSUE.search(request.description)
-    if match is None:
-        raise NotFound(f"!{request.iid} names no issue (`Related to #n`)")
-    return int(match.group(1))
-
-
-def main_pipeline(context: Context, sha: str) -> Pipeline | None:
-    """Return the newest pipeline of main for a commit; a scheduled one plans and applies nothing."""
-    found = [item for item in pipelines.of_commit(context.bot, sha, ref=MAIN) if item.source != "schedule"]
-    return found[0] if found else None
 
 
 @dataclass(frozen=True)
@@ -118,7 +102,7 @@ class _Shipment:
         if found is None or context.alone:
             return
         review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
-        watch.until(
+        pipeline_watch.until(
             context,
             lambda: pipelines.get(context.bot, found.id),
             minutes=self.policies.budgets.pipeline_minutes,
@@ -132,7 +116,7 @@ class _Shipment:
         """Wait for main's plan, record it, and say what a deployment's approval would name."""
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
-        pipeline = watch.until(
+        pipeline = pipeline_watch.until(
             context,
             lambda: main_pipeline(context, request.sha),
             minutes=self.policies.budgets.pipeline_minutes,
@@ -166,7 +150,7 @@ class _Shipment:
         if job.status == "manual":
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
-        watch.until(
+        pipeline_watch.until(
             context,
             lambda: pipelines.get(context.bot, rollout.pipeline.id),
             minutes=self.policies.budgets.pipeline_minutes,
@@ -178,7 +162,7 @@ class _Shipment:
     def verify(self, applied: dict[str, Any]) -> dict[str, Any]:
         """Wait for the job that looks at the deployment from outside, and record what it saw."""
         context, rollout = self.context, self._rollout()
-        watch.until(
+        pipeline_watch.until(
             context,
             lambda: pipelines.get(context.bot, applied["pipeline"]),
             minutes=self.policies.budgets.pipeline_minutes,
@@ -212,7 +196,7 @@ class _Shipment:
         pipeline = main_pipeline(self.context, request.sha)
         if pipeline is None:
             raise NotFound(f"main has no pipeline for {request.sha[:8]}")
-        saved = planned.of(self.context.bot, pipeline.id)
+        saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
     def _see_through(self, rollout: Rollout) -> None:
@@ -224,7 +208,7 @@ class _Shipment:
 
     def _plan_note(self, saved: Saved, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
-        plans = planned.plans(self.context.bot, saved)
+        plans = saved_plan.plans(self.context.bot, saved)
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
         gone = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
         if gone:
@@ -332,7 +316,7 @@ class _Shipment:
         if len(counted) < self.policies.environments.target.approvals and job.status == "manual":
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
         name = specs.cited(request.description) or ""
-        spec = wanted.of_issue(context, request.sha, name=name, issue=self.issue)
+        spec = issue_spec.of_issue(context, request.sha, name=name, issue=self.issue)
         for approval in counted:
             self._record(
                 "approval",

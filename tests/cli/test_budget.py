@@ -8,7 +8,7 @@ import pytest
 
 from factory.local_model.script import Fail
 from factory.local_model.server import Server, running
-from tests.cli.instance import Instance, founded
+from tests.instances import Instance, founded
 
 pytestmark = pytest.mark.long
 

@@ -25,7 +25,7 @@ def test_it_tells_what_is_there() -> None:
 def test_a_machine_without_bubblewrap(tmp_path: Path) -> None:
     (first,) = doctor.contained(str(tmp_path))
     assert (first.state, first.required) == ("missing", True)
-    assert "apt-get install bubblewrap" in first.mend
+    assert "apt-get install bubblewrap" in first.fix
 
 
 @pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
@@ -36,4 +36,4 @@ def test_a_bubblewrap_that_may_not_make_namespaces(tmp_path: Path) -> None:
     first, second = doctor.contained(str(tmp_path))
     assert (first.state, first.found) == ("ok", "bubblewrap 0.8.0")
     assert second.state == "mend"
-    assert second.mend
+    assert second.fix

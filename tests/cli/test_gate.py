@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.instance import Instance, make_instance
+from tests.instances import Instance, make_instance
 from tests.servers import git
 
 HELLO = "apps/hello/src/hello.py"

@@ -13,7 +13,7 @@ from typing import Any
 import gitlab
 import pytest
 
-from tests.cli.instance import Instance, demonstrated, founded, make_instance
+from tests.instances import Instance, demonstrated, founded, make_instance
 from tests.servers import git, wait_for
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from factory.local_gitlab import oidc
-from tests.cli.instance import Instance, make_instance
-from tests.saying import Answer, saying
+from factory.local_gitlab.ci import oidc
+from tests.instances import Instance, make_instance
 from tests.servers import LocalGitlab, git
+from tests.stub_server import Answer, saying
 
 PLAN, APPLY = "cloudflare-plan-token", "cloudflare-apply-token"
 VALUE = "planted-cli-value-6bd1"

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from factory.cli import environment
-from factory.cli import judging as judge_files
 from factory.errors import FactoryError
 from factory.gates.run import Decision, decide
 from factory.model.facts import Coverage, Plan, TestRun, ToolRun
+from factory.operations.collect import checkout as judge_files
+from factory.operations.collect import facts as judging
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.system import canonical
+from factory.system.toolchain import readable
 from factory.terraform import manifest, plan, screen
-from factory.workflow import judging
 from tests.servers import ROOT, TOOL_ENV
 
 SRC, MAIN = "apps/hello/src/hello.py", "apps/hello/src/__main__.py"
@@ -232,9 +232,9 @@ class Corpus:
         seen = [line for line in listed if name == "unit" or "/src/" in line]
         key = "\n".join([name, *seen])
         if key not in self._done:
-            readable = (*environment.readable(), self._frozen)
+            folders = (*readable(), self._frozen)
             scratch = self._folder / "scratch" / name
-            self._done[key] = judging.claims(place, rules, scratch=scratch, readable=readable, suites=(name,))
+            self._done[key] = judging.claims(place, rules, scratch=scratch, readable=folders, suites=(name,))
         return self._done[key]
 
     def _plan(self, case: Case, rules: Policies) -> Plan:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
 from factory.model.facts import Change
+from factory.operations.collect import facts
 from factory.policies import read as policy_files
-from factory.workflow import judging
 from tests.gates import corpus, corpus_bad_code, corpus_bad_paths, corpus_bad_tests, corpus_bad_tricks, corpus_good
 from tests.gates.corpus import Case, Corpus, by_person
 from tests.servers import ROOT
@@ -125,7 +125,7 @@ def test_one_character_of_a_spec_is_refused_or_changes_its_digest(data: st.DataO
     made = altered(text, place, typed, data.draw(st.sampled_from(("replace", "insert", "delete"))))
     name = path.removeprefix("specs/").removesuffix(".md")
     change = Change("b", "h", (), (f"Change\n\nSpec: {name}",))
-    before, after = (judging.spec_facts(change, {path: content.encode()}.get) for content in (text, made))
+    before, after = (facts.spec_facts(change, {path: content.encode()}.get) for content in (text, made))
     usable = not after.problem and not after.findings and after.status == "decided"
     assert not usable or made == text or after.digest != before.digest
 

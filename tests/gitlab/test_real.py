@@ -2,7 +2,7 @@
 
 `make test-gitlab URL=https://gitlab.com`, with FACTORY_TEST_TOKEN and FACTORY_TEST_BOT_TOKEN, the tokens of two
 accounts, in the environment; FACTORY_TEST_NAMESPACE is a group to work in, FACTORY_TEST_VARIABLES a JSON file of the CI
-variables that the pipeline needs (docs/terraform.md). `tests/cli/test_real.py` does the same on the loopback one.
+variables that the pipeline needs (docs/terraform.md). `tests/cli/gitlab/test_real.py` does it on the loopback one.
 """
 
 import json
@@ -17,8 +17,8 @@ import gitlab
 import pytest
 
 from factory.gitlab.transcript import Answer, faults
-from factory.workflow import conformance
-from tests.cli.instance import Instance, make_instance
+from factory.operations import conformance
+from tests.instances import Instance, make_instance
 from tests.servers import ROOT, wait_for
 
 pytestmark = pytest.mark.real

@@ -17,8 +17,8 @@ from factory.gitlab.settings.run import SECTIONS, Wanted
 from factory.gitlab.settings.variables import Fingerprint
 from factory.model.secret import Secret
 from factory.policies import read
-from factory.workflow import settings
-from tests.between import WRITES, Fate, between
+from factory.workflow.drift import desired_settings
+from tests.flaky_proxy import WRITES, Fate, between
 from tests.servers import ROOT, LocalGitlab
 
 _FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
@@ -71,7 +71,7 @@ class World:
             self.connections[name] = self._connect(user.username, token)
         self.root = self._connect("root", server.root_token)
         self.policies = read.read(FILES)
-        for name, fields in settings.runners(self.policies).items():
+        for name, fields in desired_settings.runners(self.policies).items():
             runners.register(self.root, name, {**fields, "paused": True})
 
     def _connect(self, account: str, token: str) -> Connection:
@@ -82,7 +82,7 @@ class World:
         return run.opened(self.root, acting=acting, hook_token=lambda: Secret("hook"))
 
     def wanted(self) -> dict[str, Wanted]:
-        return settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)
+        return desired_settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)
 
     def apply(self) -> run.Plan:
         return run.apply(self.opened(), self.wanted(), say=lambda _: None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from factory.gitlab.settings import compare
 from factory.gitlab.settings.model import Section, Server, keyed
 from factory.gitlab.settings.protection import BRANCHES, ENVIRONMENTS, TAGS, left_covers
-from factory.local_gitlab.ref_names import covers
+from factory.local_gitlab.refs.ref_names import covers
 
 if TYPE_CHECKING:
     from factory.gitlab.connect import Connection

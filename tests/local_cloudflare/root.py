@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare.provider import mirror
 from tests.local_cloudflare.double import ACCOUNT, Double
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from factory.local_cloudflare import permissions
-from factory.local_cloudflare.permissions import ACCOUNT as ON_ACCOUNT
-from factory.local_cloudflare.permissions import ZONE as ON_ZONE
+from factory.local_cloudflare.api import permissions
+from factory.local_cloudflare.api.permissions import ACCOUNT as ON_ACCOUNT
+from factory.local_cloudflare.api.permissions import ZONE as ON_ZONE
 from factory.system import clock
 from tests.local_cloudflare.double import ACCOUNT, Double
 from tests.local_cloudflare.test_api import code, zone

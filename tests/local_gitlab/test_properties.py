@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from factory.local_gitlab.openapi import FILE
+from factory.local_gitlab.serving.openapi import FILE
 from factory.system import strict_yaml
 from tests.servers import LocalGitlab, running_gitlab
 

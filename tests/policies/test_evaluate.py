@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
 from factory.model.verdict import Finding
-from factory.policies import clause, evaluate, plans, read
+from factory.policies import evaluate, plans, read, rule_source
 from factory.policies.model import Exceptions, Excuse, Policies
 from tests.servers import ROOT
 
@@ -203,12 +203,12 @@ def test_what_nobody_may_except_stays() -> None:
     ],
 )
 def test_where_a_clause_stands(ruling: evaluate.Ruling, clauses: bytes) -> None:
-    path, _, line = clause.where(FILES, ruling).partition(":")
+    path, _, line = rule_source.where(FILES, ruling).partition(":")
     assert clauses in FILES[path].splitlines()[int(line) - 1]
 
 
 def test_built_in_rules_stand_nowhere() -> None:
-    assert clause.where(FILES, evaluate.path(POLICIES, "a/../b")) == ""
+    assert rule_source.where(FILES, evaluate.path(POLICIES, "a/../b")) == ""
 
 
 @given(CHANGES, PLANS, st.integers(-1, 5), st.text(max_size=10))

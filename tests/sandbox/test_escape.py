@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from factory.errors import FactoryError
-from factory.local_gitlab import runner
+from factory.local_gitlab.runner import executor
 from factory.sandbox import egress, launch
 from factory.sandbox.launch import Launch, Level
 from factory.sandbox.limits import WATCHED, Limits
@@ -380,7 +380,7 @@ def merge_request(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with services(folder) as around, running_gitlab(folder / "gitlab", concurrency=0) as server:
         facts = laid_out(folder, around)
         made: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
-        settings = runner.Settings(
+        settings = executor.Settings(
             url=server.url,
             tokens=(made["token"],),
             builds=folder / "gitlab" / "builds",
@@ -389,7 +389,7 @@ def merge_request(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             concurrency=1,
             limits=replace(LIMITS, processes=100),
         )
-        worker = threading.Thread(target=runner.run, args=(settings, ended), daemon=True)
+        worker = threading.Thread(target=executor.run, args=(settings, ended), daemon=True)
         worker.start()
         try:
             project = server.project({".gitlab-ci.yml": DEFINITION, "attack.py": Path(attack.__file__).read_text()})

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from factory.errors import Refused, Unauthorized
-from factory.local_gitlab import oidc
+from factory.local_gitlab.ci import oidc
 from factory.model.secret import Place, Secret
 from factory.secrets import lease, setup
 from factory.secrets.lease import REVIEW, role

@@ -10,8 +10,8 @@ from factory.errors import NotFound, Refused, Unauthorized, Unreachable
 from factory.model.secret import Place, Secret
 from factory.secrets import lease, setup
 from factory.secrets.openbao import OpenBao
-from tests.saying import Answer, saying
 from tests.secrets.servers import ROOT_TOKEN, DevServer
+from tests.stub_server import Answer, saying
 
 PLACES = (Place("one", "plan/lease-one", "ONE_TOKEN"), Place("two", "plan/lease-two", "TWO_TOKEN"))
 

@@ -9,8 +9,8 @@ from factory.model.secret import Place, Secret
 from factory.secrets import setup
 from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
-from tests.saying import Answer, saying
 from tests.secrets.servers import DevServer
+from tests.stub_server import Answer, saying
 
 VALUE = "planted-value-51b0"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from factory.cli import infra_job
-from factory.cli.infra_job import Job
 from factory.errors import FactoryError
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare.provider import mirror
+from factory.operations import infra_job
+from factory.operations.infra_job import Job
 from factory.system import canonical, files
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning

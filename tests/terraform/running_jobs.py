@@ -7,8 +7,8 @@ from typing import Any
 
 import requests
 
-from factory.cli import policy_folder
-from factory.cli.infra_job import Job
+from factory.operations.infra_job import Job
+from factory.policies.folder import read_folder
 from tests.servers import ROOT, TOOL_ENV, LocalGitlab, wait_for
 
 BRANCH = "of a branch"
@@ -25,7 +25,7 @@ def take(server: LocalGitlab) -> Mapping[str, Job]:
     project.commits.create({"branch": "work", "start_branch": "main", "commit_message": "b", "actions": [action]})
     runner: Any = server.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
     found: dict[str, Job] = {}
-    policies = policy_folder.policies(ROOT)
+    policies = read_folder(ROOT)
     while len(found) < len(NAMES):
         wait_for(lambda: project.jobs.list(get_all=True, scope=["pending"]))
         got = requests.post(f"{server.url}/api/v4/jobs/request", json={"token": runner["token"]}, timeout=30).json()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from factory.errors import FactoryError, InvalidInput, NotFound
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare.provider import mirror
 from factory.model.facts import PlannedChange
 from factory.terraform import apply, drift, plan
 from factory.terraform.manifest import drifted

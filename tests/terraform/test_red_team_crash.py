@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from factory.cli.infra_job import Job
 from factory.errors import ApplyUnknown, Conflict, FactoryError, Refused
+from factory.operations.infra_job import Job
 from factory.terraform import apply as applying
 from factory.terraform.apply import Order
 from factory.terraform.plan import Stack

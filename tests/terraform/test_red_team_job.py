@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from factory.errors import ApplyUnknown, Conflict, NotFound, Refused, ToolFailed, Unauthorized
-from factory.local_cloudflare import mirror
+from factory.local_cloudflare.provider import mirror
 from factory.terraform import apply as applying
 from tests.local_cloudflare.double import ACCOUNT
 from tests.terraform.red_team import Attack, Scene, World

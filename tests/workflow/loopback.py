@@ -8,8 +8,8 @@ from factory.gitlab import bootstrap
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run
 from factory.policies import read
-from factory.workflow import settings
 from factory.workflow.context import Context
+from factory.workflow.drift import desired_settings
 from factory.worktrees.repository import Mirror
 from tests.evidence import examples
 from tests.servers import ROOT, TOOL_ENV, LocalGitlab, git, with_token
@@ -29,7 +29,7 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
     _seed(folder / "seed", files, with_token(project.http_url_to_repo, server.root_token))
     policies = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
     names = {"factory-bot": accounts["bot"][0].account}
-    branches = settings.wanted(policies, project=root.project_path, accounts=names)["branches"]
+    branches = desired_settings.wanted(policies, project=root.project_path, accounts=names)["branches"]
     run.apply(run.opened(root, acting={}), {"branches": branches}, say=lambda _: None)
     mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
     mirror.ensure()

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from factory.errors import Conflict, FactoryError, Refused, Unreachable
-from factory.workflow import lease, retry, schedule
-from factory.workflow.lease import Claim
+from factory.workflow import retry, schedule
+from factory.workflow.claim import lease
+from factory.workflow.claim.lease import Claim
 from factory.workflow.schedule import Action, Candidate, Nothing, Request
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

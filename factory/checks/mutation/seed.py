@@ -1,0 +1,104 @@
+"""Plants defects in an app, to find out what a green change is worth: values in, values out, nothing is written."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from factory.checks.mutation import code, operators
+from factory.checks.mutation import files as plant_files
+from factory.checks.mutation import source as plant_source
+from factory.checks.mutation import tests as plant_tests
+from factory.checks.mutation.source import Source
+from factory.errors import InvalidInput
+from factory.model.challenge import Plant
+
+
+def everything(files: Mapping[str, bytes]) -> tuple[Plant, ...]:
+    """Return all mutants of an app's sources and all mistakes; takes and raises what ``mistakes`` does."""
+    mutants = [plant for source in _parts(files)[1] for plant in operators.mutations(source.path, source.data.decode())]
+    return (*mutants, *mistakes(files))
+
+
+def mistakes(files: Mapping[str, bytes]) -> tuple[Plant, ...]:
+    """Return the mistakes typical of agents that can be made in an app, by kind and place.
+
+    ``files`` are the app's files by their path in the clone (``apps/<name>/src/…``, ``…/tests/…``), and those beside it
+    that an agent may not touch. Raises ``InvalidInput`` where there is no source, or one is not Python.
+    """
+    prefix, sources, tests = _parts(files)
+    found = [plant for plant in _all(prefix, sources, tests, files) if plant is not None]
+    plants = {(plant.kind, plant.files): plant for plant in found if _changes(plant, files)}
+    return tuple(sorted(plants.values(), key=lambda plant: (plant.kind, plant.path, plant.line, plant.summary)))
+
+
+def harmless(files: Mapping[str, bytes]) -> Plant:
+    """Return a change that no gate should mind, a comment: where that fails, failing says nothing about a defect."""
+    source = _main(_parts(files)[1])
+    function = source.functions()[0].lineno if source.functions() else 1
+    first = source.starts[function - 1]
+    data = source.edited((first, first, "# Nothing is planted here.\n"))
+    return Plant("control", source.path, function, "a comment", ((source.path, data),))
+
+
+def sample(plants: Sequence[Plant], limit: int, seed: int) -> tuple[Plant, ...]:
+    """Return at most ``limit`` plants in their order, drawn kind by kind; equal arguments give equal samples."""
+
+    def lot(text: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{text}".encode()).digest()
+
+    kinds = sorted({plant.kind for plant in plants}, key=lot)
+    drawn = {
+        kind: sorted(
+            (index for index, plant in enumerate(plants) if plant.kind == kind),
+            key=lambda index: lot(f"{plants[index].path}:{plants[index].line}:{plants[index].summary}"),
+        )
+        for kind in kinds
+    }
+    turns = [
+        drawn[kind][turn]
+        for turn in range(max(map(len, drawn.values()), default=0))
+        for kind in kinds
+        if turn < len(drawn[kind])
+    ]
+    return tuple(plants[index] for index in sorted(turns[:limit]))
+
+
+def _all(
+    prefix: str, sources: Sequence[Source], tests: Sequence[Source], files: Mapping[str, bytes]
+) -> Iterator[Plant | None]:
+    for source in sources:
+        yield from code.mistakes(source, tests)
+    yield from code.once(_main(sources))
+    for test in tests:
+        yield from plant_tests.mistakes(test)
+    yield from plant_files.mistakes(prefix, files)
+
+
+def _main(sources: Sequence[Source]) -> Source:
+    return max(sources, key=lambda source: len(source.functions()))
+
+
+def _changes(plant: Plant, files: Mapping[str, bytes]) -> bool:
+    return any(files.get(path) != data for path, data in plant.files)
+
+
+def _parts(files: Mapping[str, bytes]) -> tuple[str, tuple[Source, ...], tuple[Source, ...]]:
+    """Return how the app's paths begin, its sources and its tests."""
+    apps = {path.split("/src/")[0] for path in files if "/src/" in path and path.endswith(".py")}
+    if len(apps) != 1:
+        raise InvalidInput(f"one app with Python in src/ is needed, not {len(apps)}")
+    prefix = f"{apps.pop()}/"
+    sources = _read(files, f"{prefix}src/")
+    tests = _read(files, f"{prefix}tests/")
+    return prefix, sources, tuple(test for test in tests if test.path.rpartition("/")[2].startswith("test_"))
+
+
+def _read(files: Mapping[str, bytes], prefix: str) -> tuple[Source, ...]:
+    paths = sorted(path for path in files if path.startswith(prefix) and path.endswith(".py"))
+    return tuple(plant_source.read(path, _text(path, files[path])) for path in paths)
+
+
+def _text(path: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8: {error}") from error

@@ -1,0 +1,64 @@
+"""``factory agent``: the coding agents of policy, how they do in a trial, and those that ship with the factory."""
+
+import functools
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from factory.agents import mcp, outputs
+from factory.cli import environment, output
+from factory.cli.agent import output_request
+
+
+@click.group()
+def command() -> None:
+    """List coding agents and try them out."""
+
+
+@command.command(name="list")
+@output.as_json
+def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List the agents of policies/agents.yml: what each needs, and what of that is here."""
+    from factory.cli.agent import report  # noqa: PLC0415 - mcp starts in every attempt, and needs neither
+    from factory.cli.current import current  # noqa: PLC0415 - mcp starts in every attempt, and needs neither
+
+    found = report.listed(current())
+    output.rows(found, report.COLUMNS, json_wanted=as_json, empty="policies/agents.yml names no agent")
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@output.as_json
+def doctor(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Try agents out on a stub model, equipped and contained as for an attempt; without names, all.
+
+    Ends with 6 where one does not hold what policy claims of it. It takes no network and no credential of yours.
+    """
+    from factory.cli.agent import report  # noqa: PLC0415 - see above
+    from factory.cli.current import current  # noqa: PLC0415 - see above
+
+    found = report.tried(current(), names)
+    output.one([asdict(item) for item in found], json_wanted=as_json, text=report.text(found))
+    report.require(found)
+
+
+@command.command(hidden=True)
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path),
+    help="A folder of the worktree with recordings of one's own; without it, those that ship.",
+)
+def replay(recordings: Path | None) -> None:
+    """Play a recording to an ACP client on standard input and output."""
+    from factory.agents.replay import main  # noqa: PLC0415 - the ACP SDK costs half a second
+
+    main(dict(environment.snapshot()), recordings)
+
+
+@command.command(name="mcp", hidden=True)
+def mcp_() -> None:
+    """Serve the tools by which an agent asks for writes to an MCP client on standard input and output."""
+    target = output_request.path()
+    mcp.serve(sys.stdin.buffer, sys.stdout.buffer, functools.partial(outputs.append, target))

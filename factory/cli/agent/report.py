@@ -1,0 +1,142 @@
+"""What ``factory agent list`` and ``factory agent doctor`` show: policy's agents, and how they do in a trial."""
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from factory.agents import doctor
+from factory.errors import GateFailed, NotFound
+from factory.instance import agent_trial
+from factory.instance.workspace import Workplace
+from factory.policies.agents import Agent
+from factory.policies.folder import read_folder
+from factory.policies.model import Policies
+from factory.reports.tables import table
+from factory.secrets import tokens
+from factory.system import process
+
+_AT_ONCE = 2
+COLUMNS = (
+    "name",
+    "default",
+    "protocol",
+    "version",
+    "model",
+    "sandbox",
+    "installed",
+    "credential",
+    "stronger",
+    "instead",
+    "prices",
+)
+_SHOWN = {doctor.Answer.NOT_APPLICABLE: "-"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One agent of ``policies/agents.yml``, and what of it is on this machine; a credential is never shown."""
+
+    name: str
+    default: str
+    protocol: str
+    version: str
+    model: str
+    sandbox: str
+    installed: str
+    credential: str
+    stronger: str
+    instead: str
+    prices: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How one agent did: an answer for each ability, and the abilities that must hold and do not."""
+
+    name: str
+    version: str
+    state: str
+    cells: tuple[doctor.Cell, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
+def listed(place: Workplace) -> list[Listed]:
+    """Return the agents of policies/agents.yml; raises ``InvalidInput``."""
+    policies = read_folder(place.settings.clone)
+    return [_listed(place, policies, name, agent) for name, agent in policies.agents.agents.items()]
+
+
+def tried(place: Workplace, names: Sequence[str]) -> list[Tried]:
+    """Try agents out, two at a time; without names, all. Raises ``NotFound`` for one that policy does not know."""
+    policies = read_folder(place.settings.clone)
+    for name in names:
+        if name not in policies.agents.agents:
+            raise NotFound(f"policies/agents.yml names no agent {name}", hint="See `factory agent list`.")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(functools.partial(trial, place, policies), names or policies.agents.agents))
+
+
+def trial(place: Workplace, policies: Policies, name: str) -> Tried:
+    """Try one agent out, if it is here."""
+    agent = policies.agents.agents[name]
+    if not _installed(place, agent):
+        return Tried(name, "", f"not installed: {doctor.installs(agent.command[0])}")
+    if not agent_trial.speaks(agent):
+        return Tried(name, "", f"not tried: the stub does not speak the API {agent.model and agent.model.api}")
+    seen = agent_trial.tried(place, policies, name)
+    cells = doctor.judged(seen)
+    return Tried(name, doctor.version(seen), "tried", cells, doctor.broken(cells, agent.capabilities))
+
+
+def require(found: Sequence[Tried]) -> None:
+    """Raise ``GateFailed`` where an agent is not what policy claims."""
+    failing = [f"{item.name} ({', '.join(item.broken)})" for item in found if item.broken]
+    if failing:
+        raise GateFailed(
+            f"not as policy claims: {'; '.join(failing)}",
+            hint="Install the version that policies/agents.yml names, or take the capability away there.",
+        )
+
+
+def text(found: Sequence[Tried]) -> str:
+    """Return a row for each agent that was tried, the others, and why each "no" is one."""
+    tried = [item for item in found if item.cells]
+    lines = []
+    if tried:
+        rows: list[list[Any]] = [
+            [item.name, item.version, *(_SHOWN.get(cell.answer, cell.answer.value) for cell in item.cells)]
+            for item in tried
+        ]
+        lines.append(table(["agent", "version", *(cell.ability for cell in tried[0].cells)], rows))
+    lines += [f"{item.name}: {item.state}" for item in found if not item.cells]
+    lines += [
+        f"{item.name} {cell.ability}: {cell.reason}" + (" (required)" if cell.ability in item.broken else "")
+        for item in tried
+        for cell in item.cells
+        if cell.answer is doctor.Answer.NO
+    ]
+    return "\n".join(lines)
+
+
+def _installed(place: Workplace, agent: Agent) -> bool:
+    return process.find(agent.command[0], place.tools.agents_path) is not None
+
+
+def _listed(place: Workplace, policies: Policies, name: str, agent: Agent) -> Listed:
+    key = agent.model.key if agent.model else ""
+    has = bool(key) and bool(tokens.credential(place.token_folder, key, place.environment))
+    return Listed(
+        name=name,
+        default="default" if name == policies.agents.default else "",
+        protocol=agent.protocol,
+        version=agent.version,
+        model=agent.model.name if agent.model else "",
+        sandbox=agent.sandbox.value,
+        installed="yes" if _installed(place, agent) else f"no: {doctor.installs(agent.command[0])}",
+        credential=f"{key} {'set' if has else 'missing'}" if key else "not needed",
+        stronger=agent.stronger or "",
+        instead=agent.instead or "",
+        prices=agent.prices.version if agent.prices else "",
+    )

@@ -1,0 +1,31 @@
+"""The workspace of the running command, and the numbers that commands take."""
+
+from pathlib import Path
+
+import click
+
+from factory.cli import environment, output
+from factory.config import load
+from factory.errors import InvalidInput
+from factory.instance.workspace import Workplace
+
+
+def current() -> Workplace:
+    """Return the workspace of the running command; raises ``InvalidInput`` outside a control repository."""
+    flags = click.get_current_context().find_root().obj or {}
+    return open_workspace(flags.get("instance"))
+
+
+def open_workspace(instance: str | None) -> Workplace:
+    """Return the workspace of an instance; raises ``InvalidInput`` outside a control repository."""
+    seen = environment.snapshot()
+    settings = load(seen, cwd=Path.cwd(), flags={"instance": instance})
+    return Workplace(settings, seen, output.say)
+
+
+def number(text: str, sign: str) -> int:
+    """Return the number of an issue or merge request given as ``7``, ``#7`` or ``!7``; raises ``InvalidInput``."""
+    plain = text.removeprefix(sign)
+    if not plain.isdigit():
+        raise InvalidInput(f"{text!r} is not a number like {sign}7")
+    return int(plain)

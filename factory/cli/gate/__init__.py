@@ -1,0 +1,135 @@
+"""``factory gate``: collects facts and judges a change; CI calls it, and so may a person before pushing."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from factory.checks import coverage, junit, leaks, performance
+from factory.cli import environment, output
+from factory.cli.gate import challenge
+from factory.errors import GateFailed, InvalidInput
+from factory.gates.run import Decision, decide
+from factory.model.facts import Facts, ToolRun
+from factory.operations.collect import checkout
+from factory.operations.collect import facts as collecting
+from factory.policies.folder import read_folder
+from factory.reports import annotations, cobertura, findings, sarif
+from factory.system import files
+from factory.system.toolchain import readable
+from factory.terraform import plan
+
+OUT = Path(".factory")
+FACTS = OUT / "facts" / "facts.json"
+CLAIMS = OUT / "claims"
+FROZEN = OUT / "judge"
+VERDICT = OUT / "verdict"
+
+
+@click.group()
+def command() -> None:
+    """Collect facts, judge a change, and measure what the gates catch."""
+
+
+@command.command()
+@click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies and specs are read.")
+@click.option("--base", help="Compare with this commit (default: CI's diff base, else origin/main).")
+@click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
+def check(judge: Path, base: str | None, target: str) -> None:
+    """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
+    rules = read_folder(judge)
+    place = checkout.checkout(environment.snapshot(), base, target=target)
+    found = checkout.collect(place, rules, judge)
+    checkout.write(found, FACTS)
+    checkout.freeze_contracts(judge, FROZEN)
+    checkout.freeze_benchmark(rules, place.base, FROZEN)
+    change = found.change
+    if change is not None:
+        named = (found.spec.id if found.spec else "") or "-"
+        click.echo(f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]}; spec {named}")
+
+
+@command.command()
+@click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+@click.option("--judge-sha", default="", help="The commit that the judge was built from.")
+@click.option("--base", help="Compare with this commit (default: origin/main); for --where local.")
+@click.option(
+    "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
+)
+@output.as_json
+def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Judge a change by the policies; fail where a required gate did not pass.
+
+    In the pipeline the facts are those that earlier jobs left in .factory/; locally they are collected first, and the
+    local checks are run.
+    """
+    rules = read_folder(judge)
+    if where == "pipeline":
+        decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
+    else:
+        place = checkout.checkout(environment.snapshot(), base)
+        facts = checkout.collect(place, rules, judge)
+        output.say(f"{len(facts.change.files) if facts.change else 0} files changed; the local checks run")
+        scratch = (OUT / "local").absolute()
+        tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=readable())
+        facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+        decision = decide(facts, rules, where="local", judge_sha=judge_sha)
+    _report(decision)
+    text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.to_json()['digest']}"])
+    output.one(decision.to_json(), json_wanted=as_json, text=text)
+    if not decision.passed:
+        names = [verdict.gate for verdict in decision.verdicts if verdict.result != "passed"]
+        raise GateFailed(f"not passed: {', '.join(names)}")
+
+
+command.add_command(challenge.command, "challenge")
+
+
+def _left() -> Facts:
+    """Return what the jobs of a pipeline left in .factory/."""
+    found = checkout.read(FACTS)
+    if found.change is not None and found.change.head != checkout.head(environment.snapshot()):
+        raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
+    suites = tuple(
+        (name, junit.read(_bytes(CLAIMS / name / "junit.xml"), _bytes(CLAIMS / name / "exit")))
+        for name in collecting.SUITES
+    )
+    return replace(
+        found,
+        tests=suites,
+        coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
+        scanned=_scanned(),
+        timings=performance.read(CLAIMS / "performance"),
+        plans=plan.read_all(OUT / "plan"),
+    )
+
+
+def _scanned() -> ToolRun:
+    runs = [leaks.scan(folder) for folder in (CLAIMS, OUT / "plan") if folder.exists()]
+    problem = next((run.problem for run in runs if run.problem), "")
+    return ToolRun(tuple(item for run in runs for item in run.problems), problem)
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+
+
+def _report(decision: Decision) -> None:
+    """Write the verdict, and the reports that GitLab shows by itself."""
+    covered = coverage.read(_bytes(CLAIMS / "unit" / "coverage.json"))
+    root = os.fspath(Path.cwd())
+    files.write_atomic(VERDICT / "verdict.json", decision.encode())
+    for name, text in {
+        "code-quality.json": findings.code_quality(decision.verdicts),
+        "findings.sarif": sarif.render(decision.verdicts),
+        "cobertura.xml": cobertura.render(covered, root=root),
+        "annotations.json": annotations.render(_links()),
+    }.items():
+        files.write_atomic(VERDICT / name, text.encode())
+
+
+def _links() -> dict[str, str]:
+    given = environment.snapshot()
+    job = given.get("CI_JOB_URL", "")
+    return {"Verdict": f"{job}/artifacts/file/.factory/verdict/verdict.json"} if job else {}

@@ -1,0 +1,74 @@
+"""``factory conformance``: what a GitLab answers the product's own calls, written down and compared."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.cli import output
+from factory.cli.environment import snapshot
+from factory.cli.prompt import typed
+from factory.errors import GateFailed, InvalidInput
+from factory.gitlab import token_scope, transcript
+from factory.gitlab.transcript import Answer
+from factory.instance.workspace import OPERATOR
+from factory.operations import conformance
+from factory.secrets import tokens
+from factory.system import files
+
+
+@click.group()
+def command() -> None:
+    """Write down what a GitLab answers the product's own calls, and compare two of them."""
+
+
+@command.command()
+@click.option("--url", required=True, help="The server, like https://gitlab.com.")
+@click.option("--namespace", default="", help="The group to work in (default: the token's own namespace).")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--patience", default=900.0, show_default=True, help="Seconds to wait for each stage of its pipeline.")
+@output.as_json
+def record(url: str, namespace: str, out: Path | None, patience: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Make a private project, use it as the factory does, run twelve jobs, delete it, and print the transcript.
+
+    The token is FACTORY_TOKEN_OPERATOR, or typed unseen, or read from standard input. What is written down are
+    statuses and shapes: no names, numbers or texts of the server.
+    """
+    given = snapshot().get(tokens.variable(OPERATOR))
+    token = given or typed("Your token").reveal()
+    address = token_scope.address(url)
+    found = conformance.record(address, token=token, namespace=namespace, say=output.say, patience=patience)
+    real = not found.version.endswith("-local")
+    value = {
+        "server": "GitLab" if real else "local_gitlab (a loopback double of GitLab, not GitLab)",
+        "version": found.version,
+        "tier": found.tier,
+        "jobs": found.jobs,
+        "answers": [answer.to_json() for answer in found.answers],
+    }
+    if out is not None:
+        files.write_atomic(out, (json.dumps(value, indent=1) + "\n").encode())
+    told = [f"{answer.status}  {answer.call}" for answer in found.answers]
+    told.append(f"{len(told)} answers of {found.version} ({found.tier}){f' are in {out}' if out else ''}")
+    output.one(value, json_wanted=as_json, text="\n".join(told))
+
+
+@command.command()
+@click.argument("real", type=click.Path(path_type=Path))
+@click.argument("double", type=click.Path(path_type=Path))
+@output.as_json
+def compare(real: Path, double: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Tell where the transcript DOUBLE is not as REAL: another status, a field of another type or none."""
+    found = transcript.faults(_read(real), _read(double))
+    output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "the two agree")
+    if found:
+        raise GateFailed(f"{len(found)} answers differ", hint="Mend local_gitlab, or record both again.")
+
+
+def _read(path: Path) -> list[Answer]:
+    try:
+        value: Any = json.loads(files.read_text(path))
+        return [Answer(**item) for item in value["answers"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{path} is no transcript: {error}") from error

@@ -1,0 +1,71 @@
+"""``factory infra apply``: the approved plan of a stack and no other, as CI applies it."""
+
+from pathlib import Path
+
+import click
+
+from factory.cli import environment
+from factory.cli.infra.options import ARCHIVES, JUDGE, STACK
+from factory.errors import Refused
+from factory.operations import infra_job
+from factory.system import files, process
+from factory.terraform import apply as applying
+from factory.terraform import plan as planning
+from factory.terraform import release
+from factory.terraform.manifest import decode
+
+
+@click.command()
+@STACK
+@JUDGE
+@ARCHIVES
+def apply(stack: str, judge: Path, archives: Path | None) -> None:
+    """Apply a stack's saved plan, only if it is the approved one and all that it was made of still holds.
+
+    APPROVED_MANIFEST names the manifest, ALLOWED_DESTROY the plan whose destroys were allowed; the job sets them.
+    """
+    process.exit_when_terminated()
+    job = infra_job.opened(environment.snapshot(), judge)
+    running = infra_job.require_protected(job)
+    if stack not in planning.read_index(infra_job.PLANS):
+        click.echo(f"the change touches nothing of {stack}: there is nothing to apply")
+        return
+    folder = infra_job.PLANS.resolve() / stack
+    approved = _approved(job, stack, folder, started_by=running.user)
+    url = job.given.get("FACTORY_RELEASES_URL")
+
+    def publish(token: str) -> None:
+        for app, archive in job.archives(stack, archives).items() if url else ():
+            name = job.releases()[app]
+            release.publish(str(url), token, name, archive)
+            click.echo(f"release {name} is ready")
+
+    rules = job.policies.terraform
+    order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
+    with job.token(stack) as token:
+        (item,) = job.stacks([stack], token, archives=archives)
+        applying.apply(item, folder, order, job.rules(), first=lambda: publish(token))
+    click.echo(f"applied {approved}; the plan after it is empty")
+
+
+def _approved(job: infra_job.Job, stack: str, folder: Path, *, started_by: str) -> str:
+    """Return the manifest that may be applied; the saved one where policy asks for no approval.
+
+    Where none is named, a person started the job in GitLab: that click means the one plan that this pipeline saved and
+    showed. An agent's click means nothing.
+    """
+    approved = job.given.get("APPROVED_MANIFEST", "")
+    by_agent = started_by.casefold() in {name.casefold() for name in job.policies.scope.agents}
+    if job.policies.environments.asked(stack) and by_agent and not job.has("protected_environments"):
+        raise Refused(
+            f"a person must start this job: {started_by} is an agent's account, and this GitLab holds no approvals",
+            hint="Start it in GitLab, or with `factory deploy approve`.",
+        )
+    if approved:
+        return approved
+    if job.policies.environments.asked(stack):
+        if job.given.get("CI_JOB_MANUAL") != "true":
+            raise Refused("no approved manifest was given (APPROVED_MANIFEST), and no person started this job")
+        if by_agent:
+            raise Refused(f"no approved manifest was given, and that the agent {started_by} started this job is none")
+    return decode(files.read_bytes(folder / planning.MANIFEST)).digest()

@@ -1,0 +1,119 @@
+"""``factory infra locks|unlock|recover|rollback|restore``: what a person does with a state, as themselves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from factory.cli import output
+from factory.cli.current import current, number
+from factory.gitlab.connect import project_id
+from factory.instance.context import make
+from factory.instance.workspace import OPERATOR
+from factory.model.gitlab import MAIN
+from factory.terraform.state import State
+from factory.workflow.context import Context
+from factory.workflow.release import recovery
+
+_REASON = click.option("--reason", required=True, help="Why; the evidence keeps it.")
+
+
+@click.command()
+@output.as_json
+def locks(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show which states are locked, by whom and until when."""
+    with _opened() as (context, state_of):
+        found = []
+        for stack in context.policies().terraform.stacks:
+            lock = state_of(stack).holder()
+            held = lock.to_json() | {"expires": lock.expires, "expired": lock.expired()} if lock else {}
+            found.append(
+                {
+                    "stack": stack,
+                    "locked": lock is not None,
+                    "by": held.get("Who", ""),
+                    "since": held.get("Created", ""),
+                    "until": held.get("expires", ""),
+                    "expired": held.get("expired", False),
+                }
+            )
+    columns = ("stack", "locked", "by", "since", "until", "expired")
+    output.rows(found, columns, json_wanted=as_json, empty="there are no stacks")
+
+
+@click.command()
+@click.argument("stack")
+@_REASON
+@click.option("--force", is_flag=True, help="Although its job runs, or nobody knows whether its owner has ended.")
+@output.as_json
+def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Take a state's lock off that its owner left behind; a statement keeps whose it was, who did, and why."""
+    with _opened() as (context, state_of):
+        lock = recovery.unlock(context, state_of(stack), stack, by=OPERATOR, reason=reason, force=force)
+    output.one(lock.to_json(), json_wanted=as_json, text=f"the state of {stack} is unlocked: it was held by {lock.who}")
+
+
+@click.command()
+@click.argument("merge_request")
+@output.as_json
+def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Look at what an interrupted apply left, bring the state back, and have main planned anew for your approval."""
+    with _opened() as (context, state_of):
+        found = recovery.recover(context, number(merge_request, "!"), state_of, by=OPERATOR)
+    lines = [
+        f"job {found.job} ended as {found.phase} in {found.stack}",
+        *(f"  done      {address}" for address in found.done),
+        *(f"  half done {address}" for address in found.partial),
+        *(f"  not done  {address}" for address in found.undone),
+        f"state: serial {found.serial_before} before, {found.serial_now} now"
+        + (", brought back from the job" if found.state_restored else "")
+        + (", its lock taken off" if found.unlocked else ""),
+        f"pipeline {found.pipeline} plans main anew; `factory work --once` then asks for your approval",
+    ]
+    output.one(found.to_json(), json_wanted=as_json, text="\n".join(lines))
+
+
+@click.command()
+@click.option("--to", help="A commit whose deployment was verified (default: the last one before what is there now).")
+@_REASON
+@output.as_json
+def rollback(to: str | None, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Plan back to an earlier verified release; it is applied as every plan is, once a person approves it."""
+    with _opened() as (context, _):
+        now, wanted, pipeline = recovery.rollback(context, to=to, by=OPERATOR, reason=reason)
+    value = {"from": now, "to": wanted, "pipeline": pipeline}
+    text = (
+        f"pipeline {pipeline} plans from {now[:12]} back to {wanted[:12]}; "
+        "`factory work --once` then asks for your approval"
+    )
+    output.one(value, json_wanted=as_json, text=text)
+
+
+@click.command()
+@click.argument("stack")
+@click.argument("serial", type=click.IntRange(1))
+@_REASON
+@output.as_json
+def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Write an earlier version of a state, which GitLab keeps, as the newest one."""
+    with _opened() as (context, state_of):
+        made = recovery.restore(context, state_of(stack), stack, serial, by=OPERATOR, reason=reason)
+    value: dict[str, Any] = {"stack": stack, "from": serial, "serial": made}
+    text = f"version {serial} of {stack} is its serial {made} now; `factory pipeline run {MAIN}` shows what it means"
+    output.one(value, json_wanted=as_json, text=text)
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Context, Any]]:
+    """Give the recorder's context, and the function that opens a stack's state as the operator."""
+    place = current()
+    context = make(place, holder="operator", say=output.say)
+    token = place.token(OPERATOR)
+    project = project_id(place.connection())
+
+    def state_of(stack: str) -> State:
+        address = f"{place.url}/api/v4/projects/{project}/terraform/state/{stack}"
+        return State(address, username=place.username(OPERATOR), token=token)
+
+    yield context, state_of

@@ -1,0 +1,230 @@
+"""``factory demo``: one issue travels from open to deployed, on this machine."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import click
+
+from factory.cli import deploy, output
+from factory.cli.current import open_workspace
+from factory.errors import AwaitingHuman, EvidenceInvalid
+from factory.evidence import verify
+from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.gitlab.connect import Connection
+from factory.instance import servers
+from factory.instance.context import opened, trust
+from factory.instance.workspace import OPERATOR, REHEARSAL, Workplace
+from factory.model.gitlab import Issue
+from factory.reports.tables import table
+from factory.system import clock, files, http
+from factory.workflow import recorder, schedule, serve
+from factory.workflow.context import Context
+from factory.workflow.release import pipeline_watch
+
+TITLE, SPEC = "Greet a visitor by name", "hello"
+TEXT = "Visitors who give a name should be greeted by it."
+HOSTNAME, QUESTION = "www.hello.test", "/greeting?name=Ada"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one part of the demo took, in seconds: in all, and of these the agent and the jobs with the local checks."""
+
+    label: str
+    whole: float
+    agent: float
+    jobs: float
+
+    @property
+    def factory(self) -> float:
+        """The rest: the factory's own."""
+        return self.whole - self.agent - self.jobs
+
+
+@dataclass
+class _Clock:
+    """Collects the rows; ``timed`` is told what passed within the part at hand."""
+
+    rows: list[_Row] = field(default_factory=list)
+    within: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, name: str, seconds: float) -> None:
+        self.within[name] = self.within.get(name, 0.0) + seconds
+
+    def add(self, label: str, seconds: float, *, jobs: float) -> None:
+        agent, checks = self.within.pop("agent", 0.0), self.within.pop("check", 0.0)
+        self.rows.append(_Row(label, seconds, agent, jobs + checks))
+
+    def total(self) -> _Row:
+        sums = [sum(getattr(row, name) for row in self.rows) for name in ("whole", "agent", "jobs")]
+        return _Row("total", *sums)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Let the account `rehearsal` decide: simulated approvals.")
+@click.option("--keep", is_flag=True, help="Leave the servers running, to look around.")
+@output.as_json
+def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Watch one issue travel from open to deployed, on an instance of its own; interrupted, call it again."""
+    place = open_workspace("demo")
+    _begin(place)
+    times = _Clock()
+    try:
+        start = clock.monotonic()
+        servers.ensure_up(place, say=output.say)
+        times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(place))
+        with opened(place, say=output.say, timed=times.timed) as (context, engine, held):
+            number = _issue(place).iid
+            _tell(f"before: {_ask(place)}")
+            decide = _decider(place, simulated=yes or not sys.stdin.isatty())
+            _travel(place, number, lambda: serve.once(context, engine, held, issue=number), decide, times)
+            report = _verify(place, context, number)
+    finally:
+        if not keep:
+            servers.stop(place)
+    files.write_atomic(place.state / "demo.json", json.dumps({"issue": number}).encode())
+    _show(report, times, as_json=as_json)
+
+
+def _begin(place: Workplace) -> None:
+    """Clear what a finished demo left, or one that never came to its first release; go on with any other."""
+    if (place.state / "demo.json").exists() or not (place.state / "provisioned").exists():
+        servers.discard(place)
+
+
+def _issue(place: Workplace) -> Issue:
+    connection = place.connection(OPERATOR)
+    found = [item for item in issues.find(connection, state="all") if item.title == TITLE]
+    if found:
+        return found[0]
+    text = f"{TEXT}\n\nSpec: {SPEC}"
+    made = issues.create(connection, title=TITLE, description=text, labels=["factory::ready"])
+    _tell(f"#{made.iid} is opened: {made.title}")
+    return made
+
+
+def _travel(
+    place: Workplace,
+    number: int,
+    once: Callable[[], serve.Done | schedule.Nothing],
+    decide: Callable[[], None],
+    times: _Clock,
+) -> None:
+    """Do the next thing until the issue is closed; what waits for a person is decided by ``decide``."""
+    connection = place.connection(OPERATOR)
+    while issues.get(connection, number).state != "closed":
+        start = clock.monotonic()
+        done = once()
+        if isinstance(done, schedule.Nothing):
+            if not done.waiting:
+                raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
+            decide()
+            continue
+        seconds = clock.monotonic() - start
+        times.add(done.action.kind, seconds, jobs=_jobs(place, since=start))
+
+
+def _decider(place: Workplace, *, simulated: bool) -> Callable[[], None]:
+    """Return what decides: the person at the terminal as ``operator``, or the account ``rehearsal``."""
+    connection = place.connection(REHEARSAL if simulated else OPERATOR)
+
+    def decide() -> None:
+        request = next((item for item in merge_requests.find(connection)), None)
+        if request is not None:
+            _confirm(
+                connection, simulated, f"Approve !{request.iid} at {request.sha[:12]}?", _diff(connection, request.iid)
+            )
+            merge_requests.approve(connection, request.iid, sha=request.sha)
+            return
+        waiting = next(item for item in deployments.find(connection) if deploy.waits(connection, item))
+        digest, manifest = deploy.saved_plan(connection, waiting)
+        shown = "\n".join(f"  {name}: {value}" for name, value in manifest.items())
+        _confirm(connection, simulated, f"Approve the deployment of {waiting.sha[:12]}?", shown)
+        deploy.decide(connection, waiting, digest)
+
+    return decide
+
+
+def _confirm(connection: Connection, simulated: bool, question: str, shown: str) -> None:  # noqa: FBT001 - one caller
+    if simulated:
+        _tell(f"{question} simulated approval by the account {connection.account}")
+        return
+    click.echo(shown)
+    if not click.confirm(question, err=True):
+        raise AwaitingHuman("you did not approve", hint="Run `factory demo` again to go on from here.")
+
+
+def _diff(connection: Connection, iid: int) -> str:
+    return "\n".join(
+        f"--- {item.old_path}\n+++ {item.new_path}\n{item.diff}" for item in merge_requests.changes(connection, iid)
+    )
+
+
+def _jobs(place: Workplace, *, since: float | None = None) -> float:
+    """Return the seconds that pipelines spent since a moment of the monotonic clock: first start to last end."""
+    connection = place.connection(OPERATOR)
+    begin = clock.now().timestamp() - (clock.monotonic() - since) if since is not None else 0.0
+    total = 0.0
+    for run in pipelines.all_runs(connection):
+        jobs = [
+            job
+            for job in pipelines.jobs(connection, run.id)
+            if job.started_at and clock.parse(job.started_at).timestamp() >= begin
+        ]
+        total += pipeline_watch.seconds(jobs)
+    return total
+
+
+def _ask(place: Workplace) -> str:
+    """Ask the application for its greeting through the edge."""
+    edge = http.Client(f"http://127.0.0.1:{place.record['ports']['edge']}", headers={"Host": HOSTNAME})
+    return edge.send("GET", QUESTION).text.strip()
+
+
+def _verify(place: Workplace, context: Context, number: int) -> dict[str, object]:
+    """Ask the edge again and verify the evidence of the merge request; raises ``EvidenceInvalid``."""
+    after = _ask(place)
+    _tell(f"after: {after}")
+    context.fetch()
+    request = merge_requests.find(context.bot, state="merged")[-1]
+    report = verify.verify(recorder.read_tree(context), trust=trust(place), merge_request=request.iid)
+    if not report.passed or not report.complete:
+        reasons = [check.reason for check in report.findings] + list(report.missing)
+        raise EvidenceInvalid(f"the evidence of !{request.iid} does not hold: {'; '.join(reasons)}")
+    return {
+        "issue": number,
+        "merge_request": request.iid,
+        "answer": after,
+        "statements": report.size,
+        "checks": len(report.checks),
+        "notices": list(report.notices),
+    }
+
+
+def _show(report: dict[str, object], times: _Clock, *, as_json: bool) -> None:
+    parts = ("whole", "agent", "jobs", "factory")
+    found = [*times.rows, times.total()]
+    rows = [[row.label, *(f"{getattr(row, name):.1f}" for name in parts)] for row in found]
+    text = "\n".join(
+        [
+            "",
+            table(["step", "seconds", "agent", "jobs", "factory"], rows),
+            "",
+            f"#{report['issue']} is closed; {HOSTNAME} answers {report['answer']}",
+            f"evidence of !{report['merge_request']}: {report['checks']} checks passed",
+            *(f"note: {notice}" for notice in _notices(report)),
+        ]
+    )
+    seconds = {name: round(getattr(times.total(), name), 2) for name in parts}
+    output.one(report | {"seconds": seconds}, json_wanted=as_json, text=text)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"• {line}", err=True)
+
+
+def _notices(report: dict[str, object]) -> list[str]:
+    found = report["notices"]
+    return [str(item) for item in found] if isinstance(found, list) else []

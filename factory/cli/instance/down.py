@@ -1,0 +1,15 @@
+"""``factory down``: stop the embedded servers."""
+
+import click
+
+from factory.cli import output
+from factory.cli.current import current
+from factory.instance import servers
+
+
+@click.command()
+@output.as_json
+def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Stop the embedded servers; their state stays."""
+    stopped = servers.stop(current())
+    output.one({"stopped": stopped}, json_wanted=as_json, text="stopped" if stopped else "nothing was running")

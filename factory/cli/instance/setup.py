@@ -1,0 +1,21 @@
+"""``factory setup``: install the outside programs that are missing."""
+
+import click
+
+from factory.cli import environment, output
+from factory.cli.current import current
+
+
+@click.command()
+@click.option("--agents", is_flag=True, help="Also install Codex, Claude Code and opencode (0.9 GB).")
+@output.as_json
+def command(agents: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Install gitlab-ci-local, and node and terraform where the machine has none, below .tools/ and .venv/."""
+    place = current()
+    env = dict(environment.snapshot())
+    done = place.tools.install(env)
+    if agents:
+        done += place.tools.install_agents(env)
+    output.one(
+        {"installed": done}, json_wanted=as_json, text="\n".join(f"installed {line}" for line in done) or "all there"
+    )

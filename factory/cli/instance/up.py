@@ -1,0 +1,26 @@
+"""``factory up``: start the embedded servers."""
+
+import click
+
+from factory.cli import output
+from factory.cli.current import current
+from factory.errors import Refused
+from factory.instance import servers
+
+
+@click.command()
+@click.option("--new-ports", is_flag=True, help="Choose new ports; the instance keeps them from then on.")
+@click.option("--fresh", is_flag=True, help="Throw the instance away first: its project, state and evidence.")
+@output.as_json
+def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
+    place = current()
+    if not place.settings.embedded:
+        raise Refused("gitlab_url is set: that server is not ours to start", hint="Unset FACTORY_GITLAB_URL.")
+    if fresh:
+        servers.discard(place)
+    started = servers.ensure_up(place, say=output.say, new_ports=new_ports)
+    ports = place.record["ports"]
+    value = {"gitlab": place.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
+    word = "up" if started else "already up"
+    output.one(value, json_wanted=as_json, text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}")

@@ -1,0 +1,1 @@
+"""Commands for a control repository: init, upgrade, app."""

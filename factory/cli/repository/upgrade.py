@@ -1,0 +1,84 @@
+"""``factory upgrade``: the next release, merged into a control repository that a person has changed."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from factory.cli import output
+from factory.cli.current import current
+from factory.errors import Conflict
+from factory.gitlab import merge_requests
+from factory.instance import provision
+from factory.instance.workspace import OPERATOR, Workplace
+from factory.model.gitlab import MAIN
+from factory.worktrees import release
+from factory.worktrees.release import Release
+from factory.worktrees.repository import Mirror
+
+_SHOWN = 20
+
+
+@click.command()
+@click.option("--from", "source", required=True, metavar="PATH|URL", help="The factory's repository.")
+@click.option("--ref", default="HEAD", help="Which of its branches or tags (default: HEAD).")
+@click.option("--propose", is_flag=True, help="Push the branch and open its merge request, as you.")
+@output.as_json
+def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Merge a later release of the factory into HEAD, on a branch of its own; your checkout is left as it is.
+
+    What both changed in different places is merged. Where both changed the same lines the files are listed and no
+    branch is made: that is decided by you, in an ordinary merge.
+    """
+    place = current()
+    clone = place.settings.clone
+    with tempfile.TemporaryDirectory(prefix="factory-upgrade-") as folder:
+        scratch = Mirror(Path(folder), "")
+        scratch.ensure()
+        base = release.newest(clone)
+        scratch.take(clone, base.commit)
+        fresh = release.import_(scratch, source, ref=ref, parent=base.commit)
+        if fresh.tree == base.tree:
+            _tell(
+                {"version": base.version, "upgraded": False}, f"factory {base.version} is up to date", as_json=as_json
+            )
+            return
+        kept = release.keep(clone, scratch, fresh)
+    merged = release.merge(clone, "HEAD", fresh.commit)
+    if merged.conflicts:
+        raise Conflict(_conflicts(fresh, merged), hint=f"Merge it by hand: git switch -c upgrade && git merge {kept}")
+    name = f"upgrade/{fresh.version}-{fresh.tree[:8]}"
+    message = f"Upgrade the factory from {base.version} to {fresh.version}"
+    commit = release.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message)
+    value = {"version": fresh.version, "from": base.version, "upgraded": True, "branch": name, "commit": commit}
+    lines = [f"factory {fresh.version} is merged on the branch {name}"]
+    if propose:
+        request = _propose(place, name, commit, message)
+        value["merge_request"] = request
+        lines.append(f"  next: review !{request}; main's own gates judge it")
+    else:
+        lines.append(f"  next: git diff HEAD...{name}, then git push origin {name}, or call it with --propose")
+    _tell(value, "\n".join(lines), as_json=as_json)
+
+
+def _tell(value: dict[str, object], text: str, *, as_json: bool) -> None:
+    output.one(value, json_wanted=as_json, text=text)
+
+
+def _conflicts(fresh: Release, merged: release.Merged) -> str:
+    more = len(merged.conflicts) - _SHOWN
+    shown = [*merged.conflicts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    return f"factory {fresh.version} and this repository changed the same places of {', '.join(shown)}"
+
+
+def _propose(place: Workplace, name: str, commit: str, title: str) -> int:
+    mirror = provision.mirror(place, place.url, place.settings["project"])
+    token = place.token(OPERATOR)
+    mirror.fetch(token)
+    mirror.take(place.settings.clone, commit)
+    mirror.push(commit, name, token)
+    text = "A release of the factory, merged into what was changed here. It changes the judge: a person decides."
+    made = merge_requests.open_once(
+        place.connection(), source=name, target=MAIN, title=title, description=text, labels=[]
+    )
+    return made.iid

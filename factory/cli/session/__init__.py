@@ -1,0 +1,266 @@
+"""``factory session``: sessions, what an agent did in them, and how a person steps in."""
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.agents import events
+from factory.cli import output
+from factory.cli.current import current
+from factory.cli.session import session_record
+from factory.errors import Conflict, InvalidInput, NotFound
+from factory.gitlab import issues, members
+from factory.instance.context import make, opened
+from factory.instance.workspace import OPERATOR, Workplace
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.system import clock, files
+from factory.workflow import serve
+from factory.workflow.claim import lease
+from factory.workflow.session import control, handover, transcript
+from factory.workflow.session.attempts import made_in
+from factory.workflow.session.control import Wish
+from factory.worktrees.repository import Author
+
+_STDERR_LINES = 20
+_PAUSE = 0.3
+
+
+@click.group()
+def command() -> None:
+    """List sessions, show what an agent did, and step in."""
+
+
+command.add_command(session_record.command, name="record")
+
+
+@command.command(name="list")
+@output.as_json
+def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """List the newest session of each issue that was ever claimed."""
+    context = make(current(), holder="", say=output.say)
+    context.fetch()
+    found = [asdict(item) | {"state": _state(item)} for item in serve.sessions(context)]
+    columns = ("session", "issue", "state", "holder", "token", "expires_at")
+    output.rows(found, columns, json_wanted=as_json, empty="no sessions")
+
+
+@command.command()
+@click.argument("session")
+@output.as_json
+def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show a session's attempts: who worked, why each ended, what it used, and who wrote how many lines."""
+    folder = _folder(current(), session)
+    found = [
+        {**made, "by": made["agent"]["name"], "tokens": made["usage"].get("total_tokens", "")}
+        for made in made_in(folder)
+    ]
+    handed = handover.read(folder)
+    if handed is not None:
+        lines = f"+{handed.added} -{handed.removed}"
+        found.append(
+            {"attempt": f"after {handed.after}", "by": handed.by, "reason": lines, "head": handed.head, "tokens": ""}
+        )
+    if not found:
+        found = [{"attempt": "1", "by": "", "reason": "unfinished", "head": None, "tokens": ""}]
+    output.rows(found, ("attempt", "by", "reason", "head", "tokens"), json_wanted=as_json, empty="no attempts")
+
+
+@command.command()
+@click.argument("session")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the session ends.")
+@output.as_json
+def logs(session: str, follow: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Show what the agent was told, said, asked for and did."""
+    folder = _folder(current(), session)
+    shown = _show(folder, 0, as_json=as_json)
+    while follow and _at_work(folder):
+        time.sleep(_PAUSE)
+        shown = _show(folder, shown, as_json=as_json)
+    if not shown and not as_json:
+        click.echo("nothing was recorded")
+
+
+@command.command()
+@click.argument("session")
+def attach(session: str) -> None:
+    """Follow a session live and step in: p pauses, r resumes, t takes over, c cancels, d detaches."""
+    place = current()
+    folder = _folder(place, session)
+    keys = {"p": Wish.PAUSE, "r": Wish.WORK, "t": Wish.TAKEOVER, "c": Wish.CANCEL}
+    click.echo("p pause · r resume · t take over · c cancel · d detach", err=True)
+    shown = _show(folder, 0, as_json=False)
+    while _at_work(folder):
+        key = _key()
+        if key == "d":
+            return
+        if key in keys:
+            control.tell(folder, keys[key], by=_me(place)[0])
+            click.echo(f"· {keys[key]}", err=True)
+        shown = _show(folder, shown, as_json=False)
+
+
+@command.command()
+@click.argument("session")
+@output.as_json
+def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Hold the agent where it is; that time counts for no limit."""
+    _tell(session, Wish.PAUSE, as_json=as_json)
+
+
+@command.command()
+@click.argument("session")
+@output.as_json
+def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """End the session; the issue is set aside."""
+    _tell(session, Wish.CANCEL, as_json=as_json)
+
+
+@command.command()
+@click.argument("session")
+@output.as_json
+def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """End the agent's attempt and work in its worktree yourself."""
+    place = current()
+    _tell(session, Wish.TAKEOVER, as_json=as_json, more=f"; the worktree is {_folder(place, session) / 'worktree'}")
+
+
+@command.command(name="hand-back")
+@click.argument("session")
+@click.option("--done", is_flag=True, help="Propose it as it is, without the agent.")
+@output.as_json
+def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Commit what you changed under your name and give the session back to the factory."""
+    place = current()
+    folder = _folder(place, session)
+    with opened(place, say=output.say) as (context, _, _):
+        context.fetch()
+        held, frozen = _lease(context, session)
+        if not held.holder.endswith(f"/{lease.PERSON}"):
+            raise Conflict(f"session {session} was not taken over", hint=f"Run `factory session takeover {session}`.")
+        username, name, email = _me(place)
+        made = handover.hand_back(
+            context,
+            Session(session, held.issue, folder),
+            FrozenIssue.from_json(frozen),
+            after=int(made_in(folder)[-1]["attempt"]),
+            author=Author(name or username, email),
+            done=done,
+        )
+        control.tell(folder, Wish.WORK, by=username)
+        free = replace(held, expires_at=clock.timestamp(), token=held.token + 1)
+        lease.write(context.mirror, free, frozen, author=context.bot_author, token=context.bot_token)
+    told = f"+{made.added} -{made.removed} lines committed as {made.by}" if made else "nothing was changed"
+    text = f"{told}; go on with `factory work --issue {held.issue}`"
+    output.one({"session": session, "handover": asdict(made) if made else None}, json_wanted=as_json, text=text)
+
+
+@command.command()
+@click.argument("session")
+@output.as_json
+def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Let a paused agent go on, or take a cancelled session up again where its agent left it."""
+    place = current()
+    folder = _folder(place, session)
+    if control.read(folder).wish is not Wish.CANCEL:
+        _tell(session, Wish.WORK, as_json=as_json)
+        return
+    with opened(place, say=output.say) as (context, _, held_slot):
+        context.fetch()
+        held, frozen = _lease(context, session)
+        if not held.released:
+            raise Conflict(f"session {session} is still ending", hint="Wait a moment and run it again.")
+        handover.begin_again(Session(session, held.issue, folder), int(made_in(folder)[-1]["attempt"]))
+        control.tell(folder, Wish.WORK, by=_me(place)[0])
+        again = replace(held, released=False, token=held.token + 1, expires_at=clock.timestamp(), not_before="")
+        lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.bot_token)
+        labels = context.policies().workflow.labels
+        issues.relabel(context.bot, held.issue, add=[labels.claimed], remove=[labels.blocked])
+        del held_slot
+    text = f"session {session} goes on with `factory work --issue {held.issue}`"
+    output.one({"session": session, "issue": held.issue}, json_wanted=as_json, text=text)
+
+
+def _tell(session: str, wish: Wish, *, as_json: bool, more: str = "") -> None:
+    place = current()
+    folder = _folder(place, session)
+    if not _at_work(folder) and wish is not Wish.WORK:
+        raise InvalidInput(f"no agent works in session {session} now", hint="See `factory session list`.")
+    made = control.tell(folder, wish, by=_me(place)[0])
+    text = f"session {session}: {wish} by {made.by}{more}"
+    output.one({"session": session, "wish": wish.value, "by": made.by}, json_wanted=as_json, text=text)
+
+
+def _folder(place: Workplace, session: str) -> Path:
+    folder = place.state / "sessions" / session
+    if not session.isalnum() or not folder.is_dir():
+        raise NotFound(f"there is no session {session} on this machine", hint="List them with `factory session list`.")
+    return folder
+
+
+def _lease(context: Any, session: str) -> tuple[lease.Lease, dict[str, Any]]:
+    """Return the lease of a session and the issue as it was frozen; raises ``NotFound``."""
+    for item in serve.sessions(context):
+        if item.session == session:
+            found = lease.read(context.mirror, item.issue)
+            if found is not None:
+                return found
+    raise NotFound(f"no issue is held by session {session}", hint="List them with `factory session list`.")
+
+
+def _me(place: Workplace) -> tuple[str, str, str]:
+    return members.myself(place.connection(OPERATOR))
+
+
+def _state(item: lease.Lease) -> str:
+    if item.released:
+        return f"waits until {item.not_before}" if item.not_before else "released"
+    return "taken over" if item.holder.endswith(f"/{lease.PERSON}") else "held"
+
+
+def _attempts(folder: Path) -> list[Path]:
+    return sorted(item for item in files.subfolders(folder) if item.name.startswith("attempt-"))
+
+
+def _at_work(folder: Path) -> bool:
+    """Tell whether an agent works now: a transcript grows that has not been closed yet."""
+    return any((item / transcript.LIVE).exists() for item in _attempts(folder))
+
+
+def _show(folder: Path, shown: int, *, as_json: bool) -> int:
+    """Print the events after the first ``shown`` ones; return how many there are."""
+    found = [
+        {"attempt": item.name.removeprefix("attempt-"), **event}
+        for item in _attempts(folder)
+        for event in [*transcript.events(item), *_complaints(item)]
+    ]
+    fresh = found[shown:]
+    if as_json:
+        click.echo("\n".join(json.dumps(event) for event in fresh), nl=bool(fresh))
+        return len(found)
+    for event in fresh:
+        if line := events.line(event):
+            click.echo(output.visible(f"{event['attempt']}  {str(event.get('time', ''))[11:19]:8}  {line}"))
+    return len(found)
+
+
+def _complaints(folder: Path) -> list[dict[str, Any]]:
+    """Return the end of what an ended agent wrote to standard error."""
+    path = folder / "stderr.log"
+    if not path.exists() or (folder / transcript.LIVE).exists():
+        return []
+    said = path.read_text(errors="replace").splitlines()[-_STDERR_LINES:]
+    return [{"event": "stderr", "text": line} for line in said]
+
+
+def _key() -> str:
+    """Return a key that was pressed within a moment, or nothing."""
+    import select  # noqa: PLC0415 - only for `attach`
+    import sys  # noqa: PLC0415 - same
+
+    ready, _, _ = select.select([sys.stdin], [], [], _PAUSE)
+    return sys.stdin.readline().strip()[:1].lower() if ready else ""

@@ -1,0 +1,35 @@
+"""``factory session record``: a session as a recording that the replay agent plays."""
+
+from pathlib import Path
+
+import click
+
+from factory.cli import output
+from factory.cli.current import current
+from factory.errors import NotFound
+from factory.evals import recording
+from factory.instance.context import make
+from factory.system import files
+
+
+@click.command()
+@click.argument("session")
+@click.option("--output", "target", type=click.Path(path_type=Path), help="Write it to this file.")
+def command(session: str, target: Path | None) -> None:
+    """Print what a session's agents did as a recording: what they said, their patches, tokens and requests."""
+    place = current()
+    folder = place.state / "sessions" / session
+    if not session.isalnum() or not folder.is_dir():
+        raise NotFound(f"there is no session {session} on this machine", hint="List them with `factory session list`.")
+    context = make(place, holder="", say=output.say)
+    context.fetch()
+    keys = {item.model.key for item in context.policies().agents.agents.values() if item.model}
+    secrets = (context.bot_token, context.agent_token, *(context.credential(key) for key in sorted(keys)))
+    data = recording.make(context.mirror, folder, session, secrets=secrets).encode()
+    if target is None:
+        click.echo(data.decode(), nl=False)
+    else:
+        files.write_atomic(target, data)
+        output.say(
+            f"{target}: put it into factory/agents/recordings/, or play it by `factory agent replay --recordings`"
+        )

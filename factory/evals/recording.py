@@ -1,0 +1,116 @@
+"""Makes a recording of a session from what is kept of it: transcripts, requests, and the commits in the mirror."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory.agents import outputs
+from factory.agents.recording import Attempt, Maker, Recording, Tokens, Turn, paths, turns, without
+from factory.checks import leaks
+from factory.errors import InvalidInput, NotFound, Refused
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.system import files
+from factory.workflow.claim import lease
+from factory.workflow.session import handover, launch_plan, redaction, transcript
+from factory.workflow.session.handover import Handover
+from factory.worktrees import patch
+from factory.worktrees.repository import Mirror
+
+_ISSUE = re.compile(r"^Issue: #(\d+)$", re.MULTILINE)
+_ATTEMPT = re.compile(r"attempt-(\d+)")
+
+
+def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> Recording:
+    """Return the recording of the session ``name`` that is kept in ``folder``; ``secrets`` must not show in it.
+
+    What a person committed after an attempt is a turn of that attempt. Raises ``NotFound`` where an attempt, its commit
+    or the issue is not kept any more, and ``Refused`` for a patch that holds a secret or that a text cannot carry;
+    whatever else looks like a secret is left out.
+    """
+    made = _made(folder)
+    if [item["attempt"] for item in made] != list(range(1, len(made) + 1)) or not made:
+        raise NotFound(
+            f"session {name} does not have all its attempts here", hint="Show it with `factory session show`."
+        )
+    frozen = _frozen(mirror, folder, name)
+    handed = handover.read(folder)
+    session = Session(name, frozen.iid, folder)
+    attempts = tuple(_attempt(mirror, session, item, handed) for item in made)
+    for number, attempt in enumerate(attempts, 1):
+        _check(number, attempt, secrets)
+    found = without(Recording(frozen.spec, frozen.title, attempts, name), lambda text: redaction.redact(text, secrets))
+    if found.title != frozen.title:
+        raise Refused("the issue's title has the shape of a secret, so no recording can name it")
+    return found
+
+
+def _attempt(mirror: Mirror, session: Session, made: Mapping[str, Any], handed: Handover | None) -> Attempt:
+    number = int(made["attempt"])
+    folder = session.attempt(number)
+    events = transcript.events(folder)
+    usage = Tokens.metered(made["usage"])
+    found = turns(events, patch=_patch(mirror, number, made["base"], made["head"]), usage=usage)
+    if handed is not None and handed.after == number and not handed.attempt:
+        changed = _patch(mirror, number, handed.base, handed.head)
+        found = (*found, Turn("A person changed this.", patch=changed))
+    by = made["agent"]
+    return Attempt(
+        found,
+        made_by=Maker(by["name"], by["version"], by["model"] or "", by["brief"]),
+        base=made["base"],
+        reason=made["reason"],
+        question=made["question"] or "",
+        outputs=outputs.read(launch_plan.outputs_file(folder)).requests,
+    )
+
+
+def _patch(mirror: Mirror, number: int, base: str, head: str | None) -> str:
+    """Return the patch between two commits; raises ``NotFound`` or ``Refused``."""
+    if head is None:
+        return ""
+    for commit in (base, head):
+        if mirror.resolve(commit) is None:
+            raise NotFound(f"attempt {number}: its commit {commit[:12]} is not in the mirror any more")
+    return patch.between(mirror.path, base, head)
+
+
+def _check(number: int, attempt: Attempt, secrets: Sequence[str]) -> None:
+    """Raise ``Refused`` where a patch of an attempt cannot be in a recording."""
+    for text in (turn.patch for turn in attempt.turns if turn.patch):
+        for line, content in enumerate(text.splitlines(), 1):
+            known = any(secret and secret in content for secret in secrets)
+            found = "a credential of this factory" if known else next(leaks.shapes(content), None)
+            if found:
+                raise Refused(
+                    f"attempt {number}: line {line} of its patch holds what looks like a secret ({found})",
+                    hint="A recording is read by many: a patch with a secret cannot be part of one.",
+                )
+        try:
+            paths(text)
+        except InvalidInput as error:
+            raise Refused(f"attempt {number}: {error}") from error
+
+
+def _made(folder: Path) -> list[dict[str, Any]]:
+    """Return what each attempt came to, in order; one that was put aside and begun again is none."""
+    found = [
+        json.loads(files.read_text(path / "turn.json"))
+        for path in files.subfolders(folder)
+        if _ATTEMPT.fullmatch(path.name) and (path / "turn.json").exists()
+    ]
+    return sorted(found, key=lambda item: int(item["attempt"]))
+
+
+def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:
+    """Return the issue as this session's lease froze it, which later sessions of the issue leave in the chain."""
+    briefs = sorted(folder.glob("attempt-*/brief.md"))
+    named = _ISSUE.search(files.read_text(briefs[0])) if briefs else None
+    branch = f"{lease.PREFIX}{named.group(1)}" if named else ""
+    head = mirror.head(branch) if branch else None
+    for commit, text in mirror.messages(head) if head else ():
+        if text.strip().endswith(f" for session {name}"):
+            return FrozenIssue.from_json(json.loads(mirror.read(commit, "issue.json")))
+    raise NotFound(f"the lease of session {name} is not in the mirror any more")

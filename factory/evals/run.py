@@ -1,0 +1,272 @@
+"""One run of a recorded issue, without GitLab: brief, agent, commit and local gates as in ``deliver``, then a check.
+
+The check stands in for the pipeline. Nothing is pushed, recorded as evidence or charged to the ledger.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from factory.agents import metering
+from factory.agents import outputs as asked
+from factory.errors import InvalidInput, Refused, ToolTimeout
+from factory.evals.issues import Recorded
+from factory.evals.statistics import Outcome, Result
+from factory.gates.run import Decision
+from factory.model.agent import Reason
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.policies.agents import Prices
+from factory.policies.model import Policies
+from factory.reports import findings
+from factory.sandbox import launch
+from factory.sandbox.launch import Launch
+from factory.system import clock, files, process
+from factory.workflow.claim import intake, issue_spec, questions
+from factory.workflow.context import Context
+from factory.workflow.session import attempt, brief, escalation, guides, launch_plan, routing, transcript
+from factory.workflow.session.outcomes import DOWN
+from factory.workflow.session.routing import Chosen
+from factory.worktrees import worktree
+
+_CHECK_SECONDS = 600.0
+_CHECK_LINES = 20
+_LONGEST_LINE = 300
+# Endings that say nothing of the agent.
+_NOT_JUDGED = DOWN | {Reason.SANDBOX_UNAVAILABLE}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is compared: an agent, its model where not its own, and a brief's template; ``recordings`` are to play."""
+
+    name: str
+    agent: str
+    model: str = ""
+    template: str | None = None
+    recordings: Path | None = None
+
+    def chosen(self, policies: Policies) -> Chosen:
+        """Return its agent; raises ``InvalidInput`` for an unknown one, or one that has no model to change."""
+        chosen = routing.choose(policies.agents, (), asked=self.agent, rung=escalation.Rung.AGAIN, down=(), last=None)
+        agent = chosen.agent
+        if self.model:
+            if agent.model is None:
+                raise InvalidInput(f"the agent {self.agent} has no model, so it cannot have the model {self.model}")
+            model = agent.model.model_copy(update={"name": self.model})
+            agent = agent.model_copy(update={"model": model, "prices": _prices(policies, self.model)})
+        if self.recordings is not None and agent.command[-2:] == ("agent", "replay"):
+            agent = agent.model_copy(update={"command": (*agent.command, "--recordings", str(self.recordings))})
+        return replace(chosen, agent=agent)
+
+
+def _prices(policies: Policies, model: str) -> Prices | None:
+    """Return what a model costs, where policy knows it from any agent."""
+    known = (item for item in policies.agents.agents.values() if item.model and item.model.name == model)
+    return next((item.prices for item in known if item.prices), None)
+
+
+@dataclass
+class _Spent:
+    """What the attempts of one run took so far; money is ``None`` without a price."""
+
+    attempts: int = 0
+    tokens: int = 0
+    usd_micros: int | None = None
+    estimated: bool = False
+    questions: int = 0
+    denials: int = 0
+
+
+@dataclass
+class Trial:
+    """One run: ``session`` is its folder, ``recorded`` its issue; use ``run`` once."""
+
+    context: Context
+    policies: Policies
+    session: Session
+    recorded: Recorded
+    variant: Variant
+    _spent: _Spent = field(default_factory=_Spent)
+
+    def run(self, number: int) -> Outcome:
+        """Let the agent try until gates and check pass or its attempts are used up; ``number`` counts the runs.
+
+        Raises ``InvalidInput`` or ``NotFound`` where the issue names no spec that can be worked on, ``MachineError``
+        where the agent is not installed, ``Unauthorized`` where its model has no credential.
+        """
+        frozen = self._freeze()
+        start = clock.monotonic()
+        result, reason = self._attempts(frozen)
+        spent = self._spent
+        return Outcome(
+            issue=self.recorded.name,
+            variant=self.variant.name,
+            run=number,
+            result=result,
+            reason=reason,
+            attempts=spent.attempts,
+            tokens=spent.tokens,
+            usd_micros=spent.usd_micros,
+            seconds=round(clock.monotonic() - start, 1),
+            estimated=spent.estimated,
+            questions=spent.questions,
+            denials=spent.denials,
+            left_to_person=int(result == "failed" and not spent.questions),
+        )
+
+    def _freeze(self) -> FrozenIssue:
+        rules = self.policies.workflow
+        small = rules.labels.small
+        issue = self.recorded.issue(self.session.issue, small=small)
+        frozen = intake.freeze(issue, author_role="maintainer", limit=rules.issue_characters, small=small)
+        if problem := issue_spec.unready(self.context, frozen):
+            raise InvalidInput(f"the recorded issue {self.recorded.name}: {problem}")
+        return frozen
+
+    def _attempts(self, frozen: FrozenIssue) -> tuple[Result, str]:
+        feedback: list[str] = []
+        past: list[str] = []
+        base, resume = self.context.main(), ""
+        for number in range(1, self.policies.budgets.attempts + 1):
+            rung = escalation.rung(past, stronger=False)
+            if rung is escalation.Rung.PERSON:
+                return "failed", "the same failure again and again"
+            made = self._work(frozen, number, base, feedback, rung, resume if rung is escalation.Rung.AGAIN else "")
+            if made.ended:
+                return made.ended
+            if made.head is None:
+                feedback = [f"The attempt changed nothing ({made.reason}): {made.detail}"]
+            else:
+                feedback, proposed = self._judge(made.head)
+                if not feedback:
+                    return "passed", ""
+                base = made.head if proposed else base
+            past.append(escalation.fingerprint(feedback))
+            resume = made.resume
+        return "failed", (feedback or ["no attempt"])[0][:_LONGEST_LINE]
+
+    def _work(
+        self, frozen: FrozenIssue, number: int, base: str, feedback: Sequence[str], rung: escalation.Rung, resume: str
+    ) -> "_Made":
+        context, session, policies = self.context, self.session, self.policies
+        worktree.prepare(context.mirror, session.worktree, commit=base)
+        chosen = self.variant.chosen(policies)
+        text = brief.render(
+            frozen,
+            session=session.id,
+            attempt=number,
+            spec=issue_spec.spec(context, context.main(), frozen),
+            policies=policies,
+            paths=context.mirror.paths(base),
+            feedback=feedback,
+            rung=rung,
+            handed="",
+            skills=guides.choose(context.mirror.tree(context.main(), guides.FOLDER), ()),
+            refused=(),
+            template=self.variant.template,
+        )
+        ran = attempt.run(
+            context,
+            session,
+            number,
+            policies=policies,
+            chosen=chosen,
+            brief=text,
+            amount=launch_plan.wanted(chosen.agent),
+            resume=resume if "resume" in chosen.agent.capabilities else "",
+            tick=lambda: None,
+        )
+        turn = ran.turn
+        spent = self._spent
+        spent.attempts = number
+        spent.tokens += metering.total(turn.usage)
+        spent.estimated |= turn.source == "estimate"
+        if chosen.agent.prices:
+            spent.usd_micros = (spent.usd_micros or 0) + metering.cost(turn.usage, launch_plan.rates(chosen.agent))
+        spent.denials += sum(bool(event.get("denied")) for event in transcript.events(session.attempt(number)))
+        try:
+            head = attempt.commit(context, session, number, frozen, turn)
+        except Refused as refused:
+            return _Made(None, Reason.BLOCKED, str(refused), "", ("failed", f"blocked: {refused}"))
+        requests = asked.read(launch_plan.outputs_file(session.attempt(number))).requests
+        made = _Made(head, turn.reason, turn.detail, turn.resume)
+        kept = {"attempt": number, "base": base, "head": head, "reason": turn.reason.value, "usage": dict(turn.usage)}
+        self._keep(number, kept, chosen)
+        return replace(made, ended=self._ended(made, requests, turn.message))
+
+    def _keep(self, number: int, kept: Mapping[str, Any], chosen: Chosen) -> None:
+        """Keep what an attempt came to as a session does, so that a run can be looked at and recorded."""
+        model = chosen.agent.model.name if chosen.agent.model else None
+        version = brief.version(self.variant.template)
+        by = {"name": chosen.name, "version": chosen.agent.version, "model": model, "brief": version}
+        value = {**kept, "agent": by, "question": None}
+        files.write_atomic(self.session.attempt(number) / "turn.json", json.dumps(value, indent=1).encode())
+
+    def _ended(self, made: "_Made", requests: Sequence[asked.Request], message: str) -> tuple[Result, str] | None:
+        """Return how the run ends with this attempt, or ``None`` where its work is judged or another one follows."""
+        if made.reason in _NOT_JUDGED:
+            return "not judged", f"{made.reason}: {made.detail}"
+        if made.head is not None:
+            return None
+        question = next((item.text for item in requests if isinstance(item, asked.Question)), None)
+        if question := question or questions.asked(message):
+            self._spent.questions += 1
+            return "failed", f"asks: {question}"
+        blocked = next((item.why for item in requests if isinstance(item, asked.Blocked)), None)
+        if blocked or made.reason is Reason.BLOCKED:
+            return "failed", f"blocked: {blocked or made.detail}"
+        return None
+
+    def _judge(self, head: str) -> tuple[list[str], bool]:
+        """Return what the next attempt must mend, and whether this one would have been proposed."""
+        decision = attempt.local_verdict(self.context, self.session, self.policies, head)
+        if not _holds(decision, self.recorded.gates):
+            return findings.brief(decision.verdicts, attempt.logs(self.session)), False
+        return (self._check(self.recorded.check) if self.recorded.check else []), True
+
+    def _check(self, command: tuple[str, ...]) -> list[str]:
+        """Run a set's own check behind the launch door, as the suites are; return what it says where it fails."""
+        folder = self.session.worktree
+        scratch = files.private_folder(self.session.folder / "check")
+        env = {**self.context.env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
+        prepared = launch.prepare(
+            Launch(
+                argv=process.ours(command),
+                cwd=folder,
+                env={**env, "APPS": str(folder / "apps")},
+                writable=(scratch,),
+                readable=(*self.context.readable, folder),
+            )
+        )
+        try:
+            done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_CHECK_SECONDS, check=False)
+        except ToolTimeout as error:
+            return [f"check: {error}"]
+        finally:
+            launch.put_back(prepared)
+        if done.returncode == 0:
+            return []
+        said = [findings.plain(line)[:_LONGEST_LINE] for line in (done.text + done.errors).splitlines()]
+        return [f"check: ended with {done.returncode}", *(f"  {line}" for line in said[-_CHECK_LINES:])]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What one attempt came to; ``ended`` where the run ends with it."""
+
+    head: str | None
+    reason: Reason
+    detail: str
+    resume: str
+    ended: tuple[Result, str] | None = None
+
+
+def _holds(decision: Decision, gates: Sequence[str]) -> bool:
+    """Tell whether the named gates passed; without names, whether all did that policy requires."""
+    if not gates:
+        return decision.passed
+    results = {verdict.gate: verdict.result for verdict in decision.verdicts}
+    return all(results.get(name) == "passed" for name in gates)

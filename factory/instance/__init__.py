@@ -1,0 +1,1 @@
+"""The life of an embedded instance: its servers, its workspace, what a first start provisions."""

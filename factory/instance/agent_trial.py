@@ -1,0 +1,277 @@
+"""Tries an agent out on a stub model, equipped as for an attempt, with a credential that is planted for the trial."""
+
+import functools
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from factory.agents import metering, outputs
+from factory.agents.doctor import Seen
+from factory.agents.task import Ending, driver
+from factory.errors import FactoryError
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.sign import Signer, generate
+from factory.evidence.trust import Trust
+from factory.gitlab.connect import connect
+from factory.instance import agent_trial_script
+from factory.instance.workspace import AGENT, Workplace
+from factory.local_model import server
+from factory.model.agent import Reason, Turn
+from factory.model.session import Session
+from factory.policies.agents import Agent
+from factory.policies.model import Policies
+from factory.sandbox import launch
+from factory.system import clock, files, process
+from factory.workflow.context import Context
+from factory.workflow.session import launch_plan
+from factory.workflow.session.routing import Chosen
+from factory.worktrees import worktree
+from factory.worktrees.repository import Author, Mirror
+
+# With what it takes to end, a minute.
+SECONDS = 50.0
+_SPOKEN = frozenset({"responses", "messages", "chat"})
+_ENDING_SECONDS = 2.0
+_LONGEST = 200
+
+
+def speaks(agent: Agent) -> bool:
+    """Tell whether the stub speaks the API of an agent's model; an agent without a model needs none."""
+    return agent.model is None or agent.model.api in _SPOKEN
+
+
+def tried(place: Workplace, policies: Policies, name: str) -> Seen:
+    """Try an agent out, for at most a minute: work, go on with that in a second process, and be cancelled."""
+    agent, planted = policies.agents.agents[name], f"planted-{secrets.token_hex(12)}"
+    with TemporaryDirectory(prefix="factory-doctor-") as made:
+        folder = Path(made)
+        steps = agent_trial_script.steps(folder / "session" / f"home-{name}" / "tmp")
+        with server.running(functools.partial(agent_trial_script.spoken, steps)) as stub:
+            trial = _Trial(place, policies, name, stub, folder, planted)
+            try:
+                seen = trial.seen()
+            except FactoryError as error:
+                seen = Seen(agent.protocol == "acp", agent.model is not None, failed=str(error))
+            finally:
+                left = _left(folder)
+    return replace(seen, left=left)
+
+
+def alone(place: Workplace, folder: Path, credential: str) -> Context:
+    """Return a factory of its own in a folder: it has no server, and one credential for every model."""
+    mirror = Mirror(folder / "mirror.git", "")
+    mirror.ensure()
+    nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
+    signer = Signer(generate())
+    return Context(
+        bot=nobody,
+        agent=nobody,
+        bot_token="",
+        agent_token="",
+        mirror=mirror,
+        state=folder,
+        holder="doctor",
+        signer=signer,
+        trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT),
+        env=place.tool_env,
+        readable=place.readable,
+        say=lambda _: None,
+        timed=lambda _, __: None,
+        simulator=True,
+        agents_path=place.tools.agents_path,
+        credential=lambda _: credential,
+    )
+
+
+def begin(context: Context, session: Session) -> None:
+    """Make a session's worktree, at a first commit of the trial's own."""
+    author = Author("doctor", "doctor@localhost")
+    readme = {"AGENTS.md": b"This repository is a trial.\n"}
+    commit = context.mirror.commit(readme, parent=None, message="start", author=author)
+    worktree.prepare(context.mirror, session.worktree, commit=commit)
+
+
+def on_stub(agent: Agent, url: str) -> Agent:
+    """Return an agent with the stub as its model, under a name that no agent treats in a way of its own."""
+    if agent.model is None:
+        return agent
+    base = url if agent.model.api == "messages" else f"{url}/v1"
+    return agent.model_copy(update={"model": agent.model.model_copy(update={"url": base, "name": server.MODEL})})
+
+
+@dataclass
+class _Trial:
+    """One agent's trial: the factory that it is equipped by, and what its runs told."""
+
+    place: Workplace
+    policies: Policies
+    name: str
+    stub: server.Server
+    folder: Path
+    planted: str
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def seen(self) -> Seen:
+        """Run the agent as often as it takes, and return what was seen."""
+        agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
+        deadline = clock.monotonic() + SECONDS
+        session = Session("doctor", 1, files.private_folder(self.folder / "session"))
+        context = alone(self.place, self.folder, self.planted)
+        begin(context, session)
+
+        def late() -> Ending | None:
+            return (Reason.TIMED_OUT, f"no end within {SECONDS:g} s") if clock.monotonic() > deadline else None
+
+        turn = self._run(context, session, 1, agent_trial_script.WORK, tick=late)
+        work = list(self.events)
+        asked = list(self.stub.asked)
+        found = Seen(
+            speaks=agent.protocol == "acp",
+            scripted=agent.model is not None,
+            failed="" if turn.reason is Reason.DONE_FOR_REVIEW else _why(turn, session.attempt(1)),
+            wrote=_holds(session.worktree / agent_trial_script.FILE, agent_trial_script.CONTENT),
+            ran=(session.folder / f"home-{self.name}" / "tmp" / "ran").exists(),
+            own=_reported(work),
+            counted=turn.usage if turn.source == "provider" else {},
+            answered=sum(item.usage.input + item.usage.output for item in asked if item.usage),
+            offered=any(tool.endswith("done") for item in asked for tool in item.tools),
+            called=bool(outputs.read(launch_plan.outputs_file(session.attempt(1))).requests),
+        )
+        if found.speaks and found.scripted and not found.failed:
+            again = self._run(context, session, 2, agent_trial_script.AGAIN, tick=late, resume=turn.resume)
+            knows = agent_trial_script.WORD in json.dumps(
+                [item.body for item in self.stub.asked if agent_trial_script.AGAIN in item.prompt]
+            )
+            took = self._cancelled(context, session, late)
+            found = replace(found, resumed=knows and again.resume == turn.resume, cancelled=took)
+        return replace(
+            found,
+            events=tuple(self.events),
+            changed=worktree.changed_paths(session.worktree),
+            expected=(agent_trial_script.FILE,),
+            injected=self._injected(agent),
+            leaked=self._leaked(),
+            strayed=_strayed(self.events),
+        )
+
+    def _run(
+        self,
+        context: Context,
+        session: Session,
+        number: int,
+        brief: str,
+        *,
+        tick: Callable[[], Ending | None],
+        resume: str = "",
+    ) -> Turn:
+        agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
+        folder = files.private_folder(session.attempt(number))
+        files.write_atomic(folder / "brief.md", brief.encode())
+        chosen = Chosen(self.name, self._with_recordings(agent, folder), "the doctor tries it")
+        amount = launch_plan.wanted(agent)
+        with (
+            launch_plan.equipped(
+                context, session, number, policies=self._policies(), chosen=chosen, brief=brief, amount=amount,
+                record=self.events.append,
+            ) as given,
+            (folder / "stderr.log").open("wb") as errors,
+        ):  # fmt: skip
+            prepared = launch.prepare(given.launch)
+            task = replace(given.task, resume=resume)
+            try:
+                return driver(agent.protocol)(prepared, task, record=self.events.append, errors=errors, tick=tick)
+            finally:
+                launch.put_back(prepared)
+
+    def _cancelled(self, context: Context, session: Session, late: Callable[[], Ending | None]) -> float | None:
+        """Cancel the agent while its model says nothing; return how many seconds it took to end."""
+        began: list[float] = []
+
+        def tick() -> Ending | None:
+            if any(agent_trial_script.WAIT in item.prompt for item in self.stub.asked):
+                began.append(clock.monotonic())
+                return Reason.CANCELLED_BY_HUMAN, "the doctor cancels"
+            return late()
+
+        self._run(context, session, 3, agent_trial_script.WAIT, tick=tick)
+        return clock.monotonic() - began[0] if began else None
+
+    def _policies(self) -> Policies:
+        """Return policies by which the doctor's file may be written."""
+        scope = self.policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
+        return self.policies.model_copy(update={"scope": scope})
+
+    def _with_recordings(self, agent: Agent, folder: Path) -> Agent:
+        """Return the replay agent with a recording for the doctor's brief; any other as it is."""
+        if agent.model is not None or agent.command[-2:] != ("agent", "replay"):
+            return agent
+        kept = files.private_folder(folder / "recordings")
+        files.write_atomic(kept / "doctor.json", agent_trial_script.recording())
+        return agent.model_copy(update={"command": (*agent.command, "--recordings", str(kept))})
+
+    def _injected(self, agent: Agent) -> bool:
+        """Tell whether all that the model was asked came with the planted credential."""
+        if agent.model is None:
+            return True
+        sent = {self.planted, f"Bearer {self.planted}"}
+        prints = {hashlib.sha256(text.encode()).hexdigest()[:12] for text in sent}
+        return all(item.credential in prints for item in self.stub.requests)
+
+    def _leaked(self) -> list[str]:
+        """Return where the planted credential stands: files of the trial, or what the agent told."""
+        found = ["what it told"] if self.planted in json.dumps(self.events) else []
+        if any(self.planted in json.dumps(dict(item.body)) for item in self.stub.requests):
+            found.append("what its model was told")
+        for path in sorted(self.folder.rglob("*")):
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink() and self.planted.encode() in path.read_bytes():
+                    found.append(path.relative_to(self.folder).as_posix())
+        return found
+
+
+def _why(turn: Turn, folder: Path) -> str:
+    """Return why an agent failed, with the last line that it wrote to standard error."""
+    lines = (folder / "stderr.log").read_text(errors="replace").strip().splitlines()
+    return f"{turn.reason}: {turn.detail}" + (f" ({lines[-1][:_LONGEST]})" if lines else "")
+
+
+def _holds(path: Path, content: str) -> bool:
+    return path.is_file() and path.read_text(errors="replace") == content
+
+
+def _reported(events: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return the usage that the agent itself reported of its prompts."""
+    told = [event["usage"] for event in events if event["event"] == "answer"]
+    return metering.add(*told)
+
+
+def _strayed(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    asked = [event for event in events if event["event"] == "network"]
+    return sorted({f"{item['host']}:{item['port']}" for item in asked if not item["path"].startswith("/model/")})
+
+
+def _left(folder: Path) -> list[str]:
+    """Return what of a trial still runs a moment after its end, and end it."""
+    deadline = clock.monotonic() + _ENDING_SECONDS
+    while (found := _naming(folder)) and clock.monotonic() < deadline:
+        clock.sleep(0.05)
+    for pid in found:
+        process.signal_process(pid, force=True)
+    return list(found.values())
+
+
+def _naming(folder: Path) -> dict[int, str]:
+    """Return the processes whose command line or environment names a folder; none where there is no /proc."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (entry / "cmdline").read_bytes()
+            if str(folder).encode() in line + (entry / "environ").read_bytes():
+                found[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found

@@ -1,0 +1,201 @@
+"""Fills a fresh embedded instance: accounts, the project seeded from the clone's HEAD, settings, the first release."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from factory.errors import FactoryError, InvalidInput
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.sign import Signer, generate
+from factory.evidence.trust import APART, Trust
+from factory.gitlab import bootstrap, deployments, pipelines, runners
+from factory.gitlab.connect import Connection, connect
+from factory.gitlab.settings import run as settings
+from factory.gitlab.settings.run import Wanted
+from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workplace
+from factory.local_cloudflare.provider import mirror as packages
+from factory.model.gitlab import MAIN
+from factory.operations import saved_plan
+from factory.policies import read as policy_files
+from factory.policies.model import Policies
+from factory.secrets import tokens
+from factory.system import clock, files, process
+from factory.workflow.drift import desired_settings as settings_of
+from factory.worktrees.repository import Mirror
+
+_ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
+_PATIENCE = 180.0
+Say = Callable[[str], None]
+
+
+def provision(place: Workplace, *, say: Say) -> None:
+    """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``.
+
+    Where its servers have moved to other ports since, or were provisioned by an earlier release, it is brought up to
+    date.
+    """
+    done = place.state / "provisioned"
+    where = json.dumps(place.record["ports"], sort_keys=True).encode()
+    if done.exists() and done.read_bytes() == where:
+        return
+    root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+    bootstrap.local_hooks(root.client)
+    if done.exists():
+        bootstrap.variables(root, _variables(place))
+        files.write_atomic(done, where)
+        return
+    policies = policy_files.read(_head_policies(place))
+    bootstrap.project(root.client, place.settings["project"])
+    _accounts(place, root)
+    recorder(place, place.settings["project"], agent=AGENT, simulated=True)
+    seeded, _ = seed(place, place.url, place.settings["project"], _root_token(place), say=say)
+    bootstrap.variables(root, _variables(place) | _runners(place, root, policies))
+    acting = {BOT: place.connection(BOT)}
+    wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
+    # What the founding deployment, the administrator's, comes before, and what its jobs make.
+    later = {"environments", "resource_groups"}
+    _settle(place, root, acting, {name: item for name, item in wanted.items() if name not in later})
+    say(f"project {place.settings['project']} is seeded from this clone's HEAD")
+    _first_release(place, root, policies, seeded, say=say)
+    _settle(place, root, acting, {name: item for name, item in wanted.items() if name in later})
+    files.write_atomic(done, where)
+
+
+def _settle(place: Workplace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
+    """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
+    server = settings.opened(root, acting=acting, hook_token=partial(tokens.webhook, place.token_folder))
+    left = settings.apply(server, wanted, say=lambda _: None)
+    if not left.in_sync:
+        first = left.differences[0]
+        raise InvalidInput(f"{first.section}: {first.key}: {first.field} is {first.found}, not {first.wanted}")
+
+
+def _root_token(place: Workplace) -> str:
+    return files.read_text(place.state / "gitlab" / "root-token").strip()
+
+
+def _git(place: Workplace, *arguments: str) -> str:
+    try:
+        return process.run(["git", "-C", str(place.settings.clone), *arguments], env=place.tool_env).text
+    except FactoryError as error:
+        raise InvalidInput(f"{place.settings.clone} is not a usable git repository: {error}") from error
+
+
+def _head_policies(place: Workplace) -> dict[str, bytes]:
+    names = _git(place, "ls-tree", "-r", "--name-only", "HEAD", "policies/").splitlines()
+    return {name: _git(place, "show", f"HEAD:{name}").encode() for name in names}
+
+
+def _accounts(place: Workplace, root: Connection) -> None:
+    levels = {
+        OPERATOR: bootstrap.MAINTAINER,
+        BOT: bootstrap.MAINTAINER,
+        AGENT: bootstrap.DEVELOPER,
+        REHEARSAL: bootstrap.MAINTAINER,
+    }
+    for name, level in levels.items():
+        number, token = bootstrap.user(root.client, name)
+        if not (place.token_folder / name).exists():
+            tokens.keep(place.token_folder, name, token or bootstrap.token(root.client, number))
+        bootstrap.member(root, number, level)
+
+
+def _runners(place: Workplace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:
+    """Register the runners of policies/gitlab.yml and one like GitLab.com's; return the variable that chooses."""
+    wanted = settings_of.runners(policies)
+    if not (place.token_folder / RUNNERS).exists():
+        known = {item.name: item.id for item in runners.find(root)}
+        made = {
+            name: runners.renew(root, known[name]) if name in known else runners.register(root, name, fields)
+            for name, fields in wanted.items()
+        }
+        tokens.keep(place.token_folder, RUNNERS, json.dumps(made | {"hosted": runners.hosted(root.client)}))
+    return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
+
+
+def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
+    """Make the recorder's key and the trust root that verifies what it signs; ``agent`` is the account that works."""
+    key = place.state / "keys" / "recorder.pem"
+    if not key.exists():
+        files.private_folder(key.parent)
+        files.write_atomic(key, generate(), mode=0o600)
+    signer = Signer(files.read_bytes(key))
+    trust = Trust(
+        keys={signer.keyid: signer.public},
+        log_key=VerifierKey(f"factory.example/{project}", signer.public),
+        agent_account=agent,
+        simulated_approvals=simulated,
+        separation=separation,
+    )
+    files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
+
+
+def mirror(place: Workplace, url: str, project: str) -> Mirror:
+    """Return the instance's copy of a project's repository, as of its last fetch."""
+    copy = Mirror(place.state / "mirror.git", f"{url}/{project}.git")
+    copy.ensure()
+    return copy
+
+
+def seed(place: Workplace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
+    """Push the clone's HEAD as main where the project is empty; return main's commit, and whether that was done.
+
+    Uncommitted changes are not part of it.
+    """
+    copy = mirror(place, url, project)
+    copy.fetch(token)
+    there = copy.head(MAIN)
+    if there is not None:
+        return there, False
+    if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
+        say("the clone has uncommitted changes; they are not part of what is seeded")
+    commit = _git(place, "rev-parse", "HEAD").strip()
+    copy.take(place.settings.clone, commit)
+    copy.push(commit, MAIN, token)
+    return commit, True
+
+
+def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
+    ports = place.record["ports"]
+    made = place.cloudflare_tokens()
+    config = packages.write(place.state / "provider", process.python())
+    base = f"http://127.0.0.1:{ports['cloudflare']}"
+    return {
+        "CLOUDFLARE_BASE_URL": (f"{base}/client/v4", False),
+        "CLOUDFLARE_PLAN_TOKEN": (made["plan"], True),
+        "CLOUDFLARE_APPLY_TOKEN": (made["apply"], True),
+        "TF_CLI_CONFIG_FILE": (str(config), False),
+        "TF_VAR_account_id": (_ACCOUNT_ID, False),
+        "FACTORY_RELEASES_URL": (f"{base}/releases", False),
+        "FACTORY_EDGE_URL": (f"http://127.0.0.1:{ports['edge']}", False),
+    }
+
+
+def _first_release(place: Workplace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
+    """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
+    environment = policies.environments.deploy
+    if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
+        return
+    say("the first release is being deployed by the instance's administrator")
+    deadline = clock.monotonic() + _PATIENCE
+    played = False
+    while clock.monotonic() < deadline:
+        found = pipelines.of_commit(root, head, ref=MAIN)
+        status = found[0].status if found else "created"
+        if status == "success":
+            return
+        if status in {"failed", "canceled", "skipped"}:
+            reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
+            name = place.settings["instance"]
+            look = f"See `factory --instance {name} pipeline logs {found[0].id}`; mend, commit, `factory up --fresh`."
+            raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
+        if status == "manual" and not played:
+            played = _play_apply(root, found[0].id, environment)
+        clock.sleep(0.1)
+    raise InvalidInput("the first release was not deployed within 3 minutes")
+
+
+def _play_apply(root: Connection, pipeline: int, stack: str) -> bool:
+    jobs = {job.name: job for job in pipelines.jobs(root, pipeline)}
+    pipelines.play(root, jobs[f"apply-{stack}"].id, {"APPROVED_MANIFEST": saved_plan.of(root, pipeline).digest(stack)})
+    return True

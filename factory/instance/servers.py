@@ -1,0 +1,126 @@
+"""Starts, finds and stops the embedded servers of an instance."""
+
+import json
+import socket
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from factory.errors import MachineError, PortInUse, Unreachable
+from factory.instance.provision import provision
+from factory.instance.workspace import Workplace
+from factory.system import clock, files, http, process
+from factory.system.toolchain import names_secret
+
+HOST = "127.0.0.1"
+_NAMES = ("gitlab", "cloudflare", "edge")
+_START_LIMIT = 30.0
+_STOP_LIMIT = 10.0
+
+
+def ensure_up(place: Workplace, *, say: Any, new_ports: bool = False) -> bool:
+    """Start the servers unless they run, and provision the instance; tell whether they were started now.
+
+    Raises ``PortInUse`` where a port the instance keeps is taken, ``MachineError`` where a server does not come up.
+    """
+    files.private_folder(place.state)
+    with files.locked(place.state / "up.lock"):
+        running = daemon(place)
+        if running is None:
+            ports = _ports(place, new=new_ports)
+            _start(place, ports)
+            say(f"started: GitLab {place.url}, edge http://{HOST}:{ports['edge']}")
+        provision(place, say=say)
+    return running is None
+
+
+def daemon(place: Workplace) -> int | None:
+    """Return the pid of the instance's running servers, or ``None``."""
+    path = place.state / "daemon.json"
+    if not path.exists():
+        return None
+    known = json.loads(files.read_text(path))
+    return known["pid"] if process.started_at(known["pid"]) == known["started_at"] else None
+
+
+def stop(place: Workplace) -> bool:
+    """End the instance's servers and everything they started; tell whether they ran."""
+    pid = daemon(place)
+    if pid is None:
+        return False
+    begun = process.started_at(pid)
+    process.signal_process(pid)
+    deadline = clock.monotonic() + _STOP_LIMIT
+    # Not until the file is gone: the process still holds its lock and its ports then.
+    while begun is not None and process.started_at(pid) == begun:
+        if clock.monotonic() > deadline:
+            process.signal_process(pid, force=True)
+        clock.sleep(0.05)
+    (place.state / "daemon.json").unlink(missing_ok=True)
+    return True
+
+
+def discard(place: Workplace) -> None:
+    """Stop the instance and delete all it holds."""
+    stop(place)
+    files.remove_tree(place.state)
+    place.__dict__.pop("record", None)
+
+
+def _ports(place: Workplace, *, new: bool) -> dict[str, int]:
+    """Return the instance's ports, chosen once; raises ``PortInUse``."""
+    path = place.state / "instance.json"
+    if path.exists() and not new:
+        kept: dict[str, int] = place.record["ports"]
+        for name, port in kept.items():
+            if not _free(port):
+                raise PortInUse(f"port {port}, which this instance keeps for {name}, is in use")
+        return kept
+    sockets = [socket.socket() for _ in _NAMES]
+    for item in sockets:
+        item.bind((HOST, 0))
+    ports = {name: item.getsockname()[1] for name, item in zip(_NAMES, sockets, strict=True)}
+    for item in sockets:
+        item.close()
+    # Its tier and project are what it was made with.
+    made = json.loads(files.read_text(path)) if path.exists() else {}
+    record = {"tier": place.settings["tier"], "project": place.settings["project"], **made, "ports": ports}
+    files.write_atomic(path, json.dumps(record, indent=1).encode())
+    place.__dict__.pop("record", None)
+    return ports
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(place: Workplace, ports: dict[str, int]) -> None:
+    place.tools.gitlab_ci_local()
+    log = place.state / "servers.log"
+    given = {name: value for name, value in place.environment.items() if not names_secret(name)}
+    env = {**given, "FACTORY_GITLAB_URL": ""}
+    argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "serve"]
+    pid = process.start_daemon(argv, env=env, log=log, cwd=place.settings.clone)
+    deadline = clock.monotonic() + _START_LIMIT
+    gitlab = http.Client(f"http://{HOST}:{ports['gitlab']}", timeout=2)
+    while clock.monotonic() < deadline:
+        try:
+            if daemon(place) == pid and gitlab.send("GET", "/-/health").status == HTTPStatus.OK:
+                return
+        except Unreachable:
+            pass
+        if process.started_at(pid) is None:
+            raise MachineError("the embedded servers ended while starting", hint=f"Read {log}: {_last_line(log)}")
+        clock.sleep(0.03)
+    raise MachineError("the embedded servers did not answer within 30 s", hint=f"Read {log}.")
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return lines[-1][:200] if lines else ""

@@ -1,0 +1,109 @@
+"""What a command works with: settings, connections by account, and the context of the workflows."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from factory.config import Settings, connection
+from factory.errors import NotFound
+from factory.gitlab.connect import Connection, connect
+from factory.secrets import tokens
+from factory.system import files
+from factory.system.toolchain import Toolchain, readable, tool_env, toolchain
+
+BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
+# The file of the built-in runners' tokens, by their names.
+RUNNERS = "runners.json"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One instance as a command sees it."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+
+    @property
+    def state(self) -> Path:
+        """Return the instance's folder."""
+        return self.settings.state
+
+    @property
+    def token_folder(self) -> Path:
+        """Return where the accounts' tokens are kept."""
+        return self.state / "tokens"
+
+    @property
+    def tools(self) -> Toolchain:
+        """Return where outside programs are found."""
+        return toolchain(self.environment, self.settings.clone)
+
+    @property
+    def tool_env(self) -> dict[str, str]:
+        """Return the clean environment for programs of ours."""
+        return tool_env(self.environment, self.tools)
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """Return the folders that programs of ours need to read behind the launch door."""
+        return (self.settings.clone / ".tools", *readable())
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Return what the instance's own file says; raises ``NotFound`` where it was never started."""
+        path = self.state / "instance.json"
+        if not path.exists():
+            raise NotFound("the embedded servers were never started here", hint="Start them with `factory up`.")
+        value: dict[str, Any] = json.loads(files.read_text(path))
+        return value
+
+    @property
+    def url(self) -> str:
+        """Return GitLab's base URL."""
+        return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
+
+    def identity(self) -> str:
+        """Return a name of this state folder that no other machine has, made once."""
+        path = self.state / "identity"
+        if not path.exists():
+            files.write_atomic(path, secrets.token_hex(8).encode())
+        return files.read_text(path)
+
+    def cloudflare_tokens(self) -> dict[str, str]:
+        """Return the loopback Cloudflare's tokens by purpose (``plan`` reads, ``apply`` writes), made once."""
+        path = self.token_folder / "cloudflare.json"
+        if not path.exists():
+            made = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
+            files.private_folder(path.parent)
+            files.write_atomic(path, json.dumps(made).encode(), mode=0o600)
+        value: dict[str, str] = json.loads(files.read_text(path))
+        return value
+
+    @property
+    def key_file(self) -> Path:
+        """Return the key of what is encrypted here; it lies apart: a copy of one is of no use without the other."""
+        base = Path(self.environment.get("XDG_CONFIG_HOME") or Path(self.environment.get("HOME") or "/") / ".config")
+        return base / "factory" / "keys" / hashlib.sha256(str(self.state).encode()).hexdigest()[:16]
+
+    def token(self, account: str) -> str:
+        """Return an account's token, the operator's where it is the same account; raises ``Unauthorized``."""
+        alone = account != OPERATOR and self.username(account) == self.username(OPERATOR)
+        name = OPERATOR if alone else account
+        return tokens.get(self.token_folder, name, self.environment, key=self.key_file)
+
+    def username(self, account: str) -> str:
+        """Return what GitLab calls an account: its own name, or the one that ``factory connect`` wrote down."""
+        known = connection(self.state).get("accounts")
+        return str(known.get(account, account)) if isinstance(known, dict) else account
+
+    def connection(self, account: str = OPERATOR) -> Connection:
+        """Return an account's connection to the project."""
+        url = self.url
+        path, token = self.settings["project"], self.token(account)
+        return connect(url, path, account=self.username(account), token=token, say=self.say)

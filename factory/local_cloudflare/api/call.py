@@ -1,0 +1,57 @@
+"""One request as the API's functions see it: read, authorised, and inside a transaction."""
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from factory.local_cloudflare.api import envelope
+from factory.local_cloudflare.store import Store
+
+STORE: web.AppKey[Store] = web.AppKey("store", Store)
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """Path parameters, query and JSON body of one request, and the store within its transaction."""
+
+    store: Store
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+def transactional(function: Callable[[Call], web.Response]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the aiohttp handler that runs ``function`` in one transaction; what it raises undoes all of it."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await _json_body(request) if request.method in _WITH_BODY else {}
+        store = request.app[STORE]
+        with store.transaction():
+            return function(Call(store, request.match_info, request.query, body))
+
+    return handle
+
+
+def new_id() -> str:
+    """Return an identifier as Cloudflare's: 32 hexadecimal characters."""
+    return uuid.uuid4().hex
+
+
+async def _json_body(request: web.Request) -> Mapping[str, Any]:
+    try:
+        value = json.loads(await request.read(), parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON but not text
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise envelope.failure(400, (6007, "Malformed JSON in request body"))
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

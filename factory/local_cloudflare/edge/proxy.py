@@ -1,0 +1,184 @@
+"""The edge: a reverse proxy on loopback that routes by ``Host`` as DNS records and tunnels say.
+
+It refuses what a zone's rulesets refuse. Of a zone's settings it can't show anything: there is no TLS on loopback.
+"""
+
+import html
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from factory.errors import NotFound, ToolFailed
+from factory.local_cloudflare.api.call import STORE
+from factory.local_cloudflare.api.expressions import Seen
+from factory.local_cloudflare.edge.firewall import Firewall
+from factory.local_cloudflare.edge.release_api import SUPERVISOR
+from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, route
+from factory.system import clock, log
+
+_SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
+_FIREWALL: web.AppKey[Firewall] = web.AppKey("firewall", Firewall)
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_AS_SENT = "local_cloudflare.content_type_as_sent"
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=100.0)
+_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+# RFC 9110 section 7.6.1 and Cloudflare's codes: 502 bad gateway, 504 gateway time-out.
+_BAD_GATEWAY, _GATEWAY_TIMEOUT = 502, 504
+
+_PAGE = """<!doctype html>
+<title>{title}</title>
+<h1>{title}</h1>
+<p>{reason}</p>
+<hr>
+<p>This is a loopback double of Cloudflare's edge, not Cloudflare. Ray ID: {ray}</p>
+"""
+
+
+def add_routes(app: web.Application) -> None:
+    """Send every request through the edge; the application holds the store and ``SUPERVISOR``."""
+    app[_FIREWALL] = Firewall()
+    app.cleanup_ctx.append(_session)
+    app.on_response_prepare.append(_keep_untyped)
+    app.router.add_route("*", "/{path:.*}", _forward)
+
+
+async def _session(app: web.Application) -> AsyncIterator[None]:
+    async with aiohttp.ClientSession(
+        timeout=_TIMEOUT,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_NOT_ADDED,
+        # A connection for each request: on loopback that costs less than the 40 ms which a kept one loses to delayed
+        # acknowledgement when a release writes head and body apart, and a release that died leaves none behind.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+    ) as session:
+        app[_SESSION] = session
+        yield
+
+
+async def _keep_untyped(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take back the ``Content-Type`` that aiohttp gives an answer whose origin sent none."""
+    if response.get(_AS_SENT) is False:
+        response.headers.popall("Content-Type", None)
+
+
+async def _forward(request: web.Request) -> web.StreamResponse:
+    ray = f"{secrets.token_hex(8)}-LOC"
+    found = _refusal(request) or route(request.app[STORE], _host(request), request.path)
+    try:
+        match found:
+            case Answer():
+                return _error(found, ray)
+            case Release(name):
+                return await _to_release(request, name, ray)
+            case Loopback():
+                return await _proxy(request, found, ray)
+    except TimeoutError:
+        return _error(Answer(_GATEWAY_TIMEOUT, "the service did not answer in time"), ray)
+    except aiohttp.ClientError as error:
+        return _error(Answer(_BAD_GATEWAY, f"the service did not answer: {type(error).__name__}"), ray)
+    except (NotFound, ToolFailed) as error:
+        return _error(Answer(_BAD_GATEWAY, str(error)), ray)
+
+
+def _refusal(request: web.Request) -> Answer | None:
+    seen = Seen(_host(request), request.path)
+    client = request.remote or "127.0.0.1"
+    return request.app[_FIREWALL].refusal(request.app[STORE], seen, client, clock.monotonic())
+
+
+async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
+    port = await request.app[SUPERVISOR].port(name)
+    try:
+        return await _proxy(request, Loopback("127.0.0.1", port), ray)
+    except aiohttp.ClientConnectorError:
+        # It died a moment ago. Nothing of the request was sent yet, so that sending it again is safe.
+        port = await request.app[SUPERVISOR].replaced(name, port)
+        return await _proxy(request, Loopback("127.0.0.1", port), ray)
+
+
+async def _proxy(request: web.Request, origin: Loopback, ray: str) -> web.StreamResponse:
+    """Send the request on and stream the answer back; raises aiohttp's errors while there is no answer yet."""
+    # Built from parts, never joined: a path that begins with // would name another host.
+    target = URL.build(
+        scheme="http",
+        authority=f"{origin.host}:{origin.port}",
+        path=request.rel_url.raw_path,
+        query_string=request.rel_url.raw_query_string,
+        encoded=True,
+    )
+    async with request.app[_SESSION].request(
+        request.method,
+        target,
+        headers=_to_origin(request, ray),
+        data=request.content if request.can_read_body else None,
+        allow_redirects=False,
+    ) as answer:
+        return await _stream(request, answer, ray)
+
+
+async def _stream(request: web.Request, answer: aiohttp.ClientResponse, ray: str) -> web.StreamResponse:
+    headers = _end_to_end(answer.headers)
+    headers["CF-Ray"] = ray
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    response[_AS_SENT] = "Content-Type" in headers
+    await response.prepare(request)
+    try:
+        async for block in answer.content.iter_any():
+            await response.write(block)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        # The status line is out: only a broken connection tells the client that the body is not whole.
+        log.event("local_cloudflare.stream_broken", ray=ray, error=type(error).__name__)
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
+
+
+def _to_origin(request: web.Request, ray: str) -> CIMultiDict[str]:
+    headers = _end_to_end(request.headers)
+    headers.popall("Expect", None)  # aiohttp has answered it already
+    client = request.remote or "127.0.0.1"
+    headers["CF-Connecting-IP"] = client
+    headers["CF-Ray"] = ray
+    headers["X-Forwarded-For"] = ", ".join([*request.headers.getall("X-Forwarded-For", []), client])
+    headers["X-Forwarded-Proto"] = "http"
+    return headers
+
+
+def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    return CIMultiDict(_without(headers.items(), _HOP_BY_HOP | named))
+
+
+def _without(items: Iterable[tuple[str, str]], names: frozenset[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in items if name.lower() not in names]
+
+
+def _host(request: web.Request) -> str:
+    return request.host.partition(":")[0].lower().rstrip(".")
+
+
+def _error(answer: Answer, ray: str) -> web.Response:
+    title = f"Error {answer.code}" if answer.code else f"Error {answer.status}"
+    text = _PAGE.format(title=title, reason=html.escape(answer.reason), ray=ray)
+    headers = {"CF-Ray": ray} | ({} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)})
+    return web.Response(status=answer.status, text=text, content_type="text/html", headers=headers)

@@ -1,0 +1,95 @@
+"""Where the edge sends a request: from host and path through record, tunnel and ingress to a service."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.local_cloudflare.edge.releases import NAME
+from factory.local_cloudflare.store import Store
+
+_TUNNEL_SUFFIX = ".cfargotunnel.com"
+_LOOPBACK_SERVICE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})")
+_PORTS = range(1, 65_536)
+_STATUS_SERVICE = re.compile(r"http_status:([1-5][0-9]{2})")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of the supervisor."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Loopback:
+    """A server on this machine: ``host`` as a URL writes it, and port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the edge itself: HTTP status, Cloudflare's error code where there is one, and the reason.
+
+    ``retry_after`` is in seconds.
+    """
+
+    status: int
+    reason: str
+    code: int | None = None
+    retry_after: int | None = None
+
+
+Route = Release | Loopback | Answer
+
+
+def route(store: Store, host: str, path: str) -> Route:
+    """Return where a request for ``host`` (lower case, without port) and ``path`` goes; never leaves loopback."""
+    record = _record(store, host)
+    if record is None:
+        return Answer(530, f"no DNS record of this account names {host}", code=1016)
+    if not record["proxied"]:
+        return Answer(530, f"the DNS record of {host} is not proxied", code=1016)
+    target: str = record["content"]
+    if record["type"] != "CNAME" or not target.endswith(_TUNNEL_SUFFIX):
+        return Answer(530, f"{host} does not lead to a tunnel", code=1016)
+    tunnel = store.get("tunnel", target.removesuffix(_TUNNEL_SUFFIX))
+    if tunnel is None or tunnel["deleted_at"] is not None:
+        return Answer(530, f"the tunnel of {host} does not exist", code=1033)
+    configuration = store.get("configuration", tunnel["id"]) if tunnel["remote_config"] else None
+    if configuration is None:
+        return Answer(503, f"the tunnel of {host} has no ingress rules here: none are set, or its config_src is local")
+    return _service(_rule(configuration["config"]["ingress"], host, path)["service"])
+
+
+def _record(store: Store, host: str) -> dict[str, Any] | None:
+    for name in (host, f"*.{host.partition('.')[2]}"):
+        for record in store.find("dns_record", name=name):
+            if record["type"] in {"A", "AAAA", "CNAME"}:
+                return record
+    return None
+
+
+def _rule(rules: Sequence[Mapping[str, Any]], host: str, path: str) -> Mapping[str, Any]:
+    return next((rule for rule in rules if _matches(rule, host, path)), rules[-1])
+
+
+def _matches(rule: Mapping[str, Any], host: str, path: str) -> bool:
+    wanted = rule.get("hostname") or "*"
+    right_host = wanted in {"*", host} or (wanted.startswith("*.") and host.endswith(wanted[1:]))
+    return right_host and (not rule.get("path") or re.search(rule["path"], path) is not None)
+
+
+def _service(service: str) -> Route:
+    status = _STATUS_SERVICE.fullmatch(service)
+    if status:
+        return Answer(int(status[1]), f"the ingress rule answers {service}")
+    server = _LOOPBACK_SERVICE.fullmatch(service)
+    if server and int(server[2]) in _PORTS:
+        return Loopback("127.0.0.1" if server[1] == "localhost" else server[1], int(server[2]))
+    release = service.removeprefix("http://")
+    if release != service and NAME.fullmatch(release):
+        return Release(release)
+    return Answer(502, f"the loopback double does not route to {service}")

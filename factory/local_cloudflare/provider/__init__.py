@@ -1,0 +1,1 @@
+"""A double of Cloudflare's Terraform provider."""

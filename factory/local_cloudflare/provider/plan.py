@@ -1,0 +1,90 @@
+"""What the library ``tf`` leaves out of a plan: defaults, computed attributes inside objects, values of any type.
+
+The library plans an update from the prior state and never looks at the configuration, so that an attribute which is
+both optional and computed would keep whatever somebody set it to behind Terraform's back.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tf import provider as library
+from tf.utils import read_dynamic_value, to_dynamic_value
+
+from factory.local_cloudflare.provider.types import UNKNOWN, Attribute, Dynamic, Object, is_set
+
+
+def completed(
+    attributes: Sequence[Attribute], config: Mapping[str, Any], proposed: Mapping[str, Any], *, inner: bool = False
+) -> dict[str, Any]:
+    """Return the proposed state with what ``config`` leaves out: the default of an attribute that has one.
+
+    A computed attribute inside an object (``inner``) that has neither default nor prior value is unknown; the
+    library does the same for those of the resource itself.
+    """
+    state = dict(proposed)
+    for each in attributes:
+        given, planned = config.get(each.name), proposed.get(each.name)
+        if given is not None:
+            state[each.name] = _within(each, given, planned)
+        elif each.default is not UNKNOWN:
+            state[each.name] = each.default
+        elif inner and each.computed and planned is None:
+            state[each.name] = UNKNOWN
+    return state
+
+
+def servicer(provider: Any) -> Any:
+    """Return the library's servicer for a provider, with a plan and a state that know what this module is about."""
+    made = _LIBRARY_SERVICER(provider)
+    plan, upgrade = made.PlanResourceChange, made.UpgradeResourceState
+    attributes = {f"{provider.get_model_prefix()}{kind.name}": kind.attributes for kind in provider.get_resources()}
+
+    def plan_completed(request: Any, context: Any) -> Any:
+        config, proposed = read_dynamic_value(request.config), read_dynamic_value(request.proposed_new_state)
+        if config is not None and proposed is not None:
+            state = completed(attributes[request.type_name], config, proposed)
+            request.proposed_new_state.CopyFrom(to_dynamic_value(state))
+        return plan(request, context)
+
+    def upgrade_dynamic(request: Any, context: Any) -> Any:
+        response = upgrade(request, context)
+        kinds = {each.name: each.type for each in attributes[request.type_name] if isinstance(each.type, Dynamic)}
+        if kinds:
+            state = json.loads(request.raw_state.json)
+            wire = {name: kinds[name].from_state(value) if name in kinds else value for name, value in state.items()}
+            response.upgraded_state.CopyFrom(to_dynamic_value(wire))
+        return response
+
+    made.PlanResourceChange = plan_completed
+    made.UpgradeResourceState = upgrade_dynamic
+    return made
+
+
+def install() -> None:
+    """Make the library's runner use ``servicer``: it takes the class from its own module and offers no other way."""
+    library.ProviderServicer = servicer
+
+
+def _within(attribute: Attribute, given: Any, planned: Any) -> Any:
+    """Return the planned value with the objects inside it completed; those of a set have nothing computed here."""
+    if isinstance(attribute.type, Object) and isinstance(given, dict) and isinstance(planned, dict):
+        return completed(attribute.type.attributes, given, planned, inner=True)
+    element = getattr(attribute.type, "element_type", None)
+    if not isinstance(element, Object) or is_set(attribute.type) or not _lists(given, planned):
+        return planned
+    return [
+        completed(element.attributes, one, other, inner=True) if _objects((one, other)) else other
+        for one, other in zip(given, planned, strict=True)
+    ]
+
+
+def _lists(given: Any, planned: Any) -> bool:
+    return isinstance(given, list) and isinstance(planned, list) and len(given) == len(planned)
+
+
+def _objects(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+_LIBRARY_SERVICER = library.ProviderServicer

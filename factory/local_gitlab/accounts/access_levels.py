@@ -1,0 +1,83 @@
+"""Access levels of protected branches, tags and environments: each is a role, a user or a group."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from factory.local_gitlab.accounts import membership
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call
+from factory.local_gitlab.serving.store import Document
+
+_ROLES = {NO_ROLE: "No one", DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers", ADMIN: "Administrators"}
+_GRANTEES = ("access_level", "user_id", "group_id")
+
+
+def given(call: Call, name: str) -> list[Document]:
+    """Return a parameter that is a list of access levels; raises 400 where it is something else."""
+    value = call.params.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise api.bad_request(f"{name} is invalid", key="error")
+    return value
+
+
+def exchanged(
+    call: Call, levels: Sequence[Document], changes: Sequence[Document], what: str, **extra: Any
+) -> list[Document]:
+    """Return access levels after a list of changes; ``what`` names them in errors, ``extra`` is what they have besides.
+
+    With an ``id`` a level changes, with ``_destroy`` too it goes, and without an ``id`` one is added. Raises 404 for
+    an unknown ``id``, 422 for a level that is not valid or is there twice.
+    """
+    found = {level["id"]: level for level in levels}
+    for change in changes:
+        values = {key: change[key] for key in (*_GRANTEES, *extra) if change.get(key) is not None}
+        if change.get("id") is None:
+            number = call.store.number("access_level")
+            found[number] = _valid(call, {"id": number, **extra, **values}, what)
+            continue
+        level = found.pop(api.as_int(change["id"], "id"), None)
+        if level is None:
+            raise api.not_found()
+        if str(change.get("_destroy", "")).lower() not in {"true", "1"}:
+            kept = {} if set(values) & set(_GRANTEES) else {key: level[key] for key in _GRANTEES}
+            kept |= {key: level[key] for key in extra}
+            found[level["id"]] = _valid(call, {"id": level["id"], **kept, **values}, what)
+    _refuse_twice(list(found.values()), what)
+    return [found[number] for number in sorted(found)]
+
+
+def valid_level(call: Call, name: str, default: int, allowed: Collection[int]) -> int:
+    """Return a parameter that is one access level; raises 400 for any that GitLab does not take there."""
+    level = api.as_int(call.params.get(name, default), name)
+    if level not in allowed:
+        raise api.bad_request(f"{name} does not have a valid value", key="error")
+    return level
+
+
+def _valid(call: Call, level: Document, what: str) -> Document:
+    """Return a level as it is kept; raises 422 for a role that is none, or for who is not of the project."""
+    user, group = level.get("user_id"), level.get("group_id")
+    description = ""
+    if user is not None:
+        person = call.store.get("user", api.as_int(user, "user_id"))
+        if person is None or not membership.find(call.store, call.project, person["id"]):
+            raise api.unprocessable([f"{what} user is not a member of the project"])
+        description = person["name"]
+    elif group is not None:
+        raise api.unprocessable([f"{what} group does not have access to the project"])
+    else:
+        role = api.as_int(level.get("access_level"), "access_level")
+        if role not in _ROLES:
+            raise api.unprocessable([f"{what} access level is not included in the list"])
+        level = level | {"access_level": role}
+        description = _ROLES[role]
+    # GitLab keeps a role beside a user, which counts for nothing.
+    shown = {"access_level": None if user is not None else level["access_level"], "user_id": user, "group_id": group}
+    return level | shown | {"access_level_description": description}
+
+
+def _refuse_twice(levels: Sequence[Document], what: str) -> None:
+    for key in _GRANTEES:
+        values = [level[key] for level in levels if level[key] is not None]
+        if len(values) != len(set(values)):
+            raise api.unprocessable([f"{what} {key.removesuffix('_id').replace('_', ' ')} has already been taken"])

@@ -1,0 +1,216 @@
+"""Users, personal and project access tokens, and who a request's token speaks for."""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import BasicAuth, web
+
+from factory.local_gitlab.accounts import membership
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import ADMIN, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document, Store
+from factory.system import clock
+
+JOB_SCOPE = "job"
+
+
+def fingerprint(token: str) -> str:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def issue_token(store: Store, user: Document, name: str, *, project: int = 0, **fields: Any) -> tuple[Document, str]:
+    """Make a token for a user; return its document and, once, its text."""
+    text = f"glpat-local-{secrets.token_urlsafe(20)}"
+    document = {
+        "name": name,
+        "user_id": user["id"],
+        "scopes": ["api"],
+        "created_at": clock.timestamp(),
+        "expires_at": None,
+        "revoked": False,
+        "active": True,
+        "access_level": None,
+        "_project": project,
+        **fields,
+    }
+    return store.add("token", document, name=fingerprint(text)), text
+
+
+def create_user(
+    store: Store, username: str, *, name: str, email: str, admin: bool = False, bot: bool = False
+) -> Document:
+    """Add a user; return it."""
+    document = {
+        "username": username,
+        "name": name,
+        "state": "active",
+        "locked": False,
+        "avatar_url": None,
+        "email": email,
+        "is_admin": admin,
+        "bot": bot,
+        "created_at": clock.timestamp(),
+    }
+    return store.add("user", document, name=username)
+
+
+def token_of(request: web.Request) -> str | None:
+    """Return the token that a request carries, in any of the ways GitLab takes one."""
+    for header in ("PRIVATE-TOKEN", "JOB-TOKEN"):
+        if request.headers.get(header):
+            return request.headers[header]
+    authorization = request.headers.get("Authorization", "")
+    if authorization.lower().startswith("bearer "):
+        return authorization[7:].strip()
+    if authorization.lower().startswith("basic "):
+        try:
+            return str(BasicAuth.decode(authorization).password)
+        except ValueError:
+            return None
+    return request.query.get("private_token") or request.query.get("job_token")
+
+
+def authenticate(store: Store, text: str | None) -> tuple[Document, Document] | None:
+    """Return the token's document and its user, or ``None`` where the token is unknown, revoked or expired."""
+    if not text:
+        return None
+    token = store.find("token", fingerprint(text))
+    if token is None or token["revoked"]:
+        return None
+    if token["expires_at"] and datetime.fromisoformat(token["expires_at"]).replace(tzinfo=UTC) <= clock.now():
+        return None
+    user = store.get("user", token["user_id"])
+    return None if user is None or user["state"] != "active" else (token, user)
+
+
+def role_in(store: Store, project: Document, user: Document, token: Document) -> int:
+    """Return the access level a token has in a project; 0 is none."""
+    if token["_project"] and token["_project"] != project["id"] and not _admits(project, token):
+        return api.NO_ROLE
+    if user["is_admin"]:
+        return ADMIN
+    level = membership.level(store, project, user["id"])
+    return min(level, token["access_level"]) if token["access_level"] else level
+
+
+def job_token_scope(project: Document) -> Document:
+    """Return what a project keeps of its job token scope: ``inbound`` limits it to itself and its ``allowlist``."""
+    return {"inbound": True, "allowlist": [], **project.get("_job_token", {})}
+
+
+def _admits(project: Document, token: Document) -> bool:
+    """Tell whether a project lets in a token of another one: a job's, where its scope does not keep that out."""
+    scope = job_token_scope(project)
+    return bool(token.get("_job")) and (not scope["inbound"] or token["_project"] in scope["allowlist"])
+
+
+def brief(context: Context, user: Document | None) -> Document | None:
+    """Return a user as it stands inside other objects."""
+    if user is None:
+        return None
+    keys = ("id", "username", "name", "state", "locked", "avatar_url")
+    return {key: user[key] for key in keys} | {"web_url": f"{context.base_url}/{user['username']}"}
+
+
+def by_id(context: Context, number: int | None) -> Document | None:
+    """Return a user as it stands inside other objects, by id."""
+    return None if number is None else brief(context, context.store.get("user", number))
+
+
+def _show(call: Call, user: Document) -> Document:
+    return api.public(user, "iid") | {"web_url": f"{call.context.base_url}/{user['username']}"}
+
+
+def _current(call: Call) -> Any:
+    return _show(call, call.user)
+
+
+def _list(call: Call) -> Any:
+    wanted = call.params.get("username")
+    users = [user for user in call.store.all("user") if wanted in (None, user["username"])]
+    return Page([_show(call, user) if call.user["is_admin"] else brief(call.context, user) for user in users])
+
+
+def _show_one(call: Call) -> Any:
+    user = api.require(call.store.get("user", call.iid("user_id")), "User")
+    return _show(call, user) if call.user["is_admin"] else brief(call.context, user)
+
+
+def _create(call: Call) -> Any:
+    api.need_admin(call)
+    username = str(call.need("username"))
+    if call.store.find("user", username):
+        raise api.conflict("Username has already been taken")
+    user = create_user(
+        call.store,
+        username,
+        name=str(call.params.get("name") or username),
+        email=str(call.params.get("email") or f"{username}@localhost"),
+        admin=call.flag("admin"),
+    )
+    return api.Answer(_show(call, user), 201)
+
+
+def _create_token_for(call: Call) -> Any:
+    api.need_admin(call)
+    user = api.require(call.store.get("user", call.iid("user_id")), "User")
+    scopes = call.strings("scopes") or ["api"]
+    expires = call.params.get("expires_at")
+    token, text = issue_token(call.store, user, str(call.need("name")), expires_at=expires, scopes=scopes)
+    return api.Answer(api.public(token, "iid") | {"token": text}, 201)
+
+
+def _own_token(call: Call) -> Any:
+    return api.public(call.token, "iid")
+
+
+def _revoke(call: Call) -> Any:
+    token = api.require(call.store.get("token", call.iid("token_id")), "Token")
+    if token["user_id"] != call.user["id"]:
+        api.need_admin(call)
+    call.store.save("token", token | {"revoked": True, "active": False})
+
+
+def _project_tokens(call: Call) -> Any:
+    return Page(
+        [api.public(token, "iid") for token in call.store.all("token") if token["_project"] == call.project["id"]]
+    )
+
+
+def _create_project_token(call: Call) -> Any:
+    level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
+    name = str(call.need("name"))
+    if level >= OWNER > call.role:
+        raise api.failed(400, "Could not provision owner access to project access token")
+    suffix = secrets.token_hex(4)
+    bot = create_user(
+        call.store, f"project_{call.project['id']}_bot_{suffix}", name=name, email=f"bot-{suffix}@localhost", bot=True
+    )
+    membership.add(call.store, call.project, bot, level)
+    token, text = issue_token(
+        call.store,
+        bot,
+        name,
+        project=call.project["id"],
+        access_level=level,
+        expires_at=call.params.get("expires_at"),
+        scopes=call.strings("scopes") or ["api"],
+    )
+    return api.Answer(api.public(token, "iid") | {"token": text}, 201)
+
+
+ROUTES = (
+    Route("GET", "/user", _current, PUBLIC),
+    Route("GET", "/users", _list, PUBLIC),
+    Route("POST", "/users", _create, PUBLIC),
+    Route("GET", "/users/{user_id}", _show_one, PUBLIC),
+    Route("POST", "/users/{user_id}/personal_access_tokens", _create_token_for, PUBLIC),
+    Route("GET", "/personal_access_tokens/self", _own_token, PUBLIC),
+    Route("DELETE", "/personal_access_tokens/{token_id}", _revoke, PUBLIC),
+    Route("GET", "/projects/{id}/access_tokens", _project_tokens, MAINTAINER),
+    Route("POST", "/projects/{id}/access_tokens", _create_project_token, MAINTAINER),
+)

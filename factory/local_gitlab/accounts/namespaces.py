@@ -1,0 +1,200 @@
+"""Namespaces: the users and groups that projects belong to (docs: Namespaces API, Groups API)."""
+
+import re
+from typing import Any
+
+from factory.local_gitlab.accounts import membership
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
+from factory.local_gitlab.serving.store import Document, Store
+from factory.system import clock
+
+_KIND = "namespace"
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VISIBILITIES = ("private", "internal", "public")
+
+
+def ensure(store: Store, path: str, owner: Document) -> Document:
+    """Return the namespace of a full path, made where it is missing: a user's own, or a group."""
+    found = store.find(_KIND, path)
+    if found is not None:
+        return found
+    user = store.find("user", path)
+    values = {"kind": "user", "name": user["name"]} if user else {}
+    return _make(store, path, user or owner, **values)
+
+
+def of(store: Store, project: Document) -> Document:
+    """Return a project's namespace."""
+    return ensure(store, project["_namespace"], {"id": project["creator_id"]})
+
+
+def _make(store: Store, path: str, owner: Document, **values: Any) -> Document:
+    document = {
+        "name": path.rsplit("/", 1)[-1],
+        "path": path.rsplit("/", 1)[-1],
+        "kind": "group",
+        "full_path": path,
+        "parent_id": None,
+        "avatar_url": None,
+        "_owner": owner["id"],
+        "_visibility": "private",
+        "_description": "",
+        "_created_at": clock.timestamp(),
+        **values,
+    }
+    return store.add(_KIND, document, name=path)
+
+
+def group(call: Call) -> Document:
+    """Return the group of a call that its user sees; raises 404 for any other."""
+    return _find(call, "Group")
+
+
+def owned_group(call: Call) -> Document:
+    """Return the group of a call; raises 404 where its user does not see it, 403 where they don't own it."""
+    found = group(call)
+    if not _owns(call, found):
+        raise api.forbidden()
+    return found
+
+
+def in_project(namespace: Document) -> Document:
+    """Return a namespace as it stands inside a project."""
+    return {key: namespace[key] for key in ("id", "name", "path", "kind", "full_path", "parent_id", "avatar_url")}
+
+
+def for_new_project(call: Call) -> Document:
+    """Return the namespace that a new project asks for, the caller's own where it names none.
+
+    Raises 404 for a namespace that is none or that the caller may not fill; an administrator's is made.
+    """
+    number, path = call.params.get("namespace_id"), str(call.params.get("namespace_path") or call.user["username"])
+    if number is not None:
+        found = call.store.get(_KIND, api.as_int(number, "namespace_id"))
+    elif call.user["is_admin"] or path == call.user["username"]:
+        return ensure(call.store, path, call.user)
+    else:
+        found = call.store.find(_KIND, path)
+    if found is None or not (_owns(call, found) or _level(call, found) >= DEVELOPER):
+        raise api.not_found("Namespace")
+    return found
+
+
+def give_owners(store: Store) -> None:
+    """Make whoever made a group its owner where it has no members: so it was kept before groups had any."""
+    for item in store.all(_KIND):
+        maker = store.get("user", item["_owner"])
+        if item["kind"] == "group" and maker and not membership.of_group(store, item):
+            membership.add_to_group(store, item, maker, OWNER)
+
+
+def _owns(call: Call, namespace: Document) -> bool:
+    own = namespace["kind"] == "user" and namespace["_owner"] == call.user["id"]
+    return bool(call.user["is_admin"] or own or _level(call, namespace) >= OWNER)
+
+
+def _level(call: Call, namespace: Document) -> int:
+    return membership.level_in_group(call.store, namespace, call.user["id"])
+
+
+def _sees(call: Call, namespace: Document) -> bool:
+    if _owns(call, namespace) or (namespace["kind"] == "group" and namespace["_visibility"] != "private"):
+        return True
+    if namespace["kind"] != "group" or _level(call, namespace):
+        return bool(namespace["kind"] == "group")
+    projects = call.store.all("project", _namespace=namespace["full_path"])
+    return any(membership.direct(call.store, project, call.user["id"]) for project in projects)
+
+
+def _find(call: Call, what: str) -> Document:
+    ensure(call.store, call.user["username"], call.user)
+    reference = call.path["reference"]
+    found = call.store.get(_KIND, call.iid("reference")) if api.is_id(reference) else call.store.find(_KIND, reference)
+    if found is None or not _sees(call, found) or (what == "Group" and found["kind"] != "group"):
+        raise api.not_found(what)
+    return found
+
+
+def _seen(call: Call, *, groups: bool = False) -> list[Document]:
+    ensure(call.store, call.user["username"], call.user)
+    search = str(call.params.get("search") or "").lower()
+    return [
+        item
+        for item in call.store.all(_KIND)
+        if _sees(call, item)
+        and not (groups and item["kind"] != "group")
+        and search in f"{item['full_path']} {item['name']}".lower()
+    ]
+
+
+def _list(call: Call) -> Any:
+    return Page([_show(call, item) for item in _seen(call)])
+
+
+def _one(call: Call) -> Any:
+    return _show(call, _find(call, "Namespace"))
+
+
+def _show(call: Call, namespace: Document) -> Document:
+    plan = {"plan": call.context.tier} if _owns(call, namespace) else {}
+    return in_project(namespace) | {"web_url": _url(call, namespace)} | plan
+
+
+def _url(call: Call, namespace: Document) -> str:
+    folder = "groups/" if namespace["kind"] == "group" else ""
+    return f"{call.context.base_url}/{folder}{namespace['full_path']}"
+
+
+def _groups(call: Call) -> Any:
+    return Page([_group(call, item) for item in _seen(call, groups=True)])
+
+
+def _group(call: Call, namespace: Document) -> Document:
+    keys = ("id", "name", "path", "full_path", "parent_id", "avatar_url")
+    return {key: namespace[key] for key in keys} | {
+        "web_url": _url(call, namespace),
+        "description": namespace["_description"],
+        "visibility": namespace["_visibility"],
+        "full_name": namespace["full_path"].replace("/", " / "),
+        "created_at": namespace["_created_at"],
+    }
+
+
+def _new_group(call: Call) -> Any:
+    name, path = str(call.need("name")), str(call.need("path"))
+    parent = None
+    if call.params.get("parent_id") is not None:
+        parent = call.store.get(_KIND, call.integer("parent_id"))
+        if parent is None or parent["kind"] != "group" or not _sees(call, parent):
+            raise api.not_found("Group")
+        if not _owns(call, parent) and _level(call, parent) < MAINTAINER:
+            raise api.forbidden()
+    full = f"{parent['full_path']}/{path}" if parent else path
+    if not _PATH.fullmatch(path):
+        raise api.failed(400, "Failed to save group {path: [\"can contain only letters, digits, '_', '-' and '.'.\"]}")
+    if call.store.find(_KIND, full) or call.store.find("user", full):
+        raise api.failed(400, 'Failed to save group {path: ["has already been taken"]}')
+    given = {
+        "name": name,
+        "parent_id": parent["id"] if parent else None,
+        "_visibility": call.choice("visibility", _VISIBILITIES, "private"),
+        "_description": call.text("description") or "",
+    }
+    made = _make(call.store, full, call.user, **given)
+    if _level(call, made) < OWNER:
+        membership.add_to_group(call.store, made, call.user, OWNER)
+    return api.Answer(_group(call, made), 201)
+
+
+def _one_group(call: Call) -> Any:
+    return _group(call, _find(call, "Group"))
+
+
+ROUTES = (
+    Route("GET", "/namespaces", _list, PUBLIC),
+    Route("GET", "/namespaces/{reference}", _one, PUBLIC),
+    Route("GET", "/groups", _groups, PUBLIC),
+    Route("POST", "/groups", _new_group, PUBLIC),
+    Route("GET", "/groups/{reference}", _one_group, PUBLIC),
+)

@@ -1,0 +1,1 @@
+"""Pipelines: definition, rules, jobs, states, schedules, environments, variables and Terraform state."""

@@ -1,0 +1,228 @@
+"""Environments, deployments and their approval (docs: Deployment approvals)."""
+
+from typing import Any
+
+from factory.local_gitlab.accounts.accounts import brief, by_id
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
+from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.store import Document, Store
+from factory.system import clock
+
+_FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "skipped": "skipped"}
+
+
+def ensure(store: Store, project: int, name: str, url: str | None = None) -> Document:
+    """Return a project's environment, made where it is missing."""
+    found = store.find("environment", name, project=project)
+    if found is None:
+        now = clock.timestamp()
+        document = {
+            "name": name,
+            "slug": name.replace("/", "-"),
+            "description": None,
+            "external_url": url,
+            "created_at": now,
+            "updated_at": now,
+            "tier": "production" if name == "production" else "other",
+            "state": "available",
+            "auto_stop_at": None,
+            "auto_stop_setting": "always",
+        }
+        return store.add("environment", document, project=project, name=name)
+    if url and found["external_url"] != url:
+        return store.save("environment", found | {"external_url": url})
+    return found
+
+
+def deploy(store: Store, job: Document) -> None:
+    """Record the deployment that a job with an environment is; a protected environment blocks it until approved.
+
+    A job that prepares, verifies, accesses or stops an environment is none (docs: environment:action).
+    """
+    written = job["_spec"]["environment"]
+    if isinstance(written, dict) and written.get("action", "start") != "start":
+        ensure(store, job["_project"], job["_environment"])
+        return
+    pipeline = store.get("pipeline", job["_pipeline"]) or {}
+    now = clock.timestamp()
+    needed = _needed(store, job["_project"], job["_environment"])
+    document = {
+        "ref": pipeline["ref"],
+        "sha": pipeline["sha"],
+        "created_at": now,
+        "updated_at": now,
+        "status": "blocked" if needed else "created",
+        "pending_approval_count": needed,
+        "approvals": [],
+        "_environment": ensure(store, job["_project"], job["_environment"])["id"],
+        "_job": job["id"],
+        "_user": pipeline["_user"],
+    }
+    deployment = store.add("deployment", document, project=job["_project"])
+    job["_deployment"] = deployment["id"]
+    store.save("job", job)
+
+
+def follow_job(store: Store, job: Document) -> None:
+    """Move a job's deployment to what the job has become."""
+    if job["_deployment"] is None:
+        return
+    deployment = store.get("deployment", job["_deployment"])
+    status = "running" if job["status"] == "running" else _FOLLOWS.get(job["status"])
+    if deployment and status and deployment["status"] != status:
+        store.save("deployment", deployment | {"status": status, "updated_at": clock.timestamp()})
+
+
+def is_blocked(store: Store, job: Document) -> bool:
+    """Tell whether a job's deployment still waits for approval; until then the job is manual, whatever its ``when``."""
+    deployment = store.get("deployment", job["_deployment"]) if job["_deployment"] else None
+    return deployment is not None and deployment["status"] == "blocked"
+
+
+def refuse_unless_may_deploy(call: Call, job: Document) -> None:
+    """Raise 403 where a protected environment keeps the user out, 400 while its deployment waits for approval."""
+    if not job["_environment"]:
+        return
+    rule = call.store.find("protected_environment", job["_environment"], project=call.project["id"])
+    if rule is None:
+        return
+    if not _allowed(rule["deploy_access_levels"], call.user, call.role):
+        raise api.forbidden()
+    if is_blocked(call.store, job):
+        raise api.bad_request("Unplayable Job")
+
+
+def _needed(store: Store, project: int, environment: str) -> int:
+    rule = store.find("protected_environment", environment, project=project)
+    if rule is None:
+        return 0
+    by_rules = sum(item["required_approvals"] for item in rule["approval_rules"])
+    return int(by_rules or rule["required_approval_count"])
+
+
+def _allowed(levels: list[Document], user: Document, role: int) -> bool:
+    return any(
+        level["user_id"] == user["id"] or (level["access_level"] is not None and role >= level["access_level"])
+        for level in levels
+    )
+
+
+def _environments(call: Call) -> Any:
+    name = call.params.get("name")
+    found = call.store.all("environment", project=call.project["id"])
+    return Page([_environment(call, item) for item in found if name in (None, item["name"])])
+
+
+def _environment(call: Call, item: Document) -> Document:
+    last = [
+        deployment
+        for deployment in call.store.all("deployment", project=call.project["id"], _environment=item["id"])
+        if deployment["status"] == "success"
+    ]
+    return api.public(item, "iid") | {"last_deployment": _deployment(call, last[-1]) if last else None}
+
+
+def _create_environment(call: Call) -> Any:
+    name = str(call.need("name"))
+    if call.store.find("environment", name, project=call.project["id"]):
+        raise api.invalid({"name": ["has already been taken"]})
+    made = ensure(call.store, call.project["id"], name, call.params.get("external_url"))
+    return api.Answer(_environment(call, made), 201)
+
+
+def _find_environment(call: Call) -> Document:
+    found = api.require(call.store.get("environment", call.iid("environment_id")))
+    if call.store.by_iid("environment", call.project["id"], found["iid"]) != found:
+        raise api.not_found()
+    return found
+
+
+def _show_environment(call: Call) -> Any:
+    return _environment(call, _find_environment(call))
+
+
+def _stop(call: Call) -> Any:
+    return _environment(call, call.store.save("environment", _find_environment(call) | {"state": "stopped"}))
+
+
+def _deployments(call: Call) -> Any:
+    status, name = call.params.get("status"), call.params.get("environment")
+    there = lists.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
+    found = [_deployment(call, item) for item in there]
+    return Page(
+        [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]
+    )
+
+
+def _deployment(call: Call, item: Document) -> Document:
+    environment = call.store.get("environment", item["_environment"]) or {}
+    job = call.store.get("job", item["_job"]) or {}
+    pipeline = call.store.get("pipeline", job["_pipeline"]) or {}
+    return api.public(item) | {
+        "user": by_id(call.context, item["_user"]),
+        "environment": {key: environment[key] for key in ("id", "name", "slug", "external_url")},
+        "deployable": {
+            **{key: job[key] for key in ("id", "name", "stage", "status", "created_at", "started_at", "finished_at")},
+            "ref": pipeline["ref"],
+            "pipeline": {key: pipeline[key] for key in ("id", "iid", "sha", "ref", "status", "source")},
+        },
+    }
+
+
+def _find_deployment(call: Call) -> Document:
+    found = api.require(call.store.get("deployment", call.iid("deployment_id")))
+    own = call.store.by_iid("deployment", call.project["id"], found["iid"])
+    if own != found:
+        raise api.not_found()
+    return found
+
+
+def _show_deployment(call: Call) -> Any:
+    return _deployment(call, _find_deployment(call))
+
+
+def _approve(call: Call) -> Any:
+    api.need_premium(call)
+    deployment = _find_deployment(call)
+    status = str(call.need("status"))
+    if status not in {"approved", "rejected"}:
+        raise api.bad_request("status does not have a valid value", key="error")
+    environment = call.store.get("environment", deployment["_environment"]) or {}
+    rule = call.store.find("protected_environment", environment["name"], project=call.project["id"])
+    if rule is None or deployment["status"] != "blocked":
+        raise api.bad_request("This deployment is not waiting for approvals.")
+    if deployment["_user"] == call.user["id"]:
+        raise api.bad_request("You cannot approve your own deployment.")
+    if not _allowed(rule["approval_rules"] or rule["deploy_access_levels"], call.user, call.role):
+        raise api.bad_request("You don't have permission to approve this deployment.")
+    approval = {
+        "user": brief(call.context, call.user),
+        "status": status,
+        "created_at": clock.timestamp(),
+        "comment": str(call.params.get("comment") or ""),
+    }
+    others = [item for item in deployment["approvals"] if item["user"]["id"] != call.user["id"]]
+    deployment["approvals"] = [*others, approval]
+    _count(call.store, deployment, _needed(call.store, call.project["id"], environment["name"]))
+    return api.Answer(approval, 201)
+
+
+def _count(store: Store, deployment: Document, needed: int) -> None:
+    given = sum(item["status"] == "approved" for item in deployment["approvals"])
+    rejected = any(item["status"] == "rejected" for item in deployment["approvals"])
+    deployment["pending_approval_count"] = max(0, needed - given)
+    if not rejected and given >= needed:
+        deployment["status"] = "created"
+    store.save("deployment", deployment)
+
+
+ROUTES = (
+    Route("GET", "/projects/{id}/environments", _environments),
+    Route("POST", "/projects/{id}/environments", _create_environment, DEVELOPER),
+    Route("GET", "/projects/{id}/environments/{environment_id}", _show_environment),
+    Route("POST", "/projects/{id}/environments/{environment_id}/stop", _stop, DEVELOPER),
+    Route("GET", "/projects/{id}/deployments", _deployments),
+    Route("GET", "/projects/{id}/deployments/{deployment_id}", _show_deployment),
+    Route("POST", "/projects/{id}/deployments/{deployment_id}/approval", _approve),
+)

@@ -1,0 +1,270 @@
+"""Jobs: what the API shows, and what a person does with one: play, retry, cancel, read its log and artifacts."""
+
+import io
+import zipfile
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.ci import environments, pipeline_rights
+from factory.local_gitlab.ci.states import ACTIVE, FINISHED
+from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import DEVELOPER, PUBLIC, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document, Store
+from factory.system import clock
+
+
+def show(context: Context, project: Document, job: Document) -> Document:
+    """Return a job as a client sees it."""
+    pipeline = context.store.get("pipeline", job["_pipeline"]) or {}
+    keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at")
+    archive = next((item for item in job["artifacts"] if item["file_type"] == "archive"), None)
+    return api.public(job, "iid", "exit_code", "failure_reason") | {
+        "tag": pipeline["tag"],
+        "ref": pipeline["ref"],
+        "coverage": None,
+        "commit": context.repository(project).one(pipeline["sha"]),
+        "pipeline": {key: pipeline[key] for key in keys},
+        "user": by_id(context, job["_user"]),
+        "project": {"ci_job_token_scope_enabled": True},
+        "web_url": f"{context.base_url}/{project['path_with_namespace']}/-/jobs/{job['id']}",
+        "artifacts_expire_at": None,
+        "archived": False,
+        "erased_at": None,
+        **({"failure_reason": job["failure_reason"]} if job["status"] == "failed" else {}),
+        **({"artifacts_file": {"filename": archive["filename"], "size": archive["size"]}} if archive else {}),
+    }
+
+
+def latest(store: Store, pipeline: Document) -> list[Document]:
+    """Return a pipeline's jobs, of retried ones only the last run."""
+    found = store.all("job", _pipeline=pipeline["id"])
+    return [job for job in found if not job["_retried"]]
+
+
+def finish(store: Store, job: Document, status: str, reason: str | None = None) -> Document:
+    """End a job: its token is void, its deployment follows. A finished job stays as it is."""
+    if job["status"] in FINISHED:
+        return job
+    now = clock.timestamp()
+    seconds = (clock.parse(now) - clock.parse(job["started_at"])).total_seconds() if job["started_at"] else None
+    job |= {"status": status, "finished_at": now, "duration": seconds, "failure_reason": reason}
+    store.save("job", job)
+    if job["_token"]:
+        token = store.find("token", job["_token"])
+        if token:
+            store.save("token", token | {"revoked": True, "active": False})
+    environments.follow_job(store, job)
+    return job
+
+
+def cancel(store: Store, job: Document) -> None:
+    """Cancel a job that is not over; a running one is told by its runner's next message."""
+    if job["status"] not in FINISHED:
+        finish(store, job, "canceled")
+
+
+def again(store: Store, job: Document, user: Document) -> Document:
+    """Run a finished job once more as a new job; return it."""
+    store.save("job", job | {"_retried": True})
+    fresh = {key: value for key, value in job.items() if key not in {"id", "iid"}}
+    fresh |= {
+        "status": "created",
+        "created_at": clock.timestamp(),
+        "started_at": None,
+        "finished_at": None,
+        "queued_duration": None,
+        "duration": None,
+        "failure_reason": None,
+        "runner": None,
+        "artifacts": [],
+        "_token": None,
+        "_beat": None,
+        "_user": user["id"],
+        "_attempt": job["_attempt"] + 1,
+        "_deployment": None,
+        "_dotenv": {},
+    }
+    made = store.add("job", fresh, project=fresh["_project"], name=fresh["name"])
+    if made["_environment"]:
+        environments.deploy(store, made)
+    return made
+
+
+def reopen(store: Store, number: int) -> None:
+    """Let a pipeline move on, and its skipped jobs wait once more, each with a deployment of its own."""
+    pipeline = store.get("pipeline", number) or {}
+    store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
+    for job in latest(store, pipeline):
+        if job["status"] == "skipped":
+            waiting = store.save("job", job | {"status": "created", "finished_at": None})
+            if waiting["_environment"]:
+                environments.deploy(store, waiting)
+
+
+def test_report(context: Context, found: list[Document]) -> Document:
+    """Return the JUnit reports of jobs as GitLab's test report."""
+    suites = []
+    for job in found:
+        path = context.artifact(job, "junit")
+        if path.exists():
+            suites.append(_suite(job["name"], path.read_bytes()))
+    totals = {
+        f"{key}_count": sum(suite[f"{key}_count"] for suite in suites)
+        for key in ("total", "success", "failed", "skipped", "error")
+    }
+    return {"total_time": sum(suite["total_time"] for suite in suites), **totals, "test_suites": suites}
+
+
+def _suite(name: str, report: bytes) -> Document:
+    cases = []
+    error = None
+    try:
+        root = ET.fromstring(report)  # noqa: S314 - expat of Python 3.11 bounds entity expansion
+        cases = [_case(element) for element in root.iter("testcase")]
+    except ET.ParseError as broken:
+        error = f"JUnit XML parsing failed: {broken}"
+    counts = {key: sum(case["status"] == key for case in cases) for key in ("success", "failed", "skipped", "error")}
+    return {
+        "name": name,
+        "total_time": sum(case["execution_time"] for case in cases),
+        "total_count": len(cases),
+        **{f"{key}_count": value for key, value in counts.items()},
+        "suite_error": error,
+        "test_cases": cases,
+    }
+
+
+def _case(element: "ET.Element") -> Document:
+    status, output = "success", None
+    for tag, name in (("failure", "failed"), ("error", "error"), ("skipped", "skipped")):
+        found = element.find(tag)
+        if found is not None:
+            status, output = name, found.text or found.get("message")
+    return {
+        "status": status,
+        "name": element.get("name", ""),
+        "classname": element.get("classname", ""),
+        "file": element.get("file"),
+        "execution_time": float(element.get("time") or 0),
+        "system_output": output,
+        "stack_trace": None,
+    }
+
+
+def _job(call: Call) -> Document:
+    found = api.require(call.store.get("job", call.iid("job_id")))
+    if found["_project"] != call.project["id"]:
+        raise api.not_found()
+    return found
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project, _job(call))
+
+
+def _list(call: Call) -> Any:
+    scope = call.strings("scope")
+    found = call.store.all("job", project=call.project["id"])
+    shown = [job for job in reversed(found) if scope is None or job["status"] in scope]
+    return Page([show(call.context, call.project, job) for job in shown])
+
+
+def _updatable(call: Call) -> Document:
+    """Return the call's job; raises 403 for who may not run what is on its ref."""
+    job = _job(call)
+    pipeline_rights.need(call, call.store.get("pipeline", job["_pipeline"]) or {})
+    return job
+
+
+def _play(call: Call) -> Any:
+    job = _updatable(call)
+    if job["status"] != "manual":
+        raise api.bad_request("Unplayable Job")
+    environments.refuse_unless_may_deploy(call, job)
+    given = call.params.get("job_variables_attributes") or []
+    if given:
+        project_settings.refuse_variables(call)
+    job |= {
+        "status": "created",
+        "_played": True,
+        "_user": call.user["id"],
+        "_manual_variables": [{"key": str(item["key"]), "value": str(item["value"])} for item in given],
+    }
+    call.store.save("job", job)
+    reopen(call.store, job["_pipeline"])
+    call.context.ring()
+    return show(call.context, call.project, job)
+
+
+def _retry(call: Call) -> Any:
+    job = _updatable(call)
+    if job["status"] not in FINISHED or job["_retried"]:
+        raise api.forbidden("Job is not retryable")
+    environments.refuse_unless_may_deploy(call, job)
+    made = again(call.store, job, call.user)
+    made = call.store.save("job", made | {"_played": True})
+    reopen(call.store, job["_pipeline"])
+    call.context.ring()
+    return api.Answer(show(call.context, call.project, made), 201)
+
+
+def _cancel(call: Call) -> Any:
+    job = _updatable(call)
+    if job["status"] not in ACTIVE | {"created", "manual"}:
+        raise api.forbidden("Job is not cancelable")
+    cancel(call.store, job)
+    call.context.ring()
+    return api.Answer(show(call.context, call.project, job), 201)
+
+
+def _trace(call: Call) -> Any:
+    path = call.context.trace(_job(call))
+    text = path.read_bytes() if path.exists() else b""
+    return api.Answer(text, headers={"Content-Type": "text/plain"})
+
+
+def _archive(call: Call) -> bytes:
+    path = call.context.artifact(_job(call), "archive")
+    if not path.exists():
+        raise api.not_found()
+    return path.read_bytes()
+
+
+def _artifacts(call: Call) -> Any:
+    return api.Answer(
+        _archive(call),
+        headers={"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="artifacts.zip"'},
+    )
+
+
+def _artifact_file(call: Call) -> Any:
+    with zipfile.ZipFile(io.BytesIO(_archive(call))) as archive:
+        try:
+            return archive.read(call.path["path"])
+        except KeyError:
+            raise api.not_found() from None
+
+
+def _current(call: Call) -> Any:
+    """Answer the job that a job token belongs to (GitLab docs: Jobs API, get job token's job)."""
+    job = api.require(call.store.get("job", call.token.get("_job") or 0))
+    pipeline = api.require(call.store.get("pipeline", job["_pipeline"]))
+    return show(call.context, api.require(call.store.get("project", pipeline["project_id"])), job)
+
+
+_JOBS = "/projects/{id}/jobs"
+
+ROUTES = (
+    Route("GET", "/job", _current, PUBLIC),
+    Route("GET", _JOBS, _list),
+    Route("GET", _JOBS + "/{job_id}", _show),
+    Route("POST", _JOBS + "/{job_id}/play", _play, DEVELOPER),
+    Route("POST", _JOBS + "/{job_id}/retry", _retry, DEVELOPER),
+    Route("POST", _JOBS + "/{job_id}/cancel", _cancel, DEVELOPER),
+    Route("GET", _JOBS + "/{job_id}/trace", _trace),
+    Route("GET", _JOBS + "/{job_id}/artifacts", _artifacts),
+    Route("GET", _JOBS + "/{job_id}/artifacts/{path:.+}", _artifact_file),
+)

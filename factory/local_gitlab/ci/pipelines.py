@@ -1,0 +1,247 @@
+"""Pipelines: how one comes to be, and what the API shows of it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from factory.errors import InvalidInput
+from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.ci import definition as ci
+from factory.local_gitlab.ci import jobs, pipeline_rights, rules
+from factory.local_gitlab.ci.variables import before_jobs
+from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
+from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
+from factory.system import clock
+
+ZERO = "0" * 40
+# GitLab docs: Pipelines, skip a pipeline: by the message of the commit that was pushed.
+_SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
+_SKIPPABLE = {"push", "merge_request_event"}
+
+
+def create(
+    context: Context,
+    project: Document,
+    *,
+    ref: str,
+    sha: str,
+    before: str,
+    source: str,
+    user: Document,
+    tag: bool = False,
+    request: Document | None = None,
+    variables: Mapping[str, str] | None = None,
+    schedule: int | None = None,
+) -> Document | None:
+    """Create a pipeline unless its definition's ``workflow:rules`` exclude it or there is no definition.
+
+    ``ref`` is a branch, with ``tag`` a tag; ``variables`` are its own, ``schedule`` is the id of the schedule that
+    starts it. The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
+    ``yaml_errors``, as GitLab does.
+    """
+    where = _definition(context, project, sha)
+    if where is None:
+        return None
+    name, config_sha = where
+    now = clock.timestamp()
+    draft: Document = {
+        "project_id": project["id"],
+        "sha": sha,
+        "before_sha": before,
+        "ref": ref,
+        "tag": tag,
+        "status": "created",
+        "source": source,
+        "yaml_errors": None,
+        "created_at": now,
+        "updated_at": now,
+        "started_at": None,
+        "finished_at": None,
+        "committed_at": None,
+        "coverage": None,
+        "name": None,
+        "_user": user["id"],
+        "_request": request["iid"] if request else None,
+        "_schedule": schedule,
+        "_config": {"file": name, "sha": config_sha},
+        "_variables": dict(variables or {}),
+        "_workflow": {},
+        "_expanded": False,
+    }
+    try:
+        if (given := _admitted(context, project, draft)) is None:
+            return None
+        draft["_workflow"] = given
+        if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
+            draft |= {"status": "skipped", "finished_at": now, "_expanded": True}
+    except InvalidInput as error:
+        draft |= {"status": "failed", "yaml_errors": str(error), "finished_at": now, "_expanded": True}
+    pipeline = context.store.add("pipeline", draft, project=project["id"])
+    context.ring()
+    return pipeline
+
+
+def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
+    """Return the variables that workflow rules give a pipeline, or ``None`` where it shall not be."""
+    name, sha = draft["_config"]["file"], draft["_config"]["sha"]
+    definition = ci.read_definition(context.repository(project), sha, name)
+    if definition is None:
+        return None
+    return rules.admitted(ci.workflow_rules(definition, name), before_jobs(context, project, draft))
+
+
+def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
+    """Return the definition's file and the commit it is read from."""
+    name, path, ref = ci.parse_config_path(project["ci_config_path"])
+    if path is None:
+        return name, sha
+    if path != project["path_with_namespace"]:
+        return None
+    config_sha = context.repository(project).resolve(ref or project["default_branch"])
+    return None if config_sha is None else (name, config_sha)
+
+
+def show(context: Context, project: Document, pipeline: Document) -> Document:
+    """Return a pipeline as a client sees it."""
+    url = f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}"
+    status = pipeline["status"]
+    return api.public(pipeline) | {
+        "user": by_id(context, pipeline["_user"]),
+        "web_url": url,
+        "duration": _seconds(pipeline["started_at"], pipeline["finished_at"]),
+        "queued_duration": _seconds(pipeline["created_at"], pipeline["started_at"]),
+        "detailed_status": {
+            "icon": f"status_{status}",
+            "text": status,
+            "label": status,
+            "group": status,
+            "tooltip": status,
+            "has_details": True,
+            "details_path": url.removeprefix(context.base_url),
+        },
+    }
+
+
+def of_request(context: Context, project: Document, request: Document) -> list[Document]:
+    """Return a merge request's pipelines, newest first."""
+    found = context.store.all("pipeline", project=project["id"], _request=request["iid"])
+    return list(reversed(found))
+
+
+def _seconds(start: str | None, end: str | None) -> int | None:
+    return int((clock.parse(end) - clock.parse(start)).total_seconds()) if start and end else None
+
+
+def _list(call: Call) -> Any:
+    wanted = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
+    found = call.store.all("pipeline", project=call.project["id"], **wanted)
+    return Page([show(call.context, call.project, item) for item in lists.recent(call, found, newest_first=True)])
+
+
+def _pipeline(call: Call) -> Document:
+    found = api.require(call.store.get("pipeline", call.iid("pipeline_id")))
+    if found["project_id"] != call.project["id"]:
+        raise api.not_found()
+    return found
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project, _pipeline(call))
+
+
+def _create(call: Call) -> Any:
+    ref = str(call.need("ref"))
+    branches, tags = call.context.repository(call.project).heads()
+    sha, tag = branches.get(ref) or tags.get(ref), ref not in branches
+    if sha is None:
+        raise api.bad_request("Reference not found")
+    if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
+        raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
+    variables = _given_variables(call)
+    made = create(
+        call.context,
+        call.project,
+        ref=ref,
+        sha=sha,
+        before=ZERO,
+        source="api",
+        user=call.user,
+        tag=tag,
+        variables=variables,
+    )
+    if made is None:
+        raise api.bad_request("Pipeline filtered out by workflow rules.")
+    return api.Answer(show(call.context, call.project, made), 201)
+
+
+def _given_variables(call: Call) -> dict[str, str]:
+    given = call.params.get("variables") or []
+    if not isinstance(given, list) or not all(isinstance(item, dict) and item.get("key") for item in given):
+        raise api.bad_request("variables is invalid", key="error")
+    if given:
+        project_settings.refuse_variables(call)
+    return {str(item["key"]): str(item.get("value", "")) for item in given}
+
+
+def _jobs(call: Call) -> Any:
+    pipeline = _pipeline(call)
+    found = call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"])
+    hidden = not call.flag("include_retried")
+    scope = call.strings("scope")
+    return Page(
+        [
+            jobs.show(call.context, call.project, job)
+            for job in reversed(found)
+            if not (hidden and job["_retried"]) and (scope is None or job["status"] in scope)
+        ]
+    )
+
+
+def _cancel(call: Call) -> Any:
+    pipeline = _pipeline(call)
+    pipeline_rights.need(call, pipeline)
+    for job in call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"]):
+        jobs.cancel(call.store, job)
+    call.context.ring()
+    return show(call.context, call.project, pipeline)
+
+
+def _retry(call: Call) -> Any:
+    pipeline = _pipeline(call)
+    pipeline_rights.need(call, pipeline)
+    latest = jobs.latest(call.store, pipeline)
+    for job in latest:
+        if job["status"] in {"failed", "canceled"}:
+            jobs.again(call.store, job, call.user)
+    jobs.reopen(call.store, pipeline["id"])
+    call.context.ring()
+    return api.Answer(show(call.context, call.project, _pipeline(call)), 201)
+
+
+def _variables(call: Call) -> Any:
+    found = _pipeline(call).get("_variables", {})
+    return Page(
+        [{"key": key, "value": value, "variable_type": "env_var", "raw": False} for key, value in found.items()]
+    )
+
+
+def _test_report(call: Call) -> Any:
+    return jobs.test_report(call.context, jobs.latest(call.store, _pipeline(call)))
+
+
+_PIPELINES = "/projects/{id}/pipelines"
+
+ROUTES = (
+    Route("GET", _PIPELINES, _list),
+    Route("POST", "/projects/{id}/pipeline", _create, DEVELOPER),
+    Route("GET", _PIPELINES + "/{pipeline_id}", _show),
+    Route("GET", _PIPELINES + "/{pipeline_id}/jobs", _jobs),
+    Route("GET", _PIPELINES + "/{pipeline_id}/variables", _variables, DEVELOPER),
+    Route("GET", _PIPELINES + "/{pipeline_id}/test_report", _test_report),
+    Route("POST", _PIPELINES + "/{pipeline_id}/cancel", _cancel, DEVELOPER),
+    Route("POST", _PIPELINES + "/{pipeline_id}/retry", _retry, DEVELOPER),
+)

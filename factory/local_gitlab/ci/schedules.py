@@ -1,0 +1,298 @@
+"""Pipeline schedules (docs: Pipeline schedules API), and the pipelines that start when their time has come.
+
+A schedule keeps when it runs next. A time that passed while the server was down is made up for once, however many
+times were missed. A scheduled pipeline runs for the schedule's owner, a played one for who played it.
+"""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from factory.errors import FactoryError, InvalidInput
+from factory.local_gitlab.accounts import accounts
+from factory.local_gitlab.ci import pipeline_rights, pipelines
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
+from factory.system import clock, log
+
+_KIND = "pipeline_schedule"
+_HEADS = "refs/heads/"
+_FIELDS = 5
+_KEY = re.compile(r"[A-Za-z0-9_]{1,255}")
+_WRONG = "is invalid syntax"
+
+
+def next_run(cron: str, timezone: str, after: datetime) -> datetime:
+    """Return the first time after a moment that a cron expression of five fields names, in UTC.
+
+    Raises ``InvalidInput`` for an expression that can't be read or names no time, and for an unknown time zone.
+    """
+    zone = _zone(timezone)
+    if len(cron.split()) != _FIELDS:
+        raise InvalidInput(f"{cron!r} has not the five fields of a cron expression")
+    try:
+        return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
+    except (CronSimError, StopIteration) as error:
+        raise InvalidInput(f"{cron!r} is no cron expression that names a time") from error
+
+
+def _zone(name: str) -> tzinfo:
+    """Return a time zone by its name in the time zone database; raises ``InvalidInput``."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidInput(f"there is no time zone {name!r}") from error
+
+
+def start_due(context: Context) -> None:
+    """Start one pipeline for each active schedule whose time has come, and set when it runs next."""
+    now = clock.now()
+    for schedule in context.store.all(_KIND, active=True):
+        if clock.parse(schedule["next_run_at"]) > now:
+            continue
+        with context.store.transaction():
+            due = next_run(schedule["cron"], schedule["cron_timezone"], now)
+            context.store.save(_KIND, schedule | {"next_run_at": clock.iso(due)})
+            _start_for_owner(context, schedule)
+
+
+def _start_for_owner(context: Context, schedule: Document) -> None:
+    project = context.store.get("project", schedule["_project"]) or {}
+    owner = context.store.get("user", schedule["_owner"]) or {}
+    role = accounts.role_in(context.store, project, owner, {"_project": 0, "access_level": None})
+    reason = ""
+    if owner["state"] != "active" or not _may_run(context, project, schedule["ref"], owner, role):
+        reason = "its owner may not run pipelines on its branch"
+    else:
+        try:
+            if _start(context, project, schedule, owner) is None:
+                reason = "there is no such branch, or no definition that admits it"
+        except FactoryError as error:
+            reason = str(error)
+    if reason:
+        log.event("schedule started no pipeline", schedule=schedule["id"], reason=reason)
+
+
+def _start(context: Context, project: Document, schedule: Document, user: Document) -> Document | None:
+    branch = schedule["ref"].removeprefix(_HEADS)
+    sha = context.repository(project).branches().get(branch)
+    if sha is None:
+        return None
+    return pipelines.create(
+        context,
+        project,
+        ref=branch,
+        sha=sha,
+        before=pipelines.ZERO,
+        source="schedule",
+        user=user,
+        variables={item["key"]: item["value"] for item in schedule["_variables"]},
+        schedule=schedule["id"],
+    )
+
+
+def _may_run(context: Context, project: Document, ref: str, user: Document, role: int) -> bool:
+    """Tell whether a user may run pipelines on a branch: who may push or merge to it where it is protected."""
+    branch = ref.removeprefix(_HEADS)
+    may = pipeline_rights.may_update(context.store, project, branch, user, role, tag=False)
+    return role >= DEVELOPER and (role == ADMIN or may)
+
+
+def _full(ref: str) -> str:
+    return ref if ref.startswith("refs/") else _HEADS + ref
+
+
+def _show(call: Call, schedule: Document) -> Document:
+    return api.public(schedule, "iid") | {"owner": accounts.by_id(call.context, schedule["_owner"])}
+
+
+def _details(call: Call, schedule: Document) -> Document:
+    """Return a schedule with its last pipeline and, for its owner and maintainers, its variables."""
+    found = _pipelines(call, schedule)
+    shown = _show(call, schedule) | {"last_pipeline": found[-1] if found else None}
+    if _administers(call, schedule):
+        shown["variables"] = schedule["_variables"]
+    return shown
+
+
+def _pipelines(call: Call, schedule: Document) -> list[Document]:
+    keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at", "web_url")
+    found = call.store.all("pipeline", project=call.project["id"], _schedule=schedule["id"])
+    shown = [pipelines.show(call.context, call.project, item) for item in found]
+    return [{key: item[key] for key in keys} for item in shown]
+
+
+def _find(call: Call) -> Document:
+    found = api.require(call.store.get(_KIND, call.iid("schedule_id")), "Pipeline Schedule")
+    if found["_project"] != call.project["id"]:
+        raise api.not_found("Pipeline Schedule")
+    return found
+
+
+def _administers(call: Call, schedule: Document) -> bool:
+    return call.role >= MAINTAINER or (call.role >= DEVELOPER and schedule["_owner"] == call.user["id"])
+
+
+def _administered(call: Call) -> Document:
+    """Return the schedule for its owner and for maintainers; raises 403 for others."""
+    schedule = _find(call)
+    if not _administers(call, schedule):
+        raise api.forbidden()
+    return schedule
+
+
+def _changeable(call: Call) -> Document:
+    """Return the schedule for who may change it: its owner alone, since it runs with the owner's rights."""
+    schedule = _find(call)
+    if call.role != ADMIN and schedule["_owner"] != call.user["id"]:
+        raise api.forbidden()
+    return schedule
+
+
+def _require_branch(call: Call, ref: str) -> None:
+    if not _may_run(call.context, call.project, ref, call.user, call.role):
+        raise api.forbidden()
+
+
+def _timed(schedule: Document) -> Document:
+    """Return a schedule with the time of its next run; raises 400 naming what can't be read."""
+    for field, cron, zone in (
+        ("cron_timezone", "0 0 * * *", schedule["cron_timezone"]),
+        ("cron", schedule["cron"], schedule["cron_timezone"]),
+    ):
+        try:
+            due = next_run(cron, zone, clock.now())
+        except InvalidInput:
+            raise api.invalid({field: [_WRONG]}) from None
+    return schedule | {"next_run_at": clock.iso(due), "updated_at": clock.timestamp()}
+
+
+def _list(call: Call) -> Any:
+    scope = call.params.get("scope")
+    found = call.store.all(_KIND, project=call.project["id"])
+    wanted = {"active": (True,), "inactive": (False,)}.get(str(scope), (True, False))
+    return Page([_show(call, item) for item in found if item["active"] in wanted])
+
+
+def _show_one(call: Call) -> Any:
+    return _details(call, _find(call))
+
+
+def _create(call: Call) -> Any:
+    given = {key: str(call.need(key)) for key in ("description", "ref", "cron")}
+    _require_branch(call, _full(given["ref"]))
+    document = _timed(
+        {
+            "description": given["description"],
+            "ref": _full(given["ref"]),
+            "cron": given["cron"].strip(),
+            "cron_timezone": str(call.params.get("cron_timezone") or "UTC"),
+            "next_run_at": None,
+            "active": call.flag("active", default=True),
+            "created_at": clock.timestamp(),
+            "updated_at": None,
+            "_project": call.project["id"],
+            "_owner": call.user["id"],
+            "_variables": [],
+        }
+    )
+    return api.Answer(_details(call, call.store.add(_KIND, document, project=call.project["id"])), 201)
+
+
+def _change(call: Call) -> Any:
+    schedule = _changeable(call)
+    for key in ("description", "cron", "cron_timezone"):
+        schedule[key] = str(call.params.get(key) or schedule[key]).strip()
+    schedule["ref"] = _full(str(call.params.get("ref") or schedule["ref"]))
+    schedule["active"] = call.flag("active", default=schedule["active"])
+    _require_branch(call, schedule["ref"])
+    return _details(call, call.store.save(_KIND, _timed(schedule)))
+
+
+def _delete(call: Call) -> Any:
+    call.store.delete(_KIND, _administered(call))
+
+
+def _take_ownership(call: Call) -> Any:
+    schedule = _administered(call)
+    status = 200 if schedule["_owner"] == call.user["id"] else 201
+    return api.Answer(_details(call, call.store.save(_KIND, schedule | {"_owner": call.user["id"]})), status)
+
+
+def _play(call: Call) -> Any:
+    schedule = _find(call)
+    _require_branch(call, schedule["ref"])
+    _start(call.context, call.project, schedule, call.user)
+    return api.Answer({"message": "201 Created"}, 201)
+
+
+def _list_pipelines(call: Call) -> Any:
+    found = _pipelines(call, _find(call))
+    return Page(found[::-1] if call.params.get("sort") == "desc" else found)
+
+
+def _create_variable(call: Call) -> Any:
+    schedule, key = _changeable(call), str(call.need("key"))
+    if not _KEY.fullmatch(key):
+        raise api.invalid({"key": ["can contain only letters, digits and '_'."]})
+    if any(item["key"] == key for item in schedule["_variables"]):
+        raise api.invalid({"key": ["has already been taken"]})
+    value = call.params["value"] if "value" in call.params else call.need("value")
+    made = {"key": key, "value": str(value), "variable_type": _type(call), "raw": False}
+    schedule["_variables"].append(made)
+    call.store.save(_KIND, schedule)
+    return api.Answer(made, 201)
+
+
+def _change_variable(call: Call) -> Any:
+    schedule = _changeable(call)
+    item = _variable(call, schedule)
+    item |= {"value": str(call.params.get("value", item["value"])), "variable_type": _type(call)}
+    call.store.save(_KIND, schedule)
+    return item
+
+
+def _delete_variable(call: Call) -> Any:
+    schedule = _administered(call)
+    item = _variable(call, schedule)
+    schedule["_variables"].remove(item)
+    call.store.save(_KIND, schedule)
+    return api.Answer(item, 202)
+
+
+def _variable(call: Call, schedule: Document) -> Document:
+    found = next((item for item in schedule["_variables"] if item["key"] == call.path["key"]), None)
+    return api.require(found, "Pipeline Schedule Variable")
+
+
+def _type(call: Call) -> str:
+    """Return the only type of variable that there is here; raises 400 for GitLab's other one, ``file``."""
+    given = str(call.params.get("variable_type") or "env_var")
+    if given != "env_var":
+        raise api.bad_request("variable_type does not have a valid value", key="error")
+    return given
+
+
+_ALL = "/projects/{id}/pipeline_schedules"
+_ONE = _ALL + "/{schedule_id}"
+
+ROUTES = (
+    Route("GET", _ALL, _list),
+    Route("POST", _ALL, _create, DEVELOPER),
+    Route("GET", _ONE, _show_one),
+    Route("PUT", _ONE, _change, DEVELOPER),
+    Route("DELETE", _ONE, _delete, DEVELOPER),
+    Route("POST", _ONE + "/take_ownership", _take_ownership, DEVELOPER),
+    Route("POST", _ONE + "/play", _play, DEVELOPER),
+    Route("GET", _ONE + "/pipelines", _list_pipelines),
+    Route("POST", _ONE + "/variables", _create_variable, DEVELOPER),
+    Route("PUT", _ONE + "/variables/{key}", _change_variable, DEVELOPER),
+    Route("DELETE", _ONE + "/variables/{key}", _delete_variable, DEVELOPER),
+)

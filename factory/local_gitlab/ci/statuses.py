@@ -1,0 +1,104 @@
+"""Commit statuses set from outside (docs: Commits API, commit status)."""
+
+from typing import Any
+
+from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.ci.states import Job
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.store import Document, Store
+from factory.system import clock
+
+_STATES = {"pending", "running", "success", "failed", "canceled", "skipped"}
+_OPEN = {"pending", "running"}
+# After all stages of the definition.
+_STAGE = 1_000_000
+
+
+def of_pipeline(store: Store, pipeline: Document) -> list[Job]:
+    """Return the statuses that count in a pipeline, as jobs of the stage ``external``."""
+    found = store.all("status", project=pipeline["project_id"], pipeline_id=pipeline["id"])
+    return [
+        Job(
+            id=item["id"],
+            name=item["name"],
+            stage=_STAGE,
+            status=item["status"],
+            when="on_success",
+            allow_failure=item["allow_failure"],
+            needs=None,
+            optional_needs=frozenset(),
+            resource_group=None,
+        )
+        for item in found
+    ]
+
+
+def _pipeline(call: Call, sha: str) -> Document | None:
+    """Return the pipeline that a status belongs to: the one that is named, or the commit's newest."""
+    found = call.store.all("pipeline", project=call.project["id"], sha=sha)
+    if "pipeline_id" in call.params:
+        number = call.integer("pipeline_id")
+        return api.require(next((item for item in found if item["id"] == number), None), "Pipeline")
+    return found[-1] if found else None
+
+
+def _sha(call: Call) -> str:
+    sha = call.context.repository(call.project).resolve(call.path["sha"])
+    if sha is None:
+        raise api.not_found("Commit")
+    return sha
+
+
+def _show(call: Call, status: Document) -> Document:
+    hidden = () if status["pipeline_id"] else ("pipeline_id",)
+    return api.public(status, "iid", *hidden) | {"author": by_id(call.context, status["_author"])}
+
+
+def _create(call: Call) -> Any:
+    state = str(call.need("state"))
+    if state not in _STATES:
+        raise api.bad_request("state does not have a valid value", key="error")
+    sha = _sha(call)
+    name = str(call.params.get("name") or call.params.get("context") or "default")
+    pipeline = _pipeline(call, sha)
+    number = pipeline["id"] if pipeline else None
+    before = call.store.all("status", project=call.project["id"], sha=sha, name=name, pipeline_id=number)
+    if any(item["status"] == state in _OPEN for item in before):
+        raise api.failed(400, f"Cannot transition status via :enqueue from :{state}")
+    document = {
+        "sha": sha,
+        "pipeline_id": number,
+        "ref": call.params.get("ref") or call.project["default_branch"],
+        "status": state,
+        "name": name,
+        "target_url": call.params.get("target_url"),
+        "description": call.params.get("description"),
+        "created_at": clock.timestamp(),
+        "started_at": None,
+        "finished_at": clock.timestamp() if state in {"success", "failed", "canceled"} else None,
+        "allow_failure": False,
+        "coverage": None,
+        "_author": call.user["id"],
+    }
+    for old in before:
+        call.store.delete("status", old)
+    made = call.store.add("status", document, project=call.project["id"], name=name)
+    if pipeline:
+        call.store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
+        call.context.ring()
+    return api.Answer(_show(call, made), 201)
+
+
+def _list(call: Call) -> Any:
+    wanted: dict[str, Any] = {"name": call.params["name"]} if call.params.get("name") else {}
+    if call.params.get("pipeline_id"):
+        wanted["pipeline_id"] = call.integer("pipeline_id")
+    found = call.store.all("status", project=call.project["id"], sha=_sha(call), **wanted)
+    return Page([_show(call, item) for item in found])
+
+
+ROUTES = (
+    Route("POST", "/projects/{id}/statuses/{sha}", _create, DEVELOPER),
+    Route("GET", "/projects/{id}/repository/commits/{sha}/statuses", _list),
+)

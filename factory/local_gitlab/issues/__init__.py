@@ -1,0 +1,1 @@
+"""Issues, their notes, discussions and links."""

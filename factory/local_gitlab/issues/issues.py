@@ -1,0 +1,233 @@
+"""Issues, and the notes on issues and merge requests."""
+
+from typing import Any
+
+from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.projects import milestones
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
+from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
+from factory.system import clock
+
+NOTEABLES = {"issues": ("issue", "Issue"), "merge_requests": ("merge_request", "MergeRequest")}
+
+
+def apply_labels(call: Call, document: Document) -> None:
+    """Change an issue's or merge request's labels by ``labels``, ``add_labels`` and ``remove_labels``.
+
+    On the premium tier a scoped label ``k::v`` drives out the others of its scope (docs: Scoped labels).
+    """
+    labels = call.strings("labels")
+    current = list(document["labels"]) if labels is None else labels
+    for label in call.strings("add_labels") or []:
+        if call.context.tier != "free" and "::" in label:
+            scope = label.rsplit("::", 1)[0] + "::"
+            current = [other for other in current if not other.startswith(scope)]
+        if label not in current:
+            current.append(label)
+    removed = set(call.strings("remove_labels") or [])
+    document["labels"] = sorted({label for label in current if label not in removed})
+
+
+def matches(call: Call, document: Document) -> bool:
+    """Tell whether an issue or merge request fits the list parameters ``state``, ``labels``, ``author``, ``search``."""
+    state = call.params.get("state", "all")
+    wanted = call.strings("labels") or []
+    iids = {str(iid) for iid in call.strings("iids") or []}
+    return (
+        state in {"all", document["state"]}
+        and set(wanted) <= set(document["labels"])
+        and (not iids or str(document["iid"]) in iids)
+        and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
+    )
+
+
+def ordered(call: Call, documents: list[Document]) -> list[Document]:
+    """Return issues or merge requests in the order asked for; GitLab's default is newest first."""
+    key = str(call.params.get("order_by") or "created_at")
+    if key not in {"created_at", "updated_at", "title"}:
+        raise api.bad_request("order_by does not have a valid value", key="error")
+    documents.sort(key=lambda document: (document[key], document["id"]), reverse=call.params.get("sort") != "asc")
+    return documents
+
+
+def show(context: Context, project: Document, issue: Document) -> Document:
+    """Return an issue as a client sees it."""
+    url = f"{context.base_url}/{project['path_with_namespace']}/-/issues/{issue['iid']}"
+    notes = context.store.all("note", project=project["id"], noteable_id=issue["id"], noteable_type="Issue")
+    return api.public(issue) | {
+        "project_id": project["id"],
+        "author": by_id(context, issue["_author"]),
+        "closed_by": by_id(context, issue["_closed_by"]),
+        "assignees": [],
+        "assignee": None,
+        "milestone": milestones.of(context, project, issue.get("_milestone")),
+        "type": "ISSUE",
+        "issue_type": "issue",
+        "confidential": False,
+        "due_date": None,
+        "upvotes": 0,
+        "downvotes": 0,
+        "user_notes_count": sum(not note["system"] for note in notes),
+        "web_url": url,
+        "references": {
+            "short": f"#{issue['iid']}",
+            "relative": f"#{issue['iid']}",
+            "full": f"{project['path_with_namespace']}#{issue['iid']}",
+        },
+        "_links": {"self": f"{context.api_url()}/projects/{project['id']}/issues/{issue['iid']}"},
+    }
+
+
+def _list(call: Call) -> Any:
+    there = lists.fresh(call, call.store.all("issue", project=call.project["id"]))
+    found = [issue for issue in there if matches(call, issue)]
+    return Page([show(call.context, call.project, issue) for issue in ordered(call, found)])
+
+
+def _create(call: Call) -> Any:
+    now = clock.timestamp()
+    document = {
+        "title": str(call.need("title")),
+        "description": call.text("description"),
+        "state": "opened",
+        "labels": [],
+        "created_at": now,
+        "updated_at": now,
+        "closed_at": None,
+        "_author": call.user["id"],
+        "_closed_by": None,
+        "_milestone": None,
+    }
+    document["_milestone"] = milestones.chosen(call, document)
+    apply_labels(call, document)
+    return api.Answer(
+        show(call.context, call.project, call.store.add("issue", document, project=call.project["id"])), 201
+    )
+
+
+def _issue(call: Call) -> Document:
+    return call.own("issue")
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project, _issue(call))
+
+
+def _change(call: Call) -> Any:
+    issue = _issue(call)
+    if call.role < DEVELOPER and issue["_author"] != call.user["id"]:
+        raise api.forbidden()
+    for key in ("title", "description"):
+        issue[key] = call.params.get(key, issue[key])
+    issue["_milestone"] = milestones.chosen(call, issue)
+    apply_labels(call, issue)
+    event = call.params.get("state_event")
+    if event == "close" and issue["state"] == "opened":
+        issue |= {"state": "closed", "closed_at": clock.timestamp(), "_closed_by": call.user["id"]}
+    elif event == "reopen" and issue["state"] == "closed":
+        issue |= {"state": "opened", "closed_at": None, "_closed_by": None}
+    issue["updated_at"] = clock.timestamp()
+    return show(call.context, call.project, call.store.save("issue", issue))
+
+
+def _delete(call: Call) -> Any:
+    call.store.delete("issue", _issue(call))
+
+
+def noteable(call: Call) -> tuple[str, Document]:
+    """Return what a note is about: its type, and the issue or merge request."""
+    kind, name = NOTEABLES[call.path["noteable"]]
+    return name, call.own(kind)
+
+
+def _notes(call: Call) -> Any:
+    name, target = noteable(call)
+    notes = call.store.all("note", project=call.project["id"], noteable_id=target["id"], noteable_type=name)
+    if call.params.get("sort") != "asc":
+        notes.reverse()
+    return Page([show_note(call, note) for note in notes])
+
+
+def show_note(call: Call, note: Document) -> Document:
+    """Return a note as a client sees it."""
+    shown = api.public(note, "iid") | {"author": by_id(call.context, note["_author"]), "project_id": call.project["id"]}
+    if not note["resolvable"]:
+        return shown
+    return shown | {"resolved_by": by_id(call.context, note["_resolved_by"])}
+
+
+def _create_note(call: Call) -> Any:
+    return api.Answer(show_note(call, write_note(call, str(call.need("body")))), 201)
+
+
+def write_note(call: Call, body: str, *, discussion: str | None = None) -> Document:
+    """Store a note of the caller's, in the thread ``discussion``; on merge requests that can be resolved."""
+    name, target = noteable(call)
+    now = clock.timestamp()
+    document = {
+        "type": "DiscussionNote" if discussion else None,
+        "body": body,
+        "system": False,
+        "noteable_id": target["id"],
+        "noteable_iid": target["iid"],
+        "noteable_type": name,
+        "created_at": now,
+        "updated_at": now,
+        "resolvable": bool(discussion) and name == "MergeRequest",
+        "internal": call.flag("internal"),
+        "_author": call.user["id"],
+        "_discussion": discussion,
+    }
+    if document["resolvable"]:
+        document |= {"resolved": False, "_resolved_by": None}
+    note = call.store.add("note", document, project=call.project["id"])
+    call.store.save(NOTEABLES[call.path["noteable"]][0], target | {"updated_at": now})
+    return note
+
+
+def _find_note(call: Call) -> Document:
+    _, target = noteable(call)
+    note = api.require(call.store.get("note", call.iid("note_id")))
+    if note["noteable_id"] != target["id"]:
+        raise api.not_found()
+    return note
+
+
+def _show_note(call: Call) -> Any:
+    return show_note(call, _find_note(call))
+
+
+def _change_note(call: Call) -> Any:
+    note = _own_note(call)
+    note |= {"body": str(call.need("body")), "updated_at": clock.timestamp()}
+    return show_note(call, call.store.save("note", note))
+
+
+def _delete_note(call: Call) -> Any:
+    call.store.delete("note", _own_note(call))
+
+
+def _own_note(call: Call) -> Document:
+    note = _find_note(call)
+    if note["_author"] != call.user["id"] and call.role < MAINTAINER:
+        raise api.forbidden()
+    return note
+
+
+_NOTES = "/projects/{id}/{noteable:issues|merge_requests}/{iid}/notes"
+
+ROUTES = (
+    Route("GET", "/projects/{id}/issues", _list),
+    Route("POST", "/projects/{id}/issues", _create),
+    Route("GET", "/projects/{id}/issues/{iid}", _show),
+    Route("PUT", "/projects/{id}/issues/{iid}", _change),
+    Route("DELETE", "/projects/{id}/issues/{iid}", _delete, api.OWNER),
+    Route("GET", _NOTES, _notes),
+    Route("POST", _NOTES, _create_note),
+    Route("GET", _NOTES + "/{note_id}", _show_note),
+    Route("PUT", _NOTES + "/{note_id}", _change_note),
+    Route("DELETE", _NOTES + "/{note_id}", _delete_note),
+)

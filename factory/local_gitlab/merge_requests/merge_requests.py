@@ -1,0 +1,241 @@
+"""Merge requests: diffs, approvals, mergeability and the merge (docs: Merge requests API)."""
+
+from typing import Any
+
+from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.ci import pipelines
+from factory.local_gitlab.ci.states import detailed_merge_status
+from factory.local_gitlab.issues import discussions, issues
+from factory.local_gitlab.merge_requests import approvals
+from factory.local_gitlab.ref_updates import follow_source, sync_refs
+from factory.local_gitlab.refs.protected_branches import may
+from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
+from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
+from factory.system import clock
+
+
+def _status(context: Context, project: Document, request: Document) -> str:
+    repository = context.repository(project)
+    target = repository.branches().get(request["target_branch"])
+    head = request["sha"]
+    behind = target is not None and head is not None and not repository.is_ancestor(target, head)
+    found = pipelines.of_request(context, project, request)
+    latest = found[0]["status"] if found and found[0]["sha"] == head else None
+    return detailed_merge_status(
+        state=request["state"],
+        draft=request["draft"],
+        pipeline=latest,
+        must_succeed=project["only_allow_merge_if_pipeline_succeeds"],
+        allow_skipped=project["allow_merge_on_skipped_pipeline"],
+        approvals_left=approvals.left(context, project, request),
+        discussions_open=project["only_allow_merge_if_all_discussions_are_resolved"]
+        and discussions.unresolved(context, project, request),
+        conflict=target is None,
+        needs_rebase=behind and project["merge_method"] == "ff",
+    )
+
+
+def show(context: Context, project: Document, request: Document) -> Document:
+    """Return a merge request as a client sees it."""
+    store = context.store
+    url = f"{context.base_url}/{project['path_with_namespace']}/-/merge_requests/{request['iid']}"
+    status = _status(context, project, request)
+    found = pipelines.of_request(context, project, request)
+    latest = pipelines.show(context, project, found[0]) if found else None
+    notes = store.all("note", project=project["id"], noteable_id=request["id"], noteable_type="MergeRequest")
+    return api.public(request) | {
+        "project_id": project["id"],
+        "source_project_id": project["id"],
+        "target_project_id": project["id"],
+        "author": by_id(context, request["_author"]),
+        "merged_by": by_id(context, request["_merged_by"]),
+        "merge_user": by_id(context, request["_merged_by"]),
+        "assignees": [],
+        "assignee": None,
+        "reviewers": [],
+        "milestone": None,
+        "detailed_merge_status": status,
+        "merge_status": "can_be_merged" if status == "mergeable" else "cannot_be_merged",
+        "has_conflicts": status == "conflict",
+        "blocking_discussions_resolved": not discussions.unresolved(context, project, request),
+        "merge_when_pipeline_succeeds": False,
+        "work_in_progress": request["draft"],
+        "user_notes_count": len(notes),
+        "head_pipeline": latest,
+        "pipeline": latest,
+        "web_url": url,
+        "references": {
+            "short": f"!{request['iid']}",
+            "relative": f"!{request['iid']}",
+            "full": f"{project['path_with_namespace']}!{request['iid']}",
+        },
+    }
+
+
+def _list(call: Call) -> Any:
+    found = []
+    for request in lists.fresh(call, call.store.all("merge_request", project=call.project["id"])):
+        fits = all(call.params.get(key) in (None, request[key]) for key in ("source_branch", "target_branch"))
+        if fits and issues.matches(call, request):
+            found.append(request)
+    return Page([show(call.context, call.project, request) for request in issues.ordered(call, found)])
+
+
+def _create(call: Call) -> Any:
+    source, target = str(call.need("source_branch")), str(call.need("target_branch"))
+    title = str(call.need("title"))
+    if source == target:
+        raise api.unprocessable("You can't use same project/branch for source and target")
+    branches = call.context.repository(call.project).branches()
+    for name, branch in (("source_branch", source), ("target_branch", target)):
+        if branch not in branches:
+            raise api.unprocessable({name: ["does not exist"]})
+    for other in call.store.all("merge_request", project=call.project["id"], state="opened", source_branch=source):
+        if other["target_branch"] == target:
+            raise api.conflict(
+                ["Another open merge request already exists for this source branch: !" + str(other["iid"])]
+            )
+    now = clock.timestamp()
+    document = {
+        "title": title,
+        "description": call.text("description"),
+        "state": "opened",
+        "created_at": now,
+        "updated_at": now,
+        "merged_at": None,
+        "closed_at": None,
+        "source_branch": source,
+        "target_branch": target,
+        "labels": [],
+        "draft": title.lower().startswith(("draft:", "[draft]", "(draft)")),
+        "sha": None,
+        "merge_commit_sha": None,
+        "squash_commit_sha": None,
+        "squash": False,
+        "diff_refs": None,
+        "should_remove_source_branch": None,
+        "force_remove_source_branch": call.flag("remove_source_branch", default=True),
+        "_author": call.user["id"],
+        "_merged_by": None,
+        "_approved_by": [],
+    }
+    issues.apply_labels(call, document)
+    request = call.store.add("merge_request", document, project=call.project["id"])
+    follow_source(call.context, call.project, request, branches[source], call.user)
+    call.context.ring()
+    return api.Answer(show(call.context, call.project, request), 201)
+
+
+def _request(call: Call) -> Document:
+    return call.own("merge_request")
+
+
+def _show(call: Call) -> Any:
+    return show(call.context, call.project, _request(call))
+
+
+def _change(call: Call) -> Any:
+    request = _request(call)
+    for key in ("title", "description"):
+        request[key] = call.params.get(key, request[key])
+    request["draft"] = request["title"].lower().startswith(("draft:", "[draft]", "(draft)"))
+    issues.apply_labels(call, request)
+    event = call.params.get("state_event")
+    if event == "close" and request["state"] == "opened":
+        request |= {"state": "closed", "closed_at": clock.timestamp()}
+    elif event == "reopen" and request["state"] == "closed":
+        request |= {"state": "opened", "closed_at": None}
+    request["updated_at"] = clock.timestamp()
+    return show(call.context, call.project, call.store.save("merge_request", request))
+
+
+def _diffs(call: Call) -> Any:
+    refs = _request(call)["diff_refs"]
+    return Page(call.context.repository(call.project).diff(refs["base_sha"], refs["head_sha"]))
+
+
+def _versions(call: Call) -> Any:
+    return Page(_request(call).get("_versions", []))
+
+
+def _changes(call: Call) -> Any:
+    request = _request(call)
+    refs = request["diff_refs"]
+    changes = call.context.repository(call.project).diff(refs["base_sha"], refs["head_sha"])
+    return show(call.context, call.project, request) | {"changes": changes, "overflow": False}
+
+
+def _commits(call: Call) -> Any:
+    refs = _request(call)["diff_refs"]
+    return Page(call.context.repository(call.project).commits(f"{refs['base_sha']}..{refs['head_sha']}"))
+
+
+def _pipelines(call: Call) -> Any:
+    found = pipelines.of_request(call.context, call.project, _request(call))
+    return Page([pipelines.show(call.context, call.project, item) for item in found])
+
+
+def _new_pipeline(call: Call) -> Any:
+    request = _request(call)
+    made = pipelines.create(
+        call.context,
+        call.project,
+        ref=f"refs/merge-requests/{request['iid']}/head",
+        sha=request["sha"],
+        before=pipelines.ZERO,
+        source="merge_request_event",
+        user=call.user,
+        request=request,
+    )
+    if made is None:
+        raise api.bad_request("Pipeline filtered out by workflow rules.")
+    return api.Answer(pipelines.show(call.context, call.project, made), 201)
+
+
+def _merge(call: Call) -> Any:
+    request = _request(call)
+    target = request["target_branch"]
+    if not may(call.store, call.project, target, "merge", call.user, call.role):
+        raise api.unauthorized()
+    if call.params.get("sha") not in (None, request["sha"]):
+        raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
+    if _status(call.context, call.project, request) != "mergeable":
+        raise api.not_allowed()
+    repository = call.context.repository(call.project)
+    before = repository.branches()[target]
+    if not repository.is_ancestor(before, request["sha"]):
+        raise api.unprocessable("Branch cannot be merged: only fast-forward merges are offered here")
+    if not repository.set_branch(target, request["sha"], before):
+        raise api.conflict("The target branch has moved")
+    request |= {
+        "state": "merged",
+        "merged_at": clock.timestamp(),
+        "updated_at": clock.timestamp(),
+        "_merged_by": call.user["id"],
+    }
+    call.store.save("merge_request", request)
+    if call.flag("should_remove_source_branch", default=request["force_remove_source_branch"]):
+        repository.git("update-ref", "-d", f"refs/heads/{request['source_branch']}")
+    sync_refs(call.context, call.project, call.user)
+    return show(call.context, call.project, request)
+
+
+_REQUESTS = "/projects/{id}/merge_requests"
+_ONE = _REQUESTS + "/{iid}"
+
+ROUTES = (
+    Route("GET", _REQUESTS, _list),
+    Route("POST", _REQUESTS, _create, DEVELOPER),
+    Route("GET", _ONE, _show),
+    Route("PUT", _ONE, _change, DEVELOPER),
+    Route("GET", _ONE + "/diffs", _diffs),
+    Route("GET", _ONE + "/versions", _versions),
+    Route("GET", _ONE + "/changes", _changes),
+    Route("GET", _ONE + "/commits", _commits),
+    Route("GET", _ONE + "/pipelines", _pipelines),
+    Route("POST", _ONE + "/pipelines", _new_pipeline, DEVELOPER),
+    Route("PUT", _ONE + "/merge", _merge, DEVELOPER),
+)

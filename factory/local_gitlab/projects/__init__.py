@@ -1,0 +1,1 @@
+"""Projects, their settings, approval rules, milestones and templates."""

@@ -1,0 +1,69 @@
+"""What a moved branch or tag causes: merge requests follow their source branch, pipelines are created.
+
+The refs last acted on are kept with the project. Comparing them with the repository finds every push, also one
+whose server died between the ref's move and this function.
+"""
+
+from factory.local_gitlab.ci import pipelines
+from factory.local_gitlab.projects import approval_rules
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
+from factory.system import clock
+
+ZERO = "0" * 40
+
+
+def sync_refs(context: Context, project: Document, user: Document) -> None:
+    """Act on every branch and tag that moved since the last call; ``user`` is who moved it."""
+    known: dict[str, str] = dict(project["_refs"])
+    current, tags = context.repository(project).heads()
+    # A project of before tags were kept: those that are there are no news.
+    known_tags: dict[str, str] = dict(project.get("_tags", tags))
+    if (current, tags) == (known, project.get("_tags")):
+        return
+    project["_refs"], project["_tags"] = current, tags
+    project["last_activity_at"] = clock.timestamp()
+    context.store.save("project", project)
+    for branch, sha in current.items():
+        if known.get(branch) != sha:
+            _pushed(context, project, branch, known.get(branch, ZERO), sha, user)
+    for tag, sha in tags.items():
+        if known_tags.get(tag) != sha:
+            before = known_tags.get(tag, ZERO)
+            pipelines.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
+
+
+def _pushed(context: Context, project: Document, branch: str, before: str, sha: str, user: Document) -> None:
+    for request in context.store.all("merge_request", project=project["id"], state="opened", source_branch=branch):
+        follow_source(context, project, request, sha, user)
+    pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
+    context.ring()
+
+
+def follow_source(context: Context, project: Document, request: Document, sha: str, user: Document) -> None:
+    """Move a merge request to its source branch's new head: diff, approvals, pipeline."""
+    repository = context.repository(project)
+    target = repository.branches().get(request["target_branch"], sha)
+    base = repository.merge_base(target, sha) or target
+    if request["sha"] not in {None, sha} and approval_rules.holds(context, project, "reset_approvals_on_push"):
+        request["_approved_by"] = []
+    if request["sha"] != sha:
+        made = {"head_commit_sha": sha, "base_commit_sha": base, "start_commit_sha": target, "state": "collected"}
+        versions = request.get("_versions", [])
+        version = {"id": request["id"] * 1000 + len(versions) + 1, "merge_request_id": request["id"], **made}
+        request["_versions"] = [{**version, "created_at": clock.timestamp()}, *versions]
+    request["sha"] = sha
+    request["diff_refs"] = {"base_sha": base, "head_sha": sha, "start_sha": target}
+    request["updated_at"] = clock.timestamp()
+    repository.git("update-ref", f"refs/merge-requests/{request['iid']}/head", sha)
+    context.store.save("merge_request", request)
+    pipelines.create(
+        context,
+        project,
+        ref=f"refs/merge-requests/{request['iid']}/head",
+        sha=sha,
+        before=ZERO,
+        source="merge_request_event",
+        user=user,
+        request=request,
+    )

@@ -1,0 +1,1 @@
+"""Names of branches and tags, their protection, and push rules."""

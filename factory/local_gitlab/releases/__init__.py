@@ -1,0 +1,1 @@
+"""Releases, tags and packages."""

@@ -1,0 +1,1 @@
+"""The repository over the API and over git's smart HTTP."""

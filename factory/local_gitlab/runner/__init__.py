@@ -1,0 +1,1 @@
+"""The Runner API and the built-in runner."""

@@ -1,0 +1,216 @@
+"""The built-in runner: a shell executor that speaks the Runner API.
+
+Each job runs in a clean checkout with a clean environment and in its own process group. Jobs of merge requests start
+through the launch door; unless their definition grants them the network they get no token either.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from factory.errors import FactoryError, Unreachable
+from factory.local_gitlab.runner import artifacts
+from factory.local_gitlab.runner import script as runner_script
+from factory.local_gitlab.runner.trace import Trace
+from factory.sandbox import launch
+from factory.sandbox.limits import Limits
+from factory.system import clock, files, http, log, process
+
+_RETRY_PAUSE = 0.5
+_TICK = 0.05
+NETWORK_VARIABLE = "SANDBOX_NETWORK"
+# What a merge request's job may take of the machine: enough for builds and tests, too little to stop it.
+_JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How runners reach their server, what their jobs find on the machine, what merge requests may take.
+
+    Each of ``tokens`` is a runner of its own, which takes ``concurrency`` jobs at once.
+    """
+
+    url: str
+    tokens: tuple[str, ...]
+    builds: Path
+    env: Mapping[str, str]
+    readable: tuple[Path, ...]
+    concurrency: int = 2
+    limits: Limits = field(default_factory=lambda: _JOB_LIMITS)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Serve jobs until ``stop`` is set."""
+    files.remove_tree(settings.builds)
+    files.private_folder(settings.builds)
+    threads = [
+        threading.Thread(target=_serve, args=(settings, token, stop), daemon=True)
+        for token in settings.tokens
+        for _ in range(settings.concurrency)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(settings: Settings, token: str, stop: threading.Event) -> None:
+    """Take jobs one after another; what is wrong with one of the threads stops them all, and so the program."""
+    try:
+        _take_jobs(settings, token, stop)
+    finally:
+        stop.set()
+
+
+def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
+    client = http.Client(settings.url + "/api/v4", timeout=40)
+    while not stop.is_set():
+        try:
+            answer = client.send("POST", "/jobs/request", json={"token": token, "info": {"name": "built-in"}})
+        except Unreachable:
+            stop.wait(_RETRY_PAUSE)
+            continue
+        if answer.status == HTTPStatus.CREATED:
+            _Execution(settings, client, answer.json()).run()
+        elif answer.status != HTTPStatus.NO_CONTENT:
+            log.event("the server refused the runner", status=answer.status)
+            stop.wait(_RETRY_PAUSE)
+
+
+class _Execution:
+    """One job, from checkout to its last report."""
+
+    def __init__(self, settings: Settings, client: http.Client, payload: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._payload = payload
+        self._client = client
+        self._number = payload["id"]
+        self._folder = settings.builds / str(self._number)
+        self._checkout = self._folder / payload["job_info"]["project_name"]
+        self._scratch = self._folder / "tmp"
+        variables = {item["key"]: item["value"] for item in payload["variables"]}
+        self._untrusted = not payload["git_info"]["protected"]
+        self._network = not self._untrusted or variables.get(NETWORK_VARIABLE) == "host"
+        masked = [item["value"] for item in payload["variables"] if item["masked"]]
+        self._trace = Trace(client, self._number, payload["token"], masked)
+
+    def run(self) -> None:
+        """Run the job; whatever goes wrong on the runner's side is reported as a system failure."""
+        try:
+            self._prepare()
+            code, reason = self._run_steps()
+            self._upload(failed=code != 0)
+        except (FactoryError, OSError, ValueError, RuntimeError, MemoryError, BadZipFile) as error:
+            self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
+            code, reason = 1, "runner_system_failure"
+        finally:
+            files.remove_tree(self._folder)
+        self._trace.write(b"Job succeeded\n" if reason is None else f"ERROR: Job failed: {reason}\n".encode())
+        self._trace.flush(final=True)
+        if not self._trace.canceled:
+            self._report(code, reason)
+
+    def _prepare(self) -> None:
+        self._trace.write(f"Running with the built-in runner of {self._settings.url}\n".encode())
+        for folder in (self._checkout, self._scratch):
+            files.private_folder(folder)
+        git = self._payload["git_info"]
+        env = {**self._settings.env, "HOME": str(self._scratch)}
+        plain = runner_script.without_credentials(git["repo_url"])
+        origin = git["repo_url"] if self._network else plain
+        self._git("init", "--quiet", env=env)
+        files.write_atomic(self._checkout / ".git" / "config", runner_script.git_config(origin).encode(), mode=0o600)
+        fetch = {**env, **runner_script.credential_env(git["repo_url"], plain)}
+        self._git("fetch", "--quiet", "--no-tags", "origin", *git["refspecs"], env=fetch)
+        self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
+        self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
+        for dependency in self._payload["dependencies"]:
+            artifacts.download(self._client, dependency, self._checkout)
+
+    def _git(self, *arguments: str, env: Mapping[str, str]) -> None:
+        process.run(["git", *arguments], cwd=self._checkout, env=env, timeout=120)
+
+    def _run_steps(self) -> tuple[int, str | None]:
+        code, reason = 0, None
+        for step in self._payload["steps"]:
+            if step["when"] == "on_success" and code != 0:
+                continue
+            step_code, step_reason = self._run_step(step)
+            if not step["allow_failure"]:
+                code, reason = step_code, step_reason
+        return code, reason
+
+    def _run_step(self, step: Mapping[str, Any]) -> tuple[int, str | None]:
+        script = self._scratch / f"{step['name']}.sh"
+        files.write_atomic(script, runner_script.bash(step["script"]).encode(), mode=0o700)
+        prepared = self._door(("bash", str(script)))
+        group = process.start(
+            prepared.argv, cwd=self._checkout, env=prepared.env, stdout=process.PIPE, stderr=process.STDOUT
+        )
+        reader = threading.Thread(target=self._read, args=(group,), daemon=True)
+        reader.start()
+        deadline = clock.monotonic() + step["timeout"]
+        reason = None
+        while group.popen.poll() is None:
+            clock.sleep(_TICK)
+            self._trace.flush()
+            if self._trace.canceled or clock.monotonic() > deadline:
+                reason = "job_canceled" if self._trace.canceled else "job_execution_timeout"
+                break
+        group.kill()
+        launch.put_back(prepared)
+        reader.join(timeout=5)
+        group.close()
+        code = group.popen.returncode
+        return code, reason or (None if code == 0 else "script_failure")
+
+    def _door(self, argv: tuple[str, ...]) -> launch.Prepared:
+        env = runner_script.job_env(
+            self._settings.env, self._payload, self._checkout, self._scratch, network=self._network
+        )
+        if not self._untrusted:
+            return launch.Prepared(argv, self._checkout, env)
+        prepared = launch.prepare(
+            launch.Launch(
+                argv=argv,
+                cwd=self._checkout,
+                env=env,
+                writable=(self._folder,),
+                readable=self._settings.readable,
+                network=self._network,
+                limits=self._settings.limits,
+            )
+        )
+        self._trace.write(f"Sandbox level: {prepared.level}, network: {'host' if self._network else 'none'}\n".encode())
+        return prepared
+
+    def _read(self, group: process.Group) -> None:
+        while chunk := group.read():
+            self._trace.write(chunk)
+
+    def _upload(self, *, failed: bool) -> None:
+        """Upload the artifacts that the job's outcome asks for."""
+        for rule in self._payload["artifacts"]:
+            if rule["when"] == "always" or (rule["when"] == "on_failure") is failed:
+                line = artifacts.upload(self._client, self._number, self._payload["token"], rule, self._checkout)
+                if line:
+                    self._trace.write(line.encode() + b"\n")
+
+    def _report(self, code: int, reason: str | None) -> None:
+        report = {
+            "token": self._payload["token"],
+            "state": "success" if reason is None else "failed",
+            "failure_reason": reason,
+            "exit_code": code,
+        }
+        for _ in range(20):
+            try:
+                self._client.send("PUT", f"/jobs/{self._number}", json=report)
+            except Unreachable:
+                clock.sleep(_RETRY_PAUSE)
+            else:
+                return

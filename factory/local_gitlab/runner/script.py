@@ -1,0 +1,66 @@
+"""What a job's shell gets: the script, the environment, the checkout's git configuration."""
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from factory.local_gitlab.ci.variables import substitute
+from factory.system import files
+
+
+def bash(lines: Sequence[str]) -> str:
+    """Return the script of a step: each line shown before it runs, the first failure ends it."""
+    body = ["set -eo pipefail", "set +o noclobber"]
+    for line in lines:
+        first, *rest = line.strip("\n").splitlines() or [""]
+        shown = f"$ {first}" + (" # collapsed multi-line command" if rest else "")
+        body += [f"echo {shlex.quote(shown)}", line]
+    return "\n".join(body) + "\n"
+
+
+def job_env(
+    base: Mapping[str, str], payload: Mapping[str, Any], checkout: Path, scratch: Path, *, network: bool
+) -> dict[str, str]:
+    """Return a job's whole environment; without network it gets no masked variable, so no token or secret."""
+    env = {**base, "HOME": str(scratch), "TMPDIR": str(scratch), "CI_PROJECT_DIR": str(checkout)}
+    env |= {"CI_BUILDS_DIR": str(checkout.parent), "CI_SERVER_TLS_CA_FILE": ""}
+    plain = {item["key"]: item["value"] for item in payload["variables"]}
+    for item in payload["variables"]:
+        if item["masked"] and not network:
+            continue
+        value = item["value"] if item.get("raw") else substitute(item["value"], plain)
+        if item.get("file"):
+            path = scratch / "variables" / item["key"]
+            files.write_atomic(path, value.encode(), mode=0o600)
+            value = str(path)
+        env[item["key"]] = value
+    return env
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)))
+
+
+def credential_env(url: str, plain: str) -> dict[str, str]:
+    """Return the environment that lets git authenticate to ``plain`` with the credentials in ``url``."""
+    parts = urlsplit(url)
+    basic = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{plain}.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    }
+
+
+def git_config(origin: str) -> str:
+    """Return the configuration of a job's checkout."""
+    return (
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
+        f'[remote "origin"]\n\turl = {origin}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+        "[gc]\n\tauto = 0\n"
+    )

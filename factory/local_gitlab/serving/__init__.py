@@ -1,0 +1,1 @@
+"""What every route shares: HTTP, calls, lists, the store and git."""

@@ -1,0 +1,210 @@
+"""What every route shares: the call, its answer, parameters, pages and GitLab's error bodies."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document, Store
+
+NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
+ADMIN = 60
+PUBLIC = -1
+LARGEST_ID, _DIGITS = 2**63 - 1, 19
+_BY_STATUS: Mapping[int, type[web.HTTPException]] = {
+    HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
+    HTTPStatus.FORBIDDEN: web.HTTPForbidden,
+    HTTPStatus.NOT_FOUND: web.HTTPNotFound,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who asks, for which project, with which parameters."""
+
+    context: Context
+    path: Mapping[str, str]
+    params: Mapping[str, Any]
+    body: bytes
+    user: Document
+    role: int
+    token: Document
+    project: Document = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        """The server's documents."""
+        return self.context.store
+
+    def need(self, name: str) -> Any:
+        """Return a parameter; raises 400 as GitLab does where it is missing."""
+        if self.params.get(name) in (None, ""):
+            raise bad_request(f"{name} is missing", key="error")
+        return self.params[name]
+
+    def text(self, name: str) -> str | None:
+        """Return an optional parameter as text; raises 400 where it is something else."""
+        value = self.params.get(name)
+        if value is not None and not isinstance(value, str):
+            raise bad_request(f"{name} is invalid", key="error")
+        return value
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a parameter as a boolean."""
+        value = self.params.get(name, default)
+        return value if isinstance(value, bool) else str(value).lower() in {"true", "1", "yes"}
+
+    def strings(self, name: str) -> list[str] | None:
+        """Return a parameter that is a list or comma-separated text, or ``None`` where it is not given."""
+        value = self.params.get(name)
+        if value is None:
+            return None
+        items = value if isinstance(value, list) else str(value).split(",")
+        return [str(item).strip() for item in items if str(item).strip()]
+
+    def choice(self, name: str, values: Sequence[str], default: str) -> str:
+        """Return a parameter that is one of ``values``; raises 400 where it is something else."""
+        value = self.params.get(name) or default
+        if value not in values:
+            raise bad_request(f"{name} does not have a valid value", key="error")
+        return str(value)
+
+    def integer(self, name: str) -> int:
+        """Return a required parameter as a number; raises 400 where it is none."""
+        return as_int(self.need(name), name)
+
+    def iid(self, name: str = "iid") -> int:
+        """Return a number from the path; raises 404 where it is none, or larger than any id (a SQL ``bigint``)."""
+        if not is_id(self.path[name]):
+            raise not_found()
+        return int(self.path[name])
+
+    def own(self, kind: str) -> Document:
+        """Return the project's document of this kind that the path names by ``iid``; raises 404 where there is none."""
+        return require(self.store.by_iid(kind, self.project["id"], self.iid()))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A body with a status other than 200, or with headers of its own."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+# What GitLab answers where an object that may be absent is.
+NULL = Answer(b"null", headers={"Content-Type": "application/json"})
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole list, of which the client gets the page it asks for."""
+
+    items: Sequence[Any]
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and path below ``/api/v4``, its handler, and the least role it needs in the project."""
+
+    method: str
+    path: str
+    handler: Handler
+    role: int = GUEST
+
+
+def need_admin(call: Call) -> None:
+    """Raise 403 for anybody but an administrator."""
+    if not call.user["is_admin"]:
+        raise forbidden()
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text could be an object's number."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) <= LARGEST_ID
+
+
+def as_int(value: Any, name: str) -> int:
+    """Return a parameter as a number; raises 400 where it is none, or larger than any id (a SQL ``bigint``)."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = LARGEST_ID + 1
+    if abs(number) > LARGEST_ID:
+        raise bad_request(f"{name} is invalid", key="error")
+    return number
+
+
+def require(document: Document | None, what: str = "") -> Document:
+    """Return the document; raises 404 where there is none."""
+    if document is None:
+        raise not_found(what)
+    return document
+
+
+def need_premium(call: Call) -> None:
+    """Raise GitLab's 404 for what only Premium has, on Free."""
+    if call.context.tier == "free":
+        raise not_found()
+
+
+def public(document: Document, *hidden: str) -> Document:
+    """Return what a client may see of a document."""
+    return {key: value for key, value in document.items() if not key.startswith("_") and key not in hidden}
+
+
+def not_found(what: str = "") -> web.HTTPException:
+    """GitLab's 404."""
+    return web.HTTPNotFound(**_message(f"404 {what} Not Found" if what else "404 Not Found"))
+
+
+def forbidden(reason: str = "") -> web.HTTPException:
+    """GitLab's 403: the role is too low."""
+    return web.HTTPForbidden(**_message(f"403 Forbidden{f'  - {reason}' if reason else ''}"))
+
+
+def unauthorized() -> web.HTTPException:
+    """GitLab's 401: no token, or one it does not know."""
+    return web.HTTPUnauthorized(**_message("401 Unauthorized"))
+
+
+def bad_request(reason: str, *, key: str = "message") -> web.HTTPException:
+    """GitLab's 400; parameter errors come under ``error``."""
+    return web.HTTPBadRequest(**_message(reason if key == "error" else f"400 Bad request - {reason}", key))
+
+
+def invalid(fields: Mapping[str, Sequence[str]]) -> web.HTTPException:
+    """GitLab's 400 where an object would not be valid: the reasons by field."""
+    return web.HTTPBadRequest(**_message(fields))
+
+
+def conflict(reason: Any) -> web.HTTPException:
+    """GitLab's 409."""
+    return web.HTTPConflict(**_message(reason))
+
+
+def failed(status: int, reason: Any) -> web.HTTPException:
+    """GitLab's 400, 403 or 404 in a service's own words, without the status before them."""
+    return _BY_STATUS[status](**_message(reason))
+
+
+def not_allowed() -> web.HTTPException:
+    """GitLab's 405 for a merge request that cannot be merged."""
+    return web.HTTPMethodNotAllowed("PUT", ["GET"], **_message("405 Method Not Allowed"))
+
+
+def unprocessable(reason: Any, *, key: str = "message") -> web.HTTPException:
+    """GitLab's 422; a few of its reasons come under ``error``."""
+    return web.HTTPUnprocessableEntity(**_message(reason, key))
+
+
+def _message(reason: Any, key: str = "message") -> dict[str, Any]:
+    return {"text": json.dumps({key: reason}), "content_type": "application/json"}

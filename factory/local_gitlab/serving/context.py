@@ -1,0 +1,45 @@
+"""What the server's parts share: documents, repositories, artifact files, and the bell that wakes the pipelines."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from factory.local_gitlab.serving.git import Repository
+from factory.local_gitlab.serving.store import Document, Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """One running server; ``kept`` is a folder of expanded definitions, which may be shared and may be deleted."""
+
+    state: Path
+    store: Store
+    base_url: str
+    tier: str
+    expander: tuple[str, ...]
+    tool_env: Mapping[str, str]
+    kept: Path
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    hook_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def repository(self, project: Document) -> Repository:
+        """Return a project's bare repository."""
+        return Repository(self.state / "repositories" / f"{project['id']}.git", self.tool_env)
+
+    def artifact(self, job: Document, kind: str) -> Path:
+        """Return the file of one of a job's artifacts; ``kind`` is GitLab's artifact type."""
+        return self.state / "artifacts" / str(job["id"]) / kind
+
+    def trace(self, job: Document) -> Path:
+        """Return the file of a job's log."""
+        return self.state / "traces" / f"{job['id']}.log"
+
+    def api_url(self) -> str:
+        """Return the base of API v4."""
+        return f"{self.base_url}/api/v4"
+
+    def ring(self) -> None:
+        """Ask the pipelines to look again."""
+        self.bell.set()

@@ -1,0 +1,1 @@
+"""Operations that join several shelves and know no order of work."""

@@ -1,0 +1,197 @@
+"""Brings a checkout and the judge's files together for ``factory gate``: what to judge, whose, and on which day."""
+
+import json
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from factory.checks import performance
+from factory.errors import FactoryError, InvalidInput
+from factory.gates.run import decide
+from factory.model.facts import Facts, Recorded
+from factory.operations.collect import facts as judging
+from factory.operations.collect import recorded
+from factory.policies.folder import read_folder
+from factory.policies.model import Policies
+from factory.system import clock, files, plain, process
+from factory.system.toolchain import checkout_env, readable
+
+_FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
+PERFORMANCE = "performance"
+_NEEDS_A_SERVER = {"plan", "evidence"}
+
+
+def reader(judge: Path) -> Callable[[str], bytes | None]:
+    """Return what reads the judge's files by their path in the repository."""
+
+    def read(path: str) -> bytes | None:
+        try:
+            found = files.contained(judge, path)
+        except FactoryError:
+            return None
+        return found.read_bytes() if found.is_file() else None
+
+    return read
+
+
+def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") -> judging.Checkout:
+    """Return the checkout in the current folder as CI's variables describe it; raises ``InvalidInput``.
+
+    ``given`` is the process' environment, ``base`` a commit to compare with: by default CI's diff base or
+    ``origin/main``. Without CI the author is ``you``.
+    """
+    env = checkout_env(given)
+    _refuse_own_facts(env)
+    start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
+
+    def git(*arguments: str) -> str:
+        return process.run(["git", *arguments], env=env).text.strip()
+
+    try:
+        head = git("rev-parse", "--verify", "HEAD^{commit}")
+        fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
+        branch = given.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or git("branch", "--show-current")
+    except FactoryError as error:
+        raise InvalidInput(f"the change cannot be read: {error}") from error
+    day = given.get("CI_PIPELINE_CREATED_AT", "") or clock.timestamp()
+    author = given.get("GITLAB_USER_LOGIN", "") or ("" if "CI" in given else "you")
+    return judging.Checkout(Path.cwd(), fork, head, target, author, branch, day[:10], env)
+
+
+def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
+    """Return the facts of a checkout that need none of its code to run; raises ``InvalidInput``."""
+    try:
+        found = judging.facts(place, rules, judge=reader(judge))
+    except FactoryError as error:
+        raise InvalidInput(f"the change cannot be read: {error}") from error
+    return replace(found, recorded=_recorded(place, found)) if "evidence" in rules.gates.gates else found
+
+
+def _recorded(place: judging.Checkout, facts: Facts) -> Recorded:
+    """Return whether the evidence branch holds the claim and the attempt of the change's session."""
+    text = "\n".join(facts.change.messages) if facts.change else ""
+    session = re.findall(r"^Factory-Session: (\S+)$", text, re.MULTILINE)
+    try:
+        branch, found = recorded.statements(place.folder, place.env, kinds={"claim", "attempt"})
+    except FactoryError as error:
+        return Recorded(problem=str(error))
+    if not branch:
+        return Recorded(problem="there is no evidence branch here")
+    mine = [item for item in found if session and item.get("session") == session[0]]
+    return Recorded(
+        claim=any("lease" in item for item in mine), attempt=any(item.get("head") == place.head for item in mine)
+    )
+
+
+def head(given: Mapping[str, str]) -> str:
+    """Return the commit that is checked out here; raises ``InvalidInput`` where it brings facts of its own."""
+    env = checkout_env(given)
+    _refuse_own_facts(env)
+    return process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
+
+
+def _refuse_own_facts(env: Mapping[str, str]) -> None:
+    """Raise ``InvalidInput`` where the commit has files below .factory/, or made it a link to somewhere else."""
+    if Path(".factory").is_symlink():
+        raise InvalidInput(".factory is a link, where only the factory's own files belong")
+    if process.run(["git", "ls-files", "-z", "--", ".factory"], env=env, check=False).text:
+        raise InvalidInput("the commit has files below .factory/, where only the pipeline's own jobs write")
+
+
+def write(facts: Facts, path: Path) -> None:
+    """Write facts for a later job."""
+    files.write_atomic(path, json.dumps(facts.to_json()).encode())
+
+
+def read(path: Path) -> Facts:
+    """Return what ``write`` wrote, or no facts where it wrote none; raises ``InvalidInput``."""
+    if not path.exists():
+        return Facts()
+    try:
+        value: Any = json.loads(files.read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    found: Facts = plain.build(Facts, value, source=str(path))
+    return found
+
+
+@contextmanager
+def planted(
+    given: Mapping[str, str], app: Path
+) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]]:
+    """Yield a judge of defects in a copy of the current repository: files to write → rule ids that refuse them.
+
+    Each set of files becomes an agent's commit in a scratch clone, which every gate judges that needs no server.
+    Raises ``InvalidInput`` where the app has uncommitted changes.
+    """
+    place = checkout(given, "HEAD")
+    if process.run(["git", "status", "--porcelain", "--", str(app)], env=place.env).text.strip():
+        raise InvalidInput(f"{app} has uncommitted changes; commit them first, so that plants are all that differs")
+    with tempfile.TemporaryDirectory(prefix="factory-challenge-") as name:
+        clone = Path(name) / "clone"
+        git = _git(place.env, clone)
+        process.run(["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone)], env=place.env)
+        rules = read_folder(Path.cwd())
+
+        def judge(changes: Sequence[tuple[str, bytes | None]]) -> tuple[str, ...]:
+            git("reset", "--quiet", "--hard", place.head)
+            git("clean", "-qfdx")
+            _write(clone, changes)
+            git("add", "--all", "--force")
+            git("commit", "--quiet", "--allow-empty", "-m", f"Plant\n\nIssue: #0\nSpec: {app.name}\nFactory-Session: x")
+            there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), author="", target="")
+            facts = judging.facts(there, rules, judge=reader(Path.cwd()))
+            tests, covered, leaked = judging.claims(
+                there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=judging.SUITES
+            )
+            found = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+            decision = decide(found, rules, where="pipeline", judge_sha=place.head)
+            hit = {item.rule for verdict in decision.verdicts for item in verdict.findings}
+            skipped = {item.gate for item in decision.verdicts if item.result == "skipped"} & decision.required
+            return tuple(sorted(hit | {f"{gate}.skipped" for gate in skipped - _NEEDS_A_SERVER}))
+
+        yield judge
+
+
+def _git(env: Mapping[str, str], folder: Path) -> Callable[..., str]:
+    identity = {
+        f"GIT_{who}_{what}": "challenge@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+
+    def git(*arguments: str) -> str:
+        return process.run(["git", *arguments], cwd=folder, env={**env, **identity}).text.strip()
+
+    return git
+
+
+def _write(clone: Path, changes: Sequence[tuple[str, bytes | None]]) -> None:
+    for name, content in changes:
+        path = clone / name
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.write_atomic(path, content)
+
+
+def freeze_contracts(judge: Path, out: Path) -> None:
+    """Copy the contracts of apps with their tests and benchmarks, as the protected branch has them."""
+    files.remove_tree(out)
+    for pattern in _FROZEN:
+        for path in sorted(judge.glob(pattern)):
+            target = out / path.relative_to(judge)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:
+    """Write the script that runs the benchmark at the base and at the head, where the gate `performance` is on."""
+    command = rules.gates.checks.get(PERFORMANCE)
+    if command and PERFORMANCE in rules.gates.gates:
+        words = ['"$PY"' if word == "python" and not index else shlex.quote(word) for index, word in enumerate(command)]
+        files.write_atomic(out / PERFORMANCE, performance.script(base, " ".join(words)).encode(), mode=0o755)

@@ -1,0 +1,137 @@
+"""Collects what gates judge, in one way for a laptop, a session and a pipeline."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from factory.checks import change as changes
+from factory.checks import cited, dependencies, leaks, static, tool
+from factory.errors import FactoryError, InvalidInput
+from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, TestRun, ToolRun
+from factory.model.issue import SMALL
+from factory.policies import evaluate
+from factory.policies.model import Policies
+from factory.specs import lint, trailers
+from factory.specs import read as specs
+from factory.system import process
+
+UNIT = "unit"
+# The checks that are suites of tests, each with a report of its own.
+SUITES = (UNIT, "contract")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout to be judged: where, between which commits, whose, and on which day.
+
+    ``base`` is where the change leaves the target branch, ``target`` that branch's commit, ``author`` the account that
+    pushed it and ``branch`` where to; ``env`` is the whole environment of the tools.
+    """
+
+    folder: Path
+    base: str
+    head: str
+    target: str
+    author: str
+    branch: str
+    date: str
+    env: Mapping[str, str]
+
+
+def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes | None]) -> Facts:
+    """Return what can be known without running the change; ``judge`` reads files of the protected branch.
+
+    Raises ``ToolFailed`` where git cannot read the commits.
+    """
+    found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
+    found = replace(found, author=place.author, branch=place.branch)
+    after = cited.collect(place.folder)
+    touched = {file.path for file in found.files}
+    changed = cited.collect_at(place.folder, place.base, sorted(touched), env=place.env)
+    kept = tuple(test for test in after if test.path not in touched)
+    return Facts(
+        date=place.date,
+        change=found,
+        spec=spec_facts(found, lambda path: judge(path) or _brought(place, policies, found, path)),
+        before=(*kept, *changed),
+        after=after,
+        dependencies=_dependencies(place, found),
+        history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
+        lint=_tool("lint", place, policies, found),
+        types=_tool("types", place, policies, found),
+        security=_tool("security", place, policies, found),
+    )
+
+
+def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
+    """Return a spec that a person's change brings along, as `factory app add` does; nobody else's counts."""
+    added = any((file.path, file.status) == (path, "A") for file in change.files)
+    if not added or not change.author or evaluate.bound(policies, change):
+        return None
+    return process.run(["git", "show", f"{place.head}:{path}"], cwd=place.folder, env=place.env).stdout
+
+
+def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFacts:
+    """Return the one spec that the commits name, as the protected branch has it, or why it can't be used."""
+    named = {name for message in change.messages for name in trailers.specs_of(message)}
+    if len(named) != 1:
+        told = f"several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
+        return SpecFacts(problem=told)
+    name = named.pop()
+    if name == SMALL:
+        return SpecFacts(SMALL, small="the issue")
+    path = specs.path_of(name)
+    content = judge(path)
+    if content is None:
+        return SpecFacts(problem=f"{path} is missing")
+    try:
+        spec = specs.read(content, source=path)
+    except InvalidInput as error:
+        return SpecFacts(problem=str(error))
+    found = lint.lint({path: content}, exists=lambda other: judge(other) is not None)
+    requirements = tuple((item.id, item.digest) for item in spec.requirements)
+    return SpecFacts(spec.id, spec.status, spec.digest, requirements=requirements, findings=len(found))
+
+
+def claims(
+    place: Checkout,
+    policies: Policies,
+    *,
+    scratch: Path,
+    readable: tuple[Path, ...],
+    suites: tuple[str, ...] | None = None,
+) -> tuple[tuple[tuple[str, TestRun], ...], Coverage, ToolRun]:
+    """Run the suites behind the launch door; return their reports, the coverage, and what leaks in their output.
+
+    ``suites`` defaults to those whose gates are ``local``. Raises ``MachineError`` where a command cannot start.
+    """
+    rules = policies.gates
+    local = tuple(name for name in SUITES if name in rules.gates and rules.gates[name].where == "local")
+    runs: list[tuple[str, TestRun]] = []
+    covered = Coverage(problem="coverage was not measured")
+    for name in local if suites is None else suites:
+        if name not in rules.checks:
+            continue
+        run, lines = tool.run_tests(
+            rules.checks[name], place.folder, scratch=scratch / name, env=place.env, readable=readable
+        )
+        runs.append((name, run))
+        covered = lines if name == UNIT else covered
+    return tuple(runs), covered, leaks.scan(scratch) if scratch.exists() else ToolRun()
+
+
+def _tool(name: str, place: Checkout, policies: Policies, change: Change) -> ToolRun | None:
+    command = policies.gates.checks.get(name)
+    if command is None or name not in policies.gates.gates:
+        return None
+    run = static.types if name == "types" else static.lint
+    return run(command, place.folder, change, env=place.env)
+
+
+def _dependencies(place: Checkout, change: Change) -> tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None:
+    if not any(file.path.startswith("apps/") for file in change.files):
+        return (), ()
+    try:
+        return dependencies.collect_at(place.folder, place.base, env=place.env), dependencies.collect(place.folder)
+    except FactoryError:
+        return None

@@ -1,0 +1,155 @@
+"""What ``factory spec`` reads from a checkout: spec files, git's history, test results and recorded evidence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from factory.checks import cited, junit
+from factory.errors import InvalidInput
+from factory.operations.collect import recorded
+from factory.policies import read as policy_files
+from factory.specs import read as specs
+from factory.specs.trace import Commit, MergeRequest, Trace, Waiver, trace
+from factory.specs.trailers import trailers
+from factory.system import clock, files, process
+from factory.system.toolchain import checkout_env
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the evidence branch says, unverified: each requirement's digest at its last pass, and merges by commit."""
+
+    ref: str = ""
+    passes: tuple[tuple[str, str], ...] = ()
+    merges: tuple[tuple[str, MergeRequest], ...] = ()
+
+
+def repository() -> Path:
+    """Return the git checkout that the current folder lies in, or the folder itself."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Return the files of ``specs/`` by path."""
+    return {path.relative_to(root).as_posix(): files.read_bytes(path) for path in sorted((root / "specs").glob("*.md"))}
+
+
+def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tuple[Trace, Recorded]:
+    """Return the trace of a checkout and the evidence it relies on; raises ``InvalidInput`` and ``EvidenceInvalid``.
+
+    ``given`` is the process' environment; ``reports`` are JUnit files, of which a later one counts more. By default
+    they are those that the checks left.
+    """
+    env = checkout_env(given)
+    evidence = _recorded(root, env)
+    commits, requests = _history(root, env, dict(evidence.merges))
+    found = trace(
+        [specs.read(content, source=path) for path, content in contents(root).items()],
+        tests=cited.collect(root),
+        results=_results(reports or _left(root)),
+        merge_requests=requests,
+        commits=commits,
+        passes=dict(evidence.passes),
+        waivers=_waivers(root),
+        today=clock.timestamp()[:10],
+    )
+    return found, evidence
+
+
+def _left(root: Path) -> list[Path]:
+    return sorted((root / ".factory").glob("[cl]*/*/junit.xml"), key=lambda path: path.stat().st_mtime)
+
+
+def _results(reports: Sequence[Path]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in reports:
+        run = junit.read(files.read_bytes(path))
+        if run.problem:
+            raise InvalidInput(f"{path}: {run.problem}")
+        found |= {case.name: case.outcome for case in run.cases}
+    return found
+
+
+def _waivers(root: Path) -> list[Waiver]:
+    found = {f"policies/{path.name}": files.read_bytes(path) for path in sorted((root / "policies").glob("*.yml"))}
+    if not found:
+        return []
+    return [
+        Waiver(item.rule, item.subject, item.owner, item.reason, item.expires)
+        for item in policy_files.read(found).exceptions.exceptions
+        if item.rule.startswith("trace.")
+    ]
+
+
+def _git(root: Path, env: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> process.Completed:
+    return process.run(["git", *arguments], cwd=root, env=env, stdin=stdin, check=False)
+
+
+def _history(
+    root: Path, env: Mapping[str, str], merges: Mapping[str, MergeRequest]
+) -> tuple[list[Commit], list[MergeRequest]]:
+    """Return the commits on HEAD, newest first, and the merge requests that brought them."""
+    done = _git(root, env, "log", "-z", "--topo-order", "--format=%H%n%P%n%B", "HEAD", "--")
+    commits: list[Commit] = []
+    parents: dict[str, list[str]] = {}
+    requests: dict[str, MergeRequest] = {}
+    for record in done.text.split("\0") if done.returncode == 0 else ():
+        sha, _, rest = record.strip("\n").partition("\n")
+        if not sha:
+            continue
+        above, _, message = rest.partition("\n")
+        said = trailers(message)
+        parents[sha] = above.split()
+        commits.append(Commit(sha, said.spec, said.requirements, said.issue))
+        known = merges.get(sha)
+        if known or said.merge_request:
+            iid, issue = (known.iid, known.issue) if known else (said.merge_request, said.issue)
+            requests[sha] = MergeRequest(iid, said.spec, said.requirements, issue)
+    brought = {sha: requests[merge].iid for merge, sha in _brought(parents, requests)}
+    return [replace(item, merge_request=brought.get(item.sha, 0)) for item in commits], list(requests.values())
+
+
+def _brought(parents: Mapping[str, Sequence[str]], merges: Mapping[str, MergeRequest]) -> Iterator[tuple[str, str]]:
+    """Give (merge, commit) for each commit that a merge brought to the first-parent line, the merge itself included."""
+    line = []
+    sha = next(iter(parents), "")
+    while sha in parents:
+        line.append(sha)
+        sha = next(iter(parents[sha]), "")
+    seen = set(line)
+    for merge in reversed(line):
+        waiting = [merge, *parents[merge][1:]]
+        while waiting:
+            sha = waiting.pop()
+            if sha != merge and (sha in seen or sha not in parents):
+                continue
+            seen.add(sha)
+            if merge in merges:
+                yield merge, sha
+            waiting += parents[sha] if sha != merge else ()
+
+
+def _recorded(root: Path, env: Mapping[str, str]) -> Recorded:
+    ref, found = recorded.statements(root, env, kinds={"verdict", "merge"})
+    passes: dict[str, str] = {}
+    merges: dict[str, MergeRequest] = {}
+    for predicate in found:
+        passes |= _passed(predicate)
+        if "merge_commit" in predicate:
+            iid, issue = predicate.get("merge_request"), predicate.get("issue")
+            if isinstance(iid, int) and isinstance(issue, int):
+                merges[str(predicate["merge_commit"])] = MergeRequest(iid, issue=issue)
+    return Recorded(
+        ref.removeprefix("refs/remotes/").removeprefix("refs/heads/"), tuple(passes.items()), tuple(merges.items())
+    )
+
+
+def _passed(predicate: Mapping[str, Any]) -> dict[str, str]:
+    listed = predicate.get("requirements", [])
+    return {
+        str(item["id"]): str(item["digest"])
+        for item in (listed if isinstance(listed, list) else [])
+        if isinstance(item, dict) and item.get("result") == "passed" and {"id", "digest"} <= item.keys()
+    }

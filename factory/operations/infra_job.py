@@ -1,0 +1,216 @@
+"""What a job gives to ``factory infra``: the stacks as terraform runs them there, and policy as functions."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from factory.errors import InvalidInput, Refused
+from factory.gitlab import jobs
+from factory.gitlab.jobs import Running
+from factory.model.facts import Plan
+from factory.model.gitlab import MAIN
+from factory.policies import apps as app_files
+from factory.policies import plans
+from factory.policies.apps import App
+from factory.policies.folder import read_folder
+from factory.policies.model import Policies
+from factory.secrets import lease
+from factory.system import canonical, clock, files, process
+from factory.system.toolchain import tool_env, toolchain
+from factory.terraform.apply import Rules
+from factory.terraform.plan import Stack
+from factory.terraform.program import Terraform
+
+PLANS = Path(".factory/plan")
+_ZERO = "0" * 40
+_APPS = "TF_VAR_apps"
+# What policies/secrets.yml calls Cloudflare's tokens.
+_READS, _WRITES = "cloudflare-plan-token", "cloudflare-apply-token"
+_PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the pipeline, or a shell that looks like one: its environment, the judge's policies and the checkout."""
+
+    given: Mapping[str, str]
+    judge: Path
+    policies: Policies
+    apps: Mapping[str, App]
+    commit: str
+    base: str
+
+    @property
+    def name(self) -> str:
+        """Whose a lock is: the job and its pipeline, as a person finds them in GitLab."""
+        return f"job {self.given.get('CI_JOB_ID', '?')} of pipeline {self.given.get('CI_PIPELINE_ID', '?')}"
+
+    @property
+    def protected(self) -> bool:
+        """Whether the job says that it runs on a protected ref."""
+        return self.given.get("CI_COMMIT_REF_PROTECTED") == "true"
+
+    def has(self, feature: str) -> bool:
+        """Tell whether this GitLab's licence has a feature (docs: GITLAB_FEATURES)."""
+        return feature in self.given.get("GITLAB_FEATURES", "").split(",")
+
+    @property
+    def release_commit(self) -> str:
+        """The commit whose releases take the traffic: the job's own, or an earlier one for a rollback."""
+        return self.given.get("RELEASE_COMMIT") or self.commit
+
+    @contextmanager
+    def token(self, deploys: str = "") -> Iterator[str]:
+        """Give Cloudflare's token until the block ends: the one that reads, or the one that writes for an environment.
+
+        It is leased from OpenBao, or a CI variable. Raises as ``lease.opened`` does, ``InvalidInput`` where policy has
+        none for the environment.
+        """
+        name = _WRITES if deploys else _READS
+        places = [place for place in self.policies.secrets.places(deploys) if place.name == name]
+        if not places:
+            raise InvalidInput(f"policies/secrets.yml has no {name} for {deploys or 'plans'}")
+        with lease.opened(self.given, places, deploys=deploys) as found:
+            yield found[name].reveal()
+
+    def rules(self) -> Rules:
+        """Return policy as functions of a plan."""
+        today = clock.timestamp()[:10]
+
+        def denials(plan: Plan) -> Sequence[str]:
+            return [item.reason for item in plans.judge(self.policies, plan, today=today) if not item.allowed]
+
+        return Rules(denials, lambda plan: len(plans.counted(self.policies, plan, today=today)))
+
+    def releases(self) -> dict[str, str]:
+        """Return the release of each app."""
+        return {name: f"{name}-{self.release_commit}" for name in self.apps}
+
+    def carried(self, stack: str) -> tuple[str, ...]:
+        """Return the apps that a stack's environment carries; the two have the same name."""
+        return tuple(name for name, app in self.apps.items() if stack in app.environments)
+
+    def changed(self) -> list[str]:
+        """Return the paths that differ between base and commit; raises ``ToolFailed``."""
+        env = tool_env(self.given, toolchain(self.given, self.judge))
+        argv = ["git", "diff", "--name-only", "-z", "--no-renames", self.base, self.commit]
+        return [path for path in process.run(argv, env=env).text.split("\0") if path]
+
+    def archives(self, stack: str, folder: Path | None) -> dict[str, Path]:
+        """Return the archive of each app that a stack carries: none in a merge request, which builds nothing.
+
+        A rollback's releases are there already; today's archives would be other bytes under their names.
+        """
+        if folder is None or not folder.is_dir() or self.release_commit != self.commit:
+            return {}
+        return {app: folder / f"{app}.pyz" for app in self.carried(stack)}
+
+    def stacks(
+        self,
+        names: Sequence[str],
+        token: str,
+        *,
+        archives: Path | None = None,
+        releases: Mapping[str, str] | None = None,
+    ) -> list[Stack]:
+        """Return stacks as terraform runs them here, with one account's token for Cloudflare.
+
+        ``archives`` is the folder of the apps' archives; ``releases`` take the traffic instead of the job's own.
+        """
+        tools = toolchain(self.given, self.judge)
+        program = tools.terraform()
+        env = {
+            **tool_env(self.given, tools),
+            **{key: self.given[key] for key in _PASSED if key in self.given},
+            **{key: value for key, value in self.given.items() if key.startswith("TF_VAR_")},
+            "HOME": self.given.get("HOME", "/nonexistent"),
+            "TMPDIR": self.given.get("TMPDIR", "/tmp"),  # noqa: S108 - where the system keeps temporary files
+            "CLOUDFLARE_API_TOKEN": token,
+        }
+        version = Terraform(Path.cwd(), program=program, env=env).version()
+        found = []
+        for name in names:
+            built = {
+                app: canonical.digest(files.read_bytes(path)) for app, path in self.archives(name, archives).items()
+            }
+            carried = app_files.variable(self.apps, name, releases or self.releases())
+            stack = self._stack(name, program, version, {**env, _APPS: carried})
+            found.append(replace(stack, archives=canonical.digest_of(built) if built else ""))
+        return found
+
+    def _stack(self, name: str, program: str, version: str, env: Mapping[str, str]) -> Stack:
+        return Stack(
+            name=name,
+            tree=Path.cwd(),
+            commit=self.commit,
+            base=self.base,
+            policy=self.policies.digest,
+            program=program,
+            terraform=version,
+            env={**env, **backend(self.given, name)},
+            providers=self.policies.terraform.providers,
+        )
+
+
+def opened(given: Mapping[str, str], judge: Path, *, base: str = "") -> Job:
+    """Return the job that this process runs in; ``given`` is its environment.
+
+    ``base`` is the commit to compare with, if it is not CI's.
+
+    Raises ``InvalidInput`` for policies or app files that can't be read.
+    """
+    folder = judge.resolve()
+    policies = read_folder(folder)
+    found = {f"apps/{path.parent.name}/{path.name}": files.read_bytes(path) for path in Path().glob("apps/*/app.yml")}
+    env = tool_env(given, toolchain(given, folder))
+    head = process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
+    commit = given.get("CI_COMMIT_SHA") or head
+    before = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or given.get("CI_COMMIT_BEFORE_SHA") or ""
+    return Job(given, folder, policies, app_files.read(found), commit, "" if before == _ZERO else before)
+
+
+def require_protected(job: Job) -> Running:
+    """Refuse to go on unless GitLab itself says that this job runs on the protected default branch, at this commit.
+
+    Returns the job as GitLab knows it. A variable can be forged by whoever starts a program; the job's token cannot.
+    Raises ``Refused``, ``Unauthorized``.
+    """
+    given = job.given
+    if not job.protected:
+        raise Refused(
+            f"the ref {given.get('CI_COMMIT_REF_NAME', '(none)')} is not protected: nothing is applied from it"
+        )
+    token = given.get("CI_JOB_TOKEN", "")
+    found = jobs.current(given.get("CI_API_V4_URL", ""), token)
+    told = (str(found.id), f"tag {found.ref}" if found.tag else found.ref, found.sha)
+    claimed = (given.get("CI_JOB_ID", ""), MAIN, job.commit)
+    if told != claimed:
+        raise Refused(f"GitLab knows this job as {' '.join(told)}, not as {' '.join(claimed)}")
+    return found
+
+
+def backend(given: Mapping[str, str], stack: str) -> dict[str, str]:
+    """Return the settings of GitLab's Terraform state backend (docs: GitLab-managed Terraform state)."""
+    api, project, token = given.get("CI_API_V4_URL"), given.get("CI_PROJECT_ID"), given.get("CI_JOB_TOKEN")
+    if not (api and project and token):
+        raise InvalidInput(
+            "the state is in GitLab: this command runs in a job (CI_API_V4_URL, CI_PROJECT_ID, CI_JOB_TOKEN)"
+        )
+    address = f"{api}/projects/{project}/terraform/state/{stack}"
+    return {
+        "TF_HTTP_ADDRESS": address,
+        "TF_HTTP_LOCK_ADDRESS": f"{address}/lock",
+        "TF_HTTP_LOCK_METHOD": "POST",
+        "TF_HTTP_UNLOCK_ADDRESS": f"{address}/lock",
+        "TF_HTTP_UNLOCK_METHOD": "DELETE",
+        "TF_HTTP_USERNAME": "gitlab-ci-token",
+        "TF_HTTP_PASSWORD": token,
+        "TF_HTTP_RETRY_WAIT_MIN": "1",
+    }
+
+
+def parallelism() -> int:
+    """Return how many stacks are planned at once where nobody says: one for each processor."""
+    return os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""What an attempt may cost, and the ledger of what attempts cost."""

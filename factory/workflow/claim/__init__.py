@@ -1,0 +1,1 @@
+"""How a session claims an issue: lease, intake, spec and questions."""

@@ -1,0 +1,140 @@
+"""Questions of agents, and their answers: an answer becomes a proposed change of the spec, so that none is asked twice.
+
+An agent asks by a line ``Question: …`` in what it says last, instead of guessing. A person answers with a note on the
+issue that begins with ``Answer:``. The factory then proposes the answer as a requirement of the spec; the person
+completes its scenario, approves and merges it like any other merge request, and offers the issue again.
+"""
+
+import re
+from dataclasses import dataclass
+
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
+from factory.gitlab import issues, members, merge_requests
+from factory.model.gitlab import MAIN, Issue, Note
+from factory.model.issue import SMALL, FrozenIssue
+from factory.policies.model import Policies
+from factory.reports.markdown import neutral
+from factory.specs import read as specs
+from factory.system import canonical
+from factory.workflow.context import Context
+
+_ASKED = re.compile(r"^Question: (\S.{0,1000})$", re.MULTILINE)
+_ANSWERED = re.compile(r"\AAnswer:\s*(\S[\s\S]{0,4000})")
+_MARK = re.compile(r"\A<!-- factory:question ([0-9a-f]{12}) ([a-z0-9-]+) -->\n> (.*)$", re.MULTILINE)
+_NUMBER = re.compile(r"^(.*-)(\d+)$")
+_MAY_ANSWER = ("developer", "maintainer", "owner", "administrator")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An agent's question that a person answered on its issue; ``key`` names the question."""
+
+    issue: int
+    key: str
+    spec: str
+    question: str
+    answer: str
+    by: str
+
+
+def asked(message: str) -> str | None:
+    """Return the question that an agent's last words ask, or ``None``."""
+    found = _ASKED.findall(message)
+    return " ".join(str(found[-1]).split()) if found else None
+
+
+def ask(context: Context, frozen: FrozenIssue, question: str, *, session: str, policies: Policies) -> None:
+    """Put an agent's question on its issue and set the issue aside until a person answers."""
+    key = canonical.digest(f"{session} {question}".encode()).removeprefix("sha256:")[:12]
+    labels = policies.workflow.labels
+    body = (
+        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer with a "
+        "note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, "
+        f"put the label `{labels.ready}` back."
+    )
+    issues.say(context.bot, "issues", frozen.iid, marker=f"question {key} {frozen.spec}", body=body)
+    issues.relabel(context.bot, frozen.iid, add=[labels.blocked], remove=[labels.claimed, labels.ready])
+
+
+def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[Answered]:
+    """Return the questions on an issue that somebody else than the factory answered after they were asked. Pure."""
+    found = []
+    for index, note in enumerate(notes):
+        match = _MARK.search(note.body) if note.author == bot else None
+        if match is None or match.group(2) == SMALL:
+            continue
+        key, spec, question = match.groups()
+        given = [
+            (said.group(1), later.author)
+            for later in notes[index + 1 :]
+            if later.author not in {bot, agent} and (said := _ANSWERED.search(later.body)) is not None
+        ]
+        if given:
+            answer, by = given[-1]
+            found.append(Answered(issue.iid, key, spec, question, " ".join(answer.split()), by))
+    return found
+
+
+def propose_all(context: Context, policies: Policies) -> list[int]:
+    """Propose each answer as a change of its spec, once; return the merge requests opened now."""
+    opened = []
+    for issue in issues.find(context.bot, labels=[policies.workflow.labels.blocked]):
+        notes = issues.notes(context.bot, "issues", issue.iid)
+        for item in answered(issue, notes, bot=context.bot.account, agent=context.agent.account):
+            if item.by in policies.scope.agents or members.role(context.bot, item.by) not in _MAY_ANSWER:
+                continue
+            if merge_requests.find(context.bot, state="all", source_branch=_branch(item)):
+                continue
+            try:
+                opened += _propose(context, item)
+            except (NotFound, InvalidInput, Refused, Conflict) as error:
+                context.say(f"the answer on #{issue.iid} cannot be proposed: {error}")
+    return opened
+
+
+def amended(content: bytes, item: Answered, *, source: str) -> tuple[bytes, str]:
+    """Return a spec with the answer as its next requirement, and that requirement's id. Pure.
+
+    The scenario is left for the person to write: `factory spec lint` says so until it is. Raises ``InvalidInput``.
+    """
+    spec = specs.read(content, source=source)
+    numbers = [match for requirement in spec.requirements if (match := _NUMBER.match(requirement.id))]
+    prefix = numbers[0].group(1) if numbers else f"{spec.id.upper().replace('-', '')}-"
+    name = f"{prefix}{max((int(match.group(2)) for match in numbers), default=0) + 1}"
+    lines = content.decode().rstrip("\n").split("\n")
+    place = max((requirement.line for requirement in spec.requirements), default=len(lines))
+    while place < len(lines) and lines[place].startswith("  ") and lines[place].strip():
+        place += 1
+    text = f"- **{name}**: {item.answer} (answers #{item.issue}: {item.question})"
+    lines.insert(place, text)
+    lines.append(f"- {name}: Given TODO, When TODO, Then TODO.")
+    changed = "\n".join(lines) + "\n"
+    return re.sub(
+        r"^version: \d+$", f"version: {spec.version + 1}", changed, count=1, flags=re.MULTILINE
+    ).encode(), name
+
+
+def _branch(item: Answered) -> str:
+    return f"spec/{item.issue}-{item.key}"
+
+
+def _propose(context: Context, item: Answered) -> list[int]:
+    main, path = context.main(), specs.path_of(item.spec)
+    content, name = amended(context.mirror.read(main, path), item, source=path)
+    title = f"Spec {item.spec}: answer a question of #{item.issue}"
+    commit = context.mirror.commit(
+        {path: content},
+        parent=main,
+        message=f"{title}\n\n> {item.question}\n\nIssue: #{item.issue}\nSpec: {item.spec}\nRequirement: {name}\n",
+        author=context.bot_author,
+    )
+    context.mirror.push(commit, _branch(item), context.bot_token)
+    body = (
+        f"{item.by} answered a question on #{item.issue}. Proposed as {name}:\n\n> {item.answer}\n\nWrite its scenario "
+        f"(`factory spec lint {path}` tells what is open), then approve and merge it here.\n\nSpec: {item.spec}\n"
+    )
+    request = merge_requests.open_once(
+        context.bot, source=_branch(item), target=MAIN, title=title, description=body, labels=[]
+    )
+    context.say(f"the answer on #{item.issue} is proposed as !{request.iid}")
+    return [request.iid]

@@ -1,0 +1,1 @@
+"""Drift of infrastructure and of GitLab settings, reported as issues."""

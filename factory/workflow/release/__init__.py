@@ -1,0 +1,1 @@
+"""From an approved merge request to a deployment: review, saved plans, rollout, recovery."""

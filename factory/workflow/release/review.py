@@ -1,0 +1,148 @@
+"""What a person is shown before they decide, and what their decision names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from factory.errors import Refused
+from factory.gitlab import issues, merge_requests, pipelines, statuses
+from factory.model.gitlab import Approval, MergeRequest
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.operations import saved_plan
+from factory.policies.model import Policies
+from factory.reports import plans as plan_note
+from factory.specs import read as specs
+from factory.workflow.claim import issue_spec
+from factory.workflow.context import SIMULATED_APPROVER, Context
+from factory.workflow.release import pipeline_watch, review_note
+
+REVIEW_MARK, PLAN_MARK = "review", "plan"
+NO_PLAN = "none"
+_WAITS = "!{} waits for a person's approval of this commit"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What an approval names; a change of any of it voids the approval."""
+
+    head: str
+    spec: str
+    policy: str
+    plan: str
+
+    def lines(self) -> list[str]:
+        """Return a markdown list."""
+        return [f"- {name}: `{value}`" for name, value in asdict(self).items()]
+
+
+def deploy_mark(pipeline: int) -> str:
+    """Return the marker of the note that says what a deployment's approval names."""
+    return f"deploy {pipeline}"
+
+
+def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
+    """Return a merge request's description; what the agent says of its work is marked as its claim."""
+    said = "\n".join(f"> {line}" for line in claim.strip().splitlines()) or "> (nothing)"
+    return (
+        f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own words, which nothing here relies on:\n\n"
+        f"{said}\n\nFactory-Session: {session.id}\n"
+    )
+
+
+def named(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> Named:
+    """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
+    main = context.main()
+    found = issue_spec.of_issue(context, main, name=spec, issue=issue)
+    saved = saved_plan.of(context.bot, pipeline)
+    return Named(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
+
+
+def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
+    """Return how many approvals a merge request needs: what its verdict says of its risks, where policy knows any.
+
+    The verdict is asked for only where ``given`` would do without it. Without a verdict every risk is taken to apply.
+    """
+    least = policies.approvals.merge.required
+    most = max([least, *(risk.required for risk in policies.approvals.risks.values())])
+    if given < least or most == least:
+        return least
+    found = [item for item in pipelines.of_merge_request(context.bot, request.iid) if item.sha == request.sha]
+    decision = pipeline_watch.verdict(context, found[0].id) if found else None
+    return int(decision["needed"]["approvals"]) if decision and decision.get("needed") else most
+
+
+def present(context: Context, iid: int, *, session: Session, pipeline: int, made: Sequence[Mapping[str, Any]]) -> None:
+    """Write or update the merge request's one note: what a person must know, and what an approval names.
+
+    ``made`` is what each attempt came to. Raises ``NotFound`` where the pipeline left no plan.
+    """
+    request = merge_requests.get(context.bot, iid)
+    digests = named(
+        context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
+    )
+    plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
+    issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
+    told = review_note.build(context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), made=made)
+    issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
+    hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))
+
+
+def hold(context: Context, sha: str, pipeline: int, state: statuses.State, why: str) -> None:
+    """Hold a merge back, or let it go: GitLab merges nothing whose pipeline has a status that is no success.
+
+    Where one account is all, nobody's approval counts, and nothing is held: merging is that person's click.
+    """
+    if not context.alone:
+        statuses.put(context.bot, sha, name=statuses.APPROVAL, state=state, pipeline=pipeline, description=why)
+
+
+def hold_head(context: Context, request: MergeRequest) -> None:
+    """Hold a merge request back whose head was pushed after what is under review, once its pipeline passed."""
+    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
+    if found is not None and (found.sha, found.status) == (request.sha, "success"):
+        hold(context, request.sha, found.id, "pending", _WAITS.format(request.iid))
+
+
+def shown(context: Context, iid: int) -> list[str]:
+    """Return the lines of digests that the review note shows; empty where there is none."""
+    for note in issues.notes(context.bot, "merge_requests", iid):
+        if note.author == context.bot.account and note.body.startswith(f"<!-- factory:{REVIEW_MARK} -->"):
+            return [line for line in note.body.splitlines() if line.startswith("- ")]
+    return []
+
+
+def shown_manifest(context: Context, iid: int, pipeline: int) -> str:
+    """Return the digest of the manifest that the deployment's note shows; empty where there is none."""
+    for note in issues.notes(context.bot, "merge_requests", iid):
+        if note.author == context.bot.account and note.body.startswith(f"<!-- factory:{deploy_mark(pipeline)} -->"):
+            named = [line.removeprefix("manifest ") for line in note.body.splitlines() if line.startswith("manifest ")]
+            return named[0] if named else ""
+    return ""
+
+
+def counting(
+    context: Context,
+    approvals: tuple[Approval, ...] | list[Approval],
+    *,
+    author: str,
+    agents: Sequence[str],
+    approvers: Sequence[str] = (),
+) -> list[Approval]:
+    """Return the approvals that count: not an agent's, the factory's own or the author's; a simulated one only here.
+
+    Where ``approvers`` are named, nobody else counts, but for the rehearsal against a simulator. Raises ``Refused``
+    where the rehearsal account approved on a server that is not a simulator.
+    """
+    excluded = {name.casefold() for name in (context.agent.account, context.bot.account, author, *agents)}
+    found = [item for item in approvals if item.username.casefold() not in excluded]
+    if approvers:
+        found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
+    if not context.simulator and any(item.username == SIMULATED_APPROVER for item in found):
+        raise Refused("a simulated approval counts only against a simulator")
+    return found
+
+
+def approval_type(approver: str) -> str:
+    """Return how evidence names an approver's decision."""
+    return "simulated" if approver == SIMULATED_APPROVER else "human"

@@ -1,0 +1,156 @@
+"""Gathers what the review note shows: the verdict, what changed in behaviour, the agent's claim and the cost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from factory.errors import InvalidInput, NotFound
+from factory.gitlab import merge_requests, pipelines
+from factory.model.facts import Dependency, Facts, PlannedChange
+from factory.model.gitlab import MergeRequest
+from factory.model.verdict import Verdict, from_json
+from factory.operations import saved_plan
+from factory.reports import review
+from factory.specs import read as specs
+from factory.system import plain
+from factory.workflow.claim import issue_spec
+from factory.workflow.context import Context
+from factory.workflow.release import pipeline_watch
+
+_FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
+_CONTRACT = "/openapi.yml"
+_ALONE = (
+    "One account is author, factory and approver here (separation: none), so no approval counts: do you merge this and "
+    "start its deployment yourself, in GitLab?"
+)
+
+
+def build(
+    context: Context,
+    request: MergeRequest,
+    *,
+    issue: int,
+    pipeline: int,
+    named: Mapping[str, str],
+    made: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the note's markdown for a merge request and the pipeline that judged its head.
+
+    ``named`` are the digests that an approval names, ``made`` is what each attempt came to.
+    """
+    spec = issue_spec.of_issue(context, context.main(), name=specs.cited(request.description) or "", issue=issue)
+    decision = pipeline_watch.verdict(context, pipeline) or {
+        "gates": [],
+        "required": [],
+        "requirements": [],
+        "needed": None,
+    }
+    verdicts = tuple(from_json(item) for item in decision["gates"])
+    used = [item["usage"].get("total_tokens") for item in made if item.get("usage")]
+    return review.render(
+        review.ReviewNote(
+            merge_request=request.iid,
+            head=named["head"],
+            spec=spec.id,
+            spec_digest=named["spec"],
+            policy=named["policy"],
+            plan=named["plan"],
+            rows=_rows(spec, decision),
+            verdicts=verdicts,
+            required=tuple(decision["required"]),
+            behaviour=_behaviour(context, request, pipeline),
+            claim=str(made[-1].get("message", "")) if made else "",
+            cost=review.Cost(
+                attempts=len(made),
+                tokens=sum(int(item or 0) for item in used) if used else None,
+                agent_seconds=sum(float(item.get("seconds", 0)) for item in made),
+                job_seconds=pipeline_watch.seconds(pipelines.jobs(context.bot, pipeline)),
+            ),
+            excused=_excused(context, verdicts),
+            risks=tuple(
+                review.Risk(item["name"], item["decide"], ", ".join(item["because"]))
+                for item in (decision["needed"] or {}).get("risks", [])
+            ),
+            decisions=(*_decisions(spec, decision), *([_ALONE] if context.alone else [])),
+            links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
+        )
+    )
+
+
+def _rows(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[review.Row, ...]:
+    texts = {item.id: item.text for item in spec.requirements}
+    return tuple(
+        review.Row(
+            item["id"],
+            texts.get(item["id"], ""),
+            tuple((test["name"], test["outcome"]) for test in item["tests"]),
+        )
+        for item in decision["requirements"]
+    )
+
+
+def _decisions(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a person must decide beside the risks."""
+    open_ones = [item["id"] for item in decision["requirements"] if item["result"] == "untested"]
+    found = [f"No test cites {', '.join(open_ones)}: does this change need to prove them?"] if open_ones else []
+    if not spec.requirements:
+        found.append("The issue names no spec: does the change do what its list says?")
+    return tuple(found)
+
+
+def _excused(context: Context, verdicts: Sequence[Verdict]) -> tuple[review.Excused, ...]:
+    accepted = {(item.rule, item.subject): item for item in context.policies().exceptions.exceptions}
+    return tuple(
+        review.Excused(item.rule, item.subject, rule.owner, rule.expires)
+        for verdict in verdicts
+        for item in verdict.excused
+        if (rule := accepted.get((item.rule, item.subject))) is not None
+    )
+
+
+def _behaviour(context: Context, request: MergeRequest, pipeline: int) -> review.Behaviour:
+    contract = tuple(
+        line
+        for item in merge_requests.changes(context.bot, request.iid)
+        if item.new_path.endswith(_CONTRACT)
+        for line in item.diff.splitlines()
+        if line[:1] in {"+", "-"}
+    )
+    before, after = _dependencies(context, pipeline)
+    return review.Behaviour(
+        contract=contract,
+        plan=_plan(context, pipeline),
+        added=None if after is None or before is None else _names(set(after) - set(before)),
+        removed=None if after is None or before is None else _names(set(before) - set(after)),
+    )
+
+
+def _names(found: set[Dependency]) -> tuple[str, ...]:
+    return tuple(sorted({f"{item.name} {item.version}" for item in found}))
+
+
+def _dependencies(
+    context: Context, pipeline: int
+) -> tuple[tuple[Dependency, ...] | None, tuple[Dependency, ...] | None]:
+    data = _artifact(context, pipeline, _FACTS_JOB, _FACTS)
+    try:
+        facts = plain.build(Facts, json.loads(data or b"null"), source=_FACTS)
+    except (InvalidInput, ValueError):
+        return None, None
+    return facts.dependencies or (None, None)
+
+
+def _plan(context: Context, pipeline: int) -> tuple[PlannedChange, ...] | None:
+    try:
+        found = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
+    except NotFound:
+        return None
+    return tuple(
+        replace(change, address=f"{plan.stack}: {change.address}") for plan in found for change in plan.changes
+    )
+
+
+def _artifact(context: Context, pipeline: int, job: str, path: str) -> bytes | None:
+    found = next((item for item in pipelines.jobs(context.bot, pipeline) if item.name == job), None)
+    return None if found is None else pipelines.artifact(context.bot, found.id, path)

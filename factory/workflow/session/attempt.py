@@ -1,0 +1,193 @@
+"""One attempt: the agent's turn in the worktree, the commit of what it changed, and what is kept of both."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from factory.agents.task import Ending, driver
+from factory.errors import MachineError
+from factory.gates.run import Decision, decide
+from factory.model.agent import Turn
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.operations.collect import facts as judging
+from factory.policies.model import Policies
+from factory.sandbox import launch, limits
+from factory.system import canonical, clock, files, process
+from factory.workflow.budget.budget import Amount
+from factory.workflow.context import Context
+from factory.workflow.recorder import record
+from factory.workflow.session import launch_plan, transcript
+from factory.workflow.session.redaction import redact
+from factory.workflow.session.routing import Chosen
+from factory.worktrees import worktree
+
+_LONGEST_BODY = 2000
+_LONGEST_ERRORS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How an attempt ended, the sandbox level it had and by what each limit was held."""
+
+    turn: Turn
+    level: str
+    limits: Mapping[str, str]
+
+
+def run(
+    context: Context,
+    session: Session,
+    number: int,
+    *,
+    policies: Policies,
+    chosen: Chosen,
+    brief: str,
+    amount: Amount,
+    resume: str,
+    tick: Callable[[], Ending | None],
+) -> Ran:
+    """Run the agent behind the launch door; return how its attempt ended.
+
+    Brief, transcript and standard error are kept in the attempt's folder; ``resume`` names a session of the agent's own
+    that it goes on with.
+    """
+    folder, name, agent = session.attempt(number), chosen.name, chosen.agent
+    secrets = launch_plan.secrets(context, agent)
+    interactive = context.interactive and bool(agent.terminal)
+    files.remove_tree(folder)
+    files.write_atomic(folder / "brief.md", brief.encode())
+    with (
+        transcript.recording(folder, secrets) as record,
+        launch_plan.equipped(
+            context,
+            session,
+            number,
+            policies=policies,
+            chosen=chosen,
+            brief=brief,
+            amount=amount,
+            record=record,
+            interactive=interactive,
+        ) as given,
+        (folder / "stderr.log").open("wb") as errors,
+    ):
+        _require(name, given.launch.argv[0], given.launch.env["PATH"])
+        prepared = launch.prepare(given.launch)
+        context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
+        drive = driver("terminal" if interactive else agent.protocol)
+        try:
+            watched = limits.watched(given.launch.limits, prepared.limits)
+            task = replace(given.task, resume=resume, watched=watched)
+            turn = drive(prepared, task, record=record, errors=errors, tick=tick)
+        finally:
+            launch.put_back(prepared)
+    _clean(folder / "stderr.log", secrets)
+    told = replace(turn, message=redact(turn.message, secrets), detail=redact(turn.detail, secrets))
+    return Ran(told, prepared.level.value, prepared.limits)
+
+
+def _clean(path: Path, secrets: Sequence[str]) -> None:
+    """Keep the end of what an agent wrote to standard error, without secrets."""
+    said = files.tail(path, _LONGEST_ERRORS).decode(errors="replace")
+    files.write_atomic(path, redact(said, secrets).encode())
+
+
+def _require(name: str, program: str, path: str) -> None:
+    if process.find(program, path) is None:
+        raise MachineError(
+            f"the agent {name} is not installed: there is no program {program}",
+            hint="Run `factory setup --agents`, or install it; `factory agent list` shows which are there.",
+        )
+
+
+def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
+    """Judge the session's commit by the local gates, as the protected branch has them."""
+    main = context.main()
+    place = judging.Checkout(
+        folder=session.worktree,
+        base=context.mirror.merge_base(main, head),
+        head=head,
+        target=main,
+        author=context.agent.account,
+        branch=session.branch,
+        date=clock.timestamp()[:10],
+        env=context.env,
+    )
+
+    def judge(path: str) -> bytes | None:
+        return context.mirror.read(main, path) if path in known else None
+
+    known = set(context.mirror.paths(main))
+    facts = judging.facts(place, policies, judge=judge)
+    tests, covered, leaked = judging.claims(place, policies, scratch=checks_folder(session), readable=context.readable)
+    return decide(
+        replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main
+    )
+
+
+def checks_folder(session: Session) -> Path:
+    """Return where the local checks leave their reports and logs."""
+    return session.folder / "checks"
+
+
+def logs(session: Session) -> dict[str, str]:
+    """Return the whole log of each local check that left one, by gate."""
+    found = sorted(checks_folder(session).glob("*/log.txt"))
+    return {path.parent.name: str(path) for path in found}
+
+
+def commit(context: Context, session: Session, number: int, frozen: FrozenIssue, turn: Turn) -> str | None:
+    """Commit what the agent changed, under its account; return the commit, or ``None`` where nothing changed."""
+    if not worktree.changed_paths(session.worktree):
+        return None
+    trailers = {
+        "Issue": f"#{frozen.iid}",
+        "Spec": frozen.spec,
+        "Factory-Session": session.id,
+        "Factory-Attempt": str(number),
+    }
+    # Quoted, so that no line of the agent's can pass for a trailer.
+    said = "\n".join(f"> {line}" for line in turn.message.strip()[:_LONGEST_BODY].splitlines())
+    text = worktree.message(frozen.title, said, trailers)
+    return worktree.commit_all(session.worktree, message=text, author=context.agent_author)
+
+
+def record_attempt(
+    context: Context,
+    session: Session,
+    number: int,
+    *,
+    made: Mapping[str, Any],
+    checks: Sequence[Mapping[str, str]],
+) -> None:
+    """Record an attempt: what it was told, what it did, how it was contained, and what the local gates said."""
+    folder = session.attempt(number)
+    transcript.keep(folder)  # a crash may have left it as it grew
+    subjects = {
+        "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
+        "transcript": canonical.digest(files.read_bytes(folder / transcript.KEPT)),
+    }
+    if made["head"]:
+        subjects["commit"] = f"gitCommit:{made['head']}"
+    record(
+        context,
+        "attempt",
+        issue=session.issue,
+        subjects=subjects,
+        predicate={
+            "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
+            "session": session.id,
+            "attempt": number,
+            "agent": made["agent"],
+            "reason": made["reason"],
+            "usage": made["usage"],
+            "cost": made["cost"],
+            "sandbox": {"level": made["level"], "limits": made["limits"]},
+            "outputs": made["outputs"],
+            "base": made["base"],
+            "head": made["head"],
+            "checks": list(checks),
+        },
+    )

@@ -1,0 +1,77 @@
+"""Renders what an agent is told. Pure but for reading its template."""
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+from factory.model.issue import FrozenIssue
+from factory.policies.model import Policies
+from factory.specs.read import Spec
+from factory.system import canonical, templates
+from factory.workflow.session.escalation import Rung
+from factory.workflow.session.guides import Skill
+
+_MAP_LINES = 200
+_TEMPLATE = "brief.md.j2"
+
+
+def render(
+    frozen: FrozenIssue,
+    *,
+    session: str,
+    attempt: int,
+    spec: Spec,
+    policies: Policies,
+    paths: Sequence[str],
+    feedback: Sequence[str],
+    rung: Rung,
+    handed: str,
+    skills: Sequence[Skill],
+    refused: Sequence[str],
+    template: str | None = None,
+) -> str:
+    """Return the brief of one attempt; the repository map lists what the agent may change first.
+
+    ``template`` stands in for the one that ships, to compare the two.
+    """
+    rules = policies.gates.gates
+    values = {
+        "session": session,
+        "attempt": attempt,
+        "issue": frozen.to_json(),
+        "spec": spec,
+        "scope": policies.scope.model_dump(),
+        "gates": {
+            where: [name for name, gate in rules.items() if gate.where == where] for where in ("local", "pipeline")
+        },
+        "feedback": list(feedback),
+        "rung": rung.value,
+        "handed": handed,
+        "fence": _fence(frozen.title + frozen.text),
+        "skills": list(skills),
+        "refused": list(refused),
+        "repository_map": _map(paths),
+    }
+    return templates.render(shipped() if template is None else template, values, source=_TEMPLATE)
+
+
+def shipped() -> str:
+    """Return the template that ships."""
+    return resources.files("factory.workflow.session").joinpath(_TEMPLATE).read_text()
+
+
+def version(template: str | None = None) -> str:
+    """Return the digest of a template, by default the one that ships: another one is another experiment."""
+    return canonical.digest((shipped() if template is None else template).encode())
+
+
+def _fence(text: str) -> str:
+    """Return a line of tildes that no line of a text ends (CommonMark 0.31.2 §4.5)."""
+    longest = max((len(run) for run in re.findall("~+", text)), default=0)
+    return "~" * max(4, longest + 1)
+
+
+def _map(paths: Sequence[str]) -> list[str]:
+    ordered = sorted(paths, key=lambda path: (not path.startswith(("apps/", "specs/", "terraform/")), path))
+    cut = [f"… and {len(ordered) - _MAP_LINES} more"] if len(ordered) > _MAP_LINES else []
+    return [*ordered[:_MAP_LINES], *cut]

@@ -1,0 +1,153 @@
+"""A person takes a session over and hands it back: whose commit, what it changed, and what the agent is told of it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from factory.model.agent import Reason
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.system import files
+from factory.workflow.context import Context
+from factory.workflow.recorder import record
+from factory.workflow.session import brief
+from factory.worktrees import worktree
+from factory.worktrees.repository import Author
+
+PERSON = "person"
+# What a person's commit names: the attempt of the agent that it follows.
+TRAILER = "Factory-Handover"
+_FILE, _RESUME = "handover.json", "resume.json"
+_LONGEST_DIFF = 6000
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a person committed in a session: after which attempt of the agent's, on which base, and in how many lines.
+
+    ``attempt`` is the attempt that their work stands for where they are ``done``, else 0: then the agent goes on.
+    """
+
+    attempt: int
+    after: int
+    by: str
+    base: str
+    head: str
+    files: int
+    added: int
+    removed: int
+    summary: str
+
+
+def read(folder: Path) -> Handover | None:
+    """Return the latest handover of a session, or ``None``."""
+    path = folder / _FILE
+    return Handover(**json.loads(files.read_text(path))) if path.exists() else None
+
+
+def keep(folder: Path, handed: Handover) -> None:
+    """Keep a handover with its session."""
+    files.write_atomic(folder / _FILE, json.dumps(asdict(handed), indent=1).encode())
+
+
+def hand_back(
+    context: Context, session: Session, frozen: FrozenIssue, *, after: int, author: Author, done: bool
+) -> Handover | None:
+    """Commit what a person changed in a session's worktree under their name; ``None`` where they changed nothing.
+
+    What they committed there themselves counts as well. Raises ``Refused`` for what the factory does not commit.
+    """
+    path = session.worktree
+    base = json.loads(files.read_text(session.attempt(after) / "turn.json"))["head"] or context.main()
+    trailers = {"Issue": f"#{frozen.iid}", "Spec": frozen.spec, "Factory-Session": session.id}
+    trailers |= {"Factory-Attempt": str(after + 1)} if done else {TRAILER: str(after)}
+    if worktree.changed_paths(path):
+        text = worktree.message(frozen.title, f"> by {author.name}, who took the session over", trailers)
+        worktree.commit_all(path, message=text, author=author)
+    head = worktree.head(path)
+    if head == base and not done:
+        return None
+    changed = worktree.numbers(path, base, head)
+    diff = worktree.diff(path, base, head)
+    told = "\n".join(f"- {name}: {added} lines added, {removed} removed" for name, added, removed in changed)
+    summary = f"{author.name} took over and handed back. They changed:\n\n{told}\n\n~~~~\n{diff[:_LONGEST_DIFF]}\n~~~~"
+    made = Handover(
+        attempt=after + 1 if done else 0,
+        after=after,
+        by=author.name,
+        base=base,
+        head=head,
+        files=len(changed),
+        added=sum(item[1] for item in changed),
+        removed=sum(item[2] for item in changed),
+        summary=summary,
+    )
+    record_one(context, session, made)
+    keep(session.folder, made)
+    return made
+
+
+def begin_again(session: Session, number: int) -> str:
+    """Put the attempt that a person cancelled aside, so that it is worked on again; return what the agent resumes."""
+    folder = session.attempt(number)
+    made = json.loads(files.read_text(folder / "turn.json"))
+    files.write_atomic(session.folder / _RESUME, json.dumps({made["agent"]["name"]: made["resume"]}).encode())
+    count = sum(1 for other in files.subfolders(session.folder) if other.name.startswith(f"{folder.name}-ended-"))
+    folder.rename(folder.with_name(f"{folder.name}-ended-{count + 1}"))
+    return str(made["resume"])
+
+
+def resumable(folder: Path, agent: str) -> str:
+    """Return the agent's own session that a person asked it to go on with, once."""
+    path = folder / _RESUME
+    if not path.exists():
+        return ""
+    found = json.loads(files.read_text(path))
+    path.unlink()
+    return str(found.get(agent, ""))
+
+
+def as_made(handed: Handover) -> dict[str, Any]:
+    """Return what an attempt came to that a person made."""
+    return {
+        "attempt": handed.attempt,
+        "base": handed.base,
+        "head": handed.head,
+        "reason": Reason.DONE_FOR_REVIEW.value,
+        "detail": f"handed back by {handed.by}",
+        "seconds": 0.0,
+        "usage": {},
+        "level": "host",
+        "limits": {},
+        "message": "",
+        "agent": {"name": PERSON, "version": handed.by, "model": None, "brief": brief.version()},
+        "cost": {"usd_micros": 0, "prices": None, "source": "provider"},
+        "calls": 0,
+        "resume": "",
+        "reset_at": "",
+        "rung": "again",
+        "question": None,
+        "outputs": [],
+    }
+
+
+def record_one(context: Context, session: Session, handed: Handover) -> None:
+    """Record who committed what in a session instead of its agent."""
+    record(
+        context,
+        "handover",
+        issue=session.issue,
+        subjects={"commit": f"gitCommit:{handed.head}"},
+        predicate={
+            "key": f"handover/{session.issue}/{session.id}/{handed.head[:12]}",
+            "session": session.id,
+            "attempt": handed.after,
+            "by": handed.by,
+            "base": handed.base,
+            "head": handed.head,
+            "files": handed.files,
+            "added": handed.added,
+            "removed": handed.removed,
+        },
+    )

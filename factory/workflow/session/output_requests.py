@@ -1,0 +1,174 @@
+"""Applies what an agent asked for: each admitted request once, as the bot, on the session's own issue.
+
+Every applied request leaves a note on the issue whose hidden mark names session, kind, id and content. The note is
+written last, and looked for first: what is marked is not done again, and it counts against the caps.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.agents.outputs import (
+    Applied,
+    Blocked,
+    Caps,
+    Comment,
+    Decision,
+    Done,
+    FollowUp,
+    Label,
+    Question,
+    Reading,
+    Request,
+    admit,
+)
+from factory.checks import leaks
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
+from factory.gitlab import issues
+from factory.model.gitlab import Note
+from factory.model.issue import FrozenIssue
+from factory.model.session import Session
+from factory.policies.agents import Outputs
+from factory.policies.model import Policies
+from factory.reports.markdown import neutral
+from factory.system import canonical
+from factory.workflow.context import Context
+
+_MARK = re.compile(r"\A<!-- factory:output (\S+) ([a-z_]+) (\S+) (sha256:[0-9a-f]{64}) -->")
+_QUOTED_LINES = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the workflow must act on, and what was decided about each request.
+
+    A record is a JSON value: id, kind, why, result (admitted, repeated, refused), reason, and the digests of what was
+    changed before and after, or ``None``.
+    """
+
+    question: str | None
+    blocked: str | None
+    done: str | None
+    records: tuple[Mapping[str, Any], ...]
+
+
+def apply(
+    context: Context, session: Session, frozen: FrozenIssue, policies: Policies, asked: Reading, *, attempt: int
+) -> Outcome:
+    """Apply what an agent asked for in an attempt; may be run again. Raises ``Unreachable``."""
+    notes = issues.notes(context.bot, "issues", frozen.iid)
+    before = applied(notes, session=session.id, bot=context.bot.account)
+    decisions = admit(asked.requests, _caps(policies.outputs), before, leaks=leaks.shapes)
+    records = []
+    for decision in decisions:
+        record = _record(decision)
+        if decision.result == "admitted":
+            writing = _Writing(context, session, frozen, policies.outputs, attempt)
+            try:
+                record |= writing.write(decision.request)
+            except (Refused, InvalidInput, Conflict, NotFound) as error:
+                record |= {"result": "refused", "reason": str(error)[:300]}
+        records.append(record)
+    unread = [_unread(item.line, item.reason) for item in asked.refusals]
+    meant = [item.request for item in decisions if item.result == "admitted"]
+    return Outcome(
+        question=next((item.text for item in meant if isinstance(item, Question)), None),
+        blocked=next((item.why for item in meant if isinstance(item, Blocked)), None),
+        done=next((item.why for item in meant if isinstance(item, Done)), None),
+        records=(*records, *unread),
+    )
+
+
+def applied(notes: Sequence[Note], *, session: str, bot: str) -> dict[str, Applied]:
+    """Return the requests of a session that the bot's notes say were applied, by id. Pure."""
+    found = [match for note in notes if note.author == bot and (match := _MARK.match(note.body))]
+    return {match[3]: Applied(match[2], match[4]) for match in found if match[1] == session}
+
+
+def _caps(policy: Outputs) -> Caps:
+    return Caps(policy.caps.model_dump(), frozenset(policy.labels), policy.characters)
+
+
+def _record(decision: Decision) -> dict[str, Any]:
+    request = decision.request
+    leaked = any(leaks.shapes(request.id)) or any(leaks.shapes(request.why))
+    return {
+        "id": request.digest() if leaked else request.id,
+        "kind": request.kind,
+        "why": "" if leaked else request.why,
+        "result": decision.result,
+        "reason": decision.reason,
+        "before": None,
+        "after": None,
+    }
+
+
+def _unread(line: int, reason: str) -> dict[str, Any]:
+    named = {"id": f"line-{line}", "kind": "unreadable", "why": "", "result": "refused", "reason": reason}
+    return {**named, "before": None, "after": None}
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """One attempt's writes: nothing of an agent's own text gets there but as quoted, neutral text."""
+
+    context: Context
+    session: Session
+    frozen: FrozenIssue
+    policy: Outputs
+    attempt: int
+
+    def write(self, request: Request) -> dict[str, Any]:
+        """Apply one request; return the digests of what it changed, before and after."""
+        if isinstance(request, Comment):
+            said = f"{self._who()} says:\n\n{_quoted(request.text)}"
+            return {"after": self._note(request, said)}
+        if isinstance(request, Label):
+            return self._label(request)
+        if isinstance(request, FollowUp):
+            return self._follow_up(request)
+        return {}
+
+    def _label(self, request: Label) -> dict[str, Any]:
+        bot, iid = self.context.bot, self.frozen.iid
+        before = issues.get(bot, iid).labels
+        issues.relabel(bot, iid, add=[request.label])
+        after = issues.get(bot, iid).labels
+        self._note(request, f"{self._who()} set the label `{request.label}`.")
+        return {"before": canonical.digest_of(sorted(before)), "after": canonical.digest_of(sorted(after))}
+
+    def _follow_up(self, request: FollowUp) -> dict[str, Any]:
+        bot, mark, labels = self.context.bot, f"<!-- factory:{self._mark(request)} -->", self.policy.follow_up_labels
+        description = (
+            f"{mark}\n{self._who()} asked for this while it worked on #{self.frozen.iid}. It is not offered to the "
+            f"factory: a person decides.\n\n{_quoted(request.text)}\n\nWhy: {neutral(request.why, 300)}"
+        )
+        there = [
+            issue
+            for issue in issues.find(bot, labels=labels, state="all")
+            if issue.author == bot.account and issue.description.startswith(mark)
+        ]
+        made = (
+            there[0] if there else issues.create(bot, title=request.title, description=description, labels=list(labels))
+        )
+        self._note(request, f"{self._who()} asked for #{made.iid}.")
+        return {"after": canonical.digest_of([made.title, made.description])}
+
+    def _note(self, request: Request, said: str) -> str:
+        body = f"{said}\n\nWhy: {neutral(request.why, 300)}"
+        note = issues.say(self.context.bot, "issues", self.frozen.iid, marker=self._mark(request), body=body)
+        return canonical.digest(note.body.encode())
+
+    def _mark(self, request: Request) -> str:
+        return f"output {self.session.id} {request.kind} {request.id} {request.digest()}"
+
+    def _who(self) -> str:
+        return f"The agent of session {self.session.id} (attempt {self.attempt})"
+
+
+def _quoted(text: str) -> str:
+    """Return text as a quotation of neutral lines: no command, reference, link or markup of it takes effect."""
+    lines = text.split("\n")
+    shown = [f"> {neutral(line, len(line))}".rstrip() for line in lines[:_QUOTED_LINES]]
+    return "\n".join([*shown, *(["> …"] if len(lines) > _QUOTED_LINES else [])])

@@ -1,0 +1,34 @@
+"""Looks after an agent while it works: renews the lease, hears what a person wishes, sees whether it gets anywhere."""
+
+from factory.model.agent import Reason
+from factory.model.session import Session
+from factory.system import clock
+from factory.workflow.claim.held_lease import Holding
+from factory.workflow.session import control, escalation, transcript
+from factory.worktrees import worktree
+
+_LOOK_SECONDS = 5.0
+
+
+class Tending:
+    """What is done a few times per second while one agent works; the worktree is looked at more rarely."""
+
+    def __init__(self, session: Session, holding: Holding, number: int, *, idle_turns: int) -> None:
+        self._session = session
+        self._holding = holding
+        self._calls = transcript.Calls(session.attempt(number))
+        self._idle_turns = idle_turns
+        self._samples: list[escalation.Sample] = []
+        self._looked = clock.monotonic()
+
+    def look(self) -> tuple[Reason, str] | None:
+        """Return why the attempt ends now, or ``None``; raises ``Conflict`` where the lease was lost."""
+        self._holding.keep()
+        if wished := control.ending(control.read(self._session.folder)):
+            return wished
+        if clock.monotonic() - self._looked < _LOOK_SECONDS:
+            return None
+        self._looked = clock.monotonic()
+        self._samples.append(escalation.Sample(self._calls.count(), worktree.state(self._session.worktree)))
+        stuck = escalation.stuck(self._samples, idle_turns=self._idle_turns)
+        return (Reason.NO_PROGRESS, stuck) if stuck else None

@@ -1,0 +1,110 @@
+"""What an agent told, kept whole: one JSON object a line while it works, compressed once it ended, secrets redacted."""
+
+import gzip
+import json
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from factory.system import clock, files
+from factory.workflow.session.redaction import Event, Stream
+
+LIVE = "transcript.jsonl"
+KEPT = "transcript.jsonl.gz"
+_CHUNK = 1024 * 1024
+_GZIP = 31  # zlib's name for gzip's format, whose time of change is then 0
+
+
+@contextmanager
+def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give the function that records an event; the transcript is compressed when the block ends, however it ends.
+
+    It may be called by several threads.
+    """
+    stream, lock = Stream(secrets), threading.Lock()
+    with files.appender(folder / LIVE) as append:
+
+        def write(ready: list[Event]) -> None:
+            for event in ready:
+                append(json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n")
+
+        def record(event: Mapping[str, Any]) -> None:
+            with lock:
+                write(stream.pass_on({"time": clock.timestamp(), **event}))
+
+        try:
+            yield record
+        finally:
+            with lock:
+                write(stream.let_go())
+            keep(folder)
+
+
+def keep(folder: Path) -> None:
+    """Compress a transcript that is complete; equal content gives equal bytes."""
+    path = folder / LIVE
+    if path.exists():
+        files.write_atomic(folder / KEPT, b"".join(_compressed(path)))
+        path.unlink()
+
+
+def there(folder: Path) -> bool:
+    """Tell whether an attempt left a transcript."""
+    return (folder / KEPT).exists() or (folder / LIVE).exists()
+
+
+def lines(folder: Path) -> list[str]:
+    """Return the lines of an attempt's transcript, kept or still growing; none where there is none."""
+    content = b""
+    if (folder / KEPT).exists():
+        content = gzip.decompress(files.read_bytes(folder / KEPT))
+    elif (folder / LIVE).exists():
+        content = files.read_bytes(folder / LIVE)
+    # By line feeds alone: a text may hold other characters that end lines. A crash may cut one within a character.
+    return [line for line in content.decode(errors="replace").split("\n") if line]
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of an attempt; a line that a crash cut short is left out."""
+    found = []
+    for line in lines(folder):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+class Calls:
+    """Counts the tool calls in a transcript while it grows, reading only what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LIVE
+        self._offset = 0
+        self._names: set[str] = set()
+
+    def count(self) -> int:
+        """Return how many tool calls there are so far."""
+        for line in self._more() if self._path.exists() else ():
+            if b'"event": "tool"' in line:
+                self._names.add(str(json.loads(line).get("id")))
+        return len(self._names)
+
+    def _more(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if line.endswith(b"\n"):
+                    self._offset += len(line)
+                    yield line
+
+
+def _compressed(path: Path) -> Iterator[bytes]:
+    packer = zlib.compressobj(6, wbits=_GZIP)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield packer.compress(chunk)
+    yield packer.flush()

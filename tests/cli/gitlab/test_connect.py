@@ -1,0 +1,168 @@
+"""``factory connect`` and ``factory gitlab`` by the real command line: from nothing to a project, on both tiers."""
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_refusals import assert_told
+from tests.instances import Instance, make_instance
+from tests.servers import LocalGitlab
+
+
+class Here:
+    """A clone, and two people's accounts on a server that is not the clone's own."""
+
+    def __init__(self, folder: Path, server: LocalGitlab) -> None:
+        self.instance: Instance = make_instance(folder)
+        self.server = server
+        self.operator, self.token = server.user("jane")
+        self.bot, self.bot_token = server.user("jane-factory")
+        self.path = f"{self.operator.username}/control"
+        self.instance.bind(self.bot.username)
+        self.printed = ""
+
+    def below_a_group(self) -> None:
+        """Let the project be of a group of the operator's, some folders down."""
+        groups = self.server.client(self.token).groups
+        crew = groups.create({"name": "Crew", "path": f"crew-{self.operator.username}"})
+        groups.create({"name": "tools", "path": "tools", "parent_id": crew.id})
+        self.path = f"{crew.path}/tools/control"
+
+    def run(self, *arguments: str, code: int = 0, stdin: str = "", **env: str) -> Any:
+        done = self.instance.run("--instance", "gitlab", *arguments, check=False, stdin=stdin, **env)
+        assert done.returncode == code, done.stdout + done.stderr
+        self.printed += done.stdout + done.stderr
+        return done
+
+    def connect(self, *arguments: str, stdin: str, **more: Any) -> Any:
+        return self.run("connect", self.server.url, "--project", self.path, *arguments, stdin=stdin, **more)
+
+    def connected(self) -> dict[str, Any]:
+        made = self.connect("--yes", "--json", stdin=self.token)
+        return dict(json.loads(made.stdout))
+
+    def project(self) -> Any:
+        return self.server.client().projects.get(self.path)
+
+
+@pytest.fixture(params=["premium", "free"])
+def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
+    return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
+
+
+def test_from_nothing_with_one_account_and_then_with_two(here: Here, request: pytest.FixtureRequest) -> None:
+    if "premium" in request.node.callspec.id:
+        here.below_a_group()
+    made = here.connected()
+    assert (made["made"], made["pushed"], made["separation"]) == (True, True, "none")
+    assert made["in_sync"], here.printed
+    assert here.project().visibility == "private"
+    assert here.project().files.get("policies/gitlab.yml", ref="main").file_name == "gitlab.yml"
+    plan = json.loads(here.run("gitlab", "plan", "--json").stdout)
+    assert (plan["in_sync"], plan["differences"]) == (True, [])
+    assert bool(plan["unenforced"]) is (made["tier"] == "free")
+    told = here.connect("--yes", stdin="").stdout
+    assert "separation: none" in told
+    assert "sign up" in told
+    second = json.loads(here.connect("--bot", "--yes", "--json", stdin=here.bot_token).stdout)
+    assert (second["made"], second["pushed"], second["separation"]) == (False, False, "two accounts")
+    assert second["accounts"]["factory-bot"] == here.bot.username
+    assert second["in_sync"], here.printed
+    levels = {member.username: member.access_level for member in here.project().members.list(get_all=True)}
+    assert levels[here.bot.username] == 40
+    assert here.run("gitlab", "plan").returncode == 0
+    for token in (here.token, here.bot_token):
+        assert token not in here.printed
+        for path in here.instance.state.rglob("*"):
+            if path.is_file() and "sqlite" not in path.name:
+                assert token.encode() not in path.read_bytes(), path
+    assert not list(here.instance.state.rglob("webhook"))
+    key = next((here.instance.state / "home").rglob("keys/*"))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    here.connected()
+    project = here.project()
+    project.merge_method = "merge"
+    project.save()
+    told = here.run("gitlab", "plan", code=2).stdout
+    assert "merge_method" in told
+    assert here.run("gitlab", "drift", code=2)
+    assert here.run("gitlab", "drift", code=2)
+    issues = project.issues.list(get_all=True)
+    assert [(issue.title, issue.state) for issue in issues] == [("Drift: settings of the project", "opened")]
+    assert "merge_method" in issues[0].description
+    here.run("gitlab", "apply")
+    assert here.run("gitlab", "drift").returncode == 0
+    assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
+
+
+def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    here.connected()
+    project = here.project()
+    for name in ("main", "factory/evidence"):
+        project.protectedbranches.delete(name)
+        project.protectedbranches.create({"name": name, "push_access_level": 40, "merge_access_level": 30})
+    argv = [sys.executable, "-P", "-m", "factory", "--instance", "gitlab", "gitlab", "apply"]
+    both = [
+        subprocess.Popen(argv, cwd=here.instance.clone, env=here.instance.env(), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted(text.count("branches: ") for text in told) == [0, 2]
+    assert here.run("gitlab", "plan").returncode == 0
+
+
+def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    client = here.server.client(here.token)
+    made = client.projects.create({"name": "control"})
+    action = {"action": "create", "file_path": "mine.txt", "content": "x"}
+    made.commits.create({"branch": "main", "commit_message": "mine", "actions": [action]})
+    made.labels.create({"name": "mine", "color": "#112233"})
+    made.variables.create({"key": "MINE", "value": "kept"})
+    made.hooks.create({"url": "https://hooks.example/mine"})
+    made.protectedbranches.create({"name": "release/*", "push_access_level": 40, "merge_access_level": 40})
+    made.protectedtags.create({"name": "v*", "create_access_level": 40})
+    value = here.connected()
+    assert (value["made"], value["pushed"], value["in_sync"]) == (False, False, True)
+    assert made.files.get("mine.txt", ref="main").decode() == b"x"
+    assert "mine" in {label.name for label in made.labels.list(get_all=True)}
+    assert made.variables.get("MINE").value == "kept"
+    assert made.protectedbranches.get("release/*").push_access_levels[0]["access_level"] == 40
+    assert made.protectedtags.get("v*").create_access_levels[0]["access_level"] == 40
+    assert [hook.url for hook in made.hooks.list(get_all=True)] == ["https://hooks.example/mine"]
+
+
+def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    here = Here(tmp_path, gitlab_server)
+    assert_told(here.connect("--yes", stdin="glpat-wrong", code=9), 9, "HTTP 401")
+    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody is there to agree")
+    assert_told(here.run("connect", "http://gitlab.example", stdin=here.token, code=3), 3, "no https address")
+    assert_told(here.run("connect", "http://127.0.0.1.example", stdin=here.token, code=3), 3, "no https address")
+    reader = here.operator.personal_access_tokens.create({"name": "r", "scopes": ["read_api"]}).token
+    assert_told(here.connect("--yes", stdin=reader, code=5), 5, "it needs `api`")
+    here.connected()
+    assert_told(here.connect("--bot", "--yes", stdin=here.token, code=7), 7, "both tokens belong to")
+    _, unbound = here.server.user("joe-factory")
+    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not name", "agents: [")
+    _, stranger = gitlab_server.user("stranger")
+    assert_told(here.connect("--yes", code=4, FACTORY_TOKEN_OPERATOR=stranger, stdin=""), 4, "no group jane")
+    assert_told(here.run("gitlab", "plan", code=1, FACTORY_TOKEN_OPERATOR="glpat-wrong"), 1, "HTTP 401")
+    assert here.run("gitlab", "plan", "--nonsense", code=1)
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    here = Here(tmp_path, gitlab_server)
+    done = here.run("connect", "http://127.0.0.1:9", "--project", "a/b", "--yes", stdin=here.token, code=8)
+    assert_told(done, 8, "did not answer")
+    assert list(here.instance.state.rglob("connection.json")) == []

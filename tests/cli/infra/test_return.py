@@ -1,0 +1,45 @@
+"""A deployment that does not answer: the traffic goes back to the release before it, and evidence says so."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_refusals import assert_told
+from tests.instances import demonstrated
+
+DEMO = ("--instance", "demo")
+pytestmark = pytest.mark.long
+
+
+def break_release(state: Path, name: str) -> None:
+    """End a release's process, if there is one, and damage what would be started, as a broken machine does."""
+    archive = state / "cloudflare/releases" / f"{name}.pyz"
+    archive.write_bytes(b"damaged")
+    subprocess.run(["pkill", "-KILL", "-f", str(archive)], check=False)
+
+
+@pytest.mark.slow
+def test_the_traffic_goes_back_where_a_deployment_does_not_answer(tmp_path: Path) -> None:
+    made = demonstrated(tmp_path, "apply:before")
+    try:
+        state = made.folder("demo")
+        waiting, before = made.json(*DEMO, "deploy", "list")[0], made.json(*DEMO, "deploy", "list")[-1]
+        break_release(state, f"hello-{waiting['sha']}")
+        done = made.run("demo", "--yes", "--keep", check=False)
+        assert_told(done, 5, f"its traffic is back at hello-{before['sha']}")
+        jobs = {job["name"]: job["status"] for job in made.json(*DEMO, "pipeline", "show", str(waiting["pipeline"]))}
+        assert [jobs[f"{kind}-production"] for kind in ("apply", "verify", "return")] == [
+            "success",
+            "failed",
+            "success",
+        ]
+        kinds = [item["kind"] for item in made.json(*DEMO, "evidence", "list")]
+        assert kinds[-3:] == ["apply", "deploy", "return"]
+        verdict = json.loads(made.run(*DEMO, "evidence", "verify", "1", "--json", check=False).stdout)
+        assert [item["rule"] for item in verdict["checks"] if not item["passed"]] == ["EV-CHAIN-DEPLOY"]
+        assert any("traffic of production went back" in notice for notice in verdict["notices"])
+        assert f"its traffic is back at hello-{before['sha']}" in made.run(*DEMO, "issue", "show", "1").stdout
+    finally:
+        made.run(*DEMO, "down", check=False)

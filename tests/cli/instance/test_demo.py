@@ -1,0 +1,127 @@
+"""The main job end to end, by the real command line: once as it is, once killed at every step boundary."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_refusals import connect, url
+from tests.instances import Instance, founded, make_instance
+
+pytestmark = pytest.mark.slow
+
+PER_ATTEMPT = ("work", "check", "propose", "watch")
+STEPS = [
+    "claim",
+    *(f"{step}-{number}" for number in (1, 2) for step in PER_ATTEMPT),
+    "present",
+    "merge",
+    "plan",
+    "apply",
+    "verify",
+    "close",
+]
+POINTS = [f"{step}:{side}" for step in STEPS for side in ("before", "after")]
+# Where the engine's store is lost too: what GitLab, git and the evidence say is enough.
+STORE_LOST = {"check-1:after", "watch-1:after", "plan:before", "apply:after"}
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Instance]:
+    made = make_instance(tmp_path)
+    yield made
+    made.run("--instance", "demo", "down", check=False)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Instance]:
+    """Return one whose demo has come to its first release."""
+    made = founded(tmp_path, name="demo")
+    yield made
+    made.run("--instance", "demo", "down", check=False)
+
+
+def assert_shipped_once(demo: Instance) -> None:
+    """One merge request, one more deployment to each environment, one issue closed, evidence whole, nothing twice."""
+    issues = demo.json("--instance", "demo", "issue", "list", "--all")
+    assert [(item["iid"], item["state"], item["labels"]) for item in issues] == [(1, "closed", [])]
+    requests = demo.json("--instance", "demo", "mr", "list", "--all")
+    assert [(item["iid"], item["state"]) for item in requests] == [(1, "merged")]
+    deployments = demo.json("--instance", "demo", "deploy", "list")
+    assert [(item["environment"], item["status"]) for item in deployments] == [
+        ("production", "success"),
+        ("staging", "success"),
+    ] * 2
+    folder = demo.folder("demo")
+    (release,) = connect(url(folder), "root", folder).projects.get("factory/control").releases.list(get_all=True)
+    assert release.tag_name == f"production-{deployments[0]['sha'][:12]}"
+    report = demo.json("--instance", "demo", "evidence", "verify", "1", "--offline")
+    assert report["passed"]
+    assert report["complete"]
+    keys = [item["key"] for item in demo.json("--instance", "demo", "evidence", "list")]
+    assert len(keys) == len(set(keys))
+    kinds = [re.split("/", key)[0] for key in keys]
+    assert [kinds.count(kind) for kind in ("claim", "merge", "apply", "deploy")] == [1, 1, 2, 2]
+    notes = demo.run("--instance", "demo", "issue", "show", "1").stdout
+    assert notes.count("<!-- factory:shipped") == 1
+
+
+def result(done: Any) -> Any:
+    """Return what the demo printed as JSON."""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.long
+def test_a_person_at_a_terminal_decides_twice(demo: Instance) -> None:
+    master, terminal = pty.openpty()
+    argv = [sys.executable, "-P", "-m", "factory", "demo", "--keep"]
+    running = subprocess.Popen(
+        argv, cwd=demo.clone, env=demo.env(TERM="xterm"), stdin=terminal, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = ""
+    for question in ("Approve !1 at", "Approve the deployment of"):
+        while f"{question}" not in shown or not shown.rstrip().endswith("[y/N]:"):
+            shown += os.read(master, 65536).decode(errors="replace")
+        os.write(master, b"y\n")
+        shown = ""
+    while running.poll() is None:
+        try:
+            shown += os.read(master, 65536).decode(errors="replace")
+        except OSError:
+            break
+    assert running.wait(10) == 0, shown
+    os.close(master)
+    assert "Hello, Ada!" in shown
+    assert "simulated" not in shown
+    assert_shipped_once(demo)
+    approvals = [
+        item["key"] for item in demo.json("--instance", "demo", "evidence", "list") if item["kind"] == "approval"
+    ]
+    assert [key.rsplit("/", 1)[-1] for key in approvals] == ["operator", "operator"]
+
+
+@pytest.mark.long
+def test_killed_at_every_step_boundary_with_its_store_lost_at_some_and_resumed(begun: Instance) -> None:
+    reached = []
+    for point in POINTS:
+        done = begun.run("demo", "--yes", "--keep", check=False, FACTORY_KILL_AT=point)
+        assert done.returncode in {0, -9}, done.stderr
+        if done.returncode == 0:
+            break
+        reached.append(point)
+        if point in STORE_LOST:
+            shutil.rmtree(begun.folder("demo") / "engine")
+    assert reached == POINTS
+    done = result(begun.run("demo", "--yes", "--keep", "--json"))
+    assert done["answer"] == '{"greeting": "Hello, Ada!"}'
+    assert any("simulated approval" in notice for notice in done["notices"])
+    assert_shipped_once(begun)

@@ -1,0 +1,129 @@
+"""Holds what the server answered against ``factory/local_gitlab/serving/openapi.yml``."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from openapi_core import OpenAPI
+from openapi_core.exceptions import OpenAPIError
+from openapi_core.testing import MockRequest, MockResponse
+
+from factory.local_gitlab.serving.openapi import FILE, METHODS
+from factory.system import strict_yaml
+
+PREFIX = "/api/v4"
+PAGE_HEADERS = ("X-Page", "X-Per-Page", "X-Total", "X-Total-Pages", "X-Next-Page", "X-Prev-Page", "Link")
+Operation = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer; ``path`` is as sent, below ``/api/v4``."""
+
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, response: requests.Response) -> "Exchange":
+        """Return what went over the wire."""
+        request = response.request
+        path = urlsplit(request.path_url).path.removeprefix(PREFIX)
+        return cls(str(request.method), path, response.status_code, dict(response.headers), response.content)
+
+
+class Contract:
+    """The document: its operations, and what an answer breaks of it."""
+
+    def __init__(self) -> None:
+        self.document = strict_yaml.load_mapping(FILE.read_text(), source=FILE.name)
+        self._openapi = OpenAPI.from_dict(self.document)
+        templates = sorted(self.document["paths"], key=lambda path: path.count("{"))
+        self._patterns = [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in templates]
+
+    def operations(self) -> dict[Operation, dict[str, Any]]:
+        """Return every operation by method and path template."""
+        return {
+            (method.upper(), path): operation
+            for path, item in self.document["paths"].items()
+            for method, operation in item.items()
+            if method in METHODS
+        }
+
+    def absent(self) -> list[tuple[str, str]]:
+        """Return what the server says that it does not have."""
+        return [(item["method"], item["path"]) for item in self.document["x-absent"]]
+
+    def prefix(self, template: str) -> str:
+        """Return what a path is served below: the API, unless it names a server of its own."""
+        return "" if "servers" in self.document["paths"][template] else PREFIX
+
+    def promised(self) -> set[tuple[str, str, int]]:
+        """Return every operation with every status it may answer."""
+        return {
+            (*key, int(status)) for key, operation in self.operations().items() for status in operation["responses"]
+        }
+
+    def operation(self, method: str, path: str) -> Operation:
+        """Return the operation that a path as sent belongs to; fails where there is none."""
+        for pattern, template in self._patterns:
+            if pattern.fullmatch(path) and method.lower() in self.document["paths"][template]:
+                return method, template
+        raise AssertionError(f"{method} {path} is not in {FILE.name}")
+
+    def violations(self, exchange: Exchange) -> Iterator[str]:
+        """Yield what an answer breaks: status, headers, content type, schema, fields that GitLab does not have."""
+        method, template = self.operation(exchange.method, exchange.path)
+        where = f"{method} {template} {exchange.status}"
+        request = MockRequest("http://localhost", method.lower(), self.prefix(template) + exchange.path)
+        kind = exchange.headers.get("Content-Type", "application/json").split(";")[0]
+        response = MockResponse(exchange.body, exchange.status, dict(exchange.headers), kind)
+        for error in self._openapi.iter_apicall_response_errors(request, response):
+            yield from (f"{where}: {line}" for line in _lines(error))
+        if kind == "application/json" and exchange.body:
+            answer = self.document["paths"][template][method.lower()]["responses"].get(str(exchange.status), {})
+            content = self._resolved(answer).get("content", {}).get(kind, {})
+            value = json.loads(exchange.body)
+            yield from (f"{where}: {line}" for line in self._unknown(content.get("schema", {}), value, "$"))
+
+    def _unknown(self, schema: Mapping[str, Any], value: Any, at: str) -> Iterator[str]:
+        """Yield the fields of a value that the schema does not name."""
+        schema = self._resolved(schema)
+        for part in schema.get("oneOf", []):
+            yield from self._unknown(part, value, at)
+        if isinstance(value, list):
+            for item in value:
+                yield from self._unknown(schema.get("items", {}), item, f"{at}[]")
+        known = schema.get("properties")
+        if not isinstance(value, dict) or known is None:
+            return
+        for key, item in value.items():
+            if key in known:
+                yield from self._unknown(known[key], item, f"{at}.{key}")
+            else:
+                yield f"{at}.{key} is a field that the document does not name"
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "$ref" not in schema:
+            return schema
+        found: Any = self.document
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return self._resolved(found)
+
+
+def _lines(error: BaseException) -> Iterator[str]:
+    """Yield an error, its causes and their places in the value, one line each."""
+    details = getattr(error, "schema_errors", None)
+    if details:
+        yield from (f"{each.json_path}: {each.message}"[:300] for each in details)
+    elif isinstance(error.__cause__, OpenAPIError):
+        yield from _lines(error.__cause__)
+    else:
+        yield f"{error!r}: {error.__cause__!r}"[:300]

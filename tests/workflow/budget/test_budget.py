@@ -1,0 +1,173 @@
+"""Budgets: no interleaving of sessions overshoots a bound, and what is written is read or refused."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory.policies.agents import Cap, Spending
+from factory.workflow.budget import budget
+from factory.workflow.budget.budget import RESERVED, SPENT, Amount, Denied, Entry, Granted, Lift
+
+CAPS = Spending(
+    run=Cap(tokens=100, usd=1), issue=Cap(tokens=150, usd=2), day=Cap(tokens=250, usd=3), month=Cap(tokens=400, usd=5)
+)
+
+
+def entry(
+    issue: int = 1,
+    session: str = "s",
+    number: int = 1,
+    *,
+    day: str = "2026-11-20",
+    state: str = RESERVED,
+    tokens: int = 0,
+) -> Entry:
+    session += str(issue)
+    return Entry(f"{issue}/{session}/{number}", issue, session, day, "a", "m", state, tokens, tokens * 10_000)
+
+
+def admit(*entries: Entry, wanted: Entry | None = None, lifts: tuple[Lift, ...] = ()) -> Granted | Denied:
+    wanted = wanted or entry(number=9, tokens=60)
+    return budget.reserve(entries, CAPS, lifts, wanted)[0]
+
+
+def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -> None:
+    assert admit() == Granted(Amount(60, 600_000))
+    assert admit(entry(state=SPENT, tokens=70)) == Granted(Amount(30, 300_000))
+    assert isinstance(admit(entry(state=SPENT, tokens=96)), Denied)
+
+
+@pytest.mark.parametrize(
+    ("others", "bound", "exhausted"),
+    [
+        ([entry(state=SPENT, tokens=98)], "run", True),
+        ([entry(session="t", state=SPENT, tokens=100), entry(session="u", state=SPENT, tokens=49)], "issue", True),
+        # Only one session works on an issue, so nobody will ever settle this.
+        ([entry(session="t", tokens=149)], "issue", True),
+        ([entry(2, tokens=248)], "day", False),
+        ([entry(2, state=SPENT, tokens=248)], "day", True),
+        ([entry(2, day="2026-11-01", tokens=398)], "month", False),
+        ([entry(2, day="2026-11-01", state=SPENT, tokens=398)], "month", True),
+    ],
+)
+def test_each_bound_denies_and_tells_used_up_from_waiting(others: list[Entry], bound: str, exhausted: bool) -> None:  # noqa: FBT001
+    ruling = admit(*others)
+    assert isinstance(ruling, Denied)
+    assert (ruling.bound, ruling.exhausted) == (bound, exhausted)
+    assert f"the budget per {bound} is" in ruling.reason
+
+
+def test_yesterday_and_last_month_count_no_more() -> None:
+    assert admit(entry(2, day="2026-11-19", tokens=250)) == Granted(Amount(60, 600_000))
+    assert admit(entry(2, day="2026-10-31", tokens=400)) == Granted(Amount(60, 600_000))
+
+
+def test_an_attempt_that_is_taken_up_again_keeps_its_own() -> None:
+    assert admit(entry(number=9, tokens=100)) == Granted(Amount(60, 600_000))
+
+
+def test_a_person_lifts_a_bound_for_an_issue_and_a_day() -> None:
+    used = entry(session="t", state=SPENT, tokens=150)
+    assert isinstance(admit(used), Denied)
+    assert isinstance(admit(used, lifts=(Lift(2, "2026-11-20", 100, 10**6, "me"),)), Denied)
+    assert isinstance(admit(used, lifts=(Lift(1, "2026-11-01", 100, 10**6, "me"),)), Granted)
+    full = entry(2, state=SPENT, tokens=250)
+    assert isinstance(admit(full, lifts=(Lift(1, "2026-11-19", 100, 10**6, "me"),)), Denied)
+    assert isinstance(admit(full, lifts=(Lift(1, "2026-11-20", 100, 10**6, "me"),)), Granted)
+
+
+def test_near_tells_tokens_and_money_apart() -> None:
+    (run, *_) = budget.standings([entry(state=SPENT, tokens=81)], CAPS, (), issue=1, session="s1", day="2026-11-20")
+    assert run.near(80)
+    assert not run.near(81)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "settle"]),
+        st.integers(1, 3),
+        st.sampled_from(["s", "t"]),
+        st.integers(1, 3),
+        st.sampled_from(["2026-10-31", "2026-11-01", "2026-11-02"]),
+        st.integers(1, 120),
+        st.integers(0, 120),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_no_interleaving_of_sessions_overshoots_a_bound(steps: list[tuple[str, int, str, int, str, int, int]]) -> None:
+    entries: list[Entry] = []
+    for step, issue, session, number, day, tokens, cents in steps:
+        wanted = replace(entry(issue, session, number, day=day, tokens=tokens), usd_micros=cents * 10_000)
+        before = next((item for item in entries if item.key == wanted.key), None)
+        if step == "reserve" and (before is None or before.state == RESERVED):
+            ruling, made = budget.reserve(entries, CAPS, (), wanted)
+            assert (made is None) is isinstance(ruling, Denied)
+            entries = budget.replaced(entries, made) if made else entries
+        elif step == "settle" and before is not None and before.state == RESERVED:
+            took = Amount(min(tokens, before.tokens), min(wanted.usd_micros, before.usd_micros))
+            ended = replace(wanted, state=SPENT, tokens=took.tokens, usd_micros=took.usd_micros)
+            entries = budget.replaced(entries, budget.settled(entries, ended))
+        assert len({item.key for item in entries}) == len(entries)
+        for one in entries:
+            for standing in budget.standings(entries, CAPS, (), issue=one.issue, session=one.session, day=one.day):
+                assert standing.taken.tokens <= standing.cap.tokens
+                assert standing.taken.usd_micros <= standing.cap.usd_micros
+
+
+@given(
+    st.builds(
+        Entry,
+        key=st.text(),
+        issue=st.integers(0),
+        session=st.text(),
+        day=st.dates().map(str),
+        agent=st.text(),
+        model=st.text(),
+        state=st.sampled_from([RESERVED, SPENT]),
+        tokens=st.integers(0),
+        usd_micros=st.integers(0),
+        source=st.text(),
+    )
+)
+def test_an_entry_that_is_written_is_read(made: Entry) -> None:
+    assert Entry.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": -1},
+        {"usd_micros": -1},
+        {"tokens": "5"},
+        {"tokens": True},
+        {"tokens": 1.5},
+        {"state": "lent"},
+        {"day": "2026-11"},
+        {"day": "2026-11-20\n"},
+        {"more": 1},
+        {"key": None},
+    ],
+)
+def test_an_entry_that_could_not_be_one_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Entry.from_json({**entry().to_json(), **changes})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(max_examples=50)
+@given(JSON)
+def test_no_json_breaks_reading(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Entry.from_json(value)

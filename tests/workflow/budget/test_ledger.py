@@ -1,0 +1,156 @@
+"""The ledger over the loopback GitLab: two factories that admit work at once see each other, nobody else writes it."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from factory.errors import Conflict, FactoryError, InvalidInput, Refused
+from factory.gitlab import bootstrap, issues
+from factory.gitlab.connect import connect
+from factory.policies import read
+from factory.policies.agents import Cap
+from factory.policies.model import Policies
+from factory.workflow.budget import budget, ledger
+from factory.workflow.budget.budget import RESERVED, SPENT, Denied, Entry, Granted
+from factory.workflow.context import Context
+from factory.worktrees.repository import Author, Mirror
+from tests.servers import ROOT, LocalGitlab
+from tests.workflow.loopback import context
+
+SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
+
+
+def capped(tokens: int) -> Policies:
+    """Return the policies with a bound per day."""
+    caps = SHIPPED.budgets.caps.model_copy(update={"day": Cap(tokens=tokens, usd=50)})
+    return SHIPPED.model_copy(update={"budgets": SHIPPED.budgets.model_copy(update={"caps": caps})})
+
+
+def wish(issue: int, *, tokens: int = 100, day: str = "2026-11-20", number: int = 1, state: str = RESERVED) -> Entry:
+    return Entry(f"{issue}/s{issue}/{number}", issue, f"s{issue}", day, "a", "m", state, tokens, 0)
+
+
+@pytest.fixture
+def one(gitlab_server: LocalGitlab, tmp_path: Path) -> Context:
+    return context(gitlab_server, tmp_path / "one", {"README.md": b"x\n"})
+
+
+def another(one: Context, folder: Path) -> Context:
+    """Return a second factory with a mirror of its own."""
+    mirror = Mirror(folder / "mirror.git", one.mirror.url)
+    mirror.ensure()
+    made = replace(one, mirror=mirror, state=folder)
+    made.fetch()
+    return made
+
+
+def test_two_factories_see_each_others_reservations(one: Context, tmp_path: Path) -> None:
+    two = another(one, tmp_path / "two")
+    assert isinstance(ledger.reserve(one, capped(150), wish(1), lifts=()), Granted)
+    ruling = ledger.reserve(two, capped(150), wish(2), lifts=())
+    assert isinstance(ruling, Granted)
+    assert ruling.amount.tokens == 50, "the second mirror had not seen the first reservation"
+    denied = ledger.reserve(one, capped(150), wish(3), lifts=())
+    assert isinstance(denied, Denied)
+    assert not denied.exhausted
+    ledger.settle(two, wish(2, tokens=5, state=SPENT))
+    assert isinstance(ledger.reserve(one, capped(150), wish(3), lifts=()), Granted), "settled elsewhere, seen here"
+
+
+def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
+    factories = [one, *(another(one, tmp_path / f"f{number}") for number in range(3))]
+    policies = capped(250)
+    rulings: list[Granted | Denied] = []
+    gate = threading.Barrier(len(factories))
+
+    def admit(number: int, where: Context) -> None:
+        gate.wait()
+        rulings.append(ledger.reserve(where, policies, wish(number + 1), lifts=()))
+
+    threads = [threading.Thread(target=admit, args=pair) for pair in enumerate(factories)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    one.fetch()
+    entries = ledger.read(one)
+    assert sum(entry.tokens for entry in entries) == 250
+    assert sorted(ruling.amount.tokens for ruling in rulings if isinstance(ruling, Granted)) == [50, 100, 100]
+    assert sum(isinstance(ruling, Denied) for ruling in rulings) == 1
+
+
+def test_reserving_and_settling_twice_is_once(one: Context) -> None:
+    for _ in range(2):
+        ledger.reserve(one, SHIPPED, wish(1), lifts=())
+    head = one.mirror.head(ledger.BRANCH)
+    for _ in range(2):
+        ledger.settle(one, wish(1, tokens=7, state=SPENT))
+    assert [(entry.tokens, entry.state) for entry in ledger.read(one)] == [(7, SPENT)]
+    assert len(one.mirror.messages(f"{head}..{one.mirror.head(ledger.BRANCH)}")) == 1
+
+
+def test_what_is_settled_after_midnight_counts_for_the_day_it_was_admitted(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), lifts=())
+    ledger.settle(one, wish(1, tokens=7, day="2026-12-01", state=SPENT))
+    assert [(entry.day, entry.tokens) for entry in ledger.read(one)] == [("2026-11-30", 7)]
+
+
+def test_an_attempt_taken_up_in_another_month_is_there_once(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), lifts=())
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-12-01"), lifts=())
+    assert [entry.day for entry in ledger.read(one)] == ["2026-12-01"]
+
+
+def write(where: Context, token: str, content: bytes) -> None:
+    mirror = where.mirror
+    commit = mirror.commit(
+        {"2026-11.json": content}, parent=mirror.head(ledger.BRANCH), message="x\n", author=Author("x", "x@localhost")
+    )
+    mirror.push(commit, ledger.BRANCH, token)
+
+
+BROKEN: Sequence[bytes] = (b"", b"{}", b"nonsense", b"\xff\xfe", b"[1]", b'[{"key": "x"}]', b"[" * 100_000, b"null")
+
+
+def test_a_ledger_that_cannot_be_read_stops_spending_and_says_so(one: Context) -> None:
+    for content in BROKEN:
+        write(one, one.bot_token, content)
+        with pytest.raises(InvalidInput, match="factory/ledger cannot be read") as caught:
+            ledger.read(one)
+        assert "older commit" in caught.value.hint
+    with pytest.raises(InvalidInput):
+        ledger.reserve(one, SHIPPED, wish(1), lifts=())
+    with pytest.raises(InvalidInput):
+        ledger.settle(one, wish(1))
+
+
+def test_nobody_but_the_factory_writes_it(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, wish(1), lifts=())
+    with pytest.raises(Refused):
+        write(one, one.agent_token, b"[]")
+    behind = one.mirror.commit({"2026-11.json": b"[]"}, parent=None, message="x\n", author=one.bot_author)
+    with pytest.raises(FactoryError) as caught:
+        one.mirror.push(behind, ledger.BRANCH, one.bot_token)
+    assert isinstance(caught.value, Conflict | Refused)
+
+
+def test_only_people_who_may_lift_a_bound(one: Context, gitlab_server: LocalGitlab) -> None:
+    issue = issues.create(one.bot, title="t", description="", labels=[])
+    said = ledger.lift_note(1000, 2.5)
+    root = connect(gitlab_server.url, one.bot.project_path, account="root", token=gitlab_server.root_token)
+    for level, name in ((30, "developer"), (40, "maintainer")):
+        user, token = gitlab_server.user(name)
+        bootstrap.member(root, user.id, level)
+        theirs = connect(gitlab_server.url, one.bot.project_path, account=user.username, token=token)
+        theirs.client.http_post(f"{theirs.api}/issues/{issue.iid}/notes", post_data={"body": said})
+    for machine in (one.bot, one.agent):
+        machine.client.http_post(f"{machine.api}/issues/{issue.iid}/notes", post_data={"body": said})
+    (lift,) = ledger.lifts(one, SHIPPED, issue.iid)
+    assert (lift.tokens, lift.usd_micros) == (1000, 2_500_000)
+    assert lift.by.startswith("maintainer")
+    standing = ledger.standings(one, SHIPPED, issue=issue.iid, session="s")[1]
+    assert standing.cap.tokens == SHIPPED.budgets.caps.issue.tokens + 1000
+    assert budget.dollars(lift.usd_micros) == "2.50 USD"

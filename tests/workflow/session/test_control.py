@@ -1,0 +1,43 @@
+"""What a person wishes of a session that runs."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from factory.model.agent import Reason
+from factory.workflow.session import control
+from factory.workflow.session.control import Control, Wish
+
+
+@pytest.mark.parametrize("wish", list(Wish))
+def test_a_wish_is_heard_until_the_next(tmp_path: Path, wish: Wish) -> None:
+    assert control.read(tmp_path).wish is Wish.WORK
+    told = control.tell(tmp_path, wish, by="operator")
+    assert control.read(tmp_path) == told
+    assert (tmp_path / "control.json").stat().st_mode & 0o077 == 0
+    control.tell(tmp_path, Wish.WORK, by="operator")
+    assert control.read(tmp_path).wish is Wish.WORK
+
+
+def test_which_wishes_end_an_attempt() -> None:
+    found = {wish: control.ending(Control(wish, "me")) for wish in Wish}
+    assert found == {
+        Wish.WORK: None,
+        Wish.PAUSE: None,
+        Wish.CANCEL: (Reason.CANCELLED_BY_HUMAN, "cancel by me"),
+        Wish.TAKEOVER: (Reason.SUPERSEDED, "takeover by me"),
+    }
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    content=st.binary()
+    | st.sampled_from(
+        [b"[]", b"5", b"null", b'"x"', b"{}", b'{"wish": []}', b'{"wish": "stop"}', b'{"wish": "cancel"}']
+    )
+)
+def test_a_wish_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "control.json").write_bytes(content)
+    assert control.read(tmp_path).wish is Wish.WORK

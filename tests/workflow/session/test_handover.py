@@ -1,0 +1,112 @@
+"""Taking over and handing back, on real git: whose commit it is, and what is told of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from factory.errors import FactoryError, Refused
+from factory.gitlab import issues
+from factory.model.session import Session
+from factory.workflow.claim import intake
+from factory.workflow.context import Context
+from factory.workflow.session import handover
+from factory.workflow.session.handover import Handover
+from factory.worktrees import worktree
+from factory.worktrees.repository import Author
+from tests.servers import LocalGitlab, git
+from tests.workflow.loopback import context
+
+PERSON = Author("Ada", "ada@localhost")
+
+
+@pytest.fixture(scope="module")
+def running(gitlab_server: LocalGitlab, tmp_path_factory: pytest.TempPathFactory) -> Context:
+    return context(gitlab_server, tmp_path_factory.mktemp("handover"), {"a.txt": b"one\n", "b.bin": b"\0\1"})
+
+
+@pytest.fixture
+def session(running: Context, tmp_path: Path) -> Session:
+    issue = issues.create(running.bot, title="Greet", description="Spec: hello", labels=[])
+    made = Session("s1", issue.iid, tmp_path / "session")
+    worktree.prepare(running.mirror, made.worktree, commit=running.main())
+    made.attempt(1).mkdir()
+    told = {"head": None, "resume": "agent-session", "agent": {"name": "codex"}}
+    (made.attempt(1) / "turn.json").write_text(json.dumps(told))
+    return made
+
+
+def back(running: Context, session: Session, *, done: bool = False) -> Handover | None:
+    issue = issues.get(running.bot, session.issue)
+    frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory::small")
+    return handover.hand_back(running, session, frozen, after=1, author=PERSON, done=done)
+
+
+def test_what_a_person_changed_is_committed_under_their_name(running: Context, session: Session) -> None:
+    (session.worktree / "a.txt").write_text("two\nthree\n")
+    (session.worktree / "new é.txt").write_text("x\n")
+    made = back(running, session)
+    assert made is not None
+    assert (made.attempt, made.after, made.by, made.base) == (0, 1, "Ada", running.main())
+    assert (made.files, made.added, made.removed) == (2, 3, 1)
+    assert "+two" in made.summary
+    shown = git("log", "-1", "--format=%an <%ae>%n%B", cwd=session.worktree).stdout
+    assert shown.startswith("Ada <ada@localhost>\nGreet\n")
+    assert f"{handover.TRAILER}: 1" in shown
+    assert "Factory-Attempt" not in shown
+    assert handover.read(session.folder) == made
+    assert back(running, session) == made, "handing back again changes nothing"
+
+
+def test_what_they_committed_themselves_counts(running: Context, session: Session) -> None:
+    (session.worktree / "a.txt").write_text("mine\n")
+    git("add", "a.txt", cwd=session.worktree)
+    git("commit", "-q", "-m", "mine", cwd=session.worktree)
+    (session.worktree / "b.bin").unlink()
+    made = back(running, session, done=True)
+    assert made is not None
+    assert (made.attempt, made.files) == (2, 2)
+    value = handover.as_made(made)
+    assert (value["head"], value["agent"]["name"]) == (worktree.head(session.worktree), handover.PERSON)
+    assert json.loads(json.dumps(value)) == value
+    assert "Factory-Attempt: 2" in git("log", "-1", "--format=%B", cwd=session.worktree).stdout
+
+
+def test_who_changed_nothing_hands_nothing_back(running: Context, session: Session) -> None:
+    assert back(running, session) is None
+    assert handover.read(session.folder) is None
+
+
+def test_a_long_change_is_told_in_part(running: Context, session: Session) -> None:
+    (session.worktree / "a.txt").write_text("line\n" * 100_000)
+    made = back(running, session)
+    assert made is not None
+    assert made.added == 100_000
+    assert len(made.summary) < 10_000
+
+
+def test_a_repository_within_is_not_committed(running: Context, session: Session) -> None:
+    (session.worktree / "inner").mkdir()
+    git("init", "-q", cwd=session.worktree / "inner")
+    with pytest.raises(Refused):
+        back(running, session)
+    assert handover.read(session.folder) is None
+
+
+def test_a_session_without_that_attempt(running: Context, session: Session) -> None:
+    (session.attempt(1) / "turn.json").unlink()
+    with pytest.raises(FactoryError):
+        back(running, session)
+
+
+def test_a_cancelled_attempt_is_put_aside_and_its_agent_goes_on_once(session: Session) -> None:
+    assert handover.begin_again(session, 1) == "agent-session"
+    assert not session.attempt(1).exists()
+    assert handover.resumable(session.folder, "codex") == "agent-session"
+    assert handover.resumable(session.folder, "codex") == "", "once"
+    for ended in (2, 3):
+        session.attempt(1).mkdir()
+        (session.attempt(1) / "turn.json").write_text(json.dumps({"resume": "r", "agent": {"name": "claude"}}))
+        handover.begin_again(session, 1)
+        assert (session.folder / f"attempt-1-ended-{ended}/turn.json").exists()
+    assert handover.resumable(session.folder, "codex") == "", "another agent cannot go on with it"

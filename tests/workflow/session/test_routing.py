@@ -1,0 +1,103 @@
+"""Who takes an attempt: as asked, by label, by default; up where it gets nowhere, aside where a provider is down."""
+
+from collections.abc import Collection
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.errors import InvalidInput
+from factory.policies import read
+from factory.policies.agents import Agent, Agents, Route
+from factory.workflow.session import routing
+from factory.workflow.session.escalation import Rung
+from tests.servers import ROOT
+
+SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}).agents
+PLAIN = SHIPPED.agents["replay"]
+
+
+def agent(stronger: str | None = None, instead: str | None = None) -> Agent:
+    return PLAIN.model_copy(update={"stronger": stronger, "instead": instead})
+
+
+AGENTS = SHIPPED.model_copy(
+    update={
+        "default": "plain",
+        "routes": (Route(labels=("hard", "risky"), agent="strong"), Route(labels=("docs",), agent="cheap")),
+        "agents": {
+            "plain": agent("strong", "other"),
+            "strong": agent(None, "plain"),
+            "cheap": agent("plain", None),
+            "other": agent(None, "plain"),
+        },
+    }
+)
+
+
+def chosen(
+    *labels: str,
+    asked: str | None = None,
+    rung: Rung = Rung.AGAIN,
+    down: Collection[str] = (),
+    last: str | None = None,
+    agents: Agents = AGENTS,
+) -> str:
+    return routing.choose(agents, labels, asked=asked, rung=rung, down=down, last=last).name
+
+
+def test_a_person_then_labels_in_order_then_the_default() -> None:
+    assert chosen() == "plain"
+    assert chosen("docs") == "cheap"
+    assert chosen("docs", "risky") == "strong"
+    assert chosen("docs", "risky", asked="other") == "other"
+
+
+def test_the_same_agent_goes_on_until_it_gets_nowhere() -> None:
+    assert chosen("docs", last="plain") == "plain"
+    assert chosen(last="plain", rung=Rung.OTHER) == "plain"
+    assert chosen(last="cheap", rung=Rung.STRONGER) == "plain"
+    assert chosen(last="strong", rung=Rung.STRONGER) == "strong"
+
+
+def test_another_one_stands_in_where_a_provider_is_down() -> None:
+    assert chosen(down=["plain"]) == "other"
+    assert chosen("docs", down=["cheap"]) == "cheap", "nobody stands in for it"
+    assert chosen(last="cheap", rung=Rung.STRONGER, down=["plain"]) == "other"
+
+
+@pytest.mark.parametrize(
+    ("down", "instead"),
+    [
+        (["plain"], "other"),
+        (["plain", "other"], None),
+        (["strong"], "plain"),
+        (["cheap"], None),
+        (["plain", "strong"], "other"),
+    ],
+)
+def test_who_stands_in(down: list[str], instead: str | None) -> None:
+    assert routing.substitute(AGENTS, down) == instead
+
+
+def test_an_agent_that_policy_does_not_know() -> None:
+    with pytest.raises(InvalidInput, match="no agent 'ghost'"):
+        chosen(asked="ghost")
+
+
+NAMES = st.sampled_from("abcd")
+CHAINS = st.dictionaries(NAMES, st.tuples(st.none() | NAMES, st.none() | NAMES), min_size=4, max_size=4)
+
+
+@given(CHAINS, st.lists(NAMES, min_size=1), st.sampled_from(list(Rung)), st.none() | NAMES)
+def test_circles_of_agents_end(
+    chains: dict[str, tuple[str | None, str | None]], down: list[str], rung: Rung, last: str | None
+) -> None:
+    known = {name: agent(*others) for name, others in chains.items()}
+    agents = AGENTS.model_copy(update={"default": "a", "routes": (), "agents": known})
+    found = chosen(agents=agents, down=down, rung=rung, last=last)
+    instead = routing.substitute(agents, down)
+    assert found in known
+    assert instead is None or instead not in down
+    if last == down[-1] and rung is not Rung.STRONGER and instead:
+        assert found not in down, "where one can stand in, it is chosen"
