@@ -143,7 +143,7 @@ class BudgetExhausted(FactoryError):
     """A budget is used up; work goes on only once a person allows more."""
 
     exit_code = 15
-    hint = "Look at `factory budget show`; allow more with `factory budget lift`, or raise policies/budgets.yml."
+    hint = "Look at `factory budget show`; allow more with `factory budget increase`, or raise policies/budgets.yml."
 
 
 class ProviderLimited(FactoryError):

@@ -34,7 +34,7 @@ from factory.policies.folder import read_folder
 from factory.sandbox import launch
 from factory.system import files
 from factory.workflow.session import control, launch_plan, transcript
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from tests.measure import row
 from tests.servers import ROOT, TOOL_PATH
 
@@ -49,11 +49,11 @@ _LINE = 8 * 1024 * 1024
 def rows(runs: int = _RUNS) -> list[dict[str, object]]:
     """Return one row for the whole attempt and one for the turn; none where the agent or bubblewrap is missing."""
     os.chdir(ROOT)
-    place = open_workspace(None)
-    if not (place.tools.agents / "bin" / "codex-acp").exists() or launch.probe(TOOL_PATH) is None:
+    workspace = open_workspace(None)
+    if not (workspace.tools.agents / "bin" / "codex-acp").exists() or launch.probe(TOOL_PATH) is None:
         return []
     with tempfile.TemporaryDirectory(prefix="factory-bench-") as made, _stub() as url:
-        ours, bare = _Ours(place, Path(made), url), _Bare(place, Path(made), url)
+        ours, bare = _Ours(workspace, Path(made), url), _Bare(workspace, Path(made), url)
         for one in (ours, bare):
             one.run(_FEW)
         whole, turn = list[tuple[float, float]](), list[tuple[float, float]]()
@@ -84,9 +84,9 @@ def _interleaved(
 class _Ours:
     """Attempts as the workflow makes them, each in the same worktree with a home of its own."""
 
-    def __init__(self, place: workspace.Workplace, folder: Path, url: str) -> None:
-        self._context = agent_trial.alone(place, files.private_folder(folder / "factory"), "the-credential")
-        self._policies = read_folder(place.settings.clone)
+    def __init__(self, workspace: workspace.Workspace, folder: Path, url: str) -> None:
+        self._context = agent_trial.alone(workspace, files.private_folder(folder / "factory"), "the-credential")
+        self._policies = read_folder(workspace.settings.clone)
         self._agent = agent_trial.on_stub(self._policies.agents.agents[_NAME], url)
         self._folder = folder
         self._number = 0
@@ -105,14 +105,14 @@ class _Ours:
         files.write_atomic(folder / "brief.md", brief.encode())
         with (
             transcript.recording(folder, ("the-credential",)) as record,
-            launch_plan.equipped(
+            launch_plan.prepare(
                 self._context,
                 session,
                 1,
                 policies=self._policies,
-                chosen=Chosen(_NAME, self._agent, "bench"),
+                chosen=AgentChoice(_NAME, self._agent, "bench"),
                 brief=brief,
-                amount=launch_plan.wanted(self._agent),
+                amount=launch_plan.requested_amount(self._agent),
                 record=record,
             ) as given,
             (folder / "stderr.log").open("wb") as errors,
@@ -134,8 +134,8 @@ class _Ours:
 class _Bare:
     """The SDK and nothing else."""
 
-    def __init__(self, place: workspace.Workplace, folder: Path, url: str) -> None:
-        self._path = place.tools.agents_path
+    def __init__(self, workspace: workspace.Workspace, folder: Path, url: str) -> None:
+        self._path = workspace.tools.agents_path
         self._folder = folder
         self._url = url
         self._number = 0

@@ -18,10 +18,10 @@ import acp
 from factory.agents import metering, pause
 from factory.agents.acp_client import Client
 from factory.agents.acp_conversation import BROKEN, Conversation, Opening
-from factory.agents.metering import Spent
+from factory.agents.metering import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Prepared
+from factory.sandbox.launch import PreparedLaunch
 from factory.system import clock, process
 
 _LINE = 8 * 1024 * 1024
@@ -37,7 +37,7 @@ def _nothing() -> None:
 
 
 def run(
-    prepared: Prepared,
+    prepared: PreparedLaunch,
     task: Task,
     *,
     record: Record,
@@ -74,7 +74,7 @@ class _Attempt:
         self._orderly = False
         self._start = self._heard = clock.monotonic()
 
-    async def run(self, prepared: Prepared, errors: IO[bytes]) -> Turn:
+    async def run(self, prepared: PreparedLaunch, errors: IO[bytes]) -> Turn:
         group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, limit=_LINE, stderr=errors)
         reader = asyncio.StreamReader(limit=_LINE)
         pump = asyncio.create_task(self._pump(group.process.stdout, reader))
@@ -189,10 +189,10 @@ class _Attempt:
         trouble = self._task.provider.trouble()
         return turn if trouble is None else replace(turn, reason=trouble[0], detail=trouble[1])
 
-    def _spent(self) -> Spent:
+    def _spent(self) -> Consumption:
         now = clock.monotonic()
         usage, _ = self._tokens()
-        return Spent(
+        return Consumption(
             turns=self._client.calls,
             seconds=now - self._start,
             silent=now - max(self._heard, self._task.provider.heard),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from factory.agents import metering, pause
-from factory.agents.metering import Spent
+from factory.agents.metering import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Prepared
+from factory.sandbox.launch import PreparedLaunch
 from factory.system import clock, process
 
 _TICK = 0.2
@@ -31,7 +31,7 @@ def argv(command: tuple[str, ...], brief: Path) -> tuple[str, ...]:
 
 
 def run(
-    prepared: Prepared, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
+    prepared: PreparedLaunch, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
 ) -> Turn:
     """Run the program to its end or to a limit; an exit code other than 0 is a crash. See ``acp.run``."""
     return asyncio.run(_Run(task, record, tick, errors).to_its_end(prepared, errors))
@@ -49,7 +49,7 @@ class _Run:
         self._received = 0
         self._start = self._heard = clock.monotonic()
 
-    async def to_its_end(self, prepared: Prepared, errors: IO[bytes]) -> Turn:
+    async def to_its_end(self, prepared: PreparedLaunch, errors: IO[bytes]) -> Turn:
         group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, stderr=errors)
         self._record({"event": "prompt", "text": self._task.brief})
         pump = asyncio.create_task(self._pump(group))
@@ -93,10 +93,10 @@ class _Run:
         finally:
             gone.cancel()
 
-    def _spent(self) -> Spent:
+    def _spent(self) -> Consumption:
         now = clock.monotonic()
         usage, _ = _tokens(self._task, self._received)
-        return Spent(
+        return Consumption(
             seconds=now - self._start,
             silent=now - max(self._heard, self._task.provider.heard),
             output=self._received + os.fstat(self._errors).st_size,

@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrialResult:
     """What a trial saw of an agent.
 
     ``speaks`` tells that the agent speaks ACP, ``scripted`` that its model is the stub. ``failed`` says why it did not
@@ -77,13 +77,13 @@ def installs(program: str) -> str:
     return _INSTALLS.get(program, f"install the program {program}")
 
 
-def version(seen: Seen) -> str:
+def version(seen: TrialResult) -> str:
     """Return who the agent says that it is, as ACP's ``initialize`` told."""
     told = next((event for event in seen.events if event["event"] == "agent"), None)
     return f"{told['name']} {told['version']}".strip() if told else ""
 
 
-def judged(seen: Seen) -> tuple[Cell, ...]:
+def judged(seen: TrialResult) -> tuple[Cell, ...]:
     """Return an answer for each ability."""
     return (
         _starts(seen),
@@ -108,18 +108,18 @@ def _cell(ability: str, holds: bool, yes: str, no: str) -> Cell:  # noqa: FBT001
     return Cell(ability, Answer.YES if holds else Answer.NO, yes if holds else no)
 
 
-def _scripted(seen: Seen, ability: str, holds: bool, yes: str, no: str) -> Cell:  # noqa: FBT001 - see above
+def _scripted(seen: TrialResult, ability: str, holds: bool, yes: str, no: str) -> Cell:  # noqa: FBT001 - see above
     if not (seen.speaks and seen.scripted):
         why = "it has no model that could ask for it" if seen.speaks else "it is judged by its diff alone"
         return Cell(ability, Answer.NOT_APPLICABLE, why)
     return _cell(ability, holds, yes, no)
 
 
-def _starts(seen: Seen) -> Cell:
+def _starts(seen: TrialResult) -> Cell:
     return _cell("starts", not seen.failed, version(seen) or "it started and ended", seen.failed)
 
 
-def _usage(seen: Seen) -> Cell:
+def _usage(seen: TrialResult) -> Cell:
     own, counted = metering.total(seen.own), metering.total(seen.counted)
     if not seen.speaks:
         return Cell("usage", Answer.NOT_APPLICABLE, f"the proxy counts for it: {counted} tokens")
@@ -132,7 +132,7 @@ def _usage(seen: Seen) -> Cell:
     return Cell("usage", Answer.NO, f"differs: it reports {own} tokens, the proxy counted {counted}")
 
 
-def _asks(seen: Seen) -> Cell:
+def _asks(seen: TrialResult) -> Cell:
     asked = [event for event in seen.events if event["event"] == "permission"]
     kinds = sorted({"command" if item["command"] else "edit" if item["paths"] else "tool" for item in asked})
     if not seen.speaks:
@@ -140,17 +140,17 @@ def _asks(seen: Seen) -> Cell:
     return _cell("asks", bool(kinds), ", ".join(kinds), "it asked for nothing; only the sandbox holds it")
 
 
-def _tools(seen: Seen) -> Cell:
+def _tools(seen: TrialResult) -> Cell:
     no = "its model was offered no tool of the factory" if not seen.offered else "the factory's tool was not called"
     return _scripted(seen, "tools", seen.offered and seen.called, "offered to its model, and called", no)
 
 
-def _resumes(seen: Seen) -> Cell:
+def _resumes(seen: TrialResult) -> Cell:
     yes, no = "a second process went on with the session", "a second process did not know the first one's session"
     return _scripted(seen, "resumes", bool(seen.resumed), yes, no)
 
 
-def _cancels(seen: Seen) -> Cell:
+def _cancels(seen: TrialResult) -> Cell:
     took = seen.cancelled
     if took is None:
         return _scripted(seen, "cancels", holds=False, yes="", no="it could not be tried: no request reached the model")
@@ -158,7 +158,7 @@ def _cancels(seen: Seen) -> Cell:
     return _scripted(seen, "cancels", took < CANCEL_SECONDS, f"ended after {took:.1f} s", no)
 
 
-def _contained(seen: Seen) -> Cell:
+def _contained(seen: TrialResult) -> Cell:
     problems = [f"the credential is in {place}" for place in seen.leaked]
     problems += [f"it asked for {host}" for host in seen.strayed]
     problems += [f"it left running: {what}" for what in seen.left]

@@ -40,7 +40,7 @@ _FIELDS: Mapping[str, str] = {
 }
 
 
-class _Failed(Exception):
+class _RpcError(Exception):
     """A JSON-RPC error: its code and message."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -68,20 +68,20 @@ def handle(line: bytes, ask: Ask) -> dict[str, Any] | None:
         if "id" not in message or "method" not in message:
             return None
         return {"jsonrpc": "2.0", "id": number, "result": _answer(message["method"], message.get("params"), ask)}
-    except _Failed as failed:
+    except _RpcError as failed:
         return {"jsonrpc": "2.0", "id": number, "error": {"code": failed.code, "message": str(failed)}}
 
 
 def _message(line: bytes) -> dict[str, Any]:
     if len(line) > _LINE:
-        raise _Failed(_INVALID_REQUEST, f"a message has at most {_LINE} bytes")
+        raise _RpcError(_INVALID_REQUEST, f"a message has at most {_LINE} bytes")
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _Failed(_PARSE_ERROR, "the message is no JSON") from error
+        raise _RpcError(_PARSE_ERROR, "the message is no JSON") from error
     wrong = not isinstance(message, dict) or message.get("jsonrpc") != "2.0"
     if wrong or not isinstance(message.get("id", 0), int | str) or not isinstance(message.get("method", ""), str):
-        raise _Failed(_INVALID_REQUEST, "the message is no JSON-RPC 2.0 request")
+        raise _RpcError(_INVALID_REQUEST, "the message is no JSON-RPC 2.0 request")
     return dict(message)
 
 
@@ -101,7 +101,7 @@ def _answer(method: str, params: Any, ask: Ask) -> dict[str, Any]:
         return {"tools": [_tool(kind) for kind in KINDS]}
     if method == "tools/call":
         return _call(given, ask)
-    raise _Failed(_NO_METHOD, "there is no such method")
+    raise _RpcError(_NO_METHOD, "there is no such method")
 
 
 def _tool(kind: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _call(params: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
     """Make a request; what is wrong with its arguments is told as the tool's result, so that the agent can mend it."""
     kind, given = params.get("name"), params.get("arguments", {})
     if not isinstance(kind, str) or kind not in KINDS or not isinstance(given, dict):
-        raise _Failed(_INVALID_PARAMS, "there is no such tool")
+        raise _RpcError(_INVALID_PARAMS, "there is no such tool")
     said = {name: value for name, value in given.items() if name not in {"kind", "why", "id"}}
     try:
         if "why" not in given:

@@ -33,7 +33,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Consumption:
     """What an attempt took so far, in the units of ``Bounds``."""
 
     turns: int = 0
@@ -56,7 +56,7 @@ class Rates:
 FREE = Rates()
 
 
-def over(spent: Spent, bounds: Bounds) -> tuple[Reason, str] | None:
+def over(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
     """Return why the attempt ends now, or ``None``."""
     if spent.output > bounds.output_bytes:
         return Reason.CRASHED, f"more than {bounds.output_bytes} bytes of output"
@@ -65,7 +65,7 @@ def over(spent: Spent, bounds: Bounds) -> tuple[Reason, str] | None:
     return next((found for found in _reached(spent, bounds, 100)), None)
 
 
-def near(spent: Spent, bounds: Bounds) -> tuple[Reason, str] | None:
+def near(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
     """Return which limit is so near that the work must be saved, or ``None``."""
     return next((found for found in _reached(spent, bounds, bounds.warn_percent)), None)
 
@@ -93,7 +93,7 @@ def total(usage: Mapping[str, int]) -> int:
     return max(usage.get("total_tokens", 0), usage.get("input_tokens", 0) + usage.get("output_tokens", 0))
 
 
-def _reached(spent: Spent, bounds: Bounds, percent: int) -> list[tuple[Reason, str]]:
+def _reached(spent: Consumption, bounds: Bounds, percent: int) -> list[tuple[Reason, str]]:
     limits = (
         (spent.seconds, bounds.turn_seconds, Reason.TIMED_OUT, f"no end after {bounds.turn_seconds:g} s"),
         (spent.turns, bounds.turns, Reason.TURN_LIMIT, f"{bounds.turns} tool calls"),

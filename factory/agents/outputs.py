@@ -103,7 +103,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RequestFile:
     """What an agent asked for, in its order, and the lines that could not be read."""
 
     requests: tuple[Request, ...] = ()
@@ -120,7 +120,7 @@ class Caps:
 
 
 @dataclass(frozen=True)
-class Applied:
+class EarlierRequest:
     """A request of the same session that was applied before."""
 
     kind: str
@@ -147,18 +147,18 @@ def append(path: Path, request: Request) -> None:
         write(json.dumps({"kind": request.kind, **asdict(request)}).encode() + b"\n")
 
 
-def read(path: Path) -> Reading:
+def read(path: Path) -> RequestFile:
     """Return what the file asks for; where it is missing, nothing; where it is no plain file, one refusal."""
     try:
         data, more = files.read_untrusted(path, _FILE)
     except NotFound:
-        return Reading()
+        return RequestFile()
     except Refused as refused:
-        return Reading(refusals=(Refusal(0, str(refused)),))
+        return RequestFile(refusals=(Refusal(0, str(refused)),))
     return parse(data, more=more)
 
 
-def parse(data: bytes, *, more: bool = False) -> Reading:
+def parse(data: bytes, *, more: bool = False) -> RequestFile:
     """Return the requests in lines of JSON; ``more`` says that the file goes on, so that its last line is not whole."""
     found: dict[str, Request] = {}
     refused = []
@@ -174,13 +174,13 @@ def parse(data: bytes, *, more: bool = False) -> Reading:
             continue
         if found.setdefault(request.id, request).digest() != request.digest():
             refused.append(Refusal(number, _TAKEN))
-    return Reading(tuple(found.values()), tuple(refused))
+    return RequestFile(tuple(found.values()), tuple(refused))
 
 
 def admit(
     requests: Sequence[Request],
     caps: Caps,
-    applied: Mapping[str, Applied],
+    applied: Mapping[str, EarlierRequest],
     *,
     leaks: Callable[[str], Iterable[str]] = lambda _: (),
 ) -> tuple[Decision, ...]:
@@ -189,7 +189,7 @@ def admit(
     decisions = []
     for request in requests:
         before = applied.get(request.id)
-        if before == Applied(request.kind, request.digest()):
+        if before == EarlierRequest(request.kind, request.digest()):
             decisions.append(Decision(request, "repeated"))
             continue
         reason = _TAKEN if before else _against(request, caps, leaks)

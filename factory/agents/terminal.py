@@ -16,10 +16,10 @@ from dataclasses import replace
 from typing import IO
 
 from factory.agents import metering
-from factory.agents.metering import Spent
+from factory.agents.metering import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Prepared
+from factory.sandbox.launch import PreparedLaunch
 from factory.system import clock, terminal
 
 _TICK = 0.2
@@ -33,7 +33,7 @@ def capable(environment_term: str) -> bool:
 
 
 def run(
-    prepared: Prepared, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
+    prepared: PreparedLaunch, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
 ) -> Turn:
     """Let a person work with the agent until it ends; see ``acp.run``. Silence is no failure here."""
     del errors  # it shows on the screen
@@ -48,7 +48,7 @@ def run(
                 _resize(started.ours)
                 _copy(started.ours, record, typed, seconds=_TICK)
                 usage = task.provider.usage()
-                spent = Spent(
+                spent = Consumption(
                     seconds=clock.monotonic() - start,
                     tokens=metering.total(usage),
                     usd_micros=metering.cost(usage, task.rates),

@@ -1,19 +1,19 @@
-"""Counts what the gates found of what was planted."""
+"""Counts what the gates found of the seeded defects."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-from factory.model.challenge import Outcome, Summary, Tally
+from factory.model.challenge import DefectOutcome, Summary, Tally
 
 
-def summary(outcomes: Sequence[Outcome]) -> Summary:
-    """Return planted and killed for each kind, by name, and the plants that survived, in the order of the outcomes."""
-    kinds = sorted({outcome.plant.kind for outcome in outcomes})
-    tallies = tuple(_tally(kind, [outcome for outcome in outcomes if outcome.plant.kind == kind]) for kind in kinds)
-    return Summary(tallies, tuple(outcome.plant for outcome in outcomes if not outcome.killed_by))
+def summary(outcomes: Sequence[DefectOutcome]) -> Summary:
+    """Return seeded and killed for each kind, by name, and the defects that survived, in the order of the outcomes."""
+    kinds = sorted({outcome.defect.kind for outcome in outcomes})
+    tallies = tuple(_tally(kind, [outcome for outcome in outcomes if outcome.defect.kind == kind]) for kind in kinds)
+    return Summary(tallies, tuple(outcome.defect for outcome in outcomes if not outcome.killed_by))
 
 
-def _tally(kind: str, outcomes: list[Outcome]) -> Tally:
+def _tally(kind: str, outcomes: list[DefectOutcome]) -> Tally:
     counts = Counter(rule for outcome in outcomes for rule in set(outcome.killed_by))
     rules = tuple(sorted(counts, key=lambda rule: (-counts[rule], rule)))
     return Tally(kind, len(outcomes), sum(bool(outcome.killed_by) for outcome in outcomes), rules)

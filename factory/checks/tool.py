@@ -27,7 +27,7 @@ def run_tests(
     given = {**env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
     given |= {"COVERAGE_FILE": str(scratch / "coverage.sqlite"), "APPS": str(folder / "apps")}
 
-    def run(argv: tuple[str, ...]) -> process.Completed:
+    def run(argv: tuple[str, ...]) -> process.CompletedProcess:
         prepared = launch.prepare(
             launch.Launch(
                 argv=process.ours(argv),

@@ -29,7 +29,7 @@ def show(issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click pass
     policies = context.policies()
     wanted = number(issue, "#") if issue else 0
     sessions = [item.session for item in serve.sessions(context) if item.issue == wanted]
-    found = ledger.standings(context, policies, issue=wanted, session=sessions[0] if sessions else "")
+    found = ledger.states(context, policies, issue=wanted, session=sessions[0] if sessions else "")
     rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
     if as_json:
         kept = [item for item in found if issue or item.bound in {"day", "month"}]
@@ -54,15 +54,15 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.option("--tokens", type=click.IntRange(0, 10**12), default=0, help="How many tokens more.")
 @click.option("--usd", type=click.FloatRange(0, 100000), default=0.0, help="How many US dollars more.")
 @output.as_json
-def lift(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Allow an issue more, as yourself, and offer it again; today's and this month's bounds grow with it."""
-    place = current()
-    context = make(place, holder="", say=output.say)
+    workspace = current()
+    context = make(workspace, holder="", say=output.say)
     context.fetch()
     labels = context.policies().workflow.labels
-    connection = place.connection(OPERATOR)
+    connection = workspace.connection(OPERATOR)
     wanted = number(issue, "#")
-    issues.comment(connection, "issues", wanted, body=ledger.lift_note(tokens, usd))
+    issues.comment(connection, "issues", wanted, body=ledger.increase_note(tokens, usd))
     found = issues.get(connection, wanted)
     if labels.exhausted in found.labels:
         issues.relabel(connection, wanted, add=[labels.ready], remove=[labels.exhausted])
@@ -70,7 +70,7 @@ def lift(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: F
     output.one({"issue": wanted, "tokens": tokens, "usd": usd, "at": clock.timestamp()}, json_wanted=as_json, text=text)
 
 
-def _amounts(item: budget.Standing) -> dict[str, object]:
+def _amounts(item: budget.BudgetState) -> dict[str, object]:
     return {
         "tokens": item.spent.tokens,
         "reserved": item.reserved.tokens,

@@ -7,20 +7,20 @@ import click
 from factory.cli import environment, output
 from factory.config import load
 from factory.errors import InvalidInput
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 
 
-def current() -> Workplace:
+def current() -> Workspace:
     """Return the workspace of the running command; raises ``InvalidInput`` outside a control repository."""
     flags = click.get_current_context().find_root().obj or {}
     return open_workspace(flags.get("instance"))
 
 
-def open_workspace(instance: str | None) -> Workplace:
+def open_workspace(instance: str | None) -> Workspace:
     """Return the workspace of an instance; raises ``InvalidInput`` outside a control repository."""
     seen = environment.snapshot()
     settings = load(seen, cwd=Path.cwd(), flags={"instance": instance})
-    return Workplace(settings, seen, output.say)
+    return Workspace(settings, seen, output.say)
 
 
 def number(text: str, sign: str) -> int:

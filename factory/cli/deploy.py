@@ -40,10 +40,10 @@ def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noq
 
     Where GitLab has no approvals of deployments (Free), this starts its job in your name, which means the same.
     """
-    place = current()
-    connection = place.connection()
+    workspace = current()
+    connection = workspace.connection()
     found = deployments.get(connection, number(deployment, "#"))
-    if found.status != "blocked" and connection.account == place.username(BOT):
+    if found.status != "blocked" and connection.account == workspace.username(BOT):
         job = job_of(connection, found)
         told = f"{connection.account} is the factory's account too: only your own click in GitLab tells that it was you"
         raise Refused(told, hint=f"Look at the plan's note, then start the job at {job.web_url}")

@@ -15,14 +15,14 @@ from factory.cli.current import current
 from factory.errors import InvalidInput
 from factory.evals import issues, report
 from factory.evals.issues import IssueSet
-from factory.evals.run import Trial, Variant
+from factory.evals.run import EvalRun, Variant
 from factory.evals.statistics import Outcome
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gates import GATES
 from factory.gitlab.connect import connect
-from factory.instance.workspace import AGENT, BOT, Workplace
+from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.model.gitlab import MAIN
 from factory.model.session import Session
 from factory.secrets import tokens
@@ -63,12 +63,12 @@ def command(
     Several agents, models or briefs are run on the same issues and compared. SET is a folder with a file issues.yml; it
     runs on this clone's HEAD, without GitLab, in folders that are thrown away.
     """
-    place = current()
-    wanted = place.settings.clone / folder
+    workspace = current()
+    wanted = workspace.settings.clone / folder
     text = files.read_text(wanted / issues.FILE)
     found = issues.read(text, source=str(folder / issues.FILE), gates=GATES.__contains__)
     recordings = files.contained(wanted, found.recordings) if found.recordings else None
-    with _ground(place, keep, recordings) as ground:
+    with _ground(workspace, keep, recordings) as ground:
         policies = ground.context("").policies()
         chosen = _variants(agents or (policies.agents.default,), models or ("",), briefs or (SHIPPED,))
         variants = [replace(variant, recordings=recordings) for variant in chosen]
@@ -78,9 +78,9 @@ def command(
     made = report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
     if record:
         for digest, value in report.by_brief(made).items():
-            path = place.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"
+            path = workspace.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"
             files.write_atomic(path, json.dumps(value, indent=1).encode() + b"\n")
-            output.say(f"recorded in {path.relative_to(place.settings.clone)}")
+            output.say(f"recorded in {path.relative_to(workspace.settings.clone)}")
     output.one(made, json_wanted=as_json, text=report.text(outcomes))
 
 
@@ -88,13 +88,13 @@ def command(
 class _Ground:
     """Where an evaluation runs: ``folder`` is its own, the clone and the ``recordings`` are only read."""
 
-    place: Workplace
+    workspace: Workspace
     folder: Path
     recordings: Path | None
 
     def context(self, base: str) -> Context:
         """Return a context whose main is a commit of the clone, by default its HEAD; raises ``InvalidInput``."""
-        place, name = self.place, base or "HEAD"
+        place, name = self.workspace, base or "HEAD"
         if not all(character.isalnum() for character in name):
             raise InvalidInput(f"{base!r} is no commit")
         mirror = Mirror(self.folder / f"mirror-{name}.git", str(self.folder / "nowhere.git"))
@@ -127,12 +127,12 @@ class _Ground:
 
 
 @contextmanager
-def _ground(place: Workplace, keep: Path | None, recordings: Path | None) -> Iterator[_Ground]:
+def _ground(workspace: Workspace, keep: Path | None, recordings: Path | None) -> Iterator[_Ground]:
     if keep is not None:
-        yield _Ground(place, files.private_folder(keep.resolve()), recordings)
+        yield _Ground(workspace, files.private_folder(keep.resolve()), recordings)
         return
     with TemporaryDirectory(prefix="factory-eval-") as folder:
-        yield _Ground(place, Path(folder), recordings)
+        yield _Ground(workspace, Path(folder), recordings)
 
 
 def _outcomes(ground: _Ground, found: IssueSet, variants: Sequence[Variant], runs: int) -> Iterator[Outcome]:
@@ -143,7 +143,7 @@ def _outcomes(ground: _Ground, found: IssueSet, variants: Sequence[Variant], run
         session = Session(f"eval{number}", number, ground.folder / "sessions" / f"eval{number}")
         files.remove_tree(session.folder)
         output.say(f"{item.name}, {variant.name}, run {count} (session {session.id})")
-        outcome = Trial(context, context.policies(), session, item, variant).run(count)
+        outcome = EvalRun(context, context.policies(), session, item, variant).run(count)
         told = f": {outcome.reason}" if outcome.reason else ""
         output.say(f"{outcome.result} after {outcome.attempts} attempts, {outcome.seconds:g} s{told}")
         yield outcome

@@ -17,7 +17,7 @@ from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Plan
 from factory.policies import cases, evaluate, plans, rule_source
 from factory.policies import read as policy_files
-from factory.policies.evaluate import Needed, Ruling
+from factory.policies.evaluate import RequiredApprovals, Ruling
 from factory.policies.model import Policies
 from factory.system import canonical, clock, files
 from factory.terraform import plan as planning
@@ -107,11 +107,11 @@ def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
 
 
 @dataclass(frozen=True)
-class _Explained:
+class _Explanation:
     """Why the policies allow or deny, whom they bind, and what a merge needs."""
 
     rulings: tuple[Ruling, ...]
-    needed: Needed
+    needed: RequiredApprovals
     bound: str | None
 
     def to_json(self, found: Mapping[str, bytes]) -> dict[str, Any]:
@@ -147,20 +147,20 @@ def _files(judge: Path) -> dict[str, bytes]:
     return {f"policies/{path.relative_to(folder).as_posix()}": files.read_bytes(path) for path in found}
 
 
-def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explained:
+def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explanation:
     made = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
     why = evaluate.bound(policies, made)
     each = tuple(evaluate.path(policies, path) for path in paths)
-    return _Explained(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
+    return _Explanation(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
 
 
-def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explained:
+def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explanation:
     connection = current().connection()
     found = merge_requests.get(connection, iid)
     changed = tuple(item for diff in merge_requests.changes(connection, iid) for item in _changed(diff))
     made = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
     why = evaluate.bound(policies, made)
-    return _Explained(evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
+    return _Explanation(evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
 
 
 def _changed(diff: gitlab.Change) -> list[ChangedFile]:
@@ -174,10 +174,10 @@ def _changed(diff: gitlab.Change) -> list[ChangedFile]:
     return [*renamed, ChangedFile(diff.new_path, status, added, removed)]
 
 
-def _plan(policies: Policies, path: Path) -> _Explained:
+def _plan(policies: Policies, path: Path) -> _Explanation:
     planned = _read_plan(files.read_bytes(path))
     rulings = plans.judge(policies, planned, today=clock.timestamp()[:10])
-    return _Explained(rulings, evaluate.needed(policies, Change("", "", ()), (planned,)), None)
+    return _Explanation(rulings, evaluate.needed(policies, Change("", "", ()), (planned,)), None)
 
 
 def _read_plan(data: bytes) -> Plan:

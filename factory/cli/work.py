@@ -11,10 +11,10 @@ from factory.cli.current import current, number
 from factory.gitlab import webhook as webhooks
 from factory.instance import servers
 from factory.instance.context import opened
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.secrets import tokens
 from factory.workflow import serve
-from factory.workflow.schedule import Nothing
+from factory.workflow.schedule import Idle
 
 
 @click.command()
@@ -37,38 +37,38 @@ def command(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Deliver the next ready issue, merge what is approved, deploy what is approved."""
-    place = current()
-    if place.settings.embedded:
-        servers.ensure_up(place, say=output.say)
-    shown = interactive and terminal.capable(place.environment.get("TERM", ""))
+    workspace = current()
+    if workspace.settings.embedded:
+        servers.ensure_up(workspace, say=output.say)
+    shown = interactive and terminal.capable(workspace.environment.get("TERM", ""))
     if interactive and not shown:
         output.say("this is no terminal that can show an agent's interface: it works without one")
-    with opened(place, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
+    with opened(workspace, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
         if not once and issue is None and not interactive:
-            with _waking(place, webhook) as wait:
+            with _waking(workspace, webhook) as wait:
                 serve.forever(context, engine, held, stopped=lambda: False, wait=wait)
             return
         wanted = number(issue, "#") if issue else None
         done = serve.once(context, engine, held, issue=wanted)
-    show(done, as_json=as_json, place=place)
+    show(done, as_json=as_json, workspace=workspace)
 
 
 @contextmanager
-def _waking(place: Workplace, port: int | None) -> Iterator[Callable[[float], bool] | None]:
+def _waking(workspace: Workspace, port: int | None) -> Iterator[Callable[[float], bool] | None]:
     """Listen for webhooks where a port is given."""
     if port is None:
         yield None
         return
-    with webhooks.listening(port, tokens.webhook(place.token_folder)) as inbox:
-        path = place.token_folder / tokens.WEBHOOK
+    with webhooks.listening(port, tokens.webhook(workspace.token_folder)) as inbox:
+        path = workspace.token_folder / tokens.WEBHOOK
         output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that they carry is in {path}")
         yield inbox.wait
 
 
-def show(done: serve.Done | Nothing, *, as_json: bool, place: Workplace) -> None:
+def show(done: serve.WorkResult | Idle, *, as_json: bool, workspace: Workspace) -> None:
     """Print what was done, or what is waited for."""
-    del place
-    if isinstance(done, Nothing):
+    del workspace
+    if isinstance(done, Idle):
         text = "; ".join(done.waiting) or "nothing to do: no issue carries the label factory::ready"
         output.one({"action": None, "waiting": list(done.waiting)}, json_wanted=as_json, text=text)
         return

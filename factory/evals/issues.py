@@ -13,7 +13,7 @@ _KEYS = ("name", "title", "text", "spec", "small", "base", "gates", "check")
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedIssue:
     """An issue as it was written, and what must hold once an agent is done.
 
     ``base`` is the commit that the work begins from, by default the newest. ``gates`` are the local gates that must
@@ -39,7 +39,7 @@ class Recorded:
 class IssueSet:
     """Recorded issues; ``recordings`` is the set's folder with those that the replay agent answers them by, if any."""
 
-    issues: tuple[Recorded, ...]
+    issues: tuple[RecordedIssue, ...]
     recordings: str = ""
 
 
@@ -56,7 +56,9 @@ def read(text: str, *, source: str, gates: Callable[[str], bool]) -> IssueSet:
             if not gates(name):
                 raise item.problem("gates", f"there is no gate {name!r}")
         title, body, base = item.text("title"), item.text("text"), item.text("base", default="")
-        found = Recorded(item.text("name"), title, body, spec, small, base, tuple(named), tuple(item.texts("check")))
+        found = RecordedIssue(
+            item.text("name"), title, body, spec, small, base, tuple(named), tuple(item.texts("check"))
+        )
         issues.append(found)
     names = [item.name for item in issues]
     if not names or len(set(names)) != len(names):

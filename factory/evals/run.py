@@ -12,7 +12,7 @@ from typing import Any
 from factory.agents import metering
 from factory.agents import outputs as asked
 from factory.errors import InvalidInput, Refused, ToolTimeout
-from factory.evals.issues import Recorded
+from factory.evals.issues import RecordedIssue
 from factory.evals.statistics import Outcome, Result
 from factory.gates.run import Decision
 from factory.model.agent import Reason
@@ -28,7 +28,7 @@ from factory.workflow.claim import intake, issue_spec, questions
 from factory.workflow.context import Context
 from factory.workflow.session import attempt, brief, escalation, guides, launch_plan, routing, transcript
 from factory.workflow.session.outcomes import DOWN
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
 _CHECK_SECONDS = 600.0
@@ -48,9 +48,11 @@ class Variant:
     template: str | None = None
     recordings: Path | None = None
 
-    def chosen(self, policies: Policies) -> Chosen:
+    def chosen(self, policies: Policies) -> AgentChoice:
         """Return its agent; raises ``InvalidInput`` for an unknown one, or one that has no model to change."""
-        chosen = routing.choose(policies.agents, (), asked=self.agent, rung=escalation.Rung.AGAIN, down=(), last=None)
+        chosen = routing.choose(
+            policies.agents, (), asked=self.agent, rung=escalation.Escalation.AGAIN, down=(), last=None
+        )
         agent = chosen.agent
         if self.model:
             if agent.model is None:
@@ -69,7 +71,7 @@ def _prices(policies: Policies, model: str) -> Prices | None:
 
 
 @dataclass
-class _Spent:
+class _Totals:
     """What the attempts of one run took so far; money is ``None`` without a price."""
 
     attempts: int = 0
@@ -81,15 +83,15 @@ class _Spent:
 
 
 @dataclass
-class Trial:
+class EvalRun:
     """One run: ``session`` is its folder, ``recorded`` its issue; use ``run`` once."""
 
     context: Context
     policies: Policies
     session: Session
-    recorded: Recorded
+    recorded: RecordedIssue
     variant: Variant
-    _spent: _Spent = field(default_factory=_Spent)
+    _spent: _Totals = field(default_factory=_Totals)
 
     def run(self, number: int) -> Outcome:
         """Let the agent try until gates and check pass or its attempts are used up; ``number`` counts the runs.
@@ -131,10 +133,12 @@ class Trial:
         past: list[str] = []
         base, resume = self.context.main(), ""
         for number in range(1, self.policies.budgets.attempts + 1):
-            rung = escalation.rung(past, stronger=False)
-            if rung is escalation.Rung.PERSON:
+            rung = escalation.next_escalation(past, stronger=False)
+            if rung is escalation.Escalation.PERSON:
                 return "failed", "the same failure again and again"
-            made = self._work(frozen, number, base, feedback, rung, resume if rung is escalation.Rung.AGAIN else "")
+            made = self._work(
+                frozen, number, base, feedback, rung, resume if rung is escalation.Escalation.AGAIN else ""
+            )
             if made.ended:
                 return made.ended
             if made.head is None:
@@ -149,8 +153,14 @@ class Trial:
         return "failed", (feedback or ["no attempt"])[0][:_LONGEST_LINE]
 
     def _work(
-        self, frozen: FrozenIssue, number: int, base: str, feedback: Sequence[str], rung: escalation.Rung, resume: str
-    ) -> "_Made":
+        self,
+        frozen: FrozenIssue,
+        number: int,
+        base: str,
+        feedback: Sequence[str],
+        rung: escalation.Escalation,
+        resume: str,
+    ) -> "_AttemptEnd":
         context, session, policies = self.context, self.session, self.policies
         worktree.prepare(context.mirror, session.worktree, commit=base)
         chosen = self.variant.chosen(policies)
@@ -175,7 +185,7 @@ class Trial:
             policies=policies,
             chosen=chosen,
             brief=text,
-            amount=launch_plan.wanted(chosen.agent),
+            amount=launch_plan.requested_amount(chosen.agent),
             resume=resume if "resume" in chosen.agent.capabilities else "",
             tick=lambda: None,
         )
@@ -190,14 +200,14 @@ class Trial:
         try:
             head = attempt.commit(context, session, number, frozen, turn)
         except Refused as refused:
-            return _Made(None, Reason.BLOCKED, str(refused), "", ("failed", f"blocked: {refused}"))
+            return _AttemptEnd(None, Reason.BLOCKED, str(refused), "", ("failed", f"blocked: {refused}"))
         requests = asked.read(launch_plan.outputs_file(session.attempt(number))).requests
-        made = _Made(head, turn.reason, turn.detail, turn.resume)
+        made = _AttemptEnd(head, turn.reason, turn.detail, turn.resume)
         kept = {"attempt": number, "base": base, "head": head, "reason": turn.reason.value, "usage": dict(turn.usage)}
         self._keep(number, kept, chosen)
         return replace(made, ended=self._ended(made, requests, turn.message))
 
-    def _keep(self, number: int, kept: Mapping[str, Any], chosen: Chosen) -> None:
+    def _keep(self, number: int, kept: Mapping[str, Any], chosen: AgentChoice) -> None:
         """Keep what an attempt came to as a session does, so that a run can be looked at and recorded."""
         model = chosen.agent.model.name if chosen.agent.model else None
         version = brief.version(self.variant.template)
@@ -205,7 +215,7 @@ class Trial:
         value = {**kept, "agent": by, "question": None}
         files.write_atomic(self.session.attempt(number) / "turn.json", json.dumps(value, indent=1).encode())
 
-    def _ended(self, made: "_Made", requests: Sequence[asked.Request], message: str) -> tuple[Result, str] | None:
+    def _ended(self, made: "_AttemptEnd", requests: Sequence[asked.Request], message: str) -> tuple[Result, str] | None:
         """Return how the run ends with this attempt, or ``None`` where its work is judged or another one follows."""
         if made.reason in _NOT_JUDGED:
             return "not judged", f"{made.reason}: {made.detail}"
@@ -254,7 +264,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _AttemptEnd:
     """What one attempt came to; ``ended`` where the run ends with it."""
 
     head: str | None

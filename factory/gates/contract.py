@@ -11,4 +11,4 @@ GATE = "contract"
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each promise that is not kept."""
     del policies
-    return judge_suite(GATE, facts, mend="Make the app answer as openapi.yml says; the contract itself is protected.")
+    return judge_suite(GATE, facts, fix="Make the app answer as openapi.yml says; the contract itself is protected.")

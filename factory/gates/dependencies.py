@@ -38,8 +38,8 @@ def _about(item: Dependency, policies: Policies, declared: set[str]) -> list[Fin
         return [Finding("dependencies.shadows", message, "Give the module another name.", item.path, item.line)]
     found = []
     if item.name not in rules.known:
-        mend = "A person adds it, with its licence, to policies/gates.yml."
-        found.append(Finding("dependencies.unknown", f"{item.name} is not known to policy", mend, item.path, item.line))
+        fix = "A person adds it, with its licence, to policies/gates.yml."
+        found.append(Finding("dependencies.unknown", f"{item.name} is not known to policy", fix, item.path, item.line))
     elif rules.known[item.name] not in rules.licences:
         message = f"{item.name} is licensed {rules.known[item.name]}, which policy does not accept"
         found.append(Finding("dependencies.licence", message, "Use another package.", item.path, item.line))

@@ -17,11 +17,11 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     found = facts.recorded
     if found is None or found.problem:
         return Verdict(GATE, "skipped", reason=found.problem if found else "the evidence was not read")
-    mend = "Deliver the change through `factory work`, which records it."
+    fix = "Deliver the change through `factory work`, which records it."
     return judged(
         GATE,
         [
-            Finding(f"evidence.{name}", f"no {name} of this change is recorded", mend)
+            Finding(f"evidence.{name}", f"no {name} of this change is recorded", fix)
             for name, there in (("claim", found.claim), ("attempt", found.attempt))
             if not there
         ],

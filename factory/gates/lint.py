@@ -10,5 +10,5 @@ GATE = "lint"
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each broken rule, and for each comment that an agent adds to silence a tool."""
-    verdict = judge_tool(GATE, facts.lint, mend="Mend the line; `ruff rule <code>` explains it.")
+    verdict = judge_tool(GATE, facts.lint, fix="Mend the line; `ruff rule <code>` explains it.")
     return for_agents(verdict, policies, facts.change, suppressions(GATE, facts.change))

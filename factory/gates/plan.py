@@ -45,5 +45,5 @@ def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
             )
 
 
-def _finding(rule: str, message: str, mend: str) -> Finding:
-    return Finding(rule, message, mend, "terraform")
+def _finding(rule: str, message: str, fix: str) -> Finding:
+    return Finding(rule, message, fix, "terraform")

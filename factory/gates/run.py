@@ -47,7 +47,7 @@ class Decision:
     judge_sha: str
     head: str
     proofs: tuple[Proof, ...] = ()
-    needed: evaluate.Needed | None = None
+    needed: evaluate.RequiredApprovals | None = None
 
     @property
     def passed(self) -> bool:

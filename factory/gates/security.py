@@ -13,7 +13,7 @@ _LOADS = re.compile(r"\b(?:runpy|SourceFileLoader|spec_from_file_location|exec_m
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each problem of the analysis, and where an agent's source loads code from other files."""
-    verdict = judge_tool(GATE, facts.security, mend="Use the safe way; `ruff rule <code>` names it.")
+    verdict = judge_tool(GATE, facts.security, fix="Use the safe way; `ruff rule <code>` names it.")
     loads = [
         Finding("security.loads", f"{found.group()} runs what no tool reads", "Import a module.", file.path, number)
         for file in (facts.change.files if facts.change else ())

@@ -15,8 +15,8 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     if spec.small:
         return _small(spec, facts, policies)
     if spec.problem:
-        mend = "Name one spec of specs/ with a trailer `Spec: <id>`."
-        return judged(GATE, [Finding("spec.missing", spec.problem, mend)])
+        fix = "Name one spec of specs/ with a trailer `Spec: <id>`."
+        return judged(GATE, [Finding("spec.missing", spec.problem, fix)])
     findings = []
     if spec.status != "decided":
         message = f"spec {spec.id} is {spec.status}"
@@ -52,9 +52,9 @@ def _orphans(spec: SpecFacts, facts: Facts) -> list[Finding]:
 
 def _unproven(spec: SpecFacts, facts: Facts) -> tuple[Finding, ...]:
     cited = {name for test in facts.after or () for name in test.requirements}
-    mend = "Look whether it matters to this change."
+    fix = "Look whether it matters to this change."
     return tuple(
-        Finding("spec.unproven", f"no test cites {name}", mend, f"specs/{spec.id}.md")
+        Finding("spec.unproven", f"no test cites {name}", fix, f"specs/{spec.id}.md")
         for name, _ in spec.requirements
         if facts.after is not None and name not in cited
     )

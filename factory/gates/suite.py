@@ -4,7 +4,7 @@ from factory.model.facts import Facts, TestRun
 from factory.model.verdict import Finding, Verdict, judged
 
 
-def judge_suite(gate: str, facts: Facts, *, mend: str) -> Verdict:
+def judge_suite(gate: str, facts: Facts, *, fix: str) -> Verdict:
     """Return the verdict on the suite named like the gate: no report is skipped, an empty or failed one is failed."""
     run = facts.suite(gate)
     if run is None or run.problem:
@@ -14,7 +14,7 @@ def judge_suite(gate: str, facts: Facts, *, mend: str) -> Verdict:
             gate, [Finding(f"{gate}.empty", "no test passed", "Run the tests; a suite without tests proves nothing.")]
         )
     findings = [
-        Finding(f"{gate}.{case.outcome}", f"{case.name}: {case.message}", mend, case.path, case.line)
+        Finding(f"{gate}.{case.outcome}", f"{case.name}: {case.message}", fix, case.path, case.line)
         for case in run.cases
         if case.outcome in {"failed", "error"}
     ]

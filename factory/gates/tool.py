@@ -14,7 +14,7 @@ SUPPRESSION = re.compile(
 )
 
 
-def judge_tool(gate: str, run: ToolRun | None, *, mend: str) -> Verdict:
+def judge_tool(gate: str, run: ToolRun | None, *, fix: str) -> Verdict:
     """Return a finding for each problem of a tool, named ``<gate>.<the tool's rule>``."""
     if run is None:
         return Verdict(gate, "skipped", reason="the tool was not run")
@@ -23,7 +23,7 @@ def judge_tool(gate: str, run: ToolRun | None, *, mend: str) -> Verdict:
     return judged(
         gate,
         [
-            Finding(f"{gate}.{item.rule.lower()}", f"{item.rule}: {item.message}", mend, item.path, item.line)
+            Finding(f"{gate}.{item.rule.lower()}", f"{item.rule}: {item.message}", fix, item.path, item.line)
             for item in run.problems
         ],
     )
@@ -31,9 +31,9 @@ def judge_tool(gate: str, run: ToolRun | None, *, mend: str) -> Verdict:
 
 def suppressions(gate: str, change: Change | None) -> list[Finding]:
     """Return a finding for each added line of an app's source that tells a tool to look away."""
-    mend = "Mend what the tool says instead of silencing it."
+    fix = "Mend what the tool says instead of silencing it."
     return [
-        Finding(f"{gate}.suppressed", "a comment silences a tool", mend, file.path, number)
+        Finding(f"{gate}.suppressed", "a comment silences a tool", fix, file.path, number)
         for file in (change.files if change else ())
         if file.path.startswith("apps/") and file.path.endswith((".py", ".pyi"))
         for number, line in file.lines

@@ -14,7 +14,7 @@ _ANY = re.compile(r"(?::|->)\s*(?:typing\.)?Any\b(?!\s*\()|\bcast\(\s*[\"']?(?:t
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each error of the type checker, and for each value that an agent calls ``Any``."""
-    verdict = judge_tool(GATE, facts.types, mend=_MEND)
+    verdict = judge_tool(GATE, facts.types, fix=_MEND)
     widened = [
         Finding("types.any", "a value is called Any, which says nothing", _MEND, file.path, number)
         for file in (facts.change.files if facts.change else ())

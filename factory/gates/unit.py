@@ -22,7 +22,7 @@ _RUNNER = re.compile(
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each test that did not pass or did not run, and for each change that tests do not run."""
-    verdict = judge_suite(GATE, facts, mend="Mend the code, or the test where the spec says otherwise.")
+    verdict = judge_suite(GATE, facts, fix="Mend the code, or the test where the spec says otherwise.")
     if verdict.result == "skipped":
         return verdict
     run = facts.suite(GATE) or TestRun()
@@ -49,11 +49,11 @@ def _unrun(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
     seen = {case.name.split("[", 1)[0] for case in run.cases}
     held = {case_name(test) for test in after}
     missing = [test for test in after if case_name(test) not in seen]
-    mend = "Let the whole suite run; its report must name every test."
-    found = [Finding("unit.unrun", f"{test.name} is not in the report", mend, test.path, test.line) for test in missing]
+    fix = "Let the whole suite run; its report must name every test."
+    found = [Finding("unit.unrun", f"{test.name} is not in the report", fix, test.path, test.line) for test in missing]
     strange = sorted(name for name in seen if name not in held and ".tests." in name and ".contract." not in name)
     found += [
-        Finding("unit.unknown", f"the report names {name[:200]}, which no source holds", mend)
+        Finding("unit.unknown", f"the report names {name[:200]}, which no source holds", fix)
         for name in strange[:_SHOWN]
     ]
     return found
@@ -68,9 +68,9 @@ def _weaker(before: Sequence[CitedTest], after: Sequence[CitedTest]) -> list[Fin
     for lost, total in (_counts(before) - counts).items():
         kind, requirement = lost
         what = f"{total} fewer {kind} for {requirement or 'no requirement'}"
-        mend = "Keep what the tests prove; a person decides what may go."
+        fix = "Keep what the tests prove; a person decides what may go."
         path, line = _place(requirement, kind, before, now)
-        found.append(Finding("unit.deleted" if kind == "tests" else "unit.weakened", what, mend, path, line))
+        found.append(Finding("unit.deleted" if kind == "tests" else "unit.weakened", what, fix, path, line))
     for key, test in now.items():
         if test.skipped and not (key in was and was[key].skipped):
             found.append(
@@ -110,9 +110,9 @@ def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence
 
 def _tampering(change: Change | None) -> list[Finding]:
     """Return added lines that reach for the test runner itself, by which a report could be forged."""
-    mend = "Test the app; leave the runner alone."
+    fix = "Test the app; leave the runner alone."
     return [
-        Finding("unit.tampers", f"{found.group()!r} reaches for the test runner", mend, file.path, number)
+        Finding("unit.tampers", f"{found.group()!r} reaches for the test runner", fix, file.path, number)
         for file in (change.files if change else ())
         if file.path.startswith("apps/") and file.path.endswith(".py")
         for number, line in file.lines

@@ -10,13 +10,13 @@ _LISTS = ("issues", "merge_requests", "pipelines", "deployments")
 
 
 @dataclass(frozen=True)
-class Pulse:
+class LastChanges:
     """What moved last of each list: its id and when, by GitLab's own clock; nothing where the list is empty."""
 
     last: Mapping[str, tuple[int, str] | None]
 
 
-def take(connection: Connection, before: Pulse | None = None) -> Pulse:
+def take(connection: Connection, before: LastChanges | None = None) -> LastChanges:
     """Return what moved last; with an earlier pulse GitLab is asked only for what moved since.
 
     An answer that did not change is not sent again: it is known by its ETag.
@@ -32,4 +32,4 @@ def take(connection: Connection, before: Pulse | None = None) -> Pulse:
         with translated(f"look whether {name.replace('_', ' ')} moved"):
             newest: Any = connection.client.http_get(f"{connection.api}/{name}", query_data=query)
         found[name] = (int(newest[0]["id"]), str(newest[0]["updated_at"])) if newest else known
-    return Pulse(found)
+    return LastChanges(found)

@@ -58,7 +58,7 @@ def connect(
     """Return a connection; nothing is sent yet. ``timeout`` is in seconds per request; ``say`` is told of pauses."""
     client = gitlab.Gitlab(url, private_token=token, timeout=timeout, retry_transient_errors=False)
     client.session.trust_env = False
-    polite = rate_limit.Courtesy(rate_limit.rates(url), say=say)
+    polite = rate_limit.RateLimiter(rate_limit.rates(url), say=say)
     for scheme in ("https://", "http://"):
         client.session.mount(scheme, polite)
     return Connection(url, project_path, account, client)

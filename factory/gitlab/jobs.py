@@ -9,7 +9,7 @@ from factory.gitlab.connect import translated
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningJob:
     """A running job: its id, the ref and commit that it runs on, whether that is a tag, its pipeline, and whose it is.
 
     A job that was started by hand is of the account that started it.
@@ -23,7 +23,7 @@ class Running:
     user: str
 
 
-def current(api: str, token: str) -> Running:
+def current(api: str, token: str) -> RunningJob:
     """Return the job that a job token belongs to (GitLab docs: Jobs API, get job token's job).
 
     ``api`` is ``CI_API_V4_URL``. Raises ``Unauthorized`` where the token is of no running job, and ``Unreachable``.
@@ -32,7 +32,7 @@ def current(api: str, token: str) -> Running:
     client.session.trust_env = False
     with translated("tell which job this is"):
         found: Any = client.http_get("/job")
-    return Running(
+    return RunningJob(
         found["id"],
         found["ref"],
         found["commit"]["id"],

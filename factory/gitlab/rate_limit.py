@@ -86,7 +86,7 @@ def pause(headers: Mapping[str, str], now: datetime) -> float:
         return DEFAULT_PAUSE
 
 
-class Courtesy(HTTPAdapter):
+class RateLimiter(HTTPAdapter):
     """Sends requests within the budgets, waits where it is asked to, and remembers answers by their ETag.
 
     ``sent`` counts what went over the wire, by method and status. ``say`` is told of a pause that a person would

@@ -15,7 +15,7 @@ _SCOPE = "api"
 
 
 @dataclass(frozen=True)
-class Reach:
+class TokenScope:
     """Whose token it is, its scopes and last day (empty: none), and the server's version; no token is in it."""
 
     username: str
@@ -25,7 +25,7 @@ class Reach:
     version: str
 
 
-def look(connection: Connection) -> Reach:
+def look(connection: Connection) -> TokenScope:
     """Return what the connection's token reaches.
 
     Raises ``Unauthorized`` for a token that is not taken, ``Refused`` for one that may too little, ``Unreachable``.
@@ -45,7 +45,7 @@ def look(connection: Connection) -> Reach:
             f"the token of {user['username']} may {', '.join(scopes)}; it needs `{_SCOPE}`",
             hint="Make one with the scope `api`: in GitLab, Preferences, Access tokens.",
         )
-    return Reach(
+    return TokenScope(
         str(user["username"]), int(user["id"]), scopes, str(own.get("expires_at") or ""), str(server["version"])
     )
 
@@ -101,7 +101,7 @@ def rank(connection: Connection, number: int) -> int:
     return int(found["access_level"])
 
 
-def distinct(operator: Reach, other: Reach) -> None:
+def distinct(operator: TokenScope, other: TokenScope) -> None:
     """Refuse two tokens of one account: nobody approves their own work. Raises ``Conflict``."""
     if operator.number == other.number:
         raise Conflict(

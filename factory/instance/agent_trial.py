@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from factory.agents import metering, outputs
-from factory.agents.doctor import Seen
+from factory.agents.doctor import TrialResult
 from factory.agents.task import Ending, driver
 from factory.errors import FactoryError
 from factory.evidence.checkpoint import VerifierKey
@@ -20,7 +20,7 @@ from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gitlab.connect import connect
 from factory.instance import agent_trial_script
-from factory.instance.workspace import AGENT, Workplace
+from factory.instance.workspace import AGENT, Workspace
 from factory.local_model import server
 from factory.model.agent import Reason, Turn
 from factory.model.session import Session
@@ -30,7 +30,7 @@ from factory.sandbox import launch
 from factory.system import clock, files, process
 from factory.workflow.context import Context
 from factory.workflow.session import launch_plan
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author, Mirror
 
@@ -46,24 +46,24 @@ def speaks(agent: Agent) -> bool:
     return agent.model is None or agent.model.api in _SPOKEN
 
 
-def tried(place: Workplace, policies: Policies, name: str) -> Seen:
+def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
     """Try an agent out, for at most a minute: work, go on with that in a second process, and be cancelled."""
     agent, planted = policies.agents.agents[name], f"planted-{secrets.token_hex(12)}"
     with TemporaryDirectory(prefix="factory-doctor-") as made:
         folder = Path(made)
         steps = agent_trial_script.steps(folder / "session" / f"home-{name}" / "tmp")
         with server.running(functools.partial(agent_trial_script.spoken, steps)) as stub:
-            trial = _Trial(place, policies, name, stub, folder, planted)
+            trial = _Trial(workspace, policies, name, stub, folder, planted)
             try:
                 seen = trial.seen()
             except FactoryError as error:
-                seen = Seen(agent.protocol == "acp", agent.model is not None, failed=str(error))
+                seen = TrialResult(agent.protocol == "acp", agent.model is not None, failed=str(error))
             finally:
                 left = _left(folder)
     return replace(seen, left=left)
 
 
-def alone(place: Workplace, folder: Path, credential: str) -> Context:
+def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
     """Return a factory of its own in a folder: it has no server, and one credential for every model."""
     mirror = Mirror(folder / "mirror.git", "")
     mirror.ensure()
@@ -79,12 +79,12 @@ def alone(place: Workplace, folder: Path, credential: str) -> Context:
         holder="doctor",
         signer=signer,
         trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT),
-        env=place.tool_env,
-        readable=place.readable,
+        env=workspace.tool_env,
+        readable=workspace.readable,
         say=lambda _: None,
         timed=lambda _, __: None,
         simulator=True,
-        agents_path=place.tools.agents_path,
+        agents_path=workspace.tools.agents_path,
         credential=lambda _: credential,
     )
 
@@ -109,7 +109,7 @@ def on_stub(agent: Agent, url: str) -> Agent:
 class _Trial:
     """One agent's trial: the factory that it is equipped by, and what its runs told."""
 
-    place: Workplace
+    workspace: Workspace
     policies: Policies
     name: str
     stub: server.Server
@@ -117,12 +117,12 @@ class _Trial:
     planted: str
     events: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def seen(self) -> Seen:
+    def seen(self) -> TrialResult:
         """Run the agent as often as it takes, and return what was seen."""
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         deadline = clock.monotonic() + SECONDS
         session = Session("doctor", 1, files.private_folder(self.folder / "session"))
-        context = alone(self.place, self.folder, self.planted)
+        context = alone(self.workspace, self.folder, self.planted)
         begin(context, session)
 
         def late() -> Ending | None:
@@ -131,7 +131,7 @@ class _Trial:
         turn = self._run(context, session, 1, agent_trial_script.WORK, tick=late)
         work = list(self.events)
         asked = list(self.stub.asked)
-        found = Seen(
+        found = TrialResult(
             speaks=agent.protocol == "acp",
             scripted=agent.model is not None,
             failed="" if turn.reason is Reason.DONE_FOR_REVIEW else _why(turn, session.attempt(1)),
@@ -173,10 +173,10 @@ class _Trial:
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         folder = files.private_folder(session.attempt(number))
         files.write_atomic(folder / "brief.md", brief.encode())
-        chosen = Chosen(self.name, self._with_recordings(agent, folder), "the doctor tries it")
-        amount = launch_plan.wanted(agent)
+        chosen = AgentChoice(self.name, self._with_recordings(agent, folder), "the doctor tries it")
+        amount = launch_plan.requested_amount(agent)
         with (
-            launch_plan.equipped(
+            launch_plan.prepare(
                 context, session, number, policies=self._policies(), chosen=chosen, brief=brief, amount=amount,
                 record=self.events.append,
             ) as given,

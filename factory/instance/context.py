@@ -12,7 +12,7 @@ from factory.errors import NotFound
 from factory.evidence.sign import Signer
 from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
-from factory.instance.workspace import AGENT, BOT, Workplace
+from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.secrets import tokens
 from factory.system import files
 from factory.workflow import serve
@@ -29,7 +29,7 @@ def _untimed(name: str, seconds: float) -> None:
 
 @contextmanager
 def opened(
-    place: Workplace,
+    workspace: Workspace,
     *,
     say: Callable[[str], None],
     timed: Callable[[str, float], None] = _untimed,
@@ -40,10 +40,10 @@ def opened(
 
     ``agent`` names one to work; ``interactive`` tells that a person at a terminal works with it.
     """
-    with slot(place.state / "engine") as held:
-        made = make(place, holder=f"{place.identity()}/{held.number}", say=say, timed=timed)
+    with slot(workspace.state / "engine") as held:
+        made = make(workspace, holder=f"{workspace.identity()}/{held.number}", say=say, timed=timed)
         context = replace(made, agent_name=agent or made.agent_name, interactive=interactive)
-        engine = Engine(held, failpoint=_failpoint(place))
+        engine = Engine(held, failpoint=_failpoint(workspace))
         serve.register(engine, lambda: context)
         try:
             yield context, engine, held
@@ -52,37 +52,37 @@ def opened(
 
 
 def make(
-    place: Workplace, *, holder: str, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
+    workspace: Workspace, *, holder: str, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
 ) -> Context:
     """Return the context of an instance; raises ``NotFound`` where the recorder has no key."""
-    key = place.state / "keys" / "recorder.pem"
+    key = workspace.state / "keys" / "recorder.pem"
     if not key.exists():
         raise NotFound("the recorder has no key here", hint="Start the embedded servers with `factory up`.")
-    bot = place.connection(BOT)
-    mirror = Mirror(place.state / "mirror.git", f"{place.url}/{place.settings['project']}.git")
+    bot = workspace.connection(BOT)
+    mirror = Mirror(workspace.state / "mirror.git", f"{workspace.url}/{workspace.settings['project']}.git")
     mirror.ensure()
-    rooted = trust(place)
+    rooted = trust(workspace)
     return Context(
         bot=bot,
-        agent=place.connection(AGENT),
-        bot_token=place.token(BOT),
-        agent_token=place.token(AGENT),
+        agent=workspace.connection(AGENT),
+        bot_token=workspace.token(BOT),
+        agent_token=workspace.token(AGENT),
         mirror=mirror,
-        state=place.state,
+        state=workspace.state,
         holder=holder,
         signer=Signer(files.read_bytes(key)),
         trust=rooted,
-        env=place.tool_env,
-        readable=place.readable,
+        env=workspace.tool_env,
+        readable=workspace.readable,
         say=say,
         timed=timed,
         simulator=gitlab.version(bot).endswith("-local"),
         alone=rooted.separation == ALONE,
-        agent_name=place.settings["agent"] or None,
-        wheels=_there(place.settings.cache / "wheels"),
-        npm=_there(Path(place.environment.get("HOME") or "/") / ".npm"),
-        agents_path=place.tools.agents_path,
-        credential=lambda name: tokens.credential(place.token_folder, name, place.environment),
+        agent_name=workspace.settings["agent"] or None,
+        wheels=_there(workspace.settings.cache / "wheels"),
+        npm=_there(Path(workspace.environment.get("HOME") or "/") / ".npm"),
+        agents_path=workspace.tools.agents_path,
+        credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
     )
 
 
@@ -90,17 +90,17 @@ def _there(folder: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def trust(place: Workplace) -> Trust:
+def trust(workspace: Workspace) -> Trust:
     """Return the instance's trust root; raises ``NotFound``."""
-    path = place.state / "trust.json"
+    path = workspace.state / "trust.json"
     if not path.exists():
         raise NotFound("there is no trust root here", hint="Start the embedded servers with `factory up`.")
     return Trust.from_json(json.loads(files.read_text(path)))
 
 
-def _failpoint(place: Workplace) -> Callable[[str], None]:
+def _failpoint(workspace: Workspace) -> Callable[[str], None]:
     """Return what dies, by SIGKILL, at the step boundary that FACTORY_KILL_AT names: how crashes are rehearsed."""
-    wanted = place.environment.get(KILL_AT)
+    wanted = workspace.environment.get(KILL_AT)
 
     def reached(point: str) -> None:
         if point == wanted:

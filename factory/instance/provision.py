@@ -11,8 +11,8 @@ from factory.evidence.trust import APART, Trust
 from factory.gitlab import bootstrap, deployments, pipelines, runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
-from factory.gitlab.settings.run import Wanted
-from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workplace
+from factory.gitlab.settings.run import DesiredSection
+from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workspace
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
 from factory.operations import saved_plan
@@ -28,65 +28,67 @@ _PATIENCE = 180.0
 Say = Callable[[str], None]
 
 
-def provision(place: Workplace, *, say: Say) -> None:
+def provision(workspace: Workspace, *, say: Say) -> None:
     """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``.
 
     Where its servers have moved to other ports since, or were provisioned by an earlier release, it is brought up to
     date.
     """
-    done = place.state / "provisioned"
-    where = json.dumps(place.record["ports"], sort_keys=True).encode()
+    done = workspace.state / "provisioned"
+    where = json.dumps(workspace.record["ports"], sort_keys=True).encode()
     if done.exists() and done.read_bytes() == where:
         return
-    root = connect(place.url, place.settings["project"], account="root", token=_root_token(place))
+    root = connect(workspace.url, workspace.settings["project"], account="root", token=_root_token(workspace))
     bootstrap.local_hooks(root.client)
     if done.exists():
-        bootstrap.variables(root, _variables(place))
+        bootstrap.variables(root, _variables(workspace))
         files.write_atomic(done, where)
         return
-    policies = policy_files.read(_head_policies(place))
-    bootstrap.project(root.client, place.settings["project"])
-    _accounts(place, root)
-    recorder(place, place.settings["project"], agent=AGENT, simulated=True)
-    seeded, _ = seed(place, place.url, place.settings["project"], _root_token(place), say=say)
-    bootstrap.variables(root, _variables(place) | _runners(place, root, policies))
-    acting = {BOT: place.connection(BOT)}
-    wanted = settings_of.wanted(policies, project=place.settings["project"], accounts={}, rehearsal=True)
+    policies = policy_files.read(_head_policies(workspace))
+    bootstrap.project(root.client, workspace.settings["project"])
+    _accounts(workspace, root)
+    recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True)
+    seeded, _ = seed(workspace, workspace.url, workspace.settings["project"], _root_token(workspace), say=say)
+    bootstrap.variables(root, _variables(workspace) | _runners(workspace, root, policies))
+    acting = {BOT: workspace.connection(BOT)}
+    wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
     # What the founding deployment, the administrator's, comes before, and what its jobs make.
     later = {"environments", "resource_groups"}
-    _settle(place, root, acting, {name: item for name, item in wanted.items() if name not in later})
-    say(f"project {place.settings['project']} is seeded from this clone's HEAD")
-    _first_release(place, root, policies, seeded, say=say)
-    _settle(place, root, acting, {name: item for name, item in wanted.items() if name in later})
+    _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
+    say(f"project {workspace.settings['project']} is seeded from this clone's HEAD")
+    _first_release(workspace, root, policies, seeded, say=say)
+    _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, where)
 
 
-def _settle(place: Workplace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, Wanted]) -> None:
+def _settle(
+    workspace: Workspace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, DesiredSection]
+) -> None:
     """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
-    server = settings.opened(root, acting=acting, hook_token=partial(tokens.webhook, place.token_folder))
+    server = settings.opened(root, acting=acting, hook_token=partial(tokens.webhook, workspace.token_folder))
     left = settings.apply(server, wanted, say=lambda _: None)
     if not left.in_sync:
         first = left.differences[0]
         raise InvalidInput(f"{first.section}: {first.key}: {first.field} is {first.found}, not {first.wanted}")
 
 
-def _root_token(place: Workplace) -> str:
-    return files.read_text(place.state / "gitlab" / "root-token").strip()
+def _root_token(workspace: Workspace) -> str:
+    return files.read_text(workspace.state / "gitlab" / "root-token").strip()
 
 
-def _git(place: Workplace, *arguments: str) -> str:
+def _git(workspace: Workspace, *arguments: str) -> str:
     try:
-        return process.run(["git", "-C", str(place.settings.clone), *arguments], env=place.tool_env).text
+        return process.run(["git", "-C", str(workspace.settings.clone), *arguments], env=workspace.tool_env).text
     except FactoryError as error:
-        raise InvalidInput(f"{place.settings.clone} is not a usable git repository: {error}") from error
+        raise InvalidInput(f"{workspace.settings.clone} is not a usable git repository: {error}") from error
 
 
-def _head_policies(place: Workplace) -> dict[str, bytes]:
-    names = _git(place, "ls-tree", "-r", "--name-only", "HEAD", "policies/").splitlines()
-    return {name: _git(place, "show", f"HEAD:{name}").encode() for name in names}
+def _head_policies(workspace: Workspace) -> dict[str, bytes]:
+    names = _git(workspace, "ls-tree", "-r", "--name-only", "HEAD", "policies/").splitlines()
+    return {name: _git(workspace, "show", f"HEAD:{name}").encode() for name in names}
 
 
-def _accounts(place: Workplace, root: Connection) -> None:
+def _accounts(workspace: Workspace, root: Connection) -> None:
     levels = {
         OPERATOR: bootstrap.MAINTAINER,
         BOT: bootstrap.MAINTAINER,
@@ -95,27 +97,27 @@ def _accounts(place: Workplace, root: Connection) -> None:
     }
     for name, level in levels.items():
         number, token = bootstrap.user(root.client, name)
-        if not (place.token_folder / name).exists():
-            tokens.keep(place.token_folder, name, token or bootstrap.token(root.client, number))
+        if not (workspace.token_folder / name).exists():
+            tokens.keep(workspace.token_folder, name, token or bootstrap.token(root.client, number))
         bootstrap.member(root, number, level)
 
 
-def _runners(place: Workplace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:
+def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:
     """Register the runners of policies/gitlab.yml and one like GitLab.com's; return the variable that chooses."""
     wanted = settings_of.runners(policies)
-    if not (place.token_folder / RUNNERS).exists():
+    if not (workspace.token_folder / RUNNERS).exists():
         known = {item.name: item.id for item in runners.find(root)}
         made = {
             name: runners.renew(root, known[name]) if name in known else runners.register(root, name, fields)
             for name, fields in wanted.items()
         }
-        tokens.keep(place.token_folder, RUNNERS, json.dumps(made | {"hosted": runners.hosted(root.client)}))
+        tokens.keep(workspace.token_folder, RUNNERS, json.dumps(made | {"hosted": runners.hosted(root.client)}))
     return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
 
 
-def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
+def recorder(workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
     """Make the recorder's key and the trust root that verifies what it signs; ``agent`` is the account that works."""
-    key = place.state / "keys" / "recorder.pem"
+    key = workspace.state / "keys" / "recorder.pem"
     if not key.exists():
         files.private_folder(key.parent)
         files.write_atomic(key, generate(), mode=0o600)
@@ -127,38 +129,38 @@ def recorder(place: Workplace, project: str, *, agent: str, simulated: bool, sep
         simulated_approvals=simulated,
         separation=separation,
     )
-    files.write_atomic(place.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
+    files.write_atomic(workspace.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
 
 
-def mirror(place: Workplace, url: str, project: str) -> Mirror:
+def mirror(workspace: Workspace, url: str, project: str) -> Mirror:
     """Return the instance's copy of a project's repository, as of its last fetch."""
-    copy = Mirror(place.state / "mirror.git", f"{url}/{project}.git")
+    copy = Mirror(workspace.state / "mirror.git", f"{url}/{project}.git")
     copy.ensure()
     return copy
 
 
-def seed(place: Workplace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
+def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
     """Push the clone's HEAD as main where the project is empty; return main's commit, and whether that was done.
 
     Uncommitted changes are not part of it.
     """
-    copy = mirror(place, url, project)
+    copy = mirror(workspace, url, project)
     copy.fetch(token)
     there = copy.head(MAIN)
     if there is not None:
         return there, False
-    if _git(place, "status", "--porcelain", "--untracked-files=no").strip():
+    if _git(workspace, "status", "--porcelain", "--untracked-files=no").strip():
         say("the clone has uncommitted changes; they are not part of what is seeded")
-    commit = _git(place, "rev-parse", "HEAD").strip()
-    copy.take(place.settings.clone, commit)
+    commit = _git(workspace, "rev-parse", "HEAD").strip()
+    copy.take(workspace.settings.clone, commit)
     copy.push(commit, MAIN, token)
     return commit, True
 
 
-def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
-    ports = place.record["ports"]
-    made = place.cloudflare_tokens()
-    config = packages.write(place.state / "provider", process.python())
+def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
+    ports = workspace.record["ports"]
+    made = workspace.cloudflare_tokens()
+    config = packages.write(workspace.state / "provider", process.python())
     base = f"http://127.0.0.1:{ports['cloudflare']}"
     return {
         "CLOUDFLARE_BASE_URL": (f"{base}/client/v4", False),
@@ -171,7 +173,7 @@ def _variables(place: Workplace) -> dict[str, tuple[str, bool]]:
     }
 
 
-def _first_release(place: Workplace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
+def _first_release(workspace: Workspace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
     """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
@@ -186,7 +188,7 @@ def _first_release(place: Workplace, root: Connection, policies: Policies, head:
             return
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
-            name = place.settings["instance"]
+            name = workspace.settings["instance"]
             look = f"See `factory --instance {name} pipeline logs {found[0].id}`; mend, commit, `factory up --fresh`."
             raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
         if status == "manual" and not played:

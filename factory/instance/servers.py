@@ -8,7 +8,7 @@ from typing import Any
 
 from factory.errors import MachineError, PortInUse, Unreachable
 from factory.instance.provision import provision
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.system import clock, files, http, process
 from factory.system.toolchain import names_secret
 
@@ -18,34 +18,34 @@ _START_LIMIT = 30.0
 _STOP_LIMIT = 10.0
 
 
-def ensure_up(place: Workplace, *, say: Any, new_ports: bool = False) -> bool:
+def ensure_up(workspace: Workspace, *, say: Any, new_ports: bool = False) -> bool:
     """Start the servers unless they run, and provision the instance; tell whether they were started now.
 
     Raises ``PortInUse`` where a port the instance keeps is taken, ``MachineError`` where a server does not come up.
     """
-    files.private_folder(place.state)
-    with files.locked(place.state / "up.lock"):
-        running = daemon(place)
+    files.private_folder(workspace.state)
+    with files.locked(workspace.state / "up.lock"):
+        running = daemon(workspace)
         if running is None:
-            ports = _ports(place, new=new_ports)
-            _start(place, ports)
-            say(f"started: GitLab {place.url}, edge http://{HOST}:{ports['edge']}")
-        provision(place, say=say)
+            ports = _ports(workspace, new=new_ports)
+            _start(workspace, ports)
+            say(f"started: GitLab {workspace.url}, edge http://{HOST}:{ports['edge']}")
+        provision(workspace, say=say)
     return running is None
 
 
-def daemon(place: Workplace) -> int | None:
+def daemon(workspace: Workspace) -> int | None:
     """Return the pid of the instance's running servers, or ``None``."""
-    path = place.state / "daemon.json"
+    path = workspace.state / "daemon.json"
     if not path.exists():
         return None
     known = json.loads(files.read_text(path))
     return known["pid"] if process.started_at(known["pid"]) == known["started_at"] else None
 
 
-def stop(place: Workplace) -> bool:
+def stop(workspace: Workspace) -> bool:
     """End the instance's servers and everything they started; tell whether they ran."""
-    pid = daemon(place)
+    pid = daemon(workspace)
     if pid is None:
         return False
     begun = process.started_at(pid)
@@ -56,22 +56,22 @@ def stop(place: Workplace) -> bool:
         if clock.monotonic() > deadline:
             process.signal_process(pid, force=True)
         clock.sleep(0.05)
-    (place.state / "daemon.json").unlink(missing_ok=True)
+    (workspace.state / "daemon.json").unlink(missing_ok=True)
     return True
 
 
-def discard(place: Workplace) -> None:
+def discard(workspace: Workspace) -> None:
     """Stop the instance and delete all it holds."""
-    stop(place)
-    files.remove_tree(place.state)
-    place.__dict__.pop("record", None)
+    stop(workspace)
+    files.remove_tree(workspace.state)
+    workspace.__dict__.pop("record", None)
 
 
-def _ports(place: Workplace, *, new: bool) -> dict[str, int]:
+def _ports(workspace: Workspace, *, new: bool) -> dict[str, int]:
     """Return the instance's ports, chosen once; raises ``PortInUse``."""
-    path = place.state / "instance.json"
+    path = workspace.state / "instance.json"
     if path.exists() and not new:
-        kept: dict[str, int] = place.record["ports"]
+        kept: dict[str, int] = workspace.record["ports"]
         for name, port in kept.items():
             if not _free(port):
                 raise PortInUse(f"port {port}, which this instance keeps for {name}, is in use")
@@ -84,9 +84,9 @@ def _ports(place: Workplace, *, new: bool) -> dict[str, int]:
         item.close()
     # Its tier and project are what it was made with.
     made = json.loads(files.read_text(path)) if path.exists() else {}
-    record = {"tier": place.settings["tier"], "project": place.settings["project"], **made, "ports": ports}
+    record = {"tier": workspace.settings["tier"], "project": workspace.settings["project"], **made, "ports": ports}
     files.write_atomic(path, json.dumps(record, indent=1).encode())
-    place.__dict__.pop("record", None)
+    workspace.__dict__.pop("record", None)
     return ports
 
 
@@ -100,18 +100,18 @@ def _free(port: int) -> bool:
     return True
 
 
-def _start(place: Workplace, ports: dict[str, int]) -> None:
-    place.tools.gitlab_ci_local()
-    log = place.state / "servers.log"
-    given = {name: value for name, value in place.environment.items() if not names_secret(name)}
+def _start(workspace: Workspace, ports: dict[str, int]) -> None:
+    workspace.tools.gitlab_ci_local()
+    log = workspace.state / "servers.log"
+    given = {name: value for name, value in workspace.environment.items() if not names_secret(name)}
     env = {**given, "FACTORY_GITLAB_URL": ""}
-    argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "serve"]
-    pid = process.start_daemon(argv, env=env, log=log, cwd=place.settings.clone)
+    argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "serve"]
+    pid = process.start_daemon(argv, env=env, log=log, cwd=workspace.settings.clone)
     deadline = clock.monotonic() + _START_LIMIT
     gitlab = http.Client(f"http://{HOST}:{ports['gitlab']}", timeout=2)
     while clock.monotonic() < deadline:
         try:
-            if daemon(place) == pid and gitlab.send("GET", "/-/health").status == HTTPStatus.OK:
+            if daemon(workspace) == pid and gitlab.send("GET", "/-/health").status == HTTPStatus.OK:
                 return
         except Unreachable:
             pass

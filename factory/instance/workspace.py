@@ -22,7 +22,7 @@ RUNNERS = "runners.json"
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Workspace:
     """One instance as a command sees it."""
 
     settings: Settings

@@ -24,7 +24,7 @@ _LARGEST_BODY = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Listening:
+class Endpoints:
     """The ports that a running double listens on, and its base URLs."""
 
     api_port: int
@@ -79,7 +79,7 @@ def create_edge(app: web.Application) -> web.Application:
 
 
 @asynccontextmanager
-async def serve(app: web.Application, *, api_port: int, edge_port: int, host: str = HOST) -> AsyncIterator[Listening]:
+async def serve(app: web.Application, *, api_port: int, edge_port: int, host: str = HOST) -> AsyncIterator[Endpoints]:
     """Listen while the block runs, then end every release and close the state; port 0 takes a free one.
 
     Raises ``PortInUse``, ``Conflict`` where another server holds the state, ``InvalidInput`` for another host
@@ -94,7 +94,7 @@ async def serve(app: web.Application, *, api_port: int, edge_port: int, host: st
             await runner.setup()
             ports.append(await _listen(runner, port))
         log.event("local_cloudflare.listening", api_port=ports[0], edge_port=ports[1])
-        yield Listening(*ports)
+        yield Endpoints(*ports)
     finally:
         for runner in reversed(runners):
             await runner.cleanup()

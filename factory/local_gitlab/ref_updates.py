@@ -37,7 +37,7 @@ def _pushed(context: Context, project: Document, branch: str, before: str, sha: 
     for request in context.store.all("merge_request", project=project["id"], state="opened", source_branch=branch):
         follow_source(context, project, request, sha, user)
     pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
-    context.ring()
+    context.wake_pipelines()
 
 
 def follow_source(context: Context, project: Document, request: Document, sha: str, user: Document) -> None:

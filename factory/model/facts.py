@@ -127,7 +127,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class SessionEvidence:
     """What the evidence branch holds of the change's session; ``problem`` says what does not verify."""
 
     claim: bool = False
@@ -217,7 +217,7 @@ class Facts:
     scanned: ToolRun | None = None
     dependencies: tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None = None
     timings: tuple[Timing, ...] | None = None
-    recorded: Recorded | None = None
+    recorded: SessionEvidence | None = None
     plans: tuple[Plan, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Place:
+class SecretLocation:
     """Where a secret is kept: its name in policy, its path at a provider, the CI variable that may hold a copy.
 
     ``protected`` says that the copy is for protected refs alone.
@@ -64,7 +64,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredSecret:
     """A secret as a provider has it; ``version`` counts from 1, 0 where the provider keeps no versions."""
 
     value: Secret

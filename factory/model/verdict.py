@@ -12,7 +12,7 @@ class Finding:
 
     rule: str
     message: str
-    mend: str
+    fix: str
     path: str = ""
     line: int = 0
 
@@ -23,7 +23,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON value."""
-        return {"rule": self.rule, "message": self.message, "mend": self.mend, "path": self.path, "line": self.line}
+        return {"rule": self.rule, "message": self.message, "fix": self.fix, "path": self.path, "line": self.line}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from factory.policies import apps
 from factory.policies.apps import App
 from factory.specs.new import render
 from factory.specs.read import path_of
-from factory.worktrees.bring import Brought
+from factory.worktrees.bring import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
 
 # What the pipeline builds: a Python zip archive from this folder (docs: zipapp).
@@ -22,7 +22,7 @@ HEALTH, RATE = "/version", 300
 
 
 @dataclass(frozen=True)
-class Proposed:
+class AppProposal:
     """A merge request that adds an app: its name, where it will be reached, and what is still open."""
 
     name: str
@@ -46,12 +46,12 @@ def propose(
     mirror: Mirror,
     person: Connection,
     token: str,
-    brought: Brought,
+    brought: ImportedCommit,
     *,
     name: str,
     hostnames: Mapping[str, str],
     author: Author,
-) -> Proposed:
+) -> AppProposal:
     """Push one commit with the app and open its merge request, as the person; ``hostnames`` are by environment.
 
     Raises ``Conflict`` where the app, its spec or a branch of its name with something else is there, ``InvalidInput``
@@ -94,7 +94,7 @@ def propose(
         description=_text(name, brought, places, deployed=deployed, own=own, left_out=left_out),
         labels=[],
     )
-    return Proposed(name, request, places if deployed and not own else {}, left_out, deployed)
+    return AppProposal(name, request, places if deployed and not own else {}, left_out, deployed)
 
 
 def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
@@ -108,14 +108,14 @@ def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) 
     return made
 
 
-def _spec(name: str, brought: Brought, author: Author) -> str:
+def _spec(name: str, brought: ImportedCommit, author: Author) -> str:
     contract = f"`apps/{name}/openapi.yml`" if "openapi.yml" in brought.paths else ""
     return render(spec=name, title=name, owner=author.name, structure=f"It lives in `apps/{name}`.", contract=contract)
 
 
 def _text(
     name: str,
-    brought: Brought,
+    brought: ImportedCommit,
     places: Mapping[str, str],
     *,
     deployed: bool,

@@ -21,7 +21,7 @@ from factory.gitlab import (
 )
 from factory.gitlab.connect import Connection, connect, translated, version
 from factory.gitlab.settings import run as settings
-from factory.gitlab.settings.run import Wanted
+from factory.gitlab.settings.run import DesiredSection
 from factory.gitlab.transcript import Answer, Recorder, recording
 from factory.model.gitlab import MAIN
 from factory.model.secret import Secret
@@ -30,12 +30,12 @@ from factory.system import clock
 PREFIX = "factory-conformance-"
 # What is wanted of the project: a field of each section that every tier has.
 WANTED = {
-    "project": Wanted({"project": {"merge_method": "ff", "squash_option": "never"}}),
-    "branches": Wanted({MAIN: {"push": ["maintainer"], "merge": ["maintainer"], "force_push": False}}),
-    "tags": Wanted({"v*": {"create": ["maintainer"]}}),
-    "job_token": Wanted({"job_token": {"inbound_enabled": True, "allowlist": []}}),
-    "labels": Wanted({"factory::ready": {"color": "#1f75cb", "description": "offered"}}),
-    "hooks": Wanted({"https://hooks.example/x": {"events": ["push"], "ssl_verification": True}}),
+    "project": DesiredSection({"project": {"merge_method": "ff", "squash_option": "never"}}),
+    "branches": DesiredSection({MAIN: {"push": ["maintainer"], "merge": ["maintainer"], "force_push": False}}),
+    "tags": DesiredSection({"v*": {"create": ["maintainer"]}}),
+    "job_token": DesiredSection({"job_token": {"inbound_enabled": True, "allowlist": []}}),
+    "labels": DesiredSection({"factory::ready": {"color": "#1f75cb", "description": "offered"}}),
+    "hooks": DesiredSection({"https://hooks.example/x": {"events": ["push"], "ssl_verification": True}}),
 }
 JOBS = {
     "build": "success",

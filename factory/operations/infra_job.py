@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
-from factory.gitlab.jobs import Running
+from factory.gitlab.jobs import RunningJob
 from factory.model.facts import Plan
 from factory.model.gitlab import MAIN
 from factory.policies import apps as app_files
@@ -171,7 +171,7 @@ def opened(given: Mapping[str, str], judge: Path, *, base: str = "") -> Job:
     return Job(given, folder, policies, app_files.read(found), commit, "" if before == _ZERO else before)
 
 
-def require_protected(job: Job) -> Running:
+def require_protected(job: Job) -> RunningJob:
     """Refuse to go on unless GitLab itself says that this job runs on the protected default branch, at this commit.
 
     Returns the job as GitLab knows it. A variable can be forged by whoever starts a program; the job's token cannot.

@@ -17,7 +17,7 @@ FOLDER = ".factory/plan"
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedPlan:
     """What a plan job left: its id, and each stack's manifest; empty where the change touches no stack."""
 
     job: int
@@ -40,18 +40,18 @@ def combined(plans: Mapping[str, str]) -> str | None:
     return canonical.digest_of(dict(plans)) if plans else None
 
 
-def of(connection: Connection, pipeline: int) -> Saved:
+def of(connection: Connection, pipeline: int) -> SavedPlan:
     """Return what the plan job of a pipeline left; raises ``NotFound`` where it left nothing or a plan failed."""
     for job in pipelines.jobs(connection, pipeline):
         if job.name == PLAN_JOB:
             data = pipelines.artifact(connection, job.id, f"{FOLDER}/{planning.INDEX}")
             if data is not None:
                 names = sorted(json.loads(data)["stacks"])
-                return Saved(job.id, {name: _manifest(connection, job.id, name) for name in names})
+                return SavedPlan(job.id, {name: _manifest(connection, job.id, name) for name in names})
     raise NotFound(f"pipeline {pipeline} left no plan")
 
 
-def plans(connection: Connection, saved: Saved) -> tuple[Plan, ...]:
+def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
     """Return what each saved plan would change."""
     found = []
     for name in saved.manifests:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from factory.errors import InvalidInput, NotFound, Unauthorized
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.secrets import file, lease, server
@@ -77,7 +77,7 @@ class Store:
             raise NotFound("there is no OpenBao here", hint="Set one up with `factory secrets init`.")
         return server.start(self.local)
 
-    def named(self, name: str, environment: str | None) -> Place:
+    def named(self, name: str, environment: str | None) -> SecretLocation:
         """Return where a secret of policy is kept; raises ``NotFound`` and ``InvalidInput``."""
         known = self.policies.secrets.secrets
         if name not in known:
@@ -94,7 +94,7 @@ class Store:
             raise InvalidInput(f"{name} is not for the environment {wanted!r}; it is for {', '.join(there) or 'plans'}")
         return rule.place(name, wanted)
 
-    def places(self) -> list[tuple[Place, str, int]]:
+    def places(self) -> list[tuple[SecretLocation, str, int]]:
         """Return every place of policy, its environment (empty for plans), and how many days a value stays."""
         return [
             (rule.place(name, scope), scope, rule.rotate_days)

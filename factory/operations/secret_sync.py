@@ -13,14 +13,14 @@ from typing import Any
 from factory.errors import FactoryError, NotFound
 from factory.gitlab import variables
 from factory.gitlab.connect import Connection
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.operations.secret_store import Store
 from factory.secrets.providers import Provider
 from factory.system import clock, files
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopyResult:
     """What was done with one secret: ``written``, ``as it was``, ``would be written``, or ``refused`` and why."""
 
     name: str
@@ -33,8 +33,13 @@ class Copied:
 
 
 def sync(
-    store: Store, provider: Provider, connection: Connection, wanted: Sequence[tuple[Place, str]], *, dry: bool = False
-) -> list[Copied]:
+    store: Store,
+    provider: Provider,
+    connection: Connection,
+    wanted: Sequence[tuple[SecretLocation, str]],
+    *,
+    dry: bool = False,
+) -> list[CopyResult]:
     """Write each secret that changed to its CI variable; one that is refused leaves the others to be written."""
     known = {(item.key, item.scope): item for item in variables.find(connection)}
     done = []
@@ -42,7 +47,7 @@ def sync(
         try:
             found = provider.get(place)
         except NotFound as error:
-            done.append(Copied(place.name, environment, place.variable, "refused", reason=str(error)))
+            done.append(CopyResult(place.name, environment, place.variable, "refused", reason=str(error)))
             continue
         scope = environment or "*"
         there = known.get((place.variable, scope))
@@ -70,11 +75,11 @@ def sync(
             else:
                 state = "written"
                 _remember(store, place, scope, found.version, mark)
-        done.append(Copied(place.name, environment, place.variable, state, found.version, hidden, reason))
+        done.append(CopyResult(place.name, environment, place.variable, state, found.version, hidden, reason))
     return done
 
 
-def holders(store: Store, place: Place) -> dict[str, Any]:
+def holders(store: Store, place: SecretLocation) -> dict[str, Any]:
     """Return which CI variable is known to hold a secret, in which version; empty where none is."""
     found: dict[str, Any] = store.read("synced").get(place.path, {})
     return {name: value for name, value in found.items() if name != "fingerprint"}
@@ -89,7 +94,7 @@ def fingerprint(store: Store, value: Secret) -> str:
     return hmac.digest(files.read_bytes(path), value.reveal().encode(), "sha256").hex()
 
 
-def _remember(store: Store, place: Place, scope: str, version: int, mark: str) -> None:
+def _remember(store: Store, place: SecretLocation, scope: str, version: int, mark: str) -> None:
     kept = {
         "variable": place.variable,
         "scope": scope,

@@ -92,7 +92,7 @@ class Cap(Strict):
     usd: Money
 
 
-class Spending(Strict):
+class SpendingLimits(Strict):
     """The bounds: one session, one issue over its whole life, one day and one month (UTC) of the whole factory."""
 
     run: Cap
@@ -112,7 +112,7 @@ class Budgets(Strict):
     warn_percent: Percent
     idle_turns: Positive
     pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
-    caps: Spending
+    caps: SpendingLimits
 
 
 class Caps(Strict):

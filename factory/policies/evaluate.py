@@ -59,7 +59,7 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedRisk:
     """A risk that applies: how many must approve, what they are asked, and the paths or actions that are why."""
 
     name: str
@@ -69,11 +69,11 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Needed:
+class RequiredApprovals:
     """How many approvals a merge needs, and the risks that say so."""
 
     approvals: int
-    risks: tuple[Applied, ...]
+    risks: tuple[AppliedRisk, ...]
     policy: str
 
     @property
@@ -88,7 +88,7 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Excused:
+class ExceptionResult:
     """Findings parted by the exceptions: what stands, what is accepted, and what is wrong with exceptions."""
 
     kept: tuple[Finding, ...]
@@ -166,7 +166,7 @@ def change(policies: Policies, change: Change) -> tuple[Ruling, ...]:
     return (*each, size(policies, len(change.files), lines))
 
 
-def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> Needed:
+def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> RequiredApprovals:
     """Return how many must approve a merge, and the risks that apply.
 
     A change that is not known, and a path that can't be compared, take every risk with paths; a plan with a problem
@@ -176,12 +176,12 @@ def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> 
     for name, risk in policies.approvals.risks.items():
         because = (*_touched(risk, change), *(reason for plan in plans for reason in _taken(risk, plan)))
         if because:
-            found.append(Applied(name, risk.required, risk.decide, because))
+            found.append(AppliedRisk(name, risk.required, risk.decide, because))
     most = max([policies.approvals.merge.required, *(risk.required for risk in found)])
-    return Needed(most, tuple(found), policies.digest)
+    return RequiredApprovals(most, tuple(found), policies.digest)
 
 
-def approved(policies: Policies, needed: Needed, given: int) -> tuple[Ruling, ...]:
+def approved(policies: Policies, needed: RequiredApprovals, given: int) -> tuple[Ruling, ...]:
     """Return whether so many approvals are enough: for any merge, and for each risk that applies."""
     asked = [("merge", policies.approvals.merge.required, ()), *((r.name, r.required, r.because) for r in needed.risks)]
     return tuple(
@@ -196,10 +196,10 @@ def approved(policies: Policies, needed: Needed, given: int) -> tuple[Ruling, ..
     )
 
 
-def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -> Excused:
+def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -> ExceptionResult:
     """Part findings by the exceptions that hold on ``today`` (``2026-12-31``).
 
-    An excused finding says in ``mend`` who accepts it, until when and why. An exception past its date excuses nothing
+    An excused finding says in ``fix`` who accepts it, until when and why. An exception past its date excuses nothing
     and is a finding itself; so is every day that can't be read, where there are exceptions.
     """
     accepted = exceptions.exceptions
@@ -211,7 +211,7 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
             "Judge with a date, such as 2026-12-31.",
             "policies/exceptions.yml",
         )
-        return Excused(tuple(findings), (), (unread,) if accepted else ())
+        return ExceptionResult(tuple(findings), (), (unread,) if accepted else ())
     live = {(item.rule, item.subject): item for item in accepted if _holds(item, now)}
     kept, excused = [], []
     for finding in findings:
@@ -219,8 +219,10 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
         if item is None or not exceptable(finding.rule):
             kept.append(finding)
         else:
-            excused.append(replace(finding, mend=f"Accepted by {item.owner} until {item.expires}: {item.reason}"))
-    return Excused(tuple(kept), tuple(excused), tuple(_expired(item) for item in accepted if not _holds(item, now)))
+            excused.append(replace(finding, fix=f"Accepted by {item.owner} until {item.expires}: {item.reason}"))
+    return ExceptionResult(
+        tuple(kept), tuple(excused), tuple(_expired(item) for item in accepted if not _holds(item, now))
+    )
 
 
 def day(text: str) -> date | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from factory.model.secret import Place
+from factory.model.secret import SecretLocation
 from factory.policies.fields import Name, Strict
 
 
@@ -26,11 +26,11 @@ class SecretRule(Strict):
             raise ValueError("a merge request deploys nothing: leave out merge_requests, or environments")
         return self
 
-    def place(self, name: str, environment: str = "") -> Place:
+    def place(self, name: str, environment: str = "") -> SecretLocation:
         """Return where the value is kept for an environment, for plans, or for merge requests' plans too."""
         plans = "review" if self.merge_requests else "plan"
         folder = f"apply/{environment}" if environment else plans
-        return Place(name, f"{folder}/{name}", self.variable or "", protected=not self.merge_requests)
+        return SecretLocation(name, f"{folder}/{name}", self.variable or "", protected=not self.merge_requests)
 
 
 class Secrets(Strict):
@@ -41,7 +41,7 @@ class Secrets(Strict):
     audience: Annotated[str, Field(pattern=r"^[!-~]+$", max_length=255)]
     secrets: dict[Name, SecretRule]
 
-    def places(self, deploys: str = "") -> tuple[Place, ...]:
+    def places(self, deploys: str = "") -> tuple[SecretLocation, ...]:
         """Return what a job may read that deploys to an environment, or one that only plans."""
         return tuple(
             rule.place(name, deploys)

@@ -29,7 +29,7 @@ class StackRule(Strict):
     after: Annotated[tuple[Name, ...], Field(strict=False)] = ()
 
 
-class Protected(Strict):
+class ProtectedResources(Strict):
     """What no token destroys or replaces: types, and addresses with everything below them."""
 
     types: Annotated[tuple[ResourceType, ...], Field(strict=False)]
@@ -96,7 +96,7 @@ class Terraform(Strict):
     stacks: Annotated[dict[Name, StackRule], Field(min_length=1)]
     providers: Annotated[dict[str, Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]], Field(min_length=1)]
     types: Annotated[tuple[ResourceType, ...], Field(min_length=1, strict=False)]
-    protected: Protected
+    protected: ProtectedResources
     destroy: Literal["never", "token"]
     limits: Limits
     demands: Annotated[tuple[Demand, ...], Field(strict=False)]

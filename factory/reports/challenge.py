@@ -8,12 +8,12 @@ _RULES_SHOWN = 3
 
 def lines(found: Summary) -> list[str]:
     """Return a table of the kinds, then each survivor with its place, then the score."""
-    rows = [[tally.kind, tally.planted, tally.killed, _rules(tally)] for tally in found.tallies]
-    text = table(["kind", "planted", "killed", "found by"], rows).splitlines()
+    rows = [[tally.kind, tally.seeded, tally.killed, _rules(tally)] for tally in found.tallies]
+    text = table(["kind", "seeded", "killed", "found by"], rows).splitlines()
     if found.survivors:
         text += ["", "Survived:"]
-        text += [f"  {plant.path}:{plant.line}  {plant.kind}  {plant.summary}" for plant in found.survivors]
-    return [*text, "", f"The gates found {found.killed} of {found.planted} planted defects ({found.percent} %)."]
+        text += [f"  {defect.path}:{defect.line}  {defect.kind}  {defect.summary}" for defect in found.survivors]
+    return [*text, "", f"The gates found {found.killed} of {found.seeded} seeded defects ({found.percent} %)."]
 
 
 def _rules(tally: Tally) -> str:

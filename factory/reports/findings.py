@@ -23,7 +23,7 @@ _BRIEF_LINE = 300
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedFinding:
     """A finding as reports show it: whose it is, what became of it, and the fingerprint that names it in every run."""
 
     gate: str
@@ -32,7 +32,7 @@ class Reported:
     fingerprint: str
 
 
-def reported(verdicts: Sequence[Verdict]) -> list[Reported]:
+def reported(verdicts: Sequence[Verdict]) -> list[ReportedFinding]:
     """Return every finding, flag and excused finding in order, each with a fingerprint of its own.
 
     A fingerprint holds gate, rule, path and message but no line, so that code which merely moves keeps its findings'
@@ -45,7 +45,7 @@ def reported(verdicts: Sequence[Verdict]) -> list[Reported]:
             key = (verdict.gate, finding.rule, plain(finding.path), plain(finding.message))
             seen[key] += 1
             fingerprint = canonical.digest_of([*key, seen[key]]).removeprefix("sha256:")
-            found.append(Reported(verdict.gate, kind, finding, fingerprint))
+            found.append(ReportedFinding(verdict.gate, kind, finding, fingerprint))
     return found
 
 
@@ -59,7 +59,7 @@ def lines(verdicts: Sequence[Verdict]) -> list[str]:
             place = f"{where(finding)}  " if finding.path else ""
             found.append(f"    {_MARKS[kind]}{finding.rule}  {place}{plain(finding.message)}")
             if kind != "excused":
-                found.append(f"    → {plain(finding.mend)}")
+                found.append(f"    → {plain(finding.fix)}")
     return found
 
 
@@ -144,14 +144,14 @@ def _told(finding: Finding) -> list[str]:
         *([f"    at: {where(finding)}"] if finding.path else []),
         f"    what: {first}",
         *(f"          {line}" for line in rest),
-        f"    mend: {plain(finding.mend)}",
+        f"    mend: {plain(finding.fix)}",
     ]
 
 
-def _issue(item: Reported) -> dict[str, Any]:
+def _issue(item: ReportedFinding) -> dict[str, Any]:
     finding = item.finding
     return {
-        "description": plain(f"{finding.message} — {finding.mend}"),
+        "description": plain(f"{finding.message} — {finding.fix}"),
         "check_name": finding.rule,
         "fingerprint": item.fingerprint,
         "severity": _SEVERITIES[item.kind],

@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Excused:
+class AcceptedFinding:
     """A finding that policy accepts: its rule, what it is about, who answers for it, and until which day."""
 
     rule: str
@@ -96,7 +96,7 @@ class ReviewNote:
     behaviour: Behaviour
     claim: str
     cost: Cost
-    excused: tuple[Excused, ...] = ()
+    excused: tuple[AcceptedFinding, ...] = ()
     risks: tuple[Risk, ...] = ()
     decisions: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()

@@ -30,24 +30,24 @@ def render(verdicts: Sequence[Verdict]) -> str:
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, sort_keys=True)
 
 
-def _rule(rule: str, found: Sequence[findings.Reported]) -> dict[str, Any]:
+def _rule(rule: str, found: Sequence[findings.ReportedFinding]) -> dict[str, Any]:
     mine = [item for item in found if item.finding.rule == rule]
     gates = sorted({item.gate for item in mine})
     return {
         "id": rule,
         "shortDescription": {"text": f"{rule}, held by gate {', '.join(gates)}"},
-        "help": {"text": "\n".join(sorted({findings.plain(item.finding.mend) for item in mine}))},
+        "help": {"text": "\n".join(sorted({findings.plain(item.finding.fix) for item in mine}))},
         "properties": {"tags": gates},
     }
 
 
-def _result(item: findings.Reported, index: int) -> dict[str, Any]:
+def _result(item: findings.ReportedFinding, index: int) -> dict[str, Any]:
     finding = item.finding
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": _LEVELS[item.kind],
-        "message": {"text": findings.plain(f"{finding.message} — {finding.mend}")},
+        "message": {"text": findings.plain(f"{finding.message} — {finding.fix}")},
         "partialFingerprints": {"factory/v1": item.fingerprint},
     }
     if finding.path:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from factory.sandbox import http_wire as wire
-from factory.sandbox.egress_rules import Judgement, Rules, judge, onward, public
+from factory.sandbox.egress_rules import RequestDecision, Rules, judge, onward, public
 from factory.system import clock
 
 _INFORMATIONAL = 200
@@ -56,7 +56,7 @@ class Exchange:
         self._bounds = bounds
         self._time = clock.timestamp()
         self._method = ""
-        self._judged = Judgement(allowed=False, reason="")
+        self._judged = RequestDecision(allowed=False, reason="")
         self._status = 0
         self._sent = self._received = 0
         self._active = clock.monotonic()
@@ -132,7 +132,9 @@ class Exchange:
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
         if not judged.trusted and not all(public(address) for address in addresses):
             reason = f"{judged.host} leads to a private address"
-            self._judged = Judgement(allowed=False, reason=reason, host=judged.host, port=judged.port, path=judged.path)
+            self._judged = RequestDecision(
+                allowed=False, reason=reason, host=judged.host, port=judged.port, path=judged.path
+            )
             self._refuse(HTTPStatus.FORBIDDEN, reason)
             return None
         for address in addresses:
@@ -242,7 +244,7 @@ class Exchange:
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         if not self._judged.reason:
-            self._judged = Judgement(allowed=False, reason=reason)
+            self._judged = RequestDecision(allowed=False, reason=reason)
         self._answer(status, reason)
 
     def _answer(self, status: HTTPStatus, reason: str) -> None:

@@ -59,7 +59,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RequestDecision:
     """What becomes of one request: refused for ``reason``, or sent to ``host:port``.
 
     ``path`` is what may be shown and recorded, without query; ``target`` what is asked of the server. ``tunnel`` is a
@@ -79,11 +79,11 @@ class Judgement:
     route: str = ""
 
 
-def judge(rules: Rules, method: str, target: str) -> Judgement:
+def judge(rules: Rules, method: str, target: str) -> RequestDecision:
     """Decide about a request line: CONNECT, a proxy's absolute form, or a path that begins with a route's name."""
     shown = _shown(target)
     if not _HARMLESS.fullmatch(target) or "\\" in target or "#" in target:
-        return Judgement(allowed=False, reason="the request's target is not plain", path=shown)
+        return RequestDecision(allowed=False, reason="the request's target is not plain", path=shown)
     if method == "CONNECT":
         return _host(rules, target, tunnel=True)
     if target.startswith("/"):
@@ -93,7 +93,7 @@ def judge(rules: Rules, method: str, target: str) -> Judgement:
         authority = re.split(r"[/?]", rest, maxsplit=1)[0]
         asked = rest[len(authority) :]
         return _host(rules, authority, tunnel=False, target=asked if asked.startswith("/") else f"/{asked}")
-    return Judgement(allowed=False, reason="only http, and https by CONNECT, is relayed", path=shown)
+    return RequestDecision(allowed=False, reason="only http, and https by CONNECT, is relayed", path=shown)
 
 
 def public(address: str) -> bool:
@@ -108,7 +108,7 @@ def public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-def onward(headers: Iterable[tuple[str, str]], judged: Judgement) -> list[tuple[str, str]]:
+def onward(headers: Iterable[tuple[str, str]], judged: RequestDecision) -> list[tuple[str, str]]:
     """Return the headers that a request takes along; on a route the agent's credentials are dropped for the route's."""
     headers = list(headers)
     named = {
@@ -124,21 +124,21 @@ def onward(headers: Iterable[tuple[str, str]], judged: Judgement) -> list[tuple[
     return [("Host", host + port), *kept, *judged.headers.items(), ("Connection", "close")]
 
 
-def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> Judgement:
+def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> RequestDecision:
     path = _shown(target) if target else ""
     try:
         host, port = _split(authority)
     except InvalidInput:
-        return Judgement(allowed=False, reason="the request names no host", path=path)
+        return RequestDecision(allowed=False, reason="the request names no host", path=path)
     if port is None:
         if tunnel:
-            return Judgement(allowed=False, reason="CONNECT names no port", host=host)
+            return RequestDecision(allowed=False, reason="CONNECT names no port", host=host)
         port = 80
     for rule in rules.allowed:
         name, only = _parse(rule)
         matches = host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
         if matches and (port == only if only else port in _DEFAULT_PORTS):
-            return Judgement(
+            return RequestDecision(
                 allowed=True,
                 reason=f"allowed by {rule}",
                 host=host,
@@ -148,21 +148,21 @@ def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> Ju
                 tunnel=tunnel,
                 trusted=_is_address(name),
             )
-    return Judgement(allowed=False, reason=f"{host}:{port} is not allowed", host=host, port=port, path=path)
+    return RequestDecision(allowed=False, reason=f"{host}:{port} is not allowed", host=host, port=port, path=path)
 
 
-def _route(rules: Rules, target: str, shown: str) -> Judgement:
+def _route(rules: Rules, target: str, shown: str) -> RequestDecision:
     name, slash, rest = target[1:].partition("/")
     route = rules.routes.get(name)
     if route is None or not slash:
-        return Judgement(allowed=False, reason="there is no such route", path=shown)
+        return RequestDecision(allowed=False, reason="there is no such route", path=shown)
     path, mark, query = rest.partition("?")
     plain = unquote(unquote(path))
     if any(part in {".", ".."} for part in re.split(r"[/\\]", plain)) or "%2f" in path.lower() or "\\" in plain:
-        return Judgement(allowed=False, reason="the path leaves its route", path=shown)
+        return RequestDecision(allowed=False, reason="the path leaves its route", path=shown)
     parts = urlsplit(route.base_url)
     tls = parts.scheme == "https"
-    return Judgement(
+    return RequestDecision(
         allowed=True,
         reason=f"route {name}",
         host=(parts.hostname or "").lower(),

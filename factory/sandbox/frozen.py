@@ -29,14 +29,14 @@ class Stub:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class ReadOnlyMounts:
     """Options for bubblewrap, in order, and the mount points that were made."""
 
     options: tuple[str, ...]
     stubs: tuple[Stub, ...]
 
 
-def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence[Path]) -> Frozen:
+def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence[Path]) -> ReadOnlyMounts:
     """Return what keeps ``paths`` as they are inside ``writable``, making the mount points that are missing.
 
     A link is shown as what it leads to, but only within the folders ``visible``. Raises ``MachineError`` where a mount
@@ -56,7 +56,7 @@ def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence
         options += ["--bind", str(path), str(path)]
     for path in sorted(plan.covers, key=_depth):
         options += ["--ro-bind", plan.covers[path], str(path)]
-    return Frozen(tuple(options), tuple(stubs))
+    return ReadOnlyMounts(tuple(options), tuple(stubs))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedLaunch:
     """A launch ready for ``system.process``, the level that it reaches, and by what means each limit is held.
 
     Once the process has ended, ``put_back`` removes what was made for it: ``groups`` and ``stubs``.
@@ -93,7 +93,7 @@ class Prepared:
     stubs: tuple[frozen.Stub, ...] = ()
 
 
-def prepare(launch: Launch) -> Prepared:
+def prepare(launch: Launch) -> PreparedLaunch:
     """Return the command line that starts ``launch`` at the best level this machine has.
 
     Raises ``SandboxUnavailable`` where ``required`` cannot be reached, ``InvalidInput`` for a launch that contradicts
@@ -108,7 +108,7 @@ def prepare(launch: Launch) -> Prepared:
         held = hold(launch.limits, contained=False, root=os.geteuid() == 0)
         command = _relayed(launch, _RELAY, launch.egress) + launch.argv
         argv = _shell(held.before, command) if launch.limits.set_ones() else command
-        return Prepared(argv, launch.cwd, launch.env, Level.HOST, held.means, held.groups)
+        return PreparedLaunch(argv, launch.cwd, launch.env, Level.HOST, held.means, held.groups)
     # What may fail comes first: from here on the worktree is changed.
     contained, devices, (opened, filtered) = _nesting(bwrap), _own_devices(), _filter()
     held = hold(launch.limits, contained=True, root=os.geteuid() == 0)
@@ -119,10 +119,10 @@ def prepare(launch: Launch) -> Prepared:
         command = _shell(held.inside, command)
     options = (*contained, *filtered, *_options(launch), *kept.options, "--chdir", str(launch.cwd))
     argv = _shell((*held.before, *opened), (*devices, bwrap, *options, "--", *command))
-    return Prepared(argv, launch.cwd, launch.env, Level.BWRAP, held.means, held.groups, kept.stubs)
+    return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, held.means, held.groups, kept.stubs)
 
 
-def put_back(prepared: Prepared) -> None:
+def put_back(prepared: PreparedLaunch) -> None:
     """Remove what ``prepare`` made for a launch that has ended: control groups, and mount points of frozen paths.
 
     Waits up to two seconds for the launch's last process. Without this call empty groups are swept later, sockets at

@@ -34,7 +34,7 @@ UNBOUNDED = Limits()
 
 
 @dataclass(frozen=True)
-class Held:
+class LimitSetup:
     """How a launch is bounded: lines of shell before it starts, inside its sandbox, its cgroups, and in words."""
 
     before: tuple[str, ...]
@@ -48,7 +48,7 @@ def watched(limits: Limits, means: Mapping[str, str]) -> Limits:
     return Limits(**{name: value for name, value in limits.set_ones().items() if means.get(name) == WATCHED})
 
 
-def hold(limits: Limits, *, contained: bool, root: bool) -> Held:
+def hold(limits: Limits, *, contained: bool, root: bool) -> LimitSetup:
     """Make the cgroups that ``limits`` needs and return how each bound is held.
 
     ``contained`` tells that the launch gets a user namespace of its own, in which processes are counted apart. A bound
@@ -72,4 +72,4 @@ def hold(limits: Limits, *, contained: bool, root: bool) -> Held:
     means |= dict.fromkeys(wanted.keys() - means.keys(), WATCHED)
     # One write moves the shell, before it becomes the program: nothing ever runs outside.
     before += [f"echo $$ > {shlex.quote(str(folder / 'cgroup.procs'))} || exit 125" for folder in groups.folders]
-    return Held(tuple(before), tuple(inside), groups, means)
+    return LimitSetup(tuple(before), tuple(inside), groups, means)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from factory.errors import NotFound, Refused
-from factory.model.secret import Found, Place, Secret
+from factory.model.secret import Secret, SecretLocation, StoredSecret
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Variables:
 
     given: Mapping[str, str] = field(repr=False)
 
-    def get(self, place: Place) -> Found:
+    def get(self, place: SecretLocation) -> StoredSecret:
         """Return what the place's variable holds; raises ``NotFound``."""
         value = self.given.get(place.variable, "") if place.variable else ""
         if not value:
@@ -21,9 +21,9 @@ class Variables:
                 f"the secret {place.name} is in no variable {place.variable or '(policy names none)'}",
                 hint="Set the variable, or choose another provider in policies/secrets.yml.",
             )
-        return Found(Secret(value))
+        return StoredSecret(Secret(value))
 
-    def put(self, place: Place, value: Secret, *, version: int | None = None) -> int:
+    def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
         """Refuse: whoever sets the variable changes it."""
         del value, version
         raise Refused(

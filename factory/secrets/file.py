@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
-from factory.model.secret import Found, Place, Secret
+from factory.model.secret import Secret, SecretLocation, StoredSecret
 from factory.system import canonical, clock, files
 
 _FORMAT = 1
@@ -67,15 +67,15 @@ class EncryptedFile:
     path: Path
     key: Key = field(repr=False)
 
-    def get(self, place: Place) -> Found:
+    def get(self, place: SecretLocation) -> StoredSecret:
         """Return the newest version; raises ``NotFound``, and ``InvalidInput`` where the file can't be opened."""
         versions = self._read().get(place.path)
         if not versions:
             raise NotFound(f"there is no secret {place.path} in {self.path}", hint="Store it: `factory secrets put`.")
         newest = versions[-1]
-        return Found(Secret(newest["value"]), newest["version"], newest["created"])
+        return StoredSecret(Secret(newest["value"]), newest["version"], newest["created"])
 
-    def put(self, place: Place, value: Secret, *, version: int | None = None) -> int:
+    def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
         """Write a new version and return its number; raises ``Conflict`` where it must follow another one.
 
         A full disk leaves the file as it was and raises ``DiskFull``.

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Unauthorized
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.system import log
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def role(deploys: str = "") -> str:
 
 @contextmanager
 def opened(
-    environment: Mapping[str, str], places: Sequence[Place], *, deploys: str = ""
+    environment: Mapping[str, str], places: Sequence[SecretLocation], *, deploys: str = ""
 ) -> Iterator[Mapping[str, Secret]]:
     """Give the secrets of these places by name until the block ends.
 
@@ -102,7 +102,7 @@ def _renew(server: "OpenBao", given: "Login", over: threading.Event) -> None:
     server.close()
 
 
-def _from_variable(environment: Mapping[str, str], place: Place) -> Secret:
+def _from_variable(environment: Mapping[str, str], place: SecretLocation) -> Secret:
     if not place.variable:
         raise InvalidInput(f"the secret {place.name} has no CI variable, and {ADDRESS} is not set")
     value = environment.get(place.variable)

@@ -7,7 +7,7 @@ from typing import Any
 import hvac
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused, Unauthorized
-from factory.model.secret import Found, Place, Secret
+from factory.model.secret import Secret, SecretLocation, StoredSecret
 from factory.secrets.openbao_wire import Adapter, inside, refuse_plain
 
 MOUNT = "factory"
@@ -78,7 +78,7 @@ class OpenBao:
         """Log in as a machine; raises ``Unauthorized`` where the pair is not known or was used up."""
         return self._login(f"auth/{APPROLE}/login", {"role_id": role_id, "secret_id": secret_id.reveal()})
 
-    def get(self, place: Place) -> Found:
+    def get(self, place: SecretLocation) -> StoredSecret:
         """Return the newest version of a secret; raises ``NotFound``, ``Refused`` and ``Unauthorized``."""
         answer = self._client.secrets.kv.v2.read_secret_version(
             path=place.path, mount_point=MOUNT, raise_on_deleted_version=True
@@ -86,9 +86,9 @@ class OpenBao:
         data, kept = inside(answer, "data", "data"), inside(answer, "data", "metadata")
         if not isinstance(data.get(_FIELD), str):
             raise InvalidInput(f"the secret {place.path} has no field {_FIELD!r} that is a text")
-        return Found(Secret(data[_FIELD]), kept["version"], kept["created_time"])
+        return StoredSecret(Secret(data[_FIELD]), kept["version"], kept["created_time"])
 
-    def put(self, place: Place, value: Secret, *, version: int | None = None) -> int:
+    def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
         """Write a new version and return its number.
 
         ``version`` is the one that it must follow (0: none yet). Raises ``Conflict`` where another one is there.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from factory.errors import InvalidInput
-from factory.model.secret import Found, Place, Secret
+from factory.model.secret import Secret, SecretLocation, StoredSecret
 from factory.secrets import file
 from factory.secrets.environment import Variables
 
@@ -14,11 +14,11 @@ from factory.secrets.environment import Variables
 class Provider(Protocol):
     """What every provider offers; ``version`` is the one that a new value must follow, ``None`` any."""
 
-    def get(self, place: Place) -> Found:
+    def get(self, place: SecretLocation) -> StoredSecret:
         """Return a secret; raises ``NotFound``."""
         ...
 
-    def put(self, place: Place, value: Secret, *, version: int | None = None) -> int:
+    def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
         """Store a new version and return its number; raises ``Conflict`` and ``Refused``."""
         ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory.errors import NotFound, Unauthorized
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.system import files
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _opened(folder: Path, key: Path, *, make: bool = False) -> "EncryptedFile":
     return EncryptedFile(sealed(folder), made_key(key))
 
 
-def _place(account: str) -> Place:
-    return Place(account, f"account/{account}")
+def _place(account: str) -> SecretLocation:
+    return SecretLocation(account, f"account/{account}")
 
 
 def webhook(folder: Path) -> Secret:

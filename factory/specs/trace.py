@@ -65,7 +65,7 @@ class Waiver:
 
 
 @dataclass(frozen=True)
-class Waived:
+class WaivedFinding:
     """A finding about a requirement that does not count, and the waiver that says so."""
 
     requirement: str
@@ -111,7 +111,7 @@ class Trace:
 
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
-    waived: tuple[Waived, ...]
+    waived: tuple[WaivedFinding, ...]
 
     def only(self, name: str) -> "Trace":
         """Return the part about one spec or requirement."""
@@ -160,7 +160,7 @@ def trace(
     return Trace(
         tuple(replace(row, findings=tuple(counted.get(row.requirement, ()))) for row in rows),
         tuple(sorted({*(finding for _, finding in kept), *expired}, key=_order)),
-        tuple(Waived(name, finding, waiver) for name, finding, waiver in ruled if waiver),
+        tuple(WaivedFinding(name, finding, waiver) for name, finding, waiver in ruled if waiver),
     )
 
 

@@ -31,7 +31,7 @@ _LIFELINE = '(read -r _ < "$0"; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec 
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletedProcess:
     """A program that has ended: its exit code and what it printed."""
 
     argv: tuple[str, ...]
@@ -58,7 +58,7 @@ def run(
     stdin: bytes = b"",
     timeout: float = 60.0,
     check: bool = True,
-) -> Completed:
+) -> CompletedProcess:
     """Run a program to its end.
 
     ``timeout`` is in seconds. Raises ``MachineError`` where it can't start, ``ToolTimeout`` past the limit (its
@@ -72,7 +72,7 @@ def run(
     finally:
         group.kill()
         group.close()
-    done = Completed(tuple(argv), group.popen.returncode, out, err)
+    done = CompletedProcess(tuple(argv), group.popen.returncode, out, err)
     if check and done.returncode != 0:
         last = (done.errors.strip() or done.text.strip()).splitlines()
         raise ToolFailed(f"{Path(argv[0]).name} ended with {done.returncode}: {last[-1] if last else 'no message'}")

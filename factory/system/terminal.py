@@ -13,7 +13,7 @@ _ON_TERMINAL = 'exec 0<>"$0" 1>&0 2>&0; exec "$@"'
 
 
 @dataclass(frozen=True)
-class Started:
+class TerminalProcess:
     """A program on a terminal of its own: ``ours`` is our end of it, ``theirs`` kept open so that ours never fails."""
 
     group: Group
@@ -29,7 +29,7 @@ class Started:
         return self.group.popen.returncode
 
 
-def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Started:
+def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> TerminalProcess:
     """Start a program on a terminal of its own; raises ``MachineError`` where it can't start."""
     ours, theirs = os.openpty()
     try:
@@ -38,4 +38,4 @@ def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Start
         os.close(ours)
         os.close(theirs)
         raise
-    return Started(group, ours, theirs)
+    return TerminalProcess(group, ours, theirs)

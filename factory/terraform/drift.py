@@ -58,7 +58,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Looked:
+class DriftResult:
     """What came of looking at one stack; ``error`` where it could not be looked at."""
 
     report: Report
@@ -78,18 +78,18 @@ def decode(data: bytes) -> Report:
     return found
 
 
-def look_all(stacks: Sequence[Stack], out: Path, counts: Counts, *, parallel: int) -> list[Looked]:
+def look_all(stacks: Sequence[Stack], out: Path, counts: Counts, *, parallel: int) -> list[DriftResult]:
     """Look at the stacks, ``parallel`` at once, and write each one's report to ``out/<stack>.json``.
 
     ``counts`` tells whether a change is more than the provider's noise. Nothing is raised for one stack's failure.
     """
     files.remove_tree(out)
 
-    def one(stack: Stack) -> Looked:
+    def one(stack: Stack) -> DriftResult:
         try:
-            looked = Looked(look(stack, out.with_name(f"{out.name}-work") / stack.name, counts))
+            looked = DriftResult(look(stack, out.with_name(f"{out.name}-work") / stack.name, counts))
         except FactoryError as error:
-            looked = Looked(Report(stack.name, stack.commit, problem=stack.redacted(str(error))), error)
+            looked = DriftResult(Report(stack.name, stack.commit, problem=stack.redacted(str(error))), error)
         files.write_atomic(out / f"{stack.name}.json", looked.report.encode())
         return looked
 

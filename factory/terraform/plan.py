@@ -72,7 +72,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Made:
+class PlanResult:
     """What came of planning one stack: the plan, or why there is none."""
 
     stack: str
@@ -93,7 +93,7 @@ def make_all(
     after: Mapping[str, Sequence[str]],
     lock_state: bool,
     parallel: int,
-) -> list[Made]:
+) -> list[PlanResult]:
     """Plan the stacks, which are in dependency order, ``parallel`` at once; write each to ``out/<stack>``.
 
     A stack whose predecessor could not be planned is not planned. Beside them ``index.json`` says which manifests
@@ -101,18 +101,18 @@ def make_all(
     """
     files.remove_tree(out)
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        running: dict[str, Future[Made]] = {}
+        running: dict[str, Future[PlanResult]] = {}
 
-        def one(stack: Stack) -> Made:
+        def one(stack: Stack) -> PlanResult:
             for name in after.get(stack.name, ()):
                 if name in running and running[name].result().error is not None:
                     error = ToolFailed(f"{stack.name} is not planned: it comes after {name}, which has no plan")
-                    return Made(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
+                    return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
             try:
                 manifest, plan = make(stack, out / stack.name, lock_state=lock_state)
             except FactoryError as error:
-                return Made(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
-            return Made(stack.name, manifest, plan)
+                return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
+            return PlanResult(stack.name, manifest, plan)
 
         for stack in stacks:
             running[stack.name] = pool.submit(one, stack)
@@ -239,7 +239,7 @@ def read_index(out: Path) -> list[str]:
         raise InvalidInput("the index of the plans is not readable") from error
 
 
-def _named(item: Made) -> dict[str, str]:
+def _named(item: PlanResult) -> dict[str, str]:
     if item.manifest is None:
         return {"problem": item.plan.problem}
     return {"manifest": item.manifest.digest(), "plan": item.manifest.plan}

@@ -48,7 +48,7 @@ def releases_before(folder: Path) -> Mapping[str, str]:
     return before
 
 
-def strays(there: Plan, back: Plan) -> list[str]:
+def unmanaged_changes(there: Plan, back: Plan) -> list[str]:
     """Return the addresses of those changes of ``back`` that are not the inverse of a change of ``there``."""
     known = {change.address: change for change in there.changes}
     return [change.address for change in back.changes if not _undoes(change, known.get(change.address))]

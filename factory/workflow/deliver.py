@@ -15,15 +15,15 @@ from factory.model.session import Session
 from factory.reports import findings
 from factory.system import clock
 from factory.workflow.claim import intake
-from factory.workflow.claim.held_lease import Holding
+from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans, record_verdict
 from factory.workflow.release import pipeline_watch as watching
 from factory.workflow.release import review
 from factory.workflow.session import attempt, escalation, handover, outcomes
-from factory.workflow.session.attempts import Working
-from factory.workflow.session.outcomes import Endings
+from factory.workflow.session.attempts import Attempts
+from factory.workflow.session.outcomes import Outcomes
 
 STEPS = ("claim", "work", "check", "propose", "watch", "present")
 
@@ -43,7 +43,7 @@ def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for number in range(1, work.policies.budgets.attempts + 1):
         rung = work.rung(past, last, trees)
-        if rung is escalation.Rung.PERSON:
+        if rung is escalation.Escalation.PERSON:
             break
         made = run(f"work-{number}", work.work, number, feedback, {"rung": rung, "down": down, "last": last})
         if made.get("handed_back"):
@@ -77,25 +77,25 @@ class _Delivery:
         self._context = context
         self._session = session
         self.policies = context.policies()
-        self._holding = Holding(context, session, minutes=self.policies.workflow.lease_minutes)
-        working = Working(context, session, self.policies, self._holding)
+        self._held_lease = HeldLease(context, session, minutes=self.policies.workflow.lease_minutes)
+        working = Attempts(context, session, self.policies, self._held_lease)
         self.work, self._made = working.work, working.made
-        self.endings = Endings(context, session, self.policies, self._holding)
+        self.endings = Outcomes(context, session, self.policies, self._held_lease)
 
-    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> escalation.Rung:
+    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> escalation.Escalation:
         """Return what the next attempt is, from how the earlier ones failed and the states that they ended at."""
         agents = self.policies.agents.agents
         name = last["agent"]["name"] if last else ""
         stronger = bool(name in agents and agents[name].stronger)
         failures = [escalation.fingerprint(item) for item in past]
-        return escalation.rung(
+        return escalation.next_escalation(
             failures, stronger=stronger, circling=escalation.repeats([tree for tree in trees if tree])
         )
 
     def claim(self) -> dict[str, Any]:
         """Mirror the lease on the issue and record it."""
         context, session = self._context, self._session
-        first, frozen = self._holding.first(), self._holding.frozen()
+        first, frozen = self._held_lease.first(), self._held_lease.frozen()
         labels = self.policies.workflow.labels
         issues.relabel(context.bot, session.issue, add=[labels.claimed], remove=[labels.ready, labels.blocked])
         record(
@@ -138,8 +138,8 @@ class _Delivery:
         del checked
         context, session = self._context, self._session
         context.fetch()
-        self._holding.assert_held()
-        frozen = self._holding.frozen()
+        self._held_lease.assert_held()
+        frozen = self._held_lease.frozen()
         context.mirror.push(made["head"], session.branch, context.agent_token)
         request = merge_requests.open_once(
             context.agent,
@@ -189,13 +189,13 @@ class _Delivery:
         review.present(context, iid, session=session, pipeline=seen["pipeline"], made=self._made())
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
-        self._holding.release()
+        self._held_lease.release()
         context.say(f"!{iid} is ready for review")
         return {"merge_request": iid, "state": "review"}
 
     def _over(self, pipeline: Pipeline) -> bool:
         """Tell whether the pipeline is over; asked while it runs, which is also when the lease is renewed."""
-        self._holding.keep()
+        self._held_lease.keep()
         return pipeline.over
 
     def _record_attempt(self, number: int, made: dict[str, Any], checks: Sequence[dict[str, str]]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from factory.evidence import log, statement
 from factory.operations import saved_plan
-from factory.operations.saved_plan import Saved
+from factory.operations.saved_plan import SavedPlan
 from factory.system import canonical, clock
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.context import Context
@@ -41,7 +41,7 @@ def _append(context: Context, made: Sequence[dict[str, Any]], title: str) -> Non
     append(context, BRANCH, fresh)
 
 
-def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Saved:
+def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> SavedPlan:
     """Record the plans that a merge request's or main's pipeline saved; return them. Raises ``NotFound``."""
     saved = saved_plan.of(context.bot, pipeline)
     environments = context.policies().environments

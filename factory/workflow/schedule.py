@@ -35,13 +35,13 @@ class Action:
 
 
 @dataclass(frozen=True)
-class Nothing:
+class Idle:
     """Nothing can be done now; ``waiting`` says what for."""
 
     waiting: tuple[str, ...]
 
 
-def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Action | Nothing:
+def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Action | Idle:
     """Return the next action: deployments, then merges, then interrupted sessions, then new issues."""
     waiting = []
     for request in requests:
@@ -59,4 +59,4 @@ def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Acti
             if candidate.claim is wanted:
                 return Action("deliver", candidate.issue)
     waiting += [f"#{item.issue} is held by another session" for item in candidates if item.claim is Claim.HELD]
-    return Nothing(tuple(waiting))
+    return Idle(tuple(waiting))

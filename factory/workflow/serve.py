@@ -9,7 +9,7 @@ from typing import Any
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import change_poll, issues, members, merge_requests
-from factory.gitlab.change_poll import Pulse
+from factory.gitlab.change_poll import LastChanges
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Session
 from factory.policies.model import Policies
@@ -28,7 +28,7 @@ _PAUSE, _AFAR, _WHOLE = 3.0, 15.0, 30.0
 
 
 @dataclass(frozen=True)
-class Done:
+class WorkResult:
     """One thing that was done and where it left the issue or merge request."""
 
     action: schedule.Action
@@ -46,7 +46,7 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
     engine.register("deploy", lambda run, arguments: ship.deploy(run, context(), arguments["merge_request"]))
 
 
-def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> Done | schedule.Nothing:
+def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | schedule.Idle:
     """Do the next thing, if there is one. ``issue`` narrows the choice to one issue and its merge request."""
     context.fetch()
     policies = context.policies()
@@ -56,15 +56,15 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
     candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
     chosen = schedule.choose(candidates, [state for _, state in requests])
-    if isinstance(chosen, schedule.Nothing):
+    if isinstance(chosen, schedule.Idle):
         return chosen
     if chosen.kind == "deliver":
         found = next(item for item in offered if item.iid == chosen.number)
-        return Done(chosen, _deliver(context, engine, found, policies))
+        return WorkResult(chosen, _deliver(context, engine, found, policies))
     request = merge_requests.get(context.bot, chosen.number)
     key = f"{chosen.number}-{request.sha}"
     try:
-        return Done(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
+        return WorkResult(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
     except (Refused, NotFound, InvalidInput) as error:
         _block(context, policies, chosen.number, error)
         raise
@@ -89,8 +89,8 @@ def forever(
         try:
             done = once(context, engine, held)
         except FactoryError as error:
-            done = schedule.Nothing((f"{error} ({error.hint})",))
-        if isinstance(done, schedule.Nothing):
+            done = schedule.Idle((f"{error} ({error.hint})",))
+        if isinstance(done, schedule.Idle):
             if done.waiting != told:
                 context.say("; ".join(done.waiting) or "nothing to do")
                 told = done.waiting
@@ -102,7 +102,7 @@ def _slept(seconds: float) -> bool:
     return False
 
 
-def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
+def _pulse(context: Context, before: LastChanges | None = None) -> LastChanges | None:
     """Return what moved last, or what was known where GitLab does not answer."""
     try:
         return change_poll.take(context.bot, before)
@@ -110,7 +110,9 @@ def _pulse(context: Context, before: Pulse | None = None) -> Pulse | None:
         return before
 
 
-def _rest(context: Context, seen: Pulse | None, stopped: Callable[[], bool], wait: Callable[[float], bool]) -> None:
+def _rest(
+    context: Context, seen: LastChanges | None, stopped: Callable[[], bool], wait: Callable[[float], bool]
+) -> None:
     """Wait until something moved on GitLab; not for ever: a lease ends by the clock alone."""
     until = clock.monotonic() + _WHOLE
     while not stopped() and clock.monotonic() < until:

@@ -13,7 +13,7 @@ from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
 from factory.operations import saved_plan
-from factory.operations.saved_plan import Saved
+from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
@@ -206,7 +206,7 @@ class _Shipment:
             seen = rollout.record_check(rollout.record_apply())
             self.context.say(f"{rollout.environment}: {seen.get('url')} answers with {seen.get('release')}")
 
-    def _plan_note(self, saved: Saved, digest: str, pipeline: int) -> str:
+    def _plan_note(self, saved: SavedPlan, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
         plans = saved_plan.plans(self.context.bot, saved)
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
@@ -272,7 +272,7 @@ class _Shipment:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
         latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
         spec = specs.cited(request.description) or ""
-        digests = review.named(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
+        digests = review.approval_digests(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
         shown = review.shown(context, self.iid)
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))

@@ -13,7 +13,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 
 @dataclass(frozen=True)
-class Brought:
+class ImportedCommit:
     """A commit of another repository: its tree, and the names of its files; ``source`` may be shown to anybody."""
 
     source: str
@@ -22,7 +22,7 @@ class Brought:
     paths: frozenset[str]
 
 
-def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, str] | None = None) -> Brought:
+def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, str] | None = None) -> ImportedCommit:
     """Fetch ``ref`` of a repository by path or URL; ``env`` is what git needs to log in.
 
     Raises ``NotFound`` where there is no such repository or ref, ``InvalidInput`` for an empty one and for one with
@@ -46,7 +46,7 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
         paths.add(path)
     if not paths:
         raise InvalidInput(f"{source} has no files")
-    return Brought(_shown(source), commit, mirror.tree_of(commit), frozenset(paths))
+    return ImportedCommit(_shown(source), commit, mirror.tree_of(commit), frozenset(paths))
 
 
 def located(source: str) -> str:

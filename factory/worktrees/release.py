@@ -33,7 +33,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What a merge gives: the tree, and git's word on each file that it could not merge by itself."""
 
     tree: str
@@ -108,7 +108,7 @@ def keep(clone: Path, scratch: Mirror, release: Release) -> str:
     return ref
 
 
-def merge(clone: Path, ours: str, theirs: str) -> Merged:
+def merge(clone: Path, ours: str, theirs: str) -> MergeResult:
     """Merge two commits without touching the checkout (git-merge-tree, which needs git 2.38).
 
     Raises ``MachineError`` for an older git.
@@ -124,14 +124,14 @@ def merge(clone: Path, ours: str, theirs: str) -> Merged:
     parts = str(out).split("\0")
     tree, rest = parts[0], parts[1:]
     if code == 0:
-        return Merged(tree, (), ())
+        return MergeResult(tree, (), ())
     end = rest.index("")
     # After the names, each message is a count, that many paths, its kind and its text.
     told = [text.strip() for text in rest[end + 1 :] if text.strip().startswith("CONFLICT")]
-    return Merged(tree, tuple(rest[:end]), tuple(told))
+    return MergeResult(tree, tuple(rest[:end]), tuple(told))
 
 
-def branch(clone: Path, name: str, merged: Merged, *, ours: str, theirs: str, message: str) -> str:
+def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: str, message: str) -> str:
     """Write the merge as a commit by the person on a branch; return it. The same once more is what is there already.
 
     Raises ``InvalidInput`` without a person's name, ``Conflict`` where the branch is there with something else.

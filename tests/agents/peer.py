@@ -16,7 +16,7 @@ from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.task import Ending, Task
 from factory.model.agent import Turn
-from factory.sandbox.launch import Level, Prepared
+from factory.sandbox.launch import Level, PreparedLaunch
 from tests.servers import TOOL_ENV
 
 BOUNDS = Bounds(turn_seconds=20, silence_seconds=10, output_bytes=5_000_000, grace_seconds=1)
@@ -73,7 +73,7 @@ def run(
     worktree = folder / "work"
     worktree.mkdir(exist_ok=True)
     events: list[Any] = []
-    prepared = Prepared((sys.executable, "-c", AGENT, before, what), worktree, TOOL_ENV, Level.HOST)
+    prepared = PreparedLaunch((sys.executable, "-c", AGENT, before, what), worktree, TOOL_ENV, Level.HOST)
     given = Task("the brief", worktree, Permissions(worktree, ("policies", ".git"), deny=("git push*",)), bounds)
     with (folder / "errors").open("wb") as errors:
         ended = acp.run(prepared, replace(given, **task), record=events.append, errors=errors, tick=tick)

@@ -12,7 +12,7 @@ from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.task import Task
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Level, Prepared
+from factory.sandbox.launch import Level, PreparedLaunch
 from factory.system import process
 from tests.servers import TOOL_ENV, git, wait_for
 
@@ -54,7 +54,7 @@ def turn(worktree: Path, what: str, bounds: Bounds = BOUNDS) -> tuple[Turn, list
     argv = (sys.executable, "-c", AGENT, what)
     with (worktree.parent / "errors").open("wb") as errors:
         task = Task("the brief", worktree, Permissions(worktree, ("policies", ".git")), bounds)
-        prepared = Prepared(argv, worktree, TOOL_ENV, Level.HOST)
+        prepared = PreparedLaunch(argv, worktree, TOOL_ENV, Level.HOST)
         ended = acp.run(prepared, task, record=events.append, errors=errors)
     return ended, events
 

@@ -15,7 +15,7 @@ from factory.agents.provider import Provider
 from factory.agents.task import Task
 from factory.errors import MachineError
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Level, Prepared
+from factory.sandbox.launch import Level, PreparedLaunch
 from factory.system import process
 from tests.servers import TOOL_ENV, wait_for
 
@@ -28,7 +28,7 @@ def run(
     events: list[Any] = []
     given = replace(Task(brief, folder, Permissions(folder), bounds), **task)
     with (folder / "errors").open("wb") as errors:
-        prepared = Prepared(argv, folder, TOOL_ENV, Level.HOST)
+        prepared = PreparedLaunch(argv, folder, TOOL_ENV, Level.HOST)
         ended = command.run(prepared, given, record=events.append, errors=errors, tick=tick)
     return ended, events
 

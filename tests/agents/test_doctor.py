@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from factory.agents import doctor
-from factory.agents.doctor import Answer, Seen
+from factory.agents.doctor import Answer, TrialResult
 
 ALL = ("edit", "run", "usage", "resume", "cancel")
 USAGE = {"input_tokens": 300, "output_tokens": 30, "total_tokens": 330}
 ASKED = {"event": "permission", "command": "rm -rf x", "paths": [], "title": "rm"}
-GOOD = Seen(
+GOOD = TrialResult(
     speaks=True,
     scripted=True,
     events=({"event": "agent", "name": "good", "version": "1.2"}, ASKED),
@@ -28,11 +28,11 @@ GOOD = Seen(
 )
 
 
-def answers(seen: Seen) -> dict[str, Answer]:
+def answers(seen: TrialResult) -> dict[str, Answer]:
     return {cell.ability: cell.answer for cell in doctor.judged(seen)}
 
 
-def reason(seen: Seen, ability: str) -> str:
+def reason(seen: TrialResult, ability: str) -> str:
     return next(cell.reason for cell in doctor.judged(seen) if cell.ability == ability)
 
 
@@ -64,7 +64,7 @@ def test_an_agent_that_does_all() -> None:
         (replace(GOOD, injected=False), "contained", "another credential"),
     ],
 )
-def test_each_ability_can_be_missing(seen: Seen, ability: str, why: str) -> None:
+def test_each_ability_can_be_missing(seen: TrialResult, ability: str, why: str) -> None:
     found = answers(seen)
     assert [name for name, answer in found.items() if answer is Answer.NO] == [ability]
     assert why in reason(seen, ability)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.agents import metering
-from factory.agents.metering import Bounds, Rates, Spent
+from factory.agents.metering import Bounds, Consumption, Rates
 from factory.model.agent import Reason
 
 BOUNDS = Bounds(
@@ -24,31 +24,31 @@ BOUNDS = Bounds(
 @pytest.mark.parametrize(
     ("spent", "reason", "told"),
     [
-        (Spent(), None, ""),
-        (Spent(10, 100, 50, 1000, 1000, 2_000_000), None, ""),
-        (Spent(turns=11), Reason.TURN_LIMIT, "10 tool calls"),
-        (Spent(seconds=101), Reason.TIMED_OUT, "no end after 100 s"),
-        (Spent(silent=51), Reason.STALLED, "silent for 50 s"),
-        (Spent(output=1001), Reason.CRASHED, "more than 1000 bytes of output"),
-        (Spent(tokens=1001), Reason.BUDGET_EXHAUSTED, "1000 tokens"),
-        (Spent(usd_micros=2_000_001), Reason.BUDGET_EXHAUSTED, "2.00 US dollars"),
+        (Consumption(), None, ""),
+        (Consumption(10, 100, 50, 1000, 1000, 2_000_000), None, ""),
+        (Consumption(turns=11), Reason.TURN_LIMIT, "10 tool calls"),
+        (Consumption(seconds=101), Reason.TIMED_OUT, "no end after 100 s"),
+        (Consumption(silent=51), Reason.STALLED, "silent for 50 s"),
+        (Consumption(output=1001), Reason.CRASHED, "more than 1000 bytes of output"),
+        (Consumption(tokens=1001), Reason.BUDGET_EXHAUSTED, "1000 tokens"),
+        (Consumption(usd_micros=2_000_001), Reason.BUDGET_EXHAUSTED, "2.00 US dollars"),
     ],
 )
-def test_each_limit_ends_an_attempt_once_it_is_passed(spent: Spent, reason: Reason | None, told: str) -> None:
+def test_each_limit_ends_an_attempt_once_it_is_passed(spent: Consumption, reason: Reason | None, told: str) -> None:
     assert metering.over(spent, BOUNDS) == (None if reason is None else (reason, told))
 
 
 @pytest.mark.parametrize(
     ("spent", "reason"),
     [
-        (Spent(8, 80, 1000, 10**9, 800, 1_600_000), None),
-        (Spent(turns=9), Reason.TURN_LIMIT),
-        (Spent(seconds=80.1), Reason.TIMED_OUT),
-        (Spent(tokens=801), Reason.BUDGET_EXHAUSTED),
-        (Spent(usd_micros=1_600_001), Reason.BUDGET_EXHAUSTED),
+        (Consumption(8, 80, 1000, 10**9, 800, 1_600_000), None),
+        (Consumption(turns=9), Reason.TURN_LIMIT),
+        (Consumption(seconds=80.1), Reason.TIMED_OUT),
+        (Consumption(tokens=801), Reason.BUDGET_EXHAUSTED),
+        (Consumption(usd_micros=1_600_001), Reason.BUDGET_EXHAUSTED),
     ],
 )
-def test_a_limit_is_near_past_its_share(spent: Spent, reason: Reason | None) -> None:
+def test_a_limit_is_near_past_its_share(spent: Consumption, reason: Reason | None) -> None:
     found = metering.near(spent, BOUNDS)
     assert (found and found[0]) == reason
     assert metering.near(spent, replace(BOUNDS, warn_percent=100)) is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.agents import outputs
-from factory.agents.outputs import Applied, Caps
+from factory.agents.outputs import Caps, EarlierRequest
 from factory.checks.leaks import shapes
 from factory.errors import InvalidInput
 
@@ -30,7 +30,7 @@ def asked(kind: str = "comment", name: str | None = None, why: str = "because", 
     return outputs.compose(kind, said, why=why, name=name)
 
 
-def reasons(*requests: outputs.Request, applied: dict[str, Applied] | None = None) -> list[str]:
+def reasons(*requests: outputs.Request, applied: dict[str, EarlierRequest] | None = None) -> list[str]:
     found = outputs.admit(requests, CAPS, applied or {}, leaks=shapes)
     return [item.reason or item.result for item in found]
 
@@ -45,10 +45,10 @@ def test_what_is_composed_and_appended_is_read_again(tmp_path: Path) -> None:
         asked("done"),
         asked("blocked", name="mine"),
     ]
-    assert outputs.read(path) == outputs.Reading()
+    assert outputs.read(path) == outputs.RequestFile()
     for request in made:
         outputs.append(path, request)
-    assert outputs.read(path) == outputs.Reading(tuple(made))
+    assert outputs.read(path) == outputs.RequestFile(tuple(made))
     assert made[-1].id == "mine"
     assert {request.kind for request in made} == set(outputs.KINDS)
 
@@ -147,7 +147,7 @@ def test_any_object_is_a_request_or_refused(value: dict[str, Any]) -> None:
 def test_caps_count_what_was_applied_before() -> None:
     three = [asked(text=str(number)) for number in range(3)]
     assert reasons(*three) == ["admitted", "admitted", "more than 2 of kind comment in one session"]
-    applied = {three[0].id: Applied("comment", three[0].digest())}
+    applied = {three[0].id: EarlierRequest("comment", three[0].digest())}
     assert reasons(*three, applied=applied) == ["repeated", "admitted", "more than 2 of kind comment in one session"]
     assert reasons(asked("done"), asked("done", name="again")) == [
         "admitted",
@@ -158,7 +158,7 @@ def test_caps_count_what_was_applied_before() -> None:
 
 
 def test_an_applied_id_cannot_come_to_mean_something_else() -> None:
-    applied = {"a": Applied("comment", asked(text="one").digest())}
+    applied = {"a": EarlierRequest("comment", asked(text="one").digest())}
     assert reasons(asked(name="a", text="two"), applied=applied) == ["its id names another request"]
 
 

@@ -14,7 +14,7 @@ from factory.agents.recording import Attempt, Recording
 from factory.agents.replay import recording_for
 from factory.agents.task import Task
 from factory.model.agent import Reason, Turn
-from factory.sandbox.launch import Level, Prepared
+from factory.sandbox.launch import Level, PreparedLaunch
 from factory.worktrees import patch
 from tests.servers import ROOT, TOOL_ENV, git
 
@@ -30,7 +30,7 @@ def play(
     with (worktree.parent / "errors").open("wb") as errors:
         task = Task(brief, worktree, Permissions(worktree, frozen), Bounds(30, 20, 1_000_000))
         ended = acp.run(
-            Prepared(argv, worktree, {**TOOL_ENV, **env}, Level.HOST), task, record=events.append, errors=errors
+            PreparedLaunch(argv, worktree, {**TOOL_ENV, **env}, Level.HOST), task, record=events.append, errors=errors
         )
     return ended, events
 

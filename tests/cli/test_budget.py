@@ -69,7 +69,7 @@ def test_what_is_exhausted_goes_on_only_once_a_person_lifts_it(made: Instance) -
     assert "factory::exhausted" in made.run("issue", "show", number).stdout
     again = made.run("work", "--once", "--issue", number, check=False)
     assert again.returncode == 15, "the same command does not get around it"
-    made.run("budget", "lift", number, "--tokens", "3000000")
+    made.run("budget", "increase", number, "--tokens", "3000000")
     done = made.run("work", "--once", "--issue", number)
     assert "is ready for review" in done.stderr
     shown = {item["bound"]: item for item in made.json("budget", "show", number)}
@@ -81,7 +81,7 @@ def test_what_is_exhausted_goes_on_only_once_a_person_lifts_it(made: Instance) -
 @pytest.mark.long
 def test_an_issue_waits_for_its_limited_provider(made: Instance) -> None:
     number = new(made)
-    made.run("budget", "lift", number, "--tokens", "3000000")
+    made.run("budget", "increase", number, "--tokens", "3000000")
     waits = made.run("work", "--once", "--issue", number, "--agent", "limited", check=False, STUB_API_KEY="k")
     assert waits.returncode == 16, waits.stderr
     assert "429" in waits.stderr
@@ -95,7 +95,7 @@ def test_an_issue_waits_for_its_limited_provider(made: Instance) -> None:
 
 def test_another_agent_stands_in_for_one_whose_provider_is_limited(made: Instance) -> None:
     number = new(made)
-    made.run("budget", "lift", number, "--tokens", "9000000")
+    made.run("budget", "increase", number, "--tokens", "9000000")
     done = made.run("work", "--once", "--issue", number, "--agent", "helped", check=False, STUB_API_KEY="k")
     assert "attempt 2: replay works (the provider of helped does not serve" in done.stderr, done.stderr
     session = next(item["session"] for item in made.json("session", "list") if str(item["issue"]) == number)

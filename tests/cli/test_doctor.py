@@ -35,5 +35,5 @@ def test_a_bubblewrap_that_may_not_make_namespaces(tmp_path: Path) -> None:
     program.chmod(0o755)
     first, second = doctor.contained(str(tmp_path))
     assert (first.state, first.found) == ("ok", "bubblewrap 0.8.0")
-    assert second.state == "mend"
+    assert second.state == "fix"
     assert second.fix

@@ -295,7 +295,7 @@ def test_a_revoked_login_and_a_typed_one(served: Here) -> None:
     debug = served.instance.run("--debug", "secrets", "get", PLAN, check=False, **served.env)
     assert "Traceback" in debug.stderr
     assert "planted-wrong-token" not in debug.stderr
-    assert {item["state"] for item in served.json("doctor", code=6)} == {"ok", "mend"}
+    assert {item["state"] for item in served.json("doctor", code=6)} == {"ok", "fix"}
     (served.folder / "login.json").unlink()
     served.run("login", "--with", "token", code=9, stdin="planted-other-token")
 

@@ -19,7 +19,7 @@ from factory.model.facts import (
     Plan,
     PlannedChange,
     Problem,
-    Recorded,
+    SessionEvidence,
     SpecFacts,
     TestCase,
     TestRun,
@@ -71,7 +71,7 @@ GOOD = Facts(
     scanned=ToolRun(),
     dependencies=((), ()),
     timings=(Timing("greet", 1.0, 1.1),),
-    recorded=Recorded(claim=True, attempt=True),
+    recorded=SessionEvidence(claim=True, attempt=True),
     plans=(plan(ZONE),),
 )
 PERSON = replace(GOOD, change=replace(CHANGE, author="operator", branch="mine"))
@@ -179,8 +179,8 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ("commits", altered(messages=("Greet",)), "commits.trailer"),
         ("commits", altered(merges=1), "commits.merge"),
         ("up_to_date", altered(behind=2), "up_to_date.behind"),
-        ("evidence", changed(recorded=Recorded(attempt=True)), "evidence.claim"),
-        ("evidence", changed(recorded=Recorded(claim=True)), "evidence.attempt"),
+        ("evidence", changed(recorded=SessionEvidence(attempt=True)), "evidence.claim"),
+        ("evidence", changed(recorded=SessionEvidence(claim=True)), "evidence.attempt"),
         ("performance", changed(timings=(Timing("greet", 1.0, 2.0),)), "performance.slower"),
         ("performance", changed(timings=()), "performance.empty"),
     ],
@@ -189,7 +189,7 @@ def test_what_each_gate_refuses(gate: str, facts: Facts, rule: str) -> None:
     verdict = GATES[gate](facts, policies())
     assert verdict.result == "failed"
     assert rule in {finding.rule for finding in verdict.findings}
-    assert all(finding.mend for finding in verdict.findings)
+    assert all(finding.fix for finding in verdict.findings)
 
 
 def test_scope_binds_agents_and_not_people() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from factory.errors import RateLimited, Unreachable
 from factory.gitlab import rate_limit
 from factory.gitlab.connect import Connection, connect, translated
-from factory.gitlab.rate_limit import Bucket, Courtesy, Rate
+from factory.gitlab.rate_limit import Bucket, Rate, RateLimiter
 from tests.servers import LocalGitlab
 from tests.stub_server import Answer, saying
 
@@ -24,7 +24,7 @@ def client(url: str, path: str = "a/b", token: str = "t") -> Connection:
 def waits(connection: Connection) -> list[float]:
     """Return a list that grows by each pause of the connection; none is taken."""
     taken: list[float] = []
-    polite = Courtesy({}, wait=taken.append)
+    polite = RateLimiter({}, wait=taken.append)
     connection.client.session.mount("http://", polite)
     return taken
 
@@ -127,7 +127,7 @@ def test_what_may_have_been_done_is_not_sent_twice() -> None:
 
 def test_a_person_is_told_of_a_pause() -> None:
     said: list[str] = []
-    polite = Courtesy({"all": Rate(1, 0.2)}, say=said.append, wait=lambda _: None)
+    polite = RateLimiter({"all": Rate(1, 0.2)}, say=said.append, wait=lambda _: None)
     session = requests.Session()
     session.mount("http://", polite)
     with saying(lambda *_: Answer(200)) as stub:
@@ -148,7 +148,7 @@ def test_an_unchanged_answer_is_not_sent_again(gitlab_server: LocalGitlab) -> No
 
     connection.client.session.hooks["response"].append(note)
     polite = connection.client.session.get_adapter("http://")
-    assert isinstance(polite, Courtesy)
+    assert isinstance(polite, RateLimiter)
 
     def titles() -> list[str]:
         return [issue.title for issue in connection.project.issues.list(get_all=True, per_page=3)]
@@ -184,7 +184,7 @@ def test_answers_are_kept_by_account_and_not_without_end() -> None:
         return Answer(200, {"ETag": f'"{path}"'}, body=number)
 
     with saying(answer) as stub:
-        polite = Courtesy({})
+        polite = RateLimiter({})
         session = requests.Session()
         session.mount("http://", polite)
         for number in (*range(rate_limit.KEPT + 1), 0):

@@ -13,7 +13,7 @@ from factory.gitlab import runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import compare, run
 from factory.gitlab.settings.model import Section, Server
-from factory.gitlab.settings.run import SECTIONS, Wanted
+from factory.gitlab.settings.run import SECTIONS, DesiredSection
 from factory.gitlab.settings.variables import Fingerprint
 from factory.model.secret import Secret
 from factory.policies import read
@@ -81,7 +81,7 @@ class World:
         acting = {self.names[name]: connection for name, connection in self.connections.items()}
         return run.opened(self.root, acting=acting, hook_token=lambda: Secret("hook"))
 
-    def wanted(self) -> dict[str, Wanted]:
+    def wanted(self) -> dict[str, DesiredSection]:
         return desired_settings.wanted(self.policies, project=self.project.path_with_namespace, accounts=self.names)
 
     def apply(self) -> run.Plan:

@@ -101,7 +101,7 @@ def test_a_cover_is_told_from_a_rule_that_somebody_wanted() -> None:
 
 
 def test_a_field_that_an_older_server_does_not_tell_is_not_compared() -> None:
-    section = Section("x", lambda _: {}, lambda *_: None, untold=frozenset({"token"}))
+    section = Section("x", lambda _: {}, lambda *_: None, unspecified=frozenset({"token"}))
     wanted = {"k": {"token": True, "other": 1}}
     assert not list(compare.differences(section, wanted, {"k": {"other": 1}}, enforce=False))
     assert list(compare.differences(section, wanted, {"k": {"token": False, "other": 1}}, enforce=False))

@@ -12,7 +12,7 @@ import requests
 from factory.errors import PortInUse
 from factory.gitlab.connect import connect
 from factory.gitlab.settings import run
-from factory.gitlab.settings.run import Wanted
+from factory.gitlab.settings.run import DesiredSection
 from factory.gitlab.webhook import Inbox, listening
 from factory.model.secret import Secret
 from tests.servers import LocalGitlab, free_port, wait_for
@@ -103,7 +103,9 @@ def test_a_hook_that_settings_make_wakes_it_and_once_only(near: LocalGitlab) -> 
     url = f"http://127.0.0.1:{port}/"
     hook = {"events": ["issues"], "ssl_verification": True, "secret_token": True}
     run.settle(
-        run.opened(root, acting={}, hook_token=lambda: secret), {"hooks": Wanted({url: hook})}, say=lambda _: None
+        run.opened(root, acting={}, hook_token=lambda: secret),
+        {"hooks": DesiredSection({url: hook})},
+        say=lambda _: None,
     )
     with listening(port, secret) as inbox:
         project.issues.create({"title": "wake up"})

@@ -140,7 +140,7 @@ def test_what_a_merge_needs() -> None:
     strict = POLICIES.approvals.risks["judge"].model_copy(update={"required": 3})
     approvals = POLICIES.approvals.model_copy(update={"risks": POLICIES.approvals.risks | {"judge": strict}})
     policies = POLICIES.model_copy(update={"approvals": approvals})
-    assert evaluate.needed(policies, change("apps/a.py"), ()) == evaluate.Needed(1, (), policies.digest)
+    assert evaluate.needed(policies, change("apps/a.py"), ()) == evaluate.RequiredApprovals(1, (), policies.digest)
     found = evaluate.needed(policies, change("apps/a.py", "Policies/x.yml"), (plan(),))
     assert (found.approvals, found.judge_changed) == (3, True)
     assert found.risks[0].because == ("Policies/x.yml",)
@@ -173,7 +173,7 @@ FINDING = Finding("types.error", "it is wrong", "mend it", "a.py", 3)
         (replace(FINDING, path="b.py"), "2026-06-30", False, set()),
         (replace(FINDING, path="A.py"), "2026-06-30", False, set()),
         (replace(FINDING, rule="types.other"), "2026-06-30", False, set()),
-        (Finding("types.error", "a.py", "mend"), "2026-06-30", True, set()),
+        (Finding("types.error", "a.py", "fix"), "2026-06-30", True, set()),
     ],
 )
 def test_exceptions(finding: Finding, today: str, excused: bool, told: set[str]) -> None:  # noqa: FBT001 - parametrized
@@ -181,7 +181,7 @@ def test_exceptions(finding: Finding, today: str, excused: bool, told: set[str])
     assert bool(parted.excused) is excused
     assert bool(parted.kept) is not excused
     assert {item.rule for item in parted.expired} == told
-    assert not excused or parted.excused[0].mend == "Accepted by me until 2026-06-30: the stub is wrong"
+    assert not excused or parted.excused[0].fix == "Accepted by me until 2026-06-30: the stub is wrong"
 
 
 def test_what_nobody_may_except_stays() -> None:

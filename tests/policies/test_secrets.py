@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from factory.model.secret import Place
+from factory.model.secret import SecretLocation
 from factory.policies import read
 from tests.policies.test_read import FILES
 
@@ -23,8 +23,8 @@ def problems(text: str) -> list[str]:
 
 def test_a_job_reads_what_is_for_it() -> None:
     found = read.read(FILES | {"policies/secrets.yml": TEXT.encode()}).secrets
-    assert found.places() == (Place("plan-token", "plan/plan-token", "PLAN_TOKEN"),)
-    assert found.places("production") == (Place("apply-token", "apply/production/apply-token", "APPLY_TOKEN"),)
+    assert found.places() == (SecretLocation("plan-token", "plan/plan-token", "PLAN_TOKEN"),)
+    assert found.places("production") == (SecretLocation("apply-token", "apply/production/apply-token", "APPLY_TOKEN"),)
     assert found.places("staging") == ()
 
 

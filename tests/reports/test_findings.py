@@ -15,7 +15,7 @@ ACCEPTED = Finding("types.error", "untyped", "Annotate it.", "apps/hello/src/hel
 
 
 def moved(finding: Finding, line: int) -> Finding:
-    return Finding(finding.rule, finding.message, finding.mend, finding.path, line)
+    return Finding(finding.rule, finding.message, finding.fix, finding.path, line)
 
 
 def quality(*verdicts: Verdict) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from factory.model.facts import PlannedChange
 from factory.model.verdict import Finding, Verdict
 from factory.reports.markdown import fit, link, name, neutral, span
-from factory.reports.review import Behaviour, Cost, Excused, ReviewNote, Risk, Row, render
+from factory.reports.review import AcceptedFinding, Behaviour, Cost, ReviewNote, Risk, Row, render
 
 NOTE = ReviewNote(
     merge_request=7,
@@ -33,7 +33,7 @@ NOTE = ReviewNote(
     ),
     claim="I added the parameter.\n\nIt is tested.",
     cost=Cost(2, 18400, 185.2, 80.0),
-    excused=(Excused("types.error", "apps/hello/src/hello.py", "operator", "2027-01-31"),),
+    excused=(AcceptedFinding("types.error", "apps/hello/src/hello.py", "operator", "2027-01-31"),),
     risks=(Risk("destroy", "May this be destroyed?", "The plan deletes dns.old."),),
     decisions=("Is this the wording you want?",),
     links=(("Pipeline 41", "https://gitlab.example/x/-/pipelines/41"),),
@@ -75,7 +75,7 @@ def all_of(text: str, count: int = 1) -> ReviewNote:
         behaviour=Behaviour((text,) * count, (PlannedChange(text, text, (text,)),) * count, (text,), (text,)),
         claim=text * count,
         cost=Cost(count, None, 0.0, 0.0),
-        excused=(Excused(text, text, text, text),) * count,
+        excused=(AcceptedFinding(text, text, text, text),) * count,
         risks=(Risk(text, text, text),) * count,
         decisions=(text,) * count,
         links=((text, text), (text, f"https://{text}")) * count,

@@ -73,7 +73,7 @@ def test_a_skipped_gate_is_told() -> None:
 
 
 def test_fingerprints_survive_a_move_and_tell_equals_apart() -> None:
-    moved = Finding(FAILED.rule, FAILED.message, FAILED.mend, FAILED.path, 99)
+    moved = Finding(FAILED.rule, FAILED.message, FAILED.fix, FAILED.path, 99)
     first, second = run_of(Verdict("unit", "failed", (FAILED, moved)))["results"]
     alone = run_of(Verdict("unit", "failed", (moved,)))["results"][0]
     assert first["partialFingerprints"] == alone["partialFingerprints"] != second["partialFingerprints"]

@@ -19,7 +19,7 @@ from tests.servers import TOOL_PATH
 needs_bwrap = pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
 
 
-def behind(work: Path, script: str, offered: caches.Caches) -> process.Completed:
+def behind(work: Path, script: str, offered: caches.Caches) -> process.CompletedProcess:
     prepared = launch.prepare(
         Launch(
             ("sh", "-c", script),

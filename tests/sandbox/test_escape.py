@@ -181,7 +181,7 @@ def laid_out(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def behind_the_door(folder: Path, facts: dict[str, Any]) -> tuple[dict[str, Any], launch.Prepared]:
+def behind_the_door(folder: Path, facts: dict[str, Any]) -> tuple[dict[str, Any], launch.PreparedLaunch]:
     """Run the hostile program as an agent gets started; return what it got, and how it was held."""
     work, state = Path(facts["work"]), Path(facts["state"])
     (folder / "facts.json").write_text(json.dumps({**facts, "rows": list(attack.ROWS)}))

@@ -117,7 +117,7 @@ time.sleep(60)
     wait_for(lambda: process.started_at(child) is None)
 
 
-def behind(tmp_path: Path, *argv: str, **more: Any) -> process.Completed:
+def behind(tmp_path: Path, *argv: str, **more: Any) -> process.CompletedProcess:
     prepared = launch.prepare(Launch(argv, tmp_path, {"PATH": TOOL_PATH}, writable=(tmp_path,), **more))
     done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, check=False)
     launch.put_back(prepared)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from factory.errors import Conflict, DiskFull, InvalidInput, NotFound, Refused
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.secrets.file import EncryptedFile, made_key, passphrase_key
 
-ONE = Place("one", "plan/one")
+ONE = SecretLocation("one", "plan/one")
 VALUE = "planted-value-77aa"
 
 
@@ -27,14 +27,14 @@ def test_versions_and_names(store: EncryptedFile) -> None:
     assert store.names() == ()
     assert store.put(ONE, Secret("first"), version=0) == 1
     assert store.put(ONE, Secret(VALUE)) == 2
-    store.put(Place("two", "apply/production/two"), Secret("x"))
+    store.put(SecretLocation("two", "apply/production/two"), Secret("x"))
     found = store.get(ONE)
     assert (found.value.reveal(), found.version) == (VALUE, 2)
     assert store.names() == ("apply/production/two", "plan/one")
     with pytest.raises(Conflict, match="at version 2, not 1"):
         store.put(ONE, Secret("third"), version=1)
     with pytest.raises(NotFound):
-        store.get(Place("none", "plan/none"))
+        store.get(SecretLocation("none", "plan/none"))
 
 
 def test_nothing_can_be_read_in_the_file(store: EncryptedFile) -> None:
@@ -104,7 +104,7 @@ def test_a_full_disk_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
     store = EncryptedFile(small_disk / "secrets.json", made_key(tmp_path / "key"))
     store.put(ONE, Secret(VALUE))
     with pytest.raises(DiskFull):
-        store.put(Place("big", "plan/big"), Secret("x" * 100_000))
+        store.put(SecretLocation("big", "plan/big"), Secret("x" * 100_000))
     assert store.get(ONE).value.reveal() == VALUE
     assert store.names() == ("plan/one",)
 
@@ -130,7 +130,7 @@ def test_a_killed_writer_leaves_the_old_file(store: EncryptedFile) -> None:
     if child == 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         try:
-            store.put(Place("big", "plan/big"), Secret("x" * 10_000))
+            store.put(SecretLocation("big", "plan/big"), Secret("x" * 10_000))
         finally:
             os._exit(0)
     os.waitpid(child, 0)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from factory.errors import Refused, Unauthorized
 from factory.local_gitlab.ci import oidc
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.secrets import lease, setup
 from factory.secrets.lease import REVIEW, role
 from factory.secrets.openbao import OpenBao
@@ -21,9 +21,9 @@ from tests.secrets.servers import DevServer
 from tests.servers import LocalGitlab, wait_for
 
 AUDIENCE = "http://openbao.test"
-PLANNED = Place("token", "plan/token")
-REVIEWED = Place("token", "review/token")
-APPLIED = Place("token", "apply/production/token")
+PLANNED = SecretLocation("token", "plan/token")
+REVIEWED = SecretLocation("token", "review/token")
+APPLIED = SecretLocation("token", "apply/production/token")
 ENVIRONMENTS = ("production", "staging")
 
 

@@ -7,13 +7,13 @@ import pytest
 import requests
 
 from factory.errors import NotFound, Refused, Unauthorized, Unreachable
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.secrets import lease, setup
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import ROOT_TOKEN, DevServer
 from tests.stub_server import Answer, saying
 
-PLACES = (Place("one", "plan/lease-one", "ONE_TOKEN"), Place("two", "plan/lease-two", "TWO_TOKEN"))
+PLACES = (SecretLocation("one", "plan/lease-one", "ONE_TOKEN"), SecretLocation("two", "plan/lease-two", "TWO_TOKEN"))
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def test_the_lease_is_revoked_where_the_block_raises(environment: dict[str, str]
 
 def test_the_lease_is_revoked_where_a_secret_is_missing(environment: dict[str, str], root: OpenBao) -> None:
     before = alive(root)
-    missing = Place("three", "plan/lease-missing")
+    missing = SecretLocation("three", "plan/lease-missing")
     with pytest.raises(NotFound, match="plan/lease-missing"), lease.opened(environment, [*PLACES, missing]):
         raise AssertionError
-    other = Place("four", "apply/production/four")
+    other = SecretLocation("four", "apply/production/four")
     with pytest.raises(Refused), lease.opened(environment, [other]):
         raise AssertionError
     assert alive(root) <= before

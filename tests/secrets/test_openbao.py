@@ -5,7 +5,7 @@ import time
 import pytest
 
 from factory.errors import Conflict, FactoryError, InvalidInput, NotFound, Refused, Unauthorized, Unreachable
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.secrets import setup
 from factory.secrets.lease import role
 from factory.secrets.openbao import OpenBao
@@ -35,8 +35,8 @@ def machine(ready: DevServer, root: OpenBao, name: str) -> OpenBao:
     return made
 
 
-def place(path: str) -> Place:
-    return Place(path.rsplit("/", 1)[-1], path)
+def place(path: str) -> SecretLocation:
+    return SecretLocation(path.rsplit("/", 1)[-1], path)
 
 
 def test_versions_and_check_and_set(root: OpenBao) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from factory.errors import InvalidInput, NotFound, Refused
-from factory.model.secret import Found, Place, Secret
+from factory.model.secret import Secret, SecretLocation, StoredSecret
 from factory.secrets.file import made_key
 from factory.secrets.openbao import OpenBao
 from factory.secrets.providers import PROVIDERS, Options, Provider
 from tests.secrets.servers import DevServer
 
 VALUE = "planted-value-09ff"
-HERE = Place("here", "plan/provided", "HERE_TOKEN")
+HERE = SecretLocation("here", "plan/provided", "HERE_TOKEN")
 
 
 @pytest.fixture(params=["openbao", "file"])
@@ -40,14 +40,18 @@ def test_what_is_put_is_got(provider: Provider) -> None:
     assert provider.get(HERE).value == Secret(VALUE + "2")
     assert HERE.path in provider.names()
     with pytest.raises(NotFound):
-        provider.get(Place("none", "plan/not-there"))
+        provider.get(SecretLocation("none", "plan/not-there"))
 
 
 def test_variables_are_read_and_never_written() -> None:
     provider = PROVIDERS["environment"](Options(environment={"HERE_TOKEN": VALUE, "EMPTY": ""}))
-    assert provider.get(HERE) == Found(Secret(VALUE))
+    assert provider.get(HERE) == StoredSecret(Secret(VALUE))
     assert provider.names() == ()
-    for place in (Place("a", "plan/a", "EMPTY"), Place("a", "plan/a", "NONE"), Place("a", "plan/a")):
+    for place in (
+        SecretLocation("a", "plan/a", "EMPTY"),
+        SecretLocation("a", "plan/a", "NONE"),
+        SecretLocation("a", "plan/a"),
+    ):
         with pytest.raises(NotFound):
             provider.get(place)
     with pytest.raises(Refused, match="can't write"):
@@ -64,8 +68,8 @@ def test_a_provider_that_is_not_set_up(name: str) -> None:
 def test_a_secret_shows_itself_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
     secret = Secret(VALUE)
     logging.getLogger("x").warning("%s %r", secret, {"a": [secret]})
-    shown = f"{secret} {secret!r} {secret:>40} {[secret]} {Found(secret)!r} {json.dumps([secret], default=str)}"
-    assert VALUE not in shown + caplog.text + str(vars(Found(secret)))
+    shown = f"{secret} {secret!r} {secret:>40} {[secret]} {StoredSecret(secret)!r} {json.dumps([secret], default=str)}"
+    assert VALUE not in shown + caplog.text + str(vars(StoredSecret(secret)))
     for write in (json.dumps, pickle.dumps):
         with pytest.raises(TypeError):
             write(secret)

@@ -13,13 +13,13 @@ import pytest
 import requests
 
 from factory.errors import MachineError, PortInUse, Refused, Unauthorized
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.secrets import server, setup
 from factory.secrets.openbao import OpenBao
 from tests.secrets.servers import BAO
 from tests.servers import wait_for
 
-ONE = Place("one", "plan/one")
+ONE = SecretLocation("one", "plan/one")
 VALUE = "planted-lasting-value-3d"
 
 

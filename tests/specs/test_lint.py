@@ -89,7 +89,7 @@ CASES = [
 
 @pytest.mark.parametrize(("rule", "text", "line"), CASES)
 def test_what_each_rule_finds(rule: str, text: str, line: int) -> None:
-    hits = [(item.line, item.mend) for item in found(text) if item.rule == rule]
+    hits = [(item.line, item.fix) for item in found(text) if item.rule == rule]
     assert hits == [(line, MENDS[rule])]
 
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
-from factory.model.facts import Facts, Recorded, Timing
+from factory.model.facts import Facts, SessionEvidence, Timing
 from factory.system import plain
 from tests.gates.test_gates import GOOD
 
 
 def test_facts_come_back_as_they_were() -> None:
-    for facts in (GOOD, Facts(), replace(GOOD, timings=(Timing("a", 1, 2.5),), recorded=Recorded(problem="x"))):
+    for facts in (GOOD, Facts(), replace(GOOD, timings=(Timing("a", 1, 2.5),), recorded=SessionEvidence(problem="x"))):
         assert plain.build(Facts, facts.to_json(), source="f") == facts
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from factory.model.facts import Plan
 from factory.policies import plans, read
-from factory.policies.terraform import Protected
+from factory.policies.terraform import ProtectedResources
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
 from factory.terraform.plan import Stack
@@ -46,7 +46,7 @@ def denied(plan: Plan, *, protected: tuple[str, ...] = ()) -> list[str]:
     terraform = own.model_copy(
         update={
             "types": (*own.types, "terraform_data"),
-            "protected": Protected(types=(), addresses=protected),
+            "protected": ProtectedResources(types=(), addresses=protected),
             "limits": own.limits.model_copy(update={"percent": 100}),
         }
     )

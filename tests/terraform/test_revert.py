@@ -31,7 +31,7 @@ def plan(*changes: PlannedChange) -> Plan:
 
 @given(SIDES, SIDES)
 def test_the_inverse_of_a_plan_is_its_way_back(before: dict[str, Any], after: dict[str, Any]) -> None:
-    assert revert.strays(plan(change(before, after)), plan(change(after, before))) == []
+    assert revert.unmanaged_changes(plan(change(before, after)), plan(change(after, before))) == []
 
 
 @given(SIDES, SIDES, SIDES)
@@ -39,7 +39,7 @@ def test_another_value_than_the_one_before_is_none(before: Any, after: Any, othe
     expected = [] if before == other else [ADDRESS]
     if {**dict.fromkeys(other), **before} == {**dict.fromkeys(before), **other}:
         expected = []
-    assert revert.strays(plan(change(before, after)), plan(change(after, other))) == expected
+    assert revert.unmanaged_changes(plan(change(before, after)), plan(change(after, other))) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_another_value_than_the_one_before_is_none(before: Any, after: Any, othe
     ],
 )
 def test_what_is_no_inverse(there: list[PlannedChange], back: list[PlannedChange]) -> None:
-    assert revert.strays(plan(*there), plan(*back)) == [ADDRESS]
+    assert revert.unmanaged_changes(plan(*there), plan(*back)) == [ADDRESS]
 
 
 def test_what_is_known_only_after_the_apply_is_not_compared() -> None:
     there = change({"v": 1, "a": {"b": 1}}, {"a": {"b": 2}}, unknown={"v": True})
     back = change({"v": 2, "a": {"b": 2}}, {"a": {"b": 1}}, unknown={"v": True, "a": {"b": False}})
-    assert revert.strays(plan(there), plan(back)) == []
+    assert revert.unmanaged_changes(plan(there), plan(back)) == []
 
 
 @pytest.mark.parametrize("phase", [None, "refused", "started", "failed"])

@@ -8,7 +8,7 @@ from factory.errors import Conflict, FactoryError, Refused, Unreachable
 from factory.workflow import retry, schedule
 from factory.workflow.claim import lease
 from factory.workflow.claim.lease import Claim
-from factory.workflow.schedule import Action, Candidate, Nothing, Request
+from factory.workflow.schedule import Action, Candidate, Idle, Request
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def request(**fields: bool) -> Request:
 )
 def test_what_a_merge_request_leads_to(standing: Request, action: str | None) -> None:
     chosen = schedule.choose([], [standing])
-    assert chosen == Action(action, 1) if action else isinstance(chosen, Nothing) and chosen.waiting
+    assert chosen == Action(action, 1) if action else isinstance(chosen, Idle) and chosen.waiting
 
 
 def test_finish_before_starting_and_resume_before_taking() -> None:
@@ -39,8 +39,8 @@ def test_finish_before_starting_and_resume_before_taking() -> None:
     assert schedule.choose(both, [request(approved=True)]) == Action("merge", 1)
     assert schedule.choose(both, [request()]) == Action("deliver", 3)
     assert schedule.choose(both[:1], []) == Action("deliver", 2)
-    assert schedule.choose([Candidate(4, Claim.HELD)], []) == Nothing(("#4 is held by another session",))
-    assert schedule.choose([], []) == Nothing(())
+    assert schedule.choose([Candidate(4, Claim.HELD)], []) == Idle(("#4 is held by another session",))
+    assert schedule.choose([], []) == Idle(())
 
 
 def held(holder: str, *, minutes: int = 5, released: bool = False) -> lease.Lease:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from factory.checks.mutation import source as plant_source
 from factory.checks.mutation.source import Function, Source
-from factory.model.challenge import Plant
+from factory.model.challenge import Defect
 
 # Put together here, so that this file holds nothing that looks like a secret.
 _SECRETS = {
@@ -23,7 +23,7 @@ _DANGEROUS = {
 }
 _HANDLERS = {"swallowed-error": "except Exception:", "bare-except": "except:"}
 
-Found = Iterator[Plant | None]
+Found = Iterator[Defect | None]
 
 
 def mistakes(source: Source, tests: Sequence[Source]) -> Found:
@@ -44,7 +44,7 @@ def once(source: Source) -> Found:
     line = source.text(0, place).count("\n") + 1
     for what, (name, value) in _SECRETS.items():
         text = f'\n{name} = "{value}"\n'
-        yield source.plant("mistake.leaked-secret", line, f"{what} in the source", (place, place, text))
+        yield source.defect("mistake.leaked-secret", line, f"{what} in the source", (place, place, text))
     function = next(iter(source.functions()), None)
     if function is not None:
         first = plant_source.inside(function)
@@ -53,16 +53,16 @@ def once(source: Source) -> Found:
             edits = [(start, start, f"{text}\n{pad}")]
             if module and f"import {module}\n" not in source.text(0, place):
                 edits.append(source.imports(module))
-            yield source.plant("mistake.dangerous-call", first.lineno, f"{what} in `{function.name}`", *edits)
+            yield source.defect("mistake.dangerous-call", first.lineno, f"{what} in `{function.name}`", *edits)
         edit = (start, start, f'print("here")\n{pad}')
-        yield source.plant("mistake.debugging-left", first.lineno, f"a print in `{function.name}`", edit)
-    yield source.plant("mistake.unused-import", line, "`import base64`, unused", source.imports("base64"))
+        yield source.defect("mistake.debugging-left", first.lineno, f"a print in `{function.name}`", edit)
+    yield source.defect("mistake.unused-import", line, "`import base64`, unused", source.imports("base64"))
     text = "\nimport requests\n\nFAILURES = (requests.RequestException,)\n"
     summary = "`import requests`, which the app does not declare"
-    yield source.plant("mistake.undeclared-dependency", line, summary, (place, place, text))
+    yield source.defect("mistake.undeclared-dependency", line, summary, (place, place, text))
     end = len(source.data)
     text = '\n\ndef normalised(value: str) -> str:\n    """Return a value in lower case."""\n    return value.lower()\n'
-    yield source.plant("mistake.dead-function", len(source.starts), "a function that nothing calls", (end, end, text))
+    yield source.defect("mistake.dead-function", len(source.starts), "a function that nothing calls", (end, end, text))
 
 
 def _swallowed(source: Source, node: Function) -> Found:
@@ -74,7 +74,9 @@ def _swallowed(source: Source, node: Function) -> Found:
     )
     for kind, handler in _HANDLERS.items():
         text = f"{pad}try:\n{body.rstrip()}\n{pad}{handler}\n{pad}    pass\n"
-        yield source.plant(f"mistake.{kind}", node.lineno, f"`{handler} pass` around `{node.name}`", (start, end, text))
+        yield source.defect(
+            f"mistake.{kind}", node.lineno, f"`{handler} pass` around `{node.name}`", (start, end, text)
+        )
 
 
 def _widened(source: Source, node: Function) -> Found:
@@ -86,7 +88,7 @@ def _widened(source: Source, node: Function) -> Found:
             continue
         start, end = source.span(part)
         summary = f"`{source.text(start, end)}` of `{node.name}` became `{wide}`"
-        yield source.plant("mistake.widened-type", part.lineno, summary, (start, end, wide))
+        yield source.defect("mistake.widened-type", part.lineno, summary, (start, end, wide))
 
 
 def _defaults(source: Source) -> Found:
@@ -99,7 +101,7 @@ def _defaults(source: Source) -> Found:
                     yield _wrong(source, item) if isinstance(item, ast.Constant) else None
 
 
-def _wrong(source: Source, node: ast.Constant) -> Plant | None:
+def _wrong(source: Source, node: ast.Constant) -> Defect | None:
     other: dict[type, str] = {
         str: '"default"',
         bytes: 'b"default"',
@@ -112,7 +114,7 @@ def _wrong(source: Source, node: ast.Constant) -> Plant | None:
         return None
     start, end = source.span(node)
     summary = f"`{source.text(start, end)}` became `{text}`"
-    return source.plant("mistake.wrong-default", node.lineno, summary, (start, end, text))
+    return source.defect("mistake.wrong-default", node.lineno, summary, (start, end, text))
 
 
 def _responses(source: Source) -> Found:
@@ -122,12 +124,12 @@ def _responses(source: Source) -> Found:
                 if isinstance(item, ast.Dict) and any(isinstance(key, ast.Constant) for key in item.keys):
                     end = source.span(item.values[-1])[1]
                     summary = "a field `debug` that the contract does not name"
-                    yield source.plant("mistake.added-field", item.lineno, summary, (end, end, ', "debug": "1"'))
+                    yield source.defect("mistake.added-field", item.lineno, summary, (end, end, ', "debug": "1"'))
         match node:
             case ast.Attribute(value=ast.Name(id="HTTPStatus"), attr=old) if old != "OK":
                 end = source.span(node)[1]
                 summary = f"`{old}` is answered as `OK`"
-                yield source.plant("mistake.error-as-success", node.lineno, summary, (end - len(old), end, "OK"))
+                yield source.defect("mistake.error-as-success", node.lineno, summary, (end - len(old), end, "OK"))
 
 
 def _hard_coded(source: Source, tests: Sequence[Source]) -> Found:
@@ -144,14 +146,14 @@ def _hard_coded(source: Source, tests: Sequence[Source]) -> Found:
                 start, end = source.span(value)
                 text = _literal(literal)
                 summary = f"`{source.text(start, end)}` became `{text}`, which a test expects"
-                yield source.plant("mistake.hard-coded-answer", value.lineno, summary, (start, end, text))
+                yield source.defect("mistake.hard-coded-answer", value.lineno, summary, (start, end, text))
     for function in source.functions():
         for literal in expected.get(f"{function.name}()", [])[:1]:
             first = plant_source.inside(function)
             start, end = source.span(first)[0], source.span(function.body[-1])[1]
             text = f"return {_literal(literal)}"
             summary = f"`{function.name}` does nothing but `{text}`, which a test expects"
-            yield source.plant("mistake.hard-coded-answer", function.lineno, summary, (start, end, text))
+            yield source.defect("mistake.hard-coded-answer", function.lineno, summary, (start, end, text))
 
 
 def _expected(tests: Sequence[Source]) -> dict[str, list[ast.expr]]:
@@ -193,4 +195,4 @@ def _markers(source: Source) -> Found:
         body = source.text(start, end)
         text = f"{'<' * 7} HEAD\n{body}{'=' * 7}\n{body}{'>' * 7} theirs\n"
         files = ((source.path, source.edited((start, end, text))),)
-        yield Plant("mistake.conflict-marker", source.path, function.lineno, "a conflict is left unresolved", files)
+        yield Defect("mistake.conflict-marker", source.path, function.lineno, "a conflict is left unresolved", files)

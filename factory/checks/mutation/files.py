@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from factory.model.challenge import Plant
+from factory.model.challenge import Defect
 
 _LOOSER = {
     "policies/gates.yml": ("required: true", "required: false"),
@@ -18,7 +18,7 @@ _LOOSER_CONTRACT = {
 _ROWS = 1200
 
 
-def mistakes(prefix: str, files: Mapping[str, bytes]) -> Iterator[Plant]:
+def mistakes(prefix: str, files: Mapping[str, bytes]) -> Iterator[Defect]:
     """Yield the mistakes around an app whose paths begin with ``prefix``; ``files`` may hold the judge's own, too."""
     yield from _outside(files)
     yield from _contract(prefix, files)
@@ -26,50 +26,50 @@ def mistakes(prefix: str, files: Mapping[str, bytes]) -> Iterator[Plant]:
     yield from _bulk(prefix)
 
 
-def _outside(files: Mapping[str, bytes]) -> Iterator[Plant]:
+def _outside(files: Mapping[str, bytes]) -> Iterator[Defect]:
     for path, (old, new) in _LOOSER.items():
         text = files.get(path, b"").decode(errors="replace")
         if old in text:
             yield _replaced("mistake.loosened-judge", path, text, (old, new))
     kind, summary = "mistake.outside-scope", "a file where the app has no business"
     for path in ("scripts/planted.sh", "factory/planted.py"):
-        yield Plant(kind, path, 1, summary, ((path, b"# planted\n"),))
+        yield Defect(kind, path, 1, summary, ((path, b"# planted\n"),))
 
 
-def _contract(prefix: str, files: Mapping[str, bytes]) -> Iterator[Plant]:
+def _contract(prefix: str, files: Mapping[str, bytes]) -> Iterator[Defect]:
     path = f"{prefix}openapi.yml"
     text = files.get(path, b"").decode(errors="replace")
     for old, new in _LOOSER_CONTRACT.items():
         if old in text:
             yield _replaced("mistake.weakened-contract", path, text, (old, new))
     if text:
-        yield Plant("mistake.weakened-contract", path, 1, "the contract is deleted", ((path, None),))
+        yield Defect("mistake.weakened-contract", path, 1, "the contract is deleted", ((path, None),))
 
 
-def _replaced(kind: str, path: str, text: str, change: tuple[str, str]) -> Plant:
+def _replaced(kind: str, path: str, text: str, change: tuple[str, str]) -> Defect:
     line = text[: text.index(change[0])].count("\n") + 1
     data = text.replace(*change).encode()
     shown = tuple(part.splitlines()[0] for part in change)
-    return Plant(kind, path, line, f"`{shown[0]}` became `{shown[1]}`", ((path, data),))
+    return Defect(kind, path, line, f"`{shown[0]}` became `{shown[1]}`", ((path, data),))
 
 
-def _settings(prefix: str, files: Mapping[str, bytes]) -> Iterator[Plant]:
+def _settings(prefix: str, files: Mapping[str, bytes]) -> Iterator[Defect]:
     kind = "mistake.test-settings"
     path = f"{prefix}pytest.ini"
-    yield Plant(kind, path, 1, "settings that select no test", ((path, b"[pytest]\npython_files = none_*.py\n"),))
+    yield Defect(kind, path, 1, "settings that select no test", ((path, b"[pytest]\npython_files = none_*.py\n"),))
     path = f"{prefix}conftest.py"
     data = files.get(path, b"") + b'\ncollect_ignore_glob = ["tests/*"]\n'
-    yield Plant(kind, path, data.count(b"\n"), "tests are not collected", ((path, data),))
+    yield Defect(kind, path, data.count(b"\n"), "tests are not collected", ((path, data),))
 
 
-def _bulk(prefix: str) -> Iterator[Plant]:
+def _bulk(prefix: str) -> Iterator[Defect]:
     path = f"{prefix}src/table.py"
     rows = "".join(f"    {number},\n" for number in range(_ROWS))
     data = f'"""A table."""\n\nROWS = [\n{rows}]\n'.encode()
-    yield Plant("mistake.oversized-change", path, 1, f"{_ROWS} lines at once", ((path, data),))
+    yield Defect("mistake.oversized-change", path, 1, f"{_ROWS} lines at once", ((path, data),))
     path = f"{prefix}src/cache.bin"
-    yield Plant("mistake.binary-file", path, 1, "a file that nobody can read", ((path, bytes(range(256)) * 16),))
+    yield Defect("mistake.binary-file", path, 1, "a file that nobody can read", ((path, bytes(range(256)) * 16),))
     path = f"{prefix}requirements.txt"
-    yield Plant(
+    yield Defect(
         "mistake.new-dependency", path, 1, "a package that policy does not know", ((path, b"leftpad==1.0.0\n"),)
     )

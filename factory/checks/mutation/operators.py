@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from factory.checks.mutation import source as plant_source
 from factory.checks.mutation.source import Edit, Function, Source
-from factory.model.challenge import Plant
+from factory.model.challenge import Defect
 
 _COMPARE = {
     ast.Eq: ("==", "!="), ast.NotEq: ("!=", "=="), ast.Is: ("is", "is not"), ast.IsNot: (r"is\s+not", "is"),
@@ -30,10 +30,10 @@ _TYPE_CALLS = frozenset({"TypeVar", "NewType", "ParamSpec", "cast"})
 _OPENING = re.compile(rb"[a-zA-Z]*(?:\"\"\"|'''|\"|')")
 _MARK = "XX"
 
-Found = Iterator[Plant | None]
+Found = Iterator[Defect | None]
 
 
-def mutations(path: str, source: str) -> tuple[Plant, ...]:
+def mutations(path: str, source: str) -> tuple[Defect, ...]:
     """Return the mutants of a file, from top to bottom: each parses, and means something else than the file.
 
     Annotations, docstrings, ``__all__``, ``TYPE_CHECKING`` blocks and ``__main__`` guards are left alone, because
@@ -43,8 +43,8 @@ def mutations(path: str, source: str) -> tuple[Plant, ...]:
     left_alone = {id(node) for node in _left_alone(read.tree)}
     nodes = [node for node in ast.walk(read.tree) if id(node) not in left_alone]
     makers = (_operators, _conditions, _constants, _statuses, _returns, _statements)
-    plants = {plant.files: plant for make in makers for plant in make(read, nodes) if plant is not None}
-    return tuple(sorted(plants.values(), key=lambda plant: (plant.line, plant.kind, plant.summary)))
+    defects = {defect.files: defect for make in makers for defect in make(read, nodes) if defect is not None}
+    return tuple(sorted(defects.values(), key=lambda defect: (defect.line, defect.kind, defect.summary)))
 
 
 def _left_alone(tree: ast.Module) -> Iterator[ast.AST]:
@@ -102,12 +102,12 @@ def _operators(source: Source, nodes: Sequence[ast.AST]) -> Found:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 start, kept = source.span(node)[0], source.span(operand)[0]
                 head = source.text(start, kept).replace("not", "", 1).lstrip()
-                yield source.plant("mutation.boolean", node.lineno, "`not` removed", (start, kept, head))
+                yield source.defect("mutation.boolean", node.lineno, "`not` removed", (start, kept, head))
 
 
 def _swap(
     source: Source, kind: str, pairs: Sequence[tuple[ast.expr, ast.expr]], change: tuple[str, str] | None
-) -> Plant | None:
+) -> Defect | None:
     if change is None:
         return None
     edits = []
@@ -119,7 +119,7 @@ def _swap(
             return None
         old = found[0].decode()
         edits.append((gap + found.start(), gap + found.end(), change[1]))
-    return source.plant(kind, pairs[0][0].lineno, f"`{old}` became `{change[1]}`", *edits)
+    return source.defect(kind, pairs[0][0].lineno, f"`{old}` became `{change[1]}`", *edits)
 
 
 def _conditions(source: Source, nodes: Sequence[ast.AST]) -> Found:
@@ -132,9 +132,9 @@ def _conditions(source: Source, nodes: Sequence[ast.AST]) -> Found:
         if not isinstance(node.test, ast.Compare | ast.UnaryOp):
             simple = isinstance(node.test, ast.Name | ast.Call | ast.Attribute | ast.Subscript)
             text = f"not {shown}" if simple else f"not ({shown})"
-            yield source.plant("mutation.negate", node.lineno, f"`{shown}` became `{text}`", (start, end, text))
+            yield source.defect("mutation.negate", node.lineno, f"`{shown}` became `{text}`", (start, end, text))
         if isinstance(node, ast.If) and node.orelse:
-            yield source.plant("mutation.branch", node.lineno, f"`if {shown}` is never taken", (start, end, "False"))
+            yield source.defect("mutation.branch", node.lineno, f"`if {shown}` is never taken", (start, end, "False"))
 
 
 def _constants(source: Source, nodes: Sequence[ast.AST]) -> Found:
@@ -158,8 +158,8 @@ def _constants(source: Source, nodes: Sequence[ast.AST]) -> Found:
             yield _constant(source, f"mutation.{place or 'string'}", node, (start, end, text))
 
 
-def _constant(source: Source, kind: str, node: ast.expr, edit: Edit) -> Plant | None:
-    return source.plant(kind, node.lineno, f"`{source.text(edit[0], edit[1])}` became `{edit[2]}`", edit)
+def _constant(source: Source, kind: str, node: ast.expr, edit: Edit) -> Defect | None:
+    return source.defect(kind, node.lineno, f"`{source.text(edit[0], edit[1])}` became `{edit[2]}`", edit)
 
 
 def _defaults(nodes: Sequence[ast.AST]) -> set[int]:
@@ -185,7 +185,7 @@ def _statuses(source: Source, nodes: Sequence[ast.AST]) -> Found:
                 new = _STATUS.get(old, "INTERNAL_SERVER_ERROR")
                 end = source.span(node)[1]
                 edit = (end - len(old.encode()), end, new)
-                yield source.plant("mutation.status", node.lineno, f"`{old}` became `{new}`", edit)
+                yield source.defect("mutation.status", node.lineno, f"`{old}` became `{new}`", edit)
 
 
 def _returns(source: Source, nodes: Sequence[ast.AST]) -> Found:
@@ -200,7 +200,7 @@ def _returns(source: Source, nodes: Sequence[ast.AST]) -> Found:
             for text in ("None", default):
                 if text is not None:
                     summary = f"`return {source.text(start, end)}` became `return {text}`"
-                    yield source.plant("mutation.return", node.lineno, summary, (start, end, text))
+                    yield source.defect("mutation.return", node.lineno, summary, (start, end, text))
 
 
 def _statements(source: Source, nodes: Sequence[ast.AST]) -> Found:
@@ -211,7 +211,7 @@ def _statements(source: Source, nodes: Sequence[ast.AST]) -> Found:
                 continue
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await):
                 summary = f"`{source.text(*source.span(node))}` removed"
-                yield source.plant("mutation.call", node.lineno, summary, source.removal(node, block))
+                yield source.defect("mutation.call", node.lineno, summary, source.removal(node, block))
             elif isinstance(node, ast.If) and not node.orelse:
                 summary = f"`if {source.text(*source.span(node.test))}` and its branch removed"
-                yield source.plant("mutation.branch", node.lineno, summary, source.removal(node, block))
+                yield source.defect("mutation.branch", node.lineno, summary, source.removal(node, block))

@@ -1,4 +1,4 @@
-"""A Python source that defects are planted in: only the bytes of a defect change, and what comes out still parses."""
+"""A Python source in which defects are seeded: only the bytes of a defect change, and what comes out still parses."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from factory.errors import InvalidInput
-from factory.model.challenge import Plant
+from factory.model.challenge import Defect
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -46,20 +46,20 @@ class Source:
         """Return where whole lines begin and end, as offsets, their line ends included."""
         return self.starts[first - 1], self.starts[last] if last < len(self.starts) else len(self.data)
 
-    def plant(self, kind: str, line: int, summary: str, *edits: Edit) -> Plant | None:
+    def defect(self, kind: str, line: int, summary: str, *edits: Edit) -> Defect | None:
         """Return the defect that the edits make, or nothing where the result does not parse or means the same."""
         data = self.edited(*edits)
         try:
             shape = ast.dump(parse(data.decode()))
         except (SyntaxError, ValueError, RecursionError):
             return None
-        return None if shape == self.shape else Plant(kind, self.path, line, summary, ((self.path, data),))
+        return None if shape == self.shape else Defect(kind, self.path, line, summary, ((self.path, data),))
 
-    def remark(self, kind: str, line: int, comment: str) -> Plant:
+    def remark(self, kind: str, line: int, comment: str) -> Defect:
         """Return the defect of a comment at the end of a line."""
         end = self.line(line)[1]
         data = self.edited((end, end, f"  # {comment}"))
-        return Plant(kind, self.path, line, f"`# {comment}` added", ((self.path, data),))
+        return Defect(kind, self.path, line, f"`# {comment}` added", ((self.path, data),))
 
     def edited(self, *edits: Edit) -> bytes:
         """Return the file with the edits applied."""

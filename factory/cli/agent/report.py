@@ -9,7 +9,7 @@ from typing import Any
 from factory.agents import doctor
 from factory.errors import GateFailed, NotFound
 from factory.instance import agent_trial
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.policies.agents import Agent
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
@@ -35,7 +35,7 @@ _SHOWN = {doctor.Answer.NOT_APPLICABLE: "-"}
 
 
 @dataclass(frozen=True)
-class Listed:
+class AgentRow:
     """One agent of ``policies/agents.yml``, and what of it is on this machine; a credential is never shown."""
 
     name: str
@@ -52,7 +52,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialRow:
     """How one agent did: an answer for each ability, and the abilities that must hold and do not."""
 
     name: str
@@ -62,35 +62,35 @@ class Tried:
     broken: tuple[str, ...] = ()
 
 
-def listed(place: Workplace) -> list[Listed]:
+def listed(workspace: Workspace) -> list[AgentRow]:
     """Return the agents of policies/agents.yml; raises ``InvalidInput``."""
-    policies = read_folder(place.settings.clone)
-    return [_listed(place, policies, name, agent) for name, agent in policies.agents.agents.items()]
+    policies = read_folder(workspace.settings.clone)
+    return [_listed(workspace, policies, name, agent) for name, agent in policies.agents.agents.items()]
 
 
-def tried(place: Workplace, names: Sequence[str]) -> list[Tried]:
+def tried(workspace: Workspace, names: Sequence[str]) -> list[TrialRow]:
     """Try agents out, two at a time; without names, all. Raises ``NotFound`` for one that policy does not know."""
-    policies = read_folder(place.settings.clone)
+    policies = read_folder(workspace.settings.clone)
     for name in names:
         if name not in policies.agents.agents:
             raise NotFound(f"policies/agents.yml names no agent {name}", hint="See `factory agent list`.")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(functools.partial(trial, place, policies), names or policies.agents.agents))
+        return list(pool.map(functools.partial(trial, workspace, policies), names or policies.agents.agents))
 
 
-def trial(place: Workplace, policies: Policies, name: str) -> Tried:
+def trial(workspace: Workspace, policies: Policies, name: str) -> TrialRow:
     """Try one agent out, if it is here."""
     agent = policies.agents.agents[name]
-    if not _installed(place, agent):
-        return Tried(name, "", f"not installed: {doctor.installs(agent.command[0])}")
+    if not _installed(workspace, agent):
+        return TrialRow(name, "", f"not installed: {doctor.installs(agent.command[0])}")
     if not agent_trial.speaks(agent):
-        return Tried(name, "", f"not tried: the stub does not speak the API {agent.model and agent.model.api}")
-    seen = agent_trial.tried(place, policies, name)
+        return TrialRow(name, "", f"not tried: the stub does not speak the API {agent.model and agent.model.api}")
+    seen = agent_trial.tried(workspace, policies, name)
     cells = doctor.judged(seen)
-    return Tried(name, doctor.version(seen), "tried", cells, doctor.broken(cells, agent.capabilities))
+    return TrialRow(name, doctor.version(seen), "tried", cells, doctor.broken(cells, agent.capabilities))
 
 
-def require(found: Sequence[Tried]) -> None:
+def require(found: Sequence[TrialRow]) -> None:
     """Raise ``GateFailed`` where an agent is not what policy claims."""
     failing = [f"{item.name} ({', '.join(item.broken)})" for item in found if item.broken]
     if failing:
@@ -100,7 +100,7 @@ def require(found: Sequence[Tried]) -> None:
         )
 
 
-def text(found: Sequence[Tried]) -> str:
+def text(found: Sequence[TrialRow]) -> str:
     """Return a row for each agent that was tried, the others, and why each "no" is one."""
     tried = [item for item in found if item.cells]
     lines = []
@@ -120,21 +120,21 @@ def text(found: Sequence[Tried]) -> str:
     return "\n".join(lines)
 
 
-def _installed(place: Workplace, agent: Agent) -> bool:
-    return process.find(agent.command[0], place.tools.agents_path) is not None
+def _installed(workspace: Workspace, agent: Agent) -> bool:
+    return process.find(agent.command[0], workspace.tools.agents_path) is not None
 
 
-def _listed(place: Workplace, policies: Policies, name: str, agent: Agent) -> Listed:
+def _listed(workspace: Workspace, policies: Policies, name: str, agent: Agent) -> AgentRow:
     key = agent.model.key if agent.model else ""
-    has = bool(key) and bool(tokens.credential(place.token_folder, key, place.environment))
-    return Listed(
+    has = bool(key) and bool(tokens.credential(workspace.token_folder, key, workspace.environment))
+    return AgentRow(
         name=name,
         default="default" if name == policies.agents.default else "",
         protocol=agent.protocol,
         version=agent.version,
         model=agent.model.name if agent.model else "",
         sandbox=agent.sandbox.value,
-        installed="yes" if _installed(place, agent) else f"no: {doctor.installs(agent.command[0])}",
+        installed="yes" if _installed(workspace, agent) else f"no: {doctor.installs(agent.command[0])}",
         credential=f"{key} {'set' if has else 'missing'}" if key else "not needed",
         stronger=agent.stronger or "",
         instead=agent.instead or "",

@@ -1,4 +1,4 @@
-"""``factory gate challenge``: plants defects in an app and shows which of them the gates find."""
+"""``factory gate challenge``: seeds defects in an app and shows which of them the gates find."""
 
 import fnmatch
 from collections.abc import Callable, Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from factory.checks import challenge
-from factory.checks.mutation import seed as plant
+from factory.checks.mutation import catalogue
 from factory.cli import environment, output
 from factory.errors import GateFailed, InvalidInput, NotFound
-from factory.model.challenge import Outcome, Plant
+from factory.model.challenge import Defect, DefectOutcome
 from factory.operations.collect import checkout
 from factory.reports import challenge as report
 from factory.system import files
@@ -23,7 +23,7 @@ _BESIDE = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
 
 @click.command()
 @click.argument("app", type=click.Path(path_type=Path), default=Path("apps/hello"))
-@click.option("--limit", type=click.IntRange(1), help="Plant at most this many, of every kind in turn (default: all).")
+@click.option("--limit", type=click.IntRange(1), help="Seed at most this many, of every kind in turn (default: all).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which ones, where there is a limit.")
 @click.option("--kinds", multiple=True, metavar="PATTERN", help="Only such kinds: mutation.*, mistake.leaked-secret.")
 @click.option(
@@ -38,53 +38,53 @@ def command(
     at_least: int,
     as_json: bool,  # noqa: FBT001 - click passes flags so
 ) -> None:
-    """Plant defects in APP, run the gates on each, and show which survive: what a green change is worth."""
-    with checkout.planted(environment.snapshot(), app) as judge:
+    """Seed defects in APP, run the gates on each, and show which survive: what a green change is worth."""
+    with checkout.defect_judge(environment.snapshot(), app) as judge:
         outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
     found = challenge.summary(outcomes)
     value = {**found.to_json(), "outcomes": [outcome.to_json() for outcome in outcomes]}
     output.one(value, json_wanted=as_json, text="\n".join(report.lines(found)))
     if found.percent < at_least:
         raise GateFailed(
-            f"the gates found {found.percent} % of what was planted, less than {at_least} %",
+            f"the gates found {found.percent} % of the seeded defects, less than {at_least} %",
             hint="Add a test, a rule or a gate that finds the survivors above.",
         )
 
 
 def run(
     app: Path, judge: Judge, limit: int | None, seed: int, say: Callable[[str], None], *, kinds: Sequence[str] = ()
-) -> tuple[Outcome, ...]:
-    """Plant each defect, and return which rules found it; ``kinds`` are shell patterns, none is all of them.
+) -> tuple[DefectOutcome, ...]:
+    """Seed each defect, and return which rules found it; ``kinds`` are shell patterns, none is all of them.
 
-    Raises ``NotFound`` where there is no such app, ``InvalidInput`` where nothing can be planted in it, and
+    Raises ``NotFound`` where there is no such app, ``InvalidInput`` where nothing can be seeded in it, and
     ``GateFailed`` where the gates mind even a comment, because then a failed gate says nothing about a defect.
     """
     contents = _contents(app)
-    plants = _chosen(contents, limit, seed, kinds)
-    minded = judge(plant.harmless(contents).files)
+    defects = _chosen(contents, limit, seed, kinds)
+    minded = judge(catalogue.harmless(contents).files)
     if minded:
         raise GateFailed(
             f"the gates fail on a comment alone: {', '.join(minded)}",
             hint="Make the app green first: where everything fails, a found defect means nothing.",
         )
     outcomes = []
-    for number, planted in enumerate(plants, 1):
-        outcome = Outcome(planted, judge(planted.files))
+    for number, seeded in enumerate(defects, 1):
+        outcome = DefectOutcome(seeded, judge(seeded.files))
         outcomes.append(outcome)
         result = f"found by {', '.join(outcome.killed_by)}" if outcome.killed_by else "SURVIVED"
-        say(f"{number}/{len(plants)}  {planted.kind}  {planted.path}:{planted.line}  {result}")
+        say(f"{number}/{len(defects)}  {seeded.kind}  {seeded.path}:{seeded.line}  {result}")
     return tuple(outcomes)
 
 
-def _chosen(contents: dict[str, bytes], limit: int | None, seed: int, kinds: Sequence[str]) -> tuple[Plant, ...]:
-    plants = tuple(
+def _chosen(contents: dict[str, bytes], limit: int | None, seed: int, kinds: Sequence[str]) -> tuple[Defect, ...]:
+    defects = tuple(
         item
-        for item in plant.everything(contents)
+        for item in catalogue.everything(contents)
         if not kinds or any(fnmatch.fnmatchcase(item.kind, pattern) for pattern in kinds)
     )
-    if not plants:
-        raise InvalidInput(f"nothing can be planted of the kinds {', '.join(kinds)}")
-    return plants if limit is None else plant.sample(plants, limit, seed)
+    if not defects:
+        raise InvalidInput(f"no defect of these kinds can be seeded: {', '.join(kinds)}")
+    return defects if limit is None else catalogue.sample(defects, limit, seed)
 
 
 def _contents(app: Path) -> dict[str, bytes]:

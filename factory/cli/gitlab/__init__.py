@@ -13,10 +13,10 @@ from factory.cli.gitlab import runners
 from factory.errors import FactoryError, Refused, Unauthorized
 from factory.gitlab.connect import version
 from factory.gitlab.settings import run as settings
-from factory.gitlab.settings.model import Server, Unenforced
-from factory.gitlab.settings.run import Wanted
+from factory.gitlab.settings.model import Server, UnsupportedField
+from factory.gitlab.settings.run import DesiredSection
 from factory.instance.context import make
-from factory.instance.workspace import AGENT, BOT, OPERATOR, Workplace
+from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.policies.folder import read_folder
 from factory.reports.tables import table
 from factory.secrets import tokens
@@ -68,9 +68,9 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
     Interrupted or refused half-way, call it again: it goes on. Nothing is unprotected while it changes.
     """
-    place = current()
-    with one_at_a_time(place):
-        server, wanted = opened(place)
+    workspace = current()
+    with one_at_a_time(workspace):
+        server, wanted = opened(workspace)
         left = settings.apply(server, wanted, say=output.say)
     _show(left, as_json=as_json)
     if not left.in_sync:
@@ -93,25 +93,30 @@ def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 command.add_command(runners.command, "runners")
 
 
-def one_at_a_time(place: Workplace) -> AbstractContextManager[None]:
+def one_at_a_time(workspace: Workspace) -> AbstractContextManager[None]:
     """Hold the project's settings: a second apply would take a rule away while the first puts it back."""
-    return files.locked(place.state / "settings.lock")
+    return files.locked(workspace.state / "settings.lock")
 
 
-def opened(place: Workplace) -> tuple[Server, dict[str, Wanted]]:
+def opened(workspace: Workspace) -> tuple[Server, dict[str, DesiredSection]]:
     """Return the server as the operator sees it, and what is wanted of it."""
-    policies = read_folder(place.settings.clone)
-    names = {account: place.username(account) for account in (OPERATOR, BOT, AGENT)}
+    policies = read_folder(workspace.settings.clone)
+    names = {account: workspace.username(account) for account in (OPERATOR, BOT, AGENT)}
     acting = {}
     for account, username in names.items():
         with suppress(Unauthorized):
-            acting[username] = place.connection(account)
-    connection = place.connection()
+            acting[username] = workspace.connection(account)
+    connection = workspace.connection()
     simulator = version(connection).endswith("-local")
     wanted = wanted_settings.wanted(
-        policies, project=place.settings["project"], accounts=names, rehearsal=simulator and place.settings.embedded
+        policies,
+        project=workspace.settings["project"],
+        accounts=names,
+        rehearsal=simulator and workspace.settings.embedded,
     )
-    return settings.opened(connection, acting=acting, hook_token=partial(tokens.webhook, place.token_folder)), wanted
+    return settings.opened(
+        connection, acting=acting, hook_token=partial(tokens.webhook, workspace.token_folder)
+    ), wanted
 
 
 def _show(found: settings.Plan, *, as_json: bool) -> None:
@@ -155,7 +160,7 @@ def _by_section(found: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"{name}: {', '.join(key for section, key in found if section == name)}" for name in sections)
 
 
-def _unenforced(found: Sequence[Unenforced]) -> list[str]:
+def _unenforced(found: Sequence[UnsupportedField]) -> list[str]:
     if not found:
         return []
     rows = [[f"{item.section}: {item.key}", item.field, _short(item.wanted), item.substitute] for item in found]

@@ -19,9 +19,9 @@ from factory.gitlab.connect import Connection
 from factory.gitlab.settings import objects
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Plan
-from factory.gitlab.token_scope import Reach
+from factory.gitlab.token_scope import TokenScope
 from factory.instance import provision
-from factory.instance.workspace import AGENT, BOT, OPERATOR, Workplace
+from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.model.secret import Secret
 from factory.policies import read
 from factory.secrets import tokens
@@ -42,14 +42,14 @@ Until then merging and deploying are your own clicks, and every report says `sep
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Target:
     """What is connected: the project, the operator's connection, and what its token reaches."""
 
-    place: Workplace
+    workspace: Workspace
     url: str
     project: str
     operator: Connection
-    reach: Reach
+    scope: TokenScope
 
 
 @click.command()
@@ -65,104 +65,106 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     FACTORY_TOKEN_FACTORY_BOT); it is kept encrypted. What the project has already stays, but for what
     policies/gitlab.yml enforces. Call it again at any time.
     """
-    place = current()
-    if (place.state / "instance.json").exists():
-        name = place.settings["instance"]
+    workspace = current()
+    if (workspace.state / "instance.json").exists():
+        name = workspace.settings["instance"]
         raise Refused(
             f"the instance {name} is the embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
-    asked, token = _operator(place, token_scope.address(url), project)
-    accounts = {account: place.username(account) for account in (BOT, AGENT) if config.connection(place.state)}
-    accounts[OPERATOR] = asked.reach.username
-    there = token_scope.adopt(asked.operator, make=False)
+    target, token = _operator(workspace, token_scope.address(url), project)
+    accounts = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
+    accounts[OPERATOR] = target.scope.username
+    there = token_scope.adopt(target.operator, make=False)
     if not there:
-        _agree(yes, f"Make the private project {asked.project} as {asked.reach.username}?")
-        token_scope.adopt(asked.operator, make=True)
-    if token_scope.rank(asked.operator, asked.reach.number) < _MAINTAINER:
-        raise Refused(f"{asked.reach.username} is no maintainer of {asked.project}", hint="Ask its owner for that.")
-    _seal(place, OPERATOR, token)
-    head, pushed = provision.seed(place, asked.url, asked.project, token.reveal(), say=output.say)
+        _agree(yes, f"Make the private project {target.project} as {target.scope.username}?")
+        token_scope.adopt(target.operator, make=True)
+    if token_scope.rank(target.operator, target.scope.number) < _MAINTAINER:
+        raise Refused(f"{target.scope.username} is no maintainer of {target.project}", hint="Ask its owner for that.")
+    _seal(workspace, OPERATOR, token)
+    head, pushed = provision.seed(workspace, target.url, target.project, token.reveal(), say=output.say)
     if bot:
-        accounts[BOT] = accounts[AGENT] = _bot(asked, head)
+        accounts[BOT] = accounts[AGENT] = _bot(target, head)
     if pushed:
         output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
-        accounts.setdefault(account, asked.reach.username)
-    separation = SHARED if accounts[BOT] != asked.reach.username else ALONE
-    tier = settings.tier(asked.operator)
-    value = {"gitlab_url": asked.url, "project": asked.project, "accounts": accounts}
+        accounts.setdefault(account, target.scope.username)
+    separation = SHARED if accounts[BOT] != target.scope.username else ALONE
+    tier = settings.tier(target.operator)
+    value = {"gitlab_url": target.url, "project": target.project, "accounts": accounts}
     value |= {"tier": tier, "separation": separation}
-    files.private_folder(place.state)
-    files.write_atomic(place.state / config.CONNECTION, json.dumps(value, indent=1).encode())
+    files.private_folder(workspace.state)
+    files.write_atomic(workspace.state / config.CONNECTION, json.dumps(value, indent=1).encode())
     # What was written is read as every later command reads it.
-    place = open_workspace(place.settings["instance"])
-    asked = replace(asked, place=place)
+    workspace = open_workspace(workspace.settings["instance"])
+    target = replace(target, workspace=workspace)
     if pushed:
-        _await_groups(asked)
-    left = _settle(asked, yes=yes)
-    provision.recorder(place, asked.project, agent=accounts[AGENT], simulated=False, separation=separation)
+        _await_groups(target)
+    left = _settle(target, yes=yes)
+    provision.recorder(workspace, target.project, agent=accounts[AGENT], simulated=False, separation=separation)
     made = {**value, "made": not there, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     made["unenforced"] = [vars(item) for item in left.unenforced]
-    text = _told(asked, left, separation)
+    text = _told(target, left, separation)
     output.one(made, json_wanted=as_json, text=text)
 
 
-def _operator(place: Workplace, url: str, project: str | None) -> tuple[_Asked, Secret]:
+def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Target, Secret]:
     """Return the operator's connection and its token, which was checked; one that ended is asked for anew."""
-    token = _token(place, OPERATOR, "Your token")
+    token = _token(workspace, OPERATOR, "Your token")
     try:
         found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     except Unauthorized:
-        if place.environment.get(tokens.variable(OPERATOR)) or not _sealed(place):
+        if workspace.environment.get(tokens.variable(OPERATOR)) or not _sealed(workspace):
             raise
         token = typed("Your token (the one that was kept is not taken any more)")
         found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
-    known = str(config.connection(place.state).get("project") or "")
-    path = project or known or f"{found.username}/{place.settings.clone.name}"
+    known = str(config.connection(workspace.state).get("project") or "")
+    path = project or known or f"{found.username}/{workspace.settings.clone.name}"
     operator = gitlab.connect(url, path, account=found.username, token=token.reveal(), say=output.say)
-    return _Asked(place, url, path, operator, found), token
+    return _Target(workspace, url, path, operator, found), token
 
 
-def _bot(asked: _Asked, main: str) -> str:
+def _bot(target: _Target, main: str) -> str:
     """Return the factory's own account, which main's policies bind, its token checked and sealed.
 
     Raises ``Refused`` where main's policies/scope.yml does not name it: nothing would tell its changes from a person's.
     """
-    token = _token(asked.place, BOT, "The token of the factory's own account", fresh=True)
+    token = _token(target.workspace, BOT, "The token of the factory's own account", fresh=True)
     found = token_scope.look(
-        gitlab.connect(asked.url, asked.project, account=BOT, token=token.reveal(), say=output.say)
+        gitlab.connect(target.url, target.project, account=BOT, token=token.reveal(), say=output.say)
     )
-    token_scope.distinct(asked.reach, found)
-    bound = read.read(provision.mirror(asked.place, asked.url, asked.project).tree(main, "policies/")).scope.agents
+    token_scope.distinct(target.scope, found)
+    bound = read.read(
+        provision.mirror(target.workspace, target.url, target.project).tree(main, "policies/")
+    ).scope.agents
     if found.username.casefold() not in {name.casefold() for name in bound}:
         raise Refused(
             f"main's policies/scope.yml does not name {found.username} among `agents`, so it would pass for a person",
             hint=f"Write `agents: [{', '.join([*bound, found.username])}]` there, merge that, and call it again.",
         )
     for account in (BOT, AGENT):
-        _seal(asked.place, account, token)
+        _seal(target.workspace, account, token)
     return found.username
 
 
-def _token(place: Workplace, account: str, what: str, *, fresh: bool = False) -> Secret:
+def _token(workspace: Workspace, account: str, what: str, *, fresh: bool = False) -> Secret:
     """Return a token: the environment's, one that is kept here already, or what is typed."""
-    given = place.environment.get(tokens.variable(account))
+    given = workspace.environment.get(tokens.variable(account))
     if given:
         return Secret(given)
-    return Secret(place.token(account)) if _sealed(place) and not fresh else typed(what)
+    return Secret(workspace.token(account)) if _sealed(workspace) and not fresh else typed(what)
 
 
-def _sealed(place: Workplace) -> bool:
-    return tokens.sealed(place.token_folder).exists()
+def _sealed(workspace: Workspace) -> bool:
+    return tokens.sealed(workspace.token_folder).exists()
 
 
-def _seal(place: Workplace, account: str, token: Secret) -> None:
-    tokens.seal(place.token_folder, account, token, key=place.key_file)
+def _seal(workspace: Workspace, account: str, token: Secret) -> None:
+    tokens.seal(workspace.token_folder, account, token, key=workspace.key_file)
 
 
-def _await_groups(asked: _Asked) -> None:
+def _await_groups(target: _Target) -> None:
     """Wait for the first pipeline's resource groups: GitLab makes them with its jobs, some moments after the push."""
-    server, wanted = gitlab_command.opened(asked.place)
+    server, wanted = gitlab_command.opened(target.workspace)
     groups = wanted.get(objects.RESOURCE_GROUPS.name)
     deadline = clock.monotonic() + _PATIENCE
     while (
@@ -171,15 +173,15 @@ def _await_groups(asked: _Asked) -> None:
         clock.sleep(0.2)
 
 
-def _settle(asked: _Asked, *, yes: bool) -> Plan:
+def _settle(target: _Target, *, yes: bool) -> Plan:
     """Show what policies/gitlab.yml changes, and change it; return what differs afterwards."""
-    server, wanted = gitlab_command.opened(asked.place)
+    server, wanted = gitlab_command.opened(target.workspace)
     planned = settings.plan(server, wanted)
     if planned.in_sync:
         return planned
     click.echo(output.visible("\n".join(gitlab_command.lines(planned))), err=True)
-    _agree(yes, f"Change {len(planned.differences)} fields of {asked.project}?")
-    with gitlab_command.one_at_a_time(asked.place):
+    _agree(yes, f"Change {len(planned.differences)} fields of {target.project}?")
+    with gitlab_command.one_at_a_time(target.workspace):
         return settings.settle(server, wanted, say=output.say)
 
 
@@ -192,11 +194,11 @@ def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer
         raise Refused("nothing was changed", hint="Change policies/gitlab.yml to what you want, and call it again.")
 
 
-def _told(asked: _Asked, left: Plan, separation: str) -> str:
-    lines = [*gitlab_command.lines(left), f"connected: {asked.url}/{asked.project} as {asked.reach.username}"]
-    if asked.reach.expires:
-        lines.append(f"the token ends on {asked.reach.expires}")
+def _told(target: _Target, left: Plan, separation: str) -> str:
+    lines = [*gitlab_command.lines(left), f"connected: {target.url}/{target.project} as {target.scope.username}"]
+    if target.scope.expires:
+        lines.append(f"the token ends on {target.scope.expires}")
     if separation == ALONE:
-        name = f"{asked.reach.username}-factory"
-        lines += ["", "separation: none", _WALK.format(url=asked.url, project=asked.project, name=name)]
+        name = f"{target.scope.username}-factory"
+        lines += ["", "separation: none", _WALK.format(url=target.url, project=target.project, name=name)]
     return "\n".join(lines)

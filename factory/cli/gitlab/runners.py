@@ -11,7 +11,7 @@ from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import runner_config, runners
 from factory.gitlab.runner_config import Executor
 from factory.gitlab.settings.model import Fields
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.system import files
@@ -51,10 +51,10 @@ def register(out: Path, executor: Executor, only: str | None, renew: bool, as_js
 
     Each file is for a machine of its own: `gitlab-runner run --config NAME.toml`. A token is shown by GitLab once.
     """
-    place = current()
-    wanted = _wanted(read_folder(place.settings.clone), only)
+    workspace = current()
+    wanted = _wanted(read_folder(workspace.settings.clone), only)
     _refuse_shell(wanted, executor)
-    done = _register(place, wanted, _folder(place, out), executor, renew=renew)
+    done = _register(workspace, wanted, _folder(workspace, out), executor, renew=renew)
     fresh = [item for item in done if item["state"] != "as it was"]
     output.rows(done, ("name", "state", "file"), json_wanted=as_json, empty="policies/gitlab.yml names no runners")
     if fresh and not as_json:
@@ -82,9 +82,9 @@ def _refuse_shell(wanted: dict[str, Fields], executor: Executor) -> None:
         )
 
 
-def _folder(place: Workplace, out: Path) -> Path:
+def _folder(workspace: Workspace, out: Path) -> Path:
     """Return the folder, private and there before GitLab makes a token that would be lost without it."""
-    where, clone = out.resolve(), place.settings.clone
+    where, clone = out.resolve(), workspace.settings.clone
     if clone in (where, *where.parents):
         raise Refused(
             f"{out} lies in the repository", hint="Name a folder outside: a token would be committed one day."
@@ -95,9 +95,9 @@ def _folder(place: Workplace, out: Path) -> Path:
 
 
 def _register(
-    place: Workplace, wanted: dict[str, Fields], folder: Path, executor: Executor, *, renew: bool
+    workspace: Workspace, wanted: dict[str, Fields], folder: Path, executor: Executor, *, renew: bool
 ) -> list[dict[str, str]]:
-    connection = place.connection()
+    connection = workspace.connection()
     known = {item.name: item.id for item in runners.find(connection)}
     done = []
     for name, fields in wanted.items():

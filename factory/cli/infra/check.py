@@ -77,7 +77,7 @@ def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) ->
     manifest, back = planning.make(item, out, lock_state=True)
     if not back.changes:
         raise Refused("the release that took the traffic before is the one that does not answer")
-    if beside := revert.strays(applied, back):
+    if beside := revert.unmanaged_changes(applied, back):
         raise Refused(
             f"going back would change what the approved plan did not: {', '.join(beside)}",
             hint="Let a person decide: `factory infra rollback` plans back through an approval.",

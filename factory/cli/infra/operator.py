@@ -107,13 +107,13 @@ def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:  # noq
 @contextmanager
 def _opened() -> Iterator[tuple[Context, Any]]:
     """Give the recorder's context, and the function that opens a stack's state as the operator."""
-    place = current()
-    context = make(place, holder="operator", say=output.say)
-    token = place.token(OPERATOR)
-    project = project_id(place.connection())
+    workspace = current()
+    context = make(workspace, holder="operator", say=output.say)
+    token = workspace.token(OPERATOR)
+    project = project_id(workspace.connection())
 
     def state_of(stack: str) -> State:
-        address = f"{place.url}/api/v4/projects/{project}/terraform/state/{stack}"
-        return State(address, username=place.username(OPERATOR), token=token)
+        address = f"{workspace.url}/api/v4/projects/{project}/terraform/state/{stack}"
+        return State(address, username=workspace.username(OPERATOR), token=token)
 
     yield context, state_of

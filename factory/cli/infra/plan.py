@@ -55,7 +55,7 @@ def _listed(after: Mapping[str, Sequence[str]], paths: Sequence[str]) -> list[st
     return [name for name in there if name in after or any(path.startswith(f"{stacks.LIVE}/{name}/") for path in paths)]
 
 
-def _tell(item: planning.Made) -> None:
+def _tell(item: planning.PlanResult) -> None:
     if item.manifest is None:
         click.echo(f"{item.stack}: {item.error}")
         return

@@ -15,7 +15,7 @@ from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
 from factory.instance import servers
 from factory.instance.context import opened, trust
-from factory.instance.workspace import OPERATOR, REHEARSAL, Workplace
+from factory.instance.workspace import OPERATOR, REHEARSAL, Workspace
 from factory.model.gitlab import Issue
 from factory.reports.tables import table
 from factory.system import clock, files, http
@@ -68,34 +68,34 @@ class _Clock:
 @output.as_json
 def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Watch one issue travel from open to deployed, on an instance of its own; interrupted, call it again."""
-    place = open_workspace("demo")
-    _begin(place)
+    workspace = open_workspace("demo")
+    _begin(workspace)
     times = _Clock()
     try:
         start = clock.monotonic()
-        servers.ensure_up(place, say=output.say)
-        times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(place))
-        with opened(place, say=output.say, timed=times.timed) as (context, engine, held):
-            number = _issue(place).iid
-            _tell(f"before: {_ask(place)}")
-            decide = _decider(place, simulated=yes or not sys.stdin.isatty())
-            _travel(place, number, lambda: serve.once(context, engine, held, issue=number), decide, times)
-            report = _verify(place, context, number)
+        servers.ensure_up(workspace, say=output.say)
+        times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(workspace))
+        with opened(workspace, say=output.say, timed=times.timed) as (context, engine, held):
+            number = _issue(workspace).iid
+            _tell(f"before: {_ask(workspace)}")
+            decide = _decider(workspace, simulated=yes or not sys.stdin.isatty())
+            _travel(workspace, number, lambda: serve.once(context, engine, held, issue=number), decide, times)
+            report = _verify(workspace, context, number)
     finally:
         if not keep:
-            servers.stop(place)
-    files.write_atomic(place.state / "demo.json", json.dumps({"issue": number}).encode())
+            servers.stop(workspace)
+    files.write_atomic(workspace.state / "demo.json", json.dumps({"issue": number}).encode())
     _show(report, times, as_json=as_json)
 
 
-def _begin(place: Workplace) -> None:
+def _begin(workspace: Workspace) -> None:
     """Clear what a finished demo left, or one that never came to its first release; go on with any other."""
-    if (place.state / "demo.json").exists() or not (place.state / "provisioned").exists():
-        servers.discard(place)
+    if (workspace.state / "demo.json").exists() or not (workspace.state / "provisioned").exists():
+        servers.discard(workspace)
 
 
-def _issue(place: Workplace) -> Issue:
-    connection = place.connection(OPERATOR)
+def _issue(workspace: Workspace) -> Issue:
+    connection = workspace.connection(OPERATOR)
     found = [item for item in issues.find(connection, state="all") if item.title == TITLE]
     if found:
         return found[0]
@@ -106,29 +106,29 @@ def _issue(place: Workplace) -> Issue:
 
 
 def _travel(
-    place: Workplace,
+    workspace: Workspace,
     number: int,
-    once: Callable[[], serve.Done | schedule.Nothing],
+    once: Callable[[], serve.WorkResult | schedule.Idle],
     decide: Callable[[], None],
     times: _Clock,
 ) -> None:
     """Do the next thing until the issue is closed; what waits for a person is decided by ``decide``."""
-    connection = place.connection(OPERATOR)
+    connection = workspace.connection(OPERATOR)
     while issues.get(connection, number).state != "closed":
         start = clock.monotonic()
         done = once()
-        if isinstance(done, schedule.Nothing):
+        if isinstance(done, schedule.Idle):
             if not done.waiting:
                 raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
             decide()
             continue
         seconds = clock.monotonic() - start
-        times.add(done.action.kind, seconds, jobs=_jobs(place, since=start))
+        times.add(done.action.kind, seconds, jobs=_jobs(workspace, since=start))
 
 
-def _decider(place: Workplace, *, simulated: bool) -> Callable[[], None]:
+def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
     """Return what decides: the person at the terminal as ``operator``, or the account ``rehearsal``."""
-    connection = place.connection(REHEARSAL if simulated else OPERATOR)
+    connection = workspace.connection(REHEARSAL if simulated else OPERATOR)
 
     def decide() -> None:
         request = next((item for item in merge_requests.find(connection)), None)
@@ -162,9 +162,9 @@ def _diff(connection: Connection, iid: int) -> str:
     )
 
 
-def _jobs(place: Workplace, *, since: float | None = None) -> float:
+def _jobs(workspace: Workspace, *, since: float | None = None) -> float:
     """Return the seconds that pipelines spent since a moment of the monotonic clock: first start to last end."""
-    connection = place.connection(OPERATOR)
+    connection = workspace.connection(OPERATOR)
     begin = clock.now().timestamp() - (clock.monotonic() - since) if since is not None else 0.0
     total = 0.0
     for run in pipelines.all_runs(connection):
@@ -177,19 +177,19 @@ def _jobs(place: Workplace, *, since: float | None = None) -> float:
     return total
 
 
-def _ask(place: Workplace) -> str:
+def _ask(workspace: Workspace) -> str:
     """Ask the application for its greeting through the edge."""
-    edge = http.Client(f"http://127.0.0.1:{place.record['ports']['edge']}", headers={"Host": HOSTNAME})
+    edge = http.Client(f"http://127.0.0.1:{workspace.record['ports']['edge']}", headers={"Host": HOSTNAME})
     return edge.send("GET", QUESTION).text.strip()
 
 
-def _verify(place: Workplace, context: Context, number: int) -> dict[str, object]:
+def _verify(workspace: Workspace, context: Context, number: int) -> dict[str, object]:
     """Ask the edge again and verify the evidence of the merge request; raises ``EvidenceInvalid``."""
-    after = _ask(place)
+    after = _ask(workspace)
     _tell(f"after: {after}")
     context.fetch()
     request = merge_requests.find(context.bot, state="merged")[-1]
-    report = verify.verify(recorder.read_tree(context), trust=trust(place), merge_request=request.iid)
+    report = verify.verify(recorder.read_tree(context), trust=trust(workspace), merge_request=request.iid)
     if not report.passed or not report.complete:
         reasons = [check.reason for check in report.findings] + list(report.missing)
         raise EvidenceInvalid(f"the evidence of !{request.iid} does not hold: {'; '.join(reasons)}")

@@ -17,16 +17,16 @@ _PAUSE = 0.05
 @click.option("--concurrency", default=2, show_default=True, help="How many jobs at once, of each.")
 def command(concurrency: int) -> None:
     """Run jobs until ended; at first, wait until the instance has registered its runners."""
-    place = current()
-    kept = place.token_folder / RUNNERS
+    workspace = current()
+    kept = workspace.token_folder / RUNNERS
     while not kept.exists():
         clock.sleep(_PAUSE)
     settings = executor.Settings(
-        url=place.url,
+        url=workspace.url,
         tokens=tuple(json.loads(files.read_text(kept)).values()),
-        builds=place.state / "builds",
-        env={**place.tool_env, "FACTORY_PYTHON": process.python()},
-        readable=(*place.readable, place.state / "provider"),
+        builds=workspace.state / "builds",
+        env={**workspace.tool_env, "FACTORY_PYTHON": process.python()},
+        readable=(*workspace.readable, workspace.state / "provider"),
         concurrency=concurrency,
     )
     executor.run(settings, threading.Event())

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from factory.cli.current import current
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.local_cloudflare import server as cloudflare
 from factory.local_gitlab import server as gitlab
 from factory.system import files, log, process
@@ -20,18 +20,18 @@ _RESTART_PAUSE = 1.0
 @click.command(hidden=True)
 def command() -> None:
     """Serve this instance until asked to end."""
-    place = current()
-    with files.locked(place.state / "serve.lock", wait=False):
-        asyncio.run(_serve(place))
+    workspace = current()
+    with files.locked(workspace.state / "serve.lock", wait=False):
+        asyncio.run(_serve(workspace))
 
 
-async def _serve(place: Workplace) -> None:
-    ports = place.record["ports"]
-    state = files.private_folder(place.state)
+async def _serve(workspace: Workspace) -> None:
+    ports = workspace.record["ports"]
+    state = files.private_folder(workspace.state)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    made = place.cloudflare_tokens()
+    made = workspace.cloudflare_tokens()
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
         {made["plan"]: "read", made["apply"]: "write"},
@@ -41,28 +41,30 @@ async def _serve(place: Workplace) -> None:
         gitlab.serve(
             state / "gitlab",
             port=ports["gitlab"],
-            tier=place.record["tier"],
-            expander=place.tools.gitlab_ci_local(),
-            tool_env=place.tool_env,
-            kept=files.private_folder(place.settings.cache / "ci"),
+            tier=workspace.record["tier"],
+            expander=workspace.tools.gitlab_ci_local(),
+            tool_env=workspace.tool_env,
+            kept=files.private_folder(workspace.settings.cache / "ci"),
         ),
         cloudflare.serve(double, api_port=ports["cloudflare"], edge_port=ports["edge"]),
     ):
         me = {"pid": os.getpid(), "started_at": process.started_at(os.getpid())}
         files.write_atomic(state / "daemon.json", json.dumps(me).encode())
-        runner = asyncio.create_task(_keep_runner(place, state))
+        runner = asyncio.create_task(_keep_runner(workspace, state))
         await ended.wait()
         runner.cancel()
         await asyncio.gather(runner, return_exceptions=True)
         (state / "daemon.json").unlink(missing_ok=True)
 
 
-async def _keep_runner(place: Workplace, state: Path) -> None:
+async def _keep_runner(workspace: Workspace, state: Path) -> None:
     """Start the runner, and again whenever it ends."""
-    argv = [process.python(), "-P", "-m", "factory", "--instance", place.settings["instance"], "runner"]
+    argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "runner"]
     while True:
         with (state / "runner.log").open("ab") as output:
-            group = await process.start_async(argv, env=place.environment, cwd=place.settings.clone, stderr=output)
+            group = await process.start_async(
+                argv, env=workspace.environment, cwd=workspace.settings.clone, stderr=output
+            )
             try:
                 await group.process.wait()
             finally:

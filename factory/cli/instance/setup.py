@@ -11,11 +11,11 @@ from factory.cli.current import current
 @output.as_json
 def command(agents: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Install gitlab-ci-local, and node and terraform where the machine has none, below .tools/ and .venv/."""
-    place = current()
+    workspace = current()
     env = dict(environment.snapshot())
-    done = place.tools.install(env)
+    done = workspace.tools.install(env)
     if agents:
-        done += place.tools.install_agents(env)
+        done += workspace.tools.install_agents(env)
     output.one(
         {"installed": done}, json_wanted=as_json, text="\n".join(f"installed {line}" for line in done) or "all there"
     )

@@ -14,13 +14,13 @@ from factory.instance import servers
 @output.as_json
 def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
-    place = current()
-    if not place.settings.embedded:
+    workspace = current()
+    if not workspace.settings.embedded:
         raise Refused("gitlab_url is set: that server is not ours to start", hint="Unset FACTORY_GITLAB_URL.")
     if fresh:
-        servers.discard(place)
-    started = servers.ensure_up(place, say=output.say, new_ports=new_ports)
-    ports = place.record["ports"]
-    value = {"gitlab": place.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
+        servers.discard(workspace)
+    started = servers.ensure_up(workspace, say=output.say, new_ports=new_ports)
+    ports = workspace.record["ports"]
+    value = {"gitlab": workspace.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
     word = "up" if started else "already up"
     output.one(value, json_wanted=as_json, text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}")

@@ -9,7 +9,7 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.errors import InvalidInput
 from factory.instance import provision
-from factory.instance.workspace import OPERATOR, Workplace
+from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
 from factory.operations import adopt
 from factory.worktrees.bring import bring
@@ -27,8 +27,8 @@ def command() -> None:
 @output.as_json
 def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """List the apps of the protected branch, and where each is reached."""
-    place = current()
-    mirror = _fetched(place)
+    workspace = current()
+    mirror = _fetched(workspace)
     found = [
         {
             "name": name,
@@ -53,16 +53,16 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
     With them come a draft of its spec and, where the pipeline can build it, the file that says where it is reached.
     Its history stays where it is; the commit names what it was made from.
     """
-    place = current()
+    workspace = current()
     called = name or _called(source)
     if not _NAME.fullmatch(called):
         raise InvalidInput(f"{called!r} is no name of an app: small letters, digits, hyphens", hint="Give --name.")
     wanted = dict(_pair(text) for text in hostnames)
-    mirror = _fetched(place)
-    token = place.token(OPERATOR)
-    near = urlsplit(source)[:2] == urlsplit(place.url)[:2]
+    mirror = _fetched(workspace)
+    token = workspace.token(OPERATOR)
+    near = urlsplit(source)[:2] == urlsplit(workspace.url)[:2]
     found = bring(mirror, source, ref=ref, env=credentials(source, token) if near else None)
-    person = place.connection()
+    person = workspace.connection()
     made = adopt.propose(
         mirror,
         person,
@@ -89,9 +89,9 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
-def _fetched(place: Workplace) -> Mirror:
-    mirror = provision.mirror(place, place.url, place.settings["project"])
-    mirror.fetch(place.token(OPERATOR))
+def _fetched(workspace: Workspace) -> Mirror:
+    mirror = provision.mirror(workspace, workspace.url, workspace.settings["project"])
+    mirror.fetch(workspace.token(OPERATOR))
     return mirror
 
 

@@ -10,7 +10,7 @@ from factory.cli.current import current
 from factory.errors import Conflict
 from factory.gitlab import merge_requests
 from factory.instance import provision
-from factory.instance.workspace import OPERATOR, Workplace
+from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
 from factory.worktrees import release
 from factory.worktrees.release import Release
@@ -30,8 +30,8 @@ def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noq
     What both changed in different places is merged. Where both changed the same lines the files are listed and no
     branch is made: that is decided by you, in an ordinary merge.
     """
-    place = current()
-    clone = place.settings.clone
+    workspace = current()
+    clone = workspace.settings.clone
     with tempfile.TemporaryDirectory(prefix="factory-upgrade-") as folder:
         scratch = Mirror(Path(folder), "")
         scratch.ensure()
@@ -53,7 +53,7 @@ def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noq
     value = {"version": fresh.version, "from": base.version, "upgraded": True, "branch": name, "commit": commit}
     lines = [f"factory {fresh.version} is merged on the branch {name}"]
     if propose:
-        request = _propose(place, name, commit, message)
+        request = _propose(workspace, name, commit, message)
         value["merge_request"] = request
         lines.append(f"  next: review !{request}; main's own gates judge it")
     else:
@@ -65,20 +65,20 @@ def _tell(value: dict[str, object], text: str, *, as_json: bool) -> None:
     output.one(value, json_wanted=as_json, text=text)
 
 
-def _conflicts(fresh: Release, merged: release.Merged) -> str:
+def _conflicts(fresh: Release, merged: release.MergeResult) -> str:
     more = len(merged.conflicts) - _SHOWN
     shown = [*merged.conflicts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
     return f"factory {fresh.version} and this repository changed the same places of {', '.join(shown)}"
 
 
-def _propose(place: Workplace, name: str, commit: str, title: str) -> int:
-    mirror = provision.mirror(place, place.url, place.settings["project"])
-    token = place.token(OPERATOR)
+def _propose(workspace: Workspace, name: str, commit: str, title: str) -> int:
+    mirror = provision.mirror(workspace, workspace.url, workspace.settings["project"])
+    token = workspace.token(OPERATOR)
     mirror.fetch(token)
-    mirror.take(place.settings.clone, commit)
+    mirror.take(workspace.settings.clone, commit)
     mirror.push(commit, name, token)
     text = "A release of the factory, merged into what was changed here. It changes the judge: a person decides."
     made = merge_requests.open_once(
-        place.connection(), source=name, target=MAIN, title=title, description=text, labels=[]
+        workspace.connection(), source=name, target=MAIN, title=title, description=text, labels=[]
     )
     return made.iid

@@ -14,7 +14,7 @@ from factory.cli.prompt import typed
 from factory.errors import GateFailed, InvalidInput, NotFound, Refused
 from factory.gitlab.connect import project_id
 from factory.model.gitlab import MAIN
-from factory.model.secret import Place, Secret
+from factory.model.secret import Secret, SecretLocation
 from factory.operations import secret_doctor, secret_setup, secret_sync
 from factory.operations.secret_store import Store
 from factory.reports.tables import table
@@ -165,7 +165,7 @@ def sync(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:  # noqa:
     for name in names:
         if name not in store.policies.secrets.secrets:
             store.named(name, None)
-    wanted: list[tuple[Place, str]] = [
+    wanted: list[tuple[SecretLocation, str]] = [
         (place, scope) for place, scope, _ in store.places() if place.variable and (not names or place.name in names)
     ]
     with store.opened() as provider:
@@ -222,12 +222,19 @@ def _by_token(made: OpenBao) -> Login:
 
 def _store() -> Store:
     """Return the secrets of the running command's instance."""
-    place = current()
-    return Store(place.settings.clone, place.state, place.key_file, place.tools.search_path, place.environment, typed)
+    workspace = current()
+    return Store(
+        workspace.settings.clone,
+        workspace.state,
+        workspace.key_file,
+        workspace.tools.search_path,
+        workspace.environment,
+        typed,
+    )
 
 
 def _issuer(store: Store) -> setup.Issuer:
     """Return the project whose id tokens OpenBao trusts; raises what keeps GitLab from being asked."""
-    place = current()
-    number = project_id(place.connection())
-    return setup.Issuer(place.url, store.policies.secrets.audience, number, place.settings["project"], MAIN)
+    workspace = current()
+    number = project_id(workspace.connection())
+    return setup.Issuer(workspace.url, store.policies.secrets.audience, number, workspace.settings["project"], MAIN)

@@ -15,7 +15,7 @@ from factory.cli.session import session_record
 from factory.errors import Conflict, InvalidInput, NotFound
 from factory.gitlab import issues, members
 from factory.instance.context import make, opened
-from factory.instance.workspace import OPERATOR, Workplace
+from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.system import clock, files
@@ -23,7 +23,7 @@ from factory.workflow import serve
 from factory.workflow.claim import lease
 from factory.workflow.session import control, handover, transcript
 from factory.workflow.session.attempts import made_in
-from factory.workflow.session.control import Wish
+from factory.workflow.session.control import ControlSignal
 from factory.worktrees.repository import Author
 
 _STDERR_LINES = 20
@@ -89,9 +89,9 @@ def logs(session: str, follow: bool, as_json: bool) -> None:  # noqa: FBT001 - c
 @click.argument("session")
 def attach(session: str) -> None:
     """Follow a session live and step in: p pauses, r resumes, t takes over, c cancels, d detaches."""
-    place = current()
-    folder = _folder(place, session)
-    keys = {"p": Wish.PAUSE, "r": Wish.WORK, "t": Wish.TAKEOVER, "c": Wish.CANCEL}
+    workspace = current()
+    folder = _folder(workspace, session)
+    keys = {"p": ControlSignal.PAUSE, "r": ControlSignal.WORK, "t": ControlSignal.TAKEOVER, "c": ControlSignal.CANCEL}
     click.echo("p pause · r resume · t take over · c cancel · d detach", err=True)
     shown = _show(folder, 0, as_json=False)
     while _at_work(folder):
@@ -99,7 +99,7 @@ def attach(session: str) -> None:
         if key == "d":
             return
         if key in keys:
-            control.tell(folder, keys[key], by=_me(place)[0])
+            control.send(folder, keys[key], by=_me(workspace)[0])
             click.echo(f"· {keys[key]}", err=True)
         shown = _show(folder, shown, as_json=False)
 
@@ -109,7 +109,7 @@ def attach(session: str) -> None:
 @output.as_json
 def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Hold the agent where it is; that time counts for no limit."""
-    _tell(session, Wish.PAUSE, as_json=as_json)
+    _tell(session, ControlSignal.PAUSE, as_json=as_json)
 
 
 @command.command()
@@ -117,7 +117,7 @@ def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
 @output.as_json
 def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """End the session; the issue is set aside."""
-    _tell(session, Wish.CANCEL, as_json=as_json)
+    _tell(session, ControlSignal.CANCEL, as_json=as_json)
 
 
 @command.command()
@@ -125,8 +125,13 @@ def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
 @output.as_json
 def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """End the agent's attempt and work in its worktree yourself."""
-    place = current()
-    _tell(session, Wish.TAKEOVER, as_json=as_json, more=f"; the worktree is {_folder(place, session) / 'worktree'}")
+    workspace = current()
+    _tell(
+        session,
+        ControlSignal.TAKEOVER,
+        as_json=as_json,
+        more=f"; the worktree is {_folder(workspace, session) / 'worktree'}",
+    )
 
 
 @command.command(name="hand-back")
@@ -135,14 +140,14 @@ def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passe
 @output.as_json
 def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Commit what you changed under your name and give the session back to the factory."""
-    place = current()
-    folder = _folder(place, session)
-    with opened(place, say=output.say) as (context, _, _):
+    workspace = current()
+    folder = _folder(workspace, session)
+    with opened(workspace, say=output.say) as (context, _, _):
         context.fetch()
         held, frozen = _lease(context, session)
         if not held.holder.endswith(f"/{lease.PERSON}"):
             raise Conflict(f"session {session} was not taken over", hint=f"Run `factory session takeover {session}`.")
-        username, name, email = _me(place)
+        username, name, email = _me(workspace)
         made = handover.hand_back(
             context,
             Session(session, held.issue, folder),
@@ -151,7 +156,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
             author=Author(name or username, email),
             done=done,
         )
-        control.tell(folder, Wish.WORK, by=username)
+        control.send(folder, ControlSignal.WORK, by=username)
         free = replace(held, expires_at=clock.timestamp(), token=held.token + 1)
         lease.write(context.mirror, free, frozen, author=context.bot_author, token=context.bot_token)
     told = f"+{made.added} -{made.removed} lines committed as {made.by}" if made else "nothing was changed"
@@ -164,18 +169,18 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
 @output.as_json
 def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Let a paused agent go on, or take a cancelled session up again where its agent left it."""
-    place = current()
-    folder = _folder(place, session)
-    if control.read(folder).wish is not Wish.CANCEL:
-        _tell(session, Wish.WORK, as_json=as_json)
+    workspace = current()
+    folder = _folder(workspace, session)
+    if control.read(folder).signal is not ControlSignal.CANCEL:
+        _tell(session, ControlSignal.WORK, as_json=as_json)
         return
-    with opened(place, say=output.say) as (context, _, held_slot):
+    with opened(workspace, say=output.say) as (context, _, held_slot):
         context.fetch()
         held, frozen = _lease(context, session)
         if not held.released:
             raise Conflict(f"session {session} is still ending", hint="Wait a moment and run it again.")
         handover.begin_again(Session(session, held.issue, folder), int(made_in(folder)[-1]["attempt"]))
-        control.tell(folder, Wish.WORK, by=_me(place)[0])
+        control.send(folder, ControlSignal.WORK, by=_me(workspace)[0])
         again = replace(held, released=False, token=held.token + 1, expires_at=clock.timestamp(), not_before="")
         lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.bot_token)
         labels = context.policies().workflow.labels
@@ -185,18 +190,18 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
     output.one({"session": session, "issue": held.issue}, json_wanted=as_json, text=text)
 
 
-def _tell(session: str, wish: Wish, *, as_json: bool, more: str = "") -> None:
-    place = current()
-    folder = _folder(place, session)
-    if not _at_work(folder) and wish is not Wish.WORK:
+def _tell(session: str, signal: ControlSignal, *, as_json: bool, more: str = "") -> None:
+    workspace = current()
+    folder = _folder(workspace, session)
+    if not _at_work(folder) and signal is not ControlSignal.WORK:
         raise InvalidInput(f"no agent works in session {session} now", hint="See `factory session list`.")
-    made = control.tell(folder, wish, by=_me(place)[0])
-    text = f"session {session}: {wish} by {made.by}{more}"
-    output.one({"session": session, "wish": wish.value, "by": made.by}, json_wanted=as_json, text=text)
+    made = control.send(folder, signal, by=_me(workspace)[0])
+    text = f"session {session}: {signal} by {made.by}{more}"
+    output.one({"session": session, "signal": signal.value, "by": made.by}, json_wanted=as_json, text=text)
 
 
-def _folder(place: Workplace, session: str) -> Path:
-    folder = place.state / "sessions" / session
+def _folder(workspace: Workspace, session: str) -> Path:
+    folder = workspace.state / "sessions" / session
     if not session.isalnum() or not folder.is_dir():
         raise NotFound(f"there is no session {session} on this machine", hint="List them with `factory session list`.")
     return folder
@@ -212,8 +217,8 @@ def _lease(context: Any, session: str) -> tuple[lease.Lease, dict[str, Any]]:
     raise NotFound(f"no issue is held by session {session}", hint="List them with `factory session list`.")
 
 
-def _me(place: Workplace) -> tuple[str, str, str]:
-    return members.myself(place.connection(OPERATOR))
+def _me(workspace: Workspace) -> tuple[str, str, str]:
+    return members.myself(workspace.connection(OPERATOR))
 
 
 def _state(item: lease.Lease) -> str:

@@ -17,11 +17,11 @@ from factory.system import files
 @click.option("--output", "target", type=click.Path(path_type=Path), help="Write it to this file.")
 def command(session: str, target: Path | None) -> None:
     """Print what a session's agents did as a recording: what they said, their patches, tokens and requests."""
-    place = current()
-    folder = place.state / "sessions" / session
+    workspace = current()
+    folder = workspace.state / "sessions" / session
     if not session.isalnum() or not folder.is_dir():
         raise NotFound(f"there is no session {session} on this machine", hint="List them with `factory session list`.")
-    context = make(place, holder="", say=output.say)
+    context = make(workspace, holder="", say=output.say)
     context.fetch()
     keys = {item.model.key for item in context.policies().agents.agents.values() if item.model}
     secrets = (context.bot_token, context.agent_token, *(context.credential(key) for key in sorted(keys)))

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from factory.gitlab.settings.model import Absent, Difference, Section, State, Tier, Unenforced
+from factory.gitlab.settings.model import Difference, MissingObject, Section, State, Tier, UnsupportedField
 
 
-def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Unenforced, ...]]:
+def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[UnsupportedField, ...]]:
     """Return what a tier can hold of a section, and what it can't."""
     if tier != "free":
         return wanted, ()
     if section.premium:
         lost = [
-            Unenforced(section.name, key, field, value, section.substitute)
+            UnsupportedField(section.name, key, field, value, section.substitute)
             for key, fields in wanted.items()
             for field, value in fields.items()
         ]
@@ -35,7 +35,7 @@ def differences(section: Section, wanted: State, found: State, *, enforce: bool)
             continue
         there = found[key]
         for field, value in fields.items():
-            told = field in there or field not in section.untold
+            told = field in there or field not in section.unspecified
             if told and normal(there.get(field)) != normal(value):
                 yield Difference(name, key, field, there.get(field), value, "differs")
     for key in unmanaged(wanted, found) if enforce else ():
@@ -43,10 +43,10 @@ def differences(section: Section, wanted: State, found: State, *, enforce: bool)
             yield from (Difference(name, key, field, value, None, "extra") for field, value in found[key].items())
 
 
-def absent(section: Section, wanted: State, found: State) -> tuple[Absent, ...]:
+def absent(section: Section, wanted: State, found: State) -> tuple[MissingObject, ...]:
     """Return the keys that are not there and that an apply can't make, each with what does."""
     return tuple(
-        Absent(section.name, key, maker)
+        MissingObject(section.name, key, maker)
         for key, fields in wanted.items()
         if key not in found and (maker := section.maker(fields))
     )

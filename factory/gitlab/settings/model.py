@@ -90,7 +90,7 @@ def number_of(found: Mapping[str, Mapping[str, Any]], key: str) -> int:
 
 
 @dataclass(frozen=True)
-class Unenforced:
+class UnsupportedField:
     """A field that this tier can't hold, and what stands in for it."""
 
     section: str
@@ -101,7 +101,7 @@ class Unenforced:
 
 
 @dataclass(frozen=True)
-class Absent:
+class MissingObject:
     """What shall be, is not there, and is made by something else than an apply."""
 
     section: str
@@ -133,8 +133,8 @@ class Section:
     ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
     all of a section that needs Premium. ``maker`` names what makes a key that is missing where ``write`` can't.
     With ``patterns`` keys are names with stars, and what nobody asked for is in the way only where it covers a name
-    that somebody asked for: of several rules GitLab lets in whom any of them does. ``untold`` are fields that older
-    servers take and never show: there they are written and not compared.
+    that somebody asked for: of several rules GitLab lets in whom any of them does. ``unspecified`` are fields that
+    older servers take and never show: there they are written and not compared.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Section:
     drop: Callable[[Server, str, Fields], None] | None = None
     premium: bool = False
     substitute: str = ""
-    fit: Callable[[str, Fields], tuple[Fields, tuple[Unenforced, ...]]] | None = None
+    fit: Callable[[str, Fields], tuple[Fields, tuple[UnsupportedField, ...]]] | None = None
     maker: Callable[[Fields], str] = lambda _: ""
-    untold: frozenset[str] = frozenset()
+    unspecified: frozenset[str] = frozenset()
     patterns: bool = False

@@ -6,7 +6,7 @@ from typing import Any
 import gitlab
 
 from factory.gitlab.connect import translated
-from factory.gitlab.settings.model import Fields, Section, Server, State, Unenforced
+from factory.gitlab.settings.model import Fields, Section, Server, State, UnsupportedField
 
 KEY, PUSH_KEY = "project", "push_rule"
 # GitLab docs: Projects API, edit a project.
@@ -55,8 +55,10 @@ def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> No
         server.connection.client.http_put(server.connection.api, post_data=changed)
 
 
-def _fit(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...]]:
-    lost = [Unenforced("project", key, name, wanted[name], _LICENSED[name]) for name in _LICENSED if name in wanted]
+def _fit(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, ...]]:
+    lost = [
+        UnsupportedField("project", key, name, wanted[name], _LICENSED[name]) for name in _LICENSED if name in wanted
+    ]
     return {name: value for name, value in wanted.items() if name not in _LICENSED}, tuple(lost)
 
 

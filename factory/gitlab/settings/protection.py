@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from factory.gitlab.connect import translated
 from factory.gitlab.settings.compare import normal
-from factory.gitlab.settings.model import Fields, Section, Server, State, Unenforced
+from factory.gitlab.settings.model import Fields, Section, Server, State, UnsupportedField
 
 _ACTIONS = ("push", "merge", "unprotect")
 COVER = "*"
@@ -120,7 +120,7 @@ def _drop_branch(server: Server, key: str, found: Fields) -> None:
         server.connection.client.http_delete(_path(server, "protected_branches", key))
 
 
-def _fit_branch(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...]]:
+def _fit_branch(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, ...]]:
     """Return what Free holds of a branch's rule: one role for each action; accounts become maintainers."""
     fields, lost = dict(wanted), []
     for action in ("push", "merge"):
@@ -128,12 +128,14 @@ def _fit_branch(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...
         if any(name.startswith("@") for name in names) or len(names) > 1:
             fields[action] = ["maintainer"]
             substitute = "every maintainer may: have none but the accounts that policy names"
-            lost.append(Unenforced("branches", key, action, names, substitute))
+            lost.append(UnsupportedField("branches", key, action, names, substitute))
     if fields.pop("unprotect", None):
-        lost.append(Unenforced("branches", key, "unprotect", wanted["unprotect"], "every maintainer may unprotect"))
+        lost.append(
+            UnsupportedField("branches", key, "unprotect", wanted["unprotect"], "every maintainer may unprotect")
+        )
     if fields.pop("code_owners", False):
         substitute = "policies/approvals.yml names who must approve which paths, and the gate counts"
-        lost.append(Unenforced("branches", key, "code_owners", True, substitute))
+        lost.append(UnsupportedField("branches", key, "code_owners", True, substitute))
     return fields, tuple(lost)
 
 
@@ -172,11 +174,11 @@ def _drop_tag(server: Server, key: str, found: Fields) -> None:
         server.connection.client.http_delete(_path(server, "protected_tags", key))
 
 
-def _fit_tag(key: str, wanted: Fields) -> tuple[Fields, tuple[Unenforced, ...]]:
+def _fit_tag(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, ...]]:
     names = wanted["create"]
     if len(names) == 1 and not names[0].startswith("@"):
         return wanted, ()
-    lost = Unenforced(
+    lost = UnsupportedField(
         "tags", key, "create", names, "every maintainer may: have none but the accounts that policy names"
     )
     return {**wanted, "create": ["maintainer"]}, (lost,)

@@ -7,7 +7,7 @@ from typing import Any
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 from factory.gitlab.settings import approvals, compare, objects, project, protection, runners, variables
-from factory.gitlab.settings.model import Absent, Difference, Section, Server, State, Tier, Unenforced
+from factory.gitlab.settings.model import Difference, MissingObject, Section, Server, State, Tier, UnsupportedField
 from factory.model.secret import Secret
 
 # In the order in which they are changed: who is there, what is guarded, and only then what runs.
@@ -30,7 +30,7 @@ SECTIONS: tuple[Section, ...] = (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredSection:
     """What a section shall be; with ``enforce`` what it does not name is removed where it is in the way."""
 
     state: State
@@ -43,8 +43,8 @@ class Plan:
 
     tier: Tier
     differences: tuple[Difference, ...]
-    unenforced: tuple[Unenforced, ...]
-    absent: tuple[Absent, ...]
+    unenforced: tuple[UnsupportedField, ...]
+    absent: tuple[MissingObject, ...]
     unmanaged: tuple[tuple[str, str], ...]
     fields: int
 
@@ -78,17 +78,17 @@ def tier(connection: Connection) -> Tier:
     return "premium"
 
 
-def plan(server: Server, wanted: Mapping[str, Wanted]) -> Plan:
+def plan(server: Server, wanted: Mapping[str, DesiredSection]) -> Plan:
     """Return what differs from what is wanted, by section name; a section that is not named is not looked at."""
     return _look(server, wanted)[0]
 
 
-def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str, State]]:
+def _look(server: Server, wanted: Mapping[str, DesiredSection]) -> tuple[Plan, dict[str, State]]:
     """Return what differs, and what was read of each section."""
     seen: dict[str, State] = {}
     found: list[Difference] = []
-    lost: list[Unenforced] = []
-    awaited: list[Absent] = []
+    lost: list[UnsupportedField] = []
+    awaited: list[MissingObject] = []
     others: list[tuple[str, str]] = []
     fields = 0
     for section in SECTIONS:
@@ -114,7 +114,7 @@ def _look(server: Server, wanted: Mapping[str, Wanted]) -> tuple[Plan, dict[str,
     return Plan(server.tier, tuple(found), tuple(lost), tuple(awaited), tuple(others), fields), seen
 
 
-def apply(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
+def apply(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable[[str], None]) -> Plan:
     """Make the project what is wanted, and return what still differs when it is read again.
 
     What shall not be there goes last, in the opposite order: nothing loses what it leans on. Where nothing differs
@@ -153,7 +153,7 @@ def _keys(planned: Plan, section: Section, *, extra: bool) -> list[str]:
     return list(dict.fromkeys(item.key for item in mine if (item.kind == "extra") is extra))
 
 
-def settle(server: Server, wanted: Mapping[str, Wanted], *, say: Callable[[str], None]) -> Plan:
+def settle(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable[[str], None]) -> Plan:
     """Apply; raise ``Refused`` where GitLab did not keep something of it."""
     left = apply(server, wanted, say=say)
     if not left.in_sync:

@@ -16,14 +16,14 @@ _AND = re.compile(r"\s+(?:and|&&)\s+")
 
 
 @dataclass(frozen=True)
-class Seen:
+class RequestFields:
     """What of a request expressions look at: host in lower case without port, and path."""
 
     host: str
     path: str
 
 
-Test = Callable[[Seen], bool]
+Test = Callable[[RequestFields], bool]
 
 
 def parse(expression: str) -> Test | None:
@@ -48,7 +48,7 @@ def parse(expression: str) -> Test | None:
 
 
 def _test(field: str, wanted: str, *, prefix: bool) -> Test:
-    def test(seen: Seen) -> bool:
+    def test(seen: RequestFields) -> bool:
         value = seen.host if field == "http.host" else seen.path
         return value.startswith(wanted) if prefix else value == wanted
 

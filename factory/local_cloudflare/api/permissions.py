@@ -41,7 +41,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PermissionCheck:
     """What a request needs: groups of which one must be given, on one resource, such as ``….account.zone.<id>``.
 
     ``zone`` is the zone's id, empty where the request is about the account.
@@ -52,7 +52,7 @@ class Wanted:
     zone: str = ""
 
 
-def wanted(method: str, path: str) -> Wanted | None:
+def wanted(method: str, path: str) -> PermissionCheck | None:
     """Return what a request needs, or ``None`` where no permission group opens its route.
 
     Listing or creating zones needs every zone (``….zone.*``); Cloudflare would list those that the token may see.
@@ -63,11 +63,11 @@ def wanted(method: str, path: str) -> Wanted | None:
         return None
     groups = (f"{name} Write",) if method not in READING else (f"{name} Read", f"{name} Write")
     if match[1] == "zones":
-        return Wanted(groups, f"{ZONE}.{match[2] or '*'}", match[2] or "")
-    return Wanted(groups, f"{ACCOUNT}.{match[2]}")
+        return PermissionCheck(groups, f"{ZONE}.{match[2] or '*'}", match[2] or "")
+    return PermissionCheck(groups, f"{ACCOUNT}.{match[2]}")
 
 
-def allowed(policies: Sequence[Mapping[str, Any]], want: Wanted, account: str) -> bool:
+def allowed(policies: Sequence[Mapping[str, Any]], want: PermissionCheck, account: str) -> bool:
     """Say whether policies let a request through; ``account`` owns the zone it is about. A denial wins."""
     effects = {policy["effect"] for policy in policies if _applies(policy, want, account)}
     return "allow" in effects and "deny" not in effects
@@ -97,7 +97,7 @@ def _policy_problem(policy: Any) -> str | None:
     return None
 
 
-def _applies(policy: Mapping[str, Any], want: Wanted, account: str) -> bool:
+def _applies(policy: Mapping[str, Any], want: PermissionCheck, account: str) -> bool:
     names = {GROUPS[each["id"]][0] for each in policy["permission_groups"]}
     # A denial of writing leaves reading alone, although a permission to write is one to read.
     if not names.intersection(want.groups if policy["effect"] == "allow" else want.groups[:1]):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from factory.local_cloudflare.api import expressions
-from factory.local_cloudflare.api.expressions import Seen
+from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.api.rulesets import CUSTOM, RATE_LIMIT
 from factory.local_cloudflare.edge.routes import Answer
 from factory.local_cloudflare.store import Store
@@ -36,7 +36,7 @@ class Firewall:
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def refusal(self, store: Store, seen: Seen, client: str, now: float) -> Answer | None:
+    def refusal(self, store: Store, seen: RequestFields, client: str, now: float) -> Answer | None:
         """Return the answer that a request is refused with, or ``None``; ``now`` is in seconds and never goes back."""
         rulesets = {each["phase"]: each for each in _rulesets(store, seen.host)}
         for rule in _matching(rulesets.get(CUSTOM), seen):
@@ -78,7 +78,7 @@ def _rulesets(store: Store, host: str) -> list[dict[str, Any]]:
     return store.find("ruleset", owner=max(zones, key=lambda zone: len(zone["name"]))["id"]) if zones else []
 
 
-def _matching(ruleset: Mapping[str, Any] | None, seen: Seen) -> Iterator[Mapping[str, Any]]:
+def _matching(ruleset: Mapping[str, Any] | None, seen: RequestFields) -> Iterator[Mapping[str, Any]]:
     for rule in ruleset["rules"] if ruleset else ():
         test = _parse(rule["expression"]) if rule["enabled"] else None
         if test is not None and test(seen):

@@ -14,7 +14,7 @@ from yarl import URL
 
 from factory.errors import NotFound, ToolFailed
 from factory.local_cloudflare.api.call import STORE
-from factory.local_cloudflare.api.expressions import Seen
+from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.edge.firewall import Firewall
 from factory.local_cloudflare.edge.release_api import SUPERVISOR
 from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, route
@@ -99,7 +99,7 @@ async def _forward(request: web.Request) -> web.StreamResponse:
 
 
 def _refusal(request: web.Request) -> Answer | None:
-    seen = Seen(_host(request), request.path)
+    seen = RequestFields(_host(request), request.path)
     client = request.remote or "127.0.0.1"
     return request.app[_FIREWALL].refusal(request.app[STORE], seen, client, clock.monotonic())
 

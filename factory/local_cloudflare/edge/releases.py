@@ -30,7 +30,7 @@ _LOG_TAIL = 2000
 
 
 @dataclass(frozen=True)
-class Running:
+class ReleaseProcess:
     """A release's process, and the loopback port that it listens on."""
 
     group: process.Group
@@ -50,7 +50,7 @@ class Supervisor:
         self._store = store
         self._python = python
         self._health_seconds = health_seconds
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, ReleaseProcess] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -138,7 +138,7 @@ class Supervisor:
             raise ToolFailed(f"the release {name} on the disk is not what was put (sha256 {release['sha256']})")
         return (await self._start(name)).port
 
-    async def _start(self, name: str) -> Running:
+    async def _start(self, name: str) -> ReleaseProcess:
         self._stop(name)
         self._starts[name].append(clock.monotonic())
         for _ in range(_PORTS_TRIED):
@@ -159,7 +159,7 @@ class Supervisor:
         log.event("local_cloudflare.release_failed", release=name, reason=reason)
         raise ToolFailed(f"the release {name} {reason}{self._last_words(name)}")
 
-    def _spawn(self, name: str) -> Running:
+    def _spawn(self, name: str) -> ReleaseProcess:
         port = _free_port()
         env = {"PATH": _PATH, "HOST": _HOST, "PORT": str(port), "RELEASE": name}
         with self._log(name).open("wb") as output:
@@ -170,9 +170,9 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
             )
-        return Running(group, port)
+        return ReleaseProcess(group, port)
 
-    async def _unhealthy(self, running: Running) -> str | None:
+    async def _unhealthy(self, running: ReleaseProcess) -> str | None:
         """Wait for ``GET /health`` to answer 200; return why it did not within the limit."""
         deadline = clock.monotonic() + self._health_seconds
         probe = aiohttp.ClientTimeout(total=min(_PROBE_SECONDS, self._health_seconds))

@@ -195,7 +195,7 @@ def _play(call: Call) -> Any:
     }
     call.store.save("job", job)
     reopen(call.store, job["_pipeline"])
-    call.context.ring()
+    call.context.wake_pipelines()
     return show(call.context, call.project, job)
 
 
@@ -207,7 +207,7 @@ def _retry(call: Call) -> Any:
     made = again(call.store, job, call.user)
     made = call.store.save("job", made | {"_played": True})
     reopen(call.store, job["_pipeline"])
-    call.context.ring()
+    call.context.wake_pipelines()
     return api.Answer(show(call.context, call.project, made), 201)
 
 
@@ -216,7 +216,7 @@ def _cancel(call: Call) -> Any:
     if job["status"] not in ACTIVE | {"created", "manual"}:
         raise api.forbidden("Job is not cancelable")
     cancel(call.store, job)
-    call.context.ring()
+    call.context.wake_pipelines()
     return api.Answer(show(call.context, call.project, job), 201)
 
 

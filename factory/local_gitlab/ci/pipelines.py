@@ -81,7 +81,7 @@ def create(
     except InvalidInput as error:
         draft |= {"status": "failed", "yaml_errors": str(error), "finished_at": now, "_expanded": True}
     pipeline = context.store.add("pipeline", draft, project=project["id"])
-    context.ring()
+    context.wake_pipelines()
     return pipeline
 
 
@@ -206,7 +206,7 @@ def _cancel(call: Call) -> Any:
     pipeline_rights.need(call, pipeline)
     for job in call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"]):
         jobs.cancel(call.store, job)
-    call.context.ring()
+    call.context.wake_pipelines()
     return show(call.context, call.project, pipeline)
 
 
@@ -218,7 +218,7 @@ def _retry(call: Call) -> Any:
         if job["status"] in {"failed", "canceled"}:
             jobs.again(call.store, job, call.user)
     jobs.reopen(call.store, pipeline["id"])
-    call.context.ring()
+    call.context.wake_pipelines()
     return api.Answer(show(call.context, call.project, _pipeline(call)), 201)
 
 

@@ -79,7 +79,7 @@ def _change(call: Call) -> Any:
     mode = call.choice("process_mode", _MODES, group["process_mode"])
     if mode != group["process_mode"]:
         group = call.store.save(_KIND, group | {"process_mode": mode, "updated_at": clock.timestamp()})
-        call.context.ring()
+        call.context.wake_pipelines()
     return _show(group)
 
 

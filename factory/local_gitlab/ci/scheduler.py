@@ -25,8 +25,8 @@ async def run(context: Context) -> None:
         # Not wait_for(): in Python 3.11 it loses a cancellation that comes with the bell.
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK):
-                await context.bell.wait()
-        context.bell.clear()
+                await context.wake.wait()
+        context.wake.clear()
         schedules.start_due(context)
         for pipeline in context.store.all("pipeline", _expanded=False):
             if pipeline["id"] not in busy:
@@ -63,7 +63,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
         if fresh is None or fresh["_expanded"]:
             return
         _write_jobs(context, project, fresh, found)
-    context.ring()
+    context.wake_pipelines()
 
 
 def source_of(context: Context, project: Document, pipeline: Document) -> definition.Source:

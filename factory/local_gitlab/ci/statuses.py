@@ -86,7 +86,7 @@ def _create(call: Call) -> Any:
     made = call.store.add("status", document, project=call.project["id"], name=name)
     if pipeline:
         call.store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
-        call.context.ring()
+        call.context.wake_pipelines()
     return api.Answer(_show(call, made), 201)
 
 

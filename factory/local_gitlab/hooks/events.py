@@ -29,7 +29,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Change:
     """A change with what every payload is made of."""
 
     context: Context
@@ -103,10 +103,10 @@ def of(context: Context, change: Change) -> Iterator[Event]:
     project = change.after if change.kind == "project" else context.store.get("project", change.project)
     if project is None or change.after is None or change.before == change.after:
         return
-    yield from _KINDS[change.kind](_Told(context, project, change.before, change.after, change.actor))
+    yield from _KINDS[change.kind](_Change(context, project, change.before, change.after, change.actor))
 
 
-def _pushes(told: _Told) -> Iterator[Event]:
+def _pushes(told: _Change) -> Iterator[Event]:
     for key, kind, place in (("_refs", "push", "refs/heads"), ("_tags", "tag_push", "refs/tags")):
         if told.before is not None and key not in told.before:
             continue
@@ -119,7 +119,7 @@ def _pushes(told: _Told) -> Iterator[Event]:
                 yield Event(f"{kind}_events", title, payload, name if kind == "push" else None)
 
 
-def _push(told: _Told, kind: str, ref: str, old: str, new: str) -> Document:
+def _push(told: _Change, kind: str, ref: str, old: str, new: str) -> Document:
     user, repository = told.user(), told.context.repository(told.project)
     span = (new, f"^{old}") if old.strip("0") and repository.resolve(old) else (new,)
     commits = repository.commits(*span, limit=_COMMITS) if new.strip("0") else []
@@ -138,12 +138,12 @@ def _push(told: _Told, kind: str, ref: str, old: str, new: str) -> Document:
     }
 
 
-def _issue(told: _Told) -> Iterator[Event]:
+def _issue(told: _Change) -> Iterator[Event]:
     if payload := _tracked(told, "issue", project_id=told.project["id"]):
         yield Event("issues_events", "Issue Hook", payload)
 
 
-def _merge_request(told: _Told) -> Iterator[Event]:
+def _merge_request(told: _Change) -> Iterator[Event]:
     number, sha = told.project["id"], told.after["sha"]
     more = {"source_project_id": number, "target_project_id": number}
     more["last_commit"] = told.commit(sha) if sha else None
@@ -154,7 +154,7 @@ def _merge_request(told: _Told) -> Iterator[Event]:
         yield Event("merge_requests_events", "Merge Request Hook", payload)
 
 
-def _tracked(told: _Told, kind: str, **more: Any) -> Document:
+def _tracked(told: _Change, kind: str, **more: Any) -> Document:
     """Return the payload of an issue or merge request, with ``more`` among its attributes; empty where none is told."""
     action = _action(told)
     if not action:
@@ -171,7 +171,7 @@ def _tracked(told: _Told, kind: str, **more: Any) -> Document:
     return told.frame(kind, event_type=kind, object_attributes=attributes, labels=labels, changes=changes)
 
 
-def _action(told: _Told) -> str:
+def _action(told: _Change) -> str:
     """Return what became of an issue or merge request, by GitLab's word for it; nothing where only its time moved."""
     if told.before is None:
         return "open"
@@ -182,7 +182,7 @@ def _action(told: _Told) -> str:
     return _STATES.get((told.before["state"], told.after["state"]), other)
 
 
-def _note(told: _Told) -> Iterator[Event]:
+def _note(told: _Change) -> Iterator[Event]:
     if told.before is not None or told.after["system"]:
         return
     kind = "issue" if told.after["noteable_type"] == "Issue" else "merge_request"
@@ -199,7 +199,7 @@ def _note(told: _Told) -> Iterator[Event]:
     yield Event("note_events", "Note Hook", payload | {kind: _shown(about)})
 
 
-def _pipeline(told: _Told) -> Iterator[Event]:
+def _pipeline(told: _Change) -> Iterator[Event]:
     if not told.moved():
         return
     attributes = _shown(told.after) | {
@@ -216,7 +216,7 @@ def _pipeline(told: _Told) -> Iterator[Event]:
     yield Event("pipeline_events", "Pipeline Hook", payload | {"builds": builds})
 
 
-def _job(told: _Told) -> Iterator[Event]:
+def _job(told: _Change) -> Iterator[Event]:
     if not told.moved():
         return
     job = told.after
@@ -228,7 +228,7 @@ def _job(told: _Told) -> Iterator[Event]:
     yield Event("job_events", "Job Hook", payload | {"environment": job["_environment"]})
 
 
-def _deployment(told: _Told) -> Iterator[Event]:
+def _deployment(told: _Change) -> Iterator[Event]:
     if not told.moved():
         return
     environment = told.context.store.get("environment", told.after["_environment"]) or {}
@@ -251,7 +251,7 @@ def _deployment(told: _Told) -> Iterator[Event]:
     )
 
 
-def _release(told: _Told) -> Iterator[Event]:
+def _release(told: _Change) -> Iterator[Event]:
     after = told.after
     keys = ("id", "created_at", "description", "name", "released_at")
     payload = told.frame("release") | {key: after[key] for key in keys}
@@ -265,7 +265,7 @@ def _shown(document: Mapping[str, Any]) -> Document:
     return {key: value for key, value in document.items() if not key.startswith("_")}
 
 
-_KINDS: Mapping[str, Callable[[_Told], Iterator[Event]]] = {
+_KINDS: Mapping[str, Callable[[_Change], Iterator[Event]]] = {
     "project": _pushes,
     "issue": _issue,
     "note": _note,

@@ -125,7 +125,7 @@ def _create(call: Call) -> Any:
     issues.apply_labels(call, document)
     request = call.store.add("merge_request", document, project=call.project["id"])
     follow_source(call.context, call.project, request, branches[source], call.user)
-    call.context.ring()
+    call.context.wake_pipelines()
     return api.Answer(show(call.context, call.project, request), 201)
 
 

@@ -90,7 +90,7 @@ def _environment(
         "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),
         "GL_DEFAULT_BRANCH": project["default_branch"],
         "GL_PUSH_RULE": push_rules.for_hook(context, project),
-        "GL_PUSH_RULE_CHECK": str(context.state / "hooks" / _CHECK),
+        "GL_PUSH_RULE_CHECK": str(context.state / "hooks/push_rule_check.py"),
         "GL_PYTHON": process.python(),
     }
 

@@ -104,7 +104,7 @@ def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
         job["_dotenv"] = _inherited(context, job)
         store.save("job", job)
         environments.follow_job(store, job)
-        context.ring()
+        context.wake_pipelines()
         return _payload(context, project, pipeline, job, text)
 
 
@@ -287,7 +287,7 @@ async def _update(context: Context, request: web.Request) -> web.Response:
             jobs.finish(context.store, job, state, reason)
         else:
             context.store.save("job", job | {"_beat": clock.timestamp()})
-    context.ring()
+    context.wake_pipelines()
     return web.Response(status=200, headers={"Job-Status": job["status"]})
 
 

@@ -168,12 +168,12 @@ class _Execution:
         code = group.popen.returncode
         return code, reason or (None if code == 0 else "script_failure")
 
-    def _door(self, argv: tuple[str, ...]) -> launch.Prepared:
+    def _door(self, argv: tuple[str, ...]) -> launch.PreparedLaunch:
         env = runner_script.job_env(
             self._settings.env, self._payload, self._checkout, self._scratch, network=self._network
         )
         if not self._untrusted:
-            return launch.Prepared(argv, self._checkout, env)
+            return launch.PreparedLaunch(argv, self._checkout, env)
         prepared = launch.prepare(
             launch.Launch(
                 argv=argv,

@@ -20,7 +20,7 @@ class Context:
     expander: tuple[str, ...]
     tool_env: Mapping[str, str]
     kept: Path
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
     job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     hook_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -40,6 +40,6 @@ class Context:
         """Return the base of API v4."""
         return f"{self.base_url}/api/v4"
 
-    def ring(self) -> None:
+    def wake_pipelines(self) -> None:
         """Ask the pipelines to look again."""
-        self.bell.set()
+        self.wake.set()

@@ -14,7 +14,7 @@ from typing import Any
 from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
-from factory.model.facts import Facts, Recorded
+from factory.model.facts import Facts, SessionEvidence
 from factory.operations.collect import facts as judging
 from factory.operations.collect import recorded
 from factory.policies.folder import read_folder
@@ -73,18 +73,18 @@ def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
     return replace(found, recorded=_recorded(place, found)) if "evidence" in rules.gates.gates else found
 
 
-def _recorded(place: judging.Checkout, facts: Facts) -> Recorded:
+def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
     """Return whether the evidence branch holds the claim and the attempt of the change's session."""
     text = "\n".join(facts.change.messages) if facts.change else ""
     session = re.findall(r"^Factory-Session: (\S+)$", text, re.MULTILINE)
     try:
         branch, found = recorded.statements(place.folder, place.env, kinds={"claim", "attempt"})
     except FactoryError as error:
-        return Recorded(problem=str(error))
+        return SessionEvidence(problem=str(error))
     if not branch:
-        return Recorded(problem="there is no evidence branch here")
+        return SessionEvidence(problem="there is no evidence branch here")
     mine = [item for item in found if session and item.get("session") == session[0]]
-    return Recorded(
+    return SessionEvidence(
         claim=any("lease" in item for item in mine), attempt=any(item.get("head") == place.head for item in mine)
     )
 
@@ -122,7 +122,7 @@ def read(path: Path) -> Facts:
 
 
 @contextmanager
-def planted(
+def defect_judge(
     given: Mapping[str, str], app: Path
 ) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]]:
     """Yield a judge of defects in a copy of the current repository: files to write → rule ids that refuse them.
@@ -132,7 +132,9 @@ def planted(
     """
     place = checkout(given, "HEAD")
     if process.run(["git", "status", "--porcelain", "--", str(app)], env=place.env).text.strip():
-        raise InvalidInput(f"{app} has uncommitted changes; commit them first, so that plants are all that differs")
+        raise InvalidInput(
+            f"{app} has uncommitted changes; commit them first, so that the seeded defects are the only difference"
+        )
     with tempfile.TemporaryDirectory(prefix="factory-challenge-") as name:
         clone = Path(name) / "clone"
         git = _git(place.env, clone)
@@ -144,7 +146,13 @@ def planted(
             git("clean", "-qfdx")
             _write(clone, changes)
             git("add", "--all", "--force")
-            git("commit", "--quiet", "--allow-empty", "-m", f"Plant\n\nIssue: #0\nSpec: {app.name}\nFactory-Session: x")
+            git(
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "-m",
+                f"Seed a defect\n\nIssue: #0\nSpec: {app.name}\nFactory-Session: x",
+            )
             there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), author="", target="")
             facts = judging.facts(there, rules, judge=reader(Path.cwd()))
             tests, covered, leaked = judging.claims(

@@ -18,7 +18,7 @@ def statements(root: Path, env: Mapping[str, str], *, kinds: Collection[str]) ->
     Raises ``EvidenceInvalid`` where a statement cannot be read.
     """
 
-    def git(*arguments: str, stdin: bytes = b"") -> process.Completed:
+    def git(*arguments: str, stdin: bytes = b"") -> process.CompletedProcess:
         return process.run(["git", *arguments], cwd=root, env=env, stdin=stdin, check=False)
 
     ref = next((ref for ref in _BRANCHES if git("rev-parse", "--verify", "--quiet", ref).returncode == 0), "")

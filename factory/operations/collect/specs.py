@@ -17,7 +17,7 @@ from factory.system.toolchain import checkout_env
 
 
 @dataclass(frozen=True)
-class Recorded:
+class EvidenceFacts:
     """What the evidence branch says, unverified: each requirement's digest at its last pass, and merges by commit."""
 
     ref: str = ""
@@ -36,7 +36,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): files.read_bytes(path) for path in sorted((root / "specs").glob("*.md"))}
 
 
-def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tuple[Trace, Recorded]:
+def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tuple[Trace, EvidenceFacts]:
     """Return the trace of a checkout and the evidence it relies on; raises ``InvalidInput`` and ``EvidenceInvalid``.
 
     ``given`` is the process' environment; ``reports`` are JUnit files, of which a later one counts more. By default
@@ -83,7 +83,7 @@ def _waivers(root: Path) -> list[Waiver]:
     ]
 
 
-def _git(root: Path, env: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> process.Completed:
+def _git(root: Path, env: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> process.CompletedProcess:
     return process.run(["git", *arguments], cwd=root, env=env, stdin=stdin, check=False)
 
 
@@ -131,7 +131,7 @@ def _brought(parents: Mapping[str, Sequence[str]], merges: Mapping[str, MergeReq
             waiting += parents[sha] if sha != merge else ()
 
 
-def _recorded(root: Path, env: Mapping[str, str]) -> Recorded:
+def _recorded(root: Path, env: Mapping[str, str]) -> EvidenceFacts:
     ref, found = recorded.statements(root, env, kinds={"verdict", "merge"})
     passes: dict[str, str] = {}
     merges: dict[str, MergeRequest] = {}
@@ -141,7 +141,7 @@ def _recorded(root: Path, env: Mapping[str, str]) -> Recorded:
             iid, issue = predicate.get("merge_request"), predicate.get("issue")
             if isinstance(iid, int) and isinstance(issue, int):
                 merges[str(predicate["merge_commit"])] = MergeRequest(iid, issue=issue)
-    return Recorded(
+    return EvidenceFacts(
         ref.removeprefix("refs/remotes/").removeprefix("refs/heads/"), tuple(passes.items()), tuple(merges.items())
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from factory.policies.agents import Cap, Spending
+from factory.policies.agents import Cap, SpendingLimits
 
 # Less than this share of what an attempt may take is not worth beginning.
 _LEAST = 10
@@ -63,7 +63,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Lift:
+class BudgetIncrease:
     """What a person allowed beyond the bounds: for one issue, on one day."""
 
     issue: int
@@ -74,7 +74,7 @@ class Lift:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BudgetState:
     """How one bound stands: what was spent, what is reserved, and how much it allows."""
 
     bound: str
@@ -100,14 +100,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Granted:
+class Reservation:
     """The attempt may begin, and take at most this."""
 
     amount: Amount
 
 
 @dataclass(frozen=True)
-class Denied:
+class Denial:
     """The attempt may not begin: the bound is ``exhausted``, or what is left of it is reserved by others."""
 
     bound: str
@@ -115,22 +115,28 @@ class Denied:
     reason: str
 
 
-def standings(
-    entries: Sequence[Entry], caps: Spending, lifts: Sequence[Lift], *, issue: int, session: str, day: str
-) -> list[Standing]:
+def states(
+    entries: Sequence[Entry],
+    caps: SpendingLimits,
+    increases: Sequence[BudgetIncrease],
+    *,
+    issue: int,
+    session: str,
+    day: str,
+) -> list[BudgetState]:
     """Return how the bounds of a session stand: run, issue, day and month, in this order."""
-    scopes: Mapping[str, tuple[Cap, list[Entry], list[Lift]]] = {
-        "run": (caps.run, [e for e in entries if e.session == session], [x for x in lifts if x.issue == issue]),
-        "issue": (caps.issue, [e for e in entries if e.issue == issue], [x for x in lifts if x.issue == issue]),
-        "day": (caps.day, [e for e in entries if e.day == day], [x for x in lifts if x.day == day]),
+    scopes: Mapping[str, tuple[Cap, list[Entry], list[BudgetIncrease]]] = {
+        "run": (caps.run, [e for e in entries if e.session == session], [x for x in increases if x.issue == issue]),
+        "issue": (caps.issue, [e for e in entries if e.issue == issue], [x for x in increases if x.issue == issue]),
+        "day": (caps.day, [e for e in entries if e.day == day], [x for x in increases if x.day == day]),
         "month": (
             caps.month,
             [e for e in entries if e.day[:7] == day[:7]],
-            [x for x in lifts if x.day[:7] == day[:7]],
+            [x for x in increases if x.day[:7] == day[:7]],
         ),
     }
     return [
-        Standing(
+        BudgetState(
             name,
             _sum([entry for entry in found if entry.state == SPENT]),
             _sum([entry for entry in found if entry.state != SPENT]),
@@ -140,36 +146,36 @@ def standings(
     ]
 
 
-def admit(found: Sequence[Standing], wanted: Amount) -> Granted | Denied:
+def admit(found: Sequence[BudgetState], wanted: Amount) -> Reservation | Denial:
     """Return what an attempt that wants ``wanted`` gets: that, or what is left where that is worth beginning."""
     least = Amount(wanted.tokens // _LEAST, wanted.usd_micros // _LEAST)
-    for standing in found:
-        left = standing.left
+    for state_ in found:
+        left = state_.left
         if left.tokens >= max(1, least.tokens) and left.usd_micros >= least.usd_micros:
             continue
         # An issue is worked on by one session at a time, so what others reserved for it is never settled any more.
-        taken = standing.taken if standing.bound in _OF_ONE_SESSION else standing.spent
+        taken = state_.taken if state_.bound in _OF_ONE_SESSION else state_.spent
         exhausted = (
-            standing.cap.tokens - taken.tokens < max(1, least.tokens)
-            or standing.cap.usd_micros - taken.usd_micros < least.usd_micros
+            state_.cap.tokens - taken.tokens < max(1, least.tokens)
+            or state_.cap.usd_micros - taken.usd_micros < least.usd_micros
         )
-        return Denied(standing.bound, exhausted, describe(standing))
+        return Denial(state_.bound, exhausted, describe(state_))
     tokens = min([wanted.tokens, *(item.left.tokens for item in found)])
     usd = min([wanted.usd_micros, *(item.left.usd_micros for item in found)])
-    return Granted(Amount(tokens, usd))
+    return Reservation(Amount(tokens, usd))
 
 
 def reserve(
-    entries: Sequence[Entry], caps: Spending, lifts: Sequence[Lift], entry: Entry
-) -> tuple[Granted | Denied, Entry | None]:
+    entries: Sequence[Entry], caps: SpendingLimits, increases: Sequence[BudgetIncrease], entry: Entry
+) -> tuple[Reservation | Denial, Entry | None]:
     """Return the ruling on an attempt that wants what ``entry`` says, and the reservation to be written, if any.
 
     An attempt that is taken up again gives its own reservation back first.
     """
     others = [item for item in entries if item.key != entry.key]
-    found = standings(others, caps, lifts, issue=entry.issue, session=entry.session, day=entry.day)
+    found = states(others, caps, increases, issue=entry.issue, session=entry.session, day=entry.day)
     ruling = admit(found, Amount(entry.tokens, entry.usd_micros))
-    if isinstance(ruling, Denied):
+    if isinstance(ruling, Denial):
         return ruling, None
     return ruling, replace(entry, tokens=ruling.amount.tokens, usd_micros=ruling.amount.usd_micros)
 
@@ -179,11 +185,11 @@ def settled(entries: Sequence[Entry], entry: Entry) -> Entry:
     return replace(entry, day=next((item.day for item in entries if item.key == entry.key), entry.day))
 
 
-def describe(standing: Standing) -> str:
+def describe(state_: BudgetState) -> str:
     """Return a standing in words."""
-    spent, reserved, cap = standing.spent, standing.reserved, standing.cap
+    spent, reserved, cap = state_.spent, state_.reserved, state_.cap
     return (
-        f"the budget per {standing.bound} is {cap.tokens} tokens and {dollars(cap.usd_micros)}; spent are "
+        f"the budget per {state_.bound} is {cap.tokens} tokens and {dollars(cap.usd_micros)}; spent are "
         f"{spent.tokens} and {dollars(spent.usd_micros)}, reserved {reserved.tokens} and {dollars(reserved.usd_micros)}"
     )
 
@@ -202,8 +208,8 @@ def _sum(entries: Sequence[Entry | Amount]) -> Amount:
     return Amount(sum(entry.tokens for entry in entries), sum(entry.usd_micros for entry in entries))
 
 
-def _allowed(cap: Cap, lifts: Sequence[Lift]) -> Amount:
+def _allowed(cap: Cap, increases: Sequence[BudgetIncrease]) -> Amount:
     return Amount(
-        cap.tokens + sum(item.tokens for item in lifts),
-        round(cap.usd * 1e6) + sum(item.usd_micros for item in lifts),
+        cap.tokens + sum(item.tokens for item in increases),
+        round(cap.usd * 1e6) + sum(item.usd_micros for item in increases),
     )

@@ -15,13 +15,13 @@ from factory.policies.model import Policies
 from factory.system import clock
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.budget import budget
-from factory.workflow.budget.budget import Denied, Entry, Granted, Lift, Standing
+from factory.workflow.budget.budget import BudgetIncrease, BudgetState, Denial, Entry, Reservation
 from factory.workflow.context import Context
 
 BRANCH = "factory/ledger"
 _T = TypeVar("_T")
-_LIFT = re.compile(r"\ABudget: \+(\d{1,12}) tokens, \+(\d{1,6}(?:\.\d{1,2})?) USD$", re.MULTILINE)
-_MAY_LIFT = ("maintainer", "owner", "administrator")
+_INCREASE = re.compile(r"\ABudget: \+(\d{1,12}) tokens, \+(\d{1,6}(?:\.\d{1,2})?) USD$", re.MULTILINE)
+_MAY_INCREASE = ("maintainer", "owner", "administrator")
 
 
 def read(context: Context) -> list[Entry]:
@@ -36,11 +36,13 @@ def read(context: Context) -> list[Entry]:
         ) from error
 
 
-def reserve(context: Context, policies: Policies, entry: Entry, *, lifts: Sequence[Lift]) -> Granted | Denied:
+def reserve(
+    context: Context, policies: Policies, entry: Entry, *, increases: Sequence[BudgetIncrease]
+) -> Reservation | Denial:
     """Reserve what an attempt wants, or what is left of it; an attempt that is resumed keeps its own reservation."""
     return _write(
         context,
-        lambda entries: budget.reserve(entries, policies.budgets.caps, lifts, entry),
+        lambda entries: budget.reserve(entries, policies.budgets.caps, increases, entry),
         f"reserve {entry.key}",
     )
 
@@ -50,28 +52,30 @@ def settle(context: Context, entry: Entry) -> None:
     _write(context, lambda entries: (None, budget.settled(entries, entry)), f"settle {entry.key}")
 
 
-def standings(context: Context, policies: Policies, *, issue: int, session: str) -> list[Standing]:
+def states(context: Context, policies: Policies, *, issue: int, session: str) -> list[BudgetState]:
     """Return how the bounds stand for an issue's session now."""
-    found = lifts(context, policies, issue)
+    found = increases(context, policies, issue)
     day = clock.timestamp()[:10]
-    return budget.standings(read(context), policies.budgets.caps, found, issue=issue, session=session, day=day)
+    return budget.states(read(context), policies.budgets.caps, found, issue=issue, session=session, day=day)
 
 
-def lifts(context: Context, policies: Policies, issue: int) -> list[Lift]:
+def increases(context: Context, policies: Policies, issue: int) -> list[BudgetIncrease]:
     """Return what people allowed on an issue beyond the bounds: notes of maintainers who are no agents."""
     notes = issues.notes(context.bot, "issues", issue)
     machines = {context.bot.account, context.agent.account, *policies.scope.agents}
     roles: dict[str, str] = {}
     found = []
     for note in notes:
-        for tokens, usd in _LIFT.findall(note.body) if note.author not in machines else []:
+        for tokens, usd in _INCREASE.findall(note.body) if note.author not in machines else []:
             role = roles.setdefault(note.author, members.role(context.bot, note.author))
-            if role in _MAY_LIFT:
-                found.append(Lift(issue, note.created_at[:10], int(tokens), round(float(usd) * 1e6), note.author))
+            if role in _MAY_INCREASE:
+                found.append(
+                    BudgetIncrease(issue, note.created_at[:10], int(tokens), round(float(usd) * 1e6), note.author)
+                )
     return found
 
 
-def lift_note(tokens: int, usd: float) -> str:
+def increase_note(tokens: int, usd: float) -> str:
     """Return the note by which a person allows more."""
     return f"Budget: +{tokens} tokens, +{usd:.2f} USD"
 

@@ -10,7 +10,7 @@ from factory.workflow.claim import lease
 from factory.workflow.context import Context
 
 
-class Holding:
+class HeldLease:
     """One session's lease; ``minutes`` is how long it lasts unless renewed."""
 
     def __init__(self, context: Context, session: Session, *, minutes: int) -> None:

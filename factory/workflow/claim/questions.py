@@ -26,7 +26,7 @@ _MAY_ANSWER = ("developer", "maintainer", "owner", "administrator")
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredQuestion:
     """An agent's question that a person answered on its issue; ``key`` names the question."""
 
     issue: int
@@ -56,7 +56,7 @@ def ask(context: Context, frozen: FrozenIssue, question: str, *, session: str, p
     issues.relabel(context.bot, frozen.iid, add=[labels.blocked], remove=[labels.claimed, labels.ready])
 
 
-def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[Answered]:
+def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[AnsweredQuestion]:
     """Return the questions on an issue that somebody else than the factory answered after they were asked. Pure."""
     found = []
     for index, note in enumerate(notes):
@@ -71,7 +71,7 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
         ]
         if given:
             answer, by = given[-1]
-            found.append(Answered(issue.iid, key, spec, question, " ".join(answer.split()), by))
+            found.append(AnsweredQuestion(issue.iid, key, spec, question, " ".join(answer.split()), by))
     return found
 
 
@@ -92,7 +92,7 @@ def propose_all(context: Context, policies: Policies) -> list[int]:
     return opened
 
 
-def amended(content: bytes, item: Answered, *, source: str) -> tuple[bytes, str]:
+def amended(content: bytes, item: AnsweredQuestion, *, source: str) -> tuple[bytes, str]:
     """Return a spec with the answer as its next requirement, and that requirement's id. Pure.
 
     The scenario is left for the person to write: `factory spec lint` says so until it is. Raises ``InvalidInput``.
@@ -114,11 +114,11 @@ def amended(content: bytes, item: Answered, *, source: str) -> tuple[bytes, str]
     ).encode(), name
 
 
-def _branch(item: Answered) -> str:
+def _branch(item: AnsweredQuestion) -> str:
     return f"spec/{item.issue}-{item.key}"
 
 
-def _propose(context: Context, item: Answered) -> list[int]:
+def _propose(context: Context, item: AnsweredQuestion) -> list[int]:
     main, path = context.main(), specs.path_of(item.spec)
     content, name = amended(context.mirror.read(main, path), item, source=path)
     title = f"Spec {item.spec}: answer a question of #{item.issue}"

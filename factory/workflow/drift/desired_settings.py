@@ -5,7 +5,7 @@ from typing import Any
 
 from factory.gitlab.settings import approvals
 from factory.gitlab.settings.model import LEVELS, Fields, State
-from factory.gitlab.settings.run import Wanted
+from factory.gitlab.settings.run import DesiredSection
 from factory.gitlab.settings.variables import HIDDEN, Fingerprint
 from factory.policies.fields import Strict
 from factory.policies.model import Policies
@@ -17,7 +17,7 @@ _RULE, _OPERATOR = "a person", "operator"
 
 def wanted(
     policies: Policies, *, project: str, accounts: Mapping[str, str], rehearsal: bool = False
-) -> dict[str, Wanted]:
+) -> dict[str, DesiredSection]:
     """Return the wanted state by section name; ``{project}`` in a value becomes the project's path.
 
     ``accounts`` says what GitLab calls the factory's accounts; ``rehearsal`` that its simulated approvals count here.
@@ -60,7 +60,7 @@ def wanted(
     renamed = {f"@{name}": f"@{username}" for name, username in accounts.items()}
     if "members" in found:
         found["members"] = _members(found["members"], accounts)
-    return {name: Wanted(_renamed(state, renamed), enforce=name in enforced) for name, state in found.items()}
+    return {name: DesiredSection(_renamed(state, renamed), enforce=name in enforced) for name, state in found.items()}
 
 
 def _members(given: State, accounts: Mapping[str, str]) -> State:

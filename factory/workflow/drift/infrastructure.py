@@ -36,7 +36,7 @@ See `runbooks/drift.md`. Closed by hand, this issue stays closed until something
 
 
 @dataclass(frozen=True)
-class _Known:
+class _IssueMark:
     """What an issue says already: of which fingerprint it is, and which pipeline found that out."""
 
     fingerprint: str
@@ -142,10 +142,10 @@ def _rewrite(context: Context, issue: Issue, report: drift.Report, pipeline: Pip
     context.say(f"#{issue.iid}: {report.stack}: {told}")
 
 
-def _known(issue: Issue) -> _Known:
+def _known(issue: Issue) -> _IssueMark:
     """Return what an issue's mark says; one that a person has broken says nothing, so it is written anew."""
     match = _MARK.match(issue.description)
-    return _Known(match.group(1), int(match.group(2))) if match else _Known("", 0)
+    return _IssueMark(match.group(1), int(match.group(2))) if match else _IssueMark("", 0)
 
 
 def _body(report: drift.Report, pipeline: Pipeline) -> str:

@@ -26,7 +26,7 @@ _COMMIT = 40
 
 
 @dataclass(frozen=True)
-class Found:
+class RecoveryReport:
     """What an interrupted apply left: which changes it did and which not, and what was done about the state."""
 
     merge_request: int
@@ -79,7 +79,7 @@ def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, 
     return lock
 
 
-def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by: str) -> Found:
+def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by: str) -> RecoveryReport:
     """Look at what an interrupted apply left, bring its state back, and have main planned anew; return what was found.
 
     ``state_of`` opens the state of a stack. Raises ``Refused`` where the merge request is not ``apply_unknown``, where
@@ -98,7 +98,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     pipeline, job, stack = _interrupted(context, request)
     found = _look(context, request, (pipeline, job, stack), state_of(stack), by=by)
     made = pipelines.create(context.bot, MAIN)
-    found = Found(**{**vars(found), "pipeline": made.id})
+    found = RecoveryReport(**{**vars(found), "pipeline": made.id})
     record(
         context,
         "recovery",
@@ -205,7 +205,9 @@ def _interrupted(context: Context, request: MergeRequest) -> tuple[int, int, str
     raise NotFound(f"!{request.iid} has no apply that did not end")
 
 
-def _look(context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str) -> Found:
+def _look(
+    context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str
+) -> RecoveryReport:
     pipeline, job, stack = where
     result = pipelines.document(context.bot, job, f"{saved_plan.FOLDER}/{stack}/{applying.RESULT}")
     unsaved = pipelines.artifact(context.bot, job, f"{saved_plan.FOLDER}/{stack}/{applying.ERRORED}")
@@ -213,7 +215,7 @@ def _look(context: Context, request: MergeRequest, where: tuple[int, int, str], 
     unlocked = state.holder() is not None
     if unlocked:
         unlock(context, state, stack, by=by, reason=f"the apply of !{request.iid} (job {job}) did not end")
-    return Found(
+    return RecoveryReport(
         merge_request=request.iid,
         stack=stack,
         job=job,
@@ -276,7 +278,7 @@ def _shipped(entries: Sequence[log.Entry], head: str) -> int:
     )
 
 
-def _told(found: Found) -> str:
+def _told(found: RecoveryReport) -> str:
     rows = [("done", found.done), ("half done", found.partial), ("not done", found.undone)]
     lines = [f"* {word}: {', '.join(f'`{address}`' for address in addresses)}" for word, addresses in rows if addresses]
     state = "brought back" if found.state_restored else f"at serial {found.serial_now}, {found.serial_before} before"

@@ -23,7 +23,7 @@ _WAITS = "!{} waits for a person's approval of this commit"
 
 
 @dataclass(frozen=True)
-class Named:
+class ApprovalDigests:
     """What an approval names; a change of any of it voids the approval."""
 
     head: str
@@ -50,12 +50,12 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
     )
 
 
-def named(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> Named:
+def approval_digests(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> ApprovalDigests:
     """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
     main = context.main()
     found = issue_spec.of_issue(context, main, name=spec, issue=issue)
     saved = saved_plan.of(context.bot, pipeline)
-    return Named(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
+    return ApprovalDigests(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
 
 
 def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
@@ -78,7 +78,7 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, made
     ``made`` is what each attempt came to. Raises ``NotFound`` where the pipeline left no plan.
     """
     request = merge_requests.get(context.bot, iid)
-    digests = named(
+    digests = approval_digests(
         context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
     )
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))

@@ -99,10 +99,10 @@ def _decisions(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(found)
 
 
-def _excused(context: Context, verdicts: Sequence[Verdict]) -> tuple[review.Excused, ...]:
+def _excused(context: Context, verdicts: Sequence[Verdict]) -> tuple[review.AcceptedFinding, ...]:
     accepted = {(item.rule, item.subject): item for item in context.policies().exceptions.exceptions}
     return tuple(
-        review.Excused(item.rule, item.subject, rule.owner, rule.expires)
+        review.AcceptedFinding(item.rule, item.subject, rule.owner, rule.expires)
         for verdict in verdicts
         for item in verdict.excused
         if (rule := accepted.get((item.rule, item.subject))) is not None

@@ -8,7 +8,7 @@ from factory.errors import ApplyUnknown, FactoryError, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.model.gitlab import Approval, Deployment, Job, MergeRequest, Pipeline
 from factory.operations import saved_plan
-from factory.operations.saved_plan import Saved
+from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.terraform import apply as applying
 from factory.workflow.context import Context
@@ -58,7 +58,7 @@ class Rollout:
     issue: int
     environment: str
     pipeline: Pipeline
-    saved: Saved
+    saved: SavedPlan
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from factory.workflow.context import Context
 from factory.workflow.recorder import record
 from factory.workflow.session import launch_plan, transcript
 from factory.workflow.session.redaction import redact
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
 _LONGEST_BODY = 2000
@@ -28,7 +28,7 @@ _LONGEST_ERRORS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Ran:
+class AttemptRun:
     """How an attempt ended, the sandbox level it had and by what each limit was held."""
 
     turn: Turn
@@ -42,12 +42,12 @@ def run(
     number: int,
     *,
     policies: Policies,
-    chosen: Chosen,
+    chosen: AgentChoice,
     brief: str,
     amount: Amount,
     resume: str,
     tick: Callable[[], Ending | None],
-) -> Ran:
+) -> AttemptRun:
     """Run the agent behind the launch door; return how its attempt ended.
 
     Brief, transcript and standard error are kept in the attempt's folder; ``resume`` names a session of the agent's own
@@ -60,7 +60,7 @@ def run(
     files.write_atomic(folder / "brief.md", brief.encode())
     with (
         transcript.recording(folder, secrets) as record,
-        launch_plan.equipped(
+        launch_plan.prepare(
             context,
             session,
             number,
@@ -85,7 +85,7 @@ def run(
             launch.put_back(prepared)
     _clean(folder / "stderr.log", secrets)
     told = replace(turn, message=redact(turn.message, secrets), detail=redact(turn.detail, secrets))
-    return Ran(told, prepared.level.value, prepared.limits)
+    return AttemptRun(told, prepared.level.value, prepared.limits)
 
 
 def _clean(path: Path, secrets: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from factory.policies.model import Policies
 from factory.system import clock, files
 from factory.workflow.budget.budget import Amount
 from factory.workflow.claim import issue_spec
-from factory.workflow.claim.held_lease import Holding
+from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
 from factory.workflow.session import (
     attempt,
@@ -31,18 +31,18 @@ from factory.workflow.session import (
     transcript,
 )
 from factory.workflow.session.spending import Spending
-from factory.workflow.session.supervisor import Tending
+from factory.workflow.session.supervisor import Supervisor
 from factory.worktrees import worktree
 
 
-class Working:
+class Attempts:
     """One session's attempts; what each came to is a JSON value that is kept and given again."""
 
-    def __init__(self, context: Context, session: Session, policies: Policies, holding: Holding) -> None:
+    def __init__(self, context: Context, session: Session, policies: Policies, held_lease: HeldLease) -> None:
         self._context = context
         self._session = session
         self._policies = policies
-        self._holding = holding
+        self._held_lease = held_lease
         self._spending = Spending(context, session, policies)
 
     def work(self, number: int, feedback: Sequence[str], plan: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Working:
         chosen = self._choose(plan)
         self._set_lost_aside(number, chosen)
         amount = self._spending.reserve(number, chosen)
-        frozen = self._holding.frozen()
+        frozen = self._held_lease.frozen()
         text = self._brief(frozen, number, base, feedback, plan, handed)
         start = clock.monotonic()
         try:
@@ -96,10 +96,10 @@ class Working:
         }
         return self._keep(number, outcomes.with_wishes(made, self._apply_wishes(number, frozen)))
 
-    def _set_lost_aside(self, number: int, chosen: routing.Chosen) -> None:
+    def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> None:
         """Keep and pay for what a crash left of an attempt, which is worked on again."""
         folder = self._session.attempt(number)
-        if not transcript.there(folder):
+        if not transcript.exists(folder):
             return
         count = 1 + sum(1 for item in self._session.folder.glob(f"{folder.name}-lost-*"))
         spent = self._lost(number, chosen)
@@ -107,7 +107,7 @@ class Working:
         transcript.keep(folder)
         folder.rename(folder.with_name(f"{folder.name}-lost-{count}"))
 
-    def _lost(self, number: int, chosen: routing.Chosen) -> Amount:
+    def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
         """Return what an attempt without an end took, estimated from the bytes that passed to and from its model."""
         passed = [event for event in transcript.events(self._session.attempt(number)) if event["event"] == "network"]
         sent, received = (sum(int(event[name]) for event in passed) for name in ("sent", "received"))
@@ -118,21 +118,21 @@ class Working:
         """Return what each attempt came to, as far as this machine knows."""
         return made_in(self._session.folder)
 
-    def _choose(self, plan: dict[str, Any]) -> routing.Chosen:
+    def _choose(self, plan: dict[str, Any]) -> routing.AgentChoice:
         agents, last = self._policies.agents, plan["last"]
         return routing.choose(
             agents,
             plan["labels"],
             asked=self._context.agent_name,
-            rung=escalation.Rung(plan["rung"]),
+            rung=escalation.Escalation(plan["rung"]),
             down=plan["down"],
             last=last["agent"]["name"] if last and last["agent"]["name"] in agents.agents else None,
         )
 
-    def _apply_wishes(self, number: int, frozen: FrozenIssue) -> output_requests.Outcome | None:
+    def _apply_wishes(self, number: int, frozen: FrozenIssue) -> output_requests.AppliedRequests | None:
         """Do what the agent asked the factory to write, within policy; an agent that asked nothing costs nothing."""
         reading = asked.read(launch_plan.outputs_file(self._session.attempt(number)))
-        if reading == asked.Reading():
+        if reading == asked.RequestFile():
             return None
         return output_requests.apply(self._context, self._session, frozen, self._policies, reading, attempt=number)
 
@@ -153,14 +153,16 @@ class Working:
             policies=self._policies,
             paths=self._context.mirror.paths(base),
             feedback=feedback,
-            rung=escalation.Rung(plan["rung"]),
+            rung=escalation.Escalation(plan["rung"]),
             handed=handed.summary if handed else "",
             skills=guides.choose(self._context.mirror.tree(self._context.main(), guides.FOLDER), plan["labels"]),
             refused=plan["last"].get("refused", ()),
         )
 
-    def _run(self, number: int, chosen: routing.Chosen, text: str, amount: Amount, resume: str) -> attempt.Ran:
-        tending = Tending(self._session, self._holding, number, idle_turns=self._policies.budgets.idle_turns)
+    def _run(
+        self, number: int, chosen: routing.AgentChoice, text: str, amount: Amount, resume: str
+    ) -> attempt.AttemptRun:
+        supervisor = Supervisor(self._session, self._held_lease, number, idle_turns=self._policies.budgets.idle_turns)
         return attempt.run(
             self._context,
             self._session,
@@ -170,10 +172,10 @@ class Working:
             brief=text,
             amount=amount,
             resume=resume,
-            tick=tending.look,
+            tick=supervisor.look,
         )
 
-    def _commit(self, number: int, frozen: FrozenIssue, ran: attempt.Ran) -> tuple[str | None, Reason, str]:
+    def _commit(self, number: int, frozen: FrozenIssue, ran: attempt.AttemptRun) -> tuple[str | None, Reason, str]:
         """Commit what the agent changed; what cannot be committed is no work, and says why."""
         try:
             head = attempt.commit(self._context, self._session, number, frozen, ran.turn)
@@ -181,12 +183,12 @@ class Working:
             return None, Reason.BLOCKED, str(refused)
         return head, ran.turn.reason, ran.turn.detail
 
-    def _resume(self, chosen: routing.Chosen, plan: dict[str, Any]) -> str:
+    def _resume(self, chosen: routing.AgentChoice, plan: dict[str, Any]) -> str:
         """Return the agent's own session to go on with: its last one, where it is to try again and can resume."""
         last = plan["last"]
         if again := handover.resumable(self._session.folder, chosen.name):
             return again
-        same = bool(last) and last["agent"]["name"] == chosen.name and plan["rung"] == escalation.Rung.AGAIN
+        same = bool(last) and last["agent"]["name"] == chosen.name and plan["rung"] == escalation.Escalation.AGAIN
         return str(last["resume"]) if same and "resume" in chosen.agent.capabilities else ""
 
     def _keep(self, number: int, made: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def made_in(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(files.read_text(path)) for path in sorted(folder.glob("attempt-*/turn.json"))]
 
 
-def _named(chosen: routing.Chosen) -> dict[str, Any]:
+def _named(chosen: routing.AgentChoice) -> dict[str, Any]:
     model = chosen.agent.model
     return {
         "name": chosen.name,
@@ -233,5 +235,5 @@ def _named(chosen: routing.Chosen) -> dict[str, Any]:
     }
 
 
-def _prices(chosen: routing.Chosen) -> str | None:
+def _prices(chosen: routing.AgentChoice) -> str | None:
     return chosen.agent.prices.version if chosen.agent.prices else None

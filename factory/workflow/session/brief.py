@@ -8,7 +8,7 @@ from factory.model.issue import FrozenIssue
 from factory.policies.model import Policies
 from factory.specs.read import Spec
 from factory.system import canonical, templates
-from factory.workflow.session.escalation import Rung
+from factory.workflow.session.escalation import Escalation
 from factory.workflow.session.guides import Skill
 
 _MAP_LINES = 200
@@ -24,7 +24,7 @@ def render(
     policies: Policies,
     paths: Sequence[str],
     feedback: Sequence[str],
-    rung: Rung,
+    rung: Escalation,
     handed: str,
     skills: Sequence[Skill],
     refused: Sequence[str],

@@ -12,7 +12,7 @@ from factory.system import clock, files
 _FILE = "control.json"
 
 
-class Wish(enum.StrEnum):
+class ControlSignal(enum.StrEnum):
     """What a person wants of a session."""
 
     WORK = "work"
@@ -21,14 +21,14 @@ class Wish(enum.StrEnum):
     TAKEOVER = "takeover"
 
 
-ENDINGS = {Wish.CANCEL: Reason.CANCELLED_BY_HUMAN, Wish.TAKEOVER: Reason.SUPERSEDED}
+ENDINGS = {ControlSignal.CANCEL: Reason.CANCELLED_BY_HUMAN, ControlSignal.TAKEOVER: Reason.SUPERSEDED}
 
 
 @dataclass(frozen=True)
 class Control:
     """The latest wish: what, whose and when."""
 
-    wish: Wish = Wish.WORK
+    signal: ControlSignal = ControlSignal.WORK
     by: str = ""
     time: str = ""
 
@@ -40,19 +40,19 @@ def read(folder: Path) -> Control:
         return Control()
     try:
         value = json.loads(files.read_text(path))
-        return Control(Wish(value["wish"]), str(value["by"]), str(value["time"]))
+        return Control(ControlSignal(value["signal"]), str(value["by"]), str(value["time"]))
     except (InvalidInput, ValueError, KeyError, TypeError):
         return Control()
 
 
-def tell(folder: Path, wish: Wish, *, by: str) -> Control:
+def send(folder: Path, signal: ControlSignal, *, by: str) -> Control:
     """Leave a wish for a session."""
-    made = Control(wish, by, clock.timestamp())
+    made = Control(signal, by, clock.timestamp())
     files.write_atomic(folder / _FILE, json.dumps(asdict(made)).encode(), mode=0o600)
     return made
 
 
 def ending(control: Control) -> tuple[Reason, str] | None:
     """Return the reason for which a wish ends an agent's attempt, or ``None``. Pure."""
-    reason = ENDINGS.get(control.wish)
-    return None if reason is None else (reason, f"{control.wish} by {control.by}")
+    reason = ENDINGS.get(control.signal)
+    return None if reason is None else (reason, f"{control.signal} by {control.by}")

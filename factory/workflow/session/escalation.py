@@ -12,7 +12,7 @@ _TOLD = ("gate: ", "rule: ", "file: ", "what: ")
 _BACK_AND_FORTH = 3
 
 
-class Rung(enum.StrEnum):
+class Escalation(enum.StrEnum):
     """What the next attempt is: one more with the findings, another approach, a stronger agent, or a person."""
 
     AGAIN = "again"
@@ -36,7 +36,7 @@ def fingerprint(feedback: Sequence[str]) -> str:
     return canonical.digest("\n".join(_VARIES.sub("#", line) for line in told).encode())
 
 
-def rung(failures: Sequence[str], *, stronger: bool, circling: bool = False) -> Rung:
+def next_escalation(failures: Sequence[str], *, stronger: bool, circling: bool = False) -> Escalation:
     """Return what follows on failures (their fingerprints, oldest first); ``stronger`` tells whether there is one.
 
     ``circling`` tells that the attempts went back to a state that had failed before: that counts as the same failure.
@@ -45,13 +45,13 @@ def rung(failures: Sequence[str], *, stronger: bool, circling: bool = False) -> 
     model, then by a person.
     """
     if not failures:
-        return Rung.AGAIN
+        return Escalation.AGAIN
     same = 0
     for item in reversed(failures):
         if item != failures[-1]:
             break
         same += 1
-    ladder = [Rung.AGAIN, Rung.OTHER, *([Rung.STRONGER] if stronger else []), Rung.PERSON]
+    ladder = [Escalation.AGAIN, Escalation.OTHER, *([Escalation.STRONGER] if stronger else []), Escalation.PERSON]
     return ladder[min(max(same, 2 if circling else 1), len(ladder)) - 1]
 
 

@@ -25,7 +25,7 @@ from factory.system import files
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.session import control
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
 OUTPUTS = "FACTORY_OUTPUTS"
@@ -34,7 +34,7 @@ Record = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Equipment:
+class LaunchPlan:
     """How to start an agent, and what it is to do."""
 
     launch: Launch
@@ -47,18 +47,18 @@ def outputs_file(folder: Path) -> Path:
 
 
 @contextmanager
-def equipped(
+def prepare(
     context: Context,
     session: Session,
     number: int,
     *,
     policies: Policies,
-    chosen: Chosen,
+    chosen: AgentChoice,
     brief: str,
     amount: Amount,
     record: Record,
     interactive: bool = False,
-) -> Iterator[Equipment]:
+) -> Iterator[LaunchPlan]:
     """Lay out an agent's home, open its line to the model, and give its equipment for as long as the block lasts.
 
     Where a person works with it, the brief stands where the agent reads its instructions. Raises ``Unauthorized``
@@ -72,7 +72,7 @@ def equipped(
         base = _launch(context, agent, place, laid, interactive=interactive)
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
         tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
-        yield Equipment(
+        yield LaunchPlan(
             replace(base, env=env, egress=socket, egress_port=port),
             Task(
                 brief=brief,
@@ -85,7 +85,7 @@ def equipped(
                 tools=(tool,),
                 provider=provider,
                 stdin=command.BRIEF not in agent.command,
-                paused=lambda: control.read(session.folder).wish is control.Wish.PAUSE,
+                paused=lambda: control.read(session.folder).signal is control.ControlSignal.PAUSE,
             ),
         )
 
@@ -143,7 +143,7 @@ def rates(agent: Agent) -> Rates:
     return Rates(prices.input, prices.cached, prices.output) if prices else Rates()
 
 
-def wanted(agent: Agent) -> Amount:
+def requested_amount(agent: Agent) -> Amount:
     """Return what an attempt of an agent may take at most."""
     return Amount(agent.limits.tokens, round(agent.limits.usd * 1e6) if agent.prices else 0)
 

@@ -12,7 +12,7 @@ from factory.policies.agents import Agents
 from factory.policies.model import Policies
 from factory.reports.markdown import neutral
 from factory.workflow.claim import issue_spec, questions
-from factory.workflow.claim.held_lease import Holding
+from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
 from factory.workflow.release.pipeline_watch import repeated
 from factory.workflow.session import attempt, output_requests, routing
@@ -23,39 +23,39 @@ Made = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ending:
+class FinalStep:
     """A last step, and its name."""
 
     name: str
     step: Callable[[Made], Made]
 
 
-class Endings:
+class Outcomes:
     """The last steps of one session; each raises what the caller must know."""
 
-    def __init__(self, context: Context, session: Session, policies: Policies, holding: Holding) -> None:
+    def __init__(self, context: Context, session: Session, policies: Policies, held_lease: HeldLease) -> None:
         self._context = context
         self._session = session
         self.policies = policies
-        self._holding = holding
+        self._held_lease = held_lease
 
-    def of(self, reason: str, *, agents: Agents, down: Sequence[str]) -> Ending | None:
+    def of(self, reason: str, *, agents: Agents, down: Sequence[str]) -> FinalStep | None:
         """Return the step that ends the session for a reason, or ``None`` where it goes on."""
-        steps: dict[str, Ending] = {
-            Reason.NEEDS_INPUT: Ending("ask", self.ask),
-            Reason.CANCELLED_BY_HUMAN: Ending("cancel", self.cancel),
-            Reason.SUPERSEDED: Ending("take-over", self.take_over),
+        steps: dict[str, FinalStep] = {
+            Reason.NEEDS_INPUT: FinalStep("ask", self.ask),
+            Reason.CANCELLED_BY_HUMAN: FinalStep("cancel", self.cancel),
+            Reason.SUPERSEDED: FinalStep("take-over", self.take_over),
         }
         if reason in DOWN and routing.substitute(agents, down) is None:
-            return Ending("wait", self.wait)
+            return FinalStep("wait", self.wait)
         return steps.get(reason)
 
     def ask(self, made: dict[str, Any]) -> dict[str, Any]:
         """Put the agent's question on the issue, and let the issue go until it is answered."""
         context, session = self._context, self._session
         attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
-        questions.ask(context, self._holding.frozen(), made["question"], session=session.id, policies=self.policies)
-        self._holding.release()
+        questions.ask(context, self._held_lease.frozen(), made["question"], session=session.id, policies=self.policies)
+        self._held_lease.release()
         raise AwaitingHuman(
             f"#{session.issue}: the agent asks: {made['question']}",
             hint="Answer with a note on the issue that begins with `Answer:`.",
@@ -69,14 +69,14 @@ class Endings:
         body = f"Session {session.id} ended: {made['detail']}. Put the label `{labels.ready}` back to offer it again."
         issues.say(context.bot, "issues", session.issue, marker=f"cancelled {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
-        self._holding.release()
+        self._held_lease.release()
         raise AwaitingHuman(f"#{session.issue}: {made['detail']}", hint=f"Offer it again by the label {labels.ready}.")
 
     def take_over(self, made: Made) -> Made:
         """Leave the session to the person who took it over; the lease stays theirs for a day."""
         session = self._session
         attempt.record_attempt(self._context, session, made["attempt"], made=made, checks=())
-        self._holding.give_to_person(hours=_TAKEOVER_HOURS)
+        self._held_lease.give_to_person(hours=_TAKEOVER_HOURS)
         raise AwaitingHuman(
             f"#{session.issue}: {made['detail']}; the worktree is {session.worktree}",
             hint=f"Edit there, then `factory session hand-back {session.id}` (with --done to propose it as it is).",
@@ -98,7 +98,7 @@ class Endings:
         issues.say(context.bot, "issues", session.issue, marker=f"waits {session.id}", body=body)
         state = labels.blocked if auth else labels.ready
         issues.relabel(context.bot, session.issue, add=[state], remove=[labels.claimed])
-        self._holding.release(not_before=until)
+        self._held_lease.release(not_before=until)
         kind = AgentFailed if auth else ProviderLimited
         raise kind(f"#{session.issue}: {made['detail']}")
 
@@ -109,7 +109,7 @@ class Endings:
         feedback = past[-1] if past else ["no reason"]
         told = "\n".join(f"    {line}" for item in feedback for line in item.splitlines())
         body = f"The attempts are used up; a person must look.\n\n{told}"
-        spec = issue_spec.spec(context, context.main(), self._holding.frozen())
+        spec = issue_spec.spec(context, context.main(), self._held_lease.frozen())
         if again := repeated(past):
             cited = sorted(item.id for item in spec.requirements if item.id in "\n".join(feedback))
             about = f" ({', '.join(cited)})" if cited else ""
@@ -119,14 +119,14 @@ class Endings:
             )
         issues.say(context.bot, "issues", session.issue, marker=f"blocked {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
-        self._holding.release()
+        self._held_lease.release()
         kind: Callable[[str], Exception] = (
             AgentFailed if feedback[0].startswith("The attempt changed nothing") else GateFailed
         )
         raise kind(f"#{session.issue}: all attempts are used up: {feedback[0]}")
 
 
-def with_wishes(made: Made, outcome: output_requests.Outcome | None) -> Made:
+def with_wishes(made: Made, outcome: output_requests.AppliedRequests | None) -> Made:
     """Return what an attempt came to with what its agent asked for: a question, that it is blocked, or done. Pure."""
     asked = outcome.question if outcome else None
     question = (asked or questions.asked(made["message"])) if made["head"] is None else None

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.agents.outputs import (
-    Applied,
     Blocked,
     Caps,
     Comment,
     Decision,
     Done,
+    EarlierRequest,
     FollowUp,
     Label,
     Question,
-    Reading,
     Request,
+    RequestFile,
     admit,
 )
 from factory.checks import leaks
@@ -40,7 +40,7 @@ _QUOTED_LINES = 200
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AppliedRequests:
     """What the workflow must act on, and what was decided about each request.
 
     A record is a JSON value: id, kind, why, result (admitted, repeated, refused), reason, and the digests of what was
@@ -54,8 +54,8 @@ class Outcome:
 
 
 def apply(
-    context: Context, session: Session, frozen: FrozenIssue, policies: Policies, asked: Reading, *, attempt: int
-) -> Outcome:
+    context: Context, session: Session, frozen: FrozenIssue, policies: Policies, asked: RequestFile, *, attempt: int
+) -> AppliedRequests:
     """Apply what an agent asked for in an attempt; may be run again. Raises ``Unreachable``."""
     notes = issues.notes(context.bot, "issues", frozen.iid)
     before = applied(notes, session=session.id, bot=context.bot.account)
@@ -64,7 +64,7 @@ def apply(
     for decision in decisions:
         record = _record(decision)
         if decision.result == "admitted":
-            writing = _Writing(context, session, frozen, policies.outputs, attempt)
+            writing = _Writes(context, session, frozen, policies.outputs, attempt)
             try:
                 record |= writing.write(decision.request)
             except (Refused, InvalidInput, Conflict, NotFound) as error:
@@ -72,7 +72,7 @@ def apply(
         records.append(record)
     unread = [_unread(item.line, item.reason) for item in asked.refusals]
     meant = [item.request for item in decisions if item.result == "admitted"]
-    return Outcome(
+    return AppliedRequests(
         question=next((item.text for item in meant if isinstance(item, Question)), None),
         blocked=next((item.why for item in meant if isinstance(item, Blocked)), None),
         done=next((item.why for item in meant if isinstance(item, Done)), None),
@@ -80,10 +80,10 @@ def apply(
     )
 
 
-def applied(notes: Sequence[Note], *, session: str, bot: str) -> dict[str, Applied]:
+def applied(notes: Sequence[Note], *, session: str, bot: str) -> dict[str, EarlierRequest]:
     """Return the requests of a session that the bot's notes say were applied, by id. Pure."""
     found = [match for note in notes if note.author == bot and (match := _MARK.match(note.body))]
-    return {match[3]: Applied(match[2], match[4]) for match in found if match[1] == session}
+    return {match[3]: EarlierRequest(match[2], match[4]) for match in found if match[1] == session}
 
 
 def _caps(policy: Outputs) -> Caps:
@@ -110,7 +110,7 @@ def _unread(line: int, reason: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Writing:
+class _Writes:
     """One attempt's writes: nothing of an agent's own text gets there but as quoted, neutral text."""
 
     context: Context

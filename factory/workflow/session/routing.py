@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from factory.errors import InvalidInput
 from factory.policies.agents import Agent, Agents
-from factory.workflow.session.escalation import Rung
+from factory.workflow.session.escalation import Escalation
 
 
 @dataclass(frozen=True)
-class Chosen:
+class AgentChoice:
     """An agent by name, its policy, and why it was chosen."""
 
     name: str
@@ -18,8 +18,14 @@ class Chosen:
 
 
 def choose(
-    agents: Agents, labels: Collection[str], *, asked: str | None, rung: Rung, down: Collection[str], last: str | None
-) -> Chosen:
+    agents: Agents,
+    labels: Collection[str],
+    *,
+    asked: str | None,
+    rung: Escalation,
+    down: Collection[str],
+    last: str | None,
+) -> AgentChoice:
     """Return the agent of the next attempt.
 
     ``asked`` is one that a person named, ``last`` that of the attempt before, ``down`` those whose provider does not
@@ -28,14 +34,14 @@ def choose(
     name, why = _first(agents, labels, asked)
     if last is not None:
         name, why = last, "it goes on"
-    if rung is Rung.STRONGER and (stronger := _get(agents, name).stronger):
+    if rung is Escalation.STRONGER and (stronger := _get(agents, name).stronger):
         name, why = stronger, f"{name} made no progress"
     seen = {name}
     while name in down and (instead := _get(agents, name).instead) and instead not in seen:
         why = f"the provider of {name} does not serve"
         name = instead
         seen.add(name)
-    return Chosen(name, _get(agents, name), why)
+    return AgentChoice(name, _get(agents, name), why)
 
 
 def substitute(agents: Agents, down: Sequence[str]) -> str | None:

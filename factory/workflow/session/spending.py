@@ -8,10 +8,10 @@ from factory.model.session import Session
 from factory.policies.model import Policies
 from factory.system import clock
 from factory.workflow.budget import ledger
-from factory.workflow.budget.budget import RESERVED, SPENT, Amount, Denied, Entry
+from factory.workflow.budget.budget import RESERVED, SPENT, Amount, Denial, Entry
 from factory.workflow.context import Context
 from factory.workflow.session import launch_plan
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 
 
 class Spending:
@@ -22,26 +22,26 @@ class Spending:
         self._session = session
         self._policies = policies
 
-    def reserve(self, number: int, chosen: Chosen) -> Amount:
+    def reserve(self, number: int, chosen: AgentChoice) -> Amount:
         """Reserve what an attempt may take and return it.
 
         Raises ``BudgetExhausted`` where a bound is used up, and ``Conflict`` where others have reserved what is left.
         """
         context, issue = self._context, self._session.issue
-        lifts = ledger.lifts(context, self._policies, issue)
-        entry = self._entry(number, chosen, RESERVED, launch_plan.wanted(chosen.agent), "")
-        ruling = ledger.reserve(context, self._policies, entry, lifts=lifts)
-        if not isinstance(ruling, Denied):
+        increases = ledger.increases(context, self._policies, issue)
+        entry = self._entry(number, chosen, RESERVED, launch_plan.requested_amount(chosen.agent), "")
+        ruling = ledger.reserve(context, self._policies, entry, increases=increases)
+        if not isinstance(ruling, Denial):
             return ruling.amount
         if not ruling.exhausted:
             raise Conflict(f"#{issue} waits: {ruling.reason}", hint="Other sessions hold the rest; run it again later.")
         labels = self._policies.workflow.labels
-        body = f"Set aside: {ruling.reason}. `factory budget lift {issue}` allows more."
+        body = f"Set aside: {ruling.reason}. `factory budget increase {issue}` allows more."
         issues.say(context.bot, "issues", issue, marker=f"exhausted {self._session.id} {number}", body=body)
         issues.relabel(context.bot, issue, add=[labels.exhausted], remove=[labels.claimed, labels.ready])
         raise BudgetExhausted(f"#{issue}: {ruling.reason}")
 
-    def settle(self, number: int, chosen: Chosen, spent: Amount, *, source: str, lost: int = 0) -> None:
+    def settle(self, number: int, chosen: AgentChoice, spent: Amount, *, source: str, lost: int = 0) -> None:
         """Replace the reservation by what was spent, and whose figure that is.
 
         ``lost`` numbers the runs of an attempt that a crash cut short: each stands beside the attempt that followed.
@@ -49,7 +49,7 @@ class Spending:
         entry = self._entry(number, chosen, SPENT, spent, source)
         ledger.settle(self._context, replace(entry, key=f"{entry.key}-lost-{lost}") if lost else entry)
 
-    def _entry(self, number: int, chosen: Chosen, state: str, amount: Amount, source: str) -> Entry:
+    def _entry(self, number: int, chosen: AgentChoice, state: str, amount: Amount, source: str) -> Entry:
         session = self._session
         return Entry(
             key=f"{session.issue}/{session.id}/{number}",

@@ -3,19 +3,19 @@
 from factory.model.agent import Reason
 from factory.model.session import Session
 from factory.system import clock
-from factory.workflow.claim.held_lease import Holding
+from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.session import control, escalation, transcript
 from factory.worktrees import worktree
 
 _LOOK_SECONDS = 5.0
 
 
-class Tending:
+class Supervisor:
     """What is done a few times per second while one agent works; the worktree is looked at more rarely."""
 
-    def __init__(self, session: Session, holding: Holding, number: int, *, idle_turns: int) -> None:
+    def __init__(self, session: Session, held_lease: HeldLease, number: int, *, idle_turns: int) -> None:
         self._session = session
-        self._holding = holding
+        self._held_lease = held_lease
         self._calls = transcript.Calls(session.attempt(number))
         self._idle_turns = idle_turns
         self._samples: list[escalation.Sample] = []
@@ -23,9 +23,9 @@ class Tending:
 
     def look(self) -> tuple[Reason, str] | None:
         """Return why the attempt ends now, or ``None``; raises ``Conflict`` where the lease was lost."""
-        self._holding.keep()
-        if wished := control.ending(control.read(self._session.folder)):
-            return wished
+        self._held_lease.keep()
+        if ended := control.ending(control.read(self._session.folder)):
+            return ended
         if clock.monotonic() - self._looked < _LOOK_SECONDS:
             return None
         self._looked = clock.monotonic()

@@ -51,7 +51,7 @@ def keep(folder: Path) -> None:
         path.unlink()
 
 
-def there(folder: Path) -> bool:
+def exists(folder: Path) -> bool:
     """Tell whether an attempt left a transcript."""
     return (folder / KEPT).exists() or (folder / LIVE).exists()
 

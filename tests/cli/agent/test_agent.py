@@ -14,7 +14,7 @@ import pytest
 from factory.cli.agent import report
 from factory.cli.current import open_workspace
 from factory.errors import GateFailed, NotFound
-from factory.instance.workspace import Workplace
+from factory.instance.workspace import Workspace
 from factory.policies.folder import read_folder
 from factory.sandbox import launch
 from factory.sandbox.launch import Level
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Instance:
 
 
 @pytest.fixture
-def place(made: Instance, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+def place(made: Instance, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(made.clone)
     return replace(open_workspace(None), environment={"PATH": os.environ["PATH"], "HOME": "/nonexistent"})
 
@@ -86,20 +86,20 @@ def test_real_agents_and_the_replay_agent_hold_what_policy_claims(made: Instance
     assert all(item["broken"] == [] for item in found.values())
 
 
-def trial(place: Workplace, more: str = "", *, sandbox: Level = Level.BWRAP) -> report.Tried:
+def trial(workspace: Workspace, more: str = "", *, sandbox: Level = Level.BWRAP) -> report.TrialRow:
     """Try out an agent of the protocol ``command`` that does ``more``, too."""
-    policies = read_folder(place.settings.clone)
+    policies = read_folder(workspace.settings.clone)
     argv = (sys.executable, "-c", COMMAND.format(more=more), "{brief}")
     plain = policies.agents.agents["aider"].model_copy(
         update={"command": argv, "capabilities": ("edit",), "sandbox": sandbox}
     )
     agents = policies.agents.model_copy(update={"agents": {"plain": plain}})
-    return report.trial(place, policies.model_copy(update={"agents": agents}), "plain")
+    return report.trial(workspace, policies.model_copy(update={"agents": agents}), "plain")
 
 
 @needs_bubblewrap
-def test_a_plain_command_is_judged_by_its_diff(place: Workplace) -> None:
-    tried = trial(place)
+def test_a_plain_command_is_judged_by_its_diff(workspace: Workspace) -> None:
+    tried = trial(workspace)
     found = {cell.ability: cell.answer for cell in tried.cells}
     assert {name for name, answer in found.items() if answer == "yes"} == {"starts", "edits", "contained"}, tried
     assert set(found.values()) == {"yes", "not applicable"}
@@ -121,25 +121,25 @@ def test_a_plain_command_is_judged_by_its_diff(place: Workplace) -> None:
     ids=["another file", "another host", "a crash"],
 )
 def test_what_is_not_as_it_should_be_fails_whatever_is_claimed(
-    place: Workplace, more: str, ability: str, why: str
+    workspace: Workspace, more: str, ability: str, why: str
 ) -> None:
-    tried = trial(place, more)
+    tried = trial(workspace, more)
     assert tried.broken == (ability,), tried
     with pytest.raises(GateFailed, match=ability):
         report.require([tried])
     assert f"plain {ability}: {why} (required)" in report.text([tried])
 
 
-def test_what_goes_on_running_where_nothing_contains_it_is_named_and_ended(place: Workplace) -> None:
-    bare = replace(place, environment={"PATH": "/nonexistent"})
+def test_what_goes_on_running_where_nothing_contains_it_is_named_and_ended(workspace: Workspace) -> None:
+    bare = replace(workspace, environment={"PATH": "/nonexistent"})
     tried = trial(bare, "subprocess.Popen(['/bin/sleep', '321'], start_new_session=True)", sandbox=Level.HOST)
     assert tried.broken == ("contained",), tried
     assert "plain contained: it left running: /bin/sleep 321" in report.text([tried])
     wait_for(lambda: not any(b"sleep\x00321" in line for line in command_lines()))
 
 
-def test_an_agent_whose_sandbox_level_cannot_be_reached_is_not_started(place: Workplace) -> None:
-    tried = trial(replace(place, environment={"PATH": "/nonexistent"}))
+def test_an_agent_whose_sandbox_level_cannot_be_reached_is_not_started(workspace: Workspace) -> None:
+    tried = trial(replace(workspace, environment={"PATH": "/nonexistent"}))
     assert "starts" in tried.broken
     assert "policy requires the sandbox level bwrap" in report.text([tried])
 
@@ -150,10 +150,10 @@ def command_lines() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def test_agents_that_are_not_here_are_listed_and_do_not_fail(place: Workplace) -> None:
-    found = report.tried(replace(place, environment={"PATH": "/nonexistent"}), ["aider", "gemini"])
+def test_agents_that_are_not_here_are_listed_and_do_not_fail(workspace: Workspace) -> None:
+    found = report.tried(replace(workspace, environment={"PATH": "/nonexistent"}), ["aider", "gemini"])
     assert [item.cells for item in found] == [(), ()]
     assert "aider: not installed: pipx install aider-chat" in report.text(found)
     report.require(found)
     with pytest.raises(NotFound, match="nobody"):
-        report.tried(place, ["nobody"])
+        report.tried(workspace, ["nobody"])

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from factory.local_cloudflare.api import expressions
-from factory.local_cloudflare.api.expressions import Seen
+from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.edge.firewall import Firewall
 from factory.local_cloudflare.store import Store
 from tests.local_cloudflare.double import Double
 from tests.local_cloudflare.test_api import fresh
 from tests.local_cloudflare.test_protection import LIMIT, RATE, ruleset
 
-HERE = Seen("www.a.test", "/admin/users")
+HERE = RequestFields("www.a.test", "/admin/users")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.policies.agents import Cap, Spending
+from factory.policies.agents import Cap, SpendingLimits
 from factory.workflow.budget import budget
-from factory.workflow.budget.budget import RESERVED, SPENT, Amount, Denied, Entry, Granted, Lift
+from factory.workflow.budget.budget import RESERVED, SPENT, Amount, BudgetIncrease, Denial, Entry, Reservation
 
-CAPS = Spending(
+CAPS = SpendingLimits(
     run=Cap(tokens=100, usd=1), issue=Cap(tokens=150, usd=2), day=Cap(tokens=250, usd=3), month=Cap(tokens=400, usd=5)
 )
 
@@ -30,15 +30,17 @@ def entry(
     return Entry(f"{issue}/{session}/{number}", issue, session, day, "a", "m", state, tokens, tokens * 10_000)
 
 
-def admit(*entries: Entry, wanted: Entry | None = None, lifts: tuple[Lift, ...] = ()) -> Granted | Denied:
+def admit(
+    *entries: Entry, wanted: Entry | None = None, increases: tuple[BudgetIncrease, ...] = ()
+) -> Reservation | Denial:
     wanted = wanted or entry(number=9, tokens=60)
-    return budget.reserve(entries, CAPS, lifts, wanted)[0]
+    return budget.reserve(entries, CAPS, increases, wanted)[0]
 
 
 def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -> None:
-    assert admit() == Granted(Amount(60, 600_000))
-    assert admit(entry(state=SPENT, tokens=70)) == Granted(Amount(30, 300_000))
-    assert isinstance(admit(entry(state=SPENT, tokens=96)), Denied)
+    assert admit() == Reservation(Amount(60, 600_000))
+    assert admit(entry(state=SPENT, tokens=70)) == Reservation(Amount(30, 300_000))
+    assert isinstance(admit(entry(state=SPENT, tokens=96)), Denial)
 
 
 @pytest.mark.parametrize(
@@ -56,32 +58,32 @@ def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -
 )
 def test_each_bound_denies_and_tells_used_up_from_waiting(others: list[Entry], bound: str, exhausted: bool) -> None:  # noqa: FBT001
     ruling = admit(*others)
-    assert isinstance(ruling, Denied)
+    assert isinstance(ruling, Denial)
     assert (ruling.bound, ruling.exhausted) == (bound, exhausted)
     assert f"the budget per {bound} is" in ruling.reason
 
 
 def test_yesterday_and_last_month_count_no_more() -> None:
-    assert admit(entry(2, day="2026-11-19", tokens=250)) == Granted(Amount(60, 600_000))
-    assert admit(entry(2, day="2026-10-31", tokens=400)) == Granted(Amount(60, 600_000))
+    assert admit(entry(2, day="2026-11-19", tokens=250)) == Reservation(Amount(60, 600_000))
+    assert admit(entry(2, day="2026-10-31", tokens=400)) == Reservation(Amount(60, 600_000))
 
 
 def test_an_attempt_that_is_taken_up_again_keeps_its_own() -> None:
-    assert admit(entry(number=9, tokens=100)) == Granted(Amount(60, 600_000))
+    assert admit(entry(number=9, tokens=100)) == Reservation(Amount(60, 600_000))
 
 
 def test_a_person_lifts_a_bound_for_an_issue_and_a_day() -> None:
     used = entry(session="t", state=SPENT, tokens=150)
-    assert isinstance(admit(used), Denied)
-    assert isinstance(admit(used, lifts=(Lift(2, "2026-11-20", 100, 10**6, "me"),)), Denied)
-    assert isinstance(admit(used, lifts=(Lift(1, "2026-11-01", 100, 10**6, "me"),)), Granted)
+    assert isinstance(admit(used), Denial)
+    assert isinstance(admit(used, increases=(BudgetIncrease(2, "2026-11-20", 100, 10**6, "me"),)), Denial)
+    assert isinstance(admit(used, increases=(BudgetIncrease(1, "2026-11-01", 100, 10**6, "me"),)), Reservation)
     full = entry(2, state=SPENT, tokens=250)
-    assert isinstance(admit(full, lifts=(Lift(1, "2026-11-19", 100, 10**6, "me"),)), Denied)
-    assert isinstance(admit(full, lifts=(Lift(1, "2026-11-20", 100, 10**6, "me"),)), Granted)
+    assert isinstance(admit(full, increases=(BudgetIncrease(1, "2026-11-19", 100, 10**6, "me"),)), Denial)
+    assert isinstance(admit(full, increases=(BudgetIncrease(1, "2026-11-20", 100, 10**6, "me"),)), Reservation)
 
 
 def test_near_tells_tokens_and_money_apart() -> None:
-    (run, *_) = budget.standings([entry(state=SPENT, tokens=81)], CAPS, (), issue=1, session="s1", day="2026-11-20")
+    (run, *_) = budget.states([entry(state=SPENT, tokens=81)], CAPS, (), issue=1, session="s1", day="2026-11-20")
     assert run.near(80)
     assert not run.near(81)
 
@@ -108,7 +110,7 @@ def test_no_interleaving_of_sessions_overshoots_a_bound(steps: list[tuple[str, i
         before = next((item for item in entries if item.key == wanted.key), None)
         if step == "reserve" and (before is None or before.state == RESERVED):
             ruling, made = budget.reserve(entries, CAPS, (), wanted)
-            assert (made is None) is isinstance(ruling, Denied)
+            assert (made is None) is isinstance(ruling, Denial)
             entries = budget.replaced(entries, made) if made else entries
         elif step == "settle" and before is not None and before.state == RESERVED:
             took = Amount(min(tokens, before.tokens), min(wanted.usd_micros, before.usd_micros))
@@ -116,9 +118,9 @@ def test_no_interleaving_of_sessions_overshoots_a_bound(steps: list[tuple[str, i
             entries = budget.replaced(entries, budget.settled(entries, ended))
         assert len({item.key for item in entries}) == len(entries)
         for one in entries:
-            for standing in budget.standings(entries, CAPS, (), issue=one.issue, session=one.session, day=one.day):
-                assert standing.taken.tokens <= standing.cap.tokens
-                assert standing.taken.usd_micros <= standing.cap.usd_micros
+            for state_ in budget.states(entries, CAPS, (), issue=one.issue, session=one.session, day=one.day):
+                assert state_.taken.tokens <= state_.cap.tokens
+                assert state_.taken.usd_micros <= state_.cap.usd_micros
 
 
 @given(

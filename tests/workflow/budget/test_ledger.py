@@ -14,7 +14,7 @@ from factory.policies import read
 from factory.policies.agents import Cap
 from factory.policies.model import Policies
 from factory.workflow.budget import budget, ledger
-from factory.workflow.budget.budget import RESERVED, SPENT, Denied, Entry, Granted
+from factory.workflow.budget.budget import RESERVED, SPENT, Denial, Entry, Reservation
 from factory.workflow.context import Context
 from factory.worktrees.repository import Author, Mirror
 from tests.servers import ROOT, LocalGitlab
@@ -49,26 +49,28 @@ def another(one: Context, folder: Path) -> Context:
 
 def test_two_factories_see_each_others_reservations(one: Context, tmp_path: Path) -> None:
     two = another(one, tmp_path / "two")
-    assert isinstance(ledger.reserve(one, capped(150), wish(1), lifts=()), Granted)
-    ruling = ledger.reserve(two, capped(150), wish(2), lifts=())
-    assert isinstance(ruling, Granted)
+    assert isinstance(ledger.reserve(one, capped(150), wish(1), increases=()), Reservation)
+    ruling = ledger.reserve(two, capped(150), wish(2), increases=())
+    assert isinstance(ruling, Reservation)
     assert ruling.amount.tokens == 50, "the second mirror had not seen the first reservation"
-    denied = ledger.reserve(one, capped(150), wish(3), lifts=())
-    assert isinstance(denied, Denied)
+    denied = ledger.reserve(one, capped(150), wish(3), increases=())
+    assert isinstance(denied, Denial)
     assert not denied.exhausted
     ledger.settle(two, wish(2, tokens=5, state=SPENT))
-    assert isinstance(ledger.reserve(one, capped(150), wish(3), lifts=()), Granted), "settled elsewhere, seen here"
+    assert isinstance(ledger.reserve(one, capped(150), wish(3), increases=()), Reservation), (
+        "settled elsewhere, seen here"
+    )
 
 
 def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
     factories = [one, *(another(one, tmp_path / f"f{number}") for number in range(3))]
     policies = capped(250)
-    rulings: list[Granted | Denied] = []
+    rulings: list[Reservation | Denial] = []
     gate = threading.Barrier(len(factories))
 
     def admit(number: int, where: Context) -> None:
         gate.wait()
-        rulings.append(ledger.reserve(where, policies, wish(number + 1), lifts=()))
+        rulings.append(ledger.reserve(where, policies, wish(number + 1), increases=()))
 
     threads = [threading.Thread(target=admit, args=pair) for pair in enumerate(factories)]
     for thread in threads:
@@ -78,13 +80,13 @@ def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
     one.fetch()
     entries = ledger.read(one)
     assert sum(entry.tokens for entry in entries) == 250
-    assert sorted(ruling.amount.tokens for ruling in rulings if isinstance(ruling, Granted)) == [50, 100, 100]
-    assert sum(isinstance(ruling, Denied) for ruling in rulings) == 1
+    assert sorted(ruling.amount.tokens for ruling in rulings if isinstance(ruling, Reservation)) == [50, 100, 100]
+    assert sum(isinstance(ruling, Denial) for ruling in rulings) == 1
 
 
 def test_reserving_and_settling_twice_is_once(one: Context) -> None:
     for _ in range(2):
-        ledger.reserve(one, SHIPPED, wish(1), lifts=())
+        ledger.reserve(one, SHIPPED, wish(1), increases=())
     head = one.mirror.head(ledger.BRANCH)
     for _ in range(2):
         ledger.settle(one, wish(1, tokens=7, state=SPENT))
@@ -93,14 +95,14 @@ def test_reserving_and_settling_twice_is_once(one: Context) -> None:
 
 
 def test_what_is_settled_after_midnight_counts_for_the_day_it_was_admitted(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), lifts=())
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), increases=())
     ledger.settle(one, wish(1, tokens=7, day="2026-12-01", state=SPENT))
     assert [(entry.day, entry.tokens) for entry in ledger.read(one)] == [("2026-11-30", 7)]
 
 
 def test_an_attempt_taken_up_in_another_month_is_there_once(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), lifts=())
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-12-01"), lifts=())
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), increases=())
+    ledger.reserve(one, SHIPPED, wish(1, day="2026-12-01"), increases=())
     assert [entry.day for entry in ledger.read(one)] == ["2026-12-01"]
 
 
@@ -122,13 +124,13 @@ def test_a_ledger_that_cannot_be_read_stops_spending_and_says_so(one: Context) -
             ledger.read(one)
         assert "older commit" in caught.value.hint
     with pytest.raises(InvalidInput):
-        ledger.reserve(one, SHIPPED, wish(1), lifts=())
+        ledger.reserve(one, SHIPPED, wish(1), increases=())
     with pytest.raises(InvalidInput):
         ledger.settle(one, wish(1))
 
 
 def test_nobody_but_the_factory_writes_it(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1), lifts=())
+    ledger.reserve(one, SHIPPED, wish(1), increases=())
     with pytest.raises(Refused):
         write(one, one.agent_token, b"[]")
     behind = one.mirror.commit({"2026-11.json": b"[]"}, parent=None, message="x\n", author=one.bot_author)
@@ -139,7 +141,7 @@ def test_nobody_but_the_factory_writes_it(one: Context) -> None:
 
 def test_only_people_who_may_lift_a_bound(one: Context, gitlab_server: LocalGitlab) -> None:
     issue = issues.create(one.bot, title="t", description="", labels=[])
-    said = ledger.lift_note(1000, 2.5)
+    said = ledger.increase_note(1000, 2.5)
     root = connect(gitlab_server.url, one.bot.project_path, account="root", token=gitlab_server.root_token)
     for level, name in ((30, "developer"), (40, "maintainer")):
         user, token = gitlab_server.user(name)
@@ -148,9 +150,9 @@ def test_only_people_who_may_lift_a_bound(one: Context, gitlab_server: LocalGitl
         theirs.client.http_post(f"{theirs.api}/issues/{issue.iid}/notes", post_data={"body": said})
     for machine in (one.bot, one.agent):
         machine.client.http_post(f"{machine.api}/issues/{issue.iid}/notes", post_data={"body": said})
-    (lift,) = ledger.lifts(one, SHIPPED, issue.iid)
-    assert (lift.tokens, lift.usd_micros) == (1000, 2_500_000)
-    assert lift.by.startswith("maintainer")
-    standing = ledger.standings(one, SHIPPED, issue=issue.iid, session="s")[1]
-    assert standing.cap.tokens == SHIPPED.budgets.caps.issue.tokens + 1000
-    assert budget.dollars(lift.usd_micros) == "2.50 USD"
+    (increase,) = ledger.increases(one, SHIPPED, issue.iid)
+    assert (increase.tokens, increase.usd_micros) == (1000, 2_500_000)
+    assert increase.by.startswith("maintainer")
+    state_ = ledger.states(one, SHIPPED, issue=issue.iid, session="s")[1]
+    assert state_.cap.tokens == SHIPPED.budgets.caps.issue.tokens + 1000
+    assert budget.dollars(increase.usd_micros) == "2.50 USD"

@@ -27,7 +27,7 @@ from factory.workflow.budget.budget import Amount
 from factory.workflow.claim import intake, questions
 from factory.workflow.context import Context
 from factory.workflow.session import attempt, launch_plan, output_requests, transcript
-from factory.workflow.session.routing import Chosen
+from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 from tests.instances import Instance, founded
 from tests.servers import TOOL_ENV, TOOL_PATH, LocalGitlab, git, wait_for, with_token
@@ -111,7 +111,7 @@ class Result:
     events: list[dict[str, Any]]
     head: str | None
     refused: str
-    outcome: output_requests.Outcome
+    outcome: output_requests.AppliedRequests
     rules: frozenset[str]
 
     def told(self) -> str:
@@ -204,7 +204,7 @@ def _run(world: World, item: Injection) -> Result:
         session,
         1,
         policies=world.policies,
-        chosen=Chosen("obedient", agent, "it obeys"),
+        chosen=AgentChoice("obedient", agent, "it obeys"),
         brief=f"{frozen.title}\n\n{frozen.text}",
         amount=Amount(1_000_000, 1_000_000),
         resume="",

@@ -12,7 +12,7 @@ ISSUE = Issue(7, "t", "", "opened", (), "somebody", "", "")
 ASKED = Note(1, "bot", "<!-- factory:question 0123456789ab hello -->\n> When?\n\nThe agent asks.")
 
 
-def found(*notes: Note) -> list[questions.Answered]:
+def found(*notes: Note) -> list[questions.AnsweredQuestion]:
     return questions.answered(ISSUE, list(notes), bot="bot", agent="agent")
 
 

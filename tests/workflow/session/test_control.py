@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 
 from factory.model.agent import Reason
 from factory.workflow.session import control
-from factory.workflow.session.control import Control, Wish
+from factory.workflow.session.control import Control, ControlSignal
 
 
-@pytest.mark.parametrize("wish", list(Wish))
-def test_a_wish_is_heard_until_the_next(tmp_path: Path, wish: Wish) -> None:
-    assert control.read(tmp_path).wish is Wish.WORK
-    told = control.tell(tmp_path, wish, by="operator")
+@pytest.mark.parametrize("signal", list(ControlSignal))
+def test_a_wish_is_heard_until_the_next(tmp_path: Path, signal: ControlSignal) -> None:
+    assert control.read(tmp_path).signal is ControlSignal.WORK
+    told = control.send(tmp_path, signal, by="operator")
     assert control.read(tmp_path) == told
     assert (tmp_path / "control.json").stat().st_mode & 0o077 == 0
-    control.tell(tmp_path, Wish.WORK, by="operator")
-    assert control.read(tmp_path).wish is Wish.WORK
+    control.send(tmp_path, ControlSignal.WORK, by="operator")
+    assert control.read(tmp_path).signal is ControlSignal.WORK
 
 
 def test_which_wishes_end_an_attempt() -> None:
-    found = {wish: control.ending(Control(wish, "me")) for wish in Wish}
+    found = {signal: control.ending(Control(signal, "me")) for signal in ControlSignal}
     assert found == {
-        Wish.WORK: None,
-        Wish.PAUSE: None,
-        Wish.CANCEL: (Reason.CANCELLED_BY_HUMAN, "cancel by me"),
-        Wish.TAKEOVER: (Reason.SUPERSEDED, "takeover by me"),
+        ControlSignal.WORK: None,
+        ControlSignal.PAUSE: None,
+        ControlSignal.CANCEL: (Reason.CANCELLED_BY_HUMAN, "cancel by me"),
+        ControlSignal.TAKEOVER: (Reason.SUPERSEDED, "takeover by me"),
     }
 
 
@@ -40,4 +40,4 @@ def test_which_wishes_end_an_attempt() -> None:
 )
 def test_a_wish_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "control.json").write_bytes(content)
-    assert control.read(tmp_path).wish is Wish.WORK
+    assert control.read(tmp_path).signal is ControlSignal.WORK

@@ -5,23 +5,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.workflow.session import escalation
-from factory.workflow.session.escalation import Rung, Sample
+from factory.workflow.session.escalation import Escalation, Sample
 
 
 def test_the_same_failure_twice_climbs_the_ladder() -> None:
-    rungs = [escalation.rung(["a"] * count, stronger=True) for count in range(6)]
-    assert rungs == [Rung.AGAIN, Rung.AGAIN, Rung.OTHER, Rung.STRONGER, Rung.PERSON, Rung.PERSON]
-    assert escalation.rung(["a"] * 3, stronger=False) is Rung.PERSON
-    assert escalation.rung(["a", "a", "b"], stronger=True) is Rung.AGAIN
-    assert escalation.rung(["a", "b", "b"], stronger=True) is Rung.OTHER
+    rungs = [escalation.next_escalation(["a"] * count, stronger=True) for count in range(6)]
+    assert rungs == [
+        Escalation.AGAIN,
+        Escalation.AGAIN,
+        Escalation.OTHER,
+        Escalation.STRONGER,
+        Escalation.PERSON,
+        Escalation.PERSON,
+    ]
+    assert escalation.next_escalation(["a"] * 3, stronger=False) is Escalation.PERSON
+    assert escalation.next_escalation(["a", "a", "b"], stronger=True) is Escalation.AGAIN
+    assert escalation.next_escalation(["a", "b", "b"], stronger=True) is Escalation.OTHER
 
 
 @given(st.lists(st.sampled_from("abc")), st.booleans())
 def test_a_failure_that_repeats_is_never_answered_by_trying_again(failures: list[str], stronger: bool) -> None:  # noqa: FBT001
-    rung = escalation.rung(failures, stronger=stronger)
+    rung = escalation.next_escalation(failures, stronger=stronger)
     repeated = len(failures) > 1 and failures[-1] == failures[-2]
-    assert (rung is Rung.AGAIN) is not repeated
-    assert stronger or rung is not Rung.STRONGER
+    assert (rung is Escalation.AGAIN) is not repeated
+    assert stronger or rung is not Escalation.STRONGER
 
 
 @pytest.mark.parametrize(

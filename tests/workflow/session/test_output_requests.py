@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from factory.agents.outputs import Reading, Request, compose, parse
+from factory.agents.outputs import Request, RequestFile, compose, parse
 from factory.gitlab import issues
 from factory.model.gitlab import Note
 from factory.model.session import Session
@@ -38,8 +38,10 @@ class World:
         self.frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory::small")
         self.session = Session("s1", issue.iid, folder)
 
-    def apply(self, *requests: Request, policies: Policies = POLICIES, attempt: int = 1) -> output_requests.Outcome:
-        asked = Reading(requests)
+    def apply(
+        self, *requests: Request, policies: Policies = POLICIES, attempt: int = 1
+    ) -> output_requests.AppliedRequests:
+        asked = RequestFile(requests)
         return output_requests.apply(self.context, self.session, self.frozen, policies, asked, attempt=attempt)
 
     def notes(self) -> list[Note]:
@@ -58,7 +60,7 @@ def asked(kind: str, why: str = "it helps", name: str | None = None, **said: str
     return compose(kind, said, why=why, name=name)
 
 
-def results(outcome: output_requests.Outcome) -> list[Any]:
+def results(outcome: output_requests.AppliedRequests) -> list[Any]:
     return [record["result"] for record in outcome.records]
 
 

@@ -9,47 +9,49 @@ from factory.checks.mutation import source as plant_source
 from factory.checks.mutation import tests as plant_tests
 from factory.checks.mutation.source import Source
 from factory.errors import InvalidInput
-from factory.model.challenge import Plant
+from factory.model.challenge import Defect
 
 
-def everything(files: Mapping[str, bytes]) -> tuple[Plant, ...]:
+def everything(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
     """Return all mutants of an app's sources and all mistakes; takes and raises what ``mistakes`` does."""
-    mutants = [plant for source in _parts(files)[1] for plant in operators.mutations(source.path, source.data.decode())]
+    mutants = [
+        defect for source in _parts(files)[1] for defect in operators.mutations(source.path, source.data.decode())
+    ]
     return (*mutants, *mistakes(files))
 
 
-def mistakes(files: Mapping[str, bytes]) -> tuple[Plant, ...]:
+def mistakes(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
     """Return the mistakes typical of agents that can be made in an app, by kind and place.
 
     ``files`` are the app's files by their path in the clone (``apps/<name>/src/…``, ``…/tests/…``), and those beside it
     that an agent may not touch. Raises ``InvalidInput`` where there is no source, or one is not Python.
     """
     prefix, sources, tests = _parts(files)
-    found = [plant for plant in _all(prefix, sources, tests, files) if plant is not None]
-    plants = {(plant.kind, plant.files): plant for plant in found if _changes(plant, files)}
-    return tuple(sorted(plants.values(), key=lambda plant: (plant.kind, plant.path, plant.line, plant.summary)))
+    found = [defect for defect in _all(prefix, sources, tests, files) if defect is not None]
+    defects = {(defect.kind, defect.files): defect for defect in found if _changes(defect, files)}
+    return tuple(sorted(defects.values(), key=lambda defect: (defect.kind, defect.path, defect.line, defect.summary)))
 
 
-def harmless(files: Mapping[str, bytes]) -> Plant:
+def harmless(files: Mapping[str, bytes]) -> Defect:
     """Return a change that no gate should mind, a comment: where that fails, failing says nothing about a defect."""
     source = _main(_parts(files)[1])
     function = source.functions()[0].lineno if source.functions() else 1
     first = source.starts[function - 1]
-    data = source.edited((first, first, "# Nothing is planted here.\n"))
-    return Plant("control", source.path, function, "a comment", ((source.path, data),))
+    data = source.edited((first, first, "# Nothing is seeded here.\n"))
+    return Defect("control", source.path, function, "a comment", ((source.path, data),))
 
 
-def sample(plants: Sequence[Plant], limit: int, seed: int) -> tuple[Plant, ...]:
-    """Return at most ``limit`` plants in their order, drawn kind by kind; equal arguments give equal samples."""
+def sample(defects: Sequence[Defect], limit: int, seed: int) -> tuple[Defect, ...]:
+    """Return at most ``limit`` defects in their order, drawn kind by kind; equal arguments give equal samples."""
 
     def lot(text: str) -> bytes:
         return hashlib.sha256(f"{seed}:{text}".encode()).digest()
 
-    kinds = sorted({plant.kind for plant in plants}, key=lot)
+    kinds = sorted({defect.kind for defect in defects}, key=lot)
     drawn = {
         kind: sorted(
-            (index for index, plant in enumerate(plants) if plant.kind == kind),
-            key=lambda index: lot(f"{plants[index].path}:{plants[index].line}:{plants[index].summary}"),
+            (index for index, defect in enumerate(defects) if defect.kind == kind),
+            key=lambda index: lot(f"{defects[index].path}:{defects[index].line}:{defects[index].summary}"),
         )
         for kind in kinds
     }
@@ -59,12 +61,12 @@ def sample(plants: Sequence[Plant], limit: int, seed: int) -> tuple[Plant, ...]:
         for kind in kinds
         if turn < len(drawn[kind])
     ]
-    return tuple(plants[index] for index in sorted(turns[:limit]))
+    return tuple(defects[index] for index in sorted(turns[:limit]))
 
 
 def _all(
     prefix: str, sources: Sequence[Source], tests: Sequence[Source], files: Mapping[str, bytes]
-) -> Iterator[Plant | None]:
+) -> Iterator[Defect | None]:
     for source in sources:
         yield from code.mistakes(source, tests)
     yield from code.once(_main(sources))
@@ -77,8 +79,8 @@ def _main(sources: Sequence[Source]) -> Source:
     return max(sources, key=lambda source: len(source.functions()))
 
 
-def _changes(plant: Plant, files: Mapping[str, bytes]) -> bool:
-    return any(files.get(path) != data for path, data in plant.files)
+def _changes(defect: Defect, files: Mapping[str, bytes]) -> bool:
+    return any(files.get(path) != data for path, data in defect.files)
 
 
 def _parts(files: Mapping[str, bytes]) -> tuple[str, tuple[Source, ...], tuple[Source, ...]]:

@@ -1,4 +1,4 @@
-"""What a challenge plants: every defect is one, none strays, and the app's own tests find most of them."""
+"""What a challenge seeds: every defect is one, none strays, and the app's own tests find most of them."""
 
 import ast
 import shutil
@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.checks import challenge
-from factory.checks.mutation import seed
+from factory.checks.mutation import catalogue
 from factory.checks.mutation.operators import mutations
 from factory.cli.gate.challenge import run
 from factory.errors import GateFailed, InvalidInput, NotFound
-from factory.model.challenge import Outcome, Plant
+from factory.model.challenge import Defect, DefectOutcome
 from factory.reports import challenge as report
 from tests.servers import ROOT, TOOL_PATH
 
@@ -124,16 +124,16 @@ def test_what_no_test_can_see_is_left_alone(source: str) -> None:
 
 def test_every_kind_of_mistake_can_be_made_in_hello() -> None:
     files = hello()
-    plants = seed.mistakes(files)
-    assert {item.kind.removeprefix("mistake.") for item in plants} == KINDS
-    for item in plants:
+    defects = catalogue.mistakes(files)
+    assert {item.kind.removeprefix("mistake.") for item in defects} == KINDS
+    for item in defects:
         ((path, data),) = item.files
         assert path == item.path
         assert files.get(path) != data
         assert 1 <= item.line <= (files.get(path, b"") + (data or b"")).count(b"\n") + 1
         if data is not None and path.endswith(".py") and item.kind.removeprefix("mistake.") not in NO_PYTHON:
             ast.parse(data)
-    assert seed.mistakes(files) == plants
+    assert catalogue.mistakes(files) == defects
 
 
 def test_a_function_that_answers_only_what_the_test_asks() -> None:
@@ -141,8 +141,8 @@ def test_a_function_that_answers_only_what_the_test_asks() -> None:
         "apps/a/src/a.py": b'def double(n: int) -> int:\n    """Doc."""\n    return n * 2\n',
         "apps/a/tests/test_a.py": b"from a import double\n\n\ndef test_it() -> None:\n    assert double(2) == 4\n",
     }
-    planted = [item for item in seed.mistakes(files) if item.kind == "mistake.hard-coded-answer"]
-    assert [item.files[0][1] for item in planted] == [b'def double(n: int) -> int:\n    """Doc."""\n    return 4\n']
+    seeded = [item for item in catalogue.mistakes(files) if item.kind == "mistake.hard-coded-answer"]
+    assert [item.files[0][1] for item in seeded] == [b'def double(n: int) -> int:\n    """Doc."""\n    return 4\n']
 
 
 @pytest.mark.parametrize(
@@ -152,23 +152,23 @@ def test_a_function_that_answers_only_what_the_test_asks() -> None:
 )
 def test_an_app_that_cannot_be_planted_in(files: dict[str, bytes]) -> None:
     with pytest.raises(InvalidInput):
-        seed.everything(files)
+        catalogue.everything(files)
 
 
 def test_a_sample_draws_from_every_kind_and_the_same_again() -> None:
-    plants = seed.everything(hello())
-    kinds = {item.kind for item in plants}
-    drawn = seed.sample(plants, len(kinds), 7)
+    defects = catalogue.everything(hello())
+    kinds = {item.kind for item in defects}
+    drawn = catalogue.sample(defects, len(kinds), 7)
     assert {item.kind for item in drawn} == kinds
-    assert drawn == seed.sample(plants, len(kinds), 7) != seed.sample(plants, len(kinds), 8)
-    assert [plants.index(item) for item in drawn] == sorted(plants.index(item) for item in drawn)
-    assert seed.sample(plants, 10_000, 7) == plants
-    assert seed.sample((), 3, 7) == ()
+    assert drawn == catalogue.sample(defects, len(kinds), 7) != catalogue.sample(defects, len(kinds), 8)
+    assert [defects.index(item) for item in drawn] == sorted(defects.index(item) for item in drawn)
+    assert catalogue.sample(defects, 10_000, 7) == defects
+    assert catalogue.sample((), 3, 7) == ()
 
 
 def test_the_harmless_change_is_a_comment() -> None:
     files = hello()
-    ((path, data),) = seed.harmless(files).files
+    ((path, data),) = catalogue.harmless(files).files
     assert data is not None
     assert data != files[path]
     assert ast.dump(ast.parse(data)) == ast.dump(ast.parse(files[path]))
@@ -176,29 +176,29 @@ def test_the_harmless_change_is_a_comment() -> None:
 
 def test_a_challenge_counts_and_shows_what_survives() -> None:
     said: list[str] = []
-    comment = seed.harmless(hello()).files
+    comment = catalogue.harmless(hello()).files
 
     def judge(files: Sequence[tuple[str, bytes | None]]) -> tuple[str, ...]:
         return () if tuple(files) == comment or files[0][1] is None else ("unit.failed", "lint.error")
 
     outcomes = run(HELLO, judge, 40, 0, said.append, kinds=["mistake.deleted-*", "mistake.leaked-secret"])
     found = challenge.summary(outcomes)
-    assert [(tally.kind, tally.planted, tally.killed) for tally in found.tallies][1:] == [
+    assert [(tally.kind, tally.seeded, tally.killed) for tally in found.tallies][1:] == [
         ("mistake.deleted-test-file", 2, 0),
         ("mistake.leaked-secret", 5, 5),
     ]
     assert found.tallies[2].rules == ("lint.error", "unit.failed")
     assert {item.kind for item in found.survivors} == {"mistake.deleted-test-file"}
-    assert found.percent == found.killed * 100 // found.planted < 100
+    assert found.percent == found.killed * 100 // found.seeded < 100
     shown = report.lines(found)
     assert "  apps/hello/tests/test_hello.py:1  mistake.deleted-test-file  the file is deleted" in shown
-    assert shown[-1] == f"The gates found {found.killed} of {found.planted} planted defects ({found.percent} %)."
+    assert shown[-1] == f"The gates found {found.killed} of {found.seeded} seeded defects ({found.percent} %)."
     assert sum("SURVIVED" in line for line in said) == 2
 
 
 def test_a_score_is_never_rounded_up() -> None:
-    item = Plant("k", "a.py", 1, "s", ())
-    outcomes = [Outcome(item, ("r",))] * 899 + [Outcome(item, ())] * 101
+    item = Defect("k", "a.py", 1, "s", ())
+    outcomes = [DefectOutcome(item, ("r",))] * 899 + [DefectOutcome(item, ())] * 101
     assert challenge.summary(outcomes).percent == 89
     assert challenge.summary([]).percent == 0
 
