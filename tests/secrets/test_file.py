@@ -112,10 +112,10 @@ def test_a_full_disk_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
 def test_writers_wait_for_each_other(store: EncryptedFile, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        "from factory.model.secret import Place, Secret\n"
+        "from factory.model.secret import Secret, SecretLocation\n"
         "from factory.secrets.file import EncryptedFile, made_key\n"
         "store = EncryptedFile(Path(sys.argv[1]), made_key(Path(sys.argv[2])))\n"
-        "for n in range(10): store.put(Place('x', f'plan/{sys.argv[3]}-{n}'), Secret('v'))\n"
+        "for n in range(10): store.put(SecretLocation('x', f'plan/{sys.argv[3]}-{n}'), Secret('v'))\n"
     )
     made_key(tmp_path / "keys" / "key")
     argv = [sys.executable, "-c", script, str(store.path), str(tmp_path / "keys" / "key")]

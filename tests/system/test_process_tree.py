@@ -62,9 +62,9 @@ def test_what_starts_while_it_is_being_held_is_held() -> None:
 
 def test_a_held_group_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
     what = (
-        "import time; from pathlib import Path; from factory.system import family, process\n"
+        "import time; from pathlib import Path; from factory.system import process, process_tree\n"
         f"group = process.start(['sleep', '60'], env={{'PATH': {TOOL_ENV['PATH']!r}}})\n"
-        "time.sleep(0.3); family.suspend(group.popen.pid)\n"
+        "time.sleep(0.3); process_tree.suspend(group.popen.pid)\n"
         f"Path({str(tmp_path / 'pid')!r}).write_text(str(group.popen.pid)); time.sleep(60)"
     )
     starter = process.start([sys.executable, "-c", what], env={**TOOL_ENV, "PYTHONPATH": str(ROOT)})

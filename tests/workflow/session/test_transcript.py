@@ -155,7 +155,7 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
 
 def test_a_crash_leaves_what_was_told_readable_and_it_is_kept_later(tmp_path: Path) -> None:
     what = (
-        "import sys, time; from pathlib import Path; from factory.workflow import transcript\n"
+        "import sys, time; from pathlib import Path; from factory.workflow.session import transcript\n"
         f"with transcript.recording(Path({str(tmp_path)!r}), ()) as record:\n"
         "    record({'event': 'message', 'text': 'before é '}); record({'event': 'tool', 'id': '1'})\n"
         "    print('told', flush=True); time.sleep(60)"
