@@ -18,9 +18,9 @@ ZONES = {
     path.parent.name: re.findall(r'"([a-z-]+\.test)"', path.read_text())[0] for path in LIVE.glob("*/variables.tf")
 }
 ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
-SSL = 'module.zone.cloudflare_zone_setting.this["ssl"]'
-ZONE = "module.zone.cloudflare_zone.this"
-TUNNEL = "module.tunnel.cloudflare_zero_trust_tunnel_cloudflared"
+SSL = 'module.stack.module.zone.cloudflare_zone_setting.this["ssl"]'
+ZONE = "module.stack.module.zone.cloudflare_zone.this"
+TUNNEL = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared"
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_the_roots_are_equal_but_for_their_zone() -> None:
         stack: {path.name: path.read_text().replace(f'"{zone}"', "") for path in (LIVE / stack).glob("*.tf")}
         for stack, zone in ZONES.items()
     }
-    texts["production"].pop("moved.tf")
+    for text in texts.values():
+        text.pop("moved.tf")
     assert len(set(ZONES.values())) == len(ZONES)
     assert all(text == texts["production"] for text in texts.values())
 
@@ -128,10 +129,37 @@ def test_a_state_from_before_the_modules_keeps_its_objects(tmp_path: Path, own: 
     assert root.plan(ONE) == 2, root.said
     actions = root.shown()["actions"]
     assert not [address for address, done in actions.items() if "delete" in done]
-    kept = {ZONE, f"{TUNNEL}.this", f"{TUNNEL}_config.this", 'module.dns.cloudflare_dns_record.this["hello"]'}
+    kept = {
+        ZONE,
+        f"{TUNNEL}.this",
+        f"{TUNNEL}_config.this",
+        'module.stack.module.dns.cloudflare_dns_record.this["hello"]',
+    }
     assert {address for address, done in actions.items() if done != ["create"]} == kept
     assert root.run("apply", "plan") == 0, root.said
     assert root.plan(ONE) == 0, root.said
+
+
+def test_a_state_from_before_the_stack_module_only_moves(tmp_path: Path, own: Double) -> None:
+    own.release(ONE)
+    root = Root(tmp_path, own)
+    stack, now = TERRAFORM / "modules/stack", {path: path.read_text() for path in root.folder.glob("*.tf")}
+    for path in now:
+        if path.name in {"main.tf", "variables.tf", "outputs.tf"}:
+            text = (stack / path.name).read_text()
+            path.write_text(text.replace('source = "../', 'source = "../../modules/'))
+        elif path.name == "moved.tf":
+            path.unlink()
+    assert root.run("init") == 0, root.said
+    assert root.apply(ONE, TF_VAR_zone="hello.test") == 0, root.said
+    for path, text in now.items():
+        path.write_text(text)
+    assert root.run("init") == 0, root.said
+    assert root.plan(ONE) == 2, root.said
+    assert "Plan: 0 to add, 0 to change, 0 to destroy" in root.said
+    assert root.run("apply", "plan") == 0, root.said
+    assert root.plan(ONE) == 0, root.said
+    assert all(address.startswith("module.stack.module.") for address in root.addresses())
 
 
 def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:

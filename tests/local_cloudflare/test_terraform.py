@@ -8,7 +8,7 @@ from tests.local_cloudflare.double import ACCOUNT, Double
 from tests.local_cloudflare.root import Root
 
 ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
-ADDRESS = "module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
+ADDRESS = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
 CONFIG = "cloudflare_zero_trust_tunnel_cloudflared_config"
 TUNNEL = "cloudflare_zero_trust_tunnel_cloudflared"
 FOREIGN = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8-_s9"
@@ -59,8 +59,8 @@ def test_a_change_behind_terraforms_back_is_drift(applied: Root, own: Double) ->
     assert applied.plan(ONE) == 2
     shown = applied.shown()
     assert {address for address, actions in shown["actions"].items() if actions == ["update"]} == {
-        'module.dns.cloudflare_dns_record.this["hello"]',
-        "module.zone.cloudflare_zone.this",  # the root says nothing of paused: its default is false
+        'module.stack.module.dns.cloudflare_dns_record.this["hello"]',
+        "module.stack.module.zone.cloudflare_zone.this",  # the root says nothing of paused: its default is false
         ADDRESS,
     }
     assert shown["drift"][RECORD]["after"]["content"] == "elsewhere.test"
@@ -122,10 +122,10 @@ def test_an_import_is_followed_by_an_empty_plan(root: Root, own: Double) -> None
     ids = own.serve_host("hello.test", f"http://{ONE}")
     tunnel = f"{ACCOUNT}/{ids['tunnel']}"
     imports = {
-        "module.zone.cloudflare_zone.this": ids["zone"],
-        'module.zone.cloudflare_zone_setting.this["ssl"]': f"{ids['zone']}/ssl",
-        f'module.dns.{RECORD}.this["hello"]': f"{ids['zone']}/{ids['record']}",
-        f"module.tunnel.{TUNNEL}.this": tunnel,
+        "module.stack.module.zone.cloudflare_zone.this": ids["zone"],
+        'module.stack.module.zone.cloudflare_zone_setting.this["ssl"]': f"{ids['zone']}/ssl",
+        f'module.stack.module.dns.{RECORD}.this["hello"]': f"{ids['zone']}/{ids['record']}",
+        f"module.stack.module.tunnel.{TUNNEL}.this": tunnel,
         ADDRESS: tunnel,
     }
     blocks = [f'import {{\n  to = {address}\n  id = "{key}"\n}}\n' for address, key in imports.items()]

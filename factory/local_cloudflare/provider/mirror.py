@@ -18,7 +18,7 @@ _SCRIPT = """#!/bin/sh
 # The loopback double of Cloudflare's Terraform provider: it talks to 127.0.0.1 only. This is not Cloudflare's.
 exec {python} -I -c '
 import os, tempfile
-from factory.local_cloudflare.provider import main
+from factory.local_cloudflare.provider.provider import main
 if len(tempfile.gettempdir()) > 60:
     tempfile.tempdir = "/tmp"
 with tempfile.TemporaryDirectory() as home:

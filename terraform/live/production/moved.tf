@@ -1,4 +1,4 @@
-# The addresses that this root had before it was made of modules: a state of that time keeps its objects.
+# The addresses that this root had before it had any module: a state of that time keeps its objects.
 moved {
   from = cloudflare_zone.this
   to   = module.zone.cloudflare_zone.this
@@ -23,4 +23,25 @@ moved {
 moved {
   from = module.dns.cloudflare_dns_record.this
   to   = module.dns.cloudflare_dns_record.this["hello"]
+}
+
+# The addresses that this root had before the module stack: a state of that time keeps its objects.
+moved {
+  from = module.zone
+  to   = module.stack.module.zone
+}
+
+moved {
+  from = module.tunnel
+  to   = module.stack.module.tunnel
+}
+
+moved {
+  from = module.dns
+  to   = module.stack.module.dns
+}
+
+moved {
+  from = module.waf
+  to   = module.stack.module.waf
 }

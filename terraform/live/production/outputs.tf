@@ -1,19 +1,19 @@
 output "hostnames" {
   description = "Where each app is reached."
-  value       = { for name, app in var.apps : name => app.hostname }
+  value       = module.stack.hostnames
 }
 
 output "releases" {
   description = "The release that takes the traffic, for each app."
-  value       = { for name, app in var.apps : name => app.release }
+  value       = module.stack.releases
 }
 
 output "tunnel_id" {
   description = "The tunnel that the hostnames lead to."
-  value       = module.tunnel.id
+  value       = module.stack.tunnel_id
 }
 
 output "name_servers" {
   description = "The name servers that the domain's registrar must name."
-  value       = module.zone.name_servers
+  value       = module.stack.name_servers
 }

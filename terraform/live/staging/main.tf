@@ -1,37 +1,9 @@
-module "zone" {
-  source = "../../modules/zone"
+# The whole environment is one module; this root gives it its zone, its state and its provider.
+module "stack" {
+  source = "../../modules/stack"
 
-  account_id = var.account_id
-  name       = var.zone
-}
-
-# One tunnel for all apps: a deploy changes the service of its app's rule, and nothing else.
-module "tunnel" {
-  source = "../../modules/tunnel"
-
-  account_id = var.account_id
-  name       = var.zone
-  ingress    = [for app in var.apps : { hostname = app.hostname, service = "http://${app.release}" }]
-}
-
-module "dns" {
-  source = "../../modules/dns"
-
-  zone_id = module.zone.id
-  records = {
-    for name, app in var.apps : name => { name = app.hostname, type = "CNAME", content = module.tunnel.cname }
-  }
-}
-
-module "waf" {
-  source = "../../modules/waf"
-
-  zone_id     = module.zone.id
-  rate_limits = var.rate_limited ? local.rate_limits : {}
-}
-
-locals {
-  rate_limits = {
-    for name, app in var.apps : name => { hostname = app.hostname, requests = app.requests_per_minute }
-  }
+  account_id   = var.account_id
+  zone         = var.zone
+  apps         = var.apps
+  rate_limited = var.rate_limited
 }

@@ -2,10 +2,10 @@ terraform {
   required_version = "~> 1.11"
 
   required_providers {
-    # Exact: Cloudflare changes schemas in minor versions.
+    # A range: the root that uses this module pins one version.
     cloudflare = {
       source  = "cloudflare/cloudflare"
-      version = "= 5.14.0"
+      version = ">= 5.14.0, < 6.0.0"
     }
   }
 }

@@ -81,7 +81,7 @@ def test_one_issue_tells_of_drift_until_it_is_over(running: Instance) -> None:
 
     outside.point("elsewhere.example.com")
     trace = play(running)["drift"].trace()
-    assert b'update module.dns.cloudflare_dns_record.this["hello"] content' in trace
+    assert b'update module.stack.module.dns.cloudflare_dns_record.this["hello"] content' in trace
     assert b"elsewhere" not in trace, "values are in the issue, not in the log"
     for _ in range(2):
         running.run("work", "--once")

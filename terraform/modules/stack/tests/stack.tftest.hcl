@@ -1,0 +1,56 @@
+variables {
+  account_id = "0123456789abcdef0123456789abcdef"
+  zone       = "stack-module.test"
+  apps = {
+    api   = { hostname = "api.stack-module.test", release = "api-ccccccc", requests_per_minute = 60 }
+    hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaa" }
+  }
+}
+
+# Plans alone: the zone is protected against being destroyed, so a test could not take it away again.
+run "each_app_is_reached_at_its_hostname" {
+  command = plan
+
+  assert {
+    condition     = output.hostnames == { api = "api.stack-module.test", hello = "www.stack-module.test" }
+    error_message = "The hostnames are those of the apps."
+  }
+
+  assert {
+    condition     = output.releases == { api = "api-ccccccc", hello = "hello-aaaaaaa" }
+    error_message = "The releases are those of the apps."
+  }
+}
+
+run "a_hostname_outside_the_zone_is_refused" {
+  command = plan
+
+  variables {
+    apps = { hello = { hostname = "www.other.test", release = "hello-aaaaaaa" } }
+  }
+
+  expect_failures = [var.apps]
+}
+
+run "two_apps_at_one_hostname_are_refused" {
+  command = plan
+
+  variables {
+    apps = {
+      api   = { hostname = "www.stack-module.test", release = "api-ccccccc" }
+      hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaa" }
+    }
+  }
+
+  expect_failures = [var.apps]
+}
+
+run "a_release_without_a_commit_is_refused" {
+  command = plan
+
+  variables {
+    apps = { hello = { hostname = "www.stack-module.test", release = "hello-xyz" } }
+  }
+
+  expect_failures = [var.apps]
+}
