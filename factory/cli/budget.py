@@ -59,7 +59,7 @@ def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noq
     workspace = current()
     context = make(workspace, holder="", say=output.say)
     context.fetch()
-    labels = context.policies().workflow.labels
+    labels = context.policies().session.labels
     connection = workspace.connection(OPERATOR)
     wanted = number(issue, "#")
     issues.comment(connection, "issues", wanted, body=ledger.increase_note(tokens, usd))

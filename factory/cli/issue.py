@@ -24,7 +24,7 @@ def command() -> None:
 def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Open an issue."""
     description = "\n\n".join(part for part in (text, f"Spec: {spec}" if spec else "") if part)
-    named = read_folder(repository()).workflow.labels
+    named = read_folder(repository()).session.labels
     labels = [label for label, wanted in ((named.ready, ready), (named.small, small)) if wanted]
     made = issues.create(current().connection(), title=title, description=description, labels=labels)
     output.one(made, json_wanted=as_json, text=f"#{made.iid} {made.title}")

@@ -120,7 +120,7 @@ class EvalRun:
         )
 
     def _freeze(self) -> FrozenIssue:
-        rules = self.policies.workflow
+        rules = self.policies.session
         small = rules.labels.small
         issue = self.recorded.issue(self.session.issue, small=small)
         frozen = intake.freeze(issue, author_role="maintainer", limit=rules.issue_characters, small=small)

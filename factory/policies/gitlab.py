@@ -99,7 +99,7 @@ class JobToken(Strict):
 
 
 class Label(Strict):
-    """A label beside those of ``workflow.yml``."""
+    """A label beside those of ``session.yml``."""
 
     color: Colour
     description: Annotated[str, Field(max_length=255)] | None = None

@@ -66,8 +66,8 @@ class Labels(Strict):
     drift: str
 
 
-class Workflow(Strict):
-    """``workflow.yml``: labels, bounds and times of a session."""
+class SessionRules(Strict):
+    """``session.yml``: labels, bounds and times of a session."""
 
     labels: Labels
     lease_minutes: Annotated[int, Field(ge=1, le=1440)]
@@ -155,7 +155,7 @@ class Policies(Strict):
     agents: Agents
     gates: Gates
     scope: Scope
-    workflow: Workflow
+    session: SessionRules
     budgets: Budgets
     outputs: Outputs
     retention: Retention

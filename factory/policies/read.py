@@ -14,7 +14,7 @@ FILES = (
     "agents",
     "gates",
     "scope",
-    "workflow",
+    "session",
     "budgets",
     "outputs",
     "retention",
@@ -30,6 +30,8 @@ _OURS = ("factory-bot", "factory-agent", "rehearsal")
 # Examples that are kept beside the policies; they decide nothing and are no part of the digest.
 CASES = "policies/cases/"
 _KNOWN = {f"policies/{name}.yml": name for name in FILES}
+# Files that an earlier version of the factory called something else.
+_RENAMED = {"policies/workflow.yml": "policies/session.yml"}
 
 
 def read(files: Mapping[str, bytes]) -> Policies:
@@ -77,11 +79,14 @@ def _read(files: Mapping[str, bytes]) -> tuple[Policies | None, list[str]]:
 
 
 def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:
-    for path in sorted(files):
+    renamed = {old: new for old, new in _RENAMED.items() if old in files}
+    for old, new in renamed.items():
+        yield f"{old}: this version reads {new}; run `git mv {old} {new}` (its keys are the same)"
+    for path in sorted(set(files) - set(renamed)):
         if path.endswith((".yml", ".yaml")) and path not in _KNOWN and not path.startswith(CASES):
             yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, FILES)}"
     for path in _KNOWN:
-        if path not in files:
+        if path not in files and path not in renamed.values():
             yield f"{path} is missing"
 
 

@@ -6,7 +6,7 @@ let through, and text that the parser does not take is refused with the rest.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ LOCK_FILE = ".terraform.lock.hcl"
 _TESTS = ".tftest.hcl"
 _LARGEST = 1_000_000
 _MODULES = "terraform/modules"
+# A version constraint that is no single version (Terraform docs: Version constraints).
+_RANGE = re.compile(r"(?:~>|>=|<=|>|<|!=)[0-9.]+(?:,(?:~>|>=|<=|>|<|!=)[0-9.]+)*")
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,18 @@ class Source:
 def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
     """Return what a root such as ``terraform/live/production`` is made of, below ``tree``.
 
-    ``providers`` maps the allowed sources to their one version. Raises ``NotFound`` where there is no such root, and
-    ``Refused`` naming file and reason.
+    ``providers`` maps the allowed sources to their one version, which the root pins; a module may take a range. Raises
+    ``NotFound`` if there is no such root, and ``Refused`` naming file and reason.
     """
     found: dict[str, bytes] = {}
+    required: dict[str, set[str]] = {}
     waiting, seen, backends = [root], [root], 0
     while waiting:
         folder = waiting.pop()
         for name, data in _files(tree, folder):
             found[name] = data
-            blocks = _screen_text(name, data, providers)
+            blocks = _screen_text(name, data, providers, pinned=folder == root)
+            required.setdefault(folder, set()).update(_required(blocks))
             backends += folder == root and sum("backend" in each.body for each in blocks if each.kind == "terraform")
             for module in (_module(name, each.body, folder) for each in blocks if each.kind == "module"):
                 if module not in seen:
@@ -80,7 +84,16 @@ def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
     if backends != 1:
         # Without GitLab's backend the state would be gone with the job.
         raise Refused(f'{root}: {backends} backends, where there must be one: `backend "http" {{}}`')
+    if loose := sorted({source for sources in required.values() for source in sources} - required[root]):
+        raise Refused(f"{root} pins no version of the provider {loose[0]}, which a module of it requires")
     return Source(root, tuple(sorted(seen)), tuple(sorted(found.items())))
+
+
+def _required(blocks: Iterable[hcl.Block]) -> Iterator[str]:
+    """Yield the sources of the providers that blocks require."""
+    for block in blocks:
+        for required in block.body.get("required_providers", ()) if block.kind == "terraform" else ():
+            yield from (wanted["source"] for wanted in required.values())
 
 
 def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
@@ -117,8 +130,8 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         raise NotFound(f"there is no Terraform configuration in {folder}")
 
 
-def _screen_text(name: str, data: bytes, providers: Mapping[str, str]) -> tuple[hcl.Block, ...]:
-    """Refuse what is not allowed in one file; return its blocks."""
+def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned: bool) -> tuple[hcl.Block, ...]:
+    """Refuse what is not allowed in one file; return its blocks. With ``pinned`` it names the one version."""
     try:
         text = data.decode()
         blocks = hcl.parse(text)
@@ -134,7 +147,7 @@ def _screen_text(name: str, data: bytes, providers: Mapping[str, str]) -> tuple[
         if block.kind not in _BLOCKS:
             raise _refused(name, f"a block {block.kind!r}")
         if block.kind == "terraform":
-            _screen_settings(name, block.body, providers)
+            _screen_settings(name, block.body, providers, pinned=pinned)
         elif block.kind == "provider":
             _screen_provider(name, block, providers)
         elif block.kind in _TYPED:
@@ -142,7 +155,7 @@ def _screen_text(name: str, data: bytes, providers: Mapping[str, str]) -> tuple[
     return blocks
 
 
-def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str]) -> None:
+def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str], *, pinned: bool) -> None:
     for key, value in body.items():
         if key not in _TERRAFORM:
             raise _refused(name, f"the setting terraform.{key}")
@@ -151,15 +164,15 @@ def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str,
         if key == "required_providers":
             for block in value:
                 for local, wanted in block.items():
-                    _screen_source(name, local, wanted, providers)
+                    _screen_source(name, local, wanted, providers, pinned=pinned)
 
 
-def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, str]) -> None:
+def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
     source = wanted.get("source") if isinstance(wanted, Mapping) else None
     if not isinstance(source, str) or source not in providers:
         raise _refused(name, f"the provider {source or local!r}, which policies/terraform.yml does not list")
     version = str(wanted.get("version", "")).replace(" ", "")
-    if version.removeprefix("=") != providers[source]:
+    if version.removeprefix("=") != providers[source] and (pinned or not _RANGE.fullmatch(version)):
         raise _refused(name, f"the provider {source} in version {version or 'any'}, not {providers[source]}")
     if local != source.rpartition("/")[2]:
         raise _refused(name, f"another name, {local}, for the provider {source}")

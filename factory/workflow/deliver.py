@@ -77,7 +77,7 @@ class _Delivery:
         self._context = context
         self._session = session
         self.policies = context.policies()
-        self._held_lease = HeldLease(context, session, minutes=self.policies.workflow.lease_minutes)
+        self._held_lease = HeldLease(context, session, minutes=self.policies.session.lease_minutes)
         working = Attempts(context, session, self.policies, self._held_lease)
         self.work, self._made = working.work, working.made
         self.endings = Outcomes(context, session, self.policies, self._held_lease)
@@ -96,7 +96,7 @@ class _Delivery:
         """Mirror the lease on the issue and record it."""
         context, session = self._context, self._session
         first, frozen = self._held_lease.first(), self._held_lease.frozen()
-        labels = self.policies.workflow.labels
+        labels = self.policies.session.labels
         issues.relabel(context.bot, session.issue, add=[labels.claimed], remove=[labels.ready, labels.blocked])
         record(
             context,
@@ -183,7 +183,7 @@ class _Delivery:
     def present(self, proposed: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
         """Show the person what an approval would name, and let the lease go."""
         context, session = self._context, self._session
-        labels = self.policies.workflow.labels
+        labels = self.policies.session.labels
         iid = proposed["merge_request"]
         record_plans(context, iid, issue=session.issue, pipeline=seen["pipeline"])
         review.present(context, iid, session=session, pipeline=seen["pipeline"], made=self._made())

@@ -129,7 +129,7 @@ def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies)
 
 def _block(context: Context, policies: Policies, iid: int, error: FactoryError) -> None:
     """Set a merge request that cannot go on aside, so that the others can; a person takes the label off."""
-    label = policies.workflow.labels.blocked
+    label = policies.session.labels.blocked
     body = f"Set aside: {error}. {error.hint} Then take the label `{label}` off."
     issues.say(context.bot, "merge_requests", iid, marker="blocked", body=body)
     merge_requests.relabel(context.bot, iid, add=[label])
@@ -138,14 +138,14 @@ def _block(context: Context, policies: Policies, iid: int, error: FactoryError) 
 def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     """Push the next lease of the issue; one of our own is renewed under its session. Raises ``Conflict``."""
     found = lease.read(context.mirror, issue.iid)
-    expires = clock.iso(clock.now() + timedelta(minutes=policies.workflow.lease_minutes))
+    expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
         old, frozen_value = found
         renewed = replace(old, holder=context.holder, expires_at=expires, token=old.token + 1)
         return lease.write(context.mirror, renewed, frozen_value, author=context.bot_author, token=context.bot_token)
     role = members.role(context.bot, issue.author)
     frozen = intake.freeze(
-        issue, author_role=role, limit=policies.workflow.issue_characters, small=policies.workflow.labels.small
+        issue, author_role=role, limit=policies.session.issue_characters, small=policies.session.labels.small
     )
     problem = issue_spec.unready(context, frozen)
     if problem:
@@ -164,7 +164,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
 
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
-    labels = policies.workflow.labels
+    labels = policies.session.labels
     body = f"Not taken up: {problem}. Mend it and put the label `{labels.ready}` back."
     issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
@@ -172,7 +172,7 @@ def _say_unready(context: Context, issue: Issue, policies: Policies, problem: st
 
 def _offered(context: Context, policies: Policies, only: int | None) -> list[Issue]:
     """Return the issues that are offered or were claimed, oldest first."""
-    labels = policies.workflow.labels
+    labels = policies.session.labels
     found = {
         item.iid: item
         for label in (labels.claimed, labels.ready)
@@ -202,7 +202,7 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
 
 
 def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, schedule.Request]]:
-    labels = policies.workflow.labels
+    labels = policies.session.labels
     found = [
         *merge_requests.find(context.bot, labels=[labels.review]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.review]),

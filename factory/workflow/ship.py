@@ -60,7 +60,7 @@ class _Shipment:
 
     def merge(self) -> dict[str, Any]:
         """Check what the approval names, record it, and merge exactly the approved commit."""
-        context, labels = self.context, self.policies.workflow.labels
+        context, labels = self.context, self.policies.session.labels
         request = merge_requests.get(context.bot, self.iid)
         if request.state != "merged":
             if self._is_behind(request):
@@ -174,7 +174,7 @@ class _Shipment:
 
     def close(self) -> dict[str, Any]:
         """Release what was deployed in GitLab, close the issue and take the labels off."""
-        context, labels = self.context, self.policies.workflow.labels
+        context, labels = self.context, self.policies.session.labels
         self._release()
         body = (
             f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
@@ -243,7 +243,7 @@ class _Shipment:
 
     def _offer_again(self) -> dict[str, Any]:
         """Close a merge request whose judged commit is not what would be merged, and offer its issue again."""
-        context, labels = self.context, self.policies.workflow.labels
+        context, labels = self.context, self.policies.session.labels
         body = (
             f"Superseded: main has moved since the pipeline judged this. #{self.issue} is offered to the factory again."
         )

@@ -184,7 +184,7 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "2027-02-31"), "2027-02-31 is no day"),
         ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "soon"), "'soon' does not fit"),
         ("exceptions", f"exceptions:\n- {EXCEPTION}\n- {EXCEPTION}", ":3: exceptions.1: line 2 excepts the same"),
-        ("workflow", "[]", ":1: expected a mapping"),
+        ("session", "[]", ":1: expected a mapping"),
         (
             "budgets",
             BUDGETS.replace("attempts: 1", "attempts: 21"),
@@ -317,3 +317,11 @@ def test_an_environment_names_a_stack_that_is_there() -> None:
         match=r"environments.yml:.*there is no stack 'production' in .*; there are staging",
     ):
         read.read(replaced("terraform", TERRAFORM.replace(", production: {after: []}", "")))
+
+
+def test_a_file_of_an_earlier_version_says_its_new_name() -> None:
+    files = {f"policies/{path.name}": path.read_bytes() for path in sorted((ROOT / "policies").glob("*.yml"))}
+    files["policies/workflow.yml"] = files.pop("policies/session.yml")
+    with pytest.raises(InvalidInput, match=re.escape("this version reads policies/session.yml; run `git mv")):
+        read.read(files)
+    assert len(read.check(files)) == 1

@@ -65,6 +65,26 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def required(version: str) -> str:
+    source = f'{{ source = "cloudflare/cloudflare", version = "{version}" }}'
+    return f"terraform {{\n  required_providers {{\n    cloudflare = {source}\n  }}\n}}\n"
+
+
+def test_a_module_takes_a_range_that_the_root_pins(tree: Path) -> None:
+    module, root = tree / "terraform/modules/zone/main.tf", tree / LIVE / "main.tf"
+    module.write_text(required(">= 5.14.0, < 6.0.0"))
+    assert screen(tree, LIVE, PROVIDERS).folders == (LIVE, "terraform/modules/zone")
+    root.write_text(GOOD.replace("= 5.14.0", ">= 5.14.0"))
+    with pytest.raises(Refused, match=r"in version >=5\.14\.0, not 5\.14\.0"):
+        screen(tree, LIVE, PROVIDERS)
+    root.write_text('terraform {\n  backend "http" {}\n}\nmodule "zone" {\n  source = "../../modules/zone"\n}\n')
+    with pytest.raises(Refused, match="pins no version of the provider cloudflare/cloudflare"):
+        screen(tree, LIVE, PROVIDERS)
+    module.write_text(required("5.15.0"))
+    with pytest.raises(Refused, match=r"in version 5\.15\.0"):
+        screen(tree, LIVE, PROVIDERS)
+
+
 def test_a_root_is_its_own_files_and_those_of_its_modules(tree: Path) -> None:
     (tree / "terraform/modules/zone/tests").mkdir()
     (tree / "terraform/modules/other").mkdir()

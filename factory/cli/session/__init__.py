@@ -183,7 +183,7 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
         control.send(folder, ControlSignal.WORK, by=_me(workspace)[0])
         again = replace(held, released=False, token=held.token + 1, expires_at=clock.timestamp(), not_before="")
         lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.bot_token)
-        labels = context.policies().workflow.labels
+        labels = context.policies().session.labels
         issues.relabel(context.bot, held.issue, add=[labels.claimed], remove=[labels.blocked])
         del held_slot
     text = f"session {session} goes on with `factory work --issue {held.issue}`"

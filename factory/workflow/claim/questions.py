@@ -46,7 +46,7 @@ def asked(message: str) -> str | None:
 def ask(context: Context, frozen: FrozenIssue, question: str, *, session: str, policies: Policies) -> None:
     """Put an agent's question on its issue and set the issue aside until a person answers."""
     key = canonical.digest(f"{session} {question}".encode()).removeprefix("sha256:")[:12]
-    labels = policies.workflow.labels
+    labels = policies.session.labels
     body = (
         f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer with a "
         "note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, "
@@ -78,7 +78,7 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
 def propose_all(context: Context, policies: Policies) -> list[int]:
     """Propose each answer as a change of its spec, once; return the merge requests opened now."""
     opened = []
-    for issue in issues.find(context.bot, labels=[policies.workflow.labels.blocked]):
+    for issue in issues.find(context.bot, labels=[policies.session.labels.blocked]):
         notes = issues.notes(context.bot, "issues", issue.iid)
         for item in answered(issue, notes, bot=context.bot.account, agent=context.agent.account):
             if item.by in policies.scope.agents or members.role(context.bot, item.by) not in _MAY_ANSWER:

@@ -102,7 +102,7 @@ def _variables(policies: Policies) -> dict[str, Fields]:
 
 def _labels(policies: Policies) -> dict[str, Fields]:
     """Return the labels that mirror states, and those of ``gitlab.yml``."""
-    names = policies.workflow.labels.model_dump().values()
+    names = policies.session.labels.model_dump().values()
     found: dict[str, Fields] = {name: {"color": _COLOURS[at % len(_COLOURS)]} for at, name in enumerate(names)}
     return found | {name: _fields(item) for name, item in (policies.gitlab.labels or {}).items()}
 

@@ -102,7 +102,7 @@ def _settle(context: Context, policies: Policies, report: drift.Report, pipeline
             mark,
             title=f"Drift: {report.stack}",
             description=body,
-            labels=[policies.workflow.labels.drift],
+            labels=[policies.session.labels.drift],
         )
         context.say(f"#{made.iid} tells of drift in {report.stack}")
         return made.iid

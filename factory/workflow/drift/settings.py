@@ -24,7 +24,7 @@ def tend(context: "Context", plan: Plan) -> int | None:
         return None
     body = f"{_MARK}{wanted} -->\n{_body(plan)}"
     if not found:
-        label = context.policies().workflow.labels.drift
+        label = context.policies().session.labels.drift
         made = tracking_issue.open_once(
             context.bot, _MARK, title="Drift: settings of the project", description=body, labels=[label]
         )

@@ -85,7 +85,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     ``state_of`` opens the state of a stack. Raises ``Refused`` where the merge request is not ``apply_unknown``, where
     its apply still runs, or where main has moved on.
     """
-    labels = context.policies().workflow.labels
+    labels = context.policies().session.labels
     request = merge_requests.get(context.bot, iid)
     if labels.apply_unknown not in request.labels:
         raise Refused(f"!{iid} has no apply whose end is not known", hint="Look at `factory mr show`.")
@@ -131,7 +131,7 @@ def rollback(context: Context, *, to: str | None, by: str, reason: str) -> tuple
     ``to`` names a commit whose deployment was verified; by default it is the last one before what is there now. What
     follows is as for every change: a plan, a person's approval of it, the apply. Raises ``NotFound``, ``Refused``.
     """
-    labels, environment = context.policies().workflow.labels, context.policies().environments.deploy
+    labels, environment = context.policies().session.labels, context.policies().environments.deploy
     context.fetch()
     entries = log.read(read_tree(context))
     verified = _verified(context, entries, environment)

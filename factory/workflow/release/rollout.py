@@ -180,7 +180,7 @@ class Rollout:
         )
 
     def _unknown(self, job: Job) -> FactoryError:
-        context, labels, iid = self.context, self.policies.workflow.labels, self.request.iid
+        context, labels, iid = self.context, self.policies.session.labels, self.request.iid
         issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
         merge_requests.relabel(context.bot, iid, add=[labels.apply_unknown], remove=[labels.shipping])
         body = (

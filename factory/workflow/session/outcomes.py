@@ -65,7 +65,7 @@ class Outcomes:
         """Set the issue aside because a person cancelled the session; what the agent did stays in its worktree."""
         context, session = self._context, self._session
         attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
-        labels = self.policies.workflow.labels
+        labels = self.policies.session.labels
         body = f"Session {session.id} ended: {made['detail']}. Put the label `{labels.ready}` back to offer it again."
         issues.say(context.bot, "issues", session.issue, marker=f"cancelled {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
@@ -86,7 +86,7 @@ class Outcomes:
         """Offer the issue again once the provider may serve, since no other agent can stand in."""
         context, session = self._context, self._session
         attempt.record_attempt(context, session, made["attempt"], made=made, checks=())
-        labels = self.policies.workflow.labels
+        labels = self.policies.session.labels
         auth = made["reason"] == Reason.AUTH_FAILED
         until = "" if auth else made["reset_at"]
         then = (
@@ -105,7 +105,7 @@ class Outcomes:
     def give_up(self, past: Sequence[Sequence[str]]) -> dict[str, Any]:
         """Say on the issue why the session ended without a proposal that passes."""
         context, session = self._context, self._session
-        labels = self.policies.workflow.labels
+        labels = self.policies.session.labels
         feedback = past[-1] if past else ["no reason"]
         told = "\n".join(f"    {line}" for item in feedback for line in item.splitlines())
         body = f"The attempts are used up; a person must look.\n\n{told}"

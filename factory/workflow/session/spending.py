@@ -35,7 +35,7 @@ class Spending:
             return ruling.amount
         if not ruling.exhausted:
             raise Conflict(f"#{issue} waits: {ruling.reason}", hint="Other sessions hold the rest; run it again later.")
-        labels = self._policies.workflow.labels
+        labels = self._policies.session.labels
         body = f"Set aside: {ruling.reason}. `factory budget increase {issue}` allows more."
         issues.say(context.bot, "issues", issue, marker=f"exhausted {self._session.id} {number}", body=body)
         issues.relabel(context.bot, issue, add=[labels.exhausted], remove=[labels.claimed, labels.ready])
