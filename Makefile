@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FACTORY := $(BIN)/factory
 READY := .venv/ready
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-gitlab lint bench agent-session up down lock clean
@@ -43,22 +44,23 @@ up: $(READY) ## Start the embedded GitLab, Cloudflare and runner
 down: $(READY) ## Stop them
 	@$(FACTORY) down
 
-lock: ## Lock the Python packages anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
+lock: $(READY) ## Lock the Python packages again, at their newest versions
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra loopback --extra judge --group dev --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
 
 clean: ## Remove what setup installed; instances' state stays
 	@rm -rf .venv .tools/node_modules .tools/bin .tools/agents/node_modules .tools/agents/bin
 
 # One file says that the installation is complete: it is made last, and again when a lock file changes.
-$(READY): requirements.lock requirements-node.lock requirements-terraform.lock pyproject.toml .tools/package-lock.json
+$(READY): requirements.lock requirements-uv.lock requirements-node.lock requirements-terraform.lock pyproject.toml .tools/package-lock.json
 	@command -v $(PYTHON) > /dev/null || { echo "python3 is missing. Debian, Ubuntu: apt-get install python3 python3-venv"; exit 10; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 10; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "Python's venv is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 10; }
 	@command -v git > /dev/null || { echo "git is missing. Debian, Ubuntu: apt-get install git"; exit 10; }
 	@echo "installing Python packages into .venv (once) …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(UV) --require-hashes -r requirements.lock
+	@$(UV) --no-deps --no-build-isolation --editable .
 	@$(FACTORY) setup
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --version --version > /dev/null  # its plugins, compiled once
 	@touch $(READY)

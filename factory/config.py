@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.errors import InvalidInput
+from factory.errors import InvalidInput, OutsideRepository
 from factory.system import files, strict_yaml
 
 # What `factory connect` wrote into an instance's folder: the project's address and its accounts, no secret.
@@ -84,11 +84,8 @@ def connection(state: Path) -> Mapping[str, object]:
 
 
 def find_clone(cwd: Path) -> Path:
-    """Return the control repository that ``cwd`` lies in; raises ``InvalidInput`` where there is none."""
+    """Return the control repository that contains ``cwd``; raises ``OutsideRepository``."""
     for folder in (cwd.resolve(), *cwd.resolve().parents):
         if (folder / "policies").is_dir() and (folder / ".git").exists():
             return folder
-    raise InvalidInput(
-        f"{cwd} is not in a control repository (a git clone with a folder policies/)",
-        hint="Change into your clone of the factory and run the command there.",
-    )
+    raise OutsideRepository(cwd)

@@ -26,6 +26,24 @@ class InvalidInput(FactoryError):
     hint = "Correct the file or value named above and run the command again."
 
 
+class MissingExtra(InvalidInput):
+    """A command needs a package that only an extra of the factory installs."""
+
+    hint = "Install the extras: pip install 'factory[loopback,judge]' (in a clone: make setup)."
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"the package {package} is not installed")
+
+
+class OutsideRepository(InvalidInput):
+    """The folder is not in a control repository: a git clone with a folder ``policies/``."""
+
+    hint = "Change into your clone, or make a control repository with `factory init DIR`."
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(f"{folder} is not in a control repository (a git clone with a folder policies/)")
+
+
 class NotFound(FactoryError):
     """What the command names does not exist, or the account may not see it."""
 

@@ -16,8 +16,18 @@ from typing import Any
 
 from tests.servers import ROOT, git
 
-_COPIED = ("factory", "apps", "specs", "policies", "terraform", "runbooks", ".gitlab-ci.yml", "pyproject.toml")
-_LOCKS = ("requirements.lock", "requirements-terraform.lock", "requirements-node.lock")
+_COPIED = (
+    "factory",
+    "scripts",
+    "apps",
+    "specs",
+    "policies",
+    "terraform",
+    "runbooks",
+    ".gitlab-ci.yml",
+    "pyproject.toml",
+)
+_LOCKS = ("requirements.lock", "requirements-uv.lock", "requirements-terraform.lock", "requirements-node.lock")
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
     "conformance": ("factory.cli.gitlab.conformance", "Write down what a GitLab answers, and compare two of them."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
-    "doctor": ("factory.cli.doctor", "Show what this machine can hold, and how to mend what it can't."),
+    "doctor": ("factory.cli.doctor", "Check this machine, and say how to fix what is missing."),
     "config": ("factory.cli.config", "Show each setting and where it comes from."),
     "setup": ("factory.cli.instance.setup", "Install the outside programs that are missing."),
+    "help": ("factory.cli.help", "Show the help of a command; --all lists every command."),
+}
+# What `factory --help` shows, by what a person does; the others stand under `factory help --all`.
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Start": ("demo", "up", "down", "init"),
+    "Work": ("spec", "issue", "work"),
+    "Review": ("mr",),
+    "Ship": ("deploy",),
+    "Look": ("status", "evidence"),
 }
 HIDDEN: Mapping[str, str] = {
     "serve": "factory.cli.instance.serve",
@@ -51,7 +60,8 @@ HIDDEN: Mapping[str, str] = {
 
 
 @click.group(
-    cls=Commands.of(COMMANDS, HIDDEN),
+    cls=Commands.of(COMMANDS, HIDDEN, SECTIONS),
+    epilog="`factory help --all` lists every command; `factory help COMMAND` explains one.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option("--instance", metavar="NAME", help="Which embedded instance to use (default: default).")
@@ -71,7 +81,7 @@ def tell(error: "FactoryError") -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one line, its next step, and its own exit code."""
-    from factory.errors import FactoryError, Interrupted  # noqa: PLC0415 - start-up speed
+    from factory.errors import FactoryError, Interrupted, MissingExtra  # noqa: PLC0415 - start-up speed
 
     try:
         ended = root.main(prog_name="factory", standalone_mode=False)
@@ -82,6 +92,11 @@ def main() -> None:
             raise
         tell(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if "--debug" in sys.argv:
+            raise
+        tell(MissingExtra(error.name or str(error)))
+        sys.exit(MissingExtra.exit_code)
     except click.ClickException as usage:
         usage.show()
         sys.exit(usage.exit_code)

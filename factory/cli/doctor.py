@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
-from factory.cli.current import current
-from factory.errors import MachineError, ToolFailed, ToolTimeout
+from factory.config import find_clone
+from factory.errors import MachineError, OutsideRepository, ToolFailed, ToolTimeout
 from factory.model.diagnosis import Diagnosis
 from factory.reports.tables import table
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
 from factory.system import process
+from factory.system.toolchain import toolchain
 
 _RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _MOST_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
@@ -37,7 +38,8 @@ def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
     Ends with 10 where something required is missing.
     """
-    given, tools = environment.snapshot(), current().tools
+    given = environment.snapshot()
+    tools = toolchain(given, _root(Path.cwd()))
     findings = (
         *contained(tools.search_path),
         limited(),
@@ -54,6 +56,14 @@ def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
         raise MachineError(
             f"this machine lacks: {', '.join(lacking)}", hint="Mend it as told above, then run it again."
         )
+
+
+def _root(here: Path) -> Path:
+    """Return the clone that contains a folder, or the folder itself: a machine can be checked anywhere."""
+    try:
+        return find_clone(here)
+    except OutsideRepository:
+        return here
 
 
 def contained(path: str) -> tuple[Diagnosis, ...]:

@@ -15,7 +15,7 @@ from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Plan
-from factory.policies import cases, evaluate, plans, rule_source
+from factory.policies import cases, evaluate, folder, plans, rule_source
 from factory.policies import read as policy_files
 from factory.policies.evaluate import RequiredApprovals, Ruling
 from factory.policies.model import Policies
@@ -40,7 +40,7 @@ def command() -> None:
 @output.as_json
 def check(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Read all policies and their examples; show each file's digest, or all that is wrong."""
-    found = _files(judge)
+    found = folder.contents(judge)
     problems = policy_files.check(found)
     if problems:
         output.one({"problems": problems}, json_wanted=as_json, text="\n".join(problems))
@@ -75,7 +75,7 @@ def explain(
     """Show which rules decide about paths, a merge request or a plan, where they stand, and on which facts."""
     if [bool(paths), bool(merge_request), bool(plan_file)].count(True) != 1:
         raise click.UsageError("give either paths, --mr or --plan")
-    found = _files(judge)
+    found = folder.contents(judge)
     policies = policy_files.read(found)
     who = policies.scope.agents[0] if as_agent else account
     if merge_request:
@@ -95,7 +95,7 @@ def explain(
 @output.as_json
 def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Run the examples in policies/cases/; fail where one is decided otherwise, or there is none."""
-    found = _files(judge)
+    found = folder.contents(judge)
     results = cases.run(policy_files.read(found), cases.read(found))
     failed = [result for result in results if not result.passed]
     lines = [f"{item.where}: {item.name}: expected {item.expected}, got {item.got}" for item in failed]
@@ -139,12 +139,6 @@ class _Explanation:
 
 def _shown(facts: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
-
-
-def _files(judge: Path) -> dict[str, bytes]:
-    folder = judge / "policies"
-    found = sorted(path for path in folder.rglob("*") if path.suffix in {".yml", ".yaml"})
-    return {f"policies/{path.relative_to(folder).as_posix()}": files.read_bytes(path) for path in found}
 
 
 def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explanation:

@@ -21,6 +21,7 @@ PROTECTED_IN_WORKTREE = (
     ".gitlab-ci.yml",
     "policies",
     "factory",
+    "scripts",
     "specs",
     "pyproject.toml",
     # Where agents look for instructions, settings and tools of their own.

@@ -5,7 +5,6 @@ the branch was made from, or upgraded to; git's three-way merge does the rest.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ _AUTHOR = Author("factory", "factory@localhost")
 _NAMED = re.compile(rf"^{TRAILER}: (\S+) ([0-9a-f]{{40}})$", re.MULTILINE)
 # What belongs to the place where releases are made, and to no control repository.
 _LEFT_OUT = re.compile(r"\.ci/")
+_VERSION = re.compile(r'^__version__ = "([0-9][0-9a-z.+-]*)"$', re.MULTILINE)
 _CONFLICTED = 1
 
 
@@ -49,10 +49,10 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
     found = bring(scratch, source, ref=ref)
     if not {"pyproject.toml", "factory/__init__.py", ".gitlab-ci.yml"} <= found.paths:
         raise InvalidInput(f"{source} is no repository of the factory")
-    try:
-        version = str(tomllib.loads(scratch.read(found.commit, "pyproject.toml").decode())["project"]["version"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the pyproject.toml of {found.source} names no version") from error
+    said = _VERSION.search(scratch.read(found.commit, "factory/__init__.py").decode(errors="replace"))
+    if said is None:
+        raise InvalidInput(f"the factory/__init__.py of {found.source} names no version")
+    version = said.group(1)
     left_out = {path: None for path in found.paths if _LEFT_OUT.match(path)}
     draft = scratch.commit(left_out, parent=None, trees={"": found.tree}, message="draft", author=_AUTHOR)
     tree = scratch.tree_of(draft)

@@ -34,11 +34,6 @@ def assert_told(done: "subprocess.CompletedProcess[str]", code: int, *words: str
         assert word in done.stderr
 
 
-def test_outside_a_control_repository(tmp_path: Path) -> None:
-    made = Instance(tmp_path, tmp_path / "state")
-    assert_told(made.run("status", check=False), 3, "not in a control repository")
-
-
 def test_repository_without_a_commit(tmp_path: Path) -> None:
     (tmp_path / "policies").mkdir()
     git("init", "-q", cwd=tmp_path)
@@ -248,3 +243,17 @@ def runners(state: Path) -> list[int]:
     daemon = json.loads((state / "daemon.json").read_text())["pid"]
     children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
     return [int(pid) for pid in children if b"runner" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+OUTSIDE = [
+    "status", "issue list", "mr list", "policy check", "policy test", "policy explain x", "spec lint", "spec list",
+    "spec trace", "gate check", "gate run", "gate challenge", "infra plan", "up", "demo", "work --once",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
+def test_outside_a_control_repository_one_line_says_so(command: str, tmp_path: Path) -> None:
+    outside = Instance(tmp_path, tmp_path / "state")
+    done = outside.run(*command.split(), check=False)
+    assert_told(done, 3, "is not in a control repository", "factory init")
+    assert done.stderr.count("\n") == 2

@@ -9,6 +9,7 @@ import click
 from factory.checks import challenge
 from factory.checks.mutation import catalogue
 from factory.cli import environment, output
+from factory.config import find_clone
 from factory.errors import GateFailed, InvalidInput, NotFound
 from factory.model.challenge import Defect, DefectOutcome
 from factory.operations.collect import checkout
@@ -39,6 +40,7 @@ def command(
     as_json: bool,  # noqa: FBT001 - click passes flags so
 ) -> None:
     """Seed defects in APP, run the gates on each, and show which survive: what a green change is worth."""
+    find_clone(Path.cwd())
     with checkout.defect_judge(environment.snapshot(), app) as judge:
         outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
     found = challenge.summary(outcomes)

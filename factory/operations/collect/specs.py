@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from factory.checks import cited, junit
-from factory.errors import InvalidInput
+from factory.errors import InvalidInput, OutsideRepository
 from factory.operations.collect import recorded
-from factory.policies import read as policy_files
+from factory.policies.folder import read_folder
 from factory.specs import read as specs
 from factory.specs.trace import Commit, MergeRequest, Trace, Waiver, trace
 from factory.specs.trailers import trailers
@@ -26,9 +26,12 @@ class EvidenceFacts:
 
 
 def repository() -> Path:
-    """Return the git checkout that the current folder lies in, or the folder itself."""
+    """Return the git checkout or the folder with specs that contains the current one; raises ``OutsideRepository``."""
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    for folder in (here, *here.parents):
+        if (folder / ".git").exists() or (folder / "specs").is_dir():
+            return folder
+    raise OutsideRepository(here)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -73,12 +76,11 @@ def _results(reports: Sequence[Path]) -> dict[str, str]:
 
 
 def _waivers(root: Path) -> list[Waiver]:
-    found = {f"policies/{path.name}": files.read_bytes(path) for path in sorted((root / "policies").glob("*.yml"))}
-    if not found:
+    if not (root / "policies").is_dir():
         return []
     return [
         Waiver(item.rule, item.subject, item.owner, item.reason, item.expires)
-        for item in policy_files.read(found).exceptions.exceptions
+        for item in read_folder(root).exceptions.exceptions
         if item.rule.startswith("trace.")
     ]
 

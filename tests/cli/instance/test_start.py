@@ -8,10 +8,11 @@ from typing import Any
 import click
 import pytest
 
-from factory.cli import COMMANDS, root
+from factory.cli import COMMANDS, SECTIONS, root
 
 # For the pipeline, for a terminal, or JSON already.
 FOR_CI = {
+    "help",
     "gate check",
     "infra plan",
     "infra apply",
@@ -70,3 +71,29 @@ def test_every_command_has_help(command: click.Command) -> None:
 @pytest.mark.parametrize("command", [item for item in every_command() if item.id not in FOR_CI])
 def test_every_command_for_people_prints_json(command: click.Command) -> None:
     assert "as_json" in {option.name for option in command.params}
+
+
+def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-P", "-m", "factory", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_help_shows_the_commands_of_every_day_and_all_on_request() -> None:
+    short, every = call("--help").stdout, call("help", "--all").stdout
+    shown = [name for names in SECTIONS.values() for name in names]
+    assert len(shown) <= 12
+    assert all(f"  {name} " in short for name in shown)
+    assert "  conformance " not in short
+    assert all(f"  {name} " in every for name in COMMANDS)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("deply", "deploy"), ("confg", "config"), ("mr aprove", "approve")])
+def test_a_typo_gets_a_suggestion(typed: str, meant: str) -> None:
+    done = call(*typed.split())
+    assert done.returncode == 2
+    assert f"Did you mean '{meant}'?" in done.stderr
+
+
+def test_help_explains_one_command() -> None:
+    assert call("help", "mr", "approve").stdout == call("mr", "approve", "--help").stdout
+    assert "Did you mean 'approve'?" in call("help", "mr", "aprove").stderr

@@ -67,7 +67,7 @@ def newer(tmp_path: Path, toolkit: Path) -> Path:
     """Return the toolkit's next release."""
     folder = tmp_path / "newer"
     git("clone", "-q", str(toolkit), str(folder), cwd=tmp_path)
-    change(folder, "pyproject.toml", lambda text: text.replace('version = "0.1.0"', 'version = "0.2.0"'))
+    change(folder, "factory/__init__.py", lambda text: text.replace('"0.1.0"', '"0.2.0"'))
     change(folder, "runbooks/new.md", lambda _: "# New\n")
     return folder
 

@@ -1,0 +1,106 @@
+"""The package alone: the wheel, installed in a new environment with what it declares, and nothing of this checkout."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT
+
+UV = Path(sys.executable).with_name("uv")
+pytestmark = pytest.mark.skipif(not UV.exists(), reason="uv is not installed: run `make setup`")
+SIMULATORS = ("factory.local_gitlab", "factory.local_cloudflare", "factory.local_model")
+# Imports every module of the package; prints those that need a package which is not installed.
+IMPORT_ALL = """
+import importlib, pkgutil, factory
+for module in pkgutil.walk_packages(factory.__path__, "factory."):
+    if module.name.endswith(("__main__", "push_rule_check")):
+        continue
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        print(module.name, error.name)
+"""
+
+
+def run(arguments: Sequence[str | Path], cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    shutil.copytree(ROOT / "factory", source / "factory", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    argv = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(out),
+        str(source),
+    ]
+    done = run(argv, source)
+    assert done.returncode == 0, done.stderr
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path) -> Path:
+    """Return the interpreter of an environment that has the wheel and what it declares, in locked versions."""
+    place = wheel.parent / "venv"
+    assert run([UV, "venv", "--quiet", "--python", sys.executable, place], wheel.parent).returncode == 0
+    install(place / "bin/python", str(wheel))
+    return place / "bin/python"
+
+
+def install(python: Path, package: str) -> None:
+    locked = ROOT / "requirements.lock"
+    argv: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", python, "--constraint", locked, package]
+    done = run(argv, python.parent)
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_module_imports_with_the_extras_that_it_needs(python: Path, wheel: Path) -> None:
+    missing = run([python, "-I", "-c", IMPORT_ALL], wheel.parent)
+    assert missing.returncode == 0, missing.stderr
+    lacking = {line.split()[0]: line.split()[1] for line in missing.stdout.splitlines()}
+    users = {name for name in lacking if not name.startswith(SIMULATORS)}
+    assert all(name.startswith(("factory.instance.", "factory.cli.")) for name in users), lacking
+
+    up = run([python.with_name("factory"), "agent", "doctor"], wheel.parent)
+    assert "factory[loopback,judge]" in up.stderr
+    assert "Traceback" not in up.stderr
+
+    install(python, f"{wheel}[loopback,judge]")
+    complete = run([python, "-I", "-c", IMPORT_ALL], wheel.parent)
+    assert (complete.stdout, complete.returncode) == ("", 0), complete.stderr
+
+
+def test_a_few_commands_run(python: Path, wheel: Path) -> None:
+    factory = python.with_name("factory")
+    version = run([factory, "--version"], wheel.parent)
+    assert version.stdout.strip() == __import__("factory").__version__
+    assert "Usage: factory" in run([factory, "--help"], wheel.parent).stdout
+    outside = run([factory, "policy", "check"], wheel.parent)
+    assert outside.returncode == 3
+    assert outside.stderr.count("is not in a control repository") == 1
+    inside = run([factory, "policy", "check"], ROOT)
+    assert inside.returncode == 0, inside.stderr
+    lint = run([factory, "spec", "lint"], ROOT)
+    assert lint.returncode == 0, lint.stderr
+
+
+def test_the_version_is_said_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "factory.__version__"}
