@@ -20,7 +20,7 @@ _SHORTEST_TIMEOUT = 600
 
 
 def takes(runner: Document, project: int, tags: Collection[str], *, protected: bool) -> bool:
-    """Return whether a runner may take a project's job with these tags; ``protected`` is the job's ref."""
+    """Return whether a runner may take a project's job; ``protected`` says whether the job's ref is protected."""
     if runner["paused"] or (runner["runner_type"] == PROJECT and project not in runner["_projects"]):
         return False
     if runner["access_level"] == _PROTECTED and not protected:

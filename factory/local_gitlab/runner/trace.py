@@ -15,7 +15,7 @@ MASK = b"[MASKED]"
 
 
 class Trace:
-    """Collects output and sends it in pieces; ``canceled`` becomes true when the server reports the job as ended."""
+    """Collects output and sends it in pieces; ``canceled`` becomes true if the server reports canceled or failed."""
 
     def __init__(self, client: http.Client, job: int, token: str, masked: Iterable[str]) -> None:
         self._client = client
