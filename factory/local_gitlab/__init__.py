@@ -1,1 +1,1 @@
-"""A loopback GitLab: API v4 subset, git over HTTP, pipelines, Runner API, Terraform state."""
+"""A local GitLab simulator on loopback: API v4 subset, git over HTTP, pipelines, Runner API, Terraform state."""

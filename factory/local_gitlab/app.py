@@ -1,4 +1,4 @@
-"""The server as one aiohttp application: routes, authentication, errors, log lines."""
+"""Builds the server's aiohttp application: routes, authentication, errors, log lines."""
 
 from collections.abc import Iterable
 
@@ -98,7 +98,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 def create(context: Context) -> web.Application:
-    """Return the application that serves ``context``."""
+    """Return the application for ``context``."""
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guard])
     app.router.add_routes(runner_api.routes(context))
     app.router.add_routes(oidc.routes(context))
@@ -140,7 +140,7 @@ def _job_token_may(route: Route) -> bool:
 
 
 def _scope_lets(scopes: list[str], route: Route) -> bool:
-    """Tell whether a token's scopes reach a route (docs: Personal access token scopes)."""
+    """Return whether a token's scopes allow a route (docs: Personal access token scopes)."""
     if "api" in scopes or route.path == "/personal_access_tokens/self":
         return True
     return "read_api" in scopes and route.method == "GET"
@@ -169,7 +169,7 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer unknown routes with GitLab's 404 and a log line, our own errors with one line of JSON."""
+    """Answer unknown routes with GitLab's 404 and a log line, and ``FactoryError`` with one line of JSON."""
     response: web.StreamResponse
     try:
         response = await handler(request)
@@ -187,5 +187,5 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def routes_served() -> Iterable[tuple[str, str]]:
-    """Return method and path template of every API route, for the contract test."""
+    """Return method and path template of all API routes, for the contract test."""
     return [(route.method, "/api/v4" + route.path) for route in ROUTES]

@@ -1,7 +1,7 @@
-"""What a moved branch or tag causes: merge requests follow their source branch, pipelines are created.
+"""Updates merge requests and creates pipelines after a branch or tag moved.
 
-The refs last acted on are kept with the project. Comparing them with the repository finds every push, also one
-whose server died between the ref's move and this function.
+The project document stores the refs that were processed last. Comparing them with the repository finds every push,
+even if the server died between the ref update and this function.
 """
 
 from factory.local_gitlab.ci import pipelines
@@ -14,10 +14,10 @@ ZERO = "0" * 40
 
 
 def sync_refs(context: Context, project: Document, user: Document) -> None:
-    """Act on every branch and tag that moved since the last call; ``user`` is who moved it."""
+    """Process all branches and tags that moved since the last call; ``user`` is the user who moved them."""
     known: dict[str, str] = dict(project["_refs"])
     current, tags = context.repository(project).heads()
-    # A project of before tags were kept: those that are there are no news.
+    # A project without stored tags comes from an older version: its existing tags are not new.
     known_tags: dict[str, str] = dict(project.get("_tags", tags))
     if (current, tags) == (known, project.get("_tags")):
         return
@@ -41,16 +41,16 @@ def _pushed(context: Context, project: Document, branch: str, before: str, sha: 
 
 
 def follow_source(context: Context, project: Document, request: Document, sha: str, user: Document) -> None:
-    """Move a merge request to its source branch's new head: diff, approvals, pipeline."""
+    """Update a merge request to its source branch's new head: diff, approvals, pipeline."""
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"], sha)
     base = repository.merge_base(target, sha) or target
     if request["sha"] not in {None, sha} and approval_rules.holds(context, project, "reset_approvals_on_push"):
         request["_approved_by"] = []
     if request["sha"] != sha:
-        made = {"head_commit_sha": sha, "base_commit_sha": base, "start_commit_sha": target, "state": "collected"}
+        diff = {"head_commit_sha": sha, "base_commit_sha": base, "start_commit_sha": target, "state": "collected"}
         versions = request.get("_versions", [])
-        version = {"id": request["id"] * 1000 + len(versions) + 1, "merge_request_id": request["id"], **made}
+        version = {"id": request["id"] * 1000 + len(versions) + 1, "merge_request_id": request["id"], **diff}
         request["_versions"] = [{**version, "created_at": clock.timestamp()}, *versions]
     request["sha"] = sha
     request["diff_refs"] = {"base_sha": base, "head_sha": sha, "start_sha": target}

@@ -1,4 +1,4 @@
-"""Starts and stops the loopback GitLab inside a running event loop."""
+"""Starts and stops the GitLab simulator inside a running event loop."""
 
 import asyncio
 import errno
@@ -29,9 +29,9 @@ async def serve(
 ) -> AsyncIterator[Context]:
     """Serve the state folder on loopback until the block ends.
 
-    ``expander`` starts gitlab-ci-local; ``tool_env`` is the whole environment that git and it get; ``kept`` is the
-    folder of what it expanded before. Raises ``PortInUse``, and ``Refused`` where that environment holds a token of
-    a real GitLab.
+    ``expander`` is the command of gitlab-ci-local; ``tool_env`` is the complete environment of git and
+    gitlab-ci-local; ``kept`` is the cache folder of expanded definitions. Raises ``PortInUse``, and ``Refused`` if
+    ``tool_env`` contains a token of a real GitLab.
     """
     _refuse_real_tokens(tool_env)
     files.private_folder(state)
@@ -56,11 +56,11 @@ async def serve(
             raise PortInUse(f"port {port} on {HOST} is in use") from error
         raise
     try:
-        # A server whose pipelines stand still is worse than none: what ends `progress` ends the body too.
+        # A server without a running scheduler is useless: if a background task fails, the block ends too.
         async with asyncio.TaskGroup() as group:
-            moving = [group.create_task(work(context)) for work in (scheduler.run, deliveries.run)]
+            tasks = [group.create_task(work(context)) for work in (scheduler.run, deliveries.run)]
             yield context
-            for task in moving:
+            for task in tasks:
                 task.cancel()
     finally:
         await runner.cleanup()
@@ -68,7 +68,7 @@ async def serve(
 
 
 def _prepare(context: Context) -> None:
-    """Make the administrator once, give running jobs a new heartbeat, and act on pushes a crash left unseen."""
+    """Create the administrator once, renew heartbeats of running jobs, and process pushes that a crash interrupted."""
     store = context.store
     deliveries.watch(context)
     with store.transaction():
@@ -88,4 +88,4 @@ def _prepare(context: Context) -> None:
 def _refuse_real_tokens(environment: Mapping[str, str]) -> None:
     for key, value in environment.items():
         if value.startswith(_REAL_TOKENS) and "local" not in value:
-            raise Refused(f"{key} holds a token of a real GitLab; the loopback one must never see it")
+            raise Refused(f"{key} contains a token of a real GitLab; the local simulator must never get one")

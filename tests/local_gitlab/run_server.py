@@ -1,4 +1,4 @@
-"""Runs the server until its standard input ends; says ``ready`` on a line. Started by ``test_crash``."""
+"""Runs the server until its standard input ends; prints ``ready`` on a line. Started by ``test_crash``."""
 
 import asyncio
 import json

@@ -50,7 +50,7 @@ def test_pages_of_a_long_list(gitlab_server: LocalGitlab) -> None:
     assert (listing.total, listing.total_pages) == (25, 3)
 
 
-def test_issue_life(gitlab_server: LocalGitlab) -> None:
+def test_issue_lifecycle(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     issue = project.issues.create({"title": "a", "labels": ["factory::ready", "x"]})
     issue.labels = ["x", "factory::claimed"]
@@ -130,7 +130,7 @@ def test_protected_branch_levels(gitlab_server: LocalGitlab) -> None:
 
 
 @pytest.mark.parametrize("body", [{"title": "\ud800"}, {"title": "a", "description": ["x"]}])
-def test_text_that_gitlab_would_not_take_is_400(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
+def test_invalid_text_is_400(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
     project = gitlab_server.project()
     with pytest.raises(gitlab.GitlabHttpError) as refused:
         gitlab_server.client().http_post(f"/projects/{project.id}/issues", post_data=body)

@@ -1,4 +1,4 @@
-"""Other people's clients against the loopback GitLab: python-gitlab's own command line, and curl."""
+"""Third-party clients of the GitLab simulator: python-gitlab's command line, and curl."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of things: what was acknowledged stays, and what a push causes happens after the restart."""
+"""Recovery after kill -9: acknowledged writes survive, and interrupted pushes are processed after the restart."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ _JOB = "job:\n  script: [echo yes]\n"
 
 
 class Server:
-    """A server in a process of its own, without a runner."""
+    """A server in a separate process, without a runner."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
@@ -28,7 +28,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start on the same state and port."""
+        """Start with the same state and port."""
         options = {"state": str(self.state), "port": self.port, "expander": expander(), "tool_env": TOOL_ENV}
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("run_server.py")), json.dumps(options)],
@@ -42,32 +42,32 @@ class Server:
         self.client = gitlab.Gitlab(self.url, private_token=self.token)
 
     def kill(self) -> None:
-        """End it by kill -9."""
+        """Stop the server with kill -9."""
         self.process.kill()
         self.process.communicate()
 
     def restart(self) -> None:
-        """Kill it and start it again."""
+        """Kill the server and start it again."""
         self.kill()
         self.start()
 
     def close(self) -> None:
-        """Let it end."""
+        """Stop the server."""
         self.process.communicate()
 
     def project(self, definition: str = _JOB) -> Any:
-        """Make a project with a pipeline definition on main."""
+        """Create a project with a pipeline definition on main."""
         made = self.client.projects.create({"name": "p"})
         actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": definition}]
         made.commits.create({"branch": "main", "commit_message": "ci", "actions": actions})
         return made
 
     def again(self, project: Any) -> Any:
-        """Return a project by a client of the running server."""
+        """Return a project from a new client of the running server."""
         return self.client.projects.get(project.id)
 
     def move(self, project: Any, branch: str) -> str:
-        """Commit to a branch in the bare repository itself, as a push does whose server dies afterwards."""
+        """Commit to a branch of the bare repository, like a push after which the server dies."""
         bare = self.state / "repositories" / f"{project.id}.git"
         tree = git("rev-parse", "main^{tree}", cwd=bare).stdout.strip()
         sha = git("commit-tree", tree, "-p", "main", "-m", "pushed", cwd=bare).stdout.strip()
@@ -87,7 +87,7 @@ def _pipelines(project: Any, sha: str) -> list[Any]:
     return found
 
 
-def test_every_acknowledged_write_is_there_after_kill_9(server: Server) -> None:
+def test_every_acknowledged_write_survives_kill_9(server: Server) -> None:
     project = server.client.projects.create({"name": "p"})
     acknowledged: list[int] = []
 
@@ -122,7 +122,7 @@ def test_a_commit_over_the_api_gets_its_pipeline_once(server: Server) -> None:
     assert len(server.again(project).jobs.list(get_all=True)) == 1
 
 
-def test_a_ref_that_moved_while_the_server_was_down_is_acted_on(server: Server) -> None:
+def test_a_ref_that_moved_while_the_server_was_down_is_processed(server: Server) -> None:
     project = server.project()
     project.branches.create({"branch": "x", "ref": "main"})
     person = server.client.users.create({"username": "anna", "name": "Anna", "email": "anna@localhost"})
@@ -142,7 +142,7 @@ def test_a_ref_that_moved_while_the_server_was_down_is_acted_on(server: Server) 
     assert wait_for(lambda: _pipelines(project, sha)[0].jobs.list(get_all=True))
 
 
-def test_a_push_whose_server_dies_after_the_refs_update_is_acted_on(server: Server, tmp_path: Path) -> None:
+def test_a_push_is_processed_if_the_server_died_after_the_ref_update(server: Server, tmp_path: Path) -> None:
     project = server.project()
     work, started, go = tmp_path / "work", tmp_path / "started", tmp_path / "go"
     git("clone", "-q", with_token(project.http_url_to_repo, server.token), "work", cwd=tmp_path)
@@ -168,7 +168,7 @@ def test_a_push_whose_server_dies_after_the_refs_update_is_acted_on(server: Serv
         go.touch()
         pushing.join(30)
     hook.unlink()
-    assert refused != [0], "the client was not told that all went well"
+    assert refused != [0], "the client did not get a success"
     server.start()
     found = _pipelines(server.again(project), sha)
     assert [(each.ref, each.source) for each in found] == [("main", "push")]

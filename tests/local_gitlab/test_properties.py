@@ -1,6 +1,6 @@
-"""Requests that nobody thought of, generated from the server's own description by schemathesis.
+"""Requests that schemathesis generates from the server's OpenAPI description.
 
-Whatever is asked, the server never breaks, and answers with a status, a type and a body that it describes.
+The server never fails, and answers each request with a status, content type and body of the description.
 """
 
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ CHECKS = [
     response_schema_conformance,
 ]
 SCHEMA = schemathesis.openapi.from_dict(strict_yaml.load_mapping(FILE.read_text(), source=FILE.name))
-# It waits for a job: 20 s for each that does not come.
+# Without a job, this request waits 20 s.
 WAITS = "/jobs/request"
 OPERATIONS = [each.ok() for each in SCHEMA.get_all_operations() if isinstance(each, Ok) and each.ok().path != WAITS]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
-    """Run a server of their own: nobody can tell what is left of it afterwards."""
+    """Run a separate server, because the requests leave it in an unknown state."""
     with running_gitlab(tmp_path_factory.mktemp("properties"), concurrency=0) as running:
         yield running
 
@@ -60,7 +60,7 @@ def project(server: LocalGitlab) -> Any:
 
 @pytest.mark.parametrize("examples", [10, pytest.param(40, marks=pytest.mark.long)])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method.upper()} {each.path}")
-def test_no_request_breaks_the_server_or_its_description(
+def test_every_response_matches_the_description(
     operation: Any, examples: int, server: LocalGitlab, project: Any
 ) -> None:
     base = server.url + ("" if operation.path.startswith(("/.well-known", "/oauth")) else "/api/v4")
@@ -69,19 +69,19 @@ def test_no_request_breaks_the_server_or_its_description(
     @settings(
         max_examples=examples, phases=(Phase.generate,), suppress_health_check=list(HealthCheck), derandomize=True
     )
-    def asked(case: Any) -> None:
-        # Most of what could be asked is of a project that is there.
+    def check(case: Any) -> None:
+        # Most requests need an existing project.
         if "id" in case.path_parameters:
             case.path_parameters["id"] = (
                 99 if (case.method, operation.path) == ("DELETE", "/projects/{id}") else project.id
             )
         if "iid" in case.path_parameters:
             case.path_parameters["iid"] = 1
-        # The token that asks must not be revoked: all would be answered with 401.
+        # Revoking the request's own token would turn all further answers into 401.
         if "token_id" in case.path_parameters:
             case.path_parameters["token_id"] = 99
         answer = case.call(base_url=base, headers={"PRIVATE-TOKEN": server.root_token})
         case.validate_response(answer, checks=CHECKS)
 
-    asked()
+    check()
     assert server.client().http_get("/user")

@@ -1,4 +1,4 @@
-"""Access levels of protected branches, tags and environments: each is a role, a user or a group."""
+"""Access levels of protected branches, tags and environments; each names a role, a user or a group."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _GRANTEES = ("access_level", "user_id", "group_id")
 
 
 def given(call: Call, name: str) -> list[Document]:
-    """Return a parameter that is a list of access levels; raises 400 where it is something else."""
+    """Return a parameter that is a list of access levels; raises 400 if it is not such a list."""
     value = call.params.get(name) or []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise api.bad_request(f"{name} is invalid", key="error")
@@ -23,10 +23,10 @@ def given(call: Call, name: str) -> list[Document]:
 def exchanged(
     call: Call, levels: Sequence[Document], changes: Sequence[Document], what: str, **extra: Any
 ) -> list[Document]:
-    """Return access levels after a list of changes; ``what`` names them in errors, ``extra`` is what they have besides.
+    """Return access levels after a list of changes; ``what`` names them in errors, ``extra`` are their extra fields.
 
-    With an ``id`` a level changes, with ``_destroy`` too it goes, and without an ``id`` one is added. Raises 404 for
-    an unknown ``id``, 422 for a level that is not valid or is there twice.
+    A change with an ``id`` changes that level or, with ``_destroy``, removes it; a change without an ``id`` adds a
+    level. Raises 404 for an unknown ``id``, 422 for an invalid or duplicate level.
     """
     found = {level["id"]: level for level in levels}
     for change in changes:
@@ -39,15 +39,15 @@ def exchanged(
         if level is None:
             raise api.not_found()
         if str(change.get("_destroy", "")).lower() not in {"true", "1"}:
-            kept = {} if set(values) & set(_GRANTEES) else {key: level[key] for key in _GRANTEES}
-            kept |= {key: level[key] for key in extra}
-            found[level["id"]] = _valid(call, {"id": level["id"], **kept, **values}, what)
-    _refuse_twice(list(found.values()), what)
+            unchanged = {} if set(values) & set(_GRANTEES) else {key: level[key] for key in _GRANTEES}
+            unchanged |= {key: level[key] for key in extra}
+            found[level["id"]] = _valid(call, {"id": level["id"], **unchanged, **values}, what)
+    _refuse_duplicates(list(found.values()), what)
     return [found[number] for number in sorted(found)]
 
 
 def valid_level(call: Call, name: str, default: int, allowed: Collection[int]) -> int:
-    """Return a parameter that is one access level; raises 400 for any that GitLab does not take there."""
+    """Return a parameter that is an access level; raises 400 if the level is not in ``allowed``."""
     level = api.as_int(call.params.get(name, default), name)
     if level not in allowed:
         raise api.bad_request(f"{name} does not have a valid value", key="error")
@@ -55,7 +55,7 @@ def valid_level(call: Call, name: str, default: int, allowed: Collection[int]) -
 
 
 def _valid(call: Call, level: Document, what: str) -> Document:
-    """Return a level as it is kept; raises 422 for a role that is none, or for who is not of the project."""
+    """Return a level as it is stored; raises 422 for an unknown role, a user who is not a member, or any group."""
     user, group = level.get("user_id"), level.get("group_id")
     description = ""
     if user is not None:
@@ -71,12 +71,12 @@ def _valid(call: Call, level: Document, what: str) -> Document:
             raise api.unprocessable([f"{what} access level is not included in the list"])
         level = level | {"access_level": role}
         description = _ROLES[role]
-    # GitLab keeps a role beside a user, which counts for nothing.
+    # GitLab ignores the role of a level that names a user.
     shown = {"access_level": None if user is not None else level["access_level"], "user_id": user, "group_id": group}
     return level | shown | {"access_level_description": description}
 
 
-def _refuse_twice(levels: Sequence[Document], what: str) -> None:
+def _refuse_duplicates(levels: Sequence[Document], what: str) -> None:
     for key in _GRANTEES:
         values = [level[key] for level in levels if level[key] is not None]
         if len(values) != len(set(values)):

@@ -1,4 +1,4 @@
-"""Users, personal and project access tokens, and who a request's token speaks for."""
+"""Users, personal and project access tokens, and the authentication of requests."""
 
 import hashlib
 import secrets
@@ -18,12 +18,12 @@ JOB_SCOPE = "job"
 
 
 def fingerprint(token: str) -> str:
-    """Return what is stored of a token."""
+    """Return the hash under which a token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def issue_token(store: Store, user: Document, name: str, *, project: int = 0, **fields: Any) -> tuple[Document, str]:
-    """Make a token for a user; return its document and, once, its text."""
+    """Create a token for a user; return its document and its text, which is not stored."""
     text = f"glpat-local-{secrets.token_urlsafe(20)}"
     document = {
         "name": name,
@@ -59,7 +59,7 @@ def create_user(
 
 
 def token_of(request: web.Request) -> str | None:
-    """Return the token that a request carries, in any of the ways GitLab takes one."""
+    """Return a request's token from any header or parameter that GitLab accepts."""
     for header in ("PRIVATE-TOKEN", "JOB-TOKEN"):
         if request.headers.get(header):
             return request.headers[header]
@@ -75,7 +75,7 @@ def token_of(request: web.Request) -> str | None:
 
 
 def authenticate(store: Store, text: str | None) -> tuple[Document, Document] | None:
-    """Return the token's document and its user, or ``None`` where the token is unknown, revoked or expired."""
+    """Return the token's document and user, or ``None`` if the token is invalid or its user is not active."""
     if not text:
         return None
     token = store.find("token", fingerprint(text))
@@ -88,7 +88,7 @@ def authenticate(store: Store, text: str | None) -> tuple[Document, Document] | 
 
 
 def role_in(store: Store, project: Document, user: Document, token: Document) -> int:
-    """Return the access level a token has in a project; 0 is none."""
+    """Return a token's access level in a project; 0 means no access."""
     if token["_project"] and token["_project"] != project["id"] and not _admits(project, token):
         return api.NO_ROLE
     if user["is_admin"]:
@@ -98,18 +98,18 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
 
 
 def job_token_scope(project: Document) -> Document:
-    """Return what a project keeps of its job token scope: ``inbound`` limits it to itself and its ``allowlist``."""
+    """Return a project's job token scope: with ``inbound``, only its own jobs and its ``allowlist`` have access."""
     return {"inbound": True, "allowlist": [], **project.get("_job_token", {})}
 
 
 def _admits(project: Document, token: Document) -> bool:
-    """Tell whether a project lets in a token of another one: a job's, where its scope does not keep that out."""
+    """Return whether a project's job token scope admits another project's job token."""
     scope = job_token_scope(project)
     return bool(token.get("_job")) and (not scope["inbound"] or token["_project"] in scope["allowlist"])
 
 
 def brief(context: Context, user: Document | None) -> Document | None:
-    """Return a user as it stands inside other objects."""
+    """Return a user as it appears inside other objects."""
     if user is None:
         return None
     keys = ("id", "username", "name", "state", "locked", "avatar_url")
@@ -117,7 +117,7 @@ def brief(context: Context, user: Document | None) -> Document | None:
 
 
 def by_id(context: Context, number: int | None) -> Document | None:
-    """Return a user as it stands inside other objects, by id."""
+    """Return a user by id as it appears inside other objects."""
     return None if number is None else brief(context, context.store.get("user", number))
 
 
@@ -130,8 +130,8 @@ def _current(call: Call) -> Any:
 
 
 def _list(call: Call) -> Any:
-    wanted = call.params.get("username")
-    users = [user for user in call.store.all("user") if wanted in (None, user["username"])]
+    username = call.params.get("username")
+    users = [user for user in call.store.all("user") if username in (None, user["username"])]
     return Page([_show(call, user) if call.user["is_admin"] else brief(call.context, user) for user in users])
 
 

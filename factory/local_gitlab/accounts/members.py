@@ -56,25 +56,24 @@ def _one_of_all(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     store = call.store
-    user, level, expires = _asked(call, call.role)
+    user, level, expires = _requested(call, call.role)
     if membership.direct(store, call.project, user["id"]):
         raise api.conflict("Member already exists")
     above = membership.inherited(store, call.project, user["id"])
     if above and above["access_level"] > level:
         raise api.invalid({"access_level": ["should be greater than or equal to the inherited membership"]})
-    made = membership.add(store, call.project, user, level)
-    return api.Answer(_show(call, membership.keep(store, made | {"expires_at": expires})), 201)
+    member = membership.add(store, call.project, user, level)
+    return api.Answer(_show(call, membership.keep(store, member | {"expires_at": expires})), 201)
 
 
-def _asked(call: Call, role: int) -> tuple[Document, int, str | None]:
-    """Return whom a request makes a member, as what, and until when; ``role`` is the caller's own."""
-    given = [name for name in ("user_id", "username") if call.params.get(name)]
-    if len(given) != 1:
-        reason = "mutually exclusive" if given else "missing, exactly one parameter must be provided"
+def _requested(call: Call, role: int) -> tuple[Document, int, str | None]:
+    """Return a new member's user, access level and expiry date; ``role`` is the caller's role."""
+    names = [name for name in ("user_id", "username") if call.params.get(name)]
+    if len(names) != 1:
+        reason = "mutually exclusive" if names else "missing, exactly one parameter must be provided"
         raise api.bad_request(f"user_id, username are {reason}", key="error")
     level, expires = _level(call, role), _expiry(call)
-    named = "username" in given
-    user = call.store.find("user", str(call.params["username"])) if named else _user(call)
+    user = call.store.find("user", str(call.params["username"])) if "username" in names else _user(call)
     return api.require(user, "User"), level, expires
 
 
@@ -83,7 +82,7 @@ def _user(call: Call) -> Document | None:
 
 
 def _level(call: Call, role: int) -> int:
-    """Return the access level that a request gives; raises 400 for one that is none, 403 for an owner's by others."""
+    """Return the requested access level; raises 400 for an unknown level, 403 if a non-owner requests Owner."""
     level = call.integer("access_level")
     if level not in _LEVELS:
         raise api.invalid({"access_level": ["is not included in the list"]})
@@ -93,11 +92,11 @@ def _level(call: Call, role: int) -> int:
 
 
 def _expiry(call: Call) -> str | None:
-    given = call.params.get("expires_at")
-    if not given:
+    text = call.params.get("expires_at")
+    if not text:
         return None
     try:
-        day = date.fromisoformat(str(given)[:10])
+        day = date.fromisoformat(str(text)[:10])
     except ValueError:
         raise api.bad_request("expires_at is invalid", key="error") from None
     if day.isoformat() < clock.timestamp()[:10]:
@@ -116,9 +115,9 @@ def _changed(call: Call, member: Document, role: int) -> Document:
 
 
 def _administered(call: Call) -> Document:
-    """Return the member of the call; raises 403 where its role is not the caller's to change.
+    """Return the member of the call; raises 403 if the caller may not change that member.
 
-    Nobody changes whose personal namespace the project is in, and only owners change owners.
+    Only owners can change owners, and nobody can change the user that owns the project's personal namespace.
     """
     member = _find(call)
     user = call.store.get("user", member["user_id"]) or {}
@@ -128,7 +127,7 @@ def _administered(call: Call) -> Document:
 
 
 def _remove(call: Call) -> Any:
-    """Remove a member; whoever is one may leave."""
+    """Remove a member; members may remove themselves."""
     if call.role < MAINTAINER and call.path["user_id"] != str(call.user["id"]):
         raise api.forbidden()
     membership.remove(call.store, _administered(call))
@@ -148,11 +147,11 @@ def _in_group(call: Call, group: Document) -> Document:
 
 def _group_create(call: Call) -> Any:
     group = namespaces.owned_group(call)
-    user, level, expires = _asked(call, OWNER)
+    user, level, expires = _requested(call, OWNER)
     if membership.in_group(call.store, group, user["id"]):
         raise api.conflict("Member already exists")
-    made = membership.add_to_group(call.store, group, user, level)
-    return api.Answer(_show(call, membership.keep(call.store, made | {"expires_at": expires})), 201)
+    member = membership.add_to_group(call.store, group, user, level)
+    return api.Answer(_show(call, membership.keep(call.store, member | {"expires_at": expires})), 201)
 
 
 def _group_change(call: Call) -> Any:
@@ -164,14 +163,14 @@ def _group_change(call: Call) -> Any:
 
 
 def _keep_an_owner(call: Call, group: Document, member: Document) -> None:
-    """Raise 403 where a member is a group's last owner: who may not go, nor be less."""
+    """Raise 403 if a member is a group's last owner, who must not be removed or demoted."""
     owners = [item for item in membership.of_group(call.store, group) if item["access_level"] == OWNER]
     if owners == [member]:
         raise api.forbidden()
 
 
 def _group_remove(call: Call) -> Any:
-    """Remove a group's member; whoever is one may leave, but the last owner can't."""
+    """Remove a group's member; members may remove themselves, except the last owner."""
     leaves = call.path["user_id"] == str(call.user["id"])
     group = namespaces.group(call) if leaves else namespaces.owned_group(call)
     member = _in_group(call, group)

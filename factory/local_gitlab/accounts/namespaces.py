@@ -1,4 +1,4 @@
-"""Namespaces: the users and groups that projects belong to (docs: Namespaces API, Groups API)."""
+"""Namespaces of projects: users and groups (docs: Namespaces API, Groups API)."""
 
 import re
 from typing import Any
@@ -15,13 +15,13 @@ _VISIBILITIES = ("private", "internal", "public")
 
 
 def ensure(store: Store, path: str, owner: Document) -> Document:
-    """Return the namespace of a full path, made where it is missing: a user's own, or a group."""
+    """Return the namespace of a full path; creates it if it is missing, as a user's namespace or as a group."""
     found = store.find(_KIND, path)
     if found is not None:
         return found
     user = store.find("user", path)
     values = {"kind": "user", "name": user["name"]} if user else {}
-    return _make(store, path, user or owner, **values)
+    return _add(store, path, user or owner, **values)
 
 
 def of(store: Store, project: Document) -> Document:
@@ -29,7 +29,7 @@ def of(store: Store, project: Document) -> Document:
     return ensure(store, project["_namespace"], {"id": project["creator_id"]})
 
 
-def _make(store: Store, path: str, owner: Document, **values: Any) -> Document:
+def _add(store: Store, path: str, owner: Document, **values: Any) -> Document:
     document = {
         "name": path.rsplit("/", 1)[-1],
         "path": path.rsplit("/", 1)[-1],
@@ -47,12 +47,12 @@ def _make(store: Store, path: str, owner: Document, **values: Any) -> Document:
 
 
 def group(call: Call) -> Document:
-    """Return the group of a call that its user sees; raises 404 for any other."""
+    """Return the call's group; raises 404 if the user can't see it."""
     return _find(call, "Group")
 
 
 def owned_group(call: Call) -> Document:
-    """Return the group of a call; raises 404 where its user does not see it, 403 where they don't own it."""
+    """Return the call's group; raises 404 if the user can't see it, 403 if the user doesn't own it."""
     found = group(call)
     if not _owns(call, found):
         raise api.forbidden()
@@ -60,14 +60,15 @@ def owned_group(call: Call) -> Document:
 
 
 def in_project(namespace: Document) -> Document:
-    """Return a namespace as it stands inside a project."""
+    """Return a namespace as it appears inside a project."""
     return {key: namespace[key] for key in ("id", "name", "path", "kind", "full_path", "parent_id", "avatar_url")}
 
 
 def for_new_project(call: Call) -> Document:
-    """Return the namespace that a new project asks for, the caller's own where it names none.
+    """Return the namespace that a new project requests; the default is the caller's own.
 
-    Raises 404 for a namespace that is none or that the caller may not fill; an administrator's is made.
+    Creates a missing namespace for an administrator. Raises 404 if the namespace does not exist or the caller may not
+    create projects in it.
     """
     number, path = call.params.get("namespace_id"), str(call.params.get("namespace_path") or call.user["username"])
     if number is not None:
@@ -82,11 +83,11 @@ def for_new_project(call: Call) -> Document:
 
 
 def give_owners(store: Store) -> None:
-    """Make whoever made a group its owner where it has no members: so it was kept before groups had any."""
+    """Make the creator of each group without members its owner; older versions stored no members for groups."""
     for item in store.all(_KIND):
-        maker = store.get("user", item["_owner"])
-        if item["kind"] == "group" and maker and not membership.of_group(store, item):
-            membership.add_to_group(store, item, maker, OWNER)
+        creator = store.get("user", item["_owner"])
+        if item["kind"] == "group" and creator and not membership.of_group(store, item):
+            membership.add_to_group(store, item, creator, OWNER)
 
 
 def _owns(call: Call, namespace: Document) -> bool:
@@ -116,7 +117,7 @@ def _find(call: Call, what: str) -> Document:
     return found
 
 
-def _seen(call: Call, *, groups: bool = False) -> list[Document]:
+def _visible(call: Call, *, groups: bool = False) -> list[Document]:
     ensure(call.store, call.user["username"], call.user)
     search = str(call.params.get("search") or "").lower()
     return [
@@ -129,7 +130,7 @@ def _seen(call: Call, *, groups: bool = False) -> list[Document]:
 
 
 def _list(call: Call) -> Any:
-    return Page([_show(call, item) for item in _seen(call)])
+    return Page([_show(call, item) for item in _visible(call)])
 
 
 def _one(call: Call) -> Any:
@@ -147,7 +148,7 @@ def _url(call: Call, namespace: Document) -> str:
 
 
 def _groups(call: Call) -> Any:
-    return Page([_group(call, item) for item in _seen(call, groups=True)])
+    return Page([_group(call, item) for item in _visible(call, groups=True)])
 
 
 def _group(call: Call, namespace: Document) -> Document:
@@ -175,16 +176,16 @@ def _new_group(call: Call) -> Any:
         raise api.failed(400, "Failed to save group {path: [\"can contain only letters, digits, '_', '-' and '.'.\"]}")
     if call.store.find(_KIND, full) or call.store.find("user", full):
         raise api.failed(400, 'Failed to save group {path: ["has already been taken"]}')
-    given = {
+    values = {
         "name": name,
         "parent_id": parent["id"] if parent else None,
         "_visibility": call.choice("visibility", _VISIBILITIES, "private"),
         "_description": call.text("description") or "",
     }
-    made = _make(call.store, full, call.user, **given)
-    if _level(call, made) < OWNER:
-        membership.add_to_group(call.store, made, call.user, OWNER)
-    return api.Answer(_group(call, made), 201)
+    created = _add(call.store, full, call.user, **values)
+    if _level(call, created) < OWNER:
+        membership.add_to_group(call.store, created, call.user, OWNER)
+    return api.Answer(_group(call, created), 201)
 
 
 def _one_group(call: Call) -> Any:

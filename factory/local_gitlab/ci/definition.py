@@ -1,7 +1,7 @@
-"""From a pipeline definition to jobs: gitlab-ci-local expands it and evaluates the rules of its jobs.
+"""Expands a pipeline definition into jobs; gitlab-ci-local does this and evaluates the rules of the jobs.
 
-The definition may come from another ref than the code (``ci_config_path`` with ``@project:ref``): its file, and
-every file that it includes, is laid over the checkout from that ref, so the code's own copy is never read.
+The definition may come from another ref than the code (``ci_config_path`` with ``@project:ref``). Its file and all
+files that it includes then replace the code's copies in the checkout.
 """
 
 import json
@@ -21,7 +21,7 @@ from factory.system import canonical, files, process, strict_yaml
 _DEFAULTS = ("retry", "interruptible", "timeout", "tags", "id_tokens", "artifacts", "cache")
 _DURATION = re.compile(r"(\d+)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)?\b")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-# A definition with one of these keywords depends on more than its text and the variables that its rules name.
+# The result of a definition with one of these keywords depends on more than its text and the variables of its rules.
 _LOOKS_AT_FILES = frozenset({"changes", "exists", "include"})
 _UNKEYED = _LOOKS_AT_FILES | {"only", "except", "matrix", "trigger"}
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -30,7 +30,7 @@ _DEFINITIONS: dict[tuple[Path, str, str], bytes | None] = {}
 
 @dataclass(frozen=True)
 class Source:
-    """Where a pipeline's definition and code come from."""
+    """The repository and commits of a pipeline's definition and code."""
 
     repository: Repository
     config_file: str
@@ -50,7 +50,7 @@ def parse_config_path(setting: str | None) -> tuple[str, str | None, str | None]
 
 
 def read_definition(repository: Repository, sha: str, name: str) -> dict[str, Any] | None:
-    """Return a definition as written, or ``None`` where there is none; raises ``InvalidInput`` on bad YAML."""
+    """Return a definition as written, or ``None`` if the file does not exist; raises ``InvalidInput`` for bad YAML."""
     key = (repository.path, sha, name)
     if key not in _DEFINITIONS:
         _DEFINITIONS[key] = repository.read(sha, name)
@@ -88,25 +88,24 @@ def expand(
 ) -> list[dict[str, Any]]:
     """Return the pipeline's jobs in order, each with its evaluated ``when`` and its expanded keywords.
 
-    ``given`` are the variables of the workflow rule that let the pipeline be; they stand in for the definition's own.
-    ``kept`` is a folder of earlier results, by what each depends on. Raises ``InvalidInput`` with the definition's
-    error.
+    ``given`` are the variables of the workflow rule that admitted the pipeline; they override the definition's global
+    variables. ``kept`` is a cache folder of earlier results. Raises ``InvalidInput`` with the definition's error.
     """
     raw = read_definition(source.repository, source.config_sha, source.config_file) or {}
     key = _key(source, raw, variables, program)
-    found = _recall(kept, key) if key else None
+    found = _cached(kept, key) if key else None
     if found is None:
         found = _run(source, variables, program=program, env=env)
         if key:
-            with suppress(MachineError):  # without it the next pipeline takes a second longer
+            with suppress(MachineError):  # without the cache, the next pipeline only takes a second longer
                 files.write_atomic(kept / f"{key}.json", json.dumps(found, default=str).encode())
     listed, expanded = found
     expanded["variables"] = {**(expanded.get("variables") or {}), **(given or {})}
     return _join(listed, expanded, raw.get("default") or {})
 
 
-def _recall(kept: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
-    """Return a kept result, or ``None`` where there is none that can be read."""
+def _cached(kept: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Return a cached result, or ``None`` if it is missing or unreadable."""
     try:
         listed, expanded = json.loads(files.read_text(kept / f"{key}.json"))
     except (InvalidInput, ValueError):
@@ -115,18 +114,18 @@ def _recall(kept: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def _key(source: Source, raw: Mapping[str, Any], variables: Mapping[str, str], program: tuple[str, ...]) -> str | None:
-    """Return what the result depends on where that is only program, text and the variables that its rules name."""
+    """Return a cache key from program, text and the variables of rules; ``None`` if the result depends on more."""
     if _keywords(raw) & _UNKEYED:
         return None
     text = source.repository.read(source.config_sha, source.config_file) or b""
-    seen = {name: variables.get(name) for name in sorted(_looked_at(raw))}
+    values = {name: variables.get(name) for name in sorted(_rule_variables(raw))}
     package = Path(program[-1]).parents[1] / "package.json"
     version = canonical.digest(files.read_bytes(package)) if package.exists() else list(program)
-    return canonical.digest_of([version, canonical.digest(text), seen]).removeprefix("sha256:")
+    return canonical.digest_of([version, canonical.digest(text), values]).removeprefix("sha256:")
 
 
 def _keywords(value: Any) -> frozenset[str]:
-    """Return every key of a definition, at any depth."""
+    """Return all keys of a definition, at any depth."""
     if isinstance(value, list):
         return frozenset[str]().union(*(_keywords(item) for item in value))
     if not isinstance(value, dict):
@@ -134,19 +133,19 @@ def _keywords(value: Any) -> frozenset[str]:
     return frozenset(map(str, value)).union(*(_keywords(item) for item in value.values()))
 
 
-def _looked_at(raw: Mapping[str, Any]) -> set[str]:
-    """Return the variables that rules name, and those that a definition's own variables among them are made of."""
-    rules, made_of = _rules(raw), _own_variables(raw)
+def _rule_variables(raw: Mapping[str, Any]) -> set[str]:
+    """Return the variables that rules name, and the variables that their values refer to."""
+    rules, values = _rules(raw), _own_variables(raw)
     found: set[str] = set()
     fresh = set(_VARIABLE.findall(json.dumps(rules)))
     while fresh:
         found |= fresh
-        fresh = {name for known in fresh for text in made_of.get(known, ()) for name in _VARIABLE.findall(text)} - found
+        fresh = {name for known in fresh for text in values.get(known, ()) for name in _VARIABLE.findall(text)} - found
     return found
 
 
 def _rules(value: Any) -> list[str]:
-    """Return every ``if`` of a definition."""
+    """Return all ``if`` expressions of a definition."""
     if isinstance(value, list):
         return [text for item in value for text in _rules(item)]
     if not isinstance(value, dict):
@@ -156,13 +155,13 @@ def _rules(value: Any) -> list[str]:
 
 
 def _own_variables(value: Any) -> dict[str, list[str]]:
-    """Return what a definition says of each variable, at any depth: rules, jobs and the whole may all set them."""
+    """Return all values that a definition gives each variable, at any depth: globally, in jobs and in rules."""
     found: dict[str, list[str]] = {}
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         for name, texts in _own_variables(item).items():
             found.setdefault(name, []).extend(texts)
-    given = value.get("variables") if isinstance(value, dict) else None
-    for name, text in given.items() if isinstance(given, dict) else ():
+    own = value.get("variables") if isinstance(value, dict) else None
+    for name, text in own.items() if isinstance(own, dict) else ():
         found.setdefault(str(name), []).append(json.dumps(text))
     return found
 
@@ -170,7 +169,7 @@ def _own_variables(value: Any) -> dict[str, list[str]]:
 def _run(
     source: Source, variables: Mapping[str, str], *, program: tuple[str, ...], env: Mapping[str, str]
 ) -> tuple[Any, dict[str, Any]]:
-    """Let gitlab-ci-local list the jobs and expand the definition, checked against GitLab's schema."""
+    """List the jobs and expand the definition with gitlab-ci-local, which validates it against GitLab's schema."""
     with tempfile.TemporaryDirectory(prefix="factory-ci-") as folder:
         checkout = Path(folder) / "code"
         _lay_out(source, checkout, env)
@@ -179,7 +178,7 @@ def _run(
         common = [
             *program,
             "--variables-file",
-            f"../{settings.name}",  # gitlab-ci-local joins it to the folder it runs in
+            f"../{settings.name}",  # gitlab-ci-local resolves the path from its working folder
             "--ignore-predefined-vars",
             ",".join(variables),
             "--file",
@@ -197,7 +196,7 @@ def _run(
 
 
 def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
-    """Check out the code, its definition from its own ref over it, ``origin/<default>`` at what rules compare with."""
+    """Create the checkout: the code if rules read files, the definition over it, ``origin/HEAD`` at ``compare_sha``."""
 
     def git(*arguments: str) -> None:
         process.run(["git", *arguments], cwd=checkout if checkout.exists() else checkout.parent, env=env)

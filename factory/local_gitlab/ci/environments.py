@@ -13,7 +13,7 @@ _FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "s
 
 
 def ensure(store: Store, project: int, name: str, url: str | None = None) -> Document:
-    """Return a project's environment, made where it is missing."""
+    """Return a project's environment; creates it if it is missing."""
     found = store.find("environment", name, project=project)
     if found is None:
         now = clock.timestamp()
@@ -36,12 +36,12 @@ def ensure(store: Store, project: int, name: str, url: str | None = None) -> Doc
 
 
 def deploy(store: Store, job: Document) -> None:
-    """Record the deployment that a job with an environment is; a protected environment blocks it until approved.
+    """Create the deployment of a job; it is blocked while a protected environment requires approvals.
 
-    A job that prepares, verifies, accesses or stops an environment is none (docs: environment:action).
+    A job that prepares, verifies, accesses or stops an environment creates no deployment (docs: environment:action).
     """
-    written = job["_spec"]["environment"]
-    if isinstance(written, dict) and written.get("action", "start") != "start":
+    keyword = job["_spec"]["environment"]
+    if isinstance(keyword, dict) and keyword.get("action", "start") != "start":
         ensure(store, job["_project"], job["_environment"])
         return
     pipeline = store.get("pipeline", job["_pipeline"]) or {}
@@ -65,7 +65,7 @@ def deploy(store: Store, job: Document) -> None:
 
 
 def follow_job(store: Store, job: Document) -> None:
-    """Move a job's deployment to what the job has become."""
+    """Set the status of a job's deployment from the job's status."""
     if job["_deployment"] is None:
         return
     deployment = store.get("deployment", job["_deployment"])
@@ -75,13 +75,13 @@ def follow_job(store: Store, job: Document) -> None:
 
 
 def is_blocked(store: Store, job: Document) -> bool:
-    """Tell whether a job's deployment still waits for approval; until then the job is manual, whatever its ``when``."""
+    """Return whether a job's deployment waits for approval; until then the job is manual, whatever its ``when``."""
     deployment = store.get("deployment", job["_deployment"]) if job["_deployment"] else None
     return deployment is not None and deployment["status"] == "blocked"
 
 
 def refuse_unless_may_deploy(call: Call, job: Document) -> None:
-    """Raise 403 where a protected environment keeps the user out, 400 while its deployment waits for approval."""
+    """Raise 403 if a protected environment refuses the user, 400 while the deployment waits for approval."""
     if not job["_environment"]:
         return
     rule = call.store.find("protected_environment", job["_environment"], project=call.project["id"])
@@ -127,8 +127,8 @@ def _create_environment(call: Call) -> Any:
     name = str(call.need("name"))
     if call.store.find("environment", name, project=call.project["id"]):
         raise api.invalid({"name": ["has already been taken"]})
-    made = ensure(call.store, call.project["id"], name, call.params.get("external_url"))
-    return api.Answer(_environment(call, made), 201)
+    environment = ensure(call.store, call.project["id"], name, call.params.get("external_url"))
+    return api.Answer(_environment(call, environment), 201)
 
 
 def _find_environment(call: Call) -> Document:
@@ -148,8 +148,8 @@ def _stop(call: Call) -> Any:
 
 def _deployments(call: Call) -> Any:
     status, name = call.params.get("status"), call.params.get("environment")
-    there = lists.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
-    found = [_deployment(call, item) for item in there]
+    stored = lists.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
+    found = [_deployment(call, item) for item in stored]
     return Page(
         [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]
     )
@@ -209,10 +209,10 @@ def _approve(call: Call) -> Any:
 
 
 def _count(store: Store, deployment: Document, needed: int) -> None:
-    given = sum(item["status"] == "approved" for item in deployment["approvals"])
+    approved = sum(item["status"] == "approved" for item in deployment["approvals"])
     rejected = any(item["status"] == "rejected" for item in deployment["approvals"])
-    deployment["pending_approval_count"] = max(0, needed - given)
-    if not rejected and given >= needed:
+    deployment["pending_approval_count"] = max(0, needed - approved)
+    if not rejected and approved >= needed:
         deployment["status"] = "created"
     store.save("deployment", deployment)
 

@@ -1,4 +1,4 @@
-"""Id tokens of jobs: who a job is, signed by the server (docs: OpenID Connect authentication using ID tokens)."""
+"""Creates the id tokens of jobs (docs: OpenID Connect authentication using ID tokens)."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 _SHORTEST = 300
-# A verifier's clock may be a little behind.
+# Tolerates a verifier's clock that is a few seconds behind.
 _BEFORE = 5
 _LEVELS = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
 
@@ -21,13 +21,13 @@ _LEVELS = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "mai
 def added(
     context: Context, project: Document, pipeline: Document, job: Document, variables: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return a job's variables and, last so that nothing replaces them, its id tokens, masked.
+    """Return a job's variables followed by its masked id tokens, which other variables must not replace.
 
-    A token's audience may name variables. It lasts as long as the job may run, or 5 minutes where its definition
-    sets no time.
+    A token's audience may contain variables. The token is valid for the job's ``timeout``, or for 5 minutes if the
+    job has none.
     """
-    wanted = job["_spec"].get("id_tokens") or {}
-    if not wanted:
+    entries = job["_spec"].get("id_tokens") or {}
+    if not entries:
         return list(variables)
     known = {item["key"]: item["value"] for item in variables}
     base = _claims(context, project, pipeline, job)
@@ -35,21 +35,21 @@ def added(
     times = {"iat": now, "nbf": now - _BEFORE, "exp": now + duration(job["_spec"].get("timeout"), _SHORTEST)}
     signed = {
         name: oidc.sign(context, base | times | {"jti": secrets.token_hex(16), "aud": _audience(entry["aud"], known)})
-        for name, entry in wanted.items()
+        for name, entry in entries.items()
     }
     kind = {"public": False, "masked": True, "file": False, "raw": True}
     return [*variables, *({"key": name, "value": text, **kind} for name, text in signed.items())]
 
 
-def _audience(given: Any, known: Mapping[str, str]) -> str | list[str]:
-    """Return the audience with variables put in; a list stays a list."""
-    if isinstance(given, list):
-        return [substitute(str(item), known) for item in given]
-    return substitute(str(given), known)
+def _audience(audience: Any, known: Mapping[str, str]) -> str | list[str]:
+    """Return the audience with variables replaced; a list stays a list."""
+    if isinstance(audience, list):
+        return [substitute(str(item), known) for item in audience]
+    return substitute(str(audience), known)
 
 
 def _claims(context: Context, project: Document, pipeline: Document, job: Document) -> dict[str, Any]:
-    """Return all claims but times and audience; numbers and truths are texts, as GitLab sends them."""
+    """Return all claims except times and audience; numbers and booleans are texts, as in GitLab's tokens."""
     user = context.store.get("user", job["_user"]) or {}
     ref = _ref(context, project, pipeline)
     path, config = project["path_with_namespace"], project["ci_config_path"] or ".gitlab-ci.yml"
@@ -85,7 +85,7 @@ def _claims(context: Context, project: Document, pipeline: Document, job: Docume
 
 
 def _ref(context: Context, project: Document, pipeline: Document) -> str:
-    """Return the branch or tag that a pipeline runs for: of a merge request, the branch it comes from."""
+    """Return a pipeline's branch or tag; for a merge request pipeline, the source branch."""
     if pipeline["_request"] is None:
         return str(pipeline["ref"])
     request = context.store.by_iid("merge_request", project["id"], pipeline["_request"]) or {}
@@ -100,17 +100,17 @@ def _level(context: Context, project: Document, user: Document) -> str | None:
 
 
 def _environment(context: Context, project: Document, job: Document) -> dict[str, str]:
-    """Return the claims of a job that deploys; another job has none of them."""
+    """Return the claims of a job with an environment; other jobs have none of them."""
     name = job["_environment"]
     if not name:
         return {}
-    written = job["_spec"]["environment"]
-    given = written if isinstance(written, dict) else {}
-    kept = context.store.find("environment", name, project=project["id"]) or {}
-    guarded = context.store.find("protected_environment", name, project=project["id"]) is not None
+    keyword = job["_spec"]["environment"]
+    options = keyword if isinstance(keyword, dict) else {}
+    stored = context.store.find("environment", name, project=project["id"]) or {}
+    protected = context.store.find("protected_environment", name, project=project["id"]) is not None
     return {
         "environment": name,
-        "environment_protected": str(guarded).lower(),
-        "deployment_tier": str(given.get("deployment_tier") or kept["tier"]),
-        "environment_action": str(given.get("action") or "start"),
+        "environment_protected": str(protected).lower(),
+        "deployment_tier": str(options.get("deployment_tier") or stored["tier"]),
+        "environment_action": str(options.get("action") or "start"),
     }

@@ -1,4 +1,4 @@
-"""Jobs: what the API shows, and what a person does with one: play, retry, cancel, read its log and artifacts."""
+"""The Jobs API: lists and shows jobs, plays, retries and cancels them, and serves logs and artifacts."""
 
 import io
 import zipfile
@@ -17,7 +17,7 @@ from factory.system import clock
 
 
 def show(context: Context, project: Document, job: Document) -> Document:
-    """Return a job as a client sees it."""
+    """Return a job as the API shows it."""
     pipeline = context.store.get("pipeline", job["_pipeline"]) or {}
     keys = ("id", "iid", "project_id", "sha", "ref", "status", "source", "created_at", "updated_at")
     archive = next((item for item in job["artifacts"] if item["file_type"] == "archive"), None)
@@ -39,13 +39,13 @@ def show(context: Context, project: Document, job: Document) -> Document:
 
 
 def latest(store: Store, pipeline: Document) -> list[Document]:
-    """Return a pipeline's jobs, of retried ones only the last run."""
+    """Return a pipeline's jobs, without earlier runs of retried jobs."""
     found = store.all("job", _pipeline=pipeline["id"])
     return [job for job in found if not job["_retried"]]
 
 
 def finish(store: Store, job: Document, status: str, reason: str | None = None) -> Document:
-    """End a job: its token is void, its deployment follows. A finished job stays as it is."""
+    """Finish a job, revoke its token and update its deployment; does nothing if the job is already finished."""
     if job["status"] in FINISHED:
         return job
     now = clock.timestamp()
@@ -61,13 +61,13 @@ def finish(store: Store, job: Document, status: str, reason: str | None = None) 
 
 
 def cancel(store: Store, job: Document) -> None:
-    """Cancel a job that is not over; a running one is told by its runner's next message."""
+    """Cancel a job that is not finished; the runner of a running job learns of it with its next request."""
     if job["status"] not in FINISHED:
         finish(store, job, "canceled")
 
 
 def again(store: Store, job: Document, user: Document) -> Document:
-    """Run a finished job once more as a new job; return it."""
+    """Run a finished job again as a new job; return the new job."""
     store.save("job", job | {"_retried": True})
     fresh = {key: value for key, value in job.items() if key not in {"id", "iid"}}
     fresh |= {
@@ -87,14 +87,14 @@ def again(store: Store, job: Document, user: Document) -> Document:
         "_deployment": None,
         "_dotenv": {},
     }
-    made = store.add("job", fresh, project=fresh["_project"], name=fresh["name"])
-    if made["_environment"]:
-        environments.deploy(store, made)
-    return made
+    new_job = store.add("job", fresh, project=fresh["_project"], name=fresh["name"])
+    if new_job["_environment"]:
+        environments.deploy(store, new_job)
+    return new_job
 
 
 def reopen(store: Store, number: int) -> None:
-    """Let a pipeline move on, and its skipped jobs wait once more, each with a deployment of its own."""
+    """Set a pipeline to running and its skipped jobs to created again, with new deployments."""
     pipeline = store.get("pipeline", number) or {}
     store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
     for job in latest(store, pipeline):
@@ -105,7 +105,7 @@ def reopen(store: Store, number: int) -> None:
 
 
 def test_report(context: Context, found: list[Document]) -> Document:
-    """Return the JUnit reports of jobs as GitLab's test report."""
+    """Return the JUnit reports of jobs in the format of GitLab's test report."""
     suites = []
     for job in found:
         path = context.artifact(job, "junit")
@@ -173,7 +173,7 @@ def _list(call: Call) -> Any:
 
 
 def _updatable(call: Call) -> Document:
-    """Return the call's job; raises 403 for who may not run what is on its ref."""
+    """Return the call's job; raises 403 if the user may not run pipelines on its ref."""
     job = _job(call)
     pipeline_rights.need(call, call.store.get("pipeline", job["_pipeline"]) or {})
     return job
@@ -184,14 +184,14 @@ def _play(call: Call) -> Any:
     if job["status"] != "manual":
         raise api.bad_request("Unplayable Job")
     environments.refuse_unless_may_deploy(call, job)
-    given = call.params.get("job_variables_attributes") or []
-    if given:
+    variables = call.params.get("job_variables_attributes") or []
+    if variables:
         project_settings.refuse_variables(call)
     job |= {
         "status": "created",
         "_played": True,
         "_user": call.user["id"],
-        "_manual_variables": [{"key": str(item["key"]), "value": str(item["value"])} for item in given],
+        "_manual_variables": [{"key": str(item["key"]), "value": str(item["value"])} for item in variables],
     }
     call.store.save("job", job)
     reopen(call.store, job["_pipeline"])
@@ -204,11 +204,11 @@ def _retry(call: Call) -> Any:
     if job["status"] not in FINISHED or job["_retried"]:
         raise api.forbidden("Job is not retryable")
     environments.refuse_unless_may_deploy(call, job)
-    made = again(call.store, job, call.user)
-    made = call.store.save("job", made | {"_played": True})
+    new_job = again(call.store, job, call.user)
+    new_job = call.store.save("job", new_job | {"_played": True})
     reopen(call.store, job["_pipeline"])
     call.context.wake_pipelines()
-    return api.Answer(show(call.context, call.project, made), 201)
+    return api.Answer(show(call.context, call.project, new_job), 201)
 
 
 def _cancel(call: Call) -> Any:
@@ -249,7 +249,7 @@ def _artifact_file(call: Call) -> Any:
 
 
 def _current(call: Call) -> Any:
-    """Answer the job that a job token belongs to (GitLab docs: Jobs API, get job token's job)."""
+    """Return the job of a job token (GitLab docs: Jobs API, get job token's job)."""
     job = api.require(call.store.get("job", call.token.get("_job") or 0))
     pipeline = api.require(call.store.get("pipeline", job["_pipeline"]))
     return show(call.context, api.require(call.store.get("project", pipeline["project_id"])), job)

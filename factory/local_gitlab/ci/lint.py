@@ -1,4 +1,4 @@
-"""Checking a pipeline definition without starting it (docs: CI Lint API)."""
+"""Validates pipeline definitions without starting a pipeline (docs: CI Lint API)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from factory.system import clock
 
 
 def _lint(call: Call) -> Any:
-    """Check the definition that is at a ref."""
+    """Validate the definition at a ref."""
     project = call.project
     repository = call.context.repository(project)
     ref = str(call.params.get("content_ref") or call.params.get("sha") or project["default_branch"])
@@ -24,13 +24,13 @@ def _lint(call: Call) -> Any:
 
 
 def _lint_given(call: Call) -> Any:
-    """Check the definition that is sent, as if it were at the head of a ref."""
+    """Validate the definition in the request as if it were at the head of a ref."""
     repository = call.context.repository(call.project)
     content = str(call.need("content"))
     ref = str(call.params.get("ref") or call.project["default_branch"])
     name = ".gitlab-ci.yml"
     author = f"{call.user['name']}\0{call.user['email']}"
-    # No ref names this commit, so nobody sees it and git forgets it.
+    # No ref points to this commit, so clients cannot see it.
     sha = repository.commit(
         [{"path": name, "content": content.encode()}], parent=repository.resolve(ref), message="lint", author=author
     )

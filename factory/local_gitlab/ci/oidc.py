@@ -1,6 +1,6 @@
-"""The server as an OpenID Connect issuer: its key, the discovery document and the public keys (docs: ID tokens).
+"""OpenID Connect issuer: signing key, discovery document and public keys (docs: ID tokens).
 
-The key is made once and kept in the state folder. Whoever verifies an id token reads both documents without a token.
+The key is created once and stored in the state folder. Verifiers of id tokens read both documents without a token.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def routes(context: Context) -> list[web.RouteDef]:
 
 
 def _document(issuer: str) -> dict[str, Any]:
-    """Return what GitLab tells of itself, as far as it concerns who verifies a job's token."""
+    """Return the part of GitLab's discovery document that verifiers of id tokens need."""
     return {
         "issuer": issuer,
         "jwks_uri": issuer + KEYS,
@@ -61,19 +61,19 @@ def _document(issuer: str) -> dict[str, Any]:
 @cache
 def _key(path: Path) -> rsa.RSAPrivateKey:
     if not path.exists():
-        made = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
-        text = made.private_bytes(
+        generated = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+        text = generated.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         files.write_atomic(path, text, mode=0o600)
     key = serialization.load_pem_private_key(files.read_bytes(path), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError(f"{path} holds no RSA key")
+        raise TypeError(f"{path} does not contain an RSA key")
     return key
 
 
 def _key_id(key: rsa.RSAPrivateKey) -> str:
-    """Return the key's name: the start of its public form's digest."""
+    """Return the key's id: the start of the SHA-256 of the public key."""
     public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digest = hashes.Hash(hashes.SHA256())
     digest.update(public)

@@ -1,4 +1,4 @@
-"""Pipelines: how one comes to be, and what the API shows of it."""
+"""Creates pipelines and serves the Pipelines API."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 ZERO = "0" * 40
-# GitLab docs: Pipelines, skip a pipeline: by the message of the commit that was pushed.
+# GitLab docs: Pipelines, skip a pipeline: the message of the pushed commit decides.
 _SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
 _SKIPPABLE = {"push", "merge_request_event"}
 
@@ -37,16 +37,16 @@ def create(
     variables: Mapping[str, str] | None = None,
     schedule: int | None = None,
 ) -> Document | None:
-    """Create a pipeline unless its definition's ``workflow:rules`` exclude it or there is no definition.
+    """Create a pipeline; returns ``None`` if the definition is missing or its ``workflow:rules`` exclude the pipeline.
 
-    ``ref`` is a branch, with ``tag`` a tag; ``variables`` are its own, ``schedule`` is the id of the schedule that
-    starts it. The definition's commit is frozen here. A definition that can't be read gives a failed pipeline with
-    ``yaml_errors``, as GitLab does.
+    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of the schedule that starts the pipeline. The
+    pipeline stores the definition's commit. An invalid definition results in a failed pipeline with ``yaml_errors``,
+    as in GitLab.
     """
-    where = _definition(context, project, sha)
-    if where is None:
+    location = _definition(context, project, sha)
+    if location is None:
         return None
-    name, config_sha = where
+    name, config_sha = location
     now = clock.timestamp()
     draft: Document = {
         "project_id": project["id"],
@@ -73,9 +73,9 @@ def create(
         "_expanded": False,
     }
     try:
-        if (given := _admitted(context, project, draft)) is None:
+        if (workflow := _admitted(context, project, draft)) is None:
             return None
-        draft["_workflow"] = given
+        draft["_workflow"] = workflow
         if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
             draft |= {"status": "skipped", "finished_at": now, "_expanded": True}
     except InvalidInput as error:
@@ -86,7 +86,7 @@ def create(
 
 
 def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
-    """Return the variables that workflow rules give a pipeline, or ``None`` where it shall not be."""
+    """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
     name, sha = draft["_config"]["file"], draft["_config"]["sha"]
     definition = ci.read_definition(context.repository(project), sha, name)
     if definition is None:
@@ -95,7 +95,7 @@ def _admitted(context: Context, project: Document, draft: Document) -> dict[str,
 
 
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
-    """Return the definition's file and the commit it is read from."""
+    """Return the definition's file and commit."""
     name, path, ref = ci.parse_config_path(project["ci_config_path"])
     if path is None:
         return name, sha
@@ -106,7 +106,7 @@ def _definition(context: Context, project: Document, sha: str) -> tuple[str, str
 
 
 def show(context: Context, project: Document, pipeline: Document) -> Document:
-    """Return a pipeline as a client sees it."""
+    """Return a pipeline as the API shows it."""
     url = f"{context.base_url}/{project['path_with_namespace']}/-/pipelines/{pipeline['id']}"
     status = pipeline["status"]
     return api.public(pipeline) | {
@@ -137,8 +137,8 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 
 
 def _list(call: Call) -> Any:
-    wanted = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
-    found = call.store.all("pipeline", project=call.project["id"], **wanted)
+    filters = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
+    found = call.store.all("pipeline", project=call.project["id"], **filters)
     return Page([show(call.context, call.project, item) for item in lists.recent(call, found, newest_first=True)])
 
 
@@ -161,8 +161,8 @@ def _create(call: Call) -> Any:
         raise api.bad_request("Reference not found")
     if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
         raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
-    variables = _given_variables(call)
-    made = create(
+    variables = _requested_variables(call)
+    pipeline = create(
         call.context,
         call.project,
         ref=ref,
@@ -173,18 +173,18 @@ def _create(call: Call) -> Any:
         tag=tag,
         variables=variables,
     )
-    if made is None:
+    if pipeline is None:
         raise api.bad_request("Pipeline filtered out by workflow rules.")
-    return api.Answer(show(call.context, call.project, made), 201)
+    return api.Answer(show(call.context, call.project, pipeline), 201)
 
 
-def _given_variables(call: Call) -> dict[str, str]:
-    given = call.params.get("variables") or []
-    if not isinstance(given, list) or not all(isinstance(item, dict) and item.get("key") for item in given):
+def _requested_variables(call: Call) -> dict[str, str]:
+    items = call.params.get("variables") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) and item.get("key") for item in items):
         raise api.bad_request("variables is invalid", key="error")
-    if given:
+    if items:
         project_settings.refuse_variables(call)
-    return {str(item["key"]): str(item.get("value", "")) for item in given}
+    return {str(item["key"]): str(item.get("value", "")) for item in items}
 
 
 def _jobs(call: Call) -> Any:

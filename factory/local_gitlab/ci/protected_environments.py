@@ -29,12 +29,12 @@ def _protect(call: Call) -> Any:
         raise api.conflict(f"Protected environment '{name}' already exists")
     empty = {"name": name, "deploy_access_levels": [], "required_approval_count": 0, "approval_rules": []}
     environments.ensure(call.store, call.project["id"], name)
-    made = call.store.add(_KIND, _changed(call, empty), project=call.project["id"], name=name)
-    return api.Answer(_show(made), 201)
+    rule = call.store.add(_KIND, _changed(call, empty), project=call.project["id"], name=name)
+    return api.Answer(_show(rule), 201)
 
 
 def _changed(call: Call, rule: Document) -> Document:
-    """Return a rule with what a request changes, adds and removes."""
+    """Return a rule with the request's changes."""
     levels, rules = (access_levels.given(call, key) for key in ("deploy_access_levels", "approval_rules"))
     count = api.as_int(call.params.get("required_approval_count", rule["required_approval_count"]), "approvals")
     more = {**_INHERITANCE, "required_approvals": 1}

@@ -1,4 +1,4 @@
-"""Resource groups: one running job each, and which of those that wait is next (docs: Resource group)."""
+"""Resource groups: each lets one job run at a time, in the order of its process mode (docs: Resource group)."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from factory.system import clock
 
 _KIND = "resource_group"
 _MODES = ("unordered", "oldest_first", "newest_first", "newest_ready_first")
-_HOLDS = {"pending", "running"}
-_WAITS = "waiting_for_resource"
+_HOLDING = {"pending", "running"}
+_WAITING = "waiting_for_resource"
 
 
 def ensure(store: Store, project: int, key: str) -> Document:
-    """Return a project's resource group, made where it is missing."""
+    """Return a project's resource group; creates it if it is missing."""
     found = store.find(_KIND, key, project=project)
     if found is not None:
         return found
@@ -25,12 +25,12 @@ def ensure(store: Store, project: int, key: str) -> Document:
 
 
 def must_wait(store: Store, job: Document) -> bool:
-    """Tell whether a job that is ready must wait: another one holds its group's resource, or is before it."""
+    """Return whether a ready job must wait because another job holds the resource or comes first."""
     key = job["_resource_group"]
     if key is None:
         return False
     others = [other for other in _of(store, job["_project"], key) if other["id"] != job["id"]]
-    if any(other["status"] in _HOLDS for other in others):
+    if any(other["status"] in _HOLDING for other in others):
         return True
     mode = ensure(store, job["_project"], key)["process_mode"]
     return any(_is_before(mode, other, job) for other in _upcoming(mode, others))
@@ -42,9 +42,9 @@ def _of(store: Store, project: int, key: str) -> list[Document]:
 
 
 def _upcoming(mode: str, found: list[Document]) -> list[Document]:
-    """Return the jobs that a mode puts in order: in two of them also those that are not ready yet."""
-    waits = {_WAITS, "created"} if mode in {"oldest_first", "newest_first"} else {_WAITS}
-    upcoming = [job for job in found if job["status"] in waits]
+    """Return the waiting jobs in the order of a mode; ``oldest_first`` and ``newest_first`` include created jobs."""
+    statuses = {_WAITING, "created"} if mode in {"oldest_first", "newest_first"} else {_WAITING}
+    upcoming = [job for job in found if job["status"] in statuses]
     if mode == "unordered":
         return upcoming
     upcoming.sort(key=lambda job: job["status"] == "created")
@@ -52,7 +52,7 @@ def _upcoming(mode: str, found: list[Document]) -> list[Document]:
 
 
 def _is_before(mode: str, other: Document, job: Document) -> bool:
-    """Tell whether a job's turn is before another's; within one pipeline GitLab gives no order."""
+    """Return whether ``other`` comes before ``job``; within one pipeline GitLab defines no order."""
     if mode == "oldest_first":
         return bool(other["_pipeline"] < job["_pipeline"])
     return mode != "unordered" and bool(other["_pipeline"] > job["_pipeline"])
@@ -84,7 +84,7 @@ def _change(call: Call) -> Any:
 
 
 def _current_job(call: Call) -> Any:
-    found = [job for job in _of(call.store, call.project["id"], _find(call)["key"]) if job["status"] in _HOLDS]
+    found = [job for job in _of(call.store, call.project["id"], _find(call)["key"]) if job["status"] in _HOLDING]
     return jobs.show(call.context, call.project, found[0]) if found else api.NULL
 
 

@@ -1,6 +1,6 @@
-"""``rules:if`` expressions, as GitLab evaluates them for ``workflow:rules`` (docs: CI/CD variable expressions).
+"""Evaluates the ``if`` expressions of ``workflow:rules`` as GitLab does (docs: CI/CD variable expressions).
 
-gitlab-ci-local evaluates the rules of jobs; it does not stop a pipeline by ``workflow:rules``, so that part is here.
+gitlab-ci-local evaluates only the rules of jobs; it does not exclude a pipeline by ``workflow:rules``.
 """
 
 import re
@@ -20,15 +20,15 @@ _DEEPEST = 50
 
 @dataclass(frozen=True)
 class Regex:
-    """A pattern between slashes."""
+    """A compiled pattern; expressions write it between slashes."""
 
     pattern: "re.Pattern[str]"
 
 
 def admitted(rules: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the variables that ``workflow:rules`` give a pipeline, or ``None`` where they let none be created.
+    """Return the variables of the first matching rule, or ``None`` if ``workflow:rules`` exclude the pipeline.
 
-    No rules at all let every pipeline be. Raises ``InvalidInput`` on an expression that GitLab would refuse.
+    Without rules every pipeline is admitted. Raises ``InvalidInput`` for an expression that GitLab would refuse.
     """
     if rules is None:
         return {}
@@ -37,16 +37,16 @@ def admitted(rules: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, 
     for rule in rules:
         condition = rule.get("if")
         if condition is None or evaluate(str(condition), variables):
-            given = rule.get("variables") or {}
-            if not isinstance(given, Mapping):
+            values = rule.get("variables") or {}
+            if not isinstance(values, Mapping):
                 raise InvalidInput("workflow:rules:variables must be a mapping")
-            own = {str(key): str(value) for key, value in given.items()}
-            return None if rule.get("when", "always") == "never" else own
+            texts = {str(key): str(value) for key, value in values.items()}
+            return None if rule.get("when", "always") == "never" else texts
     return None
 
 
 def evaluate(expression: str, variables: Mapping[str, str]) -> bool:
-    """Return the truth of one ``if`` expression; raises ``InvalidInput`` where it can't be read."""
+    """Return the result of an ``if`` expression; raises ``InvalidInput`` if its syntax is invalid."""
     parser = _Parser(_tokens(expression), variables, expression)
     value = parser.any_of()
     if parser.position != len(parser.tokens):
@@ -74,7 +74,7 @@ def _truth(value: Any) -> bool:
 
 @dataclass
 class _Parser:
-    """Recursive descent; ``&&`` binds closer than ``||``."""
+    """Recursive descent parser; ``&&`` binds more tightly than ``||``."""
 
     tokens: list[tuple[str, str]]
     variables: Mapping[str, str]

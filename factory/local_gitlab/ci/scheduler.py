@@ -1,4 +1,4 @@
-"""Moves pipelines on: expands new ones, starts what is ready, ends what its runner lost or its timeout passed."""
+"""Advances pipelines: expands new ones, queues ready jobs, and fails jobs that timed out or lost their runner."""
 
 import asyncio
 from contextlib import suppress
@@ -18,11 +18,11 @@ _OPEN = ("created", "pending", "running", "waiting_for_resource", "manual", "fai
 
 
 async def run(context: Context) -> None:
-    """Serve pipelines until cancelled. State is read from the store each time, so a restart loses nothing."""
+    """Advance pipelines until cancelled. Each pass reads its state from the store, so a restart loses nothing."""
     expanding: set[asyncio.Task[None]] = set()
     busy: set[int] = set()
     while True:
-        # Not wait_for(): in Python 3.11 it loses a cancellation that comes with the bell.
+        # Not wait_for(): in Python 3.11 it loses a cancellation that arrives together with the event.
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK):
                 await context.wake.wait()
@@ -40,7 +40,7 @@ async def run(context: Context) -> None:
 
 
 async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
-    """Turn a new pipeline into jobs; the slow part runs beside the server, the writing is one transaction."""
+    """Expand a new pipeline into jobs: the slow part runs in a thread, one transaction writes the jobs."""
     project = context.store.get("project", pipeline["project_id"]) or {}
     variables = before_jobs(context, project, pipeline)
     try:
@@ -67,7 +67,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
 
 
 def source_of(context: Context, project: Document, pipeline: Document) -> definition.Source:
-    """Return where a pipeline's definition and code come from."""
+    """Return the source of a pipeline's definition and code."""
     repository = context.repository(project)
     request = pipeline["_request"]
     before = pipeline["before_sha"]
@@ -161,7 +161,7 @@ def _write_job(
 
 
 def _advance_all(context: Context) -> bool:
-    """Move every open pipeline on; tell whether a job waits for a runner."""
+    """Advance all open pipelines; return whether a job waits for a runner."""
     with context.store.transaction():
         _end_lost_jobs(context)
         for status in _OPEN:
@@ -209,7 +209,7 @@ def _advance(context: Context, pipeline: Document) -> None:
 
 
 def _step(context: Context, found: list[Document]) -> bool:
-    """Move each waiting job one status on; tell whether any moved."""
+    """Advance each waiting job by one status; return whether any job changed."""
     moved = False
     known = [_state(job) for job in found]
     for job, state in zip(found, known, strict=True):

@@ -1,7 +1,7 @@
-"""Pipeline schedules (docs: Pipeline schedules API), and the pipelines that start when their time has come.
+"""Pipeline schedules: their API, and the start of due pipelines (docs: Pipeline schedules API).
 
-A schedule keeps when it runs next. A time that passed while the server was down is made up for once, however many
-times were missed. A scheduled pipeline runs for the schedule's owner, a played one for who played it.
+A schedule stores the time of its next run. After a downtime a schedule runs once, however many runs were missed. A
+scheduled pipeline belongs to the schedule's owner, a played one to the user who played it.
 """
 
 import re
@@ -28,17 +28,17 @@ _WRONG = "is invalid syntax"
 
 
 def next_run(cron: str, timezone: str, after: datetime) -> datetime:
-    """Return the first time after a moment that a cron expression of five fields names, in UTC.
+    """Return the first time after ``after``, in UTC, that matches a cron expression of five fields.
 
-    Raises ``InvalidInput`` for an expression that can't be read or names no time, and for an unknown time zone.
+    Raises ``InvalidInput`` for an invalid expression, for one that never matches, and for an unknown time zone.
     """
     zone = _zone(timezone)
     if len(cron.split()) != _FIELDS:
-        raise InvalidInput(f"{cron!r} has not the five fields of a cron expression")
+        raise InvalidInput(f"the cron expression {cron!r} does not have five fields")
     try:
         return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
     except (CronSimError, StopIteration) as error:
-        raise InvalidInput(f"{cron!r} is no cron expression that names a time") from error
+        raise InvalidInput(f"the cron expression {cron!r} is invalid or never matches") from error
 
 
 def _zone(name: str) -> tzinfo:
@@ -48,11 +48,11 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise InvalidInput(f"there is no time zone {name!r}") from error
+        raise InvalidInput(f"the time zone {name!r} does not exist") from error
 
 
 def start_due(context: Context) -> None:
-    """Start one pipeline for each active schedule whose time has come, and set when it runs next."""
+    """Start one pipeline for each active schedule that is due, and set the schedule's next run."""
     now = clock.now()
     for schedule in context.store.all(_KIND, active=True):
         if clock.parse(schedule["next_run_at"]) > now:
@@ -73,7 +73,7 @@ def _start_for_owner(context: Context, schedule: Document) -> None:
     else:
         try:
             if _start(context, project, schedule, owner) is None:
-                reason = "there is no such branch, or no definition that admits it"
+                reason = "its branch or definition is missing, or the definition's workflow rules exclude the pipeline"
         except FactoryError as error:
             reason = str(error)
     if reason:
@@ -99,7 +99,7 @@ def _start(context: Context, project: Document, schedule: Document, user: Docume
 
 
 def _may_run(context: Context, project: Document, ref: str, user: Document, role: int) -> bool:
-    """Tell whether a user may run pipelines on a branch: who may push or merge to it where it is protected."""
+    """Return whether a user may run pipelines on a branch: needs Developer, and push or merge rights to the branch."""
     branch = ref.removeprefix(_HEADS)
     may = pipeline_rights.may_update(context.store, project, branch, user, role, tag=False)
     return role >= DEVELOPER and (role == ADMIN or may)
@@ -114,7 +114,7 @@ def _show(call: Call, schedule: Document) -> Document:
 
 
 def _details(call: Call, schedule: Document) -> Document:
-    """Return a schedule with its last pipeline and, for its owner and maintainers, its variables."""
+    """Return a schedule with its last pipeline; only its owner and maintainers see its variables."""
     found = _pipelines(call, schedule)
     shown = _show(call, schedule) | {"last_pipeline": found[-1] if found else None}
     if _administers(call, schedule):
@@ -141,7 +141,7 @@ def _administers(call: Call, schedule: Document) -> bool:
 
 
 def _administered(call: Call) -> Document:
-    """Return the schedule for its owner and for maintainers; raises 403 for others."""
+    """Return the schedule; raises 403 if the caller is neither its owner nor a maintainer."""
     schedule = _find(call)
     if not _administers(call, schedule):
         raise api.forbidden()
@@ -149,7 +149,7 @@ def _administered(call: Call) -> Document:
 
 
 def _changeable(call: Call) -> Document:
-    """Return the schedule for who may change it: its owner alone, since it runs with the owner's rights."""
+    """Return the schedule; raises 403 if the caller is not its owner, because it runs with the owner's rights."""
     schedule = _find(call)
     if call.role != ADMIN and schedule["_owner"] != call.user["id"]:
         raise api.forbidden()
@@ -162,7 +162,7 @@ def _require_branch(call: Call, ref: str) -> None:
 
 
 def _timed(schedule: Document) -> Document:
-    """Return a schedule with the time of its next run; raises 400 naming what can't be read."""
+    """Return a schedule with the time of its next run; raises 400 with the field that is invalid."""
     for field, cron, zone in (
         ("cron_timezone", "0 0 * * *", schedule["cron_timezone"]),
         ("cron", schedule["cron"], schedule["cron_timezone"]),
@@ -177,8 +177,8 @@ def _timed(schedule: Document) -> Document:
 def _list(call: Call) -> Any:
     scope = call.params.get("scope")
     found = call.store.all(_KIND, project=call.project["id"])
-    wanted = {"active": (True,), "inactive": (False,)}.get(str(scope), (True, False))
-    return Page([_show(call, item) for item in found if item["active"] in wanted])
+    states = {"active": (True,), "inactive": (False,)}.get(str(scope), (True, False))
+    return Page([_show(call, item) for item in found if item["active"] in states])
 
 
 def _show_one(call: Call) -> Any:
@@ -186,13 +186,13 @@ def _show_one(call: Call) -> Any:
 
 
 def _create(call: Call) -> Any:
-    given = {key: str(call.need(key)) for key in ("description", "ref", "cron")}
-    _require_branch(call, _full(given["ref"]))
+    fields = {key: str(call.need(key)) for key in ("description", "ref", "cron")}
+    _require_branch(call, _full(fields["ref"]))
     document = _timed(
         {
-            "description": given["description"],
-            "ref": _full(given["ref"]),
-            "cron": given["cron"].strip(),
+            "description": fields["description"],
+            "ref": _full(fields["ref"]),
+            "cron": fields["cron"].strip(),
             "cron_timezone": str(call.params.get("cron_timezone") or "UTC"),
             "next_run_at": None,
             "active": call.flag("active", default=True),
@@ -245,10 +245,10 @@ def _create_variable(call: Call) -> Any:
     if any(item["key"] == key for item in schedule["_variables"]):
         raise api.invalid({"key": ["has already been taken"]})
     value = call.params["value"] if "value" in call.params else call.need("value")
-    made = {"key": key, "value": str(value), "variable_type": _type(call), "raw": False}
-    schedule["_variables"].append(made)
+    item = {"key": key, "value": str(value), "variable_type": _type(call), "raw": False}
+    schedule["_variables"].append(item)
     call.store.save(_KIND, schedule)
-    return api.Answer(made, 201)
+    return api.Answer(item, 201)
 
 
 def _change_variable(call: Call) -> Any:
@@ -273,11 +273,11 @@ def _variable(call: Call, schedule: Document) -> Document:
 
 
 def _type(call: Call) -> str:
-    """Return the only type of variable that there is here; raises 400 for GitLab's other one, ``file``."""
-    given = str(call.params.get("variable_type") or "env_var")
-    if given != "env_var":
+    """Return the variable type; only ``env_var`` is supported, GitLab's ``file`` raises 400."""
+    name = str(call.params.get("variable_type") or "env_var")
+    if name != "env_var":
         raise api.bad_request("variable_type does not have a valid value", key="error")
-    return given
+    return name
 
 
 _ALL = "/projects/{id}/pipeline_schedules"

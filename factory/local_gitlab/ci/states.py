@@ -1,4 +1,4 @@
-"""The pipeline state machine: pure functions from jobs to what happens next (docs: CI/CD jobs, pipelines)."""
+"""The pipeline state machine: pure functions that compute statuses from jobs (docs: CI/CD jobs, pipelines)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _STATUS_OF_ONE = (
 
 @dataclass(frozen=True)
 class Job:
-    """What the state machine needs to know of a job."""
+    """The fields of a job that the state machine needs."""
 
     id: int
     name: str
@@ -37,17 +37,17 @@ class Job:
 
     @property
     def passed(self) -> bool:
-        """A job lets those after it run when it succeeded, or failed and may."""
+        """Whether later jobs may run: the job succeeded, or it did not but has ``allow_failure``."""
         return self.status == "success" or (self.status in {"failed", "canceled", "manual"} and self.allow_failure)
 
     @property
     def over(self) -> bool:
-        """No more can come of the job by itself; an optional manual job does not hold the pipeline up."""
+        """Whether the pipeline does not wait for the job: it is finished, or manual and optional."""
         return self.status in FINISHED or (self.status == "manual" and self.allow_failure)
 
 
 def next_status(job: Job, jobs: Sequence[Job]) -> str | None:
-    """Return the status that a ``created`` job moves to, or ``None`` where it still waits."""
+    """Return the next status of a ``created`` job, or ``None`` while it waits for other jobs."""
     before = _upstream(job, jobs)
     if before is None:
         return "skipped"
@@ -64,9 +64,9 @@ def next_status(job: Job, jobs: Sequence[Job]) -> str | None:
 
 
 def _lets_run(job: Job, before: Sequence[Job]) -> bool:
-    """Tell whether what came before lets a job run.
+    """Return whether the upstream jobs allow a job to run.
 
-    Where a job is needed by name it must have run: one that was skipped, or is manual and not played, lets none run.
+    With ``needs``, an upstream job that was skipped, or is manual and was not played, prevents it.
     """
     if job.needs is None:
         return all(other.passed or other.status == "skipped" for other in before)
@@ -74,7 +74,7 @@ def _lets_run(job: Job, before: Sequence[Job]) -> bool:
 
 
 def _upstream(job: Job, jobs: Sequence[Job]) -> list[Job] | None:
-    """Return the jobs that come before, or ``None`` where a needed one does not exist."""
+    """Return the jobs that must run before a job, or ``None`` if a needed job does not exist."""
     if job.needs is None:
         return [other for other in jobs if other.stage < job.stage]
     by_name = {other.name: other for other in jobs}
@@ -83,7 +83,7 @@ def _upstream(job: Job, jobs: Sequence[Job]) -> list[Job] | None:
 
 
 def pipeline_status(jobs: Sequence[Job]) -> str:
-    """Return a pipeline's status from its latest jobs: the first line that fits, as in GitLab's composite status."""
+    """Return a pipeline's status from its latest jobs: the first matching rule, as in GitLab's composite status."""
     found = {_counts_as(job) for job in jobs}
     for status, only in _STATUS_OF_ONLY:
         if found <= only:
@@ -101,7 +101,7 @@ def _counts_as(job: Job) -> str:
 
 
 def retries_left(job: Mapping[str, Any], attempts: int, reason: str) -> bool:
-    """Tell whether ``retry`` lets a failed job run again; ``attempts`` counts the runs so far (docs: retry)."""
+    """Return whether ``retry`` lets a failed job run again; ``attempts`` counts the runs so far (docs: retry)."""
     retry = job.get("retry")
     if retry is None:
         return False
@@ -109,8 +109,8 @@ def retries_left(job: Mapping[str, Any], attempts: int, reason: str) -> bool:
         limit, when = retry, ["always"]
     else:
         limit = int(retry.get("max", 0))
-        given = retry.get("when", ["always"])
-        when = [given] if isinstance(given, str) else list(given)
+        reasons = retry.get("when", ["always"])
+        when = [reasons] if isinstance(reasons, str) else list(reasons)
     return attempts <= limit and ("always" in when or reason in when)
 
 

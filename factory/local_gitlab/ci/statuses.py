@@ -1,4 +1,4 @@
-"""Commit statuses set from outside (docs: Commits API, commit status)."""
+"""Commit statuses that external systems set (docs: Commits API, commit status)."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from factory.system import clock
 
 _STATES = {"pending", "running", "success", "failed", "canceled", "skipped"}
 _OPEN = {"pending", "running"}
-# After all stages of the definition.
+# Larger than any stage index of a definition.
 _STAGE = 1_000_000
 
 
 def of_pipeline(store: Store, pipeline: Document) -> list[Job]:
-    """Return the statuses that count in a pipeline, as jobs of the stage ``external``."""
+    """Return a pipeline's commit statuses as jobs of a stage after all others."""
     found = store.all("status", project=pipeline["project_id"], pipeline_id=pipeline["id"])
     return [
         Job(
@@ -35,7 +35,7 @@ def of_pipeline(store: Store, pipeline: Document) -> list[Job]:
 
 
 def _pipeline(call: Call, sha: str) -> Document | None:
-    """Return the pipeline that a status belongs to: the one that is named, or the commit's newest."""
+    """Return the pipeline of a status: the one in ``pipeline_id``, or the commit's newest."""
     found = call.store.all("pipeline", project=call.project["id"], sha=sha)
     if "pipeline_id" in call.params:
         number = call.integer("pipeline_id")
@@ -83,18 +83,18 @@ def _create(call: Call) -> Any:
     }
     for old in before:
         call.store.delete("status", old)
-    made = call.store.add("status", document, project=call.project["id"], name=name)
+    status = call.store.add("status", document, project=call.project["id"], name=name)
     if pipeline:
         call.store.save("pipeline", pipeline | {"status": "running", "finished_at": None})
         call.context.wake_pipelines()
-    return api.Answer(_show(call, made), 201)
+    return api.Answer(_show(call, status), 201)
 
 
 def _list(call: Call) -> Any:
-    wanted: dict[str, Any] = {"name": call.params["name"]} if call.params.get("name") else {}
+    filters: dict[str, Any] = {"name": call.params["name"]} if call.params.get("name") else {}
     if call.params.get("pipeline_id"):
-        wanted["pipeline_id"] = call.integer("pipeline_id")
-    found = call.store.all("status", project=call.project["id"], sha=_sha(call), **wanted)
+        filters["pipeline_id"] = call.integer("pipeline_id")
+    found = call.store.all("status", project=call.project["id"], sha=_sha(call), **filters)
     return Page([_show(call, item) for item in found])
 
 

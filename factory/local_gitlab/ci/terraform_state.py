@@ -1,6 +1,6 @@
 """Terraform's HTTP backend: state with versions and locks (docs: GitLab-managed Terraform state).
 
-Reading needs the Developer role, writing and locking the Maintainer role.
+Reading requires the Developer role, writing and locking the Maintainer role.
 """
 
 import json
@@ -27,7 +27,7 @@ def _ensure(call: Call) -> Document:
 
 
 def _holder(state: Document) -> str | None:
-    """Return the ID that a write or an unlock has to name; ``None`` where the state is not locked."""
+    """Return the lock ID that a write or unlock must send; ``None`` if the state is not locked."""
     return state["lock"]["ID"] if state["lock"] else None
 
 
@@ -77,18 +77,18 @@ def _lock(call: Call) -> Any:
     for key in _LOCK_FIELDS:
         if key not in call.params:
             raise api.bad_request(f"{key} is missing", key="error")
-    given = {key: call.params[key] for key in _LOCK_FIELDS}
+    lock = {key: call.params[key] for key in _LOCK_FIELDS}
     state = _ensure(call)
     if state["lock"]:
         return Answer(api.public(state["lock"]), 409)
-    call.store.save("terraform_state", state | {"lock": given | {"_user": call.user["id"]}})
-    return Answer(given, 200)
+    call.store.save("terraform_state", state | {"lock": lock | {"_user": call.user["id"]}})
+    return Answer(lock, 200)
 
 
 def _unlock(call: Call) -> Any:
     state = api.require(_state(call))
-    given = call.params.get("ID")
-    if given is not None and _holder(state) != given:
+    lock_id = call.params.get("ID")
+    if lock_id is not None and _holder(state) != lock_id:
         return Answer(api.public(state["lock"] or {}), 409)
     call.store.save("terraform_state", state | {"lock": None})
     return Answer(None, 200)

@@ -1,4 +1,4 @@
-"""The CI/CD variables that a pipeline and its jobs see (docs: Predefined CI/CD variables reference)."""
+"""CI/CD variables of pipelines and jobs (docs: Predefined CI/CD variables reference)."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with ``$NAME`` and ``${NAME}`` replaced; an unknown name becomes nothing, ``$$`` a dollar."""
+    """Return a text with ``$NAME`` and ``${NAME}`` replaced; unknown names become empty, ``$$`` becomes ``$``."""
 
     def value(match: "re.Match[str]") -> str:
         name = match.group(1) or match.group(2)
@@ -24,7 +24,7 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 
 
 def is_protected(context: Context, project: Document, pipeline: Document) -> bool:
-    """Tell whether a pipeline runs on a protected branch or tag; a merge request's never does."""
+    """Return whether a pipeline runs on a protected branch or tag; merge request pipelines never do."""
     if pipeline["_request"] is not None:
         return False
     if pipeline["tag"]:
@@ -33,7 +33,7 @@ def is_protected(context: Context, project: Document, pipeline: Document) -> boo
 
 
 def predefined(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
-    """Return the variables known when a pipeline is created."""
+    """Return the predefined variables that are known when a pipeline is created."""
     path = project["path_with_namespace"]
     values = {
         "CI": "true",
@@ -70,39 +70,39 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
     values |= pipeline.get("_variables", {})
     if pipeline["tag"]:
         tag = next(iter(context.repository(project).tags(pipeline["ref"])), None)
-        told = tag.message if tag and tag.message else ""
-        return values | {"CI_COMMIT_TAG": pipeline["ref"], "CI_COMMIT_TAG_MESSAGE": told.rstrip("\n")}
+        message = tag.message if tag and tag.message else ""
+        return values | {"CI_COMMIT_TAG": pipeline["ref"], "CI_COMMIT_TAG_MESSAGE": message.rstrip("\n")}
     if pipeline["_request"] is None:
         return values | {"CI_COMMIT_BRANCH": pipeline["ref"]}
     return values | _of_request(context, project, pipeline)
 
 
 def before_jobs(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
-    """Return what rules see before there are jobs; no masked variable is among them."""
+    """Return the variables that rules see before jobs exist; masked variables are left out."""
     below, above = layers(context, project, pipeline)
     return below | (pipeline.get("_workflow") or {}) | above
 
 
 def layers(context: Context, project: Document, pipeline: Document) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what a definition's own variables stand between: the predefined, and those that win over them."""
-    own = {item["key"]: item["value"] for item in _seen(context, project, pipeline) if not item["masked"]}
+    """Return the variables with lower and with higher precedence than a definition's own variables."""
+    own = {item["key"]: item["value"] for item in _visible(context, project, pipeline) if not item["masked"]}
     return predefined(context, project, pipeline), own | pipeline.get("_variables", {})
 
 
 def defined(variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return a definition's variables as text."""
+    """Return a definition's variables with their values as text."""
     return {key: _text(value) for key, value in variables.items()}
 
 
-def _seen(context: Context, project: Document, pipeline: Document) -> list[Document]:
-    """Return the project's variables that a pipeline may see, whatever their environment."""
+def _visible(context: Context, project: Document, pipeline: Document) -> list[Document]:
+    """Return the project's variables that a pipeline may see, for all environments."""
     protected = is_protected(context, project, pipeline)
     found = context.store.all("variable", project=project["id"])
     return [item for item in found if protected or not item["protected"]]
 
 
 def _text(value: Any) -> str:
-    """Return the value of a variable of a definition, which may come with a description."""
+    """Return a variable's value in a definition, where it is either the value itself or a mapping with ``value``."""
     return str(value.get("value", "") if isinstance(value, Mapping) else value)
 
 
@@ -129,15 +129,15 @@ def _of_request(context: Context, project: Document, pipeline: Document) -> dict
     }
 
 
-# Those of a licence that the double has anything of.
+# Licensed features that the simulator implements in part.
 _LICENSED = ("merge_request_approvers", "protected_environments", "push_rules", "scoped_labels")
 
 
 def of_job(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> list[dict[str, Any]]:
-    """Return a job's variables as the Runner API hands them out, the later ones winning.
+    """Return a job's variables in the Runner API's format; later ones override earlier ones.
 
-    Order as GitLab documents it (CI/CD variable precedence): predefined, the definition's, dotenv of needed jobs, the
-    project's, the pipeline's own, manual.
+    The order is GitLab's (docs: CI/CD variable precedence): predefined variables, then those of the definition, of
+    dotenv reports of needed jobs, of the project, of the pipeline and of the manual start.
     """
     plain = predefined(context, project, pipeline) | {
         "CI_JOB_ID": str(job["id"]),
@@ -152,7 +152,7 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
     }
     if job["_spec"]["when"] == "manual":
         plain["CI_JOB_MANUAL"] = "true"
-    # Whose the job is: of one that is started by hand, who did that (docs: Predefined CI/CD variables).
+    # The user of a manual job is the user who started it (docs: Predefined CI/CD variables).
     user = context.store.get("user", job["_user"]) or {}
     plain |= {"GITLAB_USER_LOGIN": user.get("username", ""), "GITLAB_USER_NAME": user.get("name", "")}
     found = [_item(key, value) for key, value in plain.items()]
@@ -181,13 +181,13 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
             "file": item["variable_type"] == "file",
             "raw": item["raw"],
         }
-        for item in _seen(context, project, pipeline)
+        for item in _visible(context, project, pipeline)
         if covers(item["environment_scope"], environment)
     ]
 
 
 def _defined(key: str, value: Any) -> dict[str, Any]:
-    """Return a variable of the definition: its value may name other variables (docs: variables:expand)."""
+    """Return a variable of the definition, expanded unless ``expand`` is false (docs: variables:expand)."""
     return _item(key, _text(value)) | {"raw": isinstance(value, Mapping) and value.get("expand") is False}
 
 

@@ -1,1 +1,1 @@
-"""Webhooks: which there are, what they are told and how it is delivered."""
+"""Webhooks: configuration, event payloads and delivery."""

@@ -1,7 +1,7 @@
-"""Sends what webhooks ask for (docs: Webhooks), to addresses of this machine that the instance's settings allow.
+"""Delivers webhook events to loopback addresses that the instance's settings allow (docs: Webhooks).
 
-A hook to anywhere else is kept and shown, and nothing is sent. An event is written down with the change that it tells
-of, so a crash loses none of them; like GitLab, it is tried once.
+Hooks with other addresses are stored and shown, but never called. An event is stored in the same transaction as its
+change, so a crash loses none. As in GitLab, each event is sent once.
 """
 
 import asyncio
@@ -25,21 +25,22 @@ from factory.local_gitlab.serving.store import Change, Document, Store
 from factory.system import clock, log
 
 _KIND, _PENDING = "hook_event", "pending"
-# GitLab docs: Webhooks, auto-disabled webhooks: after 4 failures in a row for a minute, then each time twice as long.
-_PATIENCE, _PATIENT_FAILURES, _LONGEST = 10.0, 4, timedelta(days=1)
-_AT_ONCE, _KEPT, _SHOWN = 5, 50, 2000
+# GitLab docs: Webhooks, auto-disabled webhooks: 4 consecutive failures disable a hook for a minute; each further
+# failure doubles the time.
+_TIMEOUT, _ALLOWED_FAILURES, _LONGEST_PAUSE = 10.0, 4, timedelta(days=1)
+_CONCURRENT, _STORED_EVENTS, _RESPONSE_BYTES = 5, 50, 2000
 
 
 def watch(context: Context) -> None:
-    """Write down, with each transaction, what hooks ask to be told of."""
-    context.store.watch(events.KINDS, lambda changes: _take(context, changes))
+    """Store the events of hooks with each transaction."""
+    context.store.watch(events.KINDS, lambda changes: _enqueue(context, changes))
 
 
-def _take(context: Context, changes: Sequence[Change]) -> None:
+def _enqueue(context: Context, changes: Sequence[Change]) -> None:
     store = context.store
     found = [hook for hook in store.all(project_hooks.KIND) if application_settings.lets_call(store, hook["url"])]
     by_project = {hook["project_id"] for hook in found}
-    told = [
+    matching = [
         (hook, event)
         for change in changes
         if (number := change.after["id"] if change.kind == "project" and change.after else change.project) in by_project
@@ -47,8 +48,8 @@ def _take(context: Context, changes: Sequence[Change]) -> None:
         for hook in found
         if hook["project_id"] == number and hook[event.flag] and project_hooks.lets_through(hook, event.branch)
     ]
-    for hook, event in told:
-        _keep(store, hook, event)
+    for hook, event in matching:
+        _add(store, hook, event)
         context.hook_waiting.set()
 
 
@@ -56,13 +57,13 @@ def _events_of(context: Context, change: Change) -> list[Event]:
     try:
         return list(events.of(context, change))
     except FactoryError as error:
-        # What can't be told must not keep the change itself from being made.
+        # A payload that cannot be built must not prevent the change.
         log.event("a hook was not told", kind=change.kind, reason=str(error))
         return []
 
 
-def _keep(store: Store, hook: Document, event: Event) -> Document:
-    """Write an event down for the sender, and forget the oldest beyond those that are kept."""
+def _add(store: Store, hook: Document, event: Event) -> Document:
+    """Store an event for the sender and delete the hook's oldest events beyond the limit."""
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "GitLab/local",
@@ -82,35 +83,35 @@ def _keep(store: Store, hook: Document, event: Event) -> Document:
         "response_status": _PENDING,
         "_hook": hook["id"],
     }
-    made = store.add(_KIND, document, project=hook["project_id"])
-    for old in store.all(_KIND, project=hook["project_id"], _hook=hook["id"])[:-_KEPT]:
+    added = store.add(_KIND, document, project=hook["project_id"])
+    for old in store.all(_KIND, project=hook["project_id"], _hook=hook["id"])[:-_STORED_EVENTS]:
         if old["response_status"] != _PENDING:
             store.delete(_KIND, old)
-    return made
+    return added
 
 
 async def run(context: Context) -> None:
-    """Send what is written down until cancelled, what an earlier server left unsent first."""
+    """Send stored events until cancelled, including events that an earlier server did not send."""
     sending: dict[int, asyncio.Task[None]] = {}
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT)) as session:
         try:
             while True:
                 context.hook_waiting.clear()
                 for event in context.store.all(_KIND, response_status=_PENDING):
-                    if event["id"] not in sending and len(sending) < _AT_ONCE:
+                    if event["id"] not in sending and len(sending) < _CONCURRENT:
                         task = asyncio.create_task(_send(context, session, event))
                         sending[event["id"]] = task
-                        task.add_done_callback(partial(_over, context, sending, event["id"]))
+                        task.add_done_callback(partial(_sent, context, sending, event["id"]))
                 await context.hook_waiting.wait()
         finally:
-            # What is cut off here stays written down as unsent.
-            ending = list(sending.values())
-            for task in ending:
+            # Events of cancelled tasks stay pending in the store.
+            unfinished = list(sending.values())
+            for task in unfinished:
                 task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _over(context: Context, sending: dict[int, "asyncio.Task[None]"], number: int, _: object) -> None:
+def _sent(context: Context, sending: dict[int, "asyncio.Task[None]"], number: int, _: object) -> None:
     del sending[number]
     context.hook_waiting.set()
 
@@ -118,20 +119,20 @@ def _over(context: Context, sending: dict[int, "asyncio.Task[None]"], number: in
 async def _send(context: Context, session: aiohttp.ClientSession, event: Document) -> None:
     store, started = context.store, clock.monotonic()
     hook = store.get(project_hooks.KIND, event["_hook"])
-    answer: Document = {"response_status": "internal error", "response_body": "the hook is gone or disabled"}
-    # Asked again: it may have been written down long ago.
+    answer: Document = {"response_status": "internal error", "response_body": "the hook was deleted or disabled"}
+    # Checked again because the event may have been stored long ago.
     if hook and not project_hooks.is_disabled(hook) and application_settings.lets_call(store, hook["url"]):
         headers = {**event["request_headers"], "X-Gitlab-Instance": context.base_url}
         if hook["_token"]:
             headers["X-Gitlab-Token"] = hook["_token"]
         try:
             body = json.dumps(event["request_data"]).encode()
-            told: dict[str, Any] = {"data": body, "headers": headers, "ssl": bool(hook["enable_ssl_verification"])}
-            async with session.post(hook["url"], allow_redirects=False, **told) as response:
-                text = (await response.content.read(_SHOWN)).decode(errors="replace")
+            options: dict[str, Any] = {"data": body, "headers": headers, "ssl": bool(hook["enable_ssl_verification"])}
+            async with session.post(hook["url"], allow_redirects=False, **options) as response:
+                text = (await response.content.read(_RESPONSE_BYTES)).decode(errors="replace")
                 answer = {"response_status": str(response.status), "response_body": text}
                 answer["response_headers"] = dict(response.headers)
-        # A header that can't be sent is a ValueError.
+        # aiohttp raises ValueError for an invalid header.
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             answer = {"response_status": "internal error", "response_body": f"{type(error).__name__}: {error}"}
         answer["execution_duration"] = round(clock.monotonic() - started, 3)
@@ -140,15 +141,15 @@ async def _send(context: Context, session: aiohttp.ClientSession, event: Documen
             store.save(_KIND, event | answer)
         fresh = store.get(project_hooks.KIND, event["_hook"])
         if fresh and "execution_duration" in answer:
-            store.save(project_hooks.KIND, fresh | _standing(fresh, ok=answer["response_status"].startswith("2")))
+            store.save(project_hooks.KIND, fresh | _failure_fields(fresh, ok=answer["response_status"].startswith("2")))
 
 
-def _standing(hook: Mapping[str, Any], *, ok: bool) -> Document:
-    """Return how a hook stands after a delivery: one that fails again and again is not called for longer and longer."""
+def _failure_fields(hook: Mapping[str, Any], *, ok: bool) -> Document:
+    """Return a hook's failure count and pause after a delivery; the pause doubles with each further failure."""
     failures = 0 if ok else hook.get("_failures", 0) + 1
-    if failures < _PATIENT_FAILURES:
+    if failures < _ALLOWED_FAILURES:
         return {"_failures": failures, "disabled_until": None}
-    pause = min(timedelta(minutes=2 ** min(failures - _PATIENT_FAILURES, 20)), _LONGEST)
+    pause = min(timedelta(minutes=2 ** min(failures - _ALLOWED_FAILURES, 20)), _LONGEST_PAUSE)
     return {"_failures": failures, "disabled_until": clock.iso(clock.now() + pause)}
 
 
@@ -159,7 +160,7 @@ def _events(call: Call) -> Any:
 
 
 def _resend(call: Call) -> Any:
-    """Send an event once more, as the same one: whoever gets it can tell."""
+    """Send an event again with the same id headers, so that the receiver can recognize it."""
     hook = project_hooks.find(call)
     event = api.require(call.store.get(_KIND, call.iid("event_id")))
     if event["_hook"] != hook["id"]:

@@ -1,6 +1,6 @@
-"""What webhooks are told of (docs: Webhook events): from a document that changed to the event and its payload.
+"""Builds webhook events and payloads from changed documents (docs: Webhook events).
 
-``user`` is who made the request that changed it, or whose pipeline it is; an e-mail address is never told.
+``user`` in a payload is the user of the request, or of the pipeline. Users' e-mail addresses are redacted.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Change, Document
 
 _ZERO = "0" * 40
-# GitLab docs: Webhook events, push events: the newest twenty commits.
+# GitLab docs: Webhook events, push events: at most the newest 20 commits.
 _COMMITS = 20
 _LEVELS = {"private": 0, "internal": 10, "public": 20}
 _STATES = {("opened", "closed"): "close", ("closed", "opened"): "reopen", ("opened", "merged"): "merge"}
@@ -20,7 +20,7 @@ _STATES = {("opened", "closed"): "close", ("closed", "opened"): "reopen", ("open
 
 @dataclass(frozen=True)
 class Event:
-    """An event: the hook's flag that asks for it, GitLab's name of it, what is sent, and the branch of a push."""
+    """An event: the hook's flag for it, GitLab's title, the payload, and the branch of a push."""
 
     flag: str
     title: str
@@ -30,7 +30,7 @@ class Event:
 
 @dataclass(frozen=True)
 class _Change:
-    """A change with what every payload is made of."""
+    """A change, with helpers for its payload."""
 
     context: Context
     project: Document
@@ -47,7 +47,7 @@ class _Change:
         return {**(brief(self.context, found) or {}), "email": "[REDACTED]"}
 
     def frame(self, kind: str, number: int | None = None, **more: Any) -> Document:
-        """Return what payloads of every kind have."""
+        """Return the fields that all payloads share."""
         return {"object_kind": kind, "user": self.user(number), "project": self._project(), **more} | {
             "repository": {
                 "name": self.project["name"],
@@ -75,11 +75,11 @@ class _Change:
         }
 
     def moved(self) -> bool:
-        """Tell whether the change is one of status, or the document is new."""
+        """Return whether the status changed or the document is new."""
         return self.before is None or self.before["status"] != self.after["status"]
 
     def changes(self) -> Document:
-        """Return each field that a client sees and that differs."""
+        """Return the public fields that differ, with their previous and current values."""
         before = self.before or {}
         return {
             key: {"previous": before.get(key), "current": value}
@@ -99,31 +99,31 @@ class _Change:
 
 
 def of(context: Context, change: Change) -> Iterator[Event]:
-    """Yield what a change is told as; nothing where nobody asks for its kind, or where nothing of it is told."""
+    """Yield the events of a change; none if it changed nothing that has an event."""
     project = change.after if change.kind == "project" else context.store.get("project", change.project)
     if project is None or change.after is None or change.before == change.after:
         return
     yield from _KINDS[change.kind](_Change(context, project, change.before, change.after, change.actor))
 
 
-def _pushes(told: _Change) -> Iterator[Event]:
+def _pushes(change: _Change) -> Iterator[Event]:
     for key, kind, place in (("_refs", "push", "refs/heads"), ("_tags", "tag_push", "refs/tags")):
-        if told.before is not None and key not in told.before:
+        if change.before is not None and key not in change.before:
             continue
-        before, after = ((told.before or {}).get(key) or {}), told.after.get(key) or {}
+        before, after = ((change.before or {}).get(key) or {}), change.after.get(key) or {}
         for name in sorted({*before, *after}):
             old, new = before.get(name, _ZERO), after.get(name, _ZERO)
             title = kind.replace("_", " ").title() + " Hook"
             if old != new:
-                payload = _push(told, kind, f"{place}/{name}", old, new)
+                payload = _push(change, kind, f"{place}/{name}", old, new)
                 yield Event(f"{kind}_events", title, payload, name if kind == "push" else None)
 
 
-def _push(told: _Change, kind: str, ref: str, old: str, new: str) -> Document:
-    user, repository = told.user(), told.context.repository(told.project)
+def _push(change: _Change, kind: str, ref: str, old: str, new: str) -> Document:
+    user, repository = change.user(), change.context.repository(change.project)
     span = (new, f"^{old}") if old.strip("0") and repository.resolve(old) else (new,)
     commits = repository.commits(*span, limit=_COMMITS) if new.strip("0") else []
-    frame = told.frame(kind, event_name=kind, ref=ref, before=old, after=new)
+    frame = change.frame(kind, event_name=kind, ref=ref, before=old, after=new)
     del frame["user"]
     return frame | {
         "checkout_sha": new if new.strip("0") else None,
@@ -132,136 +132,140 @@ def _push(told: _Change, kind: str, ref: str, old: str, new: str) -> Document:
         "user_username": user["username"],
         "user_email": "",
         "user_avatar": user["avatar_url"],
-        "project_id": told.project["id"],
-        "commits": [told.commit(item["id"]) for item in reversed(commits)] if old.strip("0") else [],
+        "project_id": change.project["id"],
+        "commits": [change.commit(item["id"]) for item in reversed(commits)] if old.strip("0") else [],
         "total_commits_count": repository.count(*span) if old.strip("0") and commits else 0,
     }
 
 
-def _issue(told: _Change) -> Iterator[Event]:
-    if payload := _tracked(told, "issue", project_id=told.project["id"]):
+def _issue(change: _Change) -> Iterator[Event]:
+    if payload := _tracked(change, "issue", project_id=change.project["id"]):
         yield Event("issues_events", "Issue Hook", payload)
 
 
-def _merge_request(told: _Change) -> Iterator[Event]:
-    number, sha = told.project["id"], told.after["sha"]
+def _merge_request(change: _Change) -> Iterator[Event]:
+    number, sha = change.project["id"], change.after["sha"]
     more = {"source_project_id": number, "target_project_id": number}
-    more["last_commit"] = told.commit(sha) if sha else None
-    before = (told.before or {}).get("sha")
+    more["last_commit"] = change.commit(sha) if sha else None
+    before = (change.before or {}).get("sha")
     if before and before != sha:
         more["oldrev"] = before
-    if payload := _tracked(told, "merge_request", **more):
+    if payload := _tracked(change, "merge_request", **more):
         yield Event("merge_requests_events", "Merge Request Hook", payload)
 
 
-def _tracked(told: _Change, kind: str, **more: Any) -> Document:
-    """Return the payload of an issue or merge request, with ``more`` among its attributes; empty where none is told."""
-    action = _action(told)
+def _tracked(change: _Change, kind: str, **more: Any) -> Document:
+    """Return the payload of an issue or merge request with the extra attributes ``more``; empty if it has no event."""
+    action = _action(change)
     if not action:
         return {}
-    labels = [{"title": label} for label in told.after["labels"]]
-    attributes = _shown(told.after) | {
-        "author_id": told.after["_author"],
-        "url": f"{told.url}/-/{kind}s/{told.after['iid']}",
+    labels = [{"title": label} for label in change.after["labels"]]
+    attributes = _shown(change.after) | {
+        "author_id": change.after["_author"],
+        "url": f"{change.url}/-/{kind}s/{change.after['iid']}",
         "labels": labels,
         "action": action,
         **more,
     }
-    changes = told.changes()
-    return told.frame(kind, event_type=kind, object_attributes=attributes, labels=labels, changes=changes)
+    changes = change.changes()
+    return change.frame(kind, event_type=kind, object_attributes=attributes, labels=labels, changes=changes)
 
 
-def _action(told: _Change) -> str:
-    """Return what became of an issue or merge request, by GitLab's word for it; nothing where only its time moved."""
-    if told.before is None:
+def _action(change: _Change) -> str:
+    """Return GitLab's action for a change of an issue or merge request; empty if only ``updated_at`` changed."""
+    if change.before is None:
         return "open"
-    given, taken = (len(item.get("_approved_by") or ()) for item in (told.after, told.before))
-    if given != taken:
-        return "approved" if given > taken else "unapproved"
-    other = "update" if set(told.changes()) - {"updated_at"} else ""
-    return _STATES.get((told.before["state"], told.after["state"]), other)
+    now, earlier = (len(item.get("_approved_by") or ()) for item in (change.after, change.before))
+    if now != earlier:
+        return "approved" if now > earlier else "unapproved"
+    other = "update" if set(change.changes()) - {"updated_at"} else ""
+    return _STATES.get((change.before["state"], change.after["state"]), other)
 
 
-def _note(told: _Change) -> Iterator[Event]:
-    if told.before is not None or told.after["system"]:
+def _note(change: _Change) -> Iterator[Event]:
+    if change.before is not None or change.after["system"]:
         return
-    kind = "issue" if told.after["noteable_type"] == "Issue" else "merge_request"
-    about = told.context.store.get(kind, told.after["noteable_id"]) or {}
-    place = f"{told.url}/-/{kind}s/{about.get('iid')}"
-    attributes = _shown(told.after) | {
-        "note": told.after["body"],
-        "author_id": told.after["_author"],
-        "project_id": told.project["id"],
-        "url": f"{place}#note_{told.after['id']}",
+    kind = "issue" if change.after["noteable_type"] == "Issue" else "merge_request"
+    about = change.context.store.get(kind, change.after["noteable_id"]) or {}
+    place = f"{change.url}/-/{kind}s/{about.get('iid')}"
+    attributes = _shown(change.after) | {
+        "note": change.after["body"],
+        "author_id": change.after["_author"],
+        "project_id": change.project["id"],
+        "url": f"{place}#note_{change.after['id']}",
         "action": "create",
     }
-    payload = told.frame("note", event_type="note", project_id=told.project["id"], object_attributes=attributes)
+    payload = change.frame("note", event_type="note", project_id=change.project["id"], object_attributes=attributes)
     yield Event("note_events", "Note Hook", payload | {kind: _shown(about)})
 
 
-def _pipeline(told: _Change) -> Iterator[Event]:
-    if not told.moved():
+def _pipeline(change: _Change) -> Iterator[Event]:
+    if not change.moved():
         return
-    attributes = _shown(told.after) | {
-        "detailed_status": told.after["status"],
+    attributes = _shown(change.after) | {
+        "detailed_status": change.after["status"],
         "variables": [],
-        "url": f"{told.url}/-/pipelines/{told.after['id']}",
+        "url": f"{change.url}/-/pipelines/{change.after['id']}",
     }
-    jobs = told.context.store.all("job", project=told.project["id"], _pipeline=told.after["id"])
+    jobs = change.context.store.all("job", project=change.project["id"], _pipeline=change.after["id"])
     builds = [{key: job[key] for key in ("id", "stage", "name", "status")} for job in jobs]
-    number = told.after["_request"]
-    request = told.context.store.by_iid("merge_request", told.project["id"], number) if number else None
-    payload = told.frame("pipeline", told.after["_user"], object_attributes=attributes)
-    payload |= {"merge_request": _shown(request) if request else None, "commit": told.commit(told.after["sha"])}
+    number = change.after["_request"]
+    request = change.context.store.by_iid("merge_request", change.project["id"], number) if number else None
+    payload = change.frame("pipeline", change.after["_user"], object_attributes=attributes)
+    payload |= {"merge_request": _shown(request) if request else None, "commit": change.commit(change.after["sha"])}
     yield Event("pipeline_events", "Pipeline Hook", payload | {"builds": builds})
 
 
-def _job(told: _Change) -> Iterator[Event]:
-    if not told.moved():
+def _job(change: _Change) -> Iterator[Event]:
+    if not change.moved():
         return
-    job = told.after
-    pipeline = told.context.store.get("pipeline", job["_pipeline"]) or {}
+    job = change.after
+    pipeline = change.context.store.get("pipeline", job["_pipeline"]) or {}
     keys = ("id", "name", "stage", "status", "created_at", "started_at", "finished_at", "duration", "failure_reason")
-    payload = told.frame("build", job["_user"], **{key: pipeline[key] for key in ("ref", "tag", "before_sha", "sha")})
+    payload = change.frame("build", job["_user"], **{key: pipeline[key] for key in ("ref", "tag", "before_sha", "sha")})
     payload |= {f"build_{key}": job[key] for key in keys}
-    payload |= {"pipeline_id": pipeline["id"], "project_id": told.project["id"], "commit": told.commit(pipeline["sha"])}
+    payload |= {
+        "pipeline_id": pipeline["id"],
+        "project_id": change.project["id"],
+        "commit": change.commit(pipeline["sha"]),
+    }
     yield Event("job_events", "Job Hook", payload | {"environment": job["_environment"]})
 
 
-def _deployment(told: _Change) -> Iterator[Event]:
-    if not told.moved():
+def _deployment(change: _Change) -> Iterator[Event]:
+    if not change.moved():
         return
-    environment = told.context.store.get("environment", told.after["_environment"]) or {}
-    payload = told.frame("deployment", told.after["_user"], status=told.after["status"])
+    environment = change.context.store.get("environment", change.after["_environment"]) or {}
+    payload = change.frame("deployment", change.after["_user"], status=change.after["status"])
     yield Event(
         "deployment_events",
         "Deployment Hook",
         payload
         | {
-            "status_changed_at": told.after["updated_at"],
-            "deployment_id": told.after["id"],
-            "deployable_id": told.after["_job"],
-            "deployable_url": f"{told.url}/-/jobs/{told.after['_job']}",
+            "status_changed_at": change.after["updated_at"],
+            "deployment_id": change.after["id"],
+            "deployable_id": change.after["_job"],
+            "deployable_url": f"{change.url}/-/jobs/{change.after['_job']}",
             "environment": environment.get("name"),
             "environment_external_url": environment.get("external_url"),
-            "short_sha": told.after["sha"][:8],
-            "ref": told.after["ref"],
-            "commit_url": f"{told.url}/-/commit/{told.after['sha']}",
+            "short_sha": change.after["sha"][:8],
+            "ref": change.after["ref"],
+            "commit_url": f"{change.url}/-/commit/{change.after['sha']}",
         },
     )
 
 
-def _release(told: _Change) -> Iterator[Event]:
-    after = told.after
+def _release(change: _Change) -> Iterator[Event]:
+    after = change.after
     keys = ("id", "created_at", "description", "name", "released_at")
-    payload = told.frame("release") | {key: after[key] for key in keys}
-    payload |= {"tag": after["tag_name"], "action": "update" if told.before else "create"}
-    payload |= {"url": f"{told.url}/-/releases/{after['tag_name']}"}
+    payload = change.frame("release") | {key: after[key] for key in keys}
+    payload |= {"tag": after["tag_name"], "action": "update" if change.before else "create"}
+    payload |= {"url": f"{change.url}/-/releases/{after['tag_name']}"}
     yield Event("releases_events", "Release Hook", payload)
 
 
 def _shown(document: Mapping[str, Any]) -> Document:
-    """Return what of a document a client sees."""
+    """Return a document's public fields."""
     return {key: value for key, value in document.items() if not key.startswith("_")}
 
 

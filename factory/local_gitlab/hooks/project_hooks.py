@@ -1,4 +1,4 @@
-"""Project webhooks (docs: Project webhooks API): what each asks to be told of."""
+"""Project webhooks: the events of each, its filters and its state (docs: Project webhooks API)."""
 
 import re
 import secrets
@@ -12,7 +12,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 KIND = "hook"
-# Each with what a new hook has of it.
+# The values are the defaults of a new hook.
 _EVENTS = {
     "push_events": True,
     **dict.fromkeys(
@@ -38,36 +38,36 @@ _EVENTS = {
     ),
 }
 _FLAGS = {**_EVENTS, "enable_ssl_verification": True}
-# GitLab docs: Webhooks, auto-disabled webhooks: after so many failures in a row it stays disabled.
-_FOR_GOOD = 40
+# GitLab docs: Webhooks, auto-disabled webhooks: this many consecutive failures disable a hook permanently.
+_PERMANENT_FAILURES = 40
 _STRATEGIES = ("wildcard", "regex", "all_branches")
 
 
 def _show(hook: Document) -> Document:
-    """Return a hook as a client sees it: whether it has a token, and never which."""
+    """Return a hook as the API shows it, without its token."""
     until = hook["disabled_until"] if is_disabled(hook) else None
     status = "executable" if not is_disabled(hook) else "temporarily_disabled" if until else "disabled"
-    told: Document = {"alert_status": status, "disabled_until": until, "url_variables": []}
-    return api.public(hook, "iid") | told | {"token_present": bool(hook["_token"]), "signing_token_present": False}
+    state: Document = {"alert_status": status, "disabled_until": until, "url_variables": []}
+    return api.public(hook, "iid") | state | {"token_present": bool(hook["_token"]), "signing_token_present": False}
 
 
 def is_disabled(hook: Document) -> bool:
-    """Tell whether a hook is not called, for a while or for good: it failed too often."""
-    if hook.get("_failures", 0) >= _FOR_GOOD:
+    """Return whether a hook is disabled, temporarily or permanently, because it failed too often."""
+    if hook.get("_failures", 0) >= _PERMANENT_FAILURES:
         return True
     until = hook.get("disabled_until")
     return until is not None and clock.parse(until) > clock.now()
 
 
 def lets_through(hook: Document, branch: str | None) -> bool:
-    """Tell whether a hook's filter lets a push to a branch through; ``None`` is an event that has no branch."""
-    wanted = hook["push_events_branch_filter"]
-    if branch is None or not wanted or hook["branch_filter_strategy"] == "all_branches":
+    """Return whether a hook's branch filter matches; ``None`` is an event without a branch."""
+    pattern = hook["push_events_branch_filter"]
+    if branch is None or not pattern or hook["branch_filter_strategy"] == "all_branches":
         return True
     if hook["branch_filter_strategy"] == "wildcard":
-        return covers(wanted, branch)
+        return covers(pattern, branch)
     try:
-        return re.search(wanted, branch) is not None
+        return re.search(pattern, branch) is not None
     except re.error:
         return False
 
@@ -77,7 +77,7 @@ def _list(call: Call) -> Any:
 
 
 def find(call: Call) -> Document:
-    """Return the hook that a path names; raises 404 where the project has no such hook."""
+    """Return the hook in the path; raises 404 if the project has no such hook."""
     found = api.require(call.store.get(KIND, call.iid("hook_id")))
     if found["project_id"] != call.project["id"]:
         raise api.not_found()
@@ -105,19 +105,19 @@ def _create(call: Call) -> Any:
         "_uuid": secrets.token_hex(16),
         "_failures": 0,
     }
-    made = call.store.add(KIND, _given(call, hook), project=call.project["id"])
-    return api.Answer(_show(made), 201)
+    added = call.store.add(KIND, _updated(call, hook), project=call.project["id"])
+    return api.Answer(_show(added), 201)
 
 
 def _change(call: Call) -> Any:
     hook = find(call)
     if not set(call.params) & {*hook, "token"}:
         raise api.bad_request("No parameters provided", key="error")
-    return _show(call.store.save(KIND, _given(call, hook)))
+    return _show(call.store.save(KIND, _updated(call, hook)))
 
 
-def _given(call: Call, hook: Document) -> Document:
-    """Return a hook with what a request gives; the token and the headers' values are never shown again."""
+def _updated(call: Call, hook: Document) -> Document:
+    """Return a hook with the request's changes; the token is stored privately, values of headers are dropped."""
     changed = hook | {key: call.flag(key, default=hook[key]) for key in _FLAGS}
     for key in ("url", "name", "description", "push_events_branch_filter", "custom_webhook_template"):
         changed[key] = call.text(key) if key in call.params else hook[key]

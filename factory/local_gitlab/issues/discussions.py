@@ -1,4 +1,4 @@
-"""Threads on issues and merge requests: notes that answer each other, and are resolved (docs: Discussions API)."""
+"""Threads of notes on issues and merge requests, and their resolution (docs: Discussions API)."""
 
 import secrets
 from typing import Any
@@ -12,12 +12,12 @@ from factory.system import clock
 
 
 def thread(note: Document) -> str:
-    """Return the id of the thread that a note belongs to; one that was written alone is a thread of its own."""
+    """Return the id of a note's thread; an individual note is a thread by itself."""
     return str(note.get("_discussion") or f"{note['id']:040x}")
 
 
 def unresolved(context: Context, project: Document, request: Document) -> bool:
-    """Tell whether a merge request has a thread that nobody resolved."""
+    """Return whether a merge request has an unresolved thread."""
     notes = context.store.all(
         "note", project=project["id"], noteable_id=request["id"], noteable_type="MergeRequest", resolvable=True
     )
@@ -59,7 +59,7 @@ def _create(call: Call) -> Any:
 def _answer(call: Call) -> Any:
     key, notes = _find(call)
     if not notes[0].get("_discussion"):
-        # What was a note alone becomes a thread by being answered.
+        # The first reply turns an individual note into a thread.
         call.store.save("note", notes[0] | {"_discussion": key, "type": "DiscussionNote"})
     note = issues.write_note(call, str(call.need("body")), discussion=key)
     if note["resolvable"] and notes[0].get("resolved"):

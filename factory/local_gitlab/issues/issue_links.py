@@ -1,4 +1,4 @@
-"""Links between issues of one server (docs: Issue links API); blocking is Premium's."""
+"""Links between issues; the blocking types require Premium (docs: Issue links API)."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ _BACK = {"relates_to": "relates_to", "blocks": "is_blocked_by", "is_blocked_by":
 
 
 def _of(call: Call, issue: Document) -> list[tuple[Document, Document, Document]]:
-    """Return an issue's links, each with the other issue and its project: those still there that the caller sees."""
+    """Return an issue's links to existing issues that the caller sees, each with the other issue and its project."""
     found = []
     for link in call.store.all(_KIND):
         if issue["id"] in (link["_source"], link["_target"]):
-            ours = link["_source"] == issue["id"]
-            project = call.store.get("project", link["_to"] if ours else link["_from"])
-            other = call.store.get("issue", link["_target"] if ours else link["_source"])
+            outgoing = link["_source"] == issue["id"]
+            project = call.store.get("project", link["_to"] if outgoing else link["_from"])
+            other = call.store.get("issue", link["_target"] if outgoing else link["_source"])
             if project and other and role_in(call.store, project, call.user, call.token) != NO_ROLE:
                 found.append((link, other, project))
     return found

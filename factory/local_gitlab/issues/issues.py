@@ -1,4 +1,4 @@
-"""Issues, and the notes on issues and merge requests."""
+"""Issues, and notes on issues and merge requests."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ NOTEABLES = {"issues": ("issue", "Issue"), "merge_requests": ("merge_request", "
 def apply_labels(call: Call, document: Document) -> None:
     """Change an issue's or merge request's labels by ``labels``, ``add_labels`` and ``remove_labels``.
 
-    On the premium tier a scoped label ``k::v`` drives out the others of its scope (docs: Scoped labels).
+    On Premium, adding a scoped label ``k::v`` removes other labels of its scope (docs: Scoped labels).
     """
     labels = call.strings("labels")
     current = list(document["labels"]) if labels is None else labels
@@ -32,20 +32,20 @@ def apply_labels(call: Call, document: Document) -> None:
 
 
 def matches(call: Call, document: Document) -> bool:
-    """Tell whether an issue or merge request fits the list parameters ``state``, ``labels``, ``author``, ``search``."""
+    """Return whether an issue or merge request matches the filters ``state``, ``labels``, ``iids`` and ``search``."""
     state = call.params.get("state", "all")
-    wanted = call.strings("labels") or []
+    labels = call.strings("labels") or []
     iids = {str(iid) for iid in call.strings("iids") or []}
     return (
         state in {"all", document["state"]}
-        and set(wanted) <= set(document["labels"])
+        and set(labels) <= set(document["labels"])
         and (not iids or str(document["iid"]) in iids)
         and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
     )
 
 
 def ordered(call: Call, documents: list[Document]) -> list[Document]:
-    """Return issues or merge requests in the order asked for; GitLab's default is newest first."""
+    """Sort issues or merge requests by ``order_by`` and ``sort``; GitLab's default is newest first."""
     key = str(call.params.get("order_by") or "created_at")
     if key not in {"created_at", "updated_at", "title"}:
         raise api.bad_request("order_by does not have a valid value", key="error")
@@ -54,7 +54,7 @@ def ordered(call: Call, documents: list[Document]) -> list[Document]:
 
 
 def show(context: Context, project: Document, issue: Document) -> Document:
-    """Return an issue as a client sees it."""
+    """Return an issue as the API shows it."""
     url = f"{context.base_url}/{project['path_with_namespace']}/-/issues/{issue['iid']}"
     notes = context.store.all("note", project=project["id"], noteable_id=issue["id"], noteable_type="Issue")
     return api.public(issue) | {
@@ -82,8 +82,8 @@ def show(context: Context, project: Document, issue: Document) -> Document:
 
 
 def _list(call: Call) -> Any:
-    there = lists.fresh(call, call.store.all("issue", project=call.project["id"]))
-    found = [issue for issue in there if matches(call, issue)]
+    issues = lists.fresh(call, call.store.all("issue", project=call.project["id"]))
+    found = [issue for issue in issues if matches(call, issue)]
     return Page([show(call.context, call.project, issue) for issue in ordered(call, found)])
 
 
@@ -138,7 +138,7 @@ def _delete(call: Call) -> Any:
 
 
 def noteable(call: Call) -> tuple[str, Document]:
-    """Return what a note is about: its type, and the issue or merge request."""
+    """Return the type and document of the issue or merge request in the path."""
     kind, name = NOTEABLES[call.path["noteable"]]
     return name, call.own(kind)
 
@@ -152,7 +152,7 @@ def _notes(call: Call) -> Any:
 
 
 def show_note(call: Call, note: Document) -> Document:
-    """Return a note as a client sees it."""
+    """Return a note as the API shows it."""
     shown = api.public(note, "iid") | {"author": by_id(call.context, note["_author"]), "project_id": call.project["id"]}
     if not note["resolvable"]:
         return shown
@@ -164,7 +164,7 @@ def _create_note(call: Call) -> Any:
 
 
 def write_note(call: Call, body: str, *, discussion: str | None = None) -> Document:
-    """Store a note of the caller's, in the thread ``discussion``; on merge requests that can be resolved."""
+    """Store a note by the caller, in the thread ``discussion`` if set; threads of merge requests are resolvable."""
     name, target = noteable(call)
     now = clock.timestamp()
     document = {

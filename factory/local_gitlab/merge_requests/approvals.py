@@ -1,4 +1,4 @@
-"""Approvals of a merge request (docs: Merge request approvals API); on Free they bind nobody."""
+"""Approvals of a merge request; on Free they are optional (docs: Merge request approvals API)."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from factory.system import clock
 
 
 def left(context: Context, project: Document, request: Document) -> int:
-    """Return how many approvals a merge request still needs by its project's rules."""
-    given = {item["user"] for item in request["_approved_by"]}
+    """Return how many approvals the project's rules still require for a merge request."""
+    approvers = {item["user"] for item in request["_approved_by"]}
     missing = 0
     for rule in approval_rules.required(context, project):
-        eligible = given & set(rule["_users"]) if rule["_users"] else given
+        eligible = approvers & set(rule["_users"]) if rule["_users"] else approvers
         missing += max(0, rule["approvals_required"] - len(eligible))
     return missing
 
@@ -25,7 +25,7 @@ def _approvals(call: Call) -> Any:
     request = call.own("merge_request")
     required = sum(rule["approvals_required"] for rule in approval_rules.required(call.context, call.project))
     missing = left(call.context, call.project, request)
-    given = [
+    approved_by = [
         {"user": by_id(call.context, item["user"]), "approved_at": item["approved_at"]}
         for item in request["_approved_by"]
     ]
@@ -38,15 +38,15 @@ def _approvals(call: Call) -> Any:
         "state": request["state"],
         "approvals_required": required,
         "approvals_left": missing,
-        "approved": bool(given) and missing == 0,
-        "approved_by": given,
+        "approved": bool(approved_by) and missing == 0,
+        "approved_by": approved_by,
         "user_has_approved": mine,
-        "user_can_approve": not mine and call.role >= DEVELOPER and not _is_kept_out(call, request),
+        "user_can_approve": not mine and call.role >= DEVELOPER and not _is_excluded(call, request),
     }
 
 
-def _is_kept_out(call: Call, request: Document) -> bool:
-    """Tell whether the user may not approve what they opened, or committed to: two settings of Premium."""
+def _is_excluded(call: Call, request: Document) -> bool:
+    """Return whether Premium settings prevent the user from approving, as the author or as a committer."""
     settings = call.project["_approvals"]
     if call.context.tier == "free":
         return False
@@ -58,7 +58,7 @@ def _is_kept_out(call: Call, request: Document) -> bool:
 
 
 def _committers(call: Call, request: Document) -> set[str]:
-    """Return the addresses of who committed to a merge request."""
+    """Return the e-mail addresses of a merge request's committers."""
     refs = request["diff_refs"]
     commits = call.context.repository(call.project).commits(f"{refs['base_sha']}..{refs['head_sha']}")
     return {commit["committer_email"] for commit in commits}
@@ -68,7 +68,7 @@ def _approve(call: Call) -> Any:
     request = call.own("merge_request")
     if call.params.get("sha") not in (None, request["sha"]):
         raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
-    own = _is_kept_out(call, request)
+    own = _is_excluded(call, request)
     again = any(item["user"] == call.user["id"] for item in request["_approved_by"])
     if own or again or request["state"] != "opened":
         raise api.unauthorized()
@@ -80,10 +80,10 @@ def _approve(call: Call) -> Any:
 
 def _unapprove(call: Call) -> Any:
     request = call.own("merge_request")
-    kept = [item for item in request["_approved_by"] if item["user"] != call.user["id"]]
-    if kept == request["_approved_by"]:
+    others = [item for item in request["_approved_by"] if item["user"] != call.user["id"]]
+    if others == request["_approved_by"]:
         raise api.not_found()
-    call.store.save("merge_request", request | {"_approved_by": kept})
+    call.store.save("merge_request", request | {"_approved_by": others})
     return api.Answer(_approvals(call), 201)
 
 

@@ -1,4 +1,4 @@
-"""Merge requests: diffs, approvals, mergeability and the merge (docs: Merge requests API)."""
+"""Merge requests: creation, changes, diffs, mergeability and merging (docs: Merge requests API)."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def _status(context: Context, project: Document, request: Document) -> str:
 
 
 def show(context: Context, project: Document, request: Document) -> Document:
-    """Return a merge request as a client sees it."""
+    """Return a merge request as the API shows it."""
     store = context.store
     url = f"{context.base_url}/{project['path_with_namespace']}/-/merge_requests/{request['iid']}"
     status = _status(context, project, request)
@@ -180,7 +180,7 @@ def _pipelines(call: Call) -> Any:
 
 def _new_pipeline(call: Call) -> Any:
     request = _request(call)
-    made = pipelines.create(
+    pipeline = pipelines.create(
         call.context,
         call.project,
         ref=f"refs/merge-requests/{request['iid']}/head",
@@ -190,9 +190,9 @@ def _new_pipeline(call: Call) -> Any:
         user=call.user,
         request=request,
     )
-    if made is None:
+    if pipeline is None:
         raise api.bad_request("Pipeline filtered out by workflow rules.")
-    return api.Answer(pipelines.show(call.context, call.project, made), 201)
+    return api.Answer(pipelines.show(call.context, call.project, pipeline), 201)
 
 
 def _merge(call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""The instance's own settings, an administrator's alone (docs: Application settings API): whom webhooks may call."""
+"""Instance settings for administrators (docs: Application settings API): which addresses webhooks may call."""
 
 import ipaddress
 from typing import Any
@@ -18,20 +18,20 @@ def current(store: Store) -> Document:
 
 
 def is_address(store: Store, url: str) -> bool:
-    """Tell whether GitLab takes a URL of a webhook: HTTP, and nothing in the local network unless settings allow it."""
+    """Return whether GitLab accepts a webhook URL: HTTP(S), and no local address unless the settings allow it."""
     host = _host(url)
-    return bool(host) and (not _is_near(host) or current(store)["allow_local_requests_from_web_hooks_and_services"])
+    return bool(host) and (not _is_local(host) or current(store)["allow_local_requests_from_web_hooks_and_services"])
 
 
 def lets_call(store: Store, url: str) -> bool:
-    """Tell whether a URL is called: an address of this very machine, which settings allow. Nothing leaves it."""
+    """Return whether the server calls a webhook URL: only loopback addresses that the settings allow."""
     host = _host(url)
     loopback = host == "localhost" or (_ip(host) is not None and ipaddress.ip_address(host).is_loopback)
     return loopback and is_address(store, url)
 
 
 def _host(url: str) -> str:
-    """Return the host that a URL names; nothing where it is no URL of HTTP."""
+    """Return a URL's host; an empty text if it is not a valid HTTP(S) URL."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -47,7 +47,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _is_near(host: str) -> bool:
+def _is_local(host: str) -> bool:
     address = _ip(host)
     return host == "localhost" or (address is not None and not address.is_global)
 

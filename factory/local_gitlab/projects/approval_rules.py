@@ -1,4 +1,4 @@
-"""Approvals that merge requests need (Premium): a project's rules, and its settings for them."""
+"""A project's approval rules and approval settings for merge requests (Premium)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from factory.local_gitlab.serving.store import Document
 
 _KIND = "approval_rule"
 _MOST = 100
-# As a new project has them (docs: Merge request approval settings).
+# Settings of a new project (docs: Merge request approval settings).
 SETTINGS: dict[str, Any] = {
     "approvals_before_merge": 0,
     "reset_approvals_on_push": True,
@@ -24,12 +24,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def holds(context: Context, project: Document, setting: str) -> bool:
-    """Tell whether a setting of approvals is on; Free has none of them: nothing is reset, authors may approve."""
+    """Return whether an approval setting is on; on Free all are off, so approvals stay and authors may approve."""
     return context.tier != "free" and bool(project["_approvals"][setting])
 
 
 def required(context: Context, project: Document) -> list[Document]:
-    """Return the rules that a project's merge requests must satisfy; on Free there are none."""
+    """Return the rules that a project's merge requests must satisfy; none on Free."""
     if context.tier == "free":
         return []
     rules: list[Document] = context.store.all(_KIND, project=project["id"])
@@ -64,12 +64,12 @@ def _create(call: Call) -> Any:
         "_users": [],
     }
     changed = _changed(call, document)
-    made = call.store.add(_KIND, changed, project=call.project["id"], name=changed["name"])
-    return api.Answer(_show(call, made), 201)
+    rule = call.store.add(_KIND, changed, project=call.project["id"], name=changed["name"])
+    return api.Answer(_show(call, rule), 201)
 
 
 def _changed(call: Call, rule: Document) -> Document:
-    """Return a rule with what a request gives; users that are no members are dropped without a word."""
+    """Return a rule with the request's changes; silently drops users who are not members, as GitLab does."""
     name = str(call.params.get("name") or rule["name"])
     same = call.store.find(_KIND, name, project=call.project["id"])
     if same is not None and same["id"] != rule.get("id"):
@@ -121,8 +121,8 @@ def _change_settings(call: Call) -> Any:
         names = ", ".join(settings)
         raise api.bad_request(f"{names} are missing, at least one parameter must be provided", key="error")
     for key, value in settings.items():
-        given = call.params.get(key, value)
-        settings[key] = call.flag(key, default=value) if isinstance(value, bool) else api.as_int(given, key)
+        number = call.params.get(key, value)
+        settings[key] = call.flag(key, default=value) if isinstance(value, bool) else api.as_int(number, key)
     call.store.save("project", call.project | {"_approvals": settings})
     return api.Answer(settings, 201)
 

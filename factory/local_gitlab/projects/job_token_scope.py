@@ -1,4 +1,4 @@
-"""Which other projects' job tokens may act in a project (docs: CI/CD job token scope API)."""
+"""Controls which other projects' job tokens have access to a project (docs: CI/CD job token scope API)."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def _change(call: Call) -> Any:
 
 
 def _allowlist(call: Call) -> Any:
-    """Answer the project itself and those that are listed."""
+    """Return the project itself and the projects of its allowlist."""
     numbers = [call.project["id"], *job_token_scope(call.project)["allowlist"]]
     found = [api.require(call.store.get("project", number)) for number in numbers]
     shown = [projects.show(call.context, project) for project in found]
@@ -48,7 +48,7 @@ def _allowlist(call: Call) -> Any:
 
 
 def _target(call: Call, reference: str) -> int:
-    """Return the number of a project that the caller sees; raises 404 for any other."""
+    """Return the id of a project; raises 404 if the caller can't see it."""
     project = projects.find(call.context, reference)
     if project is None or role_in(call.store, project, call.user, call.token) == NO_ROLE:
         raise api.not_found("Project")

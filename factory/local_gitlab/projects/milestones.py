@@ -1,4 +1,4 @@
-"""A project's milestones, and which one an issue belongs to (docs: Project milestones API)."""
+"""A project's milestones, and the milestone of an issue (docs: Project milestones API)."""
 
 from datetime import date
 from typing import Any
@@ -14,7 +14,7 @@ _EVENTS = {"close": "closed", "activate": "active"}
 
 
 def show(context: Context, project: Document, milestone: Document) -> Document:
-    """Return a milestone as a client sees it."""
+    """Return a milestone as the API shows it."""
     due = milestone["due_date"]
     path = f"{project['path_with_namespace']}/-/milestones/{milestone['iid']}"
     return api.public(milestone) | {
@@ -25,13 +25,13 @@ def show(context: Context, project: Document, milestone: Document) -> Document:
 
 
 def of(context: Context, project: Document, number: int | None) -> Document | None:
-    """Return the milestone of an issue as a client sees it, or ``None``."""
+    """Return an issue's milestone as the API shows it, or ``None``."""
     found = context.store.get(_KIND, number) if number else None
     return show(context, project, found) if found else None
 
 
 def chosen(call: Call, document: Document) -> int | None:
-    """Return the id of the milestone that a request gives an issue; 0 and nothing take it away."""
+    """Return the milestone id that a request sets; 0, an empty value or an unknown id removes the milestone."""
     if "milestone_id" not in call.params:
         return document.get("_milestone")
     number = api.as_int(call.params["milestone_id"] or 0, "milestone_id")
@@ -69,8 +69,8 @@ def _create(call: Call) -> Any:
         "due_date": _day(call, "due_date", None),
         "start_date": _day(call, "start_date", None),
     }
-    made = call.store.add(_KIND, document, project=call.project["id"], name=title)
-    return api.Answer(show(call.context, call.project, made), 201)
+    milestone = call.store.add(_KIND, document, project=call.project["id"], name=title)
+    return api.Answer(show(call.context, call.project, milestone), 201)
 
 
 def _show(call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""A project's own settings: what a new one has, and which values GitLab takes (docs: Projects API)."""
+"""Project settings: defaults of a new project and the values that GitLab accepts (docs: Projects API)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, OWNER, Call
 from factory.local_gitlab.serving.store import Document
 
-# Those of a licence are Free's neither to see nor to set (docs: Description templates, set a default template).
+# Free neither shows nor changes these settings (docs: Description templates, set a default template).
 LICENSED = ("issues_template", "merge_requests_template")
 _TEXTS: dict[str, Any] = {
     "description": None,
@@ -36,7 +36,7 @@ _CHOICES = {
     _LEAST_ROLE: ("developer", "maintainer", "owner", "no_one_allowed"),
 }
 _TIMEOUT, _MINUTES_10, _MONTH = 3600, 600, 2629746
-# Of each choice a new project has the first.
+# The default of a choice is its first value.
 DEFAULTS: Document = {
     **_TEXTS,
     **_FLAGS,
@@ -47,7 +47,7 @@ _MAY_GIVE_VARIABLES = {"maintainer": MAINTAINER, "owner": OWNER}
 
 
 def given(call: Call) -> Document:
-    """Return the settings that a request gives; raises 400 for a value that GitLab does not take."""
+    """Return the settings in a request; raises 400 for a value that GitLab refuses."""
     found: Document = {name: call.text(name) for name in _TEXTS if name in call.params}
     if call.context.tier == "free":
         found = {name: value for name, value in found.items() if name not in LICENSED}
@@ -71,19 +71,19 @@ def _flag(call: Call, name: str) -> bool:
 
 
 def refuse_change(call: Call, changes: Document) -> None:
-    """Raise 400 where only an owner may lower the role again that may give pipelines variables."""
+    """Raise 400 if a non-owner changes ``ci_pipeline_variables_minimum_override_role`` from an owner-only value."""
     before = of(call.project)[_LEAST_ROLE]
     if changes.get(_LEAST_ROLE, before) != before and before in {"owner", "no_one_allowed"} and call.role < OWNER:
         raise api.failed(400, f"Changing the {_LEAST_ROLE} from {before} is not allowed")
 
 
 def of(project: Document) -> Document:
-    """Return a project with every setting, also one that was made before there was that setting."""
+    """Return a project with defaults for settings that older versions did not store."""
     return DEFAULTS | project
 
 
 def refuse_variables(call: Call) -> None:
-    """Raise 400 where the caller's role is too low to give a pipeline variables of its own."""
+    """Raise 400 if the caller's role is too low to pass variables to a pipeline."""
     least = of(call.project)[_LEAST_ROLE]
     if least == "no_one_allowed" or call.role < _MAY_GIVE_VARIABLES.get(least, 0):
         raise api.invalid({"base": ["Insufficient permissions to set pipeline variables"]})

@@ -21,14 +21,14 @@ _VARIABLE_TYPES = ("env_var", "file")
 
 
 def find(context: Context, reference: str) -> Document | None:
-    """Return a project by id or path, with its settings."""
+    """Return a project by id or path."""
     if api.is_id(reference):
         return context.store.get("project", int(reference))
     return context.store.find("project", reference)
 
 
 def show(context: Context, project: Document) -> Document:
-    """Return a project as a client sees it."""
+    """Return a project as the API shows it."""
     url = f"{context.base_url}/{project['path_with_namespace']}"
     branches = context.repository(project).branches()
     hidden = project_settings.LICENSED if context.tier == "free" else ()
@@ -78,15 +78,15 @@ def _create(call: Call) -> Any:
 
 
 def _path(call: Call) -> str:
-    """Return the path that is given, or one made of the name (docs: Projects API); raises 400 for one that can't be."""
-    given = call.text("path")
-    name = str(call.need("name")) if given is None else given
+    """Return the requested path, or a path derived from the name (docs: Projects API); raises 400 if it is invalid."""
+    path = call.text("path")
+    name = str(call.need("name")) if path is None else path
     if _PATH.fullmatch(name) and not name.endswith((".git", ".atom")):
         return name
-    made = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if given is None else ""
-    if not made:
+    derived = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") if path is None else ""
+    if not derived:
         raise api.invalid({"path": [_PATH_RULE]})
-    return made
+    return derived
 
 
 def _first_commit(call: Call, project: Document) -> None:
@@ -141,7 +141,7 @@ def _label(label: Document) -> Document:
 
 
 def _color(text: str) -> str:
-    """Return a colour; raises 400 where it is no hexadecimal one (a CSS name is not taken here)."""
+    """Return a colour with six digits; raises 400 if it is not hexadecimal (unlike GitLab, also for CSS names)."""
     if not _COLOR.fullmatch(text):
         raise api.invalid({"color": ["must be a valid color code"]})
     return text if len(text) > 4 else "#" + "".join(digit * 2 for digit in text[1:])  # noqa: PLR2004 - `#abc`

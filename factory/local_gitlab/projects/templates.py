@@ -1,4 +1,4 @@
-"""Templates of issues and merge requests, which are files of the default branch (docs: Project templates API)."""
+"""Issue and merge request templates: files of the default branch (docs: Project templates API)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _SUFFIX = ".md"
 
 
 def _folder(call: Call) -> str:
-    """Return where the templates of the call's kind are; raises 400 for GitLab's kinds that nobody keeps here."""
+    """Return the folder of the templates of the call's kind; raises 400 for kinds that are not supported here."""
     if call.path["kind"] not in _FOLDERS:
         raise api.bad_request("type does not have a valid value", key="error")
     return _FOLDERS[call.path["kind"]]

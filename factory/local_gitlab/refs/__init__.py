@@ -1,1 +1,1 @@
-"""Names of branches and tags, their protection, and push rules."""
+"""Names and protection of branches and tags, and push rules."""

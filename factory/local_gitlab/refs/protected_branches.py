@@ -14,13 +14,13 @@ _PREMIUM = ("unprotect_access_levels", "code_owner_approval_required")
 
 
 def protection(store: Store, project: Document, branch: str) -> list[Document]:
-    """Return the protected-branch rules whose name or wildcard covers a branch."""
+    """Return the protected-branch rules with a name or wildcard that matches a branch."""
     rules = store.all("protected_branch", project=project["id"])
     return [rule for rule in rules if covers(rule["name"], branch)]
 
 
 def may(store: Store, project: Document, branch: str, action: str, user: Document, role: int) -> bool:
-    """Tell whether a user may ``push`` to or ``merge`` into a branch (docs: Protected branches)."""
+    """Return whether a user may ``push`` to or ``merge`` into a branch."""
     rules = protection(store, project, branch)
     if not rules:
         return role >= DEVELOPER
@@ -28,7 +28,7 @@ def may(store: Store, project: Document, branch: str, action: str, user: Documen
 
 
 def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
-    """Tell whether one of a rule's access levels covers a user."""
+    """Return whether one of a rule's access levels covers a user."""
     return any(
         (level["user_id"] == user["id"] and role >= DEVELOPER)
         or (level["user_id"] is None and level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
@@ -37,9 +37,9 @@ def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
 
 
 def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
-    """Return what a pushing user may do, for the pre-receive hook: ``<pattern> <may push 0|1> <may force push 0|1>``.
+    """Return a pushing user's rights for the pre-receive hook, one ``<pattern> <push 0|1> <force push 0|1>`` per line.
 
-    A rule that can cover no branch is left out, so that a pattern holds no blank and the shell sees no other wildcard.
+    Leaves out rules that cannot match a branch, so that patterns contain no blanks and no shell wildcards except ``*``.
     """
     return "\n".join(
         f"{rule['name']} {int(grants(rule['push_access_levels'], user, role))} {int(rule['allow_force_push'])}"
@@ -57,16 +57,16 @@ def _rule(call: Call, rule: Document) -> Document:
 
 
 def levels_given(call: Call, action: str, default: int) -> list[Document]:
-    """Return the access levels that a new rule gets for an action.
+    """Return the access levels of a new rule for an action.
 
-    Free knows one role, by ``<action>_access_level``; it passes over ``allowed_to_<action>`` without a word.
+    Free accepts only the one role of ``<action>_access_level`` and silently ignores ``allowed_to_<action>``.
     """
     name = f"{action}_access_level"
     allowed = _LEVELS - {NO_ROLE} if action == "unprotect" else _LEVELS
-    wanted = [] if call.context.tier == "free" else access_levels.given(call, f"allowed_to_{action}")
-    if not wanted or name in call.params:
-        wanted = [*wanted, {"access_level": access_levels.valid_level(call, name, default, allowed)}]
-    return _exchanged(call, action, [], wanted)
+    levels = [] if call.context.tier == "free" else access_levels.given(call, f"allowed_to_{action}")
+    if not levels or name in call.params:
+        levels = [*levels, {"access_level": access_levels.valid_level(call, name, default, allowed)}]
+    return _exchanged(call, action, [], levels)
 
 
 def _exchanged(call: Call, action: str, levels: Sequence[Document], changes: Sequence[Document]) -> list[Document]:
@@ -87,8 +87,8 @@ def _protect(call: Call) -> Any:
         "code_owner_approval_required": call.flag("code_owner_approval_required"),
         "inherited": False,
     }
-    made = call.store.add("protected_branch", document, project=call.project["id"], name=name)
-    return api.Answer(_rule(call, made), 201)
+    rule = call.store.add("protected_branch", document, project=call.project["id"], name=name)
+    return api.Answer(_rule(call, rule), 201)
 
 
 def _find_rule(call: Call) -> Document:
@@ -100,7 +100,7 @@ def _show_rule(call: Call) -> Any:
 
 
 def _change_rule(call: Call) -> Any:
-    """Change a rule in place; Free can't change who may (docs: Protected branches API, gitlab-org/gitlab#383614)."""
+    """Change a rule; Free can't change access levels (docs: Protected branches API, gitlab-org/gitlab#383614)."""
     rule = _changeable(call)
     rule["allow_force_push"] = call.flag("allow_force_push", default=rule["allow_force_push"])
     if call.context.tier != "free":
@@ -113,7 +113,7 @@ def _change_rule(call: Call) -> Any:
 
 
 def _changeable(call: Call) -> Document:
-    """Return the rule of the call; raises 403 where its ``unprotect`` levels keep the caller from changing it."""
+    """Return the rule of the call; raises 403 if its ``unprotect`` levels do not cover the caller."""
     rule = _find_rule(call)
     levels = rule["unprotect_access_levels"]
     if call.context.tier != "free" and call.role < ADMIN and levels and not grants(levels, call.user, call.role):

@@ -1,4 +1,4 @@
-"""Protected tags: who may create the tags that a name or wildcard covers (docs: Protected tags)."""
+"""Protected tags: who may create tags that match a name or wildcard (docs: Protected tags)."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ _LEVELS = {NO_ROLE, DEVELOPER, MAINTAINER, ADMIN}
 
 
 def protection(store: Store, project: Document, tag: str) -> list[Document]:
-    """Return the rules whose name or wildcard covers a tag; ``*`` is the only wildcard."""
+    """Return the rules with a name or wildcard that matches a tag; ``*`` is the only wildcard."""
     return [rule for rule in _all(store, project) if covers(rule["name"], tag)]
 
 
 def may_create(store: Store, project: Document, tag: str, user: Document, role: int) -> bool:
-    """Tell whether a user may create a tag; of several rules that cover it one that lets them is enough."""
+    """Return whether a user may create a tag; one matching rule that allows it is enough."""
     rules = protection(store, project, tag)
     if not rules:
         return role >= DEVELOPER
@@ -26,9 +26,9 @@ def may_create(store: Store, project: Document, tag: str, user: Document, role: 
 
 
 def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
-    """Return what a pushing user may do, for the pre-receive hook: one line per rule, ``<pattern> <may create 0|1>``.
+    """Return a pushing user's rights for the pre-receive hook, one ``<pattern> <create 0|1>`` per line.
 
-    A rule that can cover no tag is left out, so that a pattern holds no blank and the shell sees no other wildcard.
+    Leaves out rules that cannot match a tag, so that patterns contain no blanks and no shell wildcards except ``*``.
     """
     return "\n".join(
         f"{rule['name']} {int(grants(rule['create_access_levels'], user, role))}"

@@ -1,7 +1,7 @@
-"""What a push rule refuses (docs: Push rules): functions from a rule and git's output to the first reason against it.
+"""Checks git's output against a push rule and returns the first violation (docs: Push rules).
 
-The pre-receive hook runs this file too, as a program beside which nothing is installed: ``push_rule_check.py <rule as
-JSON> <kind> [<name>]`` with git's output as its input. It ends with 1 where the push is refused.
+The pre-receive hook also runs this file, as a program without installed packages: ``push_rule_check.py <rule as JSON>
+<kind> [<name>]`` with git's output on stdin. It exits with 1 if the rule refuses the push.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# What git must be asked for each kind; the commits follow.
+# Git arguments for each kind of check; the caller appends the commits.
 COMMITS = ("log", "-z", "--format=%ae%n%ce%n%B")
 NAMES = ("log", "-z", "--name-only", "--diff-filter=ACMR", "--format=")
 OBJECTS = ("rev-list", "--objects")
@@ -30,7 +30,7 @@ Rule = Mapping[str, Any]
 
 
 def branch(rule: Rule, name: str) -> str | None:
-    """Return why a branch may not have its name; the default branch always may, which the caller sees to."""
+    """Return why a branch name is refused; the caller must exempt the default branch."""
     pattern = rule["branch_name_regex"]
     if pattern and not re.search(pattern, name):
         return f"Branch name does not follow the pattern '{pattern}'"
@@ -38,32 +38,32 @@ def branch(rule: Rule, name: str) -> str | None:
 
 
 def tag(rule: Rule, name: str) -> str | None:
-    """Return why a tag may not be deleted."""
+    """Return why deleting a tag is refused."""
     return f"You cannot delete a tag: {name}" if rule["deny_delete_tag"] else None
 
 
 def commits(rule: Rule, text: str) -> str | None:
-    """Return why one of the commits may not come in; ``text`` is what ``COMMITS`` prints."""
+    """Return why one of the commits is refused; ``text`` is the output of ``COMMITS``."""
     return next(
         (reason for record in _records(text) for reason in _of_commit(rule, *f"{record}\n".split("\n", 2))), None
     )
 
 
 def _of_commit(rule: Rule, author: str, committer: str, message: str) -> Iterator[str]:
-    wanted, never, email = (
+    required, forbidden, email = (
         rule[name] for name in ("commit_message_regex", "commit_message_negative_regex", "author_email_regex")
     )
-    if wanted and not re.search(wanted, message, re.MULTILINE):
-        yield f"Commit message does not follow the pattern '{wanted}'"
-    if never and re.search(never, message, re.MULTILINE):
-        yield f"Commit message contains the forbidden pattern '{never}'"
+    if required and not re.search(required, message, re.MULTILINE):
+        yield f"Commit message does not follow the pattern '{required}'"
+    if forbidden and re.search(forbidden, message, re.MULTILINE):
+        yield f"Commit message contains the forbidden pattern '{forbidden}'"
     for who, address in (("Committer", committer), ("Author", author)):
         if email and not re.search(email, address):
             yield f"{who}'s email '{address}' does not follow the pattern '{email}'"
 
 
 def names(rule: Rule, text: str) -> str | None:
-    """Return why one of the files may not have its name; ``text`` is what ``NAMES`` prints."""
+    """Return why one of the file names is refused; ``text`` is the output of ``NAMES``."""
     patterns = [*([rule["file_name_regex"]] if rule["file_name_regex"] else [])]
     patterns += _SECRETS if rule["prevent_secrets"] else ()
     for name in _records(text):
@@ -74,7 +74,7 @@ def names(rule: Rule, text: str) -> str | None:
 
 
 def sizes(rule: Rule, text: str) -> str | None:
-    """Return why one of the files may not have its size; ``text`` is what ``SIZES`` prints of ``OBJECTS``."""
+    """Return why one of the file sizes is refused; ``text`` is the output of ``SIZES`` for ``OBJECTS``."""
     most = rule["max_file_size"]
     for line in text.splitlines() if most else ():
         kind, size, name = line.split(" ", 2)
@@ -91,10 +91,10 @@ _OF_OUTPUT: Mapping[str, Callable[[Rule, str], str | None]] = {"commits": commit
 _OF_NAME: Mapping[str, Callable[[Rule, str], str | None]] = {"branch": branch, "tag": tag}
 
 
-def _main(text: str, kind: str, *given: str) -> int:
+def _main(text: str, kind: str, *arguments: str) -> int:
     rule = json.loads(text)
     if kind in _OF_NAME:
-        reason = _OF_NAME[kind](rule, *given)
+        reason = _OF_NAME[kind](rule, *arguments)
     else:
         reason = _OF_OUTPUT[kind](rule, sys.stdin.buffer.read().decode(errors="replace"))
     if reason:

@@ -1,6 +1,6 @@
-"""A project's push rule (Premium; docs: Project push rules API), and what it refuses of the API's own commits.
+"""A project's push rule, and its check of commits that the API creates (Premium; docs: Project push rules API).
 
-Kept but not judged here: ``member_check``, the checks of committers, signatures and sign-offs.
+``member_check`` and the checks of committers, signatures and sign-offs are stored but not enforced.
 """
 
 import json
@@ -31,7 +31,7 @@ _FLAGS = {
     "reject_unsigned_commits": None,
     "reject_non_dco_commits": None,
 }
-# RE2, with which GitLab matches, has no look-around and no references back; Python's expressions do.
+# GitLab matches with RE2, which, unlike Python, has no look-around and no backreferences.
 _NOT_RE2 = re.compile(r"\(\?<?[=!]|\(\?>|(?<!\\)(?:\\\\)*\\[1-9]")
 
 
@@ -40,20 +40,20 @@ def _found(context: Context, project: Document) -> Document | None:
 
 
 def for_hook(context: Context, project: Document) -> str:
-    """Return a project's rule for the pre-receive hook, as JSON; empty where it has none."""
+    """Return a project's rule as JSON for the pre-receive hook, or an empty text without a rule."""
     rule = _found(context, project)
     return json.dumps(_show(rule)) if rule else ""
 
 
 def refuse_branch(call: Call, name: str) -> None:
-    """Raise 400 where the project's rule does not let a new branch have its name."""
+    """Raise 400 if the project's push rule refuses the name of a new branch."""
     rule = _found(call.context, call.project)
     if rule and name != call.project["default_branch"]:
         _refuse(push_rule_check.branch(rule, name))
 
 
 def refuse_commit(call: Call, branch: str, sha: str) -> None:
-    """Raise 400 where the project's rule does not let a commit that the API made into a branch."""
+    """Raise 400 if the project's push rule refuses a commit that the API created for a branch."""
     rule = _found(call.context, call.project)
     if rule is None:
         return
@@ -92,12 +92,12 @@ def _create(call: Call) -> Any:
         **_FLAGS,
         "max_file_size": 0,
     }
-    made = call.store.add(_KIND, _changed(call, empty), project=call.project["id"], name=_KIND)
-    return api.Answer(_show(made), 201)
+    rule = call.store.add(_KIND, _changed(call, empty), project=call.project["id"], name=_KIND)
+    return api.Answer(_show(rule), 201)
 
 
 def _changed(call: Call, rule: Document) -> Document:
-    """Return a rule with what a request gives; raises 400 where it gives nothing, or what GitLab does not take."""
+    """Return a rule with the request's changes; raises 400 for no changes and for values that GitLab refuses."""
     names = [*_PATTERNS, *_FLAGS, "max_file_size"]
     if not set(names) & set(call.params):
         raise api.bad_request(f"{', '.join(names)} are missing, at least one parameter must be provided", key="error")

@@ -1,4 +1,4 @@
-"""The links of a release: what it ships that is elsewhere (docs: Release links API)."""
+"""The links of a release to assets outside the repository (docs: Release links API)."""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ def of(store: Store, release: Document) -> list[Document]:
 
 
 def forget(store: Store, release: Document) -> None:
-    """Delete a release with its links; its tag stays."""
+    """Delete a release with its links; the tag stays."""
     for link in of(store, release):
         store.delete("release_link", link)
     store.delete("release", release)
 
 
 def read(given: Mapping[str, Any]) -> Document:
-    """Return a link as it is stored from a request's parameters."""
+    """Return a link in its stored form from a request's parameters."""
     path = given.get("direct_asset_path") or given.get("filepath")
     return {
         "name": str(given.get("name") or ""),
@@ -39,7 +39,7 @@ def read(given: Mapping[str, Any]) -> Document:
 
 
 def faults(link: Document, others: list[Document]) -> list[str]:
-    """Return why a link can't stand beside the release's others, as GitLab words it."""
+    """Return GitLab's validation errors for a link of a release that already has ``others``."""
     found = [
         f"{name.strip('_').capitalize()} has already been taken"
         for name in ("url", "name", "_filepath")
@@ -60,7 +60,7 @@ def add(store: Store, project: Document, release: Document, link: Document) -> D
 
 
 def show(call: Call, release: Document, link: Document) -> Document:
-    """Return a link as a client sees it."""
+    """Return a link as the API shows it."""
     tag = quote(release["tag_name"], safe="")
     direct = (
         f"{call.context.base_url}/{call.project['path_with_namespace']}/-/releases/{tag}/downloads{link['_filepath']}"

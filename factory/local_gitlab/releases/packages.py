@@ -1,4 +1,4 @@
-"""Generic packages: files by package, version and name (docs: Generic packages repository; Packages API)."""
+"""Generic packages: files with a package name, version and file name (docs: Generic packages; Packages API)."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock, files
 
 _KIND, _FILE = "package", "package_file"
-# GitLab docs: names of packages and files; neither begins with what a shell or a path would read otherwise.
+# Stricter than GitLab: names must start with a letter or digit, so that shells and paths treat them as plain names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,254}")
 
 
@@ -32,7 +32,7 @@ def _named(call: Call) -> tuple[str, str, str]:
 
 
 def _put(call: Call) -> Any:
-    """Keep a file; the newest of a name is the one that is read, as GitLab's default allows duplicates."""
+    """Store a file; downloads return the newest file of a name, because GitLab allows duplicates by default."""
     name, version, file_name = _named(call)
     package = next((item for item in _of(call) if (item["name"], item["version"]) == (name, version)), None)
     if package is None:
@@ -48,10 +48,10 @@ def _put(call: Call) -> Any:
         "file_sha1": None,
         "file_sha256": hashlib.sha256(call.body).hexdigest(),
     }
-    made = call.store.add(_FILE, document, project=call.project["id"])
-    files.write_atomic(_folder(call.context, package) / str(made["id"]), call.body)
+    file = call.store.add(_FILE, document, project=call.project["id"])
+    files.write_atomic(_folder(call.context, package) / str(file["id"]), call.body)
     if call.params.get("select") == "package_file":
-        return api.Answer(api.public(made, "iid") | {"file": {"url": _url(call, package, made)}}, 201)
+        return api.Answer(api.public(file, "iid") | {"file": {"url": _url(call, package, file)}}, 201)
     return api.Answer({"message": "201 Created"}, 201)
 
 

@@ -1,4 +1,4 @@
-"""Releases: a tag with a name, notes, and links to what it ships (docs: Releases API)."""
+"""Releases: a tag with a name, release notes and asset links (docs: Releases API)."""
 
 from datetime import UTC
 from typing import Any
@@ -77,7 +77,7 @@ def _one(call: Call) -> Any:
 
 
 def _latest(call: Call) -> Any:
-    """Answer where the newest release is; its parameters go along, except the order that chose it."""
+    """Redirect to the newest release; passes on all query parameters except ``order_by``."""
     found = _sorted(call, "released_at", newest_first=True)
     release = api.require(found[0] if found else None)
     query = urlencode({key: value for key, value in call.params.items() if key != "order_by"})
@@ -87,7 +87,7 @@ def _latest(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     name = str(call.need("tag_name"))
-    links = _links_given(call)
+    links = _requested_links(call)
     released_at = _moment(call)
     if not may_create(call.store, call.project, name, call.user, call.role):
         raise api.failed(403, REFUSED)
@@ -111,7 +111,7 @@ def _create(call: Call) -> Any:
 
 
 def _tagged(call: Call, name: str) -> str:
-    """Return the commit of the release's tag, which is made from ``ref`` where it is missing."""
+    """Return the commit of the release's tag; creates a missing tag from ``ref``."""
     tag = tags.find(call, name)
     if tag is None:
         ref = call.text("ref")
@@ -124,13 +124,13 @@ def _tagged(call: Call, name: str) -> str:
     return tag.commit
 
 
-def _links_given(call: Call) -> list[Document]:
+def _requested_links(call: Call) -> list[Document]:
     assets = call.params.get("assets") or {}
-    given = assets.get("links") or [] if isinstance(assets, dict) else None
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+    items = assets.get("links") or [] if isinstance(assets, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise api.bad_request("assets is invalid", key="error")
     links: list[Document] = []
-    for number, item in enumerate(given):
+    for number, item in enumerate(items):
         for name in ("name", "url"):
             if not item.get(name):
                 raise api.bad_request(f"assets[links][{number}][{name}] is missing", key="error")
@@ -154,15 +154,15 @@ def _moment(call: Call) -> str | None:
 
 
 def _refuse_milestones(call: Call) -> None:
-    """Raise the 400 of milestones that are not there: this server has none."""
+    """Raise 400 for milestones, which releases do not support here."""
     for key, title in (("milestones", "Milestone(s)"), ("milestone_ids", "Milestone id(s)")):
-        given = call.strings(key)
-        if given:
-            raise api.failed(400, f"{title} not found: {', '.join(given)}")
+        values = call.strings(key)
+        if values:
+            raise api.failed(400, f"{title} not found: {', '.join(values)}")
 
 
 def _own(call: Call) -> Document:
-    """Return the release where the user may change it; a missing one is 403 here, as GitLab answers it."""
+    """Return the release; raises 403 if the user may not change it or, as in GitLab, if it does not exist."""
     release = _find(call)
     if release is None or not may_create(call.store, call.project, release["tag_name"], call.user, call.role):
         raise api.forbidden()

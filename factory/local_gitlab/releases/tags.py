@@ -1,4 +1,4 @@
-"""Tags over the API; the repository's own tags are the only truth (docs: Tags API)."""
+"""The Tags API; tags are stored only in the git repository (docs: Tags API)."""
 
 import re
 from typing import Any
@@ -14,22 +14,22 @@ from factory.local_gitlab.serving.git import Tag
 from factory.local_gitlab.serving.store import Document
 
 _ORDERS = {"name": "refname", "updated": "creatordate", "version": "version:refname"}
-_OTHER_PLACES = ("-", "refs/heads/", "refs/remotes/", "refs/tags/")
-_LIKE_A_SHA = re.compile(r"[0-9a-f]{40}")
+_RESERVED_PREFIXES = ("-", "refs/heads/", "refs/remotes/", "refs/tags/")
+_SHA_PREFIX = re.compile(r"[0-9a-f]{40}")
 
 
 def find(call: Call, name: str) -> Tag | None:
-    """Return the repository's tag of this name, or ``None``."""
-    # for-each-ref takes patterns, which no tag's name can be.
+    """Return the repository's tag with this name, or ``None``."""
+    # for-each-ref would treat such a name as a pattern.
     if "*" in name or NEVER_IN_A_NAME.search(name):
         return None
     return next(iter(call.context.repository(call.project).tags(name)), None)
 
 
 def make(call: Call, name: str, ref: str, message: str) -> Tag:
-    """Make a tag as the call's user, annotated where there is a message; return it.
+    """Create a tag as the call's user, annotated if it has a message; return it.
 
-    Raises GitLab's 400 where the name, the ref or the protection does not allow it.
+    Raises GitLab's 400 if the name or ref is invalid or a rule protects the tag.
     """
     repository = call.context.repository(call.project)
     if not _is_name(call, name):
@@ -38,7 +38,7 @@ def make(call: Call, name: str, ref: str, message: str) -> Tag:
         raise api.failed(400, f"Tag {name} already exists")
     if name == call.project["default_branch"]:
         raise api.failed(400, "You cannot use default branch name to create a tag")
-    if _LIKE_A_SHA.match(name):
+    if _SHA_PREFIX.match(name):
         raise api.failed(400, "You cannot create a tag with a SHA-1 or SHA-256 tag name.")
     if not may_create(call.store, call.project, name, call.user, call.role):
         raise api.failed(400, REFUSED)
@@ -53,7 +53,7 @@ def make(call: Call, name: str, ref: str, message: str) -> Tag:
 
 
 def _is_name(call: Call, name: str) -> bool:
-    if NEVER_IN_A_NAME.search(name) or name.startswith(_OTHER_PLACES) or name == "HEAD":
+    if NEVER_IN_A_NAME.search(name) or name.startswith(_RESERVED_PREFIXES) or name == "HEAD":
         return False
     try:
         call.context.repository(call.project).git("check-ref-format", f"refs/tags/{name}")
@@ -84,7 +84,7 @@ def _list(call: Call) -> Any:
 
 
 def _matches(search: str, name: str) -> bool:
-    """Tell whether a name has a search's text, at its start after ``^`` and at its end before ``$``."""
+    """Return whether a name contains the search text; ``^`` and ``$`` anchor the text to start and end."""
     term, name = search.lower(), name.lower()
     text = term.removeprefix("^").removesuffix("$")
     at_start, at_end = term.startswith("^"), term.endswith("$")

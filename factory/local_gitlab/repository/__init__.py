@@ -1,1 +1,1 @@
-"""The repository over the API and over git's smart HTTP."""
+"""Access to repositories: the API and git's smart HTTP."""

@@ -1,4 +1,4 @@
-"""Git over smart HTTP: ``git http-backend`` behind authentication, with the hook that protects branches and tags."""
+"""Git over smart HTTP: authentication, ``git http-backend``, and the hook that protects branches and tags."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import files, process
 
 _CHUNK = 65536
-# What each file of the hook is: the package and the file that it is copied from.
+# Files of the hook: the package and the file from which each is copied.
 _HOOK = {
     "pre-receive": ("factory.local_gitlab.repository", "pre-receive.sh"),
     "push_rule_check.py": ("factory.local_gitlab.refs", "push_rule_check.py"),
@@ -26,7 +26,7 @@ _HOOK = {
 
 
 def install_hook(state: Path) -> None:
-    """Write the hook that every repository of this server runs, and the program that judges by push rules for it."""
+    """Write the pre-receive hook of all repositories, and the program with which it checks push rules."""
     for name, (package, source) in _HOOK.items():
         content = resources.files(package).joinpath(source).read_bytes()
         files.write_atomic(state / "hooks" / name, content, mode=0o755)
@@ -98,7 +98,7 @@ def _environment(
 async def _backend(
     context: Context, request: web.Request, env: dict[str, str], received: Callable[[], None]
 ) -> web.StreamResponse:
-    """Stream the request through the program; ``received`` runs before the client sees the end of the answer."""
+    """Stream the request through ``git http-backend``; ``received`` runs before the response ends."""
     group = await process.start_async(["git", "http-backend"], env=env, cwd=context.state)
     stdin, stdout = group.process.stdin, group.process.stdout
     assert stdin is not None  # noqa: S101 - start_async pipes both
@@ -131,7 +131,7 @@ async def _backend(
 
 
 async def _read_head(stdout: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Return status and headers that a CGI program prints first (RFC 3875 §6.3)."""
+    """Return the status and headers of a CGI program's output (RFC 3875 §6.3)."""
     status, headers = 200, {}
     while line := (await stdout.readline()).decode().rstrip("\r\n"):
         name, _, value = line.partition(": ")

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Protected branches and tags, as GitLab's own pre-receive hook enforces them. The server passes what the pushing user
-# may do: GL_RULES has one line per rule for branches, "<pattern> <may push 0|1> <may force push 0|1>"; GL_TAG_RULES
-# one per rule for tags, "<pattern> <may create 0|1>"; GL_ROLE is the access level. GL_PUSH_RULE is the project's push
-# rule as JSON, empty where it has none; GL_PYTHON runs GL_PUSH_RULE_CHECK, which judges by it.
+# Enforces protected branches and tags, as GitLab's own pre-receive hook does. The server passes the pushing user's
+# rights: GL_RULES has one line per branch rule, "<pattern> <push 0|1> <force push 0|1>"; GL_TAG_RULES one line per tag
+# rule, "<pattern> <create 0|1>"; GL_ROLE is the access level. GL_PUSH_RULE is the project's push rule as JSON, or
+# empty; GL_PYTHON runs GL_PUSH_RULE_CHECK, which checks that rule.
 set -f
 refuse() {
   echo "GitLab: $1" >&2

@@ -1,4 +1,4 @@
-"""Branches, commits, files, comparisons and protected branches over the API."""
+"""Branches, commits, files and comparisons (docs: Branches, Commits, Repositories and Repository files API)."""
 
 import base64
 from typing import Any
@@ -116,12 +116,12 @@ def _create_commit(call: Call) -> Any:
     head = repository.branches().get(branch)
     start = str(call.params.get("start_branch") or branch)
     parent = head or repository.resolve(start)
-    given = call.need("actions")
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+    actions = call.need("actions")
+    if not isinstance(actions, list) or not all(isinstance(item, dict) for item in actions):
         raise api.bad_request("actions is invalid", key="error")
     if head is None and not is_branch_name(branch):
         raise api.bad_request(f"Failed to create branch '{branch}': invalid reference name '{branch}'", key="error")
-    changes = [_action(repository, parent, action) for action in given]
+    changes = [_action(repository, parent, action) for action in actions]
     name = str(call.params.get("author_name") or call.user["name"])
     email = str(call.params.get("author_email") or call.user["email"])
     sha = repository.commit(changes, parent=parent, message=message, author=f"{name}\0{email}")
@@ -136,10 +136,10 @@ def _action(repository: Repository, parent: str | None, action: Document) -> Doc
     kind, path = action.get("action"), str(action.get("file_path") or "")
     if not path or path.startswith("/") or ".." in path.split("/"):
         raise api.bad_request("file_path should be a valid file path", key="error")
-    there = parent is not None and repository.read(parent, path) is not None
-    if kind == "create" and there:
+    exists = parent is not None and repository.read(parent, path) is not None
+    if kind == "create" and exists:
         raise api.bad_request("A file with this name already exists")
-    if kind in {"update", "delete"} and not there:
+    if kind in {"update", "delete"} and not exists:
         raise api.bad_request("A file with this name doesn't exist")
     if kind == "delete":
         return {"path": path, "content": None}

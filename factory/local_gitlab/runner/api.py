@@ -1,4 +1,4 @@
-"""The Runner API: how runners ask for jobs and report on them (gitlab-runner docs: communication protocol)."""
+"""The Runner API, by which runners request jobs and report on them (gitlab-runner docs: communication protocol)."""
 
 import asyncio
 import gzip
@@ -78,7 +78,7 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
 
 
 def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
-    """Give a runner the oldest pending job that it may take, with a fresh job token."""
+    """Assign the oldest pending job that a runner may take, with a new job token."""
     store = context.store
     if not store.all("job", status="pending"):
         return None
@@ -121,16 +121,16 @@ def _next(context: Context, runner: Document) -> tuple[Document, Document, Docum
 
 
 def _needed(context: Context, job: Document) -> list[Document]:
-    """Return the jobs whose artifacts a job gets: those it needs with artifacts, or all of earlier stages."""
+    """Return the jobs that pass artifacts to a job: its ``needs`` with artifacts, or all jobs of earlier stages."""
     pipeline = {"id": job["_pipeline"]}
     found = jobs.latest(context.store, pipeline)
-    wanted = job["_spec"].get("dependencies")
+    dependencies = job["_spec"].get("dependencies")
     if job["_needs"] is not None:
         names = {item["job"] for item in job["_needs"] if item.get("artifacts", True)}
         found = [other for other in found if other["name"] in names]
     else:
         found = [other for other in found if other["_stage"] < job["_stage"]]
-    return [other for other in found if wanted is None or other["name"] in wanted]
+    return [other for other in found if dependencies is None or other["name"] in dependencies]
 
 
 def _inherited(context: Context, job: Document) -> dict[str, str]:
@@ -213,24 +213,24 @@ def _steps(spec: Document, timeout: int) -> list[dict[str, Any]]:
 
 
 def _artifact_rules(spec: Document) -> list[dict[str, Any]]:
-    given = spec.get("artifacts") or {}
-    when = given.get("when", "on_success")
+    artifacts = spec.get("artifacts") or {}
+    when = artifacts.get("when", "on_success")
     rules = []
-    if given.get("paths"):
+    if artifacts.get("paths"):
         rules.append(
             {
-                "name": given.get("name", "artifacts"),
-                "paths": given["paths"],
-                "exclude": given.get("exclude", []),
+                "name": artifacts.get("name", "artifacts"),
+                "paths": artifacts["paths"],
+                "exclude": artifacts.get("exclude", []),
                 "when": when,
-                "expire_in": given.get("expire_in"),
+                "expire_in": artifacts.get("expire_in"),
                 "artifact_type": "archive",
                 "artifact_format": "zip",
             }
         )
-    for kind, paths in (given.get("reports") or {}).items():
+    for kind, paths in (artifacts.get("reports") or {}).items():
         if kind == "coverage_report":
-            # GitLab hands it out under the name of its format (docs: artifacts:reports, coverage_report).
+            # GitLab names the artifact type after the report's format (docs: artifacts:reports, coverage_report).
             kind, paths = paths.get("coverage_format", "cobertura"), paths.get("path", "")  # noqa: PLW2901 - renamed as documented
         names = paths if isinstance(paths, list) else [paths]
         rules.append({"paths": names, "when": "always", "artifact_type": kind, "artifact_format": "gzip"})
@@ -311,7 +311,7 @@ async def _upload(context: Context, request: web.Request) -> web.Response:
             raise api.forbidden("Job is not processing")
         if kind == "dotenv" and len(data) > _DOTENV_LIMIT:
             raise api.bad_request("Dotenv Artifact Too Big.")
-        _keep(context.artifact(job, kind), data, kind)
+        _save(context.artifact(job, kind), data, kind)
         item = {
             "file_type": kind,
             "size": len(data),
@@ -323,7 +323,7 @@ async def _upload(context: Context, request: web.Request) -> web.Response:
     return web.json_response({}, status=201)
 
 
-def _keep(path: Path, data: bytes, kind: str) -> None:
+def _save(path: Path, data: bytes, kind: str) -> None:
     if kind == "archive" and not zipfile.is_zipfile(io.BytesIO(data)):
         raise api.bad_request("the archive is not a zip file")
     files.write_atomic(path, data)

@@ -1,4 +1,4 @@
-"""Artifacts of a job: packed from its checkout without following links, unpacked into the checkout that needs them."""
+"""Uploads a job's artifacts without following links, and unpacks the artifacts of needed jobs."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from factory.system import files, http
 
 
 def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path) -> str | None:
-    """Upload what one artifact rule names; return a line for the log where there is nothing or it is refused."""
+    """Upload the files of one artifact rule; return a warning for the log if none match or the server refuses them."""
     found = list(_files(checkout, rule["paths"]))
     if not found:
         return f"WARNING: {', '.join(rule['paths'])}: no matching files"
@@ -35,7 +35,7 @@ def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], c
 
 
 def download(client: http.Client, dependency: Mapping[str, Any], checkout: Path) -> None:
-    """Unpack a needed job's archive into the checkout; raises ``MachineError`` where it can't be had."""
+    """Unpack a needed job's archive into the checkout; raises ``MachineError`` if the download fails."""
     answer = client.send("GET", f"/jobs/{dependency['id']}/artifacts", headers={"JOB-TOKEN": dependency["token"]})
     if answer.status != HTTPStatus.OK:
         raise MachineError(f"the artifacts of {dependency['name']} cannot be downloaded: {answer.status}")
@@ -63,7 +63,7 @@ def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
 
 
 def _nameable(path: Path) -> bool:
-    """Tell whether an archive can hold the file's name."""
+    """Return whether the file's name can be encoded in an archive."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -1,7 +1,8 @@
-"""The built-in runner: a shell executor that speaks the Runner API.
+"""The built-in runner: a shell executor that uses the Runner API.
 
-Each job runs in a clean checkout with a clean environment and in its own process group. Jobs of merge requests start
-through the launch door; unless their definition grants them the network they get no token either.
+Each job runs in a clean checkout with a clean environment and in its own process group. Jobs on unprotected refs, such
+as those of merge requests, start through the launch door; unless their definition grants them the network, they get no
+token.
 """
 
 import threading
@@ -23,15 +24,15 @@ from factory.system import clock, files, http, log, process
 _RETRY_PAUSE = 0.5
 _TICK = 0.05
 NETWORK_VARIABLE = "SANDBOX_NETWORK"
-# What a merge request's job may take of the machine: enough for builds and tests, too little to stop it.
+# Limits of sandboxed jobs: enough for builds and tests, too little to block the machine.
 _JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How runners reach their server, what their jobs find on the machine, what merge requests may take.
+    """Settings of the built-in runners: server, build folder, environment of jobs, and limits of sandboxed jobs.
 
-    Each of ``tokens`` is a runner of its own, which takes ``concurrency`` jobs at once.
+    Each of ``tokens`` belongs to a separate runner, which runs ``concurrency`` jobs at once.
     """
 
     url: str
@@ -59,7 +60,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 
 def _serve(settings: Settings, token: str, stop: threading.Event) -> None:
-    """Take jobs one after another; what is wrong with one of the threads stops them all, and so the program."""
+    """Run jobs one after another; an error in one thread stops all threads, and with them the program."""
     try:
         _take_jobs(settings, token, stop)
     finally:
@@ -99,7 +100,7 @@ class _Execution:
         self._trace = Trace(client, self._number, payload["token"], masked)
 
     def run(self) -> None:
-        """Run the job; whatever goes wrong on the runner's side is reported as a system failure."""
+        """Run the job; errors of the runner are reported as a system failure."""
         try:
             self._prepare()
             code, reason = self._run_steps()
@@ -193,7 +194,7 @@ class _Execution:
             self._trace.write(chunk)
 
     def _upload(self, *, failed: bool) -> None:
-        """Upload the artifacts that the job's outcome asks for."""
+        """Upload the artifacts of the rules that apply to the job's result."""
         for rule in self._payload["artifacts"]:
             if rule["when"] == "always" or (rule["when"] == "on_failure") is failed:
                 line = artifacts.upload(self._client, self._number, self._payload["token"], rule, self._checkout)

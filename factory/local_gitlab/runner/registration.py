@@ -1,4 +1,4 @@
-"""Runners: who registers one, and which jobs it takes (docs: Runners API; Configuring runners)."""
+"""Registration of runners, and which jobs a runner takes (docs: Runners API; Configuring runners)."""
 
 import secrets
 from collections.abc import Collection
@@ -14,13 +14,13 @@ from factory.system import clock
 _KIND = "runner"
 INSTANCE, PROJECT = "instance_type", "project_type"
 _PROTECTED, _ANY = "ref_protected", "not_protected"
-# After so many seconds without a request GitLab calls a runner offline (docs: Runner statuses).
+# Seconds without a request after which GitLab shows a runner as offline (docs: Runner statuses).
 _OFFLINE, _FRESH = 2 * 3600, 60
 _SHORTEST_TIMEOUT = 600
 
 
 def takes(runner: Document, project: int, tags: Collection[str], *, protected: bool) -> bool:
-    """Tell whether a runner may take a job of a project with these tags, on a protected branch or not."""
+    """Return whether a runner may take a project's job; ``protected`` says whether the job's ref is protected."""
     if runner["paused"] or (runner["runner_type"] == PROJECT and project not in runner["_projects"]):
         return False
     if runner["access_level"] == _PROTECTED and not protected:
@@ -29,7 +29,7 @@ def takes(runner: Document, project: int, tags: Collection[str], *, protected: b
 
 
 def greet(store: Store, runner: Document) -> Document:
-    """Note that a runner asked for something; return it."""
+    """Record that a runner contacted the server; return the runner."""
     now = clock.now()
     last = runner["contacted_at"]
     if last is None or (now - clock.parse(last)).total_seconds() > _FRESH:
@@ -58,7 +58,7 @@ def _brief(runner: Document) -> Document:
 
 
 def _whole(call: Call, runner: Document) -> Document:
-    named = (call.store.get("project", number) for number in runner["_projects"])
+    projects = (call.store.get("project", number) for number in runner["_projects"])
     keys = ("id", "name", "name_with_namespace", "path", "path_with_namespace")
     return _brief(runner) | {
         "architecture": None,
@@ -72,7 +72,7 @@ def _whole(call: Call, runner: Document) -> Document:
         "maximum_timeout": runner["maximum_timeout"],
         "access_level": runner["access_level"],
         "maintenance_note": runner["maintenance_note"],
-        "projects": [{key: project[key] for key in keys} for project in named if project],
+        "projects": [{key: project[key] for key in keys} for project in projects if project],
         "groups": [],
     }
 
@@ -102,16 +102,16 @@ def _create(call: Call) -> Any:
         "_projects": projects,
     }
     text = _new_token()
-    made = call.store.add(_KIND, _given(call, document), name=accounts.fingerprint(text))
-    return api.Answer({"id": made["id"], "token": text, "token_expires_at": None}, 201)
+    runner = call.store.add(_KIND, _updated(call, document), name=accounts.fingerprint(text))
+    return api.Answer({"id": runner["id"], "token": text, "token_expires_at": None}, 201)
 
 
 def _new_token() -> str:
     return f"glrt-local-{secrets.token_urlsafe(20)}"
 
 
-def _given(call: Call, runner: Document) -> Document:
-    """Return a runner with what a request gives; raises 400 where it could take no job at all."""
+def _updated(call: Call, runner: Document) -> Document:
+    """Return a runner with the request's changes; raises 400 for invalid values or if it could not take any job."""
     changed = runner | {key: call.flag(key, default=runner[key]) for key in ("run_untagged", "locked", "paused")}
     changed["access_level"] = call.choice("access_level", (_ANY, _PROTECTED), runner["access_level"])
     for key in ("description", "maintenance_note"):
@@ -133,7 +133,7 @@ def _role(call: Call, number: int) -> int:
 
 
 def _own(call: Call) -> Document:
-    """Return the runner that the path names; raises 403 where the caller keeps none of its projects."""
+    """Return the runner in the path; raises 403 if the caller is not a maintainer of any of its projects."""
     runner = api.require(call.store.get(_KIND, call.iid("runner_id")), "Runner")
     if not call.user["is_admin"] and all(_role(call, number) < MAINTAINER for number in runner["_projects"]):
         raise api.forbidden("No access granted")
@@ -141,13 +141,13 @@ def _own(call: Call) -> Document:
 
 
 def _list(call: Call) -> Any:
-    wanted, tags = call.params.get("type"), set(call.strings("tag_list") or [])
+    kind, tags = call.params.get("type"), set(call.strings("tag_list") or [])
     shared = project_settings.of(call.project)["shared_runners_enabled"]
     found = [
         runner
         for runner in call.store.all(_KIND)
         if (shared if runner["runner_type"] == INSTANCE else call.project["id"] in runner["_projects"])
-        and wanted in (None, runner["runner_type"])
+        and kind in (None, runner["runner_type"])
         and tags <= set(runner["tag_list"])
     ]
     return Page([_brief(runner) for runner in reversed(found)])
@@ -158,7 +158,7 @@ def _show(call: Call) -> Any:
 
 
 def _change(call: Call) -> Any:
-    return _whole(call, call.store.save(_KIND, _given(call, _own(call))))
+    return _whole(call, call.store.save(_KIND, _updated(call, _own(call))))
 
 
 def _delete(call: Call) -> Any:

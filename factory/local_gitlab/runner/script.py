@@ -1,4 +1,4 @@
-"""What a job's shell gets: the script, the environment, the checkout's git configuration."""
+"""Builds the script, environment and git configuration of a job."""
 
 import base64
 import shlex
@@ -12,7 +12,7 @@ from factory.system import files
 
 
 def bash(lines: Sequence[str]) -> str:
-    """Return the script of a step: each line shown before it runs, the first failure ends it."""
+    """Return the bash script of a step: it prints each command before running it and stops at the first failure."""
     body = ["set -eo pipefail", "set +o noclobber"]
     for line in lines:
         first, *rest = line.strip("\n").splitlines() or [""]
@@ -24,7 +24,7 @@ def bash(lines: Sequence[str]) -> str:
 def job_env(
     base: Mapping[str, str], payload: Mapping[str, Any], checkout: Path, scratch: Path, *, network: bool
 ) -> dict[str, str]:
-    """Return a job's whole environment; without network it gets no masked variable, so no token or secret."""
+    """Return a job's complete environment; without network it contains no masked variable, so no token or secret."""
     env = {**base, "HOME": str(scratch), "TMPDIR": str(scratch), "CI_PROJECT_DIR": str(checkout)}
     env |= {"CI_BUILDS_DIR": str(checkout.parent), "CI_SERVER_TLS_CA_FILE": ""}
     plain = {item["key"]: item["value"] for item in payload["variables"]}

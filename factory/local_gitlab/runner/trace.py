@@ -1,4 +1,4 @@
-"""A job's log on its way to the server: masked, in order, sent again after a lost connection."""
+"""Sends a job's log to the server: masked, in order, and again after a lost connection."""
 
 import threading
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ MASK = b"[MASKED]"
 
 
 class Trace:
-    """Collects output and sends it in pieces; ``canceled`` turns true when the server says so."""
+    """Collects output and sends it in pieces; ``canceled`` becomes true if the server reports canceled or failed."""
 
     def __init__(self, client: http.Client, job: int, token: str, masked: Iterable[str]) -> None:
         self._client = client
@@ -31,7 +31,7 @@ class Trace:
         self.canceled = False
 
     def write(self, data: bytes) -> None:
-        """Take output; whole lines are masked and made ready to send. Past 16 MiB the rest is dropped, and said."""
+        """Add output and mask its complete lines. Beyond 16 MiB, output is replaced by one notice."""
         with self._lock:
             if self._written > _LIMIT:
                 return
@@ -46,7 +46,7 @@ class Trace:
             self._pending = rest if newline else b""
 
     def flush(self, *, final: bool = False) -> None:
-        """Send what is ready, or a heartbeat when it is time for one; a lost connection keeps it for the next call."""
+        """Send masked output, or a heartbeat if one is due; unsent output stays queued if the server is unreachable."""
         now = clock.monotonic()
         with self._lock:
             if final:

@@ -1,1 +1,1 @@
-"""What every route shares: HTTP, calls, lists, the store and git."""
+"""Code that all routes share: HTTP, calls, lists, the store and git."""

@@ -1,4 +1,4 @@
-"""What every route shares: the call, its answer, parameters, pages and GitLab's error bodies."""
+"""Types and helpers for route handlers: the call, its parameters, answers, pages and GitLab's error bodies."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ _BY_STATUS: Mapping[int, type[web.HTTPException]] = {
 
 @dataclass(frozen=True)
 class Call:
-    """One request: who asks, for which project, with which parameters."""
+    """One request: its user, project and parameters."""
 
     context: Context
     path: Mapping[str, str]
@@ -41,13 +41,13 @@ class Call:
         return self.context.store
 
     def need(self, name: str) -> Any:
-        """Return a parameter; raises 400 as GitLab does where it is missing."""
+        """Return a required parameter; raises 400 if it is missing."""
         if self.params.get(name) in (None, ""):
             raise bad_request(f"{name} is missing", key="error")
         return self.params[name]
 
     def text(self, name: str) -> str | None:
-        """Return an optional parameter as text; raises 400 where it is something else."""
+        """Return an optional text parameter; raises 400 if it is not text."""
         value = self.params.get(name)
         if value is not None and not isinstance(value, str):
             raise bad_request(f"{name} is invalid", key="error")
@@ -59,7 +59,7 @@ class Call:
         return value if isinstance(value, bool) else str(value).lower() in {"true", "1", "yes"}
 
     def strings(self, name: str) -> list[str] | None:
-        """Return a parameter that is a list or comma-separated text, or ``None`` where it is not given."""
+        """Return a parameter that is a list or comma-separated text, or ``None`` if it is missing."""
         value = self.params.get(name)
         if value is None:
             return None
@@ -67,43 +67,43 @@ class Call:
         return [str(item).strip() for item in items if str(item).strip()]
 
     def choice(self, name: str, values: Sequence[str], default: str) -> str:
-        """Return a parameter that is one of ``values``; raises 400 where it is something else."""
+        """Return a parameter; raises 400 if it is not one of ``values``."""
         value = self.params.get(name) or default
         if value not in values:
             raise bad_request(f"{name} does not have a valid value", key="error")
         return str(value)
 
     def integer(self, name: str) -> int:
-        """Return a required parameter as a number; raises 400 where it is none."""
+        """Return a required parameter as a number; raises 400 if it is not one."""
         return as_int(self.need(name), name)
 
     def iid(self, name: str = "iid") -> int:
-        """Return a number from the path; raises 404 where it is none, or larger than any id (a SQL ``bigint``)."""
+        """Return a number from the path; raises 404 if it is not a number or larger than any id (a SQL ``bigint``)."""
         if not is_id(self.path[name]):
             raise not_found()
         return int(self.path[name])
 
     def own(self, kind: str) -> Document:
-        """Return the project's document of this kind that the path names by ``iid``; raises 404 where there is none."""
+        """Return the project's document with the path's ``iid``; raises 404 if it does not exist."""
         return require(self.store.by_iid(kind, self.project["id"], self.iid()))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A body with a status other than 200, or with headers of its own."""
+    """A body with a status other than 200 or with extra headers."""
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-# What GitLab answers where an object that may be absent is.
+# GitLab's answer for an optional object that does not exist.
 NULL = Answer(b"null", headers={"Content-Type": "application/json"})
 
 
 @dataclass(frozen=True)
 class Page:
-    """A whole list, of which the client gets the page it asks for."""
+    """A complete list; the client gets the page that it requests."""
 
     items: Sequence[Any]
 
@@ -113,7 +113,7 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path below ``/api/v4``, its handler, and the least role it needs in the project."""
+    """A method and path below ``/api/v4``, its handler, and the minimum role in the project."""
 
     method: str
     path: str
@@ -122,18 +122,18 @@ class Route:
 
 
 def need_admin(call: Call) -> None:
-    """Raise 403 for anybody but an administrator."""
+    """Raise 403 if the user is not an administrator."""
     if not call.user["is_admin"]:
         raise forbidden()
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text could be an object's number."""
+    """Return whether a text is a valid object id."""
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) <= LARGEST_ID
 
 
 def as_int(value: Any, name: str) -> int:
-    """Return a parameter as a number; raises 400 where it is none, or larger than any id (a SQL ``bigint``)."""
+    """Return a parameter as a number; raises 400 if it is not one or larger than any id (a SQL ``bigint``)."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -144,20 +144,20 @@ def as_int(value: Any, name: str) -> int:
 
 
 def require(document: Document | None, what: str = "") -> Document:
-    """Return the document; raises 404 where there is none."""
+    """Return the document; raises 404 if it is ``None``."""
     if document is None:
         raise not_found(what)
     return document
 
 
 def need_premium(call: Call) -> None:
-    """Raise GitLab's 404 for what only Premium has, on Free."""
+    """Raise 404 on Free, as GitLab does for Premium features."""
     if call.context.tier == "free":
         raise not_found()
 
 
 def public(document: Document, *hidden: str) -> Document:
-    """Return what a client may see of a document."""
+    """Return a document without private and hidden fields, as a client sees it."""
     return {key: value for key, value in document.items() if not key.startswith("_") and key not in hidden}
 
 
@@ -172,17 +172,17 @@ def forbidden(reason: str = "") -> web.HTTPException:
 
 
 def unauthorized() -> web.HTTPException:
-    """GitLab's 401: no token, or one it does not know."""
+    """GitLab's 401: the token is missing or unknown."""
     return web.HTTPUnauthorized(**_message("401 Unauthorized"))
 
 
 def bad_request(reason: str, *, key: str = "message") -> web.HTTPException:
-    """GitLab's 400; parameter errors come under ``error``."""
+    """GitLab's 400; the key for parameter errors is ``error``."""
     return web.HTTPBadRequest(**_message(reason if key == "error" else f"400 Bad request - {reason}", key))
 
 
 def invalid(fields: Mapping[str, Sequence[str]]) -> web.HTTPException:
-    """GitLab's 400 where an object would not be valid: the reasons by field."""
+    """GitLab's 400 for an invalid object: the reasons by field."""
     return web.HTTPBadRequest(**_message(fields))
 
 
@@ -192,7 +192,7 @@ def conflict(reason: Any) -> web.HTTPException:
 
 
 def failed(status: int, reason: Any) -> web.HTTPException:
-    """GitLab's 400, 403 or 404 in a service's own words, without the status before them."""
+    """GitLab's 400, 403 or 404 with the message of a service, without the status before it."""
     return _BY_STATUS[status](**_message(reason))
 
 
@@ -202,7 +202,7 @@ def not_allowed() -> web.HTTPException:
 
 
 def unprocessable(reason: Any, *, key: str = "message") -> web.HTTPException:
-    """GitLab's 422; a few of its reasons come under ``error``."""
+    """GitLab's 422; the key for a few of its reasons is ``error``."""
     return web.HTTPUnprocessableEntity(**_message(reason, key))
 
 

@@ -1,4 +1,4 @@
-"""What the server's parts share: documents, repositories, artifact files, and the bell that wakes the pipelines."""
+"""State that the server's parts share: documents, repositories, artifact files and wake-up events."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from factory.local_gitlab.serving.store import Document, Store
 
 @dataclass(frozen=True)
 class Context:
-    """One running server; ``kept`` is a folder of expanded definitions, which may be shared and may be deleted."""
+    """One running server; ``kept`` is a cache folder of expanded definitions, which servers may share."""
 
     state: Path
     store: Store
@@ -29,7 +29,7 @@ class Context:
         return Repository(self.state / "repositories" / f"{project['id']}.git", self.tool_env)
 
     def artifact(self, job: Document, kind: str) -> Path:
-        """Return the file of one of a job's artifacts; ``kind`` is GitLab's artifact type."""
+        """Return the file of a job's artifact; ``kind`` is GitLab's artifact type."""
         return self.state / "artifacts" / str(job["id"]) / kind
 
     def trace(self, job: Document) -> Path:
@@ -41,5 +41,5 @@ class Context:
         return f"{self.base_url}/api/v4"
 
     def wake_pipelines(self) -> None:
-        """Ask the pipelines to look again."""
+        """Wake the scheduler."""
         self.wake.set()

@@ -1,4 +1,4 @@
-"""A bare repository on the server's disk, by the git program."""
+"""Runs git commands in a bare repository on the server's disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag; ``target`` is what the ref names, ``commit`` what that leads to, if it is a commit at all.
+    """A tag; ``target`` is the object that the ref names, ``commit`` the commit that it peels to, if any.
 
-    Only an annotated tag has a message and a time of its own.
+    Only an annotated tag has ``message`` and ``created_at``.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class Repository:
-    """One bare repository; ``env`` is the whole environment that git gets."""
+    """One bare repository; ``env`` is git's complete environment."""
 
     path: Path
     env: Mapping[str, str]
@@ -41,7 +41,7 @@ class Repository:
         return done.text.rstrip("\n")
 
     def create(self, default_branch: str) -> None:
-        """Make the repository on disk; what a crash left under its name, before its project was kept, goes."""
+        """Create the repository on disk, replacing any remains of a project creation that a crash interrupted."""
         if self.path.exists():
             files.remove_tree(self.path)
         self.path.mkdir(parents=True)
@@ -64,7 +64,7 @@ class Repository:
         return None
 
     def peel(self, revision: str) -> str | None:
-        """Return the commit that a revision leads to, or ``None``."""
+        """Return the commit that a revision peels to, or ``None``."""
         if "\0" in revision:
             return None
         argv = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
@@ -78,7 +78,7 @@ class Repository:
         return {name.removeprefix("refs/heads/"): sha for name, sha in pairs}
 
     def heads(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return every branch and every tag, each with its commit; a tag of something else is left out."""
+        """Return all branches and tags, each with its commit; tags of other objects are left out."""
         form = "--format=%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
         branches, tags = {}, {}
         for line in self.git("for-each-ref", form, "refs/heads", "refs/tags").splitlines():
@@ -90,10 +90,10 @@ class Repository:
         return branches, tags
 
     def tags(self, name: str = "", *, order: str = "-creatordate") -> list[Tag]:
-        """Return the tag of this name, or every tag; ``order`` as ``git for-each-ref`` takes it."""
+        """Return the tag with this name, or all tags; ``order`` is a sort key of ``git for-each-ref``."""
         text = self.git("for-each-ref", f"--sort={order}", f"--format={_TAG_FORMAT}", f"refs/tags/{name}")
         found = [self._tag(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
-        # A name that ends where a folder does stands for all that is in it.
+        # For a name that is a folder, git also lists the tags inside the folder.
         return [tag for tag in found if not name or tag.name == name]
 
     def _tag(self, record: str) -> Tag:
@@ -103,7 +103,7 @@ class Repository:
         return Tag(ref.removeprefix("refs/tags/"), target, commit, message if own else None, created if own else None)
 
     def set_tag(self, name: str, target: str, *, message: str = "", tagger: tuple[str, str] = ("", "")) -> None:
-        """Make a tag, annotated where there is a message; raises ``ToolFailed`` where git refuses or it is there."""
+        """Create a tag, annotated if it has a message; raises ``ToolFailed`` if git refuses or the tag exists."""
         if not message:
             self.git("update-ref", f"refs/tags/{name}", target, "0" * 40)
             return
@@ -112,23 +112,23 @@ class Repository:
         self.git("tag", *options, "--end-of-options", name, target, stdin=message.encode(), env=who)
 
     def commits(self, *revisions: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the commits that ``git log`` lists for the revisions, newest first, as GitLab shows them."""
+        """Return the commits of ``git log`` for the revisions, newest first, in GitLab's format."""
         text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--")
         return [_commit(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
 
     def count(self, *revisions: str) -> int:
-        """Return how many commits the revisions stand for."""
+        """Return the number of commits that ``git rev-list`` counts for the revisions."""
         return int(self.git("rev-list", "--count", *revisions, "--"))
 
     def one(self, sha: str) -> dict[str, Any]:
-        """Return a commit by its full SHA; what a SHA names never changes, so it is read once."""
+        """Return a commit by its full SHA; commits never change, so the result is cached."""
         key = (self.path, sha)
         if key not in _COMMITS:
             _COMMITS[key] = self.commits("-1", sha)[0]
         return dict(_COMMITS[key])
 
     def diff(self, base: str, head: str) -> list[dict[str, Any]]:
-        """Return the changed files from ``base`` to ``head``, each with its hunks."""
+        """Return the files that changed from ``base`` to ``head``, each with its hunks."""
         raw = self.git("diff", "--raw", "-z", "--find-renames", "--abbrev=40", base, head).split("\0")
         found = []
         position = 0
@@ -160,17 +160,17 @@ class Repository:
         return done.text.strip() or None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Tell whether ``newer`` contains ``older``."""
+        """Return whether ``newer`` contains ``older``."""
         argv = ["git", "merge-base", "--is-ancestor", older, newer]
         return process.run(argv, cwd=self.path, env=self.env, check=False).returncode == 0
 
     def read(self, revision: str, path: str) -> bytes | None:
-        """Return a file's content at a revision, or ``None`` where it isn't there."""
+        """Return a file's content at a revision, or ``None`` if the file does not exist."""
         done = process.run(["git", "cat-file", "blob", f"{revision}:{path}"], cwd=self.path, env=self.env, check=False)
         return done.stdout if done.returncode == 0 else None
 
     def tree(self, revision: str, path: str, *, recursive: bool) -> list[dict[str, str]]:
-        """Return the entries of a folder at a revision; raises ``ToolFailed`` where it isn't there."""
+        """Return the entries of a folder at a revision; raises ``ToolFailed`` if the folder does not exist."""
         options = ["-r", "-t"] if recursive else []
         where = f"{revision}:{path}" if path else revision
         lines = self.git("ls-tree", "-z", *options, where).split("\0")
@@ -183,7 +183,7 @@ class Repository:
         return found
 
     def set_branch(self, name: str, new: str, old: str | None) -> bool:
-        """Move a branch from ``old`` (``None``: it must not exist) to ``new``; false where it has moved meanwhile."""
+        """Move a branch from ``old`` (``None``: it must not exist) to ``new``; false if it is no longer at ``old``."""
         try:
             self.git("update-ref", f"refs/heads/{name}", new, old or "0" * 40)
         except ToolFailed:
@@ -198,8 +198,8 @@ class Repository:
             self.git("read-tree", parent, env=index)
         for change in changes:
             if change["content"] is None:
-                gone = f"0 {'0' * 40}\t{change['path']}\0".encode()
-                self.git("update-index", "-z", "--index-info", stdin=gone, env=index)
+                removal = f"0 {'0' * 40}\t{change['path']}\0".encode()
+                self.git("update-index", "-z", "--index-info", stdin=removal, env=index)
             else:
                 blob = self.git("hash-object", "-w", "--stdin", stdin=change["content"])
                 mode = change.get("mode", "100644")

@@ -1,4 +1,4 @@
-"""Requests as parameters, and answers as HTTP: JSON, forms, pages, ETags."""
+"""Reads request parameters and renders HTTP responses: JSON, forms, pagination, ETags."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from factory.local_gitlab.serving import call as api
 
 
 async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
-    """Return the parameters of query string and body merged, and the raw body."""
+    """Return the merged parameters of query string and body, and the raw body."""
     params = _collect(request.query.items())
     if request.content_type == "multipart/form-data":
         try:
@@ -39,7 +39,7 @@ async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
 
 
 def render(request: web.Request, result: Any) -> web.Response:
-    """Return the HTTP answer to a handler's result."""
+    """Return the HTTP response for a handler's result."""
     answer = result if isinstance(result, api.Answer) else api.Answer(result, 204 if result is None else 200)
     headers = dict(answer.headers)
     body = answer.body
@@ -60,7 +60,7 @@ def render(request: web.Request, result: Any) -> web.Response:
 
 
 def _encodable(value: Any) -> bool:
-    """Tell whether JSON is free of lone surrogates, which no UTF-8 text can hold (RFC 8259 section 8.2)."""
+    """Return whether JSON is free of lone surrogates, which UTF-8 cannot encode (RFC 8259 section 8.2)."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -79,7 +79,7 @@ def _collect(items: Any) -> dict[str, Any]:
 
 
 def _bounded(request: web.Request, name: str, default: int) -> int:
-    """Return a number of a list's query that is at least 1 and no larger than an id; raises 400 where it is none."""
+    """Return a number from the query string, limited to 1..``LARGEST_ID``; raises 400 if it is not a number."""
     text = request.query.get(name, "")
     try:
         return min(api.LARGEST_ID, max(1, int(text))) if text else default

@@ -1,4 +1,4 @@
-"""The parameters that lists share (docs: REST API, pagination and sorting)."""
+"""Query parameters that lists share (docs: REST API, pagination and sorting)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,16 +10,16 @@ from factory.system import clock
 
 
 def fresh(call: Call, documents: Sequence[Document]) -> list[Document]:
-    """Return the documents that moved since ``updated_after``, all where it is not given."""
+    """Return the documents that changed since ``updated_after``; all of them without that parameter."""
     moment = _since(call)
     return [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
 
 
 def _since(call: Call) -> datetime | None:
-    """Return the moment that ``updated_after`` names, if it is given; raises 400 where it is none."""
-    given = call.params.get("updated_after")
+    """Return the time of ``updated_after``, or ``None`` without it; raises 400 if it is not a time."""
+    text = call.params.get("updated_after")
     try:
-        moment = clock.parse(str(given)) if given else None
+        moment = clock.parse(str(text)) if text else None
     except ValueError:
         raise api.bad_request("updated_after is invalid", key="error") from None
     # A time without a zone is UTC.
@@ -27,9 +27,9 @@ def _since(call: Call) -> datetime | None:
 
 
 def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> list[Document]:
-    """Return documents by ``updated_after``, ``order_by`` and ``sort``; raises 400 for values that GitLab refuses.
+    """Filter by ``updated_after`` and sort by ``order_by`` and ``sort``; raises 400 for values that GitLab refuses.
 
-    ``newest_first`` is the order where ``sort`` is not given.
+    ``newest_first`` is the order without ``sort``.
     """
     found = fresh(call, documents)
     key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")

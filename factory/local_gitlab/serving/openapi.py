@@ -1,4 +1,4 @@
-"""Where the server's description is, and how to read it (OpenAPI 3.0)."""
+"""Path and HTTP methods of the server's OpenAPI 3.0 description."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The server's state: one SQLite file of JSON documents, one transaction per request.
 
-A document is a dict with an ``id`` unique to its kind, and, where it belongs to a project, an ``iid`` counted per
-project and kind, as GitLab does. Keys that start with an underscore are never shown to a client.
+A document is a dict with an ``id`` that is unique within its kind and an ``iid`` that counts per project and kind, as
+in GitLab. Clients never see keys that start with an underscore.
 """
 
 import json
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Change:
-    """A document that a transaction made, changed or deleted, the project it belongs to, and the user who asked."""
+    """A document that a transaction created or changed, its project, and the user of the request."""
 
     kind: str
     project: int
@@ -46,28 +46,28 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
         self._watched: Collection[str] = ()
-        self._told: Callable[[list[Change]], None] = lambda _: None
+        self._listener: Callable[[list[Change]], None] = lambda _: None
         self._changed: dict[tuple[str, int], tuple[int, Document | None, Document | None]] = {}
-        # Who asks for what the transaction does, where somebody does.
+        # The id of the request's user; None outside a request.
         self.actor: int | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside, or none of them; whoever watches is told before, and adds to them."""
+        """Commit all changes of the block or none; the listener runs before the commit and may add changes."""
         self._db.execute("BEGIN IMMEDIATE")
         self._changed, self.actor = {}, None
         try:
             yield
             if self._changed:
-                self._told([Change(kind, *found, self.actor) for (kind, _), found in self._changed.items()])
+                self._listener([Change(kind, *found, self.actor) for (kind, _), found in self._changed.items()])
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
     def watch(self, kinds: Collection[str], told: Callable[[list[Change]], None]) -> None:
-        """Have ``told`` called with the changes of these kinds at the end of each transaction that made some."""
-        self._watched, self._told = kinds, told
+        """Call ``told`` at the end of each transaction that changed documents of these kinds, with the changes."""
+        self._watched, self._listener = kinds, told
 
     def add(self, kind: str, body: Document, *, project: int = 0, name: str | None = None) -> Document:
         """Store a new document; return it with its ``id`` and ``iid``."""
@@ -91,15 +91,15 @@ class Store:
         return document
 
     def rename(self, kind: str, document: Document, name: str) -> None:
-        """Change the name by which ``find`` knows a document."""
+        """Change the name by which ``find`` finds a document."""
         self._db.execute("UPDATE documents SET name=? WHERE kind=? AND id=?", (name, kind, document["id"]))
 
     def delete(self, kind: str, document: Document) -> None:
-        """Forget a document."""
+        """Delete a document."""
         self._db.execute("DELETE FROM documents WHERE kind=? AND id=?", (kind, document["id"]))
 
     def forget_project(self, number: int) -> None:
-        """Forget a project with all that belongs to it."""
+        """Delete a project and all of its documents."""
         self._db.execute("DELETE FROM documents WHERE project=?", (number,))
         self._db.execute("DELETE FROM documents WHERE kind='project' AND id=?", (number,))
 
@@ -112,7 +112,7 @@ class Store:
         return self._one("SELECT body FROM documents WHERE kind=? AND project=? AND iid=?", kind, project, iid)
 
     def find(self, kind: str, name: str, *, project: int = 0) -> Document | None:
-        """Return the newest document of this name."""
+        """Return the newest document with this name."""
         return self._one(
             "SELECT body FROM documents WHERE kind=? AND project=? AND name=? ORDER BY id DESC LIMIT 1",
             kind,
@@ -121,7 +121,7 @@ class Store:
         )
 
     def all(self, kind: str, *, project: int | None = None, **equal: Any) -> list[Document]:
-        """Return the documents of a kind, oldest first, whose fields equal those given."""
+        """Return the documents of a kind, oldest first; ``equal`` selects by field values."""
         where, values = ("kind=?", [kind]) if project is None else ("kind=? AND project=?", [kind, project])
         for key, value in equal.items():
             where += f" AND json_extract(body, '$.{key}') IS ?"
@@ -130,15 +130,15 @@ class Store:
         return [json.loads(row[0]) for row in rows]
 
     def number(self, kind: str) -> int:
-        """Return a number that nothing of this kind has had, for what is kept inside another document."""
+        """Return an unused id of this kind, for objects that are stored inside another document."""
         return self._next(kind, -1)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._db.close()
 
     def _note(self, kind: str, document: Document) -> None:
-        """Remember what a document was before the transaction, and what it is now."""
+        """Record a document before the transaction and as it is now."""
         number = document["id"]
         known = self._changed.get((kind, number))
         if known is None:

@@ -1,4 +1,4 @@
-"""Members: which roles there are, who gives them, and whose can't be taken."""
+"""Members: valid roles, who grants them, and who cannot be removed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ def test_a_member_has_one_of_gitlabs_roles(gitlab_server: LocalGitlab, level: in
     assert project.members_all.get(person.id).access_level == level
 
 
-def test_what_gitlab_does_not_take(gitlab_server: LocalGitlab) -> None:
+def test_invalid_members_are_refused(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     members = project.members
     person, _ = gitlab_server.user("person")
@@ -62,7 +62,7 @@ def test_a_member_is_found_by_name_and_leaves(gitlab_server: LocalGitlab) -> Non
     assert status(lambda: gitlab_server.client(token).projects.get(project.id)) == 404
 
 
-def test_a_maintainer_makes_no_owners_and_takes_none(gitlab_server: LocalGitlab) -> None:
+def test_a_maintainer_neither_adds_nor_removes_owners(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     owner, _ = joined(gitlab_server, project, 50)
     other, _ = joined(gitlab_server, project, 30)
@@ -78,19 +78,19 @@ def test_a_maintainer_makes_no_owners_and_takes_none(gitlab_server: LocalGitlab)
     theirs.members.delete(other.id)
 
 
-def test_a_developer_changes_nobody(gitlab_server: LocalGitlab) -> None:
+def test_a_developer_cannot_change_members(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     person, theirs = joined(gitlab_server, project, 30)
     assert status(lambda: theirs.members.update(person.id, {"access_level": 40})) == 403
 
 
-def test_whose_namespace_it_is_stays_the_owner(gitlab_server: LocalGitlab) -> None:
+def test_the_user_of_a_personal_namespace_stays_owner(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     assert status(lambda: project.members.delete(1)) == 403
     assert status(lambda: project.members.update(1, {"access_level": 30})) == 403
 
 
-def test_a_membership_ends_on_its_day(gitlab_server: LocalGitlab) -> None:
+def test_a_membership_ends_on_its_expiry_date(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     person, token = gitlab_server.user("person")
     made = project.members.create({"user_id": person.id, "access_level": 30, "expires_at": "2999-12-31"})
@@ -100,7 +100,7 @@ def test_a_membership_ends_on_its_day(gitlab_server: LocalGitlab) -> None:
     assert project.members.get(person.id).expires_at is None
 
 
-def test_a_groups_members_have_their_role_in_all_that_is_below(gitlab_server: LocalGitlab) -> None:
+def test_group_members_inherit_their_role_in_projects_and_subgroups(gitlab_server: LocalGitlab) -> None:
     owner, token = gitlab_server.user("owner")
     person, their_token = gitlab_server.user("person")
     client = gitlab_server.client(token)
@@ -125,7 +125,7 @@ def test_a_groups_members_have_their_role_in_all_that_is_below(gitlab_server: Lo
     assert status(lambda: theirs.projects.get(project.id)) == 404
 
 
-def test_a_group_keeps_an_owner_and_only_owners_say_who_is_in_it(gitlab_server: LocalGitlab) -> None:
+def test_a_group_keeps_an_owner_and_only_owners_change_members(gitlab_server: LocalGitlab) -> None:
     owner, token = gitlab_server.user("owner")
     person, their_token = gitlab_server.user("person")
     group = gitlab_server.client(token).groups.create({"name": owner.username, "path": f"g-{owner.username}"})

@@ -1,4 +1,4 @@
-"""What a definition expands to is kept: what its rules look at decides, and nothing else."""
+"""The cache of expanded definitions: its key contains only the variables that rules use."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ def expanded(folder: Path, kept: Path, **variables: str) -> list[str]:
     return [job["name"] for job in jobs]
 
 
-def test_a_variable_that_no_rule_looks_at_asks_for_no_new_expansion(tmp_path: Path) -> None:
+def test_a_variable_that_no_rule_uses_does_not_invalidate_the_cache(tmp_path: Path) -> None:
     folder, kept = tmp_path / "code", tmp_path / "kept"
     folder.mkdir()
     (folder / ".gitlab-ci.yml").write_text(DEFINITION)

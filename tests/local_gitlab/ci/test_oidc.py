@@ -1,4 +1,4 @@
-"""The loopback GitLab as an issuer: discovery, keys, and the id tokens that its jobs get."""
+"""The GitLab simulator as an OpenID Connect issuer: discovery, keys, and the id tokens of jobs."""
 
 import stat
 from pathlib import Path
@@ -41,12 +41,12 @@ default-only:
 
 
 def tokens(payload: dict[str, Any]) -> dict[str, str]:
-    """Return what looks like a JWT among a job's variables."""
+    """Return the variables of a job that look like a JWT."""
     return {item["key"]: item["value"] for item in payload["variables"] if item["value"].startswith("eyJ")}
 
 
 def opened(server: LocalGitlab, text: str, audience: str) -> dict[str, Any]:
-    """Return a token's claims, verified as a stranger would: with what the issuer publishes."""
+    """Return a token's claims, verified only with the documents that the issuer publishes."""
     found = requests.get(server.url + "/.well-known/openid-configuration", timeout=5).json()
     key = jwt.PyJWKClient(found["jwks_uri"]).get_signing_key_from_jwt(text)
     claims: dict[str, Any] = jwt.decode(
@@ -68,7 +68,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def payloads(quiet: LocalGitlab) -> dict[str, Any]:
-    """Return the jobs of one pipeline on a protected branch as a runner gets them, by name."""
+    """Return the job payloads of one pipeline on a protected branch, by name."""
     project = quiet.project({"a": "1"}, path="app")
     project.protectedbranches.create({"name": "main"})
     project.commits.create(
@@ -89,7 +89,7 @@ def payloads(quiet: LocalGitlab) -> dict[str, Any]:
     return found
 
 
-def test_a_token_says_which_job_it_is(quiet: LocalGitlab, payloads: dict[str, Any]) -> None:
+def test_a_token_identifies_its_job(quiet: LocalGitlab, payloads: dict[str, Any]) -> None:
     job, project = payloads["build"], payloads["project"]
     claims = opened(quiet, tokens(job)["TOKEN"], "http://verifier/x")
     assert claims["exp"] - claims["iat"] == 7 * 60
@@ -166,7 +166,7 @@ def test_a_token_is_masked_in_the_log(gitlab_server: LocalGitlab) -> None:
     assert "eyJ" not in trace
 
 
-def test_merge_request_jobs_are_of_their_unprotected_branch(quiet: LocalGitlab) -> None:
+def test_merge_request_jobs_have_their_unprotected_branch(quiet: LocalGitlab) -> None:
     rules = "rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]"
     text = f"job:\n  {rules}\n  id_tokens: {{T: {{aud: x}}}}\n  script: [a]\n"
     project = quiet.project({".gitlab-ci.yml": text})

@@ -1,4 +1,4 @@
-"""Pipelines end to end: gitlab-ci-local expands, the runner runs, python-gitlab looks."""
+"""Pipelines end to end with gitlab-ci-local, the built-in runner and python-gitlab."""
 
 from functools import partial
 from typing import Any
@@ -155,7 +155,7 @@ def wait_for_any(marker: Any) -> bool:
     return True
 
 
-def test_unreadable_definition_fails_with_the_place(gitlab_server: LocalGitlab) -> None:
+def test_an_unreadable_definition_fails_with_the_position(gitlab_server: LocalGitlab) -> None:
     _, pipeline = _run(gitlab_server, "job:\n  script: [a\n")
     assert pipeline.status == "failed"
     assert ".gitlab-ci.yml:3" in pipeline.yaml_errors
@@ -174,7 +174,7 @@ def test_workflow_rules_exclude_other_branches(gitlab_server: LocalGitlab) -> No
     assert len(project.pipelines.list(get_all=True)) == 1
 
 
-def test_a_tag_has_a_pipeline_that_is_protected_as_the_tag_is(gitlab_server: LocalGitlab) -> None:
+def test_a_tag_pipeline_is_protected_if_the_tag_is(gitlab_server: LocalGitlab) -> None:
     definition = """
 workflow: {rules: [if: $CI_COMMIT_TAG]}
 x: {script: ['echo "tag=$CI_COMMIT_TAG branch=$CI_COMMIT_BRANCH ref=$(git describe --tags) secret=$SECRET"']}
@@ -195,7 +195,7 @@ x: {script: ['echo "tag=$CI_COMMIT_TAG branch=$CI_COMMIT_BRANCH ref=$(git descri
     assert again.tag is True
 
 
-def test_a_push_may_ask_for_no_pipeline_and_the_api_has_one_all_the_same(gitlab_server: LocalGitlab) -> None:
+def test_skip_ci_skips_push_pipelines_but_not_api_pipelines(gitlab_server: LocalGitlab) -> None:
     project, _ = _run(gitlab_server, "x: {script: [echo hi]}\n")
     action = {"action": "create", "file_path": "a", "content": "x"}
     made = project.commits.create({"branch": "main", "commit_message": "quiet [Skip CI]", "actions": [action]})
@@ -206,7 +206,7 @@ def test_a_push_may_ask_for_no_pipeline_and_the_api_has_one_all_the_same(gitlab_
     assert project.pipelines.get(asked.id).status == "success"
 
 
-def test_only_who_may_merge_starts_retries_or_cancels_what_runs_on_a_protected_branch(free_gitlab: LocalGitlab) -> None:
+def test_pipelines_of_a_protected_branch_need_merge_rights(free_gitlab: LocalGitlab) -> None:
     definition = "x: {script: [echo hi], when: manual}\n"
     project = free_gitlab.project({".gitlab-ci.yml": definition})
     project.protectedbranches.create({"name": "main", "push_access_level": 0, "merge_access_level": 40})
@@ -218,9 +218,9 @@ def test_only_who_may_merge_starts_retries_or_cancels_what_runs_on_a_protected_b
     job = theirs.jobs.get(_jobs(made)["x"].id)
     run = theirs.pipelines.get(made.id)
     for refused in (job.play, job.cancel, run.cancel, run.retry, lambda: theirs.pipelines.create({"ref": "main"})):
-        with pytest.raises(gitlab.GitlabError) as told:
+        with pytest.raises(gitlab.GitlabError) as failure:
             refused()
-        assert told.value.response_code in {400, 403}
+        assert failure.value.response_code in {400, 403}
     theirs.branches.create({"branch": "own", "ref": "main"})
     own = theirs.pipelines.create({"ref": "own"})
     wait_for(lambda: own.jobs.list(get_all=True))
@@ -243,7 +243,7 @@ on-request:
     assert list(_jobs(pipeline)) == ["on-main"]
 
 
-def test_each_pipeline_is_ruled_by_its_own_variables(gitlab_server: LocalGitlab) -> None:
+def test_rules_see_each_pipelines_own_variables(gitlab_server: LocalGitlab) -> None:
     definition = """
 on-main: {script: [echo yes], rules: [{if: $CI_COMMIT_BRANCH == "main"}]}
 on-other: {script: [echo yes], rules: [{if: $CI_COMMIT_BRANCH == "other"}]}
@@ -323,7 +323,7 @@ def test_merge_needs_pipeline_approval_and_sha(gitlab_server: LocalGitlab) -> No
     assert project.branches.get("main").commit["id"] == head
 
 
-def test_push_voids_approvals(gitlab_server: LocalGitlab) -> None:
+def test_a_push_resets_approvals(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     person, token = gitlab_server.user("person")
     project.members.create({"user_id": person.id, "access_level": 40})
@@ -337,7 +337,7 @@ def test_push_voids_approvals(gitlab_server: LocalGitlab) -> None:
     assert project.mergerequests.get(request.iid).approvals.get().approved_by == []
 
 
-def test_protected_environment_waits_for_another_person(gitlab_server: LocalGitlab) -> None:
+def test_a_protected_environment_waits_for_another_users_approval(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"README": "x"})
     person, token = gitlab_server.user("person")
     project.members.create({"user_id": person.id, "access_level": 40})
@@ -364,7 +364,7 @@ def test_protected_environment_waits_for_another_person(gitlab_server: LocalGitl
     wait_for(lambda: project.deployments.get(deployment.id).status == "success")
 
 
-def test_a_job_that_only_reaches_an_environment_is_no_deployment(gitlab_server: LocalGitlab) -> None:
+def test_a_job_that_only_accesses_an_environment_is_not_a_deployment(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"README": "x"})
     definition = "".join(
         f"{action}:\n  environment: {{name: production, action: {action}}}\n  script: [echo yes]\n"
@@ -377,7 +377,7 @@ def test_a_job_that_only_reaches_an_environment_is_no_deployment(gitlab_server: 
     assert [item.name for item in project.environments.list(get_all=True)] == ["production"]
 
 
-def test_a_variable_of_the_definition_may_name_others(gitlab_server: LocalGitlab) -> None:
+def test_a_variable_of_the_definition_may_refer_to_others(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"README": "x"})
     definition = (
         "variables: {OF_ALL: of $CI_COMMIT_SHA}\n"

@@ -1,4 +1,4 @@
-"""Resource groups: they come with the first job, and their mode orders the jobs that wait."""
+"""Resource groups: the first job creates one, and its process mode orders the waiting jobs."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ deploy: {stage: deploy, resource_group: tf/$WHERE, script: [ls], variables: {WHE
 
 
 def project_of(server: LocalGitlab) -> Any:
-    """Return a project whose push has put its first job into the group ``tf/live``."""
+    """Return a project with a first job in the group ``tf/live``."""
     project = server.project({".gitlab-ci.yml": DEFINITION})
     wait_for(lambda: project.resource_groups.list(get_all=True))
     return project
 
 
 def start(project: Any, **variables: str) -> int:
-    """Start a pipeline; return it once it has its jobs."""
+    """Start a pipeline and wait for its jobs; return the pipeline."""
     given = [{"key": key, "value": value} for key, value in variables.items()]
     made = project.pipelines.create({"ref": "main", "variables": given})
     wait_for(lambda: made.jobs.list(get_all=True))
@@ -31,7 +31,7 @@ def start(project: Any, **variables: str) -> int:
 
 
 def statuses(project: Any) -> dict[int, str]:
-    """Return the status of each pipeline's job that is in the group."""
+    """Return the status of each pipeline's job in the group."""
     found = project.jobs.list(get_all=True)
     return {job.pipeline["id"]: job.status for job in found if job.name == "deploy"}
 
@@ -48,7 +48,7 @@ def finish_current(server: LocalGitlab, project: Any) -> None:
     project.jobs.get(current["id"]).cancel()
 
 
-def test_a_group_comes_with_the_first_job_that_names_it(free_gitlab: LocalGitlab) -> None:
+def test_the_first_job_that_names_a_group_creates_it(free_gitlab: LocalGitlab) -> None:
     project = project_of(free_gitlab)
     group = project.resource_groups.get("tf/live")
     assert (group.key, group.process_mode) == ("tf/live", "unordered")
@@ -60,7 +60,7 @@ def test_a_group_comes_with_the_first_job_that_names_it(free_gitlab: LocalGitlab
     assert [item.process_mode for item in project.resource_groups.list(get_all=True)] == ["newest_first"]
 
 
-def test_what_holds_the_resource_and_what_waits_for_it(free_gitlab: LocalGitlab) -> None:
+def test_the_current_and_the_upcoming_jobs(free_gitlab: LocalGitlab) -> None:
     project = project_of(free_gitlab)
     first = next(iter(wait_for(lambda: statuses(project))))
     second = start(project)
@@ -76,7 +76,7 @@ def test_what_holds_the_resource_and_what_waits_for_it(free_gitlab: LocalGitlab)
 
 
 @pytest.mark.parametrize(("mode", "order"), [("oldest_first", [0, 1, 2]), ("newest_first", [2, 1, 0])])
-def test_the_mode_chooses_among_those_that_wait(free_gitlab: LocalGitlab, mode: str, order: list[int]) -> None:
+def test_the_mode_orders_waiting_jobs(free_gitlab: LocalGitlab, mode: str, order: list[int]) -> None:
     project = project_of(free_gitlab)
     project.resource_groups.update("tf/live", {"process_mode": mode})
     waiting = [start(project) for _ in range(3)]
@@ -87,7 +87,7 @@ def test_the_mode_chooses_among_those_that_wait(free_gitlab: LocalGitlab, mode: 
 
 
 @pytest.mark.parametrize(("mode", "status"), [("oldest_first", "waiting_for_resource"), ("unordered", "pending")])
-def test_the_oldest_comes_first_though_it_is_not_ready(free_gitlab: LocalGitlab, mode: str, status: str) -> None:
+def test_the_oldest_job_comes_first_even_if_it_is_not_ready(free_gitlab: LocalGitlab, mode: str, status: str) -> None:
     project = project_of(free_gitlab)
     project.resource_groups.update("tf/live", {"process_mode": mode})
     older = start(project, HOLD="yes")
@@ -100,7 +100,7 @@ def test_the_oldest_comes_first_though_it_is_not_ready(free_gitlab: LocalGitlab,
         becomes(project, newer, "pending")
 
 
-def test_reporters_have_no_part_in_it(free_gitlab: LocalGitlab) -> None:
+def test_reporters_have_no_access(free_gitlab: LocalGitlab) -> None:
     project = project_of(free_gitlab)
     person, token = free_gitlab.user("reporter")
     project.members.create({"user_id": person.id, "access_level": 20})

@@ -1,4 +1,4 @@
-"""``rules:if`` expressions: what they mean, and that what can't be read is always the same error."""
+"""``rules:if`` expressions: their values, and the error for invalid expressions."""
 
 from contextlib import suppress
 from typing import Any
@@ -60,7 +60,7 @@ VARIABLES = {"A": "one", "B": "two", "EMPTY": "", "PATTERN": "/^o.e$/", "LINES":
         ("((($A)))", True),
     ],
 )
-def test_what_an_expression_means(expression: str, *, expected: bool) -> None:
+def test_the_value_of_an_expression(expression: str, *, expected: bool) -> None:
     assert evaluate(expression, VARIABLES) is expected
 
 
@@ -97,7 +97,7 @@ def test_what_an_expression_means(expression: str, *, expected: bool) -> None:
         "$A =~ /" + "(" * 5000 + ")" * 5000 + "/",
     ],
 )
-def test_what_cannot_be_read(expression: str) -> None:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(InvalidInput):
         evaluate(expression, VARIABLES)
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_read(expression: str) -> None:
         ([{"if": "$A"}, {"if": "not read once a rule has matched ("}], True),
     ],
 )
-def test_the_first_rule_that_fits_decides(rules: Any, *, expected: bool) -> None:
+def test_the_first_matching_rule_decides(rules: Any, *, expected: bool) -> None:
     assert (admitted(rules, VARIABLES) is not None) is expected
 
 
@@ -154,20 +154,20 @@ _WORDS = st.sampled_from(
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @given(st.lists(_WORDS, max_size=12).map(" ".join) | st.text(max_size=30) | st.text("$A={}()/|&!~'\" [x", max_size=30))
-def test_any_text_is_a_truth_or_invalid_input(text: str) -> None:
+def test_any_text_is_a_boolean_or_invalid_input(text: str) -> None:
     with suppress(InvalidInput):
         assert evaluate(text, VARIABLES) in {True, False}
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @given(st.text(min_size=1, max_size=20).filter(lambda text: "\n" not in text))
-def test_any_pattern_in_a_variable_is_a_truth_or_invalid_input(text: str) -> None:
+def test_any_pattern_in_a_variable_is_a_boolean_or_invalid_input(text: str) -> None:
     with suppress(InvalidInput):
         assert evaluate("$A =~ $P", {"A": "one", "P": f"/{text}/"}) in {True, False}
 
 
 class Truth:
-    """An expression with its value by Python's own operators."""
+    """An expression and its value, computed with Python's operators."""
 
     def __init__(self, text: str, *, value: bool) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""Pipeline schedules: when they run, for whom, with what, and that a restart loses and repeats nothing."""
+"""Pipeline schedules: their times, owners and variables, and that a restart neither loses nor repeats a run."""
 
 import json
 import sqlite3
@@ -41,7 +41,7 @@ def at(text: str) -> datetime:
         ("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"),
     ],
 )
-def test_the_next_time_is_the_first_that_the_expression_names(cron: str, zone: str, after: str, expected: str) -> None:
+def test_the_next_run_is_the_first_match_of_the_expression(cron: str, zone: str, after: str, expected: str) -> None:
     assert next_run(cron, zone, at(after)) == at(expected)
 
 
@@ -58,25 +58,25 @@ def test_the_next_time_is_the_first_that_the_expression_names(cron: str, zone: s
         ("0 0 * * *", "Europe"),
     ],
 )
-def test_what_names_no_time_is_refused(cron: str, zone: str) -> None:
+def test_an_invalid_expression_or_time_zone_is_refused(cron: str, zone: str) -> None:
     with pytest.raises(InvalidInput):
         next_run(cron, zone, at("2026-01-01T00:00:00Z"))
 
 
 def member(server: LocalGitlab, project: Any, name: str, level: int) -> Any:
-    """Return a project as a new member of it sees it."""
+    """Return a project as a new member sees it."""
     person, token = server.user(name)
     project.members.create({"user_id": person.id, "access_level": level})
     return server.client(token).projects.get(project.id)
 
 
 def play(schedule: Any) -> None:
-    """Run a schedule now, by another object: python-gitlab's own forgets what it was once it has played."""
+    """Play a schedule by a lazy object, because python-gitlab's ``play`` overwrites the object's attributes."""
     schedule.manager.get(schedule.id, lazy=True).play()
 
 
 def runs(project: Any, schedule: Any) -> list[Any]:
-    """Return the pipelines that a schedule started."""
+    """Return a schedule's pipelines."""
     return list(project.pipelineschedules.get(schedule.id, lazy=True).pipelines.list(get_all=True))
 
 
@@ -100,7 +100,7 @@ def test_a_played_schedule_runs_as_a_schedule_with_its_variables(gitlab_server: 
     assert len(runs(project, schedule)) == 1, "its variables count in workflow:rules"
 
 
-def test_developers_have_schedules_and_their_owner_alone_changes_them(gitlab_server: LocalGitlab) -> None:
+def test_developers_create_schedules_and_only_the_owner_changes_one(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({".gitlab-ci.yml": DEFINITION})
     guest, one, other = (
         member(gitlab_server, project, name, level) for name, level in (("guest", 10), ("one", 30), ("other", 30))
@@ -133,7 +133,7 @@ def test_developers_have_schedules_and_their_owner_alone_changes_them(gitlab_ser
     maintainer.pipelineschedules.delete(made.id)
 
 
-def test_a_protected_branch_is_for_who_may_merge_into_it(gitlab_server: LocalGitlab) -> None:
+def test_a_schedule_on_a_protected_branch_needs_merge_rights(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({".gitlab-ci.yml": DEFINITION})
     developer = member(gitlab_server, project, "developer", 30)
     maintainer = member(gitlab_server, project, "maintainer", 40)
@@ -151,7 +151,7 @@ def test_a_protected_branch_is_for_who_may_merge_into_it(gitlab_server: LocalGit
 
 
 class Server:
-    """A server in a process of its own, whose schedules' next times can be moved while it is down."""
+    """A server in a separate process; tests can change the next run of its schedules while it is down."""
 
     def __init__(self, state: Path) -> None:
         self.state, self.port = state, free_port()
@@ -173,7 +173,7 @@ class Server:
         self.client = gitlab.Gitlab(f"http://127.0.0.1:{self.port}", private_token=token)
 
     def missed(self, *schedules: int) -> None:
-        """Kill the server, let the schedules' times have passed long ago, and start it again."""
+        """Kill the server, move the next run of all schedules far into the past, and start the server again."""
         self.process.kill()
         self.process.communicate()
         with sqlite3.connect(self.state / "gitlab.sqlite") as store:
@@ -194,7 +194,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.process.communicate()
 
 
-def test_a_missed_time_is_made_up_for_once(server: Server) -> None:
+def test_missed_runs_are_made_up_for_once(server: Server) -> None:
     project = server.client.projects.create({"name": "p"})
     actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": DEFINITION}]
     project.commits.create({"branch": "main", "commit_message": "ci", "actions": actions})

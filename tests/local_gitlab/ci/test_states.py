@@ -1,4 +1,4 @@
-"""The pipeline state machine: what a job waits for, what a pipeline is, and that none stands still for ever."""
+"""The pipeline state machine: when jobs run, the status of pipelines, and that all pipelines finish."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_by_needs(status: str, more: dict[str, Any], when: str, expected: str | 
     assert states.next_status(it, [needed, it, *others]) == expected
 
 
-def test_no_needs_at_all_starts_at_once_and_a_missing_one_skips_unless_optional() -> None:
+def test_empty_needs_start_at_once_and_a_missing_need_skips_unless_optional() -> None:
     slow = job("slow", status="running")
     assert states.next_status(job("it", stage=3, needs=()), [slow]) == "pending"
     assert states.next_status(job("it", stage=3, needs=("gone",)), [slow]) == "skipped"
@@ -179,7 +179,7 @@ def test_the_first_reason_against_merging(change: dict[str, Any], expected: str)
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Job]:
-    """Return jobs in stages whose needs name earlier jobs only, so that they have no cycle."""
+    """Return jobs in stages; ``needs`` name only earlier jobs, so that no cycles exist."""
     stages = sorted(draw(st.lists(st.integers(0, 3), min_size=1, max_size=8)))
     found: list[Job] = []
     for number, stage in enumerate(stages):
@@ -199,7 +199,7 @@ def graphs(draw: st.DrawFn) -> list[Job]:
 
 
 def settle(jobs: Sequence[Job], draw: st.DataObject, *, play: bool) -> list[Job]:
-    """Move jobs on until nothing moves; running ones end as drawn, manual ones are played where ``play`` says so."""
+    """Advance jobs until nothing changes; running jobs end as drawn, manual jobs are played if ``play`` says so."""
     now = list(jobs)
     for _ in range(10 * len(now)):
         moved = False
@@ -223,7 +223,7 @@ def before(it: Job, jobs: Sequence[Job]) -> list[Job]:
 
 @settings(deadline=None)
 @given(graphs(), st.data())
-def test_only_a_blocking_manual_job_holds_others_up(jobs: list[Job], data: st.DataObject) -> None:
+def test_only_a_blocking_manual_job_blocks_others(jobs: list[Job], data: st.DataObject) -> None:
     settled = settle(jobs, data, play=False)
     for each in settled:
         assert each.status in {*FINISHED, "manual", "created"}
@@ -239,7 +239,7 @@ def test_only_a_blocking_manual_job_holds_others_up(jobs: list[Job], data: st.Da
 
 @settings(deadline=None)
 @given(graphs(), st.data())
-def test_with_every_manual_job_played_all_is_over(jobs: list[Job], data: st.DataObject) -> None:
+def test_if_every_manual_job_is_played_all_jobs_finish(jobs: list[Job], data: st.DataObject) -> None:
     settled = settle(jobs, data, play=True)
     assert {each.status for each in settled} <= FINISHED
     assert states.pipeline_status(settled) in FINISHED
@@ -247,7 +247,7 @@ def test_with_every_manual_job_played_all_is_over(jobs: list[Job], data: st.Data
 
 @settings(deadline=None)
 @given(graphs(), st.data())
-def test_nothing_runs_before_what_it_waits_for_is_over(jobs: list[Job], data: st.DataObject) -> None:
+def test_no_job_runs_before_its_upstream_jobs_finish(jobs: list[Job], data: st.DataObject) -> None:
     jobs = [
         replace(each, status=data.draw(st.sampled_from((*OUTCOMES, "running", "manual", "created")))) for each in jobs
     ]
@@ -267,7 +267,7 @@ def _status_of(project: Any, **expected: str) -> None:
     wait_for(reached)
 
 
-def test_what_needs_a_skipped_manual_job_runs_once_it_is_played(gitlab_server: LocalGitlab) -> None:
+def test_a_job_that_needs_a_manual_job_runs_after_it_is_played(gitlab_server: LocalGitlab) -> None:
     hold = "hold:\n  script: [echo yes]\n  rules: [{when: manual, allow_failure: true}]\n"
     project = gitlab_server.project({".gitlab-ci.yml": hold + "next:\n  script: [echo yes]\n  needs: [hold]\n"})
     _status_of(project, hold="manual", next="skipped")
@@ -275,7 +275,7 @@ def test_what_needs_a_skipped_manual_job_runs_once_it_is_played(gitlab_server: L
     _status_of(project, hold="success", next="success")
 
 
-def test_no_retry_passes_by_the_approval_of_a_deployment(gitlab_server: LocalGitlab) -> None:
+def test_a_retry_does_not_bypass_deployment_approval(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     rule = {"name": "live", "deploy_access_levels": [{"access_level": 40}], "required_approval_count": 1}
     project.protected_environments.create(rule)

@@ -1,4 +1,4 @@
-"""The real terraform with its HTTP backend on the server: locks, versions, roles, stale plans."""
+"""The real Terraform with its HTTP backend on the server: locks, versions, roles, stale plans."""
 
 import subprocess
 from pathlib import Path
@@ -32,7 +32,7 @@ _LOCK = dict.fromkeys(("ID", "Operation", "Info", "Who", "Version", "Created", "
 
 
 class Root:
-    """A folder that terraform runs in; the state's address and the token come by environment only."""
+    """A Terraform root module; only the environment contains the state's address and the token."""
 
     def __init__(self, folder: Path, server: LocalGitlab, project: Any, *, token: str | None = None) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class Root:
         )
 
     def run(self, command: str, *arguments: str) -> int:
-        """Run terraform; return its exit code and keep what it said, without line breaks, in ``said``."""
+        """Run Terraform; store its output without line breaks in ``said`` and return the exit code."""
         with self.start(command, *arguments) as process:
             self.said = " ".join(process.communicate(timeout=60)[0].split())
         return process.returncode
@@ -80,7 +80,7 @@ class Root:
         return self.run("apply", "-auto-approve", f"-var=value={value}")
 
     def send(self, method: str, path: str = "", **options: Any) -> requests.Response:
-        """Send a request of our own about the state, with a job's kind of basic auth."""
+        """Send a request for the state with basic authentication, as jobs do."""
         return requests.request(
             method, self.address + path, auth=("gitlab-ci-token", self.token), timeout=30, **options
         )
@@ -115,7 +115,7 @@ def test_a_held_lock_stops_terraform_and_names_its_holder(root: Root) -> None:
     assert root.apply("one") == 0, root.said
 
 
-def test_of_two_applies_at_once_the_second_is_refused(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+def test_a_second_concurrent_apply_is_refused(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
     project = gitlab_server.project()
     slow = Root(tmp_path / "slow", gitlab_server, project)
     other = Root(tmp_path / "other", gitlab_server, project)
@@ -135,7 +135,7 @@ def test_of_two_applies_at_once_the_second_is_refused(gitlab_server: LocalGitlab
     assert other.apply("two") == 0, other.said
 
 
-def test_who_lost_the_lock_cannot_write(root: Root) -> None:
+def test_a_write_after_a_forced_unlock_is_refused(root: Root) -> None:
     assert root.apply("one") == 0, root.said
     state = root.send("GET").json()
     assert root.send("POST", "/lock", json=_LOCK).status_code == 200
@@ -155,7 +155,7 @@ def test_a_stale_saved_plan_is_refused(root: Root) -> None:
     assert root.send("GET").json()["outputs"]["value"]["value"] == "three"
 
 
-def test_a_developer_reads_and_does_not_write(gitlab_server: LocalGitlab, tmp_path: Path, root: Root) -> None:
+def test_a_developer_can_read_but_not_write(gitlab_server: LocalGitlab, tmp_path: Path, root: Root) -> None:
     assert root.apply("one") == 0, root.said
     project = gitlab_server.client().projects.get(int(root.address.split("/")[6]))
     user, token = gitlab_server.user("reader")

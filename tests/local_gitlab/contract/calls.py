@@ -1,4 +1,4 @@
-"""Every operation outside pipelines: what succeeds, and the errors of its own."""
+"""Operations outside pipelines: successful requests and their specific errors."""
 
 from typing import Any
 
@@ -186,8 +186,8 @@ def packages(world: World) -> None:
         put.upload(package_name="app", package_version="1.0", file_name="a.txt", data=text)
     assert put.download(package_name="app", package_version="1.0", file_name="a.txt") == b"two"
     file = f"{base}/generic/app/1.0/a.txt"
-    told = world.call("PUT", file, 201, params={"select": "package_file"}, data=b"three").json()
-    assert told["size"] == 5
+    stored = world.call("PUT", file, 201, params={"select": "package_file"}, data=b"three").json()
+    assert stored["size"] == 5
     world.call("PUT", f"{base}/generic/app/-1/a.txt", 400, data=b"x")
     world.call("GET", f"{base}/generic/app/-1/a.txt", 400)
     (found,) = project.packages.list(get_all=True, package_type="generic")

@@ -1,4 +1,4 @@
-"""Holds what the server answered against ``factory/local_gitlab/serving/openapi.yml``."""
+"""Checks the server's answers against ``factory/local_gitlab/serving/openapi.yml``."""
 
 import json
 import re
@@ -22,7 +22,7 @@ Operation = tuple[str, str]
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer; ``path`` is as sent, below ``/api/v4``."""
+    """One request and its answer; ``path`` is the sent path below ``/api/v4``."""
 
     method: str
     path: str
@@ -32,14 +32,14 @@ class Exchange:
 
     @classmethod
     def of(cls, response: requests.Response) -> "Exchange":
-        """Return what went over the wire."""
+        """Return the exchange of a response."""
         request = response.request
         path = urlsplit(request.path_url).path.removeprefix(PREFIX)
         return cls(str(request.method), path, response.status_code, dict(response.headers), response.content)
 
 
 class Contract:
-    """The document: its operations, and what an answer breaks of it."""
+    """The OpenAPI document: its operations, and the violations of an answer."""
 
     def __init__(self) -> None:
         self.document = strict_yaml.load_mapping(FILE.read_text(), source=FILE.name)
@@ -48,7 +48,7 @@ class Contract:
         self._patterns = [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in templates]
 
     def operations(self) -> dict[Operation, dict[str, Any]]:
-        """Return every operation by method and path template."""
+        """Return all operations by method and path template."""
         return {
             (method.upper(), path): operation
             for path, item in self.document["paths"].items()
@@ -57,28 +57,28 @@ class Contract:
         }
 
     def absent(self) -> list[tuple[str, str]]:
-        """Return what the server says that it does not have."""
+        """Return method and path of the operations that the document declares as absent."""
         return [(item["method"], item["path"]) for item in self.document["x-absent"]]
 
     def prefix(self, template: str) -> str:
-        """Return what a path is served below: the API, unless it names a server of its own."""
+        """Return the prefix of a path: the API's, or none if the path has its own ``servers``."""
         return "" if "servers" in self.document["paths"][template] else PREFIX
 
     def promised(self) -> set[tuple[str, str, int]]:
-        """Return every operation with every status it may answer."""
+        """Return all operations with each status that they may answer."""
         return {
             (*key, int(status)) for key, operation in self.operations().items() for status in operation["responses"]
         }
 
     def operation(self, method: str, path: str) -> Operation:
-        """Return the operation that a path as sent belongs to; fails where there is none."""
+        """Return the operation of a sent path; fails if no operation matches."""
         for pattern, template in self._patterns:
             if pattern.fullmatch(path) and method.lower() in self.document["paths"][template]:
                 return method, template
         raise AssertionError(f"{method} {path} is not in {FILE.name}")
 
     def violations(self, exchange: Exchange) -> Iterator[str]:
-        """Yield what an answer breaks: status, headers, content type, schema, fields that GitLab does not have."""
+        """Yield an answer's violations: status, headers, content type, schema, unknown fields."""
         method, template = self.operation(exchange.method, exchange.path)
         where = f"{method} {template} {exchange.status}"
         request = MockRequest("http://localhost", method.lower(), self.prefix(template) + exchange.path)
@@ -93,7 +93,7 @@ class Contract:
             yield from (f"{where}: {line}" for line in self._unknown(content.get("schema", {}), value, "$"))
 
     def _unknown(self, schema: Mapping[str, Any], value: Any, at: str) -> Iterator[str]:
-        """Yield the fields of a value that the schema does not name."""
+        """Yield the fields of a value that the schema does not contain."""
         schema = self._resolved(schema)
         for part in schema.get("oneOf", []):
             yield from self._unknown(part, value, at)
@@ -107,7 +107,7 @@ class Contract:
             if key in known:
                 yield from self._unknown(known[key], item, f"{at}.{key}")
             else:
-                yield f"{at}.{key} is a field that the document does not name"
+                yield f"{at}.{key} is not in the document"
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         if "$ref" not in schema:
@@ -119,7 +119,7 @@ class Contract:
 
 
 def _lines(error: BaseException) -> Iterator[str]:
-    """Yield an error, its causes and their places in the value, one line each."""
+    """Yield an error or its schema errors with their positions, one line each."""
     details = getattr(error, "schema_errors", None)
     if details:
         yield from (f"{each.json_path}: {each.message}"[:300] for each in details)

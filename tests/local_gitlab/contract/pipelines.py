@@ -50,7 +50,7 @@ def pipelines(world: World) -> None:
 
 
 def _runners(world: World, project: Any) -> str:
-    """Return the token of a runner of the instance, after every call that there is for one of a project."""
+    """Return the token of an instance runner, after calling all operations on a project runner."""
     runner = world.call("POST", "/user/runners", 201, json={"runner_type": "instance_type"}).json()["token"]
     world.call("POST", "/user/runners", 403, who="guest", json={"runner_type": "instance_type"})
     body = {"runner_type": "project_type", "project_id": project.id}
@@ -107,7 +107,7 @@ def _zip() -> bytes:
 
 
 def _run(world: World, payloads: list[dict[str, Any]]) -> None:
-    """Run ``make`` to its success and ``break`` to its failure, as a runner does."""
+    """Let job ``make`` succeed and job ``break`` fail, as a runner does."""
     by_name = {payload["job_info"]["name"]: payload for payload in payloads}
     make, broken = by_name["make"], by_name["break"]
     job = f"/jobs/{make['id']}"

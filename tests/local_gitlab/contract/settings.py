@@ -1,4 +1,4 @@
-"""The operations behind a project's settings: what succeeds, and the errors of their own."""
+"""Operations on a project's settings: successful requests and their specific errors."""
 
 from typing import Any
 

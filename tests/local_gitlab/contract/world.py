@@ -1,4 +1,4 @@
-"""A server without a runner, and clients whose every answer is kept for the contract test."""
+"""A server without a runner, and clients that record all answers for the contract test."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from tests.servers import LocalGitlab, wait_for
 
 @dataclass
 class World:
-    """People with tokens, and what the server answered them."""
+    """Users with tokens, and the recorded answers of the server."""
 
     server: LocalGitlab
     exchanges: list[Exchange] = field(default_factory=list)
@@ -32,11 +32,11 @@ class World:
         self.exchanges.append(Exchange.of(response))
 
     def client(self, who: str) -> gitlab.Gitlab:
-        """Return a person's python-gitlab client."""
+        """Return a user's python-gitlab client."""
         return gitlab.Gitlab(self.server.url, private_token=self.tokens[who], session=self.session)
 
     def call(self, method: str, path: str, expected: int, *, who: str | None = "root", **options: Any) -> Any:
-        """Send a plain request; fail unless it is answered with ``expected``."""
+        """Send a plain request; fail if the status is not ``expected``."""
         headers = {**({"PRIVATE-TOKEN": self.tokens[who]} if who else {}), **options.pop("headers", {})}
         url = self.server.url + options.pop("prefix", PREFIX) + path
         answer = self.session.request(method, url, headers=headers, timeout=30, **options)
@@ -44,7 +44,7 @@ class World:
         return answer
 
     def project(self, files: dict[str, str] | None = None, **settings: Any) -> Any:
-        """Make a project with one member of each role."""
+        """Create a project with one member of each role."""
         made = self.root.projects.create({"name": f"p{len(self.exchanges)}", **settings})
         actions = [{"action": "create", "file_path": path, "content": text} for path, text in (files or {}).items()]
         if actions:
@@ -62,6 +62,6 @@ class World:
         return str(made.id)
 
     def jobs(self, project: Any) -> dict[str, Any]:
-        """Return a project's jobs by name once they are there, newest first."""
+        """Wait for a project's jobs; return them by name, newest first."""
         found = wait_for(lambda: project.jobs.list(get_all=True))
         return {job.name: job for job in reversed(found)}

@@ -1,4 +1,4 @@
-"""Webhooks of the double: whom it calls, what it tells, and what becomes of one that does not answer."""
+"""Webhooks of the simulator: allowed addresses, events, and failing hooks."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ EVENTS = ("push", "tag_push", "issues", "note", "merge_requests", "pipeline", "j
 
 
 class Receiver:
-    """Takes what is sent, and answers with a status that a test chooses."""
+    """Records received events and answers with a status that the test sets."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], dict[str, Any]]] = []
@@ -36,13 +36,13 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def told(self, kind: str) -> list[dict[str, Any]]:
+    def payloads(self, kind: str) -> list[dict[str, Any]]:
         return [body for _, body in self.taken if body["object_kind"] == kind]
 
 
@@ -68,18 +68,18 @@ def soon(what: Callable[[], Any]) -> Any:
     return wait_for(what, seconds=20)
 
 
-def test_each_event_is_told_once_with_the_token_and_ids(near: LocalGitlab, receiver: Receiver) -> None:
+def test_each_event_is_sent_once_with_the_token_and_ids(near: LocalGitlab, receiver: Receiver) -> None:
     project, _ = hooked(near, receiver)
     issue = project.issues.create({"title": "one", "labels": "a"})
     issue.notes.create({"body": "said"})
     issue.state_event = "close"
     issue.save()
-    soon(lambda: len(receiver.told("issue")) == 2 and receiver.told("note"))
-    told = {item["object_attributes"]["action"]: item["object_attributes"] for item in receiver.told("issue")}
-    opened, closed = told["open"], told["close"]
+    soon(lambda: len(receiver.payloads("issue")) == 2 and receiver.payloads("note"))
+    actions = {item["object_attributes"]["action"]: item["object_attributes"] for item in receiver.payloads("issue")}
+    opened, closed = actions["open"], actions["close"]
     assert (opened["action"], opened["iid"], opened["title"]) == ("open", issue.iid, "one")
     assert (closed["action"], closed["state"]) == ("close", "closed")
-    (note,) = receiver.told("note")
+    (note,) = receiver.payloads("note")
     assert (note["object_attributes"]["note"], note["issue"]["iid"]) == ("said", issue.iid)
     assert note["project"]["path_with_namespace"] == project.path_with_namespace
     assert note["user"]["username"] == "root"
@@ -90,7 +90,7 @@ def test_each_event_is_told_once_with_the_token_and_ids(near: LocalGitlab, recei
     assert len({item["Idempotency-Key"] for item in headers}) == len(headers)
 
 
-def test_pushes_requests_and_releases_are_told(near: LocalGitlab, receiver: Receiver) -> None:
+def test_pushes_requests_and_releases_are_sent(near: LocalGitlab, receiver: Receiver) -> None:
     project, _ = hooked(near, receiver)
     action = {"action": "create", "file_path": "a", "content": "x"}
     given = {"branch": "b", "start_branch": "main", "commit_message": "add a", "actions": [action]}
@@ -101,30 +101,32 @@ def test_pushes_requests_and_releases_are_told(near: LocalGitlab, receiver: Rece
     near.client(token).projects.get(project.id).mergerequests.get(request.iid).approve()
     request.merge()
     project.releases.create({"tag_name": "v1", "ref": "main"})
-    soon(lambda: receiver.told("release") and len(receiver.told("push")) == 3 and receiver.told("tag_push"))
-    pushes = {(item["ref"], item["before"] == "0" * 40, item["after"] == "0" * 40) for item in receiver.told("push")}
+    soon(lambda: receiver.payloads("release") and len(receiver.payloads("push")) == 3 and receiver.payloads("tag_push"))
+    pushes = {
+        (item["ref"], item["before"] == "0" * 40, item["after"] == "0" * 40) for item in receiver.payloads("push")
+    }
     assert pushes == {("refs/heads/b", True, False), ("refs/heads/main", False, False), ("refs/heads/b", False, True)}
-    moved = next(item for item in receiver.told("push") if item["ref"] == "refs/heads/main")
+    moved = next(item for item in receiver.payloads("push") if item["ref"] == "refs/heads/main")
     assert [(item["id"], item["title"]) for item in moved["commits"]] == [(made.id, "add a")]
-    assert [item["ref"] for item in receiver.told("tag_push")] == ["refs/tags/v1"]
-    assert [item["tag"] for item in receiver.told("release")] == ["v1"]
-    soon(lambda: len(receiver.told("merge_request")) == 3)
-    told = [item["object_attributes"]["action"] for item in receiver.told("merge_request")]
-    assert sorted(told) == ["approved", "merge", "open"]
+    assert [item["ref"] for item in receiver.payloads("tag_push")] == ["refs/tags/v1"]
+    assert [item["tag"] for item in receiver.payloads("release")] == ["v1"]
+    soon(lambda: len(receiver.payloads("merge_request")) == 3)
+    actions = [item["object_attributes"]["action"] for item in receiver.payloads("merge_request")]
+    assert sorted(actions) == ["approved", "merge", "open"]
 
 
-def test_a_pipeline_and_its_jobs_are_told_as_they_move(near: LocalGitlab, receiver: Receiver) -> None:
+def test_each_status_of_a_pipeline_and_its_jobs_is_sent(near: LocalGitlab, receiver: Receiver) -> None:
     definition = "x: {script: [echo hi], environment: {name: staging}}\n"
     project, _ = hooked(near, receiver, "pipeline", "job", "deployment", **{".gitlab-ci.yml": definition})
     action = {"action": "create", "file_path": "a", "content": "x"}
     project.commits.create({"branch": "main", "commit_message": "go", "actions": [action]})
-    soon(lambda: any(item["object_attributes"]["status"] == "success" for item in receiver.told("pipeline")))
-    soon(lambda: any(item["build_status"] == "success" for item in receiver.told("build")))
-    soon(lambda: {item["status"] for item in receiver.told("deployment")} >= {"running", "success"})
-    assert {item["build_name"] for item in receiver.told("build")} == {"x"}
+    soon(lambda: any(item["object_attributes"]["status"] == "success" for item in receiver.payloads("pipeline")))
+    soon(lambda: any(item["build_status"] == "success" for item in receiver.payloads("build")))
+    soon(lambda: {item["status"] for item in receiver.payloads("deployment")} >= {"running", "success"})
+    assert {item["build_name"] for item in receiver.payloads("build")} == {"x"}
 
 
-def test_only_what_a_hook_asks_for_and_only_its_project(near: LocalGitlab, receiver: Receiver) -> None:
+def test_a_hook_gets_only_its_events_of_its_project(near: LocalGitlab, receiver: Receiver) -> None:
     project, hook = hooked(near, receiver, "note")
     other = near.project()
     other.issues.create({"title": "elsewhere"}).notes.create({"body": "no"})
@@ -141,7 +143,7 @@ def events(project: Any, hook: Any) -> list[dict[str, Any]]:
     return list(project.manager.gitlab.http_list(f"/projects/{project.id}/hooks/{hook.id}/events", get_all=True))
 
 
-def test_an_event_sent_again_is_the_same_one(near: LocalGitlab, receiver: Receiver) -> None:
+def test_a_resent_event_has_the_same_id(near: LocalGitlab, receiver: Receiver) -> None:
     project, hook = hooked(near, receiver, "issues")
     project.issues.create({"title": "one"})
     soon(lambda: receiver.taken)
@@ -151,7 +153,7 @@ def test_an_event_sent_again_is_the_same_one(near: LocalGitlab, receiver: Receiv
     assert len({item["Idempotency-Key"] for item, _ in receiver.taken}) == 1
 
 
-def test_one_that_fails_again_and_again_is_left_alone_for_a_while(near: LocalGitlab, receiver: Receiver) -> None:
+def test_a_failing_hook_is_disabled_for_a_while(near: LocalGitlab, receiver: Receiver) -> None:
     project, hook = hooked(near, receiver, "issues")
     receiver.status = 500
     for count in range(1, 5):
@@ -164,7 +166,7 @@ def test_one_that_fails_again_and_again_is_left_alone_for_a_while(near: LocalGit
     assert len(receiver.taken) == 4
 
 
-def test_nobody_is_called_whom_settings_do_not_allow(gitlab_server: LocalGitlab, receiver: Receiver) -> None:
+def test_only_addresses_that_settings_allow_are_called(gitlab_server: LocalGitlab, receiver: Receiver) -> None:
     project = gitlab_server.project({"README": "x"})
     with pytest.raises(gitlab.GitlabCreateError, match="Invalid url given"):
         project.hooks.create({"url": receiver.url})
@@ -180,7 +182,7 @@ def test_nobody_is_called_whom_settings_do_not_allow(gitlab_server: LocalGitlab,
     assert receiver.taken == []
 
 
-def test_what_can_not_be_sent_is_answered_and_keeps_no_other_waiting(near: LocalGitlab, receiver: Receiver) -> None:
+def test_an_event_that_cannot_be_sent_delays_no_other(near: LocalGitlab, receiver: Receiver) -> None:
     broken, bad = hooked(near, receiver, "issues")
     bad.token = "two\nlines"
     bad.save()
@@ -196,20 +198,18 @@ def test_what_can_not_be_sent_is_answered_and_keeps_no_other_waiting(near: Local
 @pytest.mark.parametrize(
     ("strategy", "wanted"), [("wildcard", "release/*"), ("regex", "^release/"), ("all_branches", "other")]
 )
-def test_a_hook_hears_of_the_branches_that_it_names(
-    near: LocalGitlab, receiver: Receiver, strategy: str, wanted: str
-) -> None:
+def test_a_branch_filter_selects_pushes(near: LocalGitlab, receiver: Receiver, strategy: str, wanted: str) -> None:
     project, hook = hooked(near, receiver, "push")
     hook.push_events_branch_filter, hook.branch_filter_strategy = wanted, strategy
     hook.save()
     for name in ("mine", "release/1"):
         project.branches.create({"branch": name, "ref": "main"})
-    soon(lambda: any(item["ref"] == "refs/heads/release/1" for item in receiver.told("push")))
-    heard_of = {item["ref"] for item in receiver.told("push")}
+    soon(lambda: any(item["ref"] == "refs/heads/release/1" for item in receiver.payloads("push")))
+    heard_of = {item["ref"] for item in receiver.payloads("push")}
     assert ("refs/heads/mine" in heard_of) is (strategy == "all_branches")
 
 
-def test_what_waits_when_the_server_ends_is_sent_by_the_next(tmp_path: Path, receiver: Receiver) -> None:
+def test_pending_events_are_sent_after_a_restart(tmp_path: Path, receiver: Receiver) -> None:
     receiver.pause = 1.0
     with running_gitlab(tmp_path) as server:
         settings = server.client().settings.get()

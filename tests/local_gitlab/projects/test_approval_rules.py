@@ -1,4 +1,4 @@
-"""Rules that only Premium has: protected environments, approval rules, and the project's settings for approvals."""
+"""Premium rules: protected environments, approval rules, and approval settings of a project."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.servers import LocalGitlab
 
 
 def environment(server: LocalGitlab, project: Any, **body: Any) -> Any:
-    """Change the protected environment ``production/eu``, for which python-gitlab has no call."""
+    """Change the protected environment ``production/eu``; python-gitlab has no method for this."""
     return server.client().http_put(f"/projects/{project.id}/protected_environments/production%2Feu", post_data=body)
 
 
@@ -19,7 +19,7 @@ def person(server: LocalGitlab, project: Any) -> int:
     return int(user.id)
 
 
-def test_a_protected_environment_changes_by_the_ids_of_its_parts(gitlab_server: LocalGitlab) -> None:
+def test_a_protected_environment_is_changed_by_the_ids_of_its_levels(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     someone = person(gitlab_server, project)
     given = {
@@ -49,7 +49,7 @@ def test_a_protected_environment_changes_by_the_ids_of_its_parts(gitlab_server: 
     assert unknown.value.response_code == 404
 
 
-def test_an_approval_rule_drops_who_is_no_member_without_a_word(gitlab_server: LocalGitlab) -> None:
+def test_an_approval_rule_silently_drops_non_members(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     stranger, _ = gitlab_server.user("stranger")
     someone = person(gitlab_server, project)
@@ -74,7 +74,7 @@ def test_an_approval_rule_drops_who_is_no_member_without_a_word(gitlab_server: L
     project.approvalrules.create(given)
 
 
-def test_the_settings_for_approvals_change_one_by_one(gitlab_server: LocalGitlab) -> None:
+def test_approval_settings_change_one_by_one(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     settings = project.approvals.get()
     assert (settings.reset_approvals_on_push, settings.merge_requests_author_approval) == (True, False)
@@ -100,7 +100,7 @@ def test_the_settings_for_approvals_change_one_by_one(gitlab_server: LocalGitlab
         ("post", "approvals"),
     ],
 )
-def test_free_has_none_of_it(free_gitlab: LocalGitlab, method: str, path: str) -> None:
+def test_free_has_no_premium_approvals(free_gitlab: LocalGitlab, method: str, path: str) -> None:
     project = free_gitlab.project()
     with pytest.raises(gitlab.GitlabHttpError) as refused:
         getattr(free_gitlab.client(), f"http_{method}")(f"/projects/{project.id}/{path}")
@@ -110,7 +110,7 @@ def test_free_has_none_of_it(free_gitlab: LocalGitlab, method: str, path: str) -
 @pytest.mark.parametrize(
     ("author", "committers", "taken"), [(True, False, True), (False, False, False), (True, True, False)]
 )
-def test_who_wrote_it_approves_it_where_the_project_lets_them(
+def test_authors_approve_if_the_project_allows_it(
     gitlab_server: LocalGitlab,
     author: bool,  # noqa: FBT001 - pytest gives parameters so
     committers: bool,  # noqa: FBT001

@@ -1,4 +1,4 @@
-"""What a project has of settings that every tier knows: hooks, the job token's scope, templates, its own fields."""
+"""Project features of all tiers: hooks, the job token scope, templates."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from tests.servers import LocalGitlab
 
 
 def member(server: LocalGitlab, project: Any, level: int) -> Any:
-    """Return a project as a new member of it sees it."""
+    """Return a project as a new member sees it."""
     person, token = server.user("member")
     project.members.create({"user_id": person.id, "access_level": level})
     return server.client(token).projects.get(project.id)
 
 
-def test_a_hook_keeps_what_it_is_given_and_never_shows_its_token(gitlab_server: LocalGitlab) -> None:
+def test_a_hook_stores_its_settings_and_never_shows_its_token(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     url = "https://hooks.example.com/a?b=c"
     made = project.hooks.create({"url": url, "token": "secret", "pipeline_events": True, "push_events": False})
@@ -47,7 +47,7 @@ def test_only_maintainers_see_hooks(gitlab_server: LocalGitlab) -> None:
     assert refused.value.response_code == 403
 
 
-def test_a_project_itself_is_always_on_its_job_tokens_list(gitlab_server: LocalGitlab) -> None:
+def test_a_project_is_always_on_its_own_job_token_allowlist(gitlab_server: LocalGitlab) -> None:
     project, other = gitlab_server.project(), gitlab_server.project()
     scope = project.job_token_scope.get()
     assert (scope.inbound_enabled, scope.outbound_enabled) == (True, False)
@@ -62,7 +62,7 @@ def test_a_project_itself_is_always_on_its_job_tokens_list(gitlab_server: LocalG
     assert [item.path_with_namespace for item in scope.allowlist.list(get_all=True)] == [project.path_with_namespace]
 
 
-def test_the_job_tokens_list_names_only_projects_that_its_maintainer_sees(gitlab_server: LocalGitlab) -> None:
+def test_the_job_token_allowlist_accepts_only_visible_projects(gitlab_server: LocalGitlab) -> None:
     theirs = member(gitlab_server, gitlab_server.project(), 40)
     with pytest.raises(gitlab.GitlabCreateError) as refused:
         theirs.job_token_scope.get().allowlist.create({"target_project_id": gitlab_server.project().id})
@@ -70,7 +70,7 @@ def test_the_job_tokens_list_names_only_projects_that_its_maintainer_sees(gitlab
 
 
 def job_token(server: LocalGitlab, project: Any) -> str:
-    """Return the token of a running job of a project, taken as a runner takes it."""
+    """Take a job of a project as a runner does; return its token."""
     mine = {"runner_type": "project_type", "project_id": project.id, "run_untagged": True}
     made: Any = server.client().http_post("/user/runners", post_data=mine)
     project.pipelines.create({"ref": "main"})
@@ -78,7 +78,7 @@ def job_token(server: LocalGitlab, project: Any) -> str:
     return str(requests.post(url, json={"token": made["token"]}, timeout=30).json()["token"])
 
 
-def test_a_job_reads_another_project_only_where_that_lets_it_in(free_gitlab: LocalGitlab) -> None:
+def test_a_job_reads_another_project_only_if_its_allowlist_permits(free_gitlab: LocalGitlab) -> None:
     project = free_gitlab.project({".gitlab-ci.yml": "look: {script: [ls]}"})
     target = free_gitlab.project({"a": "1"})
     token, scope = job_token(free_gitlab, project), target.job_token_scope.get()
@@ -98,7 +98,7 @@ def test_a_job_reads_another_project_only_where_that_lets_it_in(free_gitlab: Loc
     assert look() == 200
 
 
-def test_templates_are_the_default_branchs_files(gitlab_server: LocalGitlab) -> None:
+def test_templates_are_files_of_the_default_branch(gitlab_server: LocalGitlab) -> None:
     issues, requests_ = ".gitlab/issue_templates", ".gitlab/merge_request_templates"
     files = {f"{issues}/Bug report.md": "What?\n", f"{issues}/a.md": "a", f"{issues}/b.txt": "", f"{issues}/x/c.md": ""}
     project = gitlab_server.project(files | {f"{requests_}/Default.md": "Why?\n"})

@@ -1,4 +1,4 @@
-"""A project's own settings, and the namespaces that projects belong to."""
+"""Project settings, and the namespaces of projects."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import requests
 
 from tests.servers import LocalGitlab
 
-# GitLab docs: Projects API; what a new project has.
+# GitLab docs: Projects API; settings of a new project.
 DEFAULTS = {
     "description": None,
     "visibility": "private",
@@ -45,7 +45,7 @@ def shown(project: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tier", ["gitlab_server", "free_gitlab"])
-def test_every_setting_is_kept_and_shown(request: pytest.FixtureRequest, tier: str) -> None:
+def test_every_setting_is_stored_and_shown(request: pytest.FixtureRequest, tier: str) -> None:
     server = request.getfixturevalue(tier)
     project = server.project()
     assert shown(project) == DEFAULTS
@@ -70,7 +70,7 @@ def test_every_setting_is_kept_and_shown(request: pytest.FixtureRequest, tier: s
         ({"no_such_setting": True}, "at least one parameter must be provided"),
     ],
 )
-def test_a_value_that_gitlab_does_not_take(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
+def test_an_invalid_value_is_refused(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
     project = gitlab_server.project()
     with pytest.raises(gitlab.GitlabHttpError, match=reason) as refused:
         gitlab_server.client().http_put(f"/projects/{project.id}", post_data=body)
@@ -78,7 +78,7 @@ def test_a_value_that_gitlab_does_not_take(gitlab_server: LocalGitlab, body: dic
     assert shown(gitlab_server.client().projects.get(project.id)) == DEFAULTS
 
 
-def test_a_maintainer_changes_all_but_what_is_the_owners(gitlab_server: LocalGitlab) -> None:
+def test_a_maintainer_changes_all_settings_except_the_owners(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     person, token = gitlab_server.user("maintainer")
     project.members.create({"user_id": person.id, "access_level": 40})
@@ -92,7 +92,7 @@ def test_a_maintainer_changes_all_but_what_is_the_owners(gitlab_server: LocalGit
 
 
 @pytest.mark.parametrize(("least", "level", "taken"), [("maintainer", 30, False), ("maintainer", 40, True)])
-def test_pipelines_get_variables_only_from_the_role_that_may(
+def test_only_sufficient_roles_pass_variables_to_pipelines(
     gitlab_server: LocalGitlab,
     least: str,
     level: int,
@@ -113,7 +113,7 @@ def test_pipelines_get_variables_only_from_the_role_that_may(
     assert theirs.pipelines.create({"ref": "main"}).id
 
 
-def test_a_namespace_tells_its_owner_the_plan(gitlab_server: LocalGitlab, free_gitlab: LocalGitlab) -> None:
+def test_a_namespace_shows_the_plan_to_its_owner(gitlab_server: LocalGitlab, free_gitlab: LocalGitlab) -> None:
     for server, plan in ((gitlab_server, "premium"), (free_gitlab, "free")):
         project = server.project()
         namespace = server.client().namespaces.get(project.namespace["id"])
@@ -125,7 +125,7 @@ def test_a_namespace_tells_its_owner_the_plan(gitlab_server: LocalGitlab, free_g
         )
 
 
-def test_a_group_holds_projects(gitlab_server: LocalGitlab) -> None:
+def test_a_group_contains_projects(gitlab_server: LocalGitlab) -> None:
     client = gitlab_server.client()
     group = client.groups.create({"name": "The Makers", "path": "the-makers", "visibility": "private"})
     below = client.groups.create({"name": "Tools", "path": "tools", "parent_id": group.id})
@@ -148,7 +148,7 @@ def test_a_group_holds_projects(gitlab_server: LocalGitlab) -> None:
     assert foreign.value.response_code == 404
 
 
-def test_a_job_has_the_projects_time_unless_it_sets_its_own(free_gitlab: LocalGitlab) -> None:
+def test_a_job_has_the_projects_timeout_unless_it_sets_one(free_gitlab: LocalGitlab) -> None:
     definition = "a: {script: [ls]}\nb: {script: [ls], timeout: 2h}\n"
     project = free_gitlab.project({".gitlab-ci.yml": definition}, build_timeout=900)
     made: Any = free_gitlab.client().http_post("/user/runners", post_data={"runner_type": "instance_type"})
@@ -162,12 +162,12 @@ def test_a_job_has_the_projects_time_unless_it_sets_its_own(free_gitlab: LocalGi
 
 
 @pytest.mark.parametrize(("name", "path"), [("My Shop!", "my-shop"), ("a.b_C", "a.b_C"), ("x.git", "x-git")])
-def test_a_path_is_made_of_the_name(gitlab_server: LocalGitlab, name: str, path: str) -> None:
+def test_a_path_is_derived_from_the_name(gitlab_server: LocalGitlab, name: str, path: str) -> None:
     made = gitlab_server.client().projects.create({"name": name})
     assert (made.name, made.path) == (name, path)
 
 
-def test_names_that_gitlab_does_not_take(gitlab_server: LocalGitlab) -> None:
+def test_invalid_names_are_refused(gitlab_server: LocalGitlab) -> None:
     create = gitlab_server.client().projects.create
     for given in ({"name": "x", "path": "-x"}, {"name": "!"}, {"name": "x", "default_branch": "a..b"}):
         with pytest.raises(gitlab.GitlabCreateError) as refused:
@@ -175,7 +175,7 @@ def test_names_that_gitlab_does_not_take(gitlab_server: LocalGitlab) -> None:
         assert refused.value.response_code == 400
 
 
-def test_what_a_crash_left_of_a_repository_is_in_nobodys_way(gitlab_server: LocalGitlab) -> None:
+def test_a_repository_left_by_a_crash_is_replaced(gitlab_server: LocalGitlab) -> None:
     last = gitlab_server.project()
     left = gitlab_server.state / "repositories" / f"{last.id + 1}.git"
     left.mkdir()

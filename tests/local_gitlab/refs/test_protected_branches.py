@@ -1,4 +1,4 @@
-"""Protected branches change as GitLab changes them: by the ids of their levels, and on Free hardly at all."""
+"""Changes of protected branches: by the ids of their access levels, and on Free only force push."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from tests.servers import LocalGitlab
 
 
 def patch(server: LocalGitlab, project: Any, name: str, **body: Any) -> Any:
-    """Change a rule as python-gitlab's ``save`` does not: with access levels."""
+    """Change a rule including its access levels, which python-gitlab's ``save`` cannot do."""
     path = f"/projects/{project.id}/protected_branches/{name}"
     return server.client().http_patch(path, post_data=body)
 
@@ -32,7 +32,7 @@ def status(call: Callable[[], Any]) -> int:
     return int(refused.value.response_code or 0)
 
 
-def test_levels_have_ids_of_their_own_and_names(gitlab_server: LocalGitlab) -> None:
+def test_levels_have_ids_and_descriptions(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     user, _ = person(gitlab_server, project, 30)
     given = {"allowed_to_push": [{"user_id": user.id}, {"access_level": 40}], "merge_access_level": 0}
@@ -43,7 +43,7 @@ def test_levels_have_ids_of_their_own_and_names(gitlab_server: LocalGitlab) -> N
     assert levels[0]["access_level"] is None
 
 
-def test_an_entry_without_an_id_is_added_and_one_with_it_changes_or_goes(gitlab_server: LocalGitlab) -> None:
+def test_entries_without_an_id_are_added_and_others_changed_or_removed(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     user, _ = person(gitlab_server, project, 40)
     rule = project.protectedbranches.create({"name": "rel/*", "push_access_level": 40}).attributes
@@ -70,7 +70,7 @@ def test_an_entry_without_an_id_is_added_and_one_with_it_changes_or_goes(gitlab_
         ({"id": 99999, "_destroy": True}, 404, "Not Found"),
     ],
 )
-def test_a_change_that_gitlab_would_not_take(
+def test_an_invalid_change_is_refused(
     gitlab_server: LocalGitlab, entry: dict[str, Any], code: int, reason: str
 ) -> None:
     project = gitlab_server.project({"a": "1"})
@@ -81,7 +81,7 @@ def test_a_change_that_gitlab_would_not_take(
     assert granted(project.protectedbranches.get("main").attributes, "merge") == [40]
 
 
-def test_only_whom_the_rule_names_may_change_it(gitlab_server: LocalGitlab) -> None:
+def test_only_users_with_unprotect_access_change_a_rule(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     keeper, kept = person(gitlab_server, project, 40)
     _, other = person(gitlab_server, project, 40)
@@ -92,7 +92,7 @@ def test_only_whom_the_rule_names_may_change_it(gitlab_server: LocalGitlab) -> N
 
 
 @pytest.mark.parametrize("tier", ["gitlab_server", "free_gitlab"])
-def test_a_level_that_is_none_is_refused(request: pytest.FixtureRequest, tier: str) -> None:
+def test_an_unknown_level_is_refused(request: pytest.FixtureRequest, tier: str) -> None:
     rules = request.getfixturevalue(tier).project({"a": "1"}).protectedbranches
     for level in (50, "x"):
         given = {"name": "main", "push_access_level": level}
@@ -101,7 +101,7 @@ def test_a_level_that_is_none_is_refused(request: pytest.FixtureRequest, tier: s
         assert refused.value.response_code == 400
 
 
-def test_free_knows_roles_alone_and_changes_none_in_place(free_gitlab: LocalGitlab) -> None:
+def test_free_has_only_roles_and_cannot_change_them(free_gitlab: LocalGitlab) -> None:
     project = free_gitlab.project({"a": "1"})
     user, _ = person(free_gitlab, project, 30)
     given = {"allowed_to_push": [{"user_id": user.id}], "merge_access_level": 30, "code_owner_approval_required": True}

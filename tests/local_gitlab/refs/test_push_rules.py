@@ -1,4 +1,4 @@
-"""Push rules: one for a project on Premium, and what it refuses of the real git's pushes and the API's commits."""
+"""Push rules (Premium): one per project, enforced for pushes of real git and for commits of the API."""
 
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ def commit(folder: Path, name: str = "b.txt", *, message: str = "Add it", text: 
 
 
 def refusal(folder: Path, *refs: str) -> str:
-    """Push, and return what the server says against it; empty where it takes it."""
+    """Push and return the server's refusal; empty if the server accepts the push."""
     done = git("push", "-q", "origin", *refs, cwd=folder, check=False)
     return "" if done.returncode == 0 else done.stderr
 
 
-def test_a_project_has_one_rule_or_null(gitlab_server: LocalGitlab) -> None:
+def test_a_project_has_one_push_rule_or_null(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     url = f"{gitlab_server.url}/api/v4/projects/{project.id}/push_rule"
     answer = requests.get(url, headers={"PRIVATE-TOKEN": gitlab_server.root_token}, timeout=30)
@@ -68,7 +68,7 @@ def test_a_project_has_one_rule_or_null(gitlab_server: LocalGitlab) -> None:
         ({"max_file_size": "big"}, "max_file_size is invalid"),
     ],
 )
-def test_a_rule_that_gitlab_does_not_take(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
+def test_an_invalid_push_rule_is_refused(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
     with pytest.raises(gitlab.GitlabCreateError, match=reason) as refused:
         gitlab_server.project().pushrules.create(body)
     assert refused.value.response_code == 400
@@ -94,7 +94,7 @@ def test_free_has_no_push_rules(free_gitlab: LocalGitlab) -> None:
         ({"max_file_size": 1}, {"name": "big", "text": "x" * 2**20 + "x"}, "larger than the allowed size of 1 MiB"),
     ],
 )
-def test_a_commit_that_a_rule_keeps_out(
+def test_a_commit_that_violates_the_rule_is_refused(
     work: tuple[Any, Path], rule: dict[str, Any], change: dict[str, Any], reason: str
 ) -> None:
     project, folder = work
@@ -107,7 +107,7 @@ def test_a_commit_that_a_rule_keeps_out(
     assert refusal(folder, "main") == ""
 
 
-def test_what_keeps_to_the_rule_comes_in_and_old_commits_are_not_judged(work: tuple[Any, Path]) -> None:
+def test_valid_commits_are_accepted_and_old_commits_are_not_checked(work: tuple[Any, Path]) -> None:
     project, folder = work
     given = {"commit_message_regex": "^Issue: #[0-9]+$", "author_email_regex": "@localhost$", "prevent_secrets": True}
     project.pushrules.create(given | {"max_file_size": 1, "branch_name_regex": "^feature/[a-z]+$"})
@@ -115,7 +115,7 @@ def test_what_keeps_to_the_rule_comes_in_and_old_commits_are_not_judged(work: tu
     assert refusal(folder, "main", "HEAD:feature/x", "HEAD:refs/tags/v1") == ""
 
 
-def test_a_branch_has_a_name_that_the_rule_knows_unless_it_is_the_default_one(work: tuple[Any, Path]) -> None:
+def test_a_branch_name_must_match_the_rule_except_the_default_branch(work: tuple[Any, Path]) -> None:
     project, folder = work
     project.pushrules.create({"branch_name_regex": "^feature/"})
     commit(folder)
@@ -125,7 +125,7 @@ def test_a_branch_has_a_name_that_the_rule_knows_unless_it_is_the_default_one(wo
         project.branches.create({"branch": "fix/x", "ref": "main"})
 
 
-def test_a_tag_stays_where_the_rule_denies_to_delete_it(work: tuple[Any, Path]) -> None:
+def test_the_rule_can_deny_deleting_tags(work: tuple[Any, Path]) -> None:
     project, folder = work
     assert refusal(folder, "HEAD:refs/tags/v1") == ""
     project.pushrules.create({"deny_delete_tag": True})
@@ -133,7 +133,7 @@ def test_a_tag_stays_where_the_rule_denies_to_delete_it(work: tuple[Any, Path]) 
     assert refusal(folder, "HEAD:feature/x") == refusal(folder, ":feature/x") == ""
 
 
-def test_the_apis_own_commits_are_judged_too(gitlab_server: LocalGitlab) -> None:
+def test_commits_of_the_api_are_checked_too(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a.txt": "1\n"})
     project.pushrules.create({"commit_message_regex": "^[A-Z]", "prevent_secrets": True})
 

@@ -1,4 +1,4 @@
-"""Names of refs, and the rules that cover them."""
+"""Names of refs, and the rules that match them."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ NAMES = st.text(alphabet="ab/.-[]?\\n", max_size=8)
 
 
 @given(st.text(alphabet="ab/.@{~^: *[?\\-\x00\x7f\u00e9lock", max_size=12))
-def test_a_branchs_name_is_what_git_says(text: str) -> None:
+def test_branch_names_are_valid_as_git_defines(text: str) -> None:
     if "\0" in text or text.startswith("@{-"):
         return
     taken = subprocess.run(["git", "check-ref-format", "--branch", text], capture_output=True, check=False)

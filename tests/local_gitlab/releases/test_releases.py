@@ -1,4 +1,4 @@
-"""Releases and their links, over the API and from a job."""
+"""Releases and their links, by the API and from a job."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def _raw(server: LocalGitlab, method: str, project: Any, path: str, **options: A
     return requests.request(method, url, headers=headers, timeout=30, allow_redirects=False, **options)
 
 
-def test_a_release_makes_its_tag(gitlab_server: LocalGitlab, project: Any) -> None:
+def test_a_release_creates_its_tag(gitlab_server: LocalGitlab, project: Any) -> None:
     view = _member(gitlab_server, project, 30)
     made = view.releases.create({"tag_name": "rel/1.0", "ref": "main", "tag_message": "One", "description": "# Notes"})
     tag = project.tags.get("rel/1.0")
@@ -63,7 +63,7 @@ def test_a_release_makes_its_tag(gitlab_server: LocalGitlab, project: Any) -> No
     }
 
 
-def test_a_release_of_a_tag_that_is_there_ignores_the_ref(project: Any) -> None:
+def test_a_release_of_an_existing_tag_ignores_the_ref(project: Any) -> None:
     first = project.tags.create({"tag_name": "v1", "ref": "main"}).commit["id"]
     action = {"action": "create", "file_path": "b", "content": "b"}
     project.commits.create({"branch": "main", "commit_message": "more", "actions": [action]})
@@ -88,7 +88,7 @@ def test_a_release_of_a_tag_that_is_there_ignores_the_ref(project: Any) -> None:
         ),
     ],
 )
-def test_what_cannot_be_released(project: Any, status: int, body: dict[str, Any], reason: str) -> None:
+def test_an_invalid_release_is_refused(project: Any, status: int, body: dict[str, Any], reason: str) -> None:
     project.releases.create({"tag_name": "v1", "ref": "main"})
     call = project.manager.gitlab.http_post
     assert _refusal(status, call, f"/projects/{project.id}/releases", post_data=body) == reason
@@ -128,7 +128,7 @@ def test_an_upcoming_release_and_a_change(project: Any) -> None:
     assert _refusal(400, project.releases.update, "v1", {}) == "params is empty"
 
 
-def test_a_release_goes_with_its_tag_and_a_tag_stays_without_its_release(
+def test_deleting_a_tag_deletes_its_release_but_not_the_reverse(
     gitlab_server: LocalGitlab, project: Any, tmp_path: Any
 ) -> None:
     for name in ("v1", "v2", "v3"):
@@ -208,14 +208,14 @@ def test_links(gitlab_server: LocalGitlab, project: Any) -> None:
         ({"name": "b", "url": "http://x", "link_type": "odd"}, "link_type does not have a valid value"),
     ],
 )
-def test_what_cannot_be_linked(project: Any, body: dict[str, str], reason: str) -> None:
+def test_an_invalid_link_is_refused(project: Any, body: dict[str, str], reason: str) -> None:
     link = {"name": "a", "url": "http://localhost/a", "direct_asset_path": "/a"}
     project.releases.create({"tag_name": "v1", "ref": "main", "assets": {"links": [link]}})
     path = f"/projects/{project.id}/releases/v1/assets/links"
     assert _refusal(400, project.manager.gitlab.http_post, path, post_data=body) == reason
 
 
-# What a job may do with its own token: the method, the path below the project, the body, the status.
+# Calls with a job token: the method, the path below the project, the body, the expected status.
 JOB_CALLS = [
     ("POST", "/releases", '{"tag_name": "v1", "ref": "main"}', 201),
     ("POST", "/releases/v1/assets/links", '{"name": "a", "url": "http://localhost"}', 201),
@@ -225,7 +225,7 @@ JOB_CALLS = [
     ("POST", "/repository/tags", '{"tag_name": "v2", "ref": "main"}', 404),
     ("DELETE", "/repository/tags/v1", "", 404),
     ("POST", "/repository/branches", '{"branch": "b", "ref": "main"}', 404),
-    # The project's own name is no part of what is asked for.
+    # The project is named "releases"; its name must not affect the check of the path.
     ("GET", "/issues", "", 404),
     ("POST", "/protected_tags", '{"name": "v*"}', 404),
 ]
@@ -243,7 +243,7 @@ for method, path, body, _ in json.load(open("calls.json")):
 """
 
 
-def test_a_job_releases_with_its_own_token_and_does_no_more(gitlab_server: LocalGitlab) -> None:
+def test_a_job_token_can_release_but_not_do_more(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project(
         {
             "calls.json": json.dumps(JOB_CALLS),

@@ -1,4 +1,4 @@
-"""Tags and their protection, over the API and by git."""
+"""Tags and their protection, by the API and by git."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_lightweight_and_an_annotated_tag(project: Any) -> None:
         ),
     ],
 )
-def test_what_no_tag_can_be(project: Any, body: dict[str, str], reason: str) -> None:
+def test_an_invalid_tag_is_refused(project: Any, body: dict[str, str], reason: str) -> None:
     project.tags.create({"tag_name": "v1", "ref": "main"})
     path = f"/projects/{project.id}/repository/tags"
     assert _refusal(400, project.manager.gitlab.http_post, path, post_data=body) == reason
@@ -81,7 +81,7 @@ def test_what_no_tag_can_be(project: Any, body: dict[str, str], reason: str) -> 
 
 
 @pytest.mark.parametrize("name", ["nothing", "rel", "v*", "v?", "a\0b"])
-def test_a_tag_that_is_not_there(project: Any, name: str) -> None:
+def test_a_missing_tag_is_not_found(project: Any, name: str) -> None:
     for made in ("v1", "rel/1"):
         project.tags.create({"tag_name": made, "ref": "main"})
     assert _refusal(404, project.tags.get, name) == "404 Tag Not Found"
@@ -144,13 +144,13 @@ def test_a_rule_for_tags(project: Any) -> None:
     _refusal(404, project.protectedtags.get, "v*")
 
 
-def test_only_maintainers_see_and_make_rules(gitlab_server: LocalGitlab, project: Any) -> None:
+def test_only_maintainers_see_and_create_rules(gitlab_server: LocalGitlab, project: Any) -> None:
     view, _ = _member(gitlab_server, project, 30)
     _refusal(403, view.protectedtags.list, get_all=True)
     _refusal(403, view.protectedtags.create, {"name": "v*"})
 
 
-# The access level of the rule, that of the member, and what they may do.
+# The access level of the rule, the access level of the member, and the member's rights.
 LEVELS = [(30, 30, "create"), (30, 40, "create, delete"), (40, 30, ""), (40, 40, "create, delete"), (0, 40, "")]
 
 
@@ -180,7 +180,9 @@ def test_who_may_create_and_delete(
     assert sorted(tag.name for tag in project.tags.list(get_all=True)) == left
 
 
-def test_a_person_and_a_second_rule_may_let_more_in(gitlab_server: LocalGitlab, project: Any, tmp_path: Path) -> None:
+def test_user_levels_and_a_second_rule_grant_more_access(
+    gitlab_server: LocalGitlab, project: Any, tmp_path: Path
+) -> None:
     view, token = _member(gitlab_server, project, 30)
     other, _ = _member(gitlab_server, project, 30)
     person = view.members.list(get_all=True)[-2].id
@@ -194,7 +196,7 @@ def test_a_person_and_a_second_rule_may_let_more_in(gitlab_server: LocalGitlab, 
     assert git("push", "-q", "origin", "v3-rc", cwd=work).returncode == 0
 
 
-def test_a_protected_tag_neither_moves_nor_goes_by_a_push(
+def test_a_push_neither_moves_nor_deletes_a_protected_tag(
     gitlab_server: LocalGitlab, project: Any, tmp_path: Path
 ) -> None:
     _, token = _member(gitlab_server, project, 40)
@@ -219,13 +221,13 @@ def test_a_protected_tag_neither_moves_nor_goes_by_a_push(
     ("name", "reason"),
     [("main", "default branch name"), ("a" * 40, "SHA-1 or SHA-256 tag name"), ("0" * 64, "SHA-1 or SHA-256 tag name")],
 )
-def test_names_that_a_push_cannot_give(project: Any, tmp_path: Path, name: str, reason: str) -> None:
+def test_a_push_refuses_invalid_tag_names(project: Any, tmp_path: Path, name: str, reason: str) -> None:
     work = _clone(project, project.manager.gitlab.private_token, tmp_path)
     pushed = git("push", "origin", f"HEAD:refs/tags/{name}", cwd=work, check=False)
     assert reason in pushed.stderr
 
 
-def test_a_rule_that_covers_no_tag_opens_nothing(gitlab_server: LocalGitlab, project: Any, tmp_path: Path) -> None:
+def test_a_rule_that_matches_no_tag_grants_nothing(gitlab_server: LocalGitlab, project: Any, tmp_path: Path) -> None:
     for name in ("v* 1\nv*", "v?", "[v]1", "v\\*", "v* 1"):
         project.protectedtags.create({"name": name, "create_access_level": 30})
     project.protectedtags.create({"name": "v*", "create_access_level": 40})
@@ -247,7 +249,7 @@ NAMES = st.text(alphabet="abv1.-/", min_size=1, max_size=8)
 
 
 @given(parts=st.lists(NAMES, min_size=1, max_size=4), between=NAMES, other=NAMES)
-def test_a_wildcard_covers_what_it_stands_for(store: Store, parts: list[str], between: str, other: str) -> None:
+def test_a_wildcard_matches_any_text(store: Store, parts: list[str], between: str, other: str) -> None:
     rule = store.add("protected_tag", {"name": "*".join(parts)}, project=1, name="x")
     covered = protection(store, {"id": 1}, between.join(parts))
     missed = protection(store, {"id": 1}, f"x{parts[0]}{other}")

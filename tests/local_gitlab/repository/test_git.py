@@ -61,7 +61,7 @@ def test_a_request_large_enough_for_git_to_compress(gitlab_server: LocalGitlab, 
     assert project
 
 
-def test_a_rule_guards_what_its_name_says_and_its_star_alone_is_a_wildcard(
+def test_a_rule_protects_matching_names_and_only_the_star_is_a_wildcard(
     gitlab_server: LocalGitlab, tmp_path: Path
 ) -> None:
     work, _ = _clone(gitlab_server, tmp_path, level=30)

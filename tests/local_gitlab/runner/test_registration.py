@@ -1,4 +1,4 @@
-"""Which runner takes a job: tags, protected branches, projects; and where tags come from."""
+"""Which runner takes a job: tags, protected branches, projects; and the source of tags."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +67,7 @@ def tags(project: Any) -> dict[str, list[str]]:
     return {job.name: job.tag_list for job in found}
 
 
-def test_tags_come_from_rules_and_the_project_wins(quiet: LocalGitlab) -> None:
+def test_tags_come_from_rules_and_project_variables_win(quiet: LocalGitlab) -> None:
     project = quiet.project({".gitlab-ci.yml": DEFINITION})
     assert tags(project) == {"say": ["hosted"], "other": ["job-", "x"], "plain": []}
     project.variables.create({"key": "WHO", "value": "own"})
@@ -91,7 +91,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalGitlab]:
 
 
 def asked(server: LocalGitlab, token: str) -> dict[str, Any]:
-    """Return the job that a runner gets; the long poll is cut short where it gets none."""
+    """Return the job that a runner gets; cut the long poll short if no job is available."""
     try:
         answer = requests.post(f"{server.url}/api/v4/jobs/request", json={"token": token}, timeout=2)
     except requests.Timeout:
