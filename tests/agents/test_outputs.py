@@ -119,7 +119,7 @@ def test_links_pipes_and_huge_files_are_bounded(tmp_path: Path) -> None:
     for name in ("link", "pipe"):
         found = outputs.read(tmp_path / name)
         assert found.requests == ()
-        assert "no plain file" in found.refusals[0].reason
+        assert "not a regular file" in found.refusals[0].reason
     with (tmp_path / "huge").open("wb") as file:
         file.write(line())
         file.truncate(1024**3)
