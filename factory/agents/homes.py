@@ -1,7 +1,7 @@
 """Writes the configuration of each kind of agent into its private home.
 
 Every home configures the same: the model's base URL with a stand-in key (the egress proxy adds the real credential), no
-telemetry, no updates, no sandbox of the agent's own, permission requests to the client where the agent supports them,
+telemetry, no updates, no sandbox of the agent's own, permission requests to the client if the agent supports them,
 and the instructions.
 """
 

@@ -118,10 +118,10 @@ def onward(headers: Iterable[tuple[str, str]], judged: RequestDecision) -> list[
     if judged.route:
         # The tap reads the answers of a route, so they must not be compressed.
         dropped |= _CREDENTIALS | {"accept-encoding"} | {name.lower() for name in judged.headers}
-    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    relayed = [(name, value) for name, value in headers if name.lower() not in dropped]
     port = "" if judged.port == (443 if judged.tls else 80) else f":{judged.port}"
     host = f"[{judged.host}]" if ":" in judged.host else judged.host
-    return [("Host", host + port), *kept, *judged.headers.items(), ("Connection", "close")]
+    return [("Host", host + port), *relayed, *judged.headers.items(), ("Connection", "close")]
 
 
 def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> RequestDecision:

@@ -46,7 +46,7 @@ def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence
     plan = _plan(paths, writable, visible)
     stubs: list[Stub] = []
     try:
-        for path, link in plan.wanted.items():
+        for path, link in plan.points.items():
             stubs.append(_stub(path, link))
     except MachineError:
         put_back(stubs)
@@ -66,7 +66,7 @@ class _Plan:
 
     pinned: set[Path] = field(default_factory=set)
     covers: dict[Path, str] = field(default_factory=dict)
-    wanted: dict[Path, str | None] = field(default_factory=dict)
+    points: dict[Path, str | None] = field(default_factory=dict)
 
 
 def _plan(paths: Sequence[Path], writable: Sequence[Path], visible: Sequence[Path]) -> _Plan:
@@ -82,14 +82,14 @@ def _plan(paths: Sequence[Path], writable: Sequence[Path], visible: Sequence[Pat
                 target = Path(os.path.realpath(step))  # a loop raises no error here
                 shown = target.exists() and any(root == target or root in target.parents for root in visible)
                 plan.covers[step] = str(target) if shown else _NOTHING
-                plan.wanted[step] = str(step.readlink())
+                plan.points[step] = str(step.readlink())
                 if shown and followed < _MOST_LINKS:
                     waiting.append((target, followed + 1))
                 break
             if kind is None or kind == stat.S_IFSOCK:  # a socket is a mount point left by an earlier launch
                 plan.covers[step] = _NOTHING
                 if kind is None:
-                    plan.wanted[step] = None
+                    plan.points[step] = None
                 break
             if last:
                 plan.covers[step] = str(step)

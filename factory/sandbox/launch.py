@@ -105,21 +105,21 @@ def prepare(launch: Launch) -> PreparedLaunch:
     if bwrap is None and launch.required is Level.BWRAP:
         raise SandboxUnavailable("policy requires the sandbox level bwrap, and bubblewrap does not work here")
     if bwrap is None:
-        held = hold(launch.limits, contained=False, root=os.geteuid() == 0)
+        setup = hold(launch.limits, contained=False, root=os.geteuid() == 0)
         command = _relayed(launch, _RELAY, launch.egress) + launch.argv
-        argv = _shell(held.before, command) if launch.limits.set_ones() else command
-        return PreparedLaunch(argv, launch.cwd, launch.env, Level.HOST, held.means, held.groups)
+        argv = _shell(setup.before, command) if launch.limits.set_ones() else command
+        return PreparedLaunch(argv, launch.cwd, launch.env, Level.HOST, setup.means, setup.groups)
     # These steps may fail, so they come before ``freeze``, which changes the worktree.
     contained, devices, (opened, filtered) = _nesting(bwrap), _own_devices(), _filter()
-    held = hold(launch.limits, contained=True, root=os.geteuid() == 0)
+    setup = hold(launch.limits, contained=True, root=os.geteuid() == 0)
     roots = _outermost(launch.writable)
-    kept = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
+    mounts = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
     command = _relayed(launch, Path(_RELAY_INSIDE), Path(_SOCKET_INSIDE)) + launch.argv
-    if held.inside:
-        command = _shell(held.inside, command)
-    options = (*contained, *filtered, *_options(launch), *kept.options, "--chdir", str(launch.cwd))
-    argv = _shell((*held.before, *opened), (*devices, bwrap, *options, "--", *command))
-    return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, held.means, held.groups, kept.stubs)
+    if setup.inside:
+        command = _shell(setup.inside, command)
+    options = (*contained, *filtered, *_options(launch), *mounts.options, "--chdir", str(launch.cwd))
+    argv = _shell((*setup.before, *opened), (*devices, bwrap, *options, "--", *command))
+    return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, setup.means, setup.groups, mounts.stubs)
 
 
 def put_back(prepared: PreparedLaunch) -> None:

@@ -55,8 +55,8 @@ def hold(limits: Limits, *, contained: bool, root: bool) -> LimitSetup:
     separately. A limit that the kernel cannot enforce on this machine is ``watched``: the caller must poll
     ``sandbox.watch`` while the launch runs.
     """
-    wanted = limits.set_ones()
-    groups = cgroups.make({name: wanted[name] for name in ("memory_bytes", "processes") if name in wanted})
+    requested = limits.set_ones()
+    groups = cgroups.make({name: requested[name] for name in ("memory_bytes", "processes") if name in requested})
     before, inside = ["ulimit -c 0"], []  # a core file would contain secrets from memory
     means = dict.fromkeys(groups.held, "cgroup")
     if limits.file_bytes is not None:
@@ -65,12 +65,12 @@ def hold(limits: Limits, *, contained: bool, root: bool) -> LimitSetup:
         before.append(f"ulimit -n {limits.open_files} || exit 125")
     if limits.cpu_seconds is not None:
         before.append(f"ulimit -t {limits.cpu_seconds} || exit 125")
-    means |= dict.fromkeys(wanted.keys() & {"file_bytes", "open_files", "cpu_seconds"}, "rlimit of each process")
-    if "processes" in wanted and "processes" not in means and contained and not root:
+    means |= dict.fromkeys(requested.keys() & {"file_bytes", "open_files", "cpu_seconds"}, "rlimit of each process")
+    if "processes" in requested and "processes" not in means and contained and not root:
         # Inside the sandbox's user namespace only its own processes count. dash names the option -p, other shells -u.
         inside.append(f"ulimit -u {limits.processes} 2>/dev/null || ulimit -p {limits.processes} || exit 125")
         means["processes"] = "rlimit of the user namespace"
-    means |= dict.fromkeys(wanted.keys() - means.keys(), WATCHED)
+    means |= dict.fromkeys(requested.keys() - means.keys(), WATCHED)
     # The shell enters the cgroup before it becomes the program, so nothing runs outside the cgroup.
     before += [f"echo $$ > {shlex.quote(str(folder / 'cgroup.procs'))} || exit 125" for folder in groups.folders]
     return LimitSetup(tuple(before), tuple(inside), groups, means)
