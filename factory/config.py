@@ -1,4 +1,4 @@
-"""Configuration, computed once: each value knows where it came from (defaults < file < environment < flag)."""
+"""Loads the settings of one run. Precedence: flag, environment variable, file, default; each value names its source."""
 
 import hashlib
 import json
@@ -9,16 +9,15 @@ from pathlib import Path
 from factory.errors import InvalidInput, OutsideRepository
 from factory.system import files, strict_yaml
 
-# What `factory connect` wrote into an instance's folder: the project's address and its accounts, no secret.
+# `factory connect` writes this file into the instance's folder: the project's URL and its accounts, no secret.
 CONNECTION = "connection.json"
-# Its `separation` where one account is person and factory.
 DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value and where it came from: ``default``, a file, a variable of the environment, or ``flag``."""
+    """A value and its source: ``default``, a file's path, the name of an environment variable, or ``flag``."""
 
     value: str
     source: str
@@ -28,7 +27,8 @@ class Setting:
 class Settings:
     """All settings of one run.
 
-    ``clone`` is the control repository, ``state`` the instance's folder, ``cache`` what may be deleted at any time.
+    ``clone`` is the control repository, ``state`` the instance's folder, ``cache`` a folder that you may delete at any
+    time.
     """
 
     clone: Path
@@ -41,12 +41,12 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """Tell whether the loopback servers are used."""
+        """Tell whether this run uses the loopback servers."""
         return not self["gitlab_url"]
 
 
 def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str | None]) -> Settings:
-    """Return the settings; raises ``InvalidInput`` for an unknown key, and where there is no control repository."""
+    """Return the settings; raises ``InvalidInput`` for an unknown key or if ``cwd`` is not in a control repository."""
     home = Path(environment.get("HOME") or "/")
     clone = find_clone(cwd)
     values = {name: Setting(value, "default") for name, value in DEFAULTS.items()}
@@ -54,18 +54,20 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
     if path.exists():
         for name, value in strict_yaml.load_mapping(files.read_text(path), source=str(path)).items():
             if name not in DEFAULTS:
-                raise InvalidInput(f"{path}: there is no setting {name!r}; there are {', '.join(DEFAULTS)}")
+                raise InvalidInput(f"{path}: unknown setting {name!r}; valid settings: {', '.join(DEFAULTS)}")
             values[name] = Setting(str(value), str(path))
     for name in DEFAULTS:
         variable = f"FACTORY_{name.upper()}"
         if environment.get(variable):
             values[name] = Setting(environment[variable], variable)
-        given = flags.get(name)
-        if given:
-            values[name] = Setting(given, "flag")
+        flag = flags.get(name)
+        if flag:
+            values[name] = Setting(flag, "flag")
     instance = values["instance"].value
     if not instance or not set(instance) <= _NAME:
-        raise InvalidInput(f"an instance's name has small letters, digits and hyphens, not {instance!r}")
+        raise InvalidInput(
+            f"invalid instance name {instance!r}: only lower-case letters, digits and hyphens are allowed"
+        )
     base = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
     digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
@@ -77,7 +79,7 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
 
 
 def connection(state: Path) -> Mapping[str, object]:
-    """Return what ``factory connect`` wrote for an instance; empty where it was never connected."""
+    """Return the content of an instance's ``connection.json``; empty if the instance was never connected."""
     path = state / CONNECTION
     found: Mapping[str, object] = json.loads(files.read_text(path)) if path.exists() else {}
     return found

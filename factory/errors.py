@@ -1,7 +1,7 @@
-"""Every error the factory raises on purpose: what happened, its exit code, and the next step.
+"""The errors that the factory raises on purpose. Each class sets an exit code and a hint for the next step.
 
-Exit codes are a public interface (``docs/reference/exit-codes.md`` is generated from this file). Retry and policy
-read these types, never message text.
+Exit codes are a public interface (``docs/reference/exit-codes.md`` is generated from this file). Code decides by the
+class of an error, never by its message.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ class FactoryError(Exception):
 
 
 class InvalidInput(FactoryError):
-    """A file or value that a person wrote cannot be used as it is."""
+    """A file or value that a person wrote is invalid."""
 
     exit_code = 3
     hint = "Correct the file or value named above and run the command again."
@@ -45,10 +45,10 @@ class OutsideRepository(InvalidInput):
 
 
 class NotFound(FactoryError):
-    """What the command names does not exist, or the account may not see it."""
+    """The named object does not exist, or the account may not see it."""
 
     exit_code = 4
-    hint = "List what is there with the matching `list` command."
+    hint = "List the existing names with the matching `list` command."
 
 
 class Refused(FactoryError):
@@ -62,18 +62,18 @@ class GateFailed(FactoryError):
     """At least one required gate did not pass."""
 
     exit_code = 6
-    hint = "Mend the findings above, then run `factory gate run` again."
+    hint = "Fix the findings above, then run `factory gate run` again."
 
 
 class Conflict(FactoryError):
-    """Somebody else holds, or has already changed, what this command needs."""
+    """Another process or person holds what this command needs, or has changed it in the meantime."""
 
     exit_code = 7
     hint = "Wait for the other holder to finish, or look at `factory status`."
 
 
 class PortInUse(Conflict):
-    """A loopback port that the instance keeps is taken by another process."""
+    """Another process uses a loopback port of the instance."""
 
     hint = "Stop the process on that port, or choose new ports with `factory up --new-ports`."
 
@@ -86,9 +86,9 @@ class Unreachable(FactoryError):
 
 
 class RateLimited(Unreachable):
-    """A server takes no more requests for longer than the command waits; nothing of the last one was done."""
+    """The rate limit of a server lasts longer than the command waits; the server did not process the last request."""
 
-    hint = "Run the same command again after that time: it continues where it stopped."
+    hint = "After the time above, run the same command again: it continues where it stopped."
 
 
 class Unauthorized(FactoryError):
@@ -99,32 +99,32 @@ class Unauthorized(FactoryError):
 
 
 class MachineError(FactoryError):
-    """The machine lacks something: a program, a permission, disk space."""
+    """The machine lacks a program, a permission or disk space."""
 
     exit_code = 10
     hint = "Run `factory setup`; it names what is missing and the command that installs it."
 
 
 class ToolFailed(MachineError):
-    """A program that the factory started ended with an error."""
+    """A program that the factory started exited with an error."""
 
     hint = "The program's own message is above."
 
 
 class ToolTimeout(MachineError):
-    """A program that the factory started ran longer than allowed and was ended with its whole process group."""
+    """A program that the factory started exceeded its time limit; its whole process group was killed."""
 
-    hint = "Run it again; if it hangs again, raise its limit in policies/."
+    hint = "Run the command again; if the program times out again, raise its limit in policies/."
 
 
 class DiskFull(MachineError):
-    """The disk is full; the file that was being written is as it was before."""
+    """The disk is full; the file to be written is unchanged."""
 
     hint = "Free some space and run the same command again: it continues where it stopped."
 
 
 class SandboxUnavailable(MachineError):
-    """The required sandbox level cannot be reached on this machine."""
+    """The machine does not support the required sandbox level."""
 
     hint = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap), or lower the level in policies/agents.yml."
 
@@ -133,46 +133,46 @@ class AgentFailed(FactoryError):
     """An agent ended without work that can be proposed."""
 
     exit_code = 11
-    hint = "Read what it did with `factory session logs`."
+    hint = "Read the agent's transcript with `factory session logs`."
 
 
 class ApplyUnknown(FactoryError):
-    """An apply was interrupted: what it changed is not known, and it is never retried by itself."""
+    """An apply was interrupted. Its changes are unknown, so the factory never retries it."""
 
     exit_code = 12
-    hint = "Follow runbooks/apply-unknown.md: look at the state lock and at a fresh plan before anything else."
+    hint = "Follow runbooks/apply-unknown.md: check the state lock and a fresh plan before you do anything else."
 
 
 class EvidenceInvalid(FactoryError):
-    """A statement, signature, digest or log proof does not hold."""
+    """A statement, signature, digest or log proof is invalid."""
 
     exit_code = 13
     hint = "Do not ship on this evidence; compare it with another clone of the evidence branch."
 
 
 class AwaitingHuman(FactoryError):
-    """Nothing is wrong; a person must decide before the factory can go on."""
+    """The factory waits for a person's decision; nothing failed."""
 
     exit_code = 14
     hint = "Decide with `factory mr approve` or `factory deploy approve`, or in GitLab."
 
 
 class BudgetExhausted(FactoryError):
-    """A budget is used up; work goes on only once a person allows more."""
+    """A budget is used up; work stops until a person increases it."""
 
     exit_code = 15
-    hint = "Look at `factory budget show`; allow more with `factory budget increase`, or raise policies/budgets.yml."
+    hint = "Run `factory budget show`, then `factory budget increase`; or raise the caps in policies/budgets.yml."
 
 
 class ProviderLimited(FactoryError):
-    """A model's provider is limited or does not answer, and no other agent can stand in; the issue waits."""
+    """A model's provider limits requests or does not answer, and no other agent can take over; the issue waits."""
 
     exit_code = 16
-    hint = "The issue is offered again after that time; `factory agent doctor` tells which agents work."
+    hint = "The factory offers the issue again after that time. `factory agent doctor` shows which agents work."
 
 
 class Interrupted(FactoryError):
-    """A person ended the command; the same command resumes it."""
+    """A person interrupted the command; the same command resumes it."""
 
     exit_code = 130
     hint = "Run the same command again: it continues where it stopped."

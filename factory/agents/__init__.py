@@ -1,1 +1,1 @@
-"""Coding agents over ACP, and the replay agent."""
+"""Runs coding agents (over ACP, as plain commands, in a terminal), and the replay agent."""

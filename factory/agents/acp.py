@@ -1,7 +1,7 @@
-"""Drives one attempt of any agent that speaks the Agent Client Protocol (agentclientprotocol.com), within our limits.
+"""Runs one attempt of an agent that speaks the Agent Client Protocol (agentclientprotocol.com), within limits.
 
-What the agent says is recorded, what it asks for is answered by policy, and whatever it does (hang, crash, flood,
-print garbage, ignore that it is cancelled) the attempt ends with one of our reasons and nothing of it is left running.
+The agent's messages are recorded and policy answers its requests. Even if the agent hangs, crashes, floods its output,
+prints garbage or ignores a cancellation, the attempt ends with one ``Reason`` and all of its processes end.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from factory.system import clock, process
 _LINE = 8 * 1024 * 1024
 _TICK = 0.2
 _SDK = Path(acp.__file__).parent
-# Requests of an agent that wait for it to read our answers.
+# Open requests of an agent that does not read our answers.
 _MOST_OPEN = 500
 _LONGEST_DETAIL = 300
 
@@ -44,23 +44,23 @@ def run(
     errors: IO[bytes],
     tick: Callable[[], Ending | None] = _nothing,
 ) -> Turn:
-    """Start the agent, give it the brief, and return how the attempt ended.
+    """Start the agent, send it the brief, and return how the attempt ended.
 
-    ``record`` gets every event, ``errors`` what it writes to standard error. ``tick`` is called a few times per second
-    while the agent works: what it returns ends the attempt for that reason, so does what it raises. Raises
-    ``MachineError`` where the agent cannot be started.
+    ``record`` receives every event, ``errors`` the agent's standard error. ``tick`` is called a few times per second
+    while the agent works; the attempt ends if ``tick`` returns an ending or raises. Raises ``MachineError`` if the
+    agent cannot be started.
     """
     logging.getLogger().addFilter(_not_of_the_peer)
     return asyncio.run(_Attempt(task, record, tick).run(prepared, errors))
 
 
 def _not_of_the_peer(entry: logging.LogRecord) -> bool:
-    """Let no log entry of the SDK pass, which would hold what an untrusted peer sent; the transcript has that."""
+    """Drop the SDK's log entries, because they contain messages of an untrusted peer; the transcript has them."""
     return not entry.pathname.startswith(str(_SDK))
 
 
 class _Attempt:
-    """One attempt: the agent's process, its connection and the watch over both."""
+    """One attempt: the agent's process, its connection, and the checks of both against the limits."""
 
     def __init__(self, task: Task, record: Record, tick: Callable[[], Ending | None]) -> None:
         self._task = task
@@ -78,13 +78,13 @@ class _Attempt:
         group = await process.start_async(prepared.argv, env=prepared.env, cwd=prepared.cwd, limit=_LINE, stderr=errors)
         reader = asyncio.StreamReader(limit=_LINE)
         pump = asyncio.create_task(self._pump(group.process.stdout, reader))
-        client: Any = self._client  # the SDK finds what a client offers by its methods
+        client: Any = self._client  # the SDK detects a client's abilities by its methods
         connection = acp.connect_to_agent(client, group.process.stdin, reader)
         self._errors = errors.fileno()
-        given = self._task
-        opening = Opening(str(given.worktree), given.mode, given.resume, given.tools)
+        work = self._task
+        opening = Opening(str(work.worktree), work.mode, work.resume, work.tools)
         self._conversation = Conversation(connection, self._client, self._record, opening)
-        talk = asyncio.create_task(self._conversation.hold(given.brief))
+        talk = asyncio.create_task(self._conversation.hold(work.brief))
         try:
             turn = await self._watch(group, talk)
             self._orderly = turn.reason is not Reason.CRASHED
@@ -92,18 +92,18 @@ class _Attempt:
             for task in (talk, pump):
                 task.cancel()
             await asyncio.gather(talk, pump, return_exceptions=True)
-            await self._let_go(group)
-            # After the agent's end: until then, one that does not read keeps what waits to be sent, and us.
+            await self._end(group)
+            # Only after the agent's end: an agent that does not read would block this call until its buffer is sent.
             with suppress(*BROKEN):
                 async with asyncio.timeout(1):
                     await connection.close()
         turn = self._measured(turn)
-        told = {"reason": turn.reason.value, "detail": turn.detail, "usage": dict(turn.usage), "source": turn.source}
-        self._record({"event": "end", **told})
+        end = {"reason": turn.reason.value, "detail": turn.detail, "usage": dict(turn.usage), "source": turn.source}
+        self._record({"event": "end", **end})
         return turn
 
-    async def _let_go(self, group: process.AsyncGroup) -> None:
-        """End the agent: by its closed input, which lets it save its session, then by force."""
+    async def _end(self, group: process.AsyncGroup) -> None:
+        """Close the agent's input, so that it can save its session, then kill its process group."""
         if group.process.stdin is not None:
             group.process.stdin.close()
         gone = asyncio.create_task(group.process.wait())
@@ -112,14 +112,14 @@ class _Attempt:
         await group.kill()
 
     async def _pump(self, source: asyncio.StreamReader | None, target: asyncio.StreamReader) -> None:
-        """Pass the agent's output on, counting it; an agent that has said too much is not heard any more."""
+        """Forward the agent's output and count its bytes; stop at the output limit."""
         while source is not None and (chunk := await source.read(65536)):
             self._received += len(chunk)
             self._heard = clock.monotonic()
             if self._received > self._task.bounds.output_bytes:
                 return
             target.feed_data(chunk)
-            await asyncio.sleep(0)  # what is passed on is read before more is, or a flood would pile up
+            await asyncio.sleep(0)  # lets the reader consume this chunk first, so that a flood cannot pile up
         target.feed_eof()
 
     async def _watch(self, group: process.AsyncGroup, talk: "asyncio.Task[Turn]") -> Turn:
@@ -131,7 +131,7 @@ class _Attempt:
                 await asyncio.wait({talk, gone}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
                 if talk.done():
                     return self._outcome(talk)
-                # Whatever came from it may hold its pipes, and then nobody is told that it is gone.
+                # A child may keep the agent's pipes open; then wait() does not return although the agent has exited.
                 if gone.done() or group.process.returncode is not None:
                     await asyncio.wait({talk}, timeout=1)
                     crashed = Turn(Reason.CRASHED, f"the agent ended with {group.process.returncode}")
@@ -151,7 +151,7 @@ class _Attempt:
             gone.cancel()
 
     async def _pause(self, pid: int) -> None:
-        """Hold the agent while a person wants it; that time counts for no limit."""
+        """Suspend the agent while a person pauses it; the pause counts for no limit."""
         task = self._task
         held = await pause.hold(
             pid,
@@ -165,7 +165,7 @@ class _Attempt:
             self._heard = clock.monotonic()
 
     async def _stop(self, talk: "asyncio.Task[Turn]", ending: Ending) -> Turn:
-        """Cancel the agent, give it its grace, and end the attempt for our reason."""
+        """Cancel the agent, wait for at most ``grace_seconds``, and return the turn with the reason of ``ending``."""
         self._record({"event": "notice", "text": f"stopped: {ending[1]}"})
         if ending[0] not in {Reason.CRASHED, Reason.STALLED}:
             await self._conversation.stop()
@@ -176,16 +176,16 @@ class _Attempt:
         error = talk.exception()
         if error is None:
             turn = talk.result()
-            if turn.reason is Reason.CANCELLED_BY_HUMAN:  # that is for a person to say, who says it through ``tick``
+            if turn.reason is Reason.CANCELLED_BY_HUMAN:  # a person cancels through ``tick``, never the agent
                 turn = Turn(Reason.CRASHED, "the agent cancelled its own turn")
-            # An agent may end its turn as if all were well where its model failed.
+            # An agent may report a normal end although its model failed.
             return self._troubled(turn) if turn.reason in {Reason.BLOCKED, Reason.DONE_FOR_REVIEW} else turn
         if isinstance(error, acp.RequestError):
             return self._troubled(Turn(Reason.CRASHED, f"the agent answered with an error: {_shown(error)}"))
         return self._troubled(Turn(Reason.CRASHED, f"the agent broke the protocol: {type(error).__name__}"))
 
     def _troubled(self, turn: Turn) -> Turn:
-        """Return a failed turn for the reason that its model's provider gave, where it gave one."""
+        """Return the turn with the reason of the model provider's failure, if the provider failed."""
         trouble = self._task.provider.trouble()
         return turn if trouble is None else replace(turn, reason=trouble[0], detail=trouble[1])
 
@@ -202,19 +202,19 @@ class _Attempt:
         )
 
     def _tokens(self) -> tuple[dict[str, int], str]:
-        """Return what was used so far and who says so: the provider, the agent, or an estimate from the bytes."""
+        """Return the tokens used so far and their source: the provider, the agent, or an estimate from the bytes."""
         provider = self._task.provider
         if counted := provider.usage():
             return counted, "estimate" if provider.estimated else "provider"
-        told = self._conversation.sent
+        prompted = self._conversation.sent
         if reported := self._conversation.usage:
-            # An agent reports when a prompt ends; what passed since then is estimated.
+            # An agent reports its usage only at the end of a prompt; the usage since then is estimated.
             if reported != self._reported[0]:
-                self._reported = (reported, told, self._received)
+                self._reported = (reported, prompted, self._received)
             _, before_sent, before_received = self._reported
-            since = metering.estimate(told - before_sent, self._received - before_received)
+            since = metering.estimate(prompted - before_sent, self._received - before_received)
             return metering.add(reported, since), "agent"
-        sent, received = (provider.sent, provider.received) if provider.sent else (told, self._received)
+        sent, received = (provider.sent, provider.received) if provider.sent else (prompted, self._received)
         return metering.estimate(sent, received), "estimate"
 
     def _measured(self, turn: Turn) -> Turn:
@@ -231,7 +231,7 @@ class _Attempt:
 
 
 def _crowded() -> Ending | None:
-    """Return that the agent leaves too many of our answers unread; each of its requests that waits takes memory."""
+    """Return an ending if the agent leaves too many answers unread, because each open request takes memory."""
     crowd = len(asyncio.all_tasks())
     return (Reason.CRASHED, "it does not read the answers to its requests") if crowd > _MOST_OPEN else None
 

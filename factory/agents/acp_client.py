@@ -1,4 +1,4 @@
-"""What an agent may ask of us over ACP: permissions, and files of its worktree; what it tells is recorded."""
+"""Answers an agent's requests over ACP (permissions, files of its worktree) and records its updates."""
 
 import shlex
 from typing import Any
@@ -12,14 +12,14 @@ from factory.agents.task import Record
 from factory.errors import FactoryError
 from factory.system import safe_path
 
-_TOLD = ("title", "kind", "locations", "rawInput")
+_RECORDED = ("title", "kind", "locations", "rawInput")
 _EDITS = frozenset({"edit", "delete", "move"})
-# Bytes of a file that an agent may read through us.
+# Bytes of a file that an agent may read over ACP.
 _LARGEST = 4 * 1024 * 1024
 
 
 class Client:
-    """Answers one agent; ``said`` is its message. While ``muted``, what it tells is passed over."""
+    """Answers one agent; ``said`` collects its message texts. While ``muted``, its updates are ignored."""
 
     def __init__(self, permissions: Permissions, record: Record) -> None:
         self._permissions = permissions
@@ -31,19 +31,19 @@ class Client:
 
     @property
     def calls(self) -> int:
-        """How many tool calls the agent began."""
+        """Return how many tool calls the agent began."""
         return len(self._known)
 
     def take_refused(self) -> list[str]:
-        """Return what was refused since the last call."""
+        """Return the requests refused since the last call."""
         found, self.refused = self.refused, []
         return found
 
     def on_connect(self, conn: Any) -> None:
-        """Nothing to do when the connection stands."""
+        """Do nothing; the SDK requires this method."""
 
     async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
-        """Record what the agent tells; what a resumed agent tells again of its past is passed over."""
+        """Record an update of the agent, except while a resumed agent replays its history."""
         del session_id
         if self.muted:
             return
@@ -51,24 +51,24 @@ class Client:
         if event["event"] == "message":
             self.said.append(event["text"])
         if event["event"] == "tool":
-            told = {name: value for name in _TOLD if (value := event["raw"].get(name))}
-            self._known[event["id"]] = self._known.get(event["id"], {}) | told
+            details = {name: value for name in _RECORDED if (value := event["raw"].get(name))}
+            self._known[event["id"]] = self._known.get(event["id"], {}) | details
         self._record(event)
 
     async def request_permission(self, session_id: str, tool_call: Any, options: list[Any], **_: Any) -> Any:
-        """Allow once what policy lets through; reject the rest, and say why in the record."""
+        """Allow a request once if policy permits it, else reject it once; record the decision with its reason."""
         del session_id
-        # Some agents name the call alone, and have told what it is before.
+        # Some agents send only the call's id here, and its details in an earlier update.
         known = self._known.get(tool_call.tool_call_id, {})
         places = [location.path for location in tool_call.locations or []]
         places = places or [str(location.get("path", "")) for location in known.get("locations", [])]
         command = _command(tool_call.raw_input) or _command(known.get("rawInput"))
         title = tool_call.title or known.get("title") or ""
         problem = self._problem(tool_call.kind or known.get("kind"), places, command)
-        wanted = "allow_once" if not problem else "reject_once"
-        chosen = next((option for option in options if option.kind == wanted), None)
-        told = {"title": title, "paths": places, "command": command, "denied": problem}
-        self._record({"event": "permission", **told})
+        answer = "allow_once" if not problem else "reject_once"
+        chosen = next((option for option in options if option.kind == answer), None)
+        decision = {"title": title, "paths": places, "command": command, "denied": problem}
+        self._record({"event": "permission", **decision})
         if problem:
             self.refused.append(f"{command or title or 'a request'} ({problem})")
         if chosen is None:

@@ -1,4 +1,4 @@
-"""What is said to an agent over ACP: how a session begins or goes on, its prompts, and what each came to."""
+"""Conducts an ACP session with an agent: opens or resumes the session, sends prompts, and reads how each turn ended."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ _WRAP_UP = (
 )
 _REFUSED = "This was refused: {what}. It stays refused; go on without it."
 _MOST_REFUSALS = 5
-# What a peer that is gone, late or confused makes of a call whose answer nobody needs.
+# Errors of a call to a peer that exited, does not answer or answers nonsense; ignored if nobody needs the answer.
 BROKEN = (OSError, TimeoutError, RuntimeError, acp.RequestError)
 
 
 @dataclass(frozen=True)
 class Opening:
-    """How a session begins: in which folder, in which mode, with which tools, or as one of the agent's own."""
+    """How to open a session: its folder, mode and tools, and the id of the agent's session to resume, if any."""
 
     folder: str
     mode: str
@@ -43,7 +43,7 @@ class Opening:
 
 
 class Conversation:
-    """One agent's session; ``usage`` is what it reported, ``sent`` how many characters it was given."""
+    """One agent's session; ``usage`` is the usage it reported, ``sent`` the number of characters sent to it."""
 
     def __init__(self, connection: Any, client: Client, record: Record, opening: Opening) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class Conversation:
         self.sent = 0
 
     async def hold(self, brief: str) -> Turn:
-        """Open the session, give the brief, and return how the agent's turn ended."""
+        """Open the session, send the brief, and return how the agent's turn ended."""
         started = await self._connection.initialize(
             protocol_version=acp.PROTOCOL_VERSION,
             client_capabilities=schema.ClientCapabilities(
@@ -65,8 +65,8 @@ class Conversation:
             ),
             client_info=schema.Implementation(name="factory", version=__version__),
         )
-        told = started.agent_info
-        name, version = (told.name, told.version) if told else ("", "")
+        info = started.agent_info
+        name, version = (info.name, info.version) if info else ("", "")
         self._record({"event": "agent", "name": name, "version": version, "protocol": started.protocol_version})
         await self._open(started.agent_capabilities)
         turn = await self._prompt(brief)
@@ -76,18 +76,18 @@ class Conversation:
                 reason, limit = self._near
                 self._near = None
                 return replace(await self._prompt(_WRAP_UP.format(limit=limit)), reason=reason, detail=limit)
-            # Some agents end their turn where a request of theirs is refused, and do not tell their model.
+            # Some agents end their turn after a refused request, without a message to their model.
             if not self._client.refused:
                 break
             refused = "; ".join(self._client.take_refused())
             if again >= _MOST_REFUSALS:
-                return Turn(Reason.BLOCKED, f"it went on asking for what is refused: {refused[:300]}")
+                return Turn(Reason.BLOCKED, f"the agent keeps requesting what is refused: {refused[:300]}")
             again += 1
             turn = await self._prompt(_REFUSED.format(what=refused))
         return turn
 
     async def _open(self, can: Any) -> None:
-        """Begin a session, or go on with the agent's own where it can; set the mode that its policy names."""
+        """Resume the agent's session if the agent can, else begin a new one; then set the session's mode."""
         opening = self._opening
         tools: list[Any] = [
             schema.McpServerStdio(
@@ -109,8 +109,8 @@ class Conversation:
                 self._record({"event": "notice", "text": f"the agent cannot resume {opening.resume}: {error}"})
             self._client.muted = False
         if not self.session:
-            made = await self._connection.new_session(cwd=opening.folder, mcp_servers=tools)
-            self.session = made.session_id
+            created = await self._connection.new_session(cwd=opening.folder, mcp_servers=tools)
+            self.session = created.session_id
         if opening.mode:
             await self._connection.set_session_mode(session_id=self.session, mode_id=opening.mode)
 
@@ -124,25 +124,25 @@ class Conversation:
         return Turn(_STOPS.get(answer.stop_reason, Reason.CRASHED), f"the agent stopped: {answer.stop_reason}")
 
     async def save(self, near: tuple[Reason, str]) -> None:
-        """Cancel what the agent does, and then ask it to save its work, since a limit is near."""
+        """Cancel the agent's current prompt, so that ``hold`` asks it to save its work: a limit is near."""
         self._near = near
         await self.cancel()
 
     async def cancel(self) -> None:
-        """Cancel what the agent does."""
+        """Cancel the agent's current prompt."""
         if self.session:
             with suppress(*BROKEN):
                 async with asyncio.timeout(1):
                     await self._connection.cancel(session_id=self.session)
 
     async def stop(self) -> None:
-        """Cancel for good: nothing more is asked of the agent."""
+        """Cancel the agent's current prompt and send no further prompt."""
         self._stopped = True
         await self.cancel()
 
 
 def _usage(usage: Any) -> dict[str, int]:
-    """Return what the protocol reports of one prompt's tokens; nothing where the agent reports nothing."""
+    """Return the tokens that the agent reports for one prompt; empty if it reports none."""
     if usage is None:
         return {}
     names = ("input_tokens", "output_tokens", "thought_tokens", "cached_read_tokens", "total_tokens")

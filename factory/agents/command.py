@@ -1,7 +1,7 @@
-"""Drives one attempt of any program that takes a brief and changes files: judged by its diff alone.
+"""Runs one attempt of any program that takes a brief and changes files; only its diff is judged.
 
-It says nothing that we understand, so its turns are not counted and its tokens are those that its provider counted, or
-an estimate. ``{brief}`` in its command line names the file with the brief; without it, the brief is its standard input.
+The program speaks no known protocol, so its tool calls are not counted, and its tokens are the provider's count or an
+estimate. ``{brief}`` in the command line stands for the brief's path; without it, the brief is the standard input.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ BRIEF = "{brief}"
 
 
 def argv(command: tuple[str, ...], brief: Path) -> tuple[str, ...]:
-    """Return a command line with the brief's file in its place."""
+    """Return a command line with ``{brief}`` replaced by the brief's path."""
     return tuple(str(brief) if word == BRIEF else word for word in command)
 
 
 def run(
     prepared: PreparedLaunch, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
 ) -> Turn:
-    """Run the program to its end or to a limit; an exit code other than 0 is a crash. See ``acp.run``."""
+    """Run the program until it ends or reaches a limit; an exit code other than 0 is a crash. See ``acp.run``."""
     return asyncio.run(_Run(task, record, tick, errors).to_its_end(prepared, errors))
 
 
 class _Run:
-    """One run of a program: what it prints, and the watch over it."""
+    """One run of a program: its output, and the checks against its limits."""
 
     def __init__(self, task: Task, record: Record, tick: Callable[[], Ending | None], errors: IO[bytes]) -> None:
         self._task = task
         self._record = record
         self._tick = tick
         self._errors = errors.fileno()
-        self._said = bytearray()
+        self._printed = bytearray()
         self._received = 0
         self._start = self._heard = clock.monotonic()
 
@@ -63,13 +63,13 @@ class _Run:
             await group.kill()
         turn = _outcome(ending, code, self._task)
         usage, source = _tokens(self._task, self._received)
-        message = bytes(self._said[-_LONGEST_MESSAGE:]).decode(errors="replace")
-        told = {"reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source}
-        self._record({"event": "end", **told})
+        message = bytes(self._printed[-_LONGEST_MESSAGE:]).decode(errors="replace")
+        end = {"reason": turn.reason.value, "detail": turn.detail, "usage": usage, "source": source}
+        self._record({"event": "end", **end})
         return replace(turn, message=message, usage=usage, source=source)
 
     async def _watch(self, group: process.AsyncGroup) -> Ending | None:
-        """Wait until the program is gone, whoever may still hold its pipes; return which limit ended that, if any."""
+        """Wait until the program exits, even if a child keeps its pipes open; return the limit reached, if any."""
         task = self._task
         gone = asyncio.create_task(group.process.wait())
         try:
@@ -105,7 +105,7 @@ class _Run:
         )
 
     async def _pump(self, group: process.AsyncGroup) -> None:
-        """Give the program its brief, and record what it prints line by line until it closes its output."""
+        """Send the brief to the program, and record its output line by line until it closes its output."""
         stdin, stdout = group.process.stdin, group.process.stdout
         if stdin is not None:
             if self._task.stdin:
@@ -117,16 +117,16 @@ class _Run:
             self._heard = clock.monotonic()
             if self._received > self._task.bounds.output_bytes:
                 return
-            self._said += chunk
-            del self._said[: -2 * _LONGEST_MESSAGE]
+            self._printed += chunk
+            del self._printed[: -2 * _LONGEST_MESSAGE]
             *lines, rest = (rest + chunk).split(b"\n")
             while len(rest) > _LONGEST_LINE:
                 lines, rest = [*lines, rest[:_LONGEST_LINE]], rest[_LONGEST_LINE:]
             for line in lines:
-                self._say(line)
-        self._say(rest)
+                self._record_line(line)
+        self._record_line(rest)
 
-    def _say(self, line: bytes) -> None:
+    def _record_line(self, line: bytes) -> None:
         if line:
             self._record({"event": "output", "text": line.decode(errors="replace").rstrip("\r")})
 
@@ -135,7 +135,7 @@ def _outcome(ending: Ending | None, code: int | None, task: Task) -> Turn:
     reason, detail = ending or (Reason.DONE_FOR_REVIEW, "the program ended with 0")
     if ending is None and code != 0:
         reason, detail = Reason.CRASHED, f"the program ended with {code}"
-    # A program may end as if all were well where its model failed.
+    # A program may exit with 0 although its model failed.
     if (ending is None or reason is Reason.STALLED) and (trouble := task.provider.trouble()):
         reason, detail = trouble
     return Turn(reason, detail, reset_at=task.provider.reset_at if reason is Reason.PROVIDER_LIMITED else "")

@@ -1,8 +1,8 @@
-"""One stream of events for every agent: what a transcript holds, whichever protocol it came by. Pure.
+"""Converts ACP updates to the transcript's events, which are the same for every agent and protocol. Pure.
 
-Each event is a JSON object with ``event``: ``agent`` (who it says it is), ``prompt``, ``answer`` (how a prompt
-ended), ``message``, ``thought``, ``plan``, ``tool``, ``permission``, ``write``, ``usage``, ``output``, ``notice``,
-``person`` or ``end``; ACP's own update stays beside it as ``raw``.
+Each event is a JSON object with ``event``: ``agent`` (its reported name and version), ``prompt``, ``answer`` (how a
+prompt ended), ``message``, ``thought``, ``plan``, ``tool``, ``permission``, ``write``, ``usage``, ``output``,
+``notice``, ``person`` or ``end``. ``raw`` contains the original ACP update.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _LONGEST = 4000
 
 
 def of_update(update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event that an ACP ``session/update`` comes to; one of an unknown kind is an ``update``."""
+    """Return the event for an ACP ``session/update``; an unknown kind becomes the event ``update``."""
     kind = str(update.get("sessionUpdate", ""))
     if kind in {"agent_message_chunk", "agent_thought_chunk", "user_message_chunk"}:
         name = {"agent_message_chunk": "message", "agent_thought_chunk": "thought"}.get(kind, "update")
@@ -40,7 +40,7 @@ def of_update(update: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line(event: Mapping[str, Any]) -> str:
-    """Return one line for a person; nothing for what only a program wants to know."""
+    """Return one line for a person; empty for events that only programs need."""
     kind = str(event.get("event", ""))
     if kind in {"message", "thought", "plan", "notice", "output", "stderr"}:
         text = str(event.get("text", ""))[:_LONGEST]
@@ -49,11 +49,11 @@ def line(event: Mapping[str, Any]) -> str:
         words = (event.get("status"), event.get("kind"), event.get("title"))
         return "tool  " + " ".join(str(word) for word in words if word)
     if kind == "prompt":
-        return "brief given"
+        return "brief sent"
     if kind in {"update", "usage"}:
         return ""
-    told = {key: value for key, value in event.items() if key not in {"event", "time", "attempt", "raw"} and value}
-    return f"{kind}  " + "  ".join(f"{key}={value}" for key, value in told.items())
+    fields = {key: value for key, value in event.items() if key not in {"event", "time", "attempt", "raw"} and value}
+    return f"{kind}  " + "  ".join(f"{key}={value}" for key, value in fields.items())
 
 
 def _text(content: Any) -> str:

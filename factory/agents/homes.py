@@ -1,8 +1,8 @@
-"""What stands in the private home of each kind of agent, so that it works alone behind our sandbox.
+"""Writes the configuration of each kind of agent into its private home.
 
-Every home says the same in its agent's own words: talk to the model at this base URL with this stand-in key (the
-real credential is put in by the egress proxy), send nothing to anybody else, update nothing, leave containment to the
-sandbox around you, ask the client before you act wherever you can, and read your instructions here.
+Every home configures the same: the model's base URL with a stand-in key (the egress proxy adds the real credential), no
+telemetry, no updates, no sandbox of the agent's own, permission requests to the client if the agent supports them,
+and the instructions.
 """
 
 import json
@@ -58,11 +58,11 @@ _CODEX_PROVIDER = (
 
 @dataclass(frozen=True)
 class Setting:
-    """Where an agent works and what it is told.
+    """An agent's folders, model and instructions.
 
-    ``base_url`` follows its API: with ``/v1`` for OpenAI's, without for Anthropic's and Gemini's. ``instructions`` are
-    added to those of the worktree. ``denied`` are patterns of a command's words (``git push*``) that the agent itself
-    refuses, telling its model so; they save a round trip and protect nothing.
+    ``base_url`` ends with ``/v1`` for OpenAI's API, not for Anthropic's and Gemini's. ``instructions`` are added to
+    those of the worktree. ``denied`` are patterns of a command's words (``git push*``): the agent itself refuses such
+    commands and tells its model, which saves a round trip but protects nothing.
     """
 
     home: Path
@@ -75,9 +75,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Home:
-    """The environment (without ``PATH``), files by their path below the home, and the session mode to set.
+    """The environment (without ``PATH``), the files by their path below the home, and the session mode to set.
 
-    ``saving_seconds`` is how long it may take after its turn to write its session down; most write as they go.
+    ``saving_seconds`` is how long the agent may take after its turn to save its session; 0 if it saves continuously.
     """
 
     env: Mapping[str, str]
@@ -87,10 +87,11 @@ class Home:
 
 
 def codex(setting: Setting) -> Home:
-    """Lay out Codex, which speaks ACP through codex-acp.
+    """Return the home of Codex, which speaks ACP through codex-acp.
 
-    Its modes either contain commands, which fails inside another sandbox, or never ask. So it gets a permission
-    profile of its own: no containment, and questions. A rejected question ends its turn, unlike a denied command.
+    Codex's own modes either sandbox commands, which fails inside another sandbox, or never ask. So the home defines a
+    permission profile without a sandbox and with permission requests. A rejected request ends Codex's turn, unlike a
+    denied command.
     """
     config = "\n".join(
         (
@@ -99,7 +100,7 @@ def codex(setting: Setting) -> Home:
             f"[model_providers.{_PROVIDER}]",
             f"base_url = {_toml(setting.base_url)}",
             *_CODEX_PROVIDER,
-            # Its terminal would ask; what the worktree holds of settings is main's own, and frozen.
+            # Avoids Codex's question about trust: the settings in the worktree come from main and are frozen.
             f"[projects.{_toml(str(setting.worktree))}]",
             'trust_level = "trusted"',
             "",
@@ -125,7 +126,7 @@ def codex(setting: Setting) -> Home:
 
 
 def claude(setting: Setting) -> Home:
-    """Lay out Claude Code, which speaks ACP through claude-agent-acp; it reads ``AGENTS.md`` only by import."""
+    """Return the home of Claude Code, which speaks ACP by claude-agent-acp; ``CLAUDE.md`` imports ``AGENTS.md``."""
     permissions = {
         "defaultMode": "default",
         "disableBypassPermissionsMode": "disable",
@@ -154,9 +155,10 @@ def claude(setting: Setting) -> Home:
 
 
 def opencode(setting: Setting) -> Home:
-    """Lay out opencode, which speaks ACP by ``opencode acp``.
+    """Return the home of opencode, which speaks ACP by ``opencode acp``.
 
-    The project's own configuration is code that runs at start, so it is off; its ``AGENTS.md`` is named again.
+    The project's configuration is disabled, because it is code that runs at start. That disables ``AGENTS.md`` too, so
+    ``instructions`` lists it.
     """
     name = f"{_PROVIDER}/{setting.model}"
     provider = {
@@ -191,7 +193,7 @@ def opencode(setting: Setting) -> Home:
         "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
         "OPENCODE_PURE": "1",
     }
-    # At each start it installs its plugin package from npm, unless the folder looks as if that were done.
+    # opencode installs its plugin package from npm at each start unless these files show that it is installed.
     lock = {"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
     files = {
         ".config/opencode/package-lock.json": json.dumps(lock).encode(),
@@ -202,7 +204,7 @@ def opencode(setting: Setting) -> Home:
 
 
 def gemini(setting: Setting) -> Home:
-    """Lay out Gemini CLI, which speaks ACP by ``gemini --acp``."""
+    """Return the home of Gemini CLI, which speaks ACP by ``gemini --acp``."""
     settings = {
         "general": {"disableAutoUpdate": True, "disableUpdateNag": True},
         "privacy": {"usageStatisticsEnabled": False},
@@ -230,7 +232,7 @@ HOMES: Mapping[str, Callable[[Setting], Home]] = {
 
 
 def _common(home: Path) -> dict[str, str]:
-    # Codex puts its helpers below CODEX_HOME and refuses to where that lies under TMPDIR: tmp stands beside it.
+    # Codex refuses to install its helpers into a CODEX_HOME below TMPDIR, so TMPDIR is a sibling folder.
     return {
         "HOME": str(home),
         "TMPDIR": str(home / "tmp"),
@@ -245,13 +247,13 @@ def _common(home: Path) -> dict[str, str]:
 
 
 def _prefix(pattern: str) -> list[str]:
-    """Return the words of a pattern such as ``git push*``; none where it is more than a prefix."""
+    """Return the words of a prefix pattern such as ``git push*``; empty for any other pattern."""
     words = pattern.removesuffix("*").split()
     return [] if any(mark in pattern.removesuffix("*") for mark in "*?[") else words
 
 
 def _toml(text: str) -> str:
-    """Return a TOML string; JSON's escapes are TOML's, but for pairs of surrogates."""
+    """Return a TOML string; JSON's escapes are valid in TOML except surrogate pairs, hence ``ensure_ascii=False``."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -1,7 +1,7 @@
-"""The tools by which an agent asks for writes, as an MCP server on standard input and output.
+"""MCP server on standard input and output: its tools let an agent request writes.
 
-Newline-delimited JSON-RPC as in the Model Context Protocol 2025-06-18 (modelcontextprotocol.io: Lifecycle, Tools); by
-hand, because the SDK brings a web server and costs half a second at each start.
+Newline-delimited JSON-RPC as in the Model Context Protocol 2025-06-18 (modelcontextprotocol.io: Lifecycle, Tools). The
+SDK is not used, because it includes a web server and adds half a second to each start.
 """
 
 import json
@@ -20,23 +20,24 @@ Ask = Callable[[Request], None]
 _LINE = 1024 * 1024
 _PARSE_ERROR, _INVALID_REQUEST, _NO_METHOD, _INVALID_PARAMS = -32700, -32600, -32601, -32602
 _INSTRUCTIONS = (
-    "Ask the factory for what you may not do yourself: a comment or label on your issue, a question, a follow-up "
-    "issue. Requests are checked against policy and applied after your turn; nothing is answered during it."
+    "Use these tools to request what you may not do yourself: a comment or label on your issue, a question, a "
+    "follow-up issue. The factory checks requests against policy and applies them after your turn; you get no answer "
+    "during your turn."
 )
 _ABOUT: Mapping[str, str] = {
-    "comment": "Ask for a comment on the issue you work on.",
+    "comment": "Request a comment on the issue that you work on.",
     "question": "Ask a person, instead of guessing; end your turn afterwards.",
-    "label": "Ask for a label on the issue you work on, one that policy lists.",
-    "follow_up": "Ask for a new issue about something that is not part of this one.",
-    "done": "Say that the work is done, and how one sees that.",
-    "blocked": "Say that the work can't be done, and what is in its way.",
+    "label": "Request a label that policy allows, on the issue that you work on.",
+    "follow_up": "Request a new issue about something that is not part of this issue.",
+    "done": "Report that the work is done, and what proves it.",
+    "blocked": "Report that the work cannot be done, and what blocks it.",
 }
 _FIELDS: Mapping[str, str] = {
-    "why": "Why you ask for this, in one line.",
-    "text": "The text; it is shown as it is, without markup.",
+    "why": "The reason for this request, in one line.",
+    "text": "The text; it is shown literally, without markup.",
     "label": "The label's name.",
     "title": "The issue's title: letters, digits and plain punctuation.",
-    "id": "A name for this request, to ask for the same twice; by default its content is its name.",
+    "id": "An id for this request: equal requests with one id are applied once. Default: a hash of the content.",
 }
 
 
@@ -49,7 +50,7 @@ class _RpcError(Exception):
 
 
 def serve(source: IO[bytes], target: IO[bytes], ask: Ask) -> None:
-    """Answer one client until its input ends; ``ask`` gets each request that a tool call makes."""
+    """Answer one client until its input ends; ``ask`` receives the request of each tool call."""
     while line := source.readline(_LINE + 1):
         answer = handle(line, ask)
         if answer is not None:
@@ -58,7 +59,7 @@ def serve(source: IO[bytes], target: IO[bytes], ask: Ask) -> None:
 
 
 def handle(line: bytes, ask: Ask) -> dict[str, Any] | None:
-    """Return the answer to one message; a notification, a response and an empty line have none."""
+    """Return the answer to one message, or ``None`` for a notification, a response or an empty line."""
     if not line.strip():
         return None
     number: Any = None
@@ -74,23 +75,23 @@ def handle(line: bytes, ask: Ask) -> dict[str, Any] | None:
 
 def _message(line: bytes) -> dict[str, Any]:
     if len(line) > _LINE:
-        raise _RpcError(_INVALID_REQUEST, f"a message has at most {_LINE} bytes")
+        raise _RpcError(_INVALID_REQUEST, f"the message is longer than {_LINE} bytes")
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _RpcError(_PARSE_ERROR, "the message is no JSON") from error
+        raise _RpcError(_PARSE_ERROR, "the message is not valid JSON") from error
     wrong = not isinstance(message, dict) or message.get("jsonrpc") != "2.0"
     if wrong or not isinstance(message.get("id", 0), int | str) or not isinstance(message.get("method", ""), str):
-        raise _RpcError(_INVALID_REQUEST, "the message is no JSON-RPC 2.0 request")
+        raise _RpcError(_INVALID_REQUEST, "the message is not a JSON-RPC 2.0 request")
     return dict(message)
 
 
 def _answer(method: str, params: Any, ask: Ask) -> dict[str, Any]:
-    given = params if isinstance(params, dict) else {}
+    request = params if isinstance(params, dict) else {}
     if method == "initialize":
-        wanted = given.get("protocolVersion")
+        requested = request.get("protocolVersion")
         return {
-            "protocolVersion": wanted if wanted in VERSIONS else VERSIONS[0],
+            "protocolVersion": requested if requested in VERSIONS else VERSIONS[0],
             "capabilities": {"tools": {}},
             "serverInfo": {"name": "factory", "version": __version__},
             "instructions": _INSTRUCTIONS,
@@ -100,8 +101,8 @@ def _answer(method: str, params: Any, ask: Ask) -> dict[str, Any]:
     if method == "tools/list":
         return {"tools": [_tool(kind) for kind in KINDS]}
     if method == "tools/call":
-        return _call(given, ask)
-    raise _RpcError(_NO_METHOD, "there is no such method")
+        return _call(request, ask)
+    raise _RpcError(_NO_METHOD, "unknown method")
 
 
 def _tool(kind: str) -> dict[str, Any]:
@@ -119,17 +120,17 @@ def _tool(kind: str) -> dict[str, Any]:
 
 
 def _call(params: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
-    """Make a request; what is wrong with its arguments is told as the tool's result, so that the agent can mend it."""
-    kind, given = params.get("name"), params.get("arguments", {})
-    if not isinstance(kind, str) or kind not in KINDS or not isinstance(given, dict):
-        raise _RpcError(_INVALID_PARAMS, "there is no such tool")
-    said = {name: value for name, value in given.items() if name not in {"kind", "why", "id"}}
+    """Make a request; invalid arguments are reported as the tool's result, so that the agent can correct them."""
+    kind, arguments = params.get("name"), params.get("arguments", {})
+    if not isinstance(kind, str) or kind not in KINDS or not isinstance(arguments, dict):
+        raise _RpcError(_INVALID_PARAMS, "unknown tool")
+    said = {name: value for name, value in arguments.items() if name not in {"kind", "why", "id"}}
     try:
-        if "why" not in given:
+        if "why" not in arguments:
             raise InvalidInput("why is missing")
-        request = outputs.compose(kind, said, why=given["why"], name=given.get("id"))
+        request = outputs.compose(kind, said, why=arguments["why"], name=arguments.get("id"))
         ask(request)
     except FactoryError as error:
         return {"content": [{"type": "text", "text": str(error)}], "isError": True}
-    told = f"Asked for ({request.id}); the factory checks it after your turn."
-    return {"content": [{"type": "text", "text": told}], "isError": False}
+    text = f"Request {request.id} recorded; the factory checks it after your turn."
+    return {"content": [{"type": "text", "text": text}], "isError": False}

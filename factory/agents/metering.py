@@ -1,7 +1,7 @@
-"""What an attempt may take and what it took: limits that hold for every agent, whatever it reports. Pure.
+"""Compares an attempt's consumption with its limits, and computes costs. Pure.
 
-Money is in millionths of a US dollar, so that sums are exact. Tokens are what the model's provider said, else what the
-agent says, else an estimate from the bytes that passed.
+Money is in millionths of a US dollar, so that sums are exact. Tokens are the model provider's count, else the agent's
+report, else an estimate from the transferred bytes.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _NAMES = ("input_tokens", "cached_read_tokens", "output_tokens", "thought_tokens
 
 @dataclass(frozen=True)
 class Bounds:
-    """What ends an attempt: tool calls, seconds, bytes, tokens, millionths of a dollar.
+    """The limits of an attempt: tool calls, seconds, bytes, tokens, millionths of a dollar.
 
-    At ``warn_percent`` of a limit the agent is asked to save its work; one that does not heed a request to stop within
-    ``grace_seconds`` is ended.
+    At ``warn_percent`` of a limit the agent is asked to save its work. An agent that does not stop within
+    ``grace_seconds`` after a cancellation is killed.
     """
 
     turn_seconds: float
@@ -34,7 +34,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Consumption:
-    """What an attempt took so far, in the units of ``Bounds``."""
+    """The consumption of an attempt so far, in the units of ``Bounds``."""
 
     turns: int = 0
     seconds: float = 0.0
@@ -46,7 +46,7 @@ class Consumption:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a model costs, in US dollars per million tokens."""
+    """The prices of a model, in US dollars per million tokens."""
 
     input: float = 0.0
     cached: float = 0.0
@@ -57,7 +57,7 @@ FREE = Rates()
 
 
 def over(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
-    """Return why the attempt ends now, or ``None``."""
+    """Return the exceeded limit, or ``None``."""
     if spent.output > bounds.output_bytes:
         return Reason.CRASHED, f"more than {bounds.output_bytes} bytes of output"
     if spent.silent > bounds.silence_seconds:
@@ -66,30 +66,30 @@ def over(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
 
 
 def near(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
-    """Return which limit is so near that the work must be saved, or ``None``."""
+    """Return the limit of which ``warn_percent`` is exceeded, or ``None``."""
     return next((found for found in _reached(spent, bounds, bounds.warn_percent)), None)
 
 
 def cost(usage: Mapping[str, int], rates: Rates) -> int:
-    """Return what tokens cost; ``input_tokens`` contain the cached ones, ``output_tokens`` the thought ones."""
+    """Return the cost of tokens; ``input_tokens`` include cached tokens, ``output_tokens`` include thought tokens."""
     cached = min(usage.get("cached_read_tokens", 0), usage.get("input_tokens", 0))
     fresh = usage.get("input_tokens", 0) - cached
     return round(fresh * rates.input + cached * rates.cached + usage.get("output_tokens", 0) * rates.output)
 
 
 def estimate(sent: int, received: int) -> dict[str, int]:
-    """Return the tokens that bytes to and from a model come to, about."""
-    given, got = sent // _BYTES_PER_TOKEN, received // _BYTES_PER_TOKEN
-    return {"input_tokens": given, "output_tokens": got, "total_tokens": given + got}
+    """Return an estimate of the tokens in ``sent`` bytes to a model and ``received`` bytes from it."""
+    inputs, outputs = sent // _BYTES_PER_TOKEN, received // _BYTES_PER_TOKEN
+    return {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
 
 
 def add(*usages: Mapping[str, int]) -> dict[str, int]:
-    """Return the sum of usages, by name; names that none has stay away."""
+    """Return the sum of usages by name, without names that no usage has."""
     return {name: sum(usage.get(name, 0) for usage in usages) for name in _NAMES if any(name in u for u in usages)}
 
 
 def total(usage: Mapping[str, int]) -> int:
-    """Return all tokens of a usage; a total below the sum of its parts is not believed."""
+    """Return the total tokens of a usage: the reported total, or input plus output if that is more."""
     return max(usage.get("total_tokens", 0), usage.get("input_tokens", 0) + usage.get("output_tokens", 0))
 
 

@@ -1,7 +1,7 @@
-"""What an agent asks the factory to write: typed requests, one JSON line each, in a file that the agent may append to.
+"""Agents' write requests to the factory: typed, one JSON line each, in a file that the agent may append to.
 
-The agent's side composes a line, ours reads the file again as untrusted text and judges each request. Pure but for
-reading that file and appending to it.
+The agent composes a line; the factory reads the file as untrusted text and judges each request. Pure except for
+reading and appending that file.
 """
 
 import json
@@ -18,29 +18,29 @@ from factory.system import canonical, files
 _FILE, _LINE, _LINES = 1024 * 1024, 64 * 1024, 100
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST = {"why": 300, "title": 120, "label": 100, "text": 20_000}
-# What GitLab neither links nor reads as a command in a title, beside letters and digits.
+# Besides letters and digits: characters that GitLab neither links nor reads as a command in a title.
 _IN_TITLES = frozenset(" .,:;'\"()?+=-_/")
 _SHORTEST_TITLE = 8
-# No reason repeats what an agent wrote: it may be a secret.
+# No reason quotes an agent's text, because the text may contain a secret.
 _TAKEN = "its id names another request"
-# Variation selectors count as marks, and a row of them can carry a text of its own; the one of emoji is usual.
+# A sequence of variation selectors can encode hidden text; U+FE0F is allowed, because emoji use it.
 _SELECTOR = re.compile("[\ufe00-\ufe0e\U000e0000-\U000e0fff]")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the name by which it is applied once, and why the agent makes it."""
+    """One request: an id, so that it is applied only once, and the agent's reason."""
 
     kind: ClassVar[str]
     id: str
     why: str
 
     def said(self) -> dict[str, str]:
-        """Return what it asks for, without name and reason."""
+        """Return the request's own fields, without id and reason."""
         return {name: value for name, value in asdict(self).items() if name not in {"id", "why"}}
 
     def digest(self) -> str:
-        """Return the digest of what it asks for."""
+        """Return the digest of the kind and the request's own fields."""
         return canonical.digest_of({"kind": self.kind, **self.said()})
 
 
@@ -79,14 +79,14 @@ class FollowUp(Request):
 
 @dataclass(frozen=True)
 class Done(Request):
-    """The work is done; ``why`` says how one sees that."""
+    """The work is done; ``why`` says what proves it."""
 
     kind = "done"
 
 
 @dataclass(frozen=True)
 class Blocked(Request):
-    """The work can't be done; ``why`` says what is in its way."""
+    """The work cannot be done; ``why`` says what blocks it."""
 
     kind = "blocked"
 
@@ -96,7 +96,7 @@ KINDS: Mapping[str, type[Request]] = {kind.kind: kind for kind in (Comment, Ques
 
 @dataclass(frozen=True)
 class Refusal:
-    """A line of the file that is no request, and why not."""
+    """A line of the file that is not a valid request, and the reason; line 0 is the whole file."""
 
     line: int
     reason: str
@@ -104,7 +104,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RequestFile:
-    """What an agent asked for, in its order, and the lines that could not be read."""
+    """An agent's requests in their order, and the refused lines."""
 
     requests: tuple[Request, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -112,7 +112,7 @@ class RequestFile:
 
 @dataclass(frozen=True)
 class Caps:
-    """What policy allows in one session: requests by kind, labels, characters of a text."""
+    """The policy's limits for one session: requests per kind, allowed labels, characters of a text."""
 
     most: Mapping[str, int]
     labels: frozenset[str]
@@ -121,7 +121,7 @@ class Caps:
 
 @dataclass(frozen=True)
 class EarlierRequest:
-    """A request of the same session that was applied before."""
+    """An earlier request of the same session, already applied."""
 
     kind: str
     digest: str
@@ -129,7 +129,7 @@ class EarlierRequest:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a request; ``reason`` says why it is refused."""
+    """The decision about a request; ``reason`` says why it is refused."""
 
     request: Request
     result: Literal["admitted", "repeated", "refused"]
@@ -137,7 +137,7 @@ class Decision:
 
 
 def compose(kind: str, said: Mapping[str, Any], *, why: str, name: str | None = None) -> Request:
-    """Return a request, named by its content unless it is given a name; raises ``InvalidInput``."""
+    """Return a request with the id ``name``, or with a hash of its content as id; raises ``InvalidInput``."""
     return _request({"kind": kind, "why": why, **said} | ({"id": name} if name else {}))
 
 
@@ -148,7 +148,7 @@ def append(path: Path, request: Request) -> None:
 
 
 def read(path: Path) -> RequestFile:
-    """Return what the file asks for; where it is missing, nothing; where it is no plain file, one refusal."""
+    """Return the requests in the file: none if the file is missing, one refusal if it is not a regular file."""
     try:
         data, more = files.read_untrusted(path, _FILE)
     except NotFound:
@@ -159,13 +159,13 @@ def read(path: Path) -> RequestFile:
 
 
 def parse(data: bytes, *, more: bool = False) -> RequestFile:
-    """Return the requests in lines of JSON; ``more`` says that the file goes on, so that its last line is not whole."""
+    """Return the requests in lines of JSON; ``more`` says that ``data`` is truncated, so the last line is dropped."""
     found: dict[str, Request] = {}
     refused = []
     numbered = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     if more or len(numbered) > _LINES:
         numbered = numbered[: min(_LINES, len(numbered) - 1)]
-        refused.append(Refusal(0, f"only {len(numbered)} lines are read: the file is too large"))
+        refused.append(Refusal(0, f"the file is too large: only the first {len(numbered)} lines are read"))
     for number, line in numbered:
         try:
             request = _request(_object(line))
@@ -184,7 +184,11 @@ def admit(
     *,
     leaks: Callable[[str], Iterable[str]] = lambda _: (),
 ) -> tuple[Decision, ...]:
-    """Decide about each request; ``applied`` are earlier ones by id, which count; ``leaks`` names secrets in a text."""
+    """Decide about each request.
+
+    ``applied`` are the session's earlier requests by id, which count towards the caps. ``leaks`` returns the names of
+    the secrets in a text.
+    """
     used = Counter(item.kind for item in applied.values())
     decisions = []
     for request in requests:
@@ -201,15 +205,15 @@ def admit(
 
 
 def _against(request: Request, caps: Caps, leaks: Callable[[str], Iterable[str]]) -> str:
-    """Return what speaks against one request, whatever else is asked for; nothing where it may be applied."""
+    """Return why one request is refused regardless of the others, or an empty text."""
     said = request.said()
     texts = [line for text in (request.id, request.why, *said.values()) for line in (text, *text.split("\n"))]
     if leaked := sorted({name for text in texts for name in leaks(text)}):
-        return f"it holds what looks like a secret: {', '.join(leaked)}"
+        return f"it contains text that looks like a secret: {', '.join(leaked)}"
     if len(said.get("text", "")) > caps.characters:
         return f"its text is longer than {caps.characters} characters"
     if isinstance(request, Label) and request.label not in caps.labels:
-        return "policy lets no agent set this label"
+        return "policies/outputs.yml does not list this label"
     return _title(request.title) if isinstance(request, FollowUp) else ""
 
 
@@ -217,7 +221,7 @@ def _title(title: str) -> str:
     if len(title) < _SHORTEST_TITLE:
         return f"its title is shorter than {_SHORTEST_TITLE} characters"
     if not title[0].isalnum() or any(not sign.isalnum() and sign not in _IN_TITLES for sign in title):
-        return "its title has other signs than letters, digits and plain punctuation, or begins with one"
+        return "its title must begin with a letter or digit, and contain only letters, digits and plain punctuation"
     return ""
 
 
@@ -226,47 +230,48 @@ def _object(line: bytes) -> dict[str, Any]:
         raise InvalidInput(f"the line is longer than {_LINE} bytes")
     value = json.loads(line.decode(), object_pairs_hook=_pairs, parse_constant=_constant)
     if not isinstance(value, dict):
-        raise InvalidInput("the line is no JSON object")
+        raise InvalidInput("the line is not a JSON object")
     return value
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) != len(pairs):
-        raise InvalidInput("a key is given twice")
+        raise InvalidInput("duplicate key")
     return dict(pairs)
 
 
 def _constant(name: str) -> Any:
-    raise InvalidInput(f"{name} is no JSON")
+    raise InvalidInput(f"{name} is not valid JSON")
 
 
 def _request(value: Mapping[str, Any]) -> Request:
-    """Return a value as a request; raises ``InvalidInput`` naming what does not fit."""
-    named = value.get("kind")
-    kind = KINDS.get(named) if isinstance(named, str) else None
+    """Return a value as a request; raises ``InvalidInput`` naming the wrong field."""
+    kind_name = value.get("kind")
+    kind = KINDS.get(kind_name) if isinstance(kind_name, str) else None
     if kind is None:
         raise InvalidInput(f"kind must be one of {', '.join(KINDS)}")
-    wanted = {field.name for field in fields(kind)}
-    if set(value) - {"kind", "id"} != wanted - {"id"}:
-        raise InvalidInput(f"{kind.kind} has the fields {', '.join(sorted(wanted))}, no other and none left out")
-    texts = {name: _text(name, value[name]) for name in sorted(wanted - {"id"})}
+    names = {field.name for field in fields(kind)}
+    if set(value) - {"kind", "id"} != names - {"id"}:
+        required = ", ".join(sorted(names - {"id"}))
+        raise InvalidInput(f"{kind.kind} must have exactly the fields {required}, and optionally id")
+    texts = {name: _text(name, value[name]) for name in sorted(names - {"id"})}
     name = value.get("id", "")
     if name != "" and not (isinstance(name, str) and _ID.fullmatch(name)):
         raise InvalidInput("id must be 1 to 64 letters, digits, dots, dashes and underscores")
-    made = kind(id=name, **texts)
-    return made if name else kind(id=made.digest().removeprefix("sha256:")[:16], **texts)
+    request = kind(id=name, **texts)
+    return request if name else kind(id=request.digest().removeprefix("sha256:")[:16], **texts)
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be a text")
+        raise InvalidInput(f"{name} must be a string")
     text = value.strip()
     if not text or len(text) > _LONGEST[name]:
         raise InvalidInput(f"{name} must have 1 to {_LONGEST[name]} characters")
-    if any(_unseen(character) and (name != "text" or character not in "\n\t") for character in text):
-        raise InvalidInput(f"{name} holds a character that can't be seen")
+    if any(_invisible(character) and (name != "text" or character not in "\n\t") for character in text):
+        raise InvalidInput(f"{name} contains an invisible character")
     return text
 
 
-def _unseen(character: str) -> bool:
+def _invisible(character: str) -> bool:
     return not character.isprintable() or _SELECTOR.fullmatch(character) is not None

@@ -1,4 +1,4 @@
-"""Holds an agent for as long as a person wants it held."""
+"""Suspends an agent while a person pauses its session."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,16 +18,16 @@ async def hold(
     provider: Provider,
     record: Callable[[Mapping[str, Any]], None],
 ) -> float:
-    """Hold a program and all that came from it while ``paused`` and not ``ended``; return for how many seconds."""
+    """Suspend a process and its descendants while ``paused`` and not ``ended``; return the pause in seconds."""
     if not paused():
         return 0.0
     began = clock.monotonic()
     record({"event": "notice", "text": "paused"})
     process_tree.suspend(pid)
-    while paused() and not ended():  # noqa: ASYNC110 - the wish is a file of another process
+    while paused() and not ended():  # noqa: ASYNC110 - ``paused`` reads a file that another process writes
         await asyncio.sleep(_TICK)
     process_tree.carry_on(pid)
-    record({"event": "notice", "text": "goes on"})
+    record({"event": "notice", "text": "resumed"})
     held = clock.monotonic() - began
     provider.held(held)
     return held

@@ -1,6 +1,6 @@
-"""What an agent may do where it asks: edits inside its worktree and policy's scope, commands that policy does not deny.
+"""Decides an agent's permission requests: edits inside the worktree and policy's scope, commands that policy allows.
 
-Asking is a courtesy of the agent; what contains one that does not ask is the launch door.
+An agent is not forced to ask; the launch door contains agents that do not.
 """
 
 import fnmatch
@@ -19,7 +19,7 @@ _SEPARATORS = re.compile(r"\|\||&&|[;|&\n(){}`]|\$\(")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE = frozenset({"env", "exec", "command", "nohup", "time"})
 _GIT_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"})
-# Splitting a shell's line takes time that grows with the square of a word's length.
+# The time to split a shell's line grows with the square of a word's length.
 _LONGEST = 32_000
 
 
@@ -30,10 +30,10 @@ def _anything(path: str) -> str:
 
 @dataclass(frozen=True)
 class Permissions:
-    """How requests are answered.
+    """The rules by which requests are answered.
 
-    ``frozen`` are paths in the worktree that stay as they are; ``allow`` and ``deny`` are patterns of commands;
-    ``scope`` returns why policy forbids the change of a path, or nothing.
+    ``frozen`` are read-only paths in the worktree; ``allow`` and ``deny`` are patterns of commands; ``scope`` returns
+    why policy forbids the change of a path, or an empty text.
     """
 
     worktree: Path
@@ -43,7 +43,7 @@ class Permissions:
     scope: Callable[[str], str] = field(default=_anything)
 
     def edit(self, path: str) -> str:
-        """Return why a file may not be changed, or nothing."""
+        """Return why a file may not be changed, or an empty text."""
         try:
             target = writable(self.worktree, path, self.frozen)
         except Refused as refused:
@@ -51,9 +51,9 @@ class Permissions:
         return self.scope(target.relative_to(self.worktree.resolve()).as_posix())
 
     def run(self, command: str) -> str:
-        """Return why a command may not run, or nothing; each command within a shell's line is looked at."""
+        """Return why a command may not run, or an empty text; each command within a shell's line is checked."""
         if len(command) > _LONGEST:
-            return f"a command of more than {_LONGEST} characters"
+            return f"the command is longer than {_LONGEST} characters"
         for words in commands(command):
             shown = " ".join(words)
             for pattern in self.deny:
@@ -65,12 +65,13 @@ class Permissions:
 
 
 def commands(line: str, depth: int = 3) -> list[list[str]]:
-    """Return the words of each command in a shell's line: programs without their folder, shells opened up.
+    """Return the words of each command in a shell's line, including the commands that ``sh -c`` runs.
 
-    What comes before a program (assignments, ``env``) and git's own options before its command are left out.
+    Programs are named without their folder. Prefixes of a program (assignments, ``env``) and git's options before its
+    subcommand are left out.
     """
     inner = _inner(_split(line)) if depth else None
-    # Within quotes too, a separator is taken for one: that finds a command too many, and none too few.
+    # Separators within quotes count too: this may find extra commands, but misses none.
     found = commands(inner, depth - 1) if inner is not None else []
     for part in _SEPARATORS.split(line):
         words = _split(part)
@@ -93,7 +94,7 @@ def _split(line: str) -> list[str]:
 
 
 def _inner(words: list[str]) -> str | None:
-    """Return the line that a shell is given to run, or ``None`` where this is no shell or it is given none."""
+    """Return the line that ``words`` let a shell run (``sh -c LINE``), or ``None``."""
     if not words or Path(words[0]).name not in _SHELLS:
         return None
     return next((word for flag, word in itertools.pairwise(words) if _runs_text(flag)), None)
@@ -106,28 +107,29 @@ def _git(words: list[str]) -> list[str]:
 
 
 def writable(worktree: Path, path: str, frozen: Sequence[str]) -> Path:
-    """Return the resolved file an agent may write; raises ``Refused`` outside the worktree or at a frozen path.
+    """Return the resolved path of a file that an agent may write; raises ``Refused`` for any other path.
 
-    ``frozen`` names files and folders relative to the worktree; comparison ignores case, as some file systems do.
+    ``frozen`` names read-only files and folders relative to the worktree; the comparison ignores case, as some file
+    systems do.
     """
     relative = Path(path)
     if relative.is_absolute():
         try:
             relative = relative.relative_to(worktree)
         except ValueError:
-            raise Refused(f"{path} lies outside the worktree") from None
+            raise Refused(f"{path} is outside the worktree") from None
     try:
         target = files.contained(worktree, str(relative))
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, links that lead in a circle
-        raise Refused(f"{path[:200]!r} is no path of a file: {type(error).__name__}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, a loop of links
+        raise Refused(f"{path[:200]!r} is not a valid path: {type(error).__name__}") from None
     inside = target.relative_to(worktree.resolve()).as_posix().casefold()
     for name in frozen:
-        held = name.casefold().rstrip("/")
-        if inside == held or inside.startswith(held + "/"):
+        folded = name.casefold().rstrip("/")
+        if inside == folded or inside.startswith(folded + "/"):
             raise Refused(f"{path} is read-only for agents")
     return target
 
 
 def _runs_text(flag: str) -> bool:
-    """Tell whether a shell's option makes its next word the commands: ``-c``, ``-lc``, ``-ce``."""
+    """Tell whether the word after a shell's option is a command line: ``-c``, ``-lc``, ``-ce``."""
     return flag.startswith("-") and not flag.startswith("--") and "c" in flag

@@ -1,6 +1,6 @@
-"""One answer of a model's provider while it comes: the usage that it tells, or an estimate. Pure.
+"""Reads the usage from one answer of a model's provider while it arrives, or estimates the usage. Pure.
 
-Reads the shapes that providers stream or send whole: Responses (``response.usage``), Messages (``message.usage`` and
+Supports streamed and whole answers of these APIs: Responses (``response.usage``), Messages (``message.usage`` and
 ``usage`` of ``message_delta``), Chat Completions (``usage``), Gemini (``usageMetadata``).
 """
 
@@ -16,9 +16,9 @@ _MOST_TOKENS = 10**12
 
 
 class Answer:
-    """An answer: whether its request was ``served``, whether it is a ``stream``, the bytes ``sent`` for it.
+    """An answer: whether its request was ``served``, whether it is a ``stream``, the bytes ``sent`` in the request.
 
-    ``usage`` is what its provider counted so far; ``free`` tells that there is nothing to count.
+    ``usage`` is the provider's count so far; ``free`` tells that the request costs no tokens.
     """
 
     def __init__(self, *, served: bool, stream: bool, sent: int) -> None:
@@ -26,11 +26,11 @@ class Answer:
         self.free = False
         self._served, self._stream, self._sent = served, stream, sent
         self._rest = bytearray()
-        self._received = self._told = 0
+        self._received = self._text = 0
         self._final = self._skips = self._ended = False
 
     def take(self, chunk: bytes) -> None:
-        """Read a part of the body; how it was cut into parts makes no difference."""
+        """Read the next part of the body; parts may end anywhere."""
         self._received += len(chunk)
         if not self._stream:
             self._keep(chunk)
@@ -42,26 +42,26 @@ class Answer:
             self._keep(part)
 
     def end(self) -> None:
-        """Read what is left: a last line, or the whole body."""
+        """Read the rest: the last line of a stream, or the whole body."""
         self._ended = True
         rest = self._taken()
         if not self._parse(rest):
-            for line in rest.split(b"\n"):  # a stream that is not called one
+            for line in rest.split(b"\n"):  # a stream without the content type of a stream
                 self._parse(line)
 
     @property
     def estimated(self) -> bool:
-        """Tell whether what it took is an estimate; a request without a body asks for no work."""
-        return self._served and not self._final and not self.free and self._sent > 0 and (self._ended or self._told > 0)
+        """Tell whether the usage is an estimate; a request without a body uses no tokens."""
+        return self._served and not self._final and not self.free and self._sent > 0 and (self._ended or self._text > 0)
 
     def spent(self) -> dict[str, int]:
-        """Return the tokens that the answer took."""
+        """Return the tokens of the request and its answer."""
         if not self.estimated:
             return self.usage
-        guess = metering.estimate(self._sent, self._told or (self._received if self._ended else 0))
-        given = self.usage.get("input_tokens") or guess["input_tokens"]
-        got = max(self.usage.get("output_tokens", 0), guess["output_tokens"])
-        return {**self.usage, "input_tokens": given, "output_tokens": got, "total_tokens": given + got}
+        guess = metering.estimate(self._sent, self._text or (self._received if self._ended else 0))
+        inputs = self.usage.get("input_tokens") or guess["input_tokens"]
+        outputs = max(self.usage.get("output_tokens", 0), guess["output_tokens"])
+        return {**self.usage, "input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
 
     def _keep(self, part: bytes) -> None:
         self._skips = self._skips or len(self._rest) + len(part) > _LONGEST
@@ -77,7 +77,7 @@ class Answer:
         return taken
 
     def _parse(self, line: bytes) -> bool:
-        """Read a line of a stream, or a whole body; tell whether there is nothing more to be read of it."""
+        """Read a line of a stream, or a whole body; return false if it is not JSON."""
         text = line.strip().removeprefix(b"data:").strip()
         if not any(mark in text for mark in _MARKS):
             return True
@@ -91,9 +91,9 @@ class Answer:
         return True
 
     def _read(self, value: Mapping[str, Any]) -> None:
-        """Take what one event, or a whole body, tells; a later figure replaces an earlier one."""
-        self._told += _length(value.get("delta")) + sum(_length(item.get("delta")) for item in _each(value, "choices"))
-        # Counting tokens is free, and its whole answer is the count.
+        """Read the usage in one event or a whole body; a later count replaces an earlier one."""
+        self._text += _length(value.get("delta")) + sum(_length(item.get("delta")) for item in _each(value, "choices"))
+        # A request that only counts tokens is free; its whole answer is the count.
         self.free = self.free or (not self._stream and isinstance(value.get("input_tokens"), int))
         for holder in (value, value.get("response"), value.get("message")):
             found = (holder.get("usage") or holder.get("usageMetadata")) if isinstance(holder, dict) else None
@@ -108,7 +108,7 @@ def _each(value: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _length(value: Any) -> int:
-    """Return how many characters of text a value holds."""
+    """Return the number of characters of all texts in a value."""
     waiting, length = [value], 0
     while waiting:
         one = waiting.pop()
@@ -120,21 +120,21 @@ def _length(value: Any) -> int:
 
 
 def _normal(found: Mapping[str, Any], before: Mapping[str, int]) -> dict[str, int]:
-    """Return a usage in our names; what Messages counts apart (cached input) becomes part of the input."""
+    """Return a usage under the names of ``metering``; input includes cached tokens (Messages counts them apart)."""
     cached = _number(found, "cache_read_input_tokens") + _number(found, "cachedContentTokenCount")
     apart = _number(found, "cache_read_input_tokens") + _number(found, "cache_creation_input_tokens")
     details = found.get("input_tokens_details") or found.get("prompt_tokens_details")
     if isinstance(details, dict):
         cached = _number(details, "cached_tokens")
-    given = sum(_number(found, name) for name in ("input_tokens", "prompt_tokens", "promptTokenCount")) + apart
-    got = sum(_number(found, name) for name in ("output_tokens", "completion_tokens", "candidatesTokenCount"))
-    got += _number(found, "thoughtsTokenCount")
-    made = {
-        "input_tokens": given or before.get("input_tokens", 0),
+    inputs = sum(_number(found, name) for name in ("input_tokens", "prompt_tokens", "promptTokenCount")) + apart
+    outputs = sum(_number(found, name) for name in ("output_tokens", "completion_tokens", "candidatesTokenCount"))
+    outputs += _number(found, "thoughtsTokenCount")
+    usage = {
+        "input_tokens": inputs or before.get("input_tokens", 0),
         "cached_read_tokens": cached or before.get("cached_read_tokens", 0),
-        "output_tokens": got or before.get("output_tokens", 0),
+        "output_tokens": outputs or before.get("output_tokens", 0),
     }
-    return {**made, "total_tokens": made["input_tokens"] + made["output_tokens"]}
+    return {**usage, "total_tokens": usage["input_tokens"] + usage["output_tokens"]}
 
 
 def _number(found: Mapping[str, Any], name: str) -> int:

@@ -1,8 +1,8 @@
-"""What an agent did in a session, as a JSON file that the replay agent plays: strictly read, and written. Pure.
+"""Reads and writes recordings: JSON files with an agent's session, which the replay agent plays. Pure.
 
-A recording names the spec and the title that its brief must have, and holds for each attempt its turns: what the agent
-said, a patch in git's format, and the tokens it took. Who made it, from which commit, why it ended and which tools it
-called is kept beside that, to be read; requests for writes and a question are played as they were made.
+A recording names the spec and the title that its brief must have. It contains the turns of each attempt: the agent's
+text, a patch in git's format, and the tokens used. The agent, the base commit, the end reason and the tool calls are
+for information only; write requests and a question are replayed.
 """
 
 import json
@@ -23,7 +23,7 @@ _LONGEST_SAY = 20_000
 
 @dataclass(frozen=True)
 class Tokens:
-    """What was used: ``input`` contains ``cached``, ``output`` contains ``thought``."""
+    """Tokens used: ``input`` includes ``cached``, ``output`` includes ``thought``."""
 
     input: int = 0
     output: int = 0
@@ -32,7 +32,7 @@ class Tokens:
 
     @classmethod
     def metered(cls, usage: Mapping[str, int]) -> "Tokens":
-        """Return a usage by the names that a session keeps it under."""
+        """Return the tokens of a usage in the names of ``metering``."""
         names = ("input_tokens", "output_tokens", "cached_read_tokens", "thought_tokens")
         return cls(*(usage.get(name, 0) for name in names))
 
@@ -40,7 +40,7 @@ class Tokens:
         return Tokens(*(one + another for one, another in zip(self._all(), other._all(), strict=True)))
 
     def to_json(self) -> dict[str, int]:
-        """Return the tokens as a JSON value; what is optional and nought stays away."""
+        """Return the tokens as a JSON value, without optional values of 0."""
         return {name: value for name, value in asdict(self).items() if value or name in {"input", "output"}}
 
     def _all(self) -> tuple[int, ...]:
@@ -49,7 +49,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Turn:
-    """Something an agent said, the tools it then called, the patch it made, and what that took."""
+    """An agent's text, the tools that it then called, its patch, and the tokens used."""
 
     say: str = ""
     tools: tuple[str, ...] = ()
@@ -58,13 +58,13 @@ class Turn:
 
     def to_json(self) -> dict[str, Any]:
         """Return the turn as a JSON value."""
-        told = {"say": self.say, "tools": list(self.tools), "patch": self.patch}
-        return {**{name: value for name, value in told.items() if value}, "usage": self.usage.to_json()}
+        values = {"say": self.say, "tools": list(self.tools), "patch": self.patch}
+        return {**{name: value for name, value in values.items() if value}, "usage": self.usage.to_json()}
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Who made an attempt: agent, its version, its model, and the digest of the brief's template."""
+    """The agent of an attempt, its version and model, and the digest of the brief's template."""
 
     agent: str
     version: str = ""
@@ -74,7 +74,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt: turns, question and requests for writes; who made it, from which commit, and why it ended."""
+    """One attempt: its turns, question and write requests, its agent, its base commit, and its end reason."""
 
     turns: tuple[Turn, ...]
     made_by: Maker | None = None
@@ -85,20 +85,20 @@ class Attempt:
 
     @property
     def says(self) -> str:
-        """Return all that the agent said."""
+        """Return all of the agent's text."""
         return "\n".join(turn.say for turn in self.turns)
 
     def to_json(self) -> dict[str, Any]:
         """Return the attempt as a JSON value."""
         by = {name: value for name, value in asdict(self.made_by).items() if value} if self.made_by else None
         requests = [{"kind": item.kind, **asdict(item)} for item in self.outputs]
-        told = {"made_by": by, "base": self.base, "reason": self.reason, "question": self.question, "outputs": requests}
-        return {**{name: item for name, item in told.items() if item}, "turns": [turn.to_json() for turn in self.turns]}
+        head = {"made_by": by, "base": self.base, "reason": self.reason, "question": self.question, "outputs": requests}
+        return {**{name: item for name, item in head.items() if item}, "turns": [turn.to_json() for turn in self.turns]}
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What an agent did about one issue, attempt by attempt; ``session`` is the one it came from."""
+    """The attempts for one issue in their order; ``session`` is the recorded session."""
 
     spec: str
     title: str
@@ -106,30 +106,30 @@ class Recording:
     session: str = ""
 
     def encode(self) -> bytes:
-        """Return the recording's file, in ASCII: equal recordings have equal bytes, and none hides a character."""
-        told = {"session": self.session} if self.session else {}
-        head = {"format": FORMAT, "spec": self.spec, "title": self.title, **told}
+        """Return the recording's file, in ASCII: equal recordings have equal bytes, and all characters are visible."""
+        session = {"session": self.session} if self.session else {}
+        head = {"format": FORMAT, "spec": self.spec, "title": self.title, **session}
         value = {**head, "attempts": [attempt.to_json() for attempt in self.attempts]}
         return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def read(data: bytes, *, source: str) -> Recording:
-    """Return the recording in a file; raises ``InvalidInput`` with ``source`` and the key that does not fit."""
+    """Return the recording in a file; raises ``InvalidInput`` with ``source`` and the invalid key."""
     try:
         value = json.loads(data.decode(), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{source}: {error}") from error
     fields = Fields(value, source, "", ("format", "spec", "title", "session", "attempts"))
     if fields.whole("format", default=FORMAT) != FORMAT:
-        raise InvalidInput(f"{source}: format: this factory reads format {FORMAT}")
+        raise InvalidInput(f"{source}: format: must be {FORMAT}")
     attempts = tuple(_attempt(item) for item in fields.each("attempts", _ATTEMPT))
     if not attempts:
-        raise InvalidInput(f"{source}: attempts: there must be one")
+        raise InvalidInput(f"{source}: attempts: must not be empty")
     return Recording(fields.text("spec"), fields.text("title"), attempts, fields.text("session", default=""))
 
 
 def paths(patch: str) -> list[str]:
-    """Return the files that a patch changes; raises ``InvalidInput`` where one is not told plainly."""
+    """Return the files that a patch changes; raises ``InvalidInput`` for a header with two paths or a quoted path."""
     found = _HEADER.findall(patch)
     if not patch.startswith("diff --git ") or len(found) != len(_ANY_HEADER.findall(patch)):
         raise InvalidInput("a patch must have, for each file, a plain line `diff --git a/<path> b/<path>`")
@@ -137,7 +137,7 @@ def paths(patch: str) -> list[str]:
 
 
 def turns(events: Iterable[Mapping[str, Any]], *, patch: str, usage: Tokens) -> tuple[Turn, ...]:
-    """Return the turns that a transcript's events come to; the last one has the patch and takes the tokens."""
+    """Return the turns of a transcript's events; the last turn gets the patch and the tokens."""
     found: list[Turn] = []
     said: list[str] = []
     tools: dict[str, str] = {}
@@ -164,7 +164,7 @@ def turns(events: Iterable[Mapping[str, Any]], *, patch: str, usage: Tokens) -> 
 
 
 def without(recording: Recording, clean: Callable[[str], str]) -> Recording:
-    """Return the recording with every text that an agent wrote, but no patch, as ``clean`` returns it."""
+    """Return the recording with ``clean`` applied to every text that an agent wrote, except patches."""
 
     def turn(item: Turn) -> Turn:
         return replace(item, say=clean(item.say), tools=tuple(clean(title) for title in item.tools))
@@ -174,21 +174,21 @@ def without(recording: Recording, clean: Callable[[str], str]) -> Recording:
         return compose(item.kind, said, why=clean(item.why), name=item.id)
 
     def attempt(item: Attempt) -> Attempt:
-        kept = tuple(request(asked) for asked in item.outputs)
-        return replace(item, turns=tuple(map(turn, item.turns)), question=clean(item.question), outputs=kept)
+        requests = tuple(map(request, item.outputs))
+        return replace(item, turns=tuple(map(turn, item.turns)), question=clean(item.question), outputs=requests)
 
     return replace(recording, title=clean(recording.title), attempts=tuple(map(attempt, recording.attempts)))
 
 
 def fitting(recordings: Sequence[tuple[str, Recording]], brief: str) -> tuple[str, Recording] | None:
-    """Return name and recording that answer a brief, or ``None``: of those whose title it has, the longest title."""
+    """Return name and recording for a brief, or ``None``: of the recordings with its spec, the longest title in it."""
     spec = _SPEC.search(brief)
     fit = [item for item in recordings if spec and item[1].spec == spec.group(1) and item[1].title in brief]
     return max(fit, key=lambda item: len(item[1].title), default=None)
 
 
 def attempt_of(brief: str) -> int:
-    """Return which attempt a brief asks for; 0 where it does not say."""
+    """Return the attempt's number in a brief, or 0."""
     found = _NUMBER.search(brief)
     return int(found.group(1)) if found else 0
 

@@ -1,4 +1,4 @@
-"""The form of a recording as JSON Schema (draft 2020-12): what ``recording.read`` accepts, for editors and others."""
+"""JSON Schema (draft 2020-12) of the recordings that ``recording.read`` accepts, for editors and other tools."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ _ATTEMPT = _object(
 SCHEMA: Mapping[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Recording",
-    "description": "What an agent did about one issue, attempt by attempt: the replay agent plays it.",
+    "description": "The attempts of an agent for one issue, which the replay agent plays.",
     **_object(
         ("spec", "title", "attempts"),
         format={"const": FORMAT},

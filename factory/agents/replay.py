@@ -1,7 +1,7 @@
-"""The replay agent: an ACP agent that plays recorded turns, so that demo, tests and evaluations need no model.
+"""The replay agent: an ACP agent that plays recorded turns, so that the demo, tests and evaluations need no model.
 
-It works like any agent: it asks before it edits, it edits the worktree that it is started in, it asks the factory for
-writes through the same file, and it knows nothing but its brief.
+It works like any agent: it asks before it edits, it edits the worktree in which it was started, it writes requests to
+the same file, and it knows only its brief.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ _OUTPUTS = "FACTORY_OUTPUTS"
 
 
 def recording_for(brief: str, folder: Path | None = None) -> tuple[str, Attempt] | None:
-    """Return a recording's name and the attempt of it that answers a brief, or ``None``.
+    """Return the name of the recording that matches a brief, and its attempt for the brief; or ``None``.
 
-    Looks among those that ship, or in a folder. Raises ``InvalidInput`` for a file there that is no recording.
+    Searches ``folder``, or the recordings in this package. Raises ``InvalidInput`` for an invalid recording.
     """
     shipped = resources.files("factory.agents.recordings").iterdir()
     entries: list[Any] = [*(shipped if folder is None else folder.iterdir())]
@@ -57,19 +57,19 @@ class ReplayAgent:
         self._client = conn
 
     async def initialize(self, protocol_version: int, **_: Any) -> Any:
-        """Say who this is."""
+        """Return the agent's name and version."""
         return schema.InitializeResponse(
             protocol_version=protocol_version,
             agent_info=schema.Implementation(name="replay", version=__version__),
         )
 
     async def new_session(self, cwd: str, **_: Any) -> Any:
-        """Begin in a folder."""
+        """Begin a session in a folder."""
         self._cwd = cwd
         return schema.NewSessionResponse(session_id="replay")
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> Any:
-        """Play the attempt for this brief; without a recording, say so and change nothing."""
+        """Play the attempt for this brief; without a recording, send a message and change nothing."""
         brief = "".join(block.text for block in prompt if isinstance(block, schema.TextContentBlock))
         try:
             found = recording_for(brief, self._recordings)
@@ -77,7 +77,7 @@ class ReplayAgent:
             await self._say(session_id, f"I cannot read my recordings, so I change nothing: {error}")
             return schema.PromptResponse(stop_reason="refusal")
         if found is None:
-            await self._say(session_id, "I have no recording that answers this brief, so I change nothing.")
+            await self._say(session_id, "I have no recording for this brief, so I change nothing.")
             return schema.PromptResponse(stop_reason="refusal")
         attempt, used = found[1], Tokens()
         for number, turn in enumerate(attempt.turns, 1):
@@ -96,13 +96,13 @@ class ReplayAgent:
         return schema.PromptResponse(stop_reason="end_turn", usage=_usage(used))
 
     async def cancel(self, session_id: str, **_: Any) -> None:
-        """Playing is quick; there is nothing to cancel."""
+        """Do nothing: a replay ends quickly."""
 
     async def _say(self, session_id: str, text: str) -> None:
         await self._client.session_update(session_id=session_id, update=acp.update_agent_message_text(text))
 
     async def _edit(self, session_id: str, call: str, patch: str) -> bool:
-        """Ask for the edit, make it with ``git apply``, report it; false where it is refused or does not fit."""
+        """Request the edit, apply it with ``git apply``, report it; return false if it is refused or does not apply."""
         paths = recording.paths(patch)
         locations = [schema.ToolCallLocation(path=path) for path in paths]
         title = f"Edit {', '.join(paths)}"
@@ -130,7 +130,7 @@ class ReplayAgent:
         try:
             process.run(["git", "apply", "--recount", "-"], cwd=None, env=self._env(), stdin=patch.encode())
         except FactoryError as error:
-            return f"The recorded patch does not fit this worktree: {error}"
+            return f"The recorded patch does not apply to this worktree: {error}"
         return ""
 
     def _env(self) -> dict[str, str]:
@@ -151,5 +151,5 @@ def main(environment: dict[str, str], recordings: Path | None = None) -> None:
     """Serve one client on standard input and output."""
     if "PATH" not in environment:
         raise InvalidInput("the replay agent needs PATH in its environment")
-    agent: Any = ReplayAgent(environment, recordings)  # the SDK finds what an agent offers by its methods
+    agent: Any = ReplayAgent(environment, recordings)  # the SDK detects an agent's abilities by its methods
     asyncio.run(acp.run_agent(agent))

@@ -1,4 +1,4 @@
-"""What an agent is given to do, whatever it speaks, and which driver talks to it."""
+"""The task of an agent, independent of its protocol, and the driver for each protocol."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from factory.sandbox.limits import UNBOUNDED, Limits
 Ending = tuple[Reason, str]
 Record = Callable[[Mapping[str, Any]], None]
 
-# Loaded when one of its agents works: the ACP library alone takes half a second.
+# Imported only when needed: the ACP library alone takes half a second.
 _DRIVERS: Mapping[str, str] = {
     "acp": "factory.agents.acp",
     "command": "factory.agents.command",
@@ -25,14 +25,14 @@ _DRIVERS: Mapping[str, str] = {
 
 
 def driver(protocol: str) -> Callable[..., Turn]:
-    """Return the ``run`` of a protocol's driver; see ``acp.run``."""
+    """Return the ``run`` function of a protocol's driver; see ``acp.run``."""
     run: Callable[..., Turn] = importlib.import_module(_DRIVERS[protocol]).run
     return run
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool server that the agent may use, over the Model Context Protocol on standard input and output."""
+    """An MCP server that the agent may use, on standard input and output."""
 
     name: str
     command: str
@@ -42,10 +42,10 @@ class Tool:
 
 @dataclass(frozen=True)
 class Task:
-    """What an agent is to do, and under which rules; ``resume`` names a session of its own that it goes on with.
+    """The brief of an agent, and its rules; ``resume`` is the id of an earlier session of the agent to continue.
 
-    ``stdin`` tells whether a plain program gets the brief as its standard input. Once its input is closed, an agent has
-    ``saving_seconds`` to write its session down.
+    ``stdin`` tells whether a plain program gets the brief as its standard input. After its input is closed, an agent
+    has ``saving_seconds`` to save its session.
     """
 
     brief: str
@@ -64,6 +64,6 @@ class Task:
 
 
 def exceeded(pid: int, watched: Limits) -> Ending | None:
-    """Return which limit a program exceeds that nothing but a look can hold on this machine."""
+    """Return which of the watched limits a program exceeds; the kernel of this machine cannot enforce those limits."""
     problem = watch.over(pid, watched) if watched.set_ones() else None
     return None if problem is None else (Reason.CRASHED, problem)

@@ -1,6 +1,6 @@
-"""Runs an agent's own terminal interface for a person, behind the launch door, and keeps what the screen showed.
+"""Runs an agent's own terminal interface for a person, behind the launch door, and records the screen output.
 
-The agent gets a terminal of its own, so nothing it does to it reaches the person's: it cannot type into their shell.
+The agent gets a separate pseudo-terminal, so it cannot type into the person's shell.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ _SIZE = struct.Struct("HHHH")
 
 
 def capable(environment_term: str) -> bool:
-    """Tell whether standard input and output are a terminal that can show such an interface."""
+    """Tell whether standard input and output are a terminal that can show a full-screen interface."""
     return sys.stdin.isatty() and sys.stdout.isatty() and environment_term not in {"", "dumb"}
 
 
 def run(
     prepared: PreparedLaunch, task: Task, *, record: Record, errors: IO[bytes], tick: Callable[[], Ending | None]
 ) -> Turn:
-    """Let a person work with the agent until it ends; see ``acp.run``. Silence is no failure here."""
-    del errors  # it shows on the screen
+    """Let a person work with the agent until it ends; see ``acp.run``. No limit applies to silence."""
+    del errors  # standard error goes to the screen
     started = terminal.start_on(prepared.argv, env=prepared.env, cwd=prepared.cwd)
     start = clock.monotonic()
     ending: Ending | None = None
@@ -66,19 +66,19 @@ def run(
 
 
 def _copy(ours: int, record: Record, typed: bytearray, *, seconds: float) -> bool:
-    """Pass on what is there within so many seconds; tell whether the program showed anything.
+    """Copy data in both directions, waiting at most ``seconds``; tell whether the program printed anything.
 
-    ``typed`` is what the program has not taken yet: until it does, no more is read from the person.
+    ``typed`` is input that the program has not read yet; until it is empty, no more is read from the person.
     """
     sources = [ours] if typed else [ours, sys.stdin.fileno()]
-    there, free, _ = select.select(sources, [ours] if typed else [], [], seconds)
-    if sys.stdin.fileno() in there:
+    ready, free, _ = select.select(sources, [ours] if typed else [], [], seconds)
+    if sys.stdin.fileno() in ready:
         typed += os.read(sys.stdin.fileno(), _CHUNK)
         free = [ours]
     if ours in free:
         with contextlib.suppress(BlockingIOError):
             del typed[: os.write(ours, typed)]
-    if ours not in there:
+    if ours not in ready:
         return False
     shown = os.read(ours, _CHUNK)
     os.write(sys.stdout.fileno(), shown)
@@ -95,7 +95,7 @@ def _resize(ours: int) -> None:
 
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
-    """Pass every key on as it is pressed; the person's terminal is put back however this ends."""
+    """Set the person's terminal to raw mode, and restore it at the end."""
     before = termios.tcgetattr(sys.stdin.fileno())
     try:
         tty.setraw(sys.stdin.fileno())

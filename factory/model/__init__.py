@@ -1,1 +1,1 @@
-"""Frozen nouns shared by every floor; no I/O."""
+"""Frozen data types shared by all packages; no I/O."""

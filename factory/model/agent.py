@@ -1,4 +1,4 @@
-"""What an agent's turn comes to."""
+"""The result of an agent's turn."""
 
 import enum
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 class Reason(enum.StrEnum):
-    """Why a turn ended: one set for every adapter."""
+    """Why a turn ended; the same for every protocol."""
 
     DONE_FOR_REVIEW = "done_for_review"
     BLOCKED = "blocked"
@@ -26,10 +26,11 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Turn:
-    """One agent run against one brief: why it ended, in its words or ours, and what it used.
+    """One run of an agent on one brief: why it ended, the agent's message, and its usage.
 
-    ``usage`` counts tokens by name and ``source`` says whose figure it is: the ``provider``'s, the ``agent``'s or an
-    ``estimate``; ``calls`` counts tool calls; ``resume`` is the agent's own name of the session, where it can go on.
+    ``usage`` counts tokens by name; ``source`` says who counted them: ``provider``, ``agent`` or ``estimate``.
+    ``calls`` counts tool calls. ``resume`` is the agent's id of the session, if the agent can continue it. ``reset_at``
+    is when a limited provider serves again.
     """
 
     reason: Reason

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect: its kind (``mutation.compare``, ``mistake.leaked-secret``), where it stands, what was done there.
+    """One defect: its kind (``mutation.compare``, ``mistake.leaked-secret``), its place, and a summary of the change.
 
     ``files`` are whole new contents by path, relative to the clone; ``None`` deletes the file.
     """
@@ -24,7 +24,7 @@ class Defect:
 
 @dataclass(frozen=True)
 class DefectOutcome:
-    """One defect and the rules that found it; none of them means that it survived."""
+    """One defect and the rules that found it; without any rule, the defect survived."""
 
     defect: Defect
     killed_by: tuple[str, ...]
@@ -36,7 +36,7 @@ class DefectOutcome:
 
 @dataclass(frozen=True)
 class Tally:
-    """How one kind of defect fared; ``rules`` are those that found it, the busiest first."""
+    """The counts of one kind of defect; ``rules`` are the rules that found it, most frequent first."""
 
     kind: str
     seeded: int
@@ -46,24 +46,24 @@ class Tally:
 
 @dataclass(frozen=True)
 class Summary:
-    """How all kinds fared, and the defects that no gate found."""
+    """The counts of all kinds, and the defects that no gate found."""
 
     tallies: tuple[Tally, ...]
     survivors: tuple[Defect, ...]
 
     @property
     def seeded(self) -> int:
-        """How many defects were seeded."""
+        """Return how many defects were seeded."""
         return sum(tally.seeded for tally in self.tallies)
 
     @property
     def killed(self) -> int:
-        """How many of them a gate found."""
+        """Return how many of the defects a gate found."""
         return sum(tally.killed for tally in self.tallies)
 
     @property
     def percent(self) -> int:
-        """The share that was found, rounded down, so that 90 is never less than 90; of nothing it is 0."""
+        """Return the found share in percent, rounded down so that 90 means at least 90; 0 without defects."""
         return self.killed * 100 // self.seeded if self.seeded else 0
 
     def to_json(self) -> dict[str, Any]:

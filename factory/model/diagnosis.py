@@ -1,11 +1,11 @@
-"""What a doctor command finds on a machine or a server."""
+"""The findings of the doctor commands about a machine or a server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was checked: its state is ``ok``, ``missing``, ``unknown`` or ``fix``; ``fix`` says what to do."""
+    """One checked item. Its state is ``ok``, ``missing``, ``unknown`` or ``fix``; the field ``fix`` says what to do."""
 
     thing: str
     state: str

@@ -1,4 +1,4 @@
-"""What checks found out, as values that gates judge. A fact that could not be had is ``None`` or absent."""
+"""The facts that checks collect and gates judge. An unavailable fact is ``None`` or absent."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One changed file: how, how much, and the lines it adds, with their numbers in the new file."""
+    """One changed file: its status, line counts, and the added lines with their numbers in the new file."""
 
     path: str
     status: str
@@ -19,11 +19,11 @@ class ChangedFile:
 
 @dataclass(frozen=True)
 class Change:
-    """What lies between two commits, what the commits say, and whose they are.
+    """The difference between two commits, with the messages and authors of the commits in between.
 
-    ``author`` is the account that pushed or started the pipeline (empty: not known), ``emails`` are the commits'
-    authors and committers, ``branch`` is the merge request's source, ``behind`` counts the target's commits that the
-    change lacks, ``merges`` its merge commits.
+    ``author`` is the account that pushed or started the pipeline (empty: unknown), ``emails`` are the commits' authors
+    and committers, ``branch`` is the merge request's source branch, ``behind`` counts the target's commits that the
+    change lacks, ``merges`` counts its merge commits.
     """
 
     base: str
@@ -52,7 +52,7 @@ class TestCase:
 
 @dataclass(frozen=True)
 class TestRun:
-    """What a JUnit report claims; ``problem`` says why there is none, ``code`` is the exit code beside it, if known."""
+    """A JUnit report's claims; ``problem`` says why it is missing; ``code`` is the suite's exit code, if known."""
 
     __test__ = False
 
@@ -65,9 +65,9 @@ class TestRun:
 class CitedTest:
     """A test function in the sources.
 
-    ``requirements`` are those that it cites by ``@pytest.mark.spec``; ``asserts`` is how much its assertions say (2 for
-    each that compares for equality, 1 for any other); ``skipped`` where it is marked to be skipped or to fail, or
-    skips itself; ``lines`` are those of its assertions.
+    ``requirements`` are the requirements that it cites by ``@pytest.mark.spec``. ``asserts`` is the weight of its
+    assertions: 2 for each comparison for equality, 1 for any other. ``skipped`` tells that it is marked to be skipped
+    or to fail, or skips itself. ``lines`` are the lines of its assertions.
     """
 
     path: str
@@ -81,7 +81,7 @@ class CitedTest:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which lines tests ran and which they missed, by file; ``problem`` says why that is not known."""
+    """The lines that tests ran and missed, by file; ``problem`` says why they are unknown."""
 
     executed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     missing: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -90,7 +90,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a tool found: its own rule's name, where, and what it says."""
+    """One finding of a tool: the tool's rule, the place and the tool's message."""
 
     rule: str
     path: str
@@ -100,7 +100,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ToolRun:
-    """All that one tool found; ``problem`` says why it could not run."""
+    """All findings of one tool; ``problem`` says why the tool could not run."""
 
     problems: tuple[Problem, ...] = ()
     problem: str = ""
@@ -108,7 +108,7 @@ class ToolRun:
 
 @dataclass(frozen=True)
 class Dependency:
-    """A package that a manifest or lock file names; ``pinned`` where it names one version or digest."""
+    """A package that a manifest or lock file names; ``pinned`` tells that the file names one version or digest."""
 
     name: str
     version: str
@@ -119,7 +119,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one benchmark takes at the base and at the head, in seconds (medians)."""
+    """The median duration of one benchmark at the base and at the head, in seconds."""
 
     name: str
     base: float
@@ -128,24 +128,25 @@ class Timing:
 
 @dataclass(frozen=True)
 class SessionEvidence:
-    """What the evidence branch holds of the change's session; ``problem`` says what does not verify."""
+    """The evidence branch's statements about the change's session; ``problem`` says which one is invalid."""
 
     claim: bool = False
     attempt: bool = False
     problem: str = ""
 
 
-# What stands for a value that Terraform marks as sensitive.
+# Replaces each value that Terraform marks as sensitive.
 SENSITIVE = "(sensitive)"
 
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """One resource of a Terraform plan, and what would be done to it.
+    """One resource of a Terraform plan, and its planned actions.
 
-    ``actions`` are Terraform's, with ``import`` and ``move`` beside them, which Terraform tells apart. ``before`` and
-    ``after`` are its values (``None``: it is not there), sensitive ones as ``SENSITIVE``; ``unknown`` has ``true`` at
-    each value of ``after`` that is known only after the apply. ``origin`` is the address that it is moved from.
+    ``actions`` are Terraform's actions, plus ``import`` and ``move``, which Terraform reports separately. ``before``
+    and ``after`` are the resource's values (``None``: the resource does not exist), sensitive values as ``SENSITIVE``.
+    ``unknown`` has ``true`` at each value of ``after`` that is known only after the apply. ``origin`` is the old
+    address of a moved resource.
     """
 
     address: str
@@ -158,13 +159,13 @@ class PlannedChange:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is done to it; a ``read`` is a data source's."""
+        """Return whether the plan changes the resource; ``read`` is the action of a data source."""
         return self.actions not in {("no-op",), ("read",)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A Terraform plan of one stack; ``digest`` is that of its normalised JSON, ``problem`` why it can't be read."""
+    """A Terraform plan of one stack: ``digest`` of its normalised JSON; ``problem`` says why it cannot be read."""
 
     stack: str
     digest: str
@@ -174,20 +175,21 @@ class Plan:
 
     @property
     def changes(self) -> tuple[PlannedChange, ...]:
-        """Return the resources that something is done to."""
+        """Return the resources that the plan changes."""
         return tuple(item for item in self.resources if item.changes)
 
     @property
     def destroyed(self) -> tuple[str, ...]:
-        """Return the addresses that are destroyed or replaced."""
+        """Return the addresses of the destroyed or replaced resources."""
         return tuple(item.address for item in self.changes if "delete" in item.actions)
 
 
 @dataclass(frozen=True)
 class SpecFacts:
-    """The spec that a change names, as the judge's commit has it; ``problem`` says why it can't be used.
+    """The spec that a change names, as of the judge's commit; ``problem`` says why it cannot be used.
 
-    ``requirements`` are its ids with the digest of requirement and scenarios, ``small`` the issue that needs no spec.
+    ``requirements`` are its ids, each with the digest of the requirement and its scenarios. ``small`` is the issue that
+    needs no spec.
     """
 
     id: str = ""
@@ -201,7 +203,7 @@ class SpecFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a run of the gates judges; ``date`` is the day (ISO 8601) on which exceptions are looked at."""
+    """All facts for one run of the gates; ``date`` is the day (ISO 8601) for which exceptions are evaluated."""
 
     date: str = ""
     change: Change | None = None

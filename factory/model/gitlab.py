@@ -1,9 +1,9 @@
-"""GitLab's nouns as the factory uses them: frozen, with GitLab's own names and states."""
+"""GitLab's objects as frozen data types, with GitLab's own names and states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The protected default branch: what it says judges every change.
+# The protected default branch, whose code judges every change.
 MAIN = "main"
 
 
@@ -41,7 +41,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class Approval:
-    """Somebody's approval of a merge request's present head or of a deployment."""
+    """A user's approval of a merge request's current head or of a deployment."""
 
     username: str
     at: str
@@ -50,7 +50,7 @@ class Approval:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline; ``status`` as GitLab names it."""
+    """A pipeline; ``status`` is GitLab's."""
 
     id: int
     status: str
@@ -64,13 +64,13 @@ class Pipeline:
 
     @property
     def over(self) -> bool:
-        """Tell whether nothing more happens without a person."""
+        """Tell whether the pipeline has ended, or waits for a manual action."""
         return self.status in {"success", "failed", "canceled", "skipped", "manual"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a pipeline; ``duration`` in seconds, ``user`` is whose it is: who started it, where it was by hand."""
+    """A job of a pipeline; ``duration`` is in seconds; ``user`` is GitLab's: for a manual job, who started it."""
 
     id: int
     name: str
@@ -122,7 +122,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Change:
-    """One changed file of a merge request; ``diff`` holds its hunks."""
+    """One changed file of a merge request; ``diff`` contains its hunks."""
 
     old_path: str
     new_path: str

@@ -1,15 +1,15 @@
-"""An issue as a session reads it: frozen at its claim."""
+"""The issue of a session, frozen at the claim."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-# What the commits of a small issue name instead of a spec.
+# The commits of a small issue name this instead of a spec.
 SMALL = "small"
 
 
 @dataclass(frozen=True)
 class FrozenIssue:
-    """An issue as it was when it was claimed."""
+    """An issue as of its claim."""
 
     iid: int
     title: str

@@ -1,4 +1,4 @@
-"""Secrets as values: what holds one, where one is kept, and which version was found."""
+"""Data types for secrets: the value, its location, and the stored version."""
 
 import hmac
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ _HIDDEN = "Secret(hidden)"
 
 
 class Secret:
-    """A text that shows itself only to whoever calls ``reveal``; formatting, logging and JSON show nothing of it.
+    """A text that only ``reveal`` returns; formatting, logging and JSON do not show it.
 
-    It can be compared and kept in a dict, and is never pickled: a workflow's store takes none.
+    It can be compared and used as a key of a dict. It cannot be pickled, so that no workflow's store contains it.
     """
 
     __slots__ = ("_value",)
@@ -47,14 +47,14 @@ class Secret:
         return self
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a secret is not written to a store")
+        raise TypeError("a secret cannot be pickled")
 
 
 @dataclass(frozen=True)
 class SecretLocation:
-    """Where a secret is kept: its name in policy, its path at a provider, the CI variable that may hold a copy.
+    """The location of a secret: its name in policy, its path at a provider, the CI variable that may contain a copy.
 
-    ``protected`` says that the copy is for protected refs alone.
+    ``protected`` says that the copy is for protected refs only.
     """
 
     name: str
@@ -65,7 +65,7 @@ class SecretLocation:
 
 @dataclass(frozen=True)
 class StoredSecret:
-    """A secret as a provider has it; ``version`` counts from 1, 0 where the provider keeps no versions."""
+    """A secret stored at a provider; ``version`` counts from 1, or is 0 if the provider has no versions."""
 
     value: Secret
     version: int = 0

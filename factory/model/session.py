@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Session:
-    """One claim of one issue; ``folder`` holds what is kept of it on this machine."""
+    """One claim of one issue; ``folder`` contains the session's files on this machine."""
 
     id: str
     issue: int
@@ -14,12 +14,12 @@ class Session:
 
     @property
     def branch(self) -> str:
-        """The branch that carries the session's work."""
+        """Return the branch with the session's commits."""
         return f"factory/{self.issue}-{self.id}"
 
     @property
     def worktree(self) -> Path:
-        """The folder in which the agent works."""
+        """Return the folder in which the agent works."""
         return self.folder / "worktree"
 
     def attempt(self, number: int) -> Path:

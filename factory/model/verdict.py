@@ -1,4 +1,4 @@
-"""What a gate says: passed, failed with findings, or skipped with a reason."""
+"""The verdict of a gate: passed, failed with findings, or skipped with a reason."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +8,7 @@ Result = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: which rule, where, and how to mend it. ``line`` 0 is the whole file."""
+    """One violation: its rule, its place, and how to fix it. ``line`` 0 is the whole file."""
 
     rule: str
     message: str
@@ -18,7 +18,7 @@ class Finding:
 
     @property
     def subject(self) -> str:
-        """What the finding is about, by which an exception names it: its path, else its message."""
+        """Return the text by which an exception names the finding: its path, else its message."""
         return self.path or self.message
 
     def to_json(self) -> dict[str, Any]:
@@ -28,9 +28,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate's answer; a skipped gate gives its reason, a failed one its findings.
+    """One gate's verdict; a skipped gate has a reason, a failed gate has findings.
 
-    ``flags`` are what a person must look at though it passes, ``excused`` the findings that an exception accepts.
+    ``flags`` are findings that a person must check although the gate passes; ``excused`` are the findings that an
+    exception accepts.
     """
 
     gate: str
@@ -53,11 +54,11 @@ class Verdict:
 
 
 def judged(gate: str, findings: list[Finding], *, flags: tuple[Finding, ...] = ()) -> Verdict:
-    """Return failed with the findings, or passed where there are none."""
+    """Return a failed verdict with the findings, or a passed verdict without findings."""
     return Verdict(gate, "failed" if findings else "passed", tuple(findings), flags=flags)
 
 
 def from_json(value: dict[str, Any]) -> Verdict:
     """Return the verdict that ``to_json`` wrote."""
-    kept = {name: tuple(Finding(**item) for item in value[name]) for name in ("findings", "flags", "excused")}
-    return Verdict(value["gate"], value["result"], reason=value["reason"], **kept)
+    lists = {name: tuple(Finding(**item) for item in value[name]) for name in ("findings", "flags", "excused")}
+    return Verdict(value["gate"], value["result"], reason=value["reason"], **lists)

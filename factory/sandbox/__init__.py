@@ -1,1 +1,1 @@
-"""The launch door: every agent, check and merge-request job starts here."""
+"""The launch door, through which every agent, local check and merge-request job starts, and its parts."""

@@ -1,4 +1,4 @@
-"""Packages that are on the machine, for installs behind the door: read where they are, written apart."""
+"""Lets pip and npm in the sandbox install packages from the machine's caches, which stay read-only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from factory.system import files
 
-# Of npm's cache, what is only read once it is there; the rest npm writes anew.
+# The folders of npm's cache whose entries never change; npm creates the rest again.
 _NPM_READ = ("content-v2", "index-v5")
 
 
 @dataclass(frozen=True)
 class Caches:
-    """What to add to a launch: variables to its environment, folders to those that it may read."""
+    """Additions to a launch: environment variables and readable folders."""
 
     env: Mapping[str, str]
     readable: tuple[Path, ...]
 
 
 def offer(own: Path, *, wheels: Path | None = None, npm: Path | None = None, network: bool = False) -> Caches:
-    """Return what lets pip install from the folder ``wheels`` and npm from its cache ``npm``.
+    """Return what a launch needs so that pip installs from the folder ``wheels`` and npm from its cache ``npm``.
 
-    ``own`` is a folder that the launch may write: what the programs keep goes there. Without ``network`` neither asks
-    an index, so a package that is not there fails at once.
+    ``own`` is a folder that the launch may write; pip and npm keep their caches there. Without ``network`` neither
+    queries a package index, so the install of a missing package fails at once.
     """
     env: dict[str, str] = {"PIP_CACHE_DIR": str(own / "pip"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     env["npm_config_cache"] = str(own / "npm")
@@ -33,9 +33,9 @@ def offer(own: Path, *, wheels: Path | None = None, npm: Path | None = None, net
         env["PIP_FIND_LINKS"] = str(wheels)
         readable.append(wheels)
     if npm is not None:
-        mine = files.private_folder(own / "npm" / "_cacache")
+        own_cache = files.private_folder(own / "npm" / "_cacache")
         for name in _NPM_READ:
-            link = mine / name
+            link = own_cache / name
             if (npm / "_cacache" / name).is_dir() and not link.is_symlink():
                 link.symlink_to(npm / "_cacache" / name)
         readable.append(npm / "_cacache")

@@ -1,4 +1,4 @@
-"""Control groups for one launch each: made below this process's own, version 1 or 2, and swept once empty."""
+"""Control groups (version 1 or 2) for each launch, created below this process's own group and removed once empty."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ from factory.system import clock, process
 
 _PREFIX = "factory-"
 _CONTROLLER = {"memory_bytes": "memory", "processes": "pids"}
-# A group made by this process and still empty after so many seconds was never entered or has been left.
+# After so many seconds, an empty group of this process is considered unused.
 _OWN_EMPTY_SECONDS = 600.0
 _LEAVING_SECONDS = 2.0
 _NUMBERS = itertools.count(1)
@@ -19,14 +19,14 @@ _NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one launch, and the names of the bounds that they hold."""
+    """The groups of one launch, and the names of the limits that they enforce."""
 
     folders: tuple[Path, ...] = ()
     held: frozenset[str] = frozenset()
 
 
 def make(wanted: Mapping[str, int]) -> Groups:
-    """Make the groups that hold ``wanted`` (``memory_bytes``, ``processes``), as far as this machine lets us."""
+    """Create groups that enforce ``wanted`` (``memory_bytes``, ``processes``), as far as this machine allows."""
     if not wanted:
         return Groups()
     try:
@@ -38,9 +38,9 @@ def make(wanted: Mapping[str, int]) -> Groups:
 
 
 def parents(memberships: Iterable[str], mountinfo: Iterable[str]) -> list[tuple[Path, frozenset[str], int]]:
-    """Return the folders in which groups may be made, each with its controllers and its version.
+    """Return the folders that may contain new groups, each with its controllers and its version.
 
-    Takes the lines of ``/proc/self/cgroup`` and ``/proc/self/mountinfo`` (cgroups(7)).
+    The arguments are the lines of ``/proc/self/cgroup`` and ``/proc/self/mountinfo`` (cgroups(7)).
     """
     own: dict[str, str] = {}
     for line in memberships:
@@ -53,16 +53,16 @@ def parents(memberships: Iterable[str], mountinfo: Iterable[str]) -> list[tuple[
         root, mounted = fields[3], Path(fields[4])
         if kind == "cgroup2" and "" in own:
             here = mounted / _below(own[""], root)
-            # A group with processes cannot hand its controllers down, so a sibling is the second choice.
+            # A group with processes cannot delegate controllers to child groups, so a sibling is the second choice.
             found += [(folder, frozenset(_CONTROLLER.values()), 2) for folder in (here, here.parent)]
         elif kind == "cgroup":
-            held = sorted({*options} & {*_CONTROLLER.values()})
-            found += [(mounted / _below(own.get(name, "/"), root), frozenset({name}), 1) for name in held]
+            controllers = sorted({*options} & {*_CONTROLLER.values()})
+            found += [(mounted / _below(own.get(name, "/"), root), frozenset({name}), 1) for name in controllers]
     return found
 
 
 def make_below(places: Iterable[tuple[Path, frozenset[str], int]], wanted: Mapping[str, int]) -> Groups:
-    """Make groups in the first places that hold each of ``wanted``; what none holds is missing from ``held``."""
+    """Create groups in the first places that can enforce each of ``wanted``; ``held`` names the enforced limits."""
     folders: list[Path] = []
     held: set[str] = set()
     for place, controllers, version in places:
@@ -84,7 +84,7 @@ def make_below(places: Iterable[tuple[Path, frozenset[str], int]], wanted: Mappi
 
 
 def leave(groups: Groups) -> None:
-    """Remove the groups of a launch that has ended; waits a moment for its last processes to be gone."""
+    """Remove the groups of a launch that has ended; wait up to two seconds for the end of its last processes."""
     deadline = clock.monotonic() + _LEAVING_SECONDS
     for folder in groups.folders:
         while _occupied(folder) and clock.monotonic() < deadline:
@@ -112,14 +112,14 @@ def _bound(folder: Path, wanted: Mapping[str, int], version: int) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Remove groups that nobody is in; one that was just made by a live process still waits for its launch."""
+    """Remove groups without processes, except new groups of live processes, which may wait for their launch."""
     for folder in place.glob(f"{_PREFIX}*-*-*"):
         pid, start, _ = folder.name.removeprefix(_PREFIX).split("-", 2)
-        made_by_live = pid.isdigit() and process.started_at(int(pid)) == start
+        owner_lives = pid.isdigit() and process.started_at(int(pid)) == start
         with suppress(OSError):
             age = clock.now().timestamp() - folder.stat().st_mtime
-            if not made_by_live or (int(pid) == os.getpid() and age > _OWN_EMPTY_SECONDS):
-                folder.rmdir()  # refused by the kernel while a process is in it
+            if not owner_lives or (int(pid) == os.getpid() and age > _OWN_EMPTY_SECONDS):
+                folder.rmdir()  # the kernel refuses this while the group has processes
 
 
 def _occupied(folder: Path) -> bool:

@@ -1,7 +1,7 @@
-"""The egress proxy: the one way out of a sandbox without network, and the record of what went through.
+"""The egress proxy: relays and records the only network traffic of a sandbox without network.
 
-It listens on a Unix socket that ``launch`` shows inside the sandbox, in threads of the factory's own process. Names are
-resolved here, so the sandbox needs no DNS; an allowed name that leads to a private address is refused.
+It runs in threads of the factory's process and listens on a Unix socket that ``launch`` mounts into the sandbox. The
+proxy resolves names, so the sandbox needs no DNS; it refuses an allowed name that resolves to a private address.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ def serve(
 ) -> Iterator[None]:
     """Serve ``rules`` on the socket ``path`` while the context lasts.
 
-    ``record`` is called once for each request, when it is over: never with a header, body, query or credential. ``tap``
-    hears what passes on routes while it passes. The socket's folder is made private to the user.
-    Raises ``MachineError`` where the socket cannot be made.
+    ``record`` is called once for each completed request, without any header, body, query or credential. ``tap``
+    receives the traffic of routes while it passes. Only the user may enter the socket's folder.
+    Raises ``MachineError`` if the socket cannot be created.
     """
     listener = _listen(path)
     server = _Server(listener, rules, record, bounds or Bounds(), tap)
@@ -55,21 +55,21 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # Through the folder's descriptor, where there is one: an address holds about a hundred bytes, a path more.
+        # A socket address has at most about 100 bytes; the path through the folder's descriptor is short.
         short = Path(f"/proc/self/fd/{folder}")
         listener.bind(str(short / path.name if short.exists() else path))
         path.chmod(0o600)
         listener.listen(64)
     except OSError as error:
         listener.close()
-        raise MachineError(f"cannot make the socket {path}: {error.strerror}") from error
+        raise MachineError(f"cannot create the socket {path}: {error.strerror}") from error
     finally:
         os.close(folder)
     return listener
 
 
 class _Server:
-    """Accepts connections, each served in a thread of its own, and ends them all."""
+    """Serves each connection in a separate thread, and closes all of them at the end."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Server:
         self._ended = False
 
     def accept(self) -> None:
-        """Serve until ``end``; a connection too many is closed at once."""
+        """Serve until ``end``; connections over the limit are closed at once."""
         while True:
             try:
                 client, _ = self._listener.accept()
@@ -108,7 +108,7 @@ class _Server:
                 thread.start()
 
     def end(self) -> None:
-        """Close every connection and wait until each has been recorded."""
+        """Close every connection and wait until each is recorded."""
         with self._lock:
             self._ended = True
             live = dict(self._live)

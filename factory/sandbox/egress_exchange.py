@@ -1,4 +1,4 @@
-"""One connection of the egress proxy: one request, judged, then relayed or refused, and what is recorded of it."""
+"""Serves one connection of the egress proxy: reads one request, relays or refuses it, and returns the record."""
 
 import contextlib
 import socket
@@ -17,27 +17,27 @@ _INFORMATIONAL = 200
 
 
 class Tap(Protocol):
-    """Who is told what passes on a route: sizes of requests, answers' heads and bodies as they come, by number."""
+    """Receives the traffic of routes: request sizes, and answers' heads and bodies as they arrive, by number."""
 
     def asked(self, size: int) -> None:
-        """Hear how many bytes of a request went on."""
+        """Receive the number of relayed bytes of a request."""
 
     def answered(self, number: int, status: int, headers: Mapping[str, str]) -> None:
-        """Hear an answer's status and headers (names in small letters)."""
+        """Receive an answer's status and headers (names in lower case)."""
 
     def said(self, number: int, chunk: bytes) -> None:
-        """Hear a part of an answer's body."""
+        """Receive a part of an answer's body."""
 
     def done(self, number: int) -> None:
-        """Hear that an answer is over."""
+        """Receive the end of an answer."""
 
     def unreachable(self, reason: str) -> None:
-        """Hear that the route's server could not be reached."""
+        """Receive why the route's server could not be reached."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one sandbox may hold open: connections, and seconds for a request's head, for connecting, of silence."""
+    """Limits of one sandbox: open connections, and seconds for a request's head, for connecting, and of silence."""
 
     connections: int = 128
     head_seconds: float = 10.0
@@ -46,10 +46,10 @@ class Bounds:
 
 
 class Exchange:
-    """One connection: one request judged, and relayed or refused."""
+    """One connection: one request, relayed or refused."""
 
     def __init__(self, sockets: list[socket.socket], rules: Rules, bounds: Bounds, tap: Tap | None = None) -> None:
-        self._told = tap
+        self._any_tap = tap
         self._sockets = sockets
         self._client = sockets[0]
         self._rules = rules
@@ -62,7 +62,7 @@ class Exchange:
         self._active = clock.monotonic()
 
     def facts(self) -> dict[str, Any]:
-        """Return what is recorded of the exchange."""
+        """Return the record of the exchange."""
         judged = self._judged
         return {
             "time": self._time,
@@ -78,7 +78,7 @@ class Exchange:
         }
 
     def run(self) -> None:
-        """Serve the connection to its end; whatever either side does wrong ends this one alone."""
+        """Serve the connection to its end; an error on either side ends only this connection."""
         reader = wire.Reader(self._client, idle=self._bounds.idle_seconds)
         try:
             head = reader.head(within=self._bounds.head_seconds)
@@ -87,7 +87,7 @@ class Exchange:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             return
         except OSError:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come")
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "no request was received in time")
             return
         self._method, target, version = head.first
         self._method = self._method[:32]
@@ -118,11 +118,11 @@ class Exchange:
 
     @property
     def _tap(self) -> Tap | None:
-        """Return who is told what passes: of routes alone, whose traffic is the factory's own."""
-        return self._told if self._judged.route else None
+        """Return the tap, for routes only: their traffic is the factory's own."""
+        return self._any_tap if self._judged.route else None
 
     def _connect(self) -> socket.socket | None:
-        """Return a connection to an address of the host that was judged; the name is not looked up twice."""
+        """Return a connection to a checked address of the host; the name is resolved only once."""
         judged = self._judged
         try:
             found = socket.getaddrinfo(judged.host, judged.port, type=socket.SOCK_STREAM)
@@ -131,7 +131,7 @@ class Exchange:
             return None
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
         if not judged.trusted and not all(public(address) for address in addresses):
-            reason = f"{judged.host} leads to a private address"
+            reason = f"{judged.host} resolves to a private address"
             self._judged = RequestDecision(
                 allowed=False, reason=reason, host=judged.host, port=judged.port, path=judged.path
             )
@@ -140,7 +140,7 @@ class Exchange:
         for address in addresses:
             with contextlib.suppress(OSError):
                 upstream = socket.create_connection((address, judged.port), self._bounds.connect_seconds)
-                upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are sent apart
+                upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are sent separately
                 self._sockets.append(upstream)
                 if judged.tls:
                     upstream = ssl.create_default_context().wrap_socket(upstream, server_hostname=judged.host)
@@ -175,7 +175,7 @@ class Exchange:
             shut(upstream)
 
     def _while_active(self, read: Callable[[], bytes]) -> Iterator[bytes]:
-        """Yield what comes; silence ends it only where the other direction is silent, too."""
+        """Yield the received data; a silent direction times out only if the other one is silent too."""
         while True:
             try:
                 data = read()
@@ -205,12 +205,12 @@ class Exchange:
         self._return(head.first[0], wire.Reader(upstream, idle=self._bounds.idle_seconds))
 
     def _return(self, method: str, answers: wire.Reader) -> None:
-        """Relay the answer piece by piece as it comes, so that a stream of events stays one."""
+        """Relay the answer piece by piece as it arrives, so that event streams work."""
         status = 0
         while status < _INFORMATIONAL:
             head = answers.head(within=self._bounds.idle_seconds)
             status = int(head.first[1]) if head.first[1].isascii() and head.first[1].isdigit() else 0
-            if status < 100:  # noqa: PLR2004 - no status of HTTP
+            if status < 100:  # noqa: PLR2004 - not a status of HTTP
                 raise wire.NotHttp("the answer has no status")
         length = wire.framing(head)
         own = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "trailer", "upgrade"}
@@ -218,16 +218,16 @@ class Exchange:
         if length is None:
             headers.append(("Transfer-Encoding", "chunked"))
         self._status = status
-        told = wire.render(f"HTTP/1.1 {status} {head.first[2]}", [*headers, ("Connection", "close")])
+        answer = wire.render(f"HTTP/1.1 {status} {head.first[2]}", [*headers, ("Connection", "close")])
         if method == "HEAD" or status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
-            self._client.sendall(told)
+            self._client.sendall(answer)
             return
         framed = length is None or bool(head.values("content-length"))
-        # Before the program hears of it: it may end at once, and why is asked then.
+        # Before the client receives the answer: the client may exit at once, and then the tap is asked for the cause.
         if self._tap:
             self._tap.answered(id(self), status, {name.lower(): value for name, value in head.headers})
         try:
-            self._client.sendall(told)
+            self._client.sendall(answer)
             self._return_body(answers.body(length) if framed else answers.to_the_end(), chunked=length is None)
         finally:
             if self._tap:
@@ -248,7 +248,7 @@ class Exchange:
         self._answer(status, reason)
 
     def _answer(self, status: HTTPStatus, reason: str) -> None:
-        """Answer in the proxy's own name, in one line."""
+        """Send an answer of the proxy itself, in one line."""
         self._status = status
         body = f"egress: {reason}\n".encode()
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Connection", "close")]
@@ -258,6 +258,6 @@ class Exchange:
 
 
 def shut(end: socket.socket) -> None:
-    """End both directions of a connection, so that whoever waits on it wakes."""
+    """Shut down both directions of a connection, so that blocked threads wake up."""
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)

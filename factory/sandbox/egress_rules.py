@@ -1,4 +1,4 @@
-"""What may leave a sandbox, as values: hosts that are allowed, and routes that carry a credential. No I/O."""
+"""Decides which requests may leave a sandbox: allowed hosts, and routes with a credential. No I/O."""
 
 import ipaddress
 import re
@@ -14,11 +14,11 @@ _ROUTE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HARMLESS = re.compile(r"[\x21-\x7e]+")
 _LONGEST_SHOWN = 1024
 
-# What an agent could pass for a credential of its own, beside the headers that the route itself sets.
+# Headers that could carry an agent's own credential; the headers that the route sets are removed as well.
 _CREDENTIALS = frozenset(
     {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "x-amz-security-token"}
 )
-# RFC 9110, section 7.6.1: what belongs to one connection.
+# RFC 9110, section 7.6.1: headers that apply to one connection only.
 _HOP_BY_HOP = frozenset(
     {"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
     | {"proxy-authorization", "proxy-authenticate"}
@@ -27,7 +27,7 @@ _HOP_BY_HOP = frozenset(
 
 @dataclass(frozen=True)
 class Route:
-    """Where requests to ``/<name>/…`` go, and the headers (a credential) that they get on the way."""
+    """The base URL for requests to ``/<name>/…``, and the headers (a credential) that the proxy adds."""
 
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,10 +35,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a sandbox may reach; nothing else.
+    """All that a sandbox may reach.
 
-    ``allowed`` holds hosts: ``pypi.org``, ``*.example.com`` (its subdomains), each on ports 443 and 80 or on the one
-    that it names. Raises ``InvalidInput`` for what is no host or no URL.
+    ``allowed`` lists hosts: ``pypi.org``, ``*.example.com`` (its subdomains), each on the ports 443 and 80 or on the
+    named port. Raises ``InvalidInput`` for an invalid host or URL.
     """
 
     allowed: tuple[str, ...] = ()
@@ -50,20 +50,20 @@ class Rules:
         for name, route in self.routes.items():
             parts = urlsplit(route.base_url)
             if not _ROUTE.fullmatch(name):
-                raise InvalidInput(f"{name!r} cannot name a route: lower-case letters, digits and hyphens")
+                raise InvalidInput(f"invalid route name {name!r}: use lower-case letters, digits and hyphens")
             if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
                 raise InvalidInput(f"the base URL of the route {name} is not http(s)://host[:port][/path]")
             for key, value in route.headers.items():
                 if not re.fullmatch(r"[A-Za-z0-9-]+", key) or not re.fullmatch(r"[\x20-\x7e]*", value):
-                    raise InvalidInput(f"a header of the route {name} cannot be sent")
+                    raise InvalidInput(f"the route {name} has an invalid header")
 
 
 @dataclass(frozen=True)
 class RequestDecision:
-    """What becomes of one request: refused for ``reason``, or sent to ``host:port``.
+    """The decision about one request: refused for ``reason``, or sent to ``host:port``.
 
-    ``path`` is what may be shown and recorded, without query; ``target`` what is asked of the server. ``tunnel`` is a
-    CONNECT. ``trusted`` tells that the rule itself names the address, so that a private one is meant.
+    ``path`` is the recorded path, without query; ``target`` is sent to the server. ``tunnel`` is a CONNECT.
+    ``trusted`` tells that the rule itself names the address, so a private address is allowed.
     """
 
     allowed: bool
@@ -80,10 +80,10 @@ class RequestDecision:
 
 
 def judge(rules: Rules, method: str, target: str) -> RequestDecision:
-    """Decide about a request line: CONNECT, a proxy's absolute form, or a path that begins with a route's name."""
+    """Decide about a request line: CONNECT, the absolute form of a proxy request, or a path under a route's name."""
     shown = _shown(target)
     if not _HARMLESS.fullmatch(target) or "\\" in target or "#" in target:
-        return RequestDecision(allowed=False, reason="the request's target is not plain", path=shown)
+        return RequestDecision(allowed=False, reason="the request's target has forbidden characters", path=shown)
     if method == "CONNECT":
         return _host(rules, target, tunnel=True)
     if target.startswith("/"):
@@ -91,13 +91,13 @@ def judge(rules: Rules, method: str, target: str) -> RequestDecision:
     if target.lower().startswith("http://"):
         rest = target[len("http://") :]
         authority = re.split(r"[/?]", rest, maxsplit=1)[0]
-        asked = rest[len(authority) :]
-        return _host(rules, authority, tunnel=False, target=asked if asked.startswith("/") else f"/{asked}")
+        path = rest[len(authority) :]
+        return _host(rules, authority, tunnel=False, target=path if path.startswith("/") else f"/{path}")
     return RequestDecision(allowed=False, reason="only http, and https by CONNECT, is relayed", path=shown)
 
 
 def public(address: str) -> bool:
-    """Tell whether an address is one of the public internet: not loopback, private, link-local, multicast, reserved."""
+    """Tell whether an address is on the public internet: not loopback, private, link-local, multicast or reserved."""
     found = ipaddress.ip_address(address.split("%", 1)[0])
     if isinstance(found, ipaddress.IPv6Address):
         if found in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 (RFC 6052)
@@ -109,19 +109,19 @@ def public(address: str) -> bool:
 
 
 def onward(headers: Iterable[tuple[str, str]], judged: RequestDecision) -> list[tuple[str, str]]:
-    """Return the headers that a request takes along; on a route the agent's credentials are dropped for the route's."""
+    """Return the headers to relay; on a route, the route's headers replace the agent's credentials."""
     headers = list(headers)
     named = {
         part.strip().lower() for name, value in headers if name.lower() == "connection" for part in value.split(",")
     }
     dropped = _HOP_BY_HOP | named
     if judged.route:
-        # Whoever is told what passes on a route reads it as it is, so nothing may be compressed.
+        # The tap reads the answers of a route, so they must not be compressed.
         dropped |= _CREDENTIALS | {"accept-encoding"} | {name.lower() for name in judged.headers}
-    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    relayed = [(name, value) for name, value in headers if name.lower() not in dropped]
     port = "" if judged.port == (443 if judged.tls else 80) else f":{judged.port}"
     host = f"[{judged.host}]" if ":" in judged.host else judged.host
-    return [("Host", host + port), *kept, *judged.headers.items(), ("Connection", "close")]
+    return [("Host", host + port), *relayed, *judged.headers.items(), ("Connection", "close")]
 
 
 def _host(rules: Rules, authority: str, *, tunnel: bool, target: str = "") -> RequestDecision:
@@ -155,7 +155,7 @@ def _route(rules: Rules, target: str, shown: str) -> RequestDecision:
     name, slash, rest = target[1:].partition("/")
     route = rules.routes.get(name)
     if route is None or not slash:
-        return RequestDecision(allowed=False, reason="there is no such route", path=shown)
+        return RequestDecision(allowed=False, reason="unknown route", path=shown)
     path, mark, query = rest.partition("?")
     plain = unquote(unquote(path))
     if any(part in {".", ".."} for part in re.split(r"[/\\]", plain)) or "%2f" in path.lower() or "\\" in plain:

@@ -1,8 +1,9 @@
-"""Paths inside a writable folder that stay as they are, whether they exist, are missing, or are links.
+"""Makes paths inside a writable folder read-only for a launch, whether they exist, are missing, or are links.
 
-Bubblewrap mounts over what exists. A missing path gets a socket's inode as its mount point: git does not see sockets,
-opening one fails at once, and behind the door an empty device lies over it, so the name cannot be made. A link cannot
-be mounted upon: it is replaced by such a mount point while the launch runs, and put back by ``put_back``.
+Bubblewrap mounts existing paths over themselves, read-only. At a missing path, a socket file is created as the mount
+point, because git ignores sockets and opening one fails at once; in the sandbox ``/dev/null`` is mounted over it, so
+the path cannot be created. Bubblewrap cannot mount over a link, so such a socket replaces it during the launch;
+``put_back`` restores the link.
 """
 
 import os
@@ -21,7 +22,7 @@ _MOST_LINKS = 8
 
 @dataclass(frozen=True)
 class Stub:
-    """A mount point that was made for a launch: where, which inode, and the link that it stands for, if one."""
+    """A mount point created for a launch: its path, its inode, and the target of the link that it replaces, if any."""
 
     path: Path
     inode: int
@@ -30,28 +31,28 @@ class Stub:
 
 @dataclass(frozen=True)
 class ReadOnlyMounts:
-    """Options for bubblewrap, in order, and the mount points that were made."""
+    """Options for bubblewrap, in order, and the created mount points."""
 
     options: tuple[str, ...]
     stubs: tuple[Stub, ...]
 
 
 def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence[Path]) -> ReadOnlyMounts:
-    """Return what keeps ``paths`` as they are inside ``writable``, making the mount points that are missing.
+    """Return the mounts that make ``paths`` read-only inside ``writable``, and create the missing mount points.
 
-    A link is shown as what it leads to, but only within the folders ``visible``. Raises ``MachineError`` where a mount
-    point cannot be made; nothing is changed then.
+    A link shows its target only if the target is within the folders ``visible``. Raises ``MachineError`` and changes
+    nothing if a mount point cannot be created.
     """
     plan = _plan(paths, writable, visible)
     stubs: list[Stub] = []
     try:
-        for path, link in plan.wanted.items():
+        for path, link in plan.points.items():
             stubs.append(_stub(path, link))
     except MachineError:
         put_back(stubs)
         raise
     options: list[str] = []
-    # The folder that holds a mount point could be renamed away, were it not one itself.
+    # A parent folder must be a mount point too, else it could be renamed.
     for path in sorted(plan.pinned - plan.covers.keys(), key=_depth):
         options += ["--bind", str(path), str(path)]
     for path in sorted(plan.covers, key=_depth):
@@ -61,11 +62,11 @@ def freeze(paths: Sequence[Path], *, writable: Sequence[Path], visible: Sequence
 
 @dataclass(frozen=True)
 class _Plan:
-    """Folders to pin, what lies over each path, and mount points to make (with the link that each stands for)."""
+    """Folders to pin, the cover of each path, and mount points to create (with the link that each replaces)."""
 
     pinned: set[Path] = field(default_factory=set)
     covers: dict[Path, str] = field(default_factory=dict)
-    wanted: dict[Path, str | None] = field(default_factory=dict)
+    points: dict[Path, str | None] = field(default_factory=dict)
 
 
 def _plan(paths: Sequence[Path], writable: Sequence[Path], visible: Sequence[Path]) -> _Plan:
@@ -78,29 +79,29 @@ def _plan(paths: Sequence[Path], writable: Sequence[Path], visible: Sequence[Pat
             if step in plan.covers:
                 break
             if kind == stat.S_IFLNK:
-                target = Path(os.path.realpath(step))  # a loop is no error here
+                target = Path(os.path.realpath(step))  # a loop raises no error here
                 shown = target.exists() and any(root == target or root in target.parents for root in visible)
                 plan.covers[step] = str(target) if shown else _NOTHING
-                plan.wanted[step] = str(step.readlink())
+                plan.points[step] = str(step.readlink())
                 if shown and followed < _MOST_LINKS:
                     waiting.append((target, followed + 1))
                 break
-            if kind is None or kind == stat.S_IFSOCK:  # a socket is a mount point that a launch left behind
+            if kind is None or kind == stat.S_IFSOCK:  # a socket is a mount point left by an earlier launch
                 plan.covers[step] = _NOTHING
                 if kind is None:
-                    plan.wanted[step] = None
+                    plan.points[step] = None
                 break
             if last:
                 plan.covers[step] = str(step)
                 break
             plan.pinned.add(step)
-            if kind != stat.S_IFDIR:  # pinned, it can never become the folder that the path needs
+            if kind != stat.S_IFDIR:  # a pinned file cannot become a folder, so the path below it cannot be created
                 break
     return plan
 
 
 def put_back(stubs: Sequence[Stub]) -> None:
-    """Remove the mount points of a launch that has ended, and put links back; a path changed since is left alone."""
+    """Remove the mount points of a launch that has ended and restore links; skip paths changed in the meantime."""
     for stub in stubs:
         with suppress(FileNotFoundError), files.disk_errors(stub.path):
             if stub.path.lstat().st_ino != stub.inode:
@@ -111,7 +112,7 @@ def put_back(stubs: Sequence[Stub]) -> None:
 
 
 def _steps(path: Path, writable: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Yield the folders that lead from the outermost writable folder to ``path``, and ``path`` as the last."""
+    """Yield each folder between the outermost writable folder and ``path``, then ``path`` itself with ``True``."""
     roots = [root for root in writable if root in path.parents]
     if not roots:
         return

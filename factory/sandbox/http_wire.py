@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a socket, strictly: one head, then one body, each bounded; what is ambiguous is refused (RFC 9112)."""
+"""Reads HTTP/1.1 from a socket strictly (RFC 9112): one head and one body, both bounded; refuses ambiguous messages."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class NotHttp(ValueError):
-    """The other side does not speak HTTP/1.1 as this module reads it."""
+    """The peer's message is not HTTP/1.1 that this module accepts."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Head:
 
 
 class Reader:
-    """Reads from a socket what has to be taken apart; ``idle`` is how many seconds the other side may be silent."""
+    """Reads HTTP messages from a socket; ``idle`` is how many seconds the peer may be silent."""
 
     def __init__(self, source: socket.socket, *, idle: float) -> None:
         self._source = source
@@ -39,7 +39,7 @@ class Reader:
         self._rest = b""
 
     def head(self, *, within: float) -> Head:
-        """Return the next head; raises ``NotHttp``, and ``TimeoutError`` where it takes longer than ``within``."""
+        """Return the next head; raises ``NotHttp``, and ``TimeoutError`` after ``within`` seconds."""
         deadline = clock.monotonic() + within
         while b"\r\n\r\n" not in self._rest:
             if len(self._rest) > _LONGEST_HEAD:
@@ -50,7 +50,7 @@ class Reader:
             self._source.settimeout(left)
             data = self._source.recv(CHUNK)
             if not data:
-                raise NotHttp("the connection ended within the head" if self._rest else "nothing was asked")
+                raise NotHttp("the connection ended within the head" if self._rest else "no request was sent")
             self._rest += data
         self._source.settimeout(self._idle)
         text, _, self._rest = self._rest.partition(b"\r\n\r\n")
@@ -64,7 +64,7 @@ class Reader:
         return data
 
     def body(self, framing: int | None) -> Iterator[bytes]:
-        """Yield a body as it comes: ``framing`` bytes long, or chunked where it is ``None``."""
+        """Yield a body as it arrives: ``framing`` bytes, or chunked if ``framing`` is ``None``."""
         if framing is not None:
             yield from self._exactly(framing)
             return
@@ -78,7 +78,7 @@ class Reader:
         raise NotHttp("too many trailers")
 
     def to_the_end(self) -> Iterator[bytes]:
-        """Yield everything until the other side closes."""
+        """Yield everything until the peer closes."""
         while data := self.some():
             yield data
 
@@ -109,14 +109,14 @@ class Reader:
 
 
 def framing(head: Head) -> int | None:
-    """Return a body's length, 0 without one, ``None`` for a chunked one; raises ``NotHttp`` where it is unclear."""
+    """Return a body's length: 0 without a body, ``None`` for a chunked one; raises ``NotHttp`` if it is ambiguous."""
     coded, lengths = head.values("transfer-encoding"), head.values("content-length")
     if coded:
         if lengths or [value.lower() for value in coded] != ["chunked"]:
-            raise NotHttp("two lengths for one body")
+            raise NotHttp("the body has two lengths")
         return None
     if len(lengths) > 1 or not all(re.fullmatch(r"[0-9]{1,18}", value) for value in lengths):
-        raise NotHttp("the body's length is unclear")
+        raise NotHttp("the body's length is ambiguous")
     return int(lengths[0]) if lengths else 0
 
 
@@ -127,7 +127,7 @@ def render(first: str, headers: Sequence[tuple[str, str]]) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """Return one chunk of a chunked body; of no data, its end."""
+    """Return one chunk of a chunked body; empty data gives the last chunk."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 

@@ -1,8 +1,8 @@
-"""The launch door: agents, local checks and merge-request jobs start here and nowhere else.
+"""The launch door: the only module through which agents, local checks and merge-request jobs start.
 
-Two levels. ``bwrap`` (bubblewrap): namespaces of their own, a read allow-list, the named folders writable, no
-network unless granted, fewer system calls. ``host``: a process group and a clean environment, with the reach of the
-Unix user. The level reached is part of the answer, and a launch that requires more than the machine gives is refused.
+It has two levels. ``bwrap`` (bubblewrap) gives a process separate namespaces, a read allow-list, the named writable
+folders, no network unless granted, and fewer system calls. ``host`` gives it a process group and a clean environment,
+with all rights of the Unix user. The result names the level; a launch that requires a higher level is refused.
 """
 
 import enum
@@ -34,7 +34,7 @@ _ETC = (
     "localtime",
     "nsswitch.conf",
 )
-# What of /proc is the kernel's, not a process's: a user who is root may write there without any capability.
+# The kernel's files in /proc, which the user root may write without any capability.
 _KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "driver", "mtrr", "pressure")
 _CONTAINED = ("--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--die-with-parent")
 _NO_NESTING = "--disable-userns"
@@ -42,12 +42,12 @@ _FILTER_FD = 9
 _SHELL = "/bin/sh"
 _RELAY = Path(__file__).with_name("relay.py")
 _RELAY_INSIDE, _SOCKET_INSIDE = "/run/factory/relay.py", "/run/factory/egress"
-# A user who is root may change the mode of the machine's own devices, which bubblewrap shows as they are.
+# Bubblewrap binds the machine's own devices, and the user root may change their modes.
 _DEVICES_READ_ONLY = '"$0" -n -o rbind,ro /dev /dev || exit 125; exec "$@"'
 
 
 class Level(enum.StrEnum):
-    """How much a launched process is contained."""
+    """How strictly a launched process is contained."""
 
     HOST = "host"
     BWRAP = "bwrap"
@@ -55,12 +55,12 @@ class Level(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start, and what it may reach.
+    """The command to start, and its access rights.
 
-    ``env`` is the whole environment. ``readable`` and ``writable`` are folders added to the allow-list, ``frozen``
-    are paths inside a writable folder that stay as they are, also where they are missing. ``required`` is the least
-    level that policy accepts. ``egress`` is the socket of a ``sandbox.egress`` proxy, which the process then reaches on
-    loopback at ``egress_port``. ``terminal`` leaves the process on the caller's terminal.
+    ``env`` is the whole environment. ``readable`` and ``writable`` are folders added to the allow-list. ``frozen`` are
+    paths inside a writable folder that the process cannot change or create. ``required`` is the lowest level that
+    policy accepts. ``egress`` is the socket of a ``sandbox.egress`` proxy, which the process reaches on loopback at
+    ``egress_port``. ``terminal`` leaves the process on the caller's terminal.
     """
 
     argv: tuple[str, ...]
@@ -79,9 +79,9 @@ class Launch:
 
 @dataclass(frozen=True)
 class PreparedLaunch:
-    """A launch ready for ``system.process``, the level that it reaches, and by what means each limit is held.
+    """A launch ready for ``system.process``, its level, and the mechanism that enforces each limit.
 
-    Once the process has ended, ``put_back`` removes what was made for it: ``groups`` and ``stubs``.
+    After the process has ended, ``put_back`` removes its ``groups`` and ``stubs``.
     """
 
     argv: tuple[str, ...]
@@ -94,48 +94,48 @@ class PreparedLaunch:
 
 
 def prepare(launch: Launch) -> PreparedLaunch:
-    """Return the command line that starts ``launch`` at the best level this machine has.
+    """Return the command line that starts ``launch`` at the highest level of this machine.
 
-    Raises ``SandboxUnavailable`` where ``required`` cannot be reached, ``InvalidInput`` for a launch that contradicts
-    itself, ``MachineError`` where a frozen path cannot be held.
+    Raises ``SandboxUnavailable`` if the machine does not support ``required``, ``InvalidInput`` if ``network`` and
+    ``egress`` are both set, ``MachineError`` if a path cannot be frozen.
     """
     if launch.network and launch.egress:
-        raise InvalidInput("a launch has either the machine's network or an egress proxy")
+        raise InvalidInput("a launch cannot have both the machine's network and an egress proxy")
     bwrap = probe(launch.env.get("PATH", ""))
     if bwrap is None and launch.required is Level.BWRAP:
         raise SandboxUnavailable("policy requires the sandbox level bwrap, and bubblewrap does not work here")
     if bwrap is None:
-        held = hold(launch.limits, contained=False, root=os.geteuid() == 0)
+        setup = hold(launch.limits, contained=False, root=os.geteuid() == 0)
         command = _relayed(launch, _RELAY, launch.egress) + launch.argv
-        argv = _shell(held.before, command) if launch.limits.set_ones() else command
-        return PreparedLaunch(argv, launch.cwd, launch.env, Level.HOST, held.means, held.groups)
-    # What may fail comes first: from here on the worktree is changed.
+        argv = _shell(setup.before, command) if launch.limits.set_ones() else command
+        return PreparedLaunch(argv, launch.cwd, launch.env, Level.HOST, setup.means, setup.groups)
+    # These steps may fail, so they come before ``freeze``, which changes the worktree.
     contained, devices, (opened, filtered) = _nesting(bwrap), _own_devices(), _filter()
-    held = hold(launch.limits, contained=True, root=os.geteuid() == 0)
+    setup = hold(launch.limits, contained=True, root=os.geteuid() == 0)
     roots = _outermost(launch.writable)
-    kept = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
+    mounts = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
     command = _relayed(launch, Path(_RELAY_INSIDE), Path(_SOCKET_INSIDE)) + launch.argv
-    if held.inside:
-        command = _shell(held.inside, command)
-    options = (*contained, *filtered, *_options(launch), *kept.options, "--chdir", str(launch.cwd))
-    argv = _shell((*held.before, *opened), (*devices, bwrap, *options, "--", *command))
-    return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, held.means, held.groups, kept.stubs)
+    if setup.inside:
+        command = _shell(setup.inside, command)
+    options = (*contained, *filtered, *_options(launch), *mounts.options, "--chdir", str(launch.cwd))
+    argv = _shell((*setup.before, *opened), (*devices, bwrap, *options, "--", *command))
+    return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, setup.means, setup.groups, mounts.stubs)
 
 
 def put_back(prepared: PreparedLaunch) -> None:
-    """Remove what ``prepare`` made for a launch that has ended: control groups, and mount points of frozen paths.
+    """Remove the control groups and mount points that ``prepare`` created for a launch that has ended.
 
-    Waits up to two seconds for the launch's last process. Without this call empty groups are swept later, sockets at
-    frozen paths stay (git does not see them), and a frozen link stays replaced.
+    Waits up to two seconds for the launch's last process. Without this call, a later launch removes empty groups, but
+    sockets at frozen paths remain (git ignores them), and a frozen link remains replaced.
     """
     cgroups.leave(prepared.groups)
     frozen.put_back(prepared.stubs)
 
 
 def relay_port(path: str) -> int:
-    """Return the loopback port for ``Launch.egress_port``: the constant one where the sandbox has its own loopback.
+    """Return the loopback port for ``Launch.egress_port``: ``EGRESS_PORT`` at level ``bwrap``, else a free port.
 
-    ``path`` is the launch's ``PATH``. At level ``host`` it is a port that is free now.
+    ``path`` is the launch's ``PATH``.
     """
     if probe(path):
         return EGRESS_PORT
@@ -145,7 +145,7 @@ def relay_port(path: str) -> int:
 
 
 def proxy_env(port: int) -> dict[str, str]:
-    """Return the variables that lead programs to the egress proxy behind ``port`` on loopback."""
+    """Return the environment variables that make programs use the egress proxy on loopback at ``port``."""
     url = f"http://127.0.0.1:{port}"
     names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
     return {**dict.fromkeys(names, url), "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
@@ -153,24 +153,24 @@ def proxy_env(port: int) -> dict[str, str]:
 
 @functools.cache
 def probe(path: str) -> str | None:
-    """Return the bubblewrap program if it is installed and this machine lets it make namespaces."""
+    """Return the bubblewrap program if it is installed and can create namespaces on this machine."""
     bwrap = process.find("bwrap", path)
     return bwrap if bwrap and _works((bwrap, *_CONTAINED, "--ro-bind", "/", "/", "true")) else None
 
 
 @functools.cache
 def _nesting(bwrap: str) -> tuple[str, ...]:
-    """Return the options that contain; before bubblewrap 0.8 the filter alone refuses further user namespaces."""
+    """Return the namespace options; before bubblewrap 0.8, only the filter prevents further user namespaces."""
     strict = (*_CONTAINED, _NO_NESTING)
     if _works((bwrap, *strict, "--ro-bind", "/", "/", "true")):
         return strict
     if syscalls.source() is None:
-        raise SandboxUnavailable("bubblewrap cannot forbid further user namespaces here; it must be 0.8 or newer")
+        raise SandboxUnavailable("this bubblewrap cannot prevent further user namespaces: install 0.8 or newer")
     return _CONTAINED
 
 
 def _filter() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the line of shell that opens the system-call filter, and the options that apply it."""
+    """Return the shell line that opens the system-call filter, and the bubblewrap options that apply it."""
     source = syscalls.source()
     if source is None:
         return (), ()
@@ -187,7 +187,7 @@ def _own_devices() -> tuple[str, ...]:
     command = (unshare, "--mount", _SHELL, "-c", _DEVICES_READ_ONLY, mount)
     if not _works((*command, "true")):
         raise SandboxUnavailable(
-            "as root without mount rights the machine's devices cannot be kept from the sandbox",
+            "running as root without mount rights: the machine's devices cannot be made read-only in the sandbox",
             hint="Run the factory as an ordinary user.",
         )
     return command
@@ -206,10 +206,10 @@ def _shell(lines: tuple[str, ...], command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _relayed(launch: Launch, relay: Path, end: Path | None) -> tuple[str, ...]:
-    """Return what stands before the command so that it finds the proxy on loopback."""
+    """Return the words before the command that start the relay to the egress proxy."""
     if launch.egress is None:
         return ()
-    # -I -S -E: nothing of the worktree or the environment decides what the relay is.
+    # -I -S -E: neither the worktree nor the environment can change the code of the relay.
     return (_interpreter(), "-I", "-S", "-E", str(relay), str(launch.egress_port), str(end), "--")
 
 
@@ -218,7 +218,7 @@ def _interpreter() -> str:
 
 
 def _options(launch: Launch) -> list[str]:
-    # Without capabilities nothing can remount what is bound read-only, not even root.
+    # Without capabilities not even root can remount a read-only mount as writable.
     options = [] if launch.terminal else ["--new-session"]
     for name in ("OLDPWD", "SHLVL", "_"):
         options += [] if name in launch.env else ["--unsetenv", name]
@@ -235,7 +235,7 @@ def _options(launch: Launch) -> list[str]:
     if launch.egress:
         options += ["--ro-bind", str(_RELAY), _RELAY_INSIDE, "--ro-bind", str(launch.egress), _SOCKET_INSIDE]
         readable.add(Path(_interpreter()).parents[1])
-    # Parents first, so that a later mount never hides an earlier one; what is named as both is writable.
+    # Parents first, so that a later mount never hides an earlier one; a folder named as both is writable.
     binds = dict.fromkeys(readable, "--ro-bind-try") | dict.fromkeys(launch.writable, "--bind")
     for path in sorted(binds, key=lambda item: len(item.parts)):
         options += [binds[path], str(path), str(path)]

@@ -1,7 +1,8 @@
-"""Runs inside the sandbox: makes the egress proxy's socket reachable on loopback, for the command that it starts.
+"""Runs inside the sandbox: relays a loopback port to the egress proxy's socket, and starts the command that uses it.
 
-Called as ``python -I -S -E relay.py PORT SOCKET -- COMMAND…``. The command starts once the port listens; the relay
-copies bytes and decides nothing, and ends as the command ends. It must start fast: no imports beyond the built-in ones.
+Called as ``python -I -S -E relay.py PORT SOCKET -- COMMAND…``. The command starts once the port listens. The relay
+copies bytes without decisions, and ends with the command's exit code or signal. It imports only built-in modules, so
+that it starts fast.
 """
 
 import _signal  # type: ignore[import-not-found]  # the signal module starts too slowly
@@ -16,22 +17,22 @@ _FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "S
 
 
 def main(port: int, path: str, command: list[str]) -> int:
-    """Listen, start the command, and relay until it has ended; return its exit code as a shell would."""
+    """Listen, start the command, and relay until it ends; return its exit code, or its signal as a negative number."""
     listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0)
     listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
     child = os.fork()
     if child == 0:
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a command would inherit that
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # else the command inherits that Python ignores SIGPIPE
         try:
-            os.execvp(command[0], command)  # noqa: S606 - what the launch door was asked to start
+            os.execvp(command[0], command)  # noqa: S606 - the command of the launch
         except OSError as error:
             os.write(2, f"cannot start {command[0]}: {error.strerror}\n".encode())
         os._exit(127)
     for name in _FORWARDED:
         _signal.signal(getattr(_signal, name), lambda number, _: os.kill(child, number))
-    _let_go_of_streams()
+    _release_streams()
     # The socket's whole path may be longer than an address can hold.
     folder, _, name = path.rpartition("/")
     os.chdir(folder or "/")
@@ -39,8 +40,8 @@ def main(port: int, path: str, command: list[str]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _let_go_of_streams() -> None:
-    """Leave standard input and output to the command alone: whoever reads them waits for nobody else."""
+def _release_streams() -> None:
+    """Close the relay's copies of the standard streams, so that their readers see the end when the command ends."""
     nothing = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
@@ -88,7 +89,7 @@ def _shut(end: _socket.socket) -> None:
 if __name__ == "__main__":
     ended = main(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
     if ended < 0:
-        # Ends by the same signal, so that whoever waits sees what it would have seen.
+        # End by the same signal, so that the parent sees the same status as without the relay.
         if -ended not in {_signal.SIGKILL, _signal.SIGSTOP}:
             _signal.signal(-ended, _signal.SIG_DFL)
         os.kill(os.getpid(), -ended)

@@ -1,7 +1,7 @@
-"""The system calls that a launch does without: a seccomp filter for what namespaces do not hold.
+"""A seccomp filter that refuses system calls against which namespaces do not protect.
 
-Kernel keys and vsock are not in any namespace, a terminal takes input from whoever holds it (TIOCSTI), io_uring opens
-sockets past a filter, and a user namespace is the way to most holes of the kernel.
+Kernel keys and vsock have no namespace, any process can type into its terminal (TIOCSTI), io_uring opens sockets past
+a filter, and most kernel exploits need a user namespace.
 """
 
 import errno
@@ -36,7 +36,7 @@ _IO_URING = (425, 426, 427)
 
 
 def program(machine: str) -> bytes | None:
-    """Return the filter for a machine (``uname -m``) as BPF instructions, or ``None`` for one that is not known."""
+    """Return the filter for a machine (``uname -m``) as BPF instructions, or ``None`` for an unknown machine."""
     if machine not in _ARCHITECTURES:
         return None
     audit, numbers = _ARCHITECTURES[machine]
@@ -46,7 +46,7 @@ def program(machine: str) -> bytes | None:
         code += [_step(_AT_LEAST, _X32, 0, 1), _refuse(errno.EPERM)]
     for name in refused:
         code += [_step(_EQUAL, numbers[name], 0, 1), _refuse(errno.EPERM)]
-    # Refused as if the kernel were too old for them: libraries then take the older way.
+    # ENOSYS, as from an older kernel, makes libraries fall back to older calls.
     for number in (numbers["clone3"], *_IO_URING):
         code += [_step(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for name in ("clone", "unshare"):
@@ -61,9 +61,9 @@ def program(machine: str) -> bytes | None:
 
 @functools.cache
 def source() -> str | None:
-    """Return a path from which the filter of this machine can be read while this process lives, or ``None``.
+    """Return a path to the filter of this machine, readable while this process lives, or ``None``.
 
-    It lies in sealed memory: no file that somebody could change before it is read.
+    The filter is in sealed memory, so nobody can change it before it is read.
     """
     code = program(platform.machine())
     if code is None or not hasattr(os, "memfd_create"):
@@ -75,7 +75,7 @@ def source() -> str | None:
 
 
 def _case(number: int, argument: int, then: list[bytes]) -> list[bytes]:
-    """Return instructions that judge one argument of one call, and fall through to the next with the number loaded."""
+    """Return instructions that check one argument of one call; otherwise they continue with the call number loaded."""
     body = [_step(_LOAD, _ARGUMENT + 8 * argument), *then, _step(_LOAD, _NR)]
     return [_step(_EQUAL, number, 0, len(body)), *body]
 

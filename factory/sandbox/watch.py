@@ -1,4 +1,4 @@
-"""What a running launch uses, read from /proc: for limits that no kernel means of this machine holds."""
+"""Measures a running launch in /proc, for limits that the kernel of this machine cannot enforce."""
 
 import os
 from pathlib import Path
@@ -8,23 +8,23 @@ from factory.system import process_tree
 
 
 def over(pid: int, limits: Limits) -> str | None:
-    """Return which limit a process and its descendants exceed together, in words, or ``None``.
+    """Return a message about the limit that a process and its descendants exceed together, or ``None``.
 
-    Memory is the sum of resident sizes, so pages that processes share count for each; processor time is of those that
-    live. A process that left the family (at level ``host``, by outliving its parent) is not seen.
+    Memory is the sum of resident sizes, so shared pages count once per process. Processor time counts only live
+    processes. At level ``host``, a process that outlived its parent is not counted.
     """
     memory, seconds, processes = used(pid)
     if limits.processes is not None and processes > limits.processes:
-        return f"{processes} processes, of {limits.processes} allowed"
+        return f"{processes} processes; the limit is {limits.processes}"
     if limits.memory_bytes is not None and memory > limits.memory_bytes:
-        return f"{memory} bytes of memory, of {limits.memory_bytes} allowed"
+        return f"{memory} bytes of memory; the limit is {limits.memory_bytes}"
     if limits.cpu_seconds is not None and seconds > limits.cpu_seconds:
-        return f"{seconds:.0f} s of processor time, of {limits.cpu_seconds} allowed"
+        return f"{seconds:.0f} s of processor time; the limit is {limits.cpu_seconds} s"
     return None
 
 
 def used(pid: int) -> tuple[int, float, int]:
-    """Return resident bytes, seconds of processor time and number of a process and its descendants."""
+    """Return resident bytes, seconds of processor time, and the count, of a process and its descendants."""
     memory, ticks, processes = 0, 0, 0
     for member in process_tree.family(pid):
         folder = Path(f"/proc/{member}")

@@ -1,1 +1,1 @@
-"""The only doors to the machine: processes, files, clock, digests, YAML, templates, log, HTTP."""
+"""The only access to the machine: processes, files, clock, digests, YAML, templates, log, HTTP."""

@@ -1,7 +1,7 @@
 """Canonical JSON and digests: equal values have equal bytes.
 
-The form is RFC 8785 for the values we allow: objects with string keys, arrays, strings, booleans, null and
-integers. Floats are refused, because their text is where JSON writers differ.
+The form is RFC 8785 for the allowed values: objects with string keys, arrays, strings, booleans, null and integers.
+Floats are refused, because JSON writers format them differently.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def encode(value: Any) -> bytes:
-    """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` on a float or a foreign type."""
+    """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` for a float or a non-JSON type."""
     _refuse_floats(value)
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_foreign

@@ -1,4 +1,4 @@
-"""The only clock."""
+"""The only access to the clock."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def iso(moment: datetime) -> str:
 
 
 def parse(text: str) -> datetime:
-    """Return the moment that an ISO 8601 text names; raises ``ValueError``."""
+    """Return the moment of an ISO 8601 text; raises ``ValueError``."""
     return datetime.fromisoformat(text)
 
 
@@ -35,5 +35,5 @@ def monotonic() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Wait."""
+    """Sleep for ``seconds``."""
     time.sleep(seconds)

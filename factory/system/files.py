@@ -1,4 +1,4 @@
-"""The door to the file system: whole writes, locks, containment."""
+"""Access to the file system: atomic writes, locks, containment."""
 
 import errno
 import fcntl
@@ -26,9 +26,9 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace ``path`` as a whole: temporary file, fsync, rename, fsync of the folder.
+    """Replace ``path`` atomically: temporary file, fsync, rename, fsync of the folder.
 
-    Raises ``DiskFull`` or ``MachineError``; the old content stays then.
+    Raises ``DiskFull`` or ``MachineError`` and keeps the old content.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file that may be lost with the machine, and half-written with this process: it costs no fsync.
+    """Write a file without fsync; a crash may lose it or leave it half-written.
 
     Raises ``DiskFull`` or ``MachineError``.
     """
@@ -59,7 +59,7 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 @contextmanager
 def appender(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """Open a file to append to, and give the function that appends whole lines to it."""
+    """Open a file, and yield a function that appends a whole line to it."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
@@ -71,7 +71,7 @@ def appender(path: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes; raises ``InvalidInput`` where it can't be read."""
+    """Return a file's bytes; raises ``InvalidInput`` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -79,7 +79,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text; raises ``InvalidInput`` where it can't be read or is not UTF-8."""
+    """Return a file's text; raises ``InvalidInput`` if it cannot be read or is not UTF-8."""
     try:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
@@ -87,21 +87,21 @@ def read_text(path: Path) -> str:
 
 
 def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
-    """Return at most ``limit`` bytes of a file that somebody untrusted wrote, and whether there is more.
+    """Return at most ``limit`` bytes of a file with an untrusted author, and whether the file is longer.
 
-    Raises ``NotFound`` where there is none, and ``Refused`` for a link, a file with two names, a folder, a pipe or a
-    device, which would lead elsewhere or never end.
+    Raises ``NotFound`` if the file is missing, and ``Refused`` for a link, a file with several hard links, a folder, a
+    pipe or a device, which would lead elsewhere or never end.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist") from error
     except OSError as error:
-        raise Refused(f"{path} is no plain file: {error.strerror}") from error
+        raise Refused(f"{path} is not a regular file: {error.strerror}") from error
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(handle)
-        raise Refused(f"{path} is no plain file with one name")
+        raise Refused(f"{path} is not a regular file with one hard link")
     with os.fdopen(handle, "rb") as file:
         data = file.read(limit + 1)
     return data[:limit], len(data) > limit
@@ -115,7 +115,7 @@ def tail(path: Path, limit: int) -> bytes:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner may enter, and return it."""
+    """Create a folder that only its owner may enter, and return it."""
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
@@ -123,35 +123,35 @@ def private_folder(path: Path) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a folder and all in it; a missing one is fine."""
+    """Delete a folder and its contents; a missing folder is not an error."""
     shutil.rmtree(path, ignore_errors=True)
 
 
 def subfolders(path: Path) -> list[Path]:
-    """Return the folders in a folder, sorted; an absent one has none."""
+    """Return the folders in a folder, sorted; empty if the folder is missing."""
     return sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
 
 
 def modified(path: Path) -> datetime:
-    """Return when a folder or anything directly in it was last changed."""
+    """Return when a folder or an entry directly in it was last changed."""
     newest = max(entry.lstat().st_mtime for entry in (path, *path.iterdir()))
     return datetime.fromtimestamp(newest, UTC)
 
 
 def contained(root: Path, relative: str) -> Path:
-    """Return ``root/relative`` with links resolved; raises ``Refused`` where it lies outside ``root``."""
+    """Return ``root/relative`` with links resolved; raises ``Refused`` if it is outside ``root``."""
     base = root.resolve()
     path = (base / relative).resolve()
     if path != base and base not in path.parents:
-        raise Refused(f"{relative!r} lies outside {root}")
+        raise Refused(f"{relative!r} is outside {root}")
     return path
 
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an advisory lock (flock) on ``path``; the kernel frees it when the process dies.
+    """Hold an advisory lock (flock) on ``path``; the kernel releases it when the process dies.
 
-    Raises ``Conflict`` with ``wait=False`` where another process holds it.
+    With ``wait=False``, raises ``Conflict`` if another process holds the lock.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The door to HCL: the one module that parses Terraform's language."""
+"""Parses HCL, Terraform's language; no other module does."""
 
 import re
 import threading
@@ -16,16 +16,16 @@ _TOKEN = re.compile(
     r"|(?P<word>[\w.-]+)|(?P<sign>.)",
     re.DOTALL,
 )
-# Stacks are screened in parallel, and the parser's state is shared: two texts at once came out mixed.
+# Stacks are screened in parallel, but the parser's state is shared: concurrent parses would mix their texts.
 _ONE_AT_A_TIME = threading.Lock()
 _OPENING, _CLOSING = frozenset("{[("), frozenset("}])")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block at the top of a file: its kind, its labels, and its body as plain values.
+    """One top-level block of a file: its kind, its labels, and its body as plain values.
 
-    Nested blocks are lists of bodies; an expression that is no plain value is text such as ``${var.x}``.
+    Nested blocks are lists of bodies; an expression that is not a plain value is a text such as ``${var.x}``.
     """
 
     kind: str
@@ -34,10 +34,9 @@ class Block:
 
 
 def parse(text: str) -> tuple[Block, ...]:
-    """Return the blocks of a file in the order of their kinds; raises ``InvalidInput`` on what is not readable.
+    """Return the blocks of a file in the order of their kinds; raises ``InvalidInput`` if the text cannot be parsed.
 
-    The parser takes less than Terraform does (no comment between a function's name and its parenthesis, say), and what
-    it does not take is not guessed at.
+    The parser accepts less than Terraform does: for example, no comment between a function's name and its parenthesis.
     """
     _refuse_heredocs(text)
     import hcl2  # noqa: PLC0415 - a tenth of a second, and most commands read no Terraform
@@ -50,12 +49,12 @@ def parse(text: str) -> tuple[Block, ...]:
         raise InvalidInput(f"not readable as HCL: {type(error).__name__}") from error
     blocks = tuple(block for kind, found in value.items() for block in _blocks(kind, found))
     if sorted((block.kind, *block.labels) for block in blocks) != sorted(_headers(text)):
-        raise InvalidInput("not readable as HCL: two ways of reading it differ")
+        raise InvalidInput("not readable as HCL: the parser and the tokens differ about the blocks")
     return blocks
 
 
 def _headers(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield kind and labels of every block at the top, found in another way than the parser's: by its tokens."""
+    """Yield kind and labels of every top-level block, found independently of the parser: by tokens."""
     depth, words = 0, list[str]()
     for token in _TOKEN.finditer(text):
         word = token.group()
@@ -73,9 +72,9 @@ def _headers(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _refuse_heredocs(text: str) -> None:
-    # Parsers differ on where one ends, and what lies between is text to one and code to the other.
+    # Parsers differ about the end of a heredoc, so one parser may read as code what another reads as text.
     if _HEREDOC.search(text):
-        raise InvalidInput("not readable as HCL: a heredoc, which parsers end at different lines")
+        raise InvalidInput("not readable as HCL: heredocs are not supported, because parsers differ about their end")
 
 
 def _blocks(kind: str, found: Any) -> Iterator[Block]:
@@ -95,11 +94,11 @@ def _labelled(kind: str, labels: tuple[str, ...], value: Mapping[str, Any]) -> I
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without the parser's marks and the quotes of its plain strings."""
+    """Return a value without the parser's marks and without the quotes of plain strings."""
     if isinstance(value, dict):
         found = {_plain(key): _plain(item) for key, item in value.items() if key != _MARK}
         if len(found) != len(value) - (_MARK in value):
-            raise InvalidInput("not readable as HCL: a key is given twice")
+            raise InvalidInput("not readable as HCL: duplicate key")
         return found
     if isinstance(value, list):
         return [_plain(item) for item in value]

@@ -1,4 +1,4 @@
-"""The door to HTTP, for everything that is neither GitLab's API nor an agent's own traffic."""
+"""HTTP client for everything except GitLab's API and the agents' traffic."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Response:
         return self.body.decode(errors="replace")
 
     def json(self) -> Any:
-        """Return the body as JSON; raises ``InvalidInput`` where it is not."""
+        """Return the body as JSON; raises ``InvalidInput`` if it is not JSON."""
         try:
             return json.loads(self.text)
         except ValueError as error:
@@ -32,7 +32,7 @@ class Response:
 
 
 class Client:
-    """Keeps connections open to one base URL and sends the same headers each time."""
+    """Sends requests to one base URL, with the same headers and over connections that stay open."""
 
     def __init__(self, base_url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
         self._base_url = base_url.rstrip("/")
@@ -58,7 +58,7 @@ class Client:
 
 def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
-        return "it took too long"
+        return "timed out"
     if isinstance(error, requests.ConnectionError):
         return "connection refused or broken"
     return type(error).__name__

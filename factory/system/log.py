@@ -1,4 +1,4 @@
-"""One log line per event on standard error: time, name, fields; values that are secret are never passed in."""
+"""Writes one log line per event to standard error: time, name, fields. Callers must not pass secrets."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from the JSON values that ``dataclasses.asdict`` makes of them."""
+"""Builds frozen dataclasses from the JSON values that ``dataclasses.asdict`` returned for them."""
 
 import types
 import typing
@@ -9,14 +9,14 @@ from factory.errors import InvalidInput
 
 
 def build(kind: Any, value: Any, *, source: str) -> Any:
-    """Return a value of a type (a dataclass, tuple, optional or plain one); raises ``InvalidInput`` naming ``source``.
+    """Return a value of a type (a dataclass, tuple, optional or plain type).
 
-    Every field must be there and none may be unknown: what one job wrote, another reads.
+    Raises ``InvalidInput`` naming ``source`` if a field is missing or unknown.
     """
     try:
         return _build(kind, value)
     except (TypeError, KeyError, ValueError) as error:
-        raise InvalidInput(f"{source} is not what `factory gate check` writes: {error}") from error
+        raise InvalidInput(f"{source} was not written by `factory gate check`: {error}") from error
 
 
 def _build(kind: Any, value: Any) -> Any:
@@ -31,7 +31,7 @@ def _build(kind: Any, value: Any) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise TypeError(f"{kind.__name__} is expected, not {type(value).__name__}")
+        raise TypeError(f"expected {kind.__name__}, not {type(value).__name__}")
     return value
 
 
@@ -39,13 +39,13 @@ def _dataclass(kind: type, value: Any) -> Any:
     hints = typing.get_type_hints(kind)
     names = {name for name in hints if not name.startswith("__")}
     if not isinstance(value, dict) or set(value) != names:
-        raise TypeError(f"{kind.__name__} has the fields {', '.join(sorted(names))}")
+        raise TypeError(f"{kind.__name__} must have exactly the fields {', '.join(sorted(names))}")
     return kind(**{name: _build(hints[name], value[name]) for name in names})
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise TypeError("a list is expected")
+        raise TypeError("expected a list")
     if Ellipsis in kinds:
         return tuple(_build(kinds[0], item) for item in value)
     return tuple(_build(kind, item) for kind, item in zip(kinds, value, strict=True))

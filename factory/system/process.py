@@ -1,7 +1,7 @@
-"""The door to other programs: the one module that starts processes.
+"""Starts other programs; no other module does.
 
-Every program starts without a shell, with an environment that the caller names in full, in a process group of
-its own, and dies with the process that started it.
+Every program starts without a shell, with exactly the environment that the caller passes, in a separate process group.
+It dies with the process that started it, unless it is a daemon.
 """
 
 import os
@@ -25,14 +25,14 @@ STDOUT = subprocess.STDOUT
 
 _REAP_SECONDS = 5.0
 
-# A watcher in the child's own process group blocks on a pipe whose other end only the parent holds: when the
-# parent dies, however it dies, the read ends and the whole group is killed. Works on Linux and macOS alike.
+# A shell in the child's process group reads from a pipe; only the parent has the write end. When the parent dies for
+# any reason, the read returns and the shell kills the whole group. This works on Linux and macOS.
 _LIFELINE = '(read -r _ < "$0"; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec "$@"'
 
 
 @dataclass(frozen=True)
 class CompletedProcess:
-    """A program that has ended: its exit code and what it printed."""
+    """A program that has ended: its exit code and its output."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -59,10 +59,10 @@ def run(
     timeout: float = 60.0,
     check: bool = True,
 ) -> CompletedProcess:
-    """Run a program to its end.
+    """Run a program until it ends.
 
-    ``timeout`` is in seconds. Raises ``MachineError`` where it can't start, ``ToolTimeout`` past the limit (its
-    whole process group is killed), ``ToolFailed`` on an exit code other than 0 unless ``check`` is false.
+    ``timeout`` is in seconds. Raises ``MachineError`` if the program cannot start, ``ToolTimeout`` after the timeout
+    (its whole process group is killed), ``ToolFailed`` for an exit code other than 0 unless ``check`` is false.
     """
     group = start(argv, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -105,7 +105,7 @@ class Group:
             raise ToolTimeout(f"the program ran longer than {timeout:g} s") from None
 
     def interrupt(self, patience: float) -> bool:
-        """Ask the program to end in order (SIGINT), and tell whether it did within ``patience`` seconds."""
+        """Send SIGINT to the program, and tell whether it ended within ``patience`` seconds."""
         signal_process(self.popen.pid, politely=True)
         try:
             self.popen.wait(patience)
@@ -114,7 +114,7 @@ class Group:
         return True
 
     def kill(self) -> None:
-        """End every process of the group at once, and reap the leader."""
+        """Kill every process of the group, and reap the leader."""
         _kill_group(self.popen.pid)
         self.popen.wait()
         with suppress(OSError):
@@ -130,7 +130,7 @@ def start(
     stdout: int | IO[bytes] | None = subprocess.DEVNULL,
     stderr: int | IO[bytes] | None = subprocess.DEVNULL,
 ) -> Group:
-    """Start a program in its own process group; raises ``MachineError`` where it can't start."""
+    """Start a program in its own process group; raises ``MachineError`` if it cannot start."""
     _require(argv[0], env)
     read_end, write_end = os.pipe()
     try:
@@ -153,7 +153,7 @@ def start(
 
 
 def start_daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path) -> int:
-    """Start a program that outlives this one, in its own session, its output appended to ``log``; return its pid."""
+    """Start a program that outlives this one, in its own session; append its output to ``log`` and return its pid."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(argv),
@@ -166,7 +166,7 @@ def start_daemon(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd:
             close_fds=True,
         )
     pid = process.pid
-    process.returncode = 0  # handed over: this object must neither wait for it nor warn about it
+    process.returncode = 0  # so that this object neither waits for the daemon nor warns about it
     return pid
 
 
@@ -179,7 +179,7 @@ async def start_async(
     stderr: int | IO[bytes] | None = subprocess.DEVNULL,
 ) -> "AsyncGroup":
     """Start a program with piped standard input and output on the running event loop; ``limit`` bounds one line."""
-    import asyncio  # noqa: PLC0415 - it takes a third of the start of `factory`, and few commands need it
+    import asyncio  # noqa: PLC0415 - the import takes a third of the start of `factory`, and few commands need it
 
     _require(argv[0], env)
     read_end, write_end = os.pipe()
@@ -213,12 +213,12 @@ class AsyncGroup:
     lifeline: int = field(repr=False)
 
     async def kill(self) -> int:
-        """End every process of the group at once, close its pipes, and return the leader's exit code."""
+        """Kill every process of the group, close its pipes, and return the leader's exit code."""
         import asyncio  # noqa: PLC0415 - see above
 
         _kill_group(self.process.pid)
-        # asyncio's wait() ends only once every pipe is closed, and a pipe whose reader has had enough never closes by
-        # itself: neither does one that a process outside the group holds open.
+        # asyncio's wait() returns only once every pipe is closed. A pipe that nobody reads, or that a process outside
+        # the group keeps open, never closes by itself.
         stdin, stdout = self.process.stdin, self.transport.get_pipe_transport(1)
         if stdin and (not stdin.transport.is_closing() or stdin.transport.get_write_buffer_size()):
             stdin.transport.abort()
@@ -234,7 +234,7 @@ class AsyncGroup:
 
 
 def exit_when_terminated() -> None:
-    """End with an exception when this process is asked to end (SIGTERM), so that what it started ends in order."""
+    """Turn SIGTERM into ``SystemExit``, so that cleanup code runs and ends the programs that this process started."""
 
     def end(*_: object) -> None:
         sys.exit(128 + signal.SIGTERM)
@@ -253,12 +253,12 @@ def python() -> str:
 
 
 def ours(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return a command whose program ``python`` is the interpreter that runs this program."""
+    """Return a command with the program ``python`` replaced by the interpreter that runs this program."""
     return (sys.executable if argv[0] == "python" else argv[0], *argv[1:])
 
 
 def started_at(pid: int) -> str | None:
-    """Return an opaque start time of a live process, or ``None``; with the pid it names a process for good."""
+    """Return an opaque start time of a live process, or ``None``; pid and start time identify a process uniquely."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -269,7 +269,7 @@ def started_at(pid: int) -> str | None:
 
 
 def is_lifeline(pid: int) -> bool:
-    """Tell whether a process is what ends a group when the program that started it is gone."""
+    """Tell whether a process is a lifeline: the shell that kills its group when the parent program dies."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -278,7 +278,7 @@ def is_lifeline(pid: int) -> bool:
 
 
 def signal_process(pid: int, *, force: bool = False, politely: bool = False) -> None:
-    """Ask a process to end (SIGTERM, ``politely`` SIGINT), or end it (SIGKILL); a process that is gone is fine."""
+    """Send SIGTERM, or SIGINT if ``politely``, or SIGKILL if ``force``; a process that has ended is not an error."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL if force else signal.SIGINT if politely else signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""A process and all that came from it, as /proc shows it: held, let go on, counted."""
+"""Suspends, resumes and lists a process and its descendants, found in /proc."""
 
 import os
 import signal
@@ -7,33 +7,33 @@ from pathlib import Path
 
 from factory.system import process
 
-# A process that forks without end is a child ahead each time it is looked at.
+# Bounds the search: a process that forks endlessly has a new child in every round.
 _ROUNDS = 50
 
 
 def suspend(pid: int) -> None:
-    """Stop a process and all that came from it, until ``carry_on``.
+    """Suspend a process and its descendants, until ``carry_on``.
 
-    What it starts while it is being stopped is stopped, too; what watches over its end (``process.start``) is not.
+    This includes processes started in the meantime, but not the lifelines of ``process.start``.
     """
-    held: set[int] = set()
+    suspended: set[int] = set()
     for _ in range(_ROUNDS):
-        free = [one for one in family(pid) if one not in held and not process.is_lifeline(one)]
-        if not free:
+        running = [one for one in family(pid) if one not in suspended and not process.is_lifeline(one)]
+        if not running:
             return
-        for one in free:
+        for one in running:
             _signal(one, signal.SIGSTOP)
-        held.update(free)
+        suspended.update(running)
 
 
 def carry_on(pid: int) -> None:
-    """Let a suspended process and all that came from it go on."""
+    """Resume a suspended process and its descendants."""
     for one in family(pid):
         _signal(one, signal.SIGCONT)
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that came from it and still lives, parents first; without /proc, it alone."""
+    """Return the pids of a process and its live descendants, parents first; without /proc, only ``pid``."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

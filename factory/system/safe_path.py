@@ -1,7 +1,7 @@
-"""Files below a folder that somebody untrusted changes meanwhile: no link is followed on the way, at no moment.
+"""Reads and writes files below a folder that an untrusted process changes concurrently, without following any link.
 
-A path that was looked at is another one a moment later, so each folder is opened below the one before, and the file
-below the last.
+A path may change between a check and its use, so each folder is opened relative to its open parent folder, and the file
+relative to the last folder.
 """
 
 import os
@@ -19,9 +19,10 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read(root: Path, path: Path, *, limit: int) -> bytes:
-    """Return a file of at most ``limit`` bytes; ``path`` lies below ``root`` and has no link in it.
+    """Return the content of a file; ``path`` must be below ``root`` and contain no link.
 
-    Raises ``NotFound`` where there is none, ``Refused`` for a link, a folder, a pipe, a device, or more bytes.
+    Raises ``NotFound`` if the file is missing, ``Refused`` for a link, folder, pipe or device, or more than ``limit``
+    bytes.
     """
     with _parent(root, path, make=False) as folder:
         try:
@@ -29,10 +30,10 @@ def read(root: Path, path: Path, *, limit: int) -> bytes:
         except FileNotFoundError:
             raise NotFound(f"{path} does not exist") from None
         except OSError as error:
-            raise Refused(f"{path} is no plain file: {error.strerror}") from error
+            raise Refused(f"{path} is not a regular file: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise Refused(f"{path} is no plain file")
+        raise Refused(f"{path} is not a regular file")
     with os.fdopen(handle, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -41,17 +42,16 @@ def read(root: Path, path: Path, *, limit: int) -> bytes:
 
 
 def write(root: Path, path: Path, data: bytes) -> None:
-    """Replace a file as a whole, and make the folders on the way; ``path`` lies below ``root`` and has no link in it.
+    """Replace a file atomically, and create missing folders; ``path`` must be below ``root`` and contain no link.
 
-    A file that was there keeps its mode. Raises ``Refused`` for a link or a folder, ``MachineError`` where the disk
-    does not take it.
+    An existing file keeps its mode. Raises ``Refused`` for a link or a folder, ``MachineError`` if the write fails.
     """
     with files.disk_errors(path), _parent(root, path, make=True) as folder:
         mode = 0o644
         with suppress(FileNotFoundError):
             found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode):
-                raise Refused(f"{path} is no plain file")
+                raise Refused(f"{path} is not a regular file")
             mode = stat.S_IMODE(found.st_mode) & 0o777
         name = f".{secrets.token_hex(8)}"
         handle = os.open(
@@ -70,13 +70,13 @@ def write(root: Path, path: Path, data: bytes) -> None:
 
 @contextmanager
 def _parent(root: Path, path: Path, *, make: bool) -> Iterator[int]:
-    """Open the folder that holds ``path``, step by step from ``root``."""
+    """Open the folder that contains ``path``, step by step from ``root``."""
     try:
         *between, _ = path.relative_to(root).parts
     except ValueError:
-        raise Refused(f"{path} lies outside {root}") from None
+        raise Refused(f"{path} is outside {root}") from None
     if ".." in between:
-        raise Refused(f"{path} lies outside {root}")
+        raise Refused(f"{path} is outside {root}")
     folder = os.open(root, _FOLDER)
     try:
         for name in between:
@@ -88,7 +88,7 @@ def _parent(root: Path, path: Path, *, make: bool) -> Iterator[int]:
             except FileNotFoundError:
                 raise NotFound(f"{path} does not exist") from None
             except OSError as error:
-                raise Refused(f"{path} leads through what is no folder: {error.strerror}") from error
+                raise Refused(f"{path}: {name} is not a folder: {error.strerror}") from error
             os.close(folder)
             folder = inner
         yield folder

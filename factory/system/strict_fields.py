@@ -1,4 +1,4 @@
-"""Objects of JSON or YAML, read key by key: an unknown key, a missing one or a value of another type is refused."""
+"""Reads objects of JSON or YAML key by key; refuses unknown keys, missing keys and values of a wrong type."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ MISSING: Any = object()
 
 
 class Fields:
-    """One object of a document; ``where`` is its place there, as keys with dots between them.
+    """One object of a document; ``where`` is its place in the document, as keys joined by dots.
 
-    ``keys`` are those it may have, or ``None`` for any. Every method raises ``InvalidInput`` naming document and key.
+    ``keys`` are the allowed keys, or ``None`` for any. Every method raises ``InvalidInput`` naming document and key.
     """
 
     def __init__(self, value: Any, source: str, where: str, keys: Sequence[str] | None) -> None:
@@ -21,14 +21,14 @@ class Fields:
         self.value: dict[str, Any] = value
         for key in value if keys is not None else ():
             if key not in (keys or ()):
-                raise self.problem(key, f"there is no such key; there are {', '.join(keys or ())}")
+                raise self.problem(key, f"unknown key; valid keys: {', '.join(keys or ())}")
 
     def problem(self, key: str, message: str) -> InvalidInput:
         """Return the error about a key."""
         return InvalidInput(": ".join(part for part in (self.source, self._at(key), message) if part))
 
     def text(self, key: str, *, default: str | None = None) -> str:
-        """Return a text; one without a default must be there and not be empty."""
+        """Return a text; without a default, it must be present and not empty."""
         found = self.value.get(key, default)
         if not isinstance(found, str) or (default is None and not found.strip()):
             raise self.problem(key, "expected a text")
@@ -42,21 +42,21 @@ class Fields:
         return found
 
     def flag(self, key: str) -> bool:
-        """Return true or false; a missing one is false."""
+        """Return true or false; false if the key is missing."""
         found = self.value.get(key, False)
         if not isinstance(found, bool):
             raise self.problem(key, "expected true or false")
         return found
 
     def texts(self, key: str) -> list[str]:
-        """Return a list of texts; a missing one is empty."""
+        """Return a list of texts; empty if the key is missing."""
         found = self.value.get(key, [])
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
             raise self.problem(key, "expected a list of texts")
         return found
 
     def inner(self, key: str, keys: Sequence[str]) -> "Fields | None":
-        """Return an object within this one, or ``None`` where it is missing."""
+        """Return an object within this object, or ``None`` if the key is missing."""
         return Fields(self.value[key], self.source, self._at(key), keys) if key in self.value else None
 
     def each(self, key: str, keys: Sequence[str] | None, *, default: Sequence[Any] = MISSING) -> "list[Fields]":
@@ -71,9 +71,9 @@ class Fields:
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON, for ``object_pairs_hook``; raises ``ValueError`` where a key is given twice."""
+    """Return a JSON object, for ``object_pairs_hook``; raises ``ValueError`` for a duplicate key."""
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
     return found

@@ -1,4 +1,4 @@
-"""YAML as people write it, read strictly: duplicate keys, anchors to code and multiple documents are refused."""
+"""Reads YAML strictly: refuses duplicate keys, tags that run code, and multiple documents."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,20 +15,20 @@ _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str",
 
 @dataclass(frozen=True)
 class Marks:
-    """Where values stand: the 1-based line of each path of keys and list positions; a key's line is its value's."""
+    """The positions of values: the 1-based line of each path of keys and list positions; a value has its key's line."""
 
     lines: Mapping[Key, int]
 
     def line(self, key: Key) -> int:
-        """Return the line of a path, or of the nearest value around it that there is."""
+        """Return the line of a path, or of the nearest existing value that encloses it."""
         return next((self.lines[key[:end]] for end in range(len(key), -1, -1) if key[:end] in self.lines), 1)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice."""
+    """SafeLoader that refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        if not isinstance(node, yaml.MappingNode):  # a tag may call a list a mapping: `!!map [1]`
+        if not isinstance(node, yaml.MappingNode):  # a tag may declare a list as a mapping: `!!map [1]`
             raise yaml.constructor.ConstructorError(None, None, "expected a mapping", node.start_mark)
         seen: set[Any] = set()
         for key_node, _ in node.value:
@@ -36,31 +36,29 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
-        # PyYAML's constructors meet a tag that does not fit its value (`!!bool x`, `!!int ""`) with these.
+        # PyYAML raises these errors if a tag does not match its value (`!!bool x`, `!!int ""`).
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError) as error:
-            problem = f"the value does not fit its type: {error}"
+            problem = f"the value does not match its type: {error}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 class _MarkedLoader(_Loader):
-    """Reads what JSON could say: aliases are refused, so that no document is larger than it looks, and odd tags."""
+    """Refuses tags of types that JSON lacks, and aliases, so that no document is larger than its text."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML leaves its types out
+        event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML lacks its types
         if isinstance(event, yaml.AliasEvent):
-            raise _refusal("an alias is not read here; write the value out", event.start_mark)
+            raise _refusal("aliases are not supported; repeat the value", event.start_mark)
         node = super().compose_node(parent, index)
         if node is not None and node.tag not in _PLAIN:
-            raise _refusal(f"the type {node.tag} is not read here", node.start_mark)
+            raise _refusal(f"the type {node.tag} is not supported", node.start_mark)
         return node
 
 
@@ -68,7 +66,7 @@ def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.composer.ComposerError(None, None, problem, mark)
 
 
-# YAML 1.1 reads `on`, `off`, `yes`, `no` as booleans and 2026-11-20 as a date; people mean the text.
+# YAML 1.1 reads 2026-11-20 as a date; here it is a text.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -82,9 +80,9 @@ def load(text: str, *, source: str) -> Any:
 
 
 def load_marked(text: str, *, source: str) -> tuple[Any, Marks]:
-    """Return the value of one YAML document and where its parts stand; raises ``InvalidInput`` as ``load`` does.
+    """Return the value of one YAML document and the lines of its parts; raises ``InvalidInput`` as ``load`` does.
 
-    Aliases are refused.
+    Aliases and non-JSON types are refused.
     """
     with _refused(text, source):
         loader = _MarkedLoader(text)

@@ -1,4 +1,4 @@
-"""Text from templates; an undefined variable is an error."""
+"""Renders Jinja templates; an undefined variable is an error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ _ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
 
 
 def render(template: str, values: Mapping[str, Any], *, source: str) -> str:
-    """Return ``template`` filled with ``values``; raises ``InvalidInput`` naming ``source`` and the line."""
+    """Return ``template`` rendered with ``values``; raises ``InvalidInput`` naming ``source`` and the line."""
     try:
         return _ENVIRONMENT.from_string(template).render(values)
     except jinja2.TemplateSyntaxError as error:

@@ -1,4 +1,4 @@
-"""Programs on a terminal of their own."""
+"""Starts programs on a separate pseudo-terminal."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,20 +8,20 @@ from pathlib import Path
 from factory.errors import MachineError
 from factory.system.process import Group, start
 
-# A session's leader that opens a terminal makes it its own, so the program gets its signals and its size.
+# A session leader that opens a terminal gets it as controlling terminal, with its signals and window size.
 _ON_TERMINAL = 'exec 0<>"$0" 1>&0 2>&0; exec "$@"'
 
 
 @dataclass(frozen=True)
 class TerminalProcess:
-    """A program on a terminal of its own: ``ours`` is our end of it, ``theirs`` kept open so that ours never fails."""
+    """A program on a pseudo-terminal: ``ours`` is our end; ``theirs`` stays open so that reads from ``ours`` work."""
 
     group: Group
     ours: int
     theirs: int
 
     def end(self) -> int:
-        """End the program and all of its group; return its exit code."""
+        """Kill the program and its process group; return its exit code."""
         self.group.kill()
         self.group.close()
         os.close(self.ours)
@@ -30,7 +30,7 @@ class TerminalProcess:
 
 
 def start_on(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> TerminalProcess:
-    """Start a program on a terminal of its own; raises ``MachineError`` where it can't start."""
+    """Start a program on a new pseudo-terminal; raises ``MachineError`` if it cannot start."""
     ours, theirs = os.openpty()
     try:
         group = start(["/bin/sh", "-c", _ON_TERMINAL, os.ttyname(theirs), *argv], env=env, cwd=cwd)

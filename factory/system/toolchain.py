@@ -1,4 +1,4 @@
-"""Outside programs that the factory brings along: node with gitlab-ci-local, terraform, and coding agents."""
+"""Finds and installs outside programs: node with gitlab-ci-local, terraform, and coding agents."""
 
 import shlex
 import sys
@@ -12,8 +12,8 @@ from factory.system import files, process
 _INSTALL_LIMIT = 900.0
 _SECRET_ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
 _PASSED_ON = ("LANG", "LC_ALL", "TZ", "TERM", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-# Where agents lie below node_modules. opencode comes as its binary: its npm package fetches that by a script of its
-# own, and those are not run.
+# Paths of the agents below node_modules. For opencode it is the binary package, because its main npm package fetches
+# the binary by an install script, and install scripts are disabled.
 _AGENTS = {
     "claude": "@anthropic-ai/claude-agent-sdk-*/claude",
     "claude-agent-acp": "@agentclientprotocol/claude-agent-acp/dist/index.js",
@@ -32,7 +32,7 @@ sys.exit(_invoke_cli(sys.argv[1:], os.dup(1), os.dup(2)))
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Where outside programs are looked for: ``tools`` is the clone's ``.tools``, ``path`` a ``PATH`` value."""
+    """The folders with outside programs: ``root`` contains ``.tools``, ``path`` is a ``PATH`` value."""
 
     root: Path
     path: str
@@ -45,7 +45,7 @@ class Toolchain:
 
     @property
     def search_path(self) -> str:
-        """Return the ``PATH`` that jobs and agents get: our own programs first."""
+        """Return the ``PATH`` of jobs and agents, with the factory's own programs first."""
         return f"{Path(self.python).parent}:{self.tools / 'bin'}:{self.path}"
 
     @property
@@ -55,7 +55,7 @@ class Toolchain:
 
     @property
     def agents_path(self) -> str:
-        """Return the ``PATH`` that a coding agent is started with: the pinned agents first."""
+        """Return the ``PATH`` of coding agents, with the pinned agents first."""
         return f"{self.agents / 'bin'}:{self.search_path}"
 
     def node(self) -> str:
@@ -83,7 +83,7 @@ class Toolchain:
         return found
 
     def install(self, env: Mapping[str, str]) -> list[str]:
-        """Install what is missing; return a line for each such thing. Raises ``MachineError`` naming what can't be."""
+        """Install the missing programs; return a line for each. Raises ``MachineError`` if one cannot be installed."""
         done = []
         if process.find("git", self.path) is None:
             raise MachineError(
@@ -103,9 +103,9 @@ class Toolchain:
         return done
 
     def install_agents(self, env: Mapping[str, str]) -> list[str]:
-        """Install the coding agents that are missing, from npm (0.9 GB); return a line for each that is new.
+        """Install the missing coding agents from npm (0.9 GB); return a line for each.
 
-        Raises ``MachineError`` naming those that can't be had; the others are installed all the same.
+        Raises ``MachineError`` naming the agents that npm cannot provide; the others are installed nevertheless.
         """
         if self.missing_agents():
             self._npm(self.agents, env)
@@ -136,7 +136,8 @@ class Toolchain:
         npm = process.find("npm", self.search_path)
         if npm is None:
             raise MachineError(
-                "npm is not installed", hint="Debian, Ubuntu: apt-get install npm; or remove node, and PyPI's is used."
+                "npm is not installed",
+                hint="Debian, Ubuntu: apt-get install npm. Or uninstall node: then node and npm come from PyPI.",
             )
         argv = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         process.run(argv, cwd=folder, env={**env, "PATH": self.search_path}, timeout=_INSTALL_LIMIT)
@@ -160,12 +161,12 @@ class Toolchain:
 
 
 def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:
-    """Return where outside programs are found; ``root`` is the folder that holds ``.tools``."""
+    """Return the toolchain of this process; ``root`` is the folder that contains ``.tools``."""
     return Toolchain(root, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin"), process.python())
 
 
 def tool_env(environment: Mapping[str, str], tools: Toolchain) -> dict[str, str]:
-    """Return the clean environment that our own programs get: no token, no configuration of the person."""
+    """Return the clean environment of the factory's own programs: no token, no configuration of the user."""
     passed = {name: environment[name] for name in _PASSED_ON if name in environment}
     return {
         **passed,
@@ -179,15 +180,15 @@ def tool_env(environment: Mapping[str, str], tools: Toolchain) -> dict[str, str]
 
 
 def checkout_env(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the clean environment for reading a checkout that brings no programs of its own."""
+    """Return the clean environment for reading a checkout without a ``.tools`` folder."""
     return tool_env(environment, toolchain(environment, Path("/nonexistent")))
 
 
 def readable() -> tuple[Path, ...]:
-    """Return the folders that our own programs read behind the launch door: package, interpreter and its packages."""
+    """Return the folders that the factory's programs read in the sandbox: package, interpreter and its packages."""
     return (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
 
 
 def names_secret(variable: str) -> bool:
-    """Tell whether an environment variable's name says that it holds a credential."""
+    """Tell whether an environment variable's name indicates a credential."""
     return variable.endswith(_SECRET_ENDINGS)

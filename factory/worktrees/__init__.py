@@ -1,1 +1,1 @@
-"""Git as the factory uses it: a bare mirror, worktrees, commits, pushes."""
+"""Git access through GitPython: a bare mirror, worktrees, commits, pushes."""

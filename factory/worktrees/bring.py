@@ -1,4 +1,4 @@
-"""Brings another repository's files into the mirror, to be put below a folder of the project."""
+"""Imports another repository's files into the mirror, so that a commit can place them in a folder of the project."""
 
 import secrets
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 @dataclass(frozen=True)
 class ImportedCommit:
-    """A commit of another repository: its tree, and the names of its files; ``source`` may be shown to anybody."""
+    """A commit of another repository, its tree and its file paths; ``source`` contains no password or local path."""
 
     source: str
     commit: str
@@ -23,14 +23,14 @@ class ImportedCommit:
 
 
 def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, str] | None = None) -> ImportedCommit:
-    """Fetch ``ref`` of a repository by path or URL; ``env`` is what git needs to log in.
+    """Fetch ``ref`` of a repository by path or URL; ``env`` is the environment with which git logs in.
 
-    Raises ``NotFound`` where there is no such repository or ref, ``InvalidInput`` for an empty one and for one with
-    links or submodules: both point to files that nobody reviewed.
+    Raises ``NotFound`` if the repository or ref does not exist, ``InvalidInput`` for an empty repository and for one
+    with links or submodules, because both point to files that nobody reviewed.
     """
     if source.startswith("-") or "::" in source:
-        raise InvalidInput(f"{source!r} is no path or URL of a repository")
-    # A ref of its own: whoever else fetches into the mirror meanwhile writes FETCH_HEAD too.
+        raise InvalidInput(f"{source!r} is not a path or URL of a repository")
+    # A unique ref instead of FETCH_HEAD, because a concurrent fetch into the mirror overwrites FETCH_HEAD.
     own = f"refs/brought/{secrets.token_hex(8)}"
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", located(source), f"+{ref}:{own}")
     run(mirror.path, *fetch, env=env, failure=NotFound)
@@ -42,7 +42,9 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
         kind, _, path = line.partition("\t")
         if kind.startswith((_LINK, _SUBMODULE)):
             what = "a symbolic link" if kind.startswith(_LINK) else "a submodule"
-            raise InvalidInput(f"{path} is {what}", hint="Put the files themselves there, commit, and try again.")
+            raise InvalidInput(
+                f"{path} is {what}", hint="Replace it by the files themselves, commit, and run the command again."
+            )
         paths.add(path)
     if not paths:
         raise InvalidInput(f"{source} has no files")
@@ -50,13 +52,13 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
 
 
 def located(source: str) -> str:
-    """Return a path on this machine as git finds it from any folder; a URL stays as it is."""
+    """Return a local path as an absolute path, and a URL unchanged."""
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
 
 
 def _shown(source: str) -> str:
-    """Return where a repository is, without a password, and without where things lie on this machine."""
+    """Return a repository's URL without credentials, or only the folder's name for a local repository."""
     if Path(source).expanduser().exists():
         return Path(source).expanduser().resolve().name
     parts = urlsplit(source)

@@ -1,4 +1,4 @@
-"""What changed between two commits, as a patch that git applies again to the byte."""
+"""The difference between two commits as a patch that ``git apply`` reproduces byte for byte."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ _FORM = (
 
 
 def between(folder: Path, base: str, head: str) -> str:
-    """Return the patch from ``base`` to ``head``, empty where they are equal; binary files are in it.
+    """Return the patch from ``base`` to ``head``, including binary files; empty if the commits are equal.
 
-    Raises ``Refused`` for what a text cannot carry: a file that git takes for text and is not UTF-8, or such a name.
+    Raises ``Refused`` for a text file or a file name that is not UTF-8.
     """
     text = run(folder, "-c", "core.quotePath=false", "diff", *_FORM, "--end-of-options", base, head)
     try:

@@ -1,7 +1,7 @@
-"""Releases of the factory in a control repository: a line of commits of its own, merged into what a person made of it.
+"""Releases of the factory in a control repository: a separate line of commits, merged into the person's branch.
 
-A release is a commit whose tree is the release and whose message names it. The newest one in a branch's history is what
-the branch was made from, or upgraded to; git's three-way merge does the rest.
+A release is a commit with the release's files as its tree; the commit message names the version and the tree. The
+newest release in a branch's history is the base of the next upgrade, which is a three-way merge of git.
 """
 
 import re
@@ -17,7 +17,7 @@ from factory.worktrees.repository import NOBODY, Author, Mirror, run
 TRAILER = "Factory-Release"
 _AUTHOR = Author("factory", "factory@localhost")
 _NAMED = re.compile(rf"^{TRAILER}: (\S+) ([0-9a-f]{{40}})$", re.MULTILINE)
-# What belongs to the place where releases are made, and to no control repository.
+# Files of the factory's own repository that do not belong in a control repository.
 _LEFT_OUT = re.compile(r"\.ci/")
 _VERSION = re.compile(r'^__version__ = "([0-9][0-9a-z.+-]*)"$', re.MULTILINE)
 _CONFLICTED = 1
@@ -34,7 +34,7 @@ class Release:
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a merge gives: the tree, and git's word on each file that it could not merge by itself."""
+    """The result of a merge: the tree, the conflicting files, and git's messages about them."""
 
     tree: str
     conflicts: tuple[str, ...]
@@ -42,13 +42,13 @@ class MergeResult:
 
 
 def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Release:
-    """Write the release that ``ref`` of a repository is as a commit on top of ``parent``, in a scratch repository.
+    """Write the release at ``ref`` of a repository as a commit on top of ``parent``, in a scratch repository.
 
-    Raises ``NotFound`` for no such repository or ref, ``InvalidInput`` for one that is no release of the factory.
+    Raises ``NotFound`` if the repository or ref does not exist, ``InvalidInput`` if it is not a release of the factory.
     """
     found = bring(scratch, source, ref=ref)
     if not {"pyproject.toml", "factory/__init__.py", ".gitlab-ci.yml"} <= found.paths:
-        raise InvalidInput(f"{source} is no repository of the factory")
+        raise InvalidInput(f"{source} is not a repository of the factory")
     said = _VERSION.search(scratch.read(found.commit, "factory/__init__.py").decode(errors="replace"))
     if said is None:
         raise InvalidInput(f"the factory/__init__.py of {found.source} names no version")
@@ -62,7 +62,7 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
 
 
 def newest(clone: Path, revision: str = "HEAD") -> Release:
-    """Return the newest release in a revision's history; raises ``NotFound`` where there is none."""
+    """Return the newest release in a revision's history; raises ``NotFound`` if there is none."""
     listed = run(
         clone,
         "log",
@@ -77,17 +77,17 @@ def newest(clone: Path, revision: str = "HEAD") -> Release:
         commit, _, rest = record.strip("\n").partition("\0")
         tree, _, message = rest.partition("\0")
         named = _NAMED.search(message)
-        # A message alone could claim anything: the tree that it names has to be the commit's own.
+        # Anybody can write such a message, so the tree that it names must be the commit's tree.
         if named and named.group(2) == tree:
             return Release(named.group(1), commit, tree)
     raise NotFound(
-        "this repository was not made by `factory init`",
-        hint="Merge the newer release with git: `git merge` from the repository that this one was cloned from.",
+        "this repository was not created by `factory init`",
+        hint="Merge the new release by `git pull` from the repository from which you cloned this repository.",
     )
 
 
 def found_in(folder: Path, scratch: Mirror, release: Release) -> None:
-    """Make a repository whose branch main is a release, checked out; raises ``MachineError``."""
+    """Create a repository with a release as its branch main, checked out; raises ``MachineError``."""
     run(folder, "init", "--quiet", "--initial-branch=main")
     run(
         folder,
@@ -102,16 +102,16 @@ def found_in(folder: Path, scratch: Mirror, release: Release) -> None:
 
 
 def keep(clone: Path, scratch: Mirror, release: Release) -> str:
-    """Bring a release into a repository below a ref of its own; return that ref. The checkout is left alone."""
+    """Fetch a release into a repository and return its ref; the checkout does not change."""
     ref = f"refs/factory/releases/{release.version}"
     run(clone, "fetch", "--quiet", "--no-tags", str(scratch.path), f"+{release.commit}:{ref}")
     return ref
 
 
 def merge(clone: Path, ours: str, theirs: str) -> MergeResult:
-    """Merge two commits without touching the checkout (git-merge-tree, which needs git 2.38).
+    """Merge two commits without a change to the checkout (git-merge-tree).
 
-    Raises ``MachineError`` for an older git.
+    Raises ``MachineError`` if git is older than 2.38.
     """
     code, out, err = git.Git(str(clone)).execute(
         ["git", "merge-tree", "--write-tree", "--name-only", "-z", ours, theirs],
@@ -120,31 +120,31 @@ def merge(clone: Path, ours: str, theirs: str) -> MergeResult:
         env=NOBODY,
     )
     if code not in {0, _CONFLICTED}:
-        raise MachineError(f"git can't merge here: {str(err).strip()}", hint="Install git 2.38 or newer.")
+        raise MachineError(f"git merge-tree failed: {str(err).strip()}", hint="Install git 2.38 or newer.")
     parts = str(out).split("\0")
     tree, rest = parts[0], parts[1:]
     if code == 0:
         return MergeResult(tree, (), ())
     end = rest.index("")
-    # After the names, each message is a count, that many paths, its kind and its text.
-    told = [text.strip() for text in rest[end + 1 :] if text.strip().startswith("CONFLICT")]
-    return MergeResult(tree, tuple(rest[:end]), tuple(told))
+    # After the names, each message consists of a count, that many paths, its kind and its text.
+    messages = [text.strip() for text in rest[end + 1 :] if text.strip().startswith("CONFLICT")]
+    return MergeResult(tree, tuple(rest[:end]), tuple(messages))
 
 
 def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: str, message: str) -> str:
-    """Write the merge as a commit by the person on a branch; return it. The same once more is what is there already.
+    """Write the merge as a commit of the person on a branch; return it. An existing equal merge is returned instead.
 
-    Raises ``InvalidInput`` without a person's name, ``Conflict`` where the branch is there with something else.
+    Raises ``InvalidInput`` if git has no user name, ``Conflict`` if the branch exists with other content.
     """
     author = person(clone)
-    there = run(clone, "for-each-ref", "--format=%(objectname) %(tree) %(parent)", f"refs/heads/{name}").split()
-    if there:
-        if there[1] != merged.tree or run(clone, "rev-parse", ours) not in there[2:]:
+    existing = run(clone, "for-each-ref", "--format=%(objectname) %(tree) %(parent)", f"refs/heads/{name}").split()
+    if existing:
+        if existing[1] != merged.tree or run(clone, "rev-parse", ours) not in existing[2:]:
             raise Conflict(
-                f"the branch {name} is there already, with something else",
-                hint=f"Finish what is on it, or take it away: git branch -D {name}",
+                f"the branch {name} already exists with other content",
+                hint=f"Merge the branch, or delete it: git branch -D {name}",
             )
-        return there[0]
+        return existing[0]
     env = author.env()
     commit = run(clone, "commit-tree", merged.tree, "-p", ours, "-p", theirs, "-m", message, env=env)
     run(clone, "update-ref", f"refs/heads/{name}", commit)
@@ -152,7 +152,7 @@ def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: st
 
 
 def person(clone: Path) -> Author:
-    """Return who the repository's commits are by, as git is configured; raises ``InvalidInput``."""
+    """Return the user name and email of git's configuration; raises ``InvalidInput`` if one is missing."""
     repository = git.Repo(clone)
     try:
         reader = repository.config_reader()
@@ -160,5 +160,5 @@ def person(clone: Path) -> Author:
     finally:
         repository.close()
     if not name or not email:
-        raise InvalidInput("git does not know who you are", hint="Set user.name and user.email with `git config`.")
+        raise InvalidInput("git has no user.name or user.email", hint="Set user.name and user.email with `git config`.")
     return Author(name, email)

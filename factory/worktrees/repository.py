@@ -1,6 +1,6 @@
-"""Git as the factory uses it, through GitPython: one bare mirror per instance, talking to GitLab over HTTP.
+"""Runs git through GitPython: one bare mirror per instance, connected to GitLab over HTTP.
 
-A token travels in the environment of the one git call that needs it: never in a URL, an argument or a file.
+A token is passed only in the environment of the git call that needs it, never in a URL, an argument or a file.
 """
 
 import base64
@@ -29,7 +29,7 @@ NOBODY = {
 
 @dataclass(frozen=True)
 class Author:
-    """Who a commit is by."""
+    """The author and committer of a commit."""
 
     name: str
     email: str
@@ -52,7 +52,7 @@ class Mirror:
     url: str
 
     def ensure(self) -> None:
-        """Make the mirror where it is missing."""
+        """Create the mirror if it is missing."""
         if not (self.path / "HEAD").exists():
             with files.disk_errors(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Mirror:
             run(self.path, "config", "gc.auto", "0")
 
     def fetch(self, token: str) -> None:
-        """Bring ``refs/remotes/origin/*`` up to date; raises ``Unreachable``."""
+        """Update ``refs/remotes/origin/*`` from GitLab; raises ``Unreachable``."""
         run(
             self.path,
             "fetch",
@@ -74,14 +74,14 @@ class Mirror:
         )
 
     def take(self, folder: Path, commit: str) -> None:
-        """Bring a commit and its history in from a repository on this machine."""
+        """Fetch a commit and its history from a repository on this machine."""
         run(self.path, "fetch", "--quiet", "--no-tags", str(folder), f"{commit}:refs/seed/{commit}")
 
     def push(self, commit: str, branch: str, token: str) -> None:
         """Fast-forward a branch on GitLab to ``commit``.
 
-        Raises ``Conflict`` where it would not be a fast-forward, ``Refused`` where a hook forbids it, ``Unreachable``
-        otherwise. Pushing what is there already does nothing.
+        Raises ``Conflict`` if it is not a fast-forward, ``Refused`` if GitLab rejects the push, ``Unreachable`` for any
+        other failure. A push of the branch's current commit does nothing.
         """
         code, out, err = _git(self.path).execute(
             ["git", "push", "--porcelain", self.url, f"{commit}:refs/heads/{branch}"],
@@ -94,7 +94,7 @@ class Mirror:
             return
         flags = [line.split("\t") for line in str(out).splitlines() if line.startswith("!")]
         summary = flags[0][-1] if flags else ""
-        # Two who create one branch at once: git's own lock decides, and says so as a refusal of the server.
+        # If two clients create one branch at once, git's lock decides, and the server reports a rejection to the other.
         if any(word in summary for word in ("reference already exists", "cannot lock ref", "failed to update ref")):
             raise Conflict(f"{branch} has moved on GitLab: {summary}")
         if summary.startswith("[remote rejected]"):
@@ -114,22 +114,22 @@ class Mirror:
         return None
 
     def tree_of(self, commit: str) -> str:
-        """Return the name of a commit's tree: equal content has an equal one."""
+        """Return the SHA of a commit's tree; commits with equal content have equal trees."""
         return run(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}")
 
     def branches(self, prefix: str) -> list[str]:
-        """Return the branches below a prefix, as of the last fetch."""
+        """Return the names of the branches below a prefix, as of the last fetch."""
         text = run(self.path, "for-each-ref", "--format=%(refname)", f"refs/remotes/origin/{prefix}")
         return [line.removeprefix("refs/remotes/origin/") for line in text.splitlines()]
 
     def messages(self, *revisions: str) -> list[tuple[str, str]]:
-        """Return commit and message of what ``git log`` lists, newest first."""
+        """Return SHA and message of each commit that ``git log`` lists for ``revisions``, newest first."""
         text = run(self.path, "log", "--format=%H%x00%B%x01", *revisions, "--")
         records = (record.strip("\n") for record in text.split("\x01"))
         return [(record[:40], record[41:]) for record in records if record]
 
     def read(self, revision: str, path: str) -> bytes:
-        """Return a file at a revision; raises ``NotFound``."""
+        """Return a file's content at a revision; raises ``NotFound``."""
         repository = git.Repo(self.path)
         try:
             return bytes(repository.commit(revision).tree.join(path).data_stream.read())
@@ -139,7 +139,7 @@ class Mirror:
             repository.close()
 
     def tree(self, revision: str, prefix: str = "") -> dict[str, bytes]:
-        """Return every file below a folder at a revision, by path; an absent folder is empty."""
+        """Return the content of every file below a folder at a revision, by path; empty if the folder is missing."""
         repository = git.Repo(self.path)
         try:
             tree: Any = repository.commit(revision).tree
@@ -152,7 +152,7 @@ class Mirror:
             repository.close()
 
     def paths(self, revision: str) -> list[str]:
-        """Return the names of all files at a revision."""
+        """Return the paths of all files at a revision."""
         return run(self.path, "ls-tree", "-r", "--name-only", "-z", revision).strip("\0").split("\0")
 
     def is_ancestor(self, older: str, newer: str) -> bool:
@@ -178,10 +178,10 @@ class Mirror:
         author: Author,
         trees: Mapping[str, str] | None = None,
     ) -> str:
-        """Write a commit with changed (or, as ``None``, removed) files on top of ``parent``; return its SHA.
+        """Write a commit with changed files (``None`` removes a file) on top of ``parent``; return its SHA.
 
-        ``trees`` are whole trees by the folder that each becomes; ``changes`` go over them.
-        It goes through ``git fast-import``: one program for the whole commit, and no index or worktree to share.
+        ``trees`` maps folders to whole trees, which are written before ``changes``. ``git fast-import`` writes the
+        commit, because it is one program and needs no index or worktree.
         """
         who = f"{author.name} <{author.email}> {int(clock.now().timestamp())} +0000".encode()
         ref = f"refs/scratch/{secrets.token_hex(8)}"
@@ -208,7 +208,7 @@ def run(
     stdin: bytes = b"",
     failure: type[FactoryError] = MachineError,
 ) -> str:
-    """Run a git command in a folder and return its output; an error becomes ``failure``."""
+    """Run a git command in a folder and return its output; raises ``failure`` if the command fails."""
     try:
         with tempfile.TemporaryFile() as source:
             source.write(stdin)

@@ -1,4 +1,4 @@
-"""A session's worktree: made from the mirror, put back to a known commit, committed by the factory."""
+"""A session's worktree: created from the mirror, reset to a known commit, committed by the factory."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from factory.worktrees.repository import Author, Mirror, run
 
 
 def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
-    """Make the worktree, or put an old one back: ``commit`` checked out, detached, nothing else in it.
+    """Create the worktree or reset an existing one: ``commit`` checked out, detached, without any other file.
 
-    Adding worktrees to one repository at once can fail, so a lock holds them apart.
+    A lock serialises this, because git may fail if two worktrees are added to one repository at once.
     """
     with files.locked(mirror.path / "worktrees.lock"):
         if _untouched(path) and _usable(path):
@@ -33,29 +33,30 @@ def remove(mirror: Mirror, path: Path) -> None:
 
 
 def git_dir(path: Path) -> Path:
-    """Return the folder in the mirror that belongs to the worktree."""
+    """Return the worktree's git directory, a folder in the mirror."""
     return Path(run(path, "rev-parse", "--absolute-git-dir"))
 
 
 def refuse_repositories(path: Path) -> None:
-    """Raise ``Refused`` where a worktree holds a repository of its own, or its link to the mirror was replaced.
+    """Raise ``Refused`` if a worktree contains a nested repository, or its link to the mirror was replaced.
 
-    Git enters a nested repository and does what its configuration says, outside any sandbox.
+    Git would enter a nested repository and execute its configuration, outside any sandbox.
     """
     link = path / ".git"
     if link.is_symlink() or not link.is_file() or link.read_bytes() != _link_copy(path).read_bytes():
-        raise Refused(f"{path}: the worktree's link to its repository was replaced")
+        raise Refused(f"{path}: the worktree's .git file was replaced")
     for folder, folders, names in os.walk(path):
         here = Path(folder)
         nested = any(name.casefold() == ".git" for name in (*folders, *names)) and here != path
         if nested or {"HEAD", "objects", "refs"} <= {*folders, *names}:
             raise Refused(
-                f"{here.relative_to(path)}: a repository inside the worktree", hint="The agent must not make one."
+                f"{here.relative_to(path)}: a git repository inside the worktree",
+                hint="Delete the nested repository; agents must not create one.",
             )
 
 
 def changed_paths(path: Path) -> list[str]:
-    """Return the paths that differ from the checked-out commit, new files included."""
+    """Return the paths that differ from the checked-out commit, including new files."""
     refuse_repositories(path)
     run(path, "add", "--all", "--intent-to-add")
     text = run(path, "diff", "--name-only", "-z", "--no-renames", "HEAD")
@@ -63,7 +64,7 @@ def changed_paths(path: Path) -> list[str]:
 
 
 def state(path: Path) -> str:
-    """Return a digest of what differs from the checked-out commit, to tell whether anything changed since."""
+    """Return a digest of the difference from the checked-out commit; it changes with the worktree."""
     changed = run(
         path, "--no-optional-locks", "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
     )
@@ -84,7 +85,7 @@ def head(path: Path) -> str:
 
 
 def numbers(path: Path, base: str, head: str) -> list[tuple[str, int, int]]:
-    """Return path, lines added and lines removed of each file that differs; a binary one counts none."""
+    """Return path, added lines and removed lines of each file that differs; 0 and 0 for a binary file."""
     text = run(path, "diff", "--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
     rows = [item.split("\t", 2) for item in text.split("\0") if item]
     return [(name, *(int(count) if count.isdigit() else 0 for count in counts)) for *counts, name in rows]  # type: ignore[misc] # two counts
@@ -102,7 +103,7 @@ def message(title: str, body: str, trailers: Mapping[str, str]) -> str:
 
 
 def _link_copy(path: Path) -> Path:
-    """Return where the worktree's link is kept as it was made, beside what the agent can write."""
+    """Return the path of the copy of the worktree's original .git file, outside the folders that an agent can write."""
     return path.with_name(f"{path.name}.link")
 
 

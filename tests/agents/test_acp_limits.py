@@ -288,7 +288,7 @@ def test_time_in_which_a_person_holds_the_agent_counts_for_nothing(tmp_path: Pat
 
     ended, events = run(tmp_path, what, bounds=Bounds(3.2, 2, 10_000), paused=paused)
     assert ended.reason is Reason.DONE_FOR_REVIEW, ended
-    assert [event["text"] for event in named(events, "notice")] == ["paused", "goes on"]
+    assert [event["text"] for event in named(events, "notice")] == ["paused", "resumed"]
     assert not held or held[-1] <= held[0] + 1
 
 

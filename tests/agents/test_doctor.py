@@ -47,20 +47,24 @@ def test_an_agent_that_does_all() -> None:
     ("seen", "ability", "why"),
     [
         (replace(GOOD, failed="crashed: it ended with 1"), "starts", "it ended with 1"),
-        (replace(GOOD, wrote=False), "edits", "is not there"),
+        (replace(GOOD, wrote=False), "edits", "does not exist"),
         (replace(GOOD, ran=False), "runs", "did not run"),
         (replace(GOOD, own={}), "usage", "reports nothing; the proxy counted 330"),
-        (replace(GOOD, own={"total_tokens": 110}), "usage", "differs: it reports 110 tokens, the proxy counted 330"),
-        (replace(GOOD, events=()), "asks", "asked for nothing"),
+        (
+            replace(GOOD, own={"total_tokens": 110}),
+            "usage",
+            "differs: the agent reports 110 tokens, the proxy counted 330",
+        ),
+        (replace(GOOD, events=()), "asks", "requested no permission"),
         (replace(GOOD, offered=False), "tools", "was offered no tool"),
         (replace(GOOD, called=False), "tools", "was not called"),
         (replace(GOOD, resumed=False), "resumes", "did not know"),
         (replace(GOOD, cancelled=5.2), "cancels", "within 5 s"),
-        (replace(GOOD, cancelled=None), "cancels", "could not be tried"),
+        (replace(GOOD, cancelled=None), "cancels", "not testable"),
         (replace(GOOD, leaked=("home/log",)), "contained", "the credential is in home/log"),
-        (replace(GOOD, strayed=("api.example.com:443",)), "contained", "it asked for api.example.com:443"),
-        (replace(GOOD, left=("sleep 300",)), "contained", "it left running: sleep 300"),
-        (replace(GOOD, changed=("doctor.txt", "x.orig")), "contained", "a commit would hold x.orig"),
+        (replace(GOOD, strayed=("api.example.com:443",)), "contained", "the agent requested api.example.com:443"),
+        (replace(GOOD, left=("sleep 300",)), "contained", "still running: sleep 300"),
+        (replace(GOOD, changed=("doctor.txt", "x.orig")), "contained", "a commit would contain x.orig"),
         (replace(GOOD, injected=False), "contained", "another credential"),
     ],
 )
@@ -72,7 +76,7 @@ def test_each_ability_can_be_missing(seen: TrialResult, ability: str, why: str) 
 
 def test_side_work_is_no_difference() -> None:
     counted = {"total_tokens": 440}
-    assert reason(replace(GOOD, counted=counted), "usage") == "equal: 330 tokens of 440 with side work"
+    assert reason(replace(GOOD, counted=counted), "usage") == "equal: 330 tokens (440 with side requests)"
 
 
 def test_only_what_is_claimed_fails_and_what_is_never_given_up() -> None:

@@ -65,28 +65,28 @@ def test_a_request_is_named_by_its_content_and_counts_once(tmp_path: Path) -> No
     ("bad", "told"),
     [
         (b"no json", "Expecting value"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
         (b"[" * 60_000, "recursion"),
         (b'{"kind": ' + b"1" * 5000 + b"}", "digits"),
-        (b'{"kind": "comment", "kind": "done", "why": "x"}', "given twice"),
-        (b'{"kind": NaN}', "NaN is no JSON"),
+        (b'{"kind": "comment", "kind": "done", "why": "x"}', "duplicate key"),
+        (b'{"kind": NaN}', "NaN is not valid JSON"),
         (b"\xff\xfe", "decode"),
         (line(text="x" * 70_000), "longer than 65536 bytes"),
         (line(text="x" * 20_001), "1 to 20000 characters"),
         (line(kind="merge"), "kind must be one of comment"),
         (line(kind=["comment"]), "kind must be one of"),
-        (line(issue=5), "no other and none left out"),
-        (line(**{"\ud800": "x"}), "no other and none left out"),
-        (line(kind="done"), "no other and none left out"),
-        (line(text=None), "text must be a text"),
+        (line(issue=5), "must have exactly the fields"),
+        (line(**{"\ud800": "x"}), "must have exactly the fields"),
+        (line(kind="done"), "must have exactly the fields"),
+        (line(text=None), "text must be a string"),
         (line(text=" \n "), "text must have 1"),
-        (line(text="\ud800"), "can't be seen"),
-        (line(text="a\u202eb"), "can't be seen"),
-        (line(text="a\U000e0041"), "can't be seen"),
-        (line(text="a\ufe01"), "can't be seen"),
-        (line(text="\x1b[2J"), "can't be seen"),
+        (line(text="\ud800"), "invisible character"),
+        (line(text="a\u202eb"), "invisible character"),
+        (line(text="a\U000e0041"), "invisible character"),
+        (line(text="a\ufe01"), "invisible character"),
+        (line(text="\x1b[2J"), "invisible character"),
         (line(why=""), "why must have 1"),
-        (line(why="a\nb"), "why holds a character"),
+        (line(why="a\nb"), "why contains an invisible"),
         (line(why="x" * 301), "1 to 300"),
         (line(id="--> <b>"), "id must be"),
         (line(id=7), "id must be"),
@@ -119,7 +119,7 @@ def test_links_pipes_and_huge_files_are_bounded(tmp_path: Path) -> None:
     for name in ("link", "pipe"):
         found = outputs.read(tmp_path / name)
         assert found.requests == ()
-        assert "no plain file" in found.refusals[0].reason
+        assert "not a regular file" in found.refusals[0].reason
     with (tmp_path / "huge").open("wb") as file:
         file.write(line())
         file.truncate(1024**3)
@@ -166,7 +166,7 @@ def test_an_applied_id_cannot_come_to_mean_something_else() -> None:
     "label", ["factory::ready", "Factory::Ready", "kind::bug,factory::ready", "other", "kind::BUG"]
 )
 def test_only_listed_labels_are_set(label: str) -> None:
-    assert reasons(asked("label", label=label)) == ["policy lets no agent set this label"]
+    assert reasons(asked("label", label=label)) == ["policies/outputs.yml does not list this label"]
     assert reasons(asked("label", label="kind::docs")) == ["admitted"]
 
 
@@ -197,7 +197,7 @@ def test_long_texts_and_secrets_are_refused_without_being_repeated() -> None:
         asked(text="x", why=token),
         asked("follow_up", title=token, text="x"),
     ):
-        assert reasons(request) == ["it holds what looks like a secret: gitlab-token"]
+        assert reasons(request) == ["it contains text that looks like a secret: gitlab-token"]
 
 
 def test_what_is_composed_wrongly_is_an_error_of_the_caller() -> None:

@@ -50,12 +50,12 @@ def test_those_that_ship_are_right(entry: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda value: value.update(formats=1), "r.json: formats: there is no such key"),
-        (lambda value: value.update(format=2), "format: this factory reads format 1"),
+        (lambda value: value.update(formats=1), "r.json: formats: unknown key"),
+        (lambda value: value.update(format=2), "format: must be 1"),
         (lambda value: value.pop("title"), "title: expected a text"),
         (lambda value: value.update(attempts={}), "attempts: expected a list"),
-        (lambda value: value.update(attempts=[]), "attempts: there must be one"),
-        (lambda value: value["attempts"][0].update(turn=1), "attempts.0.turn: there is no such key"),
+        (lambda value: value.update(attempts=[]), "attempts: must not be empty"),
+        (lambda value: value["attempts"][0].update(turn=1), "attempts.0.turn: unknown key"),
         (lambda value: value["attempts"][0]["turns"][1].update(patch="+++ b/x\n"), "attempts.0.turns.1.patch: a patch"),
         (lambda value: value["attempts"][0]["turns"][1].update(patch=[]), "attempts.0.turns.1.patch: expected a text"),
         (lambda value: value["attempts"][0]["turns"][1]["usage"].update(input=-1), "usage.input: expected a whole"),

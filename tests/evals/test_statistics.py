@@ -125,7 +125,7 @@ def test_a_model_without_a_price_has_no_cost_and_estimates_are_said_to_be() -> N
             "issues.0.spec: an issue names a spec, or",
         ),
         ("issues: [{name: a, title: t, text: x, spec: hello, gates: [units]}]", "issues.0.gates: there is no gate"),
-        ("issues: [{name: a, title: t, text: x, spec: hello, chek: []}]", "issues.0.chek: there is no such key"),
+        ("issues: [{name: a, title: t, text: x, spec: hello, chek: []}]", "issues.0.chek: unknown key"),
         ("issues: [{name: a, title: t, spec: hello}]", "issues.0.text: expected a text"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:
         ("500", "HTTP 500, tries: 4"),
         ("reset", "connection refused or broken, tries: 4"),
         # It waits for the client's own limit, twice.
-        pytest.param("hang", "it took too long, tries: 2", marks=pytest.mark.long),
+        pytest.param("hang", "timed out, tries: 2", marks=pytest.mark.long),
     ],
 )
 def test_an_apply_that_could_not_end_is_finished_by_the_next(root: Root, own: Double, deed: Deed, said: str) -> None:

@@ -89,7 +89,7 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
     [
         ("scope", SCOPE.replace("max_files", "max_fils"), ":4: max_fils: no such key; did you mean max_files?"),
         ("scope", SCOPE + "zzz: 1", ":7: zzz: no such key; there are agents, allowed"),
-        ("scope", SCOPE + "max_files: 1", ":7:1: the key 'max_files' is given twice"),
+        ("scope", SCOPE + "max_files: 1", ":7:1: duplicate key 'max_files'"),
         ("scope", SCOPE.replace("40", "0"), ":4: max_files: 0 is out of range; did you mean 1, the least"),
         ("scope", SCOPE.replace("40", "9999999999"), "did you mean 1000000000, the most"),
         ("scope", SCOPE.replace("40", '"40"'), ":4: max_files: '40' is no whole number; write it without quotes"),
@@ -98,7 +98,7 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         ("scope", SCOPE.replace('"apps/**"', "/apps"), ":1: allowed.0: '/apps' matches no path: it is absolute"),
         ("scope", SCOPE.replace("[a]", "[1]"), ":3: agents.0: 1 is no text; put it in quotes"),
         ("scope", "allowed: [a", "scope.yml:1:"),
-        ("scope", "a: &x 1\nb: *x", ":2:4: an alias"),
+        ("scope", "a: &x 1\nb: *x", ":2:4: aliases"),
         ("scope", "", ":1: expected a mapping"),
         ("scope", "1: 2", ":1: expected a mapping with text keys"),
         (

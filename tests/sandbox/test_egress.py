@@ -232,7 +232,7 @@ def test_an_allowed_name_that_leads_home_is_refused(tmp_path: Path, upstream: in
     with proxy(tmp_path, Rules(allowed=(f"localhost:{upstream}",))) as (path, seen):
         answer = ask(path, f"CONNECT localhost:{upstream} HTTP/1.1\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 403")
-    assert b"egress: localhost leads to a private address\n" in answer
+    assert b"egress: localhost resolves to a private address\n" in answer
     assert seen[0]["allowed"] is False
 
 

@@ -189,9 +189,9 @@ def test_bindings_are_shown(trusted: Trusted) -> None:
 JOB = """
 "$FACTORY_PYTHON" -c "
 import os
-from factory.model.secret import Place
+from factory.model.secret import SecretLocation
 from factory.secrets import lease
-places = [Place('token', 'apply/production/token')]
+places = [SecretLocation('token', 'apply/production/token')]
 with lease.opened(os.environ, places, deploys='production') as found:
     print('same:', found['token'].reveal() == 'planted-' + places[0].path, found)
 "

@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_anything_else_is_refused(value: object) -> None:
-    with pytest.raises(InvalidInput, match="f is not what"):
+    with pytest.raises(InvalidInput, match="f was not written by"):
         plain.build(Facts, value, source="f")
 
 

@@ -158,7 +158,7 @@ ATTACKS = [
     refused("cloud block", evil('terraform {\n  cloud {\n    organization = "x"\n  }\n}\n'), "setting terraform.cloud"),
     refused("provider_meta", evil('terraform {\n  provider_meta "x" {}\n}\n'), "the setting terraform.provider_meta"),
     refused("ephemeral block", evil('ephemeral "x" "y" {}\n'), "a block 'ephemeral'"),
-    refused("heredoc that hides", evil("locals {\n  a = <<E\nE\n  b = 1\nE\n}\n"), "a heredoc"),
+    refused("heredoc that hides", evil("locals {\n  a = <<E\nE\n  b = 1\nE\n}\n"), "heredocs are not supported"),
     refused("text that is no HCL", evil('resource "x {\n'), "not readable as HCL"),
     refused("text that is not UTF-8", binary, "text that is not UTF-8"),
     refused("JSON instead of HCL", plant(f"{LIVE}/evil.tf.json", "{}"), "evil.tf.json: a file that is not .tf"),

@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Instance:
 
 
 @pytest.fixture
-def place(made: Instance, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(made: Instance, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(made.clone)
     return replace(open_workspace(None), environment={"PATH": os.environ["PATH"], "HOME": "/nonexistent"})
 
@@ -110,11 +110,11 @@ def test_a_plain_command_is_judged_by_its_diff(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("more", "ability", "why"),
     [
-        ("pathlib.Path('stray.txt').write_text('x')", "contained", "a commit would hold stray.txt"),
+        ("pathlib.Path('stray.txt').write_text('x')", "contained", "a commit would contain stray.txt"),
         (
             "try: urllib.request.urlopen('http://example.invalid/collect')\nexcept OSError: pass",
             "contained",
-            "it asked for example.invalid:80",
+            "the agent requested example.invalid:80",
         ),
         ("sys.exit(3)", "starts", "crashed: the program ended with 3"),
     ],
@@ -134,7 +134,7 @@ def test_what_goes_on_running_where_nothing_contains_it_is_named_and_ended(works
     bare = replace(workspace, environment={"PATH": "/nonexistent"})
     tried = trial(bare, "subprocess.Popen(['/bin/sleep', '321'], start_new_session=True)", sandbox=Level.HOST)
     assert tried.broken == ("contained",), tried
-    assert "plain contained: it left running: /bin/sleep 321" in report.text([tried])
+    assert "plain contained: still running: /bin/sleep 321" in report.text([tried])
     wait_for(lambda: not any(b"sleep\x00321" in line for line in command_lines()))
 
 

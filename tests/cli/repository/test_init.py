@@ -134,10 +134,10 @@ def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
     other.mkdir()
     git("init", "-q", "-b", "main", cwd=other)
     change(other, "a.txt", lambda _: "x")
-    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(other), check=False), 3, "no repository of")
+    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(other), check=False), 3, "not a repository of")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".x", "x"))]
-    assert_told(mine.run("upgrade", "--from", str(other), check=False), 3, "no repository of")
-    assert_told(mine.run("upgrade", "--from", "ext::sh -c true", check=False), 3, "no path or URL")
+    assert_told(mine.run("upgrade", "--from", str(other), check=False), 3, "not a repository of")
+    assert_told(mine.run("upgrade", "--from", "ext::sh -c true", check=False), 3, "not a path or URL")
     assert_told(maker.run("upgrade", "--from", str(mine.clone), check=False), 4, "factory init")
 
 
@@ -163,4 +163,4 @@ def test_an_upgrade_is_proposed_as_a_merge_request(mine: Instance, newer: Path, 
     assert project.mergerequests.get(again["merge_request"]).sha == done["commit"]
     git("commit", "-q", "--allow-empty", "-m", "later", cwd=mine.clone)
     refused = mine.run("upgrade", "--from", str(newer), "--propose", check=False, **env)
-    assert_told(refused, 7, "is there already, with something else", f"git branch -D {done['branch']}")
+    assert_told(refused, 7, "already exists with other content", f"git branch -D {done['branch']}")
