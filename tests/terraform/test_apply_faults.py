@@ -282,6 +282,6 @@ def test_a_disk_that_fills_up_during_the_apply_loses_no_state(scene: Scene, smal
     assert {"a.red.test", "b.red.test"} <= names(scene)
     assert scene.state.holder() is None
     ballast.unlink()
-    with pytest.raises(ApplyUnknown, match="begun before"):
+    with pytest.raises(ApplyUnknown, match="did not finish"):
         small.apply()
     settle(scene)
