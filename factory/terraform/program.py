@@ -42,7 +42,7 @@ _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
         "status code: 403",
         "403 forbidden",
         "unauthorized",
-        "api does not take it",
+        "api rejects it",
         "requires auth",
         "invalid auth",
     ),
