@@ -80,10 +80,10 @@ def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> Non
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"hostname": "www.other.test"}, "A hostname must lie within the zone"),
-        ({"hostname": "www.hello-staging.test"}, "A hostname must lie within the zone"),
+        ({"hostname": "www.other.test"}, "A hostname must be in the zone"),
+        ({"hostname": "www.hello-staging.test"}, "A hostname must be in the zone"),
         ({"release": "hello-xyz"}, "7 to 40 hexadecimal"),
-        ({"requests_per_minute": 0.5}, "requests is a whole number"),
+        ({"requests_per_minute": 0.5}, "requests must be a whole number"),
     ],
 )
 def test_an_app_that_asks_for_what_it_may_not_have_is_refused(root: Root, changed: dict[str, Any], said: str) -> None:
