@@ -44,14 +44,14 @@ def link(label: str, url: str) -> str:
 
 def fit(lines: Sequence[str], share: int) -> list[str]:
     """Return the first lines that fit into ``share`` characters, and a line with the number of the others."""
-    kept = []
+    shown = []
     for line in lines:
         share -= len(line) + 1
         if share < 0:
             break
-        kept.append(line)
-    left = len(lines) - len(kept)
-    return [*kept, *(["", f"… and {left} more, not shown here."] if left else [])]
+        shown.append(line)
+    left = len(lines) - len(shown)
+    return [*shown, *(["", f"… and {left} more, not shown here."] if left else [])]
 
 
 def folded(title: str, lines: Sequence[str]) -> list[str]:

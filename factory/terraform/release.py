@@ -34,18 +34,18 @@ def observe(edge: str, hostname: str, health: str, release: str) -> str:
     """
     client = http.Client(edge, headers={"Host": hostname}, timeout=5)
     deadline = clock.monotonic() + _PATIENCE
-    seen = "no answer"
+    result = "no answer"
     while clock.monotonic() < deadline:
         try:
             answer = client.send("GET", health)
-            seen = (
+            result = (
                 str(json.loads(answer.body)["release"]) if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
             )
         except Unreachable:
-            seen = "no answer"
+            result = "no answer"
         except (ValueError, KeyError, TypeError):
-            seen = f"the answer to {health} is not JSON with a `release`"
-        if seen == release:
-            return seen
+            result = f"the answer to {health} is not JSON with a `release`"
+        if result == release:
+            return result
         clock.sleep(_PAUSE)
-    raise Unreachable(f"{hostname} does not answer with {release} after {_PATIENCE:g} s: {seen}")
+    raise Unreachable(f"{hostname} does not answer with {release} after {_PATIENCE:g} s: {result}")

@@ -54,13 +54,13 @@ def unmanaged_changes(there: Plan, back: Plan) -> list[str]:
     return [change.address for change in back.changes if not _undoes(change, known.get(change.address))]
 
 
-def _undoes(back: PlannedChange, there: PlannedChange | None) -> bool:
-    if there is None or not tuple(back.actions) == tuple(there.actions) == ("update",):
+def _undoes(back: PlannedChange, change: PlannedChange | None) -> bool:
+    if change is None or not tuple(back.actions) == tuple(change.actions) == ("update",):
         return False
     # Sensitive values are redacted and cannot be compared.
     if SENSITIVE in json.dumps([back.before, back.after]):
         return False
-    return _same(there.before, back.after, back.unknown) and _same(back.before, there.after, there.unknown)
+    return _same(change.before, back.after, back.unknown) and _same(back.before, change.after, change.unknown)
 
 
 def _same(known: Any, planned: Any, unknown: Any) -> bool:

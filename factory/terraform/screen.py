@@ -93,7 +93,7 @@ def _required(blocks: Iterable[hcl.Block]) -> Iterator[str]:
     """Yield the sources of the providers that blocks require."""
     for block in blocks:
         for required in block.body.get("required_providers", ()) if block.kind == "terraform" else ():
-            yield from (wanted["source"] for wanted in required.values())
+            yield from (requirement["source"] for requirement in required.values())
 
 
 def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
@@ -163,20 +163,20 @@ def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str,
             raise _refused(name, "a backend other than an empty `http` block")
         if key == "required_providers":
             for block in value:
-                for local, wanted in block.items():
-                    _screen_source(name, local, wanted, providers, pinned=pinned)
+                for local, requirement in block.items():
+                    _screen_source(name, local, requirement, providers, pinned=pinned)
 
 
-def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
-    source = wanted.get("source") if isinstance(wanted, Mapping) else None
+def _screen_source(name: str, local: str, requirement: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
+    source = requirement.get("source") if isinstance(requirement, Mapping) else None
     if not isinstance(source, str) or source not in providers:
         raise _refused(name, f"the provider {source or local!r}, which policies/terraform.yml does not list")
-    version = str(wanted.get("version", "")).replace(" ", "")
+    version = str(requirement.get("version", "")).replace(" ", "")
     if version.removeprefix("=") != providers[source] and (pinned or not _RANGE.fullmatch(version)):
         raise _refused(name, f"the provider {source} in version {version or 'any'}, not {providers[source]}")
     if local != source.rpartition("/")[2]:
         raise _refused(name, f"the local name {local} for the provider {source}")
-    if set(wanted) - {"source", "version", "configuration_aliases"}:
+    if set(requirement) - {"source", "version", "configuration_aliases"}:
         raise _refused(name, f"an unknown setting of the provider {source}")
 
 

@@ -127,8 +127,8 @@ def _rule_problem(rule: Any) -> str | None:
     if not isinstance(rule, dict) or not isinstance(rule.get("service"), str) or not rule["service"]:
         return "has no service"
     if not _is_pattern(rule.get("hostname")) or not _is_pattern(rule.get("path"), regular=True):
-        return "has a hostname or path that is no pattern"
-    return None if isinstance(rule.get("originRequest") or {}, dict) else "has an originRequest that is no object"
+        return "has a hostname or path that is not a valid pattern"
+    return None if isinstance(rule.get("originRequest") or {}, dict) else "has an originRequest that is not an object"
 
 
 def _is_pattern(value: Any, *, regular: bool = False) -> bool:

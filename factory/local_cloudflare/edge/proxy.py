@@ -99,9 +99,9 @@ async def _forward(request: web.Request) -> web.StreamResponse:
 
 
 def _refusal(request: web.Request) -> Answer | None:
-    seen = RequestFields(_host(request), request.path)
+    fields = RequestFields(_host(request), request.path)
     client = request.remote or "127.0.0.1"
-    return request.app[_FIREWALL].refusal(request.app[STORE], seen, client, clock.monotonic())
+    return request.app[_FIREWALL].refusal(request.app[STORE], fields, client, clock.monotonic())
 
 
 async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:

@@ -66,21 +66,21 @@ def install() -> None:
     library.ProviderServicer = servicer
 
 
-def _within(attribute: Attribute, given: Any, planned: Any) -> Any:
+def _within(attribute: Attribute, configured: Any, planned: Any) -> Any:
     """Return the planned value with the objects inside it completed, except in sets, which need nothing computed."""
-    if isinstance(attribute.type, Object) and isinstance(given, dict) and isinstance(planned, dict):
-        return completed(attribute.type.attributes, given, planned, inner=True)
+    if isinstance(attribute.type, Object) and isinstance(configured, dict) and isinstance(planned, dict):
+        return completed(attribute.type.attributes, configured, planned, inner=True)
     element = getattr(attribute.type, "element_type", None)
-    if not isinstance(element, Object) or is_set(attribute.type) or not _lists(given, planned):
+    if not isinstance(element, Object) or is_set(attribute.type) or not _lists(configured, planned):
         return planned
     return [
         completed(element.attributes, one, other, inner=True) if _objects((one, other)) else other
-        for one, other in zip(given, planned, strict=True)
+        for one, other in zip(configured, planned, strict=True)
     ]
 
 
-def _lists(given: Any, planned: Any) -> bool:
-    return isinstance(given, list) and isinstance(planned, list) and len(given) == len(planned)
+def _lists(configured: Any, planned: Any) -> bool:
+    return isinstance(configured, list) and isinstance(planned, list) and len(configured) == len(planned)
 
 
 def _objects(values: Iterable[Any]) -> bool:
