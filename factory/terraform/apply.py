@@ -208,7 +208,7 @@ def _now(stack: Stack, manifest: Manifest, source: Source, data: bytes, lock: by
 
 def _changed(names: Sequence[str]) -> Refused:
     return Refused(
-        f"the plan is out of date; changed since it was created: {', '.join(names)}",
+        f"the plan is out of date because this has changed: {', '.join(names)}",
         hint="Create and approve a new plan.",
     )
 

@@ -128,7 +128,7 @@ JOB = [
         "did not finish \\(phase not readable\\)",
     ),
     Attack("revoked token", revoked, Unauthorized, "CLOUDFLARE_API_TOKEN is unknown or revoked"),
-    Attack("token that may only read", lambda s: s.given(CLOUDFLARE_API_TOKEN="local-reader"), Unauthorized, "may not"),
+    Attack("token that may only read", lambda s: s.given(CLOUDFLARE_API_TOKEN="local-reader"), Unauthorized, "lacks the permission"),
     Attack("wrong token of the state", lambda s: s.given(TF_HTTP_PASSWORD="x"), Unauthorized, "does not accept the"),
     Attack("provider planted in the mirror", planted_in_mirror, ToolFailed, "terraform init failed"),
     Attack("provider planted by dev_overrides", overridden, Refused, "overrides a provider \\(dev_overrides\\)"),
