@@ -46,7 +46,7 @@ def test_named_commands_exist_with_their_options(page: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "runbooks"], ids=lambda page: page.name)
 def test_runbooks_have_their_parts_in_order(page: Path) -> None:
     parts = re.findall(r"^\*\*([A-Z][a-z]+)\.\*\*", page.read_text(), re.MULTILINE)
-    assert parts == ["Symptoms", "Look", "Decide", "Mend", "Afterwards"]
+    assert parts == ["Symptoms", "Check", "Decide", "Fix", "Afterwards"]
     assert len(page.read_text().splitlines()) <= 60
 
 

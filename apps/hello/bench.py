@@ -1,4 +1,4 @@
-"""How long the service takes to answer, in seconds per request: one JSON object, for the gate `performance`."""
+"""Prints the service's seconds per request for each path as one JSON object, for the gate `performance`."""
 
 import json
 import os
@@ -15,7 +15,7 @@ REQUESTS = 20_000
 
 
 def ask(path: str) -> float:
-    """Return the seconds that one request takes on average."""
+    """Return the average seconds per request."""
     environ: dict[str, object] = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": ""}
     setup_testing_defaults(environ)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Lets the tests import the app as its zip archive does."""
+"""Lets tests import the app in the same way as its zip archive."""
 
 import sys
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""A loopback Cloudflare: API, Terraform provider double, edge and release supervisor."""
+"""Simulates Cloudflare on loopback: API, Terraform provider, edge and release supervisor."""

@@ -1,4 +1,4 @@
-"""Start and stop the loopback Cloudflare: API and releases on one port, the edge on another."""
+"""Starts and stops the loopback Cloudflare: API and releases on one port, the edge on another."""
 
 import errno
 from collections.abc import AsyncIterator, Mapping
@@ -39,11 +39,11 @@ class Endpoints:
 def create_app(
     state: Path, tokens: Mapping[str, Scope], *, python: str, health_seconds: float = 10.0
 ) -> web.Application:
-    """Return the application of API and releases, with its state in the folder ``state``.
+    """Return the application for API and releases, with its state in the folder ``state``.
 
-    ``tokens`` maps each token to what it may do; ``python`` runs the releases. Raises ``Refused`` where a token
-    is not the double's own, ``MachineError`` where the state can't be opened, and, on start, ``Conflict`` where
-    another server holds it.
+    ``tokens`` maps each token to its scope; ``python`` is the interpreter for releases. Raises ``Refused`` if a token
+    is not of the double, ``MachineError`` if the state can't be opened, and, on start, ``Conflict`` if another server
+    uses the state.
     """
     for token in tokens:
         refuse_foreign(token)
@@ -80,10 +80,10 @@ def create_edge(app: web.Application) -> web.Application:
 
 @asynccontextmanager
 async def serve(app: web.Application, *, api_port: int, edge_port: int, host: str = HOST) -> AsyncIterator[Endpoints]:
-    """Listen while the block runs, then end every release and close the state; port 0 takes a free one.
+    """Listen during the block, then stop every release and close the state; port 0 selects a free port.
 
-    Raises ``PortInUse``, ``Conflict`` where another server holds the state, ``InvalidInput`` for another host
-    than loopback's.
+    Raises ``PortInUse``, ``Conflict`` if another server uses the state, ``InvalidInput`` for a host other than
+    loopback.
     """
     if host != HOST:
         raise InvalidInput(f"the loopback Cloudflare listens on {HOST} only, not on {host}")

@@ -1,7 +1,7 @@
-"""The account's objects in one SQLite file: zones with settings, records and rulesets, tunnels, tokens, releases.
+"""Stores the account's objects in one SQLite file: zones, settings, records, rulesets, tunnels, tokens, releases.
 
-An object is a JSON document with a kind, an id, an owner and a name. Every change is made inside a
-transaction that is on the disk when it ends, so that ``kill -9`` loses nothing that was answered.
+An object is a JSON document with a kind, an id, an owner and a name. A transaction is on disk when it ends, so that
+``kill -9`` loses no change that a response has confirmed.
 """
 
 import json
@@ -44,7 +44,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block did when it ends, or undo all of it when it raises; raises ``MachineError``."""
+        """Commit the block's changes at its end, or roll them back if it raises; raises ``MachineError``."""
         with _sqlite_errors(self._file):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -60,7 +60,7 @@ class Store:
         return None if row is None else _document(row[0])
 
     def find(self, kind: Kind, *, owner: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
-        """Return the documents of a kind, oldest first; ``owner`` and ``name`` narrow the list."""
+        """Return the documents of a kind, oldest first; ``owner`` and ``name`` filter the list."""
         rows = self._connection.execute(
             "SELECT body FROM object WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR name = ?3)"
             " ORDER BY number",
@@ -77,11 +77,11 @@ class Store:
         )
 
     def delete(self, kind: Kind, key: str) -> None:
-        """Remove one object; a missing one is fine."""
+        """Delete one object if it exists."""
         self._connection.execute("DELETE FROM object WHERE kind = ? AND id = ?", (kind, key))
 
     def delete_of(self, kind: Kind, owner: str) -> None:
-        """Remove every object of a kind that ``owner`` holds."""
+        """Delete every object of a kind with this owner."""
         self._connection.execute("DELETE FROM object WHERE kind = ? AND owner = ?", (kind, owner))
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""A stub model on loopback: a script answers over the wire formats that coding agents speak."""
+"""Simulates a model on loopback: answers coding agents from a script, in their wire formats."""

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions API, as opencode and many others speak it."""
+"""Implements OpenAI's Chat Completions API, which opencode and many other agents use."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from factory.local_model.script import Usage
 
 
 def read(body: Mapping[str, Any]) -> Conversation:
-    """Read a request."""
+    """Return the conversation in a request's body."""
     prompt, prompts, results = "", 0, 0
     for message in body.get("messages", []):
         if message.get("role") == "tool":
@@ -26,23 +26,23 @@ def read(body: Mapping[str, Any]) -> Conversation:
     )
 
 
-def whole(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
+def whole(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
     """Return the answer as one object."""
     message: dict[str, Any] = {"role": "assistant", "content": text or None}
     if call:
-        message["tool_calls"] = [_call(asked, call)]
+        message["tool_calls"] = [_call(conversation, call)]
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if call else "stop"}
-    return {**_head(asked, "chat.completion"), "choices": [choice], "usage": _usage(usage)}
+    return {**_head(conversation, "chat.completion"), "choices": [choice], "usage": _usage(usage)}
 
 
-def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
+def events(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
     """Yield the answer as server-sent events."""
     deltas: list[Mapping[str, Any]] = [{"role": "assistant", "content": ""}]
     if text:
         deltas.append({"content": text})
     if call:
-        deltas.append({"tool_calls": [{"index": 0, **_call(asked, call)}]})
-    head = _head(asked, "chat.completion.chunk")
+        deltas.append({"tool_calls": [{"index": 0, **_call(conversation, call)}]})
+    head = _head(conversation, "chat.completion.chunk")
     for delta in deltas:
         yield _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     reason = "tool_calls" if call else "stop"
@@ -52,17 +52,17 @@ def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) 
 
 
 def failure(kind: str, message: str) -> Mapping[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error response."""
     return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
 
 
-def _head(asked: Conversation, kind: str) -> Mapping[str, Any]:
-    return {"id": f"chatcmpl-{asked.call_id}", "object": kind, "created": 0, "model": asked.model}
+def _head(conversation: Conversation, kind: str) -> Mapping[str, Any]:
+    return {"id": f"chatcmpl-{conversation.call_id}", "object": kind, "created": 0, "model": conversation.model}
 
 
-def _call(asked: Conversation, call: ToolCall) -> Mapping[str, Any]:
+def _call(conversation: Conversation, call: ToolCall) -> Mapping[str, Any]:
     function = {"name": call.tool.name, "arguments": call.text}
-    return {"id": asked.call_id, "type": "function", "function": function}
+    return {"id": conversation.call_id, "type": "function", "function": function}
 
 
 def _usage(usage: Usage) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the stub reads from a request, and which of the offered tools does what a step wants."""
+"""Represents a request to the stub, and selects the offered tool for a step of the script."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from factory.local_model.script import Act, Call, Run, Write
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool that the agent offers; ``freeform`` tools take a text instead of named arguments."""
+    """A tool that the agent offers; a ``freeform`` tool takes a text instead of named arguments."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -20,7 +20,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A request, read: the last prompt, the tool results since, and how many prompts there were."""
+    """A parsed request: the last prompt, the number of prompts, and the number of tool results since the last one."""
 
     model: str
     stream: bool
@@ -31,7 +31,7 @@ class Conversation:
 
     @property
     def call_id(self) -> str:
-        """Return an id for the next tool call that no other call of this conversation has."""
+        """Return an id for the next tool call that is unique in this conversation."""
         return f"call_{self.prompts}_{self.results}"
 
 
@@ -44,18 +44,18 @@ class ToolCall:
 
     @property
     def text(self) -> str:
-        """Return the arguments as they travel."""
+        """Return the arguments in their wire form."""
         return self.value if isinstance(self.value, str) else json.dumps(self.value)
 
 
 def tool_call(act: Act, tools: Sequence[Tool]) -> ToolCall | None:
-    """Return the call by which this agent does ``act``, or ``None`` where it offers no tool for it."""
+    """Return the tool call that performs ``act``, or ``None`` if the agent offers no tool for it."""
     if isinstance(act, Call):
         named = next((tool for tool in tools if _full(tool) == act.tool), None)
         named = named or next((tool for tool in tools if _full(tool).endswith(act.tool)), None)
         return ToolCall(named, act.arguments) if named else None
-    ways = _RUNS if isinstance(act, Run) else _WRITES
-    for name, arguments in ways.items():
+    candidates = _RUNS if isinstance(act, Run) else _WRITES
+    for name, arguments in candidates.items():
         for tool in tools:
             if tool.name == name:
                 return ToolCall(tool, arguments(act, tool))

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API, as Claude Code speaks it."""
+"""Implements Anthropic's Messages API, which Claude Code uses."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,17 @@ _ASIDES = ("<system-reminder>", "[Request interrupted by user")
 
 
 def read(body: Mapping[str, Any]) -> Conversation:
-    """Read a request; what the agent itself adds as a user's text is no prompt."""
+    """Return the conversation in a request's body; user texts that the agent itself adds do not count as prompts."""
     prompt, prompts, results = "", 0, 0
     for message in body.get("messages", []):
         if message.get("role") != "user":
             continue
         content = message.get("content", "")
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        told = [block for block in blocks if block.get("type") == "tool_result"]
+        tool_results = [block for block in blocks if block.get("type") == "tool_result"]
         texts = [block["text"] for block in blocks if block.get("type") == "text"]
         texts = [text for text in texts if not text.lstrip().startswith(_ASIDES)]
-        results += len(told)
+        results += len(tool_results)
         if texts:
             prompt, prompts, results = "\n".join(texts), prompts + 1, 0
     return Conversation(
@@ -34,14 +34,14 @@ def read(body: Mapping[str, Any]) -> Conversation:
     )
 
 
-def whole(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
+def whole(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
     """Return the answer as one object."""
     return {
-        "id": f"msg_{asked.call_id}",
+        "id": f"msg_{conversation.call_id}",
         "type": "message",
         "role": "assistant",
-        "model": asked.model,
-        "content": list(_blocks(asked, text, call)),
+        "model": conversation.model,
+        "content": list(_blocks(conversation, text, call)),
         "stop_reason": "tool_use" if call else "end_turn",
         "stop_sequence": None,
         "usage": {
@@ -53,9 +53,9 @@ def whole(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -
     }
 
 
-def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
+def events(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
     """Yield the answer as server-sent events."""
-    done = whole(asked, text, call, usage)
+    done = whole(conversation, text, call, usage)
     opened = {**done, "content": [], "stop_reason": None, "usage": {**done["usage"], "output_tokens": 1}}
     yield _event("message_start", {"message": opened})
     for index, block in enumerate(done["content"]):
@@ -75,15 +75,15 @@ def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) 
 
 
 def failure(kind: str, message: str) -> Mapping[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error response."""
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
-def _blocks(asked: Conversation, text: str, call: ToolCall | None) -> Iterator[Mapping[str, Any]]:
+def _blocks(conversation: Conversation, text: str, call: ToolCall | None) -> Iterator[Mapping[str, Any]]:
     if text:
         yield {"type": "text", "text": text}
     if call:
-        yield {"type": "tool_use", "id": f"toolu_{asked.call_id}", "name": call.tool.name, "input": call.value}
+        yield {"type": "tool_use", "id": f"toolu_{conversation.call_id}", "name": call.tool.name, "input": call.value}
 
 
 def _event(name: str, data: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, as Codex speaks it."""
+"""Implements OpenAI's Responses API, which Codex uses."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ Event = tuple[str, Mapping[str, Any]]
 
 
 def read(body: Mapping[str, Any]) -> Conversation:
-    """Read a request."""
+    """Return the conversation in a request's body."""
     prompt, prompts, results = "", 0, 0
     items = body.get("input", [])
     for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
@@ -29,15 +29,15 @@ def read(body: Mapping[str, Any]) -> Conversation:
     )
 
 
-def whole(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
+def whole(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Mapping[str, Any]:
     """Return the answer as one object."""
     return {
-        "id": f"resp_{asked.call_id}",
+        "id": f"resp_{conversation.call_id}",
         "object": "response",
         "created_at": 0,
         "status": "completed",
-        "model": asked.model,
-        "output": list(_items(asked, text, call)),
+        "model": conversation.model,
+        "output": list(_items(conversation, text, call)),
         "usage": {
             "input_tokens": usage.input,
             "input_tokens_details": {"cached_tokens": usage.cached},
@@ -48,9 +48,9 @@ def whole(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -
     }
 
 
-def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
+def events(conversation: Conversation, text: str, call: ToolCall | None, usage: Usage) -> Iterator[bytes]:
     """Yield the answer as server-sent events."""
-    done = whole(asked, text, call, usage)
+    done = whole(conversation, text, call, usage)
     begun = {**done, "status": "in_progress", "output": [], "usage": None}
     sent: list[Event] = [("response.created", {"response": begun})]
     for index, item in enumerate(done["output"]):
@@ -66,17 +66,22 @@ def events(asked: Conversation, text: str, call: ToolCall | None, usage: Usage) 
 
 
 def failure(kind: str, message: str) -> Mapping[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error response."""
     return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
 
 
-def _items(asked: Conversation, text: str, call: ToolCall | None) -> Iterator[dict[str, Any]]:
+def _items(conversation: Conversation, text: str, call: ToolCall | None) -> Iterator[dict[str, Any]]:
     if text:
         content = [{"type": "output_text", "text": text, "annotations": []}]
-        item = {"type": "message", "id": f"msg_{asked.call_id}", "role": "assistant", "status": "completed"}
+        item = {"type": "message", "id": f"msg_{conversation.call_id}", "role": "assistant", "status": "completed"}
         yield {**item, "content": content}
     if call:
-        same = {"id": f"item_{asked.call_id}", "call_id": asked.call_id, "name": call.tool.name, "status": "completed"}
+        same = {
+            "id": f"item_{conversation.call_id}",
+            "call_id": conversation.call_id,
+            "name": call.tool.name,
+            "status": "completed",
+        }
         if call.tool.namespace:
             same["namespace"] = call.tool.namespace
         if call.tool.freeform:

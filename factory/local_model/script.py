@@ -1,7 +1,7 @@
-"""What the stub model does: steps, how they are read from JSON, and which of them answer a request.
+"""Defines the steps of a model script, reads them from JSON, and selects the steps that answer a request.
 
-A model that speaks without calling a tool ends its turn. So a script falls into replies: each is what is said up to
-and including one tool call, and the number of tool results since the last prompt says which reply is next.
+A model ends its turn with a reply that has no tool call. A script therefore divides into replies: each has the steps
+up to and including one tool call, and the number of tool results since the last prompt selects the reply.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from factory.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Usage:
-    """What one reply costs, in tokens; ``cached`` is part of ``input``, ``reasoning`` part of ``output``."""
+    """The tokens of one reply; ``cached`` is part of ``input``, ``reasoning`` is part of ``output``."""
 
     input: int = 100
     output: int = 10
@@ -31,7 +31,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Run:
-    """Run a shell command, with the tool that the agent offers for it."""
+    """Run a shell command with the tool that the agent offers for it."""
 
     command: str
     usage: Usage = field(default_factory=Usage)
@@ -48,7 +48,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Call:
-    """Call the offered tool whose name is ``tool`` or ends with it, as those of MCP servers do."""
+    """Call the offered tool with the name ``tool``, or with a name that ends with it, as for tools of MCP servers."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Fail:
-    """Answer with an HTTP error; ``type`` is the provider's word for it, ``retry_after`` seconds or ``None``."""
+    """Answer with an HTTP error; ``type`` is the provider's error type, ``retry_after`` is in seconds or ``None``."""
 
     status: int
     type: str = ""
@@ -67,7 +67,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Hang:
-    """Answer nothing for so many seconds, then go on."""
+    """Wait for ``seconds`` before the next step."""
 
     seconds: float
     usage: Usage = field(default_factory=Usage)
@@ -82,7 +82,7 @@ class Garbage:
 
 @dataclass(frozen=True)
 class Flood:
-    """Say a text of so many bytes."""
+    """Say a text of ``size`` bytes."""
 
     size: int
     usage: Usage = field(default_factory=Usage)
@@ -95,7 +95,7 @@ Break = Fail | Garbage
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the model: wait, then say, then act; or break."""
+    """One answer of the model: wait, then either say ``text`` and do ``act``, or send the ``broken`` answer."""
 
     text: str = ""
     act: Act | None = None
@@ -105,7 +105,7 @@ class Reply:
 
 
 def reply(steps: Sequence[Step], position: int, final: str = "Done.") -> Reply:
-    """Return what answers a request that carries ``position`` tool results; past the last step, ``final``."""
+    """Return the reply to a request with ``position`` tool results; after the last step, its text is ``final``."""
     passed = 0
     rest = list(steps)
     while passed < position and rest:
@@ -128,20 +128,20 @@ def reply(steps: Sequence[Step], position: int, final: str = "Done.") -> Reply:
 def read(data: Any) -> tuple[Step, ...]:
     """Return the steps of a JSON list such as ``[{"run": "make"}, {"say": "built", "usage": {"output": 7}}]``.
 
-    Raises ``InvalidInput`` naming the step that is none.
+    Raises ``InvalidInput`` naming the invalid step.
     """
     if not isinstance(data, list):
-        raise InvalidInput("a model script is a list of steps")
+        raise InvalidInput("a model script must be a list of steps")
     return tuple(_step(number, each) for number, each in enumerate(data, 1))
 
 
 def _step(number: int, data: Any) -> Step:
     if not isinstance(data, dict):
-        raise InvalidInput(f"step {number} of the model script is no object")
+        raise InvalidInput(f"step {number} of the model script is not an object")
     kinds = data.keys() - {"usage"}
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind not in _KINDS:
-        raise InvalidInput(f"step {number} of the model script names not exactly one of: {', '.join(_KINDS)}")
+        raise InvalidInput(f"step {number} of the model script must have exactly one of: {', '.join(_KINDS)}")
     value = data[kind]
     try:
         usage = Usage(**data.get("usage", {}))

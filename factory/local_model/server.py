@@ -1,4 +1,4 @@
-"""The stub's HTTP server: it speaks three APIs, keeps no conversation, and remembers what it was asked."""
+"""Runs the stub's HTTP server: it implements three APIs, stores no conversation, and records the requests."""
 
 import asyncio
 import hashlib
@@ -39,10 +39,10 @@ ScriptFor = Callable[[str], Sequence[script.Step]]
 
 @dataclass(frozen=True)
 class Request:
-    """A request that came: of its credential only a fingerprint, ``absent`` where there was none.
+    """A recorded request; ``credential`` is a fingerprint, or ``absent``.
 
-    ``tools`` are the offered tools' names, ``results`` the tool results since the last prompt, ``usage`` what was
-    reported for the answer; ``body`` is the JSON as it came.
+    ``tools`` are the names of the offered tools, ``results`` is the number of tool results since the last prompt,
+    ``usage`` the reported usage of the answer, ``body`` the unchanged JSON.
     """
 
     method: str
@@ -58,22 +58,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Server:
-    """A running stub: ``url`` is without ``/v1``; ``requests`` grows as they come, the oldest are forgotten."""
+    """A running stub: ``url`` is without ``/v1``; ``requests`` has the most recent requests."""
 
     url: str
     requests: deque[Request]
 
     @property
     def asked(self) -> list[Request]:
-        """Return the requests that a model answers, those of side work (without tools) left out."""
+        """Return the requests that the model answered, without the agent's side work, which offers no tools."""
         return [request for request in self.requests if request.tools and request.usage]
 
 
 @contextmanager
 def running(script_for: ScriptFor, *, port: int = 0) -> Iterator[Server]:
-    """Serve on loopback, in a thread of its own, while the block runs; ``script_for`` gets the last prompt's text.
+    """Serve on loopback in a separate thread during the block; ``script_for`` returns the script for a prompt.
 
-    Raises ``MachineError`` where the port can't be had.
+    Raises ``MachineError`` if the server can't listen on the port.
     """
     requests: deque[Request] = deque(maxlen=_REMEMBERED)
     loop = asyncio.new_event_loop()
@@ -91,7 +91,7 @@ def running(script_for: ScriptFor, *, port: int = 0) -> Iterator[Server]:
 
 
 def create_app(script_for: ScriptFor, requests: deque[Request]) -> web.Application:
-    """Return the application; it appends to ``requests`` what it is asked."""
+    """Return the application, which appends each request to ``requests``."""
     app = web.Application(client_max_size=_LARGEST_BODY)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -123,15 +123,15 @@ class _Exchange:
         if api is None:
             self._remember(body=body)
             return web.json_response({"input_tokens": script.Usage().input})
-        asked: Conversation = api.read(body)
-        reply = script.reply(self._script_for(asked.prompt), asked.results)
-        self._remember(asked, reply.usage, body)
+        conversation: Conversation = api.read(body)
+        reply = script.reply(self._script_for(conversation.prompt), conversation.results)
+        self._remember(conversation, reply.usage, body)
         await asyncio.sleep(reply.wait)
         if isinstance(reply.broken, script.Fail):
             return self._failure(api, reply.broken)
         if reply.broken:
             return web.Response(body=b"\x00\xffthis is no answer\n" * 8, content_type="text/event-stream")
-        return await self._reply(api, asked, reply)
+        return await self._reply(api, conversation, reply)
 
     def _aside(self, path: str) -> web.Response:
         if path.endswith("/models"):
@@ -154,21 +154,21 @@ class _Exchange:
         body = api.failure(kind, f"the script says {fail.status}")
         return web.json_response(body, status=fail.status, headers=headers)
 
-    async def _reply(self, api: ModuleType, asked: Conversation, reply: script.Reply) -> web.StreamResponse:
-        call = tool_call(reply.act, asked.tools) if reply.act else None
+    async def _reply(self, api: ModuleType, conversation: Conversation, reply: script.Reply) -> web.StreamResponse:
+        call = tool_call(reply.act, conversation.tools) if reply.act else None
         text = reply.text if call or not reply.act else f"{reply.text}[no tool is offered for {reply.act}]"
-        if not asked.stream:
-            return web.json_response(api.whole(asked, text, call, reply.usage))
+        if not conversation.stream:
+            return web.json_response(api.whole(conversation, text, call, reply.usage))
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         await stream.prepare(self._request)
-        for event in api.events(asked, text, call, reply.usage):
+        for event in api.events(conversation, text, call, reply.usage):
             await stream.write(event)
         await stream.write_eof()
         return stream
 
     def _remember(
         self,
-        asked: Conversation | None = None,
+        conversation: Conversation | None = None,
         usage: script.Usage | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> None:
@@ -180,10 +180,10 @@ class _Exchange:
                 method=self._request.method,
                 path=self._request.path,
                 credential=credential,
-                model=asked.model if asked else "",
-                prompt=asked.prompt if asked else "",
-                results=asked.results if asked else 0,
-                tools=tuple(tool.name for tool in asked.tools) if asked else (),
+                model=conversation.model if conversation else "",
+                prompt=conversation.prompt if conversation else "",
+                results=conversation.results if conversation else 0,
+                tools=tuple(tool.name for tool in conversation.tools) if conversation else (),
                 usage=usage,
                 body=body or {},
             )
@@ -202,7 +202,7 @@ async def _listen(runner: web.AppRunner, port: int) -> int:
 
 async def _stop(runner: web.AppRunner) -> None:
     await runner.cleanup()
-    # aiohttp leaves a handler that still waits to its event loop, and this loop ends.
+    # aiohttp does not cancel a handler that is still waiting, and the event loop is about to stop.
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()

@@ -1,1 +1,1 @@
-"""Pure functions from values to text: tables, markdown, JUnit, Code Quality."""
+"""Renders values as text with pure functions: tables, markdown, Code Quality, SARIF, Cobertura."""

@@ -1,4 +1,4 @@
-"""What a challenge showed, as text for a terminal."""
+"""Renders the results of a challenge for a terminal."""
 
 from factory.model.challenge import Summary, Tally
 from factory.reports.tables import table
@@ -7,7 +7,7 @@ _RULES_SHOWN = 3
 
 
 def lines(found: Summary) -> list[str]:
-    """Return a table of the kinds, then each survivor with its place, then the score."""
+    """Return a table of the defect kinds, then each surviving defect with its place, then the score."""
     rows = [[tally.kind, tally.seeded, tally.killed, _rules(tally)] for tally in found.tallies]
     text = table(["kind", "seeded", "killed", "found by"], rows).splitlines()
     if found.survivors:

@@ -1,4 +1,4 @@
-"""Cobertura XML: which lines tests ran, for the diff view of a merge request (docs: Cobertura coverage report)."""
+"""Renders line coverage as Cobertura XML for merge request diffs (GitLab docs: Cobertura coverage report)."""
 
 import re
 from collections.abc import Sequence
@@ -7,18 +7,18 @@ from xml.etree import ElementTree as ET
 
 from factory.model.facts import Coverage
 
-# What XML 1.0 (2.2, Char) cannot hold, even escaped.
+# Characters that XML 1.0 (2.2, Char) does not allow, even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Lines = dict[int, int]
 
 
 def render(coverage: Coverage, *, root: str) -> str:
-    """Return the report; ``root`` is the folder that paths are relative to, as the job sees it (``$CI_PROJECT_DIR``).
+    """Return the report; paths are relative to ``root``, the job's ``$CI_PROJECT_DIR``.
 
-    A line that some run executed counts as covered. Coverage that is not known gives a report without files, which
-    GitLab shows as no coverage information. Attributes are those of coverage-04.dtd; times are left out, so that equal
-    coverage gives equal text.
+    A line that any run executed is covered. Unknown coverage gives a report without files, which GitLab shows as no
+    coverage information. The attributes are those of coverage-04.dtd; times are left out, so that equal coverage gives
+    equal text.
     """
     files = _hits(coverage)
     report = ET.Element("coverage", {**_totals(list(files.values())), "version": "factory", "timestamp": "0"})

@@ -1,7 +1,7 @@
-"""What differs between a stack's state and the world, as a table that a person reads.
+"""Renders a stack's drift as a markdown table.
 
-Addresses and values are untrusted: anybody who can change the world chose them. Sensitive ones were redacted when the
-plan was read.
+Addresses and values are untrusted because anybody who can change the resources can choose them. Sensitive values were
+redacted when the plan was read.
 """
 
 import json
@@ -15,17 +15,17 @@ _SHARE, _VALUE = 12_000, 200
 
 
 def render(changes: Sequence[PlannedChange]) -> str:
-    """Return a table with a row for each attribute that differs, and for each resource that is gone."""
+    """Return a table with a row for each attribute that differs and for each deleted resource."""
     rows = [row for change in sorted(changes, key=lambda item: item.address) for row in _rows(change)]
-    head = ["| resource | attribute | in the state | in the world |", "|---|---|---|---|"]
+    head = ["| resource | attribute | in the state | actual |", "|---|---|---|---|"]
     return "\n".join([f"{count(len(changes), 'resource')}:", "", *head, *fit(rows, _SHARE)]) + "\n"
 
 
 def _rows(change: PlannedChange) -> list[str]:
     shown = name(change.address)
     if change.actions != ("update",):
-        word = "gone" if change.actions == ("delete",) else neutral(", ".join(change.actions), _VALUE)
-        return [f"| {shown} | (all of it) | there | {word} |"]
+        word = "deleted" if change.actions == ("delete",) else neutral(", ".join(change.actions), _VALUE)
+        return [f"| {shown} | (whole resource) | present | {word} |"]
     before, after = change.before or {}, change.after or {}
     return [
         f"| {shown} | {neutral(key, _VALUE)} | {_text(before.get(key))} | {_text(after.get(key))} |"

@@ -1,4 +1,4 @@
-"""A gate decision as text: for a terminal, for GitLab's Code Quality widget, for an agent."""
+"""Renders a gate decision for a terminal, for GitLab's Code Quality widget and for an agent."""
 
 import json
 import unicodedata
@@ -16,7 +16,7 @@ _SIGNS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 _MARKS: Mapping[Kind, str] = {"finding": "", "flag": "! ", "excused": "~ "}
 _SEVERITIES: Mapping[Kind, str] = {"finding": "major", "flag": "info"}
 
-# An agent mends a few things at a time; the rest is in the log.
+# An agent fixes a few findings at a time; the rest is in the log.
 _BRIEF_FINDINGS = 8
 _BRIEF_LINES = 20
 _BRIEF_LINE = 300
@@ -24,7 +24,7 @@ _BRIEF_LINE = 300
 
 @dataclass(frozen=True)
 class ReportedFinding:
-    """A finding as reports show it: whose it is, what became of it, and the fingerprint that names it in every run."""
+    """A finding in a report: its gate, its kind, and the fingerprint that identifies it in every run."""
 
     gate: str
     kind: Kind
@@ -33,10 +33,10 @@ class ReportedFinding:
 
 
 def reported(verdicts: Sequence[Verdict]) -> list[ReportedFinding]:
-    """Return every finding, flag and excused finding in order, each with a fingerprint of its own.
+    """Return every finding, flag and excused finding in order, each with a unique fingerprint.
 
-    A fingerprint holds gate, rule, path and message but no line, so that code which merely moves keeps its findings'
-    names; GitLab shows equal fingerprints once (docs: Code Quality, report format), so equal findings are counted.
+    A fingerprint covers gate, rule, path and message but not the line, so that it stays the same if the code moves.
+    It also has a counter, because GitLab shows equal fingerprints only once (GitLab docs: Code Quality, report format).
     """
     found = []
     seen: Counter[tuple[str, ...]] = Counter()
@@ -50,7 +50,7 @@ def reported(verdicts: Sequence[Verdict]) -> list[ReportedFinding]:
 
 
 def lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return one line per gate, below it one per finding with how to mend it, then flags (!) and excused ones (~)."""
+    """Return a line per gate, followed by its findings, flags (!) and excused findings (~), with their fixes."""
     found = []
     for verdict in verdicts:
         reason = f" ({plain(verdict.reason)})" if verdict.reason else ""
@@ -64,44 +64,45 @@ def lines(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def brief(verdicts: Sequence[Verdict], logs: Mapping[str, str]) -> list[str]:
-    """Return what an agent needs to mend the gates that did not pass; nothing where all passed.
+    """Return what an agent needs to fix the gates that did not pass.
 
-    ``logs`` names, by gate or job, the file that holds the whole log. Each gate is told with at most eight findings
-    (rule, place, what is wrong, how to mend it), the number of those left out, and its log.
+    ``logs`` maps a gate or job to the file with its whole log. Each gate has at most eight findings (rule, place,
+    message, fix), the number of further findings, and its log. The result is empty if all gates passed and ``logs``
+    names only gates.
     """
-    told = []
+    text = []
     for verdict in verdicts:
         if verdict.result == "passed":
             continue
         reason = f" ({plain(verdict.reason)})" if verdict.reason else ""
-        told.append(f"gate {verdict.gate}: {verdict.result}{reason}")
+        text.append(f"gate {verdict.gate}: {verdict.result}{reason}")
         for finding in verdict.findings[:_BRIEF_FINDINGS]:
-            told += _told(finding)
+            text += _brief(finding)
         left = len(verdict.findings) - _BRIEF_FINDINGS
         if left > 0:
-            told.append(f"  and {left} more {'finding' if left == 1 else 'findings'}")
+            text.append(f"  and {left} more {'finding' if left == 1 else 'findings'}")
         if verdict.gate in logs:
-            told.append(f"  whole log: {plain(logs[verdict.gate])}")
+            text.append(f"  whole log: {plain(logs[verdict.gate])}")
     gates = {verdict.gate for verdict in verdicts}
-    return [*told, *(f"log of {plain(name)}: {plain(logs[name])}" for name in sorted(logs) if name not in gates)]
+    return [*text, *(f"log of {plain(name)}: {plain(logs[name])}" for name in sorted(logs) if name not in gates)]
 
 
 def code_quality(verdicts: Sequence[Verdict]) -> str:
-    """Return GitLab's Code Quality report (docs: Code Quality, report format); what is excused is not in it."""
+    """Return GitLab's Code Quality report (GitLab docs: Code Quality, report format) without excused findings."""
     return json.dumps([_issue(item) for item in reported(verdicts) if item.kind != "excused"], indent=1)
 
 
 def where(finding: Finding) -> str:
-    """Return ``path:line``, or the path alone where the finding is about the whole file."""
+    """Return ``path:line``, or the path alone if the finding is about the whole file."""
     path = plain(finding.path)
     return f"{path}:{finding.line}" if path and finding.line else path
 
 
 def plain(text: str) -> str:
-    """Return text as one line of visible characters; a hidden or invalid one shows as U+FFFD.
+    """Return text as one line of visible characters; hidden and invalid characters become U+FFFD.
 
-    Control characters move a terminal's cursor, format characters turn the direction of text, and both may stand in
-    a test's name.
+    Test names may contain control characters, which move a terminal's cursor, and format characters, which reverse the
+    direction of text.
     """
     return " ".join(_visible(text).split())
 
@@ -111,7 +112,7 @@ def _visible(text: str) -> str:
 
 
 class _Shown(dict[int, str]):
-    """How each character is shown, found out once: a note may repeat a text of megabytes in many forms."""
+    """Caches how each character is shown, because a note may repeat megabytes of text."""
 
     def __missing__(self, number: int) -> str:
         character = chr(number)
@@ -135,7 +136,7 @@ def _of(verdict: Verdict) -> list[tuple[Kind, Finding]]:
     ]
 
 
-def _told(finding: Finding) -> list[str]:
+def _brief(finding: Finding) -> list[str]:
     message = [_visible(line).rstrip()[:_BRIEF_LINE] for line in finding.message.strip().splitlines()] or [""]
     cut = ["…"] if len(message) > _BRIEF_LINES else []
     first, *rest = [*message[:_BRIEF_LINES], *cut]
@@ -144,7 +145,7 @@ def _told(finding: Finding) -> list[str]:
         *([f"    at: {where(finding)}"] if finding.path else []),
         f"    what: {first}",
         *(f"          {line}" for line in rest),
-        f"    mend: {plain(finding.fix)}",
+        f"    fix: {plain(finding.fix)}",
     ]
 
 

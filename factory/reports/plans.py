@@ -1,6 +1,7 @@
-"""Terraform plans as a note that a person reads: what is created, changed, replaced and destroyed, by address.
+"""Renders Terraform plans as a note: which addresses are created, changed, replaced and destroyed.
 
-Addresses and values are untrusted: a merge request chose them. Sensitive ones were redacted when the plan was read.
+Addresses and values are untrusted because a merge request chose them. Sensitive values were redacted when the plan was
+read.
 """
 
 import json
@@ -11,7 +12,7 @@ from factory.model.facts import Plan, PlannedChange
 from factory.reports.markdown import count, fit, folded, name, neutral
 
 _SHARE, _VALUE, _ATTRIBUTES = 9000, 120, 40
-# Terraform does them beside an update, or alone.
+# Terraform combines these with an update, or does them alone.
 _BESIDE = {"import", "move"}
 _VERBS = ("destroy", "replace", "import", "move", "update", "create", "other")
 _SIGNS: Mapping[str, str] = {
@@ -26,7 +27,7 @@ _SIGNS: Mapping[str, str] = {
 
 
 def verb(change: PlannedChange) -> str:
-    """Return what is done to a resource, in one word."""
+    """Return the action on a resource as one word."""
     actions = set(change.actions)
     if actions == {"create", "delete"}:
         return "replace"
@@ -35,19 +36,19 @@ def verb(change: PlannedChange) -> str:
 
 
 def headline(plan: Plan) -> str:
-    """Return one line: how much of a stack is changed, and what is destroyed."""
+    """Return one line with a stack's number of changes of each kind."""
     if plan.problem:
         return f"**{neutral(plan.stack, _VALUE)}**: no plan: {neutral(plan.problem, _VALUE)}"
     counts = {word: sum(verb(change) == word for change in plan.changes) for word in _VERBS}
-    told = ", ".join(f"{number} to {word}" for word, number in counts.items() if number) or "nothing changes"
-    return f"**{neutral(plan.stack, _VALUE)}**: {told} ({count(len(plan.resources), 'resource')})"
+    text = ", ".join(f"{number} to {word}" for word, number in counts.items() if number) or "no changes"
+    return f"**{neutral(plan.stack, _VALUE)}**: {text} ({count(len(plan.resources), 'resource')})"
 
 
 def render(plans: Sequence[Plan]) -> str:
-    """Return the note on the plans of a pipeline as GitLab-flavoured markdown; what is destroyed comes first."""
+    """Return the note on a pipeline's plans as GitLab-flavoured markdown; destroyed resources come first."""
     if not plans:
-        return "Terraform: the change touches no stack.\n"
-    parts = ["Terraform would do this:", ""]
+        return "Terraform: the change affects no stack.\n"
+    parts = ["Terraform plan:", ""]
     for plan in plans:
         parts += [f"* {headline(plan)}"]
     share = _SHARE // len(plans)

@@ -1,6 +1,6 @@
-"""The review note: what a person must know before they decide on a merge request, readable in ten seconds.
+"""Renders the review note: what a person must know to decide on a merge request, readable in ten seconds.
 
-Much of it is untrusted: the agent wrote the claim, the test names and the paths. All of it passes ``markdown.neutral``.
+The agent wrote the claim, the test names and the paths, so all text passes ``markdown.neutral``.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from factory.model.verdict import Finding, Verdict
 from factory.reports import findings
 from factory.reports.markdown import count, fit, folded, link, name, neutral, some, span
 
-# GitLab takes notes of 1,000,000 characters; a person does not. Each part has a share, what exceeds it is counted.
+# GitLab accepts notes of 1,000,000 characters, but nobody reads them. Each part has a limit; the rest is only counted.
 _DECIDE, _WRONG, _LOOK, _ROWS, _BEHAVIOUR, _GATES, _CLAIM, _LINKS = 2000, 2200, 1200, 4200, 1800, 1500, 2500, 600
 _WORD, _TEXT, _CLAIMED = 30, 200, 500
 _NAMES, _TESTS, _PER_GATE = 5, 3, 5
@@ -22,7 +22,7 @@ _SIGNS = {"passed": "✓", "failed": "✗", "skipped": "–"}  # noqa: RUF001 - 
 
 @dataclass(frozen=True)
 class Row:
-    """One requirement and the tests that cite it, each with its outcome (``success``, ``failed``, …)."""
+    """One requirement and the tests that cite it, as pairs of name and outcome (``success``, ``failed``, …)."""
 
     requirement: str
     text: str
@@ -30,13 +30,13 @@ class Row:
 
     @property
     def proven(self) -> bool:
-        """Whether there is a test and all of them passed."""
+        """Whether at least one test cites the requirement and all of them passed."""
         return bool(self.tests) and all(outcome == "success" for _, outcome in self.tests)
 
 
 @dataclass(frozen=True)
 class AcceptedFinding:
-    """A finding that policy accepts: its rule, what it is about, who answers for it, and until which day."""
+    """A finding that policy accepts: its rule, its subject, the owner of the exception and its expiry date."""
 
     rule: str
     subject: str
@@ -46,9 +46,9 @@ class AcceptedFinding:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What changes outside the code; ``None`` is not known, empty is no change.
+    """What changes outside the code; ``None`` means unknown, an empty tuple means no change.
 
-    ``contract`` are changed lines of the API's contract, ``added`` and ``removed`` dependencies.
+    ``contract`` has the changed lines of the API contract; ``added`` and ``removed`` are dependencies.
     """
 
     contract: tuple[str, ...] | None = None
@@ -59,7 +59,7 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Risk:
-    """A risk of policy that the change carries: the question a person answers, and what brought it up."""
+    """A risk from policy that applies to the change: its name, the question for a person, and why it applies."""
 
     name: str
     decide: str
@@ -68,7 +68,7 @@ class Risk:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the change cost; ``tokens`` is ``None`` where the agent does not tell."""
+    """The cost of the change; ``tokens`` is ``None`` if the agent does not report them."""
 
     attempts: int
     tokens: int | None
@@ -78,10 +78,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class ReviewNote:
-    """All that the note shows; ``spec_digest``, ``policy`` and ``plan`` are what an approval of ``head`` names.
+    """The content of the note; an approval of ``head`` also names ``spec_digest``, ``policy`` and ``plan``.
 
-    ``required`` are the gates that must pass, ``claim`` is the agent's own account, ``decisions`` what a person must
-    decide besides the risks' questions, ``links`` are labels and addresses.
+    ``required`` are the gates that must pass, ``claim`` is the agent's own summary, ``decisions`` are the questions for
+    a person besides those of the risks, ``links`` are pairs of label and URL.
     """
 
     merge_request: int
@@ -105,8 +105,8 @@ class ReviewNote:
 def render(note: ReviewNote) -> str:
     """Return the note as GitLab-flavoured markdown of less than 20,000 characters.
 
-    Its first line says whether and what to decide. The lines that begin with ``- `` are the digests that an approval
-    names, and no other line does.
+    The first line says whether a person can decide, and on what. Only the lines with the digests that an approval
+    names begin with ``- ``.
     """
     parts = [
         [_headline(note)],
@@ -116,7 +116,7 @@ def render(note: ReviewNote) -> str:
         _requirements(note),
         _summary(note),
         folded("What changed in behaviour", fit(_changes(note.behaviour), _BEHAVIOUR)),
-        folded("The agent's claim: its own words, which nothing here relies on", _claim(note.claim)),
+        folded("The agent's claim, in its own words (not verified)", _claim(note.claim)),
         folded(f"Gates: {_counts(note)}", fit(_gates(note), _GATES)),
         folded("What an approval names", _digests(note)),
         fit([f"* {link(label, url)}" for label, url in note.links], _LINKS),
@@ -126,15 +126,15 @@ def render(note: ReviewNote) -> str:
 
 def _headline(note: ReviewNote) -> str:
     results = {verdict.gate: verdict.result for verdict in note.verdicts}
-    told = []
+    problems = []
     for word, result in (("failed", "failed"), ("not checked", "skipped"), ("not run", None)):
         gates = [neutral(gate, _WORD) for gate in note.required if results.get(gate) == result]
         if gates:
-            told.append(f"{word}: {some(gates, _NAMES)}")
+            problems.append(f"{word}: {some(gates, _NAMES)}")
     proven = f"{sum(row.proven for row in note.rows)} of {count(len(note.rows), 'requirement')} proven"
-    proven = proven if note.rows else "no requirement to prove"
+    proven = proven if note.rows else "no requirements"
     if not _ready(note):
-        why = "; ".join(told) or "no gate is required"
+        why = "; ".join(problems) or "no gate is required"
         return f"**✗ Do not approve yet** — {why}; {proven}. Wait until this line says ready."
     points = len(note.risks) + len(note.decisions)
     first = f"Decide {count(points, 'point')} below, then approve" if points else "Approve"
@@ -151,13 +151,13 @@ def _ready(note: ReviewNote) -> bool:
 
 
 def _decide(note: ReviewNote) -> list[str]:
-    asked = [
+    questions = [
         f"**{neutral(risk.decide, _TEXT)}** {neutral(risk.why, _TEXT)} (risk: {name(risk.name)})" for risk in note.risks
     ]
-    asked += [neutral(decision, _TEXT) for decision in note.decisions]
-    numbered = [f"{number}. {text}" for number, text in enumerate(asked, 1)]
+    questions += [neutral(decision, _TEXT) for decision in note.decisions]
+    numbered = [f"{number}. {text}" for number, text in enumerate(questions, 1)]
     when = "" if _ready(note) else ", once it is ready"
-    return [f"**You decide**{when}", "", *fit(numbered, _DECIDE)] if asked else []
+    return [f"**You decide**{when}", "", *fit(numbered, _DECIDE)] if questions else []
 
 
 def _wrong(note: ReviewNote) -> list[str]:
@@ -168,7 +168,7 @@ def _wrong(note: ReviewNote) -> list[str]:
 def _look(note: ReviewNote) -> list[str]:
     lines = [f"* {_finding(flag)}" for verdict in note.verdicts for flag in verdict.flags]
     lines += [line for verdict in note.verdicts if verdict.gate not in note.required for line in _unpassed(verdict)]
-    return ["**Look at**, though nothing of it blocks", "", *fit(lines, _LOOK)] if lines else []
+    return ["**Look at** (does not block)", "", *fit(lines, _LOOK)] if lines else []
 
 
 def _unpassed(verdict: Verdict) -> list[str]:
@@ -191,7 +191,7 @@ def _finding(finding: Finding) -> str:
 def _requirements(note: ReviewNote) -> list[str]:
     if not note.rows:
         return []
-    # What is not proven comes first: it must not be what a long table leaves out.
+    # Unproven requirements come first, so that a long table does not leave them out.
     rows = [_row(row) for row in sorted(note.rows, key=lambda row: row.proven)]
     return ["| | Requirement | Proven by |", "|---|---|---|", *fit(rows, _ROWS)]
 
@@ -207,26 +207,26 @@ def _row(row: Row) -> str:
 
 def _summary(note: ReviewNote) -> list[str]:
     cost, risks = note.cost, [name(risk.name) for risk in note.risks]
-    tokens = "tokens not told" if cost.tokens is None else f"{cost.tokens:,} tokens"
+    tokens = "tokens not reported" if cost.tokens is None else f"{cost.tokens:,} tokens"
     spent = [count(cost.attempts, "attempt"), tokens, f"agent {span(cost.agent_seconds)}"]
     return [
         f"* **Behaviour:** {_behaviour(note.behaviour)}",
-        f"* **Risk:** {some(risks, _NAMES) or 'none that policy names'}",
+        f"* **Risk:** {some(risks, _NAMES) or 'none listed in policy'}",
         f"* **Cost:** {', '.join(spent)}, jobs {span(cost.job_seconds)}",
     ]
 
 
 def _behaviour(behaviour: Behaviour) -> str:
     contract, plan, added, removed = behaviour.contract, behaviour.plan, behaviour.added, behaviour.removed
-    told = ["contract not compared" if contract is None else f"contract {_changed(contract)}"]
+    parts = ["contract not compared" if contract is None else f"contract {_changed(contract)}"]
     if plan is None:
-        told.append("no plan")
+        parts.append("no plan")
     else:
         counts = [(sum(action in change.actions for change in plan), action) for action in _ACTIONS]
-        told.append("plan " + (", ".join(f"{number} to {action}" for number, action in counts if number) or "empty"))
+        parts.append("plan " + (", ".join(f"{number} to {action}" for number, action in counts if number) or "empty"))
     known = added is not None and removed is not None
-    told.append(f"dependencies +{len(added or ())} -{len(removed or ())}" if known else "dependencies not compared")
-    return " · ".join(told)
+    parts.append(f"dependencies +{len(added or ())} -{len(removed or ())}" if known else "dependencies not compared")
+    return " · ".join(parts)
 
 
 def _changed(lines: Sequence[str]) -> str:
@@ -244,23 +244,23 @@ def _changes(behaviour: Behaviour) -> list[str]:
 
 
 def _claim(claim: str) -> list[str]:
-    # Two spaces at its end break a line where the agent did.
-    said = [neutral(line, _CLAIMED) for line in claim.strip().splitlines()]
-    return fit([f"> {line}  " if line else ">" for line in said], _CLAIM) or ["> (nothing)"]
+    # Two trailing spaces keep the agent's line breaks in markdown.
+    quoted = [neutral(line, _CLAIMED) for line in claim.strip().splitlines()]
+    return fit([f"> {line}  " if line else ">" for line in quoted], _CLAIM) or ["> (nothing)"]
 
 
 def _counts(note: ReviewNote) -> str:
     results = [verdict.result for verdict in note.verdicts]
-    told = [f"{results.count(result)} {result}" for result in ("passed", "failed", "skipped") if result in results]
+    counts = [f"{results.count(result)} {result}" for result in ("passed", "failed", "skipped") if result in results]
     flags = sum(len(verdict.flags) for verdict in note.verdicts)
-    told += [count(flags, "flag")] if flags else []
-    told += [f"{len(note.excused)} excused"] if note.excused else []
-    return ", ".join(told)
+    counts += [count(flags, "flag")] if flags else []
+    counts += [f"{len(note.excused)} excused"] if note.excused else []
+    return ", ".join(counts)
 
 
 def _gates(note: ReviewNote) -> list[str]:
     accepted = [
-        f"* excused: {name(item.rule)} {name(item.subject)}, {name(item.owner)} answers until {name(item.expires)}"
+        f"* excused: {name(item.rule)} {name(item.subject)}, owner {name(item.owner)}, until {name(item.expires)}"
         for item in note.excused
     ]
     return [*accepted, *(f"* {_SIGNS[item.result]} {name(item.gate)} {item.result}" for item in note.verdicts)]
@@ -269,7 +269,7 @@ def _gates(note: ReviewNote) -> list[str]:
 def _digests(note: ReviewNote) -> list[str]:
     named = {"head": note.head, "spec": note.spec_digest, "policy": note.policy, "plan": note.plan}
     return [
-        f"Spec {name(note.spec)}. A change of any of these voids the approval:" if note.spec else "No spec.",
+        f"Spec {name(note.spec)}. If any of these changes, the approval is void:" if note.spec else "No spec.",
         "",
         *(f"- {key}: {name(value)}" for key, value in named.items() if value),
     ]

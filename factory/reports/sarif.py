@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS): every finding of a gate decision, for GitLab's ``artifacts:reports:sarif`` and for editors."""
+"""Renders a gate decision as SARIF 2.1.0 (OASIS), for GitLab's ``artifacts:reports:sarif`` and for editors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from factory.model.verdict import Finding, Verdict
 from factory.reports import findings
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-# An excused finding is there, suppressed (3.27.23), so that a viewer can count it without counting it as a failure.
+# An excused finding is a suppressed result (3.27.23), so that viewers do not count it as a failure.
 _LEVELS: Mapping[findings.Kind, str] = {"finding": "error", "flag": "warning", "excused": "note"}
 
 
 def render(verdicts: Sequence[Verdict]) -> str:
     """Return one SARIF run: findings as errors, flags as warnings, excused findings as suppressed notes.
 
-    A gate that was skipped is a notification of the run (3.20.21), which then counts as not wholly executed. Equal
+    A skipped gate is a notification of the run (3.20.21), which is then marked as not successfully executed. Equal
     verdicts give equal text.
     """
     found = findings.reported(verdicts)
@@ -35,7 +35,7 @@ def _rule(rule: str, found: Sequence[findings.ReportedFinding]) -> dict[str, Any
     gates = sorted({item.gate for item in mine})
     return {
         "id": rule,
-        "shortDescription": {"text": f"{rule}, held by gate {', '.join(gates)}"},
+        "shortDescription": {"text": f"{rule}, checked by gate {', '.join(gates)}"},
         "help": {"text": "\n".join(sorted({findings.plain(item.finding.fix) for item in mine}))},
         "properties": {"tags": gates},
     }
@@ -58,7 +58,7 @@ def _result(item: findings.ReportedFinding, index: int) -> dict[str, Any]:
 
 
 def _location(finding: Finding) -> dict[str, Any]:
-    # A relative reference (RFC 3986, 4.2): no leading slash, and a colon in it is escaped, lest it read as a scheme.
+    # A relative reference (RFC 3986, 4.2): no leading slash, and colons are escaped, so that none marks a scheme.
     uri = quote(finding.path.removeprefix("./").lstrip("/"), errors="replace")
     place: dict[str, Any] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
     if finding.line > 0:

@@ -1,10 +1,10 @@
-"""Plain tables for a terminal."""
+"""Renders plain tables for a terminal."""
 
 from collections.abc import Sequence
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows under headings, columns aligned; without rows just the headings."""
+    """Return the headings and rows as a table with aligned columns."""
     cells = [[str(heading) for heading in headings], *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,1 +1,1 @@
-"""Where tokens and keys are kept, by provider."""
+"""Stores and reads secrets: OpenBao, an encrypted file or environment variables."""

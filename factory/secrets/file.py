@@ -1,7 +1,7 @@
-"""Secrets in one encrypted file: AES-256-GCM over all of it, names too, under one key.
+"""Stores secrets in one file that is encrypted as a whole, including the names, with AES-256-GCM and one key.
 
-The key is a file that only its owner can read and that lies outside of any repository, or is made from a passphrase
-(scrypt). A wrong key and a changed byte are one error: nothing tells them apart.
+The key comes from a file that only its owner can read, outside of any repository, or is derived from a passphrase
+(scrypt). A wrong key and a changed file raise the same error because they cannot be distinguished.
 """
 
 import base64
@@ -24,7 +24,7 @@ from factory.system import canonical, clock, files
 
 _FORMAT = 1
 _KEY_BYTES, _NONCE_BYTES, _SALT_BYTES = 32, 12, 16
-# 64 MiB and a fifth of a second: what RFC 7914 takes for a key that is asked for by a person, doubled.
+# About 64 MiB and 0.2 s for each derivation; r and p are those that RFC 7914, section 2, recommends.
 _COST = {"n": 2**16, "r": 8, "p": 1}
 _KEPT_VERSIONS = 10
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -33,52 +33,55 @@ Key = Callable[[bytes], bytes]
 
 
 def made_key(path: Path) -> Key:
-    """Return the key in a file, made where there is none.
+    """Return the key in a file; create the file if it does not exist.
 
-    Raises ``Refused`` where others can read the file or it lies in a repository, ``InvalidInput`` where it holds none.
+    Raises ``Refused`` if others can read the file or it is inside a repository, ``InvalidInput`` if it has no key.
     """
     if any((folder / ".git").exists() for folder in path.resolve().parents):
         raise Refused(
-            f"the key {path} lies in a repository", hint="Keep the key outside: it would be committed one day."
+            f"the key {path} is inside a repository", hint="Move the key elsewhere, so that it cannot be committed."
         )
     if not path.exists():
         files.private_folder(path.parent)
         files.write_atomic(path, base64.b64encode(secrets.token_bytes(_KEY_BYTES)), mode=0o600)
     if stat.S_IMODE(path.stat().st_mode) & _OTHERS:
-        raise Refused(f"others can read the key {path}", hint=f"Run `chmod 600 {path}`, and rotate what it guards.")
+        raise Refused(
+            f"others can read the key {path}", hint=f"Run `chmod 600 {path}` and rotate the secrets it encrypts."
+        )
     try:
         key = base64.b64decode(files.read_bytes(path).strip(), validate=True)
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise InvalidInput(f"{path} holds no key of {_KEY_BYTES} bytes")
+        raise InvalidInput(f"{path} does not contain a key of {_KEY_BYTES} bytes")
     return lambda _: key
 
 
 def passphrase_key(passphrase: Secret) -> Key:
-    """Return the key that a passphrase makes with a file's salt."""
+    """Return the key that is derived from a passphrase and a file's salt."""
     return lambda salt: Scrypt(salt=salt, length=_KEY_BYTES, **_COST).derive(passphrase.reveal().encode())
 
 
 @dataclass(frozen=True)
 class EncryptedFile:
-    """All secrets of one file; ``key`` makes the key from the file's salt."""
+    """All secrets of one file; ``key`` returns the key for the file's salt."""
 
     path: Path
     key: Key = field(repr=False)
 
     def get(self, place: SecretLocation) -> StoredSecret:
-        """Return the newest version; raises ``NotFound``, and ``InvalidInput`` where the file can't be opened."""
+        """Return the newest version; raises ``NotFound``, and ``InvalidInput`` if the file can't be decrypted."""
         versions = self._read().get(place.path)
         if not versions:
-            raise NotFound(f"there is no secret {place.path} in {self.path}", hint="Store it: `factory secrets put`.")
+            raise NotFound(f"{self.path} has no secret {place.path}", hint="Store it with `factory secrets put`.")
         newest = versions[-1]
         return StoredSecret(Secret(newest["value"]), newest["version"], newest["created"])
 
     def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
-        """Write a new version and return its number; raises ``Conflict`` where it must follow another one.
+        """Write a new version and return its number.
 
-        A full disk leaves the file as it was and raises ``DiskFull``.
+        Raises ``Conflict`` if ``version`` is given and is not the newest one. If the disk is full, raises ``DiskFull``
+        and leaves the file unchanged.
         """
         files.private_folder(self.path.parent)
         with files.locked(self.path.with_suffix(".lock")):
@@ -88,10 +91,10 @@ class EncryptedFile:
             if version not in (None, newest):
                 raise Conflict(
                     f"{place.path} is at version {newest}, not {version}: somebody else changed it",
-                    hint="Look with `factory secrets get` and put it again.",
+                    hint="Check the new version with `factory secrets get`, then put your value again.",
                 )
-            made = {"version": newest + 1, "value": value.reveal(), "created": clock.timestamp()}
-            entries[place.path] = [*versions, made][-_KEPT_VERSIONS:]
+            entry = {"version": newest + 1, "value": value.reveal(), "created": clock.timestamp()}
+            entries[place.path] = [*versions, entry][-_KEPT_VERSIONS:]
             files.write_atomic(self.path, self._sealed(entries), mode=0o600)
         return int(newest) + 1
 
@@ -103,15 +106,15 @@ class EncryptedFile:
         if not self.path.exists():
             return {}
         try:
-            kept = json.loads(files.read_bytes(self.path))
-            head = {name: kept[name] for name in ("format", "salt")}
-            nonce, body, salt = (base64.b64decode(kept[name], validate=True) for name in ("nonce", "body", "salt"))
+            stored = json.loads(files.read_bytes(self.path))
+            head = {name: stored[name] for name in ("format", "salt")}
+            nonce, body, salt = (base64.b64decode(stored[name], validate=True) for name in ("nonce", "body", "salt"))
             opened = AESGCM(self.key(salt)).decrypt(nonce, body, canonical.encode(head))
             found: dict[str, list[dict[str, Any]]] = json.loads(opened)
         except (InvalidTag, ValueError, KeyError, TypeError):
             raise InvalidInput(
-                f"{self.path} can't be opened: the key is not the one it was written with, or the file was changed",
-                hint="Use the key it was written with. If that is lost, move the file away and put the values anew.",
+                f"{self.path} can't be decrypted: the key is wrong or the file was changed",
+                hint="Use the key that encrypted the file. If it is lost, move the file away and put the values again.",
             ) from None
         return found
 

@@ -1,7 +1,7 @@
-"""Secrets for the length of a block: logged in before it, renewed during it, revoked after it whatever happens.
+"""Provides secrets during a block: logs in before it, renews the login during it, and always revokes it afterwards.
 
-A job on a GitLab whose runners reach OpenBao has its address and an id token; a machine without GitLab has a role id
-and a secret id. Where no address is set, the values come from protected CI variables.
+A job with a runner that reaches OpenBao has the server's address and an ID token. A machine without GitLab has a role
+ID and a secret ID. If no address is set, the values come from protected CI variables.
 """
 
 import threading
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ADDRESS = "FACTORY_OPENBAO_URL"
 CERTIFICATES = "FACTORY_OPENBAO_CA"
-# The prefix FACTORY_TOKEN_ keeps both out of what the factory's own programs are started with.
+# Variables with the prefix FACTORY_TOKEN_ are not passed to the programs that the factory starts.
 IDENTITY = "FACTORY_TOKEN_ID"
-# Which role a job can take is for its token to prove; this only says which one it asks for.
+# These values only select the role that a job requests; OpenBao checks its token against the role.
 _SOURCE, _REVIEW = "CI_PIPELINE_SOURCE", "merge_request_event"
 REVIEW = "factory-review"
 ROLE_ID, SECRET_ID = "FACTORY_OPENBAO_ROLE_ID", "FACTORY_TOKEN_SECRET_ID"
@@ -28,7 +28,7 @@ _SOONEST = 0.5
 
 
 def role(deploys: str = "") -> str:
-    """Return the role of a job that deploys to an environment, or of one that only plans."""
+    """Return the role of a job that deploys to an environment, or of a plan job if ``deploys`` is empty."""
     return f"factory-apply-{deploys}" if deploys else "factory-plan"
 
 
@@ -36,16 +36,16 @@ def role(deploys: str = "") -> str:
 def opened(
     environment: Mapping[str, str], places: Sequence[SecretLocation], *, deploys: str = ""
 ) -> Iterator[Mapping[str, Secret]]:
-    """Give the secrets of these places by name until the block ends.
+    """Yield the secrets of these places by name.
 
-    ``environment`` is the job's own, ``deploys`` the environment that it deploys to, empty for one that plans.
-    Raises ``NotFound`` where a secret or variable is missing, ``Unauthorized`` where the job has no token or is not
-    who it must be, ``Refused`` where its role may not read a place, ``Unreachable`` where the server does not answer.
+    ``environment`` has the job's variables. ``deploys`` is the environment that the job deploys to, empty for a plan
+    job. Raises ``NotFound`` if a secret or variable is missing, ``Unauthorized`` if the job has no token or the role
+    rejects it, ``Refused`` if the role may not read a place, ``Unreachable`` if the server does not answer.
     """
     if not environment.get(ADDRESS):
         yield {place.name: _from_variable(environment, place) for place in places}
         return
-    from factory.secrets.openbao import OpenBao  # noqa: PLC0415 - hvac takes 90 ms, and few jobs need it
+    from factory.secrets.openbao import OpenBao  # noqa: PLC0415 - importing hvac takes 90 ms
 
     server = OpenBao(environment[ADDRESS], ca=environment.get(CERTIFICATES, ""))
     with closing(server), held(server, login(server, environment, deploys=deploys)):
@@ -53,26 +53,26 @@ def opened(
 
 
 def login(server: "OpenBao", environment: Mapping[str, str], *, deploys: str = "") -> "Login":
-    """Log in with what the environment holds: an id token, else the pair of a machine. Raises ``Unauthorized``."""
+    """Log in with the environment's ID token, or else its role ID and secret ID; raises ``Unauthorized``."""
     if environment.get(IDENTITY):
         review = not deploys and environment.get(_SOURCE) == _REVIEW
         return server.login_jwt(REVIEW if review else role(deploys), Secret(environment[IDENTITY]))
     if environment.get(ROLE_ID) and environment.get(SECRET_ID):
         return server.login_approle(environment[ROLE_ID], Secret(environment[SECRET_ID]))
     raise Unauthorized(
-        f"there is neither {IDENTITY} nor {ROLE_ID} with {SECRET_ID} to log in to {server.address} with",
-        hint=f"Give the job `id_tokens: {{{IDENTITY}: {{aud: …}}}}` in its definition; see docs/secrets.md.",
+        f"cannot log in to {server.address}: neither {IDENTITY} nor {ROLE_ID} with {SECRET_ID} is set",
+        hint=f"Add `id_tokens: {{{IDENTITY}: {{aud: …}}}}` to the job's definition; see docs/secrets.md.",
     )
 
 
 @contextmanager
 def held(server: "OpenBao", given: "Login") -> Iterator[None]:
-    """Renew a login when half of it is over, and revoke it when the block ends, also where that raises.
+    """Renew a login after half of its lifetime, and revoke it when the block ends, even if the block raises.
 
-    What goes wrong with either is logged: the login ends by itself soon after.
+    Errors of either are only logged, because the login expires soon anyway.
     """
     over = threading.Event()
-    # Its own connection: those of requests are not made for two threads.
+    # The thread needs its own connection because those of requests are not thread-safe.
     renewer = threading.Thread(target=_renew, args=(server.again(given.token), given, over), daemon=True)
     if given.renewable:
         renewer.start()
@@ -108,7 +108,7 @@ def _from_variable(environment: Mapping[str, str], place: SecretLocation) -> Sec
     value = environment.get(place.variable)
     if not value:
         raise NotFound(
-            f"the secret {place.name} is in no variable {place.variable}",
-            hint=f"Set it with `factory secrets sync`, or give the job {ADDRESS} and an id token.",
+            f"the variable {place.variable} for the secret {place.name} is not set",
+            hint=f"Set it with `factory secrets sync`, or give the job {ADDRESS} and an ID token.",
         )
     return Secret(value)

@@ -1,4 +1,4 @@
-"""The door to OpenBao, with ``openbao_wire`` the only importer of hvac: values by version, logins, leases, wrapping."""
+"""Client of OpenBao: secret versions, logins, leases and wrapping. Only it and ``openbao_wire`` import hvac."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _FIELD = "value"
 
 @dataclass(frozen=True)
 class Login:
-    """A token that was given: how many seconds it lasts, whether it can be renewed, and its policies."""
+    """The token of a login: its lifetime in seconds, whether it can be renewed, and its policies."""
 
     token: Secret
     seconds: int
@@ -36,7 +36,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a server was initialised, is unsealed and answers requests itself (``active``), and its version."""
+    """The state of a server; ``active`` means that it is initialised, unsealed and not a standby."""
 
     initialized: bool
     sealed: bool
@@ -45,25 +45,25 @@ class Health:
 
 
 class OpenBao:
-    """One server as one token sees it. ``ca`` is a file of certificates, ``timeout`` seconds for one request.
+    """Client of one server with one token. ``ca`` is a file of certificates, ``timeout`` is in seconds per request.
 
-    Raises ``Refused`` for an address that is neither https nor on loopback. Every method raises ``Unreachable`` where
-    the server does not answer or keeps failing, ``Unauthorized`` for a bad token, ``Refused`` for one that may not.
+    Raises ``Refused`` for an address that is neither https nor on loopback. Every method raises ``Unreachable`` if the
+    server does not answer or keeps failing, ``Unauthorized`` for a bad token and ``Refused`` for a missing permission.
     """
 
     def __init__(self, address: str, *, token: Secret | None = None, ca: str = "", timeout: float = 10.0) -> None:
         refuse_plain(address)
         self.address = address.rstrip("/")
         self._ca, self._timeout = ca, timeout
-        # hvac looks for a token of its own in the environment and the home folder where it is given none at all.
-        given = token.reveal() if token else ""
+        # If ``token`` is None, hvac reads a token from the environment or the home folder.
+        text = token.reveal() if token else ""
         self._client = hvac.Client(
-            url=self.address, token=given, verify=ca or True, timeout=timeout, adapter=Adapter, allow_redirects=False
+            url=self.address, token=text, verify=ca or True, timeout=timeout, adapter=Adapter, allow_redirects=False
         )
         self._client.session.trust_env = False
 
     def again(self, token: Secret) -> "OpenBao":
-        """Return a connection of its own to the same server with another token."""
+        """Return a separate connection to the same server with another token."""
         return OpenBao(self.address, token=token, ca=self._ca, timeout=self._timeout)
 
     def close(self) -> None:
@@ -71,11 +71,11 @@ class OpenBao:
         self._client.adapter.close()
 
     def login_jwt(self, role: str, token: Secret) -> Login:
-        """Log in as a job by its id token; raises ``Unauthorized`` where role and token do not fit each other."""
+        """Log in as a job with its ID token; raises ``Unauthorized`` if the role does not accept the token."""
         return self._login(f"auth/{JWT}/login", {"role": role, "jwt": token.reveal()})
 
     def login_approle(self, role_id: str, secret_id: Secret) -> Login:
-        """Log in as a machine; raises ``Unauthorized`` where the pair is not known or was used up."""
+        """Log in as a machine; raises ``Unauthorized`` if the pair is unknown or was used up."""
         return self._login(f"auth/{APPROLE}/login", {"role_id": role_id, "secret_id": secret_id.reveal()})
 
     def get(self, place: SecretLocation) -> StoredSecret:
@@ -83,15 +83,15 @@ class OpenBao:
         answer = self._client.secrets.kv.v2.read_secret_version(
             path=place.path, mount_point=MOUNT, raise_on_deleted_version=True
         )
-        data, kept = inside(answer, "data", "data"), inside(answer, "data", "metadata")
+        data, metadata = inside(answer, "data", "data"), inside(answer, "data", "metadata")
         if not isinstance(data.get(_FIELD), str):
-            raise InvalidInput(f"the secret {place.path} has no field {_FIELD!r} that is a text")
-        return StoredSecret(Secret(data[_FIELD]), kept["version"], kept["created_time"])
+            raise InvalidInput(f"the secret {place.path} has no text in the field {_FIELD!r}")
+        return StoredSecret(Secret(data[_FIELD]), metadata["version"], metadata["created_time"])
 
     def put(self, place: SecretLocation, value: Secret, *, version: int | None = None) -> int:
         """Write a new version and return its number.
 
-        ``version`` is the one that it must follow (0: none yet). Raises ``Conflict`` where another one is there.
+        ``version`` is the expected current version (0: none yet). Raises ``Conflict`` if the current version differs.
         """
         kv = self._client.secrets.kv.v2
         try:
@@ -103,12 +103,12 @@ class OpenBao:
                 raise
             raise Conflict(
                 f"{place.path} is not at version {version}: somebody else changed it",
-                hint="Look with `factory secrets get` and put it again.",
+                hint="Check the new version with `factory secrets get`, then put your value again.",
             ) from None
         return int(inside(answer, "data", "version"))
 
     def history(self, path: str) -> tuple[Version, ...]:
-        """Return the versions of a secret, oldest first; none where it does not exist."""
+        """Return the versions of a secret, oldest first; empty if the secret does not exist."""
         try:
             answer = self._client.secrets.kv.v2.read_secret_metadata(path=path, mount_point=MOUNT)
         except NotFound:
@@ -131,55 +131,55 @@ class OpenBao:
         return tuple(sorted(found))
 
     def wrap(self, values: Mapping[str, Secret], *, seconds: int) -> Secret:
-        """Return a token that gives these values to whoever shows it first, within ``seconds``."""
+        """Return a wrapping token for these values; it works once, within ``seconds``."""
         payload = {name: value.reveal() for name, value in values.items()}
         return Secret(inside(self._client.sys.wrap(payload, ttl=seconds), "wrap_info", "token"))
 
     def unwrap(self, token: Secret) -> dict[str, Secret]:
-        """Return what was wrapped; raises ``Refused`` where the token was used before, expired, or is none."""
+        """Return the wrapped values; raises ``Refused`` if the token was already used, has expired or is invalid."""
         try:
-            answer = self.again(token)._client.sys.unwrap()  # noqa: SLF001 - OpenBao takes the wrapping token as the client's own
+            answer = self.again(token)._client.sys.unwrap()  # noqa: SLF001 - the wrapping token must be the client's
         except (InvalidInput, Unauthorized, Refused):
             raise Refused(
-                "the wrapping token was used before, has expired, or is none",
-                hint="If nobody you know used it, what it held is known to somebody else: make it anew.",
+                "the wrapping token was already used, has expired or is invalid",
+                hint="If you did not use it, somebody else may know the wrapped secret: create a new one.",
             ) from None
         return {name: Secret(str(value)) for name, value in inside(answer, "data").items()}
 
     def renew(self, seconds: int) -> Login:
-        """Make the own token last longer, at most ``seconds`` and its role's limit."""
+        """Renew the client's token for at most ``seconds`` and at most its role's limit."""
         return _login(self._client.auth.token.renew_self(increment=seconds))
 
     def lookup(self) -> Mapping[str, Any]:
-        """Return what the server knows of the own token: ``ttl``, ``policies``, ``path``, ``meta`` and more."""
+        """Return the server's data on the client's token: ``ttl``, ``policies``, ``path``, ``meta`` and more."""
         found: Mapping[str, Any] = inside(self._client.auth.token.lookup_self(), "data")
         return {name: value for name, value in found.items() if name != "id"}
 
     def revoke(self) -> None:
-        """End the own token, and all that was given by it."""
+        """Revoke the client's token and all tokens and leases created with it."""
         self._client.auth.token.revoke_self()
 
     def health(self) -> Health:
-        """Return how the server is; it answers without a token. Raises ``Unreachable``."""
-        ways = "standbyok=true&uninitcode=200&sealedcode=200&standbycode=200&perfstandbyok=true"
-        answer = self._client.adapter.get(f"/v1/sys/health?{ways}")
-        begun, sealed, standby = (bool(inside(answer, name)) for name in ("initialized", "sealed", "standby"))
-        return Health(begun, sealed, begun and not sealed and not standby, str(inside(answer, "version")))
+        """Return the server's health, which needs no token; raises ``Unreachable``."""
+        query = "standbyok=true&uninitcode=200&sealedcode=200&standbycode=200&perfstandbyok=true"
+        answer = self._client.adapter.get(f"/v1/sys/health?{query}")
+        initialized, sealed, standby = (bool(inside(answer, name)) for name in ("initialized", "sealed", "standby"))
+        return Health(initialized, sealed, initialized and not sealed and not standby, str(inside(answer, "version")))
 
     def initialise(self) -> tuple[Secret, Secret]:
-        """Initialise a fresh server whose seal opens by itself; return its root token and its one recovery key."""
+        """Initialise a new server that unseals itself; return its root token and its only recovery key."""
         answer = self._client.sys.initialize(
             secret_shares=None, secret_threshold=None, recovery_shares=1, recovery_threshold=1
         )
         return Secret(inside(answer, "root_token")), Secret(inside(answer, "recovery_keys_base64")[0])
 
     def read(self, path: str) -> Mapping[str, Any]:
-        """Return the ``data`` of a path of the API; raises ``NotFound``."""
+        """Return the ``data`` of an API path; raises ``NotFound``."""
         found: Mapping[str, Any] = inside(self._client.adapter.get(f"/v1/{path}"), "data")
         return found
 
     def write(self, path: str, data: Mapping[str, Any], *, wrapped: int = 0) -> Mapping[str, Any]:
-        """Write to a path of the API and return its answer; ``wrapped`` asks for it wrapped, for so many seconds."""
+        """Write to an API path and return the response; if ``wrapped``, it is wrapped for that many seconds."""
         answer = self._client.adapter.post(f"/v1/{path}", json=dict(data), wrap_ttl=wrapped or None)
         return answer if isinstance(answer, dict) else {}
 

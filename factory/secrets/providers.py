@@ -1,4 +1,4 @@
-"""The family of places that keep secrets: what each can do, and how it is opened."""
+"""The providers that store secrets, their common interface, and the functions that open them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from factory.secrets.environment import Variables
 
 
 class Provider(Protocol):
-    """What every provider offers; ``version`` is the one that a new value must follow, ``None`` any."""
+    """The interface of a provider; ``version`` is the current version that ``put`` expects, ``None`` means any."""
 
     def get(self, place: SecretLocation) -> StoredSecret:
         """Return a secret; raises ``NotFound``."""
@@ -23,13 +23,13 @@ class Provider(Protocol):
         ...
 
     def names(self) -> tuple[str, ...]:
-        """Return the paths that are there."""
+        """Return the paths of all secrets."""
         ...
 
 
 @dataclass(frozen=True)
 class Options:
-    """What opening a provider may need: variables, an address with a token, a file with its key."""
+    """Settings for opening a provider: variables, an address with a token, or a file with its key."""
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     address: str = ""
@@ -40,10 +40,10 @@ class Options:
 
 
 def _openbao(options: Options) -> Provider:
-    from factory.secrets.openbao import OpenBao  # noqa: PLC0415 - hvac takes 90 ms, and the others need none of it
+    from factory.secrets.openbao import OpenBao  # noqa: PLC0415 - importing hvac takes 90 ms
 
     if not options.address:
-        raise InvalidInput("policies/secrets.yml names no address of OpenBao, and no local server was set up")
+        raise InvalidInput("policies/secrets.yml has no address of OpenBao, and no local server was set up")
     return OpenBao(options.address, token=options.token, ca=options.certificates)
 
 

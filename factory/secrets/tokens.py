@@ -1,7 +1,7 @@
-"""Accounts' tokens: from the environment where it names one, else from what the instance keeps.
+"""Reads and stores the accounts' tokens. A token in the environment takes precedence over a stored one.
 
-The embedded instance's are plain private files: they open a server on this machine alone. Those of a real GitLab are
-sealed in an encrypted file.
+Tokens of the embedded GitLab are private plain-text files because they only work on this machine. Tokens of a real
+GitLab are stored in an encrypted file.
 """
 
 import secrets
@@ -21,15 +21,15 @@ ACCOUNTS = ("operator", "factory-bot", "factory-agent", "rehearsal")
 
 
 def variable(account: str) -> str:
-    """Return the environment variable that holds an account's token."""
+    """Return the name of the environment variable for an account's token."""
     return "FACTORY_TOKEN_" + account.upper().replace("-", "_")
 
 
 def get(folder: Path, account: str, environment: Mapping[str, str], *, key: Path) -> str:
-    """Return an account's token; ``key`` opens those that are sealed. Raises ``Unauthorized`` where there is none."""
-    given = environment.get(variable(account))
-    if given:
-        return given
+    """Return an account's token; ``key`` is the key file of sealed tokens. Raises ``Unauthorized`` if it has none."""
+    token = environment.get(variable(account))
+    if token:
+        return token
     path = folder / account
     if path.exists():
         return files.read_text(path).strip()
@@ -37,19 +37,19 @@ def get(folder: Path, account: str, environment: Mapping[str, str], *, key: Path
         return _opened(folder, key).get(_place(account)).value.reveal()
     except NotFound:
         raise Unauthorized(
-            f"there is no token for the account {account}",
-            hint=f"Run `factory up`, or `factory connect` for a GitLab of your own, or set {variable(account)}.",
+            f"the account {account} has no token",
+            hint=f"Run `factory up`, or `factory connect` for your own GitLab, or set {variable(account)}.",
         ) from None
 
 
 def credential(folder: Path, name: str, environment: Mapping[str, str]) -> str:
-    """Return a credential by the name of its variable, from the environment or the private file; else nothing."""
+    """Return the credential ``name`` from the environment or from the private file, or an empty text."""
     path = folder / name
     return environment.get(name) or (files.read_text(path).strip() if path.exists() else "")
 
 
 def seal(folder: Path, account: str, token: Secret, *, key: Path) -> None:
-    """Keep a token encrypted under a key file, which is made where it is missing."""
+    """Store a token encrypted with a key file; create the key file if it does not exist."""
     _opened(folder, key, make=True).put(_place(account), token)
 
 
@@ -62,7 +62,7 @@ def _opened(folder: Path, key: Path, *, make: bool = False) -> "EncryptedFile":
     from factory.secrets.file import EncryptedFile, made_key  # noqa: PLC0415 - start-up speed: cryptography
 
     if not sealed(folder).exists() and not make:
-        raise NotFound(f"nothing is sealed in {folder}")
+        raise NotFound(f"{folder} has no sealed tokens")
     return EncryptedFile(sealed(folder), made_key(key))
 
 
@@ -71,7 +71,7 @@ def _place(account: str) -> SecretLocation:
 
 
 def webhook(folder: Path) -> Secret:
-    """Return the secret token that webhooks carry, and which is made where it is missing."""
+    """Return the secret token of the webhooks; create it if it does not exist."""
     path = folder / WEBHOOK
     if not path.exists():
         keep(folder, WEBHOOK, secrets.token_urlsafe(32))
@@ -79,6 +79,6 @@ def webhook(folder: Path) -> Secret:
 
 
 def keep(folder: Path, account: str, token: str) -> None:
-    """Keep a token where only its owner can read it."""
+    """Store a token in a file that only its owner can read."""
     files.private_folder(folder)
     files.write_atomic(folder / account, token.encode(), mode=0o600)

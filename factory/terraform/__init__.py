@@ -1,1 +1,1 @@
-"""Terraform plans with a manifest of digests, and their apply."""
+"""Creates Terraform plans, each with a manifest of digests, and applies approved plans."""

@@ -1,7 +1,7 @@
-"""Applies a saved plan, and only the one that was approved, while everything it was made of still holds.
+"""Applies a saved, approved plan if none of its inputs has changed since it was created.
 
-The state stays locked from the check to the plan after the apply. What is written tells a refusal from an apply that
-began, and what of it was done.
+The state stays locked from the check of the digests until the plan that follows the apply. ``apply.json`` records
+whether the apply was refused or started, and which changes were applied.
 """
 
 import json
@@ -28,9 +28,11 @@ _AFTER = "after.tfplan"
 
 @dataclass(frozen=True)
 class Order:
-    """What may be applied: the manifest's digest, and the digest of the plan whose destroys are allowed.
+    """What the caller approved.
 
-    ``who`` and ``minutes`` are the lock's owner and its longest life; ``stale`` is what to do once the state moved on.
+    ``approved`` is the digest of the manifest, and ``destroy`` the digest of the plan that may destroy resources.
+    ``who`` and ``minutes`` are the lock's owner and maximum duration. ``stale`` says what to do if the state has
+    changed since the plan was created.
     """
 
     approved: str
@@ -42,7 +44,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Rules:
-    """Policy, as functions of a plan: why it is denied, and how many of its changes count."""
+    """Policy as functions of a plan: the reasons to deny it, and how many of its changes are more than noise."""
 
     denials: Callable[[Plan], Sequence[str]]
     counted: Callable[[Plan], int]
@@ -51,12 +53,13 @@ class Rules:
 def apply(
     stack: Stack, folder: Path, order: Order, rules: Rules, *, first: Callable[[], None] = lambda: None
 ) -> Mapping[str, Any]:
-    """Apply the plan in ``folder`` as the order says; return the result that is also written as ``apply.json``.
+    """Apply the plan in ``folder`` as ``order`` allows; return the result, which is also written to ``apply.json``.
 
-    ``first`` runs once everything holds and before anything changes; a ``Refused`` of it refuses the apply. The
-    result's ``phase`` is ``refused`` (nothing was changed), ``started``, ``failed`` (with what was ``done`` and what
-    not) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` where the state is locked or the
-    lock was lost, ``ApplyUnknown`` where this very plan was begun before, and what terraform raises.
+    ``first`` runs after all checks and before terraform changes anything; if it raises ``Refused``, the apply is
+    refused. The result's ``phase`` is ``refused`` (nothing was changed), ``started``, ``failed`` (``done``, ``partial``
+    and ``undone`` list the changes) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` if the
+    state is locked or the lock was lost, ``ApplyUnknown`` if an earlier apply of this plan did not finish, and the
+    errors of ``Terraform``.
     """
     _require_new(folder)
     result = _Result(folder, stack.name, order.approved)
@@ -86,7 +89,7 @@ def apply(
 
 
 class _Result:
-    """What came of an apply so far, written to the disk whenever it changes."""
+    """The result of an apply so far, written to disk at each change."""
 
     def __init__(self, folder: Path, stack: str, approved: str) -> None:
         self._path = folder / RESULT
@@ -114,7 +117,7 @@ class _Result:
 
 
 def _require_new(folder: Path) -> None:
-    """Refuse a plan that an apply has begun already: what that changed is told here, and would be told no more."""
+    """Raise ``ApplyUnknown`` if an earlier apply of the plan did not finish; its result must be kept."""
     path = folder / RESULT
     if not path.exists():
         return
@@ -123,31 +126,31 @@ def _require_new(folder: Path) -> None:
     except (ValueError, KeyError, TypeError):
         phase = "not readable"
     if phase not in {"refused", "done"}:
-        raise ApplyUnknown(f"an apply of this plan was begun before ({phase}): it is not begun again")
+        raise ApplyUnknown(f"an earlier apply of this plan did not finish (phase {phase}); it is not repeated")
 
 
 def _approved(folder: Path, order: Order, rules: Rules) -> Plan:
-    """Return the saved plan once approval, token and policy allow it; raises ``Refused``."""
+    """Return the saved plan if approval, destroy token and policy allow it; raises ``Refused``."""
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
     if manifest.digest() != order.approved:
-        raise Refused(f"the approved manifest is {order.approved}, the saved plan's is {manifest.digest()}")
+        raise Refused(f"the approved manifest is {order.approved}, but the saved plan has {manifest.digest()}")
     plan = planning.read_facts(folder)
     if plan.problem:
-        raise Refused(f"the plan cannot be judged: {plan.problem}")
+        raise Refused(f"the plan cannot be checked: {plan.problem}")
     if denied := rules.denials(plan):
-        raise Refused(f"policy denies the plan: {denied[0]}", hint="Mend the change, or let a person change policy.")
-    gone = plan.destroyed
-    if gone and order.destroy != plan.digest:
+        raise Refused(f"policy denies the plan: {denied[0]}", hint="Fix the change, or let a person change the policy.")
+    destroyed = plan.destroyed
+    if destroyed and order.destroy != plan.digest:
         what = "names another plan" if order.destroy else "is missing"
         raise Refused(
-            f"{len(gone)} resources would be destroyed ({gone[0]}, …) and the token that allows it {what}",
-            hint=f"Approve with `factory deploy approve --destroy {plan.digest}`, if that is what you want.",
+            f"{len(destroyed)} resources would be destroyed ({destroyed[0]}, …) and the token that allows it {what}",
+            hint=f"To allow it, approve with `factory deploy approve --destroy {plan.digest}`.",
         )
     return plan
 
 
 def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Plan) -> tuple[Terraform, bool]:
-    """Return terraform with the plan in place, and whether it had to be made again.
+    """Return terraform with the plan file to apply in its folder, and whether the plan had to be created again.
 
     Raises ``Refused`` naming each digest that differs.
     """
@@ -173,23 +176,23 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Pla
         raise _changed(["state_serial"])
     if hidden(plan):
         raise Refused(
-            "the state has moved on since the plan was made (state_serial), and a plan with sensitive values cannot be "
-            "compared with another",
-            hint="Make a new plan and approve that.",
+            "the state has changed since the plan was created (state_serial), and a plan with sensitive values cannot "
+            "be compared with a new one",
+            hint="Create and approve a new plan.",
         )
     again, _ = planning.planned(stack, terraform, source, lock_state=stack.locks_itself)
     if again.plan != manifest.plan:
         raise Refused(
-            "the state has moved on since the plan was made (state_serial), and a plan made now says something else",
-            hint="Make a new plan and approve that.",
+            "the state has changed since the plan was created (state_serial), and a new plan has other changes",
+            hint="Create and approve a new plan.",
         )
     return terraform, True
 
 
-def _now(stack: Stack, made: Manifest, source: Source, data: bytes, lock: bytes) -> Manifest:
-    """Return the manifest with all that can be computed anew without the state."""
+def _now(stack: Stack, manifest: Manifest, source: Source, data: bytes, lock: bytes) -> Manifest:
+    """Return the manifest with every field recomputed that does not need the state."""
     return replace(
-        made,
+        manifest,
         stack=stack.name,
         commit=stack.commit,
         base=stack.base,
@@ -205,12 +208,13 @@ def _now(stack: Stack, made: Manifest, source: Source, data: bytes, lock: bytes)
 
 def _changed(names: Sequence[str]) -> Refused:
     return Refused(
-        f"since the plan was made, this has changed: {', '.join(names)}", hint="Make a new plan and approve that."
+        f"the plan is out of date because this has changed: {', '.join(names)}",
+        hint="Create and approve a new plan.",
     )
 
 
 def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
-    """Return what a plan made now would still do, apart from noise; nothing where the world is what the code says."""
+    """Return the changes in a new plan, without noise; empty if the resources match the configuration."""
     if not terraform.write_plan(_AFTER, lock=stack.locks_itself):
         return ""
     normalised = planning.read_normalised(stack, terraform, _AFTER)
@@ -222,18 +226,18 @@ def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
 
 
 def _progress(folder: Path, plan: Plan) -> dict[str, list[str]]:
-    """Return which of the plan's changes terraform says are done, which are half done (replaced), and which are not."""
+    """Return which of the plan's changes terraform reports as done, as half done (of a replacement) and as not done."""
     events = files.read_bytes(folder / EVENTS) if (folder / EVENTS).exists() else b""
     ended = finished(events)
     found: dict[str, list[str]] = {"done": [], "partial": [], "undone": []}
     for item in sorted(plan.changes, key=lambda item: item.address):
-        wanted, had = {"create", "update", "delete"} & set(item.actions), ended.get(item.address, set())
-        found["done" if wanted <= had else "partial" if had else "undone"].append(item.address)
+        planned, completed = {"create", "update", "delete"} & set(item.actions), ended.get(item.address, set())
+        found["done" if planned <= completed else "partial" if completed else "undone"].append(item.address)
     return found
 
 
 def finished(events: bytes) -> dict[str, set[str]]:
-    """Return for each address what a log of terraform's events says was done to it: create, update, delete."""
+    """Return the completed actions (create, update, delete) of each address in a log of terraform's events."""
     found: dict[str, set[str]] = {}
     for event in read_events(events):
         hook = event.get("hook")
@@ -243,17 +247,17 @@ def finished(events: bytes) -> dict[str, set[str]]:
 
 
 def hidden(plan: Plan) -> bool:
-    """Tell whether a plan changes something with a sensitive value, of which nobody sees whether it is another."""
+    """Return whether a changed resource has sensitive values: they are redacted, so plans cannot be compared."""
     return any(SENSITIVE in json.dumps([item.before, item.after]) for item in plan.changes)
 
 
 @contextmanager
 def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Iterator[tuple[Stack, Callable[[], None]]]:
-    """Hold the state's lock during the block; give the stack that writes under it, and what makes sure of the lock.
+    """Hold the state lock during the block; yield the stack that uses the lock, and a function that verifies it.
 
-    A state that is in no GitLab is locked by terraform itself, command by command. The lock stays where the state
-    could not be saved, or terraform was killed: nobody else may write before a person has looked. A lock that could
-    not be given back is told in the result, and changes nothing about what was applied.
+    Without GitLab's backend, terraform locks the state itself for each command. If the state could not be saved or
+    terraform was killed, the lock is kept, so that a person looks before anyone else writes. If unlocking fails, the
+    result's ``lock_left`` has the error, and the apply still counts.
     """
     address = stack.env.get("TF_HTTP_ADDRESS")
     if address is None:
@@ -263,7 +267,7 @@ def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Ite
     lock = state.lock(who=order.who, operation="apply", minutes=order.minutes)
     keep = False
     try:
-        # Without -lock terraform sends no lock's id, and the backend takes no write without it.
+        # With -lock=false terraform sends no lock ID, and the backend rejects a write without the ID.
         env = {**stack.env, "TF_HTTP_ADDRESS": f"{address}?ID={lock.id}"}
         yield replace(stack, env=env, locks_itself=False), lambda: state.require(lock)
     except BaseException as error:
@@ -278,7 +282,7 @@ def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Ite
 
 
 def _keep_state(folder: Path) -> None:
-    """Keep the state that terraform could not save; without it, what was made would be lost to it."""
+    """Copy the state that terraform could not save; otherwise the state would lack the resources it created."""
     for path in _unsaved(folder):
         files.write_atomic(folder / ERRORED, path.read_bytes(), mode=0o600)
 

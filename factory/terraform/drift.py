@@ -1,7 +1,7 @@
-"""Looks for drift: what was changed outside terraform since the state was written, stack by stack.
+"""Detects drift in each stack: changes made outside terraform since the state was written.
 
-A refresh-only plan compares the state with the world, not with the configuration: the release that the variables name
-does not matter. It needs a token that reads, takes no lock and writes no state.
+A refresh-only plan compares the state with the real resources, not with the configuration, so the release that the
+variables name does not matter. The plan needs only a read token, takes no lock and writes no state.
 """
 
 import json
@@ -23,9 +23,9 @@ Counts = Callable[[PlannedChange], bool]
 
 @dataclass(frozen=True)
 class Report:
-    """What differs in one stack as of a commit; ``problem`` says why that is not known.
+    """The drift of one stack at a commit; ``problem`` says why the drift is unknown.
 
-    Of an updated resource ``before`` and ``after`` have only the attributes that differ, sensitive ones redacted.
+    ``before`` and ``after`` of an updated resource have only the attributes that differ; sensitive values are redacted.
     """
 
     stack: str
@@ -35,12 +35,12 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether the world is as the state says."""
+        """Whether the real resources match the state."""
         return not self.resources and not self.problem
 
     @property
     def fingerprint(self) -> str:
-        """The digest of what differs: the same drift has the same one, whenever and wherever it is found."""
+        """The digest of the drifted resources; the same drift always has the same digest."""
         return canonical.digest_of([_to_json(item) for item in self.resources])
 
     def encode(self) -> bytes:
@@ -59,55 +59,55 @@ class Report:
 
 @dataclass(frozen=True)
 class DriftResult:
-    """What came of looking at one stack; ``error`` where it could not be looked at."""
+    """The result of checking one stack; ``error`` is set if the check failed."""
 
     report: Report
     error: FactoryError | None = None
 
 
 def decode(data: bytes) -> Report:
-    """Return the report in a file's bytes; raises ``InvalidInput``, also where its fingerprint is another's."""
+    """Return the report in a file's bytes; raises ``InvalidInput``, also if the fingerprint does not match."""
     try:
         value = json.loads(data)
         resources = tuple(_from_json(item) for item in value["resources"])
         found = Report(str(value["stack"]), str(value["commit"]), resources, str(value["problem"]))
         if value["fingerprint"] != found.fingerprint:
-            raise InvalidInput("the drift report's fingerprint is not that of what it reports")
+            raise InvalidInput("the drift report's fingerprint does not match its resources")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput("the drift report is not readable") from error
     return found
 
 
 def look_all(stacks: Sequence[Stack], out: Path, counts: Counts, *, parallel: int) -> list[DriftResult]:
-    """Look at the stacks, ``parallel`` at once, and write each one's report to ``out/<stack>.json``.
+    """Check the stacks, ``parallel`` at a time, and write each report to ``out/<stack>.json``.
 
-    ``counts`` tells whether a change is more than the provider's noise. Nothing is raised for one stack's failure.
+    ``counts`` returns whether a change is more than the provider's noise. If a stack fails, its result has the error.
     """
     files.remove_tree(out)
 
     def one(stack: Stack) -> DriftResult:
         try:
-            looked = DriftResult(look(stack, out.with_name(f"{out.name}-work") / stack.name, counts))
+            result = DriftResult(look(stack, out.with_name(f"{out.name}-work") / stack.name, counts))
         except FactoryError as error:
-            looked = DriftResult(Report(stack.name, stack.commit, problem=stack.redacted(str(error))), error)
-        files.write_atomic(out / f"{stack.name}.json", looked.report.encode())
-        return looked
+            result = DriftResult(Report(stack.name, stack.commit, problem=stack.redacted(str(error))), error)
+        files.write_atomic(out / f"{stack.name}.json", result.report.encode())
+        return result
 
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         return list(pool.map(one, stacks))
 
 
 def look(stack: Stack, work: Path, counts: Counts) -> Report:
-    """Look at one stack in the folder ``work``, which is removed afterwards: a plan file has values in plain text.
+    """Check one stack in the folder ``work``, which is removed afterwards because plan files have values in plain text.
 
-    Raises ``NotFound`` or ``Refused`` where its source is not let through, and what terraform raises.
+    Raises ``NotFound`` or ``Refused`` if the screen rejects the stack's source, and the errors of ``Terraform``.
     """
     try:
         terraform = stack.work(work, stack.source())
         terraform.start()
         terraform.write_plan(PLAN_FILE, lock=False, refresh_only=True)
         shown = json.loads(stack.redacted(terraform.show(PLAN_FILE)))
-        # A provider's schema may have megabytes, so it is asked for only where something differs.
+        # A provider's schema may be megabytes long, so it is requested only if something differs.
         found = drifted(shown, _schemas(terraform) if shown.get("resource_drift") else {})
     except ValueError as error:
         raise ToolFailed("terraform's JSON of the plan is not readable") from error
@@ -118,14 +118,14 @@ def look(stack: Stack, work: Path, counts: Counts) -> Report:
 
 
 def _schemas(terraform: Terraform) -> dict[str, Any]:
-    """Return the attributes of every resource type of an initialised folder's providers."""
+    """Return the attributes of every resource type that the providers of an initialised folder have."""
     providers = json.loads(terraform.cmd("providers", "schema", "-json")[1])["provider_schemas"].values()
     types = [item for provider in providers for item in (provider.get("resource_schemas") or {}).items()]
     return {name: found["block"].get("attributes") or {} for name, found in types}
 
 
 def _counted(item: PlannedChange, counts: Counts) -> PlannedChange | None:
-    """Return a change without the attributes that are noise; ``None`` where nothing is left."""
+    """Return a change without the attributes that are noise, or ``None`` if none remains."""
     if item.actions != ("update",):
         return item if counts(item) else None
     before, after = item.before or {}, item.after or {}

@@ -1,4 +1,4 @@
-"""The manifest of a plan: a digest for each thing that must still be the same when the plan is applied."""
+"""The manifest of a plan: a digest of each input that must not change before the plan is applied."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from factory.system import canonical
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a plan is made of; digests are ``sha256:<hex>``, ``base`` is the commit that ``commit`` is compared with."""
+    """The inputs of a plan. Digests are ``sha256:<hex>``; ``base`` is the commit that ``commit`` is compared with."""
 
     stack: str
     commit: str
@@ -29,7 +29,7 @@ class Manifest:
     archives: str
 
     def digest(self) -> str:
-        """Return the digest that an approval names."""
+        """Return the manifest's digest, which an approval names."""
         return canonical.digest_of(asdict(self))
 
     def encode(self) -> bytes:
@@ -51,13 +51,13 @@ def decode(data: bytes) -> Manifest:
 
 
 def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a plan's JSON says will change, without times, floats and sensitive values, in a fixed order.
+    """Return the changes in a plan's JSON, in a fixed order, without times, floats and sensitive values.
 
-    Terraform docs: JSON output format, plan representation. ``*_sensitive`` marks values with ``true`` in the same
-    shape as the values. Raises ``InvalidInput`` for a plan that ended in an error or leaves something out.
+    Terraform docs: JSON output format, plan representation. ``*_sensitive`` has the shape of the values, with ``true``
+    for each sensitive one. Raises ``InvalidInput`` if the plan ended in an error or is incomplete.
     """
     if plan.get("errored") or plan.get("complete") is False or plan.get("deferred_changes"):
-        raise InvalidInput("the plan is not complete: terraform ended with an error or put something off")
+        raise InvalidInput("the plan is incomplete: terraform ended with an error or deferred changes")
     changes = [_change(item) for item in plan.get("resource_changes") or []]
     outputs = plan.get("output_changes") or {}
     return {
@@ -68,17 +68,17 @@ def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drifted(plan: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what a refresh-only plan's JSON says was changed outside terraform, by address, sensitive values redacted.
+    """Return the drift in a refresh-only plan's JSON, sorted by address, with sensitive values redacted.
 
-    ``schemas`` are terraform's of the resource types, each the attributes by name (Terraform docs: providers schema).
-    An attribute that no configuration can set, such as the time of the last change, is left out. Of each resource:
-    ``address``, ``type``, ``actions``, and of an updated one the ``changed`` attributes, each with ``before`` and
-    ``after``. A list of plain values in another order is no change; in a list of objects, such as rules, the order
-    counts. Raises ``InvalidInput`` for a plan that ended in an error or leaves something out.
+    ``schemas`` maps each resource type to its attributes by name (Terraform docs: providers schema). Attributes that
+    only the provider sets, such as the time of the last change, are left out. Each item has ``address``, ``type``,
+    ``actions`` and ``changed``: the changed attributes of an updated resource, each with ``before`` and ``after``.
+    The order of a list of plain values does not matter; the order of a list of objects, such as rules, does. Raises
+    ``InvalidInput`` if the plan ended in an error or is incomplete.
     """
     normalise(plan)
     found = [_drift(item, schemas.get(str(item["type"]), {})) for item in plan.get("resource_drift") or []]
-    # A resource that only moved within the configuration stands here too, with nothing to do.
+    # `resource_drift` also lists resources that only moved within the configuration, without a change.
     kept = [item for item in found if item["changed"] or item["actions"] not in (["no-op"], ["update"])]
     return sorted(kept, key=lambda item: str(item["address"]))
 
@@ -87,19 +87,19 @@ def _drift(item: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]
     change, shown = item["change"], _sides(item["change"])
     before, after = (_settable(change.get(side) or {}, schema) for side in ("before", "after"))
     names = sorted({*before, *after}) if shown["actions"] == ["update"] else []
-    # Compared before they are redacted: two sensitive values look the same.
+    # Values are compared before they are redacted, because redacted values are all equal.
     changed = [name for name in names if _unordered(before.get(name)) != _unordered(after.get(name))]
-    told = {side: _settable(shown[side] or {}, schema) for side in ("before", "after")}
+    redacted = {side: _settable(shown[side] or {}, schema) for side in ("before", "after")}
     return {
         "address": str(item["address"]),
         "type": str(item["type"]),
         "actions": shown["actions"],
-        "changed": {name: {side: told[side].get(name) for side in told} for name in changed},
+        "changed": {name: {side: redacted[side].get(name) for side in redacted} for name in changed},
     }
 
 
 def _settable(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values without what only the provider sets, at any depth; what the schema does not name is kept."""
+    """Return values without those that only the provider sets, at any depth; values not in the schema are kept."""
     found = {}
     for name, value in values.items():
         known = schema.get(name) or {}
@@ -121,7 +121,7 @@ def _nested(value: Any, schema: Mapping[str, Any], *, map_of: bool) -> Any:
 
 
 def _unordered(value: Any) -> Any:
-    """Return a value in which every list of plain values is in a fixed order."""
+    """Return a value with every list of plain values sorted."""
     if isinstance(value, dict):
         return {key: _unordered(item) for key, item in value.items()}
     if not isinstance(value, list):

@@ -1,6 +1,6 @@
-"""Makes plans: for each stack the plan file, its normalised JSON, its manifest and its provider lock.
+"""Creates plans: for each stack the plan file, its normalised JSON, its manifest and its provider lock.
 
-A merge request's plans and main's are made in the same way; only who may lock the state differs.
+Plans of merge requests and of main differ only in whether they lock the state.
 """
 
 import json
@@ -28,11 +28,11 @@ _SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
 
 @dataclass(frozen=True)
 class Stack:
-    """One root of ``terraform/live`` in a checkout, and how terraform runs there; ``env`` is its whole environment.
+    """One root of ``terraform/live`` in a checkout, and how terraform runs there.
 
-    ``providers`` maps allowed sources to their version, ``terraform`` is the program's version, ``archives`` the digest
-    of what is handed over before an apply. ``locks_itself`` says that terraform takes the state's lock, and not who
-    starts it.
+    ``env`` is terraform's whole environment. ``providers`` maps allowed sources to their version, ``terraform`` is the
+    version of the program, ``archives`` the digest of the release archives that are published before an apply.
+    ``locks_itself`` says that terraform locks the state; otherwise the caller does.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Stack:
     locks_itself: bool = True
 
     def source(self) -> Source:
-        """Return what the stack is made of, screened; raises ``NotFound`` or ``Refused``."""
+        """Return the screened source of the stack; raises ``NotFound`` or ``Refused``."""
         return screen(self.tree, f"{LIVE}/{self.name}", self.providers)
 
     def work(self, folder: Path, source: Source) -> Terraform:
-        """Return terraform in a fresh copy of the source below ``folder``; the checkout itself stays as it is."""
+        """Return terraform in a fresh copy of the source below ``folder``; the checkout is not changed."""
         files.remove_tree(folder)
         for name, data in source.files:
             files.write_new(folder / name, data)
         return Terraform(folder / source.root, program=self.program, env=self.env)
 
     def redacted(self, text: str) -> str:
-        """Return a text without the tokens that terraform was given."""
+        """Return a text with the tokens in terraform's environment redacted."""
         for name in _SECRET:
             if self.env.get(name):
                 text = text.replace(self.env[name], "(redacted)")
@@ -67,13 +67,13 @@ class Stack:
 
     def variables_digest(self) -> str:
         """Return the digest of the input variables."""
-        given = {key: value for key, value in self.env.items() if key.startswith("TF_VAR_")}
-        return canonical.digest_of(given)
+        variables = {key: value for key, value in self.env.items() if key.startswith("TF_VAR_")}
+        return canonical.digest_of(variables)
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What came of planning one stack: the plan, or why there is none."""
+    """The result of planning one stack: its plan, or the error."""
 
     stack: str
     manifest: Manifest | None
@@ -82,7 +82,7 @@ class PlanResult:
 
 
 def source_digest(source: Source) -> str:
-    """Return the digest of all files that a stack is made of."""
+    """Return the digest of all files of a stack."""
     return canonical.digest_of([[name, canonical.digest(data)] for name, data in source.files])
 
 
@@ -94,10 +94,10 @@ def make_all(
     lock_state: bool,
     parallel: int,
 ) -> list[PlanResult]:
-    """Plan the stacks, which are in dependency order, ``parallel`` at once; write each to ``out/<stack>``.
+    """Plan the stacks, given in dependency order, ``parallel`` at a time; write each plan to ``out/<stack>``.
 
-    A stack whose predecessor could not be planned is not planned. Beside them ``index.json`` says which manifests
-    there are, and ``report.json`` is GitLab's Terraform report of all. Nothing is raised for one stack's failure.
+    If a stack cannot be planned, the stacks that come after it are not planned. ``out/index.json`` lists the manifests
+    and ``out/report.json`` is GitLab's Terraform report of all stacks. A stack's error is in its result, not raised.
     """
     files.remove_tree(out)
     with ThreadPoolExecutor(max_workers=parallel) as pool:
@@ -106,7 +106,7 @@ def make_all(
         def one(stack: Stack) -> PlanResult:
             for name in after.get(stack.name, ()):
                 if name in running and running[name].result().error is not None:
-                    error = ToolFailed(f"{stack.name} is not planned: it comes after {name}, which has no plan")
+                    error = ToolFailed(f"{stack.name} is not planned because {name}, which it depends on, has no plan")
                     return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
             try:
                 manifest, plan = make(stack, out / stack.name, lock_state=lock_state)
@@ -116,25 +116,25 @@ def make_all(
 
         for stack in stacks:
             running[stack.name] = pool.submit(one, stack)
-        made = [running[stack.name].result() for stack in stacks]
-    named = {item.stack: _named(item) for item in made}
+        results = [running[stack.name].result() for stack in stacks]
+    named = {item.stack: _named(item) for item in results}
     files.write_atomic(out / INDEX, canonical.encode({"commit": stacks[0].commit if stacks else "", "stacks": named}))
-    files.write_atomic(out / REPORT, json.dumps(_report([item.plan for item in made])).encode())
-    return made
+    files.write_atomic(out / REPORT, json.dumps(_report([item.plan for item in results])).encode())
+    return results
 
 
 def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
     """Plan one stack and write plan file, JSON, manifest and provider lock into ``out``.
 
-    ``lock_state`` is false for merge requests, whose token may only read. Raises ``Refused`` where the source is not
-    let through, and what terraform raises.
+    ``lock_state`` is false for merge requests, because their token can only read. Raises ``Refused`` if the screen
+    rejects the source, and the errors of ``Terraform``.
     """
     source = stack.source()
     work = out / "work"
     terraform = stack.work(work, source)
     terraform.start()
     manifest, normalised = planned(stack, terraform, source, lock_state=lock_state)
-    # A file that is cut short by a crash has another digest than the manifest, which is written last, says.
+    # The manifest is written last: a file that a crash cut short does not match its digest.
     files.write_new(out / PLAN_FILE, (terraform.folder / PLAN_FILE).read_bytes(), mode=0o600)
     files.write_new(out / PLAN_JSON, canonical.encode(normalised))
     files.write_new(out / LOCK, _lock(terraform.folder))
@@ -146,7 +146,7 @@ def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
 def planned(
     stack: Stack, terraform: Terraform, source: Source, *, lock_state: bool
 ) -> tuple[Manifest, Mapping[str, Any]]:
-    """Have an initialised folder planned into ``plan.tfplan``; return the manifest and the normalised JSON."""
+    """Plan an initialised folder into ``plan.tfplan``; return the manifest and the normalised JSON."""
     terraform.write_plan(PLAN_FILE, lock=lock_state)
     normalised = read_normalised(stack, terraform, PLAN_FILE)
     data = files.read_bytes(terraform.folder / PLAN_FILE)
@@ -170,7 +170,7 @@ def planned(
 
 
 def read_normalised(stack: Stack, terraform: Terraform, name: str) -> Mapping[str, Any]:
-    """Return a plan file's normalised JSON, without the tokens; raises ``ToolFailed``, ``InvalidInput``."""
+    """Return a plan file's normalised JSON with tokens redacted; raises ``ToolFailed``, ``InvalidInput``."""
     try:
         return normalise(json.loads(stack.redacted(terraform.show(name))))
     except ValueError as error:
@@ -178,9 +178,9 @@ def read_normalised(stack: Stack, terraform: Terraform, name: str) -> Mapping[st
 
 
 def state_of(plan_file: bytes) -> Identity:
-    """Return the state that a plan was made from, as the plan file itself says; an absent one is ``("", 0)``.
+    """Return the identity of the state that a plan was created from; ``("", 0)`` if there was no state.
 
-    A plan file is a zip archive that holds the state's snapshot. Raises ``InvalidInput`` where it is not one.
+    A plan file is a zip archive that contains a snapshot of the state. Raises ``InvalidInput`` for any other file.
     """
     try:
         with zipfile.ZipFile(BytesIO(plan_file)) as archive:
@@ -197,7 +197,7 @@ def facts(stack: str, digest: str, normalised: Mapping[str, Any]) -> Plan:
 
 def _planned(item: Mapping[str, Any]) -> PlannedChange:
     change, origin = item["change"], item["previous_address"]
-    more = [word for word, told in (("import", item["importing"]), ("move", origin)) if told]
+    more = [word for word, value in (("import", item["importing"]), ("move", origin)) if value]
     actions = [action for action in change["actions"] if action != "no-op" or not more]
     return PlannedChange(
         item["address"],
@@ -211,20 +211,20 @@ def _planned(item: Mapping[str, Any]) -> PlannedChange:
 
 
 def read_facts(folder: Path) -> Plan:
-    """Return the plan that ``make`` wrote into a folder; what is missing or unreadable is its ``problem``."""
+    """Return the plan that ``make`` wrote into a folder; ``problem`` says what is missing or unreadable."""
     try:
         data = files.read_bytes(folder / PLAN_JSON)
         manifest = json.loads(files.read_bytes(folder / MANIFEST))
         found = facts(str(manifest["stack"]), canonical.digest(data), json.loads(data))
         if found.digest != manifest["plan"]:
-            return Plan(folder.name, "", problem="the plan's JSON is not the one that its manifest names")
+            return Plan(folder.name, "", problem="the digest of the plan's JSON does not match the manifest")
         return replace(found, commit=str(manifest["commit"]))
     except (InvalidInput, ValueError, KeyError, TypeError) as error:
         return Plan(folder.name, "", problem=f"there is no readable plan: {error}")
 
 
 def read_all(out: Path) -> tuple[Plan, ...]:
-    """Return the plans that ``make_all`` wrote; without an index there is one plan, with a problem."""
+    """Return the plans that ``make_all`` wrote; without an index, one plan with a ``problem``."""
     try:
         return tuple(read_facts(out / name) for name in read_index(out))
     except InvalidInput as error:
@@ -232,7 +232,7 @@ def read_all(out: Path) -> tuple[Plan, ...]:
 
 
 def read_index(out: Path) -> list[str]:
-    """Return the stacks that ``make_all`` planned, or tried to; raises ``InvalidInput`` where there is no index."""
+    """Return the stacks that ``make_all`` planned or tried to plan; raises ``InvalidInput`` if there is no index."""
     try:
         return sorted(json.loads(files.read_bytes(out / INDEX))["stacks"])
     except (ValueError, KeyError, TypeError) as error:
@@ -251,6 +251,6 @@ def _lock(folder: Path) -> bytes:
 
 
 def _report(plans: Sequence[Plan]) -> dict[str, int]:
-    """Return GitLab's Terraform report: exactly these three counts (docs: terraform artifact report)."""
+    """Return GitLab's Terraform report, which has exactly three counts (GitLab docs: terraform artifact report)."""
     actions = [action for plan in plans for change in plan.changes for action in change.actions]
     return {name: actions.count(name) for name in ("create", "update", "delete")}

@@ -1,7 +1,7 @@
-"""The terraform program, through python-terraform with our own process handling.
+"""Runs terraform: python-terraform builds the command lines, and this module starts the processes.
 
-python-terraform builds the command lines; it would run them with the whole environment, without time limit, and log
-them, so running is replaced here: a named environment, a limit, a process group.
+python-terraform would run terraform with the whole environment and no time limit, and would log the command lines.
+This module passes only the named environment, sets a time limit and starts a process group.
 """
 
 import json
@@ -15,13 +15,13 @@ from factory.errors import Conflict, DiskFull, FactoryError, Refused, ToolFailed
 from factory.system import files, process
 
 _LIMIT = 900.0
-# Well below the time limit of the job: terraform needs a while to stop and to save the state.
+# Well below the time limit of the job, because terraform needs time to stop and to save the state.
 _APPLY_LIMIT, _GRACE = 600.0, 90.0
 CHANGES = 2
 _OVERRIDDEN = "Provider development overrides are in effect"
 _FLAG = python_terraform.IsFlagged
-# Terraform and its providers are Go programs that live for a second: they collect garbage only near the limit, which
-# takes 4 % off the time of a plan (Go's guide to the garbage collector, "Memory limit").
+# Terraform and its providers are short-lived Go programs. Collecting garbage only near the memory limit makes a plan
+# 4 % faster (Go's guide to the garbage collector, "Memory limit").
 _SETTINGS = {
     "TF_IN_AUTOMATION": "1",
     "TF_INPUT": "0",
@@ -30,7 +30,7 @@ _SETTINGS = {
     "GOMEMLIMIT": "1GiB",
 }
 _Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskFull] | type[Conflict]
-# What terraform says where the reason is not in the configuration: retry and people go by the error's class.
+# Texts in terraform's errors whose cause is not the configuration. Retries depend on the error's class.
 _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
     DiskFull: ("no space left on device", "disk quota exceeded"),
     Unauthorized: (
@@ -42,11 +42,11 @@ _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
         "status code: 403",
         "403 forbidden",
         "unauthorized",
-        "api does not take it",
+        "api rejects it",
         "requires auth",
         "invalid auth",
     ),
-    # The state's lock is another's by now.
+    # Somebody else has taken the state's lock.
     Conflict: ("http error: 409", "http error: 423"),
     Unreachable: (
         "connection refused",
@@ -67,14 +67,14 @@ _FAMILIES: Mapping[_Family, tuple[str, ...]] = {
 
 
 class Killed(ToolFailed):
-    """Terraform was ended in the middle: the state may lack what it did last, and nobody else may write it."""
+    """Terraform was killed during an apply: the state may lack its last changes, and nobody else may write it."""
 
 
 class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-terraform has no types
-    """Terraform in one folder; a call raises ``ToolFailed`` with terraform's own error.
+    """Runs terraform in one folder; each call raises ``ToolFailed`` with terraform's own error.
 
-    Where terraform's words say so it is ``Unauthorized`` (a token), ``Unreachable`` (a server), ``Conflict`` (a lock)
-    or ``DiskFull``.
+    Depending on terraform's message, the error is instead ``Unauthorized`` (a token), ``Unreachable`` (a server),
+    ``Conflict`` (a lock) or ``DiskFull``.
     """
 
     def __init__(self, folder: Path, *, program: str, env: Mapping[str, str]) -> None:
@@ -94,15 +94,15 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
     def start(self, *, lockfile: str | None = None) -> None:
         """Initialise the folder; ``lockfile="readonly"`` refuses providers that the lock file does not name.
 
-        Raises ``Refused`` where the CLI configuration overrides a provider: terraform then looks at no lock file.
+        Raises ``Refused`` if the CLI configuration overrides a provider: terraform then ignores the lock file.
         """
         options: dict[str, Any] = {"lockfile": lockfile} if lockfile else {}
-        _, said, _ = self.cmd("init", input=False, no_color=_FLAG, **options)
-        if _OVERRIDDEN in said:
-            raise Refused("the CLI configuration overrides a provider (dev_overrides), which no lock file vouches for")
+        _, output, _ = self.cmd("init", input=False, no_color=_FLAG, **options)
+        if _OVERRIDDEN in output:
+            raise Refused("the CLI configuration overrides a provider (dev_overrides), so the lock file is not checked")
 
     def write_plan(self, name: str, *, lock: bool, refresh_only: bool = False) -> bool:
-        """Write a plan file; tell whether it changes anything. ``lock=False`` needs no right to write the state."""
+        """Write a plan file; return whether it has changes. ``lock=False`` needs no write access to the state."""
         options: dict[str, Any] = {"refresh_only": _FLAG} if refresh_only else {}
         code, _, _ = self.cmd(
             "plan", input=False, no_color=_FLAG, detailed_exitcode=_FLAG, lock=lock, out=name, **options
@@ -114,15 +114,15 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         return self.cmd("show", name, json=_FLAG, no_color=_FLAG)[1]
 
     def pull_state(self) -> str:
-        """Return the state's JSON; empty where there is none."""
+        """Return the state's JSON, or an empty text if no state exists."""
         return self.cmd("state", "pull")[1]
 
     def apply_plan(self, name: str, events: Path, *, lock: bool, seconds: float = _APPLY_LIMIT) -> None:
-        """Apply exactly this plan file, and write terraform's events to ``events`` as they happen, one JSON a line.
+        """Apply the plan file; write terraform's events to ``events`` as they happen, one JSON object per line.
 
-        Past ``seconds``, or where this process is to end, terraform is asked to stop in order, so that it saves the
-        state of what it has done. Raises as every call does, half-way through or before (the events tell which), and
-        ``Killed`` where terraform did not stop in order.
+        After ``seconds``, or when this process must end, terraform is interrupted, so that it saves the state of the
+        finished changes. Raises the same errors as ``cmd``; ``events`` shows whether changes were applied by then.
+        Raises ``Killed`` if terraform did not stop in time.
         """
         argv = self.generate_cmd_string("apply", name, input=False, no_color=_FLAG, json=_FLAG, lock=lock)
         with files.disk_errors(events), events.open("wb") as log:
@@ -139,9 +139,9 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
                 group.kill()
                 group.close()
                 if not ended:
-                    raise Killed("terraform apply did not stop in order: what it did last may be in no state")
+                    raise Killed("terraform apply did not stop in time: the state may lack its last changes")
         if code < 0:
-            raise Killed(f"terraform apply was ended by signal {-code}: what it did last may be in no state")
+            raise Killed(f"terraform apply was ended by signal {-code}: the state may lack its last changes")
         if code:
             raise failure("apply", diagnostics(events.read_bytes()))
 
@@ -151,7 +151,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
 
 
 def read_events(data: bytes) -> tuple[Mapping[str, Any], ...]:
-    """Return terraform's events in a log that may end in the middle of a line or hold other text."""
+    """Return terraform's events in a log, which may have a truncated last line or other text."""
     found = []
     for line in data.splitlines():
         try:
@@ -164,18 +164,18 @@ def read_events(data: bytes) -> tuple[Mapping[str, Any], ...]:
 
 
 def diagnostics(data: bytes) -> str:
-    """Return what a log of events says of errors, as terraform writes it for people."""
-    told = []
+    """Return the errors in a log of events, in terraform's human-readable form."""
+    errors = []
     for event in read_events(data):
-        said = event.get("diagnostic")
-        if isinstance(said, dict) and said.get("severity") == "error":
-            where = f" ({said['address']})" if said.get("address") else ""
-            told.append(f"Error: {said.get('summary', '')}{where}\n{said.get('detail', '')}")
-    return "\n".join(told) or data.decode(errors="replace")[-2000:]
+        item = event.get("diagnostic")
+        if isinstance(item, dict) and item.get("severity") == "error":
+            where = f" ({item['address']})" if item.get("address") else ""
+            errors.append(f"Error: {item.get('summary', '')}{where}\n{item.get('detail', '')}")
+    return "\n".join(errors) or data.decode(errors="replace")[-2000:]
 
 
 def failure(cmd: str, text: str) -> FactoryError:
-    """Return the error that terraform's words mean, in one line."""
+    """Return the error whose class matches terraform's message, with the message in one line."""
     low = text.lower()
     family: _Family = next(
         (kind for kind, words in _FAMILIES.items() if any(word in low for word in words)), ToolFailed
@@ -185,10 +185,10 @@ def failure(cmd: str, text: str) -> FactoryError:
 
 def _reason(text: str) -> str:
     lines = [line.strip("│╷╵ ") for line in text.splitlines()]
-    told = [line for line in lines if line]
-    at = next((number for number, line in enumerate(told) if line.startswith("Error: ")), None)
+    filled = [line for line in lines if line]
+    at = next((number for number, line in enumerate(filled) if line.startswith("Error: ")), None)
     if at is None:
-        return told[-1] if told else "no message"
-    first = told[at].removeprefix("Error: ")
-    detail = next((line for line in told[at + 1 :] if not line.startswith(("on ", "with ", "Error: "))), "")
+        return filled[-1] if filled else "no message"
+    first = filled[at].removeprefix("Error: ")
+    detail = next((line for line in filled[at + 1 :] if not line.startswith(("on ", "with ", "Error: "))), "")
     return f"{first}: {detail}" if detail and not first.endswith(".") else first

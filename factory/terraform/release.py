@@ -1,4 +1,4 @@
-"""A release on its way: handed to the machine behind the tunnel, then looked for through the edge."""
+"""Publishes a release to the machine behind the tunnel, and checks through the edge that it is served."""
 
 import json
 from http import HTTPStatus
@@ -12,39 +12,40 @@ _PAUSE = 0.2
 
 
 def publish(url: str, token: str, name: str, archive: Path) -> None:
-    """Hand a release's archive to the supervisor at ``url``; the same bytes again are fine.
+    """Send a release's archive to the supervisor at ``url``; sending the same bytes again is allowed.
 
-    Raises ``Refused`` where the release does not start, another of its name is there, or nobody answers.
+    Raises ``Refused`` if the release does not start, if a different release of this name exists, or if the supervisor
+    does not answer.
     """
     client = http.Client(url, headers={"Authorization": f"Bearer {token}"})
     try:
         answer = client.send("PUT", f"/{name}", data=files.read_bytes(archive), timeout=_PATIENCE * 2)
     except Unreachable as error:
-        raise Refused(f"the release {name} could not be handed over: {error}") from error
+        raise Refused(f"the release {name} could not be published: {error}") from error
     if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
         raise Refused(f"the release {name} was not accepted (HTTP {answer.status}): {answer.text[:200]}")
 
 
 def observe(edge: str, hostname: str, health: str, release: str) -> str:
-    """Ask the hostname for its health until ``release`` answers; return the release that answered.
+    """Request the health path of the hostname until ``release`` answers; return the release that answered.
 
-    ``edge`` is where requests for the hostname go, ``health`` the path whose JSON names the ``release``. Raises
-    ``Unreachable`` where it does not within 15 s.
+    ``edge`` is the address that serves the hostname. ``health`` is the path that returns JSON with a ``release``.
+    Raises ``Unreachable`` if ``release`` does not answer within 15 s.
     """
     client = http.Client(edge, headers={"Host": hostname}, timeout=5)
     deadline = clock.monotonic() + _PATIENCE
-    seen = "no answer"
+    result = "no answer"
     while clock.monotonic() < deadline:
         try:
             answer = client.send("GET", health)
-            seen = (
+            result = (
                 str(json.loads(answer.body)["release"]) if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
             )
         except Unreachable:
-            seen = "no answer"
+            result = "no answer"
         except (ValueError, KeyError, TypeError):
-            seen = f"the answer to {health} is no JSON with a `release`"
-        if seen == release:
-            return seen
+            result = f"the answer to {health} is not JSON with a `release`"
+        if result == release:
+            return result
         clock.sleep(_PAUSE)
-    raise Unreachable(f"{hostname} does not answer with {release} after {_PATIENCE:g} s: {seen}")
+    raise Unreachable(f"{hostname} does not answer with {release} after {_PATIENCE:g} s: {result}")

@@ -1,7 +1,7 @@
-"""Going back to the releases that took the traffic before an apply: never more than the applied plan changed.
+"""Reverts to the releases that served traffic before an apply, and changes nothing that the applied plan did not.
 
-A person approved the way there; the way back needs no second approval because each of its changes is the inverse of
-one of theirs.
+A person approved the applied plan. The revert needs no second approval because each of its changes is the inverse of
+an approved change.
 """
 
 import json
@@ -20,12 +20,12 @@ _OUTPUT = "releases"
 
 
 def applied(folder: Path) -> Plan:
-    """Return the plan in a folder whose apply ended well; raises ``Refused`` where nothing was applied, or not all."""
+    """Return the plan in a folder after its complete apply; raises ``Refused`` if it was not applied completely."""
     result = folder / applying.RESULT
-    phase = json.loads(files.read_bytes(result))["phase"] if result.exists() else "never begun"
+    phase = json.loads(files.read_bytes(result))["phase"] if result.exists() else "not started"
     if phase != "done":
         raise Refused(
-            f"the apply is {phase}: there is nothing to go back from", hint="Look at runbooks/apply-unknown.md."
+            f"the apply is {phase}; only a finished apply can be reverted", hint="Follow runbooks/apply-unknown.md."
         )
     plan = planning.read_facts(folder)
     if plan.problem:
@@ -34,37 +34,37 @@ def applied(folder: Path) -> Plan:
 
 
 def releases_before(folder: Path) -> Mapping[str, str]:
-    """Return which release of each app took the traffic before the plan in ``folder``.
+    """Return the release of each app that served traffic before the plan in ``folder``.
 
-    The root's output ``releases`` says so; raises ``Refused`` where it does not.
+    It is read from the root's output ``releases``; raises ``Refused`` if that output has no value before the plan.
     """
     outputs: Mapping[str, Any] = json.loads(files.read_bytes(folder / planning.PLAN_JSON))["output_changes"]
     before = (outputs.get(_OUTPUT) or {}).get("before")
     if not isinstance(before, dict) or not before or not all(isinstance(name, str) for name in before.values()):
         raise Refused(
-            "the applied plan names no release before it (the root's output `releases`)",
-            hint="Nothing took the traffic before; mend the release and merge that.",
+            "the applied plan has no earlier release in the root's output `releases`",
+            hint="No release served traffic before. Fix the release and merge the fix.",
         )
     return before
 
 
 def unmanaged_changes(there: Plan, back: Plan) -> list[str]:
-    """Return the addresses of those changes of ``back`` that are not the inverse of a change of ``there``."""
+    """Return the addresses of the changes in ``back`` that are not the inverse of a change in ``there``."""
     known = {change.address: change for change in there.changes}
     return [change.address for change in back.changes if not _undoes(change, known.get(change.address))]
 
 
-def _undoes(back: PlannedChange, there: PlannedChange | None) -> bool:
-    if there is None or not tuple(back.actions) == tuple(there.actions) == ("update",):
+def _undoes(back: PlannedChange, change: PlannedChange | None) -> bool:
+    if change is None or not tuple(back.actions) == tuple(change.actions) == ("update",):
         return False
-    # Nobody sees whether a sensitive value is the one that it was.
+    # Sensitive values are redacted and cannot be compared.
     if SENSITIVE in json.dumps([back.before, back.after]):
         return False
-    return _same(there.before, back.after, back.unknown) and _same(back.before, there.after, there.unknown)
+    return _same(change.before, back.after, back.unknown) and _same(back.before, change.after, change.unknown)
 
 
 def _same(known: Any, planned: Any, unknown: Any) -> bool:
-    """Tell whether a planned value is a known one, apart from what is known only after the apply."""
+    """Return whether a planned value equals a known value, except for the parts that are known only after the apply."""
     if unknown is True:
         return True
     if isinstance(known, Mapping) and isinstance(planned, Mapping):

@@ -1,8 +1,8 @@
-"""Looks at Terraform's text before terraform does: what could run code, read files or reach elsewhere is refused.
+"""Screens Terraform configuration before terraform reads it, and rejects code that could run programs or read files.
 
-A merge request's configuration is planned with a token that reads. A provider from elsewhere, a provisioner, an
-external data source or a function that reads files would reach that token or the machine. Only what is listed here is
-let through, and text that the parser does not take is refused with the rest.
+The configuration of a merge request is planned with a read token. An unlisted provider, a provisioner, an external
+data source or a function that reads files could reach that token or the machine. Only the blocks, providers and
+settings listed here are allowed. Text that the parser cannot read is rejected.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 from factory.errors import InvalidInput, NotFound, Refused
 from factory.system import files, hcl
 
-# Blocks that a root or module may have at its top; of `terraform` and `provider` only what is named below.
+# Top-level blocks that a root or module may have; the settings of `terraform` and `provider` are restricted below.
 _BLOCKS = frozenset(
     {
         "terraform",
@@ -31,15 +31,15 @@ _BLOCKS = frozenset(
     }
 )
 _TERRAFORM = frozenset({"required_version", "required_providers", "backend"})
-# Functions that read the machine, that build code from text, or that take the mark off a sensitive value, and those
-# of providers (Terraform docs: built-in functions). White space and comments may stand before the parenthesis.
+# Functions that read the machine, build code from text or unmark a sensitive value, and the functions of providers
+# (Terraform docs: built-in functions). White space and comments may precede the parenthesis.
 _FUNCTION = re.compile(
     r"\b(?:(?:template)?file\w*|abspath|pathexpand|templatestring|nonsensitive|provider::[\w:]+)"
     r"(?:\s|/\*(?:(?!\*/).)*+\*/|\#[^\n]*\n|//[^\n]*\n)*+\(",
     re.DOTALL,
 )
 _RUNS = re.compile(r"\b(?:provisioner|connection)\b")
-# Blocks that have two labels, the first a type of some provider's, and what they are called.
+# Blocks with two labels, the first of which is a type of a provider, and the names of these blocks in messages.
 _TYPED = {"resource": "resource", "data": "data source"}
 _LABELS = 2
 _BUILT_IN = "terraform_data"
@@ -48,13 +48,13 @@ LOCK_FILE = ".terraform.lock.hcl"
 _TESTS = ".tftest.hcl"
 _LARGEST = 1_000_000
 _MODULES = "terraform/modules"
-# A version constraint that is no single version (Terraform docs: Version constraints).
+# A version constraint that allows a range (Terraform docs: Version constraints).
 _RANGE = re.compile(r"(?:~>|>=|<=|>|<|!=)[0-9.]+(?:,(?:~>|>=|<=|>|<|!=)[0-9.]+)*")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a stack is made of: its root and every module that it uses, as folders of the tree, and all their files."""
+    """The source of a stack: the folders of its root and of every module that it uses, and all their files."""
 
     root: str
     folders: tuple[str, ...]
@@ -62,10 +62,10 @@ class Source:
 
 
 def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
-    """Return what a root such as ``terraform/live/production`` is made of, below ``tree``.
+    """Return the screened source of a root, such as ``terraform/live/production``, below ``tree``.
 
-    ``providers`` maps the allowed sources to their one version, which the root pins; a module may take a range. Raises
-    ``NotFound`` if there is no such root, and ``Refused`` naming file and reason.
+    ``providers`` maps each allowed source to the version that the root must pin; a module may allow a range. Raises
+    ``NotFound`` if the root does not exist, and ``Refused`` naming the file and the reason.
     """
     found: dict[str, bytes] = {}
     required: dict[str, set[str]] = {}
@@ -82,10 +82,10 @@ def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
                     seen.append(module)
                     waiting.append(module)
     if backends != 1:
-        # Without GitLab's backend the state would be gone with the job.
-        raise Refused(f'{root}: {backends} backends, where there must be one: `backend "http" {{}}`')
+        # Without GitLab's backend the state would be lost at the end of the job.
+        raise Refused(f'{root}: {backends} backends; there must be exactly one: `backend "http" {{}}`')
     if loose := sorted({source for sources in required.values() for source in sources} - required[root]):
-        raise Refused(f"{root} pins no version of the provider {loose[0]}, which a module of it requires")
+        raise Refused(f"{root} does not pin the version of the provider {loose[0]}, which one of its modules requires")
     return Source(root, tuple(sorted(seen)), tuple(sorted(found.items())))
 
 
@@ -93,18 +93,18 @@ def _required(blocks: Iterable[hcl.Block]) -> Iterator[str]:
     """Yield the sources of the providers that blocks require."""
     for block in blocks:
         for required in block.body.get("required_providers", ()) if block.kind == "terraform" else ():
-            yield from (wanted["source"] for wanted in required.values())
+            yield from (requirement["source"] for requirement in required.values())
 
 
 def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a folder that terraform would read; anything that it should not find there is refused."""
+    """Yield the files of a folder that terraform would read; raises ``Refused`` for any file that is not allowed."""
     place = tree / folder
     if (
         not place.is_dir()
         or place.is_symlink()
         or any(part.is_symlink() for part in place.parents if tree in part.parents)
     ):
-        raise NotFound(f"{folder} is no folder of this repository")
+        raise NotFound(f"{folder} is not a folder of this repository")
     read = 0
     for path in sorted(place.iterdir()):
         name = f"{folder}/{path.name}"
@@ -121,31 +121,31 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         try:
             data, more = files.read_untrusted(path, _LARGEST)
         except Refused as error:
-            raise _refused(name, "no plain file") from error
+            raise _refused(name, "something other than a regular file") from error
         if more:
             raise _refused(name, "a file of more than a megabyte")
         read += 1
         yield name, data
     if not read:
-        raise NotFound(f"there is no Terraform configuration in {folder}")
+        raise NotFound(f"{folder} has no Terraform configuration")
 
 
 def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned: bool) -> tuple[hcl.Block, ...]:
-    """Refuse what is not allowed in one file; return its blocks. With ``pinned`` it names the one version."""
+    """Return the blocks of one file; raises ``Refused``. If ``pinned``, providers must have their exact version."""
     try:
         text = data.decode()
         blocks = hcl.parse(text)
     except UnicodeDecodeError as error:
         raise _refused(name, "text that is not UTF-8") from error
     except InvalidInput as error:
-        raise Refused(f"{name}: {error}", hint="Write it in the plain form that `terraform fmt` gives.") from error
+        raise Refused(f"{name}: {error}", hint="Format the file with `terraform fmt`.") from error
     if function := _FUNCTION.search(text):
         raise _refused(name, f"the function {function.group().split('(')[0].split()[0]}")
     if _RUNS.search(text):
         raise _refused(name, "a provisioner or connection")
     for block in blocks:
         if block.kind not in _BLOCKS:
-            raise _refused(name, f"a block {block.kind!r}")
+            raise _refused(name, f"the block {block.kind!r}")
         if block.kind == "terraform":
             _screen_settings(name, block.body, providers, pinned=pinned)
         elif block.kind == "provider":
@@ -160,28 +160,28 @@ def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str,
         if key not in _TERRAFORM:
             raise _refused(name, f"the setting terraform.{key}")
         if key == "backend" and value != [{"http": {}}]:
-            raise _refused(name, "a backend of its own")
+            raise _refused(name, "a backend other than an empty `http` block")
         if key == "required_providers":
             for block in value:
-                for local, wanted in block.items():
-                    _screen_source(name, local, wanted, providers, pinned=pinned)
+                for local, requirement in block.items():
+                    _screen_source(name, local, requirement, providers, pinned=pinned)
 
 
-def _screen_source(name: str, local: str, wanted: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
-    source = wanted.get("source") if isinstance(wanted, Mapping) else None
+def _screen_source(name: str, local: str, requirement: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
+    source = requirement.get("source") if isinstance(requirement, Mapping) else None
     if not isinstance(source, str) or source not in providers:
         raise _refused(name, f"the provider {source or local!r}, which policies/terraform.yml does not list")
-    version = str(wanted.get("version", "")).replace(" ", "")
+    version = str(requirement.get("version", "")).replace(" ", "")
     if version.removeprefix("=") != providers[source] and (pinned or not _RANGE.fullmatch(version)):
         raise _refused(name, f"the provider {source} in version {version or 'any'}, not {providers[source]}")
     if local != source.rpartition("/")[2]:
-        raise _refused(name, f"another name, {local}, for the provider {source}")
-    if set(wanted) - {"source", "version", "configuration_aliases"}:
+        raise _refused(name, f"the local name {local} for the provider {source}")
+    if set(requirement) - {"source", "version", "configuration_aliases"}:
         raise _refused(name, f"an unknown setting of the provider {source}")
 
 
 def _screen_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
-    """Refuse a resource or data source of another provider: terraform would fetch that by the type's name alone."""
+    """Refuse types of unlisted providers: terraform would download such a provider because of the type's name."""
     if len(block.labels) != _LABELS:
         raise _refused(name, f"a {block.kind} with {len(block.labels)} labels")
     known = tuple(f"{local}_" for local in _locals(providers))
@@ -196,11 +196,11 @@ def _screen_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) 
     if len(block.labels) != 1 or block.labels[0] not in _locals(providers):
         raise _refused(name, f"the provider {' '.join(block.labels)}")
     if settings := sorted(set(block.body) - {"alias"}):
-        raise _refused(name, f"a provider's {settings[0]}: address and token come from the job")
+        raise _refused(name, f"the provider setting {settings[0]} (the job sets address and token)")
 
 
 def _module(name: str, body: Mapping[str, Any], folder: str) -> str:
-    """Return the folder of a module; one that does not lie in ``terraform/modules`` is refused."""
+    """Return the folder of a module; raises ``Refused`` if it is not below ``terraform/modules``."""
     source = body.get("source")
     if isinstance(source, str) and source.startswith(("./", "../")):
         parts = [*folder.split("/"), *source.split("/")]
@@ -217,9 +217,12 @@ def _module(name: str, body: Mapping[str, Any], folder: str) -> str:
 
 
 def _locals(providers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that the allowed providers go by."""
+    """Return the local names of the allowed providers."""
     return tuple(source.rpartition("/")[2] for source in providers)
 
 
 def _refused(name: str, what: str) -> Refused:
-    return Refused(f"{name}: {what} is not allowed", hint="A person adds what is needed to the protected code.")
+    return Refused(
+        f"{name}: {what} is not allowed",
+        hint="Remove it, or let a person change the screen or policies/terraform.yml on main.",
+    )

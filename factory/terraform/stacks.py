@@ -1,4 +1,4 @@
-"""Which stacks there are, in which order, and which of them a change touches."""
+"""Lists the stacks, sorts them by dependency and decides which of them a change affects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
@@ -8,7 +8,7 @@ from factory.errors import InvalidInput
 from factory.terraform.screen import Source
 
 LIVE = "terraform/live"
-# What every stack follows from, beside its own folders: what may be planned, and where.
+# Files that affect every stack.
 _SHARED = ("policies/terraform.yml", "policies/environments.yml")
 
 
@@ -18,18 +18,18 @@ def present(tree: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in place.iterdir() if path.is_dir())) if place.is_dir() else ()
 
 
-def ordered(after: Mapping[str, Sequence[str]], wanted: Iterable[str]) -> tuple[str, ...]:
-    """Return the wanted stacks, each behind those that it comes after; raises ``InvalidInput`` for an unknown one."""
-    names = set(wanted)
+def ordered(after: Mapping[str, Sequence[str]], requested: Iterable[str]) -> tuple[str, ...]:
+    """Return the requested stacks in dependency order; raises ``InvalidInput`` for an unknown stack."""
+    names = set(requested)
     if unknown := sorted(names - set(after)):
         raise InvalidInput(
             f"the stack {unknown[0]!r} is not in policies/terraform.yml",
-            hint="A person lists it there, or removes its folder.",
+            hint="A person must list the stack there or remove its folder.",
         )
     return tuple(name for name in TopologicalSorter(after).static_order() if name in names)
 
 
 def touched(source: Source, apps: Iterable[str], paths: Sequence[str]) -> bool:
-    """Tell whether changed paths bear on a stack: its folders and modules, the apps it carries, or its policies."""
+    """Return whether changed paths affect a stack: its folders, its modules, its apps or the shared policies."""
     folders = (*source.folders, *(f"apps/{app}" for app in apps))
     return any(path in _SHARED or path.startswith(tuple(f"{folder}/" for folder in folders)) for path in paths)

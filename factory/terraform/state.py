@@ -1,8 +1,8 @@
-"""The state in GitLab's Terraform backend: read, locked with an owner and an end, unlocked, brought back.
+"""Reads, writes, locks and unlocks the state in GitLab's Terraform backend.
 
-Terraform locks for one command at a time. Here one lock holds from the check of a plan's digests until the plan after
-the apply, so that nobody writes in between, and it says whose it is and when it ends (GitLab docs: Terraform state API;
-Terraform docs: HTTP backend).
+Terraform locks the state for one command at a time. A lock of this module lasts from the check of a plan's digests
+until the plan after the apply, so that nobody writes in between. The lock names its owner and its expiry (GitLab docs:
+Terraform state API; Terraform docs: HTTP backend).
 """
 
 import json
@@ -19,15 +19,15 @@ from factory.system import clock, http
 
 _HELD = frozenset({HTTPStatus.CONFLICT, HTTPStatus.LOCKED})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_GIVEN_BACK = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND})
+_RELEASED = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND})
 _TRIES, _PAUSE = 4, 0.5
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock as the backend keeps it: ``who`` took it for which ``operation``, and until when it may be held.
+    """A state lock as the backend stores it: its owner (``who``), the ``operation``, creation time and expiry.
 
-    ``expires`` is empty where terraform itself took it, which gives it no end.
+    ``expires`` is empty for a lock that terraform itself took, because such a lock has no expiry.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Lock:
     expires: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return the lock as terraform writes one; the end stands in ``Info``, which terraform shows to who waits."""
+        """Return the lock in terraform's JSON; ``Info`` has the expiry, because terraform prints that field."""
         info = f"expires {self.expires}" if self.expires else ""
         return {
             "ID": self.id,
@@ -50,20 +50,20 @@ class Lock:
         }
 
     def expired(self) -> bool:
-        """Tell whether the end is past; a lock without an end has none."""
+        """Return whether the expiry is past; a lock without expiry never expires."""
         return bool(self.expires) and clock.parse(self.expires) < clock.now()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which state this is (``lineage``) and how often it was written (``serial``); an absent one is ``("", 0)``."""
+    """The identity of a state: its ``lineage`` and its ``serial``; ``("", 0)`` if no state exists."""
 
     lineage: str
     serial: int
 
 
 class State:
-    """One stack's state, by its address, an account's name and that account's token."""
+    """Client of one stack's state; ``username`` and ``token`` are of the same GitLab account."""
 
     def __init__(self, address: str, *, username: str, token: str) -> None:
         self._client = http.Client(address, timeout=20.0)
@@ -71,60 +71,60 @@ class State:
         self.address = address
 
     def read(self) -> bytes:
-        """Return the newest state; empty where there is none."""
+        """Return the newest state, or empty bytes if no state exists."""
         answer = self._send("GET", "")
         return answer.body if answer.status == HTTPStatus.OK else b""
 
     def identity(self) -> Identity:
-        """Return lineage and serial; raises ``InvalidInput`` where the state is not readable."""
+        """Return lineage and serial; raises ``InvalidInput`` if the state is not readable."""
         return identity(self.read())
 
     def version(self, serial: int) -> bytes:
         """Return an earlier version of the state; raises ``NotFound``."""
         answer = self._send("GET", f"/versions/{serial}")
         if answer.status != HTTPStatus.OK:
-            raise NotFound(f"there is no version {serial} of this state")
+            raise NotFound(f"this state has no version {serial}")
         return answer.body
 
     def write(self, data: bytes, lock: Lock) -> None:
-        """Write a state that could not be saved, under a lock; raises ``Refused`` where it is not accepted."""
+        """Write a state under a lock; raises ``Refused`` if the backend rejects it."""
         answer = self._send("POST", "", params={"ID": lock.id}, data=data, headers={"Content-Type": "application/json"})
         if answer.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
             raise Refused(f"the state was not accepted (HTTP {answer.status}): {answer.text[:200]}")
 
     def lock(self, *, who: str, operation: str, minutes: int) -> Lock:
-        """Take the lock; raises ``Conflict`` naming who holds it and until when."""
-        taken = _new(who=who, operation=operation, minutes=minutes)
-        held = self._take(taken)
+        """Take the lock; raises ``Conflict`` naming the current holder and the expiry."""
+        lock = _new(who=who, operation=operation, minutes=minutes)
+        held = self._take(lock)
         if held is not None:
             raise Conflict(
-                f"the state is locked: {describe(held)}",
-                hint="Wait until its job has ended; a lock left behind is taken off with `factory infra unlock`.",
+                f"the state is locked {describe(held)}",
+                hint="Wait until the holder's job has ended. Remove an abandoned lock with `factory infra unlock`.",
             )
-        return taken
+        return lock
 
     def holder(self) -> Lock | None:
-        """Return the lock that is held now, found out by asking for it; ``None`` where the state is free."""
-        taken = _new(who="factory infra", operation="look", minutes=1)
-        held = self._take(taken)
+        """Return the current lock or ``None``, by trying to take the lock and releasing it again."""
+        lock = _new(who="factory infra", operation="look", minutes=1)
+        held = self._take(lock)
         if held is None:
-            self.unlock(taken)
+            self.unlock(lock)
         return held
 
     def require(self, lock: Lock) -> None:
-        """Make sure that the lock is still held; raises ``Conflict`` where somebody took it off or over."""
+        """Verify that the lock is still held; raises ``Conflict`` if somebody removed it or took another."""
         answer = self._send("POST", "/lock", json=lock.to_json())
         held = read_lock(answer.body) if answer.status in _HELD else None
         if held is None or held.id != lock.id:
-            raise Conflict(f"the lock was lost: {f'it is held {describe(held)}' if held else 'somebody took it off'}")
+            raise Conflict(f"the lock was lost: {f'it is held {describe(held)}' if held else 'somebody removed it'}")
 
     def unlock(self, lock: Lock) -> None:
-        """Give the lock back; raises ``Conflict`` where it is another's by now."""
+        """Release the lock; raises ``Conflict`` if somebody else holds it now."""
         answer = self._send("DELETE", "/lock", json=lock.to_json())
         if answer.status in _HELD:
             raise Conflict(f"the lock was lost: it is held {describe(read_lock(answer.body))}")
-        if answer.status not in _GIVEN_BACK:
-            raise Refused(f"the lock could not be given back (HTTP {answer.status}): {answer.text[:200]}")
+        if answer.status not in _RELEASED:
+            raise Refused(f"the lock could not be released (HTTP {answer.status}): {answer.text[:200]}")
 
     @contextmanager
     def held(self, *, who: str, operation: str, minutes: int) -> Iterator[Lock]:
@@ -136,10 +136,10 @@ class State:
             self.unlock(lock)
 
     def _take(self, lock: Lock) -> Lock | None:
-        """Ask for a lock; return the one that is held instead, or ``None`` where it is ours now."""
+        """Try to take a lock; return ``None``, or the lock of another holder."""
         answer = self._send("POST", "/lock", json=lock.to_json())
         if answer.status in _HELD:
-            held = read_lock(answer.body) or Lock("", "somebody who is not named", "", "")
+            held = read_lock(answer.body) or Lock("", "an unknown holder", "", "")
             # The answer to an earlier try may have been lost.
             return None if held.id == lock.id else held
         if answer.status != HTTPStatus.OK:
@@ -147,7 +147,7 @@ class State:
         return None
 
     def _send(self, method: str, path: str, **arguments: Any) -> http.Response:
-        """Send one request, again where the server is busy; raises ``Unauthorized``, ``NotFound``, ``Unreachable``."""
+        """Send a request and retry it if the server is busy; raises ``Unauthorized``, ``NotFound``, ``Unreachable``."""
         last = ""
         for attempt in range(_TRIES):
             if attempt:
@@ -162,11 +162,11 @@ class State:
             if answer.status == HTTPStatus.NOT_FOUND and path == "" and method == "GET":
                 return http.Response(HTTPStatus.NO_CONTENT, {}, b"")
             if answer.status == HTTPStatus.NOT_FOUND and method == "POST":
-                raise NotFound(f"there is no state at {self.address}")
+                raise NotFound(f"no state exists at {self.address}")
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return answer
             last = f"HTTP {answer.status}"
-        raise Unreachable(f"the state backend does not answer: {last}", hint="Nothing was changed; run it again later.")
+        raise Unreachable(f"the state backend does not answer: {last}", hint="Run the command again later.")
 
 
 def _new(*, who: str, operation: str, minutes: int) -> Lock:
@@ -176,18 +176,18 @@ def _new(*, who: str, operation: str, minutes: int) -> Lock:
 
 
 def identity(data: bytes) -> Identity:
-    """Return lineage and serial of a state's JSON; raises ``InvalidInput`` where it is not readable."""
+    """Return lineage and serial of a state's JSON; raises ``InvalidInput`` if it is not readable."""
     try:
         value = json.loads(data or b"{}")
         serial = int(value.get("serial", 0))
-        # Terraform makes a lineage up for a state that was never written.
+        # Terraform invents a lineage for a state that was never written.
         return Identity(str(value.get("lineage", "")) if serial else "", serial)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidInput("the state is not readable") from error
 
 
 def read_lock(data: bytes) -> Lock | None:
-    """Return the lock in an answer; ``None`` where it is none."""
+    """Return the lock in a response body, or ``None``."""
     try:
         value = json.loads(data)
     except ValueError:
@@ -205,8 +205,8 @@ def read_lock(data: bytes) -> Lock | None:
 
 
 def describe(lock: Lock | None) -> str:
-    """Return who holds a lock, since when and until when, in one line."""
+    """Return the holder, creation time and expiry of a lock as text that follows "held" or "locked"."""
     if lock is None:
-        return "by somebody who is not named"
+        return "by an unknown holder"
     until = f", until {lock.expires}" if lock.expires else ""
-    return f"by {lock.who} for {lock.operation or 'something'} since {lock.created}{until}"
+    return f"by {lock.who} for {lock.operation or 'an unknown operation'} since {lock.created}{until}"

@@ -142,7 +142,7 @@ def test_what_is_refused(here: Here) -> None:
     store = here.folder / "store.json"
     kept = json.loads(store.read_text())
     store.write_text(json.dumps(kept | {"body": "AAAA" + kept["body"][4:]}))
-    assert "can't be opened" in here.run("get", PLAN, code=3).stderr
+    assert "can't be decrypted" in here.run("get", PLAN, code=3).stderr
     found = here.json("doctor", code=6)
     assert [item["thing"] for item in found if item["state"] != "ok"] == ["file opens"]
 
@@ -279,7 +279,7 @@ def test_a_machine_takes_its_login_once(served: Here, tmp_path: Path) -> None:
     other.policy("provider: file", f"provider: openbao\naddress: {json.loads(ticket.read_text())['address']}")
     assert "factory-plan" in other.json("login", "--from-file", str(ticket))["policies"]
     assert other.json("get", PLAN)["version"] >= 1
-    assert "used before" in other.run("login", "--from-file", str(ticket), code=5).stderr
+    assert "already used" in other.run("login", "--from-file", str(ticket), code=5).stderr
     other.run("machine", "--to-file", str(tmp_path / "more"), code=5)
 
 

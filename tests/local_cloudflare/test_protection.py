@@ -53,7 +53,7 @@ def test_a_rule_keeps_its_id_by_its_ref(shared: Double) -> None:
     made = ruleset(shared, zone_id, [RULE, {"action": "log", "expression": "ssl"}]).json()
     first, second = made["result"]["rules"]
     assert (first["ref"], second["ref"], second["enabled"]) == ("one", second["id"], True)
-    assert "does not read the expression of rule" in made["messages"][0]["message"]
+    assert "cannot parse the expression of rule" in made["messages"][0]["message"]
     path = f"/zones/{zone_id}/rulesets/{made['result']['id']}"
     changed = shared.result("PUT", path, json={"rules": [{**RULE, "ref": "new"}, RULE]})
     assert changed["version"] == "2"

@@ -80,10 +80,10 @@ def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> Non
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"hostname": "www.other.test"}, "A hostname must lie within the zone"),
-        ({"hostname": "www.hello-staging.test"}, "A hostname must lie within the zone"),
+        ({"hostname": "www.other.test"}, "A hostname must be in the zone"),
+        ({"hostname": "www.hello-staging.test"}, "A hostname must be in the zone"),
         ({"release": "hello-xyz"}, "7 to 40 hexadecimal"),
-        ({"requests_per_minute": 0.5}, "requests is a whole number"),
+        ({"requests_per_minute": 0.5}, "requests must be a whole number"),
     ],
 )
 def test_an_app_that_asks_for_what_it_may_not_have_is_refused(root: Root, changed: dict[str, Any], said: str) -> None:
@@ -181,7 +181,7 @@ def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:
 @pytest.mark.parametrize(
     ("deed", "said"),
     [
-        ("429", "HTTP 429, tries: 4; it asks to wait 1 s"),
+        ("429", "HTTP 429, tries: 4; the server asks to wait 1 s"),
         ("500", "HTTP 500, tries: 4"),
         ("reset", "connection refused or broken, tries: 4"),
         # It waits for the client's own limit, twice.
@@ -197,7 +197,7 @@ def test_an_apply_that_could_not_end_is_finished_by_the_next(root: Root, own: Do
     assert root.said.count("Error:") == 1
     assert "Cannot update cloudflare_zone_setting: PATCH /zones/" in root.said
     assert said in root.said
-    assert "plan again once the API answers" in root.said
+    assert "Plan again once the API answers" in root.said
     made = root.addresses()
     assert ZONE in made
     assert SSL not in made
@@ -214,7 +214,7 @@ def test_a_create_that_failed_is_made_by_the_next_apply(root: Root, own: Double,
 
     with misbehaving(own.api, script) as url:
         assert root.apply(ONE, CLOUDFLARE_BASE_URL=url) == 1
-    assert "nobody knows whether the object was made; it is not tried again" in root.said
+    assert "it is unknown whether the object was created, so the request is not repeated" in root.said
     assert ZONE not in root.addresses()
     assert own.result("GET", "/zones") == []
     assert root.apply(ONE) == 0, root.said
@@ -227,7 +227,7 @@ def test_a_create_whose_answer_was_lost_is_imported_and_not_made_twice(root: Roo
 
     with misbehaving(own.api, script) as url:
         assert root.apply(ONE, CLOUDFLARE_BASE_URL=url) == 1
-    assert "Look for the object at Cloudflare. If it is there, `terraform import` it" in root.said
+    assert "Look for the object at Cloudflare. If it exists, import it with `terraform import`" in root.said
     assert root.apply(ONE) == 1
     assert "1061 hello.test already exists" in root.said
     (made,) = own.result("GET", "/zones")
@@ -291,7 +291,7 @@ def test_tokens_made_by_terraform_do_what_they_are_for_until_they_end(root: Root
     assert root.run("apply", "plan", CLOUDFLARE_API_TOKEN=made["plan"]) == 1
     assert root.said.count("Error:") == 1
     assert "HTTP 403: 10000 Authentication error" in root.said
-    assert "a plan needs a token that reads, an apply one that writes" in root.said
+    assert "a plan needs a read token, an apply a write token" in root.said
     assert root.plan(TWO, CLOUDFLARE_API_TOKEN=made["apply"]) == 2, root.said
     assert root.run("apply", "plan", CLOUDFLARE_API_TOKEN=made["apply"]) == 0, root.said
     assert root.plan(TWO, CLOUDFLARE_API_TOKEN=made["plan"]) == 0, root.said
@@ -302,6 +302,6 @@ def test_tokens_made_by_terraform_do_what_they_are_for_until_they_end(root: Root
     clock.sleep(max(0.0, soon - clock.monotonic()))
     for value, state in ((made["plan"], "unknown or revoked"), (renewed["plan"], "expired")):
         assert root.plan(TWO, CLOUDFLARE_API_TOKEN=value) == 1
-        assert f"CLOUDFLARE_API_TOKEN is {state}: the API does not take it" in root.said
+        assert f"CLOUDFLARE_API_TOKEN is {state}: the API rejects it" in root.said
         assert root.said.count("Error:") == 1
         assert value not in root.said

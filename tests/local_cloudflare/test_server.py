@@ -66,7 +66,7 @@ def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
         assert second.result("GET", "releases")[0]["state"] == "running"
         (tmp_path / "state" / "releases" / "hello-aaaaaaa.pyz").write_bytes(zipapp("other = True"))
         os.kill(release_pid(second), signal.SIGKILL)
-        assert "is not what was put" in second.visit("www.hello.test").text
+        assert "was changed (expected sha256" in second.visit("www.hello.test").text
     finally:
         second.close()
 

@@ -86,7 +86,7 @@ def test_a_refusal_is_readable_and_changes_nothing(applied: Root, own: Double) -
     assert applied.apply(TWO, CLOUDFLARE_API_TOKEN="local-reader") == 1
     assert f"Cannot update {CONFIG}: PUT" in applied.said
     assert "HTTP 403: 10000 Authentication error" in applied.said
-    assert "an apply one that writes" in applied.said
+    assert "an apply a write token" in applied.said
     assert applied.state() == before
     for env, said in (
         ({"CLOUDFLARE_BASE_URL": "https://api.cloudflare.com/client/v4"}, "this provider is a loopback double"),
@@ -208,7 +208,7 @@ def test_every_attribute_keeps_what_was_written(tmp_path: Path, own: Double) -> 
 def test_validate_finds_a_wrong_attribute(tmp_path: Path, shared: Double) -> None:
     root = Root(tmp_path, shared, "")
     for attributes, said in (
-        ('type = "A"\ncontent = "192.0.2.1"\nttl = 300\nproxied = true', "A proxied record has the ttl 1"),
+        ('type = "A"\ncontent = "192.0.2.1"\nttl = 300\nproxied = true', "A proxied record must have the ttl 1"),
         ('type = "NOPE"\ncontent = "x"\nttl = 1', "'NOPE' is not one of A, AAAA"),
         ('type = "A"\ncontent = "192.0.2.1"', 'The argument "ttl" is required'),
         ('type = "A"\nttl = 1\nvalue = "192.0.2.1"', 'An argument named "value" is not expected here'),
@@ -223,6 +223,6 @@ def test_an_api_refusal_is_readable(tmp_path: Path, shared: Double) -> None:
     text = f'resource "cloudflare_zone" "z" {{\n  account = {{ id = "{ACCOUNT}" }}\n  name = "not a name"\n}}\n'
     root = Root(tmp_path, shared, text)
     assert root.run("import", "cloudflare_zone.z", "one/two") == 1
-    assert "the import id 'one/two' has not the form <id>" in root.said
+    assert "the import id 'one/two' does not have the form <id>" in root.said
     assert root.run("apply", "-auto-approve") == 1
     assert "Cannot create cloudflare_zone: POST /zones: HTTP 400: 1049 not a name is not a registered" in root.said

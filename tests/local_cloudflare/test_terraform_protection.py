@@ -155,4 +155,4 @@ def test_resources_that_are_no_json_are_refused_at_once(tmp_path: Path, shared: 
     text = TOKEN.format(account=ACCOUNT, name="t", read="r", write="w", resources='"all"')
     root = Root(tmp_path, shared, text)
     assert root.run("validate") == 1
-    assert "The resources of a policy are a JSON object" in root.said
+    assert "The resources of a policy must be a JSON object" in root.said

@@ -15,9 +15,9 @@ def test_a_row_for_each_attribute_and_for_what_is_gone() -> None:
     assert drift.render([changed, gone]).splitlines() == [
         "2 resources:",
         "",
-        "| resource | attribute | in the state | in the world |",
+        "| resource | attribute | in the state | actual |",
         "|---|---|---|---|",
-        "| `dns.old` | (all of it) | there | gone |",
+        "| `dns.old` | (whole resource) | present | deleted |",
         "| `dns.www` | content | a\\|b | \\@c |",
         "| `dns.www` | ttl | 1 | (none) |",
     ]

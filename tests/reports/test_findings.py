@@ -80,7 +80,7 @@ def test_brief_names_gate_rule_place_mending_and_log() -> None:
         "    at: tests/test_hello.py:12",
         "    what: assert 1 == 2",
         "            where 1 = one()",
-        "    mend: Make it pass.",
+        "    fix: Make it pass.",
         "  whole log: .factory/logs/unit.txt",
         "gate plan: skipped (x)",
         "log of lint: .factory/logs/lint.txt",

@@ -28,8 +28,8 @@ def test_what_is_destroyed_comes_first_and_values_are_folded() -> None:
 
 
 def test_no_stack_no_change_and_no_plan() -> None:
-    assert "touches no stack" in plans.render([])
-    assert "nothing changes" in plans.render([Plan("a", "d", (STAYS,))])
+    assert "affects no stack" in plans.render([])
+    assert "no changes" in plans.render([Plan("a", "d", (STAYS,))])
     assert "no plan: it \\@failed" in plans.render([Plan("a", "", problem="it @failed")])
 
 

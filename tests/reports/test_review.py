@@ -88,7 +88,7 @@ def test_the_first_line_says_what_to_do() -> None:
         "Decide 2 points below, then approve here or with `factory mr approve 7`."
     )
     plain = replace(NOTE, risks=(), decisions=(), rows=())
-    assert lines(plain)[0].endswith("no requirement to prove. Approve here or with `factory mr approve 7`.")
+    assert lines(plain)[0].endswith("no requirements. Approve here or with `factory mr approve 7`.")
 
 
 def test_a_failed_skipped_or_missing_required_gate_is_not_ready() -> None:
@@ -141,15 +141,15 @@ def test_behaviour_risk_and_cost_are_three_lines() -> None:
 def test_what_is_not_known_is_said() -> None:
     text = render(replace(NOTE, behaviour=Behaviour(), cost=Cost(1, None, 0, 3661), risks=()))
     assert "contract not compared · no plan · dependencies not compared" in text
-    assert "1 attempt, tokens not told, agent 0 s, jobs 1 h 1 min 1 s" in text
-    assert "**Risk:** none that policy names" in text
+    assert "1 attempt, tokens not reported, agent 0 s, jobs 1 h 1 min 1 s" in text
+    assert "**Risk:** none listed in policy" in text
     same = render(replace(NOTE, behaviour=Behaviour((), (), (), ())))
     assert "contract unchanged · plan empty · dependencies +0 -0" in same
 
 
 def test_the_claim_is_quoted_and_marked() -> None:
     text = render(NOTE)
-    assert "The agent's claim: its own words, which nothing here relies on" in text
+    assert "The agent's claim, in its own words (not verified)" in text
     assert "> I added the parameter.  \n>\n> It is tested.  \n" in text
     assert "> (nothing)" in render(replace(NOTE, claim=" \n"))
 
@@ -164,7 +164,7 @@ def test_an_approval_names_these_digests() -> None:
 
 
 def test_excused_findings_name_owner_and_day() -> None:
-    assert "`types.error` `apps/hello/src/hello.py`, `operator` answers until `2027-01-31`" in render(NOTE)
+    assert "`types.error` `apps/hello/src/hello.py`, owner `operator`, until `2027-01-31`" in render(NOTE)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_link_cannot_be_ended_early() -> None:
 
 
 def test_what_does_not_fit_is_counted() -> None:
-    assert fit(["aa", "bb", "cc"], 6) == ["aa", "bb", "", "… and 1 more, left out here."]
+    assert fit(["aa", "bb", "cc"], 6) == ["aa", "bb", "", "… and 1 more, not shown here."]
     assert fit(["aa"], 3) == ["aa"]
 
 
@@ -247,7 +247,7 @@ def test_a_note_stays_short(text: str, count: int) -> None:
 def test_the_longest_note_stays_short_and_says_so(character: str) -> None:
     text = render(all_of(character * 3000, 40))
     assert len(text) < 20000
-    assert "left out here" in text
+    assert "not shown here" in text
 
 
 def test_equal_notes_give_equal_text() -> None:

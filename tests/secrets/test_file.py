@@ -56,7 +56,7 @@ def test_a_changed_byte_is_found(store: EncryptedFile, name: str) -> None:
     kept = json.loads(store.path.read_text())
     first = kept[name][0]
     store.path.write_text(json.dumps(kept | {name: ("A" if first != "A" else "B") + kept[name][1:]}))
-    with pytest.raises(InvalidInput, match="the key is not the one it was written with, or the file was changed"):
+    with pytest.raises(InvalidInput, match="the key is wrong or the file was changed"):
         store.get(ONE)
 
 
@@ -64,7 +64,7 @@ def test_a_changed_byte_is_found(store: EncryptedFile, name: str) -> None:
 def test_another_file_is_told_and_not_overwritten(store: EncryptedFile, text: str) -> None:
     store.path.parent.mkdir()
     store.path.write_text(text)
-    with pytest.raises(InvalidInput, match="can't be opened"):
+    with pytest.raises(InvalidInput, match="can't be decrypted"):
         store.put(ONE, Secret(VALUE))
     assert store.path.read_text() == text
 
@@ -72,7 +72,7 @@ def test_another_file_is_told_and_not_overwritten(store: EncryptedFile, text: st
 def test_another_key_opens_nothing(store: EncryptedFile, tmp_path: Path) -> None:
     store.put(ONE, Secret(VALUE))
     other = EncryptedFile(store.path, made_key(tmp_path / "keys" / "other"))
-    with pytest.raises(InvalidInput, match="can't be opened"):
+    with pytest.raises(InvalidInput, match="can't be decrypted"):
         other.get(ONE)
 
 
@@ -92,11 +92,11 @@ def test_the_key_is_private_and_outside_of_any_repository(tmp_path: Path) -> Non
     with pytest.raises(Refused, match="others can read"):
         made_key(path)
     (tmp_path / "clone" / ".git").mkdir(parents=True)
-    with pytest.raises(Refused, match="in a repository"):
+    with pytest.raises(Refused, match="inside a repository"):
         made_key(tmp_path / "clone" / "deep" / "key")
     path.chmod(0o600)
     path.write_text("c2hvcnQ=")
-    with pytest.raises(InvalidInput, match="no key of 32 bytes"):
+    with pytest.raises(InvalidInput, match="does not contain a key of 32 bytes"):
         made_key(path)
 
 

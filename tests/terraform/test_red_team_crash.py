@@ -71,13 +71,13 @@ def test_attack_by_a_crash(scene: Scene, attack: str) -> None:
     assert scene.told()["phase"] == "started"
     applied = scene.seen() != before and scene.state.read() != before[1]
     assert applied == (attack == "killed between apply and record")
-    refused(scene, ApplyUnknown, r"begun before \(started\): it is not begun again")
+    refused(scene, ApplyUnknown, r"did not finish \(phase started\); it is not repeated")
     assert scene.told()["phase"] == "started"
-    refused(scene.retried(), Conflict, "the state is locked: by job 1 of pipeline 1 for apply")
+    refused(scene.retried(), Conflict, "the state is locked by job 1 of pipeline 1 for apply")
     taken_off(scene)
-    refused(scene, ApplyUnknown, "begun before")
+    refused(scene, ApplyUnknown, "did not finish")
     if applied:
-        refused(scene.retried(), Refused, "the state has moved on .* and a plan made now says something else")
+        refused(scene.retried(), Refused, "the state has changed .* and a new plan has other changes")
     else:
         scene.retried().apply()
 
@@ -104,5 +104,5 @@ def test_attack_by_stealing_the_lock_during_the_apply(scene: Scene) -> None:
     held = scene.state.holder()
     assert held is not None
     assert held.who == "a thief"
-    refused(scene, ApplyUnknown, r"begun before \(failed\)")
-    refused(scene.retried(), Conflict, "the state is locked: by a thief")
+    refused(scene, ApplyUnknown, r"did not finish \(phase failed\)")
+    refused(scene.retried(), Conflict, "the state is locked by a thief")

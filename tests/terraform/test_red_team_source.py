@@ -135,7 +135,9 @@ ATTACKS = [
     ),
     refused("foreign resource", evil('resource "null_resource" "x" {}\n'), "a resource null_resource"),
     refused("provider's address", evil('provider "cloudflare" {\n  base_url = "http://x"\n}\n'), "provider's base_url"),
-    refused("provider's token", evil('provider "cloudflare" {\n  api_token = "x"\n}\n'), "a provider's api_token"),
+    refused(
+        "provider's token", evil('provider "cloudflare" {\n  api_token = "x"\n}\n'), "the provider setting api_token"
+    ),
     refused("module from git", module("git::https://x.test/y"), "the module 'git::https://x.test/y'"),
     refused("module by HTTP", module("https://x.test/y.zip"), "the module 'https://x.test/y.zip'"),
     refused("module of the registry", module("cloudflare/x/y"), "the module 'cloudflare/x/y'"),
@@ -144,7 +146,7 @@ ATTACKS = [
     refused(
         "module that is a link",
         both(module("../../modules/x"), link("terraform/modules/x", "/etc")),
-        "terraform/modules/x is no folder of this repository",
+        "terraform/modules/x is not a folder of this repository",
         NotFound,
     ),
     refused(
@@ -152,12 +154,12 @@ ATTACKS = [
         both(module("../../modules/x"), plant("terraform/modules/x/main.tf", 'data "external" "x" {}\n')),
         "terraform/modules/x/main.tf: a data source external",
     ),
-    refused("backend of its own", evil('terraform {\n  backend "s3" {}\n}\n'), "a backend of its own"),
+    refused("backend of its own", evil('terraform {\n  backend "s3" {}\n}\n'), "a backend other than"),
     refused("backend elsewhere", evil('terraform {\n  backend "http" {\n    address = "x"\n  }\n}\n'), "of its own"),
     refused("backend overridden", plant(f"{LIVE}/a_override.tf", 'terraform {\n  backend "local" {}\n}\n'), "of its"),
     refused("cloud block", evil('terraform {\n  cloud {\n    organization = "x"\n  }\n}\n'), "setting terraform.cloud"),
     refused("provider_meta", evil('terraform {\n  provider_meta "x" {}\n}\n'), "the setting terraform.provider_meta"),
-    refused("ephemeral block", evil('ephemeral "x" "y" {}\n'), "a block 'ephemeral'"),
+    refused("ephemeral block", evil('ephemeral "x" "y" {}\n'), "the block 'ephemeral'"),
     refused("heredoc that hides", evil("locals {\n  a = <<E\nE\n  b = 1\nE\n}\n"), "heredocs are not supported"),
     refused("text that is no HCL", evil('resource "x {\n'), "not readable as HCL"),
     refused("text that is not UTF-8", binary, "text that is not UTF-8"),
@@ -168,7 +170,7 @@ ATTACKS = [
     refused("planted plan file", plant(f"{LIVE}/plan.tfplan", "x"), "plan.tfplan: a file that is not .tf"),
     refused("planted plugins", plant(f"{LIVE}/terraform.d/plugins/x", "x"), "a folder in a root or module"),
     refused("link to a file", link(f"{LIVE}/evil.tf", "/etc/passwd"), "evil.tf: a link"),
-    refused("root that is a link", linked, "is no folder of this repository", NotFound),
+    refused("root that is a link", linked, "is not a folder of this repository", NotFound),
 ]
 
 

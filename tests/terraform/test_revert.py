@@ -81,14 +81,14 @@ def test_what_is_known_only_after_the_apply_is_not_compared() -> None:
 def test_only_an_apply_that_ended_well_is_undone(tmp_path: Path, phase: str | None) -> None:
     if phase:
         (tmp_path / "apply.json").write_text(json.dumps({"phase": phase}))
-    with pytest.raises(Refused, match=f"the apply is {phase or 'never begun'}"):
+    with pytest.raises(Refused, match=f"the apply is {phase or 'not started'}"):
         revert.applied(tmp_path)
 
 
 @pytest.mark.parametrize("outputs", [{}, {"releases": {"before": None}}, {"releases": {"before": {"hello": 1}}}])
 def test_a_plan_that_names_no_release_before_it_is_refused(tmp_path: Path, outputs: dict[str, Any]) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"output_changes": outputs}))
-    with pytest.raises(Refused, match="names no release before it"):
+    with pytest.raises(Refused, match="has no earlier release"):
         revert.releases_before(tmp_path)
 
 

@@ -78,7 +78,7 @@ def test_a_module_takes_a_range_that_the_root_pins(tree: Path) -> None:
     with pytest.raises(Refused, match=r"in version >=5\.14\.0, not 5\.14\.0"):
         screen(tree, LIVE, PROVIDERS)
     root.write_text('terraform {\n  backend "http" {}\n}\nmodule "zone" {\n  source = "../../modules/zone"\n}\n')
-    with pytest.raises(Refused, match="pins no version of the provider cloudflare/cloudflare"):
+    with pytest.raises(Refused, match="does not pin the version of the provider cloudflare/cloudflare"):
         screen(tree, LIVE, PROVIDERS)
     module.write_text(required("5.15.0"))
     with pytest.raises(Refused, match=r"in version 5\.15\.0"):
@@ -113,8 +113,8 @@ def test_our_own_roots_pass(root: str) -> None:
         ('data "external" "x" {}', "a data source external"),
         ('data "http" "x" {}', "a data source http"),
         ('data "terraform_remote_state" "x" {}', "a data source terraform_remote_state"),
-        ('ephemeral "x" "y" {}', "a block 'ephemeral'"),
-        ('provider "cloudflare" { base_url = "http://127.0.0.1:1" }', "a provider's base_url"),
+        ('ephemeral "x" "y" {}', "the block 'ephemeral'"),
+        ('provider "cloudflare" { base_url = "http://127.0.0.1:1" }', "the provider setting base_url"),
         ('provider "cloudflare" { "api_token" = "x" }', "not readable"),
         ('resource "terraform_data" "x" { provisioner "local-exec" { command = "id" } }', "a provisioner"),
         ('resource "terraform_data" "x" { connection { host = "x" } }', "a provisioner or connection"),
@@ -126,8 +126,8 @@ def test_our_own_roots_pass(root: str) -> None:
             "in version 5.15.0, not 5.14.0",
         ),
         ('terraform { required_providers { x = { source = "cloudflare/cloudflare" } } }', "in version any"),
-        ('terraform { backend "s3" {} }', "a backend of its own"),
-        ('terraform { backend "http" { address = "http://x" } }', "a backend of its own"),
+        ('terraform { backend "s3" {} }', "a backend other than"),
+        ('terraform { backend "http" { address = "http://x" } }', "a backend other than"),
         ("terraform { cloud {} }", "the setting terraform.cloud"),
         ("terraform { experiments = [x] }", "the setting terraform.experiments"),
         ('module "x" { source = "../x" }', "the module '../x'"),
@@ -136,7 +136,7 @@ def test_our_own_roots_pass(root: str) -> None:
         ('module "x" { source = "cloudflare/x/y" }', "the module"),
         ('module "x" { source = var.x }', "the module '${var.x}'"),
         ('module "x" {}', "the module None"),
-        ('check "x" { assert { condition = true } }', "a block 'check'"),
+        ('check "x" { assert { condition = true } }', "the block 'check'"),
         ('resource "x" {', "not readable as HCL"),
         ("x = 1", "differ about the blocks"),
         (HIDDEN, "heredocs are not supported"),
@@ -172,7 +172,7 @@ def test_other_files_do_not_belong_there(tree: Path, name: str) -> None:
 
 def test_a_root_has_one_backend(tree: Path) -> None:
     (tree / LIVE / "main.tf").write_text('terraform {\n  required_version = "~> 1.11"\n}\n')
-    with pytest.raises(Refused, match="0 backends, where there must be one"):
+    with pytest.raises(Refused, match="0 backends; there must be exactly one"):
         screen(tree, LIVE, PROVIDERS)
     (tree / LIVE / "main.tf").write_text('terraform {\n  backend "http" {}\n  backend "http" {}\n}\n')
     with pytest.raises(Refused, match="a backend"):
@@ -195,7 +195,7 @@ def test_links_folders_and_pipes_are_refused(tree: Path) -> None:
     (tree / LIVE / "more").rmdir()
     (tree / "terraform/modules/zone").rename(tree / "elsewhere")
     (tree / "terraform/modules/zone").symlink_to(tree / "elsewhere")
-    with pytest.raises(NotFound, match="no folder of this repository"):
+    with pytest.raises(NotFound, match="not a folder of this repository"):
         screen(tree, LIVE, PROVIDERS)
 
 

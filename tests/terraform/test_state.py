@@ -61,7 +61,7 @@ def test_a_lock_knows_its_end() -> None:
     assert not Lock("1", "a", "apply", past, ahead).expired()
     assert not Lock("1", "a", "apply", past).expired()
     assert "until" not in describe(Lock("1", "a", "apply", past))
-    assert describe(None) == "by somebody who is not named"
+    assert describe(None) == "by an unknown holder"
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"[]", b"{}", b'{"ID": ""}'])

@@ -1,4 +1,4 @@
-"""Serve on HOST and PORT until ended."""
+"""Serves on HOST and PORT until the process ends."""
 
 import os
 from wsgiref.simple_server import make_server

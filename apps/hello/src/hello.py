@@ -31,19 +31,19 @@ def greeting(query: dict[str, list[str]]) -> tuple[HTTPStatus, dict[str, str]]:
 
 
 def health(query: dict[str, list[str]]) -> tuple[HTTPStatus, dict[str, str]]:
-    """Say that the service is up (HELLO-3)."""
+    """Return that the service is up (HELLO-3)."""
     del query
     return HTTPStatus.OK, {"status": "ok"}
 
 
 def version(query: dict[str, list[str]]) -> tuple[HTTPStatus, dict[str, str]]:
-    """Say which release answers (HELLO-3)."""
+    """Return the running release (HELLO-3)."""
     del query
     return HTTPStatus.OK, {"release": os.environ.get("RELEASE", "unreleased")}
 
 
 def answer(start: Start, status: HTTPStatus, body: dict[str, str], *more: tuple[str, str]) -> Iterable[bytes]:
-    """Send a JSON body, with more headers where there are any."""
+    """Send a JSON body with additional headers."""
     data = json.dumps(body).encode() + b"\n"
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data))), *more]
     start(f"{status.value} {status.phrase}", headers)

@@ -1,4 +1,4 @@
-"""The service's behaviour, called as a WSGI server would."""
+"""Tests the service by calling it as a WSGI server does."""
 
 import json
 import runpy

@@ -1,1 +1,1 @@
-"""Cloudflare's API v4, as far as the Terraform provider uses it."""
+"""Simulates the part of Cloudflare's API v4 that the Terraform provider uses."""

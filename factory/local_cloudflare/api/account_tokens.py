@@ -1,4 +1,4 @@
-"""API tokens of an account: ``/accounts/:id/tokens``. A token that is made here opens the routes that it names."""
+"""Serves an account's API tokens (``/accounts/:id/tokens``). The double accepts a token that was created here."""
 
 import hashlib
 import ipaddress
@@ -20,19 +20,19 @@ _FIELDS = ("name", "policies", "status", "expires_on", "not_before", "condition"
 
 
 def list_tokens(call: Call) -> web.Response:
-    """Answer an account's tokens, never their values."""
+    """Return an account's tokens without their values."""
     found = call.store.find("account_token", owner=call.path["account_id"])
     return envelope.page([_shown(token) for token in found], call.query)
 
 
 def list_groups(call: Call) -> web.Response:
-    """Answer the permission groups that a token may be given here."""
+    """Return the permission groups that the double supports."""
     groups = [{"id": key, "name": name, "scopes": [scope]} for key, (name, scope) in permissions.GROUPS.items()]
     return envelope.page(groups, call.query)
 
 
 def create_token(call: Call) -> web.Response:
-    """Create a token; its value is in this answer only, and what is kept of it is a digest."""
+    """Create a token; only this answer has its value, and the store has only a digest."""
     value = f"{PREFIX}{secrets.token_urlsafe(30)}"
     now = clock.timestamp()
     token = {"id": new_id(), "issued_on": now, "modified_on": now, "last_used_on": None, "digest": _digest(value)}
@@ -40,17 +40,17 @@ def create_token(call: Call) -> web.Response:
 
 
 def get_token(call: Call) -> web.Response:
-    """Answer one token without its value."""
+    """Return one token without its value."""
     return envelope.success(_shown(_token(call)))
 
 
 def update_token(call: Call) -> web.Response:
-    """Replace what a token may do (PUT); its value stays."""
+    """Replace a token's properties (PUT), but not its value."""
     return envelope.success(_save(call, _token(call), call.body))
 
 
 def delete_token(call: Call) -> web.Response:
-    """Delete a token; from now on nobody is let in by it."""
+    """Delete a token; the API then rejects it."""
     token = _token(call)
     call.store.delete("account_token", token["id"])
     return envelope.success({"id": token["id"]})
@@ -63,7 +63,7 @@ def by_value(store: Store, value: str) -> dict[str, Any] | None:
 
 
 def status(token: Mapping[str, Any], now: datetime) -> str:
-    """Return ``active``, ``disabled`` or ``expired``; a token whose day has not come yet is ``disabled``."""
+    """Return ``active``, ``disabled`` or ``expired``; a token is ``disabled`` before its ``not_before``."""
     if token.get("expires_on") and clock.parse(token["expires_on"]) <= now:
         return "expired"
     if token.get("not_before") and clock.parse(token["not_before"]) > now:
@@ -72,7 +72,7 @@ def status(token: Mapping[str, Any], now: datetime) -> str:
 
 
 def from_here(token: Mapping[str, Any], address: str) -> bool:
-    """Say whether a token's condition lets a client's address in."""
+    """Return whether a token's condition allows a client's address."""
     rule = (token.get("condition") or {}).get("request_ip") or {}
     client = ipaddress.ip_address(address)
     inside = {
@@ -127,8 +127,8 @@ def _token(call: Call) -> dict[str, Any]:
 
 
 def _shown(token: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in token.items() if key not in {"digest", "account"} and value is not None}
-    return {**kept, "last_used_on": None, "status": status(token, clock.now())}
+    fields = {key: value for key, value in token.items() if key not in {"digest", "account"} and value is not None}
+    return {**fields, "last_used_on": None, "status": status(token, clock.now())}
 
 
 def _digest(value: str) -> str:

@@ -1,4 +1,4 @@
-"""The routes of Cloudflare's API v4 that Terraform provider v5 uses for what the double has, and who may use them."""
+"""Defines the double's routes of Cloudflare's API v4, as Terraform provider v5 uses them, and checks tokens."""
 
 import hashlib
 import re
@@ -67,32 +67,32 @@ _ROUTES = (
 
 
 def add_routes(app: web.Application) -> None:
-    """Add the API's routes; the application holds ``TOKENS`` and the store."""
+    """Add the API's routes; the application must contain ``TOKENS`` and the store."""
     for method, path, function in _ROUTES:
         app.router.add_route(method, path, transactional(function))
 
 
 def add_fallback(app: web.Application) -> None:
-    """Answer every route that is not there as Cloudflare does; must be added after all others."""
+    """Add the fallback that answers unknown routes as Cloudflare does; it must be added last."""
     app.router.add_route("*", "/{path:.*}", _unknown_route)
 
 
 @web.middleware
 async def authorised(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through whose bearer token may do what it asks for, and report our errors in the envelope.
+    """Check that the bearer token allows the request, and return a ``FactoryError`` in the envelope.
 
-    A token of the double's own configuration reads or writes everything; one that was made through the API does what
-    its policies say, as long as it is active.
+    A token of the double's configuration reads or writes everything. A token that was created through the API allows
+    what its policies allow, while it is active.
     """
     value = bearer(request.headers.get("Authorization"))
     scope = request.app[TOKENS].get(value or "")
-    made = account_tokens.by_value(request.app[STORE], value) if value and scope is None else None
+    created = account_tokens.by_value(request.app[STORE], value) if value and scope is None else None
     verify = _VERIFY.fullmatch(request.path) if request.method == "GET" else None
     if verify:
-        return _verified(value, made if verify[1] in {None, (made or {}).get("account")} else None, scope)
-    if scope is None and made is None:
+        return _verified(value, created if verify[1] in {None, (created or {}).get("account")} else None, scope)
+    if scope is None and created is None:
         raise envelope.failure(401 if value is None else 403, (10000, "Authentication error"))
-    if not (_may(request, made) if made else scope == "write" or request.method in permissions.READING):
+    if not (_may(request, created) if created else scope == "write" or request.method in permissions.READING):
         raise envelope.failure(403, (10000, "Authentication error"))
     try:
         return await handler(request)
@@ -112,14 +112,14 @@ def _may(request: web.Request, token: Mapping[str, Any]) -> bool:
     )
 
 
-def _verified(value: str | None, made: Mapping[str, Any] | None, scope: Scope | None) -> web.Response:
-    """Say what a token is: active or expired. The double's route of users answers for tokens of accounts as well."""
-    state = account_tokens.status(made, clock.now()) if made else "active"
-    if value is None or (scope is None and made is None) or state == "disabled":
+def _verified(value: str | None, created: Mapping[str, Any] | None, scope: Scope | None) -> web.Response:
+    """Return whether a token is active or expired; the user route also answers for account tokens."""
+    state = account_tokens.status(created, clock.now()) if created else "active"
+    if value is None or (scope is None and created is None) or state == "disabled":
         raise envelope.failure(401, (1000, "Invalid API Token"))
     text = "This API Token is valid and active" if state == "active" else f"This API Token is {state}"
-    expiry = {"expires_on": made["expires_on"]} if made and made.get("expires_on") else {}
-    key = made["id"] if made else hashlib.sha256(value.encode()).hexdigest()[:32]
+    expiry = {"expires_on": created["expires_on"]} if created and created.get("expires_on") else {}
+    key = created["id"] if created else hashlib.sha256(value.encode()).hexdigest()[:32]
     message = {"code": 10000, "message": text, "type": None}
     return envelope.success({"id": key, "status": state, **expiry}, messages=[message])
 

@@ -1,4 +1,4 @@
-"""One request as the API's functions see it: read, authorised, and inside a transaction."""
+"""Turns an aiohttp request into a ``Call`` for the API's functions, inside a transaction."""
 
 import json
 import uuid
@@ -17,7 +17,7 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True)
 class Call:
-    """Path parameters, query and JSON body of one request, and the store within its transaction."""
+    """Path parameters, query and JSON body of one request, and the store in a transaction."""
 
     store: Store
     path: Mapping[str, str]
@@ -26,7 +26,7 @@ class Call:
 
 
 def transactional(function: Callable[[Call], web.Response]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the aiohttp handler that runs ``function`` in one transaction; what it raises undoes all of it."""
+    """Return an aiohttp handler that runs ``function`` in a transaction, which is rolled back if it raises."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await _json_body(request) if request.method in _WITH_BODY else {}
@@ -38,14 +38,16 @@ def transactional(function: Callable[[Call], web.Response]) -> Callable[[web.Req
 
 
 def new_id() -> str:
-    """Return an identifier as Cloudflare's: 32 hexadecimal characters."""
+    """Return an identifier in Cloudflare's format: 32 hexadecimal characters."""
     return uuid.uuid4().hex
 
 
 async def _json_body(request: web.Request) -> Mapping[str, Any]:
     try:
         value = json.loads(await request.read(), parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON but not text
+        json.dumps(
+            value, ensure_ascii=False
+        ).encode()  # rejects a lone surrogate, which is valid JSON but not valid text
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What Cloudflare accepts as a DNS record: pure functions from a request's body to a record or a problem."""
+"""Validates DNS records as Cloudflare does, with pure functions from a request's body to a record or a problem."""
 
 import ipaddress
 import re
@@ -23,14 +23,14 @@ _COMMENT_LENGTH = 100
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a request is refused: Cloudflare's error code and its sentence."""
+    """Why a request is rejected: Cloudflare's error code and message."""
 
     code: int
     message: str
 
 
 def hostname(text: Any) -> bool:
-    """Say whether ``text`` is a full domain name in lower case."""
+    """Return whether ``text`` is a full domain name in lower case."""
     return isinstance(text, str) and _HOSTNAME.fullmatch(text) is not None
 
 
@@ -38,7 +38,7 @@ def record(body: Mapping[str, Any], *, zone: str) -> dict[str, Any] | Problem:
     """Return the fields of a record as Cloudflare stores them, or the first problem of the request.
 
     ``name`` may be ``@``, relative, or a full name; it becomes a full name within ``zone``. A proxied record's
-    ``ttl`` is always 1 (automatic), whatever was asked for.
+    ``ttl`` is always 1 (automatic), even if the request has another value.
     """
     kind = str(body.get("type"))
     if kind in DATA_TYPES:
@@ -73,7 +73,7 @@ def record(body: Mapping[str, Any], *, zone: str) -> dict[str, Any] | Problem:
 
 
 def clash(new: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> Problem | None:
-    """Return why ``new`` can't stand beside the zone's other records."""
+    """Return why ``new`` conflicts with the zone's other records, or ``None``."""
     for other in others:
         if other["name"] != new["name"]:
             continue

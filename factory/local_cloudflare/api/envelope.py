@@ -1,4 +1,4 @@
-"""Cloudflare's answer: ``{success, errors, messages, result, result_info}``."""
+"""Builds responses in Cloudflare's envelope: ``{success, errors, messages, result, result_info}``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def success(result: Any, *, status: int = 200, info: Any = None, messages: Seque
 
 
 def page(items: Sequence[Any], query: Mapping[str, str]) -> web.Response:
-    """Return the page of ``items`` that ``query`` asks for by ``page`` and ``per_page`` (1 and 100 by default)."""
+    """Return the page of ``items`` that ``page`` and ``per_page`` of ``query`` select (default 1 and 100)."""
     number = _whole(query.get("page"), default=1, maximum=2**31)
     size = _whole(query.get("per_page"), default=100, maximum=_MAXIMUM_PER_PAGE)
     shown = items[(number - 1) * size : number * size]
@@ -42,7 +42,7 @@ def page(items: Sequence[Any], query: Mapping[str, str]) -> web.Response:
 
 
 def failure(status: int, *errors: tuple[int, str]) -> web.HTTPException:
-    """Return the answer to raise: an HTTP status and Cloudflare's ``(code, message)`` pairs."""
+    """Return the exception for an HTTP status and Cloudflare's ``(code, message)`` pairs."""
     body = {
         "success": False,
         "errors": [{"code": code, "message": message} for code, message in errors],

@@ -1,7 +1,8 @@
-"""The part of Cloudflare's rules language that the edge reads: equality, prefixes, and ``and``.
+"""Parses the part of Cloudflare's rules language that the edge supports: equality, prefixes and ``and``.
 
-``http.host eq "a"``, ``http.request.uri.path eq "/a"``, ``starts_with(http.request.uri.path, "/a")`` and those joined
-by ``and``, in one pair of parentheses or none. Anything else is not read, and a rule of it lets requests pass.
+The supported tests are ``http.host eq "a"``, ``http.request.uri.path eq "/a"`` and
+``starts_with(http.request.uri.path, "/a")``, joined by ``and``, with or without one pair of parentheses around all.
+Requests pass a rule with any other expression.
 """
 
 import re
@@ -17,7 +18,7 @@ _AND = re.compile(r"\s+(?:and|&&)\s+")
 
 @dataclass(frozen=True)
 class RequestFields:
-    """What of a request expressions look at: host in lower case without port, and path."""
+    """The fields of a request that expressions can test: host (lower case, without port) and path."""
 
     host: str
     path: str
@@ -27,7 +28,7 @@ Test = Callable[[RequestFields], bool]
 
 
 def parse(expression: str) -> Test | None:
-    """Return the test that an expression means, or ``None`` where it is not one that the edge reads."""
+    """Return the test for an expression, or ``None`` if the edge does not support the expression."""
     text = expression.strip()
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1].strip()
@@ -40,17 +41,17 @@ def parse(expression: str) -> Test | None:
         tests.append(_test(found[1], _plain(found[2]), prefix=found.re is _PREFIX))
         place = found.end()
         if place == len(text):
-            return lambda seen: all(test(seen) for test in tests)
+            return lambda fields: all(test(fields) for test in tests)
         join = _AND.match(text, place)
         if join is None:
             return None
         place = join.end()
 
 
-def _test(field: str, wanted: str, *, prefix: bool) -> Test:
-    def test(seen: RequestFields) -> bool:
-        value = seen.host if field == "http.host" else seen.path
-        return value.startswith(wanted) if prefix else value == wanted
+def _test(field: str, expected: str, *, prefix: bool) -> Test:
+    def test(fields: RequestFields) -> bool:
+        value = fields.host if field == "http.host" else fields.path
+        return value.startswith(expected) if prefix else value == expected
 
     return test
 

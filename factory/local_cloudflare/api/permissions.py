@@ -1,6 +1,6 @@
-"""What an account token may do: Cloudflare's permission groups, and what a token's policies say about one request.
+"""Decides whether an account token's policies allow a request, using Cloudflare's permission groups.
 
-Pure functions: a request's method and path in, a decision out.
+All functions are pure: they return a decision for a request's method and path.
 """
 
 import re
@@ -12,8 +12,8 @@ ACCOUNT = "com.cloudflare.api.account"
 ZONE = f"{ACCOUNT}.zone"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# Cloudflare's own ids, the same in every account (API: GET /accounts/:id/tokens/permission_groups): those that the
-# double has routes for. A group that writes also reads.
+# Cloudflare's permission groups for the double's routes. The ids are the same in every account (API:
+# GET /accounts/:id/tokens/permission_groups). A write group also allows reading.
 GROUPS: Mapping[str, tuple[str, str]] = {
     "c8fed203ed3043cba015a93ad1616f1f": ("Zone Read", ZONE),
     "e6d2666161e84845a636613608cee8d5": ("Zone Write", ZONE),
@@ -42,9 +42,9 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class PermissionCheck:
-    """What a request needs: groups of which one must be given, on one resource, such as ``….account.zone.<id>``.
+    """The permission for a request: one of ``groups`` on ``resource``, such as ``….account.zone.<id>``.
 
-    ``zone`` is the zone's id, empty where the request is about the account.
+    ``zone`` is the zone's id, or empty for a request about the account.
     """
 
     groups: tuple[str, ...]
@@ -53,9 +53,9 @@ class PermissionCheck:
 
 
 def wanted(method: str, path: str) -> PermissionCheck | None:
-    """Return what a request needs, or ``None`` where no permission group opens its route.
+    """Return the permission that a request needs, or ``None`` if no permission group allows its route.
 
-    Listing or creating zones needs every zone (``….zone.*``); Cloudflare would list those that the token may see.
+    Listing or creating zones needs all zones (``….zone.*``); Cloudflare itself lists the zones that the token may read.
     """
     match = _PATH.fullmatch(path)
     name = _KINDS.get((match[1], match[3])) if match else None
@@ -68,13 +68,13 @@ def wanted(method: str, path: str) -> PermissionCheck | None:
 
 
 def allowed(policies: Sequence[Mapping[str, Any]], want: PermissionCheck, account: str) -> bool:
-    """Say whether policies let a request through; ``account`` owns the zone it is about. A denial wins."""
+    """Return whether policies allow a request; a ``deny`` wins. ``account`` is the owner of the request's zone."""
     effects = {policy["effect"] for policy in policies if _applies(policy, want, account)}
     return "allow" in effects and "deny" not in effects
 
 
 def problem(policies: Any) -> str | None:
-    """Return why a request's policies can't be those of an account token, or ``None``."""
+    """Return why policies are not valid for an account token, or ``None``."""
     if not isinstance(policies, list) or not policies:
         return "a token needs at least one policy"
     return next((found for found in map(_policy_problem, policies) if found), None)
@@ -99,7 +99,7 @@ def _policy_problem(policy: Any) -> str | None:
 
 def _applies(policy: Mapping[str, Any], want: PermissionCheck, account: str) -> bool:
     names = {GROUPS[each["id"]][0] for each in policy["permission_groups"]}
-    # A denial of writing leaves reading alone, although a permission to write is one to read.
+    # Denying a write group does not deny reading, although allowing a write group allows reading.
     if not names.intersection(want.groups if policy["effect"] == "allow" else want.groups[:1]):
         return False
     wildcard = f"{want.resource.rpartition('.')[0]}.*"
@@ -110,7 +110,7 @@ def _applies(policy: Mapping[str, Any], want: PermissionCheck, account: str) -> 
 
 
 def _resources(resources: Any) -> Iterator[tuple[str, str]]:
-    """Yield each resource with the account that it is written under, which is empty where it stands alone."""
+    """Yield each resource with the account that contains it, or with an empty text if it is at the top level."""
     if not isinstance(resources, dict):
         return
     for name, value in resources.items():

@@ -1,4 +1,4 @@
-"""A zone's rulesets: ``/zones/:id/rulesets``, one for each phase, for custom rules and for rate limits."""
+"""Serves a zone's rulesets (``/zones/:id/rulesets``): one for custom rules and one for rate limits."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,18 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
 _PERIODS = (10, 15, 20, 30, 40, 45, 60, 90, 120, 180, 240, 300, 480, 600, 900, 1200, 1800, 2400, 3600)
 _LONGEST_TIMEOUT = 86_400
 _REF = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Without it every data centre would count alike, which Cloudflare refuses.
+# Cloudflare counts requests per data centre and rejects a rate limit without this characteristic.
 _EACH_PLACE = "cf.colo.id"
 
 
 def list_rulesets(call: Call) -> web.Response:
-    """Answer a zone's rulesets without their rules."""
+    """Return a zone's rulesets without their rules."""
     found = call.store.find("ruleset", owner=zone_of(call)["id"])
     return envelope.page([{key: value for key, value in each.items() if key != "rules"} for each in found], call.query)
 
 
 def create_ruleset(call: Call) -> web.Response:
-    """Create the ruleset of a phase; a zone has one at most."""
+    """Create the ruleset of a phase; a zone has at most one for each phase."""
     zone, phase = zone_of(call), call.body.get("phase")
     if call.body.get("kind") != "zone":
         raise envelope.failure(400, (20217, f"{call.body.get('kind')!r} is not a valid value for kind"))
@@ -45,24 +45,24 @@ def create_ruleset(call: Call) -> web.Response:
 
 
 def get_ruleset(call: Call) -> web.Response:
-    """Answer one ruleset with its rules."""
+    """Return one ruleset with its rules."""
     return envelope.success(_ruleset(call))
 
 
 def update_ruleset(call: Call) -> web.Response:
-    """Replace a ruleset's rules and description (PUT); a rule keeps its id where it keeps its ``ref``."""
+    """Replace a ruleset's rules and description (PUT); a rule with the same ``ref`` keeps its id."""
     ruleset = _ruleset(call)
     return _save(call, zone_of(call)["id"], ruleset)
 
 
 def delete_ruleset(call: Call) -> web.Response:
-    """Remove a ruleset; Cloudflare answers 204 without a body."""
+    """Delete a ruleset; the response is 204 without a body, as at Cloudflare."""
     call.store.delete("ruleset", _ruleset(call)["id"])
     return web.Response(status=204)
 
 
 def get_entrypoint(call: Call) -> web.Response:
-    """Answer the ruleset of a phase."""
+    """Return the ruleset of a phase."""
     found = call.store.find("ruleset", owner=zone_of(call)["id"], name=call.path["phase"])
     if not found:
         raise envelope.failure(404, (10003, f"could not find entrypoint ruleset in the {call.path['phase']} phase"))
@@ -85,18 +85,18 @@ def _save(call: Call, zone: str, base: Mapping[str, Any]) -> web.Response:
         "last_updated": now,
     }
     call.store.put("ruleset", ruleset["id"], ruleset, owner=zone, name=ruleset["phase"])
-    unread = [rule["ref"] for rule in ruleset["rules"] if expressions.parse(rule["expression"]) is None]
-    if unread:
-        log.event("local_cloudflare.expressions_not_read", ruleset=ruleset["id"], rules=unread)
-    said = [f"the loopback edge does not read the expression of rule {ref}: it lets requests pass" for ref in unread]
-    return envelope.success(ruleset, messages=[{"code": 0, "message": text, "type": None} for text in said])
+    unparsed = [rule["ref"] for rule in ruleset["rules"] if expressions.parse(rule["expression"]) is None]
+    if unparsed:
+        log.event("local_cloudflare.expressions_not_read", ruleset=ruleset["id"], rules=unparsed)
+    texts = [f"the loopback edge cannot parse the expression of rule {ref}: requests pass" for ref in unparsed]
+    return envelope.success(ruleset, messages=[{"code": 0, "message": text, "type": None} for text in texts])
 
 
-def _rule(given: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return a rule as it is kept: with its id, and with the id as ``ref`` where none was given."""
-    key = ids.get(given.get("ref") or "") or new_id()
-    kept = {key: value for key, value in given.items() if value is not None and key not in {"id", "version"}}
-    return {"description": "", "enabled": True, **kept, "id": key, "ref": given.get("ref") or key}
+def _rule(rule: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a rule as it is stored: with its id, which is also the default ``ref``."""
+    key = ids.get(rule.get("ref") or "") or new_id()
+    fields = {key: value for key, value in rule.items() if value is not None and key not in {"id", "version"}}
+    return {"description": "", "enabled": True, **fields, "id": key, "ref": rule.get("ref") or key}
 
 
 def _problem(rules: Any, phase: str) -> str | None:

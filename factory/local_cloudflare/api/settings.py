@@ -1,4 +1,4 @@
-"""A zone's settings: ``/zones/:id/settings/:setting_id``, with the values that a new zone has at Cloudflare."""
+"""Serves a zone's settings (``/zones/:id/settings/:setting_id``), with Cloudflare's defaults for a new zone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class _Setting:
     values: tuple[str, ...] = _SWITCH
 
 
-# Names, values and defaults of Cloudflare's API documentation (Zone settings); the double has no others.
+# Names, values and defaults from Cloudflare's API documentation (Zone settings); the double has only these.
 _SETTINGS: Mapping[str, _Setting] = {
     "always_use_https": _Setting("off"),
     "automatic_https_rewrites": _Setting("on"),
@@ -39,13 +39,13 @@ _SETTINGS: Mapping[str, _Setting] = {
 
 
 def list_settings(call: Call) -> web.Response:
-    """Answer all settings of a zone."""
+    """Return all settings of a zone."""
     zone = zone_of(call)
     return envelope.page([_current(call, zone["id"], name) for name in _SETTINGS], call.query)
 
 
 def get_setting(call: Call) -> web.Response:
-    """Answer one setting: its default until somebody changed it."""
+    """Return one setting, with its default value if it was never changed."""
     zone = zone_of(call)
     return envelope.success(_current(call, zone["id"], _name(call)))
 

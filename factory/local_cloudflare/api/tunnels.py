@@ -1,4 +1,4 @@
-"""Cloudflare Tunnels and their remote configuration: ``/accounts/:id/cfd_tunnel``."""
+"""Serves Cloudflare Tunnels and their remote configuration (``/accounts/:id/cfd_tunnel``)."""
 
 import base64
 import re
@@ -18,7 +18,7 @@ _SECRET_BYTES = 32
 
 
 def list_tunnels(call: Call) -> web.Response:
-    """Answer an account's tunnels, deleted ones too; ``name`` and ``is_deleted`` narrow the list."""
+    """Return an account's tunnels, including deleted ones; ``name`` and ``is_deleted`` filter the list."""
     deleted = {"true": True, "false": False}.get(call.query.get("is_deleted", ""))
     tunnels = [
         tunnel
@@ -29,7 +29,7 @@ def list_tunnels(call: Call) -> web.Response:
 
 
 def create_tunnel(call: Call) -> web.Response:
-    """Create a tunnel; its secret is checked and never kept, because nothing here ever connects with it."""
+    """Create a tunnel; its secret is checked but not stored, because nothing connects with it."""
     account, source = call.path["account_id"], call.body.get("config_src") or "local"
     if source not in _CONFIG_SOURCES:
         raise envelope.failure(400, (1001, "config_src must be local or cloudflare"))
@@ -55,13 +55,13 @@ def create_tunnel(call: Call) -> web.Response:
 
 
 def get_tunnel(call: Call) -> web.Response:
-    """Answer one tunnel; a deleted one has ``deleted_at`` set."""
+    """Return one tunnel; ``deleted_at`` is set if it is deleted."""
     return envelope.success(_tunnel(call))
 
 
 def edit_tunnel(call: Call) -> web.Response:
     """Change a tunnel's name or secret."""
-    tunnel = _living(call)
+    tunnel = _existing(call)
     _check_secret(call.body.get("tunnel_secret"))
     if call.body.get("name", tunnel["name"]) != tunnel["name"]:
         tunnel["name"] = _free_name(call, call.body["name"])
@@ -70,21 +70,21 @@ def edit_tunnel(call: Call) -> web.Response:
 
 
 def delete_tunnel(call: Call) -> web.Response:
-    """Mark a tunnel as deleted: it can still be read, but nothing is routed to it."""
-    tunnel = _living(call) | {"deleted_at": clock.timestamp()}
+    """Mark a tunnel as deleted; it can still be read, but gets no traffic."""
+    tunnel = _existing(call) | {"deleted_at": clock.timestamp()}
     _save(call, tunnel)
     return envelope.success(tunnel)
 
 
 def get_configuration(call: Call) -> web.Response:
-    """Answer a tunnel's configuration; ``config`` is null before the first PUT."""
+    """Return a tunnel's configuration; ``config`` is null before the first PUT."""
     tunnel = _tunnel(call)
     return envelope.success(call.store.get("configuration", tunnel["id"]) or _configuration(tunnel, 0, None))
 
 
 def put_configuration(call: Call) -> web.Response:
-    """Replace a tunnel's configuration; its ``version`` counts up. A ``local`` tunnel never looks at it."""
-    tunnel = _living(call)
+    """Replace a tunnel's configuration and increment its ``version``. A ``local`` tunnel ignores it."""
+    tunnel = _existing(call)
     config = call.body.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("ingress"), list):
         raise envelope.failure(400, (1056, "Bad Configuration: config.ingress is required"))
@@ -127,12 +127,12 @@ def _rule_problem(rule: Any) -> str | None:
     if not isinstance(rule, dict) or not isinstance(rule.get("service"), str) or not rule["service"]:
         return "has no service"
     if not _is_pattern(rule.get("hostname")) or not _is_pattern(rule.get("path"), regular=True):
-        return "has a hostname or path that is no pattern"
-    return None if isinstance(rule.get("originRequest") or {}, dict) else "has an originRequest that is no object"
+        return "has a hostname or path that is not a valid pattern"
+    return None if isinstance(rule.get("originRequest") or {}, dict) else "has an originRequest that is not an object"
 
 
 def _is_pattern(value: Any, *, regular: bool = False) -> bool:
-    """Say whether a rule's hostname, or its path (a regular expression), can be matched; ``None`` matches all."""
+    """Return whether a rule's hostname, or its path (a regular expression), is valid; ``None`` matches all."""
     if not isinstance(value, str):
         return value is None
     try:
@@ -148,7 +148,7 @@ def _tunnel(call: Call) -> dict[str, Any]:
     return tunnel
 
 
-def _living(call: Call) -> dict[str, Any]:
+def _existing(call: Call) -> dict[str, Any]:
     tunnel = _tunnel(call)
     if tunnel["deleted_at"] is not None:
         raise envelope.failure(404, (1003, "Tunnel not found"))

@@ -1,4 +1,4 @@
-"""Zones and their DNS records: ``/zones`` and ``/zones/:id/dns_records``."""
+"""Serves zones and their DNS records (``/zones`` and ``/zones/:id/dns_records``)."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _FREE_PLAN = {
 
 
 def list_zones(call: Call) -> web.Response:
-    """Answer the zones; ``name``, ``status`` and ``account.id`` narrow the list."""
+    """Return the zones; ``name``, ``status`` and ``account.id`` filter the list."""
     zones = [
         zone
         for zone in call.store.find("zone", name=call.query.get("name"))
@@ -37,7 +37,7 @@ def list_zones(call: Call) -> web.Response:
 
 
 def create_zone(call: Call) -> web.Response:
-    """Create a zone, at once ``active``: nobody delegates a domain to loopback."""
+    """Create a zone, which is ``active`` at once, because no domain can be delegated to loopback."""
     name = str(call.body.get("name") or "").lower().rstrip(".")
     account = call.body.get("account") or {}
     kind = call.body.get("type") or "full"
@@ -74,7 +74,7 @@ def create_zone(call: Call) -> web.Response:
 
 
 def get_zone(call: Call) -> web.Response:
-    """Answer one zone."""
+    """Return one zone."""
     return envelope.success(zone_of(call))
 
 
@@ -90,7 +90,7 @@ def edit_zone(call: Call) -> web.Response:
 
 
 def delete_zone(call: Call) -> web.Response:
-    """Remove a zone with its records, settings and rulesets."""
+    """Delete a zone with its records, settings and rulesets."""
     zone = zone_of(call)
     for kind in _OF_A_ZONE:
         call.store.delete_of(kind, zone["id"])
@@ -99,13 +99,13 @@ def delete_zone(call: Call) -> web.Response:
 
 
 def list_records(call: Call) -> web.Response:
-    """Answer a zone's records; ``name``, ``type`` and ``content`` narrow the list."""
+    """Return a zone's records; ``name``, ``type`` and ``content`` filter the list."""
     zone = zone_of(call)
-    wanted = {key: call.query.get(key, call.query.get(f"{key}.exact")) for key in ("name", "type", "content")}
+    filters = {key: call.query.get(key, call.query.get(f"{key}.exact")) for key in ("name", "type", "content")}
     records = [
         record
         for record in call.store.find("dns_record", owner=zone["id"])
-        if all(value is None or record[key] == value for key, value in wanted.items())
+        if all(value is None or record[key] == value for key, value in filters.items())
     ]
     return envelope.page(records, call.query)
 
@@ -118,12 +118,12 @@ def create_record(call: Call) -> web.Response:
 
 
 def get_record(call: Call) -> web.Response:
-    """Answer one DNS record."""
+    """Return one DNS record."""
     return envelope.success(_record(call, zone_of(call)))
 
 
 def overwrite_record(call: Call) -> web.Response:
-    """Replace a DNS record by the request's body (PUT)."""
+    """Replace a DNS record with the request's body (PUT)."""
     zone = zone_of(call)
     return _save_record(call, zone, _record(call, zone), call.body)
 
@@ -136,14 +136,14 @@ def edit_record(call: Call) -> web.Response:
 
 
 def delete_record(call: Call) -> web.Response:
-    """Remove a DNS record."""
+    """Delete a DNS record."""
     record = _record(call, zone_of(call))
     call.store.delete("dns_record", record["id"])
     return envelope.success({"id": record["id"]})
 
 
 def zone_of(call: Call) -> dict[str, Any]:
-    """Return the zone that a request's path names; raises the answer 404."""
+    """Return the zone in a request's path; raises a 404 response."""
     zone = call.store.get("zone", call.path["zone_id"])
     if zone is None:
         raise envelope.failure(404, (1001, "Invalid zone identifier"))

@@ -1,1 +1,1 @@
-"""The edge: routes requests to releases as DNS records, tunnels and rulesets say."""
+"""Simulates Cloudflare's edge: routes requests to releases by DNS records, tunnels and rulesets."""

@@ -1,6 +1,6 @@
-"""What the edge does for a zone's rulesets: it blocks as custom rules say, and counts as rate limits say.
+"""Applies a zone's rulesets at the edge: custom rules block requests, and rate limits count them.
 
-A rule that the edge cannot read lets requests pass, and so does a challenge: nobody could solve it here.
+Requests pass a rule with an expression that the edge cannot parse, and a challenge, because nobody could solve it here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _parse = lru_cache(maxsize=1_000)(expressions.parse)
 
 @dataclass
 class _Window:
-    """How often one client matched one rule since ``start``, and until when it is blocked."""
+    """The number of matches of one client and one rule since ``start``, and the end of the block."""
 
     start: float
     count: int = 0
@@ -31,28 +31,28 @@ class _Window:
 
 
 class Firewall:
-    """Judges requests; it counts in memory, so that a restart forgets who was limited."""
+    """Checks requests against rulesets; the counts are in memory, so a restart resets rate limits."""
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def refusal(self, store: Store, seen: RequestFields, client: str, now: float) -> Answer | None:
-        """Return the answer that a request is refused with, or ``None``; ``now`` is in seconds and never goes back."""
-        rulesets = {each["phase"]: each for each in _rulesets(store, seen.host)}
-        for rule in _matching(rulesets.get(CUSTOM), seen):
+    def refusal(self, store: Store, fields: RequestFields, client: str, now: float) -> Answer | None:
+        """Return the error for a blocked request, or ``None``; ``now`` is monotonic, in seconds."""
+        rulesets = {each["phase"]: each for each in _rulesets(store, fields.host)}
+        for rule in _matching(rulesets.get(CUSTOM), fields):
             if rule["action"] == "block":
                 return Answer(_DENIED[0], f"the rule {rule['ref']} blocks this request", code=_DENIED[1])
             if rule["action"] == "skip":
                 break
-        for rule in _matching(rulesets.get(RATE_LIMIT), seen):
+        for rule in _matching(rulesets.get(RATE_LIMIT), fields):
             wait = self._wait(rule, client, now) if rule["action"] == "block" else 0.0
             if wait > 0:
-                reason = f"the rule {rule['ref']} limits how often you may ask"
+                reason = f"the rule {rule['ref']} limits the rate of requests"
                 return Answer(_LIMITED[0], reason, code=_LIMITED[1], retry_after=int(wait) + 1)
         return None
 
     def _wait(self, rule: Mapping[str, Any], client: str, now: float) -> float:
-        """Count a request; return the seconds for which its client is blocked, 0 where it is not."""
+        """Count a request; return the seconds for which its client is blocked, or 0."""
         limit, key = rule["ratelimit"], (str(rule["id"]), client)
         window = self._windows.get(key)
         if window is None or (now >= window.start + limit["period"] and now >= window.blocked):
@@ -65,7 +65,7 @@ class Firewall:
         return max(0.0, window.blocked - now)
 
     def _forget(self, now: float) -> None:
-        """Drop what is over once there is much of it: a client costs memory only while it matters."""
+        """Delete expired windows once there are ``_MOST_WINDOWS``, to limit the memory."""
         if len(self._windows) >= _MOST_WINDOWS:
             oldest = now - 3600
             self._windows = {
@@ -78,8 +78,8 @@ def _rulesets(store: Store, host: str) -> list[dict[str, Any]]:
     return store.find("ruleset", owner=max(zones, key=lambda zone: len(zone["name"]))["id"]) if zones else []
 
 
-def _matching(ruleset: Mapping[str, Any] | None, seen: RequestFields) -> Iterator[Mapping[str, Any]]:
+def _matching(ruleset: Mapping[str, Any] | None, fields: RequestFields) -> Iterator[Mapping[str, Any]]:
     for rule in ruleset["rules"] if ruleset else ():
         test = _parse(rule["expression"]) if rule["enabled"] else None
-        if test is not None and test(seen):
+        if test is not None and test(fields):
             yield rule

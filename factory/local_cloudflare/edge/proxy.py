@@ -1,6 +1,6 @@
-"""The edge: a reverse proxy on loopback that routes by ``Host`` as DNS records and tunnels say.
+"""Runs the edge: a reverse proxy on loopback that routes by ``Host``, using DNS records and tunnels.
 
-It refuses what a zone's rulesets refuse. Of a zone's settings it can't show anything: there is no TLS on loopback.
+It blocks requests that a zone's rulesets block. It ignores the zone's settings, because loopback has no TLS.
 """
 
 import html
@@ -52,7 +52,7 @@ _PAGE = """<!doctype html>
 
 
 def add_routes(app: web.Application) -> None:
-    """Send every request through the edge; the application holds the store and ``SUPERVISOR``."""
+    """Route every request through the edge; the application must contain the store and ``SUPERVISOR``."""
     app[_FIREWALL] = Firewall()
     app.cleanup_ctx.append(_session)
     app.on_response_prepare.append(_keep_untyped)
@@ -65,8 +65,8 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NOT_ADDED,
-        # A connection for each request: on loopback that costs less than the 40 ms which a kept one loses to delayed
-        # acknowledgement when a release writes head and body apart, and a release that died leaves none behind.
+        # Each request has its own connection. That costs less than the 40 ms of delayed acknowledgement on a reused
+        # connection when a release writes head and body separately, and no connection outlives its release.
         connector=aiohttp.TCPConnector(limit=0, force_close=True),
     ) as session:
         app[_SESSION] = session
@@ -74,7 +74,7 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _keep_untyped(_request: web.Request, response: web.StreamResponse) -> None:
-    """Take back the ``Content-Type`` that aiohttp gives an answer whose origin sent none."""
+    """Remove the ``Content-Type`` that aiohttp adds if the origin sent none."""
     if response.get(_AS_SENT) is False:
         response.headers.popall("Content-Type", None)
 
@@ -99,9 +99,9 @@ async def _forward(request: web.Request) -> web.StreamResponse:
 
 
 def _refusal(request: web.Request) -> Answer | None:
-    seen = RequestFields(_host(request), request.path)
+    fields = RequestFields(_host(request), request.path)
     client = request.remote or "127.0.0.1"
-    return request.app[_FIREWALL].refusal(request.app[STORE], seen, client, clock.monotonic())
+    return request.app[_FIREWALL].refusal(request.app[STORE], fields, client, clock.monotonic())
 
 
 async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
@@ -109,14 +109,14 @@ async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamRe
     try:
         return await _proxy(request, Loopback("127.0.0.1", port), ray)
     except aiohttp.ClientConnectorError:
-        # It died a moment ago. Nothing of the request was sent yet, so that sending it again is safe.
+        # The release has just ended. Nothing of the request was sent yet, so sending it again is safe.
         port = await request.app[SUPERVISOR].replaced(name, port)
         return await _proxy(request, Loopback("127.0.0.1", port), ray)
 
 
 async def _proxy(request: web.Request, origin: Loopback, ray: str) -> web.StreamResponse:
-    """Send the request on and stream the answer back; raises aiohttp's errors while there is no answer yet."""
-    # Built from parts, never joined: a path that begins with // would name another host.
+    """Forward the request and stream the answer back; raises aiohttp's errors if no answer has begun."""
+    # Built from parts, because a joined URL with a path that begins with // would name another host.
     target = URL.build(
         scheme="http",
         authority=f"{origin.host}:{origin.port}",
@@ -144,7 +144,7 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse, ray: str
         async for block in answer.content.iter_any():
             await response.write(block)
     except (aiohttp.ClientError, TimeoutError) as error:
-        # The status line is out: only a broken connection tells the client that the body is not whole.
+        # The status line is already sent, so only a broken connection tells the client that the body is incomplete.
         log.event("local_cloudflare.stream_broken", ray=ray, error=type(error).__name__)
         if request.transport is not None:
             request.transport.abort()

@@ -1,4 +1,4 @@
-"""``/releases``: the double's own routes, in the place of a deployment to a machine behind a tunnel."""
+"""Serves ``/releases``: the double's own routes, which replace a deployment to a machine behind a tunnel."""
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ _RELEASE = "/releases/{name}"
 
 
 def add_routes(app: web.Application) -> None:
-    """Add the routes; the application holds ``SUPERVISOR``."""
+    """Add the routes; the application must contain ``SUPERVISOR``."""
     app.router.add_get("/releases", _list)
     app.router.add_get(_RELEASE, _show)
     app.router.add_put(_RELEASE, _put)
@@ -30,10 +30,10 @@ async def _show(request: web.Request) -> web.Response:
 
 
 async def _put(request: web.Request) -> web.Response:
-    """Keep a release: 201 for a new one, 200 for the same bytes again, 409 for other bytes, 422 if it can't run."""
+    """Store a release: 201 if new, 200 for the same bytes again, 409 for other bytes, 422 if it can't run."""
     supervisor, name = request.app[SUPERVISOR], request.match_info["name"]
     if not NAME.fullmatch(name):
-        raise envelope.failure(422, (422, f"a release's name matches ^{NAME.pattern}$"))
+        raise envelope.failure(422, (422, f"a release's name must match ^{NAME.pattern}$"))
     try:
         new = await supervisor.keep(name, await request.read())
     except InvalidInput as error:

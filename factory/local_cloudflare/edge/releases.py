@@ -1,4 +1,4 @@
-"""The supervisor: keeps releases (Python zipapps) on disk and runs each on a loopback port of its own."""
+"""Supervises releases: stores Python zipapps on disk and runs each on its own loopback port."""
 
 import asyncio
 import hashlib
@@ -38,12 +38,12 @@ class ReleaseProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
+        """Whether the process is running."""
         return self.group.popen.poll() is None
 
 
 class Supervisor:
-    """Releases by name. What is kept survives a restart of the server; what runs ends with it."""
+    """Stores and runs releases by name. Stored releases survive a restart of the server; their processes do not."""
 
     def __init__(self, folder: Path, store: Store, *, python: str, health_seconds: float) -> None:
         self._folder = files.private_folder(folder)
@@ -55,10 +55,10 @@ class Supervisor:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def keep(self, name: str, data: bytes) -> bool:
-        """Store and start a release; return whether it is new (the same bytes again are not).
+        """Store and start a release; return ``False`` if the same bytes are already stored.
 
-        Raises ``InvalidInput`` where it is no zipapp or does not become healthy (nothing is kept then), and
-        ``Conflict`` where the name belongs to other bytes.
+        Raises ``InvalidInput`` if it is not a zipapp or does not become healthy (it is then not stored), and
+        ``Conflict`` if the name has other bytes.
         """
         digest = hashlib.sha256(data).hexdigest()
         async with self._locks[name]:
@@ -81,9 +81,9 @@ class Supervisor:
             return True
 
     async def port(self, name: str) -> int:
-        """Return the port of a running release, and start it first where it does not run.
+        """Return the port of a release; start the release if it is not running.
 
-        Raises ``NotFound`` for a name that is not kept, ``ToolFailed`` where it can't be started (again).
+        Raises ``NotFound`` for an unknown name, ``ToolFailed`` if the release can't be started.
         """
         running = self._running.get(name)
         if running is not None and running.alive:
@@ -95,9 +95,9 @@ class Supervisor:
             return await self._start_again(name)
 
     async def replaced(self, name: str, port: int) -> int:
-        """Return the port of a release after nothing listened on ``port``: it is started again unless it was already.
+        """Return the new port of a release if nothing listens on ``port``; start the release again if necessary.
 
-        Raises as ``port`` does.
+        Raises the same errors as ``port``.
         """
         async with self._locks[name]:
             running = self._running.get(name)
@@ -113,11 +113,11 @@ class Supervisor:
         """Return one release as ``listing`` does; raises ``NotFound``."""
         release = self._store.get("release", name)
         if release is None:
-            raise NotFound(f"there is no release {name}")
+            raise NotFound(f"the release {name} does not exist")
         return self._shown(release)
 
     async def remove(self, name: str) -> None:
-        """End a release and forget it; raises ``NotFound``."""
+        """Stop and delete a release; raises ``NotFound``."""
         async with self._locks[name]:
             self.show(name)
             self._stop(name)
@@ -127,7 +127,7 @@ class Supervisor:
             self._log(name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End every release's process."""
+        """Stop every release's process."""
         for name in list(self._running):
             self._stop(name)
 
@@ -135,7 +135,7 @@ class Supervisor:
         release = self.show(name)
         self._check_rate(name)
         if hashlib.sha256(files.read_bytes(self._artifact(name))).hexdigest() != release["sha256"]:
-            raise ToolFailed(f"the release {name} on the disk is not what was put (sha256 {release['sha256']})")
+            raise ToolFailed(f"the stored file of the release {name} was changed (expected sha256 {release['sha256']})")
         return (await self._start(name)).port
 
     async def _start(self, name: str) -> ReleaseProcess:
@@ -146,7 +146,7 @@ class Supervisor:
             try:
                 reason = await self._unhealthy(running)
             except BaseException:
-                running.group.kill()  # a cancelled request must not leave its process behind
+                running.group.kill()  # a cancelled request must not leave a process running
                 raise
             if reason is None:
                 self._running[name] = running
@@ -173,7 +173,7 @@ class Supervisor:
         return ReleaseProcess(group, port)
 
     async def _unhealthy(self, running: ReleaseProcess) -> str | None:
-        """Wait for ``GET /health`` to answer 200; return why it did not within the limit."""
+        """Wait until ``GET /health`` answers 200; return ``None``, or the reason why it did not within the limit."""
         deadline = clock.monotonic() + self._health_seconds
         probe = aiohttp.ClientTimeout(total=min(_PROBE_SECONDS, self._health_seconds))
         last = "did not listen"
@@ -183,7 +183,7 @@ class Supervisor:
                     return f"ended with {running.group.popen.returncode} before it was healthy"
                 try:
                     async with session.get(f"http://{_HOST}:{running.port}/health") as answer:
-                        # Asking again whether it lives: another process may have taken the port.
+                        # Checked again, because another process may have taken the port.
                         if answer.status == 200 and running.alive:  # noqa: PLR2004 - HTTP's own number
                             return None
                         last = f"answered {answer.status} to GET /health"
@@ -237,7 +237,7 @@ def _check_zipapp(data: bytes) -> None:
 
 
 def _taken(port: int) -> bool:
-    """Say whether another process took the port between its choice and the release's start."""
+    """Return whether another process took the port before the release started."""
     try:
         with socket.create_server((_HOST, port)):
             return False

@@ -1,4 +1,4 @@
-"""Where the edge sends a request: from host and path through record, tunnel and ingress to a service."""
+"""Decides where the edge sends a request: host and path, then DNS record, tunnel, ingress rule and service."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Loopback:
-    """A server on this machine: ``host`` as a URL writes it, and port."""
+    """A server on this machine: ``host`` in URL syntax, and port."""
 
     host: str
     port: int
@@ -31,7 +31,7 @@ class Loopback:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the edge itself: HTTP status, Cloudflare's error code where there is one, and the reason.
+    """An answer of the edge itself: HTTP status, the reason, and Cloudflare's error code if it has one.
 
     ``retry_after`` is in seconds.
     """
@@ -46,21 +46,21 @@ Route = Release | Loopback | Answer
 
 
 def route(store: Store, host: str, path: str) -> Route:
-    """Return where a request for ``host`` (lower case, without port) and ``path`` goes; never leaves loopback."""
+    """Return the route for ``host`` (lower case, without port) and ``path``; it never leaves loopback."""
     record = _record(store, host)
     if record is None:
-        return Answer(530, f"no DNS record of this account names {host}", code=1016)
+        return Answer(530, f"this account has no DNS record for {host}", code=1016)
     if not record["proxied"]:
         return Answer(530, f"the DNS record of {host} is not proxied", code=1016)
     target: str = record["content"]
     if record["type"] != "CNAME" or not target.endswith(_TUNNEL_SUFFIX):
-        return Answer(530, f"{host} does not lead to a tunnel", code=1016)
+        return Answer(530, f"the DNS record of {host} does not point to a tunnel", code=1016)
     tunnel = store.get("tunnel", target.removesuffix(_TUNNEL_SUFFIX))
     if tunnel is None or tunnel["deleted_at"] is not None:
         return Answer(530, f"the tunnel of {host} does not exist", code=1033)
     configuration = store.get("configuration", tunnel["id"]) if tunnel["remote_config"] else None
     if configuration is None:
-        return Answer(503, f"the tunnel of {host} has no ingress rules here: none are set, or its config_src is local")
+        return Answer(503, f"the tunnel of {host} has no ingress rules, or its config_src is local")
     return _service(_rule(configuration["config"]["ingress"], host, path)["service"])
 
 
@@ -77,8 +77,8 @@ def _rule(rules: Sequence[Mapping[str, Any]], host: str, path: str) -> Mapping[s
 
 
 def _matches(rule: Mapping[str, Any], host: str, path: str) -> bool:
-    wanted = rule.get("hostname") or "*"
-    right_host = wanted in {"*", host} or (wanted.startswith("*.") and host.endswith(wanted[1:]))
+    pattern = rule.get("hostname") or "*"
+    right_host = pattern in {"*", host} or (pattern.startswith("*.") and host.endswith(pattern[1:]))
     return right_host and (not rule.get("path") or re.search(rule["path"], path) is not None)
 
 

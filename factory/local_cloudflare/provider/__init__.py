@@ -1,1 +1,1 @@
-"""A double of Cloudflare's Terraform provider."""
+"""Simulates Cloudflare's Terraform provider."""

@@ -1,4 +1,4 @@
-"""The provider's way to the API: bearer token, envelope, tries again, and errors that a person can read."""
+"""Sends the provider's requests to the API, with the bearer token, retries and readable errors."""
 
 import random
 import re
@@ -20,9 +20,9 @@ _BROKEN = range(500, 600)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the client goes on, in seconds: for one answer, before its second try, and before any try at most.
+    """The client's timeouts in seconds: for one answer, before the second try, and the maximum before any try.
 
-    After ``tries``, or once ``altogether`` has passed, it begins no further try.
+    The client stops after ``tries`` tries, or once ``altogether`` seconds have passed.
     """
 
     answer: float = 10.0
@@ -33,7 +33,7 @@ class Patience:
 
 
 def require_loopback(base_url: str | None) -> str:
-    """Return the base URL; raises ``Refused`` where it is missing or leaves this machine."""
+    """Return the base URL; raises ``Refused`` if it is missing or not on loopback."""
     if base_url and _LOOPBACK.fullmatch(base_url):
         return base_url
     raise Refused(
@@ -45,8 +45,8 @@ def require_loopback(base_url: str | None) -> str:
 class Cloudflare:
     """A client of the loopback API.
 
-    Making one raises ``Refused`` for a URL outside loopback or a token that is not the double's, and
-    ``Unauthorized`` where there is no token.
+    The constructor raises ``Refused`` for a URL outside loopback or a token that is not the double's, and
+    ``Unauthorized`` if the token is missing.
     """
 
     def __init__(self, base_url: str | None, token: str | None, patience: Patience = Patience()) -> None:
@@ -54,19 +54,19 @@ class Cloudflare:
         if not token:
             raise Unauthorized("CLOUDFLARE_API_TOKEN is not set", hint="Set it to a token of the loopback Cloudflare.")
         refuse_foreign(token)
-        # Terraform starts a provider three times for one plan, twice for its schemas only: those go without requests.
-        from factory.system import http  # noqa: PLC0415 - saves a third of their start
+        # Terraform starts a provider three times for one plan, twice only for its schemas, without any request.
+        from factory.system import http  # noqa: PLC0415 - saves a third of the start-up time
 
         self._client = http.Client(url, headers={"Authorization": f"Bearer {token}"}, timeout=patience.answer)
         self._patience = patience
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the ``result`` of one request; ``None`` where the answer has no body.
+        """Return the ``result`` of one request; ``None`` if the answer has no body.
 
-        It is tried again after 429, after a failure of the server and without an answer, but never a POST that may
-        have been carried out: that would make a second object. Raises ``Unauthorized`` (401, 403), ``NotFound``
-        (404), ``Conflict`` (409), ``InvalidInput`` (the other refusals, and an answer that is no envelope) and
-        ``Unreachable``, which says what may have happened.
+        The request is retried after 429, after 5xx and if there is no answer, except a POST that the server may have
+        processed, because a retry could create a second object. Raises ``Unauthorized`` (401, 403), ``NotFound``
+        (404), ``Conflict`` (409), ``InvalidInput`` (other 4xx, and an answer that is not an envelope) and
+        ``Unreachable``.
         """
         answer = self._answer(method, path, body)
         if answer.status == _NO_CONTENT:
@@ -83,7 +83,7 @@ class Cloudflare:
         )
 
     def require_active(self) -> None:
-        """Ask what the token is; raises ``Unauthorized`` for one that is unknown, expired or revoked."""
+        """Verify the token with the API; raises ``Unauthorized`` if it is unknown, expired or revoked."""
         try:
             status = self.send("GET", "/user/tokens/verify")["status"]
         except Unauthorized as error:
@@ -92,7 +92,7 @@ class Cloudflare:
             raise Unauthorized(_STATE.format(state=status), hint=_RENEW)
 
     def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
-        """Return the first answer that another try would not better; raises ``Unreachable``."""
+        """Return the first answer that needs no retry; raises ``Unreachable``."""
         arguments = {} if body is None else {"json": body}
         end = clock.monotonic() + self._patience.altogether
         for number in range(1, self._patience.tries + 1):
@@ -101,31 +101,31 @@ class Cloudflare:
             except Unreachable as error:
                 if method == "POST":
                     raise _lost(method, path, str(error)) from error
-                reason, asked = str(error), None
+                reason, retry_after = str(error), None
             else:
                 if answer.status != _LIMITED and answer.status not in _BROKEN:
                     return answer
                 if method == "POST" and answer.status != _LIMITED:
                     raise _lost(method, path, f"HTTP {answer.status}")
-                reason, asked = f"HTTP {answer.status}", answer.headers.get("Retry-After")
-            pause = self._pause(number, asked)
+                reason, retry_after = f"HTTP {answer.status}", answer.headers.get("Retry-After")
+            pause = self._pause(number, retry_after)
             if number == self._patience.tries or pause > self._patience.longest_pause or clock.monotonic() > end:
                 break
             clock.sleep(pause)
-        wait = f"; it asks to wait {asked} s" if asked else ""
+        wait = f"; the server asks to wait {retry_after} s" if retry_after else ""
         raise Unreachable(f"{method} {path}: {reason}, tries: {number}{wait}", hint=_AGAIN)
 
-    def _pause(self, tried: int, asked: str | None) -> float:
-        """Return the seconds before the next try: what the server asks for, or twice as long each time, with jitter."""
-        if asked and asked.isascii() and asked.isdigit():
-            return float(asked)
-        # Jitter spreads the tries of resources that terraform handles at once; it protects nothing.
+    def _pause(self, tried: int, retry_after: str | None) -> float:
+        """Return the seconds before the next try: ``Retry-After``, or an exponential backoff with jitter."""
+        if retry_after and retry_after.isascii() and retry_after.isdigit():
+            return float(retry_after)
+        # Jitter spreads the retries of resources that terraform handles in parallel; it has no security purpose.
         share = 0.75 + random.random() / 4  # noqa: S311
         return min(self._patience.first_pause * float(2 ** (tried - 1)) * share, self._patience.longest_pause)
 
 
 def attempt(diags: Any, work: Callable[[], T], *, otherwise: T, summary: str = "") -> T:
-    """Return what ``work`` returns; one of our errors becomes a diagnostic, and ``otherwise`` is returned."""
+    """Return the result of ``work``; a ``FactoryError`` becomes a diagnostic, and ``otherwise`` is returned."""
     try:
         return work()
     except FactoryError as error:
@@ -133,19 +133,19 @@ def attempt(diags: Any, work: Callable[[], T], *, otherwise: T, summary: str = "
         return otherwise
 
 
-_STATE = "CLOUDFLARE_API_TOKEN is {state}: the API does not take it"
-_RENEW = "Make a new token, store it where the pipeline reads it, and plan again."
-_AGAIN = "Nothing is known to be lost: plan again once the API answers."
+_STATE = "CLOUDFLARE_API_TOKEN is {state}: the API rejects it"
+_RENEW = "Create a new token, store it where the pipeline reads it, and plan again."
+_AGAIN = "Plan again once the API answers."
 
 
 def _lost(method: str, path: str, reason: str) -> Unreachable:
     return Unreachable(
-        f"{method} {path}: {reason}, so that nobody knows whether the object was made; it is not tried again",
-        hint="Look for the object at Cloudflare. If it is there, `terraform import` it; then plan again.",
+        f"{method} {path}: {reason}; it is unknown whether the object was created, so the request is not repeated",
+        hint="Look for the object at Cloudflare. If it exists, import it with `terraform import`. Then plan again.",
     )
 
 
 def _hint(status: int) -> str:
     if _FAMILIES.get(status) is Unauthorized:
-        return "The token may not do this: a plan needs a token that reads, an apply one that writes."
+        return "The token lacks the permission: a plan needs a read token, an apply a write token."
     return "Correct the attribute named above and plan again."

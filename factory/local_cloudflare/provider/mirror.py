@@ -1,4 +1,4 @@
-"""Write the folder from which Terraform installs the provider double, and the CLI configuration that names it."""
+"""Writes the filesystem mirror of the provider double, and the CLI configuration that points Terraform at it."""
 
 import json
 import platform
@@ -11,9 +11,8 @@ from factory.system import files
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
-# /bin/sh and not the interpreter itself, because the kernel cuts a long #! line. HOME and TMPDIR are set for the
-# library: it keeps a TLS key under HOME, which may be read-only or absent, and a socket under TMPDIR, whose path
-# the kernel limits to about 100 bytes.
+# The script uses /bin/sh because the kernel cuts a long #! line. The library stores a TLS key under HOME, which may be
+# read-only or absent, and a socket in the temporary folder; the kernel limits a socket's path to about 100 bytes.
 _SCRIPT = """#!/bin/sh
 # The loopback double of Cloudflare's Terraform provider: it talks to 127.0.0.1 only. This is not Cloudflare's.
 exec {python} -I -c '
@@ -42,8 +41,8 @@ provider_installation {{
 def write(root: Path, python: str) -> Path:
     """Write the mirror under ``root`` and return the path of its CLI configuration (for ``TF_CLI_CONFIG_FILE``).
 
-    ``python`` is the interpreter that has this package. The same arguments give the same bytes, so that the
-    package's hash in a lock file stays. Raises ``MachineError``.
+    ``python`` is the interpreter that has this package. The same arguments give the same bytes, so that the hash in a
+    lock file stays valid. Raises ``MachineError``.
     """
     folder = root.resolve() / ADDRESS / VERSION / _platform()
     script = _SCRIPT.format(python=shlex.quote(python))
@@ -57,7 +56,7 @@ def write(root: Path, python: str) -> Path:
 def _platform() -> str:
     machine = _MACHINES.get(platform.machine().lower())
     if machine is None:
-        raise MachineError(f"Terraform has no name for the machine {platform.machine()!r} that the double knows")
+        raise MachineError(f"the provider double does not support the machine type {platform.machine()!r}")
     return f"{platform.system().lower()}_{machine}"
 
 

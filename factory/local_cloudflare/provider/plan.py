@@ -1,7 +1,7 @@
-"""What the library ``tf`` leaves out of a plan: defaults, computed attributes inside objects, values of any type.
+"""Adds what the library ``tf`` lacks for plans: defaults, computed attributes inside objects, values of any type.
 
-The library plans an update from the prior state and never looks at the configuration, so that an attribute which is
-both optional and computed would keep whatever somebody set it to behind Terraform's back.
+The library plans an update from the prior state without the configuration. An attribute that is both optional and
+computed would therefore keep a value that was set outside Terraform.
 """
 
 import json
@@ -17,16 +17,16 @@ from factory.local_cloudflare.provider.types import UNKNOWN, Attribute, Dynamic,
 def completed(
     attributes: Sequence[Attribute], config: Mapping[str, Any], proposed: Mapping[str, Any], *, inner: bool = False
 ) -> dict[str, Any]:
-    """Return the proposed state with what ``config`` leaves out: the default of an attribute that has one.
+    """Return the proposed state with the defaults of the attributes that ``config`` does not set.
 
-    A computed attribute inside an object (``inner``) that has neither default nor prior value is unknown; the
-    library does the same for those of the resource itself.
+    A computed attribute inside an object (``inner``) with neither default nor prior value becomes unknown; for the
+    attributes of the resource itself, the library does this.
     """
     state = dict(proposed)
     for each in attributes:
-        given, planned = config.get(each.name), proposed.get(each.name)
-        if given is not None:
-            state[each.name] = _within(each, given, planned)
+        configured, planned = config.get(each.name), proposed.get(each.name)
+        if configured is not None:
+            state[each.name] = _within(each, configured, planned)
         elif each.default is not UNKNOWN:
             state[each.name] = each.default
         elif inner and each.computed and planned is None:
@@ -35,9 +35,9 @@ def completed(
 
 
 def servicer(provider: Any) -> Any:
-    """Return the library's servicer for a provider, with a plan and a state that know what this module is about."""
-    made = _LIBRARY_SERVICER(provider)
-    plan, upgrade = made.PlanResourceChange, made.UpgradeResourceState
+    """Return the library's servicer for a provider, with the additions of this module."""
+    result = _LIBRARY_SERVICER(provider)
+    plan, upgrade = result.PlanResourceChange, result.UpgradeResourceState
     attributes = {f"{provider.get_model_prefix()}{kind.name}": kind.attributes for kind in provider.get_resources()}
 
     def plan_completed(request: Any, context: Any) -> Any:
@@ -56,31 +56,31 @@ def servicer(provider: Any) -> Any:
             response.upgraded_state.CopyFrom(to_dynamic_value(wire))
         return response
 
-    made.PlanResourceChange = plan_completed
-    made.UpgradeResourceState = upgrade_dynamic
-    return made
+    result.PlanResourceChange = plan_completed
+    result.UpgradeResourceState = upgrade_dynamic
+    return result
 
 
 def install() -> None:
-    """Make the library's runner use ``servicer``: it takes the class from its own module and offers no other way."""
+    """Make the library's runner use ``servicer`` by replacing the class in its module; the library has no option."""
     library.ProviderServicer = servicer
 
 
-def _within(attribute: Attribute, given: Any, planned: Any) -> Any:
-    """Return the planned value with the objects inside it completed; those of a set have nothing computed here."""
-    if isinstance(attribute.type, Object) and isinstance(given, dict) and isinstance(planned, dict):
-        return completed(attribute.type.attributes, given, planned, inner=True)
+def _within(attribute: Attribute, configured: Any, planned: Any) -> Any:
+    """Return the planned value with the objects inside it completed, except in sets, which need nothing computed."""
+    if isinstance(attribute.type, Object) and isinstance(configured, dict) and isinstance(planned, dict):
+        return completed(attribute.type.attributes, configured, planned, inner=True)
     element = getattr(attribute.type, "element_type", None)
-    if not isinstance(element, Object) or is_set(attribute.type) or not _lists(given, planned):
+    if not isinstance(element, Object) or is_set(attribute.type) or not _lists(configured, planned):
         return planned
     return [
         completed(element.attributes, one, other, inner=True) if _objects((one, other)) else other
-        for one, other in zip(given, planned, strict=True)
+        for one, other in zip(configured, planned, strict=True)
     ]
 
 
-def _lists(given: Any, planned: Any) -> bool:
-    return isinstance(given, list) and isinstance(planned, list) and len(given) == len(planned)
+def _lists(configured: Any, planned: Any) -> bool:
+    return isinstance(configured, list) and isinstance(planned, list) and len(configured) == len(planned)
 
 
 def _objects(values: Iterable[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The resources of the provider double that protect: settings of a zone, rulesets, and API tokens of an account."""
+"""Defines the provider double's protection resources: zone settings, rulesets and API tokens of an account."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _ID = Attribute("id", computed=True)
 
 
 class ZoneSetting(Resource):
-    """``cloudflare_zone_setting``: every zone has every setting, so that none is created or deleted."""
+    """``cloudflare_zone_setting``: every zone has every setting, so settings are never created or deleted."""
 
     name = "zone_setting"
     import_form = ("zone_id", "setting_id")
@@ -39,22 +39,22 @@ class ZoneSetting(Resource):
         return f"/zones/{state['zone_id']}/settings"
 
     def item(self, state: State) -> str:
-        """Return the path of one: its name is its id."""
+        """Return the path of the setting, which ends with its name."""
         return f"{self.collection(state)}/{state['setting_id']}"
 
     def create(self, ctx: Any, planned: State) -> State | None:
-        """Set the value for the first time."""
+        """Set the value when the setting enters the state."""
         return self.first_update(ctx, planned)
 
     def delete(self, ctx: Any, _current: State) -> None:
-        """Forget the setting and say so, as Cloudflare's provider does."""
+        """Drop the setting from the state with a warning, as Cloudflare's provider does."""
         ctx.diagnostics.add_warning(
             "Resource Destruction Considerations",
             "The setting leaves the Terraform state; in the API it keeps its value.",
         )
 
     def request_body(self, planned: State) -> State:
-        """Return the value; the rest is in the path."""
+        """Return the value; the path has the rest."""
         return {"value": planned["value"]}
 
 
@@ -121,13 +121,13 @@ class Ruleset(Resource):
         return f"/zones/{state['zone_id']}/rulesets"
 
     def validate(self, diags: Any, type_name: str, config: State) -> None:
-        """Refuse a ruleset of an account, which the double has not."""
+        """Reject rulesets of an account, which the double does not have."""
         super().validate(diags, type_name, config)
         if config.get("zone_id") is None:
-            diags.add_error("Invalid zone_id", "The loopback double has rulesets of zones only.", path=["zone_id"])
+            diags.add_error("Invalid zone_id", "The loopback double supports only rulesets of zones.", path=["zone_id"])
 
     def plan(self, ctx: Any, current: State | None, planned: State) -> State:
-        """Give each rule the id that goes with its ``ref``; Terraform's proposal counts rules by their place."""
+        """Give each rule the id that belongs to its ``ref``; Terraform's proposal matches rules by their position."""
         state = super().plan(ctx, current, planned)
         if not isinstance(state["rules"], list) or "rules" not in ctx.changed_fields:
             return state
@@ -139,7 +139,7 @@ class Ruleset(Resource):
         return {**state, "rules": rules}
 
     def request_body(self, planned: State) -> State:
-        """Return what is sent; the zone is in the path, and the API knows a rule by its ``ref``."""
+        """Return the body without the zone, which is in the path, and without rule ids; the API uses ``ref``."""
         body = {key: value for key, value in super().request_body(planned).items() if key != "zone_id"}
         rules = [{key: value for key, value in rule.items() if key != "id"} for rule in body.get("rules") or []]
         return {**body, "rules": rules}
@@ -149,7 +149,7 @@ _ADDRESSES = Object([Attribute("in", TEXTS, optional=True), Attribute("not_in", 
 
 
 class AccountToken(Resource):
-    """``cloudflare_account_token``: the API tells its value once, and the state keeps it."""
+    """``cloudflare_account_token``: the API returns the value only at creation, and the state stores it."""
 
     name = "account_token"
     import_form = ("account_id", "id")
@@ -182,22 +182,24 @@ class AccountToken(Resource):
         return f"/accounts/{state['account_id']}/tokens"
 
     def validate(self, diags: Any, type_name: str, config: State) -> None:
-        """Refuse resources that are not JSON, at plan time."""
+        """Reject resources that are not a JSON object, at plan time."""
         super().validate(diags, type_name, config)
         policies = config.get("policies")
         for policy in policies if isinstance(policies, list) else []:
             resources = policy.get("resources") if isinstance(policy, dict) else None
             if isinstance(resources, str) and not _is_object(resources):
-                diags.add_error("Invalid policies", "The resources of a policy are a JSON object.", path=["policies"])
+                diags.add_error(
+                    "Invalid policies", "The resources of a policy must be a JSON object.", path=["policies"]
+                )
 
     def request_body(self, planned: State) -> State:
-        """Return what is sent: the account is in the path, and resources go as an object."""
+        """Return the body without the account, which is in the path, and with resources as objects."""
         body = {key: value for key, value in super().request_body(planned).items() if key != "account_id"}
         policies = [{**policy, "resources": json.loads(policy["resources"])} for policy in body["policies"]]
         return {**body, "policies": policies}
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
-        """Return the state; resources become JSON text again, in the words of the configuration where they mean it."""
+        """Return the state; resources become JSON text, in the configuration's spelling if equivalent."""
         written = [each["resources"] for each in known.get("policies") or [] if isinstance(each["resources"], str)]
         policies = [{**each, "resources": _text(each["resources"], written)} for each in result["policies"]]
         return super().from_result({**result, "policies": policies}, known)

@@ -1,7 +1,7 @@
-"""A double of Cloudflare's Terraform provider 5.14.0 that talks to a loopback address only.
+"""Simulates Cloudflare's Terraform provider 5.14.0; it talks only to a loopback address.
 
-Terraform starts it through the executable that ``mirror`` writes. It is served at the real provider's address, so
-that ``terraform/`` needs no change; every way in therefore refuses a URL outside loopback before a byte is sent.
+Terraform starts it through the executable that ``mirror`` writes. The double has the real provider's address, so that
+``terraform/`` needs no change. Every entry point therefore rejects a URL outside loopback before it sends anything.
 """
 
 import sys
@@ -29,18 +29,18 @@ _ATTRIBUTES = (
 
 
 class Provider:
-    """The provider: configured once by Terraform, then asked for its resources."""
+    """The provider, as the library ``tf`` calls it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._client: Cloudflare | None = None
 
     def full_name(self) -> str:
-        """Return the address."""
+        """Return the provider's address."""
         return ADDRESS
 
     def get_model_prefix(self) -> str:
-        """Return what every resource type's name begins with."""
+        """Return the prefix of the resource types' names."""
         return "cloudflare_"
 
     def get_provider_schema(self, _diags: Any) -> Any:
@@ -48,23 +48,23 @@ class Provider:
         return Schema(attributes=list(_ATTRIBUTES))
 
     def validate_config(self, diags: Any, config: State) -> None:
-        """Refuse a provider block that names another machine."""
+        """Reject a provider block with a URL outside loopback."""
         base_url = config.get("base_url")
         if base_url not in (None, UNKNOWN):
             attempt(diags, lambda: require_loopback(base_url), otherwise="")
 
     def configure_provider(self, diags: Any, config: State) -> None:
-        """Make the client from the provider block, and from the environment where that is silent.
+        """Create the client from the provider block or, for missing settings, from the environment.
 
-        The token is looked at here, so that a bad one is said once and not by every resource: Cloudflare's own
-        provider does without this.
+        The token is verified here, so that a bad token gives one error and not one for every resource. Cloudflare's
+        own provider does not verify it.
         """
         base_url = config.get("base_url") or self._environment.get("CLOUDFLARE_BASE_URL")
         token = config.get("api_token") or self._environment.get("CLOUDFLARE_API_TOKEN")
         self._client = attempt(diags, lambda: _checked(Cloudflare(base_url, token)), otherwise=None)
 
     def client(self) -> Cloudflare:
-        """Return the client; raises ``Refused`` where the provider is not configured."""
+        """Return the client; raises ``Refused`` if the provider is not configured."""
         if self._client is None:
             raise Refused("the provider is not configured")
         return self._client
@@ -74,7 +74,7 @@ class Provider:
         return [Zone, ZoneSetting, DnsRecord, Ruleset, Tunnel, TunnelConfig, AccountToken]
 
     def get_data_sources(self) -> list[Any]:
-        """Return no data sources: the double has none."""
+        """Return no data sources."""
         return []
 
     def get_functions(self) -> list[Any]:
@@ -82,7 +82,7 @@ class Provider:
         return []
 
     def new_resource(self, kind: type[Resource]) -> Resource:
-        """Return an instance for one call."""
+        """Return a resource instance for one call."""
         return kind(self)
 
 
@@ -92,16 +92,16 @@ def _checked(client: Cloudflare) -> Cloudflare:
 
 
 def main(environment: Mapping[str, str]) -> None:
-    """Serve the provider until Terraform ends it; ``environment`` gives ``CLOUDFLARE_API_TOKEN`` and ``_BASE_URL``.
+    """Serve the provider until Terraform ends it, with ``CLOUDFLARE_API_TOKEN`` and ``_BASE_URL`` of ``environment``.
 
-    A ``CLOUDFLARE_BASE_URL`` outside loopback ends the process with the exit code of ``Refused``.
+    If ``CLOUDFLARE_BASE_URL`` is outside loopback, the process exits with the exit code of ``Refused``.
     """
     base_url = environment.get("CLOUDFLARE_BASE_URL")
     try:
         if base_url:
             require_loopback(base_url)
     except Refused as error:
-        # Terraform shows a plugin's first line of output when it is not the handshake.
+        # Terraform shows a plugin's first line of output if that line is not the handshake.
         sys.stdout.write(f"{error}. {error.hint}\n")
         sys.exit(Refused.exit_code)
     plan.install()

@@ -1,4 +1,4 @@
-"""What every resource of the provider double does: plan, create, read, update, delete, import."""
+"""Implements the operations of every resource of the provider double: plan, create, read, update, delete, import."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,10 +14,10 @@ State = dict[str, Any]
 
 
 class Resource:
-    """One resource type: the library makes an instance for every call that Terraform sends.
+    """One resource type; the library creates an instance for every call from Terraform.
 
-    A subclass gives name, attributes and paths; the rest is the same for all: an object is created by POST on its
-    collection, and read, changed and deleted by its own path.
+    Subclasses define name, attributes and paths. An object is created with POST on its collection, and read, changed
+    and deleted at its own path.
     """
 
     name: ClassVar[str]
@@ -39,15 +39,15 @@ class Resource:
         return Schema(attributes=list(cls.attributes), version=0)
 
     def collection(self, state: State) -> str:
-        """Return the path that creates one."""
+        """Return the path that creates an object."""
         raise NotImplementedError
 
     def item(self, state: State) -> str:
-        """Return the path of one."""
+        """Return the path of the object."""
         return f"{self.collection(state)}/{state['id']}"
 
     def request_body(self, planned: State) -> State:
-        """Return what is sent: the attributes that a person may set and that have a value."""
+        """Return the body of a request: the configurable attributes that have a value."""
         return {
             each.name: _set_only(planned[each.name])
             for each in self.attributes
@@ -55,16 +55,16 @@ class Resource:
         }
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
-        """Return the state that an answer of the API means; ``known`` gives what the API never says."""
+        """Return the state for an API result; ``known`` has the values that the API never returns."""
         return {each.name: self._value(each, result, known) for each in self.attributes}
 
     def validate(self, diags: Any, _type_name: str, config: State) -> None:
-        """Refuse values that the API would refuse, at plan time."""
+        """Reject values at plan time that the API would reject."""
         for attribute, reason in forbidden(self.attributes, config):
             diags.add_error(f"Invalid {attribute}", reason, path=[attribute])
 
     def plan(self, ctx: Any, _current: State | None, planned: State) -> State:
-        """Mark what the server will change as unknown, where anything changes at all."""
+        """Mark the attributes that the server will change as unknown, if the plan has any change."""
         if not ctx.changed_fields:
             return planned
         return planned | {each.name: UNKNOWN for each in self.attributes if each.volatile}
@@ -80,7 +80,7 @@ class Resource:
         return self._attempt(ctx, "create", post, otherwise=None)
 
     def read(self, ctx: Any, current: State) -> State | None:
-        """Return the object as it is now, ``None`` where it is gone; Terraform then plans to create it again."""
+        """Return the current object, or ``None`` if it no longer exists; Terraform then plans to create it again."""
 
         def get() -> State | None:
             try:
@@ -91,7 +91,7 @@ class Resource:
         return self._attempt(ctx, "read", get, otherwise=current)
 
     def update(self, ctx: Any, current: State, planned: State) -> State | None:
-        """Change the object; after an error the state stays as it was."""
+        """Change the object; after an error the state is unchanged."""
 
         def change() -> State:
             result = self._client.send(self.update_method, self.item(current), self.request_body(planned))
@@ -100,12 +100,12 @@ class Resource:
         return self._attempt(ctx, "update", change, otherwise=current)
 
     def first_update(self, ctx: Any, planned: State) -> State | None:
-        """Create by an update what belongs to another object and can't be made alone; ``None`` after an error."""
+        """Create an object that the API can only update, because it belongs to another; ``None`` after an error."""
         state = self.update(ctx, planned, planned)
         return None if ctx.diagnostics.has_errors() else state
 
     def delete(self, ctx: Any, current: State) -> State | None:
-        """Delete the object; one that is gone already is fine, and after an error the state stays as it was."""
+        """Delete the object if it exists; after an error the state is unchanged."""
 
         def remove() -> None:
             with suppress(NotFound):
@@ -120,14 +120,14 @@ class Resource:
             parts = id.split("/")
             if len(parts) != len(self.import_form):
                 form = "/".join(f"<{part}>" for part in self.import_form)
-                raise InvalidInput(f"the import id {id!r} has not the form {form}")
+                raise InvalidInput(f"the import id {id!r} does not have the form {form}")
             known = {each.name: None for each in self.attributes} | dict(zip(self.import_form, parts, strict=True))
             return self.from_result(self._fetch(known), known)
 
         return self._attempt(ctx, "import", fetch, otherwise=None)
 
     def upgrade(self, _ctx: Any, _version: int, old: State) -> State:
-        """Return a state of an older schema version as it is: there has been one version only."""
+        """Return the state unchanged, because the schema has only one version."""
         return old
 
     @property
@@ -149,7 +149,7 @@ class Resource:
             value = known.get(attribute.name)
             return None if value is UNKNOWN else value
         value = _shaped(attribute.type, result[attribute.name])
-        # The API says [] or "" where nothing was set; Terraform insists on the null that was planned.
+        # The API returns [] or "" for an unset value; Terraform requires the planned null.
         unset = known.get(attribute.name) is None and not attribute.computed and value in ([], {}, "")
         return None if unset else value
 
@@ -162,7 +162,7 @@ def _set_only(value: Any) -> Any:
 
 
 def _shaped(kind: Any, value: Any) -> Any:
-    """Return a value of the API with every attribute of its objects, and no others."""
+    """Return an API value whose objects have exactly the attributes of the schema."""
     if isinstance(kind, Object) and isinstance(value, dict):
         return {each.name: _shaped(each.type, value.get(each.name)) for each in kind.attributes}
     element = getattr(kind, "element_type", None)

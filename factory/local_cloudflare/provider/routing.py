@@ -1,4 +1,4 @@
-"""The resources of the provider double that route: zones, DNS records, tunnels and their configuration."""
+"""Defines the provider double's routing resources: zones, DNS records, tunnels and tunnel configurations."""
 
 import json
 from collections.abc import Mapping
@@ -43,12 +43,12 @@ class Zone(Resource):
         return "/zones"
 
     def create(self, ctx: Any, planned: State) -> State | None:
-        """Create the zone, and pause it where that was asked for: the API creates none paused."""
-        made = super().create(ctx, planned)
-        return self.update(ctx, made, planned) if made and made["paused"] != planned["paused"] else made
+        """Create the zone, then pause it if planned, because the API cannot create a paused zone."""
+        zone = super().create(ctx, planned)
+        return self.update(ctx, zone, planned) if zone and zone["paused"] != planned["paused"] else zone
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
-        """Return the state; of the account, only the id is kept."""
+        """Return the state, with only the id of the account."""
         return super().from_result({**result, "account": {"id": result["account"]["id"]}}, known)
 
 
@@ -79,13 +79,13 @@ class DnsRecord(Resource):
         return f"/zones/{state['zone_id']}/dns_records"
 
     def validate(self, diags: Any, type_name: str, config: State) -> None:
-        """Refuse a TTL for a proxied record, which Cloudflare would replace by 1 and show as drift for ever."""
+        """Reject a TTL for a proxied record: Cloudflare would replace it with 1, which would be permanent drift."""
         super().validate(diags, type_name, config)
         if config.get("proxied") is True and config.get("ttl") not in (_AUTOMATIC_TTL, UNKNOWN):
-            diags.add_error("Invalid ttl", "A proxied record has the ttl 1 (automatic).", path=["ttl"])
+            diags.add_error("Invalid ttl", "A proxied record must have the ttl 1 (automatic).", path=["ttl"])
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
-        """Return the state; a relative name stays as it was written."""
+        """Return the state; a relative name stays as in the configuration."""
         written = known.get("name")
         same = isinstance(written, str) and (written == "@" or result["name"].startswith(f"{written.lower()}."))
         return super().from_result(result, known) | ({"name": written} if same else {})
@@ -125,7 +125,7 @@ class Tunnel(Resource):
         return f"/accounts/{state['account_id']}/cfd_tunnel"
 
     def request_body(self, planned: State) -> State:
-        """Return what is sent; the account is in the path."""
+        """Return the body without the account, which is in the path."""
         return {key: value for key, value in super().request_body(planned).items() if key != "account_id"}
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
@@ -139,7 +139,7 @@ class Tunnel(Resource):
         return result
 
 
-# Attribute name here, name in the API: cloudflared's own configuration is camelCase.
+# Maps attribute names to the API's names, which are camelCase as in cloudflared's own configuration.
 _ORIGIN_REQUEST = {
     "ca_pool": "caPool",
     "connect_timeout": "connectTimeout",
@@ -170,7 +170,7 @@ def _origin_request() -> Attribute:
 
 
 class TunnelConfig(Resource):
-    """``cloudflare_zero_trust_tunnel_cloudflared_config``: it belongs to its tunnel and can't be deleted alone."""
+    """``cloudflare_zero_trust_tunnel_cloudflared_config``: belongs to its tunnel and can't be deleted alone."""
 
     name = "zero_trust_tunnel_cloudflared_config"
     import_form = ("account_id", "tunnel_id")
@@ -204,32 +204,32 @@ class TunnelConfig(Resource):
     )
 
     def collection(self, state: State) -> str:
-        """Return the path of the configuration: there is one for each tunnel."""
+        """Return the path of the tunnel's only configuration."""
         return f"/accounts/{state['account_id']}/cfd_tunnel/{state['tunnel_id']}/configurations"
 
     def item(self, state: State) -> str:
-        """Return the same path: a configuration has no id of its own."""
+        """Return the same path, because a configuration has no id."""
         return self.collection(state)
 
     def create(self, ctx: Any, planned: State) -> State | None:
-        """Put the first configuration; the API knows no POST here."""
+        """Create the configuration with PUT, because the API has no POST for it."""
         return self.first_update(ctx, planned)
 
     def delete(self, ctx: Any, _current: State) -> None:
-        """Forget the configuration and say so, as Cloudflare's provider does."""
+        """Drop the configuration from the state with a warning, as Cloudflare's provider does."""
         ctx.diagnostics.add_warning(
             "Resource Destruction Considerations",
             "The tunnel's configuration leaves the Terraform state; in the API it stays until the tunnel is deleted.",
         )
 
     def request_body(self, planned: State) -> State:
-        """Return the configuration with the API's own names."""
+        """Return the configuration with the API's names."""
         config = planned.get("config") or {}
         sent: State = {"ingress": [_sent(rule) for rule in config.get("ingress") or []]}
         return {"config": sent | _sent({"origin_request": config.get("origin_request")})}
 
     def from_result(self, result: Mapping[str, Any], known: State) -> State:
-        """Return the state with the names of Terraform; the id is the tunnel's."""
+        """Return the state with Terraform's names and the tunnel's id."""
         config = result["config"]
         shown = config and {
             "ingress": [_shown(rule, ("hostname", "path", "service")) for rule in config["ingress"]],

@@ -1,6 +1,6 @@
-"""What the library ``tf`` lacks of Terraform's protocol 6: nested attributes, values of any type, allowed values.
+"""Adds what the library ``tf`` lacks of Terraform's protocol 6: nested attributes, dynamic types, allowed values.
 
-The library takes any object with these fields and methods as an attribute or a type.
+The library accepts any object with these fields and methods as an attribute or a type.
 """
 
 import json
@@ -17,13 +17,13 @@ TEXTS, TEXT_SET = types.List(types.String()), types.Set(types.String())
 
 
 class Object:
-    """An object with fixed attributes: a ``dict`` that always has every one of them, ``None`` where not set."""
+    """An object type with fixed attributes: a ``dict`` that always has all of them, ``None`` for unset ones."""
 
     def __init__(self, attributes: Sequence["Attribute"]) -> None:
         self.attributes = tuple(attributes)
 
     def encode(self, value: Any) -> Any:
-        """Return the wire form: every attribute is present."""
+        """Return the wire form, with every attribute."""
         return self._each(value, "encode")
 
     def decode(self, value: Any) -> Any:
@@ -49,9 +49,9 @@ class Object:
 
 
 class Dynamic:
-    """A value of any type, as ``value`` of a zone's setting is: text, a number, a flag, a list or an object.
+    """A value of any type, such as the ``value`` of a zone setting: text, a number, a flag, a list or an object.
 
-    On the wire it is a pair: the type as Terraform's JSON, and the value in that type.
+    The wire form is a pair: the type as Terraform's JSON, and the value in that type.
     """
 
     def encode(self, value: Any) -> Any:
@@ -71,7 +71,7 @@ class Dynamic:
         return b'"dynamic"'
 
     def from_state(self, value: Any) -> Any:
-        """Return the wire form of a value as a state file has it: an object of ``type`` and ``value``."""
+        """Return the wire form of a value in a state file, which is an object with ``type`` and ``value``."""
         return None if value is None else [json.dumps(value["type"]).encode(), value["value"]]
 
 
@@ -79,9 +79,9 @@ class Dynamic:
 class Attribute:
     """One attribute of a schema.
 
-    ``allowed`` lists the values it may have; ``default`` is what a plan shows for a computed attribute that is not
-    set; a change of a ``requires_replace`` attribute replaces the resource; the server changes a ``volatile``
-    one with every update.
+    ``allowed`` lists the allowed values. ``default`` is the planned value of a computed attribute that is not set. A
+    change of a ``requires_replace`` attribute replaces the resource. The server changes a ``volatile`` attribute with
+    every update.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Attribute:
     allowed: tuple[str, ...] = ()
 
     def to_pb(self) -> Any:
-        """Return the attribute as protocol 6 writes it: nested where its type holds objects."""
+        """Return the attribute in protocol 6's form, which is nested if its type contains objects."""
         flags = {
             "required": self.required,
             "optional": self.optional,
@@ -116,17 +116,17 @@ def objects(*attributes: Attribute) -> Any:
 
 
 def object_set(*attributes: Attribute) -> Any:
-    """Return the type of a set of objects: a list in Python, whose order means nothing."""
+    """Return the type of a set of objects, which is a list in Python; its order does not matter."""
     return types.Set(Object(attributes))
 
 
 def is_set(kind: Any) -> bool:
-    """Say whether a type is a set."""
+    """Return whether a type is a set."""
     return isinstance(kind, types.Set)
 
 
 def forbidden(attributes: Sequence[Attribute], config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and reason for each value of a configuration that its attribute does not allow."""
+    """Yield name and reason for each configured value that its attribute does not allow."""
     for each in attributes:
         value = config.get(each.name)
         if each.allowed and isinstance(value, str) and value not in each.allowed:
@@ -142,7 +142,7 @@ def _nested(kind: Any) -> tuple[Object | None, Any]:
 
 
 def _type_of(value: Any) -> Any:
-    """Return the type of a Python value as Terraform's JSON writes it."""
+    """Return the type of a Python value as Terraform's JSON."""
     if isinstance(value, dict):
         return ["object", {key: _type_of(item) for key, item in value.items()}]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-# The whole environment is one module; this root gives it its zone, its state and its provider.
+# The module is the whole environment; this root sets the zone, the state and the provider.
 module "stack" {
   source = "../../modules/stack"
 

@@ -1,4 +1,4 @@
-# The addresses that this root had before it had any module: a state of that time keeps its objects.
+# Addresses from before this root used modules, so that an older state keeps its objects.
 moved {
   from = cloudflare_zone.this
   to   = module.zone.cloudflare_zone.this
@@ -19,13 +19,13 @@ moved {
   to   = module.dns.cloudflare_dns_record.this
 }
 
-# Before there were several apps, the one record had no name of its own.
+# With only one app, the record had no key.
 moved {
   from = module.dns.cloudflare_dns_record.this
   to   = module.dns.cloudflare_dns_record.this["hello"]
 }
 
-# The addresses that this root had before the module stack: a state of that time keeps its objects.
+# Addresses from before the module stack, so that an older state keeps its objects.
 moved {
   from = module.zone
   to   = module.stack.module.zone

@@ -1,19 +1,19 @@
 output "hostnames" {
-  description = "Where each app is reached."
+  description = "The hostname of each app."
   value       = module.stack.hostnames
 }
 
 output "releases" {
-  description = "The release that takes the traffic, for each app."
+  description = "The release that serves traffic, for each app."
   value       = module.stack.releases
 }
 
 output "tunnel_id" {
-  description = "The tunnel that the hostnames lead to."
+  description = "The id of the tunnel that the hostnames point to."
   value       = module.stack.tunnel_id
 }
 
 output "name_servers" {
-  description = "The name servers that the domain's registrar must name."
+  description = "The name servers to set at the domain's registrar."
   value       = module.stack.name_servers
 }

@@ -1,4 +1,4 @@
-# The addresses that this root had before the module stack: a state of that time keeps its objects.
+# Addresses from before the module stack, so that an older state keeps its objects.
 moved {
   from = module.zone
   to   = module.stack.module.zone

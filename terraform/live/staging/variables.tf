@@ -10,12 +10,12 @@ variable "zone" {
 }
 
 variable "apps" {
-  description = "The apps, from apps/<name>/app.yml; the module stack says what each holds, and checks it."
+  description = "The apps, from apps/<name>/app.yml; the module stack defines and validates their type."
   type        = any
 }
 
 variable "rate_limited" {
-  description = "Whether apps have rate limits; Cloudflare's Free plan has none that look at the hostname."
+  description = "Whether apps have rate limits; Cloudflare's Free plan does not support rate limits by hostname."
   type        = bool
   default     = true
 }

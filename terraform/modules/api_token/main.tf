@@ -12,7 +12,7 @@ locals {
       ]
       account = [var.permission_groups.tunnel_read]
     }
-    # Zones are read only, also by an apply: a person makes a zone, once, and nothing here may delete it.
+    # An apply also only reads zones: a person creates the zone once, and the pipeline must not delete it.
     apply = {
       zone = [
         var.permission_groups.zone_read,
@@ -25,7 +25,7 @@ locals {
   }
 }
 
-# A new day of expiry means new tokens; without this, the old ones would only live longer.
+# A new expiry replaces the tokens instead of extending the old ones.
 resource "terraform_data" "lifetime" {
   input = var.expires_on
 }
@@ -57,7 +57,7 @@ resource "cloudflare_account_token" "this" {
 
     precondition {
       condition     = timecmp(var.expires_on, timeadd(plantimestamp(), "2160h")) <= 0
-      error_message = "A token lives for 90 days at most: give a nearer expires_on."
+      error_message = "expires_on must be at most 90 days from now."
     }
   }
 }

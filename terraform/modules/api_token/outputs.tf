@@ -1,10 +1,10 @@
 output "values" {
-  description = "The tokens' values, by role (plan, apply): for the store of secrets, and never for a log."
+  description = "The values of the tokens, by role (plan, apply). Put them in the secret store and never log them."
   value       = { for role, token in cloudflare_account_token.this : role => token.value }
   sensitive   = true
 }
 
 output "ids" {
-  description = "The tokens' ids, by role."
+  description = "The ids of the tokens, by role."
   value       = { for role, token in cloudflare_account_token.this : role => token.id }
 }

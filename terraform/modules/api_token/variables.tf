@@ -1,36 +1,36 @@
 variable "account_id" {
-  description = "The Cloudflare account that owns tokens and tunnel."
+  description = "The Cloudflare account that owns the tokens and the tunnel."
   type        = string
 }
 
 variable "zone_id" {
-  description = "The only zone that the tokens reach."
+  description = "The only zone that the tokens can access."
   type        = string
 }
 
 variable "name" {
-  description = "What the tokens' names begin with; -plan and -apply follow."
+  description = "The prefix of the tokens' names, before -plan and -apply."
   type        = string
 }
 
 variable "expires_on" {
-  description = "When both tokens end (UTC, at most 90 days from now). Another moment makes new tokens."
+  description = "When both tokens expire (UTC, at most 90 days from now). A change replaces the tokens."
   type        = string
 
   validation {
     condition     = endswith(var.expires_on, "Z") && can(timeadd(var.expires_on, "0s"))
-    error_message = "expires_on is a moment such as 2026-01-31T00:00:00Z."
+    error_message = "expires_on must be a time such as 2026-01-31T00:00:00Z."
   }
 }
 
 variable "allowed_addresses" {
-  description = "The networks (CIDR) that the tokens may be used from; none means anywhere."
+  description = "The networks (CIDR) that may use the tokens; an empty list allows all."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for network in var.allowed_addresses : can(cidrhost(network, 0))])
-    error_message = "A network is written as 192.0.2.0/24."
+    error_message = "Networks must be in CIDR notation, such as 192.0.2.0/24."
   }
 }
 

@@ -1,5 +1,5 @@
 locals {
-  # What Cloudflare's edge can stand in front of.
+  # The record types that Cloudflare can proxy.
   proxiable = ["A", "AAAA", "CNAME"]
 }
 

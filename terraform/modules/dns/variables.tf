@@ -1,10 +1,10 @@
 variable "zone_id" {
-  description = "The zone that holds the records."
+  description = "The zone of the records."
   type        = string
 }
 
 variable "records" {
-  description = "The records, by a name of your own. Without proxied, a record is proxied where it can be; the ttl 1 is automatic."
+  description = "The records, by any key. By default a record is proxied if its type allows it; ttl 1 means automatic."
   type = map(object({
     name     = string
     type     = string
@@ -20,12 +20,12 @@ variable "records" {
     condition = alltrue([
       for record in var.records : contains(["A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT"], record.type)
     ])
-    error_message = "A record's type is A, AAAA, CNAME, MX, NS, PTR or TXT."
+    error_message = "A record's type must be A, AAAA, CNAME, MX, NS, PTR or TXT."
   }
 
   validation {
     condition     = alltrue([for record in var.records : record.ttl == 1 || (record.ttl >= 60 && record.ttl <= 86400)])
-    error_message = "A ttl is 1 (automatic), or 60 to 86400 seconds."
+    error_message = "A ttl must be 1 (automatic) or 60 to 86400 seconds."
   }
 
   validation {
@@ -33,11 +33,11 @@ variable "records" {
       for record in var.records :
       record.ttl == 1 || !coalesce(record.proxied, contains(["A", "AAAA", "CNAME"], record.type))
     ])
-    error_message = "A proxied record has the ttl 1 (automatic)."
+    error_message = "A proxied record must have the ttl 1 (automatic)."
   }
 
   validation {
     condition     = alltrue([for record in var.records : (record.type == "MX") == (record.priority != null)])
-    error_message = "An MX record has a priority, and no other record has one."
+    error_message = "An MX record must have a priority, and no other record may have one."
   }
 }

@@ -5,7 +5,7 @@ module "zone" {
   name       = var.zone
 }
 
-# One tunnel for all apps: a deploy changes the service of its app's rule, and nothing else.
+# One tunnel serves all apps; a deployment changes only the service of its app's rule.
 module "tunnel" {
   source = "../tunnel"
 

@@ -4,7 +4,7 @@ variable "account_id" {
 
   validation {
     condition     = can(regex("^[0-9a-f]{32}$", var.account_id))
-    error_message = "An account id is 32 hexadecimal characters."
+    error_message = "An account id must be 32 hexadecimal characters."
   }
 }
 
@@ -13,10 +13,10 @@ variable "zone" {
   type        = string
 }
 
-# A hostname is www and not the apex: a CNAME beside the apex's own records is not valid DNS, and works only where the
+# A hostname must not be the apex: a CNAME next to the apex's other records is not valid DNS and works only if the DNS
 # provider flattens it.
 variable "apps" {
-  description = "The apps, from apps/<name>/app.yml: where each is reached, the release that takes its traffic, and how many requests one address may send in a minute."
+  description = "The apps, from apps/<name>/app.yml: hostname, release that serves traffic, and allowed requests per minute from one address."
   type = map(object({
     hostname            = string
     release             = string
@@ -25,22 +25,22 @@ variable "apps" {
 
   validation {
     condition     = alltrue([for app in var.apps : endswith(app.hostname, ".${var.zone}")])
-    error_message = "A hostname must lie within the zone."
+    error_message = "A hostname must be in the zone."
   }
 
   validation {
     condition     = length(distinct([for app in var.apps : app.hostname])) == length(var.apps)
-    error_message = "Two apps can't have the same hostname."
+    error_message = "Two apps must not have the same hostname."
   }
 
   validation {
     condition     = alltrue([for app in var.apps : can(regex("^[a-z][a-z0-9-]*-[0-9a-f]{7,40}$", app.release))])
-    error_message = "A release is the app's name and 7 to 40 hexadecimal characters of a commit."
+    error_message = "A release must be the app's name, a hyphen and 7 to 40 hexadecimal characters of a commit."
   }
 }
 
 variable "rate_limited" {
-  description = "Whether apps have rate limits; Cloudflare's Free plan has none that look at the hostname."
+  description = "Whether apps have rate limits; Cloudflare's Free plan does not support rate limits by hostname."
   type        = bool
   default     = true
 }

@@ -4,7 +4,7 @@ resource "cloudflare_zero_trust_tunnel_cloudflared" "this" {
   config_src = "cloudflare"
 }
 
-# What moves traffic from one release to the next: a deploy changes a service and nothing else.
+# A deployment changes only a rule's service, which moves the traffic to the next release.
 resource "cloudflare_zero_trust_tunnel_cloudflared_config" "this" {
   account_id = var.account_id
   tunnel_id  = cloudflare_zero_trust_tunnel_cloudflared.this.id

@@ -4,6 +4,6 @@ output "id" {
 }
 
 output "cname" {
-  description = "What a CNAME record must name for its traffic to enter the tunnel."
+  description = "The target for CNAME records that send their traffic to the tunnel."
   value       = "${cloudflare_zero_trust_tunnel_cloudflared.this.id}.cfargotunnel.com"
 }

@@ -8,7 +8,7 @@ resource "cloudflare_ruleset" "custom" {
 
   rules = [
     for rule in var.rules : {
-      # With a ref a rule stays itself when another one is put before it.
+      # The ref identifies the rule if the order of the rules changes.
       ref         = rule.ref
       description = rule.description
       expression  = rule.expression
@@ -34,7 +34,7 @@ resource "cloudflare_ruleset" "rate_limit" {
       action      = "block"
       enabled     = true
       ratelimit = {
-        # Each address counts, in each data centre: Cloudflare has no count across them.
+        # Requests are counted per address and data centre; Cloudflare cannot count across data centres.
         characteristics     = ["cf.colo.id", "ip.src"]
         period              = limit.period
         requests_per_period = limit.requests

@@ -1,5 +1,5 @@
 output "ruleset_ids" {
-  description = "The ids of the rulesets that there are: custom and rate_limit."
+  description = "The ids of the existing rulesets, by kind (custom, rate_limit)."
   value = merge(
     { for ruleset in cloudflare_ruleset.custom : "custom" => ruleset.id },
     { for ruleset in cloudflare_ruleset.rate_limit : "rate_limit" => ruleset.id },

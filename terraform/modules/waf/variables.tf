@@ -1,10 +1,10 @@
 variable "zone_id" {
-  description = "The zone that the rules guard."
+  description = "The zone of the rules."
   type        = string
 }
 
 variable "rules" {
-  description = "Custom rules, first match first: ref (a name that stays), description, expression and action."
+  description = "Custom rules; the first match applies: ref (a stable name), description, expression and action."
   type = list(object({
     ref         = string
     description = string
@@ -13,7 +13,7 @@ variable "rules" {
     enabled     = optional(bool, true)
   }))
 
-  # What scanners ask every host for, and no app of ours serves.
+  # Paths that scanners request from every host and that no app serves.
   default = [
     {
       ref         = "no_git"
@@ -29,7 +29,7 @@ variable "rules" {
 
   validation {
     condition     = length(distinct(var.rules[*].ref)) == length(var.rules)
-    error_message = "Every rule has a ref of its own."
+    error_message = "Every rule must have a unique ref."
   }
 
   validation {
@@ -37,12 +37,12 @@ variable "rules" {
       for rule in var.rules :
       contains(["block", "challenge", "js_challenge", "managed_challenge", "log", "skip"], rule.action)
     ])
-    error_message = "A rule's action is block, challenge, js_challenge, managed_challenge, log or skip."
+    error_message = "A rule's action must be block, challenge, js_challenge, managed_challenge, log or skip."
   }
 }
 
 variable "rate_limits" {
-  description = "By name: how many requests one address may send to a hostname in a period, and for how long it is then blocked (seconds)."
+  description = "The rate limits, by name: allowed requests from one address to a hostname in a period, and the duration of the block (both in seconds)."
   type = map(object({
     hostname           = string
     requests           = number
@@ -53,16 +53,16 @@ variable "rate_limits" {
 
   validation {
     condition     = alltrue([for limit in var.rate_limits : limit.requests >= 1 && floor(limit.requests) == limit.requests])
-    error_message = "requests is a whole number from 1."
+    error_message = "requests must be a whole number of at least 1."
   }
 
   validation {
     condition     = alltrue([for limit in var.rate_limits : contains([10, 60, 120, 300, 600, 3600], limit.period)])
-    error_message = "A period is 10, 60, 120, 300, 600 or 3600 seconds."
+    error_message = "A period must be 10, 60, 120, 300, 600 or 3600 seconds."
   }
 
   validation {
     condition     = alltrue([for limit in var.rate_limits : can(regex("^[a-z0-9.-]+$", limit.hostname))])
-    error_message = "A hostname is in lower case: it becomes part of an expression."
+    error_message = "A hostname must be in lower case, because it becomes part of an expression."
   }
 }

@@ -18,7 +18,7 @@ resource "cloudflare_zone" "this" {
   name = var.name
 
   lifecycle {
-    # Deleting a zone deletes every record in it, and gives the domain other name servers when it comes back.
+    # Deleting a zone deletes all its records, and a new zone for the domain gets other name servers.
     prevent_destroy = true
   }
 }

@@ -4,11 +4,11 @@ output "id" {
 }
 
 output "name_servers" {
-  description = "The name servers that the domain's registrar must name."
+  description = "The name servers to set at the domain's registrar."
   value       = cloudflare_zone.this.name_servers
 }
 
 output "settings" {
-  description = "The settings that the zone has: setting id to value."
+  description = "The values of the zone's settings, by setting id."
   value       = { for name, setting in cloudflare_zone_setting.this : name => setting.value }
 }

@@ -155,7 +155,7 @@ def test_an_upgrade_is_proposed_as_a_merge_request(mine: Instance, newer: Path, 
     assert request.title == "Upgrade the factory from 0.1.0 to 0.2.0"
     assert request.sha == done["commit"]
     changed = {item["new_path"] for item in request.changes()["changes"]}
-    assert changed == {"pyproject.toml", "runbooks/new.md"}
+    assert changed == {"factory/__init__.py", "runbooks/new.md"}
     request.state_event = "close"
     request.save()
     again = mine.json("upgrade", "--from", str(newer), "--propose", **env)

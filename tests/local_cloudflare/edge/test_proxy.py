@@ -88,7 +88,7 @@ def test_a_release_that_died_is_started_again_a_few_times(own: Double) -> None:
 def test_a_service_that_is_not_there_is_a_bad_gateway(shared: Double) -> None:
     zone = fresh()
     ids = shared.serve_host(zone, "http://hello-fffffff")
-    assert "there is no release hello-fffffff" in shared.visit(f"www.{zone}").text
+    assert "the release hello-fffffff does not exist" in shared.visit(f"www.{zone}").text
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     shared.configure(ids["tunnel"], f"www.{zone}", f"http://127.0.0.1:{port}")

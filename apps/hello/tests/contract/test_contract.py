@@ -1,7 +1,7 @@
-"""Every operation of openapi.yml answers as it promises: status, content type and schema.
+"""Tests that every operation of openapi.yml returns the documented status, content type and schema.
 
-The app runs in a process of its own and is asked over HTTP, so that it cannot reach the test. ``APPS`` names the
-folder of the apps under test; without it, it is the one that this file lies in.
+The app runs in a separate process and gets requests over HTTP, so that it cannot change the test. ``APPS`` is the
+folder of the apps under test; the default is the folder that contains this file's app.
 """
 
 import json

@@ -8,7 +8,7 @@ variables {
 run "a_plan_reads_and_an_apply_writes" {
   assert {
     condition     = toset(keys(output.ids)) == toset(["plan", "apply"])
-    error_message = "There are two tokens."
+    error_message = "There must be two tokens, plan and apply."
   }
 
   assert {
@@ -22,7 +22,7 @@ run "a_plan_reads_and_an_apply_writes" {
         ], group.id)
       ])
     ])
-    error_message = "The token of a plan writes nothing."
+    error_message = "The plan token must not have a write permission."
   }
 
   assert {
@@ -32,23 +32,23 @@ run "a_plan_reads_and_an_apply_writes" {
         jsonencode({ "com.cloudflare.api.account.${var.account_id}" = "*" }),
       ])
     ])
-    error_message = "The tokens reach one zone, and the tunnels of one account."
+    error_message = "The tokens must have access to only one zone and the tunnels of one account."
   }
 
   assert {
     condition     = length(distinct(values(nonsensitive(output.values)))) == 2
-    error_message = "Each has a value of its own."
+    error_message = "The tokens must have different values."
   }
 }
 
-run "another_day_makes_new_tokens" {
+run "another_expiry_replaces_the_tokens" {
   variables {
     expires_on = timeadd(timestamp(), "1440h")
   }
 
   assert {
     condition     = output.ids.plan != run.a_plan_reads_and_an_apply_writes.ids.plan
-    error_message = "An old token does not live longer."
+    error_message = "A new expiry must replace the token."
   }
 }
 
@@ -72,7 +72,7 @@ run "a_day_without_a_time_is_refused" {
   expect_failures = [var.expires_on]
 }
 
-run "a_network_that_is_none_is_refused" {
+run "an_invalid_network_is_refused" {
   command = plan
 
   variables {

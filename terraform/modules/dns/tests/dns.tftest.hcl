@@ -8,7 +8,7 @@ run "zone" {
   }
 }
 
-run "records_are_proxied_where_they_can_be" {
+run "records_are_proxied_if_their_type_allows_it" {
   variables {
     zone_id = run.zone.id
     records = {
@@ -23,21 +23,21 @@ run "records_are_proxied_where_they_can_be" {
     condition = { for key, record in cloudflare_dns_record.this : key => record.proxied } == {
       www = true, bare = false, mail = false, spf = false
     }
-    error_message = "Only the CNAME is proxied."
+    error_message = "Only the CNAME must be proxied."
   }
 
   assert {
     condition     = cloudflare_dns_record.this["bare"].ttl == 300 && cloudflare_dns_record.this["www"].ttl == 1
-    error_message = "A ttl is kept, and automatic where none is given."
+    error_message = "The ttl must be the given one, or 1 (automatic)."
   }
 
   assert {
     condition     = toset(keys(output.ids)) == toset(["www", "bare", "mail", "spf"])
-    error_message = "Every record has an id."
+    error_message = "Every record must have an id."
   }
 }
 
-run "a_type_that_it_does_not_have_is_refused" {
+run "an_unsupported_type_is_refused" {
   command = plan
 
   variables {

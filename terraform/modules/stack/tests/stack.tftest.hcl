@@ -7,18 +7,18 @@ variables {
   }
 }
 
-# Plans alone: the zone is protected against being destroyed, so a test could not take it away again.
-run "each_app_is_reached_at_its_hostname" {
+# These tests only plan, because the zone has prevent_destroy and a test could not remove it.
+run "each_app_has_its_hostname_and_release" {
   command = plan
 
   assert {
     condition     = output.hostnames == { api = "api.stack-module.test", hello = "www.stack-module.test" }
-    error_message = "The hostnames are those of the apps."
+    error_message = "The hostnames must be those of the apps."
   }
 
   assert {
     condition     = output.releases == { api = "api-ccccccc", hello = "hello-aaaaaaa" }
-    error_message = "The releases are those of the apps."
+    error_message = "The releases must be those of the apps."
   }
 }
 
@@ -32,7 +32,7 @@ run "a_hostname_outside_the_zone_is_refused" {
   expect_failures = [var.apps]
 }
 
-run "two_apps_at_one_hostname_are_refused" {
+run "two_apps_with_one_hostname_are_refused" {
   command = plan
 
   variables {

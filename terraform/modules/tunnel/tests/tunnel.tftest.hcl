@@ -12,7 +12,7 @@ run "the_last_rule_matches_everything" {
     condition = cloudflare_zero_trust_tunnel_cloudflared_config.this.config.ingress[*].service == tolist([
       "http://api-abcdef0", "http://hello-abcdef0", "http_status:404",
     ])
-    error_message = "The rules keep their order, and what matches none is answered with 404."
+    error_message = "The rules must keep their order, with the 404 rule last."
   }
 
   assert {
@@ -20,27 +20,27 @@ run "the_last_rule_matches_everything" {
       cloudflare_zero_trust_tunnel_cloudflared_config.this.config.ingress[0].path == "^/v1/"
       && cloudflare_zero_trust_tunnel_cloudflared_config.this.config.ingress[2].hostname == null
     )
-    error_message = "Path and hostname are kept."
+    error_message = "The rules must have their path and hostname."
   }
 
   assert {
     condition     = output.cname == "${output.id}.cfargotunnel.com"
-    error_message = "The CNAME's target names the tunnel."
+    error_message = "The CNAME target must contain the tunnel's id."
   }
 }
 
-run "without_rules_there_is_the_last_one" {
+run "without_rules_only_the_404_rule_remains" {
   variables {
     ingress = []
   }
 
   assert {
     condition     = length(cloudflare_zero_trust_tunnel_cloudflared_config.this.config.ingress) == 1
-    error_message = "Only the rule that answers 404 is left."
+    error_message = "There must be only the 404 rule."
   }
 }
 
-run "a_service_that_is_none_is_refused" {
+run "an_invalid_service_is_refused" {
   command = plan
 
   variables {

@@ -8,24 +8,24 @@ run "zone" {
   }
 }
 
-run "there_are_custom_rules_and_no_limits_where_nobody_asks" {
+run "custom_rules_are_the_default_and_rate_limits_are_not" {
   variables {
     zone_id = run.zone.id
   }
 
   assert {
     condition     = cloudflare_ruleset.custom[0].rules[*].ref == tolist(["no_git", "no_env"])
-    error_message = "The two rules of the module are set."
+    error_message = "The module's two default rules must exist."
   }
 
   assert {
     condition     = alltrue([for rule in cloudflare_ruleset.custom[0].rules : rule.action == "block" && rule.enabled])
-    error_message = "They block."
+    error_message = "The default rules must block."
   }
 
   assert {
     condition     = keys(output.ruleset_ids) == ["custom"]
-    error_message = "There is no ruleset of rate limits."
+    error_message = "There must be no ruleset of rate limits."
   }
 }
 
@@ -40,7 +40,7 @@ run "each_app_has_its_limit" {
 
   assert {
     condition     = cloudflare_ruleset.rate_limit[0].rules[*].ratelimit.requests_per_period == tolist([60, 300])
-    error_message = "Every app has the number that it asks for."
+    error_message = "Every app must have its number of requests."
   }
 
   assert {
@@ -49,12 +49,12 @@ run "each_app_has_its_limit" {
       && cloudflare_ruleset.rate_limit[0].rules[1].ratelimit.mitigation_timeout == 60
       && cloudflare_ruleset.rate_limit[0].rules[1].ratelimit.characteristics == tolist(["cf.colo.id", "ip.src"])
     )
-    error_message = "An address counts, in a minute where nothing else is said."
+    error_message = "The default must be one minute, counted per address."
   }
 
   assert {
     condition     = cloudflare_ruleset.rate_limit[0].rules[0].expression == "(http.host eq \"api.waf-module.test\")"
-    error_message = "A limit looks at its own hostname."
+    error_message = "A limit must apply only to its own hostname."
   }
 }
 
@@ -66,11 +66,11 @@ run "without_rules_there_is_no_ruleset" {
 
   assert {
     condition     = length(cloudflare_ruleset.custom) == 0 && length(cloudflare_ruleset.rate_limit) == 0
-    error_message = "An empty ruleset is not kept."
+    error_message = "There must be no empty ruleset."
   }
 }
 
-run "two_rules_of_one_ref_are_refused" {
+run "two_rules_with_one_ref_are_refused" {
   command = plan
 
   variables {
@@ -84,7 +84,7 @@ run "two_rules_of_one_ref_are_refused" {
   expect_failures = [var.rules]
 }
 
-run "an_action_that_is_none_is_refused" {
+run "an_invalid_action_is_refused" {
   command = plan
 
   variables {
@@ -95,7 +95,7 @@ run "an_action_that_is_none_is_refused" {
   expect_failures = [var.rules]
 }
 
-run "a_limit_of_nothing_is_refused" {
+run "a_limit_of_zero_is_refused" {
   command = plan
 
   variables {
@@ -106,7 +106,7 @@ run "a_limit_of_nothing_is_refused" {
   expect_failures = [var.rate_limits]
 }
 
-run "a_period_that_cloudflare_has_not_is_refused" {
+run "an_unsupported_period_is_refused" {
   command = plan
 
   variables {

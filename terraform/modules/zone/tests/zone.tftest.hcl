@@ -14,16 +14,16 @@ run "a_zone_has_sane_settings" {
       ssl                      = "strict"
       tls_1_3                  = "on"
     }
-    error_message = "These five are set."
+    error_message = "The five default settings must be set."
   }
 
   assert {
     condition     = cloudflare_zone.this.name == "zone-module.test" && cloudflare_zone.this.type == "full"
-    error_message = "The zone has its name."
+    error_message = "The zone must have its name and the type full."
   }
 }
 
-run "stronger_and_further_settings_are_taken" {
+run "stronger_and_additional_settings_are_accepted" {
   command = plan
 
   variables {
@@ -37,7 +37,7 @@ run "stronger_and_further_settings_are_taken" {
       && cloudflare_zone_setting.this["ssl"].value == "strict"
       && cloudflare_zone_setting.this["http3"].value == "on"
     )
-    error_message = "What is given is added to what the module sets."
+    error_message = "The given settings must be merged with the defaults."
   }
 }
 
@@ -81,7 +81,7 @@ run "plain_http_is_refused" {
   expect_failures = [var.settings]
 }
 
-run "a_name_that_is_no_domain_is_refused" {
+run "an_invalid_domain_is_refused" {
   command = plan
 
   variables {
@@ -91,7 +91,7 @@ run "a_name_that_is_no_domain_is_refused" {
   expect_failures = [var.name]
 }
 
-run "an_account_that_is_none_is_refused" {
+run "an_invalid_account_is_refused" {
   command = plan
 
   variables {

@@ -1,4 +1,4 @@
-# A zone for tests of modules; unlike the module zone's, it may be destroyed.
+# A zone for module tests; unlike the zone of the module zone, it can be destroyed.
 terraform {
   required_providers {
     cloudflare = {
