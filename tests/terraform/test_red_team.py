@@ -176,7 +176,7 @@ POLICY = [
         "record that is not proxied",
         unchanged,
         Refused,
-        "shows the machine behind it",
+        "exposes the origin server",
         FIRST + record("a", '"192.0.2.1"').replace('"TXT"', '"A"'),
     ),
 ]
