@@ -167,7 +167,7 @@ def test_trace_reads_named_reports(repository: Path) -> None:
     assert "trace.failing" in done.stdout
     assert "SHOP-2 does not hold: TestRefund.test_refunds" in done.stdout
     (repository / "late.xml").write_text("<")
-    assert "late.xml: the report is not XML" in run(repository, "trace", "--junit", "late.xml", code=3).stderr
+    assert "late.xml: the test report is not XML" in run(repository, "trace", "--junit", "late.xml", code=3).stderr
 
 
 def test_trace_and_waivers(repository: Path) -> None:
