@@ -1,1 +1,1 @@
-"""Runs tools and collects facts; decides nothing."""
+"""Runs tools and collects facts for the gates."""

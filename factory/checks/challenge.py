@@ -1,4 +1,4 @@
-"""Counts what the gates found of the seeded defects."""
+"""Counts the seeded defects that the gates found."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from factory.model.challenge import DefectOutcome, Summary, Tally
 
 
 def summary(outcomes: Sequence[DefectOutcome]) -> Summary:
-    """Return seeded and killed for each kind, by name, and the defects that survived, in the order of the outcomes."""
+    """Return the number of seeded and found defects for each kind, and the defects that survived, in order."""
     kinds = sorted({outcome.defect.kind for outcome in outcomes})
     tallies = tuple(_tally(kind, [outcome for outcome in outcomes if outcome.defect.kind == kind]) for kind in kinds)
     return Summary(tallies, tuple(outcome.defect for outcome in outcomes if not outcome.killed_by))

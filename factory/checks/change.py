@@ -1,4 +1,4 @@
-"""What lies between two commits, read with git from a checkout."""
+"""Reads the change between two commits from a checkout with git."""
 
 import re
 from collections.abc import Mapping
@@ -13,16 +13,15 @@ _SAFE = ("--text", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames
 
 
 def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], target: str = "") -> Change:
-    """Return the files that differ between two commits and the lines added; raises ``ToolFailed``.
+    """Return the files that differ between two commits and their added lines; raises ``ToolFailed``.
 
-    ``target`` is the commit that the change is to be merged onto: how many of its commits are not in ``head``.
-
-    Renames count as a file removed and a file added, so that a protected path can't be moved away unseen.
+    ``target`` is the target branch's commit; the result counts its commits that ``head`` lacks. A rename counts as one
+    removed and one added file, so that moving a protected file away is visible.
     """
 
     def git(*arguments: str) -> str:
         argv = ["git", "-c", "core.quotePath=false", *arguments]
-        # Bytes that are no UTF-8 keep their values, so that no two names fall together; such a name is odd to policy.
+        # Bytes that are not UTF-8 become escapes, so that different names stay different; policy rejects such names.
         return process.run(argv, cwd=folder, env=env).stdout.decode(errors="backslashreplace")
 
     statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
@@ -31,7 +30,7 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
 
     pieces = _pieces(git("diff", "--unified=0", *_SAFE, base, head))
     if len(pieces) != len(statuses):
-        # A file that became a link or the reverse shows as two pieces: then each path is asked for by itself.
+        # A file that became a link, or the reverse, gives two pieces; then read each path separately.
         pieces = [git("diff", "--unified=0", *_SAFE, base, head, "--", f":(top,literal){path}") for path in statuses]
     binary = _binary(git("diff", "--numstat", "-z", *_SAFE[1:], base, head))
     added = dict(zip(statuses, pieces, strict=True))
@@ -48,7 +47,7 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
 
 
 def _pieces(text: str) -> list[str]:
-    """Split a diff by file, in git's order: only a header begins with ``diff --git``, a line of content never does."""
+    """Split a diff by file, in git's order; only a file's header begins with ``diff --git``."""
     return [piece for piece in re.split(r"^diff --git ", text, flags=re.MULTILINE) if piece]
 
 
@@ -58,7 +57,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _special(text: str) -> dict[str, str]:
-    """Return the paths that are or were submodules with the status ``S``, those that are links now with ``L``."""
+    """Return the status ``S`` for paths that are or were submodules, and ``L`` for paths that are now links."""
     parts = text.split("\0")
     found = {}
     for entry, path in zip(parts[::2], parts[1::2], strict=False):
@@ -79,12 +78,12 @@ def _numstat(text: str) -> dict[str, tuple[int, int]]:
 
 
 def _binary(text: str) -> set[str]:
-    """Return the paths for which git, left to judge by itself, counts no lines."""
+    """Return the paths that git treats as binary without ``--text``."""
     return {record.split("\t", 2)[2] for record in text.split("\0") if record.startswith("-\t-\t")}
 
 
 def _added(text: str) -> list[tuple[int, str]]:
-    """Return number and text of the lines that one file's diff adds; only a line feed ends a line."""
+    """Return number and text of each line that one file's diff adds; only a line feed ends a line."""
     found: list[tuple[int, str]] = []
     number, inside = 0, False
     for line in text.split("\n"):

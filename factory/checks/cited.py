@@ -1,4 +1,4 @@
-"""The tests in the sources, read without running them: what each cites, asserts, and whether it is skipped."""
+"""Reads tests from the sources without running them: their citations, assertions and skips."""
 
 import ast
 import math
@@ -26,7 +26,7 @@ def collect(folder: Path) -> tuple[CitedTest, ...]:
 
 
 def collect_at(folder: Path, commit: str, paths: list[str], *, env: Mapping[str, str]) -> tuple[CitedTest, ...]:
-    """Return the tests that files had at a commit; a file that was not there has none. Raises ``ToolFailed``."""
+    """Return the tests in files at a commit; a file missing from the commit has none. Raises ``ToolFailed``."""
     found = {}
     for path in paths:
         if is_test(path):
@@ -37,7 +37,7 @@ def collect_at(folder: Path, commit: str, paths: list[str], *, env: Mapping[str,
 
 
 def read(sources: Mapping[str, bytes]) -> tuple[CitedTest, ...]:
-    """Return the tests in sources by path; a source that is not Python has none."""
+    """Return the tests in ``sources`` (path to content); a source that is not Python has none."""
     found: list[CitedTest] = []
     for path, source in sources.items():
         try:
@@ -56,7 +56,7 @@ def _tests(path: str, tree: ast.Module) -> list[CitedTest]:
 
 
 def is_test(path: str) -> bool:
-    """Tell whether pytest collects a file of an app by its name."""
+    """Return whether pytest collects an app's file by its name."""
     name = path.rsplit("/", 1)[-1]
     return path.startswith("apps/") and name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
@@ -72,7 +72,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, Function, list[ast.expr]
 
 
 def _module_marks(node: ast.stmt) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the marks that a module gives to all its tests, as ``pytestmark``."""
+    """Return the marks that a module gives to all its tests with ``pytestmark``."""
     if not isinstance(node, ast.Assign) or not any(
         isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
     ):
@@ -82,7 +82,7 @@ def _module_marks(node: ast.stmt) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _marks(decorator: ast.expr) -> list[tuple[str, tuple[str, ...]]]:
-    """Return name and text arguments of ``pytest.mark.<name>(…)``, those inside ``pytest.param`` included."""
+    """Return name and string arguments of each ``pytest.mark.<name>(…)``, also inside ``pytest.param``."""
     found = []
     for node in ast.walk(decorator):
         call = node if isinstance(node, ast.Call) else None
@@ -112,7 +112,7 @@ def _test(path: str, name: str, node: Function, marks: list[tuple[str, tuple[str
 
 
 def _cases(decorator: ast.expr) -> int:
-    """Return for how many literal parameters a decorator runs its test; 1 where it says nothing of them."""
+    """Return the number of literal parameters with which a decorator runs its test; 1 if it lists none."""
     call = decorator if isinstance(decorator, ast.Call) else None
     if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr != "parametrize":
         return 1
@@ -121,7 +121,7 @@ def _cases(decorator: ast.expr) -> int:
 
 
 def _reached(block: list[ast.stmt]) -> list[ast.stmt]:
-    """Return the statements of a block up to the first after which nothing runs."""
+    """Return the statements of a block up to and including the first that leaves it."""
     for index, statement in enumerate(block):
         if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
             return block[: index + 1]
@@ -129,7 +129,7 @@ def _reached(block: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all below it, without statements that are never reached."""
+    """Yield a node and all nodes below it, without unreachable statements."""
     yield node
     for name, value in ast.iter_fields(node):
         items = value if isinstance(value, list) else [value]
@@ -141,14 +141,14 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _void(node: ast.AST) -> bool:
-    """Tell whether a block says nothing: it is never entered, or what fails in it is swallowed."""
+    """Return whether assertions in a block have no effect: it is never entered, or its errors are suppressed."""
     if isinstance(node, ast.If | ast.While):
         return isinstance(node.test, ast.Constant) and not node.test.value
     return isinstance(node, ast.With) and any("suppress" in ast.dump(item.context_expr) for item in node.items)
 
 
 def _strength(test: ast.expr) -> int:
-    """Return how much an assertion says: 2 where it compares for equality or identity, 1 otherwise, 0 for nothing."""
+    """Return an assertion's strength: 2 if it compares for equality or identity, 0 if it is constant, else 1."""
     if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(test)):
         return 0
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
@@ -163,7 +163,7 @@ def _strength(test: ast.expr) -> int:
 
 
 def _called(node: ast.AST) -> str:
-    """Return ``raises`` for a call of ``pytest.raises``; empty for any other node."""
+    """Return the name of the called ``pytest`` function, ``skip`` for a call that adds a mark, else an empty text."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MARKS_ITSELF:
         return "skip"
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):

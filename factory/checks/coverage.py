@@ -1,4 +1,4 @@
-"""Reads the JSON report of coverage.py: the claim of which lines the tests ran."""
+"""Reads the JSON report of coverage.py, which the merge request's own job wrote."""
 
 import json
 
@@ -6,7 +6,7 @@ from factory.model.facts import Coverage
 
 
 def read(data: bytes | None) -> Coverage:
-    """Return executed and missing lines by file; a missing or unreadable report is the ``problem``."""
+    """Return executed and missing lines by file; ``problem`` is set if the report is missing or unreadable."""
     if data is None:
         return Coverage(problem="there is no coverage report")
     try:

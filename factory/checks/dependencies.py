@@ -1,4 +1,4 @@
-"""What a checkout's apps depend on: packages in manifests and lock files, and modules that sources import."""
+"""Reads what the apps depend on: packages in manifests and lock files, and modules that sources import."""
 
 import ast
 import json
@@ -17,7 +17,7 @@ from factory.system import canonical, process
 _SOURCE = re.compile(r"^apps/([^/]+)/(?!setup\.py$).*\.py$")
 IMPORTED, SHADOWS = "(imported)", "(stands in for Python's own)"
 _PYTHON = sys.stdlib_module_names - {"__main__"}
-# Manifests and lock files that are not read: what stands in them is not known, and that they changed is told.
+# Manifests and lock files that are not parsed: a change of one is reported as an unknown dependency.
 _UNREAD = {
     "Pipfile",
     "Pipfile.lock",
@@ -34,13 +34,13 @@ _REQUIREMENTS = re.compile(r"(?:^|/)requirements[^/]*(?:/[^/]+)?\.(?:txt|lock|in
 
 
 def collect(folder: Path) -> tuple[Dependency, ...]:
-    """Return what the apps of a checkout depend on."""
+    """Return the dependencies of the apps in a checkout."""
     paths = [path for path in sorted(folder.glob("apps/**/*")) if path.is_file() and not path.is_symlink()]
     return read({str(path.relative_to(folder)): path.read_bytes() for path in paths if _wanted(str(path))})
 
 
 def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[Dependency, ...]:
-    """Return what the apps depended on at a commit; raises ``ToolFailed``."""
+    """Return the dependencies of the apps at a commit; raises ``ToolFailed``."""
     listed = process.run(["git", "ls-tree", "-r", "-z", "--name-only", commit, "apps/"], cwd=folder, env=env).text
     found = {}
     for path in filter(None, listed.split("\0")):
@@ -50,7 +50,7 @@ def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[De
 
 
 def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
-    """Return the dependencies that files name, in order; a file that cannot be read names one without a version."""
+    """Return the dependencies in files, in order; an unreadable file gives one unpinned dependency."""
     local: dict[str, set[str]] = {}
     for path in sources:
         if match := _SOURCE.match(path):
@@ -87,7 +87,7 @@ def _unread(path: str, text: str) -> Iterator[Dependency]:
 
 
 def _requirements(path: str, text: str) -> Iterator[Dependency]:
-    """Read a requirements file (PEP 508 lines); options that name another source are dependencies too."""
+    """Read a requirements file (PEP 508 lines); an option, such as another package index, is a dependency too."""
     for number, line in enumerate(text.splitlines(), 1):
         plain = line.split(" #")[0].split(" --hash")[0].rstrip("\\ ").strip()
         if not plain or plain.startswith(("#", "--hash")):
@@ -122,11 +122,11 @@ def _dependency(text: str, path: str, line: int) -> Dependency:
 
 
 def _imports(path: str, text: str, local: set[str]) -> Iterator[Dependency]:
-    """Return the modules that a source imports and that are neither Python's nor the app's own."""
+    """Yield the imported modules that belong neither to the standard library nor to the app."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        return  # the linter tells what is no Python
+        return  # the linter reports invalid Python
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:

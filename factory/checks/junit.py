@@ -1,4 +1,4 @@
-"""Reads a JUnit report as the claim that it is."""
+"""Reads a JUnit report, which the merge request's own job wrote."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -9,18 +9,18 @@ _PLACE = re.compile(r"^([\w./-]+\.py):(\d{1,9}):", re.MULTILINE)
 
 
 def read(data: bytes | None, code: bytes | None = None) -> TestRun:
-    """Return the tests in a report; a missing or unreadable report is the run's ``problem``.
+    """Return the tests in a report; ``problem`` is set if the report is missing or unreadable.
 
-    ``code`` is the exit code of the run as text, where somebody kept it.
+    ``code`` is the exit code of the run as text, if it was recorded.
     """
     if data is None:
-        return TestRun(problem="there is no report")
+        return TestRun(problem="the test report is missing")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return TestRun(problem="the report declares entities")
+        return TestRun(problem="the test report declares XML entities")
     try:
         root = ET.fromstring(data)  # noqa: S314 - document type declarations are refused above
     except ET.ParseError as error:
-        return TestRun(problem=f"the report is not XML: {error}")
+        return TestRun(problem=f"the test report is not XML: {error}")
     known = int(code) if code is not None and re.fullmatch(rb"\d{1,3}\s*", code) else None
     return TestRun(tuple(_case(element) for element in root.iter("testcase")), code=known)
 

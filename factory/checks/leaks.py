@@ -1,4 +1,4 @@
-"""Looks for secrets in text: lines of a change, logs and artifacts."""
+"""Searches lines of a change, logs and artifacts for text that looks like a secret."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ SHAPES = (
 
 
 def shapes(text: str) -> Iterator[str]:
-    """Yield the name of each kind of secret that a line has the shape of; the secret itself is not repeated."""
+    """Yield the name of each kind of secret that a line seems to contain, never the secret."""
     plain = text.replace("\0", "")
     for name, shape in SHAPES:
         if shape.search(plain):
@@ -38,9 +38,9 @@ def shapes(text: str) -> Iterator[str]:
 
 
 def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> ToolRun:
-    """Return what looks like a secret in any commit of a change: its message, its paths, the lines that it adds.
+    """Return what looks like a secret in the message, paths or added lines of any commit of a change.
 
-    What a later commit removes was pushed all the same. Raises ``ToolFailed``.
+    A secret that a later commit removes was still pushed. Raises ``ToolFailed``.
     """
     log = [
         "git",
@@ -65,13 +65,13 @@ def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) ->
 
 
 def scan(folder: Path) -> ToolRun:
-    """Return what looks like a secret in the files below a folder: logs and artifacts of jobs."""
+    """Return what looks like a secret in the files below a folder of job logs and artifacts."""
     found: list[Problem] = []
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink():
             continue
         if path.stat().st_size > _LARGEST:
-            return ToolRun(problem=f"{path.relative_to(folder)} is too large to be searched")
+            return ToolRun(problem=f"{path.relative_to(folder)} is too large to search")
         try:
             text = path.read_bytes().decode(errors="replace")
         except OSError as error:

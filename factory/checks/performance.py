@@ -1,4 +1,4 @@
-"""Benchmarks of a change against its base: measured in one run, in turn, so that the machine's mood hits both alike."""
+"""Compares benchmarks at the base and the head of a change, alternating both so that machine load affects both."""
 
 import json
 import shlex
@@ -12,10 +12,10 @@ _SIDES = ("base", "head")
 
 
 def script(base: str, command: str) -> str:
-    """Return a shell script that runs a command for the apps of two checkouts in turn.
+    """Return a shell script that runs a command alternately for the apps of two checkouts.
 
-    It is run in the checkout of the head, with the program in ``$PY`` and the folder for results in ``$OUT``. The
-    command finds the apps under ``$APPS``, and prints one JSON object, names to seconds, as its last line.
+    The script runs in the checkout of the head; ``$PY`` is Python and ``$OUT`` the folder for results. The command
+    reads the apps from ``$APPS`` and prints one JSON object (benchmark to seconds) as its last line.
     """
     return f"""#!/bin/sh
 set -eu
@@ -28,7 +28,7 @@ done
 
 
 def read(folder: Path) -> tuple[Timing, ...] | None:
-    """Return the medians of each benchmark that ran at both sides; ``None`` where nothing was measured or readable."""
+    """Return the medians of each benchmark that ran at both commits; ``None`` without valid result files."""
     seen: list[dict[str, list[float]]] = []
     for side in _SIDES:
         path = folder / f"{side}.jsonl"
@@ -46,6 +46,6 @@ def _collected(lines: list[bytes]) -> dict[str, list[float]]:
     for line in lines:
         for name, seconds in json.loads(line).items():
             if not 0 <= float(seconds) < float("inf"):
-                raise ValueError("a time is not finite")
+                raise ValueError(f"{name}: {seconds} is not a valid time")
             found.setdefault(str(name), []).append(float(seconds))
     return found

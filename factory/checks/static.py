@@ -1,4 +1,4 @@
-"""Runs linters and type checkers on what a change contains, and reads their JSON; none of them runs the code."""
+"""Runs linters and type checkers on a change and reads their JSON output; none of them runs the code."""
 
 import json
 import re
@@ -15,13 +15,13 @@ _SOURCE = re.compile(r"^apps/[^/]+/src/")
 
 
 def lint(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
-    """Return what ruff finds in the Python files of apps that a change adds or alters."""
+    """Return ruff's findings in the Python files of apps that a change adds or modifies."""
     paths = sources(change)
     return _run([*command, "--output-format=json", "--", *paths], folder, env, _ruff) if paths else ToolRun()
 
 
 def types(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
-    """Return what mypy finds in the sources of each app that a change touches."""
+    """Return mypy's findings in the sources of each app that a change modifies."""
     found: list[Problem] = []
     for root in sorted({match.group() for path in sources(change) if (match := _SOURCE.match(path))}):
         paths = [str(path.relative_to(folder)) for path in sorted((folder / root).rglob("*.py"))]
@@ -33,14 +33,14 @@ def types(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[
 
 
 def sources(change: Change) -> list[str]:
-    """Return the Python files of apps that are there after a change."""
+    """Return the changed Python files of apps that still exist after the change."""
     return [file.path for file in change.files if file.status not in "DS" and re.match(r"^apps/.*\.pyi?$", file.path)]
 
 
 def _run(
     argv: Sequence[str], folder: Path, env: Mapping[str, str], read: Callable[[str, Path], list[Problem]]
 ) -> ToolRun:
-    """Run a tool with the interpreter that runs this program; an exit code above 1 means that it could not work."""
+    """Run a tool with this program's Python; an exit code above 1 means that the tool failed."""
     try:
         done = process.run(
             process.ours(argv),
@@ -51,7 +51,7 @@ def _run(
         )
         if done.returncode > 1:
             last = (done.errors.strip() or done.text.strip() or "no message").splitlines()[-1]
-            return ToolRun(problem=f"{_name(argv)} ended with {done.returncode}: {last[:300]}")
+            return ToolRun(problem=f"{_name(argv)} exited with {done.returncode}: {last[:300]}")
         return ToolRun(tuple(read(done.text, folder)))
     except (MachineError, ToolTimeout) as error:
         return ToolRun(problem=str(error))
@@ -77,7 +77,7 @@ def _ruff(text: str, folder: Path) -> list[Problem]:
 
 
 def _mypy(text: str, folder: Path) -> list[Problem]:
-    """Read mypy's JSON: one object per line, notes left out."""
+    """Read mypy's JSON, one object per line, without notes."""
     del folder
     found: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     return [

@@ -1,4 +1,4 @@
-"""Runs a check's command behind the launch door and reads the report that it leaves."""
+"""Runs a check's command in the sandbox, through the launch door, and reads its reports."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,9 @@ _LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 def run_tests(
     command: tuple[str, ...], folder: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
 ) -> tuple[TestRun, Coverage]:
-    """Run a test command in a worktree, without network; return what its JUnit and coverage reports claim.
+    """Run a test command in a worktree without network; return its JUnit and coverage reports.
 
-    The command's output is kept as ``scratch/log.txt``. Raises ``MachineError`` where the command cannot start.
+    The command's output is written to ``scratch/log.txt``. Raises ``MachineError`` if the command cannot start.
     """
     files.remove_tree(scratch)
     files.private_folder(scratch)

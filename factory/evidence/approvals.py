@@ -1,6 +1,6 @@
-"""The rules of approvals: who may give one, and that it names exactly what was done on it.
+"""Checks approvals: who gave them, and that they name exactly the change that relied on them.
 
-SLSA v1.2 Source track: an approval is bound to the revision and context that it was given for.
+SLSA v1.2 Source track: an approval applies only to the revision and context that it was given for.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from factory.system import canonical
 
 
 def forbidden(entry: Entry, trust: Trust) -> list[Check]:
-    """Return what no approval may be, whether or not anything was done on it."""
+    """Return the findings for an approval by the agent, or a simulated one, whether or not anything relied on it."""
     approver, found = entry.predicate["approver"], []
     if trust.is_agent(approver):
         found.append(broken("EV-APPROVAL-SELF", entry, f"the agent account {approver!r} approved its own work"))
     if entry.predicate["approval_type"] == "simulated" and not trust.simulated_approvals:
-        reason = f"simulated approval by {approver!r}: this trust root accepts a person's only"
+        reason = f"simulated approval by {approver!r}: this trust root accepts only approvals by people"
         found.append(broken("EV-APPROVAL-SIMULATED", entry, reason))
     return found
 
 
 def notices(facts: Facts) -> Iterator[str]:
-    """Yield a line for each simulated approval, accepted or not."""
+    """Yield a notice for each simulated approval, accepted or not."""
     for entry in facts.some("approval", approval_type="simulated"):
         predicate = entry.predicate
         yield (
@@ -33,9 +33,9 @@ def notices(facts: Facts) -> Iterator[str]:
 
 
 def to_merge(facts: Facts) -> Link:
-    """Hold that somebody else approved the very head, policy and plan that were merged.
+    """Check that an account other than the agent's approved the exact head, policy and plan that were merged.
 
-    Where all accounts are one there is nobody else, and nothing is held; the chain's notices say so.
+    With one account for everything (separation "none") nothing is checked; the chain's notices say so.
     """
     if facts.trust.separation == ALONE:
         return Link()
@@ -49,7 +49,7 @@ def to_merge(facts: Facts) -> Link:
             found.append(differs("EV-APPROVAL-POLICY", entry, "policy", predicate["policy"], wanted))
         plan = _plan_before_merge(facts)
         if predicate["plan"] != plan:
-            wanted = plan or "none, for no plan was recorded before the merge"
+            wanted = plan or "none, because no plan was recorded before the merge"
             found.append(differs("EV-APPROVAL-PLAN", entry, "plan", predicate["plan"], wanted))
         if not facts.before_merge(entry):
             found.append(broken("EV-CHAIN-ORDER", entry, "the approval was recorded after the merge"))
@@ -65,12 +65,12 @@ def to_merge(facts: Facts) -> Link:
 
 
 def to_deploy(facts: Facts, plan: Entry, apply: Entry | None) -> Link:
-    """Hold that somebody else approved this very plan of the merged change before ``apply`` (``None``: not applied).
+    """Check that an account other than the agent's approved this exact plan before ``apply`` (``None``: not applied).
 
-    Where policy asked for no approval of the plan, none is needed, and the check says so.
+    If policy required no approval of the plan, the check passes and says so.
     """
     if not plan.predicate["approvals"]:
-        reason = f"policy asks for no approval to deploy to {plan.predicate['stack']}"
+        reason = f"policy requires no approval to deploy to {plan.predicate['stack']}"
         return Link((held("EV-APPROVAL-DEPLOY", plan, reason),) if apply else ())
 
     if facts.trust.separation == ALONE:
@@ -97,8 +97,8 @@ def to_deploy(facts: Facts, plan: Entry, apply: Entry | None) -> Link:
 
 
 def _plan_before_merge(facts: Facts) -> str | None:
-    """Return the digest of all stacks' plans of the head (stack to plan), which an approval to merge it names."""
-    # After a fast-forward merge the head is the merge commit too; plans made then were not there to be approved.
+    """Return the digest of the head's plans (stack to plan), which an approval to merge names, or ``None``."""
+    # After a fast-forward merge the head is also the merge commit; plans recorded after the merge were not approved.
     plans = [plan for plan in facts.some("plan", commit=facts.head) if facts.before_merge(plan)]
     each = {stack: str(plan.predicate["plan"]) for stack, plan in latest_by(plans, "stack").items()}
     return canonical.digest_of(each) if each else None

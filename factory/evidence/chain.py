@@ -1,7 +1,7 @@
-"""The chain of one merge request: which statement must follow which, and what each must name.
+"""Checks the chain of statements of one merge request: their order, and the digests that each must name.
 
-Takes entries whose signatures and form hold, and returns values. A link that is absent is *missing* while nothing
-that needs it has happened, and a finding from then on.
+The entries must have valid signatures and forms. An absent link is *missing* until a later link exists; from then on it
+is a finding.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from factory.evidence.trust import ALONE, APART, SHARED, Trust
 
 @dataclass(frozen=True)
 class Chain:
-    """What the log says about one merge request."""
+    """The checks, missing links and notices of one merge request."""
 
     checks: tuple[Check, ...]
     missing: tuple[str, ...]
@@ -29,7 +29,7 @@ def merge_requests(entries: Sequence[Entry]) -> list[int]:
 
 
 def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Chain:
-    """Return the checks of the chain from claim to deploy, what is still missing, and what a reader must know."""
+    """Return the checks of the chain from claim to deploy, the missing links, and notices for the reader."""
     facts = gather(entries, merge_request, trust)
     if facts is None:
         return Chain((), (f"any statement about !{merge_request}",), ())
@@ -43,7 +43,7 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
         else:
             missing += [what for _, what in link.missing]
     notices = [*_separation(facts), *approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
-    # A fault of an approval is found by the rule for all approvals and again where something relied upon it.
+    # A fault of an approval is found twice if a merge or an apply relied on the approval.
     return Chain(tuple(dict.fromkeys(checks)), tuple(missing), tuple(notices))
 
 
@@ -63,18 +63,18 @@ def _unattempted_head(facts: Facts) -> list[str]:
     attempts = facts.some("attempt")
     if facts.merge is None or not attempts or facts.some("attempt", head=facts.head):
         return []
-    return [f"no attempt produced the merged head {facts.head}: somebody else committed to the branch"]
+    return [f"no recorded attempt produced the merged head {facts.head}: another commit was added to the branch"]
 
 
 def _separation(facts: Facts) -> list[str]:
-    """Say what cannot be held because accounts that should be different are one."""
+    """Return notices about checks that are skipped because roles share an account."""
     account = facts.trust.agent_account
     if facts.trust.separation == SHARED:
-        told = "that no agent merged is not held"
-        return [f"separation: two accounts: {account!r} is the factory's and its agent's account; {told}"]
+        effect = "that no agent merged is not checked"
+        return [f"separation: two accounts: {account!r} is the factory's and its agent's account; {effect}"]
     if facts.trust.separation == ALONE:
-        told = "that an approval is another's than the author's, and that no agent merged or deployed, is not held"
-        return [f"separation: none: {account!r} is a person's, the factory's and its agent's account; {told}"]
+        effect = "that the approver is not the author, and that no agent merged or deployed, is not checked"
+        return [f"separation: none: {account!r} is a person's, the factory's and its agent's account; {effect}"]
     return []
 
 
@@ -82,8 +82,9 @@ def _returns(facts: Facts) -> list[str]:
     found = []
     for entry in facts.some("return"):
         where, releases = entry.predicate["environment"], entry.predicate["releases"]
-        told = f"went back to {', '.join(releases)}" if releases else f"could not go back ({entry.predicate['result']})"
-        found.append(f"the check of {where} failed: the traffic of {where} {told}")
+        result = entry.predicate["result"]
+        outcome = f"returned to {', '.join(releases)}" if releases else f"could not be returned ({result})"
+        found.append(f"the check of {where} failed; its traffic {outcome}")
     return found
 
 
@@ -108,7 +109,7 @@ def _verdict(facts: Facts) -> Link:
     if entry is not None and entry.predicate["result"] == "passed":
         return Link((held(rule, entry, f"passed for {facts.head}"),))
     if entry is not None and facts.merge is not None:
-        return Link((broken(rule, entry, f"the verdict for the merged head {facts.head} is failed"),))
+        return Link((broken(rule, entry, f"the verdict for the merged head {facts.head} has the result failed"),))
     what = f"a passed verdict for the head {facts.head}, recorded before its merge"
     return absent(rule, what, facts.some("verdict"), "head", "result")
 
@@ -134,9 +135,9 @@ def _plan(facts: Facts) -> Link:
 
 
 def _stages(facts: Facts) -> list[Link]:
-    """Return for each planned stack the link of its apply and that of its deploy.
+    """Return the links of the apply and the deploy of each planned stack.
 
-    Stacks that need no approval come first: what waits for a person has been through them.
+    Stacks that need no approval come first, because a change reaches the other stacks only after them.
     """
     plans = latest_by(facts.some("plan", commit=facts.merge_commit), "stack").values()
     if not plans:
@@ -151,19 +152,19 @@ def _stages(facts: Facts) -> list[Link]:
 
 
 def _beside(facts: Facts, stacks: Sequence[str]) -> Link:
-    """Return the findings of what was applied or deployed without a plan."""
+    """Return the findings for applies and deploys without a plan."""
     applies = [entry for entry in facts.some("apply") if entry.predicate["result"] != "refused"]
     found = [_unplanned(facts, entry) for entry in applies if _plan_of(facts, entry) is None]
     for entry in facts.some("deploy"):
         environment = entry.predicate["environment"]
         if environment not in stacks:
-            reason = f"this deploy to {environment} follows no plan of it for the merge commit {facts.merge_commit}"
+            reason = f"this deploy to {environment} has no plan for the merge commit {facts.merge_commit}"
             found.append(broken("EV-CHAIN-DEPLOY", entry, reason))
     return Link(tuple(found))
 
 
 def _apply(facts: Facts, plan: Entry) -> Link:
-    """Hold the approval and the apply of a stack; ``plan`` is its newest."""
+    """Check the approval and the apply of a stack; ``plan`` is the stack's newest plan."""
     stack = plan.predicate["stack"]
     applied = _applied(facts, stack)
     if not applied:
@@ -174,7 +175,7 @@ def _apply(facts: Facts, plan: Entry) -> Link:
 
 
 def _applied(facts: Facts, stack: str) -> list[tuple[Entry, Entry]]:
-    """Return the applies of a stack that were not refused, each with its plan."""
+    """Return the applies of a stack that were not refused, with their plans."""
     found = [(entry, _plan_of(facts, entry)) for entry in facts.some("apply") if entry.predicate["result"] != "refused"]
     return [(entry, plan) for entry, plan in found if plan is not None and plan.predicate["stack"] == stack]
 
@@ -190,7 +191,7 @@ def _unplanned(facts: Facts, entry: Entry) -> Check:
     what = "commit {commit}, manifest {manifest}, plan {plan}"
     plans = "; ".join(what.format(**plan.predicate) for plan in facts.some("plan")) or "none"
     reason = (
-        f"this apply of {what.format(**entry.predicate)} follows no plan for the merge commit {facts.merge_commit}"
+        f"this apply of {what.format(**entry.predicate)} has no plan for the merge commit {facts.merge_commit}"
         f" (plans recorded: {plans})"
     )
     return broken("EV-CHAIN-APPLY", entry, reason)
@@ -199,7 +200,7 @@ def _unplanned(facts: Facts, entry: Entry) -> Check:
 def _ended(stack: str, entry: Entry) -> Check:
     rule, result = "EV-CHAIN-APPLY", entry.predicate["result"]
     if result != "applied":
-        return broken(rule, entry, f"the apply of stack {stack} ended as {result}: what it changed is not known")
+        return broken(rule, entry, f"the apply of stack {stack} ended as {result}: its changes are unknown")
     if not entry.predicate["replan_empty"]:
         return broken(rule, entry, f"the plan after the apply of stack {stack} was not empty")
     return held(rule, entry, f"stack {stack} applied as planned")

@@ -1,4 +1,4 @@
-"""Signed notes and the checkpoints of the log, as pure functions on values.
+"""Signs and verifies notes and the checkpoints of the log. Pure.
 
 Specifications: https://c2sp.org/signed-note (format, Ed25519 signatures) and https://c2sp.org/tlog-checkpoint.
 """
@@ -18,13 +18,13 @@ _SIGNATURE_LINE = re.compile(r"\u2014 (?P<name>[^\s+]+) (?P<signature>[A-Za-z0-9
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _NAME = re.compile(r"[^\s+]+")
 _LINES = 3
-# signed-note, Format: a verifier must take at least 16 signatures and should have a limit.
+# signed-note, Format: a verifier must accept at least 16 signatures and should have a limit.
 _MOST_SIGNATURES = 64
 
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A name and the Ed25519 public key (hex) that signs notes under it."""
+    """A name and the Ed25519 public key (hex) of the notes that are signed under this name."""
 
     name: str
     public: str
@@ -37,13 +37,13 @@ class VerifierKey:
 
     @property
     def text(self) -> str:
-        """The key as ``<name>+<key id in hex>+<base64 of 0x01 || public key>``, the form that note tools exchange."""
+        """The key as ``<name>+<key id in hex>+<base64 of 0x01 || public key>``, the format of note tools."""
         encoded = base64.b64encode(_ED25519 + bytes.fromhex(self.public)).decode()
         return f"{self.name}+{self.key_id.hex()}+{encoded}"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return the key that ``text`` names; raises ``InvalidInput`` where it is malformed or its id is wrong."""
+        """Return the key in ``text``; raises ``InvalidInput`` if it is malformed or its id is wrong."""
         name, _, rest = text.partition("+")
         try:
             data = sign.decode_base64(rest.partition("+")[2])
@@ -54,13 +54,13 @@ class VerifierKey:
         key = cls(name, data[1:].hex())
         sign.keyid_of(key.public)
         if key.text != text:
-            raise InvalidInput(f"the key id in {text!r} is not that of its key, {key.key_id.hex()}")
+            raise InvalidInput(f"the key id in {text!r} must be {key.key_id.hex()}, the id of the key")
         return key
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The head of a log: its origin, its number of entries and the root over them."""
+    """The head of a log: its origin, its number of entries and their root hash."""
 
     origin: str
     size: int
@@ -73,18 +73,18 @@ class Checkpoint:
 
 
 def sign_note(text: str, *, name: str, signer: sign.Signer) -> bytes:
-    """Return ``text``, which must end in a newline, as a note signed under ``name``; raises ``InvalidInput``."""
+    """Return ``text``, which must end with a newline, as a note signed under ``name``; raises ``InvalidInput``."""
     if _NAME.fullmatch(name) is None or not text.endswith("\n") or _has_control(text):
-        raise InvalidInput("a note needs a text that ends in a newline and a name without spaces or plus signs")
+        raise InvalidInput("a note needs a text that ends with a newline and a name without spaces or plus signs")
     key_id = VerifierKey(name, signer.public).key_id
     signature = base64.b64encode(key_id + signer.sign(text.encode())).decode()
     return f"{text}\n\u2014 {name} {signature}\n".encode()
 
 
 def open_note(note: bytes, key: VerifierKey) -> str:
-    """Return the text of a note that ``key`` signed; other keys' signatures are not looked at.
+    """Return the text of a note that ``key`` signed; signatures of other keys are ignored.
 
-    Raises ``EvidenceInvalid`` where the note is malformed, or the key's signature is absent or does not hold.
+    Raises ``EvidenceInvalid`` if the note is malformed, or the key's signature is missing or invalid.
     """
     text, lines = _parts(note)
     signed = False
@@ -96,7 +96,7 @@ def open_note(note: bytes, key: VerifierKey) -> str:
         if match["name"] != key.name or data[:_ID_BYTES] != key.key_id:
             continue
         if not sign.signature_holds(key.public, data[_ID_BYTES:], text.encode()):
-            raise EvidenceInvalid(f"the note's signature by {key.name} does not hold")
+            raise EvidenceInvalid(f"the note's signature by {key.name} is invalid")
         signed = True
     if not signed:
         raise EvidenceInvalid(f"the note is not signed by {key.text}")
@@ -104,7 +104,7 @@ def open_note(note: bytes, key: VerifierKey) -> str:
 
 
 def signature_count(note: bytes) -> int:
-    """Return how many signature lines a note has; raises ``EvidenceInvalid`` where it is malformed."""
+    """Return the number of signature lines of a note; raises ``EvidenceInvalid`` if the note is malformed."""
     return len(_parts(note)[1])
 
 
@@ -114,17 +114,18 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: sign.Signer) -> bytes:
 
 
 def open_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
-    """Return the checkpoint that ``key`` signed for the origin of its own name.
+    """Return the checkpoint that ``key`` signed; its origin must be the key's name.
 
-    Raises ``EvidenceInvalid``: malformed, not signed, another origin, or extension lines, which this log never writes.
+    Raises ``EvidenceInvalid`` for a malformed or unsigned note, another origin, and extension lines, which this log
+    never writes.
     """
     text = open_note(note, key)
     lines = text.splitlines()
     if len(lines) != _LINES or _SIZE.fullmatch(lines[1]) is None:
-        raise EvidenceInvalid("the checkpoint must hold origin, size and root, each on a line")
+        raise EvidenceInvalid("the checkpoint must have three lines: origin, size and root")
     checkpoint = Checkpoint(lines[0], int(lines[1]), sign.decode_base64(lines[2]))
     if checkpoint.origin != key.name or len(checkpoint.root) != tlog.HASH_BYTES or checkpoint.text != text:
-        raise EvidenceInvalid(f"the checkpoint is not one of the log {key.name!r}")
+        raise EvidenceInvalid(f"the checkpoint does not belong to the log {key.name!r}")
     return checkpoint
 
 
@@ -136,7 +137,7 @@ def _parts(note: bytes) -> tuple[str, list[str]]:
     text, blank, tail = whole.rpartition("\n\n")
     lines = tail.split("\n")
     if not blank or _has_control(whole) or lines.pop() != "" or not 0 < len(lines) <= _MOST_SIGNATURES:
-        raise EvidenceInvalid("the note is not a text, a blank line and signature lines")
+        raise EvidenceInvalid("the note must be a text, a blank line and signature lines")
     return text + "\n", lines
 
 

@@ -1,4 +1,4 @@
-"""What the log says about one merge request, gathered for the rules of the chain, and the words they answer in."""
+"""Gathers the statements about one merge request, and defines the results that the chain's rules return."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from factory.evidence.trust import Trust
 
 @dataclass(frozen=True)
 class Check:
-    """One rule, held or not: its id, the log index it is about (``None``: the whole), and the reason."""
+    """The result of one rule: its id, the log index that it is about (``None``: the whole log), and the reason."""
 
     rule: str
     statement: int | None
@@ -20,7 +20,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Link:
-    """One link of the chain: the checks of what is there, and what is absent as (rule, description)."""
+    """One link of the chain: the checks of its statements, and missing statements as (rule, description)."""
 
     checks: tuple[Check, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
@@ -28,7 +28,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Facts:
-    """The statements that bear on one merge request, by kind, each in the order of the log."""
+    """The statements about one merge request, by kind, in the order of the log."""
 
     trust: Trust
     of: Mapping[str, Sequence[Entry]] = field(repr=False)
@@ -39,28 +39,28 @@ class Facts:
 
     @property
     def merge_commit(self) -> str | None:
-        """The commit that the merge made, once there is one."""
+        """The merge commit, or ``None`` before the merge."""
         return None if self.merge is None else str(self.merge.predicate["merge_commit"])
 
     def before_merge(self, entry: Entry) -> bool:
-        """Return whether the entry was recorded before the merge, or there is no merge yet."""
+        """Return whether the entry was recorded before the merge; also true if no merge is recorded."""
         return self.merge is None or entry.index < self.merge.index
 
     def some(self, kind: str, **values: Any) -> list[Entry]:
-        """Return the statements of a kind whose predicate has these values."""
+        """Return the statements of a kind that have these values in the predicate."""
         found = self.of.get(kind, ())
         return [entry for entry in found if all(entry.predicate[name] == value for name, value in values.items())]
 
 
 def gather(entries: Sequence[Entry], merge_request: int, trust: Trust) -> Facts | None:
-    """Return the facts about a merge request, or ``None`` where no statement names it."""
+    """Return the facts about a merge request, or ``None`` if no statement names it."""
     own = [entry for entry in entries if entry.predicate.get("merge_request") == merge_request]
     if not own:
         return None
     of: dict[str, list[Entry]] = {}
     for entry in entries:
         about_issue = entry.kind in {"claim", "attempt", "handover"} and work(entry) == work(own[0])
-        # A plan on the default branch may belong to no merge request; its commit decides later.
+        # A plan of the default branch may name no merge request; `Facts.some` selects it by its commit.
         loose_plan = entry.kind == "plan" and entry.predicate["merge_request"] is None
         if about_issue or loose_plan or entry.predicate.get("merge_request") == merge_request:
             of.setdefault(entry.kind, []).append(entry)
@@ -84,7 +84,7 @@ def work(entry: Entry) -> str:
 
 
 def last(entries: Sequence[Entry]) -> Entry | None:
-    """Return the last entry, if any."""
+    """Return the last entry, or ``None``."""
     return entries[-1] if entries else None
 
 
@@ -99,22 +99,22 @@ def broken(rule: str, entry: Entry | None, reason: str) -> Check:
 
 
 def differs(rule: str, entry: Entry, what: str, found: Any, wanted: Any) -> Check:
-    """Return a finding that names both digests."""
-    return broken(rule, entry, f"the {what} it names is {found}, but it must be {wanted}")
+    """Return a finding that names the found and the required value."""
+    return broken(rule, entry, f"the statement names the {what} {found}, but it must be {wanted}")
 
 
 def absent(rule: str, what: str, instead: Sequence[Entry] = (), *fields: str) -> Link:
-    """Return a link that is missing; ``instead`` are statements that come near, shown by ``fields``."""
-    said = ", ".join("/".join(str(entry.predicate[name]) for name in fields) for entry in instead)
-    return Link(missing=((rule, f"{what}; those recorded name {said}" if said else what),))
+    """Return a missing link; the description lists ``fields`` of the similar statements in ``instead``."""
+    named = ", ".join("/".join(str(entry.predicate[name]) for name in fields) for entry in instead)
+    return Link(missing=((rule, f"{what}; the recorded statements name {named}" if named else what),))
 
 
 def judge(
     candidates: Sequence[Entry], faults: Callable[[Entry], list[Check]], *, relied_upon: bool, rule: str, what: str
 ) -> Link:
-    """Return the first candidate without a fault as a passed check.
+    """Return the first candidate without faults as a passed check.
 
-    Where there is none: the last one's faults if something relied upon it, else the link is missing.
+    If every candidate has faults, return the last candidate's faults if something relied on it, else a missing link.
     """
     found: list[Check] = []
     for entry in candidates:
@@ -123,4 +123,4 @@ def judge(
             return Link((held(rule, entry, what),))
     if relied_upon:
         return Link(tuple(found) or (broken(rule, None, f"missing: {what}"),))
-    return absent(rule, what + (" (those recorded name something else)" if candidates else ""))
+    return absent(rule, what + (" (the recorded ones name something else)" if candidates else ""))

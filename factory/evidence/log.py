@@ -1,7 +1,7 @@
-"""The evidence tree: path to bytes, the content of the branch ``factory/evidence``.
+"""Reads and extends the evidence tree: path to bytes, the content of the branch ``factory/evidence``.
 
-``statements/<index>-<kind>-<12 hex of sha256(key)>.json`` hold the envelopes; the log's entries are their digests;
-``tile/`` and ``checkpoint`` follow https://c2sp.org/tlog-tiles. One sequence of statements gives one tree.
+``statements/<index>-<kind>-<12 hex of sha256(key)>.json`` contain the envelopes; the log's entries are their digests.
+``tile/`` and ``checkpoint`` follow https://c2sp.org/tlog-tiles. One sequence of statements gives exactly one tree.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _PATH = re.compile(r"statements/(?P<index>[0-9]{8})-[a-z]+-(?P<key>[0-9a-f]{12})
 
 @dataclass(frozen=True)
 class Entry:
-    """One recorded statement: its place in the log, its envelope's digest and what it says."""
+    """One recorded statement: its log index, kind, the file's digest, the envelope and the statement."""
 
     index: int
     kind: str
@@ -34,7 +34,7 @@ class Entry:
 
     @property
     def predicate(self) -> Mapping[str, Any]:
-        """The facts."""
+        """The statement's predicate."""
         predicate: Mapping[str, Any] = self.statement["predicate"]
         return predicate
 
@@ -47,12 +47,12 @@ class Entry:
 def append(
     tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], *, signer: sign.Signer, origin: str
 ) -> dict[str, bytes | None]:
-    """Return the files that change when ``statements`` join the log: new bytes, or ``None`` for one to remove.
+    """Return the files that change when ``statements`` are appended: new bytes, or ``None`` for a removed file.
 
-    A statement whose key is recorded already is skipped where it says the same apart from ``time``. Raises
-    ``Conflict`` where it says something else, ``InvalidInput`` for a malformed statement, and ``EvidenceInvalid``
-    where the tree's checkpoint is not the signer's or its tiles do not lead to it: a log never signs two trees that
-    disagree (tlog-checkpoint, Signatures).
+    A statement with a recorded key is skipped if it differs only in ``time``. Raises ``Conflict`` if it differs in
+    other fields, ``InvalidInput`` for a malformed statement, and ``EvidenceInvalid`` if the signer did not sign the
+    tree's checkpoint or the tiles do not match it: a log must never sign inconsistent trees (tlog-checkpoint,
+    Signatures).
     """
     size = _size(tree, VerifierKey(origin, signer.public))
     fresh = _fresh(tree, statements)
@@ -71,14 +71,14 @@ def append(
 
 
 def updated(tree: Mapping[str, bytes], changes: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """Return the tree with ``changes`` made."""
+    """Return the tree with ``changes`` applied."""
     return {path: data for path, data in {**tree, **changes}.items() if data is not None}
 
 
 def read(tree: Mapping[str, bytes]) -> list[Entry]:
-    """Return the statements in the order of the log, unverified: signatures and proofs are for ``verify``.
+    """Return the statements in the order of the log without verifying signatures and proofs.
 
-    Raises ``EvidenceInvalid`` where a file of ``statements/`` can't be read as one, or a place is empty or taken twice.
+    Raises ``EvidenceInvalid`` if a file of ``statements/`` is invalid, or an index is missing or used twice.
     """
     entries = [
         read_entry(path, decode_envelope(tree[path]), canonical.digest(tree[path]))
@@ -87,12 +87,12 @@ def read(tree: Mapping[str, bytes]) -> list[Entry]:
     ]
     for place, entry in enumerate(entries):
         if entry.index != place:
-            raise EvidenceInvalid(f"statement {place} is absent or not alone; {entry.index} follows")
+            raise EvidenceInvalid(f"statement {place} is missing or duplicated; {entry.index} follows")
     return entries
 
 
 def decode_envelope(data: bytes) -> dict[str, Any]:
-    """Return the JSON object that a statement file holds; raises ``EvidenceInvalid`` unless its bytes are canonical."""
+    """Return the JSON object in a statement file; raises ``EvidenceInvalid`` unless its bytes are canonical."""
     try:
         value = json.loads(data)
         exact = canonical.encode(value) == data
@@ -104,21 +104,21 @@ def decode_envelope(data: bytes) -> dict[str, Any]:
 
 
 def read_entry(path: str, envelope: Mapping[str, Any], digest: str) -> Entry:
-    """Return the entry of one statement file; raises ``EvidenceInvalid`` where the statement does not fit the path."""
+    """Return the entry of a statement file; raises ``EvidenceInvalid`` if the path does not match the statement."""
     value = statement.parse(sign.payload_of(envelope))
     index = index_of(path)
     if index is None or path_of(index, value) != path:
-        raise EvidenceInvalid(f"{path} is not the path of the statement in it, {value['predicate']['key']!r}")
+        raise EvidenceInvalid(f"{path} is not the path of the statement in the file, {value['predicate']['key']!r}")
     return Entry(index, statement.kind_of(value), digest, envelope, value)
 
 
 def path_of(index: int, value: Mapping[str, Any]) -> str:
-    """Return where a statement is kept."""
+    """Return the path of a statement."""
     return f"{STATEMENTS}{index:08}-{statement.kind_of(value)}-{_key_hash(value['predicate']['key'])}.json"
 
 
 def index_of(path: str) -> int | None:
-    """Return the log index that a statement's path names, or ``None`` for any other path."""
+    """Return the log index in a statement's path, or ``None`` for any other path."""
     match = _PATH.fullmatch(path)
     return int(match["index"]) if match else None
 
@@ -131,9 +131,9 @@ def _size(tree: Mapping[str, bytes], key: VerifierKey) -> int:
         raise EvidenceInvalid("the evidence tree has no checkpoint")
     head = open_checkpoint(tree[CHECKPOINT], key)
     if head.size != recorded:
-        raise EvidenceInvalid(f"the checkpoint counts {head.size} statements, the tree holds {recorded}")
+        raise EvidenceInvalid(f"the checkpoint counts {head.size} statements, but the tree has {recorded}")
     if tlog.root_of_tiles(tree, head.size) != head.root:
-        raise EvidenceInvalid("the tiles do not lead to the root of the checkpoint")
+        raise EvidenceInvalid("the tiles do not match the checkpoint's root")
     return head.size
 
 
@@ -148,7 +148,7 @@ def _fresh(tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]]) -
     for value in statements:
         statement.check(value)
         key = value["predicate"]["key"]
-        # Twelve digits can collide, so the key itself decides; only the few files that share them are read.
+        # Twelve digits can collide, so compare the keys; only the few files with the same digits are read.
         for path in paths.get(_key_hash(key), []):
             recorded = statement.parse(sign.payload_of(decode_envelope(tree[path])))
             seen.setdefault(recorded["predicate"]["key"], recorded)
@@ -157,8 +157,8 @@ def _fresh(tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]]) -
             fresh.append(value)
         elif _facts(seen[key]) != _facts(value):
             raise Conflict(
-                f"the evidence log says something else under the key {key!r}",
-                hint="The same step ended in two ways; compare both before anything ships.",
+                f"the evidence log already has another statement with the key {key!r}",
+                hint="The same step had two different results; compare them before you ship anything.",
             )
     return fresh
 

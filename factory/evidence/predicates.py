@@ -1,6 +1,6 @@
-"""What each kind of statement must say: the fields of its predicate, and which digests its subjects must name.
+"""Defines the predicate fields of each kind of statement, and the digests that its subjects must name.
 
-The forms are strict (a missing, unknown or ill-formed field is refused) so that a misspelt field can't pass as absent.
+Missing, unknown and malformed fields are rejected, so that a misspelt field is an error.
 """
 
 import re
@@ -12,7 +12,7 @@ from factory.errors import InvalidInput
 
 Form = Callable[[str, Any], None]
 
-# RFC 8785 section 3.2.2.3: JSON numbers are IEEE 754 doubles, which hold whole numbers only up to here.
+# RFC 8785 section 3.2.2.3: JSON numbers are IEEE 754 doubles, which are exact for whole numbers only up to this.
 _LARGEST = 2**53 - 1
 _COMMIT_TEXT = re.compile(r"[0-9a-f]{40}")
 _DIGEST_TEXT = re.compile(r"sha256:[0-9a-f]{64}")
@@ -99,16 +99,16 @@ def _counts(path: str, value: Any) -> None:
         raise InvalidInput(f"{path} must be an object, not {repr(value)[:80]}")
     for name, count in value.items():
         if not isinstance(name, str) or _NAME_TEXT.fullmatch(name) is None:
-            raise InvalidInput(f"{path} has the ill-formed name {name!r}")
+            raise InvalidInput(f"{path} has the malformed name {name!r}")
         _COUNT(f"{path}.{name}", count)
 
 
 def _names(path: str, value: Any) -> None:
     if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in (*value, *value.values())):
-        raise InvalidInput(f"{path} must be an object of texts, not {repr(value)[:80]}")
+        raise InvalidInput(f"{path} must be an object with string values, not {repr(value)[:80]}")
 
 
-_TEXT = _form("a text that is not empty", _is_text)
+_TEXT = _form("a non-empty string", _is_text)
 _COUNT = _form("a whole number from 0 to 2**53 - 1", _is_count)
 _FLAG = _form("true or false", lambda value: isinstance(value, bool))
 _TIME = _form("an ISO 8601 time in UTC that ends in Z", _is_time)
@@ -274,7 +274,7 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
 
 _PREDICATES: Mapping[str, Form] = {kind: _object({**_COMMON, **fields}) for kind, fields in _FIELDS.items()}
 
-# The predicate may only speak of what the subjects bind: these fields' digests must be among them.
+# The subjects must include the digests in these fields.
 _BOUND: Mapping[str, tuple[str, ...]] = {
     "claim": (),
     "attempt": ("head",),
@@ -294,9 +294,9 @@ _BOUND: Mapping[str, tuple[str, ...]] = {
 
 
 def check(kind: str, predicate: Any, subjects: Mapping[str, str]) -> None:
-    """Accept a predicate of ``kind`` whose digests are among ``subjects`` (name to ``sha256:`` or ``gitCommit:``).
+    """Check a predicate of ``kind`` against ``subjects`` (name to ``sha256:`` or ``gitCommit:`` digest).
 
-    Raises ``InvalidInput`` naming the first field or subject that is missing, unknown or ill-formed.
+    Raises ``InvalidInput`` for the first field or subject that is missing, unknown or malformed.
     """
     _PREDICATES[kind](kind, predicate)
     digests = set(subjects.values())

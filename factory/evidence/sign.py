@@ -1,4 +1,4 @@
-"""The one fence for securesystemslib and cryptography: Ed25519 keys and DSSE envelopes.
+"""Signs and verifies DSSE envelopes with Ed25519; the only module that uses securesystemslib and cryptography.
 
 Specification: https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md). Public keys are the 64 hex
 digits of RFC 8032; a key's id is the one that securesystemslib derives from it.
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError
 
-# The package documents these names here but lists them in a way that mypy can't read.
+# The package documents these names but exports them in a way that mypy cannot read.
 from securesystemslib.signer import CryptoSigner, Key, Signature, SSlibKey  # type: ignore[attr-defined]
 
 from factory.errors import EvidenceInvalid, InvalidInput
@@ -36,7 +36,7 @@ def generate() -> bytes:
 
 
 class Signer:
-    """Signs with one Ed25519 private key; raises ``InvalidInput`` where the PEM holds anything else."""
+    """Signs with one Ed25519 private key; raises ``InvalidInput`` if the PEM contains anything else."""
 
     def __init__(self, private_pem: bytes) -> None:
         try:
@@ -50,7 +50,7 @@ class Signer:
         self.keyid = self._signer.public_key.keyid
 
     def sign(self, data: bytes) -> bytes:
-        """Return the 64 bytes of the Ed25519 signature (RFC 8032) over ``data`` as it is."""
+        """Return the 64 bytes of the Ed25519 signature (RFC 8032) over ``data``, without an encoding around it."""
         return bytes.fromhex(self._signer.sign(data).signature)
 
     def seal(self, payload: bytes, payload_type: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def seal(payload: bytes, signer: Signer) -> dict[str, Any]:
 
 
 def keyid_of(public: str) -> str:
-    """Return the id of a public key; raises ``InvalidInput`` where it is not 64 lower-case hex digits of Ed25519."""
+    """Return the id of a public key; raises ``InvalidInput`` unless it is an Ed25519 key in lower-case hex."""
     try:
         raw = bytes.fromhex(public)
         key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
@@ -78,7 +78,7 @@ def keyid_of(public: str) -> str:
 
 
 def signature_holds(public: str, signature: bytes, data: bytes) -> bool:
-    """Return whether ``signature`` is that of the public key over ``data``."""
+    """Return whether ``signature`` over ``data`` is valid for the public key."""
     try:
         _key("", public).verify_signature(Signature("", signature.hex()), data)
     except UnverifiedSignatureError:
@@ -87,7 +87,7 @@ def signature_holds(public: str, signature: bytes, data: bytes) -> bool:
 
 
 def payload_of(envelope: Any) -> bytes:
-    """Return the payload of an envelope whose signatures nobody has checked yet; raises ``EvidenceInvalid``.
+    """Return the payload of an envelope without verifying its signatures; raises ``EvidenceInvalid``.
 
     Accepts exactly the fields of the DSSE JSON envelope, the in-toto payload type and canonical base64.
     """
@@ -101,8 +101,8 @@ def payload_of(envelope: Any) -> bytes:
 def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
     """Return the payload of an envelope that only trusted keys (key id to public key) have signed.
 
-    Raises ``EvidenceInvalid``: DSSE would accept one good signature among others, but a signature nobody can check
-    has no place in the log, so every one must hold.
+    Raises ``EvidenceInvalid`` if any signature is untrusted or invalid; DSSE alone would accept one valid signature
+    among others.
     """
     payload = payload_of(envelope)
     signatures = _signatures(envelope["signatures"])
@@ -111,10 +111,10 @@ def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
             raise EvidenceInvalid(f"the key {keyid} is not trusted")
     keys = [_key(keyid, trusted[keyid]) for keyid in signatures]
     try:
-        # Built from parts: Envelope.from_dict changes its argument and takes url-safe base64 and unknown fields.
+        # Envelope.from_dict would change its argument and accept url-safe base64 and unknown fields.
         Envelope(payload, PAYLOAD_TYPE, signatures).verify(keys, threshold=len(keys))
     except (UnverifiedSignatureError, ValueError) as error:
-        raise EvidenceInvalid(f"a signature of {', '.join(signatures)} does not hold") from error
+        raise EvidenceInvalid(f"a signature by {', '.join(signatures)} is invalid") from error
     return payload
 
 
@@ -124,7 +124,7 @@ def decode_base64(text: Any) -> bytes:
         data = base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
         data = None
-    # The last character can carry bits that belong to no byte; only one spelling encodes back to itself.
+    # The last character can have unused bits, so several texts decode to the same bytes; accept only the canonical one.
     if data is None or base64.b64encode(data).decode() != text:
         raise EvidenceInvalid("the base64 text is malformed")
     return data

@@ -1,4 +1,4 @@
-"""In-toto Statement v1 as canonical JSON.
+"""Builds and parses in-toto Statements v1 as canonical JSON.
 
 Specification: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """
@@ -34,13 +34,13 @@ _KIND_OF: Mapping[str, str] = {predicate_type: kind for kind, predicate_type in 
 
 
 def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement about ``subjects``, each a name with ``sha256:<hex>`` or ``gitCommit:<hex40>``.
+    """Return a statement about ``subjects``, which map names to ``sha256:<hex>`` or ``gitCommit:<hex40>``.
 
-    Subjects are sorted by name, so that equal facts give equal bytes. Raises ``InvalidInput`` naming what is wrong:
-    an unknown kind, no subject, an ill-formed digest, a float, a missing or unknown predicate field.
+    Subjects are sorted by name, so that equal facts give equal bytes. Raises ``InvalidInput`` for an unknown kind, no
+    subject, a malformed digest, a float, and a missing or unknown predicate field.
     """
     if kind not in KINDS:
-        raise InvalidInput(f"unknown kind of statement {kind!r}; there are {', '.join(KINDS)}")
+        raise InvalidInput(f"unknown kind of statement {kind!r}; use one of {', '.join(KINDS)}")
     if not subjects:
         raise InvalidInput(f"a {kind} statement needs at least one subject")
     value = {
@@ -50,13 +50,13 @@ def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, Any
         "predicate": predicate,
     }
     predicates.check(kind, predicate, subjects)
-    # One trip through the canonical bytes: the result shares nothing with the caller's values and holds plain JSON.
+    # Encoding and decoding gives plain JSON that shares no objects with the caller's values.
     copy: dict[str, Any] = json.loads(encode(value))
     return copy
 
 
 def encode(value: Mapping[str, Any]) -> bytes:
-    """Return the canonical bytes of a statement; raises ``InvalidInput`` where JSON can't carry it exactly."""
+    """Return the canonical bytes of a statement; raises ``InvalidInput`` if JSON cannot represent it exactly."""
     try:
         return canonical.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -64,7 +64,7 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
 
 def kind_of(value: Mapping[str, Any]) -> str:
-    """Return the kind of a statement; raises ``InvalidInput`` where its predicate type is none of ours."""
+    """Return the kind of a statement; raises ``InvalidInput`` for an unknown predicate type."""
     kind = _KIND_OF.get(str(value.get("predicateType")))
     if kind is None:
         raise InvalidInput(f"unknown predicate type {value.get('predicateType')!r}")
@@ -72,7 +72,7 @@ def kind_of(value: Mapping[str, Any]) -> str:
 
 
 def check(value: Any) -> str:
-    """Accept only a statement that ``build`` could have returned, and return its kind; raises ``InvalidInput``."""
+    """Return the kind of a statement; raises ``InvalidInput`` unless ``build`` could have returned it."""
     if not isinstance(value, Mapping):
         raise InvalidInput("a statement must be an object")
     kind = kind_of(value)
@@ -82,7 +82,7 @@ def check(value: Any) -> str:
 
 
 def parse(payload: bytes) -> dict[str, Any]:
-    """Return the statement that canonical bytes hold; raises ``EvidenceInvalid`` on any other bytes."""
+    """Return the statement in canonical bytes; raises ``EvidenceInvalid`` for any other bytes."""
     try:
         value = json.loads(payload)
         check(value)
@@ -96,7 +96,7 @@ def parse(payload: bytes) -> dict[str, Any]:
 
 
 def subjects_of(value: Mapping[str, Any]) -> dict[str, str]:
-    """Return the subjects of a statement as ``build`` takes them; raises ``InvalidInput``."""
+    """Return the subjects of a statement in the form of ``build``'s argument; raises ``InvalidInput``."""
     subjects = value.get("subject")
     if not isinstance(subjects, list) or not all(isinstance(subject, Mapping) for subject in subjects):
         raise InvalidInput("the subjects of a statement must be a list of objects")
@@ -113,7 +113,7 @@ def subjects_of(value: Mapping[str, Any]) -> dict[str, str]:
 def _digest_set(name: Any, digest: Any) -> dict[str, str]:
     # Spec: ResourceDescriptor.digest is a DigestSet; gitCommit is the lower-case hex of the commit id.
     if not isinstance(name, str) or not name:
-        raise InvalidInput(f"a subject's name must be a text that is not empty, not {name!r}")
+        raise InvalidInput(f"a subject's name must be a non-empty string, not {name!r}")
     algorithm, _, text = digest.partition(":") if isinstance(digest, str) else ("", "", "")
     if not (predicates.is_digest(digest) or (algorithm == "gitCommit" and predicates.is_commit(text))):
         raise InvalidInput(f"the digest of {name!r} must be sha256:<64 hex> or gitCommit:<40 hex>, not {digest!r}")

@@ -1,6 +1,6 @@
-"""The Merkle tree of RFC 6962 and its tiles, as pure functions on values.
+"""Implements the Merkle tree of RFC 6962 and its tiles. Pure.
 
-Specifications: RFC 6962 section 2.1 (hashes, proofs), RFC 9162 sections 2.1.3.2 and 2.1.4.2 (checking proofs; the
+Specifications: RFC 6962 section 2.1 (hashes, proofs), RFC 9162 sections 2.1.3.2 and 2.1.4.2 (verifying proofs; the
 hashes are the same), https://c2sp.org/tlog-tiles (layout). Hashes are 32 raw bytes; sizes and indexes count leaves.
 """
 
@@ -32,14 +32,14 @@ def root(leaves: Sequence[bytes]) -> bytes:
         return EMPTY_ROOT
     row = list(leaves)
     while len(row) > 1:
-        # A last node without a neighbour moves up as it is: the same tree as RFC 6962's split at a power of two.
+        # A last node without a neighbour moves up unchanged, which gives the same tree as RFC 6962's split.
         rest = row[-1:] if len(row) % 2 else []
         row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)] + rest
     return row[0]
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return PATH(index, D) of RFC 6962 section 2.1.1; raises ``IndexError`` where there is no such leaf."""
+    """Return PATH(index, D) of RFC 6962 section 2.1.1; raises ``IndexError`` if the tree has no such leaf."""
     if not 0 <= index < len(leaves):
         raise IndexError(f"no leaf {index} in a tree of {len(leaves)}")
     if len(leaves) == 1:
@@ -69,7 +69,7 @@ def inclusion_holds(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
 
 
 def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """Return PROOF(old_size, D) of RFC 6962 section 2.1.2; raises ``IndexError`` where D is smaller."""
+    """Return PROOF(old_size, D) of RFC 6962 section 2.1.2; raises ``IndexError`` if D is smaller."""
     if not 0 <= old_size <= len(leaves):
         raise IndexError(f"no tree of {old_size} within a tree of {len(leaves)}")
     return _subproof(leaves, old_size, whole=True) if old_size else []
@@ -114,28 +114,28 @@ def entries_path(index: int, width: int = TILE_WIDTH) -> str:
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """Return entries, each after its length as big-endian uint16; raises ``EvidenceInvalid`` past 65,535 bytes."""
+    """Return the entries, each with a big-endian uint16 length prefix; raises ``EvidenceInvalid`` over 65,535 bytes."""
     if any(len(entry) > LARGEST_ENTRY for entry in entries):
-        raise EvidenceInvalid(f"a log entry has at most {LARGEST_ENTRY} bytes")
+        raise EvidenceInvalid(f"a log entry is longer than {LARGEST_ENTRY} bytes")
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
 def decode_bundle(bundle: bytes) -> list[bytes]:
-    """Return the entries of a bundle; raises ``EvidenceInvalid`` where a length runs past the end."""
+    """Return the entries of a bundle; raises ``EvidenceInvalid`` if an entry is truncated."""
     entries, position = [], 0
     while position < len(bundle):
         end = position + 2 + int.from_bytes(bundle[position : position + 2], "big")
         if end > len(bundle) or position + 2 > len(bundle):
-            raise EvidenceInvalid("an entry bundle ends within an entry")
+            raise EvidenceInvalid("the last entry of an entry bundle is truncated")
         entries.append(bundle[position + 2 : end])
         position = end
     return entries
 
 
 def root_of_tiles(tree: Mapping[str, bytes], size: int) -> bytes:
-    """Return the root of a tree of ``size`` leaves from its partial tiles alone, at most one per level.
+    """Return the root of a tree of ``size`` leaves from its partial tiles, at most one per level.
 
-    Raises ``EvidenceInvalid`` where one is missing or of the wrong width.
+    Raises ``EvidenceInvalid`` if a partial tile is missing or has the wrong width.
     """
     subtrees: list[bytes] = []  # perfect subtrees from right to left
     level, count = 0, size
@@ -155,17 +155,17 @@ def root_of_tiles(tree: Mapping[str, bytes], size: int) -> bytes:
 
 
 def grow(tree: Mapping[str, bytes], size: int, entries: Sequence[bytes]) -> dict[str, bytes | None]:
-    """Return the tiles and entry bundles that change when ``entries`` join a tree of ``size``; ``None`` removes a file.
+    """Return the tiles and entry bundles that change when ``entries`` are appended; ``None`` removes a file.
 
-    A partial tile gives way to the wider one, so a tree holds exactly one set of tiles. Reads only partial tiles;
-    raises ``EvidenceInvalid`` where one is missing or disagrees with its entries.
+    ``size`` is the number of entries in ``tree``. A wider tile replaces a partial one. Reads only partial tiles; raises
+    ``EvidenceInvalid`` if one is missing or does not match its entries.
     """
     if not entries:
         return {}
     hashes = _read_partial(tree, 0, size)
     kept = _read_partial_bundle(tree, size)
     if [leaf_hash(entry) for entry in kept] != hashes:
-        raise EvidenceInvalid(f"{entries_path(size // TILE_WIDTH, size % TILE_WIDTH)} is not what its tile says")
+        raise EvidenceInvalid(f"{entries_path(size // TILE_WIDTH, size % TILE_WIDTH)} does not match its tile")
     changes: dict[str, bytes | None] = {}
     encoded = [encode_bundle([entry]) for entry in [*kept, *entries]]
     _write_row(changes, entries_path, size, encoded)

@@ -1,4 +1,4 @@
-"""Whom a verifier trusts: the root that comes from outside the evidence, never out of it."""
+"""Reads the trust root: the keys and accounts that a verifier trusts, from outside the evidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,19 +10,18 @@ from factory.evidence.checkpoint import VerifierKey
 
 _REQUIRED = ("keys", "log_key", "agent_account", "simulated_approvals")
 _OPTIONAL = ("previous_checkpoint", "separation")
-# Whose accounts are apart: the agent's from the factory's and every person's; the person's from the one that both the
-# factory and its agent have; nobody's.
+# Which roles have separate accounts. "apart": agent, factory and people all do. "two accounts": the factory and its
+# agent share one account, people have others. "none": one account for everything.
 APART, SHARED, ALONE = "apart", "two accounts", "none"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """The keys and accounts that evidence is judged by.
+    """The keys and accounts that evidence is verified with.
 
-    ``keys`` maps the id of each statement key to its public key in hex; ``log_key`` names the log (its origin) and
-    the key of its checkpoints; ``previous_checkpoint`` is a signed checkpoint that a verifier kept from before.
-    ``separation`` says which accounts are different people's or programs': what rests on a difference that is not there
-    cannot be held.
+    ``keys`` maps the id of each statement key to its public key in hex. ``log_key`` is the log's origin and the key of
+    its checkpoints. ``previous_checkpoint`` is a signed checkpoint that the verifier stored earlier. ``separation``
+    says which roles have separate accounts; checks that need separate accounts are skipped without them.
     """
 
     keys: Mapping[str, str]
@@ -34,10 +33,9 @@ class Trust:
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Return the trust that a JSON object describes; raises ``InvalidInput`` naming what is wrong.
+        """Return the trust root in a JSON object; raises ``InvalidInput``, also for a key under a wrong id.
 
-        ``log_key`` is a verifier key text ``<origin>+<key id>+<base64>``. A key that is listed under an id other than
-        its own is refused.
+        ``log_key`` is a verifier key ``<origin>+<key id>+<base64>``.
         """
         if not isinstance(value, Mapping):
             raise InvalidInput("the trust root must be an object")
@@ -49,12 +47,12 @@ class Trust:
                 raise InvalidInput(f"the trust root has the unknown field {name!r}")
         for name in ("log_key", "agent_account"):
             if not isinstance(value[name], str) or not value[name].strip():
-                raise InvalidInput(f"{name} of the trust root must be a text that is not empty")
+                raise InvalidInput(f"{name} of the trust root must be a non-empty string")
         if not isinstance(value["simulated_approvals"], bool):
             raise InvalidInput("simulated_approvals of the trust root must be true or false")
         previous = value.get("previous_checkpoint")
         if previous is not None and not isinstance(previous, str):
-            raise InvalidInput("previous_checkpoint of the trust root must be a text or null")
+            raise InvalidInput("previous_checkpoint of the trust root must be a string or null")
         separation = value.get("separation", APART)
         if separation not in {APART, SHARED, ALONE}:
             raise InvalidInput(f"separation of the trust root must be {APART!r}, {SHARED!r} or {ALONE!r}")
@@ -68,7 +66,7 @@ class Trust:
         )
 
     def is_agent(self, account: str) -> bool:
-        """Return whether this is the agent's account; GitLab's user names differ by more than letter case."""
+        """Return whether this is the agent's account; GitLab's user names are case-insensitive."""
         return account.casefold() == self.agent_account.casefold()
 
     def to_json(self) -> dict[str, Any]:
@@ -91,5 +89,5 @@ def _keys(value: Any) -> dict[str, str]:
         if not isinstance(public, str):
             raise InvalidInput(f"the key {keyid} must be an Ed25519 public key in hex")
         if sign.keyid_of(public) != keyid:
-            raise InvalidInput(f"the public key under {keyid} has another id, {sign.keyid_of(public)}")
+            raise InvalidInput(f"the public key under {keyid} has the id {sign.keyid_of(public)}")
     return dict(value)

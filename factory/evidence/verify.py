@@ -1,6 +1,6 @@
-"""Judge an evidence tree offline: every byte of it, and the chain of each merge request.
+"""Verifies an evidence tree offline: every file, and the chain of each merge request.
 
-Pure: takes the tree and the trust root as values, and never raises for what the tree holds.
+Pure: takes the tree and the trust root as values, and raises nothing for invalid content of the tree.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ __all__ = ["Check", "VerifyReport", "verify"]
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What verification found.
+    """The result of a verification.
 
-    ``passed`` says that nothing is wrong; ``complete`` says that nothing is missing either. ``notices`` must be shown
-    to whoever relies on the result: they name every simulated approval.
+    ``passed``: no check failed. ``complete``: no link of a chain is missing. Show ``notices`` to everyone who relies on
+    the result: they list every simulated approval and every skipped check.
     """
 
     checks: tuple[Check, ...]
@@ -44,9 +44,9 @@ class VerifyReport:
 
 
 def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None) -> VerifyReport:
-    """Return the checks of the whole log and of one merge request's chain (``None``: of every one it names).
+    """Return the checks of the whole log and of one merge request's chain (``None``: of all merge requests).
 
-    The log's own rules always cover every byte: files that are no part of the log are findings.
+    The log is always checked as a whole: a file that is not part of the log is a finding.
     """
     paths = sorted(path for path in tree if log.index_of(path) is not None)
     entries: list[Entry] = []
@@ -93,7 +93,7 @@ def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list
 def _places(paths: Sequence[str]) -> Iterator[Check]:
     for place, path in enumerate(paths):
         if log.index_of(path) != place:
-            yield Check("EV-LOG-ENTRY", place, False, f"statement {place} is absent or not alone; {path} follows")
+            yield Check("EV-LOG-ENTRY", place, False, f"statement {place} is missing or duplicated; {path} follows")
             return
 
 
@@ -102,11 +102,11 @@ def _unique_keys(entries: Sequence[Entry]) -> Iterator[Check]:
     for entry in entries:
         earlier = first.setdefault(entry.key, entry.index)
         if earlier != entry.index:
-            yield Check("EV-KEY", entry.index, False, f"the key {entry.key!r} is that of statement {earlier}")
+            yield Check("EV-KEY", entry.index, False, f"statement {earlier} already has the key {entry.key!r}")
 
 
 def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[bytes]) -> Iterator[Check]:
-    """Hold the tree against the one that these statements give: tlog-tiles leaves no freedom."""
+    """Compare the tree with the only tree that these statements can give (tlog-tiles)."""
     expected = log.updated({}, tlog.grow({}, 0, digests))
     recorded = _recorded(tree, expected)
     for place, digest in enumerate(digests):
@@ -116,10 +116,10 @@ def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[b
         yield Check("EV-LOG-ENTRY", place, same, reason)
     for path in sorted(expected):
         same = tree.get(path) == expected[path]
-        reason = "as the statements give it" if same else "absent" if path not in tree else "altered"
+        reason = "matches the statements" if same else "missing" if path not in tree else "altered"
         yield Check("EV-LOG-TILE", None, same, f"{path}: {reason}")
     for path in sorted(set(tree) - set(expected) - set(paths) - {log.CHECKPOINT}):
-        yield Check("EV-FILE", None, False, f"{path} is no part of the log")
+        yield Check("EV-FILE", None, False, f"{path} is not part of the log")
 
 
 def _recorded(tree: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[bytes]:
@@ -142,7 +142,7 @@ def _head(note: bytes | None, leaves: Sequence[bytes], root: bytes, trust: Trust
     except EvidenceInvalid as error:
         yield Check("EV-LOG-SIG", None, False, str(error))
         return
-    reason = f"checkpoint of {head.origin} with {count} signature(s), one by the log's key"
+    reason = f"checkpoint of {head.origin} with {count} signature(s), one of them with the log's key"
     yield Check("EV-LOG-SIG", None, count == 1, reason)
     same = head.size == len(leaves) and head.root == root
     reason = f"checkpoint: {head.size} entries, root {head.root.hex()}; tree: {len(leaves)} entries, root {root.hex()}"

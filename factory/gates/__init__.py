@@ -1,4 +1,4 @@
-"""Pure judges of facts: one file per gate, one literal registry."""
+"""Registers the gates; each gate is a pure function in its own module."""
 
 from collections.abc import Callable, Mapping
 

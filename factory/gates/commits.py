@@ -1,4 +1,4 @@
-"""Commits: messages that can be read later, with the trailers by which a change is traced."""
+"""Gate `commits`: commits have readable subjects and the trailers that tracing needs."""
 
 import re
 
@@ -15,22 +15,26 @@ _TRAILERS = ("Issue", "Spec", "Factory-Session")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return findings for subjects that say nothing, missing trailers and merge commits."""
+    """Return findings for missing or unfinished subjects, missing trailers and merge commits."""
     change = facts.change
     if change is None:
-        return Verdict(GATE, "skipped", reason="the change is not known")
+        return Verdict(GATE, "skipped", reason="the change is unknown")
     findings = []
     if not change.messages:
-        findings.append(Finding("commits.none", "there is no commit with a message", "Say what the commit does."))
+        findings.append(Finding("commits.none", "no commit has a message", "Write a commit message."))
     bound = evaluate.bound(policies, change)
     for message in change.messages:
         subject = message.strip().splitlines()[0] if message.strip() else ""
         if len(subject) > _LONGEST:
             findings.append(
-                Finding("commits.subject", f"{subject[:40]!r}… has over {_LONGEST} characters", "Shorten the subject.")
+                Finding(
+                    "commits.subject", f"{subject[:40]!r}… is longer than {_LONGEST} characters", "Shorten the subject."
+                )
             )
         if _UNFINISHED.match(subject):
-            findings.append(Finding("commits.unfinished", f"{subject[:60]!r} is not finished", "Squash or reword it."))
+            findings.append(
+                Finding("commits.unfinished", f"{subject[:60]!r} is unfinished work", "Squash or reword the commit.")
+            )
         lacking = [name for name in _TRAILERS if not re.search(rf"^{name}: \S", message, re.MULTILINE)]
         if bound is not None and lacking:
             findings.append(
@@ -38,7 +42,9 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
             )
     named = {issue for message in change.messages for issue in _ISSUE.findall(message)}
     if bound is not None and len(named) > 1:
-        findings.append(Finding("commits.issue", f"commits name {len(named)} issues", "One change, one issue."))
+        findings.append(Finding("commits.issue", f"the commits name {len(named)} issues", "Split the change by issue."))
     if change.merges:
-        findings.append(Finding("commits.merge", f"{change.merges} merge commits", "Rebase instead of merging."))
+        findings.append(
+            Finding("commits.merge", f"the change has {change.merges} merge commits", "Rebase instead of merging.")
+        )
     return judged(GATE, findings)

@@ -1,4 +1,4 @@
-"""Contract tests: what the app answers is what its OpenAPI contract promises."""
+"""Gate `contract`: the app answers as its OpenAPI contract says."""
 
 from factory.gates.suite import judge_suite
 from factory.model.facts import Facts
@@ -9,6 +9,6 @@ GATE = "contract"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each promise that is not kept."""
+    """Return a finding for each contract test that failed."""
     del policies
-    return judge_suite(GATE, facts, fix="Make the app answer as openapi.yml says; the contract itself is protected.")
+    return judge_suite(GATE, facts, fix="Make the app answer as openapi.yml says; the contract is protected.")

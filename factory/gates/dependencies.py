@@ -1,4 +1,4 @@
-"""Dependencies: what a change depends on anew is known, pinned and licensed as policy asks."""
+"""Gate `dependencies`: each new dependency is known to policy, pinned, and has an accepted licence."""
 
 from factory.checks.dependencies import IMPORTED, SHADOWS
 from factory.model.facts import Dependency, Facts
@@ -31,19 +31,27 @@ def _about(item: Dependency, policies: Policies, declared: set[str]) -> list[Fin
     if item.version == IMPORTED:
         if item.name in declared or item.name in rules.known:
             return []
-        message = f"{item.name} is imported, and no manifest names it"
-        return [Finding("dependencies.undeclared", message, "Use what is there, or ask for it.", item.path, item.line)]
+        message = f"{item.name} is imported but no manifest names it"
+        return [
+            Finding(
+                "dependencies.undeclared",
+                message,
+                "Use a known package, or ask a person to add this one.",
+                item.path,
+                item.line,
+            )
+        ]
     if item.version == SHADOWS:
-        message = f"{item.name} stands in for a module of Python"
-        return [Finding("dependencies.shadows", message, "Give the module another name.", item.path, item.line)]
+        message = f"{item.name} shadows a module of Python's standard library"
+        return [Finding("dependencies.shadows", message, "Rename the module.", item.path, item.line)]
     found = []
     if item.name not in rules.known:
-        fix = "A person adds it, with its licence, to policies/gates.yml."
+        fix = "Ask a person to add it with its licence to policies/gates.yml."
         found.append(Finding("dependencies.unknown", f"{item.name} is not known to policy", fix, item.path, item.line))
     elif rules.known[item.name] not in rules.licences:
         message = f"{item.name} is licensed {rules.known[item.name]}, which policy does not accept"
         found.append(Finding("dependencies.licence", message, "Use another package.", item.path, item.line))
     if not item.pinned:
-        message = f"{item.name} {item.version or '(any version)'} names no one version"
-        found.append(Finding("dependencies.unpinned", message, "Name one version.", item.path, item.line))
+        message = f"{item.name} {item.version or '(any version)'} is not pinned to one version"
+        found.append(Finding("dependencies.unpinned", message, "Pin one version.", item.path, item.line))
     return found

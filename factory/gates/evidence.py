@@ -1,4 +1,4 @@
-"""Evidence: an agent's change carries a recorded claim and attempt."""
+"""Gate `evidence`: an agent's change has a recorded claim and attempt."""
 
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict, judged
@@ -9,11 +9,11 @@ GATE = "evidence"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return findings for what the evidence branch lacks of the change; a person's change needs none."""
+    """Return a finding for each statement that the evidence branch lacks; a person's change needs none."""
     if facts.change is None:
-        return Verdict(GATE, "skipped", reason="the change is not known")
+        return Verdict(GATE, "skipped", reason="the change is unknown")
     if evaluate.bound(policies, facts.change) is None:
-        return Verdict(GATE, "passed", reason=f"pushed by {facts.change.author}, who is no agent")
+        return Verdict(GATE, "passed", reason=f"pushed by {facts.change.author}, who is not an agent")
     found = facts.recorded
     if found is None or found.problem:
         return Verdict(GATE, "skipped", reason=found.problem if found else "the evidence was not read")
@@ -21,8 +21,8 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     return judged(
         GATE,
         [
-            Finding(f"evidence.{name}", f"no {name} of this change is recorded", fix)
-            for name, there in (("claim", found.claim), ("attempt", found.attempt))
-            if not there
+            Finding(f"evidence.{name}", f"the evidence branch has no {name} of this change", fix)
+            for name, recorded in (("claim", found.claim), ("attempt", found.attempt))
+            if not recorded
         ],
     )

@@ -1,4 +1,4 @@
-"""Lint: the sources of apps hold to the rules of policies/gates.yml, and silence none of them."""
+"""Gate `lint`: the apps' sources follow the lint rules of policies/gates.yml and silence none of them."""
 
 from factory.gates.tool import for_agents, judge_tool, suppressions
 from factory.model.facts import Facts
@@ -9,6 +9,6 @@ GATE = "lint"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each broken rule, and for each comment that an agent adds to silence a tool."""
-    verdict = judge_tool(GATE, facts.lint, fix="Mend the line; `ruff rule <code>` explains it.")
+    """Return a finding for each violated rule, and for each comment with which an agent silences a tool."""
+    verdict = judge_tool(GATE, facts.lint, fix="Fix the line; `ruff rule <code>` explains the rule.")
     return for_agents(verdict, policies, facts.change, suppressions(GATE, facts.change))

@@ -1,4 +1,4 @@
-"""Performance: no benchmark takes much longer at the head than at the base, measured in one run."""
+"""Gate `performance`: no benchmark takes much longer at the head than at the base."""
 
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict, judged
@@ -8,16 +8,16 @@ GATE = "performance"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each benchmark that slowed down past the threshold."""
+    """Return a finding for each benchmark that is slower than the threshold allows."""
     if facts.timings is None:
-        return Verdict(GATE, "skipped", reason="nothing was measured")
+        return Verdict(GATE, "skipped", reason="no benchmark was measured")
     most = policies.gates.thresholds.slowdown
     findings = []
     for item in facts.timings:
         ratio = item.head / item.base if item.base > 0 else float("inf")
         if ratio > most:
-            message = f"{item.name} takes {ratio:.2f} times as long as at the base; at most {most:g}"
-            findings.append(Finding("performance.slower", message, "Find what made it slower."))
+            message = f"{item.name} takes {ratio:.2f} times as long as at the base; the maximum is {most:g}"
+            findings.append(Finding("performance.slower", message, "Find and fix the cause."))
     if not facts.timings:
-        findings.append(Finding("performance.empty", "no benchmark ran at both sides", "Keep the benchmarks."))
+        findings.append(Finding("performance.empty", "no benchmark ran at both commits", "Keep the benchmarks."))
     return judged(GATE, findings)

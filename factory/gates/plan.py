@@ -1,4 +1,4 @@
-"""Plan: what Terraform would change is what policy allows (policies/terraform.yml)."""
+"""Gate `plan`: the Terraform plans change only what policies/terraform.yml allows."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ _ROOT = "terraform/live/{}/"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for whatever policy denies of a stack's plan, and for a touched stack that has none."""
+    """Return a finding for each denied part of a plan, and for each changed stack without a plan."""
     if facts.plans is None:
-        return Verdict(GATE, "skipped", reason="there is no plan")
+        return Verdict(GATE, "skipped", reason="the pipeline has no plan")
     found = [finding for plan in facts.plans for finding in _judge_one(facts, policies, plan)]
     found += _unplanned(facts, policies)
     return judged(GATE, found)
@@ -28,11 +28,13 @@ def _judge_one(facts: Facts, policies: Policies, plan: Plan) -> Iterator[Finding
             )
     if not plan.problem and plan.stack not in policies.terraform.stacks:
         yield _finding(
-            "plan.stack", f"policy knows no stack {plan.stack!r}", "A person lists it in policies/terraform.yml."
+            "plan.stack",
+            f"policy does not list the stack {plan.stack!r}",
+            "Ask a person to add it to policies/terraform.yml.",
         )
     if plan.commit and facts.change is not None and plan.commit != facts.change.head:
-        message = f"the plan of {plan.stack} is of the commit {plan.commit[:12]}, not of {facts.change.head[:12]}"
-        yield _finding("plan.stale", message, "Plan the commit that is judged.")
+        message = f"the plan of {plan.stack} is for the commit {plan.commit[:12]}, not for {facts.change.head[:12]}"
+        yield _finding("plan.stale", message, "Run the plan for the judged commit.")
 
 
 def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
@@ -40,9 +42,7 @@ def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
     paths = [file.path for file in facts.change.files] if facts.change else []
     for stack in policies.terraform.stacks:
         if stack not in planned and any(path.startswith(_ROOT.format(stack)) for path in paths):
-            yield _finding(
-                "plan.missing", f"{stack} is changed, and there is no plan of it", "Plan every stack that changes."
-            )
+            yield _finding("plan.missing", f"{stack} changed but has no plan", "Plan every stack that changes.")
 
 
 def _finding(rule: str, message: str, fix: str) -> Finding:

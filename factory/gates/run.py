@@ -1,4 +1,4 @@
-"""Runs the gates that policy names, over facts alone: equal facts and policies give equal bytes."""
+"""Runs the gates that policy names; equal facts and policies give equal bytes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ EXCEPTIONS = "exceptions"
 
 @dataclass(frozen=True)
 class Proof:
-    """What proves one requirement of the spec: the tests that cite it, each with its outcome in this run."""
+    """One requirement of the spec, and the tests that cite it, each with its outcome in this run."""
 
     requirement: str
     digest: str
@@ -26,7 +26,7 @@ class Proof:
 
     @property
     def result(self) -> str:
-        """``passed`` where a test cites the requirement and all that do passed, else ``failed`` or ``untested``."""
+        """``untested`` if no test cites the requirement, ``passed`` if all such tests passed, else ``failed``."""
         if not self.tests:
             return "untested"
         return "passed" if all(outcome == "success" for _, outcome in self.tests) else "failed"
@@ -39,7 +39,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdicts of a run, the policies they follow, what was judged, and what a person must still decide."""
+    """The verdicts of a run, the policies' digest, the judged commit, and the approvals that a merge needs."""
 
     verdicts: tuple[Verdict, ...]
     required: frozenset[str]
@@ -51,12 +51,12 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """Tell whether every required gate passed; a skipped required gate blocks, and so does no gate at all."""
+        """Whether every required gate passed; a skipped required gate, or no required gate at all, means no."""
         needed = [verdict for verdict in self.verdicts if verdict.gate in self.required]
         return bool(needed) and all(verdict.result == "passed" for verdict in needed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the decision as a JSON value; ``digest`` is that of all the rest."""
+        """Return the decision as a JSON value; ``digest`` covers all other fields."""
         value = {
             "result": "passed" if self.passed else "failed",
             "head": self.head,
@@ -76,15 +76,15 @@ class Decision:
 
 
 def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipeline"], judge_sha: str) -> Decision:
-    """Judge the facts by every gate of policy; in the pipeline all gates run, locally only the local ones.
+    """Judge the facts by the gates that policy names: in the pipeline by all of them, locally by the local ones.
 
-    Raises ``InvalidInput`` where policy names a gate that does not exist.
+    Raises ``InvalidInput`` if policy names a gate that does not exist.
     """
     verdicts = []
     required = {EXCEPTIONS}
     for name, gate in policies.gates.gates.items():
         if name not in GATES:
-            raise InvalidInput(f"policies/gates.yml: gates.{name}: there is no such gate; there are {', '.join(GATES)}")
+            raise InvalidInput(f"policies/gates.yml: gates.{name}: no such gate; use one of {', '.join(GATES)}")
         if where == "local" and gate.where != "local":
             continue
         verdicts.append(GATES[name](facts, policies))
@@ -105,7 +105,7 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
 
 
 def proofs(facts: Facts) -> tuple[Proof, ...]:
-    """Return for each requirement of the change's spec the tests that cite it, with their outcomes."""
+    """Return each requirement of the change's spec with the tests that cite it and their outcomes."""
     outcomes: dict[str, str] = {}
     for _, run in facts.tests:
         for case in run.cases:
@@ -131,7 +131,7 @@ def _worse(one: str, other: str) -> str:
 
 
 def _excused(verdicts: Iterable[Verdict], policies: Policies, today: str) -> tuple[Verdict, ...]:
-    """Take out what an exception accepts; an exception that is past its date fails by itself."""
+    """Move accepted findings to ``excused``; an expired exception is a finding of its own."""
     found = []
     wrong: dict[Finding, None] = {}
     for verdict in verdicts:
@@ -142,5 +142,5 @@ def _excused(verdicts: Iterable[Verdict], policies: Policies, today: str) -> tup
     if policies.exceptions.exceptions:
         found.append(judged(EXCEPTIONS, list(wrong)))
     else:
-        found.append(Verdict(EXCEPTIONS, "passed", reason="there are none"))
+        found.append(Verdict(EXCEPTIONS, "passed", reason="policy has no exceptions"))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Scope: an agent changes only what policy allows, and no more than it allows (policies/scope.yml)."""
+"""Gate `scope`: an agent changes only the paths, and only as much, as policies/scope.yml allows."""
 
 import re
 
@@ -8,10 +8,10 @@ from factory.policies import evaluate
 from factory.policies.model import Policies
 
 GATE = "scope"
-# A comment in the first two lines that names an encoding (PEP 263): what tools show would not be what Python runs.
+# A comment in the first two lines that names an encoding (PEP 263): tools would show other text than Python runs.
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _COOKIE_LINES = 2
-# Bidirectional controls and zero-width characters (Unicode TR 36); the joiner of emoji is not among them.
+# Bidirectional controls and zero-width characters (Unicode TR 36), without the joiner that emoji use.
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060-\u2064\ufeff]")
 
 
@@ -21,10 +21,10 @@ def _foreign(line: str) -> bool:
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each path and size that policy denies; what a person pushed is flagged, not denied."""
+    """Return a finding for each path and size that policy denies; a person's change only gets flags."""
     change = facts.change
     if change is None:
-        return Verdict(GATE, "skipped", reason="the change is not known")
+        return Verdict(GATE, "skipped", reason="the change is unknown")
     bound = evaluate.bound(policies, change)
     rulings = evaluate.change(policies, change)
     denied = [
@@ -33,26 +33,22 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         if not item.allowed
     ]
     denied += [
-        Finding("scope.binary", f"{file.path} is binary: nobody can read it", "Add its source instead.", file.path)
+        Finding("scope.binary", f"{file.path} is a binary file", "Add its source instead.", file.path)
         for file in change.files
         if file.binary and file.status not in "DS"
     ]
     denied += [
-        Finding(
-            "scope.hidden", "a character that cannot be seen, or turns text around", "Remove it.", file.path, number
-        )
+        Finding("scope.hidden", "the line has an invisible or bidirectional character", "Remove it.", file.path, number)
         for file in change.files
         for number, line in file.lines
         if _HIDDEN.search(line)
     ]
     denied += [
-        Finding(
-            "scope.encoding", "a comment makes Python read the file in another encoding", "Write UTF-8.", file.path, n
-        )
+        Finding("scope.encoding", "a comment sets an encoding other than UTF-8", "Remove the comment.", file.path, n)
         for file in change.files
         for n, line in file.lines
         if file.path.endswith((".py", ".pyi")) and n <= _COOKIE_LINES and _foreign(line)
     ]
     if bound is not None or not change.files:
         return judged(GATE, denied)
-    return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is no agent", flags=tuple(denied))
+    return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is not an agent", flags=tuple(denied))

@@ -1,4 +1,4 @@
-"""Security: static analysis finds nothing dangerous in what a change contains."""
+"""Gate `security`: static analysis finds no dangerous code in a change."""
 
 import re
 
@@ -12,10 +12,16 @@ _LOADS = re.compile(r"\b(?:runpy|SourceFileLoader|spec_from_file_location|exec_m
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each problem of the analysis, and where an agent's source loads code from other files."""
-    verdict = judge_tool(GATE, facts.security, fix="Use the safe way; `ruff rule <code>` names it.")
+    """Return a finding for each problem, and for each line with which an agent's source loads code from files."""
+    verdict = judge_tool(GATE, facts.security, fix="Use a safe alternative; `ruff rule <code>` names one.")
     loads = [
-        Finding("security.loads", f"{found.group()} runs what no tool reads", "Import a module.", file.path, number)
+        Finding(
+            "security.loads",
+            f"{found.group()} runs code that no tool checks",
+            "Use an import statement.",
+            file.path,
+            number,
+        )
         for file in (facts.change.files if facts.change else ())
         if file.path.startswith("apps/") and "/src/" in file.path
         for number, line in file.lines

@@ -1,4 +1,4 @@
-"""Spec: the change names a spec that is decided and clear, and its tests cite what the spec has."""
+"""Gate `spec`: the change names a decided and clear spec, and its tests cite requirements that exist."""
 
 from factory.model.facts import Facts, SpecFacts
 from factory.model.verdict import Finding, Verdict, judged
@@ -8,22 +8,22 @@ GATE = "spec"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return findings for a spec that is missing or undecided, and for tests that cite what no spec has."""
+    """Return findings for a missing, undecided or unclear spec, and for tests that cite missing requirements."""
     spec = facts.spec
     if spec is None:
         return Verdict(GATE, "skipped", reason="the spec was not looked up")
     if spec.small:
         return _small(spec, facts, policies)
     if spec.problem:
-        fix = "Name one spec of specs/ with a trailer `Spec: <id>`."
+        fix = "Name exactly one spec of specs/ in a trailer `Spec: <id>`."
         return judged(GATE, [Finding("spec.missing", spec.problem, fix)])
     findings = []
     if spec.status != "decided":
         message = f"spec {spec.id} is {spec.status}"
-        findings.append(Finding("spec.undecided", message, "Work starts once its status is `decided`."))
+        findings.append(Finding("spec.undecided", message, "Ask a person to set its status to `decided`."))
     if spec.findings:
-        message = f"spec {spec.id} leaves {spec.findings} things open"
-        findings.append(Finding("spec.unclear", message, "A person mends what `factory spec lint` finds."))
+        message = f"spec {spec.id} has {spec.findings} lint findings"
+        findings.append(Finding("spec.unclear", message, "Ask a person to fix what `factory spec lint` finds."))
     findings += _orphans(spec, facts)
     return judged(GATE, findings, flags=_unproven(spec, facts))
 
@@ -31,18 +31,28 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 def _small(spec: SpecFacts, facts: Facts, policies: Policies) -> Verdict:
     most = policies.scope.small_lines
     lines = sum(file.added + file.removed for file in facts.change.files) if facts.change else most + 1
-    message = f"{lines} lines change; an issue without a spec may change {most}"
+    message = f"{lines} lines change; the maximum for an issue without a spec is {most}"
     findings = [Finding("spec.small", message, "Write a spec, or change less.")] if lines > most else []
-    return judged(GATE, findings, flags=(Finding("spec.none", f"{spec.small} names no spec", "Compare it by hand."),))
+    return judged(
+        GATE,
+        findings,
+        flags=(Finding("spec.none", f"{spec.small} names no spec", "Compare the change with the issue."),),
+    )
 
 
 def _orphans(spec: SpecFacts, facts: Facts) -> list[Finding]:
-    """Return the tests in changed files that cite a requirement of this spec which it does not have."""
+    """Return a finding for each test in a changed file that cites a missing requirement of this spec."""
     prefixes = {name.rsplit("-", 1)[0] for name, _ in spec.requirements}
     known = {name for name, _ in spec.requirements}
     changed = {file.path for file in facts.change.files} if facts.change else set()
     return [
-        Finding("spec.orphan", f"{test.name} cites {cited}, which no spec has", "Cite one.", test.path, test.line)
+        Finding(
+            "spec.orphan",
+            f"{test.name} cites {cited}, which is not in the spec",
+            "Correct the id.",
+            test.path,
+            test.line,
+        )
         for test in facts.after or ()
         if test.path in changed
         for cited in test.requirements
@@ -52,7 +62,7 @@ def _orphans(spec: SpecFacts, facts: Facts) -> list[Finding]:
 
 def _unproven(spec: SpecFacts, facts: Facts) -> tuple[Finding, ...]:
     cited = {name for test in facts.after or () for name in test.requirements}
-    fix = "Look whether it matters to this change."
+    fix = "Check whether the requirement matters to this change."
     return tuple(
         Finding("spec.unproven", f"no test cites {name}", fix, f"specs/{spec.id}.md")
         for name, _ in spec.requirements

@@ -1,4 +1,4 @@
-"""What gates of linters and type checkers share: a tool that could not run has not passed."""
+"""Judges the results of linters and type checkers; a tool that could not run has not passed."""
 
 import re
 
@@ -7,7 +7,7 @@ from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import evaluate
 from factory.policies.model import Policies
 
-# Comments by which a source tells a tool to look away.
+# Comments with which a source silences a tool.
 SUPPRESSION = re.compile(
     r"#\s*(?:noqa|type:\s*ignore|nosec|pragma:?\s*no\s*(?:cover|branch)|pylint:|ruff:|flake8:|mypy:|pyright:|fmt:\s*(?:off|skip))|\bno_type_check\b",
     re.IGNORECASE,
@@ -15,11 +15,11 @@ SUPPRESSION = re.compile(
 
 
 def judge_tool(gate: str, run: ToolRun | None, *, fix: str) -> Verdict:
-    """Return a finding for each problem of a tool, named ``<gate>.<the tool's rule>``."""
+    """Return a finding for each problem that a tool reported, with the rule ``<gate>.<the tool's rule>``."""
     if run is None:
         return Verdict(gate, "skipped", reason="the tool was not run")
     if run.problem:
-        return judged(gate, [Finding(f"{gate}.not-run", run.problem, "Mend what keeps the tool from running.")])
+        return judged(gate, [Finding(f"{gate}.not-run", run.problem, "Fix the cause, so that the tool can run.")])
     return judged(
         gate,
         [
@@ -30,8 +30,8 @@ def judge_tool(gate: str, run: ToolRun | None, *, fix: str) -> Verdict:
 
 
 def suppressions(gate: str, change: Change | None) -> list[Finding]:
-    """Return a finding for each added line of an app's source that tells a tool to look away."""
-    fix = "Mend what the tool says instead of silencing it."
+    """Return a finding for each added line of an app's source that silences a tool."""
+    fix = "Fix the tool's finding instead of silencing it."
     return [
         Finding(f"{gate}.suppressed", "a comment silences a tool", fix, file.path, number)
         for file in (change.files if change else ())
@@ -42,7 +42,7 @@ def suppressions(gate: str, change: Change | None) -> list[Finding]:
 
 
 def for_agents(verdict: Verdict, policies: Policies, change: Change | None, findings: list[Finding]) -> Verdict:
-    """Add findings that bind agents alone: what a person pushed is flagged."""
+    """Add findings of rules that only agents must follow; for a person's change they are flags."""
     if not findings:
         return verdict
     if change is not None and evaluate.bound(policies, change) is None:

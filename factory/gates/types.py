@@ -1,4 +1,4 @@
-"""Types: the sources of the apps that a change touches are typed, and hold."""
+"""Gate `types`: the type checker finds no error in the sources of the changed apps."""
 
 import re
 
@@ -8,15 +8,15 @@ from factory.model.verdict import Finding, Verdict
 from factory.policies.model import Policies
 
 GATE = "types"
-_MEND = "Make the types say what the code does; do not widen them."
+_FIX = "Make the types match the code; do not widen them."
 _ANY = re.compile(r"(?::|->)\s*(?:typing\.)?Any\b(?!\s*\()|\bcast\(\s*[\"']?(?:typing\.)?Any\b")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each error of the type checker, and for each value that an agent calls ``Any``."""
-    verdict = judge_tool(GATE, facts.types, fix=_MEND)
+    """Return a finding for each type error, and for each ``Any`` that an agent adds."""
+    verdict = judge_tool(GATE, facts.types, fix=_FIX)
     widened = [
-        Finding("types.any", "a value is called Any, which says nothing", _MEND, file.path, number)
+        Finding("types.any", "the type Any disables type checking", _FIX, file.path, number)
         for file in (facts.change.files if facts.change else ())
         if file.path.startswith("apps/") and "/src/" in file.path
         for number, line in file.lines

@@ -1,6 +1,6 @@
-"""Tests: they ran and passed, they run the changed lines, and none was taken away, silenced or weakened.
+"""Gate `unit`: all tests ran and passed, they cover the changed lines, and none was removed, skipped or weakened.
 
-What a merge request's own tests say is its claim; the tests that its sources hold are read by the judge.
+The test report is self-reported by the merge request; the judge compares it with the tests in the sources.
 """
 
 import re
@@ -21,8 +21,8 @@ _RUNNER = re.compile(
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return a finding for each test that did not pass or did not run, and for each change that tests do not run."""
-    verdict = judge_suite(GATE, facts, fix="Mend the code, or the test where the spec says otherwise.")
+    """Return findings for tests that failed, did not run or got weaker, and for changed lines that no test runs."""
+    verdict = judge_suite(GATE, facts, fix="Fix the code, or fix the test if it contradicts the spec.")
     if verdict.result == "skipped":
         return verdict
     run = facts.suite(GATE) or TestRun()
@@ -35,72 +35,78 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 
 
 def is_contract(test: CitedTest) -> bool:
-    """Tell whether a test belongs to an app's contract, whose tests run in a suite of their own."""
+    """Return whether a test is a contract test; these run in the suite `contract`."""
     return "/tests/contract/" in test.path
 
 
 def case_name(test: CitedTest) -> str:
-    """Return how a JUnit report names a test: its path as a module, and its name."""
+    """Return the name of a test in a JUnit report: its path as a module, and its function."""
     return f"{test.path.removesuffix('.py').replace('/', '.')}.{test.name}"
 
 
 def _unrun(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
-    """Return the tests that the sources hold and the report does not: a report must be of these sources."""
+    """Return findings for tests that only the sources or only the report contains."""
     seen = {case.name.split("[", 1)[0] for case in run.cases}
     held = {case_name(test) for test in after}
     missing = [test for test in after if case_name(test) not in seen]
-    fix = "Let the whole suite run; its report must name every test."
+    fix = "Run the whole suite; its report must name every test."
     found = [Finding("unit.unrun", f"{test.name} is not in the report", fix, test.path, test.line) for test in missing]
     strange = sorted(name for name in seen if name not in held and ".tests." in name and ".contract." not in name)
     found += [
-        Finding("unit.unknown", f"the report names {name[:200]}, which no source holds", fix)
+        Finding("unit.unknown", f"the report names {name[:200]}, which is not in the sources", fix)
         for name in strange[:_SHOWN]
     ]
     return found
 
 
 def _weaker(before: Sequence[CitedTest], after: Sequence[CitedTest]) -> list[Finding]:
-    """Return what a change takes from the tests; what moved to another test of the same requirement is no loss."""
+    """Return findings for removed or weakened tests; assertions may move between tests of one requirement."""
     found = []
     now = {(test.path, test.name): test for test in after}
     was = {(test.path, test.name): test for test in before}
     counts = _counts(after)
     for lost, total in (_counts(before) - counts).items():
         kind, requirement = lost
-        what = f"{total} fewer {kind} for {requirement or 'no requirement'}"
-        fix = "Keep what the tests prove; a person decides what may go."
+        what = f"{total} fewer {kind} for {requirement or 'tests without a requirement'}"
+        fix = "Restore the tests; only a person may remove them."
         path, line = _place(requirement, kind, before, now)
         found.append(Finding("unit.deleted" if kind == "tests" else "unit.weakened", what, fix, path, line))
     for key, test in now.items():
         if test.skipped and not (key in was and was[key].skipped):
             found.append(
-                Finding("unit.skipped", f"{test.name} may be skipped", "Let it run.", test.path, test.line),
+                Finding("unit.skipped", f"{test.name} may be skipped", "Remove the skip.", test.path, test.line),
             )
         if not test.asserts and not (key in was and not was[key].asserts):
             found.append(
                 Finding(
-                    "unit.hollow", f"{test.name} asserts nothing", "Assert what the spec says.", test.path, test.line
+                    "unit.hollow",
+                    f"{test.name} asserts nothing",
+                    "Assert what the spec requires.",
+                    test.path,
+                    test.line,
                 )
             )
     return found
 
 
 def _skipped(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
-    """Return the tests that the report says were skipped, and that do not say so in their sources."""
+    """Return findings for tests that the report lists as skipped but whose sources contain no skip."""
     places = {case_name(test): test for test in after if not test.skipped}
     names = sorted({case.name.split("[", 1)[0] for case in run.cases if case.outcome == "skipped"} & places.keys())
     return [
-        Finding("unit.skipped", f"{name} was skipped", "Let it run.", places[name].path, places[name].line)
+        Finding("unit.skipped", f"{name} was skipped", "Make it run.", places[name].path, places[name].line)
         for name in names
     ]
 
 
 def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence[CitedTest]) -> list[Finding]:
-    """Return the assertions in changed tests that no run reached."""
+    """Return findings for assertions in changed tests that the run did not execute."""
     changed = {file.path for file in (change.files if change else ())}
     missing = dict(coverage.missing) if coverage else {}
     return [
-        Finding("unit.unreached", f"{test.name} never reaches this assertion", "Let it run.", test.path, line)
+        Finding(
+            "unit.unreached", f"{test.name} never reaches this assertion", "Make the test reach it.", test.path, line
+        )
         for test in after
         if test.path in changed and not test.skipped
         for line in test.lines
@@ -109,10 +115,10 @@ def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence
 
 
 def _tampering(change: Change | None) -> list[Finding]:
-    """Return added lines that reach for the test runner itself, by which a report could be forged."""
-    fix = "Test the app; leave the runner alone."
+    """Return findings for added lines that use the test runner's internals and could forge its report."""
+    fix = "Do not use the test runner's internals."
     return [
-        Finding("unit.tampers", f"{found.group()!r} reaches for the test runner", fix, file.path, number)
+        Finding("unit.tampers", f"{found.group()!r} uses the test runner's internals", fix, file.path, number)
         for file in (change.files if change else ())
         if file.path.startswith("apps/") and file.path.endswith(".py")
         for number, line in file.lines
@@ -121,7 +127,7 @@ def _tampering(change: Change | None) -> list[Finding]:
 
 
 def _counts(tests: Sequence[CitedTest]) -> Counter[tuple[str, str]]:
-    """Return how many tests and assertions there are for each requirement, and for none."""
+    """Return the number of tests and assertions for each requirement, and for tests without one."""
     counts: Counter[tuple[str, str]] = Counter()
     for test in tests:
         for requirement in test.requirements or ("",):
@@ -133,22 +139,22 @@ def _counts(tests: Sequence[CitedTest]) -> Counter[tuple[str, str]]:
 def _place(
     requirement: str, kind: str, before: Sequence[CitedTest], now: dict[tuple[str, str], CitedTest]
 ) -> tuple[str, int]:
-    """Return where something was lost: the first test of the requirement that is gone or asserts less."""
+    """Return the place of a loss: the first test of the requirement that is gone or asserts less."""
     for test in before:
-        there = now.get((test.path, test.name))
-        if requirement in (test.requirements or ("",)) and (there is None or there.asserts < test.asserts):
-            return test.path, test.line if there is None and kind == "tests" else getattr(there, "line", test.line)
+        current = now.get((test.path, test.name))
+        if requirement in (test.requirements or ("",)) and (current is None or current.asserts < test.asserts):
+            return test.path, test.line if current is None and kind == "tests" else getattr(current, "line", test.line)
     return "", 0
 
 
 def _uncovered(change: Change | None, coverage: Coverage | None, least: int) -> list[Finding]:
-    """Return the changed source lines that no test runs, where too many of them are."""
+    """Return a finding if tests run less than ``least`` percent of the changed source lines."""
     files = [file for file in (change.files if change else ()) if _measured(file.path) and file.lines]
     if not files:
         return []
     if coverage is None or coverage.problem:
         reason = coverage.problem if coverage else "coverage was not measured"
-        return [Finding("unit.coverage-unknown", reason, "Let the tests run under coverage.")]
+        return [Finding("unit.coverage-unknown", reason, "Run the tests with coverage.")]
     executed, missing = dict(coverage.executed), dict(coverage.missing)
     ran, missed = 0, []
     for file in files:
@@ -164,7 +170,7 @@ def _uncovered(change: Change | None, coverage: Coverage | None, least: int) -> 
         return []
     shown = ", ".join(f"{path}:{number}" for path, number in missed[:_SHOWN])
     more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
-    message = f"tests run {percent} % of the changed lines, {least} % are asked for; not run: {shown}{more}"
+    message = f"tests run {percent} % of the changed lines; the minimum is {least} %; not run: {shown}{more}"
     return [Finding("unit.uncovered", message, "Add tests that run these lines.", *missed[0])]
 
 

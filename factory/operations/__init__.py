@@ -1,1 +1,1 @@
-"""Operations that join several shelves and know no order of work."""
+"""Operations that combine several packages and are independent of the workflow."""

@@ -1,4 +1,4 @@
-"""Brings an existing repository under the factory as an app: its files, a spec to fill in, what it asks for."""
+"""Adds an existing repository to the factory as an app: its files, a draft spec and its `app.yml`."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from factory.specs.read import path_of
 from factory.worktrees.bring import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
 
-# What the pipeline builds: a Python zip archive from this folder (docs: zipapp).
+# The pipeline builds a Python zip archive from the folder of this file (docs: zipapp).
 ENTRY = "src/__main__.py"
 _APP_FILE = re.compile(rf"apps/[^/]+/{re.escape(apps.FILE)}")
 HEALTH, RATE = "/version", 300
@@ -23,7 +23,7 @@ HEALTH, RATE = "/version", 300
 
 @dataclass(frozen=True)
 class AppProposal:
-    """A merge request that adds an app: its name, where it will be reached, and what is still open."""
+    """A merge request that adds an app: its name, hostnames, left-out files, and whether it will be deployed."""
 
     name: str
     request: MergeRequest
@@ -33,7 +33,7 @@ class AppProposal:
 
 
 def existing(mirror: Mirror, commit: str) -> dict[str, App]:
-    """Return the apps of a commit, by name."""
+    """Return the apps in a commit, by name."""
     return apps.read(_app_files(mirror, commit))
 
 
@@ -52,17 +52,17 @@ def propose(
     hostnames: Mapping[str, str],
     author: Author,
 ) -> AppProposal:
-    """Push one commit with the app and open its merge request, as the person; ``hostnames`` are by environment.
+    """Push one commit with the app and open its merge request as the person; ``hostnames`` are by environment.
 
-    Raises ``Conflict`` where the app, its spec or a branch of its name with something else is there, ``InvalidInput``
-    for a name or hostname that can't be.
+    Raises ``Conflict`` if the app, its spec or a branch of its name with other content exists, and ``InvalidInput`` for
+    an invalid name or hostname.
     """
     main = mirror.head(MAIN) or ""
-    there = mirror.paths(main)
+    existing_paths = mirror.paths(main)
     folder, spec = f"apps/{name}", path_of(name)
     for path in (folder, spec):
-        if any(known == path or known.startswith(f"{path}/") for known in there):
-            raise Conflict(f"{path} is already there", hint="Choose another name with --name.")
+        if any(known == path or known.startswith(f"{path}/") for known in existing_paths):
+            raise Conflict(f"{path} already exists", hint="Choose another name with --name.")
     deployed = ENTRY in brought.paths
     files = _app_files(mirror, main)
     own = apps.FILE in brought.paths
@@ -70,7 +70,7 @@ def propose(
     added = {spec: _spec(name, brought, author).encode()}
     if deployed and not own:
         added[f"{folder}/{apps.FILE}"] = _app_file(files, name, places)
-    # What another pipeline or forge reads is of no use here, and would only mislead.
+    # Leave out the pipeline definitions of the old repository: this project does not use them.
     left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
     removed = {f"{folder}/{path}": None for path in left_out}
     commit = mirror.commit(
@@ -82,7 +82,7 @@ def propose(
     )
     branch = f"app/{name}"
     pushed = mirror.head(branch)
-    # An earlier call got as far as the push: the same content, by another second.
+    # An earlier call already pushed the same content, with another timestamp.
     if pushed and mirror.tree_of(pushed) == mirror.tree_of(commit):
         commit = pushed
     mirror.push(commit, branch, token)
@@ -98,10 +98,10 @@ def propose(
 
 
 def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
-    """Return the new app's file; raises ``InvalidInput`` where it can't stand beside those of the other apps."""
+    """Return the new app's file; raises ``InvalidInput`` if it conflicts with the other apps or has no hostname."""
     if not places:
         raise InvalidInput(
-            "no other app says where an app is reached", hint="Give --hostname production=www.example.com."
+            "the app needs a hostname", hint="Pass one, for example --hostname production=www.example.com."
         )
     made = apps.render(places, health=HEALTH, requests_per_minute=RATE).encode()
     apps.read({**files, f"apps/{name}/{apps.FILE}": made})
@@ -110,7 +110,9 @@ def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) 
 
 def _spec(name: str, brought: ImportedCommit, author: Author) -> str:
     contract = f"`apps/{name}/openapi.yml`" if "openapi.yml" in brought.paths else ""
-    return render(spec=name, title=name, owner=author.name, structure=f"It lives in `apps/{name}`.", contract=contract)
+    return render(
+        spec=name, title=name, owner=author.name, structure=f"The code is in `apps/{name}`.", contract=contract
+    )
 
 
 def _text(
@@ -125,26 +127,26 @@ def _text(
     lines = [
         f"`apps/{name}` is `{brought.source}` at `{brought.commit[:12]}`: {len(brought.paths)} files.",
         "",
-        "Before it is merged:",
+        "Before you merge:",
         "",
-        f"- `{path_of(name)}` is a draft: what stands as TODO there is yours to say. Agents work on it once it is",
-        "  decided.",
+        f"- `{path_of(name)}` is a draft: fill in its TODOs and set its status to `decided`. Agents will not start",
+        "  until you do.",
     ]
-    lines.append(
-        "- Its tests are asked to run what they are here for; what they leave out for now is an exception, with an"
-    )
-    lines.append("  owner and an end, in policies/exceptions.yml.")
+    lines.append("- The gates require that the app's tests run the changed lines. To accept a gap for now, add an")
+    lines.append("  exception with an owner and an expiry date to policies/exceptions.yml.")
     if not deployed:
-        lines.append(f"- It is judged and not deployed: the pipeline builds `apps/{name}/{ENTRY}`, which is not there.")
+        lines.append(f"- The app is judged but not deployed, because it has no `apps/{name}/{ENTRY}` to build.")
     elif own:
-        lines.append(f"- It is deployed as its own `apps/{name}/{apps.FILE}` says.")
+        lines.append(f"- The app is deployed as its `apps/{name}/{apps.FILE}` says.")
     else:
         shown = ", ".join(f"{key}: `{value}`" for key, value in places.items())
-        lines.append(f"- It will be reached at {shown}, and is asked at `{HEALTH}` for JSON whose")
-        lines.append("  `release` is the environment variable RELEASE: that is how a deployment is verified.")
+        lines.append(
+            f"- The app will have the hostnames {shown}. To verify a deployment, the pipeline requests `{HEALTH}`:"
+        )
+        lines.append("  it must return JSON with the environment variable RELEASE as `release`.")
     if left_out:
-        lines.append(f"- Left out, for the pipeline here is another: {', '.join(f'`{path}`' for path in left_out)}.")
-    lines.append(
-        "- Agents may change what policies/scope.yml allows below `apps/`, and nothing that it protects there."
-    )
+        lines.append(
+            f"- Left out, because this project has its own pipeline: {', '.join(f'`{path}`' for path in left_out)}."
+        )
+    lines.append("- Agents may change the paths below `apps/` that policies/scope.yml allows and does not protect.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The product's own calls and a pipeline of twelve jobs against any GitLab, in a project made for it."""
+"""Tests any GitLab with the product's own API calls and a pipeline of twelve jobs, in a temporary project."""
 
 import secrets
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from factory.model.secret import Secret
 from factory.system import clock
 
 PREFIX = "factory-conformance-"
-# What is wanted of the project: a field of each section that every tier has.
+# The requested settings: fields of each section that every tier has.
 WANTED = {
     "project": DesiredSection({"project": {"merge_method": "ff", "squash_option": "never"}}),
     "branches": DesiredSection({MAIN: {"push": ["maintainer"], "merge": ["maintainer"], "force_push": False}}),
@@ -79,7 +79,7 @@ _ENDED = ("success", "failed", "canceled", "skipped")
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a server answered: its version and tier, how each job ended, the answers, and what could not be asked."""
+    """A server's version and tier, the status of each job, and the server's answers."""
 
     version: str
     tier: str
@@ -88,16 +88,16 @@ class Transcript:
 
 
 def record(url: str, *, token: str, namespace: str, say: Callable[[str], None], patience: float = 900.0) -> Transcript:
-    """Ask a server everything, in a new project of ``namespace`` (default: the token's own), which is deleted.
+    """Run all calls in a new project of ``namespace`` (default: the token's user), and delete the project.
 
-    Raises what the calls raise, ``InvalidInput`` where a job ended otherwise than it must. ``patience`` is in seconds.
+    ``patience`` is in seconds. Raises the errors of the calls, and ``InvalidInput`` if a job has an unexpected status.
     """
     someone = token_scope.look(connect(url, "", account="", token=token))
     path = f"{namespace or someone.username}/{PREFIX}{secrets.token_hex(4)}"
     connection = connect(url, path, account=someone.username, token=token, say=say)
     recorder = Recorder(path)
     with recording(connection, recorder):
-        say(f"making {path}")
+        say(f"creating {path}")
         try:
             token_scope.adopt(connection, make=True)
             ended = _walk(connection, say=say, patience=patience)
@@ -142,7 +142,7 @@ def _walk(connection: Connection, *, say: Callable[[str], None], patience: float
             missing()
         except NotFound:
             continue
-        raise InvalidInput("the server shows what is not there")
+        raise InvalidInput("the server returned an issue or merge request that does not exist")
     return ended
 
 
@@ -168,7 +168,7 @@ def _pipeline(connection: Connection, sha: str, *, patience: float) -> dict[str,
     ended = {name: job.status for name, job in sorted(jobs.items())}
     for name, status in JOBS.items():
         if ended.get(name) != status:
-            raise InvalidInput(f"the job {name} ended as {ended.get(name, 'nothing')}, not as {status}")
+            raise InvalidInput(f"the job {name} has the status {ended.get(name, '(missing)')}, not {status}")
     return ended
 
 
@@ -186,7 +186,7 @@ def _merge_request(connection: Connection, *, patience: float) -> None:
     except Conflict:
         merge_requests.merge(connection, made.iid, sha=head)
     else:
-        raise Refused("the server merged at another commit than the one that was named")
+        raise Refused("the server merged although the requested commit is not the head")
 
 
 def _mergeable(connection: Connection, iid: int) -> bool:
@@ -200,7 +200,9 @@ def _until(what: Callable[[], Any], patience: float, name: str) -> Any:
         if found:
             return found
         clock.sleep(0.5)
-    raise InvalidInput(f"{name} did not come within {patience:.0f} s", hint="Is a runner there for this project?")
+    raise InvalidInput(
+        f"timed out after {patience:.0f} s waiting for {name}", hint="Check that the project has a runner."
+    )
 
 
 def _delete(connection: Connection) -> None:

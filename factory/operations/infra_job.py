@@ -1,4 +1,4 @@
-"""What a job gives to ``factory infra``: the stacks as terraform runs them there, and policy as functions."""
+"""Prepares a pipeline job for ``factory infra``: the stacks with their terraform environment, and policy checks."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ from factory.terraform.program import Terraform
 PLANS = Path(".factory/plan")
 _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
-# What policies/secrets.yml calls Cloudflare's tokens.
+# The names of Cloudflare's tokens in policies/secrets.yml.
 _READS, _WRITES = "cloudflare-plan-token", "cloudflare-apply-token"
 _PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of the pipeline, or a shell that looks like one: its environment, the judge's policies and the checkout."""
+    """A pipeline job, or a shell with its variables: the environment, the judge's policies and the checkout."""
 
     given: Mapping[str, str]
     judge: Path
@@ -44,29 +44,29 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Whose a lock is: the job and its pipeline, as a person finds them in GitLab."""
+        """The owner of a lock: the ids of the job and its pipeline in GitLab."""
         return f"job {self.given.get('CI_JOB_ID', '?')} of pipeline {self.given.get('CI_PIPELINE_ID', '?')}"
 
     @property
     def protected(self) -> bool:
-        """Whether the job says that it runs on a protected ref."""
+        """Whether the job's variables say that it runs on a protected ref."""
         return self.given.get("CI_COMMIT_REF_PROTECTED") == "true"
 
     def has(self, feature: str) -> bool:
-        """Tell whether this GitLab's licence has a feature (docs: GITLAB_FEATURES)."""
+        """Return whether this GitLab's licence has a feature (docs: GITLAB_FEATURES)."""
         return feature in self.given.get("GITLAB_FEATURES", "").split(",")
 
     @property
     def release_commit(self) -> str:
-        """The commit whose releases take the traffic: the job's own, or an earlier one for a rollback."""
+        """The commit of the releases that receive the traffic: the job's own, or an earlier one for a rollback."""
         return self.given.get("RELEASE_COMMIT") or self.commit
 
     @contextmanager
     def token(self, deploys: str = "") -> Iterator[str]:
-        """Give Cloudflare's token until the block ends: the one that reads, or the one that writes for an environment.
+        """Yield Cloudflare's token: the plan token, or the apply token of the environment ``deploys``.
 
-        It is leased from OpenBao, or a CI variable. Raises as ``lease.opened`` does, ``InvalidInput`` where policy has
-        none for the environment.
+        The token is leased from OpenBao until the block ends, or comes from a CI variable. Raises the errors of
+        ``lease.opened``, and ``InvalidInput`` if policy has no token for the environment.
         """
         name = _WRITES if deploys else _READS
         places = [place for place in self.policies.secrets.places(deploys) if place.name == name]
@@ -76,7 +76,7 @@ class Job:
             yield found[name].reveal()
 
     def rules(self) -> Rules:
-        """Return policy as functions of a plan."""
+        """Return the policy checks as functions of a plan."""
         today = clock.timestamp()[:10]
 
         def denials(plan: Plan) -> Sequence[str]:
@@ -89,7 +89,7 @@ class Job:
         return {name: f"{name}-{self.release_commit}" for name in self.apps}
 
     def carried(self, stack: str) -> tuple[str, ...]:
-        """Return the apps that a stack's environment carries; the two have the same name."""
+        """Return the apps in a stack's environment, which has the stack's name."""
         return tuple(name for name, app in self.apps.items() if stack in app.environments)
 
     def changed(self) -> list[str]:
@@ -99,9 +99,9 @@ class Job:
         return [path for path in process.run(argv, env=env).text.split("\0") if path]
 
     def archives(self, stack: str, folder: Path | None) -> dict[str, Path]:
-        """Return the archive of each app that a stack carries: none in a merge request, which builds nothing.
+        """Return the archive of each app in a stack; empty in a merge request, which builds nothing.
 
-        A rollback's releases are there already; today's archives would be other bytes under their names.
+        Also empty for a rollback: its releases exist already, and new archives would have other content.
         """
         if folder is None or not folder.is_dir() or self.release_commit != self.commit:
             return {}
@@ -115,9 +115,9 @@ class Job:
         archives: Path | None = None,
         releases: Mapping[str, str] | None = None,
     ) -> list[Stack]:
-        """Return stacks as terraform runs them here, with one account's token for Cloudflare.
+        """Return stacks with their terraform environment and Cloudflare's token.
 
-        ``archives`` is the folder of the apps' archives; ``releases`` take the traffic instead of the job's own.
+        ``archives`` is the folder of the apps' archives; ``releases`` replace the job's own releases.
         """
         tools = toolchain(self.given, self.judge)
         program = tools.terraform()
@@ -126,7 +126,7 @@ class Job:
             **{key: self.given[key] for key in _PASSED if key in self.given},
             **{key: value for key, value in self.given.items() if key.startswith("TF_VAR_")},
             "HOME": self.given.get("HOME", "/nonexistent"),
-            "TMPDIR": self.given.get("TMPDIR", "/tmp"),  # noqa: S108 - where the system keeps temporary files
+            "TMPDIR": self.given.get("TMPDIR", "/tmp"),  # noqa: S108 - the system's default for temporary files
             "CLOUDFLARE_API_TOKEN": token,
         }
         version = Terraform(Path.cwd(), program=program, env=env).version()
@@ -157,9 +157,7 @@ class Job:
 def opened(given: Mapping[str, str], judge: Path, *, base: str = "") -> Job:
     """Return the job that this process runs in; ``given`` is its environment.
 
-    ``base`` is the commit to compare with, if it is not CI's.
-
-    Raises ``InvalidInput`` for policies or app files that can't be read.
+    ``base`` is the commit to compare with, by default CI's. Raises ``InvalidInput`` for invalid policies or app files.
     """
     folder = judge.resolve()
     policies = read_folder(folder)
@@ -172,22 +170,21 @@ def opened(given: Mapping[str, str], judge: Path, *, base: str = "") -> Job:
 
 
 def require_protected(job: Job) -> RunningJob:
-    """Refuse to go on unless GitLab itself says that this job runs on the protected default branch, at this commit.
+    """Return this job from GitLab's API; raise ``Refused`` unless it runs on the default branch, at this commit.
 
-    Returns the job as GitLab knows it. A variable can be forged by whoever starts a program; the job's token cannot.
-    Raises ``Refused``, ``Unauthorized``.
+    GitLab identifies the job by its token, which cannot be forged; variables can. Raises ``Unauthorized`` too.
     """
     given = job.given
     if not job.protected:
         raise Refused(
-            f"the ref {given.get('CI_COMMIT_REF_NAME', '(none)')} is not protected: nothing is applied from it"
+            f"the ref {given.get('CI_COMMIT_REF_NAME', '(none)')} is not protected; applies run only on protected refs"
         )
     token = given.get("CI_JOB_TOKEN", "")
     found = jobs.current(given.get("CI_API_V4_URL", ""), token)
-    told = (str(found.id), f"tag {found.ref}" if found.tag else found.ref, found.sha)
+    actual = (str(found.id), f"tag {found.ref}" if found.tag else found.ref, found.sha)
     claimed = (given.get("CI_JOB_ID", ""), MAIN, job.commit)
-    if told != claimed:
-        raise Refused(f"GitLab knows this job as {' '.join(told)}, not as {' '.join(claimed)}")
+    if actual != claimed:
+        raise Refused(f"GitLab knows this job as {' '.join(actual)}, not as {' '.join(claimed)}")
     return found
 
 
@@ -196,7 +193,7 @@ def backend(given: Mapping[str, str], stack: str) -> dict[str, str]:
     api, project, token = given.get("CI_API_V4_URL"), given.get("CI_PROJECT_ID"), given.get("CI_JOB_TOKEN")
     if not (api and project and token):
         raise InvalidInput(
-            "the state is in GitLab: this command runs in a job (CI_API_V4_URL, CI_PROJECT_ID, CI_JOB_TOKEN)"
+            "this command needs the variables CI_API_V4_URL, CI_PROJECT_ID and CI_JOB_TOKEN of a GitLab job"
         )
     address = f"{api}/projects/{project}/terraform/state/{stack}"
     return {
@@ -212,5 +209,5 @@ def backend(given: Mapping[str, str], stack: str) -> dict[str, str]:
 
 
 def parallelism() -> int:
-    """Return how many stacks are planned at once where nobody says: one for each processor."""
+    """Return the default number of stacks to plan at the same time: one for each processor."""
     return os.cpu_count() or 1

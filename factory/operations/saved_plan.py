@@ -1,4 +1,4 @@
-"""The plans that a pipeline saved, read from GitLab: one manifest for each stack, and what each would change."""
+"""Reads the plans that a pipeline saved from GitLab: one manifest for each stack, and the planned changes."""
 
 import json
 from collections.abc import Mapping
@@ -18,41 +18,41 @@ FOLDER = ".factory/plan"
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What a plan job left: its id, and each stack's manifest; empty where the change touches no stack."""
+    """A plan job's id and the manifest of each stack; without manifests if the change affects no stack."""
 
     job: int
     manifests: Mapping[str, Mapping[str, Any]]
 
     def digest(self, stack: str) -> str:
-        """Return the digest of a stack's manifest, which a deployment's approval names; raises ``NotFound``."""
+        """Return the digest of a stack's manifest, which the deployment's approval names; raises ``NotFound``."""
         if stack not in self.manifests:
-            raise NotFound(f"there is no plan of the stack {stack}")
+            raise NotFound(f"the pipeline saved no plan of the stack {stack}")
         return canonical.digest_of(self.manifests[stack])
 
     @property
     def combined(self) -> str | None:
-        """The digest of all stacks' normalised plans, which a merge request's approval names."""
+        """The digest of all stacks' normalised plans, which the merge request's approval names."""
         return combined({name: str(manifest["plan"]) for name, manifest in self.manifests.items()})
 
 
 def combined(plans: Mapping[str, str]) -> str | None:
-    """Return one digest of the plans of several stacks (name to digest); ``None`` where there is no plan."""
+    """Return one digest of the plans of several stacks (name to digest), or ``None`` without plans."""
     return canonical.digest_of(dict(plans)) if plans else None
 
 
 def of(connection: Connection, pipeline: int) -> SavedPlan:
-    """Return what the plan job of a pipeline left; raises ``NotFound`` where it left nothing or a plan failed."""
+    """Return what a pipeline's plan job saved; raises ``NotFound`` if it saved no plan or a plan failed."""
     for job in pipelines.jobs(connection, pipeline):
         if job.name == PLAN_JOB:
             data = pipelines.artifact(connection, job.id, f"{FOLDER}/{planning.INDEX}")
             if data is not None:
                 names = sorted(json.loads(data)["stacks"])
                 return SavedPlan(job.id, {name: _manifest(connection, job.id, name) for name in names})
-    raise NotFound(f"pipeline {pipeline} left no plan")
+    raise NotFound(f"pipeline {pipeline} saved no plan")
 
 
 def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
-    """Return what each saved plan would change."""
+    """Return the changes of each saved plan."""
     found = []
     for name in saved.manifests:
         data = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.PLAN_JSON}")
@@ -66,6 +66,6 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
 def _manifest(connection: Connection, job: int, stack: str) -> Mapping[str, Any]:
     data = pipelines.artifact(connection, job, f"{FOLDER}/{stack}/{planning.MANIFEST}")
     if data is None:
-        raise NotFound(f"job {job} left no plan of the stack {stack}")
+        raise NotFound(f"job {job} saved no plan of the stack {stack}")
     manifest: Mapping[str, Any] = json.loads(data)
     return manifest

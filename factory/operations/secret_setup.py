@@ -1,4 +1,4 @@
-"""Sets up what keeps the secrets: the encrypted file, or a server with mount, policies, roles and bindings."""
+"""Sets up the secret store: the encrypted file, or an OpenBao server with mount, policies, roles and bindings."""
 
 import json
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from factory.secrets import file, lease, server, setup
 from factory.secrets.openbao import OpenBao
 from factory.system import files
 
-# A machine's login is fetched by hand: long enough for that, too short to lie around.
+# How long a machine's wrapped login is valid: a person must have time to copy it.
 WRAPPED_SECONDS = 600
 
 
 def encrypted_file(store: Store, *, passphrase: bool) -> dict[str, Any]:
-    """Make the key of the encrypted file, or ask for its passphrase; raises ``Refused`` where it has the other one."""
+    """Create the encrypted file's key, or ask for a passphrase; raises ``Refused`` if the file uses the other one."""
     files.private_folder(store.folder)
     if store.encrypted.exists() and store.by_passphrase.exists() is not passphrase:
         raise Refused(
-            f"{store.encrypted} is opened by a {'key file' if passphrase else 'passphrase'} already",
-            hint="Move the file away, set it up anew, and put the values again.",
+            f"{store.encrypted} is already encrypted with a {'key file' if passphrase else 'passphrase'}",
+            hint="Move the file away, run `factory secrets init` again, and put the values again.",
         )
     if passphrase:
         key = file.passphrase_key(store.ask("Passphrase", twice=True, only_terminal=True))
@@ -35,13 +35,13 @@ def encrypted_file(store: Store, *, passphrase: bool) -> dict[str, Any]:
 
 
 def openbao(store: Store, issuer: Callable[[], setup.Issuer]) -> dict[str, Any]:
-    """Set up the server that policy names, else the local one; every step may be done again.
+    """Set up the server that policy names, else the local one; every step may be repeated.
 
-    ``issuer`` returns the project whose id tokens are trusted, or raises what keeps that from being known.
+    ``issuer`` returns the project from which id tokens are accepted, or raises an error.
     """
     environments = sorted(store.policies.environments.environments)
     if store.policies.secrets.address:
-        with closing(OpenBao(store.address, token=store.ask("Token that may set the server up"))) as made:
+        with closing(OpenBao(store.address, token=store.ask("Token with permission to set up the server"))) as made:
             setup.configure(made, environments)
             bound = _trust(issuer, made, environments)
     else:
@@ -50,7 +50,7 @@ def openbao(store: Store, issuer: Callable[[], setup.Issuer]) -> dict[str, Any]:
 
 
 def machine(made: OpenBao, environment: str, target: Path) -> dict[str, Any]:
-    """Write a machine's login to a private file; its secret id is wrapped, so that a second reader is found out."""
+    """Write a machine's login to a private file; the secret id is wrapped, so that it can be unwrapped only once."""
     name = lease.role(environment)
     role_id, wrapped = setup.machine(made, name, wrapped=WRAPPED_SECONDS)
     value = {"address": made.address, "role_id": role_id, "wrapped_secret_id": wrapped.reveal()}
@@ -59,12 +59,13 @@ def machine(made: OpenBao, environment: str, target: Path) -> dict[str, Any]:
 
 
 def take_machine(store: Store, source: Path) -> None:
-    """Unwrap a machine's login and keep it; raises ``Refused`` where somebody unwrapped it before."""
+    """Unwrap a machine's login and store it; raises ``Refused`` if it was already unwrapped."""
     try:
         given = json.loads(files.read_text(source))
         address, role_id, wrapped = (str(given[name]) for name in ("address", "role_id", "wrapped_secret_id"))
     except (ValueError, KeyError, TypeError):
-        raise InvalidInput(f"{source} is no login of a machine", hint="Make one: `factory secrets machine`.") from None
+        hint = "Create one with `factory secrets machine`."
+        raise InvalidInput(f"{source} is not a machine's login", hint=hint) from None
     with closing(OpenBao(address)) as made:
         secret_id = made.unwrap(Secret(wrapped))["secret_id"]
     store.keep("approle", {"address": address, "role_id": role_id, "secret_id": secret_id.reveal()})
@@ -72,7 +73,7 @@ def take_machine(store: Store, source: Path) -> None:
 
 
 def _local(store: Store, issuer: Callable[[], setup.Issuer], environments: list[str]) -> str:
-    """Set the local server up by its root token, which ends with that; later as the operator it made."""
+    """Set up the local server: the first time with its root token, which is then revoked, later as the operator."""
     server.start(store.local)
     found = server.ready(store.local)
     token = server.root_token(store.local)
@@ -90,7 +91,7 @@ def _local(store: Store, issuer: Callable[[], setup.Issuer], environments: list[
 
 
 def _trust(issuer: Callable[[], setup.Issuer], made: OpenBao, environments: list[str]) -> str:
-    """Bind the roles to the project's protected branch; return what keeps that from being done, or ``bound``."""
+    """Bind the roles to the project's protected branch; return ``bound``, or why this is not possible yet."""
     try:
         setup.trust(made, issuer(), environments)
     except (NotFound, Unreachable, Unauthorized, InvalidInput) as error:

@@ -1,4 +1,4 @@
-"""Opens what keeps the secrets of an instance: the provider of policy, logged in as this machine may."""
+"""Opens the secret provider of an instance, with the login of this machine."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,21 +18,21 @@ from factory.secrets.openbao import Login, OpenBao
 from factory.secrets.providers import PROVIDERS, Options, Provider
 from factory.system import clock, files
 
-# A saved login that is about to end is not used: the command would be cut off.
+# A saved login with less time left is not used, because it could expire during the command.
 _SPARE_SECONDS = 20
 
 
 class Ask(Protocol):
-    """How a person is asked for a value that is not shown."""
+    """Asks a person for a value without showing it."""
 
     def __call__(self, what: str, *, twice: bool = False, only_terminal: bool = False) -> Secret:
-        """Return what the person typed; raises ``InvalidInput`` for nothing, ``Refused`` without a terminal."""
+        """Return the typed value; raises ``InvalidInput`` if it is empty, ``Refused`` without a terminal."""
         ...
 
 
 @dataclass(frozen=True)
 class Store:
-    """The secrets of one instance: ``key`` is the encrypted file's key, ``ask`` asks a person for a value."""
+    """The secrets of one instance: ``key`` is the encrypted file's key, ``ask`` prompts a person for a value."""
 
     clone: Path
     state: Path
@@ -48,54 +48,55 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """Return the private folder of all that is kept here."""
+        """Return the private folder of the secrets."""
         return self.state / "secrets"
 
     @property
     def encrypted(self) -> Path:
-        """Return the encrypted file."""
+        """Return the path of the encrypted file."""
         return self.folder / "store.json"
 
     @property
     def by_passphrase(self) -> Path:
-        """Return the mark that the file is opened by a passphrase."""
+        """Return the path of the file that marks a store with a passphrase."""
         return self.folder / "passphrase"
 
     @cached_property
     def local(self) -> server.Local:
-        """Return the local server; raises ``MachineError`` where OpenBao is not installed."""
+        """Return the local server; raises ``MachineError`` if OpenBao is not installed."""
         path = self.search_path
         return server.Local(self.folder / "openbao", server.program(path), {"PATH": path})
 
     @property
     def address(self) -> str:
-        """Return OpenBao's address: policy's, or the local server's, which is started where it was stopped."""
+        """Return OpenBao's address: from policy or the environment, else of the local server, started if needed."""
         given = self.policies.secrets.address or self.environment.get(lease.ADDRESS, "")
         if given:
             return given
         if not (self.folder / "openbao" / "server.json").exists():
-            raise NotFound("there is no OpenBao here", hint="Set one up with `factory secrets init`.")
+            raise NotFound("no local OpenBao is set up", hint="Set one up with `factory secrets init`.")
         return server.start(self.local)
 
     def named(self, name: str, environment: str | None) -> SecretLocation:
-        """Return where a secret of policy is kept; raises ``NotFound`` and ``InvalidInput``."""
+        """Return the location of a secret of policy; raises ``NotFound`` and ``InvalidInput``."""
         known = self.policies.secrets.secrets
         if name not in known:
             raise NotFound(
-                f"policies/secrets.yml names no secret {name!r}; it names {', '.join(known) or 'none'}",
-                hint="Add it there first: who may read it, and for how many days it stays the same.",
+                f"policies/secrets.yml names no secret {name!r}; its secrets are {', '.join(known) or '(none)'}",
+                hint="Add the secret to policies/secrets.yml, with its environments and `rotate_days`.",
             )
         rule = known[name]
-        there = rule.environments or ("",)
-        if environment is None and len(there) > 1:
-            raise InvalidInput(f"{name} has a value for each of {', '.join(there)}: name one with --environment")
-        wanted = there[0] if environment is None else environment
-        if wanted not in there:
-            raise InvalidInput(f"{name} is not for the environment {wanted!r}; it is for {', '.join(there) or 'plans'}")
-        return rule.place(name, wanted)
+        scopes = rule.environments or ("",)
+        if environment is None and len(scopes) > 1:
+            raise InvalidInput(f"{name} has a value for each of {', '.join(scopes)}: select one with --environment")
+        scope = scopes[0] if environment is None else environment
+        if scope not in scopes:
+            allowed = ", ".join(scopes) or "plans only"
+            raise InvalidInput(f"{name} has no value for the environment {scope!r}; it is for {allowed}")
+        return rule.place(name, scope)
 
     def places(self) -> list[tuple[SecretLocation, str, int]]:
-        """Return every place of policy, its environment (empty for plans), and how many days a value stays."""
+        """Return every secret's location, its environment (empty for plans), and its maximum age in days."""
         return [
             (rule.place(name, scope), scope, rule.rotate_days)
             for name, rule in self.policies.secrets.secrets.items()
@@ -104,7 +105,7 @@ class Store:
 
     @contextmanager
     def opened(self) -> Iterator[Provider]:
-        """Give the provider until the block ends; a login that was made for it is revoked then."""
+        """Yield the provider; a login that was created for it is revoked when the block ends."""
         name = self.policies.secrets.provider
         if name == "openbao":
             with self.connection() as found:
@@ -114,16 +115,17 @@ class Store:
         yield PROVIDERS[name](Options(environment=self.environment, store=self.encrypted, key=key))
 
     def file_key(self) -> file.Key:
-        """Return the encrypted file's key; raises ``NotFound`` where it was never made."""
+        """Return the encrypted file's key; raises ``NotFound`` if the key file is missing."""
         if self.by_passphrase.exists():
             return file.passphrase_key(self.ask("Passphrase", only_terminal=True))
         if not self.key.exists():
-            raise NotFound(f"there is no key {self.key}", hint="Make it with `factory secrets init`, or bring it back.")
+            hint = "Create it with `factory secrets init`, or restore it."
+            raise NotFound(f"the key file {self.key} is missing", hint=hint)
         return file.made_key(self.key)
 
     @contextmanager
     def connection(self) -> Iterator[OpenBao]:
-        """Give OpenBao, by the saved login, the environment's, or the machine's own; raises ``Unauthorized``."""
+        """Yield OpenBao with the saved login, the environment's or the machine's; raises ``Unauthorized``."""
         address = self.address
         certificates = self.environment.get(lease.CERTIFICATES, "")
         saved = self._saved(address)
@@ -135,9 +137,9 @@ class Store:
             yield made
 
     def login(self, made: OpenBao, *, deploys: str = "", way: str | None = None) -> Login:
-        """Log in by what the environment holds, else by the AppRole that is kept here; raises ``Unauthorized``.
+        """Log in with the environment's credentials, else with the stored AppRole; raises ``Unauthorized``.
 
-        ``way`` names one of ``id-token`` and ``approle``, and the other is not tried.
+        ``way`` restricts the login to ``id-token`` or ``approle``.
         """
         others = {"approle": {lease.IDENTITY}, "id-token": {lease.ROLE_ID, lease.SECRET_ID}}.get(way or "", set())
         given = {name: value for name, value in self.environment.items() if name not in others}
@@ -146,12 +148,13 @@ class Store:
         kept = self.read("approle")
         if not kept or kept["address"] != made.address:
             raise Unauthorized(
-                f"nobody is logged in to {made.address}", hint="Log in with `factory secrets login`, then run it again."
+                f"not logged in to {made.address}",
+                hint="Log in with `factory secrets login`, then run the command again.",
             )
         return made.login_approle(kept["role_id"], Secret(kept["secret_id"]))
 
     def read(self, name: str) -> dict[str, Any]:
-        """Return one of the private files as JSON; empty where there is none."""
+        """Return one of the private files as JSON; empty if the file does not exist."""
         path = self.folder / f"{name}.json"
         try:
             found: dict[str, Any] = json.loads(files.read_text(path)) if path.exists() else {}
@@ -165,7 +168,7 @@ class Store:
         files.write_atomic(self.folder / f"{name}.json", json.dumps(value, indent=1).encode(), mode=0o600)
 
     def save(self, address: str, given: Login) -> datetime:
-        """Keep a login for the commands that follow, and return when it ends."""
+        """Store a login for later commands, and return the time at which it ends."""
         until = clock.after(given.seconds)
         self.keep("login", {"address": address, "token": given.token.reveal(), "until": clock.iso(until)})
         return until

@@ -1,7 +1,7 @@
-"""Copies secrets to CI variables, for a GitLab whose runners don't reach OpenBao; knows which copy is which version.
+"""Copies secrets to CI variables, for a GitLab whose runners cannot reach OpenBao, and records the copied versions.
 
-A value is never read back from GitLab. That a copy is the newest is known by a fingerprint of it: a digest under a key
-of this machine, from which nobody can guess the value.
+Values are never read back from GitLab. A fingerprint shows whether a copy is current: a digest with a key of this
+machine, from which the value cannot be guessed.
 """
 
 import hmac
@@ -21,7 +21,7 @@ from factory.system import clock, files
 
 @dataclass(frozen=True)
 class CopyResult:
-    """What was done with one secret: ``written``, ``as it was``, ``would be written``, or ``refused`` and why."""
+    """The result for one secret: ``written``, ``as it was``, ``would be written``, or ``refused`` with a reason."""
 
     name: str
     environment: str
@@ -40,7 +40,7 @@ def sync(
     *,
     dry: bool = False,
 ) -> list[CopyResult]:
-    """Write each secret that changed to its CI variable; one that is refused leaves the others to be written."""
+    """Write each changed secret to its CI variable; a refused secret does not stop the others."""
     known = {(item.key, item.scope): item for item in variables.find(connection)}
     done = []
     for place, environment in wanted:
@@ -50,16 +50,16 @@ def sync(
             done.append(CopyResult(place.name, environment, place.variable, "refused", reason=str(error)))
             continue
         scope = environment or "*"
-        there = known.get((place.variable, scope))
+        current = known.get((place.variable, scope))
         mark = fingerprint(store, found.value)
         kept = store.read("synced").get(place.path, {})
         same = (
-            there is not None
-            and there.protected is place.protected
-            and there.masked
+            current is not None
+            and current.protected is place.protected
+            and current.masked
             and kept.get("fingerprint") == mark
         )
-        state, hidden, reason = "as it was", bool(there and there.hidden), ""
+        state, hidden, reason = "as it was", bool(current and current.hidden), ""
         if not same and dry:
             state, reason = (
                 "would be written",
@@ -80,13 +80,13 @@ def sync(
 
 
 def holders(store: Store, place: SecretLocation) -> dict[str, Any]:
-    """Return which CI variable is known to hold a secret, in which version; empty where none is."""
+    """Return the CI variable that holds a copy of a secret, with its version; empty if no copy is recorded."""
     found: dict[str, Any] = store.read("synced").get(place.path, {})
     return {name: value for name, value in found.items() if name != "fingerprint"}
 
 
 def fingerprint(store: Store, value: Secret) -> str:
-    """Return what tells two values apart and tells nothing of either."""
+    """Return a keyed digest that is equal only for equal values and does not reveal the value."""
     path = store.folder / "fingerprint.key"
     if not path.exists():
         files.private_folder(path.parent)

@@ -1,4 +1,4 @@
-"""What agents may do and spend: ``agents.yml``, ``budgets.yml`` and ``outputs.yml`` as types."""
+"""Defines the types of ``agents.yml``, ``budgets.yml`` and ``outputs.yml``: what agents may do and spend."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from factory.sandbox.launch import Level
 
 
 class Limits(Strict):
-    """What ends an agent's attempt, whatever it reports: tool calls, seconds, bytes, tokens, US dollars, processes."""
+    """Limits that end an agent's attempt: tool calls, seconds, bytes, tokens, US dollars, processes."""
 
     turns: Positive
     turn_seconds: Positive
@@ -23,7 +23,7 @@ class Limits(Strict):
 
 
 class Model(Strict):
-    """The model an agent talks to: shape of its API, name, base URL, and the variable that holds the credential."""
+    """The model that an agent uses: type of its API, name, base URL, and the variable that holds the credential."""
 
     api: Literal["responses", "messages", "chat", "gemini"]
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -41,10 +41,10 @@ class Prices(Strict):
 
 
 class Agent(Strict):
-    """How to start an agent and what it may reach; ``sandbox`` is the least level that is accepted.
+    """How to start an agent and which hosts it may reach; ``sandbox`` is the minimum sandbox level.
 
-    ``home`` names how its private home is laid out, ``terminal`` starts its own terminal interface, ``stronger`` is
-    the agent that takes over where this one makes no progress, ``instead`` the one where its provider is not there.
+    ``home`` names the layout of its private home folder, ``terminal`` starts its own terminal interface. ``stronger``
+    is the agent that takes over if this one makes no progress, ``instead`` the agent if the provider is unavailable.
     """
 
     protocol: Literal["acp", "command"]
@@ -63,21 +63,21 @@ class Agent(Strict):
 
 
 class Permissions(Strict):
-    """How permission requests for commands are answered, as shell patterns of a command's words; denial comes first."""
+    """The answers to permission requests for commands, as shell patterns of a command's words; ``deny`` comes first."""
 
     allow: Annotated[tuple[str, ...], Field(strict=False)]
     deny: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class Route(Strict):
-    """Which agent takes an issue that carries one of these labels; of several routes the first that fits decides."""
+    """The agent for an issue that has one of these labels; the first matching route decides."""
 
     labels: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     agent: Name
 
 
 class Agents(Strict):
-    """``agents.yml``: the agents by name, the one that is used unless told otherwise, and who takes what."""
+    """``agents.yml``: the agents by name, the default agent, and the routes from labels to agents."""
 
     default: Name
     routes: Annotated[tuple[Route, ...], Field(strict=False)]
@@ -86,14 +86,14 @@ class Agents(Strict):
 
 
 class Cap(Strict):
-    """The most that may be spent within one bound; what an agent does not report is estimated."""
+    """The maximum spending within one limit; usage that is neither measured nor reported is estimated."""
 
     tokens: Positive
     usd: Money
 
 
 class SpendingLimits(Strict):
-    """The bounds: one session, one issue over its whole life, one day and one month (UTC) of the whole factory."""
+    """The limits: for one session, for one issue in total, and for one day and one month (UTC) of the whole factory."""
 
     run: Cap
     issue: Cap
@@ -102,10 +102,10 @@ class SpendingLimits(Strict):
 
 
 class Budgets(Strict):
-    """``budgets.yml``: what may be spent before a person must look, and when an agent that gets nowhere is stopped.
+    """``budgets.yml``: what may be spent before a person must decide, and when an idle agent is stopped.
 
-    ``warn_percent`` of a limit ends the work in hand and leaves the rest for saving it; ``idle_turns`` is how many
-    tool calls may pass without a change of the worktree.
+    At ``warn_percent`` of a limit the agent is asked to save its work and end. ``idle_turns`` is the maximum number of
+    tool calls without a change of the worktree.
     """
 
     attempts: Annotated[int, Field(ge=1, le=20)]
@@ -116,7 +116,7 @@ class Budgets(Strict):
 
 
 class Caps(Strict):
-    """How many requests of each kind one session may make; 0 is none."""
+    """How many requests of each kind one session may make; 0 forbids the kind."""
 
     comment: Annotated[int, Field(ge=0, le=50)]
     question: Annotated[int, Field(ge=0, le=50)]
@@ -129,7 +129,7 @@ class Caps(Strict):
 class Outputs(Strict):
     """``outputs.yml``: what agents may ask the factory to write: how often, which labels, how many characters.
 
-    ``follow_up_labels`` are given to issues that an agent asks for.
+    ``follow_up_labels`` are the labels of issues that an agent requests.
     """
 
     caps: Caps

@@ -1,4 +1,4 @@
-"""``apps/<name>/app.yml``: what an app asks of the infrastructure, for each environment that carries it."""
+"""Reads ``apps/<name>/app.yml``: what an app needs from the infrastructure in each of its environments."""
 
 import json
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=200)]
 
 
 class Place(Strict):
-    """Where an app is reached in one environment."""
+    """The hostname of an app in one environment."""
 
     hostname: Hostname
 
 
 class App(Strict):
-    """What an app asks for: a hostname in each environment, the path that tells its health, how much one client may."""
+    """What an app needs: a hostname in each environment, the path of its health check, a rate limit per client."""
 
     environments: Annotated[dict[Name, Place], Field(min_length=1)]
     health: UrlPath
@@ -34,7 +34,7 @@ class App(Strict):
 def read(files: Mapping[str, bytes]) -> dict[str, App]:
     """Return the apps in files named ``apps/<name>/app.yml``, by name.
 
-    Raises ``InvalidInput`` naming file, line and key, and where two apps ask for the same hostname.
+    Raises ``InvalidInput`` with file, line and key, also if two apps have the same hostname.
     """
     found: dict[str, App] = {}
     taken: dict[str, str] = {}
@@ -46,7 +46,7 @@ def read(files: Mapping[str, bytes]) -> dict[str, App]:
         name = path.split("/")[1]
         for environment, place in app.environments.items():
             if place.hostname in taken:
-                message = f"{place.hostname} is {taken[place.hostname]}'s already"
+                message = f"{place.hostname} already belongs to {taken[place.hostname]}"
                 raise InvalidInput(given.problem(("environments", environment, "hostname"), message))
             taken[place.hostname] = f"{name} in {environment}"
         found[name] = app
@@ -54,12 +54,12 @@ def read(files: Mapping[str, bytes]) -> dict[str, App]:
 
 
 def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: int) -> str:
-    """Return the text of an app's file; ``hostnames`` are by environment."""
+    """Return the text of an app's file; ``hostnames`` maps environments to hostnames."""
     lines = [
-        "# What the app asks of the infrastructure (schema: docs/reference/app.schema.json).",
+        "# What the app needs from the infrastructure (schema: docs/reference/app.schema.json).",
         "environments:",
         *(f"  {environment}: {{hostname: {hostname}}}" for environment, hostname in hostnames.items()),
-        "# The path whose JSON names the release that answers.",
+        "# The path that answers with JSON that names the running release.",
         f"health: {health}",
         f"requests_per_minute: {requests_per_minute}",
     ]
@@ -67,7 +67,7 @@ def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: in
 
 
 def beside(others: Mapping[str, App], name: str) -> dict[str, str]:
-    """Return a hostname for a new app in each environment that the others are in: its name, where theirs is."""
+    """Return a hostname for a new app in each environment of the other apps: ``<name>.`` and their domain."""
     found: dict[str, str] = {}
     for app in others.values():
         for environment, place in app.environments.items():
@@ -76,7 +76,7 @@ def beside(others: Mapping[str, App], name: str) -> dict[str, str]:
 
 
 def variable(apps: Mapping[str, App], environment: str, releases: Mapping[str, str]) -> str:
-    """Return the JSON of a root's variable ``apps`` in one environment; ``releases`` says which release each app is."""
+    """Return the JSON of a root module's variable ``apps`` in one environment; ``releases`` maps apps to releases."""
     value = {
         name: {
             "hostname": app.environments[environment].hostname,

@@ -1,4 +1,4 @@
-"""Examples kept beside the policies, ``policies/cases/*.yml``: what must be allowed and denied, and by which rule."""
+"""Reads and runs the examples in ``policies/cases/*.yml``: what must be allowed or denied, and by which rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Lines = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class CaseFile(Strict):
-    """One changed file: git's letter for how (``S`` is a submodule), and its lines."""
+    """One changed file: git's status letter (``S`` is a submodule), and the number of added and removed lines."""
 
     path: str
     status: Literal["A", "M", "D", "T", "S"] = "M"
@@ -30,7 +30,7 @@ class CaseFile(Strict):
 
 
 class CaseChange(Strict):
-    """A change: who pushed it, whose its commits are, on which branch, and what it touches."""
+    """A change: the account that pushed it, its commits' addresses, its branch and its files."""
 
     author: str = ""
     emails: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -39,7 +39,7 @@ class CaseChange(Strict):
 
 
 class CaseResource(Strict):
-    """One resource of a plan and what would be done to it, by Terraform's names; its values before and after."""
+    """One resource of a plan: its actions with Terraform's names, and its values before and after."""
 
     address: Text
     type: Text
@@ -50,7 +50,7 @@ class CaseResource(Strict):
 
 
 class CasePlan(Strict):
-    """A Terraform plan; ``problem`` says why it can't be read, ``today`` on which day it is judged."""
+    """A Terraform plan; ``problem`` says why it cannot be read, ``today`` is the day on which it is judged."""
 
     changes: Annotated[tuple[CaseResource, ...], Field(strict=False)] = ()
     problem: str = ""
@@ -58,7 +58,7 @@ class CasePlan(Strict):
 
 
 class CaseApproval(Strict):
-    """A merge with so many approvals: the paths that it touches and the actions that its plan takes."""
+    """A merge: the paths that it changes, the actions of its plan, and the number of approvals given."""
 
     paths: Annotated[tuple[str, ...], Field(strict=False)] = ()
     actions: Annotated[tuple[Action, ...], Field(strict=False)] = ()
@@ -66,7 +66,7 @@ class CaseApproval(Strict):
 
 
 class Example(Strict):
-    """One example about one of ``path``, ``change``, ``plan`` and ``approval``, and the rule that must decide it."""
+    """One example: exactly one of ``path``, ``change``, ``plan`` and ``approval``, and the rule that must decide it."""
 
     name: Text
     path: str | None = None
@@ -86,7 +86,7 @@ class Cases(Strict):
 
 @dataclass(frozen=True)
 class Case:
-    """An example, and the file and line that it stands on."""
+    """An example, and its file and line."""
 
     where: str
     example: Example
@@ -94,7 +94,7 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How a case went: what was expected and what the policies say, with all rulings."""
+    """The result of a case: the expected and the actual decision, with all rulings."""
 
     name: str
     where: str
@@ -109,9 +109,9 @@ class CaseResult:
 
 
 def read(files: Mapping[str, bytes]) -> tuple[Case, ...]:
-    """Return the cases in ``policies/cases/*.yml`` by file and line; other files are passed over.
+    """Return the cases in ``policies/cases/*.yml`` by file and line; other files are ignored.
 
-    Raises ``InvalidInput`` naming file, line and key for what does not fit, and for a name given twice.
+    Raises ``InvalidInput`` with file, line and key for an invalid case and for a duplicate name.
     """
     found: list[Case] = []
     names: dict[str, str] = {}
@@ -126,7 +126,7 @@ def read(files: Mapping[str, bytes]) -> tuple[Case, ...]:
                 raise InvalidInput(given.problem(key, f"give exactly one of {', '.join(_SUBJECTS)}"))
             where = f"{path}:{given.marks.line(key)}"
             if example.name in names:
-                message = f"{names[example.name]} has the name {example.name!r} already; choose another"
+                message = f"{names[example.name]} already has the name {example.name!r}; choose another"
                 raise InvalidInput(given.problem((*key, "name"), message))
             names[example.name] = where
             found.append(Case(where, example))
@@ -134,12 +134,12 @@ def read(files: Mapping[str, bytes]) -> tuple[Case, ...]:
 
 
 def run(policies: Policies, cases: Sequence[Case]) -> tuple[CaseResult, ...]:
-    """Return how each case goes: it passes where the outcome is as expected and its rule is one that decided."""
+    """Return the result of each case; a case passes if the decision and the deciding rule are as expected."""
     return tuple(_result(policies, case) for case in cases)
 
 
 def passed(results: Sequence[CaseResult]) -> bool:
-    """Tell whether all cases went as expected; no case at all is a failure."""
+    """Return whether all cases passed; ``False`` if there are no cases."""
     return bool(results) and all(result.passed for result in results)
 
 

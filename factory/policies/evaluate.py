@@ -1,7 +1,6 @@
-"""Judges paths, changes, plans and exceptions by the policies: values in, rulings out.
+"""Judges paths, changes, approvals and exceptions by the policies. Pure; no function raises.
 
-Nothing here reads a file, a clock or a server, and nothing raises. What is not known, not covered by a rule or not
-understood is denied.
+Everything unknown, unreadable or not covered by a rule is denied.
 """
 
 import re
@@ -16,36 +15,36 @@ from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
 from factory.policies.paths import matches, odd, touches
 
-# How to mend what a rule denies, by rule.
+# How to fix what a rule denies, by rule.
 MENDS: Mapping[str, str] = {
-    "scope.empty": "Change what the issue asks for.",
-    "scope.odd-path": "Give the file a plain name.",
-    "scope.submodule": "Add files, not repositories.",
-    "scope.link": "Add the file itself.",
-    "scope.protected": "Leave it as it is; a person changes it.",
-    "scope.path": "Undo the change of this file.",
+    "scope.empty": "Make the change that the issue asks for.",
+    "scope.odd-path": "Rename the file.",
+    "scope.submodule": "Add the files instead of a submodule.",
+    "scope.link": "Add the file instead of a link.",
+    "scope.protected": "Undo the change; only a person may change this file.",
+    "scope.path": "Undo the change to this file.",
     "scope.size": "Split the work into smaller issues.",
-    "plan.unreadable": "Make the plan again; read what terraform says.",
-    "plan.type": "A person adds the type to policies/terraform.yml.",
-    "plan.action": "Change it in place, or ask a person.",
-    "plan.destroy": "Change it in place, or ask a person.",
-    "plan.protected": "Change it in place; a person takes it off the protected ones first.",
-    "plan.demand": "Set the attribute to what policy asks for.",
-    "plan.companion": "Add the resource that policy asks for.",
-    "plan.size": "Split the change.",
-    "plan.destroys": "Split the change.",
-    "plan.percent": "Split the change.",
+    "plan.unreadable": "Read terraform's output and plan again.",
+    "plan.type": "Ask a person to add the type to policies/terraform.yml.",
+    "plan.action": "Change the resource in place, or ask a person.",
+    "plan.destroy": "Change the resource in place, or ask a person.",
+    "plan.protected": "Change the resource in place, or ask a person to remove it from `protected` first.",
+    "plan.demand": "Set the attribute to a value that policy allows.",
+    "plan.companion": "Add the resource that policy requires.",
+    "plan.size": "Split the work into smaller issues.",
+    "plan.destroys": "Split the work into smaller issues.",
+    "plan.percent": "Split the work into smaller issues.",
 }
 _WIDE = 200
 _JUDGE = "judge"
 ACTIONS = frozenset({"create", "update", "delete", "read", "no-op", "import", "move"})
-# GitLab's private commit addresses are `<id>-<account>@users.noreply.…`; what follows a plus sign is the owner's.
+# GitLab's private commit addresses are `<id>-<account>@users.noreply.…`. An owner may add a suffix after a plus sign.
 _ADDRESS_NUMBER = re.compile(r"^\d+-")
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """One rule's answer on one subject: allowed or denied, why, on which facts, and by policies of which digest."""
+    """One rule's decision on one subject: allowed or denied, the reason, the facts and the policies' digest."""
 
     rule: str
     allowed: bool
@@ -60,7 +59,7 @@ class Ruling:
 
 @dataclass(frozen=True)
 class AppliedRisk:
-    """A risk that applies: how many must approve, what they are asked, and the paths or actions that are why."""
+    """A risk that applies: how many must approve, the question to them, and the paths or actions that triggered it."""
 
     name: str
     required: int
@@ -70,7 +69,7 @@ class AppliedRisk:
 
 @dataclass(frozen=True)
 class RequiredApprovals:
-    """How many approvals a merge needs, and the risks that say so."""
+    """How many approvals a merge needs, and the risks that apply."""
 
     approvals: int
     risks: tuple[AppliedRisk, ...]
@@ -78,18 +77,18 @@ class RequiredApprovals:
 
     @property
     def judge_changed(self) -> bool:
-        """Tell whether the change touches what judges changes."""
+        """Whether the change affects the judge."""
         return any(risk.name == _JUDGE for risk in self.risks)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is needed as a JSON value."""
+        """Return the required approvals as a JSON value."""
         risks = [asdict(risk) | {"because": list(risk.because)} for risk in self.risks]
         return {"approvals": self.approvals, "judge_changed": self.judge_changed, "risks": risks, "policy": self.policy}
 
 
 @dataclass(frozen=True)
 class ExceptionResult:
-    """Findings parted by the exceptions: what stands, what is accepted, and what is wrong with exceptions."""
+    """Findings after exceptions: the remaining and the accepted ones, and findings about the exceptions themselves."""
 
     kept: tuple[Finding, ...]
     excused: tuple[Finding, ...]
@@ -97,35 +96,35 @@ class ExceptionResult:
 
 
 def allows(rulings: Sequence[Ruling]) -> bool:
-    """Tell whether rulings allow; no ruling at all is a denial."""
+    """Return whether all rulings allow; without any ruling the answer is no."""
     return bool(rulings) and all(ruling.allowed for ruling in rulings)
 
 
 def bound(policies: Policies, change: Change) -> str | None:
-    """Return why the agents' rules bind a change, or ``None`` where only a known person made it."""
+    """Return why the agents' rules apply to a change, or ``None`` if it is a known person's change."""
     agents = {name.casefold() for name in policies.scope.agents}
     if not change.author:
-        return "nobody is known to have pushed it"
+        return "the account that pushed it is unknown"
     if change.author.casefold() in agents:
         return f"{change.author} is an agent"
     for email in change.emails:
         if _account(email) in agents:
-            return f"a commit is by {email}, an agent"
+            return f"the commit address {email} is an agent's"
     if change.branch.casefold().startswith("factory/"):
-        return f"the branch {change.branch} is the factory's"
+        return f"the branch {change.branch} belongs to the factory"
     return None
 
 
 def scope(policies: Policies, made: Change) -> tuple[Ruling, ...]:
-    """Return the rulings on a change by whose it is: ``scope.person`` for a person's, else those of ``change``."""
+    """Return the ruling ``scope.person`` for a person's change, else the rulings of ``change``."""
     if not made.files or bound(policies, made):
         return change(policies, made)
     facts = {"author": made.author, "emails": list(made.emails), "branch": made.branch}
-    return (Ruling("scope.person", True, f"{made.author}, who is no agent, made it", facts, policies.digest),)
+    return (Ruling("scope.person", True, f"the author {made.author} is a person", facts, policies.digest),)
 
 
 def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
-    """Whether an agent may change a path; ``status`` is git's letter, ``S`` for a submodule, ``L`` for a link."""
+    """Judge whether an agent may change a path; ``status`` is git's letter, ``S`` a submodule, ``L`` a link."""
     rules = policies.scope
     facts = {"path": path, "status": status}
     protected = touches(path, rules.protected)
@@ -140,7 +139,7 @@ def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
         rule, reason = "scope.protected", f"{path} is protected by {protected!r}"
         facts["pattern"] = protected
     elif allowed is None:
-        rule, reason = "scope.path", f"{path} is outside what an agent may change"
+        rule, reason = "scope.path", f"{path} is not a path that an agent may change"
     else:
         facts["pattern"] = allowed
         return Ruling("scope.allowed", True, f"{path} is allowed by {allowed!r}", facts, policies.digest)
@@ -148,20 +147,20 @@ def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
 
 
 def size(policies: Policies, files: int, lines: int) -> Ruling:
-    """Return whether an agent may change so many files and lines at once."""
+    """Judge whether an agent may change this number of files and lines at once."""
     most = policies.scope
     facts = {"files": files, "lines": lines, "max_files": most.max_files, "max_lines": most.max_lines}
     fits = 0 <= files <= most.max_files and 0 <= lines <= most.max_lines
-    reason = f"{files} files and {lines} lines change; at most {most.max_files} and {most.max_lines}"
+    reason = f"{files} files and {lines} lines change; the maximum is {most.max_files} and {most.max_lines}"
     return Ruling("scope.size", fits, reason, facts, policies.digest)
 
 
 def change(policies: Policies, change: Change) -> tuple[Ruling, ...]:
-    """Return a ruling for each file of a change and one for its size, as if an agent made it."""
+    """Return a ruling for each file of a change and one for its size, as if an agent made the change."""
     if not change.files:
-        return (Ruling("scope.empty", False, "nothing is changed", {"files": 0}, policies.digest),)
+        return (Ruling("scope.empty", False, "the change has no files", {"files": 0}, policies.digest),)
     each = [path(policies, file.path, status=file.status) for file in change.files]
-    # A line counts once for each 200 characters: a blob in one line is not small.
+    # A long line counts once more for each 200 characters, so that a blob in one line counts as large.
     lines = sum(file.added + file.removed + sum(len(line) // _WIDE for _, line in file.lines) for file in change.files)
     return (*each, size(policies, len(change.files), lines))
 
@@ -169,8 +168,8 @@ def change(policies: Policies, change: Change) -> tuple[Ruling, ...]:
 def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> RequiredApprovals:
     """Return how many must approve a merge, and the risks that apply.
 
-    A change that is not known, and a path that can't be compared, take every risk with paths; a plan with a problem
-    takes every risk with actions.
+    An unknown change, or a path that cannot be compared, triggers every risk with paths. An unreadable plan triggers
+    every risk with actions.
     """
     found = []
     for name, risk in policies.approvals.risks.items():
@@ -182,13 +181,13 @@ def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> 
 
 
 def approved(policies: Policies, needed: RequiredApprovals, given: int) -> tuple[Ruling, ...]:
-    """Return whether so many approvals are enough: for any merge, and for each risk that applies."""
+    """Judge whether ``given`` approvals are enough: one ruling for the merge, and one for each risk that applies."""
     asked = [("merge", policies.approvals.merge.required, ()), *((r.name, r.required, r.because) for r in needed.risks)]
     return tuple(
         Ruling(
             f"approvals.{name}",
             given >= required,
-            f"{given} of {required} approvals are given",
+            f"{given} of {required} required approvals are given",
             {"required": required, "given": given, "because": list(because)},
             policies.digest,
         )
@@ -197,18 +196,18 @@ def approved(policies: Policies, needed: RequiredApprovals, given: int) -> tuple
 
 
 def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -> ExceptionResult:
-    """Part findings by the exceptions that hold on ``today`` (``2026-12-31``).
+    """Separate the findings that exceptions accept on the day ``today`` (``2026-12-31``).
 
-    An excused finding says in ``fix`` who accepts it, until when and why. An exception past its date excuses nothing
-    and is a finding itself; so is every day that can't be read, where there are exceptions.
+    The ``fix`` of an accepted finding says who accepts it, until when and why. An expired exception accepts nothing and
+    is itself a finding. If there are exceptions and ``today`` is not a date, that is a finding too.
     """
     accepted = exceptions.exceptions
     now = day(today)
     if now is None:
         unread = Finding(
             "exception.no-date",
-            f"{len(accepted)} exceptions are of no use: {today!r} is no day",
-            "Judge with a date, such as 2026-12-31.",
+            f"{len(accepted)} exceptions are ignored: {today!r} is not a date",
+            "Pass a date such as 2026-12-31.",
             "policies/exceptions.yml",
         )
         return ExceptionResult(tuple(findings), (), (unread,) if accepted else ())
@@ -226,7 +225,7 @@ def excuse(findings: Sequence[Finding], exceptions: Exceptions, *, today: str) -
 
 
 def day(text: str) -> date | None:
-    """Return the day that a text such as ``2026-12-31`` names, or ``None``."""
+    """Return the date in a text such as ``2026-12-31``, or ``None``."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
@@ -242,7 +241,7 @@ def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:
     if not risk.paths:
         return ()
     if change is None:
-        return ("the change is not known",)
+        return ("the change is unknown",)
     return tuple(file.path for file in change.files if odd(file.path) or touches(file.path, risk.paths) is not None)
 
 
@@ -250,7 +249,7 @@ def _taken(risk: Risk, plan: Plan) -> tuple[str, ...]:
     if not risk.actions:
         return ()
     if plan.problem:
-        return (f"the plan is not readable: {plan.problem}",)
+        return (f"the plan cannot be read: {plan.problem}",)
     return tuple(
         f"{item.address}: {action}"
         for item in plan.changes
@@ -267,7 +266,7 @@ def _holds(item: Excuse, now: date) -> bool:
 def _expired(item: Excuse) -> Finding:
     return Finding(
         "exception.expired",
-        f"the exception from {item.rule} for {item.subject} ended on {item.expires}; {item.owner} accepted it",
-        "Mend what it excused, or let its owner decide anew in policies/exceptions.yml.",
+        f"the exception from {item.rule} for {item.subject} by {item.owner} expired on {item.expires}",
+        "Fix the finding and remove the exception, or ask the owner to extend it in policies/exceptions.yml.",
         "policies/exceptions.yml",
     )

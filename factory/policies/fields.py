@@ -1,4 +1,4 @@
-"""The kinds of values that policies are made of, and what may stand in each."""
+"""Defines the value types of policies and the texts that each accepts."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -17,10 +17,10 @@ Capability = Literal["edit", "run", "usage", "resume", "cancel"]
 Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$")]
 Account = Annotated[str, Field(min_length=1, max_length=255)]
 
-# Rules that nobody may except: what guards the guards, what can't be taken back once it leaked, and exceptions.
+# Rules that exceptions cannot name: the protection of the judge, leaked secrets, and the exceptions themselves.
 _NEVER_EXCEPTED = ("scope.protected", "secrets.", "exception.")
 
-# What an issue's labels of state begin with, which the factory alone sets.
+# The prefix of the labels that mirror an issue's state; only the factory sets them.
 STATE_LABELS = "factory::"
 
 
@@ -31,19 +31,19 @@ def exceptable(rule: str) -> bool:
 
 def _pattern(text: str) -> str:
     if problem := unmatchable(text):
-        raise ValueError(f"{text!r} matches no path: it {problem}")
+        raise ValueError(f"{text!r} cannot match any path: it {problem}")
     return text
 
 
 def _rule(text: str) -> str:
     if not exceptable(text):
-        raise ValueError(f"{text} can't be excepted; a person changes what it guards")
+        raise ValueError(f"exceptions cannot name {text}")
     return text
 
 
 def _label(text: str) -> str:
     if text.casefold().startswith(STATE_LABELS):
-        raise ValueError(f"{text} mirrors an issue's state; an agent never sets it")
+        raise ValueError(f"{text} mirrors an issue's state; agents cannot set it")
     return text
 
 
@@ -51,7 +51,7 @@ def _day(text: str) -> str:
     try:
         datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError as error:
-        raise ValueError(f"{text} is no day of the calendar") from error
+        raise ValueError(f"{text} is not a date in the calendar") from error
     return text
 
 
@@ -62,6 +62,6 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,99}$"), A
 
 
 class Strict(BaseModel):
-    """Unknown keys and values of another type are refused, and nothing changes once it is read."""
+    """Base of all policy types: rejects unknown keys and values of another type; instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,4 +1,4 @@
-"""Reads the policies in a folder: the judge's in CI, the clone's on a person's machine."""
+"""Reads the policies below a folder: in CI the judge's, on a person's machine the clone's."""
 
 from pathlib import Path
 

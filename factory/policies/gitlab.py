@@ -1,4 +1,4 @@
-"""``gitlab.yml`` as types: what the project must be on GitLab, section by section."""
+"""Defines the types of ``gitlab.yml``: the GitLab project's settings, section by section."""
 
 from typing import Annotated, Literal
 
@@ -30,7 +30,7 @@ Event = Literal["push", "issues", "merge_requests", "pipeline", "job", "note", "
 
 
 class ProjectSettings(Strict):
-    """The project's own fields, by GitLab's names (GitLab docs: Projects API, edit a project)."""
+    """The project's fields, with GitLab's names (GitLab docs: Projects API, edit a project)."""
 
     description: Annotated[str, Field(max_length=2000)] | None = None
     visibility: Literal["private", "internal", "public"] | None = None
@@ -59,7 +59,7 @@ class ProjectSettings(Strict):
 
 
 class Branch(Strict):
-    """Who may push to a branch, merge into it and unprotect it; a name may have wildcards."""
+    """Who may push to a branch, merge into it and unprotect it; a branch name may contain wildcards."""
 
     push: People
     merge: People
@@ -69,20 +69,20 @@ class Branch(Strict):
 
 
 class Tag(Strict):
-    """Who may make tags of a name, which may have wildcards."""
+    """Who may create tags of a name, which may contain wildcards."""
 
     create: People
 
 
 class GuardedEnvironment(Strict):
-    """Who may deploy to an environment, and who may approve; how many must is said in ``environments.yml``."""
+    """Who may deploy to an environment, and who may approve; ``environments.yml`` has the number of approvals."""
 
     deploy: People
     approvers: People
 
 
 class Approvals(Strict):
-    """Who approves merge requests, and what becomes of approvals; how many is said in ``approvals.yml``."""
+    """Who approves merge requests, and GitLab's approval settings; ``approvals.yml`` has the number of approvals."""
 
     people: Annotated[tuple[Person, ...], Field(min_length=1, strict=False)]
     reset_approvals_on_push: bool
@@ -92,21 +92,21 @@ class Approvals(Strict):
 
 
 class JobToken(Strict):
-    """Whose jobs may reach the project: with ``inbound_enabled`` only those of the projects listed, and its own."""
+    """Which jobs may access the project: with ``inbound_enabled`` only its own and those of the listed projects."""
 
     inbound_enabled: bool
     allowlist: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Label(Strict):
-    """A label beside those of ``session.yml``."""
+    """A label in addition to those of ``session.yml``."""
 
     color: Colour
     description: Annotated[str, Field(max_length=255)] | None = None
 
 
 class ResourceGroup(Strict):
-    """In which order jobs of a resource group run."""
+    """The order in which jobs of a resource group run."""
 
     process_mode: Literal["unordered", "oldest_first", "newest_first", "newest_ready_first"]
 
@@ -122,7 +122,7 @@ class Schedule(Strict):
 
 
 class Hook(Strict):
-    """What a webhook is told of, by its URL; with ``secret_token`` it carries that of ``factory work --webhook``."""
+    """The events of a webhook; with ``secret_token`` GitLab sends the token of ``factory work --webhook``."""
 
     events: Annotated[tuple[Event, ...], Field(min_length=1, strict=False)]
     ssl_verification: bool = True
@@ -130,7 +130,7 @@ class Hook(Strict):
 
 
 class Runner(Strict):
-    """A runner of the project's own; a ``protected`` one takes jobs of protected branches alone."""
+    """A project runner; a ``protected`` runner takes only jobs of protected branches."""
 
     tags: Annotated[tuple[Key, ...], Field(min_length=1, strict=False)]
     protected: bool
@@ -140,7 +140,7 @@ class Runner(Strict):
 
 
 class Variable(Strict):
-    """A CI variable whose value is no secret; those that are one are in ``secrets.yml``."""
+    """A CI variable with a value that is not secret; ``secrets.yml`` has the secret ones."""
 
     value: Annotated[str, Field(max_length=10_000)]
     protected: bool = False
@@ -148,7 +148,7 @@ class Variable(Strict):
 
 
 class PushRule(Strict):
-    """What GitLab refuses at a push (GitLab docs: Push rules API)."""
+    """The pushes that GitLab rejects (GitLab docs: Push rules API)."""
 
     commit_message_regex: Annotated[str, Field(max_length=511)] | None = None
     commit_message_negative_regex: Annotated[str, Field(max_length=2047)] | None = None
@@ -164,9 +164,9 @@ class PushRule(Strict):
 
 
 class GitLab(Strict):
-    """``gitlab.yml``: a section that is left out is not looked at; in those of ``enforce`` nothing else may be.
+    """``gitlab.yml``: a missing section is ignored; in the sections of ``enforce`` unnamed settings are removed.
 
-    Of branches and tags nothing else may cover a name that is there.
+    For branches and tags ``enforce`` removes only wildcard rules that match a name in the file.
     """
 
     enforce: Annotated[tuple[Section, ...], Field(strict=False)] = ()
@@ -182,6 +182,6 @@ class GitLab(Strict):
     schedules: dict[Key, Schedule] | None = None
     hooks: dict[Annotated[str, Field(pattern=r"^https?://\S+$")], Hook] | None = None
     runners: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")], Runner] | None = None
-    # By name; one for an environment alone has the environment behind it: `NAME production`.
+    # By name. The name of a variable for one environment ends with that environment: `NAME production`.
     variables: dict[VariableName, Variable] | None = None
     push_rule: PushRule | None = None

@@ -1,4 +1,4 @@
-"""The policies as types: unknown keys and values out of range are refused when a file is read."""
+"""Defines the types of the policies; reading a file rejects unknown keys and values out of range."""
 
 from typing import Annotated, Literal
 
@@ -12,14 +12,14 @@ from factory.policies.terraform import Terraform
 
 
 class Gate(Strict):
-    """Where a gate runs, and whether a change needs it passed; a gate that policy does not list is off."""
+    """Where a gate runs, and whether a change must pass it; a gate that policy does not list is off."""
 
     where: Literal["local", "pipeline"]
     required: bool
 
 
 class Thresholds(Strict):
-    """Where gates draw the line: percent of changed lines that tests run, slowdown against the base as a ratio."""
+    """Limits of gates: minimum percentage of changed lines that tests run, maximum ratio of head time to base time."""
 
     changed_lines_covered: Annotated[int, Field(ge=0, le=100)]
     slowdown: Annotated[float, Field(ge=1.0, le=100.0)]
@@ -33,7 +33,7 @@ class Dependencies(Strict):
 
 
 class Gates(Strict):
-    """``gates.yml``: the gates by name, the command of each check that runs a tool, and where lines are drawn."""
+    """``gates.yml``: the gates by name, the command of each check that runs a tool, and the thresholds."""
 
     gates: Annotated[dict[Name, Gate], Field(min_length=1)]
     checks: dict[Name, Annotated[tuple[str, ...], Field(min_length=1, strict=False)]]
@@ -42,7 +42,7 @@ class Gates(Strict):
 
 
 class Scope(Strict):
-    """``scope.yml``: the paths that agents may change, as shell patterns where ``**`` crosses folders."""
+    """``scope.yml``: the paths that agents may change, as shell patterns in which ``**`` crosses folders."""
 
     agents: Annotated[tuple[Account, ...], Field(min_length=1, strict=False)]
     allowed: Annotated[tuple[Pattern, ...], Field(min_length=1, strict=False)]
@@ -53,7 +53,7 @@ class Scope(Strict):
 
 
 class Labels(Strict):
-    """The labels that mirror an issue's state, that of an issue that needs no spec, and that of a drift."""
+    """The labels that mirror an issue's state, the label of a small issue and the label of a drift issue."""
 
     small: str
     ready: str
@@ -67,7 +67,7 @@ class Labels(Strict):
 
 
 class SessionRules(Strict):
-    """``session.yml``: labels, bounds and times of a session."""
+    """``session.yml``: labels and limits of a session."""
 
     labels: Labels
     lease_minutes: Annotated[int, Field(ge=1, le=1440)]
@@ -75,20 +75,20 @@ class SessionRules(Strict):
 
 
 class Retention(Strict):
-    """``retention.yml``: how many days what sessions leave on this machine is kept once they ended."""
+    """``retention.yml``: how many days this machine keeps the files of an ended session."""
 
     session_days: Annotated[int, Field(ge=1, le=3650)]
 
 
 class MergeApproval(Strict):
-    """How many people must approve a merge request, and who may; nobody named is anybody but author and agent."""
+    """How many people must approve a merge request, and who may; an empty list allows all but author and agent."""
 
     required: Annotated[int, Field(ge=1, le=10)]
     approvers: Annotated[tuple[Account, ...], Field(strict=False)]
 
 
 class Risk(Strict):
-    """A kind of change that needs more: paths that it touches or actions of its plan, and how many must approve."""
+    """A kind of change that needs more approvals: its paths, the actions of its plan, and the number of approvals."""
 
     paths: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
     actions: Annotated[tuple[Action, ...], Field(strict=False)] = ()
@@ -97,16 +97,16 @@ class Risk(Strict):
 
 
 class Approvals(Strict):
-    """``approvals.yml``: what a person must approve; ``decide`` is what they are asked where a risk applies."""
+    """``approvals.yml``: what a person must approve; ``decide`` is the question to ask if a risk applies."""
 
     merge: MergeApproval
     risks: dict[Name, Risk]
 
 
 class Environment(Strict):
-    """One environment, which has a Terraform stack of its name: how many people must approve a deployment to it.
+    """One environment, which has a Terraform stack of the same name: how many people must approve a deployment to it.
 
-    ``failed_check`` says what becomes of one that does not answer: its traffic returns to the release before, or stays.
+    ``failed_check`` says whether traffic returns to the previous release if a deployment's check fails.
     """
 
     approvals: Annotated[int, Field(ge=0, le=10)]
@@ -115,7 +115,7 @@ class Environment(Strict):
 
 
 class Environments(Strict):
-    """``environments.yml``: where changes are deployed; ``deploy`` is the one that a person approves for a merge."""
+    """``environments.yml``: where changes are deployed; ``deploy`` is the environment that a merged change ends in."""
 
     deploy: Name
     environments: Annotated[dict[Name, Environment], Field(min_length=1)]
@@ -126,7 +126,7 @@ class Environments(Strict):
         return self.environments[self.deploy]
 
     def asked(self, stack: str) -> int:
-        """Return how many people must approve a plan of a stack; one that is no environment is kept as production."""
+        """Return how many people must approve a stack's plan; a stack without an environment counts as production."""
         found = self.environments.get(stack)
         if found is None or found.production:
             return max(1, found.approvals if found else 1)
@@ -134,7 +134,7 @@ class Environments(Strict):
 
 
 class Excuse(Strict):
-    """A finding that an owner accepts to the end of a day: its rule, the path or subject it is about, and why."""
+    """A finding that an owner accepts until a date: its rule, its path or other subject, and the reason."""
 
     rule: ExceptableRule
     subject: Annotated[str, Field(min_length=1)]
@@ -144,7 +144,7 @@ class Excuse(Strict):
 
 
 class Exceptions(Strict):
-    """``exceptions.yml``: what is accepted for a time; each is shown and counted in every verdict."""
+    """``exceptions.yml``: findings that are accepted for a time; every verdict lists and counts them."""
 
     exceptions: Annotated[tuple[Excuse, ...], Field(strict=False)]
 

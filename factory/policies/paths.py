@@ -1,25 +1,25 @@
-"""Shell patterns over paths, where ``*`` stays within a folder and ``**`` crosses folders."""
+"""Matches paths with shell patterns, in which ``*`` stays within a folder and ``**`` crosses folders."""
 
 import functools
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# Control, format (direction, zero width), surrogate, private and unassigned characters: what an eye or a file system
-# may skip. An unassigned one may later fold into another.
+# Control, format (direction, zero width), surrogate, private and unassigned characters: people and file systems may
+# ignore them. A later Unicode version may fold an unassigned character into another.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def matches(path: str, patterns: Sequence[str]) -> str | None:
-    """Return the first pattern that covers the path, or ``None``; upper and lower case differ."""
+    """Return the first pattern that matches the path, or ``None``; the comparison is case-sensitive."""
     return next((pattern for pattern in patterns if _compiled(pattern).fullmatch(path)), None)
 
 
 def touches(path: str, patterns: Sequence[str]) -> str | None:
-    """Return the first pattern that covers the path on any file system, or ``None``.
+    """Return the first pattern that matches the path on any file system, or ``None``.
 
-    macOS and Windows take ``Policies/`` for ``policies/`` and compose accents, so what must not be touched is compared
-    as written and also with case and composition folded away.
+    macOS and Windows ignore case and Unicode composition in names. A protected path is therefore compared as written,
+    and again with case and composition folded.
     """
     folded = fold(path)
     return next(
@@ -33,18 +33,18 @@ def touches(path: str, patterns: Sequence[str]) -> str | None:
 
 
 def fold(text: str) -> str:
-    """Return a text by which names that a file system may take for the same are equal."""
+    """Return the text with case and Unicode composition folded: equal for names that a file system may confuse."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def odd(path: str) -> str | None:
-    """Return why a path can't be compared with patterns, or ``None`` for a plain one as git writes it."""
+    """Return why a path cannot be compared with patterns, or ``None`` for a plain path as git writes it."""
     parts = path.split("/")
     found = {
         "is empty": not path,
         "is absolute": path.startswith("/"),
-        "has a backslash, which some systems take for a slash": "\\" in path,
-        "has characters that cannot be seen": any(unicodedata.category(item) in _HIDDEN for item in path),
+        "has a backslash, which some systems read as a slash": "\\" in path,
+        "has invisible characters": any(unicodedata.category(item) in _HIDDEN for item in path),
         "is not in Unicode's composed form (NFC)": unicodedata.normalize("NFC", path) != path,
         "has an empty part, `.` or `..`": any(part in {"", ".", ".."} for part in parts),
         "has a part that ends with a dot or a space, which some systems drop": any(
@@ -55,7 +55,7 @@ def odd(path: str) -> str | None:
 
 
 def unmatchable(pattern: str) -> str | None:
-    """Return why a pattern covers no plain path, or ``None``."""
+    """Return why a pattern cannot match any plain path, or ``None``."""
     return odd(pattern.replace("*", "x").replace("?", "x"))
 
 

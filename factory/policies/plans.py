@@ -1,7 +1,4 @@
-"""Judges a Terraform plan by ``terraform.yml``: values in, rulings out.
-
-What can't be read, is not listed or is not known is denied. Nothing here reads a file, a clock or a server.
-"""
+"""Judges a Terraform plan by ``terraform.yml``. Pure: everything unreadable, unlisted or unknown is denied."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +16,9 @@ _SHOWN = {id(_UNKNOWN): "known only after the apply", id(_HIDDEN): "sensitive", 
 
 
 def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
-    """Return rulings on each resource of a plan and on all of them together.
+    """Return rulings on each resource of a plan and on the plan as a whole.
 
-    ``today`` (``2026-12-31``) decides which noise rules still hold; a day that can't be read holds none.
+    ``today`` (``2026-12-31``) decides which noise rules are still valid; without a valid date none are.
     """
     rules, digest = policies.terraform, policies.digest
     if plan.problem:
@@ -34,13 +31,13 @@ def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
 
 
 def counted(policies: Policies, plan: Plan, *, today: str) -> tuple[PlannedChange, ...]:
-    """Return the changes of a plan that are no provider noise."""
+    """Return the changes of a plan without provider noise."""
     ignored = _ignored(policies.terraform.noise, today)
     return tuple(item for item in plan.changes if not _is_noise(item, ignored.get(item.type)))
 
 
 def _ignored(noise: tuple[Noise, ...], today: str) -> Mapping[str, set[str]]:
-    """Return for each type the attributes that its provider is known to change by itself, as of a day."""
+    """Return for each type the attributes that its provider changes by itself, by the noise rules valid on a day."""
     now, found = day(today), dict[str, set[str]]()
     for rule in noise:
         last = day(rule.expires)
@@ -50,7 +47,7 @@ def _ignored(noise: tuple[Noise, ...], today: str) -> Mapping[str, set[str]]:
 
 
 def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
-    """Tell whether a change is an update of ignored attributes alone; what can't be compared is none."""
+    """Return whether a change updates only ignored attributes; a value that cannot be compared is never noise."""
     if not ignored or item.actions != ("update",) or item.before is None or item.after is None:
         return False
     unknown = item.unknown or {}
@@ -66,7 +63,7 @@ def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
 
 
 def _hides(value: Any) -> bool:
-    """Tell whether a value is sensitive in any part: two that look the same may differ."""
+    """Return whether any part of a value is sensitive: two sensitive values that look equal may differ."""
     if isinstance(value, str):
         return value == SENSITIVE
     if isinstance(value, dict):
@@ -77,7 +74,7 @@ def _hides(value: Any) -> bool:
 
 
 def _by_type(demands: tuple[Demand, ...]) -> Mapping[str, list[tuple[int, Demand]]]:
-    """Return the demands on each type, each with its place in the policy."""
+    """Return the demands on each type, each with its index in the policy."""
     found: dict[str, list[tuple[int, Demand]]] = {}
     for number, demand in enumerate(demands):
         found.setdefault(demand.type, []).append((number, demand))
@@ -87,12 +84,12 @@ def _by_type(demands: tuple[Demand, ...]) -> Mapping[str, list[tuple[int, Demand
 def _resource(
     rules: Terraform, digest: str, item: PlannedChange, demands: Sequence[tuple[int, Demand]]
 ) -> Iterator[Ruling]:
-    """Yield what is to be said of one resource; of one that stays as it is, nothing is."""
+    """Yield the rulings on one resource; an unchanged resource has none."""
     if item.actions == ("no-op",):
         return
     facts = {"address": item.address, "type": item.type, "actions": list(item.actions)}
     known = item.type in rules.types
-    reason = f"{item.address}: the resource type {item.type} is {'' if known else 'not '}known to policy"
+    reason = f"{item.address}: policy {'lists' if known else 'does not list'} the resource type {item.type}"
     yield Ruling("plan.type", known, reason, facts, digest)
     if not item.actions or not ACTIONS.issuperset(item.actions):
         reason = f"{item.address}: policy does not know the action {', '.join(item.actions) or '(none)'}"
@@ -108,7 +105,7 @@ def _resource(
 def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
     if item.type in rules.protected.types or _guarded(rules, item.address):
         yield Ruling("plan.protected", False, f"{item.address} is protected and would be destroyed", facts, digest)
-    words = "only a token that names this plan allows it" if rules.destroy == "token" else "policy never allows it"
+    words = "this needs a token that names this plan" if rules.destroy == "token" else "policy never allows this"
     reason = f"{item.address} would be destroyed; {words}"
     yield Ruling("plan.destroy", rules.destroy == "token", reason, facts, digest)
 
@@ -133,12 +130,12 @@ def _holds(demand: Demand, value: Any) -> bool:
     if demand.like is not None:
         return isinstance(value, str) and re.fullmatch(demand.like, value) is not None
     allowed = demand.one_of or (demand.equals,)
-    # True is 1 in Python; in a plan it is not.
+    # In Python True equals 1; in a plan they differ.
     return any(type(value) is type(each) and value == each for each in allowed)
 
 
 def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
-    """Tell whether a resource is one that a rule is about; a value that can't be seen may be, so it is."""
+    """Return whether a rule applies to a resource; a hidden or unknown value counts as a match."""
     for attribute, pattern in where.items():
         value = _value(item, attribute)
         if not _seen(value):
@@ -149,7 +146,7 @@ def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
 
 
 def _value(item: PlannedChange, attribute: str) -> Any:
-    """Return an attribute of what the resource will be, by a path of names and positions."""
+    """Return an attribute of the planned resource, by a path of names and positions."""
     value: Any = item.after
     unknown: Any = item.unknown
     for part in attribute.split("."):
@@ -175,11 +172,13 @@ def _companions(rules: Terraform, digest: str, plan: Plan) -> Iterator[Ruling]:
     types = {item.type for item in kept}
     for number, rule in enumerate(rules.companions):
         if rule.beside in types:
-            there = _has(kept, rule)
+            present = _has(kept, rule)
             named = ", ".join(f"{name} {pattern}" for name, pattern in rule.where.items())
-            reason = f"beside {rule.beside} there is {'a' if there else 'no'} {rule.type} with {named}: {rule.reason}"
+            reason = (
+                f"the plan has {rule.beside} {'and a' if present else 'but no'} {rule.type} with {named}: {rule.reason}"
+            )
             facts = {"beside": rule.beside, "type": rule.type, "companion": number}
-            yield Ruling("plan.companion", there, reason, facts, digest)
+            yield Ruling("plan.companion", present, reason, facts, digest)
 
 
 def _has(kept: list[PlannedChange], rule: Companion) -> bool:
@@ -194,18 +193,18 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     ignored = _ignored(rules.noise, today)
     changes = [item for item in plan.changes if not _is_noise(item, ignored.get(item.type))]
     facts: dict[str, Any] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
-    reason = f"{len(changes)} resources change; at most {limits.changes}"
+    reason = f"{len(changes)} resources change; the maximum is {limits.changes}"
     yield Ruling("plan.size", len(changes) <= limits.changes, reason, facts, digest)
     gone = len(plan.destroyed)
-    reason = f"{gone} resources are destroyed; at most {limits.destroys}"
+    reason = f"{gone} resources are destroyed; the maximum is {limits.destroys}"
     facts = {"destroys": gone, "max_destroys": limits.destroys, "plan": plan.digest}
     yield Ruling("plan.destroys", gone <= limits.destroys, reason, facts, digest)
-    # What is imported is not there yet as far as this state goes.
-    there = sum(item.before is not None and "import" not in item.actions for item in plan.resources)
+    # An imported resource is not yet in this state, so it does not count as existing.
+    existing = sum(item.before is not None and "import" not in item.actions for item in plan.resources)
     touched = sum(item.before is not None and bool({"update", "delete"} & set(item.actions)) for item in changes)
-    facts = {"there": there, "touched": touched, "max_percent": limits.percent, "plan": plan.digest}
-    reason = f"{touched} of {there} resources are changed or destroyed; at most {limits.percent} %"
-    yield Ruling("plan.percent", touched * 100 <= limits.percent * there, reason, facts, digest)
+    facts = {"there": existing, "touched": touched, "max_percent": limits.percent, "plan": plan.digest}
+    reason = f"{touched} of {existing} resources are changed or destroyed; the maximum is {limits.percent} %"
+    yield Ruling("plan.percent", touched * 100 <= limits.percent * existing, reason, facts, digest)
 
 
 def _seen(value: Any) -> bool:

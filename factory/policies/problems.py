@@ -1,4 +1,4 @@
-"""Says what is wrong with a file that a person wrote: which file, which line, which key, and what was meant."""
+"""Reports problems in a YAML file: the file, the line, the key and a suggestion."""
 
 import difflib
 import enum
@@ -14,36 +14,36 @@ from factory.system import strict_yaml
 from factory.system.strict_yaml import Key, Marks
 
 _Model = TypeVar("_Model", bound=BaseModel)
-# What a value should have been, by pydantic's name of the error.
+# What is wrong with a value, by pydantic's name of the error.
 _EXPECTED: Mapping[str, str] = {
-    "string_type": "is no text; put it in quotes",
+    "string_type": "is not a string; put it in quotes",
     "bool_type": "is neither true nor false",
-    "int_type": "is no whole number",
-    "float_type": "is no number",
-    "tuple_type": "is no list",
-    "dict_type": "is no mapping",
-    "model_type": "is no mapping",
-    "model_attributes_type": "is no mapping",
+    "int_type": "is not a whole number",
+    "float_type": "is not a number",
+    "tuple_type": "is not a list",
+    "dict_type": "is not a mapping",
+    "model_type": "is not a mapping",
+    "model_attributes_type": "is not a mapping",
 }
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file as read: the lines of its values, and its value where it is a mapping with text keys."""
+    """A parsed file: its content as a mapping, and the line of each value."""
 
     path: str
     marks: Marks
     value: Mapping[str, Any]
 
     def problem(self, key: Key, message: str, *, at: Key | None = None) -> str:
-        """Return ``path:line: key: message`` for a path of keys; ``at`` is where it stands, where it is not there."""
+        """Return ``path:line: key: message`` for a path of keys; the line is that of ``at``, by default of ``key``."""
         named = ".".join(str(part) for part in key)
         where = f"{self.path}:{self.marks.line(key if at is None else at)}"
         return f"{where}: {named}: {message}" if named else f"{where}: {message}"
 
 
 def document(path: str, data: bytes) -> Document:
-    """Return a file's document; raises ``InvalidInput`` with file and line where it is not one mapping in UTF-8."""
+    """Return a file's document; raises ``InvalidInput`` with file and line if it is not one mapping in UTF-8."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -56,23 +56,23 @@ def document(path: str, data: bytes) -> Document:
 
 
 def parse(model: type[_Model], found: Document) -> tuple[_Model | None, list[str]]:
-    """Return a document as a model, or ``None`` and all that is wrong, keys that nobody knows first."""
+    """Return a document as a model, or ``None`` and all problems, unknown keys first."""
     try:
         return model.model_validate(found.value), []
     except ValidationError as error:
-        # A list whose items are wrong is also told to be too short.
+        # For a list with invalid items pydantic also reports that the list is too short.
         real = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
         items = sorted(real, key=lambda item: item["type"] != "extra_forbidden")
         return None, [_problem(model, found, item) for item in items]
 
 
 def nearest(text: object, names: Iterable[str]) -> str:
-    """Return ``; did you mean …?`` with the name that is most like the text, else the names that there are."""
-    there = list(names)
-    close = difflib.get_close_matches(str(text).lower(), there, n=1, cutoff=0.5)
+    """Return ``; did you mean …?`` with the name that is most similar to the text, else a list of the names."""
+    known = list(names)
+    close = difflib.get_close_matches(str(text).lower(), known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; there are {', '.join(there)}" if there else ""
+    return f"; use one of {', '.join(known)}" if known else ""
 
 
 def _problem(model: type[BaseModel], found: Document, item: Any) -> str:
@@ -93,13 +93,13 @@ def _problem(model: type[BaseModel], found: Document, item: Any) -> str:
     elif kind in {"greater_than_equal", "less_than_equal"}:
         low = "ge" in context
         limit = context["ge" if low else "le"]
-        message = f"{given} is out of range; did you mean {limit}, the {'least' if low else 'most'} there is?"
+        message = f"{given} is out of range; the {'minimum' if low else 'maximum'} is {limit}"
     elif kind == "too_short":
-        message = "give at least one"
+        message = "give at least one entry"
     elif kind == "string_too_short":
         message = f"{given} is too short; give at least {context['min_length']} characters"
     elif kind == "string_pattern_mismatch":
-        message = f"{given} does not fit {context['pattern']}"
+        message = f"{given} does not match the pattern {context['pattern']}"
     elif kind == "value_error":
         message = str(context["error"])
     else:
@@ -109,7 +109,7 @@ def _problem(model: type[BaseModel], found: Document, item: Any) -> str:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - what fits in a line beside the rest
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - fits in one line with the rest of the message
 
 
 def _meant(value: object, names: list[str]) -> str:
@@ -124,11 +124,11 @@ def _known(model: type[BaseModel], around: Key, name: str) -> str:
 
 def _limits(model: type[BaseModel], key: Key) -> str:
     names = _choices(_annotation(model, key))
-    return f"; it is one of {', '.join(names)}" if names else ""
+    return f"; use one of {', '.join(names)}" if names else ""
 
 
 def _annotation(model: type[BaseModel], key: Key) -> Any:
-    """Return the type of the value at a path of keys, or ``None`` where there is none."""
+    """Return the type of the value at a path of keys, or ``None`` if the model has no such key."""
     found: Any = model
     for part in key:
         if isinstance(found, type) and issubclass(found, BaseModel):

@@ -1,4 +1,4 @@
-"""Reads ``policies/*.yml`` from bytes into types."""
+"""Reads ``policies/*.yml`` into types and checks that they are consistent."""
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -25,20 +25,20 @@ FILES = (
     "secrets",
     "gitlab",
 )
-# Accounts of the factory's own, beside the agents of scope.yml.
+# The factory's own accounts, in addition to the agents of scope.yml.
 _OURS = ("factory-bot", "factory-agent", "rehearsal")
-# Examples that are kept beside the policies; they decide nothing and are no part of the digest.
+# Examples, which decide nothing and are not part of the digest.
 CASES = "policies/cases/"
 _KNOWN = {f"policies/{name}.yml": name for name in FILES}
-# Files that an earlier version of the factory called something else.
+# Files that had another name in an earlier version of the factory.
 _RENAMED = {"policies/workflow.yml": "policies/session.yml"}
 
 
 def read(files: Mapping[str, bytes]) -> Policies:
-    """Return the policies in files named ``policies/<name>.yml``; files below ``policies/cases/`` are passed over.
+    """Return the policies in files named ``policies/<name>.yml``; files below ``policies/cases/`` are ignored.
 
-    Raises ``InvalidInput`` naming file, line, key and a suggestion for an unknown file or key, a missing one, or a
-    value that does not fit.
+    Raises ``InvalidInput`` with file, line, key and a suggestion for an unknown or missing file or key and for an
+    invalid value.
     """
     policies, problems = _read(files)
     if policies is None:
@@ -48,12 +48,12 @@ def read(files: Mapping[str, bytes]) -> Policies:
 
 
 def check(files: Mapping[str, bytes]) -> list[str]:
-    """Return all that is wrong with the files, as ``path:line: key: message``; none where ``read`` returns policies."""
+    """Return every problem of the files as ``path:line: key: message``; empty if ``read`` accepts them."""
     return _read(files)[1]
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """Return the digest of all policy files: of the sorted pairs of path and content digest."""
+    """Return the digest of all policy files, computed over the sorted pairs of path and content digest."""
     return canonical.digest_of([[path, canonical.digest(files[path])] for path in sorted(set(_KNOWN) & set(files))])
 
 
@@ -81,7 +81,7 @@ def _read(files: Mapping[str, bytes]) -> tuple[Policies | None, list[str]]:
 def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:
     renamed = {old: new for old, new in _RENAMED.items() if old in files}
     for old, new in renamed.items():
-        yield f"{old}: this version reads {new}; run `git mv {old} {new}` (its keys are the same)"
+        yield f"{old}: this version reads {new}; run `git mv {old} {new}` (the keys are the same)"
     for path in sorted(set(files) - set(renamed)):
         if path.endswith((".yml", ".yaml")) and path not in _KNOWN and not path.startswith(CASES):
             yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, FILES)}"
@@ -110,11 +110,11 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
         yield documents["environments"].problem(("deploy",), message + found)
     for name, environment in environments.environments.items():
         if environment.production and environment.approvals == 0:
-            message = "production is always approved by a person; did you mean 1?"
+            message = "a person must approve every deployment to production; did you mean 1?"
             yield documents["environments"].problem(("environments", name, "approvals"), message)
     for name, risk in policies.approvals.risks.items():
         if not risk.paths and not risk.actions:
-            message = "names neither paths nor actions, so it never applies; give it one"
+            message = "has neither paths nor actions, so it never applies; add one of them"
             yield documents["approvals"].problem(("risks", name), message)
     yield from _stacks(policies, documents)
     yield from _approvers(policies, documents["gitlab"])
@@ -124,12 +124,12 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
         first = seen.setdefault((item.rule, item.subject), number)
         if first != number:
             line = documents["exceptions"].marks.line(("exceptions", first))
-            message = f"line {line} excepts the same; keep one of them"
+            message = f"line {line} has the same rule and subject; remove one of them"
             yield documents["exceptions"].problem(("exceptions", number), message)
 
 
 def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
-    """Tell which routes and agents name an agent that is not there."""
+    """Yield a problem for each route or agent that names an unknown agent."""
     agents = policies.agents
     named: list[tuple[strict_yaml.Key, str]] = []
     named += [(("routes", number, "agent"), route.agent) for number, route in enumerate(agents.routes)]
@@ -141,7 +141,7 @@ def _named_agents(policies: Policies, found: Document) -> Iterator[str]:
 
 
 def _approvers(policies: Policies, found: Document) -> Iterator[str]:
-    """Tell which accounts of the factory would approve: they are bound by approvals, and give none."""
+    """Yield a problem for each approver that is an account of the factory or of an agent."""
     agents = {f"@{name}".casefold() for name in (*policies.scope.agents, *_OURS)}
     given = policies.gitlab
     named: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
@@ -152,11 +152,11 @@ def _approvers(policies: Policies, found: Document) -> Iterator[str]:
     for key, people in named:
         for number, name in enumerate(people):
             if name.casefold() in agents:
-                yield found.problem((*key, number), f"{name} is no person: its approval must not count")
+                yield found.problem((*key, number), f"{name} is not a person's account and cannot approve")
 
 
 def _secrets(policies: Policies, found: Document) -> Iterator[str]:
-    """Tell which secrets are for an environment that is not there, and which two share a CI variable."""
+    """Yield a problem for each secret with an unknown environment, and for each CI variable of two secrets."""
     taken: dict[tuple[str, str], str] = {}
     for name, rule in policies.secrets.secrets.items():
         for number, environment in enumerate(rule.environments):
@@ -167,11 +167,12 @@ def _secrets(policies: Policies, found: Document) -> Iterator[str]:
         for scope in rule.environments or ("",):
             first = taken.setdefault((rule.variable, scope), name) if rule.variable else name
             if first != name:
-                yield found.problem(("secrets", name, "variable"), f"holds {first} already; give each its own")
+                message = f"already holds the secret {first}; use another variable"
+                yield found.problem(("secrets", name, "variable"), message)
 
 
 def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
-    """Tell which stacks are named that are not there, and which wait for each other."""
+    """Yield a problem for each unknown stack and for a cycle in ``after``."""
     stacks = policies.terraform.stacks
     for name in policies.environments.environments:
         if name not in stacks:
@@ -188,6 +189,5 @@ def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[s
         try:
             tuple(TopologicalSorter({name: rule.after for name, rule in stacks.items()}).static_order())
         except CycleError as error:
-            yield documents["terraform"].problem(
-                ("stacks",), f"they wait for each other: {' after '.join(error.args[1])}"
-            )
+            message = f"the stacks wait for each other: {' after '.join(error.args[1])}"
+            yield documents["terraform"].problem(("stacks",), message)

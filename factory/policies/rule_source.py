@@ -1,4 +1,4 @@
-"""Finds the line of the policies that a ruling rests on."""
+"""Finds the line of the policy that a ruling applies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from factory.policies.evaluate import Ruling
 from factory.policies.problems import document
 from factory.system.strict_yaml import Key
 
-# Rule → the policy's name and the keys of the clause; rules that are built in have none.
+# Rule → the policy's name and the keys of the clause; built-in rules are not listed.
 _CLAUSES: Mapping[str, tuple[str, Key]] = {
     "scope.protected": ("scope", ("protected",)),
     "scope.allowed": ("scope", ("allowed",)),
@@ -27,9 +27,9 @@ _CLAUSES: Mapping[str, tuple[str, Key]] = {
 
 
 def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
-    """Return ``policies/<name>.yml:<line>`` of the clause that decided, or an empty text for a rule that is built in.
+    """Return ``policies/<name>.yml:<line>`` of the clause that decided, or an empty text for a built-in rule.
 
-    ``files`` are those that the policies were read from. Raises ``InvalidInput`` where they can't be read.
+    ``files`` are the policy files. Raises ``InvalidInput`` if the policy cannot be read.
     """
     kind, _, risk = ruling.rule.partition(".")
     name, key = _CLAUSES.get(ruling.rule, ("approvals", ("risks", risk)) if kind == "approvals" else ("", ()))
@@ -41,7 +41,7 @@ def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
 
 
 def _entry(value: Mapping[str, Any], key: Key, facts: Mapping[str, Any]) -> Key:
-    """Return the key of the list's entry that the ruling names, or the list's own."""
+    """Return the key of the list entry that the ruling names, or the key of the list."""
     entries = value.get(str(key[0])) if len(key) == 1 else None
     position = facts.get("demand", facts.get("companion"))
     if isinstance(entries, list) and isinstance(position, int):

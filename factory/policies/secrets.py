@@ -1,4 +1,4 @@
-"""``secrets.yml``: which provider keeps the secrets, and which there are. Never a value."""
+"""Defines the types of ``secrets.yml``: the provider that stores the secrets, and their names, never values."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,10 +9,10 @@ from factory.policies.fields import Name, Strict
 
 
 class SecretRule(Strict):
-    """One secret: the CI variable that may hold a copy, who reads it, and after how many days it is made anew.
+    """One secret: the CI variable that may hold a copy, the jobs that read it, and its maximum age in days.
 
-    Jobs that plan read a secret without environments, those of a merge request only where ``merge_requests`` says so;
-    another one is read by jobs that deploy to one of its environments, and each has a value of its own.
+    Plan jobs read a secret without environments; plan jobs of merge requests need ``merge_requests`` too. A secret with
+    environments has one value for each of them, which only jobs that deploy to that environment read.
     """
 
     variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,254}$")] | None = None
@@ -27,14 +27,14 @@ class SecretRule(Strict):
         return self
 
     def place(self, name: str, environment: str = "") -> SecretLocation:
-        """Return where the value is kept for an environment, for plans, or for merge requests' plans too."""
+        """Return where the value is stored: for an environment, or without one for plans or merge requests' plans."""
         plans = "review" if self.merge_requests else "plan"
         folder = f"apply/{environment}" if environment else plans
         return SecretLocation(name, f"{folder}/{name}", self.variable or "", protected=not self.merge_requests)
 
 
 class Secrets(Strict):
-    """``secrets.yml``: provider, address of OpenBao where it is not the local one, audience of id tokens, secrets."""
+    """``secrets.yml``: provider, address of a remote OpenBao, audience of id tokens, secrets."""
 
     provider: Literal["openbao", "file", "environment"]
     address: Annotated[str, Field(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)$")] | None = None
@@ -42,7 +42,7 @@ class Secrets(Strict):
     secrets: dict[Name, SecretRule]
 
     def places(self, deploys: str = "") -> tuple[SecretLocation, ...]:
-        """Return what a job may read that deploys to an environment, or one that only plans."""
+        """Return the secrets of a job that deploys to the environment ``deploys``, or by default of a plan job."""
         return tuple(
             rule.place(name, deploys)
             for name, rule in self.secrets.items()

@@ -1,4 +1,4 @@
-"""``terraform.yml`` as types: what a plan may do, and what it must say."""
+"""Defines the types of ``terraform.yml``: what a plan may change, and which attribute values it must have."""
 
 import re
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ def _expression(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
     return text
 
 
@@ -24,20 +24,20 @@ Scalar = str | bool | int
 
 
 class StackRule(Strict):
-    """One folder of ``terraform/live``, and the stacks that are planned and applied before it."""
+    """One folder of ``terraform/live``, and the stacks that must be planned and applied before it."""
 
     after: Annotated[tuple[Name, ...], Field(strict=False)] = ()
 
 
 class ProtectedResources(Strict):
-    """What no token destroys or replaces: types, and addresses with everything below them."""
+    """Resources that no token may destroy or replace: types, and addresses with everything below them."""
 
     types: Annotated[tuple[ResourceType, ...], Field(strict=False)]
     addresses: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class Limits(Strict):
-    """How much one plan may do: resources changed, destroyed, and changed or destroyed in percent of what is there."""
+    """Limits of one plan: resources changed, resources destroyed, and the percentage of existing resources affected."""
 
     changes: Count
     destroys: Count
@@ -45,10 +45,10 @@ class Limits(Strict):
 
 
 class Demand(Strict):
-    """What an attribute of a type must be, where the resource matches ``where`` (attribute to regular expression).
+    """A required attribute value of a type, for resources that match ``where`` (attribute to regular expression).
 
-    Exactly one of ``equals``, ``one_of`` and ``like`` (a regular expression) says what. A value that is known only
-    after the apply is denied, but for ``unknown: allow``.
+    Exactly one of ``equals``, ``one_of`` and ``like`` (a regular expression) gives the value. A value that is known
+    only after the apply is denied unless ``unknown`` is ``allow``.
     """
 
     type: ResourceType
@@ -63,12 +63,12 @@ class Demand(Strict):
     @model_validator(mode="after")
     def _one(self) -> "Demand":
         if sum((self.equals is not None, bool(self.one_of), self.like is not None)) != 1:
-            raise ValueError("say exactly one of equals, one_of and like")
+            raise ValueError("give exactly one of equals, one_of and like")
         return self
 
 
 class Companion(Strict):
-    """What must stand beside a type: a resource of another type that matches ``where``."""
+    """A resource that a plan with the type ``beside`` must also have: of type ``type``, matching ``where``."""
 
     beside: ResourceType
     type: ResourceType
@@ -77,7 +77,7 @@ class Companion(Strict):
 
 
 class Noise(Strict):
-    """An attribute that the provider changes by itself: a change of it alone is none, to the end of a day."""
+    """An attribute that the provider changes by itself: until ``expires``, a change of it alone is not counted."""
 
     type: ResourceType
     attribute: Attribute
@@ -89,8 +89,8 @@ class Noise(Strict):
 class Terraform(Strict):
     """``terraform.yml``: what a plan may do; a resource type that is not listed is denied.
 
-    ``destroy`` says whether anything may be destroyed at all, and by a token that names the plan. ``stale`` says what
-    an apply does once the state has moved on: refuse, or plan again and apply that only if it says the same.
+    ``destroy`` says whether resources may never be destroyed, or only with a token that names the plan. ``stale`` is
+    what an apply does if the state changed after the plan: refuse, or plan again and apply if both plans are equal.
     """
 
     stacks: Annotated[dict[Name, StackRule], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Finds in specs what would make an agent guess. Pure: the same bytes give the same findings."""
+"""Finds text in specs that would make an agent guess. Pure: the same bytes give the same findings."""
 
 import posixpath
 import re
@@ -11,29 +11,29 @@ from factory.model.verdict import Finding
 from factory.specs import wording
 from factory.specs.read import ID, PARTS, Fault, Spec, examine
 
-# How to mend what a rule finds, by rule.
+# How to fix a finding, by rule.
 MENDS: Mapping[str, str] = {
     "spec.unreadable": "Write the front matter as docs/specs.md shows it.",
     "spec.name": "Name the file after the id, or the id after the file.",
-    "spec.part-missing": "Add the heading, and say what it asks for.",
-    "spec.part-empty": "Say what the part asks for.",
-    "spec.part-repeated": "Join the two parts.",
-    "spec.part-unknown": "Make it a ### heading of one of the four parts.",
+    "spec.part-missing": "Add the heading with text.",
+    "spec.part-empty": "Add text to the part.",
+    "spec.part-repeated": "Merge the two parts.",
+    "spec.part-unknown": "Make it a ### heading below one of the four parts.",
     "spec.no-requirements": "Add a requirement such as `- **HELLO-1**: what must be true.`",
-    "spec.requirement-empty": "Say behind the id what must be true.",
-    "spec.id-form": "A requirement is `- **HELLO-1**: …`, a scenario, below ## Validation, `- HELLO-1: Given …`.",
+    "spec.requirement-empty": "Write after the id what must be true.",
+    "spec.id-form": "Write a requirement as `- **HELLO-1**: …`, and a scenario below ## Validation as `- HELLO-1: …`.",
     "spec.no-scenario": "Add a scenario `- <id>: Given …, When …, Then …` below ## Validation.",
-    "spec.no-requirement": "Correct the id, or add the requirement that the scenario shows.",
+    "spec.no-requirement": "Correct the id, or add the requirement that the scenario tests.",
     "spec.scenario-form": "Write it as Given …, When …, Then …, in this order.",
-    "spec.duplicate-id": "Give one of them a number that no requirement had before.",
+    "spec.duplicate-id": "Give one of them a new number that was never used.",
     "spec.dangling-id": "Correct the id, or add the requirement.",
-    "spec.undecided": "Decide it and write the decision, or take it out of this version.",
-    "spec.vague-word": "Say it with a number in the same sentence, or leave the word out.",
-    "spec.open-ended": "Name all that is meant.",
-    "spec.broken-link": "Correct the link's target, or add what it names.",
+    "spec.undecided": "Decide it and write the decision, or remove it from this version.",
+    "spec.vague-word": "Add a number to the sentence, or remove the word.",
+    "spec.open-ended": "List everything that is meant.",
+    "spec.broken-link": "Correct the link, or add its target.",
 }
 _ID = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
-# A list item or paragraph that begins with an id as a requirement or a scenario does.
+# A list item or paragraph that begins with an id, like a requirement or a scenario.
 _LIKE_ITEM = re.compile(rf"\s*(?:[-*+]\s+|[0-9]+[.)]\s+)?[*_]{{0,3}}{ID}[*_]{{0,3}}\s*[*_]{{0,3}}:|\s*[-*+]\s+\*\*{ID}")
 _STEP = re.compile(r"\b(?:given|when|then)\b")
 _CODE = re.compile(r"(?<!`)(`++)((?:[^`\n]|\n(?![ \t]*\n))++)\1(?!`)")
@@ -48,7 +48,7 @@ _NOT_NUMBERS = re.compile(rf"{_URL.pattern}|\]\([^()\n]*\)|{_ID.pattern}")
 
 @dataclass(frozen=True)
 class _Page:
-    """A spec with its path, and its lines from ``spec.start`` on with the code in them blanked out."""
+    """A spec, its path, and its text from the line ``spec.start`` on with blanks in place of code."""
 
     path: str
     spec: Spec
@@ -63,7 +63,7 @@ class _Page:
 
 @dataclass(frozen=True)
 class _Ids:
-    """Where each requirement of the specs that are not superseded is defined, and all ids of all specs."""
+    """The places that define the requirements of specs that are not superseded, and the ids of all specs."""
 
     first: Mapping[str, tuple[str, int]]
     known: frozenset[str]
@@ -71,9 +71,9 @@ class _Ids:
 
 
 def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[Finding, ...]:
-    """Return what would make an agent guess in specs by path, sorted by path, line and rule; raises nothing.
+    """Return the findings in ``specs`` (path to content), sorted by path, line and rule; raises nothing.
 
-    ``exists`` tells whether a path of the repository is there. The wording of superseded specs is not looked at.
+    ``exists`` returns whether the repository has a path. The wording of superseded specs is not checked.
     """
     found: list[Finding] = []
     pages: list[_Page] = []
@@ -120,26 +120,28 @@ def _ids(pages: Sequence[_Page]) -> _Ids:
 def _form(page: _Page) -> Iterator[Finding]:
     spec = page.spec
     if posixpath.basename(page.path) != f"{spec.id}.md":
-        yield page.finding("spec.name", 1, f"the id is {spec.id}, so issues look for it in specs/{spec.id}.md")
+        yield page.finding("spec.name", 1, f"the id is {spec.id}, so the file must be specs/{spec.id}.md")
     seen: set[str] = set()
     for part in spec.parts:
         if part.name not in PARTS:
-            yield page.finding("spec.part-unknown", part.line, f"{part.name!r} is none of {', '.join(PARTS)}")
+            yield page.finding("spec.part-unknown", part.line, f"{part.name!r} is not one of {', '.join(PARTS)}")
         elif part.name in seen:
-            yield page.finding("spec.part-repeated", part.line, f"there is more than one part {part.name}")
+            yield page.finding("spec.part-repeated", part.line, f"the part {part.name} appears more than once")
         elif not part.text:
             yield page.finding("spec.part-empty", part.line, f"the part {part.name} is empty")
         seen.add(part.name)
     for name in PARTS:
         if name not in seen:
-            yield page.finding("spec.part-missing", 0, f"the part {name} is missing: there is no heading `## {name}`")
+            yield page.finding("spec.part-missing", 0, f"the part {name} is missing: add the heading `## {name}`")
     for requirement in spec.requirements:
         if not requirement.text:
-            yield page.finding("spec.requirement-empty", requirement.line, f"{requirement.id} says nothing")
+            yield page.finding("spec.requirement-empty", requirement.line, f"{requirement.id} has no text")
     read = {item.line for item in spec.requirements} | {item.line for item in spec.scenarios}
     for number, line in enumerate(page.prose.split("\n"), spec.start + 1):
         if "-" in line and number not in read and _LIKE_ITEM.match(line):
-            yield page.finding("spec.id-form", number, "it begins with an id, but is neither requirement nor scenario")
+            yield page.finding(
+                "spec.id-form", number, "the line begins with an id, but is neither a requirement nor a scenario"
+            )
 
 
 def _duplicates(page: _Page, ids: _Ids) -> Iterator[Finding]:
@@ -151,7 +153,7 @@ def _duplicates(page: _Page, ids: _Ids) -> Iterator[Finding]:
         elif page.spec.status == "superseded" or (path, line) == (page.path, requirement.line):
             seen[requirement.id] = requirement.line
             continue
-        message = f"{requirement.id} is already the requirement in {path}:{line}"
+        message = f"{requirement.id} is already defined in {path}:{line}"
         yield page.finding("spec.duplicate-id", requirement.line, message)
         seen.setdefault(requirement.id, requirement.line)
 
@@ -161,42 +163,42 @@ def _same_spec(pages: Sequence[_Page]) -> Iterator[Finding]:
     for page in pages:
         path = first.setdefault(page.spec.id, page.path)
         if path != page.path:
-            yield page.finding("spec.duplicate-id", 1, f"{page.spec.id} is already the spec in {path}")
+            yield page.finding("spec.duplicate-id", 1, f"{path} already has the id {page.spec.id}")
 
 
 def _requirements(page: _Page) -> Iterator[Finding]:
     spec = page.spec
     if not spec.requirements:
-        yield page.finding("spec.no-requirements", 0, "there is no requirement")
+        yield page.finding("spec.no-requirements", 0, "the spec has no requirement")
     own = {requirement.id for requirement in spec.requirements}
     shown = {scenario.requirement for scenario in spec.scenarios}
     for requirement in spec.requirements:
         if requirement.id not in shown:
-            yield page.finding("spec.no-scenario", requirement.line, f"no scenario shows {requirement.id}")
+            yield page.finding("spec.no-scenario", requirement.line, f"{requirement.id} has no scenario")
     for scenario in spec.scenarios:
         if scenario.requirement not in own:
-            message = f"the scenario is about {scenario.requirement}, which is no requirement of this spec"
+            message = f"the scenario names {scenario.requirement}, which is not a requirement of this spec"
             yield page.finding("spec.no-requirement", scenario.line, message)
         steps = iter(_STEP.findall(scenario.text.lower()))
         if not all(step in steps for step in ("given", "when", "then")):
-            message = f"the scenario of {scenario.requirement} is not of the form Given, When, Then"
+            message = f"the scenario of {scenario.requirement} does not have the form Given, When, Then"
             yield page.finding("spec.scenario-form", scenario.line, message)
 
 
 def _dangling(page: _Page, ids: _Ids) -> Iterator[Finding]:
-    """Find ids that nothing defines; a name such as UTF-8, whose family no spec uses, is no id."""
+    """Yield a finding for each undefined id; a name such as UTF-8 is not an id, because no spec has its prefix."""
     scenes = {scenario.line for scenario in page.spec.scenarios}
     for match in _ID.finditer(page.prose):
         name = match.group()
         if name not in ids.known and name.rsplit("-", 1)[0] in ids.families:
             line = page.line_at(match.start())
             if line not in scenes or not page.spec.lines[line - 1].startswith(f"- {name}:"):
-                yield page.finding("spec.dangling-id", line, f"{name} is the requirement of no spec")
+                yield page.finding("spec.dangling-id", line, f"no spec defines the requirement {name}")
 
 
 def _wording(page: _Page) -> Iterator[Finding]:
     spec = page.spec
-    # Code blocks count here: what is open in an example of the contract is open in the contract.
+    # Code blocks are checked here too: an undecided example of the contract leaves the contract undecided.
     front = list(spec.lines[: spec.start])
     lines = page.prose.split("\n")
     text = "\n".join(
@@ -204,10 +206,10 @@ def _wording(page: _Page) -> Iterator[Finding]:
         + [spec.lines[i] if i in spec.fenced else lines[i - spec.start] for i in range(spec.start, len(spec.lines))]
     )
     for offset, words in wording.undecided(text):
-        yield page.finding("spec.undecided", text.count("\n", 0, offset) + 1, f"{words!r} leaves something undecided")
+        yield page.finding("spec.undecided", text.count("\n", 0, offset) + 1, f"{words!r} marks an open decision")
     for index, word, closes in wording.vague(_NOT_NUMBERS.sub(_blank, page.prose).split("\n")):
         rule = "spec.vague-word" if closes else "spec.open-ended"
-        message = f"{word!r} says how much without a number" if closes else f"{word!r} leaves open what else is meant"
+        message = f"{word!r} is vague without a number" if closes else f"{word!r} is open-ended"
         yield page.finding(rule, spec.start + 1 + index, message)
 
 
@@ -224,7 +226,7 @@ def _links(page: _Page, exists: Callable[[str], bool]) -> Iterator[Finding]:
         if name:
             path = _resolved(page.path, unquote(name.partition("?")[0]))
             if path is None or not exists(path):
-                yield page.finding("spec.broken-link", line, f"the link leads to {name}, which is not there")
+                yield page.finding("spec.broken-link", line, f"the link's target {name} does not exist")
         elif anchor or not target:
             anchors = _anchors(page) if anchors is None else anchors
             if unquote(anchor).lower() not in anchors:
@@ -232,7 +234,7 @@ def _links(page: _Page, exists: Callable[[str], bool]) -> Iterator[Finding]:
 
 
 def _resolved(source: str, name: str) -> str | None:
-    """Return the path in the repository that a link names, or ``None`` where it leads out of it."""
+    """Return the repository path of a link's target, or ``None`` if it is outside the repository."""
     if "\0" in name:
         return None
     path = posixpath.normpath(
@@ -242,7 +244,7 @@ def _resolved(source: str, name: str) -> str | None:
 
 
 def _anchors(page: _Page) -> frozenset[str]:
-    """Return the anchors that GitLab makes of the headings (docs: GitLab Flavored Markdown, heading IDs and links)."""
+    """Return GitLab's anchors of the headings (docs: GitLab Flavored Markdown, heading IDs and links)."""
     found: set[str] = set()
     for index in range(page.spec.start, len(page.spec.lines)):
         line = page.spec.lines[index]

@@ -1,15 +1,15 @@
-"""Renders a new spec: what is known, and a TODO that says what belongs there for everything else. Pure."""
+"""Renders a new spec, with a TODO for each missing text. Pure."""
 
 from collections.abc import Sequence
 
 from factory.errors import InvalidInput
 from factory.specs.read import is_id, is_plain
 
-# What each part is asked for, where nothing is given.
+# The question for each text that is missing.
 ASKS = {
-    "outcome": "who gets what from it, and how they notice",
-    "structure": "where it lives, what it is made of, what it uses",
-    "contract": "the interface others rely on, and where it is written down",
+    "outcome": "who benefits, and what changes for them",
+    "structure": "where the code is, its components, and what it uses",
+    "contract": "the interface that others use, and where it is documented",
     "requirement": "what must be true, with numbers",
 }
 _SCENARIO = "Given TODO, When TODO, Then TODO."
@@ -27,11 +27,11 @@ def render(
 ) -> str:
     """Return the text of a draft with the id ``spec``; ``requirements`` are pairs of requirement and scenario.
 
-    What is empty becomes a TODO, which ``lint`` finds. Raises ``InvalidInput`` for an id that no spec can have, and
-    for a title or owner of more than one printable line.
+    An empty argument becomes a TODO, which ``lint`` finds. Raises ``InvalidInput`` for an invalid id, and for a title
+    or owner that is not one printable line.
     """
     if not is_id(spec):
-        raise InvalidInput(f"a spec's id is small letters, digits and single hyphens, not {spec!r}")
+        raise InvalidInput(f"a spec's id consists of lower-case letters, digits and single hyphens, not {spec!r}")
     head = ["---", f"id: {_value('id', spec)}", f"title: {_value('title', title or 'TODO')}", "status: draft"]
     head += ["version: 1", f"owner: {_value('owner', owner or 'TODO')}", "---"]
     given = requirements or [("", "")]

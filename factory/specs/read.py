@@ -20,10 +20,10 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _REQUIREMENT = re.compile(rf"- +\*\*({ID})\*\*:?(?: +(.*))?")
 _SCENARIO = re.compile(rf"- +({ID}):(?: +(.*))?")
 _FENCE = re.compile(r" *(`{3,}|~{3,})(.*)")
-# What ends a list item's paragraph without a blank line before it: a heading, a rule, another item, a quote, a table.
+# Lines that end a list item's paragraph without a blank line: a heading, rule, list item, quote or table.
 _ENDS_ITEM = re.compile(r"#{1,6} |[-*+] |[0-9]+[.)] |-{3,}|\*{3,}|`{3,}|~{3,}|>|\|")
 CITED = re.compile(r"^Spec:\s*([a-z][a-z0-9-]*)\s*$", re.MULTILINE)
-# Words that are no text in YAML 1.1, and the signs that begin or end something else than text there.
+# Words that YAML 1.1 does not read as strings, and characters with which an unquoted string cannot begin.
 _NO_TEXT = {"", "~", "null", "true", "false", "yes", "no", "on", "off"}
 _SIGNS = tuple("!&*[]{}|>%@`\"'#,?:-=")
 
@@ -48,7 +48,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What must be true, as one line of text, and the scenarios that show it."""
+    """A requirement's text on one line, and its scenarios."""
 
     id: str
     text: str
@@ -57,16 +57,16 @@ class Requirement:
 
     @property
     def digest(self) -> str:
-        """The digest of the requirement's and its scenarios' words; line breaks and indentation do not count."""
+        """The digest of the text and the scenarios, independent of line breaks and indentation."""
         return canonical.digest_of({"text": self.text, "scenarios": [scenario.text for scenario in self.scenarios]})
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec as written; ``digest`` is that of the file.
+    """A parsed spec; ``digest`` is the file's.
 
-    ``requirements`` and ``scenarios`` are in the order of the file, an id that is given twice included; each scenario
-    is also in the first requirement of its id. ``lines`` are the file's, without line ends; line 1 is the first.
+    ``requirements`` and ``scenarios`` are in the order of the file, including duplicate ids; each scenario is also in
+    the first requirement with its id. ``lines`` are the file's lines without line ends; line numbers start at 1.
     """
 
     id: str
@@ -86,7 +86,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a file is no spec, and in which line."""
+    """Why a file is not a spec, and the line."""
 
     line: int
     message: str
@@ -99,7 +99,7 @@ class _Refused(Exception):
 
 
 def read(content: bytes, *, source: str) -> Spec:
-    """Return the spec in a file's bytes; raises ``InvalidInput`` naming ``source``, the line and what is wrong."""
+    """Return the spec in a file's bytes; raises ``InvalidInput`` with ``source``, the line and the problem."""
     found = examine(content)
     if isinstance(found, Fault):
         raise InvalidInput(f"{source}:{found.line}: {found.message}")
@@ -107,7 +107,7 @@ def read(content: bytes, *, source: str) -> Spec:
 
 
 def examine(content: bytes) -> Spec | Fault:
-    """Return the spec in a file's bytes, or why they are none; raises nothing."""
+    """Return the spec in a file's bytes, or the fault; raises nothing."""
     try:
         return _spec(content)
     except _Refused as refused:
@@ -121,17 +121,17 @@ def cited(text: str) -> str | None:
 
 
 def path_of(spec: str) -> str:
-    """Return the file of a spec by its id."""
+    """Return the path of the spec with an id."""
     return f"specs/{spec}.md"
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text can be a spec's id: small letters, digits and single hyphens, a letter first."""
+    """Return whether a text is a valid spec id: lower-case letters, digits and single hyphens, a letter first."""
     return _SPEC_ID.fullmatch(text) is not None and len(text) <= 63  # noqa: PLR2004 - a file name and a label hold it
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether YAML and ``read`` take a value of the front matter without quotes as this very text."""
+    """Return whether YAML and ``read`` both read an unquoted front matter value as this exact text."""
     return (
         text.isprintable()
         and text == text.strip()
@@ -147,10 +147,10 @@ def is_plain(text: str) -> bool:
 def _spec(content: bytes) -> Spec:
     lines = _lines(content)
     if lines[0].rstrip() != "---":
-        raise _Refused(1, "a spec begins with front matter between lines of ---")
+        raise _Refused(1, "a spec must begin with front matter between two lines ---")
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
-        raise _Refused(1, "the front matter does not end: a line --- is missing")
+        raise _Refused(1, "the front matter's closing line --- is missing")
     front = _front(lines[1:end])
     fenced = _fenced(lines, end + 1)
     parts = _parts(lines, end + 1, fenced)
@@ -183,7 +183,7 @@ def _lines(content: bytes) -> list[str]:
 def _front(lines: Sequence[str]) -> Mapping[str, str]:
     """Return the front matter: flat lines ``key: value``, a subset of YAML.
 
-    PyYAML takes longer for these five lines than everything else that is done with a spec.
+    PyYAML would take longer for these five lines than all other work on a spec.
     """
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 2):
@@ -191,14 +191,14 @@ def _front(lines: Sequence[str]) -> Mapping[str, str]:
             continue
         match = _KEY.fullmatch(line.rstrip(" "))
         if match is None:
-            raise _Refused(number, f"the front matter has lines `key: value`, not {line[:60]!r}")
+            raise _Refused(number, f"a line of the front matter must be `key: value`, not {line[:60]!r}")
         key, value = match[1], match[2] or ""
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, 1)
-            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(KEYS)}"
+            meant = f"; did you mean {near[0]}?" if near else f"; use one of {', '.join(KEYS)}"
             raise _Refused(number, f"the front matter has no key {key}{meant}")
         if key in found:
-            raise _Refused(number, f"the key {key} is given twice")
+            raise _Refused(number, f"the key {key} appears twice")
         found[key] = _value(number, key, value.strip(" "))
     missing = [key for key in KEYS if key not in found]
     if missing:
@@ -216,18 +216,18 @@ def _value(number: int, key: str, given: str) -> str:
         raise _Refused(number, f"{key} must be printable text on one line, and not empty")
     if key == "version":
         if quoted or _VERSION.fullmatch(text) is None:
-            raise _Refused(number, "version must be a whole number from 1")
+            raise _Refused(number, f"version must be a whole number of at least 1, not {text[:60]!r}")
     elif not quoted and not is_plain(text):
-        raise _Refused(number, f"{key}: put {text[:60]!r} in quotes; YAML reads it as something else than text")
+        raise _Refused(number, f"{key}: put {text[:60]!r} in quotes; YAML does not read it as a string")
     if key == "id" and not is_id(text):
-        raise _Refused(number, f"id must be small letters, digits and single hyphens, not {text[:60]!r}")
+        raise _Refused(number, f"id must be lower-case letters, digits and single hyphens, not {text[:60]!r}")
     if key == "status" and text not in STATUSES:
         raise _Refused(number, f"status must be one of {', '.join(STATUSES)}, not {text[:60]!r}")
     return text
 
 
 def _fenced(lines: Sequence[str], start: int) -> frozenset[int]:
-    """Return the indexes of the lines of code blocks, their fences included (CommonMark 4.5)."""
+    """Return the indexes of the lines of code blocks, including the fences (CommonMark 4.5)."""
     found: set[int] = set()
     fence = ""
     for index in range(start, len(lines)):
@@ -283,7 +283,7 @@ def _items(
 
 
 def _joined(first: str | None, lines: Sequence[str], index: int, fenced: frozenset[int]) -> str:
-    """Return a list item's text on one line: its first line and those that continue it."""
+    """Return a list item's text, with its continuation lines, on one line."""
     return " ".join(" ".join([first or "", *_continued(lines, index + 1, fenced)]).split())
 
 
@@ -294,7 +294,7 @@ def _continued(lines: Sequence[str], start: int, fenced: frozenset[int]) -> Iter
         if not line.strip():
             blank = True
             continue
-        # A line that is not indented still belongs to the paragraph above it (CommonMark 5.2, laziness).
+        # A line without indentation can continue the paragraph above it (CommonMark 5.2, laziness).
         if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in fenced):
             return
         yield line

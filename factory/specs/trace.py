@@ -1,4 +1,4 @@
-"""Follows requirement → issue → merge request → commit → test → last result, and finds where that breaks. Pure."""
+"""Traces requirements to issues, merge requests, commits, tests and results, and finds missing links. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +9,14 @@ from factory.model.verdict import Finding
 from factory.specs.read import Requirement, Spec, path_of
 
 WAIVERS = "policies/exceptions.yml"
-# How to mend what a rule finds, by rule.
+# How to fix a finding, by rule.
 MENDS: Mapping[str, str] = {
-    "trace.untested": "Cite it with `@pytest.mark.spec` on a test that passes.",
-    "trace.failing": "Mend the code or the test; if the spec is wrong, change the spec.",
+    "trace.untested": "Cite the requirement with `@pytest.mark.spec` on a test that passes.",
+    "trace.failing": "Fix the code or the test; if the spec is wrong, change the spec.",
     "trace.orphan": "Correct the id on the test, or add the requirement.",
-    "trace.dropped": "Put the requirement back, or have a superseded spec list it and stop citing it.",
-    "trace.drift": "Compare the tests with the new words; the next recorded verdict in which they pass ends this.",
-    "trace.waiver-expired": "Mend what it waives, or let its owner extend it.",
+    "trace.dropped": "Restore the requirement, or keep it in a superseded spec and remove the citations.",
+    "trace.drift": "Compare the tests with the new text; the next recorded verdict in which they pass clears this.",
+    "trace.waiver-expired": "Fix the waived finding, or ask the owner to extend the waiver.",
 }
 _BAD = frozenset({"failed", "error"})
 
@@ -31,7 +31,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """A merge request, the issue that it is for, and what its trailers cite."""
+    """A merge request, its issue, and what its trailers cite."""
 
     iid: int
     spec: str = ""
@@ -41,7 +41,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit, what its trailers cite, and the issue and merge request that it belongs to (0: not known)."""
+    """A commit, what its trailers cite, and its issue and merge request (0: unknown)."""
 
     sha: str
     spec: str = ""
@@ -52,9 +52,9 @@ class Commit:
 
 @dataclass(frozen=True)
 class Waiver:
-    """A finding that an owner accepts up to and including a day (ISO 8601).
+    """A finding that an owner accepts up to and including a date (ISO 8601).
 
-    ``subject`` is the requirement's id or the path that the finding is about.
+    ``subject`` is the requirement's id or the finding's path.
     """
 
     rule: str
@@ -66,7 +66,7 @@ class Waiver:
 
 @dataclass(frozen=True)
 class WaivedFinding:
-    """A finding about a requirement that does not count, and the waiver that says so."""
+    """A finding about a requirement, and the waiver that accepts it."""
 
     requirement: str
     finding: Finding
@@ -87,10 +87,10 @@ class TestResult:
 
 @dataclass(frozen=True)
 class Row:
-    """One requirement and what leads to and from it.
+    """One requirement with its issues, merge requests, commits and tests.
 
-    ``result`` is ``passed``, ``failed``, ``recorded`` (no result here, but evidence of a pass of these words),
-    ``not passed`` (its tests have no result, or were skipped) or ``no test``. ``findings`` are those that count.
+    ``result`` is ``passed``, ``failed``, ``recorded`` (no local result, but evidence of a pass with this text),
+    ``not passed`` (its tests have no result, or were skipped) or ``no test``. ``findings`` excludes waived ones.
     """
 
     spec: str
@@ -107,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Trace:
-    """One row per requirement of the specs that are not superseded, what counts against them, and what is waived."""
+    """One row per requirement of the specs that are not superseded, the findings, and the waived findings."""
 
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
@@ -133,11 +133,11 @@ def trace(
     waivers: Sequence[Waiver] = (),
     today: str,
 ) -> Trace:
-    """Return each requirement's chain and where it breaks, sorted by id; raises nothing.
+    """Return each requirement's trace and findings, sorted by id; raises nothing.
 
-    ``results`` are outcomes by the name in JUnit reports, ``passes`` the digest of each requirement when its tests
-    last passed on record, ``today`` an ISO 8601 date. An issue or change that names a spec but no requirement is
-    about all of the spec. A result says nothing of the words it was made for, so only ``passes`` tell drift.
+    ``results`` maps test names in JUnit reports to outcomes, ``passes`` maps each requirement to its digest when its
+    tests last passed according to the evidence, ``today`` is an ISO 8601 date. An issue or change that names a spec but
+    no requirement belongs to the whole spec. Only ``passes`` can show drift, because a report contains no digest.
     """
     outcomes, passed = _outcomes(results or {}), passes or {}
     links = _Links(issues, merge_requests, commits)
@@ -165,7 +165,7 @@ def trace(
 
 
 class _Links:
-    """What cites which requirement, or a whole spec."""
+    """Finds the issues, merge requests and commits that cite a requirement or its whole spec."""
 
     def __init__(
         self, issues: Sequence[Issue], merge_requests: Sequence[MergeRequest], commits: Sequence[Commit]
@@ -176,12 +176,12 @@ class _Links:
         for commit in commits:
             for subject in commit.requirements or (commit.spec,):
                 self._by.setdefault(subject, []).append(commit)
-        # An issue whose changes name requirements is about these, not about all of its spec.
+        # If the changes of an issue name requirements, the issue belongs to these, not to its whole spec.
         changes: list[Commit | MergeRequest] = [*commits, *merge_requests]
         self._narrow = {item.issue for item in changes if item.requirements}
 
     def chain(self, spec: str, requirement: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
-        """Return the issues, merge requests and commits of a requirement; the commits in the order given."""
+        """Return the issues, merge requests and commits of a requirement; the commits keep their order."""
         either = {item.sha: item for subject in (spec, requirement) for item in self._by.get(subject, ())}
         commits = sorted(either.values(), key=lambda item: self._place[item.sha])
         through = {item.merge_request for item in commits}
@@ -196,7 +196,7 @@ class _Links:
         return tuple(sorted(found - {0})), tuple(sorted(reached - {0})), tuple(item.sha for item in commits)
 
     def cited(self) -> Iterator[tuple[str, str]]:
-        """Give each requirement that a commit or merge request cites, and what cites it."""
+        """Yield each requirement that a commit or merge request cites, and what cites it."""
         for commit in self._commits:
             yield from ((name, f"commit {commit.sha[:12]}") for name in commit.requirements)
         for request in self._merge_requests:
@@ -204,7 +204,7 @@ class _Links:
 
 
 def _live(specs: Sequence[Spec]) -> dict[str, tuple[Spec, Requirement]]:
-    """Return the requirements by id, sorted by spec and place; of an id given twice the first (lint finds these)."""
+    """Return the requirements by id, sorted by spec and place; for a duplicate id, which lint reports, the first."""
     found: dict[str, tuple[Spec, Requirement]] = {}
     for spec in sorted(specs, key=lambda spec: spec.id):
         if spec.status != "superseded":
@@ -214,7 +214,7 @@ def _live(specs: Sequence[Spec]) -> dict[str, tuple[Spec, Requirement]]:
 
 
 def _outcomes(results: Mapping[str, str]) -> dict[str, str]:
-    """Return one outcome for each test function: the worst of its parameters', where skipped is nothing."""
+    """Return one outcome for each test function: the worst of its parameters, ``skipped`` only if all were skipped."""
     found: dict[str, set[str]] = {}
     for name, outcome in results.items():
         found.setdefault(name.partition("[")[0], set()).add(outcome)
@@ -245,12 +245,12 @@ def _broken(row: Row, line: int, passes: Mapping[str, str]) -> Iterator[tuple[st
     name, path = row.requirement, path_of(row.spec)
     if row.result == "failed":
         bad = ", ".join(sorted({test.name for test in row.tests if test.outcome in _BAD}))
-        yield name, _finding("trace.failing", f"{name} does not hold: {bad}", path, line)
+        yield name, _finding("trace.failing", f"{name} fails: {bad}", path, line)
     elif row.result in {"no test", "not passed"} and row.status == "decided":
-        why = "no test cites it" if row.result == "no test" else "no test that cites it has passed"
+        why = "no test cites it" if row.result == "no test" else "none of its tests has passed"
         yield name, _finding("trace.untested", f"{name}: {why}", path, line)
     if passes.get(name, row.digest) != row.digest:
-        message = f"{name} or its scenarios changed since its tests last passed on record"
+        message = f"{name} or its scenarios changed after its tests last passed according to the evidence"
         yield name, _finding("trace.drift", message, path, line)
 
 
@@ -261,14 +261,14 @@ def _lost(
     links: _Links,
     passes: Mapping[str, str],
 ) -> Iterator[tuple[str, Finding]]:
-    """Give a finding for each id that something cites and no spec has, or no longer."""
+    """Yield a finding for each cited id that no current spec has."""
     known = set(live)
     retired = {item.id for spec in specs for item in spec.requirements} - known
     by = dict(reversed(list(links.cited()))) | dict.fromkeys(passes, "recorded evidence")
     for name in sorted({*tests, *by} - known):
         for test in tests.get(name, ()):
             rule = "trace.dropped" if name in by or name in retired else "trace.orphan"
-            words = "is no longer a requirement" if rule == "trace.dropped" else "is the requirement of no spec"
+            words = "is no longer a requirement" if rule == "trace.dropped" else "no spec defines"
             yield name, _finding(rule, f"{test.name} cites {name}, which {words}", test.path, test.line)
         if name not in tests and name not in retired:
             yield name, _finding("trace.dropped", f"{name} is no longer a requirement; {by[name]} cites it")
@@ -287,7 +287,7 @@ def _holds(waiver: Waiver, today: str) -> bool:
 
 
 def _expired(waiver: Waiver) -> Finding:
-    message = f"the waiver of {waiver.rule} for {waiver.subject} by {waiver.owner} ended on {waiver.expires}"
+    message = f"the waiver of {waiver.rule} for {waiver.subject} by {waiver.owner} expired on {waiver.expires}"
     return _finding("trace.waiver-expired", message, WAIVERS)
 
 

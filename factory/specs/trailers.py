@@ -1,4 +1,4 @@
-"""What commits and merge requests say they are about: the spec, requirements and issue in their trailers."""
+"""Reads the trailers of commits and merge requests: spec, requirements, issue and merge request."""
 
 import re
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from factory.specs.read import CITED, ID, cited
 
 _REQUIREMENT = re.compile(r"^Requirements?:[ \t]*(.+)$", re.MULTILINE)
 _ISSUE = re.compile(r"^Issue:[ \t]*#([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
-# GitLab's default merge commit message ends so (docs: Commit message templates).
+# GitLab's default merge commit message ends with this line (docs: Commit message templates).
 _MERGE_REQUEST = re.compile(r"^(?:Merge-Request:[ \t]*|See merge request \S*?)!([1-9][0-9]{0,8})[ \t]*$", re.MULTILINE)
 _NAME = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
 
 
 @dataclass(frozen=True)
 class Trailers:
-    """What a commit or merge request says it is about; an ``issue`` or ``merge_request`` of 0 is none."""
+    """The trailers of a commit or merge request; an ``issue`` or ``merge_request`` of 0 means none."""
 
     spec: str = ""
     requirements: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class Trailers:
 
 
 def trailers(message: str) -> Trailers:
-    """Return what a commit's message or a merge request's description cites."""
+    """Return the trailers in a commit's message or a merge request's description."""
     listed = [name for line in _REQUIREMENT.findall(message) for name in _NAME.findall(line)]
     issue, request = _ISSUE.search(message), _MERGE_REQUEST.search(message)
     return Trailers(
@@ -35,5 +35,5 @@ def trailers(message: str) -> Trailers:
 
 
 def specs_of(text: str) -> frozenset[str]:
-    """Return every spec id that a text names on a line of its own."""
+    """Return every spec id that a text names on a separate line ``Spec: <id>``."""
     return frozenset(CITED.findall(text))

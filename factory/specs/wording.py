@@ -1,19 +1,19 @@
-"""Finds words that leave something open: undecided markers, and vague words without a number. Pure."""
+"""Finds undecided markers, and vague words without a number. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-# Written in capitals only: `todo` is also a word that apps are about.
+# Only in capitals: an app may be about a `todo` list.
 _CAPITALS = ("TODO", "TBD", "TBC", "TBA", "FIXME", "XXX")
 _UNDECIDED = re.compile(
     rf"\b(?:{'|'.join(_CAPITALS)})\b|\?\?\?+"
     r"|\b(?i:(?:to\s+be|not\s+yet)\s+(?:agreed|announced|chosen|clarified|confirmed|decided|defined|determined"
     r"|discussed|specified)|undecided|open\s+questions?|decide\s+later|lorem\s+ipsum)\b"
 )
-# What any text with an undecided marker contains; looking for these first keeps a clean spec cheap.
+# Every undecided marker contains one of these; searching for them first is cheap for a spec without markers.
 _HINTS = (*(word.lower() for word in _CAPITALS), "???", "to be", "not yet", "undecided", "question", "later", "lorem")
 
-# A number in the same sentence says what these mean.
+# These words are accepted if the same sentence has a number.
 VAGUE = frozenset(
     """
     acceptable acceptably adequate adequately almost appropriate appropriately approximately asap big considerable
@@ -26,7 +26,7 @@ VAGUE = frozenset(
     sufficient sufficiently suitable suitably swift swiftly timely tiny typically user-friendly usually various
     """.split()  # noqa: SIM905 - 80 words are easier to read without quotes
 )
-# No number closes these.
+# These are findings even with a number.
 OPEN_ENDED = (
     "etc", "and so on", "and so forth", "and the like", "and/or", "or similar", "as appropriate", "as needed",
     "as necessary", "if necessary", "if needed", "if possible", "where possible", "when possible",
@@ -35,13 +35,13 @@ OPEN_ENDED = (
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _NUMBER = re.compile(r"(?<![\w-])[0-9]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s")
-# `how many` asks for a number and `as soon as` names an event: neither leaves one open.
+# `how many` asks for a number and `as soon as` names an event: neither is vague.
 _ASKS = frozenset({"how", "as"})
 _BREAKS = ("- ", "* ", "+ ", "#", "|", ">")
 
 
 def undecided(text: str) -> Iterator[tuple[int, str]]:
-    """Give the offset and the words of each undecided marker in a text."""
+    """Yield the offset and the text of each undecided marker."""
     low = " ".join(text.lower().split())
     if any(hint in low for hint in _HINTS):
         for match in _UNDECIDED.finditer(text):
@@ -49,9 +49,9 @@ def undecided(text: str) -> Iterator[tuple[int, str]]:
 
 
 def vague(lines: Sequence[str]) -> Iterator[tuple[int, str, bool]]:
-    """Give the index of the line, the word, and whether a number would mend it, for each vague word in ``lines``.
+    """Yield for each vague word in ``lines`` the line's index, the word, and whether a number would fix it.
 
-    Code and ids must be blank in ``lines``: a number there measures nothing.
+    The caller must blank out code and ids, because numbers in them measure nothing.
     """
     low = "\n".join(lines).lower()
     words = VAGUE.intersection(_WORD.findall(low))
@@ -78,7 +78,7 @@ def _asks(sentence: str, match: "re.Match[str]") -> bool:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Give each paragraph, list item, heading and table row with the index of its first line."""
+    """Yield each paragraph, list item, heading and table row with the index of its first line."""
     start = 0
     for index, line in enumerate(lines):
         if index > start and (not line.strip() or line.lstrip().startswith(_BREAKS)):

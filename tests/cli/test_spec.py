@@ -105,7 +105,7 @@ def test_new_writes_once_and_says_what_is_open(repository: Path) -> None:
     assert {item["rule"] for item in value["open"]} == {"spec.undecided"}
     assert "- **X-1**: It runs." in (repository / "specs/x.md").read_text()
     assert "already there" in run(repository, "new", "x", "--title", "t", "--owner", "ada", code=7).stderr
-    assert "small letters" in run(repository, "new", "../x", "--title", "t", "--owner", "ada", code=3).stderr
+    assert "lower-case letters" in run(repository, "new", "../x", "--title", "t", "--owner", "ada", code=3).stderr
 
 
 def test_new_asks_at_a_terminal(repository: Path) -> None:
@@ -165,9 +165,9 @@ def test_trace_reads_named_reports(repository: Path) -> None:
     (repository / "late.xml").write_text(JUNIT.format("<failure>no</failure>"))
     done = run(repository, "trace", "--junit", ".factory/claims/unit/junit.xml", "--junit", "late.xml", code=6)
     assert "trace.failing" in done.stdout
-    assert "SHOP-2 does not hold: TestRefund.test_refunds" in done.stdout
+    assert "SHOP-2 fails: TestRefund.test_refunds" in done.stdout
     (repository / "late.xml").write_text("<")
-    assert "late.xml: the report is not XML" in run(repository, "trace", "--junit", "late.xml", code=3).stderr
+    assert "late.xml: the test report is not XML" in run(repository, "trace", "--junit", "late.xml", code=3).stderr
 
 
 def test_trace_and_waivers(repository: Path) -> None:
@@ -178,7 +178,7 @@ def test_trace_and_waivers(repository: Path) -> None:
     done = run(repository, "trace", code=6)
     assert "waived until 2999-01-01 by ada: SHOP-1" in done.stdout
     assert "trace.waiver-expired" in done.stdout
-    assert "SHOP-2: no test that cites it has passed" in done.stdout
+    assert "SHOP-2: none of its tests has passed" in done.stdout
 
 
 def test_trace_reads_recorded_passes(repository: Path) -> None:

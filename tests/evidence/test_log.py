@@ -131,7 +131,7 @@ def test_a_damaged_tree_is_not_signed_again() -> None:
 def test_entries_and_tiles_altered_alike_are_not_signed_again() -> None:
     tree = recorded(statements()[:3])
     other = log.updated({}, tlog.grow({}, 0, [b"a", b"b", b"c"]))
-    with pytest.raises(EvidenceInvalid, match="root of the checkpoint"):
+    with pytest.raises(EvidenceInvalid, match="checkpoint's root"):
         append({**tree, **other}, [make("merge")])
 
 

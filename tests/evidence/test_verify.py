@@ -161,7 +161,7 @@ def test_an_approval_of_an_earlier_head_does_no_harm_beside_one_of_the_merged_he
 def test_an_approval_of_an_earlier_head_does_not_count_while_in_progress() -> None:
     result = report(recorded(statements({"merge approval": {"head": commit("earlier")}})[:5]))
     assert result.passed
-    assert any("those recorded name something else" in what for what in result.missing)
+    assert any("the recorded ones name something else" in what for what in result.missing)
 
 
 def test_a_self_approval_is_a_finding_even_before_anything_relied_on_it() -> None:
@@ -235,7 +235,7 @@ def test_a_stack_that_needs_no_approval_is_deployed_before_the_others() -> None:
     whole = report(recorded(values))
     assert whole.findings == ()
     assert whole.complete
-    [free] = [check for check in whole.checks if "asks for no approval" in check.reason]
+    [free] = [check for check in whole.checks if "requires no approval" in check.reason]
     assert free.passed
     for length in range(STEPS.index("deploy approval"), len(values)):
         waiting = report(recorded(values[:length]))
@@ -275,7 +275,7 @@ def test_a_fast_forward_merge_is_its_own_head() -> None:
 def test_a_person_who_commits_on_top_is_told() -> None:
     result = report(recorded(statements({"attempt": {"head": commit("before")}})))
     assert result.passed
-    assert "no attempt produced the merged head" in result.notices[0]
+    assert "no recorded attempt produced the merged head" in result.notices[0]
 
 
 def test_two_merges_of_one_merge_request_are_a_finding() -> None:
@@ -337,4 +337,4 @@ def test_with_one_account_approvals_are_reported_as_not_held() -> None:
     assert alone.passed
     assert alone.complete
     assert [notice.split(": ")[:2] for notice in alone.notices] == [["separation", "none"]]
-    assert "not held" in alone.notices[0]
+    assert "not checked" in alone.notices[0]

@@ -273,7 +273,7 @@ def test_locally_only_local_gates_run() -> None:
 
 
 def test_policy_that_names_no_gate_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="there is no such gate"):
+    with pytest.raises(InvalidInput, match="no such gate"):
         decide(
             GOOD,
             policies(gates="gates: {nothing: {where: local, required: true}}\nchecks: {}" + REST),

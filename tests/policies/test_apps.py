@@ -27,7 +27,7 @@ def test_an_app_in_an_environment_is_a_hostname_and_a_release() -> None:
         (b"health: /version", b"health: version", ":2: health"),
         (b"www.a.test", b"www.A.test", "environments.production.hostname"),
         (b"www.a.test", b"'*.a.test'", "environments.production.hostname"),
-        (b"www.a.test", b"a.test", "environments.production.hostname: a.test is hello in staging's already"),
+        (b"www.a.test", b"a.test", "environments.production.hostname: a.test already belongs to hello in staging"),
         (b"60", b"0", "requests_per_minute"),
         (b"health", b"helth", "helth"),
         (

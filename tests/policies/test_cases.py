@@ -78,7 +78,7 @@ GOOD = "name: a, path: x, expect: denied, rule: scope.path"
     [
         ("cases:\n- {name: a, expect: denied, rule: scope.path}", ":2: cases.0: give exactly one of path"),
         ("cases:\n- {" + GOOD + ", plan: {}}", ":2: cases.0: give exactly one"),
-        ("cases:\n- {" + GOOD + "}\n- {" + GOOD + "}", ":3: cases.1.name: policies/cases/x.yml:2 has the name"),
+        ("cases:\n- {" + GOOD + "}\n- {" + GOOD + "}", ":3: cases.1.name: policies/cases/x.yml:2 already has the name"),
         ("cases:\n- {" + GOOD.replace("denied", "deny") + "}", "did you mean denied?"),
         ("cases:\n- {" + GOOD.replace("rule", "rul") + "}", ":2: cases.0.rul: no such key; did you mean rule?"),
         ("case: []", ":1: case: no such key; did you mean cases?"),

@@ -50,15 +50,15 @@ def with_scope(**changes: object) -> Policies:
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        (Change("b", "h", ()), "nobody is known"),
+        (Change("b", "h", ()), "is unknown"),
         (Change("b", "h", (), author="factory-agent"), "is an agent"),
         (Change("b", "h", (), author="Factory-Agent"), "is an agent"),
-        (Change("b", "h", (), author="operator", emails=("a@b", "factory-agent@localhost")), "a commit is by"),
-        (Change("b", "h", (), author="operator", emails=("factory-agent+x@localhost",)), "a commit is by"),
-        (Change("b", "h", (), author="operator", emails=("7-factory-agent@users.noreply.x",)), "a commit is by"),
-        (Change("b", "h", (), author="operator", emails=("factory-agent",)), "a commit is by"),
-        (Change("b", "h", (), author="operator", branch="factory/issue-7"), "is the factory's"),
-        (Change("b", "h", (), author="operator", branch="Factory/issue-7"), "is the factory's"),
+        (Change("b", "h", (), author="operator", emails=("a@b", "factory-agent@localhost")), "the commit address"),
+        (Change("b", "h", (), author="operator", emails=("factory-agent+x@localhost",)), "the commit address"),
+        (Change("b", "h", (), author="operator", emails=("7-factory-agent@users.noreply.x",)), "the commit address"),
+        (Change("b", "h", (), author="operator", emails=("factory-agent",)), "the commit address"),
+        (Change("b", "h", (), author="operator", branch="factory/issue-7"), "belongs to the factory"),
+        (Change("b", "h", (), author="operator", branch="Factory/issue-7"), "belongs to the factory"),
     ],
 )
 def test_whom_the_rules_bind(made: Change, told: str) -> None:

@@ -88,15 +88,15 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
     ("name", "text", "told"),
     [
         ("scope", SCOPE.replace("max_files", "max_fils"), ":4: max_fils: no such key; did you mean max_files?"),
-        ("scope", SCOPE + "zzz: 1", ":7: zzz: no such key; there are agents, allowed"),
+        ("scope", SCOPE + "zzz: 1", ":7: zzz: no such key; use one of agents, allowed"),
         ("scope", SCOPE + "max_files: 1", ":7:1: duplicate key 'max_files'"),
-        ("scope", SCOPE.replace("40", "0"), ":4: max_files: 0 is out of range; did you mean 1, the least"),
-        ("scope", SCOPE.replace("40", "9999999999"), "did you mean 1000000000, the most"),
-        ("scope", SCOPE.replace("40", '"40"'), ":4: max_files: '40' is no whole number; write it without quotes"),
+        ("scope", SCOPE.replace("40", "0"), ":4: max_files: 0 is out of range; the minimum is 1"),
+        ("scope", SCOPE.replace("40", "9999999999"), "the maximum is 1000000000"),
+        ("scope", SCOPE.replace("40", '"40"'), ":4: max_files: '40' is not a whole number; write it without quotes"),
         ("scope", SCOPE.replace("protected: []\n", ""), ":1: protected: the key is missing"),
         ("scope", SCOPE.replace('["apps/**"]', "[]"), ":1: allowed: give at least one"),
-        ("scope", SCOPE.replace('"apps/**"', "/apps"), ":1: allowed.0: '/apps' matches no path: it is absolute"),
-        ("scope", SCOPE.replace("[a]", "[1]"), ":3: agents.0: 1 is no text; put it in quotes"),
+        ("scope", SCOPE.replace('"apps/**"', "/apps"), ":1: allowed.0: '/apps' cannot match any path: it is absolute"),
+        ("scope", SCOPE.replace("[a]", "[1]"), ":3: agents.0: 1 is not a string; put it in quotes"),
         ("scope", "allowed: [a", "scope.yml:1:"),
         ("scope", "a: &x 1\nb: *x", ":2:4: aliases"),
         ("scope", "", ":1: expected a mapping"),
@@ -142,12 +142,12 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
             "default: x\nroutes: []\npermissions: {allow: [], deny: []}\nagents: {}",
             ":4: agents: give at least one",
         ),
-        ("agents", AGENT.replace("  replay:", "  Replay:"), ":3: agents.Replay: 'Replay' does not fit ^"),
+        ("agents", AGENT.replace("  replay:", "  Replay:"), ":3: agents.Replay: 'Replay' does not match the pattern ^"),
         ("approvals", "merge: {required: 0, approvers: []}\nrisks: {}", ":1: merge.required: 0 is out of range"),
         (
             "approvals",
             "merge: {required: 1, approvers: []}\nrisks:\n  a: {required: 1, decide: b}",
-            ":3: risks.a: names neither",
+            ":3: risks.a: has neither",
         ),
         (
             "approvals",
@@ -167,7 +167,7 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         (
             "environments",
             "deploy: production\nenvironments:\n  production: {approvals: 0, production: true}",
-            ":3: environments.production.approvals: production is always",
+            ":3: environments.production.approvals: a person must approve",
         ),
         (
             "environments",
@@ -177,27 +177,35 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
         (
             "exceptions",
             "exceptions:\n- " + EXCEPTION.replace("types.error", "scope.protected"),
-            ":2: exceptions.0.rule: scope.protected can't be excepted",
+            ":2: exceptions.0.rule: exceptions cannot name scope.protected",
         ),
-        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "secrets.token"), "can't be excepted"),
-        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "exception.expired"), "can't be excepted"),
-        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "2027-02-31"), "2027-02-31 is no day"),
-        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "soon"), "'soon' does not fit"),
-        ("exceptions", f"exceptions:\n- {EXCEPTION}\n- {EXCEPTION}", ":3: exceptions.1: line 2 excepts the same"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("types.error", "secrets.token"), "exceptions cannot name"),
+        (
+            "exceptions",
+            "exceptions:\n- " + EXCEPTION.replace("types.error", "exception.expired"),
+            "exceptions cannot name",
+        ),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "2027-02-31"), "2027-02-31 is not a date"),
+        ("exceptions", "exceptions:\n- " + EXCEPTION.replace("2027-01-31", "soon"), "'soon' does not match"),
+        (
+            "exceptions",
+            f"exceptions:\n- {EXCEPTION}\n- {EXCEPTION}",
+            ":3: exceptions.1: line 2 has the same rule and subject",
+        ),
         ("session", "[]", ":1: expected a mapping"),
         (
             "budgets",
             BUDGETS.replace("attempts: 1", "attempts: 21"),
-            ":1: attempts: 21 is out of range; did you mean 20",
+            ":1: attempts: 21 is out of range; the maximum is 20",
         ),
         (
             "outputs",
             OUTPUTS.replace("kind::bug", "Factory::ready"),
             ":2: labels.0: Factory::ready mirrors an issue's state",
         ),
-        ("outputs", OUTPUTS.replace("kind::bug", "a,b"), ":2: labels.0: 'a,b' does not fit"),
+        ("outputs", OUTPUTS.replace("kind::bug", "a,b"), ":2: labels.0: 'a,b' does not match"),
         ("outputs", OUTPUTS.replace(", done: 1", ""), ":1: caps.done: the key is missing"),
-        ("retention", "session_days: 1.5", ":1: session_days: 1.5 is no whole number"),
+        ("retention", "session_days: 1.5", ":1: session_days: 1.5 is not a whole number"),
         (
             "terraform",
             TERRAFORM.replace("types: [a_b]", "types: []"),
@@ -208,28 +216,28 @@ def replaced(name: str, text: str) -> dict[str, bytes]:
             TERRAFORM.replace("after: []", "after: [staging, other]"),
             "stacks.production.after.1: there is no",
         ),
-        ("terraform", TERRAFORM.replace("after: []", "after: [production]"), "stacks: they wait for each other"),
-        ("terraform", TERRAFORM.replace("like: x", "like: '('"), "is no regular expression"),
+        ("terraform", TERRAFORM.replace("after: []", "after: [production]"), "stacks: the stacks wait for each other"),
+        ("terraform", TERRAFORM.replace("like: x", "like: '('"), "is not a regular expression"),
         (
             "terraform",
             TERRAFORM.replace("like: x", "like: x, equals: 1"),
-            "say exactly one of equals, one_of and like",
+            "give exactly one of equals, one_of and like",
         ),
         (
             "gitlab",
             GITLAB.replace("'@me'", "'@me', '@Factory-Agent'"),
-            ":1: approvals.people.1: @Factory-Agent is no person",
+            ":1: approvals.people.1: @Factory-Agent is not a person",
         ),
         (
             "gitlab",
             "environments: {production: {deploy: ['@me'], approvers: [maintainer, '@factory-bot']}}",
-            ":1: environments.production.approvers.1: @factory-bot is no person",
+            ":1: environments.production.approvers.1: @factory-bot is not a person",
         ),
-        ("gitlab", GITLAB.replace("@me", "maintainer"), ":1: approvals.people.0: 'maintainer' does not fit"),
+        ("gitlab", GITLAB.replace("@me", "maintainer"), ":1: approvals.people.0: 'maintainer' does not match"),
         (
             "gitlab",
             GITLAB.replace("@me", "@factory-bot"),
-            "@factory-bot is no person",
+            "@factory-bot is not a person",
         ),
     ],
 )
@@ -314,7 +322,7 @@ def test_any_value_under_any_key_is_read_or_refused_with_a_line(name: str, data:
 def test_an_environment_names_a_stack_that_is_there() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"environments.yml:.*there is no stack 'production' in .*; there are staging",
+        match=r"environments.yml:.*there is no stack 'production' in .*; use one of staging",
     ):
         read.read(replaced("terraform", TERRAFORM.replace(", production: {after: []}", "")))
 

@@ -51,4 +51,4 @@ def test_what_is_refused(old: str, new: str, told: str) -> None:
 def test_two_secrets_have_two_variables() -> None:
     found = problems(TEXT.replace("APPLY_TOKEN, environments: [production]", "PLAN_TOKEN"))
     assert len(found) == 1
-    assert "holds plan-token already" in found[0]
+    assert "already holds the secret plan-token" in found[0]

@@ -154,19 +154,19 @@ POLICY = [
     ),
     Attack("approval as a token", lambda s: s.ordered(destroy=s.order.approved), Refused, "names another plan", FEWER),
     Attack("zone destroyed", unchanged, Refused, "protected and would be destroyed", HEAD),
-    Attack("too many changes", unchanged, Refused, "21 resources change; at most 20", many(21)),
+    Attack("too many changes", unchanged, Refused, "21 resources change; the maximum is 20", many(21)),
     Attack(
         "too much changed",
         lambda s: s,
         Refused,
-        "of 4 resources are changed or destroyed; at most 60 %",
+        "of 4 resources are changed or destroyed; the maximum is 60 %",
         FIRST.replace('"strict"', '"full"').replace('"1.2"', '"1.3"').replace("var.release", '"x"'),
     ),
     Attack(
         "unknown type",
         unchanged,
         Refused,
-        "type terraform_data is not known to policy",
+        "does not list the resource type terraform_data",
         FIRST + 'resource "terraform_data" "x" {}\n',
     ),
     Attack(
@@ -176,7 +176,7 @@ POLICY = [
         "record that is not proxied",
         unchanged,
         Refused,
-        "shows the machine behind it",
+        "exposes the origin server",
         FIRST + record("a", '"192.0.2.1"').replace('"TXT"', '"A"'),
     ),
 ]

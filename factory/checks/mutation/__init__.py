@@ -1,1 +1,1 @@
-"""Seeds defects in an app's sources, to measure what its tests and the gates notice."""
+"""Seeds defects in an app's sources, to measure how many its tests and the gates find."""

@@ -1,4 +1,4 @@
-"""Plants defects in an app, to find out what a green change is worth: values in, values out, nothing is written."""
+"""Lists the defects that can be seeded in an app. Pure: it writes no files."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from factory.model.challenge import Defect
 
 
 def everything(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
-    """Return all mutants of an app's sources and all mistakes; takes and raises what ``mistakes`` does."""
+    """Return all mutants of an app's sources and all mistakes; arguments and errors are those of ``mistakes``."""
     mutants = [
         defect for source in _parts(files)[1] for defect in operators.mutations(source.path, source.data.decode())
     ]
@@ -21,10 +21,10 @@ def everything(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
 
 
 def mistakes(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
-    """Return the mistakes typical of agents that can be made in an app, by kind and place.
+    """Return the mistakes typical of agents that can be seeded in an app, by kind and place.
 
-    ``files`` are the app's files by their path in the clone (``apps/<name>/src/…``, ``…/tests/…``), and those beside it
-    that an agent may not touch. Raises ``InvalidInput`` where there is no source, or one is not Python.
+    ``files`` are the app's files by their path in the clone (``apps/<name>/src/…``, ``…/tests/…``), and files outside
+    the app that an agent must not change. Raises ``InvalidInput`` if the app has no source, or one is not Python.
     """
     prefix, sources, tests = _parts(files)
     found = [defect for defect in _all(prefix, sources, tests, files) if defect is not None]
@@ -33,7 +33,7 @@ def mistakes(files: Mapping[str, bytes]) -> tuple[Defect, ...]:
 
 
 def harmless(files: Mapping[str, bytes]) -> Defect:
-    """Return a change that no gate should mind, a comment: where that fails, failing says nothing about a defect."""
+    """Return a harmless change, a comment: if the gates fail on it, failing on a defect proves nothing."""
     source = _main(_parts(files)[1])
     function = source.functions()[0].lineno if source.functions() else 1
     first = source.starts[function - 1]
@@ -42,7 +42,7 @@ def harmless(files: Mapping[str, bytes]) -> Defect:
 
 
 def sample(defects: Sequence[Defect], limit: int, seed: int) -> tuple[Defect, ...]:
-    """Return at most ``limit`` defects in their order, drawn kind by kind; equal arguments give equal samples."""
+    """Return at most ``limit`` defects in their order, drawn from each kind in turn; deterministic for a ``seed``."""
 
     def lot(text: str) -> bytes:
         return hashlib.sha256(f"{seed}:{text}".encode()).digest()
@@ -84,10 +84,10 @@ def _changes(defect: Defect, files: Mapping[str, bytes]) -> bool:
 
 
 def _parts(files: Mapping[str, bytes]) -> tuple[str, tuple[Source, ...], tuple[Source, ...]]:
-    """Return how the app's paths begin, its sources and its tests."""
+    """Return the app's path prefix, its sources and its tests."""
     apps = {path.split("/src/")[0] for path in files if "/src/" in path and path.endswith(".py")}
     if len(apps) != 1:
-        raise InvalidInput(f"one app with Python in src/ is needed, not {len(apps)}")
+        raise InvalidInput(f"the files contain {len(apps)} apps with Python in src/ instead of one")
     prefix = f"{apps.pop()}/"
     sources = _read(files, f"{prefix}src/")
     tests = _read(files, f"{prefix}tests/")

@@ -1,4 +1,4 @@
-"""Mistakes that agents make in the code itself."""
+"""Seeds mistakes that agents make in an app's code."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from factory.checks.mutation import source as plant_source
 from factory.checks.mutation.source import Function, Source
 from factory.model.challenge import Defect
 
-# Put together here, so that this file holds nothing that looks like a secret.
+# Each text is built from parts, so that this file contains nothing that looks like a secret.
 _SECRETS = {
     "a GitLab token": ("GITLAB", "glp" + "at-" + "Qx7" * 7),
     "an AWS key": ("ACCESS", "AK" + "IA" + "Q7RZ" * 4),
@@ -27,7 +27,7 @@ Found = Iterator[Defect | None]
 
 
 def mistakes(source: Source, tests: Sequence[Source]) -> Found:
-    """Yield the mistakes that can be made in one source, some of them with an eye on what the tests expect."""
+    """Yield the mistakes that can be seeded in one source; some depend on what the tests expect."""
     for node in source.functions():
         yield from _swallowed(source, node)
         yield from _widened(source, node)
@@ -39,7 +39,7 @@ def mistakes(source: Source, tests: Sequence[Source]) -> Found:
 
 
 def once(source: Source) -> Found:
-    """Yield the mistakes of which one place in an app is as good as another."""
+    """Yield the mistakes that are seeded once per app, because their place does not matter."""
     place = source.after_imports()
     line = source.text(0, place).count("\n") + 1
     for what, (name, value) in _SECRETS.items():
@@ -133,13 +133,13 @@ def _responses(source: Source) -> Found:
 
 
 def _hard_coded(source: Source, tests: Sequence[Source]) -> Found:
-    """Yield answers that are what a test expects instead of being worked out."""
+    """Yield defects that replace a computed answer by the literal that a test expects."""
     expected: Mapping[str, list[ast.expr]] = _expected(tests)
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Dict):
             continue
         for key, value in zip(node.keys, node.values, strict=True):
-            # A name or a constant says the same as the literal that is expected of it.
+            # A name or a constant may have the expected value already.
             if not isinstance(key, ast.Constant) or isinstance(value, ast.Constant | ast.Name):
                 continue
             for literal in expected.get(repr(key.value), []):
@@ -152,12 +152,12 @@ def _hard_coded(source: Source, tests: Sequence[Source]) -> Found:
             first = plant_source.inside(function)
             start, end = source.span(first)[0], source.span(function.body[-1])[1]
             text = f"return {_literal(literal)}"
-            summary = f"`{function.name}` does nothing but `{text}`, which a test expects"
+            summary = f"`{function.name}` only does `{text}`, which a test expects"
             yield source.defect("mistake.hard-coded-answer", function.lineno, summary, (start, end, text))
 
 
 def _expected(tests: Sequence[Source]) -> dict[str, list[ast.expr]]:
-    """Return the literals that tests expect, by the response's key, and by the name of the function they call."""
+    """Return the literals that tests expect, by the response's key and by the name of the called function."""
     found: dict[str, list[ast.expr]] = {}
     for node in (node for test in tests for node in ast.walk(test.tree)):
         match node:
@@ -189,7 +189,7 @@ def _remarks(source: Source) -> Found:
 
 
 def _markers(source: Source) -> Found:
-    """Yield a merge that was never finished; it does not parse, so it is built without asking."""
+    """Yield an unresolved merge conflict; built directly, because the result does not parse."""
     for function in source.functions()[:1]:
         start, end = source.lines(plant_source.inside(function).lineno, function.end_lineno or function.lineno)
         body = source.text(start, end)

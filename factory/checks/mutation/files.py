@@ -1,4 +1,4 @@
-"""Mistakes that agents make around the code: files that they should not touch, add, or make that large."""
+"""Seeds mistakes of agents outside the code: files that they must not change, add or make too large."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +19,7 @@ _ROWS = 1200
 
 
 def mistakes(prefix: str, files: Mapping[str, bytes]) -> Iterator[Defect]:
-    """Yield the mistakes around an app whose paths begin with ``prefix``; ``files`` may hold the judge's own, too."""
+    """Yield the mistakes around an app with the path ``prefix``; ``files`` may also contain the judge's files."""
     yield from _outside(files)
     yield from _contract(prefix, files)
     yield from _settings(prefix, files)
@@ -31,7 +31,7 @@ def _outside(files: Mapping[str, bytes]) -> Iterator[Defect]:
         text = files.get(path, b"").decode(errors="replace")
         if old in text:
             yield _replaced("mistake.loosened-judge", path, text, (old, new))
-    kind, summary = "mistake.outside-scope", "a file where the app has no business"
+    kind, summary = "mistake.outside-scope", "a file outside the app"
     for path in ("scripts/planted.sh", "factory/planted.py"):
         yield Defect(kind, path, 1, summary, ((path, b"# planted\n"),))
 
@@ -59,7 +59,7 @@ def _settings(prefix: str, files: Mapping[str, bytes]) -> Iterator[Defect]:
     yield Defect(kind, path, 1, "settings that select no test", ((path, b"[pytest]\npython_files = none_*.py\n"),))
     path = f"{prefix}conftest.py"
     data = files.get(path, b"") + b'\ncollect_ignore_glob = ["tests/*"]\n'
-    yield Defect(kind, path, data.count(b"\n"), "tests are not collected", ((path, data),))
+    yield Defect(kind, path, data.count(b"\n"), "settings that collect no test", ((path, data),))
 
 
 def _bulk(prefix: str) -> Iterator[Defect]:
@@ -68,8 +68,8 @@ def _bulk(prefix: str) -> Iterator[Defect]:
     data = f'"""A table."""\n\nROWS = [\n{rows}]\n'.encode()
     yield Defect("mistake.oversized-change", path, 1, f"{_ROWS} lines at once", ((path, data),))
     path = f"{prefix}src/cache.bin"
-    yield Defect("mistake.binary-file", path, 1, "a file that nobody can read", ((path, bytes(range(256)) * 16),))
+    yield Defect("mistake.binary-file", path, 1, "a binary file", ((path, bytes(range(256)) * 16),))
     path = f"{prefix}requirements.txt"
     yield Defect(
-        "mistake.new-dependency", path, 1, "a package that policy does not know", ((path, b"leftpad==1.0.0\n"),)
+        "mistake.new-dependency", path, 1, "a package that policy does not list", ((path, b"leftpad==1.0.0\n"),)
     )

@@ -1,4 +1,4 @@
-"""Mutations of a source: one small change of meaning each, that tests should notice."""
+"""Mutates a source: each mutant has one small change of meaning that tests should find."""
 
 import ast
 import itertools
@@ -34,10 +34,10 @@ Found = Iterator[Defect | None]
 
 
 def mutations(path: str, source: str) -> tuple[Defect, ...]:
-    """Return the mutants of a file, from top to bottom: each parses, and means something else than the file.
+    """Return the mutants of a file, from top to bottom; each parses and differs in meaning from the file.
 
-    Annotations, docstrings, ``__all__``, ``TYPE_CHECKING`` blocks and ``__main__`` guards are left alone, because
-    no test can tell a change of them. Raises ``InvalidInput`` where the file is not Python.
+    Annotations, docstrings, ``__all__``, ``TYPE_CHECKING`` blocks and ``__main__`` guards are not mutated, because no
+    test can detect such a change. Raises ``InvalidInput`` if the file is not Python.
     """
     read = plant_source.read(path, source)
     left_alone = {id(node) for node in _left_alone(read.tree)}
@@ -54,7 +54,7 @@ def _left_alone(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _blind_parts(node: ast.AST) -> list[ast.AST]:
-    """Return the parts of a node of which no test can tell a change, or whose places the parser does not know."""
+    """Return the parts of a node that no test can check, or that have no reliable position in the source."""
     parts: list[ast.AST] = []
     match node:
         case (
@@ -64,7 +64,7 @@ def _blind_parts(node: ast.AST) -> list[ast.AST]:
             | ast.AsyncFunctionDef(returns=ast.expr() as found)
         ):
             parts = [found]
-        # Before Python 3.12 the places inside an f-string are not reliable.
+        # Before Python 3.12 the positions inside an f-string are unreliable.
         case ast.JoinedStr(values=values):
             parts = list(values)
         case ast.Expr(value=ast.Constant()):
@@ -128,7 +128,7 @@ def _conditions(source: Source, nodes: Sequence[ast.AST]) -> Found:
             continue
         start, end = source.span(node.test)
         shown = source.text(start, end)
-        # A comparison is turned round by its operator, and `not` by leaving it out.
+        # `_operators` negates comparisons by their operator, and removes `not`.
         if not isinstance(node.test, ast.Compare | ast.UnaryOp):
             simple = isinstance(node.test, ast.Name | ast.Call | ast.Attribute | ast.Subscript)
             text = f"not {shown}" if simple else f"not ({shown})"

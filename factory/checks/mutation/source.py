@@ -1,4 +1,4 @@
-"""A Python source in which defects are seeded: only the bytes of a defect change, and what comes out still parses."""
+"""Edits Python sources to seed defects: an edit changes only the defect's bytes, and the result still parses."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from factory.model.challenge import Defect
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 Edit = tuple[int, int, str]
-"""Which bytes are replaced (from, to), and by what text."""
+"""The offsets of the replaced bytes (from, to), and the new text."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,7 +28,7 @@ class Source:
     shape: str = field(repr=False)
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        """Return where a node begins and ends, as offsets in ``data``."""
+        """Return the offsets in ``data`` at which a node begins and ends."""
         start = self.starts[node.lineno - 1] + node.col_offset
         return start, self.starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
 
@@ -37,17 +37,17 @@ class Source:
         return self.data[start:end].decode(errors="replace")
 
     def line(self, number: int) -> tuple[int, int]:
-        """Return where a line begins and where its text ends, as offsets, its line end left out."""
+        """Return the offsets at which a line begins and ends, without its line end."""
         start = self.starts[number - 1]
         end = self.starts[number] if number < len(self.starts) else len(self.data)
         return start, start + len(self.data[start:end].rstrip(b"\r\n"))
 
     def lines(self, first: int, last: int) -> tuple[int, int]:
-        """Return where whole lines begin and end, as offsets, their line ends included."""
+        """Return the offsets at which whole lines begin and end, with their line ends."""
         return self.starts[first - 1], self.starts[last] if last < len(self.starts) else len(self.data)
 
     def defect(self, kind: str, line: int, summary: str, *edits: Edit) -> Defect | None:
-        """Return the defect that the edits make, or nothing where the result does not parse or means the same."""
+        """Return the defect that the edits create, or ``None`` if the result does not parse or is equivalent."""
         data = self.edited(*edits)
         try:
             shape = ast.dump(parse(data.decode()))
@@ -56,7 +56,7 @@ class Source:
         return None if shape == self.shape else Defect(kind, self.path, line, summary, ((self.path, data),))
 
     def remark(self, kind: str, line: int, comment: str) -> Defect:
-        """Return the defect of a comment at the end of a line."""
+        """Return a defect that adds a comment at the end of a line."""
         end = self.line(line)[1]
         data = self.edited((end, end, f"  # {comment}"))
         return Defect(kind, self.path, line, f"`# {comment}` added", ((self.path, data),))
@@ -69,7 +69,7 @@ class Source:
         return data
 
     def functions(self) -> tuple[Function, ...]:
-        """Return the functions and methods whose body has lines of its own, from top to bottom."""
+        """Return the functions and methods with a body on separate lines, from top to bottom."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, Function)]
         return tuple(sorted((node for node in found if node.body[0].lineno > node.lineno), key=lambda n: n.lineno))
 
@@ -82,21 +82,21 @@ class Source:
                     yield block
 
     def removal(self, node: ast.stmt, block: list[ast.stmt]) -> Edit:
-        """Return the edit that takes a statement away, with its lines where they hold nothing else."""
+        """Return the edit that removes a statement, with its lines if they contain nothing else."""
         start, end = self.span(node)
         first, last = self.lines(node.lineno, node.end_lineno or node.lineno)
         alone = not self.data[first:start].strip() and not self.data[end:last].split(b"#")[0].strip()
         return (first, last, "") if alone and len(block) > 1 else (start, end, "pass")
 
     def after_imports(self) -> int:
-        """Return the offset of the line below the last import at the top level, else below the docstring."""
+        """Return the offset of the line below the last top-level import, else below the docstring."""
         places = [node.end_lineno or 0 for node in self.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         head = self.tree.body[:1] if ast.get_docstring(self.tree) is not None else []
         last = max(places, default=head[0].end_lineno or 0 if head else 0)
         return self.lines(1, last)[1] if last else 0
 
     def imports(self, name: str) -> Edit:
-        """Return the edit that imports a module, below the future imports and the docstring."""
+        """Return the edit that adds an import of a module, below the future imports and the docstring."""
         plain = [node for node in self.tree.body if isinstance(node, ast.Import)]
         before = [node for node in plain if node.names[0].name < name]
         place = self.lines(1, before[-1].end_lineno or 1)[1] if before else None
@@ -106,24 +106,24 @@ class Source:
 
 
 def read(path: str, text: str) -> Source:
-    """Parse a file; raises ``InvalidInput`` where it is not Python."""
+    """Parse a file; raises ``InvalidInput`` if it is not Python."""
     try:
         data = text.encode()
         tree = parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path} is not Python that can be read: {error}") from error
+        raise InvalidInput(f"{path} is not valid Python: {error}") from error
     starts = (0, *(match.end() for match in _LINE_END.finditer(data)))
     return Source(path, data, tree, starts, ast.dump(tree))
 
 
 def parse(text: str) -> ast.Module:
-    """Return the syntax tree; what a parser only warns of is no concern of a defect. Raises ``SyntaxError``."""
+    """Return the syntax tree without showing the parser's warnings; raises ``SyntaxError``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
 
 
 def inside(node: Function) -> ast.stmt:
-    """Return the first statement of a function below its docstring; a function of a docstring alone gives that."""
+    """Return the first statement of a function after its docstring, or the docstring if the function has only that."""
     has = ast.get_docstring(node, clean=False) is not None and len(node.body) > 1
     return node.body[1] if has else node.body[0]

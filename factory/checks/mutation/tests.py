@@ -1,4 +1,4 @@
-"""Mistakes that agents make in tests, where a failing test is in their way."""
+"""Seeds mistakes that agents make in tests to get rid of a failing test."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Found = Iterator[Defect | None]
 
 
 def mistakes(source: Source) -> Found:
-    """Yield the mistakes that can be made in one test file."""
+    """Yield the mistakes that can be seeded in one test file."""
     yield Defect("mistake.deleted-test-file", source.path, 1, "the file is deleted", ((source.path, None),))
     for node in source.functions():
         if node.name.startswith("test"):
@@ -48,7 +48,7 @@ def _marks(source: Source, node: Function) -> Found:
 def _body(source: Source, node: Function) -> Found:
     first = plant_source.inside(node)
     start, end = source.span(first)[0], source.span(node.body[-1])[1]
-    summary = f"`{node.name}` asserts nothing but True"
+    summary = f"`{node.name}` asserts only True"
     yield source.defect("mistake.empty-test", node.lineno, summary, (start, end, "assert True"))
     summary = f"`{node.name}` returns before its first assertion"
     pad = " " * first.col_offset

@@ -1,4 +1,4 @@
-"""Brings a checkout and the judge's files together for ``factory gate``: what to judge, whose, and on which day."""
+"""Reads the checkout and the judge's files for ``factory gate``."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _NEEDS_A_SERVER = {"plan", "evidence"}
 
 
 def reader(judge: Path) -> Callable[[str], bytes | None]:
-    """Return what reads the judge's files by their path in the repository."""
+    """Return a function that reads the judge's files by their repository path."""
 
     def read(path: str) -> bytes | None:
         try:
@@ -41,9 +41,9 @@ def reader(judge: Path) -> Callable[[str], bytes | None]:
 
 
 def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") -> judging.Checkout:
-    """Return the checkout in the current folder as CI's variables describe it; raises ``InvalidInput``.
+    """Return the checkout in the current folder, described by CI's variables; raises ``InvalidInput``.
 
-    ``given`` is the process' environment, ``base`` a commit to compare with: by default CI's diff base or
+    ``given`` is the process' environment. ``base`` is the commit to compare with, by default CI's diff base or
     ``origin/main``. Without CI the author is ``you``.
     """
     env = checkout_env(given)
@@ -65,7 +65,7 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
 
 
 def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
-    """Return the facts of a checkout that need none of its code to run; raises ``InvalidInput``."""
+    """Return the facts of a checkout that need no code of it to run; raises ``InvalidInput``."""
     try:
         found = judging.facts(place, rules, judge=reader(judge))
     except FactoryError as error:
@@ -74,7 +74,7 @@ def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
 
 
 def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
-    """Return whether the evidence branch holds the claim and the attempt of the change's session."""
+    """Return whether the evidence branch has the claim and the attempt of the change's session."""
     text = "\n".join(facts.change.messages) if facts.change else ""
     session = re.findall(r"^Factory-Session: (\S+)$", text, re.MULTILINE)
     try:
@@ -82,7 +82,7 @@ def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
     except FactoryError as error:
         return SessionEvidence(problem=str(error))
     if not branch:
-        return SessionEvidence(problem="there is no evidence branch here")
+        return SessionEvidence(problem="the checkout has no evidence branch")
     mine = [item for item in found if session and item.get("session") == session[0]]
     return SessionEvidence(
         claim=any("lease" in item for item in mine), attempt=any(item.get("head") == place.head for item in mine)
@@ -90,18 +90,18 @@ def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
 
 
 def head(given: Mapping[str, str]) -> str:
-    """Return the commit that is checked out here; raises ``InvalidInput`` where it brings facts of its own."""
+    """Return the checked-out commit; raises ``InvalidInput`` if it contains files below .factory/."""
     env = checkout_env(given)
     _refuse_own_facts(env)
     return process.run(["git", "rev-parse", "HEAD"], env=env).text.strip()
 
 
 def _refuse_own_facts(env: Mapping[str, str]) -> None:
-    """Raise ``InvalidInput`` where the commit has files below .factory/, or made it a link to somewhere else."""
+    """Raise ``InvalidInput`` if the commit has files below .factory/, or if .factory is a link."""
     if Path(".factory").is_symlink():
-        raise InvalidInput(".factory is a link, where only the factory's own files belong")
+        raise InvalidInput(".factory is a symbolic link; it must be a folder of the factory")
     if process.run(["git", "ls-files", "-z", "--", ".factory"], env=env, check=False).text:
-        raise InvalidInput("the commit has files below .factory/, where only the pipeline's own jobs write")
+        raise InvalidInput("the commit has files below .factory/, a folder that only pipeline jobs may write to")
 
 
 def write(facts: Facts, path: Path) -> None:
@@ -110,7 +110,7 @@ def write(facts: Facts, path: Path) -> None:
 
 
 def read(path: Path) -> Facts:
-    """Return what ``write`` wrote, or no facts where it wrote none; raises ``InvalidInput``."""
+    """Return the facts that ``write`` wrote, or empty facts without the file; raises ``InvalidInput``."""
     if not path.exists():
         return Facts()
     try:
@@ -125,10 +125,10 @@ def read(path: Path) -> Facts:
 def defect_judge(
     given: Mapping[str, str], app: Path
 ) -> Iterator[Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]]:
-    """Yield a judge of defects in a copy of the current repository: files to write → rule ids that refuse them.
+    """Yield a function that judges defects in a clone of the repository: files to write → ids of the failed rules.
 
-    Each set of files becomes an agent's commit in a scratch clone, which every gate judges that needs no server.
-    Raises ``InvalidInput`` where the app has uncommitted changes.
+    The function commits the files as an agent in a scratch clone, and runs every gate that needs no server. Raises
+    ``InvalidInput`` if the app has uncommitted changes.
     """
     place = checkout(given, "HEAD")
     if process.run(["git", "status", "--porcelain", "--", str(app)], env=place.env).text.strip():
@@ -188,7 +188,7 @@ def _write(clone: Path, changes: Sequence[tuple[str, bytes | None]]) -> None:
 
 
 def freeze_contracts(judge: Path, out: Path) -> None:
-    """Copy the contracts of apps with their tests and benchmarks, as the protected branch has them."""
+    """Copy the apps' contracts, contract tests and benchmarks from the judge's checkout."""
     files.remove_tree(out)
     for pattern in _FROZEN:
         for path in sorted(judge.glob(pattern)):
@@ -198,7 +198,7 @@ def freeze_contracts(judge: Path, out: Path) -> None:
 
 
 def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:
-    """Write the script that runs the benchmark at the base and at the head, where the gate `performance` is on."""
+    """Write the script that runs the benchmark at the base and at the head, if the gate `performance` is on."""
     command = rules.gates.checks.get(PERFORMANCE)
     if command and PERFORMANCE in rules.gates.gates:
         words = ['"$PY"' if word == "python" and not index else shlex.quote(word) for index, word in enumerate(command)]

@@ -1,4 +1,4 @@
-"""Collects what gates judge, in one way for a laptop, a session and a pipeline."""
+"""Collects the facts that gates judge, in the same way on a laptop, in a session and in a pipeline."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,16 +16,17 @@ from factory.specs import read as specs
 from factory.system import process
 
 UNIT = "unit"
-# The checks that are suites of tests, each with a report of its own.
+# The checks that are test suites; each has its own report.
 SUITES = (UNIT, "contract")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout to be judged: where, between which commits, whose, and on which day.
+    """A checkout to judge.
 
-    ``base`` is where the change leaves the target branch, ``target`` that branch's commit, ``author`` the account that
-    pushed it and ``branch`` where to; ``env`` is the whole environment of the tools.
+    ``base`` is the commit at which the change left the target branch, ``target`` that branch's commit, ``author`` the
+    account that pushed the change, ``branch`` the source branch, ``date`` the day of the judgement (``2026-12-31``) and
+    ``env`` the whole environment of the tools.
     """
 
     folder: Path
@@ -39,9 +40,9 @@ class Checkout:
 
 
 def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes | None]) -> Facts:
-    """Return what can be known without running the change; ``judge`` reads files of the protected branch.
+    """Return the facts that need no code of the change to run; ``judge`` reads files of the protected branch.
 
-    Raises ``ToolFailed`` where git cannot read the commits.
+    Raises ``ToolFailed`` if git cannot read the commits.
     """
     found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
     found = replace(found, author=place.author, branch=place.branch)
@@ -64,7 +65,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 
 
 def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
-    """Return a spec that a person's change brings along, as `factory app add` does; nobody else's counts."""
+    """Return a spec that a person's change adds, as `factory app add` does; an agent's change cannot add one."""
     added = any((file.path, file.status) == (path, "A") for file in change.files)
     if not added or not change.author or evaluate.bound(policies, change):
         return None
@@ -72,11 +73,11 @@ def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> 
 
 
 def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFacts:
-    """Return the one spec that the commits name, as the protected branch has it, or why it can't be used."""
+    """Return the spec that the commits name, in the protected branch's version, or the problem with it."""
     named = {name for message in change.messages for name in trailers.specs_of(message)}
     if len(named) != 1:
-        told = f"several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
-        return SpecFacts(problem=told)
+        problem = f"the commits name several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
+        return SpecFacts(problem=problem)
     name = named.pop()
     if name == SMALL:
         return SpecFacts(SMALL, small="the issue")
@@ -101,9 +102,9 @@ def claims(
     readable: tuple[Path, ...],
     suites: tuple[str, ...] | None = None,
 ) -> tuple[tuple[tuple[str, TestRun], ...], Coverage, ToolRun]:
-    """Run the suites behind the launch door; return their reports, the coverage, and what leaks in their output.
+    """Run the test suites in the sandbox; return their reports, the coverage, and secrets found in their output.
 
-    ``suites`` defaults to those whose gates are ``local``. Raises ``MachineError`` where a command cannot start.
+    ``suites`` defaults to the suites of ``local`` gates. Raises ``MachineError`` if a command cannot start.
     """
     rules = policies.gates
     local = tuple(name for name in SUITES if name in rules.gates and rules.gates[name].where == "local")

@@ -1,4 +1,4 @@
-"""What the evidence branch of a checkout says, unverified: `factory evidence verify` is what verifies it."""
+"""Reads the evidence branch of a checkout without verifying it; `factory evidence verify` verifies it."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -13,9 +13,9 @@ _BRANCHES = ("refs/remotes/origin/factory/evidence", "refs/heads/factory/evidenc
 
 
 def statements(root: Path, env: Mapping[str, str], *, kinds: Collection[str]) -> tuple[str, list[Mapping[str, Any]]]:
-    """Return the branch that was read (empty: there is none) and the predicates of statements of some kinds, in order.
+    """Return the evidence branch (empty: none) and the predicates of the statements of some kinds, in order.
 
-    Raises ``EvidenceInvalid`` where a statement cannot be read.
+    Raises ``EvidenceInvalid`` if a statement cannot be read.
     """
 
     def git(*arguments: str, stdin: bytes = b"") -> process.CompletedProcess:
@@ -42,7 +42,7 @@ def _of_kind(path: str, kinds: Collection[str]) -> bool:
 
 
 def _blobs(output: bytes) -> Iterator[bytes]:
-    """Give the contents in what ``git cat-file --batch`` prints: a line that ends with the size, then the bytes."""
+    """Yield the contents in the output of ``git cat-file --batch``: a line that ends with the size, then the bytes."""
     while output:
         head, _, rest = output.partition(b"\n")
         size = int(head.split()[-1])

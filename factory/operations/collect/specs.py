@@ -1,4 +1,4 @@
-"""What ``factory spec`` reads from a checkout: spec files, git's history, test results and recorded evidence."""
+"""Reads what ``factory spec`` needs from a checkout: spec files, git's history, test results and evidence."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from factory.system.toolchain import checkout_env
 
 @dataclass(frozen=True)
 class EvidenceFacts:
-    """What the evidence branch says, unverified: each requirement's digest at its last pass, and merges by commit."""
+    """Unverified evidence: the digest of each requirement at its last pass, and merge requests by merge commit."""
 
     ref: str = ""
     passes: tuple[tuple[str, str], ...] = ()
@@ -40,10 +40,10 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tuple[Trace, EvidenceFacts]:
-    """Return the trace of a checkout and the evidence it relies on; raises ``InvalidInput`` and ``EvidenceInvalid``.
+    """Return the trace of a checkout and the evidence it uses; raises ``InvalidInput`` and ``EvidenceInvalid``.
 
-    ``given`` is the process' environment; ``reports`` are JUnit files, of which a later one counts more. By default
-    they are those that the checks left.
+    ``given`` is the process' environment. ``reports`` are JUnit files, by default those in ``.factory/``; a later
+    report overrides an earlier one.
     """
     env = checkout_env(given)
     evidence = _recorded(root, env)
@@ -92,7 +92,7 @@ def _git(root: Path, env: Mapping[str, str], *arguments: str, stdin: bytes = b""
 def _history(
     root: Path, env: Mapping[str, str], merges: Mapping[str, MergeRequest]
 ) -> tuple[list[Commit], list[MergeRequest]]:
-    """Return the commits on HEAD, newest first, and the merge requests that brought them."""
+    """Return the commits on HEAD, newest first, and the merge requests that merged them."""
     done = _git(root, env, "log", "-z", "--topo-order", "--format=%H%n%P%n%B", "HEAD", "--")
     commits: list[Commit] = []
     parents: dict[str, list[str]] = {}
@@ -102,19 +102,19 @@ def _history(
         if not sha:
             continue
         above, _, message = rest.partition("\n")
-        said = trailers(message)
+        named = trailers(message)
         parents[sha] = above.split()
-        commits.append(Commit(sha, said.spec, said.requirements, said.issue))
+        commits.append(Commit(sha, named.spec, named.requirements, named.issue))
         known = merges.get(sha)
-        if known or said.merge_request:
-            iid, issue = (known.iid, known.issue) if known else (said.merge_request, said.issue)
-            requests[sha] = MergeRequest(iid, said.spec, said.requirements, issue)
+        if known or named.merge_request:
+            iid, issue = (known.iid, known.issue) if known else (named.merge_request, named.issue)
+            requests[sha] = MergeRequest(iid, named.spec, named.requirements, issue)
     brought = {sha: requests[merge].iid for merge, sha in _brought(parents, requests)}
     return [replace(item, merge_request=brought.get(item.sha, 0)) for item in commits], list(requests.values())
 
 
 def _brought(parents: Mapping[str, Sequence[str]], merges: Mapping[str, MergeRequest]) -> Iterator[tuple[str, str]]:
-    """Give (merge, commit) for each commit that a merge brought to the first-parent line, the merge itself included."""
+    """Yield (merge, commit) for each commit that a merge added to the first-parent line, including the merge."""
     line = []
     sha = next(iter(parents), "")
     while sha in parents:

@@ -199,7 +199,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     told = fresh.run(*MINE, "evidence", "verify", "1", check=False)
     assert told.returncode == 13
     assert "EV-APPROVAL-MERGE: missing: an approval to merge" in told.stdout
-    assert "that no agent merged is not held" in told.stdout
+    assert "that no agent merged is not checked" in told.stdout
 
 
 @pytest.mark.slow

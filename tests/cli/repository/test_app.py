@@ -82,7 +82,7 @@ def test_a_repository_comes_in_by_a_merge_request(here: Here, tmp_path: Path) ->
     assert (again["commit"], again["merge_request"] > made["merge_request"]) == (made["commit"], True)
     here.project.mergerequests.get(again["merge_request"]).merge()
     assert [app["name"] for app in here.json("list")] == ["hello", "shop-app"]
-    assert_told(here.run("add", str(source)), 7, "apps/shop-app is already there", "--name")
+    assert_told(here.run("add", str(source)), 7, "apps/shop-app already exists", "--name")
 
 
 def test_what_the_pipeline_can_not_build_is_not_deployed(here: Here, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     assert_told(here.run("add", "--", "--upload-pack=true"), 3, "not a path or URL")
     assert_told(here.run("add", "ext::sh -c true", "--name", "x"), 3, "not a path or URL")
     assert_told(here.run("add", str(source), "--name", "../up"), 3, "is no name of an app", "--name")
-    assert_told(here.run("add", str(source), "--name", "hello"), 7, "apps/hello is already there")
+    assert_told(here.run("add", str(source), "--name", "hello"), 7, "apps/hello already exists")
     assert_told(here.run("add", str(source), "--hostname", "production"), 3, "is not like production=")
     assert_told(here.run("add", str(source), "--hostname", "production=www.hello.test"), 3, "is hello in production's")
     assert_told(here.run("add", str(source), "--hostname", "production=a b"), 3, "hostname")

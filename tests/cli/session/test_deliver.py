@@ -132,6 +132,6 @@ def test_the_same_finding_twice_asks_for_a_sharper_spec(running: Instance) -> No
     assert "sharpen it" in shown
     brief = next(running.folder().glob("sessions/*/attempt-3/brief.md")).read_text()
     assert "rule: unit.failed" in brief
-    assert "fix: Mend the code" in brief
+    assert "fix: Fix the code" in brief
     log = brief.partition("whole log: ")[2].splitlines()[0]
     assert "Hello, world!" in Path(log).read_text()
