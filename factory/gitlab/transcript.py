@@ -118,7 +118,7 @@ def faults(real: list[Answer], double: list[Answer]) -> list[str]:
         known = recorded.get(answer.key)
         if known is None:
             others = [str(key[1]) for key in recorded if key[0] == answer.call]
-            found.append(f"{answer.call}: {answer.status}, where the real one answers {', '.join(others) or 'nothing'}")
+            found.append(f"{answer.call}: {answer.status}, the real server answers {', '.join(others) or 'nothing'}")
             continue
         if known.paged != answer.paged:
             found.append(f"{answer.call}: {'' if answer.paged else 'not '}a page")
@@ -132,7 +132,7 @@ def _unlike(real: Shape, double: Shape, where: str) -> Iterator[str]:
     if isinstance(real, dict) and isinstance(double, dict):
         for key, shape in double.items():
             if key not in real:
-                yield f"{where}.{key} is not there"
+                yield f"{where}.{key} is not in the real response"
             else:
                 yield from _unlike(real[key], shape, f"{where}.{key}")
     elif isinstance(real, list) and isinstance(double, list):

@@ -117,7 +117,7 @@ def test_what_a_terminal_would_obey_is_shown_instead(running: Instance) -> None:
 
 
 def test_evidence_of_an_unknown_merge_request(running: Instance) -> None:
-    assert_told(running.run("evidence", "verify", "77", check=False), 4, "says nothing of !77")
+    assert_told(running.run("evidence", "verify", "77", check=False), 4, "no statement about !77")
 
 
 def test_another_gitlab_is_not_ours_to_start(running: Instance) -> None:

@@ -146,7 +146,7 @@ def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, fre
 def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here = Here(tmp_path, gitlab_server)
     assert_told(here.connect("--yes", stdin="glpat-wrong", code=9), 9, "HTTP 401")
-    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody is there to agree")
+    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody can agree")
     assert_told(here.run("connect", "http://gitlab.example", stdin=here.token, code=3), 3, "no https address")
     assert_told(here.run("connect", "http://127.0.0.1.example", stdin=here.token, code=3), 3, "no https address")
     reader = here.operator.personal_access_tokens.create({"name": "r", "scopes": ["read_api"]}).token
@@ -154,7 +154,7 @@ def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here.connected()
     assert_told(here.connect("--bot", "--yes", stdin=here.token, code=7), 7, "both tokens belong to")
     _, unbound = here.server.user("joe-factory")
-    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not name", "agents: [")
+    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not list", "agents: [")
     _, stranger = gitlab_server.user("stranger")
     assert_told(here.connect("--yes", code=4, FACTORY_TOKEN_OPERATOR=stranger, stdin=""), 4, "no group jane")
     assert_told(here.run("gitlab", "plan", code=1, FACTORY_TOKEN_OPERATOR="glpat-wrong"), 1, "HTTP 401")
