@@ -118,7 +118,7 @@ def test_a_file_is_set_up_filled_and_read(here: Here, tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     rotated = here.run("rotate", PLAN, "--generate")
     assert "version 2 is stored" in rotated.stdout
-    assert "CLOUDFLARE_PLAN_TOKEN may hold an older one" in rotated.stdout
+    assert "CLOUDFLARE_PLAN_TOKEN may have an older version" in rotated.stdout
     assert here.json("get", PLAN)["version"] == 2
     found = {item["thing"]: item["state"] for item in here.json("doctor")}
     assert set(found.values()) == {"ok"}
@@ -130,10 +130,10 @@ def test_what_is_refused(here: Here) -> None:
     here.run("put", PLAN, stdin=VALUE)
     assert "names no secret 'none'" in here.run("get", "none", code=4).stderr
     assert "not for the environment" in here.run("get", APPLY, "--environment", "moon", code=3).stderr
-    assert "terminal alone" in here.run("get", PLAN, "--show", code=5).stderr
+    assert "only on a terminal" in here.run("get", PLAN, "--show", code=5).stderr
     assert "in the repository" in here.run("get", PLAN, "--to-file", "out", code=5).stderr
     assert "is empty" in here.run("put", PLAN, code=3, stdin="\n").stderr
-    assert "is the old one" in here.run("rotate", PLAN, code=3, stdin=VALUE).stderr
+    assert "equals the old one" in here.run("rotate", PLAN, code=3, stdin=VALUE).stderr
     assert here.run("put", PLAN, VALUE, code=2)
     key = Path(here.json("init")["key"])
     key.chmod(0o644)

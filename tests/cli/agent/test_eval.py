@@ -72,9 +72,9 @@ def test_variants_are_compared_on_issues_that_are_done_or_not(made: Instance) ->
     other = made.clone / "other.md.j2"
     other.write_text(brief.shipped() + "\nThink first.\n")
     done = made.run("eval", "docs/evals/small", "--brief", "shipped", "--brief", "other.md.j2", "--record")
-    assert "replay · brief other.md.j2 less replay · brief shipped:" in done.stdout
+    assert "replay · brief other.md.j2 minus replay · brief shipped:" in done.stdout
     assert "rate: +0.00" in done.stdout
-    assert "these runs cannot tell them apart" in done.stdout
+    assert "no significant difference" in done.stdout
     assert "unknown, run 1: failed: blocked: " in done.stdout
     results = {json.loads(path.read_text())["brief"] for path in (made.clone / "docs/evals/results").iterdir()}
     assert results == {brief.version(), brief.version(other.read_text())}
