@@ -53,7 +53,9 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
     assert "418, the real server answers" in differs.stdout
     (tmp_path / "bad.json").write_text('{"answers": [{"call": 1}]}')
     assert_told(
-        instance.run("conformance", "compare", str(kept), str(tmp_path / "bad.json"), check=False), 3, "no transcript"
+        instance.run("conformance", "compare", str(kept), str(tmp_path / "bad.json"), check=False),
+        3,
+        "not a transcript",
     )
     unreachable = instance.run("conformance", "record", "--url", "http://127.0.0.1:9", stdin="t", check=False)
     assert_told(unreachable, 8, "did not answer")

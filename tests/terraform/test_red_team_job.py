@@ -98,9 +98,16 @@ JOB = [
     Attack("branch's job that claims main", forged, Refused, "GitLab knows this job as .* work .*, not as .* main"),
     Attack("other job's token", as_job("other", "CI_JOB_TOKEN"), Refused, "GitLab knows this job as"),
     Attack("other job's number", as_job("other", "CI_JOB_ID"), Refused, "GitLab knows this job as"),
-    Attack("ended job's token", as_job("ended", "CI_JOB_ID", "CI_JOB_TOKEN"), Unauthorized, "which job this is"),
-    Attack("no token", lambda s: s.claiming(CI_JOB_TOKEN=""), Unauthorized, "which job this is"),
-    Attack("person's token", lambda s: s.claiming(CI_JOB_TOKEN=s.world.server.root_token), NotFound, "which job"),
+    Attack(
+        "ended job's token", as_job("ended", "CI_JOB_ID", "CI_JOB_TOKEN"), Unauthorized, "show the job of this token"
+    ),
+    Attack("no token", lambda s: s.claiming(CI_JOB_TOKEN=""), Unauthorized, "show the job of this token"),
+    Attack(
+        "person's token",
+        lambda s: s.claiming(CI_JOB_TOKEN=s.world.server.root_token),
+        NotFound,
+        "the job of this token",
+    ),
     Attack(
         "forged commit", lambda s: replace(s, job=replace(s.job, commit="e" * 40)), Refused, "not as .* main eeeeeeee"
     ),

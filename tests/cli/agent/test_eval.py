@@ -1,4 +1,4 @@
-"""A session is recorded, the recording is played by an evaluation, and the same tree comes of it."""
+"""Records a session, and replays the recording in an evaluation with the same resulting tree."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_a_session_recorded_and_played_again_gives_the_same_tree(made: Instance,
     assert again == git("rev-parse", f"{head}^{{tree}}", cwd=made.folder() / "mirror.git").stdout
 
 
-def test_variants_are_compared_on_issues_that_are_done_or_not(made: Instance) -> None:
+def test_variants_are_compared_on_passed_and_failed_issues(made: Instance) -> None:
     write_set(made, "small", SMALL)
     other = made.clone / "other.md.j2"
     other.write_text(brief.shipped() + "\nThink first.\n")

@@ -23,11 +23,11 @@ def here(tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
 
 
 def verify(here: Here, token: str) -> int:
-    """Ask as gitlab-runner does whether a token is good."""
+    """Verify a token as gitlab-runner does."""
     return requests.post(f"{here.server.url}/api/v4/runners/verify", json={"token": token}, timeout=10).status_code
 
 
-def test_runners_are_made_once_kept_renewed_and_held_to_what_policy_says(here: Here, tmp_path: Path) -> None:
+def test_runners_are_registered_once_kept_renewed_and_compared_with_policy(here: Here, tmp_path: Path) -> None:
     out = tmp_path / "runners"
     made = json.loads(here.run("gitlab", "runners", "register", "--out", str(out), "--json").stdout)
     assert {(item["name"], item["state"]) for item in made} == {(name, "registered") for name in NAMES}

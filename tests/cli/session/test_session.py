@@ -1,4 +1,4 @@
-"""A person steps into a running session: pause, take over, hand back, cancel, resume; by the real command line."""
+"""A person intervenes in a running session: pause, take over, hand back, cancel, resume; by the real command line."""
 
 import fcntl
 import json
