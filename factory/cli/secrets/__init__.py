@@ -204,7 +204,10 @@ def sync(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:  # noqa:
 @click.option("--to-file", type=click.Path(path_type=Path), required=True, help="The private file to write.")
 @output.as_json
 def machine(environment: str, to_file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Create a login for a machine without GitLab; use it there once with `factory secrets login --from-file`."""
+    """Create a login for a machine without GitLab.
+
+    Use it on that machine, once, with `factory secrets login --from-file`.
+    """
     store = _store()
     if environment and environment not in store.policies.environments.environments:
         raise NotFound(f"there is no environment {environment!r}", hint="See policies/environments.yml for the names.")
