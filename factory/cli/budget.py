@@ -1,4 +1,4 @@
-"""``factory budget``: what was spent, what is reserved, and allowing more."""
+"""``factory budget``: shows spending and reservations, and raises an issue's budget."""
 
 from dataclasses import asdict
 
@@ -16,24 +16,24 @@ from factory.workflow.budget import budget, ledger
 
 @click.group()
 def command() -> None:
-    """Show what was spent and allow more."""
+    """Show spending, and allow an issue more."""
 
 
 @command.command()
 @click.argument("issue", required=False)
 @output.as_json
 def show(issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show how the bounds stand: of an issue (its newest session, its whole life), of the day and the month."""
+    """Show the budgets of the day and the month, and of ISSUE (its newest session and in total)."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
     policies = context.policies()
-    wanted = number(issue, "#") if issue else 0
-    sessions = [item.session for item in serve.sessions(context) if item.issue == wanted]
-    found = ledger.states(context, policies, issue=wanted, session=sessions[0] if sessions else "")
+    iid = number(issue, "#") if issue else 0
+    sessions = [item.session for item in serve.sessions(context) if item.issue == iid]
+    found = ledger.states(context, policies, issue=iid, session=sessions[0] if sessions else "")
     rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
     if as_json:
-        kept = [item for item in found if issue or item.bound in {"day", "month"}]
-        output.rows([asdict(item) for item in kept], (), json_wanted=True, empty="")
+        shown = [item for item in found if issue or item.bound in {"day", "month"}]
+        output.rows([asdict(item) for item in shown], (), json_wanted=True, empty="")
         return
     output.rows(rows, ("bound", "tokens", "reserved", "cap", "USD", "of_USD"), json_wanted=False, empty="nothing")
 
@@ -51,23 +51,23 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @click.argument("issue")
-@click.option("--tokens", type=click.IntRange(0, 10**12), default=0, help="How many tokens more.")
-@click.option("--usd", type=click.FloatRange(0, 100000), default=0.0, help="How many US dollars more.")
+@click.option("--tokens", type=click.IntRange(0, 10**12), default=0, help="The additional tokens.")
+@click.option("--usd", type=click.FloatRange(0, 100000), default=0.0, help="The additional US dollars.")
 @output.as_json
 def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Allow an issue more, as yourself, and offer it again; today's and this month's bounds grow with it."""
+    """Raise an issue's budget, as yourself, and offer it again; raises the day's and month's budgets too."""
     workspace = current()
     context = make(workspace, holder="", say=output.say)
     context.fetch()
     labels = context.policies().session.labels
     connection = workspace.connection(OPERATOR)
-    wanted = number(issue, "#")
-    issues.comment(connection, "issues", wanted, body=ledger.increase_note(tokens, usd))
-    found = issues.get(connection, wanted)
+    iid = number(issue, "#")
+    issues.comment(connection, "issues", iid, body=ledger.increase_note(tokens, usd))
+    found = issues.get(connection, iid)
     if labels.exhausted in found.labels:
-        issues.relabel(connection, wanted, add=[labels.ready], remove=[labels.exhausted])
-    text = f"#{wanted} may take {tokens} tokens and {usd:.2f} USD more"
-    output.one({"issue": wanted, "tokens": tokens, "usd": usd, "at": clock.timestamp()}, json_wanted=as_json, text=text)
+        issues.relabel(connection, iid, add=[labels.ready], remove=[labels.exhausted])
+    text = f"#{iid} may use {tokens} tokens and {usd:.2f} USD more"
+    output.one({"issue": iid, "tokens": tokens, "usd": usd, "at": clock.timestamp()}, json_wanted=as_json, text=text)
 
 
 def _amounts(item: budget.BudgetState) -> dict[str, object]:

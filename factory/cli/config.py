@@ -1,4 +1,4 @@
-"""``factory config``: each setting and where it comes from."""
+"""``factory config``: shows each setting and its source."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The workspace of the running command, and the numbers that commands take."""
+"""Returns the running command's workspace, and parses issue and merge request numbers."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ def current() -> Workspace:
 
 def open_workspace(instance: str | None) -> Workspace:
     """Return the workspace of an instance; raises ``InvalidInput`` outside a control repository."""
-    seen = environment.snapshot()
-    settings = load(seen, cwd=Path.cwd(), flags={"instance": instance})
-    return Workspace(settings, seen, output.say)
+    variables = environment.snapshot()
+    settings = load(variables, cwd=Path.cwd(), flags={"instance": instance})
+    return Workspace(settings, variables, output.say)
 
 
 def number(text: str, sign: str) -> int:

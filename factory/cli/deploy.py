@@ -1,4 +1,4 @@
-"""``factory deploy``: deployments and their approval."""
+"""``factory deploy``: lists and approves deployments."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -33,23 +33,25 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @click.argument("deployment")
-@click.option("--destroy", metavar="PLAN", help="Allow what this plan destroys, by the digest that its note shows.")
+@click.option("--destroy", metavar="PLAN", help="Allow what this plan destroys; PLAN is the digest in the plan's note.")
 @output.as_json
 def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Approve a deployment that waits, as yourself: exactly the plan that is saved for it.
+    """Approve a waiting deployment, as yourself, with exactly its saved plan.
 
-    Where GitLab has no approvals of deployments (Free), this starts its job in your name, which means the same.
+    GitLab Free has no deployment approvals: there, this starts the deployment's job as you, which counts as approval.
     """
     workspace = current()
     connection = workspace.connection()
     found = deployments.get(connection, number(deployment, "#"))
     if found.status != "blocked" and connection.account == workspace.username(BOT):
         job = job_of(connection, found)
-        told = f"{connection.account} is the factory's account too: only your own click in GitLab tells that it was you"
-        raise Refused(told, hint=f"Look at the plan's note, then start the job at {job.web_url}")
+        raise Refused(
+            f"{connection.account} is also the factory's account, so only a click in GitLab counts as your approval",
+            hint=f"Check the plan's note, then start the job at {job.web_url}",
+        )
     digest, manifest = saved_plan(connection, found)
     if destroy and destroy != manifest["plan"]:
-        raise Refused(f"the plan is {manifest['plan']}, not {destroy}", hint="Look at the plan's note again.")
+        raise Refused(f"the plan is {manifest['plan']}, not {destroy}", hint="Check the plan's note again.")
     decide(connection, found, digest, destroy=destroy or "")
     output.one(
         {"deployment": found.id, "manifest": digest, "by": connection.account},
@@ -59,9 +61,10 @@ def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noq
 
 
 def decide(connection: Connection, deployment: Deployment, manifest: str, *, destroy: str = "") -> None:
-    """Approve exactly a manifest for a deployment: by its approval, or by the start of its job where there is none.
+    """Approve a manifest for a deployment: by GitLab's approval, or on Free by starting the job.
 
-    ``destroy`` is the plan whose destroys are allowed. Raises ``Refused`` for a deployment that does not wait.
+    ``destroy`` is the digest of the plan that may destroy resources. Raises ``Refused`` if the deployment is not
+    waiting.
     """
     if deployment.status == "blocked":
         comment = f"manifest {manifest}" + (f"\ndestroy {destroy}" if destroy else "")
@@ -73,7 +76,7 @@ def decide(connection: Connection, deployment: Deployment, manifest: str, *, des
 
 
 def waits(connection: Connection, deployment: Deployment) -> bool:
-    """Tell whether a deployment waits for a person: it is blocked, or nobody has started its job."""
+    """Return whether a deployment waits for a person: it is blocked, or its job is not started."""
     if deployment.status == "blocked":
         return True
     started = deployment.approvals or deployment.status != "created"
@@ -81,14 +84,14 @@ def waits(connection: Connection, deployment: Deployment) -> bool:
 
 
 def job_of(connection: Connection, deployment: Deployment) -> Job:
-    """Return the job that a deployment is."""
+    """Return the job of a deployment."""
     return next(job for job in pipelines.jobs(connection, deployment.pipeline) if job.id == deployment.job)
 
 
 def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, Mapping[str, Any]]:
-    """Return the digest of a deployment's saved manifest, and what it names; raises ``NotFound``.
+    """Return the digest and content of a deployment's saved manifest; raises ``NotFound``.
 
-    An environment's stack has the environment's name.
+    The stack has the name of the environment.
     """
     saved = planned.of(connection, deployment.pipeline)
     return saved.digest(deployment.environment), saved.manifests[deployment.environment]

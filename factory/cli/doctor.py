@@ -1,4 +1,4 @@
-"""``factory doctor``: what this machine can hold, and how to mend what it can't."""
+"""``factory doctor``: checks the programs and sandbox features of this machine."""
 
 import platform
 import re
@@ -34,9 +34,9 @@ _INSTALL = "sudo install -m 644 bwrap.apparmor /etc/apparmor.d/bwrap\nsudo appar
 @click.command()
 @output.as_json
 def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Look for bubblewrap, namespaces, control groups, git, node and terraform; say how to mend what is missing.
+    """Check bubblewrap, namespaces, control groups, git, node and terraform; show how to fix what is missing.
 
-    Ends with 10 where something required is missing.
+    Exits with 10 if something required is missing.
     """
     given = environment.snapshot()
     tools = toolchain(given, _root(Path.cwd()))
@@ -54,7 +54,7 @@ def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     lacking = [item.thing for item in findings if item.required and item.state != "ok"]
     if lacking:
         raise MachineError(
-            f"this machine lacks: {', '.join(lacking)}", hint="Mend it as told above, then run it again."
+            f"this machine lacks: {', '.join(lacking)}", hint="Apply the fixes above, then run it again."
         )
 
 
@@ -67,16 +67,16 @@ def _root(here: Path) -> Path:
 
 
 def contained(path: str) -> tuple[Diagnosis, ...]:
-    """Return what is found of bubblewrap and of the namespaces that it needs."""
+    """Check bubblewrap and the namespaces that it needs."""
     program = process.find("bwrap", path)
     if platform.system() != "Linux":
         return (Diagnosis("bubblewrap", "missing", "not Linux: sandbox level host", required=False),)
     if program is None:
         return (Diagnosis("bubblewrap", "missing", "", "apt-get install bubblewrap, or dnf install bubblewrap"),)
-    told = _version(program, {"PATH": path})
-    first = Diagnosis("bubblewrap", "ok" if _at_least(told, (0, 6)) else "fix", told, "0.8 or newer is best")
+    version = _version(program, {"PATH": path})
+    first = Diagnosis("bubblewrap", "ok" if _at_least(version, (0, 6)) else "fix", version, "0.8 or newer is best")
     if launch.probe(path) is not None:
-        return (first, Diagnosis("user namespaces", "ok", "bubblewrap makes them"))
+        return (first, Diagnosis("user namespaces", "ok", "bubblewrap can create them"))
     if _read(_RESTRICTED) == "1":
         profile = _PROFILE.format(program=program)
         fix = f"an AppArmor profile for bubblewrap; save it as bwrap.apparmor:\n{profile}\nand install it:\n{_INSTALL}"
@@ -88,14 +88,14 @@ def contained(path: str) -> tuple[Diagnosis, ...]:
 
 
 def limited() -> Diagnosis:
-    """Return by what means memory and processes of an agent can be limited here."""
+    """Check how an agent's memory and processes can be limited here."""
     wanted = Limits(memory_bytes=2**30, processes=64)
     folder = Path("/")
     prepared = launch.prepare(launch.Launch(("true",), folder, {"PATH": "/usr/bin:/bin"}, limits=wanted))
     launch.put_back(prepared)
     means = ", ".join(f"{name.removesuffix('_bytes')}: {how}" for name, how in sorted(prepared.limits.items()))
     ok = set(prepared.limits.values()) == {"cgroup"}
-    fix = "" if ok else "systemd-run --user --scope -p Delegate=yes factory … gives it control groups of its own"
+    fix = "" if ok else "run systemd-run --user --scope -p Delegate=yes factory … to get delegated control groups"
     return Diagnosis("control groups", "ok" if ok else "fix", means, fix, required=False)
 
 
@@ -114,9 +114,9 @@ def _version(program: str, env: Mapping[str, str]) -> str:
     return lines[0] if lines else ""
 
 
-def _at_least(told: str, wanted: tuple[int, int]) -> bool:
-    found = re.search(r"(\d+)\.(\d+)", told)
-    return found is not None and (int(found[1]), int(found[2])) >= wanted
+def _at_least(version: str, minimum: tuple[int, int]) -> bool:
+    found = re.search(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) >= minimum
 
 
 def _read(path: Path) -> str:

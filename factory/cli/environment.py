@@ -1,4 +1,4 @@
-"""The only reader of the environment."""
+"""Reads the process environment; no other module does."""
 
 import os
 from collections.abc import Mapping
@@ -9,12 +9,11 @@ _GIVEN: dict[str, str] | None = None
 
 
 def snapshot() -> Mapping[str, str]:
-    """Return the environment as it was given, and leave neither git's variables nor tokens in the process's own.
+    """Return the original environment without git's variables, and remove them and all secrets from ``os.environ``.
 
-    GitPython passes the process's environment on: git's variables would lead its calls elsewhere, and tokens are
-    for the one call that needs them.
+    GitPython passes ``os.environ`` to git, where git's variables could redirect calls and tokens would leak.
     """
-    global _GIVEN  # noqa: PLW0603 - what was given is kept before the process's own is emptied
+    global _GIVEN  # noqa: PLW0603 - keeps the original values
     if _GIVEN is None:
         _GIVEN = dict(os.environ)
         for name in _GIVEN:

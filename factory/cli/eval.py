@@ -1,4 +1,4 @@
-"""``factory eval``: recorded issues, worked on by agents, models or briefs that are compared."""
+"""``factory eval``: compares agents, models and briefs on recorded issues."""
 
 import itertools
 import json
@@ -33,20 +33,24 @@ from factory.worktrees.repository import Mirror, run
 SHIPPED = "shipped"
 RESULTS = Path("docs/evals/results")
 _HELLO = Path("docs/evals/hello")
-# Nothing answers there: an evaluation asks no GitLab.
+# No server: an evaluation does not use GitLab.
 _NOWHERE = "http://127.0.0.1:0"
 
 
 @click.command()
 @click.argument("folder", metavar="[SET]", type=click.Path(path_type=Path), default=_HELLO)
-@click.option("--agent", "agents", multiple=True, help="An agent of policies/agents.yml; without it, the default one.")
-@click.option("--model", "models", multiple=True, help="A model instead of the agent's own.")
 @click.option(
-    "--brief", "briefs", multiple=True, help="A file with another template of the brief, or `shipped`; by default that."
+    "--agent", "agents", multiple=True, help="An agent of policies/agents.yml (default: policy's default agent)."
 )
-@click.option("--runs", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often each issue is run.")
-@click.option("--record", is_flag=True, help="Keep the result in docs/evals/results/, by the brief's digest.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Leave the sessions in this folder, to look at them.")
+@click.option("--model", "models", multiple=True, help="A model to use instead of the agent's own.")
+@click.option(
+    "--brief", "briefs", multiple=True, help="A file with another brief template, or `shipped` (the default)."
+)
+@click.option(
+    "--runs", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many times to run each issue."
+)
+@click.option("--record", is_flag=True, help="Save the result in docs/evals/results/, named by the brief's digest.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the sessions in this folder.")
 @output.as_json
 def command(
     folder: Path,
@@ -60,43 +64,43 @@ def command(
 ) -> None:
     """Run a set of recorded issues and print outcome, cost, attempts and interventions, with 95 % intervals.
 
-    Several agents, models or briefs are run on the same issues and compared. SET is a folder with a file issues.yml; it
-    runs on this clone's HEAD, without GitLab, in folders that are thrown away.
+    Several agents, models or briefs run on the same issues and are compared. SET is a folder with a file issues.yml. It
+    runs on this clone's HEAD, without GitLab, in temporary folders.
     """
     workspace = current()
-    wanted = workspace.settings.clone / folder
-    text = files.read_text(wanted / issues.FILE)
+    source = workspace.settings.clone / folder
+    text = files.read_text(source / issues.FILE)
     found = issues.read(text, source=str(folder / issues.FILE), gates=GATES.__contains__)
-    recordings = files.contained(wanted, found.recordings) if found.recordings else None
+    recordings = files.contained(source, found.recordings) if found.recordings else None
     with _ground(workspace, keep, recordings) as ground:
         policies = ground.context("").policies()
         chosen = _variants(agents or (policies.agents.default,), models or ("",), briefs or (SHIPPED,))
         variants = [replace(variant, recordings=recordings) for variant in chosen]
         for variant in variants:
-            variant.chosen(policies)  # before anything is spent
+            variant.chosen(policies)  # fails before anything is spent
         outcomes = list(_outcomes(ground, found, variants, runs))
-    made = report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
+    result = report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
     if record:
-        for digest, value in report.by_brief(made).items():
+        for digest, value in report.by_brief(result).items():
             path = workspace.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"
             files.write_atomic(path, json.dumps(value, indent=1).encode() + b"\n")
             output.say(f"recorded in {path.relative_to(workspace.settings.clone)}")
-    output.one(made, json_wanted=as_json, text=report.text(outcomes))
+    output.one(result, json_wanted=as_json, text=report.text(outcomes))
 
 
 @dataclass(frozen=True)
 class _Ground:
-    """Where an evaluation runs: ``folder`` is its own, the clone and the ``recordings`` are only read."""
+    """Where an evaluation runs: it writes only to ``folder``, and reads the clone and ``recordings``."""
 
     workspace: Workspace
     folder: Path
     recordings: Path | None
 
     def context(self, base: str) -> Context:
-        """Return a context whose main is a commit of the clone, by default its HEAD; raises ``InvalidInput``."""
+        """Return a context with a commit of the clone as main (default: HEAD); raises ``InvalidInput``."""
         place, name = self.workspace, base or "HEAD"
         if not all(character.isalnum() for character in name):
-            raise InvalidInput(f"{base!r} is no commit")
+            raise InvalidInput(f"{base!r} is not a commit")
         mirror = Mirror(self.folder / f"mirror-{name}.git", str(self.folder / "nowhere.git"))
         mirror.ensure()
         if mirror.head(MAIN) is None:
@@ -136,7 +140,7 @@ def _ground(workspace: Workspace, keep: Path | None, recordings: Path | None) ->
 
 
 def _outcomes(ground: _Ground, found: IssueSet, variants: Sequence[Variant], runs: int) -> Iterator[Outcome]:
-    """Run each issue by each variant in turn, so that what changes with time changes for all."""
+    """Run each issue with each variant in turn, so that changes over time affect all variants."""
     plan = itertools.product(range(1, runs + 1), found.issues, variants)
     for number, (count, item, variant) in enumerate(plan, 1):
         context = ground.context(item.base)
@@ -144,13 +148,13 @@ def _outcomes(ground: _Ground, found: IssueSet, variants: Sequence[Variant], run
         files.remove_tree(session.folder)
         output.say(f"{item.name}, {variant.name}, run {count} (session {session.id})")
         outcome = EvalRun(context, context.policies(), session, item, variant).run(count)
-        told = f": {outcome.reason}" if outcome.reason else ""
-        output.say(f"{outcome.result} after {outcome.attempts} attempts, {outcome.seconds:g} s{told}")
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        output.say(f"{outcome.result} after {outcome.attempts} attempts, {outcome.seconds:g} s{reason}")
         yield outcome
 
 
 def _variants(agents: Sequence[str], models: Sequence[str], briefs: Sequence[str]) -> list[Variant]:
-    """Return one variant of each agent, model and brief; each is named by what differs."""
+    """Return one variant for each combination of agent, model and brief, named after them."""
     found = []
     for agent, model, name in itertools.product(agents, models, briefs):
         template = None if name == SHIPPED else files.read_text(Path(name))

@@ -1,4 +1,4 @@
-"""``factory evidence``: list the evidence and verify it, offline."""
+"""``factory evidence``: lists and verifies the evidence."""
 
 from dataclasses import asdict
 
@@ -36,14 +36,16 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command(name="verify")
 @click.argument("merge_request", required=False)
-@click.option("--offline", is_flag=True, help="Do not ask GitLab for newer evidence first.")
+@click.option("--offline", is_flag=True, help="Do not fetch newer evidence from GitLab first.")
 @output.as_json
 def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order."""
     iid = number(merge_request, "!") if merge_request else None
     tree = _tree(fetch=not offline)
     if iid is not None and not any(entry.predicate.get("merge_request") == iid for entry in log.read(tree)):
-        raise NotFound(f"the evidence says nothing of !{iid}", hint="List what it says with `factory evidence list`.")
+        raise NotFound(
+            f"the evidence has no statement about !{iid}", hint="List the statements with `factory evidence list`."
+        )
     report = verify.verify(tree, trust=trust(current()), merge_request=iid)
     lines = [f"log of {report.size} statements, root {report.root}"]
     lines += [f"note: {notice}" for notice in report.notices]

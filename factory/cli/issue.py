@@ -1,4 +1,4 @@
-"""``factory issue``: open, list and show issues, and answer what agents ask."""
+"""``factory issue``: opens, lists and shows issues, and answers agents' questions."""
 
 import click
 
@@ -16,22 +16,22 @@ def command() -> None:
 
 @command.command()
 @click.argument("title")
-@click.option("--spec", help="The spec that the issue is about; adds the line `Spec: <id>`.")
+@click.option("--spec", help="The id of the issue's spec; adds the line `Spec: <id>`.")
 @click.option("--text", default="", help="The description.")
-@click.option("--small", is_flag=True, help="It needs no spec: its text lists what must hold afterwards.")
-@click.option("--ready/--draft", default=True, help="Offer it to the factory at once (label factory::ready).")
+@click.option("--small", is_flag=True, help="The issue needs no spec; its text lists what must be true afterwards.")
+@click.option("--ready/--draft", default=True, help="Offer the issue to the factory now (label factory::ready).")
 @output.as_json
 def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Open an issue."""
     description = "\n\n".join(part for part in (text, f"Spec: {spec}" if spec else "") if part)
     named = read_folder(repository()).session.labels
     labels = [label for label, wanted in ((named.ready, ready), (named.small, small)) if wanted]
-    made = issues.create(current().connection(), title=title, description=description, labels=labels)
-    output.one(made, json_wanted=as_json, text=f"#{made.iid} {made.title}")
+    created = issues.create(current().connection(), title=title, description=description, labels=labels)
+    output.one(created, json_wanted=as_json, text=f"#{created.iid} {created.title}")
 
 
 @command.command(name="list")
-@click.option("--all", "everything", is_flag=True, help="Closed ones too.")
+@click.option("--all", "everything", is_flag=True, help="Include closed ones.")
 @output.as_json
 def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """List issues, oldest first."""
@@ -57,9 +57,9 @@ def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flag
 @click.argument("text")
 @output.as_json
 def answer(issue: str, text: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Answer an agent's question; the factory proposes the answer as a change of the spec."""
+    """Answer an agent's question; the factory then proposes the answer as a change of the spec."""
     connection = current().connection()
     found = issues.get(connection, number(issue, "#"))
     issues.comment(connection, "issues", found.iid, body=f"Answer: {text}")
-    told = f"answered on #{found.iid}; `factory work` proposes it as a change of the spec"
-    output.one({"issue": found.iid, "answer": text}, json_wanted=as_json, text=told)
+    message = f"answered on #{found.iid}; `factory work` proposes it as a change of the spec"
+    output.one({"issue": found.iid, "answer": text}, json_wanted=as_json, text=message)

@@ -14,7 +14,7 @@ def command() -> None:
 
 
 @command.command(name="list")
-@click.option("--all", "everything", is_flag=True, help="Merged and closed ones too.")
+@click.option("--all", "everything", is_flag=True, help="Include merged and closed ones.")
 @output.as_json
 def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """List merge requests, oldest first."""
@@ -27,17 +27,17 @@ def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click pass
 @click.argument("merge_request")
 @output.as_json
 def show(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show one merge request: where it stands, what an approval would name, who approved."""
+    """Show one merge request: its state, head, pipelines, approvals and notes."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
-    given = merge_requests.approvals(connection, found.iid)
+    approvals = merge_requests.approvals(connection, found.iid)
     runs = pipelines.of_merge_request(connection, found.iid)
     notes = issues.notes(connection, "merge_requests", found.iid)
     lines = [
         f"!{found.iid} {found.title}",
         f"{found.state}  {found.detailed_merge_status}  head {found.sha[:12]}  by {found.author}",
         "pipelines: " + (", ".join(f"{run.id} {run.status}" for run in runs) or "none"),
-        "approved by: " + (", ".join(item.username for item in given) or "nobody"),
+        "approved by: " + (", ".join(item.username for item in approvals) or "nobody"),
         "",
         found.description,
         *(f"\n{note.author}: {note.body}" for note in notes),
@@ -59,15 +59,15 @@ def diff(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
 @click.argument("merge_request")
 @output.as_json
 def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Approve a merge request at its present head, as yourself."""
+    """Approve a merge request at its current head, as yourself."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
-    given = [item.username for item in merge_requests.approvals(connection, found.iid)]
+    approvers = [item.username for item in merge_requests.approvals(connection, found.iid)]
     if found.state != "opened":
         raise Refused(f"!{found.iid} is {found.state}", hint="Only an open merge request can be approved.")
-    if connection.account in given:
+    if connection.account in approvers:
         raise Refused(
-            f"!{found.iid} is approved by {connection.account} already", hint="Go on with `factory work --once`."
+            f"{connection.account} already approved !{found.iid}", hint="Continue with `factory work --once`."
         )
     merge_requests.approve(connection, found.iid, sha=found.sha)
     output.one(
@@ -81,7 +81,7 @@ def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click 
 @click.argument("merge_request")
 @output.as_json
 def merge(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Merge a merge request yourself; `factory work` does it once it is approved."""
+    """Merge a merge request yourself; otherwise `factory work` merges it once it is approved."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
     done = merge_requests.merge(connection, found.iid, sha=found.sha)

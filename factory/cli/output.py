@@ -1,4 +1,4 @@
-"""How commands show what they found: a table for a person, JSON for a program."""
+"""Prints results of commands: as tables or text, or as JSON."""
 
 import json
 import unicodedata
@@ -16,7 +16,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def rows(found: Sequence[Any], columns: Sequence[str], *, json_wanted: bool, empty: str) -> None:
-    """Print frozen values as a table of some of their fields, or all of them as JSON."""
+    """Print values as a table of ``columns``, or with all fields as JSON."""
     values = [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in found]
     if json_wanted:
         click.echo(json.dumps(values, indent=2, default=str))
@@ -28,12 +28,12 @@ def rows(found: Sequence[Any], columns: Sequence[str], *, json_wanted: bool, emp
 
 
 def visible(text: str) -> str:
-    """Return a text whose control, direction and invisible characters can be seen and do nothing to a terminal."""
+    """Return a text with control, direction and invisible characters escaped, so that no terminal acts on them."""
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else f"\\u{ord(c):04x}" for c in text)
 
 
 def one(value: Any, *, json_wanted: bool, text: str) -> None:
-    """Print one thing: as JSON, or as the text made of it."""
+    """Print one value as JSON, or its ``text``."""
     if json_wanted:
         plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         click.echo(json.dumps(plain, indent=2, default=str))
@@ -42,5 +42,5 @@ def one(value: Any, *, json_wanted: bool, text: str) -> None:
 
 
 def say(line: str) -> None:
-    """Tell progress on standard error."""
+    """Print progress on standard error."""
     click.echo(f"  {line}", err=True)

@@ -1,4 +1,4 @@
-"""``factory pipeline``: pipelines and the logs of their jobs."""
+"""``factory pipeline``: shows pipelines and job logs, and starts pipelines."""
 
 import click
 
@@ -24,7 +24,7 @@ def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
     if not as_json:
         click.echo(f"pipeline {found.id}  {found.status}  {found.source}  {found.ref}  {found.sha[:12]}")
         if found.yaml_errors:
-            click.echo(f"the definition cannot be used: {found.yaml_errors}")
+            click.echo(f"the pipeline definition is invalid: {found.yaml_errors}")
     jobs = pipelines.jobs(connection, found.id)
     columns = ("id", "stage", "name", "status", "failure_reason", "duration")
     output.rows(jobs, columns, json_wanted=as_json, empty="no jobs")
@@ -34,14 +34,15 @@ def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
 @click.option("--ref", default="main", show_default=True, help="The branch.")
 @output.as_json
 def run(ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Start a new pipeline on a branch, as the factory's bot: whoever starts one cannot approve its deployment."""
-    made = pipelines.create(current().connection(BOT), ref)
-    output.one(made, json_wanted=as_json, text=f"pipeline {made.id} is {made.status} on {made.ref}")
+    """Start a pipeline on a branch, as the factory's bot, because whoever starts it cannot approve its deployment."""
+    started = pipelines.create(current().connection(BOT), ref)
+    text = f"pipeline {started.id} is {started.status} on {started.ref}"
+    output.one(started, json_wanted=as_json, text=text)
 
 
 @command.command()
 @click.argument("pipeline")
-@click.option("--job", help="Only this job; by default those that failed, or all.")
+@click.option("--job", help="Only this job (default: the failed jobs, or all if none failed).")
 @output.as_json
 def logs(pipeline: str, job: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Show the logs of a pipeline's jobs."""

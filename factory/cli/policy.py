@@ -1,4 +1,4 @@
-"""``factory policy``: check the policies, ask them why, and run their examples."""
+"""``factory policy``: checks the policies, explains their decisions, and runs their example cases."""
 
 import json
 import re
@@ -26,25 +26,25 @@ from factory.terraform.manifest import normalise
 _SUBMODULE = re.compile(r"^[-+]Subproject commit [0-9a-f]{40}", re.MULTILINE)
 
 judge_option = click.option(
-    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder that holds policies/ (default: here)."
+    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder of policies/ (default: here)."
 )
 
 
 @click.group()
 def command() -> None:
-    """Check the policies, ask them why, and run their examples."""
+    """Check the policies, explain their decisions, and run their example cases."""
 
 
 @command.command()
 @judge_option
 @output.as_json
 def check(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Read all policies and their examples; show each file's digest, or all that is wrong."""
+    """Check all policies and their cases; show each file's digest, or all errors."""
     found = folder.contents(judge)
     problems = policy_files.check(found)
     if problems:
         output.one({"problems": problems}, json_wanted=as_json, text="\n".join(problems))
-        raise InvalidInput(f"{len(problems)} things are wrong in {judge / 'policies'}")
+        raise InvalidInput(f"{len(problems)} errors in {judge / 'policies'}")
     policies, examples = policy_files.read(found), cases.read(found)
     accepted = [item.model_dump() for item in policies.exceptions.exceptions]
     each = {path: canonical.digest(found[path]) for path in sorted(found) if not path.startswith(policy_files.CASES)}
@@ -57,10 +57,17 @@ def check(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
 
 @command.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--mr", "merge_request", metavar="IID", help="Explain what a merge request changes.")
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Explain what `terraform show -json` wrote.")
-@click.option("--as", "account", metavar="ACCOUNT", help="Whose change it is (default: an agent, or the author).")
-@click.option("--as-agent", is_flag=True, help="Judge a merge request as if an agent had made it.")
+@click.option("--mr", "merge_request", metavar="IID", help="Explain the decisions about a merge request.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    help="Explain the decisions about a plan (output of `terraform show -json`).",
+)
+@click.option(
+    "--as", "account", metavar="ACCOUNT", help="The author of the change (default: an agent; for --mr, its author)."
+)
+@click.option("--as-agent", is_flag=True, help="Judge a merge request as if an agent had created it.")
 @judge_option
 @output.as_json
 def explain(
@@ -72,7 +79,7 @@ def explain(
     judge: Path,
     as_json: bool,  # noqa: FBT001 - click passes flags so
 ) -> None:
-    """Show which rules decide about paths, a merge request or a plan, where they stand, and on which facts."""
+    """Show which rules decide about paths, a merge request or a plan, their file and line, and their facts."""
     if [bool(paths), bool(merge_request), bool(plan_file)].count(True) != 1:
         raise click.UsageError("give either paths, --mr or --plan")
     found = folder.contents(judge)
@@ -94,7 +101,7 @@ def explain(
 @judge_option
 @output.as_json
 def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Run the examples in policies/cases/; fail where one is decided otherwise, or there is none."""
+    """Run the cases in policies/cases/; fail if a decision differs from the expected one, or there are no cases."""
     found = folder.contents(judge)
     results = cases.run(policy_files.read(found), cases.read(found))
     failed = [result for result in results if not result.passed]
@@ -103,12 +110,12 @@ def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
     output.one([item.to_json() for item in results], json_wanted=as_json, text="\n".join(lines))
     if not cases.passed(results):
         problem = f"{len(failed)} cases failed" if results else f"there are no cases in {judge / policy_files.CASES}"
-        raise GateFailed(problem, hint="Mend the policy or the example; run `factory policy test` again.")
+        raise GateFailed(problem, hint="Fix the policy or the case, then run `factory policy test` again.")
 
 
 @dataclass(frozen=True)
 class _Explanation:
-    """Why the policies allow or deny, whom they bind, and what a merge needs."""
+    """The rulings on a change, the reason that agents' rules apply, and the approvals that a merge needs."""
 
     rulings: tuple[Ruling, ...]
     needed: RequiredApprovals
@@ -124,7 +131,7 @@ class _Explanation:
         }
 
     def text(self, found: Mapping[str, bytes]) -> str:
-        lines = [f"agents' rules bind it: {self.bound}"] if self.bound else []
+        lines = [f"agents' rules apply: {self.bound}"] if self.bound else []
         for ruling in self.rulings:
             word = "allowed" if ruling.allowed else "denied "
             place = rule_source.where(found, ruling) or "built in"
@@ -142,23 +149,23 @@ def _shown(facts: Mapping[str, Any]) -> str:
 
 
 def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explanation:
-    made = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
-    why = evaluate.bound(policies, made)
+    change = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
+    why = evaluate.bound(policies, change)
     each = tuple(evaluate.path(policies, path) for path in paths)
-    return _Explanation(each if why else evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
+    return _Explanation(each if why else evaluate.scope(policies, change), evaluate.needed(policies, change, ()), why)
 
 
 def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explanation:
     connection = current().connection()
     found = merge_requests.get(connection, iid)
     changed = tuple(item for diff in merge_requests.changes(connection, iid) for item in _changed(diff))
-    made = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
-    why = evaluate.bound(policies, made)
-    return _Explanation(evaluate.scope(policies, made), evaluate.needed(policies, made, ()), why)
+    change = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
+    why = evaluate.bound(policies, change)
+    return _Explanation(evaluate.scope(policies, change), evaluate.needed(policies, change, ()), why)
 
 
 def _changed(diff: gitlab.Change) -> list[ChangedFile]:
-    """Return a diff's files as git would list them: a renamed file is one removed and one added."""
+    """Return a diff's files; a renamed file becomes one deleted and one added file."""
     lines = diff.diff.splitlines()
     added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
     status = "A" if diff.new_file else "D" if diff.deleted_file else "M"
@@ -175,12 +182,12 @@ def _plan(policies: Policies, path: Path) -> _Explanation:
 
 
 def _read_plan(data: bytes) -> Plan:
-    """Return the plan in the JSON of ``terraform show``; what can't be read is its ``problem``."""
+    """Return the plan from the JSON of ``terraform show``; a parse error becomes its ``problem``."""
     try:
         value = json.loads(data)
         normalised = normalise(value)
         if not normalised["format_version"]:
-            return Plan("", "", problem="the file is no plan: it has no format_version")
+            return Plan("", "", problem="the file is not a plan: it has no format_version")
         return planning.facts("", canonical.digest_of(normalised), normalised)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Plan("", "", problem=f"the file is no plan: {error}")
+        return Plan("", "", problem=f"the file is not a plan: {error}")

@@ -1,4 +1,4 @@
-"""Asks a person for a value that is never shown."""
+"""Asks a person for a secret value, without showing it."""
 
 import sys
 
@@ -9,19 +9,19 @@ from factory.model.secret import Secret
 
 
 def typed(what: str, *, twice: bool = False, only_terminal: bool = False) -> Secret:
-    """Return what a person types unseen, or what standard input holds; raises ``InvalidInput`` where that is nothing.
+    """Return a value from a hidden prompt, or from standard input; raises ``InvalidInput`` if it is empty.
 
-    One line's end is not part of it.
+    Removes one newline at the end.
     """
     if sys.stdin.isatty():
         text = str(click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
     elif only_terminal:
-        raise Refused(f"{what} is asked for on a terminal, and there is none")
+        raise Refused(f"{what} can only be entered on a terminal, and standard input is none")
     else:
         try:
             text = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             raise InvalidInput("standard input is not UTF-8 text") from None
     if not text:
-        raise InvalidInput("the value is empty", hint="Type it, or give it on standard input.")
+        raise InvalidInput("the value is empty", hint="Type it, or pass it on standard input.")
     return Secret(text)

@@ -1,4 +1,4 @@
-"""``factory reference``: the generated pages of docs/, and the schemas of policies and recordings."""
+"""``factory reference``: generates docs/reference, including the schemas of policies and recordings."""
 
 import json
 from pathlib import Path
@@ -60,12 +60,12 @@ def _exit_codes() -> str:
         for item in sorted(found, key=lambda item: (item.exit_code, item.__name__))
     ]
     head = ["| code | error | what happened | next step |", "|---|---|---|---|"]
-    usual = ["| 0 | | Done. | |", "| 2 | | The command line is not right. | Read `--help`. |"]
+    usual = ["| 0 | | Done. | |", "| 2 | | The command line is invalid. | Read `--help`. |"]
     return "\n".join([_HEAD, "# Exit codes\n", *head, *usual, *rows, ""])
 
 
 def _endpoints() -> str:
-    """Return what the loopback GitLab answers: in full, in part (and what is missing), or not at all (and why)."""
+    """Return the page of the loopback GitLab's endpoints: full, partial (what is missing) or absent (why)."""
     described = strict_yaml.load_mapping(files.read_text(openapi.FILE), source=openapi.FILE.name)
     rows = []
     for path, item in described["paths"].items():
@@ -76,8 +76,8 @@ def _endpoints() -> str:
     count = sum(key in openapi.METHODS for item in described["paths"].values() for key in item)
     text = (
         f"{count} operations of API v4 on {len(rows)} paths, as `factory/local_gitlab/serving/openapi.yml` describes\n"
-        "them; a test holds the server to it. *Full*: every parameter and field that the product and common\n"
-        "clients use. Any other path is answered with GitLab's 404 and a log line.\n"
+        "them; a test compares the server with it. *Full*: every parameter and field that the product and common\n"
+        "clients use. Any other path gets GitLab's 404 and a log line.\n"
     )
     head = ["| path | methods | | |", "|---|---|---|---|"]
     return "\n".join([_HEAD, "# The loopback GitLab's endpoints\n", text, *head, *rows, *absent, ""])

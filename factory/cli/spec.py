@@ -1,4 +1,4 @@
-"""``factory spec``: write specs, find what they leave open, trace what proves them."""
+"""``factory spec``: writes and lints specs, and traces requirements to tests."""
 
 import sys
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ _NAME = "spec"
 
 @click.group()
 def command() -> None:
-    """Write specs, find what they leave open, trace what proves them."""
+    """Write and lint specs, and trace requirements to tests and results."""
 
 
 @command.command()
 @click.argument("spec", required=False, metavar="[ID]")
 @click.option("--title", help="The title.")
-@click.option("--owner", help="Who answers for it.")
-@click.option("--outcome", help="Who gets what from it, and how they notice.")
-@click.option("--structure", help="Where it lives, what it is made of, what it uses.")
-@click.option("--contract", help="The interface others rely on.")
-@click.option("--requirement", "requirements", multiple=True, help="What must be true; may be given many times.")
-@click.option("--scenario", "scenarios", multiple=True, help="The scenario of the requirement at the same place.")
+@click.option("--owner", help="The person responsible for the spec.")
+@click.option("--outcome", help="Who gets which benefit, and how they notice it.")
+@click.option("--structure", help="Where the code is, its parts, and its dependencies.")
+@click.option("--contract", help="The interface that others rely on.")
+@click.option("--requirement", "requirements", multiple=True, help="What must be true; can be repeated.")
+@click.option("--scenario", "scenarios", multiple=True, help="The scenario of the requirement at the same position.")
 @output.as_json
 def new(
     spec: str | None,
@@ -46,30 +46,32 @@ def new(
     as_json: bool,  # noqa: FBT001 - click passes flags so
     **texts: str | None,
 ) -> None:
-    """Write specs/ID.md, ask at a terminal for what is missing, and say what it leaves open."""
+    """Write specs/ID.md and list its open points; on a terminal, ask for missing values."""
     root = spec_facts.repository()
     if len(scenarios) > len(requirements):
-        raise InvalidInput("there are more --scenario than --requirement")
-    given = {"id": spec, **texts}
+        raise InvalidInput("there are more --scenario options than --requirement options")
+    values = {"id": spec, **texts}
     asking = sys.stdin.isatty()
-    missing = [name for name in ("id", "title", "owner") if not given[name]]
+    missing = [name for name in ("id", "title", "owner") if not values[name]]
     if missing and not asking:
         options = ", ".join("ID" if name == "id" else f"--{name}" for name in missing)
-        raise InvalidInput(f"missing: {options}", hint="Give what is missing, or run it at a terminal, where it asks.")
-    name = given.pop("id") or click.prompt("id (small letters, digits, hyphens)", err=True)
+        raise InvalidInput(
+            f"missing: {options}", hint="Set the missing options, or run it on a terminal, where it asks."
+        )
+    name = values.pop("id") or click.prompt("id (lowercase letters, digits, hyphens)", err=True)
     path = specs.path_of(name)
     if specs.is_id(name) and (root / path).exists():
-        raise Conflict(f"{path} is already there", hint="Edit it, or choose another id.")
+        raise Conflict(f"{path} already exists", hint="Edit it, or choose another id.")
     pairs = list(zip_longest(requirements, scenarios, fillvalue=""))
     if asking:
-        given = {key: value or _ask(key) for key, value in given.items()}
+        values = {key: value or _ask(key) for key, value in values.items()}
         pairs = pairs or _ask_requirements()
-    content = render(spec=name, requirements=pairs, **{key: value or "" for key, value in given.items()}).encode()
+    content = render(spec=name, requirements=pairs, **{key: value or "" for key, value in values.items()}).encode()
     files.write_atomic(root / path, content)
     found = _found({**spec_facts.contents(root), path: content}, root, [path])
-    told = [f"{path} is written", *(f"  still open, line {item.line}: {item.message}" for item in found)]
+    lines = [f"{path} is written", *(f"  still open, line {item.line}: {item.message}" for item in found)]
     value = {"path": path, "open": [finding.to_json() for finding in found]}
-    output.one(value, json_wanted=as_json, text="\n".join(told))
+    output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
 @command.command(name="list")
@@ -93,11 +95,11 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.argument("spec", metavar="ID")
 @output.as_json
 def show(spec: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show a spec; as JSON with the digest of each requirement and its scenarios."""
+    """Show a spec; --json adds the digest of each requirement with its scenarios."""
     path = specs.path_of(spec)
     content = spec_facts.contents(spec_facts.repository()).get(path)
     if content is None:
-        raise NotFound(f"there is no {path}", hint="List the specs with `factory spec list`.")
+        raise NotFound(f"{path} does not exist", hint="List the specs with `factory spec list`.")
     found = specs.read(content, source=path)
     value = {name: getattr(found, name) for name in (*specs.KEYS, "digest", "body")}
     value["requirements"] = [{**asdict(item), "digest": item.digest} for item in found.requirements]
@@ -107,42 +109,53 @@ def show(spec: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags
 
 @command.command(name="lint")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--code-quality", "quality", type=click.Path(path_type=Path), help="Write GitLab's report here too.")
+@click.option(
+    "--code-quality",
+    "quality",
+    type=click.Path(path_type=Path),
+    help="Also write a GitLab Code Quality report to this file.",
+)
 @output.as_json
 def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Find what would make an agent guess, in all specs or in PATHS; ids are compared across all."""
+    """Find missing and ambiguous content in all specs or in PATHS; ids must be unique across all specs."""
     root = spec_facts.repository()
     contents = spec_facts.contents(root)
-    wanted = {_relative(file, root): file for path in paths for file in _files(path)}
-    contents |= {name: files.read_bytes(file) for name, file in wanted.items()}
-    found = _found(contents, root, sorted(wanted) if paths else sorted(contents))
+    chosen = {_relative(file, root): file for path in paths for file in _files(path)}
+    contents |= {name: files.read_bytes(file) for name, file in chosen.items()}
+    found = _found(contents, root, sorted(chosen) if paths else sorted(contents))
     verdict = judged(_NAME, found)
     if quality:
         files.write_atomic(quality, reports.code_quality([verdict]).encode())
-    looked = len(wanted) if paths else len(contents)
-    text = "\n".join(reports.lines([verdict])) if found else f"nothing is open (specs: {looked})"
+    count = len(chosen) if paths else len(contents)
+    text = "\n".join(reports.lines([verdict])) if found else f"nothing is open (specs: {count})"
     output.one([finding.to_json() for finding in found], json_wanted=as_json, text=text)
     if found:
-        hint = "Mend the findings above, then run `factory spec lint` again."
+        hint = "Fix the findings above, then run `factory spec lint` again."
         raise GateFailed(f"findings: {len(found)}", hint=hint)
 
 
 @command.command(name="trace")
 @click.argument("name", required=False, metavar="[ID]")
-@click.option("--junit", "junit_files", multiple=True, type=click.Path(path_type=Path), help="Read results here.")
+@click.option(
+    "--junit",
+    "junit_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Read test results from this JUnit file.",
+)
 @output.as_json
 def trace_(name: str | None, junit_files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Follow requirements to tests and results, all or those of a spec or requirement ID."""
+    """Show the issues, commits, tests and results of all requirements, or those of a spec or requirement ID."""
     found, recorded = spec_facts.traced(environment.snapshot(), spec_facts.repository(), junit_files)
     if name:
         found = found.only(name)
         if not found.rows:
-            raise NotFound(f"no spec or requirement is called {name}", hint="List the specs with `factory spec list`.")
+            raise NotFound(f"there is no spec or requirement {name}", hint="List the specs with `factory spec list`.")
     source = f"{recorded.ref} (unverified; `factory evidence verify` verifies it)" if recorded.ref else "none"
     value = {**asdict(found), "evidence": {"ref": recorded.ref, "verified": False}}
-    output.one(value, json_wanted=as_json, text="\n".join([*_told(found), "", f"recorded evidence: {source}"]))
+    output.one(value, json_wanted=as_json, text="\n".join([*_trace_lines(found), "", f"recorded evidence: {source}"]))
     if found.findings:
-        hint = "Mend the findings above, then run `factory spec trace` again."
+        hint = "Fix the findings above, then run `factory spec trace` again."
         raise GateFailed(f"findings: {len(found.findings)}", hint=hint)
 
 
@@ -176,7 +189,7 @@ def _found(contents: dict[str, bytes], root: Path, paths: Sequence[str]) -> list
     return [finding for finding in found if finding.path in paths]
 
 
-def _told(trace: Trace) -> list[str]:
+def _trace_lines(trace: Trace) -> list[str]:
     headings = ("requirement", "status", "issues", "merge requests", "commits", "tests", "result")
     lines = [table(headings, [_cells(row) for row in trace.rows])] if trace.rows else ["no requirements"]
     if trace.findings:

@@ -1,4 +1,4 @@
-"""``factory status``: where everything stands."""
+"""``factory status``: shows the project's open work."""
 
 import click
 
@@ -11,16 +11,16 @@ from factory.status import snapshot
 @click.command()
 @output.as_json
 def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show open issues, merge requests, main's pipeline and deployments that wait."""
-    seen = snapshot.take(current().connection())
-    lines = [f"{seen.project} on {seen.url}", f"main's pipeline: {seen.main_pipeline}", ""]
+    """Show open issues, open merge requests, main's pipeline and waiting deployments."""
+    state = snapshot.take(current().connection())
+    lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}", ""]
     lines.append(
-        table(["issue", "labels", "title"], [[f"#{i.iid}", ", ".join(i.labels), i.title] for i in seen.issues])
+        table(["issue", "labels", "title"], [[f"#{i.iid}", ", ".join(i.labels), i.title] for i in state.issues])
     )
-    rows = [[f"!{m.iid}", m.detailed_merge_status, m.title] for m in seen.merge_requests]
+    rows = [[f"!{m.iid}", m.detailed_merge_status, m.title] for m in state.merge_requests]
     lines += ["", table(["merge request", "status", "title"], rows)]
     lines += [
         f"\ndeployment {item.id} of {item.sha[:12]} waits: factory deploy approve {item.id}"
-        for item in seen.waiting_deployments
+        for item in state.waiting_deployments
     ]
-    output.one(seen, json_wanted=as_json, text="\n".join(lines))
+    output.one(state, json_wanted=as_json, text="\n".join(lines))

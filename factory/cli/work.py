@@ -1,4 +1,4 @@
-"""``factory work``: do the next thing."""
+"""``factory work``: delivers, merges and deploys, in a loop or once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +18,15 @@ from factory.workflow.schedule import Idle
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Do one thing and end.")
-@click.option("--issue", help="Only this issue and its merge request.")
-@click.option("--agent", help="Which agent of policies/agents.yml works; without it, policy chooses.")
+@click.option("--once", is_flag=True, help="Do one action and exit.")
+@click.option("--issue", help="Work only on this issue and its merge request.")
+@click.option("--agent", help="The agent of policies/agents.yml (default: policy chooses).")
+@click.option("--interactive", is_flag=True, help="Work with the agent in its terminal interface, if it has one.")
 @click.option(
-    "--interactive", is_flag=True, help="Work with the agent in its own terminal interface, where there is one."
-)
-@click.option(
-    "--webhook", type=click.IntRange(1, 65535), metavar="PORT", help="Let GitLab's webhooks on 127.0.0.1:PORT wake it."
+    "--webhook",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Listen on 127.0.0.1:PORT for GitLab's webhooks, which trigger a poll.",
 )
 @output.as_json
 def command(
@@ -36,37 +37,36 @@ def command(
     webhook: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Deliver the next ready issue, merge what is approved, deploy what is approved."""
+    """Deliver the next ready issue, merge approved merge requests, deploy approved plans."""
     workspace = current()
     if workspace.settings.embedded:
         servers.ensure_up(workspace, say=output.say)
     shown = interactive and terminal.capable(workspace.environment.get("TERM", ""))
     if interactive and not shown:
-        output.say("this is no terminal that can show an agent's interface: it works without one")
+        output.say("this terminal can't show an agent's interface: working without it")
     with opened(workspace, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
         if not once and issue is None and not interactive:
             with _waking(workspace, webhook) as wait:
                 serve.forever(context, engine, held, stopped=lambda: False, wait=wait)
             return
-        wanted = number(issue, "#") if issue else None
-        done = serve.once(context, engine, held, issue=wanted)
+        done = serve.once(context, engine, held, issue=number(issue, "#") if issue else None)
     show(done, as_json=as_json, workspace=workspace)
 
 
 @contextmanager
 def _waking(workspace: Workspace, port: int | None) -> Iterator[Callable[[float], bool] | None]:
-    """Listen for webhooks where a port is given."""
+    """Listen for webhooks if a port is given."""
     if port is None:
         yield None
         return
     with webhooks.listening(port, tokens.webhook(workspace.token_folder)) as inbox:
         path = workspace.token_folder / tokens.WEBHOOK
-        output.say(f"webhooks wake it on 127.0.0.1:{port}; the secret token that they carry is in {path}")
+        output.say(f"listening for webhooks on 127.0.0.1:{port}; their secret token is in {path}")
         yield inbox.wait
 
 
 def show(done: serve.WorkResult | Idle, *, as_json: bool, workspace: Workspace) -> None:
-    """Print what was done, or what is waited for."""
+    """Print what was done, or what the factory waits for."""
     del workspace
     if isinstance(done, Idle):
         text = "; ".join(done.waiting) or "nothing to do: no issue carries the label factory::ready"

@@ -1,1 +1,1 @@
-"""Evaluations: recorded issues that agents, models and briefs work on, and how the results compare."""
+"""Evaluations: run agents, models and briefs on recorded issues, and compare the results."""

@@ -1,4 +1,4 @@
-"""Sets of recorded issues, on which agents, models and briefs are compared: read strictly. Pure."""
+"""Reads sets of recorded issues, on which agents, models and briefs are compared; unknown keys are errors. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _KEYS = ("name", "title", "text", "spec", "small", "base", "gates", "check")
 
 @dataclass(frozen=True)
 class RecordedIssue:
-    """An issue as it was written, and what must hold once an agent is done.
+    """An issue as it was written, and the conditions for a passed run.
 
-    ``base`` is the commit that the work begins from, by default the newest. ``gates`` are the local gates that must
-    pass, by default all that policy requires; ``check`` is a command that must then end with 0, as the pipeline would.
+    ``base`` is the commit to start from (default: the newest). ``gates`` are the local gates that must pass (default:
+    all that policy requires). ``check`` is a command that must then exit with 0, instead of a pipeline.
     """
 
     name: str
@@ -30,27 +30,27 @@ class RecordedIssue:
     check: tuple[str, ...] = ()
 
     def issue(self, number: int, *, small: str) -> Issue:
-        """Return it as GitLab would show it; ``small`` is the label of small issues."""
+        """Return the issue in GitLab's form; ``small`` is the label of small issues."""
         text = f"{self.text.rstrip()}\n\nSpec: {self.spec}" if self.spec else self.text.rstrip()
         return Issue(number, self.title, text, "opened", (small,) if self.small else (), "operator", "", "")
 
 
 @dataclass(frozen=True)
 class IssueSet:
-    """Recorded issues; ``recordings`` is the set's folder with those that the replay agent answers them by, if any."""
+    """Recorded issues; ``recordings`` is the set's folder with the replay agent's recordings, if any."""
 
     issues: tuple[RecordedIssue, ...]
     recordings: str = ""
 
 
 def read(text: str, *, source: str, gates: Callable[[str], bool]) -> IssueSet:
-    """Return the set in a file; ``gates`` tells whether there is a gate. Raises ``InvalidInput`` naming the key."""
+    """Parse a set; ``gates`` tests whether a gate exists. Raises ``InvalidInput`` that names the key."""
     fields = Fields(strict_yaml.load(text, source=source), source, "", ("issues", "recordings"))
     issues = []
     for item in fields.each("issues", _KEYS):
         spec, small = item.text("spec", default=""), item.flag("small")
         if bool(spec) == small:
-            raise item.problem("spec", "an issue names a spec, or is `small: true`")
+            raise item.problem("spec", "set either `spec` or `small: true`")
         named = item.texts("gates")
         for name in named:
             if not gates(name):
@@ -62,5 +62,5 @@ def read(text: str, *, source: str, gates: Callable[[str], bool]) -> IssueSet:
         issues.append(found)
     names = [item.name for item in issues]
     if not names or len(set(names)) != len(names):
-        raise InvalidInput(f"{source}: issues: there must be one, each with a name of its own")
+        raise InvalidInput(f"{source}: issues: at least one issue is required, and names must be unique")
     return IssueSet(tuple(issues), fields.text("recordings", default=""))

@@ -1,4 +1,4 @@
-"""Makes a recording of a session from what is kept of it: transcripts, requests, and the commits in the mirror."""
+"""Builds a recording of a session from its transcripts, requests and commits."""
 
 import json
 import re
@@ -24,45 +24,43 @@ _ATTEMPT = re.compile(r"attempt-(\d+)")
 
 
 def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> Recording:
-    """Return the recording of the session ``name`` that is kept in ``folder``; ``secrets`` must not show in it.
+    """Return the recording of the session ``name`` in ``folder``, without ``secrets``.
 
-    What a person committed after an attempt is a turn of that attempt. Raises ``NotFound`` where an attempt, its commit
-    or the issue is not kept any more, and ``Refused`` for a patch that holds a secret or that a text cannot carry;
-    whatever else looks like a secret is left out.
+    A person's commit after an attempt becomes a turn of that attempt. Raises ``NotFound`` if an attempt, its commit or
+    the issue does not exist any more, and ``Refused`` if a patch has a secret or can't be text. Anything else that
+    looks like a secret is redacted.
     """
-    made = _made(folder)
-    if [item["attempt"] for item in made] != list(range(1, len(made) + 1)) or not made:
-        raise NotFound(
-            f"session {name} does not have all its attempts here", hint="Show it with `factory session show`."
-        )
+    ended = _ended(folder)
+    if [item["attempt"] for item in ended] != list(range(1, len(ended) + 1)) or not ended:
+        raise NotFound(f"attempts of session {name} are missing here", hint="List them with `factory session show`.")
     frozen = _frozen(mirror, folder, name)
     handed = handover.read(folder)
     session = Session(name, frozen.iid, folder)
-    attempts = tuple(_attempt(mirror, session, item, handed) for item in made)
+    attempts = tuple(_attempt(mirror, session, item, handed) for item in ended)
     for number, attempt in enumerate(attempts, 1):
         _check(number, attempt, secrets)
     found = without(Recording(frozen.spec, frozen.title, attempts, name), lambda text: redaction.redact(text, secrets))
     if found.title != frozen.title:
-        raise Refused("the issue's title has the shape of a secret, so no recording can name it")
+        raise Refused("the issue's title looks like a secret, so a recording can't contain it")
     return found
 
 
-def _attempt(mirror: Mirror, session: Session, made: Mapping[str, Any], handed: Handover | None) -> Attempt:
-    number = int(made["attempt"])
+def _attempt(mirror: Mirror, session: Session, ended: Mapping[str, Any], handed: Handover | None) -> Attempt:
+    number = int(ended["attempt"])
     folder = session.attempt(number)
     events = transcript.events(folder)
-    usage = Tokens.metered(made["usage"])
-    found = turns(events, patch=_patch(mirror, number, made["base"], made["head"]), usage=usage)
+    usage = Tokens.metered(ended["usage"])
+    found = turns(events, patch=_patch(mirror, number, ended["base"], ended["head"]), usage=usage)
     if handed is not None and handed.after == number and not handed.attempt:
         changed = _patch(mirror, number, handed.base, handed.head)
         found = (*found, Turn("A person changed this.", patch=changed))
-    by = made["agent"]
+    by = ended["agent"]
     return Attempt(
         found,
         made_by=Maker(by["name"], by["version"], by["model"] or "", by["brief"]),
-        base=made["base"],
-        reason=made["reason"],
-        question=made["question"] or "",
+        base=ended["base"],
+        reason=ended["reason"],
+        question=ended["question"] or "",
         outputs=outputs.read(launch_plan.outputs_file(folder)).requests,
     )
 
@@ -73,20 +71,20 @@ def _patch(mirror: Mirror, number: int, base: str, head: str | None) -> str:
         return ""
     for commit in (base, head):
         if mirror.resolve(commit) is None:
-            raise NotFound(f"attempt {number}: its commit {commit[:12]} is not in the mirror any more")
+            raise NotFound(f"attempt {number}: its commit {commit[:12]} is no longer in the mirror")
     return patch.between(mirror.path, base, head)
 
 
 def _check(number: int, attempt: Attempt, secrets: Sequence[str]) -> None:
-    """Raise ``Refused`` where a patch of an attempt cannot be in a recording."""
+    """Raise ``Refused`` if a patch of an attempt can't be part of a recording."""
     for text in (turn.patch for turn in attempt.turns if turn.patch):
         for line, content in enumerate(text.splitlines(), 1):
             known = any(secret and secret in content for secret in secrets)
             found = "a credential of this factory" if known else next(leaks.shapes(content), None)
             if found:
                 raise Refused(
-                    f"attempt {number}: line {line} of its patch holds what looks like a secret ({found})",
-                    hint="A recording is read by many: a patch with a secret cannot be part of one.",
+                    f"attempt {number}: line {line} of its patch looks like a secret ({found})",
+                    hint="Many people can read recordings, so a patch with a secret can't be part of one.",
                 )
         try:
             paths(text)
@@ -94,8 +92,8 @@ def _check(number: int, attempt: Attempt, secrets: Sequence[str]) -> None:
             raise Refused(f"attempt {number}: {error}") from error
 
 
-def _made(folder: Path) -> list[dict[str, Any]]:
-    """Return what each attempt came to, in order; one that was put aside and begun again is none."""
+def _ended(folder: Path) -> list[dict[str, Any]]:
+    """Return the results of the attempts in order, without attempts that were discarded and restarted."""
     found = [
         json.loads(files.read_text(path / "turn.json"))
         for path in files.subfolders(folder)
@@ -105,7 +103,7 @@ def _made(folder: Path) -> list[dict[str, Any]]:
 
 
 def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:
-    """Return the issue as this session's lease froze it, which later sessions of the issue leave in the chain."""
+    """Return the issue as frozen by this session's lease, from the history of the lease's branch."""
     briefs = sorted(folder.glob("attempt-*/brief.md"))
     named = _ISSUE.search(files.read_text(briefs[0])) if briefs else None
     branch = f"{lease.PREFIX}{named.group(1)}" if named else ""
@@ -113,4 +111,4 @@ def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:
     for commit, text in mirror.messages(head) if head else ():
         if text.strip().endswith(f" for session {name}"):
             return FrozenIssue.from_json(json.loads(mirror.read(commit, "issue.json")))
-    raise NotFound(f"the lease of session {name} is not in the mirror any more")
+    raise NotFound(f"the lease of session {name} is no longer in the mirror")

@@ -1,4 +1,4 @@
-"""An evaluation as JSON and as text. Pure."""
+"""Formats an evaluation as JSON and as text. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ _DIGITS = {"rate": 2, "usd": 4, "tokens": 0, "attempts": 2, "interventions": 2, 
 def build(
     *, name: str, runs: int, variants: Sequence[Variant], policies: Policies, outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
-    """Return an evaluation of a set as a JSON value: what was compared, what it came to, and every run."""
+    """Return an evaluation as a JSON value: the variants, the statistics, and every run."""
     return {
         "format": FORMAT,
         "set": name,
@@ -35,7 +35,7 @@ def build(
 
 
 def by_brief(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return an evaluation once for each brief's digest, with the variants that used it, without the comparison."""
+    """Split an evaluation by brief digest; each part has the variants of that brief and no comparison."""
     found = {}
     for digest in dict.fromkeys(item["brief"] for item in report["variants"]):
         names = {item["name"] for item in report["variants"] if item["brief"] == digest}
@@ -49,7 +49,7 @@ def by_brief(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def text(outcomes: Sequence[Outcome]) -> str:
-    """Return an evaluation for a person: a table, a comparison where there are two variants, and what failed."""
+    """Return an evaluation as text: a table, a comparison of two variants, and the failed runs."""
     rows = []
     for item in statistics.summarise(outcomes):
         absent = "no price" if item.runs else "not judged"
@@ -57,10 +57,10 @@ def text(outcomes: Sequence[Outcome]) -> str:
         rows.append([item.variant, item.runs, item.issues, *cells])
     lines = [table(_HEADINGS, rows), "", "[95 % interval]; rate: Wilson, means: Student's t over issues"]
     estimated = dict.fromkeys(item.variant for item in outcomes if item.estimated)
-    lines += [f"{name}: tokens are in part an estimate from the bytes that passed" for name in estimated]
+    lines += [f"{name}: some token counts are estimated from the transferred bytes" for name in estimated]
     compared = statistics.compare(outcomes)
     if compared:
-        lines += ["", f"{compared[0].second} less {compared[0].first}:", *map(_difference, compared)]
+        lines += ["", f"{compared[0].second} minus {compared[0].first}:", *map(_difference, compared)]
     missed = [item for item in outcomes if item.result != "passed"]
     if missed:
         lines += [
@@ -85,8 +85,8 @@ def _variant(item: Variant, policies: Policies) -> dict[str, Any]:
 def _difference(item: Difference) -> str:
     digits = _DIGITS[item.measure]
     if item.low is None or item.high is None:
-        return f"  {item.measure}: {item.value:+.{digits}f}; one issue cannot tell them apart"
-    words = "they differ" if item.told_apart else "these runs cannot tell them apart"
+        return f"  {item.measure}: {item.value:+.{digits}f}; one issue is too few to show a difference"
+    words = "they differ" if item.told_apart else "no significant difference"
     return f"  {item.measure}: {item.value:+.{digits}f} [{item.low:+.{digits}f}, {item.high:+.{digits}f}]; {words}"
 
 
@@ -96,7 +96,7 @@ def _estimate(measure: str, found: Estimate | None, absent: str) -> str:
     digits = _DIGITS[measure]
     if found.low is None or found.high is None:
         return f"{found.value:.{digits}f}"
-    # None of these can be below nought, whatever a symmetric interval says.
+    # These values can't be negative, although a symmetric interval may be.
     return f"{found.value:.{digits}f} [{max(0.0, found.low):.{digits}f}, {found.high:.{digits}f}]"
 
 

@@ -1,6 +1,6 @@
-"""One run of a recorded issue, without GitLab: brief, agent, commit and local gates as in ``deliver``, then a check.
+"""Runs a recorded issue without GitLab: brief, agent, commit and local gates as in ``deliver``, then a check.
 
-The check stands in for the pipeline. Nothing is pushed, recorded as evidence or charged to the ledger.
+The check replaces the pipeline. Nothing is pushed, recorded as evidence or charged to the ledger.
 """
 
 import json
@@ -34,13 +34,13 @@ from factory.worktrees import worktree
 _CHECK_SECONDS = 600.0
 _CHECK_LINES = 20
 _LONGEST_LINE = 300
-# Endings that say nothing of the agent.
+# Reasons that are not the agent's fault.
 _NOT_JUDGED = DOWN | {Reason.SANDBOX_UNAVAILABLE}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is compared: an agent, its model where not its own, and a brief's template; ``recordings`` are to play."""
+    """An agent with optionally another model, another brief template, or a folder of recordings to replay."""
 
     name: str
     agent: str
@@ -49,7 +49,7 @@ class Variant:
     recordings: Path | None = None
 
     def chosen(self, policies: Policies) -> AgentChoice:
-        """Return its agent; raises ``InvalidInput`` for an unknown one, or one that has no model to change."""
+        """Return the agent; raises ``InvalidInput`` if it is unknown, or has no model to replace."""
         chosen = routing.choose(
             policies.agents, (), asked=self.agent, rung=escalation.Escalation.AGAIN, down=(), last=None
         )
@@ -65,14 +65,14 @@ class Variant:
 
 
 def _prices(policies: Policies, model: str) -> Prices | None:
-    """Return what a model costs, where policy knows it from any agent."""
+    """Return a model's prices from any agent in policy, or ``None``."""
     known = (item for item in policies.agents.agents.values() if item.model and item.model.name == model)
     return next((item.prices for item in known if item.prices), None)
 
 
 @dataclass
 class _Totals:
-    """What the attempts of one run took so far; money is ``None`` without a price."""
+    """The totals of one run's attempts so far; money is ``None`` without prices."""
 
     attempts: int = 0
     tokens: int = 0
@@ -84,7 +84,7 @@ class _Totals:
 
 @dataclass
 class EvalRun:
-    """One run: ``session`` is its folder, ``recorded`` its issue; use ``run`` once."""
+    """One run of the issue ``recorded`` in ``session``; call ``run`` only once."""
 
     context: Context
     policies: Policies
@@ -94,10 +94,10 @@ class EvalRun:
     _spent: _Totals = field(default_factory=_Totals)
 
     def run(self, number: int) -> Outcome:
-        """Let the agent try until gates and check pass or its attempts are used up; ``number`` counts the runs.
+        """Let the agent try until gates and check pass or its attempts are used up; ``number`` is the run's number.
 
-        Raises ``InvalidInput`` or ``NotFound`` where the issue names no spec that can be worked on, ``MachineError``
-        where the agent is not installed, ``Unauthorized`` where its model has no credential.
+        Raises ``InvalidInput`` or ``NotFound`` if the issue's spec is missing or not ready, ``MachineError`` if the
+        agent is not installed, ``Unauthorized`` if its model has no credential.
         """
         frozen = self._freeze()
         start = clock.monotonic()
@@ -135,7 +135,7 @@ class EvalRun:
         for number in range(1, self.policies.budgets.attempts + 1):
             rung = escalation.next_escalation(past, stronger=False)
             if rung is escalation.Escalation.PERSON:
-                return "failed", "the same failure again and again"
+                return "failed", "the same failure repeatedly"
             made = self._work(
                 frozen, number, base, feedback, rung, resume if rung is escalation.Escalation.AGAIN else ""
             )
@@ -202,21 +202,21 @@ class EvalRun:
         except Refused as refused:
             return _AttemptEnd(None, Reason.BLOCKED, str(refused), "", ("failed", f"blocked: {refused}"))
         requests = asked.read(launch_plan.outputs_file(session.attempt(number))).requests
-        made = _AttemptEnd(head, turn.reason, turn.detail, turn.resume)
-        kept = {"attempt": number, "base": base, "head": head, "reason": turn.reason.value, "usage": dict(turn.usage)}
-        self._keep(number, kept, chosen)
-        return replace(made, ended=self._ended(made, requests, turn.message))
+        end = _AttemptEnd(head, turn.reason, turn.detail, turn.resume)
+        result = {"attempt": number, "base": base, "head": head, "reason": turn.reason.value, "usage": dict(turn.usage)}
+        self._keep(number, result, chosen)
+        return replace(end, ended=self._ended(end, requests, turn.message))
 
-    def _keep(self, number: int, kept: Mapping[str, Any], chosen: AgentChoice) -> None:
-        """Keep what an attempt came to as a session does, so that a run can be looked at and recorded."""
+    def _keep(self, number: int, result: Mapping[str, Any], chosen: AgentChoice) -> None:
+        """Store an attempt's result as a session does, so that the run can be inspected and recorded."""
         model = chosen.agent.model.name if chosen.agent.model else None
         version = brief.version(self.variant.template)
         by = {"name": chosen.name, "version": chosen.agent.version, "model": model, "brief": version}
-        value = {**kept, "agent": by, "question": None}
+        value = {**result, "agent": by, "question": None}
         files.write_atomic(self.session.attempt(number) / "turn.json", json.dumps(value, indent=1).encode())
 
     def _ended(self, made: "_AttemptEnd", requests: Sequence[asked.Request], message: str) -> tuple[Result, str] | None:
-        """Return how the run ends with this attempt, or ``None`` where its work is judged or another one follows."""
+        """Return the result if the run ends with this attempt, or ``None`` to judge its work or try again."""
         if made.reason in _NOT_JUDGED:
             return "not judged", f"{made.reason}: {made.detail}"
         if made.head is not None:
@@ -231,14 +231,14 @@ class EvalRun:
         return None
 
     def _judge(self, head: str) -> tuple[list[str], bool]:
-        """Return what the next attempt must mend, and whether this one would have been proposed."""
+        """Return the feedback for the next attempt, and whether this attempt would have been proposed."""
         decision = attempt.local_verdict(self.context, self.session, self.policies, head)
         if not _holds(decision, self.recorded.gates):
             return findings.brief(decision.verdicts, attempt.logs(self.session)), False
         return (self._check(self.recorded.check) if self.recorded.check else []), True
 
     def _check(self, command: tuple[str, ...]) -> list[str]:
-        """Run a set's own check behind the launch door, as the suites are; return what it says where it fails."""
+        """Run the set's check behind the launch door, as test suites are run; return its output if it fails."""
         folder = self.session.worktree
         scratch = files.private_folder(self.session.folder / "check")
         env = {**self.context.env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -259,13 +259,13 @@ class EvalRun:
             launch.put_back(prepared)
         if done.returncode == 0:
             return []
-        said = [findings.plain(line)[:_LONGEST_LINE] for line in (done.text + done.errors).splitlines()]
-        return [f"check: ended with {done.returncode}", *(f"  {line}" for line in said[-_CHECK_LINES:])]
+        lines = [findings.plain(line)[:_LONGEST_LINE] for line in (done.text + done.errors).splitlines()]
+        return [f"check: exited with {done.returncode}", *(f"  {line}" for line in lines[-_CHECK_LINES:])]
 
 
 @dataclass(frozen=True)
 class _AttemptEnd:
-    """What one attempt came to; ``ended`` where the run ends with it."""
+    """The result of one attempt; ``ended`` is set if the run ends with it."""
 
     head: str | None
     reason: Reason
@@ -275,7 +275,7 @@ class _AttemptEnd:
 
 
 def _holds(decision: Decision, gates: Sequence[str]) -> bool:
-    """Tell whether the named gates passed; without names, whether all did that policy requires."""
+    """Return whether the named gates passed; without names, all that policy requires."""
     if not gates:
         return decision.passed
     results = {verdict.gate: verdict.result for verdict in decision.verdicts}

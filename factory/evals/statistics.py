@@ -1,9 +1,8 @@
-"""What runs of recorded issues say about agents, models and briefs: rates and means with 95 % intervals. Pure.
+"""Computes rates and means with 95 % intervals from runs of recorded issues. Pure.
 
-Runs of one issue resemble each other, so the issue is the unit: a mean's interval is Student's t over the issues'
-means, and a rate's is Wilson's score interval (Wilson 1927) on the number of runs that would say as much if they were
-independent (Kish's design effect). Two variants are compared issue by issue; rates by Newcombe's hybrid score interval
-(Newcombe 1998, method 10).
+Runs of one issue are correlated, so the issue is the unit: a mean's interval is Student's t over the issues' means, and
+a rate's is Wilson's score interval (Wilson 1927) on the effective number of independent runs (Kish's design effect).
+Two variants are compared issue by issue; rates by Newcombe's hybrid score interval (Newcombe 1998, method 10).
 """
 
 import math
@@ -23,9 +22,9 @@ Result = Literal["passed", "failed", "not judged"]
 class Outcome:
     """One run of one issue by one variant.
 
-    ``reason`` says how it ended. Money is in millionths of a US dollar, ``None`` for a model without a price;
-    ``estimated`` tells that tokens were not all counted by provider or agent. ``seconds`` is time on the wall. A run is
-    not judged where something else than the agent ended it, such as a provider that does not serve.
+    ``reason`` says how it ended. Money is in millionths of a US dollar, ``None`` for a model without a price.
+    ``estimated`` means that provider and agent did not count all tokens. ``seconds`` is wall time. A run is not judged
+    if it ended for a reason outside the agent, such as an unavailable provider.
     """
 
     issue: str
@@ -44,13 +43,13 @@ class Outcome:
 
     @property
     def interventions(self) -> int:
-        """Count what a person or policy had to do: answer, deny, or take over what was not done."""
+        """Return the number of questions, denied requests, and work left to a person."""
         return self.questions + self.denials + self.left_to_person
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % interval; there is none (``None``) where too few issues were run to tell."""
+    """A value and its 95 % interval; the bounds are ``None`` if too few issues were run."""
 
     value: float
     low: float | None = None
@@ -59,10 +58,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Summary:
-    """One variant: its judged runs and issues, how many runs were not judged, and what each measure came to.
+    """One variant: the numbers of judged runs, of their issues and of unjudged runs, and the measures.
 
-    ``measures`` has ``rate`` (of runs that passed) and those of ``MEASURES`` that are known; it is empty where no run
-    was judged.
+    ``measures`` has ``rate`` (of passed runs) and the known ones of ``MEASURES``; it is empty if no run was judged.
     """
 
     variant: str
@@ -74,7 +72,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """The second variant less the first, by one measure; ``told_apart`` where the interval leaves nought out."""
+    """The second variant minus the first, by one measure."""
 
     measure: str
     first: str
@@ -85,7 +83,7 @@ class Difference:
 
     @property
     def told_apart(self) -> bool:
-        """Tell whether the two differ, as far as these runs can say."""
+        """Return whether the interval excludes 0, so that these runs show a difference."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
@@ -100,13 +98,13 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def summarise(outcomes: Iterable[Outcome]) -> list[Summary]:
-    """Return a summary of each variant, in the order in which they come."""
+    """Return a summary of each variant, in order of first appearance."""
     found = list(outcomes)
     return [_summary(name, [item for item in found if item.variant == name]) for name in _names(found)]
 
 
 def compare(outcomes: Iterable[Outcome]) -> list[Difference]:
-    """Return how the second of two variants differs from the first, by rate and each measure; else nothing."""
+    """Return the differences between two variants, by rate and each measure; empty unless there are exactly two."""
     found = list(outcomes)
     names = _names(found)
     if len(names) != 2:  # noqa: PLR2004 - a comparison is of two
@@ -120,13 +118,15 @@ def compare(outcomes: Iterable[Outcome]) -> list[Difference]:
         one, other = _by_issue(first, of), _by_issue(second, of)
         pairs = [fmean(other[name]) - fmean(one[name]) for name in one if name in other]
         if pairs:
-            made = mean(pairs)
-            differences.append(Difference(measure, names[0], names[1], made.value, made.low, made.high))
+            found_mean = mean(pairs)
+            differences.append(
+                Difference(measure, names[0], names[1], found_mean.value, found_mean.low, found_mean.high)
+            )
     return differences
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Return the mean of independent values with Student's t interval; of one value there is no interval."""
+    """Return the mean of independent values with Student's t interval; one value has no interval."""
     middle = fmean(values)
     if len(values) < 2:  # noqa: PLR2004 - a spread needs two
         return Estimate(middle)
@@ -135,7 +135,7 @@ def mean(values: Sequence[float]) -> Estimate:
 
 
 def wilson(rate: float, runs: float) -> Estimate:
-    """Return a rate with Wilson's interval; ``runs`` may be a fraction, of none there is no interval."""
+    """Return a rate with Wilson's interval; ``runs`` may be a fraction, and 0 runs have no interval."""
     if runs <= 0:
         return Estimate(rate)
     middle = (rate + _Z**2 / (2 * runs)) / (1 + _Z**2 / runs)
@@ -145,10 +145,10 @@ def wilson(rate: float, runs: float) -> Estimate:
 
 
 def independent(groups: Sequence[Sequence[float]]) -> float:
-    """Return how many independent runs say as much as these, one group per issue.
+    """Return the effective number of independent runs; ``groups`` has the runs of each issue.
 
-    Where runs of one issue always agree, as many as there are issues; where they agree no more than runs of different
-    issues do, all of them (intraclass correlation by analysis of variance, Kish's design effect).
+    It is the number of issues if runs of one issue always agree, and the number of runs if they agree no more than runs
+    of different issues (intraclass correlation by analysis of variance, Kish's design effect).
     """
     sizes = [len(group) for group in groups]
     total, count = sum(sizes), len(groups)
@@ -161,7 +161,7 @@ def independent(groups: Sequence[Sequence[float]]) -> float:
     between = sum(len(group) * (fmean(group) - overall) ** 2 for group in groups) / (count - 1)
     within = sum((value - fmean(group)) ** 2 for group in groups for value in group) / (total - count)
     spread = between + (size - 1) * within
-    # Without any spread the runs tell nothing of how much issues differ, so each issue counts once.
+    # Without any spread the runs do not show how much issues differ, so each issue counts once.
     alike = (between - within) / spread if spread else 1.0
     return total / (1 + (size - 1) * min(1.0, max(0.0, alike)))
 

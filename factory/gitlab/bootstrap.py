@@ -1,4 +1,4 @@
-"""What an administrator makes of an empty server: accounts, the project, its variables. Idempotent."""
+"""Sets up an empty server as its administrator: accounts, the project, its variables. Idempotent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,33 +11,35 @@ DEVELOPER, MAINTAINER = 30, 40
 
 
 def user(client: gitlab.Gitlab, name: str) -> tuple[int, str | None]:
-    """Return a user's id, and a token where the user was made now (administrators only)."""
-    with translated(f"make the user {name}"):
+    """Create the user if missing; return its id, and a token if it was created (administrators only)."""
+    with translated(f"create the user {name}"):
         found: Any = client.http_list("/users", query_data={"username": name}, get_all=True)
         if found:
             return int(found[0]["id"]), None
-        made: Any = client.http_post("/users", post_data={"username": name, "name": name, "email": f"{name}@localhost"})
-        token: Any = client.http_post(f"/users/{made['id']}/personal_access_tokens", post_data={"name": "factory"})
-        return int(made["id"]), str(token["token"])
+        created: Any = client.http_post(
+            "/users", post_data={"username": name, "name": name, "email": f"{name}@localhost"}
+        )
+        token: Any = client.http_post(f"/users/{created['id']}/personal_access_tokens", post_data={"name": "factory"})
+        return int(created["id"]), str(token["token"])
 
 
 def token(client: gitlab.Gitlab, number: int) -> str:
-    """Return a new token for a user (administrators only)."""
-    with translated("make a token"):
-        made: Any = client.http_post(f"/users/{number}/personal_access_tokens", post_data={"name": "factory"})
-        return str(made["token"])
+    """Create a token for a user (administrators only)."""
+    with translated("create a token"):
+        created: Any = client.http_post(f"/users/{number}/personal_access_tokens", post_data={"name": "factory"})
+        return str(created["token"])
 
 
 def local_hooks(client: gitlab.Gitlab) -> None:
-    """Let webhooks call this machine: whoever listens for them on an embedded server's is here too."""
-    with translated("change the settings of the instance"):
+    """Allow webhooks to local addresses, where the embedded server's receivers are."""
+    with translated("change the instance's settings"):
         client.http_put("/application/settings", post_data={"allow_local_requests_from_web_hooks_and_services": True})
 
 
 def project(client: gitlab.Gitlab, path: str) -> bool:
-    """Make the project; tell whether it was made now."""
+    """Create the project if missing; return whether it was created."""
     namespace, _, name = path.rpartition("/")
-    with translated(f"make the project {path}"):
+    with translated(f"create the project {path}"):
         try:
             client.projects.get(path)
         except gitlab.GitlabGetError:
@@ -48,7 +50,7 @@ def project(client: gitlab.Gitlab, path: str) -> bool:
 
 
 def member(connection: Connection, number: int, level: int) -> None:
-    """Give a user a role."""
+    """Add a user to the project with an access level; an existing member keeps its level."""
     with translated("add a member"):
         try:
             connection.project.members.get(number)
@@ -57,7 +59,7 @@ def member(connection: Connection, number: int, level: int) -> None:
 
 
 def variables(connection: Connection, values: Mapping[str, tuple[str, bool]]) -> None:
-    """Set CI variables: name to value and whether it is secret; secrets are masked."""
+    """Set CI variables, given as name to (value, is secret); secrets are masked."""
     with translated("set the CI variables"):
         known = {item.key: item.value for item in connection.project.variables.list(get_all=True)}
         for key, (value, secret) in values.items():

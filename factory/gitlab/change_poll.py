@@ -1,4 +1,4 @@
-"""Whether anything moved on GitLab: four small questions instead of a whole look (docs: REST API, `updated_after`)."""
+"""Detects changes on GitLab with four small requests instead of a full read (docs: REST API, `updated_after`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ _LISTS = ("issues", "merge_requests", "pipelines", "deployments")
 
 @dataclass(frozen=True)
 class LastChanges:
-    """What moved last of each list: its id and when, by GitLab's own clock; nothing where the list is empty."""
+    """The id and GitLab's update time of the newest object of each list; ``None`` if the list is empty."""
 
     last: Mapping[str, tuple[int, str] | None]
 
 
 def take(connection: Connection, before: LastChanges | None = None) -> LastChanges:
-    """Return what moved last; with an earlier pulse GitLab is asked only for what moved since.
+    """Return the newest change of each list; with ``before``, ask GitLab only for later changes.
 
-    An answer that did not change is not sent again: it is known by its ETag.
+    GitLab does not send an unchanged answer again: the connection sends its ETag.
     """
     found: dict[str, tuple[int, str] | None] = {}
     for name in _LISTS:
@@ -29,7 +29,7 @@ def take(connection: Connection, before: LastChanges | None = None) -> LastChang
             query["updated_after"] = known[1]
         if name in {"issues", "merge_requests"}:
             query["state"] = "all"
-        with translated(f"look whether {name.replace('_', ' ')} moved"):
+        with translated(f"list changed {name.replace('_', ' ')}"):
             newest: Any = connection.client.http_get(f"{connection.api}/{name}", query_data=query)
         found[name] = (int(newest[0]["id"]), str(newest[0]["updated_at"])) if newest else known
     return LastChanges(found)

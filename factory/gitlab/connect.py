@@ -1,4 +1,4 @@
-"""The one fence around python-gitlab: a connection per account, and GitLab's errors as ours."""
+"""Wraps python-gitlab: a connection per account, and GitLab's errors as ``FactoryError``."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ _BY_STATUS: dict[int, type[FactoryError]] = {
 
 @dataclass(frozen=True)
 class Connection:
-    """One account's view of one project; ``token`` is never shown."""
+    """One account's connection to one project."""
 
     url: str
     project_path: str
@@ -37,12 +37,12 @@ class Connection:
 
     @cached_property
     def project(self) -> Any:
-        """Return python-gitlab's project, without asking the server yet."""
+        """Return python-gitlab's project object; sends no request."""
         return self.client.projects.get(self.project_path, lazy=True)
 
     @property
     def api(self) -> str:
-        """Return the project's path below the API, for calls that python-gitlab has no method for."""
+        """Return the project's API path, for calls without a python-gitlab method."""
         return f"/projects/{quote(self.project_path, safe='')}"
 
 
@@ -55,18 +55,18 @@ def connect(
     timeout: float = 30.0,
     say: Callable[[str], None] | None = None,
 ) -> Connection:
-    """Return a connection; nothing is sent yet. ``timeout`` is in seconds per request; ``say`` is told of pauses."""
+    """Return a connection; sends no request. ``timeout`` is in seconds per request; ``say`` reports pauses."""
     client = gitlab.Gitlab(url, private_token=token, timeout=timeout, retry_transient_errors=False)
     client.session.trust_env = False
-    polite = rate_limit.RateLimiter(rate_limit.rates(url), say=say)
+    limiter = rate_limit.RateLimiter(rate_limit.rates(url), say=say)
     for scheme in ("https://", "http://"):
-        client.session.mount(scheme, polite)
+        client.session.mount(scheme, limiter)
     return Connection(url, project_path, account, client)
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn python-gitlab's and requests' errors into ours, by HTTP status; ``what`` names the attempt."""
+    """Raise errors of python-gitlab and requests as ``FactoryError``; ``what`` completes "GitLab refused to"."""
     try:
         yield
     except gitlab.GitlabError as error:
@@ -78,14 +78,14 @@ def translated(what: str) -> Iterator[None]:
 
 
 def project_id(connection: Connection) -> int:
-    """Return the project's number, which id tokens and the addresses of states name."""
-    with translated("look at the project"):
+    """Return the project's numeric id, which id tokens and state URLs contain."""
+    with translated("show the project"):
         found: Any = connection.client.http_get(connection.api)
         return int(found["id"])
 
 
 def version(connection: Connection) -> str:
-    """Return the server's version; the embedded double's ends in ``-local``."""
-    with translated("tell its version"):
+    """Return the server's version; that of the loopback GitLab ends in ``-local``."""
+    with translated("show its version"):
         found: Any = connection.client.http_get("/version")
         return str(found["version"])

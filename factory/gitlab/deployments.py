@@ -1,4 +1,4 @@
-"""Deployments and their approval."""
+"""Reads and approves deployments."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def get(connection: Connection, number: int) -> Deployment:
 
 
 def approve(connection: Connection, number: int, *, comment: str) -> None:
-    """Approve a blocked deployment; the comment names what is approved."""
+    """Approve a blocked deployment; ``comment`` names the approved plan."""
     with translated(f"approve deployment {number}"):
         body = {"status": "approved", "comment": comment}
         connection.client.http_post(f"{connection.api}/deployments/{number}/approval", post_data=body)

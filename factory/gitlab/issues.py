@@ -1,4 +1,4 @@
-"""Issues and the factory's notes on them."""
+"""Reads and changes issues, and the notes on issues and merge requests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,12 +39,12 @@ def find(connection: Connection, *, labels: Sequence[str] = (), state: str = "op
 def create(connection: Connection, *, title: str, description: str, labels: Sequence[str]) -> Issue:
     """Open an issue as the connection's account."""
     with translated("open an issue"):
-        made = connection.project.issues.create({"title": title, "description": description, "labels": list(labels)})
-        return read(made.attributes)
+        created = connection.project.issues.create({"title": title, "description": description, "labels": list(labels)})
+        return read(created.attributes)
 
 
 def relabel(connection: Connection, iid: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-    """Add and remove labels; a label that is there, or not there, already is fine."""
+    """Add and remove labels; ignores labels that are already added or removed."""
     body = {"add_labels": ",".join(add), "remove_labels": ",".join(remove)}
     with translated(f"label issue #{iid}"):
         connection.client.http_put(f"{connection.api}/issues/{iid}", post_data=body)
@@ -57,7 +57,7 @@ def close(connection: Connection, iid: int) -> None:
 
 
 def say(connection: Connection, kind: str, iid: int, *, marker: str, body: str) -> Note:
-    """Write a note once: the note with the hidden ``marker`` is updated in place, or made.
+    """Update the account's note with the hidden ``marker``, or create it.
 
     ``kind`` is ``issues`` or ``merge_requests``. Returns the note.
     """
@@ -69,12 +69,12 @@ def say(connection: Connection, kind: str, iid: int, *, marker: str, body: str) 
                 if note.body != text:
                     connection.client.http_put(f"{path}/{note.id}", post_data={"body": text})
                 return Note(note.id, note.author, text)
-        made: Any = connection.client.http_post(path, post_data={"body": text})
-        return Note(made["id"], connection.account, text)
+        created: Any = connection.client.http_post(path, post_data={"body": text})
+        return Note(created["id"], connection.account, text)
 
 
 def comment(connection: Connection, kind: str, iid: int, *, body: str) -> None:
-    """Write a note on an issue or merge request as the connection's account; ``kind`` is as for ``say``."""
+    """Create a note on an issue or merge request; ``kind`` is as for ``say``."""
     with translated(f"write a note on {kind} {iid}"):
         connection.client.http_post(f"{connection.api}/{kind}/{iid}/notes", post_data={"body": body})
 

@@ -1,4 +1,4 @@
-"""The job that a token belongs to, as GitLab knows it."""
+"""Identifies the running job by its job token."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from factory.gitlab.connect import translated
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A running job: its id, the ref and commit that it runs on, whether that is a tag, its pipeline, and whose it is.
+    """A running job; ``tag`` tells whether ``ref`` is a tag.
 
-    A job that was started by hand is of the account that started it.
+    ``user`` is the job's account; for a manual job, that is the account that started it.
     """
 
     id: int
@@ -26,11 +26,11 @@ class RunningJob:
 def current(api: str, token: str) -> RunningJob:
     """Return the job that a job token belongs to (GitLab docs: Jobs API, get job token's job).
 
-    ``api`` is ``CI_API_V4_URL``. Raises ``Unauthorized`` where the token is of no running job, and ``Unreachable``.
+    ``api`` is ``CI_API_V4_URL``. Raises ``Unauthorized`` if the token belongs to no running job, and ``Unreachable``.
     """
     client = gitlab.Gitlab(api.removesuffix("/api/v4"), job_token=token, timeout=30.0)
     client.session.trust_env = False
-    with translated("tell which job this is"):
+    with translated("show the job of this token"):
         found: Any = client.http_get("/job")
     return RunningJob(
         found["id"],

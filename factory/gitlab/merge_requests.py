@@ -1,4 +1,4 @@
-"""Merge requests: open, look, approve, merge."""
+"""Opens, reads, approves and merges merge requests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,12 +47,12 @@ def find(
 def open_once(
     connection: Connection, *, source: str, target: str, title: str, description: str, labels: Sequence[str]
 ) -> MergeRequest:
-    """Return the branch's merge request, opened where there is none."""
+    """Return the branch's open or merged merge request; open one if there is none."""
     for request in find(connection, source_branch=source, state="all"):
         if request.target_branch == target and request.state != "closed":
             return request
     with translated(f"open a merge request for {source}"):
-        made = connection.project.mergerequests.create(
+        created = connection.project.mergerequests.create(
             {
                 "source_branch": source,
                 "target_branch": target,
@@ -62,7 +62,7 @@ def open_once(
                 "remove_source_branch": True,
             }
         )
-        return read(made.attributes)
+        return read(created.attributes)
 
 
 def relabel(connection: Connection, iid: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
@@ -88,10 +88,10 @@ def close(connection: Connection, iid: int) -> None:
 
 
 def approvals(connection: Connection, iid: int) -> list[Approval]:
-    """Return who approves the merge request's present head.
+    """Return the approvals of the merge request's current head.
 
-    An approval from before the head was pushed is none of it: only Premium takes such approvals away by itself. Where
-    GitLab does not say when one was given it counts, and that setting has to be on.
+    Approvals from before the head was pushed are left out, because only Premium can remove them on a push. An approval
+    without a time counts; there, the setting ``reset_approvals_on_push`` must be on.
     """
     path = f"{connection.api}/merge_requests/{iid}"
     with translated(f"show the approvals of !{iid}"):
@@ -105,9 +105,9 @@ def approvals(connection: Connection, iid: int) -> list[Approval]:
 
 
 def approve(connection: Connection, iid: int, *, sha: str) -> None:
-    """Approve exactly ``sha``; raises ``Conflict`` where the head has moved.
+    """Approve exactly ``sha``; raises ``Conflict`` if the head has changed.
 
-    An approval of one's own from before gives way: GitLab takes no second one, and Free keeps the first past a push.
+    First revokes an earlier approval by this account: GitLab accepts only one, and Free keeps it after a push.
     """
     path = f"{connection.api}/merge_requests/{iid}"
     with translated(f"approve !{iid}"):
@@ -118,7 +118,7 @@ def approve(connection: Connection, iid: int, *, sha: str) -> None:
 
 
 def merge(connection: Connection, iid: int, *, sha: str) -> MergeRequest:
-    """Merge exactly ``sha``; raises ``Conflict`` where the head has moved, ``Refused`` where a check is missing."""
+    """Merge exactly ``sha``; raises ``Conflict`` if the head has changed, ``Refused`` if a check is missing."""
     with translated(f"merge !{iid}"):
         path = f"{connection.api}/merge_requests/{iid}/merge"
         body = {"sha": sha, "should_remove_source_branch": True}

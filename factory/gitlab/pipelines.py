@@ -1,4 +1,4 @@
-"""Pipelines, jobs, logs and artifacts."""
+"""Starts and reads pipelines, jobs, logs and artifacts."""
 
 import json
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def job(connection: Connection, number: int) -> Job:
 
 
 def jobs(connection: Connection, number: int) -> list[Job]:
-    """Return a pipeline's jobs in the order they were made, retried ones left out."""
+    """Return a pipeline's jobs in order of creation, without retried ones."""
     with translated(f"list the jobs of pipeline {number}"):
         path = f"{connection.api}/pipelines/{number}/jobs"
         found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
@@ -77,22 +77,22 @@ def jobs(connection: Connection, number: int) -> list[Job]:
 
 
 def create(connection: Connection, ref: str, variables: Variables | None = None) -> Pipeline:
-    """Start a new pipeline on a branch, with variables of its own."""
-    given = [{"key": key, "value": value} for key, value in (variables or {}).items()]
+    """Start a pipeline on a branch with pipeline variables."""
+    items = [{"key": key, "value": value} for key, value in (variables or {}).items()]
     with translated(f"start a pipeline on {ref}"):
-        body = {"ref": ref, "variables": given}
+        body = {"ref": ref, "variables": items}
         return read(connection.client.http_post(f"{connection.api}/pipeline", post_data=body))
 
 
 def variables(connection: Connection, number: int) -> dict[str, str]:
-    """Return a pipeline's own variables."""
+    """Return the variables that a pipeline was started with."""
     with translated(f"list the variables of pipeline {number}"):
         found: Any = connection.client.http_list(f"{connection.api}/pipelines/{number}/variables", get_all=True)
         return {item["key"]: item["value"] for item in found}
 
 
 def retry(connection: Connection, job: int) -> None:
-    """Run a job again, as GitLab's retry button does."""
+    """Retry a job."""
     with translated(f"retry job {job}"):
         connection.client.http_post(f"{connection.api}/jobs/{job}/retry")
 
@@ -112,7 +112,7 @@ def trace(connection: Connection, job: int) -> str:
 
 
 def artifact(connection: Connection, job: int, path: str) -> bytes | None:
-    """Return one file of a job's artifacts, or ``None`` where the job has none of that name."""
+    """Return one file of a job's artifacts, or ``None`` if the job has no such file."""
     url = f"{connection.api}/jobs/{job}/artifacts/{quote(path)}"
     try:
         with translated(f"read {path} of job {job}"):
@@ -123,7 +123,7 @@ def artifact(connection: Connection, job: int, path: str) -> bytes | None:
 
 
 def document(connection: Connection, job: int, path: str) -> Mapping[str, Any]:
-    """Return a JSON object of a job's artifacts; empty where there is none, or it can't be read."""
+    """Return a JSON object from a job's artifacts; empty if the file is missing or not a JSON object."""
     try:
         value = json.loads(artifact(connection, job, path) or b"{}")
     except ValueError:
@@ -132,7 +132,7 @@ def document(connection: Connection, job: int, path: str) -> Mapping[str, Any]:
 
 
 def latest(connection: Connection, *, ref: str) -> Pipeline | None:
-    """Return a branch's newest pipeline that no schedule started, of the last hundred."""
+    """Return a branch's newest unscheduled pipeline among its last 100."""
     with translated(f"show the newest pipeline of {ref}"):
         query = {"ref": ref, "per_page": 100}
         found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=False)

@@ -1,4 +1,4 @@
-"""What a client owes a server that counts its requests: pauses it asks for, budgets, and no answer fetched twice.
+"""Keeps a server's rate limits: request budgets, ``Retry-After`` pauses and conditional requests.
 
 Sources: GitLab docs, Rate limits on GitLab.com, and the limits announced for the Free tier (5,000 an hour in bursts of
 100); RFC 9110 sections 10.2.3 (``Retry-After``) and 13.1.2 (``If-None-Match``).
@@ -21,9 +21,9 @@ from requests.adapters import HTTPAdapter
 from factory.errors import RateLimited
 from factory.system import clock
 
-# Seconds that one request waits in all before it is given up, and what a 429 without `Retry-After` is taken for.
+# Seconds that one request may wait in total; pause after a response without a valid `Retry-After`.
 PATIENCE, DEFAULT_PAUSE = 90.0, 5.0
-# The least that a refused request waits: a server may ask for nothing, or clocks may differ.
+# Shortest pause of a refused request: a server may send 0, or clocks may differ.
 _LEAST = 1.0
 _WORTH_TELLING = 2.0
 KEPT, _LARGEST = 256, 1024 * 1024
@@ -34,13 +34,13 @@ _PAUSES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 @dataclass(frozen=True)
 class Rate:
-    """How many requests of a kind a server takes: a burst at once, and so many each second on average."""
+    """A budget: the number of requests allowed at once, and on average per second."""
 
     burst: float
     each_second: float
 
 
-# By kind of request; every request is of the kind "all" too.
+# By kind of request; every request also counts as "all".
 GITLAB_COM: Mapping[str, Rate] = {
     "all": Rate(100, 5000 / 3600),
     "notes": Rate(60, 1.0),
@@ -49,25 +49,25 @@ GITLAB_COM: Mapping[str, Rate] = {
 
 
 class Bucket:
-    """A token bucket: what is left of a budget at a moment, in seconds of a clock that never goes back."""
+    """A token bucket for one budget; times are seconds of a monotonic clock."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate, self._left, self._at = rate, rate.burst, 0.0
 
     def take(self, now: float) -> float:
-        """Take one request; return how many seconds to wait before it is sent."""
+        """Count one request; return the seconds to wait before sending it."""
         grown = self._left + max(0.0, now - self._at) * self._rate.each_second
         self._left, self._at = min(self._rate.burst, grown) - 1, now
         return max(0.0, -self._left / self._rate.each_second)
 
 
 def rates(url: str) -> Mapping[str, Rate]:
-    """Return the budgets of a server: GitLab.com's are known; any other tells by its 429 answers."""
+    """Return the known budgets of a server: those of GitLab.com; others are only limited by 429 responses."""
     return GITLAB_COM if urlsplit(url).hostname == "gitlab.com" else {}
 
 
 def kinds(method: str, path: str) -> tuple[str, ...]:
-    """Return the kinds of a request that have budgets: making notes and pipelines are counted apart."""
+    """Return the kinds of a request: creating notes and pipelines has separate budgets."""
     if method == "POST" and path.endswith("/notes"):
         return ("all", "notes")
     if method == "POST" and path.endswith(("/pipeline", "/pipelines")):
@@ -87,10 +87,10 @@ def pause(headers: Mapping[str, str], now: datetime) -> float:
 
 
 class RateLimiter(HTTPAdapter):
-    """Sends requests within the budgets, waits where it is asked to, and remembers answers by their ETag.
+    """Sends requests within the budgets, waits as ``Retry-After`` says, and caches responses by ETag.
 
-    ``sent`` counts what went over the wire, by method and status. ``say`` is told of a pause that a person would
-    notice. Raises ``RateLimited`` where one is longer than anybody would wait for.
+    ``sent`` counts the sent requests by method and status. ``say`` reports pauses of 2 seconds or more. Raises
+    ``RateLimited`` if a request would wait longer than ``PATIENCE``.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class RateLimiter(HTTPAdapter):
 
     @property
     def kept(self) -> int:
-        """How many answers are remembered."""
+        """The number of cached responses."""
         return len(self._answers)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send one request; a 429 is sent again after its pause, for it was not carried out."""
+        """Send one request; after a 429, wait and send it again."""
         known = self._known(request, streamed=bool(options.get("stream")))
         if known is not None:
             request.headers["If-None-Match"] = known.headers["ETag"]
@@ -122,7 +122,7 @@ class RateLimiter(HTTPAdapter):
             answer.close()
             if _PAGE not in known.headers or _PAGE in answer.headers:
                 return _updated(known, answer)
-            # An ETag is of the body alone: without its headers nobody knows whether a page follows by now.
+            # The ETag covers only the body: without paging headers, a new next page would go unnoticed.
             del request.headers["If-None-Match"]
             answer = self._sent(request, options)
         self._remember(request, answer, streamed=bool(options.get("stream")))
@@ -147,13 +147,13 @@ class RateLimiter(HTTPAdapter):
             return max([self._buckets[kind].take(now) for kind in mine], default=0.0)
 
     def _rest(self, seconds: float, left: float) -> float:
-        """Wait, and return what is left of the patience; raises ``RateLimited`` where it is not enough."""
+        """Wait; return the remaining patience. Raises ``RateLimited`` if the wait is longer than ``left``."""
         if seconds > left:
             raise RateLimited(
-                f"GitLab takes no request for {seconds:.0f} s", hint=f"Run the same command again in {seconds:.0f} s."
+                f"GitLab accepts no request for {seconds:.0f} s", hint=f"Run the same command again in {seconds:.0f} s."
             )
         if seconds >= _WORTH_TELLING and self._say is not None:
-            self._say(f"GitLab asks for a pause of {seconds:.0f} s")
+            self._say(f"waiting {seconds:.0f} s for GitLab's rate limit")
         if seconds > 0:
             self._wait(seconds)
         return left - seconds
@@ -174,12 +174,12 @@ class RateLimiter(HTTPAdapter):
 
 
 def _key(request: requests.PreparedRequest) -> tuple[str, str]:
-    """Return what an answer is of: another account sees another one."""
+    """Return the cache key: the response depends on URL and account."""
     return str(request.url), str(request.headers.get("PRIVATE-TOKEN"))
 
 
 def _again(request: requests.PreparedRequest, answer: requests.Response) -> bool:
-    """Tell whether a request can be sent a second time: a 429 did nothing, a 503 may have."""
+    """Return whether a request may be sent again: a 429 had no effect, a 503 may have had one."""
     if hasattr(request.body, "read") or hasattr(request.body, "__next__"):
         return False
     if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
@@ -188,9 +188,9 @@ def _again(request: requests.PreparedRequest, answer: requests.Response) -> bool
 
 
 def _updated(known: requests.Response, answer: requests.Response) -> requests.Response:
-    """Return a known answer with the newer headers of the 304 that confirmed it (RFC 9111 section 4.3.4)."""
-    made = copy.copy(known)
-    made.headers = known.headers.copy()
-    made.headers.update(answer.headers)
-    made.request, made.history = answer.request, []
-    return made
+    """Return a cached response with the headers of the 304 that confirmed it (RFC 9111 section 4.3.4)."""
+    updated = copy.copy(known)
+    updated.headers = known.headers.copy()
+    updated.headers.update(answer.headers)
+    updated.request, updated.history = answer.request, []
+    return updated

@@ -1,4 +1,4 @@
-"""Releases, each a tag on one commit that never becomes another's."""
+"""Reads and creates releases; a release's tag never moves to another commit."""
 
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ def read(item: Any) -> Release:
 
 
 def find(connection: Connection) -> list[Release]:
-    """Return the project's releases, the newest first."""
+    """Return the project's releases, newest first."""
     with translated("list releases"):
         query = {"order_by": "released_at", "sort": "desc", "per_page": 100}
         found: Any = connection.client.http_list(f"{connection.api}/releases", query_data=query, get_all=True)
@@ -34,15 +34,14 @@ def get(connection: Connection, tag: str) -> Release:
 
 
 def make(connection: Connection, tag: str, *, sha: str, name: str, description: str) -> Release:
-    """Release a commit, by its full SHA, under a tag, which is made where it is missing; return the release.
+    """Create a release of a commit (full SHA), and its tag if missing; return an existing release unchanged.
 
-    One that is there already on this commit is returned as it is. Raises ``Conflict`` where the tag or its release
-    is on another commit.
+    Raises ``Conflict`` if the tag or its release is on another commit.
     """
     try:
         found = get(connection, tag)
     except NotFound:
-        # GitLab releases the commit of a tag that exists, whatever commit is asked for.
+        # If the tag exists, GitLab ignores the requested commit and releases the tag's.
         _refuse_another(tag, sha, _tagged(connection, tag) or sha)
         found = _make(connection, {"tag_name": tag, "ref": sha, "name": name, "description": description})
     _refuse_another(tag, sha, found.commit)
@@ -52,20 +51,20 @@ def make(connection: Connection, tag: str, *, sha: str, name: str, description: 
 def _make(connection: Connection, body: dict[str, str]) -> Release:
     tag = body["tag_name"]
     try:
-        with translated(f"make the release {tag}"):
+        with translated(f"create the release {tag}"):
             return read(connection.client.http_post(f"{connection.api}/releases", post_data=body))
     except Conflict:
-        # Another has made it since we looked.
+        # Somebody created it in the meantime.
         return get(connection, tag)
 
 
 def _tagged(connection: Connection, tag: str) -> str | None:
-    """Return the commit of a tag; the list is what a job's token may read too."""
-    with translated(f"look for the tag {tag}"):
+    """Return the commit of a tag, from the list of tags, which a job token may read."""
+    with translated(f"find the tag {tag}"):
         query = {"search": f"^{tag}", "per_page": 100}
         path = f"{connection.api}/repository/tags"
         found: Any = connection.client.http_list(path, query_data=query, get_all=True)
-        # A tag need not be of a commit; GitLab refuses to release such a one.
+        # A tag may point to an object that is not a commit; GitLab refuses to release such a tag.
         return next((item["commit"] and str(item["commit"]["id"]) for item in found if item["name"] == tag), None)
 
 
@@ -73,5 +72,5 @@ def _refuse_another(tag: str, sha: str, commit: str) -> None:
     if commit != sha:
         raise Conflict(
             f"the tag {tag} is on {commit[:8]}, not on {sha[:8]}",
-            hint="A released version never moves; release this commit under another tag.",
+            hint="A release's tag never moves; release this commit under another tag.",
         )

@@ -1,20 +1,19 @@
-"""The configuration of gitlab-runner for one runner (GitLab docs: Advanced configuration, config.toml)."""
+"""Writes gitlab-runner's configuration of one runner (GitLab docs: Advanced configuration, config.toml)."""
 
 import json
 from typing import Literal
 
 Executor = Literal["docker", "shell"]
 IMAGE = "python:3.12"
-# What a job's container may use of its machine, and of the rights that Docker gives one unasked.
+# Limits of a job's container, and the default Docker capabilities that it loses.
 _MEMORY, _CPUS = "4g", "2"
 _DROPPED = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP", "SYS_CHROOT")
 
 
 def toml(*, url: str, name: str, token: str, executor: Executor, jobs: int) -> str:
-    """Return a whole config.toml of one runner that takes ``jobs`` at once; it holds the token.
+    """Return the config.toml, with the token, of one runner that runs up to ``jobs`` jobs at once.
 
-    In Docker a job has the stock image alone, no rights beyond it, no volume of the machine and no cache that a later
-    job would read.
+    A Docker job gets only the stock image, reduced capabilities, no host volume and no cache shared with later jobs.
     """
     lines = [
         f"concurrent = {jobs}",
@@ -33,7 +32,7 @@ def toml(*, url: str, name: str, token: str, executor: Executor, jobs: int) -> s
             "  [runners.docker]",
             f"    image = {_text(IMAGE)}",
             f"    allowed_images = [{_text(IMAGE)}]",
-            # An empty list would let every image be one.
+            # An empty list would allow every image.
             '    allowed_services = ["none"]',
             '    pull_policy = ["if-not-present"]',
             "    privileged = false",
@@ -48,5 +47,5 @@ def toml(*, url: str, name: str, token: str, executor: Executor, jobs: int) -> s
 
 
 def _text(value: str) -> str:
-    """Return a TOML basic string; JSON escapes as TOML does (TOML 1.0, String)."""
+    """Return a TOML basic string; JSON has the same escapes (TOML 1.0, String)."""
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""Pipeline schedules, and the pipelines that they start."""
+"""Creates pipeline schedules and lists the pipelines that they started."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ _SOURCE = "schedule"
 
 
 def make_once(connection: Connection, *, description: str, ref: str, cron: str) -> None:
-    """Make a schedule (UTC) as the connection's account, unless there is one of this description."""
-    with translated(f"make the schedule {description}"):
+    """Create a schedule (UTC), unless one with this description exists."""
+    with translated(f"create the schedule {description}"):
         known = connection.project.pipelineschedules.list(get_all=True)
         if all(item.description != description for item in known):
             connection.project.pipelineschedules.create({"description": description, "ref": ref, "cron": cron})
 
 
 def newest(connection: Connection, *, ref: str, most: int = 20) -> list[Pipeline]:
-    """Return a branch's scheduled pipelines, newest first, at most so many."""
+    """Return at most ``most`` scheduled pipelines of a branch, newest first."""
     query = {"ref": ref, "source": _SOURCE, "per_page": most}
     with translated(f"list the scheduled pipelines of {ref}"):
         found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=False)
         read = [pipelines.read(item) for item in found]
-    # Older servers do not know the filter.
+    # Older servers ignore the filter.
     return [item for item in read if item.source == _SOURCE]

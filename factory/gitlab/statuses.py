@@ -1,4 +1,4 @@
-"""Commit statuses: a mark of the factory's in a pipeline, which holds a merge until it is a success."""
+"""Sets commit statuses, which block the merge until they are "success"."""
 
 from typing import Literal
 
@@ -9,10 +9,9 @@ APPROVAL = "factory/approval"
 
 
 def put(connection: Connection, sha: str, *, name: str, state: State, pipeline: int, description: str) -> None:
-    """Set a status of a commit in one pipeline; that pipeline is no success before the status is one.
+    """Set a commit status in one pipeline (GitLab docs: Commits API, set commit pipeline status).
 
-    GitLab docs: Commits API, set commit pipeline status. A state that is the status's already is refused by GitLab
-    (``Cannot transition status``), so it is looked at first.
+    GitLab refuses to set the current state again (``Cannot transition status``), so the current state is read first.
     """
     with translated(f"set the status {name}"):
         known = connection.client.http_list(

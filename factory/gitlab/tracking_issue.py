@@ -1,8 +1,7 @@
-"""Issues that stand for something that is so: found again by a hidden mark, changed in place, closed, reopened.
+"""Keeps one issue per ongoing condition, such as drift: finds it by a hidden mark, updates, closes and reopens it.
 
-The mark is the first line of the description, and counts only in an issue of the connection's own account. Labels are
-a person's to change, and GitLab's search does not see what a comment of HTML holds; so all the account's issues are
-looked at.
+The mark is the first line of the description, and counts only in an issue by the connection's own account. All issues
+of that account are read, because people may change labels and GitLab's search does not find text in HTML comments.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from factory.model.gitlab import Issue
 
 
 def find(connection: Connection, mark: str) -> list[Issue]:
-    """Return the account's issues, open and closed, whose description begins with ``mark``; the oldest first."""
+    """Return the account's open and closed issues with a description that begins with ``mark``, oldest first."""
     query = {"author_username": connection.account, "state": "all", "order_by": "created_at", "sort": "asc"}
     with translated("list the factory's issues"):
         found = [issues.read(item.attributes) for item in connection.project.issues.list(**query, iterator=True)]
@@ -23,24 +22,24 @@ def find(connection: Connection, mark: str) -> list[Issue]:
 
 
 def open_once(connection: Connection, mark: str, *, title: str, description: str, labels: Sequence[str]) -> Issue:
-    """Return the issue of this mark, opened where there is none.
+    """Return the issue with this mark; open one if there is none.
 
-    Two that open one at the same moment see each other's afterwards: the younger one is closed.
+    If two processes open one at the same time, the newer issue is closed.
     """
-    if there := find(connection, mark):
-        return there[0]
-    made = issues.create(connection, title=title, description=description, labels=labels)
+    if existing := find(connection, mark):
+        return existing[0]
+    created = issues.create(connection, title=title, description=description, labels=labels)
     oldest = find(connection, mark)[0]
-    if oldest.iid < made.iid:
-        issues.comment(connection, "issues", made.iid, body=f"Closed: #{oldest.iid} says the same.")
-        issues.close(connection, made.iid)
+    if oldest.iid < created.iid:
+        issues.comment(connection, "issues", created.iid, body=f"Closed: duplicate of #{oldest.iid}.")
+        issues.close(connection, created.iid)
     return oldest
 
 
 def change(
     connection: Connection, iid: int, *, description: str, event: Literal["close", "reopen"] | None = None
 ) -> None:
-    """Give an issue another description, and in the same request close or reopen it."""
+    """Change an issue's description, and close or reopen it in the same request."""
     body = {"description": description} | ({"state_event": event} if event else {})
     with translated(f"change issue #{iid}"):
         connection.client.http_put(f"{connection.api}/issues/{iid}", post_data=body)

@@ -1,4 +1,4 @@
-"""What a server answered the product's own calls, without what differs from run to run: statuses, shapes of bodies."""
+"""Records the status and the shape of a server's responses to the product's calls, and compares two recordings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from factory.gitlab.connect import Connection
 _SHA = re.compile(r"\b[0-9a-f]{40}\b")
 _NUMBER = re.compile(r"^\d+$")
 _PAGED = "X-Page"
-# What nobody can tell of a shape: a list of nothing.
+# Shapes that say nothing about a type: the items of an empty list, and null.
 _EMPTY, _NULL = "empty", "null"
 Shape = Any
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One kind of answer: a call, its status, whether it is a page of a list, and the shape of its body."""
+    """One kind of response: its call and status, whether it is a page of a list, and the shape of its body."""
 
     call: str
     status: int
@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What two transcripts are compared by."""
+        """The call and status, by which two transcripts are compared."""
         return self.call, self.status
 
     def to_json(self) -> dict[str, Any]:
@@ -40,28 +40,29 @@ class Answer:
 
 @dataclass
 class Recorder:
-    """Collects what a connection is answered; ``project`` is the path that stands as ``:id``."""
+    """Collects a connection's responses; ``project`` is the path that is recorded as ``:id``."""
 
     project: str
     answers: dict[tuple[str, int], Answer] = field(default_factory=dict)
 
     def note(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        """Take one response in; two of a kind give one answer, whose shape holds what either has."""
+        """Add one response; two with the same call and status become one answer with the merged shape."""
         call = f"{response.request.method} {template(urlsplit(str(response.request.url)).path, self.project)}"
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         shape = of(response.json()) if kind == "application/json" and response.content else kind or None
-        made = Answer(call, response.status_code, _PAGED in response.headers, shape)
-        known = self.answers.get(made.key)
-        self.answers[made.key] = made if known is None else Answer(*made.key, made.paged, both(known.shape, shape))
+        answer = Answer(call, response.status_code, _PAGED in response.headers, shape)
+        known = self.answers.get(answer.key)
+        shape = shape if known is None else both(known.shape, shape)
+        self.answers[answer.key] = Answer(*answer.key, answer.paged, shape)
 
     def listed(self) -> list[Answer]:
-        """Return the answers in an order that no run changes."""
+        """Return the answers sorted by call and status."""
         return [self.answers[key] for key in sorted(self.answers)]
 
 
 @contextmanager
 def recording(connection: Connection, recorder: Recorder) -> Iterator[None]:
-    """Note every answer that the connection gets inside the block."""
+    """Record every response that the connection gets inside the block."""
     hooks = connection.client.session.hooks["response"]
     hooks.append(recorder.note)
     try:
@@ -71,7 +72,7 @@ def recording(connection: Connection, recorder: Recorder) -> Iterator[None]:
 
 
 def template(path: str, project: str) -> str:
-    """Return a path with names of its parts instead of numbers, commits and the project's own path."""
+    """Return a path with placeholders for numbers, commits and the project's own path."""
     parts = path.partition("/api/v4")[2].split("/")
     known = [unquote(part) for part in parts]
     return "/".join(
@@ -80,7 +81,7 @@ def template(path: str, project: str) -> str:
 
 
 def of(value: Any) -> Shape:
-    """Return the shape of a JSON value: types by field; a list has the shape of all its items."""
+    """Return the shape of a JSON value: types by field; for a list, the merged shape of its items."""
     if isinstance(value, Mapping):
         return {str(key): of(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
@@ -93,7 +94,7 @@ def of(value: Any) -> Shape:
 
 
 def both(one: Shape, other: Shape) -> Shape:
-    """Return the shape that holds two: every field of either, and all types that stand there; null fits anything."""
+    """Return the merged shape: all fields of both, each with the types of both; null and empty add no type."""
     if one == other or other in (_EMPTY, _NULL):
         return one
     if one in (_EMPTY, _NULL):
@@ -107,17 +108,17 @@ def both(one: Shape, other: Shape) -> Shape:
 
 
 def faults(real: list[Answer], double: list[Answer]) -> list[str]:
-    """Return where a double answers as the real server does not: another status, or a field of another type or none.
+    """Return how a double's responses differ: another status, or a field of another type or unknown to the real server.
 
-    What the double leaves out is no fault: it says in its description that such fields may be absent.
+    A field that the double leaves out is not a fault: its OpenAPI description says that such fields may be absent.
     """
-    there = {answer.key: answer for answer in real}
+    recorded = {answer.key: answer for answer in real}
     found = []
     for answer in double:
-        known = there.get(answer.key)
+        known = recorded.get(answer.key)
         if known is None:
-            others = [str(key[1]) for key in there if key[0] == answer.call]
-            found.append(f"{answer.call}: {answer.status}, where the real one answers {', '.join(others) or 'nothing'}")
+            others = [str(key[1]) for key in recorded if key[0] == answer.call]
+            found.append(f"{answer.call}: {answer.status}, the real server answers {', '.join(others) or 'nothing'}")
             continue
         if known.paged != answer.paged:
             found.append(f"{answer.call}: {'' if answer.paged else 'not '}a page")
@@ -131,7 +132,7 @@ def _unlike(real: Shape, double: Shape, where: str) -> Iterator[str]:
     if isinstance(real, dict) and isinstance(double, dict):
         for key, shape in double.items():
             if key not in real:
-                yield f"{where}.{key} is not there"
+                yield f"{where}.{key} is not in the real response"
             else:
                 yield from _unlike(real[key], shape, f"{where}.{key}")
     elif isinstance(real, list) and isinstance(double, list):
@@ -141,7 +142,7 @@ def _unlike(real: Shape, double: Shape, where: str) -> Iterator[str]:
 
 
 def _names(shape: Shape) -> set[str]:
-    """Return the types that may stand at one place."""
+    """Return the types of a shape."""
     if isinstance(shape, dict):
         return {"object"}
     return {"array"} if isinstance(shape, list) else set(str(shape).split("|"))

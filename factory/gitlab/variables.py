@@ -1,6 +1,6 @@
-"""CI variables that hold secrets: masked, hidden, and protected unless merge requests need them.
+"""Writes secrets as CI variables: masked, hidden, and protected unless merge requests need them.
 
-Their values are written and never read back.
+Never reads their values back.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SHORTEST, _LONGEST = 8, 10_000
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable as it is in GitLab, without its value; ``scope`` is the environment that sees it, ``*`` all."""
+    """A CI variable without its value; ``scope`` is its environment, ``*`` means all."""
 
     key: str
     scope: str
@@ -33,9 +33,9 @@ def find(connection: Connection) -> list[Variable]:
 
 
 def unmaskable(value: Secret, taken: Sequence[str] = ()) -> str | None:
-    """Return why GitLab can't mask a value, or ``None`` where it can (GitLab docs: Mask a CI/CD variable).
+    """Return why GitLab can't mask a value, or ``None`` if it can (GitLab docs: Mask a CI/CD variable).
 
-    ``taken`` are the names of variables, which no masked value may be.
+    ``taken`` are the names of variables: a masked value must not equal one of them.
     """
     text = value.reveal()
     if len(text) < _SHORTEST:
@@ -50,16 +50,16 @@ def unmaskable(value: Secret, taken: Sequence[str] = ()) -> str | None:
 
 
 def put(connection: Connection, key: str, value: Secret, *, scope: str = "*", protected: bool = True) -> Variable:
-    """Write a variable, masked and not expanded; a new one is hidden, so that nobody reads it again.
+    """Write a variable, masked and raw; a new one is also hidden, so that nobody can read its value.
 
-    Raises ``InvalidInput`` where GitLab can't mask the value.
+    Raises ``InvalidInput`` if GitLab can't mask the value.
     """
     known = find(connection)
     reason = unmaskable(value, [item.key for item in known])
     if reason:
         raise InvalidInput(
             f"the value for the CI variable {key} can't be masked in logs: {reason}",
-            hint="Make one that can be, with `factory secrets rotate --generate`, or let jobs read it from OpenBao.",
+            hint="Generate a value with `factory secrets rotate --generate`, or let jobs read it from OpenBao.",
         )
     body = {
         "value": value.reveal(),
@@ -69,22 +69,22 @@ def put(connection: Connection, key: str, value: Secret, *, scope: str = "*", pr
         "environment_scope": scope,
         "variable_type": "env_var",
     }
-    there = any((item.key, item.scope) == (key, scope) for item in known)
+    exists = any((item.key, item.scope) == (key, scope) for item in known)
     with translated(f"write the CI variable {key}"):
-        if there:
+        if exists:
             path = f"{connection.api}/variables/{key}"
-            wanted = {"filter[environment_scope]": scope}
-            answer: Any = connection.client.http_put(path, query_data=wanted, post_data=body)
+            query = {"filter[environment_scope]": scope}
+            answer: Any = connection.client.http_put(path, query_data=query, post_data=body)
             return _read(answer)
-        made = connection.project.variables.create({**body, "key": key, "masked_and_hidden": True})
-        return _read(made.attributes)
+        created = connection.project.variables.create({**body, "key": key, "masked_and_hidden": True})
+        return _read(created.attributes)
 
 
-def _read(given: Any) -> Variable:
+def _read(item: Any) -> Variable:
     return Variable(
-        given["key"],
-        given.get("environment_scope", "*"),
-        given["protected"],
-        given["masked"],
-        bool(given.get("hidden")),
+        item["key"],
+        item.get("environment_scope", "*"),
+        item["protected"],
+        item["masked"],
+        bool(item.get("hidden")),
     )

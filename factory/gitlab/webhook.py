@@ -1,7 +1,7 @@
-"""Takes GitLab's webhooks on loopback: each only wakes the loop, which then looks at GitLab itself (docs: Webhooks).
+"""Receives GitLab's webhooks on loopback: each only wakes the loop, which then polls GitLab (docs: Webhooks).
 
-What an event says is never used, so a forged or a stale one costs one look. Whoever sends must know the secret token;
-one event that is sent again, as GitLab does after a timeout, wakes nobody twice.
+The content of an event is never used, so a forged or stale event only causes one poll. The sender must know the secret
+token. An event that GitLab sends again, as it does after a timeout, does not wake the loop twice.
 """
 
 import hmac
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from email.message import Message
 
 _REMEMBERED = 1000
-# GitLab docs: a payload may have 25 MB; nothing of it is needed here.
+# GitLab docs: a payload may have 25 MB; it is read and discarded.
 _LARGEST, _DIGITS, _PATIENCE = 25 * 1024 * 1024, 10, 10.0
 _IDS = ("webhook-id", "Idempotency-Key", "X-Gitlab-Event-UUID")
 
 
 class Inbox:
-    """Decides on events by their headers, and wakes whoever waits; safe to use from many threads."""
+    """Checks events by their headers and wakes the waiting thread; thread-safe."""
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
@@ -35,23 +35,23 @@ class Inbox:
         self._bell = threading.Event()
 
     def take(self, headers: "Message[str, str]") -> HTTPStatus:
-        """Return what an event is answered with: 401 without the secret token, 200 for a new one and for one again."""
-        given = headers.get("X-Gitlab-Token") or ""
-        if not given or not hmac.compare_digest(given.encode(), self._secret.reveal().encode()):
+        """Return the response status of an event: 401 without the secret token, else 200, also for a repeated event."""
+        token = headers.get("X-Gitlab-Token") or ""
+        if not token or not hmac.compare_digest(token.encode(), self._secret.reveal().encode()):
             return HTTPStatus.UNAUTHORIZED
         if self._is_new(next((headers[name] for name in _IDS if headers.get(name)), "")):
             self._bell.set()
         return HTTPStatus.OK
 
     def wait(self, seconds: float) -> bool:
-        """Wait for an event; tell whether one came. Those that came meanwhile count once."""
+        """Wait for an event; return whether any came since the last call."""
         came = self._bell.wait(seconds)
         if came:
             self._bell.clear()
         return came
 
     def _is_new(self, name: str) -> bool:
-        """Tell whether an event was not taken before; one without a name is always new."""
+        """Return whether an event was not received before; an event without an id is always new."""
         with self._lock:
             if name and name in self._seen:
                 return False
@@ -81,14 +81,14 @@ def listening(port: int, secret: Secret) -> Iterator[Inbox]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers at once: GitLab gives up, and sends again, after ten seconds."""
+    """Answers at once, because GitLab stops waiting after ten seconds and sends the event again."""
 
     inbox: Inbox
     timeout = _PATIENCE
     server_version, sys_version = "factory", ""
 
     def do_POST(self) -> None:
-        """Take one event."""
+        """Receive one event."""
         length = self.headers.get("Content-Length") or "0"
         if not (length.isascii() and length.isdigit() and len(length) < _DIGITS) or int(length) > _LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -106,4 +106,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: a sender decides what would stand there."""
+        """Log nothing, because the sender controls the text."""

@@ -1,4 +1,4 @@
-"""Tries an agent out on a stub model, equipped as for an attempt, with a credential that is planted for the trial."""
+"""Tries an agent out on a stub model, in the environment of an attempt, with a planted credential."""
 
 import functools
 import hashlib
@@ -34,7 +34,7 @@ from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author, Mirror
 
-# With what it takes to end, a minute.
+# With the time for ending processes, about a minute.
 SECONDS = 50.0
 _SPOKEN = frozenset({"responses", "messages", "chat"})
 _ENDING_SECONDS = 2.0
@@ -42,15 +42,15 @@ _LONGEST = 200
 
 
 def speaks(agent: Agent) -> bool:
-    """Tell whether the stub speaks the API of an agent's model; an agent without a model needs none."""
+    """Return whether the stub implements the API of an agent's model; true for an agent without a model."""
     return agent.model is None or agent.model.api in _SPOKEN
 
 
 def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
-    """Try an agent out, for at most a minute: work, go on with that in a second process, and be cancelled."""
+    """Try an agent out for at most a minute: do the work, resume it in a second process, and cancel a third."""
     agent, planted = policies.agents.agents[name], f"planted-{secrets.token_hex(12)}"
-    with TemporaryDirectory(prefix="factory-doctor-") as made:
-        folder = Path(made)
+    with TemporaryDirectory(prefix="factory-doctor-") as temporary:
+        folder = Path(temporary)
         steps = agent_trial_script.steps(folder / "session" / f"home-{name}" / "tmp")
         with server.running(functools.partial(agent_trial_script.spoken, steps)) as stub:
             trial = _Trial(workspace, policies, name, stub, folder, planted)
@@ -64,7 +64,7 @@ def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
 
 
 def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
-    """Return a factory of its own in a folder: it has no server, and one credential for every model."""
+    """Return a separate context in a folder, without a server, with one credential for every model."""
     mirror = Mirror(folder / "mirror.git", "")
     mirror.ensure()
     nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
@@ -90,7 +90,7 @@ def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
 
 
 def begin(context: Context, session: Session) -> None:
-    """Make a session's worktree, at a first commit of the trial's own."""
+    """Create a session's worktree at an initial commit for the trial."""
     author = Author("doctor", "doctor@localhost")
     readme = {"AGENTS.md": b"This repository is a trial.\n"}
     commit = context.mirror.commit(readme, parent=None, message="start", author=author)
@@ -98,7 +98,7 @@ def begin(context: Context, session: Session) -> None:
 
 
 def on_stub(agent: Agent, url: str) -> Agent:
-    """Return an agent with the stub as its model, under a name that no agent treats in a way of its own."""
+    """Return the agent with the stub as its model, under a model name that no agent handles specially."""
     if agent.model is None:
         return agent
     base = url if agent.model.api == "messages" else f"{url}/v1"
@@ -107,7 +107,7 @@ def on_stub(agent: Agent, url: str) -> Agent:
 
 @dataclass
 class _Trial:
-    """One agent's trial: the factory that it is equipped by, and what its runs told."""
+    """One agent's trial; ``events`` are those of its runs."""
 
     workspace: Workspace
     policies: Policies
@@ -118,7 +118,7 @@ class _Trial:
     events: list[Mapping[str, Any]] = field(default_factory=list)
 
     def seen(self) -> TrialResult:
-        """Run the agent as often as it takes, and return what was seen."""
+        """Run the agent up to three times, and return the observations."""
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         deadline = clock.monotonic() + SECONDS
         session = Session("doctor", 1, files.private_folder(self.folder / "session"))
@@ -190,7 +190,7 @@ class _Trial:
                 launch.put_back(prepared)
 
     def _cancelled(self, context: Context, session: Session, late: Callable[[], Ending | None]) -> float | None:
-        """Cancel the agent while its model says nothing; return how many seconds it took to end."""
+        """Cancel the agent while its model is silent; return the seconds until it ended, or ``None``."""
         began: list[float] = []
 
         def tick() -> Ending | None:
@@ -203,20 +203,20 @@ class _Trial:
         return clock.monotonic() - began[0] if began else None
 
     def _policies(self) -> Policies:
-        """Return policies by which the doctor's file may be written."""
+        """Return policies that allow every path."""
         scope = self.policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
         return self.policies.model_copy(update={"scope": scope})
 
     def _with_recordings(self, agent: Agent, folder: Path) -> Agent:
-        """Return the replay agent with a recording for the doctor's brief; any other as it is."""
+        """Return the replay agent with a recording for the trial's brief; any other agent unchanged."""
         if agent.model is not None or agent.command[-2:] != ("agent", "replay"):
             return agent
-        kept = files.private_folder(folder / "recordings")
-        files.write_atomic(kept / "doctor.json", agent_trial_script.recording())
-        return agent.model_copy(update={"command": (*agent.command, "--recordings", str(kept))})
+        recordings = files.private_folder(folder / "recordings")
+        files.write_atomic(recordings / "doctor.json", agent_trial_script.recording())
+        return agent.model_copy(update={"command": (*agent.command, "--recordings", str(recordings))})
 
     def _injected(self, agent: Agent) -> bool:
-        """Tell whether all that the model was asked came with the planted credential."""
+        """Return whether every request to the model had the planted credential."""
         if agent.model is None:
             return True
         sent = {self.planted, f"Bearer {self.planted}"}
@@ -224,10 +224,10 @@ class _Trial:
         return all(item.credential in prints for item in self.stub.requests)
 
     def _leaked(self) -> list[str]:
-        """Return where the planted credential stands: files of the trial, or what the agent told."""
-        found = ["what it told"] if self.planted in json.dumps(self.events) else []
+        """Return where the planted credential was found: in events, in requests to the model, or in files."""
+        found = ["its events"] if self.planted in json.dumps(self.events) else []
         if any(self.planted in json.dumps(dict(item.body)) for item in self.stub.requests):
-            found.append("what its model was told")
+            found.append("a request to its model")
         for path in sorted(self.folder.rglob("*")):
             with suppress(OSError):
                 if path.is_file() and not path.is_symlink() and self.planted.encode() in path.read_bytes():
@@ -246,18 +246,18 @@ def _holds(path: Path, content: str) -> bool:
 
 
 def _reported(events: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
-    """Return the usage that the agent itself reported of its prompts."""
-    told = [event["usage"] for event in events if event["event"] == "answer"]
-    return metering.add(*told)
+    """Return the usage that the agent itself reported for its prompts."""
+    usages = [event["usage"] for event in events if event["event"] == "answer"]
+    return metering.add(*usages)
 
 
 def _strayed(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    asked = [event for event in events if event["event"] == "network"]
-    return sorted({f"{item['host']}:{item['port']}" for item in asked if not item["path"].startswith("/model/")})
+    requests = [event for event in events if event["event"] == "network"]
+    return sorted({f"{item['host']}:{item['port']}" for item in requests if not item["path"].startswith("/model/")})
 
 
 def _left(folder: Path) -> list[str]:
-    """Return what of a trial still runs a moment after its end, and end it."""
+    """Return the trial's processes that still run shortly after its end, and kill them."""
     deadline = clock.monotonic() + _ENDING_SECONDS
     while (found := _naming(folder)) and clock.monotonic() < deadline:
         clock.sleep(0.05)
@@ -267,7 +267,7 @@ def _left(folder: Path) -> list[str]:
 
 
 def _naming(folder: Path) -> dict[int, str]:
-    """Return the processes whose command line or environment names a folder; none where there is no /proc."""
+    """Return the processes with the folder in their command line or environment; empty without /proc."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Opens what the workflows need: connections of both accounts, the mirror, the recorder's key, the engine."""
+"""Creates the context of the workflows: connections of both accounts, the mirror, the recorder's key, the engine."""
 
 import json
 import os
@@ -24,7 +24,7 @@ KILL_AT = "FACTORY_KILL_AT"
 
 
 def _untimed(name: str, seconds: float) -> None:
-    """Take a duration that nobody asks for."""
+    """Ignore a duration."""
 
 
 @contextmanager
@@ -36,13 +36,13 @@ def opened(
     agent: str | None = None,
     interactive: bool = False,
 ) -> Iterator[tuple[Context, Engine, Slot]]:
-    """Open the factory for one process: context, launched engine and the slot it holds.
+    """Open the factory for one process: the context, the engine and the slot that it holds.
 
-    ``agent`` names one to work; ``interactive`` tells that a person at a terminal works with it.
+    ``agent`` names the agent that works; ``interactive`` means that a person works with it at a terminal.
     """
     with slot(workspace.state / "engine") as held:
-        made = make(workspace, holder=f"{workspace.identity()}/{held.number}", say=say, timed=timed)
-        context = replace(made, agent_name=agent or made.agent_name, interactive=interactive)
+        context = make(workspace, holder=f"{workspace.identity()}/{held.number}", say=say, timed=timed)
+        context = replace(context, agent_name=agent or context.agent_name, interactive=interactive)
         engine = Engine(held, failpoint=_failpoint(workspace))
         serve.register(engine, lambda: context)
         try:
@@ -54,7 +54,7 @@ def opened(
 def make(
     workspace: Workspace, *, holder: str, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
 ) -> Context:
-    """Return the context of an instance; raises ``NotFound`` where the recorder has no key."""
+    """Return the context of an instance; raises ``NotFound`` if the recorder has no key."""
     key = workspace.state / "keys" / "recorder.pem"
     if not key.exists():
         raise NotFound("the recorder has no key here", hint="Start the embedded servers with `factory up`.")
@@ -79,14 +79,14 @@ def make(
         simulator=gitlab.version(bot).endswith("-local"),
         alone=rooted.separation == ALONE,
         agent_name=workspace.settings["agent"] or None,
-        wheels=_there(workspace.settings.cache / "wheels"),
-        npm=_there(Path(workspace.environment.get("HOME") or "/") / ".npm"),
+        wheels=_existing(workspace.settings.cache / "wheels"),
+        npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
         agents_path=workspace.tools.agents_path,
         credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
     )
 
 
-def _there(folder: Path) -> Path | None:
+def _existing(folder: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
@@ -99,11 +99,11 @@ def trust(workspace: Workspace) -> Trust:
 
 
 def _failpoint(workspace: Workspace) -> Callable[[str], None]:
-    """Return what dies, by SIGKILL, at the step boundary that FACTORY_KILL_AT names: how crashes are rehearsed."""
-    wanted = workspace.environment.get(KILL_AT)
+    """Return a function that kills the process at the step boundary in FACTORY_KILL_AT, to test crashes."""
+    target = workspace.environment.get(KILL_AT)
 
     def reached(point: str) -> None:
-        if point == wanted:
+        if point == target:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return reached

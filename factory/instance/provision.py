@@ -1,4 +1,4 @@
-"""Fills a fresh embedded instance: accounts, the project seeded from the clone's HEAD, settings, the first release."""
+"""Provisions an embedded instance: accounts, the project from the clone's HEAD, settings, the first release."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,20 +29,19 @@ Say = Callable[[str], None]
 
 
 def provision(workspace: Workspace, *, say: Say) -> None:
-    """Bring the instance to where work can begin; what is done already is left. Raises ``InvalidInput``.
+    """Provision the instance; finished steps are skipped. Raises ``InvalidInput``.
 
-    Where its servers have moved to other ports since, or were provisioned by an earlier release, it is brought up to
-    date.
+    If it was provisioned with other ports or by an earlier release, only the CI variables are updated.
     """
     done = workspace.state / "provisioned"
-    where = json.dumps(workspace.record["ports"], sort_keys=True).encode()
-    if done.exists() and done.read_bytes() == where:
+    ports = json.dumps(workspace.record["ports"], sort_keys=True).encode()
+    if done.exists() and done.read_bytes() == ports:
         return
     root = connect(workspace.url, workspace.settings["project"], account="root", token=_root_token(workspace))
     bootstrap.local_hooks(root.client)
     if done.exists():
         bootstrap.variables(root, _variables(workspace))
-        files.write_atomic(done, where)
+        files.write_atomic(done, ports)
         return
     policies = policy_files.read(_head_policies(workspace))
     bootstrap.project(root.client, workspace.settings["project"])
@@ -52,19 +51,19 @@ def provision(workspace: Workspace, *, say: Say) -> None:
     bootstrap.variables(root, _variables(workspace) | _runners(workspace, root, policies))
     acting = {BOT: workspace.connection(BOT)}
     wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
-    # What the founding deployment, the administrator's, comes before, and what its jobs make.
+    # Sections to apply after the first deployment: protection would block it, and its jobs create resource groups.
     later = {"environments", "resource_groups"}
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
-    say(f"project {workspace.settings['project']} is seeded from this clone's HEAD")
+    say(f"project {workspace.settings['project']} is created from this clone's HEAD")
     _first_release(workspace, root, policies, seeded, say=say)
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name in later})
-    files.write_atomic(done, where)
+    files.write_atomic(done, ports)
 
 
 def _settle(
     workspace: Workspace, root: Connection, acting: Mapping[str, Connection], wanted: Mapping[str, DesiredSection]
 ) -> None:
-    """Make the project what policies/gitlab.yml wants; raises ``InvalidInput`` where something differs afterwards."""
+    """Apply settings of policies/gitlab.yml; raises ``InvalidInput`` if one still differs afterwards."""
     server = settings.opened(root, acting=acting, hook_token=partial(tokens.webhook, workspace.token_folder))
     left = settings.apply(server, wanted, say=lambda _: None)
     if not left.in_sync:
@@ -103,20 +102,20 @@ def _accounts(workspace: Workspace, root: Connection) -> None:
 
 
 def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:
-    """Register the runners of policies/gitlab.yml and one like GitLab.com's; return the variable that chooses."""
+    """Register the runners of policies/gitlab.yml and a hosted one; return the CI variable that selects them."""
     wanted = settings_of.runners(policies)
     if not (workspace.token_folder / RUNNERS).exists():
         known = {item.name: item.id for item in runners.find(root)}
-        made = {
+        created = {
             name: runners.renew(root, known[name]) if name in known else runners.register(root, name, fields)
             for name, fields in wanted.items()
         }
-        tokens.keep(workspace.token_folder, RUNNERS, json.dumps(made | {"hosted": runners.hosted(root.client)}))
+        tokens.keep(workspace.token_folder, RUNNERS, json.dumps(created | {"hosted": runners.hosted(root.client)}))
     return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
 
 
 def recorder(workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
-    """Make the recorder's key and the trust root that verifies what it signs; ``agent`` is the account that works."""
+    """Write the recorder's key, if missing, and the trust root; ``agent`` is the agent's account."""
     key = workspace.state / "keys" / "recorder.pem"
     if not key.exists():
         files.private_folder(key.parent)
@@ -133,24 +132,24 @@ def recorder(workspace: Workspace, project: str, *, agent: str, simulated: bool,
 
 
 def mirror(workspace: Workspace, url: str, project: str) -> Mirror:
-    """Return the instance's copy of a project's repository, as of its last fetch."""
+    """Return the instance's mirror of a project's repository."""
     copy = Mirror(workspace.state / "mirror.git", f"{url}/{project}.git")
     copy.ensure()
     return copy
 
 
 def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
-    """Push the clone's HEAD as main where the project is empty; return main's commit, and whether that was done.
+    """If the project is empty, push the clone's HEAD as main; return main's commit, and whether it was pushed.
 
-    Uncommitted changes are not part of it.
+    Uncommitted changes are not included.
     """
     copy = mirror(workspace, url, project)
     copy.fetch(token)
-    there = copy.head(MAIN)
-    if there is not None:
-        return there, False
+    existing = copy.head(MAIN)
+    if existing is not None:
+        return existing, False
     if _git(workspace, "status", "--porcelain", "--untracked-files=no").strip():
-        say("the clone has uncommitted changes; they are not part of what is seeded")
+        say("the clone has uncommitted changes, which are not pushed")
     commit = _git(workspace, "rev-parse", "HEAD").strip()
     copy.take(workspace.settings.clone, commit)
     copy.push(commit, MAIN, token)
@@ -159,13 +158,13 @@ def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) 
 
 def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
     ports = workspace.record["ports"]
-    made = workspace.cloudflare_tokens()
+    tokens_of = workspace.cloudflare_tokens()
     config = packages.write(workspace.state / "provider", process.python())
     base = f"http://127.0.0.1:{ports['cloudflare']}"
     return {
         "CLOUDFLARE_BASE_URL": (f"{base}/client/v4", False),
-        "CLOUDFLARE_PLAN_TOKEN": (made["plan"], True),
-        "CLOUDFLARE_APPLY_TOKEN": (made["apply"], True),
+        "CLOUDFLARE_PLAN_TOKEN": (tokens_of["plan"], True),
+        "CLOUDFLARE_APPLY_TOKEN": (tokens_of["apply"], True),
         "TF_CLI_CONFIG_FILE": (str(config), False),
         "TF_VAR_account_id": (_ACCOUNT_ID, False),
         "FACTORY_RELEASES_URL": (f"{base}/releases", False),
@@ -174,11 +173,11 @@ def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
 
 
 def _first_release(workspace: Workspace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
-    """Deploy the seeded commit: the administrator's founding act, before the environment is protected."""
+    """Deploy the first commit as the administrator, before the environment is protected."""
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
         return
-    say("the first release is being deployed by the instance's administrator")
+    say("deploying the first release as the instance's administrator")
     deadline = clock.monotonic() + _PATIENCE
     played = False
     while clock.monotonic() < deadline:
@@ -189,8 +188,8 @@ def _first_release(workspace: Workspace, root: Connection, policies: Policies, h
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
             name = workspace.settings["instance"]
-            look = f"See `factory --instance {name} pipeline logs {found[0].id}`; mend, commit, `factory up --fresh`."
-            raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=look)
+            hint = f"See `factory --instance {name} pipeline logs {found[0].id}`; fix it, commit, `factory up --fresh`."
+            raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=hint)
         if status == "manual" and not played:
             played = _play_apply(root, found[0].id, environment)
         clock.sleep(0.1)

@@ -19,9 +19,9 @@ _STOP_LIMIT = 10.0
 
 
 def ensure_up(workspace: Workspace, *, say: Any, new_ports: bool = False) -> bool:
-    """Start the servers unless they run, and provision the instance; tell whether they were started now.
+    """Start the servers unless they run, and provision the instance; return whether it started them.
 
-    Raises ``PortInUse`` where a port the instance keeps is taken, ``MachineError`` where a server does not come up.
+    Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start.
     """
     files.private_folder(workspace.state)
     with files.locked(workspace.state / "up.lock"):
@@ -44,14 +44,14 @@ def daemon(workspace: Workspace) -> int | None:
 
 
 def stop(workspace: Workspace) -> bool:
-    """End the instance's servers and everything they started; tell whether they ran."""
+    """Stop the instance's servers and everything they started; return whether they were running."""
     pid = daemon(workspace)
     if pid is None:
         return False
     begun = process.started_at(pid)
     process.signal_process(pid)
     deadline = clock.monotonic() + _STOP_LIMIT
-    # Not until the file is gone: the process still holds its lock and its ports then.
+    # Wait for the process, not for the file: the process still holds its lock and ports after it removes the file.
     while begun is not None and process.started_at(pid) == begun:
         if clock.monotonic() > deadline:
             process.signal_process(pid, force=True)
@@ -61,30 +61,30 @@ def stop(workspace: Workspace) -> bool:
 
 
 def discard(workspace: Workspace) -> None:
-    """Stop the instance and delete all it holds."""
+    """Stop the instance and delete its state."""
     stop(workspace)
     files.remove_tree(workspace.state)
     workspace.__dict__.pop("record", None)
 
 
 def _ports(workspace: Workspace, *, new: bool) -> dict[str, int]:
-    """Return the instance's ports, chosen once; raises ``PortInUse``."""
+    """Return the instance's stored ports, or choose new ones; raises ``PortInUse``."""
     path = workspace.state / "instance.json"
     if path.exists() and not new:
-        kept: dict[str, int] = workspace.record["ports"]
-        for name, port in kept.items():
+        stored: dict[str, int] = workspace.record["ports"]
+        for name, port in stored.items():
             if not _free(port):
-                raise PortInUse(f"port {port}, which this instance keeps for {name}, is in use")
-        return kept
+                raise PortInUse(f"port {port}, which this instance uses for {name}, is in use")
+        return stored
     sockets = [socket.socket() for _ in _NAMES]
     for item in sockets:
         item.bind((HOST, 0))
     ports = {name: item.getsockname()[1] for name, item in zip(_NAMES, sockets, strict=True)}
     for item in sockets:
         item.close()
-    # Its tier and project are what it was made with.
-    made = json.loads(files.read_text(path)) if path.exists() else {}
-    record = {"tier": workspace.settings["tier"], "project": workspace.settings["project"], **made, "ports": ports}
+    # An existing instance keeps its tier and project.
+    existing = json.loads(files.read_text(path)) if path.exists() else {}
+    record = {"tier": workspace.settings["tier"], "project": workspace.settings["project"], **existing, "ports": ports}
     files.write_atomic(path, json.dumps(record, indent=1).encode())
     workspace.__dict__.pop("record", None)
     return ports
@@ -103,8 +103,8 @@ def _free(port: int) -> bool:
 def _start(workspace: Workspace, ports: dict[str, int]) -> None:
     workspace.tools.gitlab_ci_local()
     log = workspace.state / "servers.log"
-    given = {name: value for name, value in workspace.environment.items() if not names_secret(name)}
-    env = {**given, "FACTORY_GITLAB_URL": ""}
+    public = {name: value for name, value in workspace.environment.items() if not names_secret(name)}
+    env = {**public, "FACTORY_GITLAB_URL": ""}
     argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "serve"]
     pid = process.start_daemon(argv, env=env, log=log, cwd=workspace.settings.clone)
     deadline = clock.monotonic() + _START_LIMIT
@@ -116,7 +116,7 @@ def _start(workspace: Workspace, ports: dict[str, int]) -> None:
         except Unreachable:
             pass
         if process.started_at(pid) is None:
-            raise MachineError("the embedded servers ended while starting", hint=f"Read {log}: {_last_line(log)}")
+            raise MachineError("the embedded servers exited during start-up", hint=f"Read {log}: {_last_line(log)}")
         clock.sleep(0.03)
     raise MachineError("the embedded servers did not answer within 30 s", hint=f"Read {log}.")
 

@@ -1,4 +1,4 @@
-"""What a command works with: settings, connections by account, and the context of the workflows."""
+"""The workspace of a command: settings, paths, accounts, tokens and connections of one instance."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from factory.system import files
 from factory.system.toolchain import Toolchain, readable, tool_env, toolchain
 
 BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
-# The file of the built-in runners' tokens, by their names.
+# The file with the built-in runners' tokens by name.
 RUNNERS = "runners.json"
 
 
@@ -36,27 +36,27 @@ class Workspace:
 
     @property
     def token_folder(self) -> Path:
-        """Return where the accounts' tokens are kept."""
+        """Return the folder of the accounts' tokens."""
         return self.state / "tokens"
 
     @property
     def tools(self) -> Toolchain:
-        """Return where outside programs are found."""
+        """Return the locations of external programs."""
         return toolchain(self.environment, self.settings.clone)
 
     @property
     def tool_env(self) -> dict[str, str]:
-        """Return the clean environment for programs of ours."""
+        """Return a clean environment for the factory's own programs."""
         return tool_env(self.environment, self.tools)
 
     @property
     def readable(self) -> tuple[Path, ...]:
-        """Return the folders that programs of ours need to read behind the launch door."""
+        """Return the folders that the factory's own programs must be able to read behind the launch door."""
         return (self.settings.clone / ".tools", *readable())
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """Return what the instance's own file says; raises ``NotFound`` where it was never started."""
+        """Return the content of instance.json; raises ``NotFound`` if the instance was never started."""
         path = self.state / "instance.json"
         if not path.exists():
             raise NotFound("the embedded servers were never started here", hint="Start them with `factory up`.")
@@ -69,36 +69,36 @@ class Workspace:
         return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
 
     def identity(self) -> str:
-        """Return a name of this state folder that no other machine has, made once."""
+        """Return a random name that identifies this state folder; created once."""
         path = self.state / "identity"
         if not path.exists():
             files.write_atomic(path, secrets.token_hex(8).encode())
         return files.read_text(path)
 
     def cloudflare_tokens(self) -> dict[str, str]:
-        """Return the loopback Cloudflare's tokens by purpose (``plan`` reads, ``apply`` writes), made once."""
+        """Return the loopback Cloudflare's tokens (``plan`` reads, ``apply`` writes); created once."""
         path = self.token_folder / "cloudflare.json"
         if not path.exists():
-            made = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
+            created = {name: f"local-{secrets.token_urlsafe(18)}" for name in ("plan", "apply")}
             files.private_folder(path.parent)
-            files.write_atomic(path, json.dumps(made).encode(), mode=0o600)
+            files.write_atomic(path, json.dumps(created).encode(), mode=0o600)
         value: dict[str, str] = json.loads(files.read_text(path))
         return value
 
     @property
     def key_file(self) -> Path:
-        """Return the key of what is encrypted here; it lies apart: a copy of one is of no use without the other."""
+        """Return the path of the encryption key, outside the state folder: a copy of either alone is useless."""
         base = Path(self.environment.get("XDG_CONFIG_HOME") or Path(self.environment.get("HOME") or "/") / ".config")
         return base / "factory" / "keys" / hashlib.sha256(str(self.state).encode()).hexdigest()[:16]
 
     def token(self, account: str) -> str:
-        """Return an account's token, the operator's where it is the same account; raises ``Unauthorized``."""
-        alone = account != OPERATOR and self.username(account) == self.username(OPERATOR)
-        name = OPERATOR if alone else account
+        """Return an account's token; the operator's if both are one account. Raises ``Unauthorized``."""
+        shared = account != OPERATOR and self.username(account) == self.username(OPERATOR)
+        name = OPERATOR if shared else account
         return tokens.get(self.token_folder, name, self.environment, key=self.key_file)
 
     def username(self, account: str) -> str:
-        """Return what GitLab calls an account: its own name, or the one that ``factory connect`` wrote down."""
+        """Return an account's GitLab user name: its own name, or the one that ``factory connect`` stored."""
         known = connection(self.state).get("accounts")
         return str(known.get(account, account)) if isinstance(known, dict) else account
 

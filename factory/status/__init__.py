@@ -1,1 +1,1 @@
-"""Read-only views of GitLab and the session table."""
+"""Reads the project's state from GitLab."""

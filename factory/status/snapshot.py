@@ -1,4 +1,4 @@
-"""Where everything stands, read from GitLab."""
+"""Reads the state of issues, merge requests and deployments from GitLab."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Budgets that only a person lifts, and providers that are limited: by the real command line, on one instance."""
+"""Budgets that only a person can raise, and rate-limited providers, by the real command line."""
 
 import json
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def new(made: Instance, title: str = "Greet a visitor by name") -> str:
 
 
 @pytest.mark.slow
-def test_what_is_exhausted_goes_on_only_once_a_person_lifts_it(made: Instance) -> None:
+def test_an_exhausted_issue_continues_only_after_a_person_raises_its_budget(made: Instance) -> None:
     number = new(made)
     stopped = made.run("work", "--once", "--issue", number, check=False)
     assert stopped.returncode == 15, stopped.stderr
@@ -93,7 +93,7 @@ def test_an_issue_waits_for_its_limited_provider(made: Instance) -> None:
     assert state.startswith("waits until 20")
 
 
-def test_another_agent_stands_in_for_one_whose_provider_is_limited(made: Instance) -> None:
+def test_another_agent_replaces_one_with_a_limited_provider(made: Instance) -> None:
     number = new(made)
     made.run("budget", "increase", number, "--tokens", "9000000")
     done = made.run("work", "--once", "--issue", number, "--agent", "helped", check=False, STUB_API_KEY="k")

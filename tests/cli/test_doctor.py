@@ -13,7 +13,7 @@ from factory.sandbox import launch
 from tests.servers import TOOL_PATH
 
 
-def test_it_tells_what_is_there() -> None:
+def test_it_shows_what_is_installed() -> None:
     ended = CliRunner().invoke(command, ["--json"])
     found = {item["thing"]: item for item in json.loads(ended.stdout)}
     assert set(found) == {"bubblewrap", "user namespaces", "control groups", "git", "node", "terraform"}
@@ -29,7 +29,7 @@ def test_a_machine_without_bubblewrap(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
-def test_a_bubblewrap_that_may_not_make_namespaces(tmp_path: Path) -> None:
+def test_bubblewrap_that_may_not_create_namespaces(tmp_path: Path) -> None:
     program = tmp_path / "bwrap"
     program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo bubblewrap 0.8.0 && exit 0\nexit 1\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""``factory gate`` on a checkout: what a person runs before pushing, and what the pipeline's jobs hand on."""
+"""``factory gate`` on a checkout: local runs before a push, and the files that the pipeline's jobs pass on."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_a_person_runs_the_local_gates_before_pushing(clone: Instance) -> None:
     assert verdict(clone) == first
 
 
-def test_the_pipeline_judges_what_its_jobs_left_and_nothing_is_not_enough(clone: Instance) -> None:
+def test_the_pipeline_judges_the_facts_of_its_jobs_and_fails_without_them(clone: Instance) -> None:
     assert gate(clone, "check", "--base", "main").returncode == 0
     done = gate(clone, "run", "--where", "pipeline", "--judge-sha", "j")
     assert done.returncode == 6
@@ -66,7 +66,7 @@ def test_facts_that_are_not_ours_are_refused(clone: Instance, text: str) -> None
     path.unlink()
 
 
-def test_the_reports_are_there_for_gitlab_to_show(clone: Instance) -> None:
+def test_the_reports_for_gitlab_exist(clone: Instance) -> None:
     gate(clone, "run", "--base", "main", CI_JOB_URL="http://gitlab.test/x/-/jobs/1")
     folder = clone.clone / ".factory/verdict"
     assert json.loads((folder / "findings.sarif").read_text())["version"] == "2.1.0"
@@ -76,7 +76,7 @@ def test_the_reports_are_there_for_gitlab_to_show(clone: Instance) -> None:
     assert "jobs/1" in (folder / "annotations.json").read_text()
 
 
-def test_contracts_are_handed_on_as_the_judge_has_them(clone: Instance, tmp_path: Path) -> None:
+def test_contracts_are_passed_on_from_the_judge(clone: Instance, tmp_path: Path) -> None:
     judge = tmp_path / "judge"
     git("worktree", "add", "-q", str(judge), "main", cwd=clone.clone)
     (clone.clone / "apps/hello/openapi.yml").write_text("paths: {}\n")
@@ -89,7 +89,7 @@ def test_contracts_are_handed_on_as_the_judge_has_them(clone: Instance, tmp_path
         git("checkout", "-q", "apps", cwd=clone.clone)
 
 
-def test_a_benchmark_is_handed_on_where_its_gate_is_on(clone: Instance) -> None:
+def test_a_benchmark_is_passed_on_if_its_gate_is_enabled(clone: Instance) -> None:
     gates = clone.clone / "policies/gates.yml"
     text = gates.read_text()
     gates.write_text(
@@ -125,7 +125,7 @@ def test_facts_go_nowhere_by_a_link_or_a_commit(clone: Instance, tmp_path: Path)
         folder.unlink()
 
 
-def test_no_base_is_one_clear_line(clone: Instance) -> None:
+def test_a_missing_base_is_one_clear_line(clone: Instance) -> None:
     done = gate(clone, "run", "--base", "nowhere")
     assert done.returncode == 3
     assert "the change cannot be read" in done.stderr

@@ -1,4 +1,4 @@
-"""`factory policy` as a person calls it: what is shown, and how it ends."""
+"""`factory policy` by the real command line: its output and exit codes."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def edit(judge: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_check_shows_digests_and_all_that_is_wrong(judge: Path) -> None:
+def test_check_shows_digests_and_all_errors(judge: Path) -> None:
     done = call("check", judge=judge)
     assert done.returncode == 0, done.stderr
     assert "policies/scope.yml" in done.stdout
@@ -88,7 +88,7 @@ def test_explain_a_plan(judge: Path, text: str, code: int, rule: str) -> None:
     assert rule in {item["rule"] for item in parsed(done)["rulings"] if item["allowed"] is (code == 0)}
 
 
-def test_cases_are_run_and_none_is_a_failure(judge: Path) -> None:
+def test_cases_are_run_and_a_missing_case_is_a_failure(judge: Path) -> None:
     done = call("test", judge=judge)
     assert done.returncode == 0, done.stdout
     edit(judge, "terraform.yml", "protected: {types: [cloudflare_zone]", "protected: {types: []")

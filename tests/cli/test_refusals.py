@@ -1,4 +1,4 @@
-"""What can go wrong for a person: one clear line, an exit code, a next step, and nothing lost."""
+"""Errors of the command line: one clear line, an exit code, a next step, and nothing lost."""
 
 import json
 import os
@@ -97,13 +97,13 @@ def test_server_is_down(running: Instance) -> None:
     assert_told(done, 8, "did not answer")
 
 
-def test_numbers_that_are_none_and_things_that_are_not_there(running: Instance) -> None:
+def test_invalid_numbers_and_missing_objects(running: Instance) -> None:
     assert_told(running.run("mr", "show", "seven", check=False), 3, "not a number")
     assert_told(running.run("mr", "show", "999", check=False), 4, "HTTP 404")
     assert running.run("mr", "show", check=False).returncode == 2
 
 
-def test_what_a_terminal_would_obey_is_shown_instead(running: Instance) -> None:
+def test_terminal_control_characters_are_escaped(running: Instance) -> None:
     number = str(running.json("issue", "new", "red \x1b[31m text\u202e", "--draft")["iid"])
     for shown in (running.run("issue", "show", number).stdout, running.run("issue", "list").stdout):
         assert "\x1b" not in shown
@@ -112,14 +112,16 @@ def test_what_a_terminal_would_obey_is_shown_instead(running: Instance) -> None:
 
 
 def test_evidence_of_an_unknown_merge_request(running: Instance) -> None:
-    assert_told(running.run("evidence", "verify", "77", check=False), 4, "says nothing of !77")
+    assert_told(running.run("evidence", "verify", "77", check=False), 4, "no statement about !77")
 
 
-def test_another_gitlab_is_not_ours_to_start(running: Instance) -> None:
-    assert_told(running.run("up", check=False, stdin=None, FACTORY_GITLAB_URL="http://127.0.0.1:9"), 5, "not ours")
+def test_up_does_not_start_another_gitlab(running: Instance) -> None:
+    assert_told(
+        running.run("up", check=False, stdin=None, FACTORY_GITLAB_URL="http://127.0.0.1:9"), 5, "has none to start"
+    )
 
 
-def test_issue_without_a_spec_is_said_on_the_issue(running: Instance) -> None:
+def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> None:
     number = str(running.json("issue", "new", "Do something")["iid"])
     assert_told(running.run("work", "--once", "--issue", number, check=False), 3, "names no spec")
     shown = running.run("issue", "show", number).stdout
@@ -173,7 +175,7 @@ def lock_of_production(made: Instance) -> Any:
 
 
 def recover(made: Instance) -> None:
-    """Follow runbooks/apply-unknown.md: look, have it planned anew, approve, and let it be applied."""
+    """Follow runbooks/apply-unknown.md: recover, plan again, approve and apply."""
     held = lock_of_production(made)
     assert held["by"][:4] == ("job " if held["locked"] else "")
     found = made.json("--instance", "demo", "infra", "recover", "1")
@@ -193,7 +195,7 @@ def recover(made: Instance) -> None:
 
 
 def url(state: Path) -> str:
-    """Return where the instance's GitLab listens."""
+    """Return the URL of the instance's GitLab."""
     return f"http://127.0.0.1:{json.loads((state / 'instance.json').read_text())['ports']['gitlab']}"
 
 
@@ -228,7 +230,7 @@ def test_main_moves_during_review(tmp_path: Path) -> None:
 
 
 def applying(made: Instance) -> bool:
-    """Tell whether terraform is applying the second deployment."""
+    """Return whether terraform is applying the second deployment."""
     found = made.json("--instance", "demo", "deploy", "list")
     if found[0]["status"] != "running":
         return False

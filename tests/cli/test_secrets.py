@@ -68,7 +68,7 @@ def here(tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, gitlab_server: LocalGitlab) -> Iterator[Here]:
-    """Return a clone whose secrets are in the lasting local OpenBao."""
+    """Return a clone with its secrets in the persistent local OpenBao."""
     made = Here(tmp_path_factory.mktemp("served"), gitlab_server)
     made.policy("provider: file", "provider: openbao")
     assert made.json("init")["id_tokens"] == "bound"
@@ -78,7 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, gitlab_server: LocalGitlab)
 
 
 def on_terminal(here: Here, *arguments: str, typed: str = "") -> str:
-    """Run a command on a terminal and type into it; return what was seen there."""
+    """Run a command on a terminal and type into it; return the terminal's output."""
     argv = [sys.executable, "-P", "-m", "factory", "secrets", *arguments]
     master, slave = pty.openpty()
     env = here.instance.env(**here.env)
@@ -118,7 +118,7 @@ def test_a_file_is_set_up_filled_and_read(here: Here, tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     rotated = here.run("rotate", PLAN, "--generate")
     assert "version 2 is stored" in rotated.stdout
-    assert "CLOUDFLARE_PLAN_TOKEN may hold an older one" in rotated.stdout
+    assert "CLOUDFLARE_PLAN_TOKEN may have an older version" in rotated.stdout
     assert here.json("get", PLAN)["version"] == 2
     found = {item["thing"]: item["state"] for item in here.json("doctor")}
     assert set(found.values()) == {"ok"}
@@ -133,7 +133,7 @@ def test_what_is_refused(here: Here) -> None:
     assert "terminal alone" in here.run("get", PLAN, "--show", code=5).stderr
     assert "in the repository" in here.run("get", PLAN, "--to-file", "out", code=5).stderr
     assert "is empty" in here.run("put", PLAN, code=3, stdin="\n").stderr
-    assert "is the old one" in here.run("rotate", PLAN, code=3, stdin=VALUE).stderr
+    assert "equals the old one" in here.run("rotate", PLAN, code=3, stdin=VALUE).stderr
     assert here.run("put", PLAN, VALUE, code=2)
     key = Path(here.json("init")["key"])
     key.chmod(0o644)
@@ -147,7 +147,7 @@ def test_what_is_refused(here: Here) -> None:
     assert [item["thing"] for item in found if item["state"] != "ok"] == ["file opens"]
 
 
-def test_a_terminal_shows_a_value_only_when_asked(here: Here) -> None:
+def test_a_terminal_shows_a_value_only_on_request(here: Here) -> None:
     here.run("init")
     seen = on_terminal(here, "put", PLAN, typed=f"{VALUE}\n{VALUE}\n")
     assert "version 1 is stored" in seen
@@ -156,7 +156,7 @@ def test_a_terminal_shows_a_value_only_when_asked(here: Here) -> None:
     assert VALUE in on_terminal(here, "get", PLAN, "--show")
 
 
-def test_a_passphrase_is_asked_for(here: Here) -> None:
+def test_it_prompts_for_a_passphrase(here: Here) -> None:
     phrase = "planted phrase"
     here.run("init", "--passphrase", code=5)
     assert phrase not in on_terminal(here, "init", "--passphrase", typed=f"{phrase}\n{phrase}\n")
@@ -207,7 +207,7 @@ def test_what_gitlab_can_not_mask_is_not_copied(here: Here, value: str, reason: 
     assert here.project.variables.get("CLOUDFLARE_PLAN_TOKEN").value == "earlier-value"
 
 
-def test_openbao_is_set_up_used_and_looked_at(served: Here) -> None:
+def test_openbao_is_set_up_used_and_checked(served: Here) -> None:
     served.run("put", PLAN, stdin=VALUE)
     # The server is the module's: what other tests stored before is counted too.
     stored = served.json("put", APPLY, stdin=VALUE)["version"]
@@ -261,7 +261,7 @@ def test_a_job_logs_in_by_its_id_token(served: Here) -> None:
     assert bad not in "".join(served.printed)
 
 
-def test_each_environment_has_a_value_of_its_own(here: Here) -> None:
+def test_each_environment_has_its_own_value(here: Here) -> None:
     here.policy("[production]", "[staging, production]")
     here.run("init")
     assert "has a value for each of staging, production" in here.run("put", APPLY, code=3, stdin=VALUE).stderr
@@ -270,7 +270,7 @@ def test_each_environment_has_a_value_of_its_own(here: Here) -> None:
         assert there["path"] == f"apply/{environment}/{APPLY}"
 
 
-def test_a_machine_takes_its_login_once(served: Here, tmp_path: Path) -> None:
+def test_a_machine_can_use_its_login_once(served: Here, tmp_path: Path) -> None:
     served.run("put", PLAN, stdin=VALUE)
     ticket = tmp_path / "ticket.json"
     served.run("machine", "--to-file", str(ticket))
@@ -300,7 +300,7 @@ def test_a_revoked_login_and_a_typed_one(served: Here) -> None:
     served.run("login", "--with", "token", code=9, stdin="planted-other-token")
 
 
-def test_a_server_that_fails_is_told_and_loses_nothing(here: Here) -> None:
+def test_a_failing_server_is_reported_and_loses_nothing(here: Here) -> None:
     here.run("init")
     here.run("put", PLAN, stdin=VALUE)
     with saying(lambda *_: Answer(500, body={"errors": ["disk"]})) as stub:

@@ -1,4 +1,4 @@
-"""``factory spec`` in a real repository: write, lint, trace, and what a person is told."""
+"""``factory spec`` in a real repository: write, lint, trace, and messages."""
 
 import json
 import os
@@ -130,7 +130,7 @@ def test_list_and_show(repository: Path) -> None:
     assert "unreadable" in run(repository, "list").stdout
     assert json.loads(run(repository, "show", "shop", "--json").stdout)["requirements"][0]["id"] == "SHOP-1"
     assert "it refunds" in run(repository, "show", "shop").stdout
-    assert "no specs/none.md" in run(repository, "show", "none", code=4).stderr
+    assert "specs/none.md does not exist" in run(repository, "show", "none", code=4).stderr
 
 
 def test_lint(repository: Path) -> None:
@@ -158,7 +158,7 @@ def test_trace_of_a_whole_chain(repository: Path) -> None:
     ]
     assert [len(row["commits"]) for row in rows] == [2, 1]
     assert "!7" in run(repository, "trace", "SHOP-1").stdout
-    assert "called NOPE-1" in run(repository, "trace", "NOPE-1", code=4).stderr
+    assert "requirement NOPE-1" in run(repository, "trace", "NOPE-1", code=4).stderr
 
 
 def test_trace_reads_named_reports(repository: Path) -> None:

@@ -111,8 +111,8 @@ def test_a_known_credential_is_left_out_of_what_was_said(kept: Kept) -> None:
 
 def test_what_is_not_kept_any_more_is_said(kept: Kept) -> None:
     kept.attempt(1, "1" * 40)
-    with pytest.raises(NotFound, match="is not in the mirror any more"):
+    with pytest.raises(NotFound, match="is no longer in the mirror"):
         kept.record()
     kept.attempt(3, None)
-    with pytest.raises(NotFound, match="all its attempts"):
+    with pytest.raises(NotFound, match="are missing here"):
         kept.record()

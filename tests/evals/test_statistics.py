@@ -99,7 +99,7 @@ def test_the_text_says_what_cannot_be_told_apart() -> None:
     found.append(outcome("z", "a", "failed", reason="blocked: no"))
     told = report.text(found)
     assert "rate: +0.33" in told
-    assert "these runs cannot tell them apart" in told
+    assert "no significant difference" in told
     assert "a, z, run 1: failed: blocked: no" in told
     assert "usd: +0.0000" in told
 
@@ -111,18 +111,18 @@ def test_a_model_without_a_price_has_no_cost_and_estimates_are_said_to_be() -> N
     assert second.measures["usd"].value == 5e-6
     told = report.text(found)
     assert "no price" in told
-    assert "b: tokens are in part an estimate" in told
+    assert "b: some token counts are estimated" in told
     assert "usd:" not in told
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("issues: []", "issues: there must be one"),
-        ("issues: [{name: a, title: t, text: x}]", "issues.0.spec: an issue names a spec, or"),
+        ("issues: []", "issues: at least one issue is required"),
+        ("issues: [{name: a, title: t, text: x}]", "issues.0.spec: set either `spec` or"),
         (
             "issues: [{name: a, title: t, text: x, spec: hello, small: true}]",
-            "issues.0.spec: an issue names a spec, or",
+            "issues.0.spec: set either `spec` or",
         ),
         ("issues: [{name: a, title: t, text: x, spec: hello, gates: [units]}]", "issues.0.gates: there is no gate"),
         ("issues: [{name: a, title: t, text: x, spec: hello, chek: []}]", "issues.0.chek: unknown key"),

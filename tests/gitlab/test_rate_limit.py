@@ -133,7 +133,7 @@ def test_a_person_is_told_of_a_pause() -> None:
     with saying(lambda *_: Answer(200)) as stub:
         for _ in range(2):
             session.get(stub.url + "/x", timeout=5)
-    assert said == ["GitLab asks for a pause of 5 s"]
+    assert said == ["waiting 5 s for GitLab's rate limit"]
 
 
 def test_an_unchanged_answer_is_not_sent_again(gitlab_server: LocalGitlab) -> None:

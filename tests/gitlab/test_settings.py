@@ -247,7 +247,7 @@ def test_several_of_one_name_are_each_seen_and_those_that_nobody_asked_for_go(wo
 def test_what_an_apply_can_t_make_is_named_with_what_does(world: World) -> None:
     assert {(item.section, item.maker) for item in world.plan().absent} == {
         ("variables", "factory secrets sync"),
-        ("resource_groups", "a first job that names it"),
+        ("resource_groups", "the first job that names it"),
     }
     for runner in world.project.runners.list(get_all=True, type="project_type"):
         world.server.client().runners.delete(runner.id)

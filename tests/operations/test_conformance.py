@@ -38,7 +38,7 @@ def test_the_double_answers_as_was_written_down(tier: str, tmp_path: Path) -> No
     assert faults(then, now) == []
     assert faults(now, then) == []
     assert (
-        instance.run("conformance", "compare", str(KEPT / f"local-{tier}.json"), str(out)).stdout == "the two agree\n"
+        instance.run("conformance", "compare", str(KEPT / f"local-{tier}.json"), str(out)).stdout == "no differences\n"
     )
 
 
@@ -50,10 +50,12 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(other))
     differs = instance.run("conformance", "compare", str(kept), str(tmp_path / "other.json"), check=False)
     assert_told(differs, 6, "1 answers differ")
-    assert "418, where the real one answers" in differs.stdout
+    assert "418, the real server answers" in differs.stdout
     (tmp_path / "bad.json").write_text('{"answers": [{"call": 1}]}')
     assert_told(
-        instance.run("conformance", "compare", str(kept), str(tmp_path / "bad.json"), check=False), 3, "no transcript"
+        instance.run("conformance", "compare", str(kept), str(tmp_path / "bad.json"), check=False),
+        3,
+        "not a transcript",
     )
     unreachable = instance.run("conformance", "record", "--url", "http://127.0.0.1:9", stdin="t", check=False)
     assert_told(unreachable, 8, "did not answer")

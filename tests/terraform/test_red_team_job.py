@@ -98,9 +98,16 @@ JOB = [
     Attack("branch's job that claims main", forged, Refused, "GitLab knows this job as .* work .*, not as .* main"),
     Attack("other job's token", as_job("other", "CI_JOB_TOKEN"), Refused, "GitLab knows this job as"),
     Attack("other job's number", as_job("other", "CI_JOB_ID"), Refused, "GitLab knows this job as"),
-    Attack("ended job's token", as_job("ended", "CI_JOB_ID", "CI_JOB_TOKEN"), Unauthorized, "which job this is"),
-    Attack("no token", lambda s: s.claiming(CI_JOB_TOKEN=""), Unauthorized, "which job this is"),
-    Attack("person's token", lambda s: s.claiming(CI_JOB_TOKEN=s.world.server.root_token), NotFound, "which job"),
+    Attack(
+        "ended job's token", as_job("ended", "CI_JOB_ID", "CI_JOB_TOKEN"), Unauthorized, "show the job of this token"
+    ),
+    Attack("no token", lambda s: s.claiming(CI_JOB_TOKEN=""), Unauthorized, "show the job of this token"),
+    Attack(
+        "person's token",
+        lambda s: s.claiming(CI_JOB_TOKEN=s.world.server.root_token),
+        NotFound,
+        "the job of this token",
+    ),
     Attack(
         "forged commit", lambda s: replace(s, job=replace(s.job, commit="e" * 40)), Refused, "not as .* main eeeeeeee"
     ),
@@ -128,7 +135,12 @@ JOB = [
         "did not finish \\(phase not readable\\)",
     ),
     Attack("revoked token", revoked, Unauthorized, "CLOUDFLARE_API_TOKEN is unknown or revoked"),
-    Attack("token that may only read", lambda s: s.given(CLOUDFLARE_API_TOKEN="local-reader"), Unauthorized, "lacks the permission"),
+    Attack(
+        "token that may only read",
+        lambda s: s.given(CLOUDFLARE_API_TOKEN="local-reader"),
+        Unauthorized,
+        "lacks the permission",
+    ),
     Attack("wrong token of the state", lambda s: s.given(TF_HTTP_PASSWORD="x"), Unauthorized, "does not accept the"),
     Attack("provider planted in the mirror", planted_in_mirror, ToolFailed, "terraform init failed"),
     Attack("provider planted by dev_overrides", overridden, Refused, "overrides a provider \\(dev_overrides\\)"),

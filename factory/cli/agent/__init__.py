@@ -1,4 +1,4 @@
-"""``factory agent``: the coding agents of policy, how they do in a trial, and those that ship with the factory."""
+"""``factory agent``: lists the coding agents of policy, tries them out, and runs the built-in ones."""
 
 import functools
 import sys
@@ -20,9 +20,9 @@ def command() -> None:
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """List the agents of policies/agents.yml: what each needs, and what of that is here."""
-    from factory.cli.agent import report  # noqa: PLC0415 - mcp starts in every attempt, and needs neither
-    from factory.cli.current import current  # noqa: PLC0415 - mcp starts in every attempt, and needs neither
+    """List the agents of policies/agents.yml, what each needs, and what is installed."""
+    from factory.cli.agent import report  # noqa: PLC0415 - `mcp` starts in every attempt and does not need it
+    from factory.cli.current import current  # noqa: PLC0415 - `mcp` starts in every attempt and does not need it
 
     found = report.listed(current())
     output.rows(found, report.COLUMNS, json_wanted=as_json, empty="policies/agents.yml names no agent")
@@ -32,9 +32,9 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @output.as_json
 def doctor(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Try agents out on a stub model, equipped and contained as for an attempt; without names, all.
+    """Try agents out on a stub model, in the sandbox and with the tools of an attempt; without names, try all.
 
-    Ends with 6 where one does not hold what policy claims of it. It takes no network and no credential of yours.
+    Exits with 6 if an agent lacks a capability that policy claims. Uses no network and none of your credentials.
     """
     from factory.cli.agent import report  # noqa: PLC0415 - see above
     from factory.cli.current import current  # noqa: PLC0415 - see above
@@ -48,7 +48,7 @@ def doctor(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - cli
 @click.option(
     "--recordings",
     type=click.Path(path_type=Path),
-    help="A folder of the worktree with recordings of one's own; without it, those that ship.",
+    help="A folder of the worktree with your own recordings (default: the built-in ones).",
 )
 def replay(recordings: Path | None) -> None:
     """Play a recording to an ACP client on standard input and output."""
@@ -59,6 +59,6 @@ def replay(recordings: Path | None) -> None:
 
 @command.command(name="mcp", hidden=True)
 def mcp_() -> None:
-    """Serve the tools by which an agent asks for writes to an MCP client on standard input and output."""
+    """Serve the tools with which an agent requests writes to an MCP client on standard input and output."""
     target = output_request.path()
     mcp.serve(sys.stdin.buffer, sys.stdout.buffer, functools.partial(outputs.append, target))

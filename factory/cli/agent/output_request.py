@@ -1,4 +1,4 @@
-"""``factory output``: how an agent asks for what it may not do itself. It only appends to the file it is given."""
+"""``factory output``: appends an agent's requests for writes to the file in FACTORY_OUTPUTS."""
 
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,23 @@ from factory.errors import Refused
 VARIABLE = "FACTORY_OUTPUTS"
 
 _why = click.option("--why", required=True, metavar="LINE", help="Why, in one line.")
-_id = click.option("--id", "name", metavar="ID", help="A name, to ask for the same twice.")
+_id = click.option("--id", "name", metavar="ID", help="An id; the same id again is the same request.")
 
 
 def path() -> Path:
-    """Return the file that takes requests; raises ``Refused`` outside an agent's sandbox."""
-    given = environment.snapshot().get(VARIABLE, "")
-    if not given:
-        raise Refused(f"{VARIABLE} is not set: this command is for agents at work", hint="Write on GitLab yourself.")
-    return Path(given)
+    """Return the file of requests; raises ``Refused`` outside an agent's sandbox."""
+    value = environment.snapshot().get(VARIABLE, "")
+    if not value:
+        raise Refused(
+            f"{VARIABLE} is not set: only an agent in its sandbox can use this command",
+            hint="Write in GitLab yourself.",
+        )
+    return Path(value)
 
 
 @click.group(hidden=True)
 def command() -> None:
-    """Ask the factory for a write; it is checked against policy and applied after the turn."""
+    """Request a write; the factory checks it against policy and applies it after the turn."""
 
 
 @command.command()
@@ -33,7 +36,7 @@ def command() -> None:
 @_why
 @_id
 def comment(text: str, why: str, name: str | None) -> None:
-    """Ask for a comment on the issue."""
+    """Request a comment on the issue."""
     _ask("comment", {"text": text}, why, name)
 
 
@@ -42,7 +45,7 @@ def comment(text: str, why: str, name: str | None) -> None:
 @_why
 @_id
 def question(text: str, why: str, name: str | None) -> None:
-    """Ask a person, instead of guessing; end your turn afterwards."""
+    """Ask a person a question instead of guessing; end your turn afterwards."""
     _ask("question", {"text": text}, why, name)
 
 
@@ -51,7 +54,7 @@ def question(text: str, why: str, name: str | None) -> None:
 @_why
 @_id
 def label(label: str, why: str, name: str | None) -> None:
-    """Ask for a label on the issue, one that policy lists."""
+    """Request a label on the issue; policy lists the allowed ones."""
     _ask("label", {"label": label}, why, name)
 
 
@@ -61,7 +64,7 @@ def label(label: str, why: str, name: str | None) -> None:
 @_why
 @_id
 def follow_up(title: str, text: str, why: str, name: str | None) -> None:
-    """Ask for a new issue about something that is not part of this one."""
+    """Request a new issue about something that is not part of this one."""
     _ask("follow_up", {"title": title, "text": text}, why, name)
 
 
@@ -69,7 +72,7 @@ def follow_up(title: str, text: str, why: str, name: str | None) -> None:
 @_why
 @_id
 def done(why: str, name: str | None) -> None:
-    """Say that the work is done, and how one sees that."""
+    """Report that the work is done, and how to check that."""
     _ask("done", {}, why, name)
 
 
@@ -77,12 +80,12 @@ def done(why: str, name: str | None) -> None:
 @_why
 @_id
 def blocked(why: str, name: str | None) -> None:
-    """Say that the work can't be done, and what is in its way."""
+    """Report that the work can't be done, and what blocks it."""
     _ask("blocked", {}, why, name)
 
 
-def _ask(kind: str, said: dict[str, Any], why: str, name: str | None) -> None:
+def _ask(kind: str, fields: dict[str, Any], why: str, name: str | None) -> None:
     target = path()
-    request = outputs.compose(kind, said, why=why, name=name)
+    request = outputs.compose(kind, fields, why=why, name=name)
     outputs.append(target, request)
-    click.echo(f"asked for ({request.id}); the factory checks it after your turn")
+    click.echo(f"requested ({request.id}); the factory checks it after your turn")

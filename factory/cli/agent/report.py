@@ -1,4 +1,4 @@
-"""What ``factory agent list`` and ``factory agent doctor`` show: policy's agents, and how they do in a trial."""
+"""Builds the output of ``factory agent list`` and ``factory agent doctor``."""
 
 import functools
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _SHOWN = {doctor.Answer.NOT_APPLICABLE: "-"}
 
 @dataclass(frozen=True)
 class AgentRow:
-    """One agent of ``policies/agents.yml``, and what of it is on this machine; a credential is never shown."""
+    """One agent of policies/agents.yml, and whether its program and credential exist here; no credential is shown."""
 
     name: str
     default: str
@@ -53,7 +53,7 @@ class AgentRow:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """How one agent did: an answer for each ability, and the abilities that must hold and do not."""
+    """The result of one agent's trial: an answer per ability, and the required abilities that it lacks."""
 
     name: str
     version: str
@@ -69,7 +69,7 @@ def listed(workspace: Workspace) -> list[AgentRow]:
 
 
 def tried(workspace: Workspace, names: Sequence[str]) -> list[TrialRow]:
-    """Try agents out, two at a time; without names, all. Raises ``NotFound`` for one that policy does not know."""
+    """Try agents out, two at a time; without names, all. Raises ``NotFound`` if policy does not name an agent."""
     policies = read_folder(workspace.settings.clone)
     for name in names:
         if name not in policies.agents.agents:
@@ -79,7 +79,7 @@ def tried(workspace: Workspace, names: Sequence[str]) -> list[TrialRow]:
 
 
 def trial(workspace: Workspace, policies: Policies, name: str) -> TrialRow:
-    """Try one agent out, if it is here."""
+    """Try one agent out, if it is installed."""
     agent = policies.agents.agents[name]
     if not _installed(workspace, agent):
         return TrialRow(name, "", f"not installed: {doctor.installs(agent.command[0])}")
@@ -91,17 +91,17 @@ def trial(workspace: Workspace, policies: Policies, name: str) -> TrialRow:
 
 
 def require(found: Sequence[TrialRow]) -> None:
-    """Raise ``GateFailed`` where an agent is not what policy claims."""
+    """Raise ``GateFailed`` if an agent lacks a required ability."""
     failing = [f"{item.name} ({', '.join(item.broken)})" for item in found if item.broken]
     if failing:
         raise GateFailed(
-            f"not as policy claims: {'; '.join(failing)}",
-            hint="Install the version that policies/agents.yml names, or take the capability away there.",
+            f"agents lack abilities that policy claims: {'; '.join(failing)}",
+            hint="Install the version that policies/agents.yml names, or remove the capability there.",
         )
 
 
 def text(found: Sequence[TrialRow]) -> str:
-    """Return a row for each agent that was tried, the others, and why each "no" is one."""
+    """Return a table of the tried agents, the untried agents, and the reason of each "no"."""
     tried = [item for item in found if item.cells]
     lines = []
     if tried:

@@ -1,4 +1,4 @@
-"""``factory gate``: collects facts and judges a change; CI calls it, and so may a person before pushing."""
+"""``factory gate``: collects facts and judges a change, in CI or locally before a push."""
 
 import os
 from dataclasses import replace
@@ -33,11 +33,16 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies and specs are read.")
+@click.option(
+    "--judge",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="The folder of policies/ and specs/ (default: here).",
+)
 @click.option("--base", help="Compare with this commit (default: CI's diff base, else origin/main).")
-@click.option("--target", default="", help="The target branch's commit, to tell whether the change is up to date.")
+@click.option("--target", default="", help="The target branch's commit, to check whether the change is up to date.")
 def check(judge: Path, base: str | None, target: str) -> None:
-    """Write the facts that need none of the change to be run, and the contracts that its tests are held to."""
+    """Write the facts that need no code of the change to run, and the contracts for its tests."""
     rules = read_folder(judge)
     place = checkout.checkout(environment.snapshot(), base, target=target)
     found = checkout.collect(place, rules, judge)
@@ -51,18 +56,20 @@ def check(judge: Path, base: str | None, target: str) -> None:
 
 
 @command.command()
-@click.option("--judge", type=click.Path(path_type=Path), default=Path(), help="Where policies are read.")
+@click.option(
+    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder of policies/ (default: here)."
+)
 @click.option("--judge-sha", default="", help="The commit that the judge was built from.")
-@click.option("--base", help="Compare with this commit (default: origin/main); for --where local.")
+@click.option("--base", help="With --where local: compare with this commit (default: origin/main).")
 @click.option(
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
 @output.as_json
 def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Judge a change by the policies; fail where a required gate did not pass.
+    """Judge a change by the policies; fail if a required gate did not pass.
 
-    In the pipeline the facts are those that earlier jobs left in .factory/; locally they are collected first, and the
-    local checks are run.
+    In the pipeline it reads the facts that earlier jobs wrote to .factory/. Locally it first collects the facts and
+    runs the local checks.
     """
     rules = read_folder(judge)
     if where == "pipeline":
@@ -70,7 +77,7 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
     else:
         place = checkout.checkout(environment.snapshot(), base)
         facts = checkout.collect(place, rules, judge)
-        output.say(f"{len(facts.change.files) if facts.change else 0} files changed; the local checks run")
+        output.say(f"{len(facts.change.files) if facts.change else 0} files changed; running the local checks")
         scratch = (OUT / "local").absolute()
         tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=readable())
         facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
@@ -87,7 +94,7 @@ command.add_command(challenge.command, "challenge")
 
 
 def _left() -> Facts:
-    """Return what the jobs of a pipeline left in .factory/."""
+    """Return the facts that earlier jobs of the pipeline wrote to .factory/."""
     found = checkout.read(FACTS)
     if found.change is not None and found.change.head != checkout.head(environment.snapshot()):
         raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
@@ -116,7 +123,7 @@ def _bytes(path: Path) -> bytes | None:
 
 
 def _report(decision: Decision) -> None:
-    """Write the verdict, and the reports that GitLab shows by itself."""
+    """Write the verdict, and the reports that GitLab shows."""
     covered = coverage.read(_bytes(CLAIMS / "unit" / "coverage.json"))
     root = os.fspath(Path.cwd())
     files.write_atomic(VERDICT / "verdict.json", decision.encode())

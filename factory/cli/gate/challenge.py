@@ -19,14 +19,18 @@ from factory.system import files
 Judge = Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]
 """Takes whole new contents by path (``None`` deletes), returns the rules that the change fails."""
 
-_BESIDE = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
+_JUDGE_FILES = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
 
 
 @click.command()
 @click.argument("app", type=click.Path(path_type=Path), default=Path("apps/hello"))
-@click.option("--limit", type=click.IntRange(1), help="Seed at most this many, of every kind in turn (default: all).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which ones, where there is a limit.")
-@click.option("--kinds", multiple=True, metavar="PATTERN", help="Only such kinds: mutation.*, mistake.leaked-secret.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Seed at most this many defects, from every kind in turn (default: all)."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The random seed that chooses them with --limit.")
+@click.option(
+    "--kinds", multiple=True, metavar="PATTERN", help="Only these kinds, such as mutation.* or mistake.leaked-secret."
+)
 @click.option(
     "--at-least", type=click.IntRange(0, 100), default=90, show_default=True, help="Fail below this percentage."
 )
@@ -39,7 +43,7 @@ def command(
     at_least: int,
     as_json: bool,  # noqa: FBT001 - click passes flags so
 ) -> None:
-    """Seed defects in APP, run the gates on each, and show which survive: what a green change is worth."""
+    """Seed defects in APP, run the gates on each, and show which defects the gates miss."""
     find_clone(Path.cwd())
     with checkout.defect_judge(environment.snapshot(), app) as judge:
         outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
@@ -56,18 +60,18 @@ def command(
 def run(
     app: Path, judge: Judge, limit: int | None, seed: int, say: Callable[[str], None], *, kinds: Sequence[str] = ()
 ) -> tuple[DefectOutcome, ...]:
-    """Seed each defect, and return which rules found it; ``kinds`` are shell patterns, none is all of them.
+    """Seed each defect, and return the rules that found it; ``kinds`` are shell patterns, empty means all.
 
-    Raises ``NotFound`` where there is no such app, ``InvalidInput`` where nothing can be seeded in it, and
-    ``GateFailed`` where the gates mind even a comment, because then a failed gate says nothing about a defect.
+    Raises ``NotFound`` if the app does not exist, ``InvalidInput`` if no defect can be seeded in it, and ``GateFailed``
+    if the gates fail on a harmless comment, because then a failed gate says nothing about a defect.
     """
     contents = _contents(app)
     defects = _chosen(contents, limit, seed, kinds)
-    minded = judge(catalogue.harmless(contents).files)
-    if minded:
+    failing = judge(catalogue.harmless(contents).files)
+    if failing:
         raise GateFailed(
-            f"the gates fail on a comment alone: {', '.join(minded)}",
-            hint="Make the app green first: where everything fails, a found defect means nothing.",
+            f"the gates fail on a comment alone: {', '.join(failing)}",
+            hint="Make the gates pass on the unchanged app first.",
         )
     outcomes = []
     for number, seeded in enumerate(defects, 1):
@@ -90,11 +94,13 @@ def _chosen(contents: dict[str, bytes], limit: int | None, seed: int, kinds: Seq
 
 
 def _contents(app: Path) -> dict[str, bytes]:
-    """Return the app's files and the judge's own, by their path in the clone, which holds the app as apps/<name>."""
+    """Return the files of the app (apps/NAME) and of the judge, by their path in the clone."""
     folder = app.resolve()
     if not folder.is_dir():
-        raise NotFound(f"there is no app in {app}", hint="Name its folder: factory gate challenge apps/hello")
+        raise NotFound(
+            f"the folder {app} does not exist", hint="Name the app's folder: factory gate challenge apps/hello"
+        )
     root = folder.parent.parent
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-    found += [root / name for name in _BESIDE if (root / name).is_file()]
+    found += [root / name for name in _JUDGE_FILES if (root / name).is_file()]
     return {path.relative_to(root).as_posix(): files.read_bytes(path) for path in found}

@@ -1,4 +1,4 @@
-"""``factory gitlab plan|apply|drift``: the project's settings as policies/gitlab.yml wants them, field by field."""
+"""``factory gitlab plan|apply|drift``: compares the project's settings with policies/gitlab.yml, and applies them."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -29,7 +29,7 @@ _WIDEST = 60
 
 
 class _Group(click.Group):
-    """Ends with 1 for every error: these commands tell a program by 0, 1 and 2, as ``terraform plan`` does."""
+    """Exits with 1 for every error, as ``terraform plan -detailed-exitcode`` does."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,16 +45,16 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def command() -> None:
-    """Compare the project on GitLab with policies/gitlab.yml, and make it so.
+    """Compare the project's settings on GitLab with policies/gitlab.yml, and apply the differences.
 
-    Exit codes: 0 in sync, 2 something differs, 1 error.
+    Exit codes: 0 in sync, 2 differences, 1 error.
     """
 
 
 @command.command()
 @output.as_json
 def plan(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show each field: what is, what shall be, and what this tier can't hold with what stands in for it."""
+    """Show each field that differs, and each field that this tier does not support with its substitute."""
     server, wanted = opened(current())
     found = settings.plan(server, wanted)
     _show(found, as_json=as_json)
@@ -64,9 +64,9 @@ def plan(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @command.command()
 @output.as_json
 def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Make the project what policies/gitlab.yml wants, then read it again: nothing may differ.
+    """Apply the settings of policies/gitlab.yml, read them again, and fail if one still differs.
 
-    Interrupted or refused half-way, call it again: it goes on. Nothing is unprotected while it changes.
+    Branches and tags stay protected during the changes. After an interruption, run it again to continue.
     """
     workspace = current()
     with one_at_a_time(workspace):
@@ -81,7 +81,7 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @command.command()
 @output.as_json
 def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Compare as `plan` does, and keep one issue of what differs: opened, changed in place, closed."""
+    """Compare as `plan` does, and open, update or close the one issue that lists the differences."""
     server, wanted = opened(current())
     found = settings.plan(server, wanted)
     context = make(current(), holder="operator", say=output.say)
@@ -94,12 +94,12 @@ command.add_command(runners.command, "runners")
 
 
 def one_at_a_time(workspace: Workspace) -> AbstractContextManager[None]:
-    """Hold the project's settings: a second apply would take a rule away while the first puts it back."""
+    """Lock the project's settings: two applies at once could remove and add the same rule."""
     return files.locked(workspace.state / "settings.lock")
 
 
 def opened(workspace: Workspace) -> tuple[Server, dict[str, DesiredSection]]:
-    """Return the server as the operator sees it, and what is wanted of it."""
+    """Return the server as the operator's account sees it, and the desired sections."""
     policies = read_folder(workspace.settings.clone)
     names = {account: workspace.username(account) for account in (OPERATOR, BOT, AGENT)}
     acting = {}
@@ -133,25 +133,25 @@ def _show(found: settings.Plan, *, as_json: bool) -> None:
 
 
 def lines(found: settings.Plan) -> list[str]:
-    """Return a plan as lines for a person: what differs, what the tier can't hold, what is left alone."""
+    """Return a plan as text lines: differences, unsupported fields, missing and unnamed objects."""
     shown = []
     if found.differences:
         rows = [
             [f"{item.section}: {item.key}", item.field, _short(item.found), _short(item.wanted)]
             for item in found.differences
         ]
-        shown += [table(["setting", "field", "is", "shall be"], rows), ""]
+        shown += [table(["setting", "field", "current", "desired"], rows), ""]
     shown += _unenforced(found.unenforced)
     if found.absent:
         for maker in dict.fromkeys(item.maker for item in found.absent):
             mine = [(item.section, item.key) for item in found.absent if item.maker == maker]
-            shown.append(f"not there yet, made by {maker}: {_by_section(mine)}")
+            shown.append(f"missing, created by {maker}: {_by_section(mine)}")
         shown.append("")
     if found.unmanaged:
-        shown += [f"not named in policies/gitlab.yml, and left: {_by_section(found.unmanaged)}", ""]
+        shown += [f"not in policies/gitlab.yml, left alone: {_by_section(found.unmanaged)}", ""]
     differ = len(found.differences)
-    kept = found.fields - differ - len(found.unenforced)
-    shown.append(f"tier {found.tier}: {kept} of {found.fields} fields are as they shall be, {differ} differ")
+    equal = found.fields - differ - len(found.unenforced)
+    shown.append(f"tier {found.tier}: {equal} of {found.fields} fields are in sync, {differ} differ")
     return shown
 
 
@@ -164,7 +164,7 @@ def _unenforced(found: Sequence[UnsupportedField]) -> list[str]:
     if not found:
         return []
     rows = [[f"{item.section}: {item.key}", item.field, _short(item.wanted), item.substitute] for item in found]
-    return [table(["this tier can't hold", "field", "wanted", "what stands in for it"], rows), ""]
+    return [table(["not supported by this tier", "field", "desired", "substitute"], rows), ""]
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""``factory conformance``: what a GitLab answers the product's own calls, written down and compared."""
+"""``factory conformance``: records a GitLab server's responses to the product's own calls, and compares recordings."""
 
 import json
 from pathlib import Path
@@ -20,23 +20,22 @@ from factory.system import files
 
 @click.group()
 def command() -> None:
-    """Write down what a GitLab answers the product's own calls, and compare two of them."""
+    """Record a GitLab server's responses to the product's own calls, and compare two recordings."""
 
 
 @command.command()
 @click.option("--url", required=True, help="The server, like https://gitlab.com.")
 @click.option("--namespace", default="", help="The group to work in (default: the token's own namespace).")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
-@click.option("--patience", default=900.0, show_default=True, help="Seconds to wait for each stage of its pipeline.")
+@click.option("--patience", default=900.0, show_default=True, help="Seconds to wait for each stage of the pipeline.")
 @output.as_json
 def record(url: str, namespace: str, out: Path | None, patience: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Make a private project, use it as the factory does, run twelve jobs, delete it, and print the transcript.
+    """Create a private project, use it as the factory does, run twelve jobs, delete it, and print the transcript.
 
-    The token is FACTORY_TOKEN_OPERATOR, or typed unseen, or read from standard input. What is written down are
-    statuses and shapes: no names, numbers or texts of the server.
+    The token is FACTORY_TOKEN_OPERATOR, or entered at a hidden prompt, or read from standard input. The transcript has
+    the status and JSON shape of each response, without names, numbers or texts.
     """
-    given = snapshot().get(tokens.variable(OPERATOR))
-    token = given or typed("Your token").reveal()
+    token = snapshot().get(tokens.variable(OPERATOR)) or typed("Your token").reveal()
     address = token_scope.address(url)
     found = conformance.record(address, token=token, namespace=namespace, say=output.say, patience=patience)
     real = not found.version.endswith("-local")
@@ -49,9 +48,9 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
     }
     if out is not None:
         files.write_atomic(out, (json.dumps(value, indent=1) + "\n").encode())
-    told = [f"{answer.status}  {answer.call}" for answer in found.answers]
-    told.append(f"{len(told)} answers of {found.version} ({found.tier}){f' are in {out}' if out else ''}")
-    output.one(value, json_wanted=as_json, text="\n".join(told))
+    lines = [f"{answer.status}  {answer.call}" for answer in found.answers]
+    lines.append(f"{len(lines)} answers of {found.version} ({found.tier}){f' are in {out}' if out else ''}")
+    output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
 @command.command()
@@ -59,11 +58,11 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
 @click.argument("double", type=click.Path(path_type=Path))
 @output.as_json
 def compare(real: Path, double: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Tell where the transcript DOUBLE is not as REAL: another status, a field of another type or none."""
+    """Show how the transcript DOUBLE differs from REAL: another status, or a field of another type or not in REAL."""
     found = transcript.faults(_read(real), _read(double))
-    output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "the two agree")
+    output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")
     if found:
-        raise GateFailed(f"{len(found)} answers differ", hint="Mend local_gitlab, or record both again.")
+        raise GateFailed(f"{len(found)} answers differ", hint="Fix factory/local_gitlab, or record both again.")
 
 
 def _read(path: Path) -> list[Answer]:
@@ -71,4 +70,4 @@ def _read(path: Path) -> list[Answer]:
         value: Any = json.loads(files.read_text(path))
         return [Answer(**item) for item in value["answers"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} is no transcript: {error}") from error
+        raise InvalidInput(f"{path} is not a transcript: {error}") from error

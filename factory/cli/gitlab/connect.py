@@ -1,4 +1,4 @@
-"""``factory connect URL``: from nothing to a project of one's own on a real GitLab, settings and accounts included."""
+"""``factory connect URL``: connects the clone to your own project on a GitLab server, with settings and accounts."""
 
 import json
 import sys
@@ -30,20 +30,20 @@ from factory.system import clock, files
 _MAINTAINER = 40
 _PATIENCE = 30.0
 _WALK = """\
-The factory must not approve its own work: it needs an account of its own, and only that holds what it may do.
+The factory must not approve its own work, so it needs its own account:
 
-1. In a private window, sign up at {url} as, for example, {name}. An address like you+factory@… is enough.
-2. As that account: Preferences, Access tokens, a token with the scope `api` and a last day.
-3. Name it in policies/scope.yml among `agents`, so that their rules bind it, and bring that to main.
-4. Here: `factory connect {url} --bot`, and give that token. It is made a maintainer of {project}, and nothing else.
+1. In a private browser window, sign up at {url} as, for example, {name}. An address like you+factory@… is enough.
+2. With that account, open Preferences, Access tokens, and create a token with the scope `api` and an expiry date.
+3. Add the account to `agents` in policies/scope.yml, so that the agents' rules apply to it, and merge that into main.
+4. Here, run `factory connect {url} --bot` and enter that token. The account becomes a maintainer of {project} only.
 
-Until then merging and deploying are your own clicks, and every report says `separation: none`.
+Until then you merge and deploy in GitLab yourself, and every report says `separation: none`.
 """
 
 
 @dataclass(frozen=True)
 class _Target:
-    """What is connected: the project, the operator's connection, and what its token reaches."""
+    """The project to connect, the operator's connection, and the scope of its token."""
 
     workspace: Workspace
     url: str
@@ -54,32 +54,36 @@ class _Target:
 
 @click.command()
 @click.argument("url")
-@click.option("--project", metavar="PATH", help="The project, as group/name (default: yours, named as this clone).")
-@click.option("--bot", is_flag=True, help="Give the token of the factory's own account.")
-@click.option("--yes", is_flag=True, help="Do not ask before the project is made or changed.")
+@click.option(
+    "--project", metavar="PATH", help="The project, as group/name (default: your user name and this clone's name)."
+)
+@click.option("--bot", is_flag=True, help="Connect the factory's own account, with its token.")
+@click.option("--yes", is_flag=True, help="Do not ask before the project is created or changed.")
 @output.as_json
 def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Connect this clone to a project on GitLab: check the token, make or adopt the project, set it up, read it back.
+    """Connect this clone to a project on GitLab: check the token, create or adopt the project, apply its settings.
 
-    The token is typed unseen, read from standard input, or FACTORY_TOKEN_OPERATOR (with --bot
-    FACTORY_TOKEN_FACTORY_BOT); it is kept encrypted. What the project has already stays, but for what
-    policies/gitlab.yml enforces. Call it again at any time.
+    The token is entered at a hidden prompt, read from standard input, or taken from FACTORY_TOKEN_OPERATOR (with --bot
+    FACTORY_TOKEN_FACTORY_BOT), and stored encrypted. The project keeps everything that policies/gitlab.yml does not
+    name or enforce. You can run it again at any time.
     """
     workspace = current()
     if (workspace.state / "instance.json").exists():
         name = workspace.settings["instance"]
         raise Refused(
-            f"the instance {name} is the embedded one", hint="Name another: `factory --instance gitlab connect …`."
+            f"the instance {name} is an embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
     target, token = _operator(workspace, token_scope.address(url), project)
     accounts = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
     accounts[OPERATOR] = target.scope.username
-    there = token_scope.adopt(target.operator, make=False)
-    if not there:
-        _agree(yes, f"Make the private project {target.project} as {target.scope.username}?")
+    exists = token_scope.adopt(target.operator, make=False)
+    if not exists:
+        _agree(yes, f"Create the private project {target.project} as {target.scope.username}?")
         token_scope.adopt(target.operator, make=True)
     if token_scope.rank(target.operator, target.scope.number) < _MAINTAINER:
-        raise Refused(f"{target.scope.username} is no maintainer of {target.project}", hint="Ask its owner for that.")
+        raise Refused(
+            f"{target.scope.username} is not a maintainer of {target.project}", hint="Ask its owner for that role."
+        )
     _seal(workspace, OPERATOR, token)
     head, pushed = provision.seed(workspace, target.url, target.project, token.reveal(), say=output.say)
     if bot:
@@ -94,28 +98,28 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     value |= {"tier": tier, "separation": separation}
     files.private_folder(workspace.state)
     files.write_atomic(workspace.state / config.CONNECTION, json.dumps(value, indent=1).encode())
-    # What was written is read as every later command reads it.
+    # Read the new settings as every later command does.
     workspace = open_workspace(workspace.settings["instance"])
     target = replace(target, workspace=workspace)
     if pushed:
         _await_groups(target)
     left = _settle(target, yes=yes)
     provision.recorder(workspace, target.project, agent=accounts[AGENT], simulated=False, separation=separation)
-    made = {**value, "made": not there, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
-    made["unenforced"] = [vars(item) for item in left.unenforced]
-    text = _told(target, left, separation)
-    output.one(made, json_wanted=as_json, text=text)
+    result = {**value, "made": not exists, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
+    result["unenforced"] = [vars(item) for item in left.unenforced]
+    text = _summary(target, left, separation)
+    output.one(result, json_wanted=as_json, text=text)
 
 
 def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Target, Secret]:
-    """Return the operator's connection and its token, which was checked; one that ended is asked for anew."""
+    """Return the operator's connection and its checked token; if the stored token is rejected, ask for another."""
     token = _token(workspace, OPERATOR, "Your token")
     try:
         found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     except Unauthorized:
         if workspace.environment.get(tokens.variable(OPERATOR)) or not _sealed(workspace):
             raise
-        token = typed("Your token (the one that was kept is not taken any more)")
+        token = typed("Your token (GitLab rejects the stored one)")
         found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     known = str(config.connection(workspace.state).get("project") or "")
     path = project or known or f"{found.username}/{workspace.settings.clone.name}"
@@ -124,9 +128,9 @@ def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Tar
 
 
 def _bot(target: _Target, main: str) -> str:
-    """Return the factory's own account, which main's policies bind, its token checked and sealed.
+    """Check and store the token of the factory's own account; return its user name.
 
-    Raises ``Refused`` where main's policies/scope.yml does not name it: nothing would tell its changes from a person's.
+    Raises ``Refused`` unless main's policies/scope.yml lists it in ``agents``; otherwise it would count as a person.
     """
     token = _token(target.workspace, BOT, "The token of the factory's own account", fresh=True)
     found = token_scope.look(
@@ -138,8 +142,8 @@ def _bot(target: _Target, main: str) -> str:
     ).scope.agents
     if found.username.casefold() not in {name.casefold() for name in bound}:
         raise Refused(
-            f"main's policies/scope.yml does not name {found.username} among `agents`, so it would pass for a person",
-            hint=f"Write `agents: [{', '.join([*bound, found.username])}]` there, merge that, and call it again.",
+            f"main's policies/scope.yml does not list {found.username} in `agents`, so it would count as a person",
+            hint=f"Write `agents: [{', '.join([*bound, found.username])}]` there, merge that, and run it again.",
         )
     for account in (BOT, AGENT):
         _seal(target.workspace, account, token)
@@ -163,7 +167,7 @@ def _seal(workspace: Workspace, account: str, token: Secret) -> None:
 
 
 def _await_groups(target: _Target) -> None:
-    """Wait for the first pipeline's resource groups: GitLab makes them with its jobs, some moments after the push."""
+    """Wait for the first pipeline's resource groups, which GitLab creates with its jobs shortly after the push."""
     server, wanted = gitlab_command.opened(target.workspace)
     groups = wanted.get(objects.RESOURCE_GROUPS.name)
     deadline = clock.monotonic() + _PATIENCE
@@ -174,7 +178,7 @@ def _await_groups(target: _Target) -> None:
 
 
 def _settle(target: _Target, *, yes: bool) -> Plan:
-    """Show what policies/gitlab.yml changes, and change it; return what differs afterwards."""
+    """Show what policies/gitlab.yml changes, ask, and apply it; return what still differs."""
     server, wanted = gitlab_command.opened(target.workspace)
     planned = settings.plan(server, wanted)
     if planned.in_sync:
@@ -189,12 +193,14 @@ def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused("nobody is there to agree", hint="Look at what is shown, then add --yes.")
+        raise Refused(
+            "standard input is not a terminal, so nobody can agree", hint="Check the changes above, then add --yes."
+        )
     if not click.confirm(question, err=True):
-        raise Refused("nothing was changed", hint="Change policies/gitlab.yml to what you want, and call it again.")
+        raise Refused("you did not agree: nothing was changed", hint="Change policies/gitlab.yml, and run it again.")
 
 
-def _told(target: _Target, left: Plan, separation: str) -> str:
+def _summary(target: _Target, left: Plan, separation: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {target.url}/{target.project} as {target.scope.username}"]
     if target.scope.expires:
         lines.append(f"the token ends on {target.scope.expires}")

@@ -1,4 +1,4 @@
-"""``factory gitlab runners``: the project's own runners, one that deploys and one for code from merge requests."""
+"""``factory gitlab runners``: lists and registers the project's own runners."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,34 +22,36 @@ _JOBS = 2
 
 @click.group()
 def command() -> None:
-    """List and register runners of your own; hosted ones need nothing of this."""
+    """List and register your own runners; GitLab.com's hosted runners do not need this."""
 
 
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """List the project's own runners: which jobs each takes, and whether GitLab hears of it."""
+    """List the project's own runners: which jobs each runs, and whether it is online."""
     found = [asdict(item) for item in runners.find(current().connection())]
     columns = ("name", "status", "tags", "protected", "run_untagged", "paused")
     output.rows(found, columns, json_wanted=as_json, empty="the project has no runners of its own")
 
 
 @command.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for NAME.toml, for you alone.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The private folder for the NAME.toml files."
+)
 @click.option(
     "--executor",
     type=click.Choice(["docker", "shell"]),
     default="docker",
     show_default=True,
-    help="What runs a job; a shell has the whole machine.",
+    help="What runs a job; a job in a shell has access to the whole machine.",
 )
-@click.option("--only", metavar="NAME", help="One of those that policies/gitlab.yml names.")
-@click.option("--renew", is_flag=True, help="Give those that are there already a new token; the old one is void.")
+@click.option("--only", metavar="NAME", help="Only this runner of policies/gitlab.yml.")
+@click.option("--renew", is_flag=True, help="Give existing runners new tokens; the old ones become invalid.")
 @output.as_json
 def register(out: Path, executor: Executor, only: str | None, renew: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Make the runners of policies/gitlab.yml, and write gitlab-runner's configuration of each to a private file.
+    """Create the runners of policies/gitlab.yml, and write gitlab-runner's configuration of each to a private file.
 
-    Each file is for a machine of its own: `gitlab-runner run --config NAME.toml`. A token is shown by GitLab once.
+    Run each on its own machine: `gitlab-runner run --config NAME.toml`. GitLab shows a runner's token only once.
     """
     workspace = current()
     wanted = _wanted(read_folder(workspace.settings.clone), only)
@@ -59,8 +61,8 @@ def register(out: Path, executor: Executor, only: str | None, renew: bool, as_js
     output.rows(done, ("name", "state", "file"), json_wanted=as_json, empty="policies/gitlab.yml names no runners")
     if fresh and not as_json:
         output.say(
-            f"start each on its machine; then, in policies/gitlab.yml, `variables: "
-            f"{{{runners.VARIABLE}: {{value: {runners.OWN}}}}}`, and `factory gitlab apply`"
+            f"next: start each on its machine, set `variables: {{{runners.VARIABLE}: {{value: {runners.OWN}}}}}` in "
+            "policies/gitlab.yml, and run `factory gitlab apply`"
         )
 
 
@@ -77,20 +79,20 @@ def _refuse_shell(wanted: dict[str, Fields], executor: Executor) -> None:
     open_to_all = [name for name, fields in wanted.items() if not fields["protected"]]
     if executor == "shell" and open_to_all:
         raise Refused(
-            f"{open_to_all[0]} runs code from merge requests: in a shell it would have the whole machine",
-            hint="Take --executor docker for it, and --only NAME for the protected one in a shell.",
+            f"{open_to_all[0]} runs code from merge requests, which in a shell has access to the whole machine",
+            hint="Use --executor docker for it; with --executor shell, name the protected runner with --only.",
         )
 
 
 def _folder(workspace: Workspace, out: Path) -> Path:
-    """Return the folder, private and there before GitLab makes a token that would be lost without it."""
+    """Create the private folder before GitLab creates tokens, which would be lost without it."""
     where, clone = out.resolve(), workspace.settings.clone
     if clone in (where, *where.parents):
         raise Refused(
-            f"{out} lies in the repository", hint="Name a folder outside: a token would be committed one day."
+            f"{out} is inside the repository", hint="Name a folder outside: a token could be committed by mistake."
         )
     if where.exists() and not where.is_dir():
-        raise InvalidInput(f"{out} is no folder")
+        raise InvalidInput(f"{out} is not a folder")
     return where if where.exists() else files.private_folder(where)
 
 
@@ -105,8 +107,8 @@ def _register(
         if name in known and not renew:
             if not target.exists():
                 raise Conflict(
-                    f"the runner {name} is there, and {target} is not: its token was shown once",
-                    hint="Give it a new one with --renew; the old one is void then.",
+                    f"the runner {name} exists, but {target} does not, and GitLab shows a token only once",
+                    hint="Replace the token with --renew; the old one becomes invalid.",
                 )
             done.append({"name": name, "state": "as it was", "file": str(target)})
             continue

@@ -1,4 +1,4 @@
-"""``factory infra``: plan and apply stacks, as CI does; what a person does with a state."""
+"""``factory infra``: CI's commands for stacks, and an operator's commands for states."""
 
 from collections.abc import Mapping
 
@@ -6,21 +6,21 @@ import click
 
 from factory.cli.lazy import Commands
 
-# Jobs call the first ones; each loads what it needs and no more.
+# Jobs call the first five; each command imports only what it needs.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("factory.cli.infra.plan:plan", "Plan the stacks that the change touches."),
     "apply": ("factory.cli.infra.apply:apply", "Apply a stack's saved plan, only if it is the approved one."),
-    "verify": ("factory.cli.infra.check:verify", "Ask every app of a stack for its health, from outside."),
-    "return": ("factory.cli.infra.check:go_back", "Give the traffic back to the releases that took it before."),
-    "drift": ("factory.cli.infra.drift:drift", "Look for what was changed outside terraform."),
+    "verify": ("factory.cli.infra.check:verify", "Check the health of every app of a stack over its hostname."),
+    "return": ("factory.cli.infra.check:go_back", "Return the traffic to the previous releases."),
+    "drift": ("factory.cli.infra.drift:drift", "Find changes that were made outside terraform."),
     "locks": ("factory.cli.infra.operator:locks", "Show which states are locked, by whom and until when."),
-    "unlock": ("factory.cli.infra.operator:unlock", "Take off a state's lock that its owner left behind."),
-    "recover": ("factory.cli.infra.operator:recover", "Look at what an interrupted apply left, and plan anew."),
+    "unlock": ("factory.cli.infra.operator:unlock", "Force-release an abandoned state lock."),
+    "recover": ("factory.cli.infra.operator:recover", "Examine an interrupted apply, and plan again."),
     "rollback": ("factory.cli.infra.operator:rollback", "Go back to the last verified release."),
-    "restore": ("factory.cli.infra.operator:restore", "Bring an earlier version of a state back."),
+    "restore": ("factory.cli.infra.operator:restore", "Restore an earlier version of a state."),
 }
 
 
 @click.group(cls=Commands.of(COMMANDS))
 def command() -> None:
-    """Plan, apply and verify infrastructure; unlock, recover and go back."""
+    """Plan, apply and verify infrastructure; unlock, recover and roll back."""

@@ -1,4 +1,4 @@
-"""``factory infra apply``: the approved plan of a stack and no other, as CI applies it."""
+"""``factory infra apply``: applies the approved plan of a stack, in CI."""
 
 from pathlib import Path
 
@@ -20,15 +20,15 @@ from factory.terraform.manifest import decode
 @JUDGE
 @ARCHIVES
 def apply(stack: str, judge: Path, archives: Path | None) -> None:
-    """Apply a stack's saved plan, only if it is the approved one and all that it was made of still holds.
+    """Apply a stack's saved plan, only if it is the approved one and its inputs did not change.
 
-    APPROVED_MANIFEST names the manifest, ALLOWED_DESTROY the plan whose destroys were allowed; the job sets them.
+    The job sets APPROVED_MANIFEST to the approved manifest, and ALLOWED_DESTROY to the plan that may destroy resources.
     """
     process.exit_when_terminated()
     job = infra_job.opened(environment.snapshot(), judge)
     running = infra_job.require_protected(job)
     if stack not in planning.read_index(infra_job.PLANS):
-        click.echo(f"the change touches nothing of {stack}: there is nothing to apply")
+        click.echo(f"the change does not affect {stack}: nothing to apply")
         return
     folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder, started_by=running.user)
@@ -49,23 +49,25 @@ def apply(stack: str, judge: Path, archives: Path | None) -> None:
 
 
 def _approved(job: infra_job.Job, stack: str, folder: Path, *, started_by: str) -> str:
-    """Return the manifest that may be applied; the saved one where policy asks for no approval.
+    """Return the digest of the approved manifest; the saved one if policy requires no approval.
 
-    Where none is named, a person started the job in GitLab: that click means the one plan that this pipeline saved and
-    showed. An agent's click means nothing.
+    Without APPROVED_MANIFEST, a person must have started the job in GitLab, which approves this pipeline's saved plan.
+    An agent's start does not count.
     """
     approved = job.given.get("APPROVED_MANIFEST", "")
     by_agent = started_by.casefold() in {name.casefold() for name in job.policies.scope.agents}
     if job.policies.environments.asked(stack) and by_agent and not job.has("protected_environments"):
         raise Refused(
-            f"a person must start this job: {started_by} is an agent's account, and this GitLab holds no approvals",
+            f"a person must start this job: {started_by} is an agent's account, and this GitLab has no approvals",
             hint="Start it in GitLab, or with `factory deploy approve`.",
         )
     if approved:
         return approved
     if job.policies.environments.asked(stack):
         if job.given.get("CI_JOB_MANUAL") != "true":
-            raise Refused("no approved manifest was given (APPROVED_MANIFEST), and no person started this job")
+            raise Refused("APPROVED_MANIFEST is not set, and no person started this job")
         if by_agent:
-            raise Refused(f"no approved manifest was given, and that the agent {started_by} started this job is none")
+            raise Refused(
+                f"APPROVED_MANIFEST is not set, and the agent {started_by}, who started this job, can't approve"
+            )
     return decode(files.read_bytes(folder / planning.MANIFEST)).digest()

@@ -1,4 +1,4 @@
-"""``factory infra verify|return``: does a deployment answer, and what becomes of the traffic where it does not."""
+"""``factory infra verify|return``: checks a deployment, and returns the traffic if the check fails."""
 
 import json
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ VERIFIED, RETURNED = Path(".factory/deploy/deploy.json"), Path(".factory/return"
 @STACK
 @JUDGE
 def verify(stack: str, judge: Path) -> None:
-    """Ask every app of a stack for its health, from outside, and write which release answered to .factory/deploy."""
+    """Check the health of every app of a stack over its hostname; write the answering releases to .factory/deploy."""
     job = infra_job.opened(environment.snapshot(), judge)
     if not (infra_job.PLANS / stack / applying.RESULT).exists():
-        click.echo(f"nothing was applied to {stack}: there is nothing to verify")
+        click.echo(f"nothing was applied to {stack}: nothing to verify")
         return
     value = {"stack": stack, "verified": True, "apps": _look(job, stack, job.releases())}
     files.write_atomic(VERIFIED, json.dumps(value).encode())
@@ -38,30 +38,30 @@ def verify(stack: str, judge: Path) -> None:
 @STACK
 @JUDGE
 def go_back(stack: str, judge: Path) -> None:
-    """Give the traffic back to the releases that took it before an apply whose deployment does not answer.
+    """Return the traffic to the previous releases after the check of an applied deployment failed.
 
-    Only what the applied plan changed is changed back; anything else is refused. .factory/return says what was done.
+    Reverts only what the applied plan changed, and refuses anything else. Writes the result to .factory/return.
     """
     process.exit_when_terminated()
     job = infra_job.opened(environment.snapshot(), judge)
     infra_job.require_protected(job)
     rule = job.policies.environments.environments.get(stack)
     if rule is None or rule.failed_check != "return":
-        click.echo(f"policy lets {stack} stay as it is")
+        click.echo(f"policy leaves {stack} unchanged")
         return
     try:
-        seen = _return(job, stack)
+        apps = _return(job, stack)
     except FactoryError as error:
         _write(stack, verified=False, reason=str(error))
         raise
-    _write(stack, verified=True, apps=seen)
-    click.echo(f"the traffic of {stack} is back where it was")
+    _write(stack, verified=True, apps=apps)
+    click.echo(f"the traffic of {stack} is back at the previous releases")
 
 
 def _return(job: infra_job.Job, stack: str) -> list[dict[str, str]]:
-    """Apply the way back; return what answers then."""
-    there = infra_job.PLANS.resolve() / stack
-    applied, before = revert.applied(there), revert.releases_before(there)
+    """Apply the inverse plan; return the releases that answer afterwards."""
+    folder = infra_job.PLANS.resolve() / stack
+    applied, before = revert.applied(folder), revert.releases_before(folder)
     releases = {**job.releases(), **before}
     with job.token(stack) as token:
         (item,) = job.stacks([stack], token, releases=releases)
@@ -76,11 +76,11 @@ def _write(stack: str, **values: Any) -> None:
 def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) -> None:
     manifest, back = planning.make(item, out, lock_state=True)
     if not back.changes:
-        raise Refused("the release that took the traffic before is the one that does not answer")
-    if beside := revert.unmanaged_changes(applied, back):
+        raise Refused("the release that does not answer already had the traffic before")
+    if others := revert.unmanaged_changes(applied, back):
         raise Refused(
-            f"going back would change what the approved plan did not: {', '.join(beside)}",
-            hint="Let a person decide: `factory infra rollback` plans back through an approval.",
+            f"the return would change resources that the approved plan did not: {', '.join(others)}",
+            hint="Use `factory infra rollback`, which needs a person's approval.",
         )
     rules = job.policies.terraform
     applying.apply(
@@ -89,13 +89,13 @@ def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) ->
 
 
 def _look(job: infra_job.Job, stack: str, releases: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return what answers for each app that the stack's environment carries; raises ``Unreachable``."""
+    """Return the release that answers for each app in the stack's environment; raises ``Unreachable``."""
     found = []
     for name in job.carried(stack):
         app = job.apps[name]
         hostname = app.environments[stack].hostname
         edge = job.given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
-        seen = release.observe(edge, hostname, app.health, releases[name])
-        click.echo(f"{hostname} answers with {seen}")
-        found.append({"app": name, "url": f"https://{hostname}", "release": seen})
+        answering = release.observe(edge, hostname, app.health, releases[name])
+        click.echo(f"{hostname} answers with {answering}")
+        found.append({"app": name, "url": f"https://{hostname}", "release": answering})
     return found

@@ -1,4 +1,4 @@
-"""``factory infra drift``: what was changed outside terraform, as the scheduled pipeline finds it out."""
+"""``factory infra drift``: finds changes that were made outside terraform, in the scheduled pipeline."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ OUT = Path(".factory/drift")
 
 
 @click.command()
-@click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
+@click.option("--parallel", type=click.IntRange(1, 64), help="How many stacks at once (default: one per processor).")
 @JUDGE
 def drift(parallel: int | None, judge: Path) -> None:
-    """Compare every stack's state with the world, and write what differs to .factory/drift.
+    """Compare every stack's state with its real resources, and write the differences to .factory/drift.
 
-    Drift is no failure: the factory opens an issue of it. A stack that can't be looked at is one.
+    Drift does not fail the job, because the factory opens an issue about it. A stack that can't be read fails it.
     """
     job = infra_job.opened(environment.snapshot(), judge)
     today = clock.timestamp()[:10]
@@ -44,11 +44,13 @@ def drift(parallel: int | None, judge: Path) -> None:
 
 
 def _tell(report: drifting.Report) -> None:
-    """Print which attributes differ, without their values: a job's log has more readers than an issue."""
+    """Print which attributes differ, without values, because more people can read a job's log than an issue."""
     if report.problem:
-        click.echo(f"{report.stack}: not looked at: {report.problem}")
+        click.echo(f"{report.stack}: could not be read: {report.problem}")
         return
     for change in report.resources:
         click.echo(f"{report.stack}: {'/'.join(change.actions)} {change.address} {', '.join(change.before or {})}")
-    told = f"{len(report.resources)} resources differ; {report.fingerprint}" if report.resources else "nothing differs"
-    click.echo(f"{report.stack}: {told}")
+    result = (
+        f"{len(report.resources)} resources differ; {report.fingerprint}" if report.resources else "nothing differs"
+    )
+    click.echo(f"{report.stack}: {result}")

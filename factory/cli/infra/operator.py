@@ -1,4 +1,4 @@
-"""``factory infra locks|unlock|recover|rollback|restore``: what a person does with a state, as themselves."""
+"""``factory infra locks|unlock|recover|rollback|restore``: an operator's commands for states, with their account."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from factory.terraform.state import State
 from factory.workflow.context import Context
 from factory.workflow.release import recovery
 
-_REASON = click.option("--reason", required=True, help="Why; the evidence keeps it.")
+_REASON = click.option("--reason", required=True, help="The reason, recorded in the evidence.")
 
 
 @click.command()
@@ -45,20 +45,20 @@ def locks(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.command()
 @click.argument("stack")
 @_REASON
-@click.option("--force", is_flag=True, help="Although its job runs, or nobody knows whether its owner has ended.")
+@click.option("--force", is_flag=True, help="Release the lock even if its job or its owner may still be running.")
 @output.as_json
 def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Take a state's lock off that its owner left behind; a statement keeps whose it was, who did, and why."""
+    """Force-release an abandoned state lock, after recording its owner, who released it and why."""
     with _opened() as (context, state_of):
         lock = recovery.unlock(context, state_of(stack), stack, by=OPERATOR, reason=reason, force=force)
-    output.one(lock.to_json(), json_wanted=as_json, text=f"the state of {stack} is unlocked: it was held by {lock.who}")
+    output.one(lock.to_json(), json_wanted=as_json, text=f"the state of {stack} is unlocked; {lock.who} held the lock")
 
 
 @click.command()
 @click.argument("merge_request")
 @output.as_json
 def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Look at what an interrupted apply left, bring the state back, and have main planned anew for your approval."""
+    """Examine an interrupted apply, restore its state, and plan main again for your approval."""
     with _opened() as (context, state_of):
         found = recovery.recover(context, number(merge_request, "!"), state_of, by=OPERATOR)
     lines = [
@@ -67,24 +67,24 @@ def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click 
         *(f"  half done {address}" for address in found.partial),
         *(f"  not done  {address}" for address in found.undone),
         f"state: serial {found.serial_before} before, {found.serial_now} now"
-        + (", brought back from the job" if found.state_restored else "")
-        + (", its lock taken off" if found.unlocked else ""),
-        f"pipeline {found.pipeline} plans main anew; `factory work --once` then asks for your approval",
+        + (", restored from the job" if found.state_restored else "")
+        + (", lock released" if found.unlocked else ""),
+        f"pipeline {found.pipeline} plans main again; `factory work --once` then asks for your approval",
     ]
     output.one(found.to_json(), json_wanted=as_json, text="\n".join(lines))
 
 
 @click.command()
-@click.option("--to", help="A commit whose deployment was verified (default: the last one before what is there now).")
+@click.option("--to", help="The commit of a verified deployment (default: the last one before the current one).")
 @_REASON
 @output.as_json
 def rollback(to: str | None, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Plan back to an earlier verified release; it is applied as every plan is, once a person approves it."""
+    """Plan a return to an earlier verified release; it is applied once a person approves it."""
     with _opened() as (context, _):
-        now, wanted, pipeline = recovery.rollback(context, to=to, by=OPERATOR, reason=reason)
-    value = {"from": now, "to": wanted, "pipeline": pipeline}
+        now, target, pipeline = recovery.rollback(context, to=to, by=OPERATOR, reason=reason)
+    value = {"from": now, "to": target, "pipeline": pipeline}
     text = (
-        f"pipeline {pipeline} plans from {now[:12]} back to {wanted[:12]}; "
+        f"pipeline {pipeline} plans from {now[:12]} back to {target[:12]}; "
         "`factory work --once` then asks for your approval"
     )
     output.one(value, json_wanted=as_json, text=text)
@@ -96,17 +96,17 @@ def rollback(to: str | None, reason: str, as_json: bool) -> None:  # noqa: FBT00
 @_REASON
 @output.as_json
 def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Write an earlier version of a state, which GitLab keeps, as the newest one."""
+    """Write an earlier version of a state, from GitLab's history, as the newest one."""
     with _opened() as (context, state_of):
-        made = recovery.restore(context, state_of(stack), stack, serial, by=OPERATOR, reason=reason)
-    value: dict[str, Any] = {"stack": stack, "from": serial, "serial": made}
-    text = f"version {serial} of {stack} is its serial {made} now; `factory pipeline run {MAIN}` shows what it means"
+        newest = recovery.restore(context, state_of(stack), stack, serial, by=OPERATOR, reason=reason)
+    value: dict[str, Any] = {"stack": stack, "from": serial, "serial": newest}
+    text = f"version {serial} of {stack} is now serial {newest}; plan it with `factory pipeline run --ref {MAIN}`"
     output.one(value, json_wanted=as_json, text=text)
 
 
 @contextmanager
 def _opened() -> Iterator[tuple[Context, Any]]:
-    """Give the recorder's context, and the function that opens a stack's state as the operator."""
+    """Return the recorder's context, and a function that opens a stack's state as the operator."""
     workspace = current()
     context = make(workspace, holder="operator", say=output.say)
     token = workspace.token(OPERATOR)

@@ -1,4 +1,4 @@
-"""``factory infra plan``: the saved plans of the stacks that a change touches, as CI makes them."""
+"""``factory infra plan``: plans the stacks that a change affects, in CI."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ from factory.terraform import stacks
 
 @click.command()
 @click.option(
-    "--stack", "named", multiple=True, help="A folder of terraform/live (default: those that the change touches)."
+    "--stack", "named", multiple=True, help="A folder of terraform/live (default: those that the change affects)."
 )
-@click.option("--base", default="", help="The commit to compare with (default: CI's).")
-@click.option("--parallel", type=click.IntRange(1, 64), help="How many at once (default: one for each processor).")
+@click.option("--base", default="", help="The commit to compare with (default: CI's diff base).")
+@click.option("--parallel", type=click.IntRange(1, 64), help="How many stacks at once (default: one per processor).")
 @JUDGE
 @ARCHIVES
 def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, archives: Path | None) -> None:
-    """Plan the stacks that the change touches: plan files, their JSON and manifests of digests, in .factory/plan.
+    """Plan the stacks that the change affects; write plan files, their JSON and manifests of digests to .factory/plan.
 
-    A manifest holds the digest of the archives too: what is released is what was built when the plan was made.
+    A manifest includes the digests of the apps' archives, so an apply releases exactly what was built for the plan.
     """
     job = infra_job.opened(environment.snapshot(), judge, base=base)
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
@@ -33,26 +33,28 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, a
         found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token, archives=archives)
         if paths is not None:
             found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
-        made = planning.make_all(
+        results = planning.make_all(
             found,
             infra_job.PLANS.resolve(),
             after=after,
             lock_state=job.protected,
             parallel=parallel or infra_job.parallelism(),
         )
-    for item in made:
+    for item in results:
         _tell(item)
-    if not made:
-        click.echo("the change touches no stack")
-    failed = [item for item in made if item.error is not None]
+    if not results:
+        click.echo("the change affects no stack")
+    failed = [item for item in results if item.error is not None]
     if failed and failed[0].error is not None:
         raise failed[0].error
 
 
 def _listed(after: Mapping[str, Sequence[str]], paths: Sequence[str]) -> list[str]:
-    """Return the roots that policy lists; one that it does not list may be there, but no change may touch it."""
-    there = stacks.present(Path.cwd())
-    return [name for name in there if name in after or any(path.startswith(f"{stacks.LIVE}/{name}/") for path in paths)]
+    """Return the existing roots that policy lists, and unlisted ones that the change touches, which must fail."""
+    existing = stacks.present(Path.cwd())
+    return [
+        name for name in existing if name in after or any(path.startswith(f"{stacks.LIVE}/{name}/") for path in paths)
+    ]
 
 
 def _tell(item: planning.PlanResult) -> None:

@@ -1,1 +1,1 @@
-"""Commands for the embedded instance: demo, up, down, setup, and the servers that they start."""
+"""Commands for the embedded instance: demo, up, down, setup and its servers."""

@@ -1,4 +1,4 @@
-"""``factory demo``: one issue travels from open to deployed, on this machine."""
+"""``factory demo``: takes one issue from open to deployed, on this machine."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ HOSTNAME, QUESTION = "www.hello.test", "/greeting?name=Ada"
 
 @dataclass(frozen=True)
 class _Row:
-    """What one part of the demo took, in seconds: in all, and of these the agent and the jobs with the local checks."""
+    """The seconds of one step of the demo: the whole, the agent's part, and the part of jobs and local checks."""
 
     label: str
     whole: float
@@ -39,13 +39,13 @@ class _Row:
 
     @property
     def factory(self) -> float:
-        """The rest: the factory's own."""
+        """The remaining seconds, spent by the factory."""
         return self.whole - self.agent - self.jobs
 
 
 @dataclass
 class _Clock:
-    """Collects the rows; ``timed`` is told what passed within the part at hand."""
+    """Collects the rows; ``timed`` adds seconds to the current step."""
 
     rows: list[_Row] = field(default_factory=list)
     within: dict[str, float] = field(default_factory=dict)
@@ -63,11 +63,13 @@ class _Clock:
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Let the account `rehearsal` decide: simulated approvals.")
-@click.option("--keep", is_flag=True, help="Leave the servers running, to look around.")
+@click.option(
+    "--yes", is_flag=True, help="Let the account `rehearsal` approve; these approvals are marked as simulated."
+)
+@click.option("--keep", is_flag=True, help="Leave the servers running afterwards.")
 @output.as_json
 def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Watch one issue travel from open to deployed, on an instance of its own; interrupted, call it again."""
+    """Take one issue from open to deployed, on a separate instance; after an interruption, run it again."""
     workspace = open_workspace("demo")
     _begin(workspace)
     times = _Clock()
@@ -89,7 +91,7 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - cli
 
 
 def _begin(workspace: Workspace) -> None:
-    """Clear what a finished demo left, or one that never came to its first release; go on with any other."""
+    """Discard the instance of a finished demo, or of one without a first release; otherwise continue with it."""
     if (workspace.state / "demo.json").exists() or not (workspace.state / "provisioned").exists():
         servers.discard(workspace)
 
@@ -100,9 +102,9 @@ def _issue(workspace: Workspace) -> Issue:
     if found:
         return found[0]
     text = f"{TEXT}\n\nSpec: {SPEC}"
-    made = issues.create(connection, title=TITLE, description=text, labels=["factory::ready"])
-    _tell(f"#{made.iid} is opened: {made.title}")
-    return made
+    created = issues.create(connection, title=TITLE, description=text, labels=["factory::ready"])
+    _tell(f"#{created.iid} is opened: {created.title}")
+    return created
 
 
 def _travel(
@@ -112,7 +114,7 @@ def _travel(
     decide: Callable[[], None],
     times: _Clock,
 ) -> None:
-    """Do the next thing until the issue is closed; what waits for a person is decided by ``decide``."""
+    """Do the next action until the issue is closed; call ``decide`` if a person must approve."""
     connection = workspace.connection(OPERATOR)
     while issues.get(connection, number).state != "closed":
         start = clock.monotonic()
@@ -127,7 +129,7 @@ def _travel(
 
 
 def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
-    """Return what decides: the person at the terminal as ``operator``, or the account ``rehearsal``."""
+    """Return the function that approves: as ``operator`` after a prompt, or as ``rehearsal``."""
     connection = workspace.connection(REHEARSAL if simulated else OPERATOR)
 
     def decide() -> None:
@@ -153,7 +155,7 @@ def _confirm(connection: Connection, simulated: bool, question: str, shown: str)
         return
     click.echo(shown)
     if not click.confirm(question, err=True):
-        raise AwaitingHuman("you did not approve", hint="Run `factory demo` again to go on from here.")
+        raise AwaitingHuman("you did not approve", hint="Run `factory demo` again to continue from here.")
 
 
 def _diff(connection: Connection, iid: int) -> str:
@@ -163,7 +165,7 @@ def _diff(connection: Connection, iid: int) -> str:
 
 
 def _jobs(workspace: Workspace, *, since: float | None = None) -> float:
-    """Return the seconds that pipelines spent since a moment of the monotonic clock: first start to last end."""
+    """Return the seconds of all pipelines, each from first start to last end; ``since`` is a monotonic time."""
     connection = workspace.connection(OPERATOR)
     begin = clock.now().timestamp() - (clock.monotonic() - since) if since is not None else 0.0
     total = 0.0
@@ -178,13 +180,13 @@ def _jobs(workspace: Workspace, *, since: float | None = None) -> float:
 
 
 def _ask(workspace: Workspace) -> str:
-    """Ask the application for its greeting through the edge."""
+    """Request the app's greeting through the edge."""
     edge = http.Client(f"http://127.0.0.1:{workspace.record['ports']['edge']}", headers={"Host": HOSTNAME})
     return edge.send("GET", QUESTION).text.strip()
 
 
 def _verify(workspace: Workspace, context: Context, number: int) -> dict[str, object]:
-    """Ask the edge again and verify the evidence of the merge request; raises ``EvidenceInvalid``."""
+    """Request the greeting again and verify the merge request's evidence; raises ``EvidenceInvalid``."""
     after = _ask(workspace)
     _tell(f"after: {after}")
     context.fetch()
@@ -192,7 +194,7 @@ def _verify(workspace: Workspace, context: Context, number: int) -> dict[str, ob
     report = verify.verify(recorder.read_tree(context), trust=trust(workspace), merge_request=request.iid)
     if not report.passed or not report.complete:
         reasons = [check.reason for check in report.findings] + list(report.missing)
-        raise EvidenceInvalid(f"the evidence of !{request.iid} does not hold: {'; '.join(reasons)}")
+        raise EvidenceInvalid(f"the evidence of !{request.iid} is invalid: {'; '.join(reasons)}")
     return {
         "issue": number,
         "merge_request": request.iid,

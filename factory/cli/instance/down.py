@@ -1,4 +1,4 @@
-"""``factory down``: stop the embedded servers."""
+"""``factory down``: stops the embedded servers."""
 
 import click
 
@@ -10,6 +10,6 @@ from factory.instance import servers
 @click.command()
 @output.as_json
 def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Stop the embedded servers; their state stays."""
+    """Stop the embedded servers; keep their state."""
     stopped = servers.stop(current())
     output.one({"stopped": stopped}, json_wanted=as_json, text="stopped" if stopped else "nothing was running")

@@ -1,4 +1,4 @@
-"""``factory runner``: the built-in runners of one instance."""
+"""``factory runner``: runs the built-in runners of one instance."""
 
 import json
 import threading
@@ -14,16 +14,16 @@ _PAUSE = 0.05
 
 
 @click.command(hidden=True)
-@click.option("--concurrency", default=2, show_default=True, help="How many jobs at once, of each.")
+@click.option("--concurrency", default=2, show_default=True, help="How many jobs each runner runs at once.")
 def command(concurrency: int) -> None:
-    """Run jobs until ended; at first, wait until the instance has registered its runners."""
+    """Wait until the instance has registered its runners, then run jobs until stopped."""
     workspace = current()
-    kept = workspace.token_folder / RUNNERS
-    while not kept.exists():
+    stored = workspace.token_folder / RUNNERS
+    while not stored.exists():
         clock.sleep(_PAUSE)
     settings = executor.Settings(
         url=workspace.url,
-        tokens=tuple(json.loads(files.read_text(kept)).values()),
+        tokens=tuple(json.loads(files.read_text(stored)).values()),
         builds=workspace.state / "builds",
         env={**workspace.tool_env, "FACTORY_PYTHON": process.python()},
         readable=(*workspace.readable, workspace.state / "provider"),

@@ -1,4 +1,4 @@
-"""``factory serve``: the embedded servers of one instance in one process, and the runner beside it."""
+"""``factory serve``: runs the embedded servers of one instance in one process, and the runner in another."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _RESTART_PAUSE = 1.0
 
 @click.command(hidden=True)
 def command() -> None:
-    """Serve this instance until asked to end."""
+    """Serve this instance until SIGTERM or SIGINT."""
     workspace = current()
     with files.locked(workspace.state / "serve.lock", wait=False):
         asyncio.run(_serve(workspace))
@@ -31,10 +31,10 @@ async def _serve(workspace: Workspace) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    made = workspace.cloudflare_tokens()
+    tokens = workspace.cloudflare_tokens()
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
-        {made["plan"]: "read", made["apply"]: "write"},
+        {tokens["plan"]: "read", tokens["apply"]: "write"},
         python=process.python(),
     )
     async with (
@@ -58,7 +58,7 @@ async def _serve(workspace: Workspace) -> None:
 
 
 async def _keep_runner(workspace: Workspace, state: Path) -> None:
-    """Start the runner, and again whenever it ends."""
+    """Start the runner, and restart it whenever it exits."""
     argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "runner"]
     while True:
         with (state / "runner.log").open("ab") as output:
@@ -69,5 +69,5 @@ async def _keep_runner(workspace: Workspace, state: Path) -> None:
                 await group.process.wait()
             finally:
                 await group.kill()
-        log.event("the runner ended and is started again", code=group.process.returncode)
+        log.event("the runner exited and is restarted", code=group.process.returncode)
         await asyncio.sleep(_RESTART_PAUSE)

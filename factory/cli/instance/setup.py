@@ -1,4 +1,4 @@
-"""``factory setup``: install the outside programs that are missing."""
+"""``factory setup``: installs missing external programs."""
 
 import click
 
@@ -10,12 +10,14 @@ from factory.cli.current import current
 @click.option("--agents", is_flag=True, help="Also install Codex, Claude Code and opencode (0.9 GB).")
 @output.as_json
 def command(agents: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Install gitlab-ci-local, and node and terraform where the machine has none, below .tools/ and .venv/."""
+    """Install gitlab-ci-local, and node and terraform if missing, below .tools/ and .venv/."""
     workspace = current()
     env = dict(environment.snapshot())
     done = workspace.tools.install(env)
     if agents:
         done += workspace.tools.install_agents(env)
     output.one(
-        {"installed": done}, json_wanted=as_json, text="\n".join(f"installed {line}" for line in done) or "all there"
+        {"installed": done},
+        json_wanted=as_json,
+        text="\n".join(f"installed {line}" for line in done) or "everything is installed",
     )

@@ -1,4 +1,4 @@
-"""``factory up``: start the embedded servers."""
+"""``factory up``: starts the embedded servers."""
 
 import click
 
@@ -9,14 +9,17 @@ from factory.instance import servers
 
 
 @click.command()
-@click.option("--new-ports", is_flag=True, help="Choose new ports; the instance keeps them from then on.")
-@click.option("--fresh", is_flag=True, help="Throw the instance away first: its project, state and evidence.")
+@click.option("--new-ports", is_flag=True, help="Choose new ports; later starts use them too.")
+@click.option("--fresh", is_flag=True, help="First delete the instance with its project, state and evidence.")
 @output.as_json
 def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Start the embedded GitLab, Cloudflare and runner, and fill a fresh instance from this clone's HEAD."""
+    """Start the embedded GitLab, Cloudflare and runner, and set up a new instance from this clone's HEAD."""
     workspace = current()
     if not workspace.settings.embedded:
-        raise Refused("gitlab_url is set: that server is not ours to start", hint="Unset FACTORY_GITLAB_URL.")
+        raise Refused(
+            "gitlab_url is set, so this instance uses that server and has none to start",
+            hint="Unset FACTORY_GITLAB_URL.",
+        )
     if fresh:
         servers.discard(workspace)
     started = servers.ensure_up(workspace, say=output.say, new_ports=new_ports)

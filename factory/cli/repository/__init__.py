@@ -1,1 +1,1 @@
-"""Commands for a control repository: init, upgrade, app."""
+"""Commands for control repositories: init, upgrade, app."""

@@ -1,4 +1,4 @@
-"""``factory app``: list the apps, and bring an existing repository under the factory."""
+"""``factory app``: lists the apps, and adds an existing repository as one."""
 
 import re
 from urllib.parse import urlsplit
@@ -20,13 +20,13 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 @click.group()
 def command() -> None:
-    """List the apps, and bring a repository under the factory as one."""
+    """List the apps, and add an existing repository as one."""
 
 
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """List the apps of the protected branch, and where each is reached."""
+    """List the apps of the protected branch, with their hostnames."""
     workspace = current()
     mirror = _fetched(workspace)
     found = [
@@ -43,48 +43,52 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @click.argument("source", metavar="PATH|URL")
-@click.option("--name", help="What the app is called (default: as the repository).")
-@click.option("--ref", default="HEAD", help="Its branch or tag (default: HEAD).")
-@click.option("--hostname", "hostnames", multiple=True, metavar="ENVIRONMENT=HOST", help="Where it is reached.")
+@click.option("--name", help="The app's name (default: the repository's).")
+@click.option("--ref", default="HEAD", help="The repository's branch or tag (default: HEAD).")
+@click.option(
+    "--hostname", "hostnames", multiple=True, metavar="ENVIRONMENT=HOST", help="The app's hostname in an environment."
+)
 @output.as_json
 def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Open a merge request that brings a repository's files in as apps/NAME, as you.
+    """Open a merge request, as you, that adds a repository's files as apps/NAME.
 
-    With them come a draft of its spec and, where the pipeline can build it, the file that says where it is reached.
-    Its history stays where it is; the commit names what it was made from.
+    It also adds a draft spec and, if the pipeline can build the app, an app.yml with its hostnames. The git history is
+    not imported; the commit message names the source commit.
     """
     workspace = current()
     called = name or _called(source)
     if not _NAME.fullmatch(called):
-        raise InvalidInput(f"{called!r} is no name of an app: small letters, digits, hyphens", hint="Give --name.")
-    wanted = dict(_pair(text) for text in hostnames)
+        raise InvalidInput(
+            f"{called!r} is not a valid app name: use lowercase letters, digits and hyphens", hint="Set --name."
+        )
+    requested = dict(_pair(text) for text in hostnames)
     mirror = _fetched(workspace)
     token = workspace.token(OPERATOR)
-    near = urlsplit(source)[:2] == urlsplit(workspace.url)[:2]
-    found = bring(mirror, source, ref=ref, env=credentials(source, token) if near else None)
+    same_server = urlsplit(source)[:2] == urlsplit(workspace.url)[:2]
+    found = bring(mirror, source, ref=ref, env=credentials(source, token) if same_server else None)
     person = workspace.connection()
-    made = adopt.propose(
+    proposed = adopt.propose(
         mirror,
         person,
         token,
         found,
         name=called,
-        hostnames=wanted,
+        hostnames=requested,
         author=Author(person.account, f"{person.account}@localhost"),
     )
-    lines = [f"!{made.request.iid} {made.request.title}: {len(found.paths)} files in apps/{called}"]
-    lines += [f"  it will be reached at {host} ({key})" for key, host in made.hostnames.items()]
-    lines += [] if made.deployed else [f"  it is not deployed: apps/{called}/{adopt.ENTRY} is not there"]
-    lines.append(f"  next: fill in specs/{called}.md on the branch {made.request.source_branch}, then merge it")
+    lines = [f"!{proposed.request.iid} {proposed.request.title}: {len(found.paths)} files in apps/{called}"]
+    lines += [f"  hostname in {key}: {host}" for key, host in proposed.hostnames.items()]
+    lines += [] if proposed.deployed else [f"  not deployed: apps/{called}/{adopt.ENTRY} does not exist"]
+    lines.append(f"  next: fill in specs/{called}.md on the branch {proposed.request.source_branch}, then merge it")
     value = {
         "name": called,
-        "merge_request": made.request.iid,
-        "web_url": made.request.web_url,
-        "commit": made.request.sha,
+        "merge_request": proposed.request.iid,
+        "web_url": proposed.request.web_url,
+        "commit": proposed.request.sha,
         "source": found.commit,
-        "hostnames": made.hostnames,
-        "deployed": made.deployed,
-        "left_out": made.left_out,
+        "hostnames": proposed.hostnames,
+        "deployed": proposed.deployed,
+        "left_out": proposed.left_out,
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 

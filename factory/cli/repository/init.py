@@ -1,4 +1,4 @@
-"""``factory init DIR``: a control repository of one's own, made from a release of the factory."""
+"""``factory init DIR``: creates a control repository from a release of the factory."""
 
 import os
 import tempfile
@@ -17,33 +17,33 @@ from factory.worktrees.repository import Mirror
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--from", "source", metavar="PATH|URL", help="The factory's repository (default: this clone).")
-@click.option("--ref", default="HEAD", help="Which of its branches or tags (default: HEAD).")
+@click.option("--ref", default="HEAD", help="A branch or tag of that repository (default: HEAD).")
 @output.as_json
 def command(folder: Path, source: str | None, ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Make a control repository of your own in DIR: policies, specs, terraform, pipeline and toolkit, as one commit.
+    """Create your own control repository in DIR: policies, specs, terraform, pipeline and toolkit, as one commit.
 
-    What you change there is yours; `factory upgrade` merges a later release into it.
+    Change it as you like; `factory upgrade` merges a later release into it.
     """
     target = folder.expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise Conflict(f"{target} is there and not empty", hint="Name a folder that is not there yet.")
+        raise Conflict(f"{target} exists and is not an empty folder", hint="Name a folder that does not exist.")
     found = source or str(current().settings.clone)
     with files.disk_errors(target), tempfile.TemporaryDirectory(prefix="factory-init-") as scratch:
         mirror = Mirror(Path(scratch), "")
         mirror.ensure()
-        made = release.import_(mirror, found, ref=ref, parent=None)
+        imported = release.import_(mirror, found, ref=ref, parent=None)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is whole: a half-made repository never stands where the person wants one.
+        # Build it under another name and rename it, so that DIR never has half a repository.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as partial:
             work = Path(partial) / "made"
             work.mkdir()
-            release.found_in(work, mirror, made)
+            release.found_in(work, mirror, imported)
             work.rename(target)
     shown = os.path.relpath(target)
-    lines = [f"{target} is a control repository, made from factory {made.version}"]
+    lines = [f"{target} is a control repository, created from factory {imported.version}"]
     lines += [
         f"  next: cd {shown} && make demo",
-        "  then: factory connect, with a project of your own (docs/gitlab.md)",
+        "  then: connect your own GitLab project with factory connect (docs/gitlab.md)",
     ]
-    value = {"folder": str(target), "version": made.version, "commit": made.commit}
+    value = {"folder": str(target), "version": imported.version, "commit": imported.commit}
     output.one(value, json_wanted=as_json, text="\n".join(lines))

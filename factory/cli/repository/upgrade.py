@@ -1,4 +1,4 @@
-"""``factory upgrade``: the next release, merged into a control repository that a person has changed."""
+"""``factory upgrade``: merges a later release into a control repository."""
 
 import tempfile
 from pathlib import Path
@@ -21,14 +21,13 @@ _SHOWN = 20
 
 @click.command()
 @click.option("--from", "source", required=True, metavar="PATH|URL", help="The factory's repository.")
-@click.option("--ref", default="HEAD", help="Which of its branches or tags (default: HEAD).")
+@click.option("--ref", default="HEAD", help="A branch or tag of that repository (default: HEAD).")
 @click.option("--propose", is_flag=True, help="Push the branch and open its merge request, as you.")
 @output.as_json
 def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Merge a later release of the factory into HEAD, on a branch of its own; your checkout is left as it is.
+    """Merge a later release of the factory with HEAD, on a new branch; your checkout does not change.
 
-    What both changed in different places is merged. Where both changed the same lines the files are listed and no
-    branch is made: that is decided by you, in an ordinary merge.
+    If the merge conflicts, it lists the files and creates no branch: resolve the conflicts with `git merge`.
     """
     workspace = current()
     clone = workspace.settings.clone
@@ -55,9 +54,9 @@ def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noq
     if propose:
         request = _propose(workspace, name, commit, message)
         value["merge_request"] = request
-        lines.append(f"  next: review !{request}; main's own gates judge it")
+        lines.append(f"  next: review !{request}; main's gates judge it")
     else:
-        lines.append(f"  next: git diff HEAD...{name}, then git push origin {name}, or call it with --propose")
+        lines.append(f"  next: git diff HEAD...{name}, then git push origin {name}, or run it again with --propose")
     _tell(value, "\n".join(lines), as_json=as_json)
 
 
@@ -68,7 +67,7 @@ def _tell(value: dict[str, object], text: str, *, as_json: bool) -> None:
 def _conflicts(fresh: Release, merged: release.MergeResult) -> str:
     more = len(merged.conflicts) - _SHOWN
     shown = [*merged.conflicts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-    return f"factory {fresh.version} and this repository changed the same places of {', '.join(shown)}"
+    return f"factory {fresh.version} conflicts with this repository in {', '.join(shown)}"
 
 
 def _propose(workspace: Workspace, name: str, commit: str, title: str) -> int:
@@ -77,8 +76,8 @@ def _propose(workspace: Workspace, name: str, commit: str, title: str) -> int:
     mirror.fetch(token)
     mirror.take(workspace.settings.clone, commit)
     mirror.push(commit, name, token)
-    text = "A release of the factory, merged into what was changed here. It changes the judge: a person decides."
-    made = merge_requests.open_once(
+    text = "Merges a release of the factory. It changes the judge, so a person must approve it."
+    request = merge_requests.open_once(
         workspace.connection(), source=name, target=MAIN, title=title, description=text, labels=[]
     )
-    return made.iid
+    return request.iid

@@ -1,4 +1,4 @@
-"""``factory session``: sessions, what an agent did in them, and how a person steps in."""
+"""``factory session``: lists and shows sessions, and lets a person intervene."""
 
 import json
 import time
@@ -32,7 +32,7 @@ _PAUSE = 0.3
 
 @click.group()
 def command() -> None:
-    """List sessions, show what an agent did, and step in."""
+    """List sessions, show what an agent did, and intervene."""
 
 
 command.add_command(session_record.command, name="record")
@@ -41,7 +41,7 @@ command.add_command(session_record.command, name="record")
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """List the newest session of each issue that was ever claimed."""
+    """List the newest session of each claimed issue."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
     found = [asdict(item) | {"state": _state(item)} for item in serve.sessions(context)]
@@ -53,17 +53,17 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.argument("session")
 @output.as_json
 def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show a session's attempts: who worked, why each ended, what it used, and who wrote how many lines."""
+    """Show a session's attempts: the agent, the end reason, the tokens, and the lines that a person changed."""
     folder = _folder(current(), session)
     found = [
-        {**made, "by": made["agent"]["name"], "tokens": made["usage"].get("total_tokens", "")}
-        for made in made_in(folder)
+        {**attempt, "by": attempt["agent"]["name"], "tokens": attempt["usage"].get("total_tokens", "")}
+        for attempt in made_in(folder)
     ]
-    handed = handover.read(folder)
-    if handed is not None:
-        lines = f"+{handed.added} -{handed.removed}"
+    person = handover.read(folder)
+    if person is not None:
+        lines = f"+{person.added} -{person.removed}"
         found.append(
-            {"attempt": f"after {handed.after}", "by": handed.by, "reason": lines, "head": handed.head, "tokens": ""}
+            {"attempt": f"after {person.after}", "by": person.by, "reason": lines, "head": person.head, "tokens": ""}
         )
     if not found:
         found = [{"attempt": "1", "by": "", "reason": "unfinished", "head": None, "tokens": ""}]
@@ -72,10 +72,10 @@ def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
 
 @command.command()
 @click.argument("session")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the session ends.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the session ends.")
 @output.as_json
 def logs(session: str, follow: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Show what the agent was told, said, asked for and did."""
+    """Show the agent's prompts, messages, requests and actions."""
     folder = _folder(current(), session)
     shown = _show(folder, 0, as_json=as_json)
     while follow and _at_work(folder):
@@ -88,7 +88,7 @@ def logs(session: str, follow: bool, as_json: bool) -> None:  # noqa: FBT001 - c
 @command.command()
 @click.argument("session")
 def attach(session: str) -> None:
-    """Follow a session live and step in: p pauses, r resumes, t takes over, c cancels, d detaches."""
+    """Follow a session live: p pauses, r resumes, t takes over, c cancels, d detaches."""
     workspace = current()
     folder = _folder(workspace, session)
     keys = {"p": ControlSignal.PAUSE, "r": ControlSignal.WORK, "t": ControlSignal.TAKEOVER, "c": ControlSignal.CANCEL}
@@ -108,7 +108,7 @@ def attach(session: str) -> None:
 @click.argument("session")
 @output.as_json
 def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Hold the agent where it is; that time counts for no limit."""
+    """Pause the agent; paused time does not count towards time limits."""
     _tell(session, ControlSignal.PAUSE, as_json=as_json)
 
 
@@ -116,7 +116,7 @@ def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
 @click.argument("session")
 @output.as_json
 def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """End the session; the issue is set aside."""
+    """End the session and mark the issue as blocked."""
     _tell(session, ControlSignal.CANCEL, as_json=as_json)
 
 
@@ -136,10 +136,10 @@ def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passe
 
 @command.command(name="hand-back")
 @click.argument("session")
-@click.option("--done", is_flag=True, help="Propose it as it is, without the agent.")
+@click.option("--done", is_flag=True, help="Propose the change as it is, without the agent.")
 @output.as_json
 def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Commit what you changed under your name and give the session back to the factory."""
+    """Commit your changes under your name, and return the session to the factory."""
     workspace = current()
     folder = _folder(workspace, session)
     with opened(workspace, say=output.say) as (context, _, _):
@@ -148,7 +148,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
         if not held.holder.endswith(f"/{lease.PERSON}"):
             raise Conflict(f"session {session} was not taken over", hint=f"Run `factory session takeover {session}`.")
         username, name, email = _me(workspace)
-        made = handover.hand_back(
+        handed = handover.hand_back(
             context,
             Session(session, held.issue, folder),
             FrozenIssue.from_json(frozen),
@@ -159,16 +159,16 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
         control.send(folder, ControlSignal.WORK, by=username)
         free = replace(held, expires_at=clock.timestamp(), token=held.token + 1)
         lease.write(context.mirror, free, frozen, author=context.bot_author, token=context.bot_token)
-    told = f"+{made.added} -{made.removed} lines committed as {made.by}" if made else "nothing was changed"
-    text = f"{told}; go on with `factory work --issue {held.issue}`"
-    output.one({"session": session, "handover": asdict(made) if made else None}, json_wanted=as_json, text=text)
+    change = f"+{handed.added} -{handed.removed} lines committed as {handed.by}" if handed else "nothing was changed"
+    text = f"{change}; continue with `factory work --issue {held.issue}`"
+    output.one({"session": session, "handover": asdict(handed) if handed else None}, json_wanted=as_json, text=text)
 
 
 @command.command()
 @click.argument("session")
 @output.as_json
 def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Let a paused agent go on, or take a cancelled session up again where its agent left it."""
+    """Resume a paused agent, or restart a cancelled session from its last state."""
     workspace = current()
     folder = _folder(workspace, session)
     if control.read(folder).signal is not ControlSignal.CANCEL:
@@ -186,7 +186,7 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
         labels = context.policies().session.labels
         issues.relabel(context.bot, held.issue, add=[labels.claimed], remove=[labels.blocked])
         del held_slot
-    text = f"session {session} goes on with `factory work --issue {held.issue}`"
+    text = f"continue session {session} with `factory work --issue {held.issue}`"
     output.one({"session": session, "issue": held.issue}, json_wanted=as_json, text=text)
 
 
@@ -194,10 +194,10 @@ def _tell(session: str, signal: ControlSignal, *, as_json: bool, more: str = "")
     workspace = current()
     folder = _folder(workspace, session)
     if not _at_work(folder) and signal is not ControlSignal.WORK:
-        raise InvalidInput(f"no agent works in session {session} now", hint="See `factory session list`.")
-    made = control.send(folder, signal, by=_me(workspace)[0])
-    text = f"session {session}: {signal} by {made.by}{more}"
-    output.one({"session": session, "signal": signal.value, "by": made.by}, json_wanted=as_json, text=text)
+        raise InvalidInput(f"no agent is working in session {session}", hint="See `factory session list`.")
+    sent = control.send(folder, signal, by=_me(workspace)[0])
+    text = f"session {session}: {signal} by {sent.by}{more}"
+    output.one({"session": session, "signal": signal.value, "by": sent.by}, json_wanted=as_json, text=text)
 
 
 def _folder(workspace: Workspace, session: str) -> Path:
@@ -208,13 +208,13 @@ def _folder(workspace: Workspace, session: str) -> Path:
 
 
 def _lease(context: Any, session: str) -> tuple[lease.Lease, dict[str, Any]]:
-    """Return the lease of a session and the issue as it was frozen; raises ``NotFound``."""
+    """Return the lease of a session and its frozen issue; raises ``NotFound``."""
     for item in serve.sessions(context):
         if item.session == session:
             found = lease.read(context.mirror, item.issue)
             if found is not None:
                 return found
-    raise NotFound(f"no issue is held by session {session}", hint="List them with `factory session list`.")
+    raise NotFound(f"session {session} has no lease of an issue", hint="List them with `factory session list`.")
 
 
 def _me(workspace: Workspace) -> tuple[str, str, str]:
@@ -232,16 +232,16 @@ def _attempts(folder: Path) -> list[Path]:
 
 
 def _at_work(folder: Path) -> bool:
-    """Tell whether an agent works now: a transcript grows that has not been closed yet."""
+    """Return whether an agent is working: an attempt has an open transcript."""
     return any((item / transcript.LIVE).exists() for item in _attempts(folder))
 
 
 def _show(folder: Path, shown: int, *, as_json: bool) -> int:
-    """Print the events after the first ``shown`` ones; return how many there are."""
+    """Print the events after the first ``shown`` ones; return the number of all events."""
     found = [
         {"attempt": item.name.removeprefix("attempt-"), **event}
         for item in _attempts(folder)
-        for event in [*transcript.events(item), *_complaints(item)]
+        for event in [*transcript.events(item), *_stderr(item)]
     ]
     fresh = found[shown:]
     if as_json:
@@ -253,17 +253,17 @@ def _show(folder: Path, shown: int, *, as_json: bool) -> int:
     return len(found)
 
 
-def _complaints(folder: Path) -> list[dict[str, Any]]:
-    """Return the end of what an ended agent wrote to standard error."""
+def _stderr(folder: Path) -> list[dict[str, Any]]:
+    """Return the last lines that an ended agent wrote to standard error."""
     path = folder / "stderr.log"
     if not path.exists() or (folder / transcript.LIVE).exists():
         return []
-    said = path.read_text(errors="replace").splitlines()[-_STDERR_LINES:]
-    return [{"event": "stderr", "text": line} for line in said]
+    lines = path.read_text(errors="replace").splitlines()[-_STDERR_LINES:]
+    return [{"event": "stderr", "text": line} for line in lines]
 
 
 def _key() -> str:
-    """Return a key that was pressed within a moment, or nothing."""
+    """Return the first letter of a line typed within a short time, or an empty string."""
     import select  # noqa: PLC0415 - only for `attach`
     import sys  # noqa: PLC0415 - same
 

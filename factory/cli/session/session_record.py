@@ -1,4 +1,4 @@
-"""``factory session record``: a session as a recording that the replay agent plays."""
+"""``factory session record``: exports a session as a recording for the replay agent."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from factory.system import files
 
 @click.command()
 @click.argument("session")
-@click.option("--output", "target", type=click.Path(path_type=Path), help="Write it to this file.")
+@click.option("--output", "target", type=click.Path(path_type=Path), help="Write the recording to this file.")
 def command(session: str, target: Path | None) -> None:
-    """Print what a session's agents did as a recording: what they said, their patches, tokens and requests."""
+    """Print a session as a recording: the agents' messages, patches, tokens and requests."""
     workspace = current()
     folder = workspace.state / "sessions" / session
     if not session.isalnum() or not folder.is_dir():
@@ -31,5 +31,5 @@ def command(session: str, target: Path | None) -> None:
     else:
         files.write_atomic(target, data)
         output.say(
-            f"{target}: put it into factory/agents/recordings/, or play it by `factory agent replay --recordings`"
+            f"{target}: copy it to factory/agents/recordings/, or play it with `factory agent replay --recordings`"
         )

@@ -1,1 +1,1 @@
-"""A project's settings as text: what is, what shall be, what this tier can't hold, and how one becomes the other."""
+"""Compares a project's settings with the desired state, and applies the differences that its tier supports."""

@@ -1,4 +1,4 @@
-"""Approvals that a merge request needs (Premium): the project's settings for them, and its rules."""
+"""The project's approval settings and approval rules (Premium)."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> No
         if key == KEY:
             client.http_post(f"{api}/approvals", post_data=dict(wanted))
             return
-        # A name that is no member is dropped by GitLab without a word: it is looked up first.
+        # GitLab silently ignores users that are not members, so each is looked up first.
         people = [server.who(name)["user_id"] for name in wanted["people"]]
         body = {"name": key.removeprefix(_RULE), "approvals_required": wanted["required"], "user_ids": people}
         if found is None:
@@ -67,6 +67,6 @@ APPROVALS = Section(
     _write,
     _drop,
     premium=True,
-    substitute="the factory counts approvals of the very commit; until then its commit status factory/approval holds "
-    "the merge, and main takes no push",
+    substitute="the factory counts approvals of the commit; its commit status factory/approval blocks the merge until "
+    "then, and nobody can push to main",
 )

@@ -1,4 +1,4 @@
-"""Compares settings: pure functions from what shall be and what is to what differs."""
+"""Compares desired with existing settings: pure functions."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -8,7 +8,7 @@ from factory.gitlab.settings.model import Difference, MissingObject, Section, St
 
 
 def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[UnsupportedField, ...]]:
-    """Return what a tier can hold of a section, and what it can't."""
+    """Return the part of a section that a tier supports, and the unsupported fields."""
     if tier != "free":
         return wanted, ()
     if section.premium:
@@ -27,24 +27,24 @@ def fitted(section: Section, wanted: State, tier: Tier) -> tuple[State, tuple[Un
 
 
 def differences(section: Section, wanted: State, found: State, *, enforce: bool) -> Iterator[Difference]:
-    """Yield each field that differs; what is there and not wanted is ``extra`` only where ``enforce`` says so."""
+    """Yield each field that differs; unnamed objects are ``extra`` only with ``enforce``."""
     name = section.name
     for key, fields in wanted.items():
         if key not in found:
             yield from (Difference(name, key, field, None, value, "missing") for field, value in fields.items())
             continue
-        there = found[key]
+        existing = found[key]
         for field, value in fields.items():
-            told = field in there or field not in section.unspecified
-            if told and normal(there.get(field)) != normal(value):
-                yield Difference(name, key, field, there.get(field), value, "differs")
+            comparable = field in existing or field not in section.unspecified
+            if comparable and normal(existing.get(field)) != normal(value):
+                yield Difference(name, key, field, existing.get(field), value, "differs")
     for key in unmanaged(wanted, found) if enforce else ():
         if not section.patterns or any(overlap(key, other) for other in wanted):
             yield from (Difference(name, key, field, value, None, "extra") for field, value in found[key].items())
 
 
 def absent(section: Section, wanted: State, found: State) -> tuple[MissingObject, ...]:
-    """Return the keys that are not there and that an apply can't make, each with what does."""
+    """Return the missing keys that an apply can't create, each with what creates it."""
     return tuple(
         MissingObject(section.name, key, maker)
         for key, fields in wanted.items()
@@ -53,28 +53,28 @@ def absent(section: Section, wanted: State, found: State) -> tuple[MissingObject
 
 
 def unmanaged(wanted: State, found: State) -> list[str]:
-    """Return the keys that are there and that nobody asked for."""
+    """Return the existing keys that the desired state does not name."""
     return [key for key in found if key not in wanted]
 
 
 def overlap(one: str, other: str) -> bool:
-    """Tell whether there is a name that both cover; a star stands for any text."""
+    """Return whether some name matches both patterns; ``*`` matches any text."""
 
     @cache
-    def both(at: int, there: int) -> bool:
-        """Tell it of what is left of each."""
-        mine, theirs = one[at : at + 1], other[there : there + 1]
+    def both(i: int, j: int) -> bool:
+        """Compare ``one`` from ``i`` with ``other`` from ``j``."""
+        mine, theirs = one[i : i + 1], other[j : j + 1]
         if mine == "*":
-            return both(at + 1, there) or (theirs != "" and both(at, there + 1))
+            return both(i + 1, j) or (theirs != "" and both(i, j + 1))
         if theirs == "*":
-            return both(at, there + 1) or (mine != "" and both(at + 1, there))
-        return mine == theirs and (mine == "" or both(at + 1, there + 1))
+            return both(i, j + 1) or (mine != "" and both(i + 1, j))
+        return mine == theirs and (mine == "" or both(i + 1, j + 1))
 
     return both(0, 0)
 
 
 def normal(value: Any) -> Any:
-    """Return a value so that two that mean the same are equal: no order of lists, nothing empty apart from nothing."""
+    """Return a value in a form for comparison: lists are sorted, empty values become ``None``."""
     if isinstance(value, Mapping):
         return {key: normal(item) for key, item in value.items() if normal(item) is not None} or None
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What settings are made of: sections of keys with fields, compared as values that name accounts and not numbers."""
+"""The types of settings: sections of keys with fields, in which values name accounts instead of ids."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from factory.gitlab.connect import Connection
 from factory.model.secret import Secret
 
 Fields = Mapping[str, Any]
-# By key: a branch's name, a label's, …; one that has a single object has its own name as key.
+# By key, such as a branch or label name; a section with a single object uses the section's name as key.
 State = Mapping[str, Fields]
 Tier = Literal["free", "premium"]
 
@@ -29,10 +29,10 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 
 @dataclass(frozen=True)
 class Server:
-    """A project and what is known of its server: the tier, and the accounts by name (``@name`` in settings).
+    """A project, its tier, and the ids of its members by user name (``@name`` in settings).
 
-    ``acting`` are the accounts whose tokens are at hand, for what only an account itself can do; ``hook_token`` gives
-    what webhooks that wake the loop carry.
+    ``acting`` are connections by user name, for calls that only that account can make. ``hook_token`` returns the
+    secret token of webhooks.
     """
 
     connection: Connection
@@ -42,15 +42,18 @@ class Server:
     hook_token: Callable[[], Secret] | None = None
 
     def who(self, name: str) -> dict[str, int]:
-        """Return how GitLab writes a role or ``@account``; raises ``NotFound`` for an account it does not have here."""
+        """Return a role or ``@account`` as API parameter; raises ``NotFound`` if the account is not a member."""
         if not name.startswith("@"):
             return {"access_level": LEVELS[name]}
         if name[1:] not in self.accounts:
-            raise NotFound(f"{name} is no member of {self.connection.project_path}", hint="Make it one first.")
+            raise NotFound(
+                f"{name} is not a member of {self.connection.project_path}",
+                hint="Add the account to the project first.",
+            )
         return {"user_id": self.accounts[name[1:]]}
 
     def named(self, level: Mapping[str, Any]) -> str:
-        """Return a role or account by name, as settings write it."""
+        """Return an API access level as settings write it: a role or ``@account``."""
         number = level.get("user_id")
         if number is not None:
             return "@" + next((name for name, known in self.accounts.items() if known == number), f"user-{number}")
@@ -67,9 +70,9 @@ def role(level: int) -> str:
 
 
 def keyed(items: Iterable[Mapping[str, Any]], name: str) -> dict[str, Mapping[str, Any]]:
-    """Return GitLab's objects by the field that names them; of several with one name, later ones as ``name (2)``.
+    """Return GitLab's objects by their field ``name``; newer objects with the same name get keys like ``name (2)``.
 
-    The oldest is the one that settings mean: each object has a key of its own, so none hides behind another.
+    Settings name the oldest; each object has its own key, so none is overlooked.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for item in sorted(items, key=lambda item: int(item["id"])):
@@ -83,15 +86,17 @@ def keyed(items: Iterable[Mapping[str, Any]], name: str) -> dict[str, Mapping[st
 
 
 def number_of(found: Mapping[str, Mapping[str, Any]], key: str) -> int:
-    """Return the id of one of ``keyed`` objects; raises ``NotFound`` where somebody took it away."""
+    """Return the id of one of ``keyed`` objects; raises ``NotFound`` if it was deleted in the meantime."""
     if key not in found:
-        raise NotFound(f"{key} is gone", hint="Somebody took it away meanwhile; call it again.")
+        raise NotFound(
+            f"{key} does not exist any more", hint="Somebody deleted it in the meantime; run the command again."
+        )
     return int(found[key]["id"])
 
 
 @dataclass(frozen=True)
 class UnsupportedField:
-    """A field that this tier can't hold, and what stands in for it."""
+    """A field that this tier does not support, and its substitute."""
 
     section: str
     key: str
@@ -102,7 +107,7 @@ class UnsupportedField:
 
 @dataclass(frozen=True)
 class MissingObject:
-    """What shall be, is not there, and is made by something else than an apply."""
+    """A missing object that an apply can't create; ``maker`` names what creates it."""
 
     section: str
     key: str
@@ -111,7 +116,7 @@ class MissingObject:
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that is not as it shall be: ``missing`` has nothing there, ``extra`` shall not be there at all."""
+    """A field that differs: its object is ``missing``, is ``extra``, or has another value."""
 
     section: str
     key: str
@@ -127,14 +132,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Section:
-    """One family of settings and the calls behind it.
+    """One family of settings and its API calls.
 
-    ``read`` gives what is there, ``write`` makes one key what it shall be (``found`` is ``None`` where it is missing),
-    ``drop`` removes one. ``fit`` gives what a tier can hold of a key, and what it can't; ``substitute`` stands in for
-    all of a section that needs Premium. ``maker`` names what makes a key that is missing where ``write`` can't.
-    With ``patterns`` keys are names with stars, and what nobody asked for is in the way only where it covers a name
-    that somebody asked for: of several rules GitLab lets in whom any of them does. ``unspecified`` are fields that
-    older servers take and never show: there they are written and not compared.
+    ``read`` returns the existing state. ``write`` creates or changes one key; it gets ``None`` for a missing one.
+    ``drop`` removes a key. ``fit`` splits a key into the fields that Free supports and the unsupported ones;
+    ``substitute`` describes what replaces a whole Premium section on Free. ``maker`` names what creates a missing key
+    if ``write`` can't.
+
+    With ``patterns``, keys are names with wildcards. An unnamed key is then ``extra`` only if it matches a name in the
+    desired state, because GitLab grants access if any matching rule does. ``unspecified`` are fields that older servers
+    accept but do not return; if they are not returned, they are not compared.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a project has many of: labels, members, schedules, resource groups, hooks."""
+"""Reads and writes labels, members, schedules, resource groups and webhooks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from factory.gitlab.connect import translated
 from factory.gitlab.settings.model import LEVELS, Fields, Section, Server, State, keyed, number_of, role
 
 _COLOUR = "#1f75cb"
-# GitLab docs: Project webhooks API; that a token is there is told since 19.0.
-_TOLD, _CARRIES = "token_present", "secret_token"
+# GitLab docs: Project webhooks API; `token_present` is returned since 19.0.
+_PRESENT, _CARRIES = "token_present", "secret_token"
 EVENTS = ("push", "issues", "merge_requests", "pipeline", "job", "note", "deployment", "releases", "tag_push")
 
 
@@ -45,7 +45,7 @@ def _drop_label(server: Server, key: str, found: Fields) -> None:
 
 
 def _read_members(server: Server) -> State:
-    """Return who has which role, of this project or of its groups."""
+    """Return the role of each member, direct or inherited from a group."""
     return {item["username"]: {"role": role(item["access_level"])} for item in _list(server, "members/all")}
 
 
@@ -65,8 +65,8 @@ def _drop_member(server: Server, key: str, found: Fields) -> None:
     del found
     if all(item["username"] != key for item in _list(server, "members")):
         raise Refused(
-            f"{key} is a member by a group and can't be removed in the project",
-            hint="Remove it there, name it in policies/gitlab.yml, or take `members` from `enforce`.",
+            f"{key} is a member through a group and can't be removed in the project",
+            hint="Remove it from the group, name it in policies/gitlab.yml, or remove `members` from `enforce`.",
         )
     with translated(f"remove the member {key}"):
         server.connection.client.http_delete(f"{server.connection.api}/members/{_user(server, key)}")
@@ -75,7 +75,7 @@ def _drop_member(server: Server, key: str, found: Fields) -> None:
 def _user(server: Server, name: str) -> int:
     found: Any = server.connection.client.http_list("/users", query_data={"username": name}, get_all=True)
     if not found:
-        raise NotFound(f"GitLab has no user {name}", hint="Make the account first; see docs/gitlab.md.")
+        raise NotFound(f"GitLab has no user {name}", hint="Create the account first; see docs/gitlab.md.")
     return int(found[0]["id"])
 
 
@@ -97,11 +97,12 @@ def _read_schedules(server: Server) -> State:
 
 
 def _write_schedule(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
-    """Make or change a schedule as its owner: it runs with the owner's rights, and nobody else can give it away."""
+    """Create or change a schedule as its owner, because it runs with the rights of the account that does so."""
     owner = wanted["owner"][1:]
     if owner not in server.acting:
         raise Refused(
-            f"the schedule {key} must be made by {owner}", hint=f"Give the token of {owner}; see docs/gitlab.md."
+            f"the schedule {key} must be written by its owner {owner}, but there is no token of {owner}",
+            hint="Connect that account with `factory connect`; see docs/gitlab.md.",
         )
     client, api = server.acting[owner].client, f"{server.connection.api}/pipeline_schedules"
     names = {"ref": "ref", "cron": "cron", "timezone": "cron_timezone", "active": "active"}
@@ -128,7 +129,7 @@ def _read_groups(server: Server) -> State:
 
 
 def _write_group(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
-    """Change a group; GitLab makes one with the first job that names it."""
+    """Change a resource group; GitLab creates it with the first job that names it."""
     del found
     with translated(f"change the resource group {key}"):
         path = f"{server.connection.api}/resource_groups/{quote(key, safe='')}"
@@ -144,7 +145,7 @@ def _read_hooks(server: Server) -> State:
         key: {
             "events": [name for name in EVENTS if item.get(f"{name}_events")],
             "ssl_verification": item["enable_ssl_verification"],
-            **({_CARRIES: item[_TOLD]} if _TOLD in item else {}),
+            **({_CARRIES: item[_PRESENT]} if _PRESENT in item else {}),
         }
         for key, item in _hooks(server).items()
     }
@@ -165,7 +166,7 @@ def _write_hook(server: Server, key: str, wanted: Fields, found: Fields | None) 
 
 def _hook_token(server: Server) -> str:
     if server.hook_token is None:
-        raise Refused("the secret token of webhooks is not at hand", hint="`factory work --webhook PORT` makes it.")
+        raise Refused("the secret token of webhooks is missing", hint="`factory work --webhook PORT` creates it.")
     return server.hook_token().reveal()
 
 
@@ -178,5 +179,5 @@ def _drop_hook(server: Server, key: str, found: Fields) -> None:
 LABELS = Section("labels", _read_labels, _write_label, _drop_label)
 MEMBERS = Section("members", _read_members, _write_member, _drop_member)
 SCHEDULES = Section("schedules", _read_schedules, _write_schedule, _drop_schedule)
-RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, maker=lambda _: "a first job that names it")
+RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, maker=lambda _: "the first job that names it")
 HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook, unspecified=frozenset({_CARRIES}))

@@ -1,4 +1,4 @@
-"""The project's own settings: how merge requests are judged and merged, and what their pipelines may do."""
+"""Reads and writes the project's settings, its push rule and its job token scope."""
 
 from http import HTTPStatus
 from typing import Any
@@ -36,8 +36,8 @@ FIELDS = (
 )
 # GitLab docs: Description templates, set a default template.
 _LICENSED = {
-    "issues_template": "the file .gitlab/issue_templates/Default.md, which main guards",
-    "merge_requests_template": "the file .gitlab/merge_request_templates/Default.md, which main guards",
+    "issues_template": "the file .gitlab/issue_templates/Default.md on main",
+    "merge_requests_template": "the file .gitlab/merge_request_templates/Default.md on main",
 }
 
 
@@ -49,7 +49,7 @@ def _read(server: Server) -> State:
 
 def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
     del key
-    # Some fields are an owner's alone to write, so what is right already is left out.
+    # Only an owner may write some fields, so unchanged fields are left out.
     changed = {name: value for name, value in wanted.items() if (found or {}).get(name) != value}
     with translated("change the project's settings"):
         server.connection.client.http_put(server.connection.api, post_data=changed)
@@ -63,7 +63,7 @@ def _fit(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, ...]
 
 
 def _read_push_rule(server: Server) -> State:
-    """Return the push rule; GitLab answers ``null``, or 404, where there is none."""
+    """Return the push rule; if there is none, GitLab answers ``null`` or 404."""
     with translated("read the push rule"):
         try:
             found: Any = server.connection.client.http_get(f"{server.connection.api}/push_rule")
@@ -97,15 +97,15 @@ def _read_scope(server: Server) -> State:
 
 def _write_scope(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
     client, path = server.connection.client, f"{server.connection.api}/job_token_scope"
-    there = set((found or {}).get("allowlist") or ())
+    existing = set((found or {}).get("allowlist") or ())
     with translated(f"change the scope of the {key}"):
         if "inbound_enabled" in wanted:
             client.http_patch(path, post_data={"enabled": wanted["inbound_enabled"]})
         if "allowlist" not in wanted:
             return
-        for name in sorted(set(wanted["allowlist"]) - there):
+        for name in sorted(set(wanted["allowlist"]) - existing):
             client.http_post(f"{path}/allowlist", post_data={"target_project_id": _number(server, name)})
-        for name in sorted(there - set(wanted["allowlist"])):
+        for name in sorted(existing - set(wanted["allowlist"])):
             client.http_delete(f"{path}/allowlist/{_number(server, name)}")
 
 
@@ -119,6 +119,6 @@ PUSH_RULE = Section(
     _read_push_rule,
     _write_push_rule,
     premium=True,
-    substitute="the gates `commits`, `secrets` and `scope` judge every merge request; other branches take any push",
+    substitute="the gates `commits`, `secrets` and `scope` judge every merge request; other branches accept any push",
 )
 JOB_TOKEN = Section("job_token", _read_scope, _write_scope)

@@ -1,7 +1,7 @@
-"""Protected branches, tags and environments: who may push, merge, create and deploy.
+"""Reads and writes protected branches, tags and environments: who may push, merge, create and deploy.
 
-Nothing is unprotected while it changes. Where GitLab can't change levels in place (Free: gitlab-org/gitlab#383614), a
-wildcard that lets nobody in covers the branch until its new rule stands.
+Nothing is unprotected during a change. If GitLab can't change levels in place (Free: gitlab-org/gitlab#383614), a
+wildcard rule that grants nobody access (a cover) protects the branch until its new rule exists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def _body(server: Server, wanted: Fields) -> dict[str, Any]:
         names = wanted.get(action)
         if not names:
             continue
-        # One role is what Free knows; a list of several is Premium's.
+        # Free accepts a single role; a list needs Premium.
         if len(names) == 1 and not names[0].startswith("@"):
             body[f"{action}_access_level"] = server.who(names[0])["access_level"]
         else:
@@ -83,15 +83,15 @@ def _write_branch(server: Server, key: str, wanted: Fields, found: Fields | None
         client.http_patch(f"{api}/{quote(key, safe='')}", post_data=body)
 
 
-def _exchange(server: Server, there: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what makes a list of levels another: without ids GitLab would only add (gitlab-org/gitlab#551595)."""
-    gone = [{"id": level["id"], "_destroy": True} for level in there if server.named(level) not in names]
-    kept = {server.named(level) for level in there}
-    return [*(server.who(name) for name in names if name not in kept), *gone]
+def _exchange(server: Server, existing: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the API value that replaces levels; GitLab only adds levels without ids (gitlab-org/gitlab#551595)."""
+    removed = [{"id": level["id"], "_destroy": True} for level in existing if server.named(level) not in names]
+    kept = {server.named(level) for level in existing}
+    return [*(server.who(name) for name in names if name not in kept), *removed]
 
 
 def _replace_covered(server: Server, key: str, wanted: Fields) -> None:
-    """Replace a rule while a wildcard that lets nobody in covers its branches."""
+    """Replace a rule while a wildcard rule that grants nobody access protects its branches."""
     client, api = server.connection.client, _path(server, "protected_branches")
     cover = key + COVER
     nobody = {"push": ["nobody"], "merge": ["nobody"], "force_push": False}
@@ -103,7 +103,7 @@ def _replace_covered(server: Server, key: str, wanted: Fields) -> None:
 
 
 def left_covers(wanted: State, found: State) -> list[str]:
-    """Return the covers that an interrupted change left: a wildcard beside a rule that lets nobody in."""
+    """Return the covers that an interrupted change left behind: each matches a named rule and grants nobody access."""
     return [
         name
         for name, fields in found.items()
@@ -121,13 +121,13 @@ def _drop_branch(server: Server, key: str, found: Fields) -> None:
 
 
 def _fit_branch(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, ...]]:
-    """Return what Free holds of a branch's rule: one role for each action; accounts become maintainers."""
+    """Return the part of a branch's rule that Free supports: one role per action; accounts become maintainers."""
     fields, lost = dict(wanted), []
     for action in ("push", "merge"):
         names = wanted.get(action) or []
         if any(name.startswith("@") for name in names) or len(names) > 1:
             fields[action] = ["maintainer"]
-            substitute = "every maintainer may: have none but the accounts that policy names"
+            substitute = "every maintainer may: make only the accounts in the policy maintainers"
             lost.append(UnsupportedField("branches", key, action, names, substitute))
     if fields.pop("unprotect", None):
         lost.append(
@@ -159,7 +159,7 @@ def _write_tag(server: Server, key: str, wanted: Fields, found: Fields | None) -
         if found is None:
             client.http_post(api, post_data={"name": key, **body})
             return
-        # GitLab has no call that changes one. Tags that are pushed in between are seen by what main's pipeline records.
+        # GitLab can't change a protected tag. Main's pipeline records tags that are pushed in between.
         cover = key + COVER
         if all(rule["name"] != cover for rule in _list(server, "protected_tags")):
             client.http_post(api, post_data={"name": cover, "create_access_level": 0})
@@ -179,7 +179,7 @@ def _fit_tag(key: str, wanted: Fields) -> tuple[Fields, tuple[UnsupportedField, 
     if len(names) == 1 and not names[0].startswith("@"):
         return wanted, ()
     lost = UnsupportedField(
-        "tags", key, "create", names, "every maintainer may: have none but the accounts that policy names"
+        "tags", key, "create", names, "every maintainer may: make only the accounts in the policy maintainers"
     )
     return {**wanted, "create": ["maintainer"]}, (lost,)
 
@@ -208,12 +208,12 @@ def _write_environment(server: Server, key: str, wanted: Fields, found: Fields |
             client.http_post(api, post_data=body)
             return
         rule: Any = client.http_get(_path(server, "protected_environments", key))
-        there = {server.named(item): item for item in rule["approval_rules"]}
+        existing = {server.named(item): item for item in rule["approval_rules"]}
         rules: list[dict[str, Any]] = [
-            {"id": item["id"], "_destroy": True} for name, item in there.items() if name not in wanted["approvals"]
+            {"id": item["id"], "_destroy": True} for name, item in existing.items() if name not in wanted["approvals"]
         ]
         for name, count in wanted["approvals"].items():
-            mine = {"id": there[name]["id"]} if name in there else server.who(name)
+            mine = {"id": existing[name]["id"]} if name in existing else server.who(name)
             rules.append({**mine, "required_approvals": count})
         levels = _exchange(server, rule["deploy_access_levels"], wanted["deploy"])
         body = {"deploy_access_levels": levels, "approval_rules": rules}
@@ -234,6 +234,6 @@ ENVIRONMENTS = Section(
     _write_environment,
     _drop_environment,
     premium=True,
-    substitute="the manual job of the protected branch, which only who may merge can start; the approval names the "
-    "plan's manifest, and the recorder refuses another",
+    substitute="the manual job of the protected branch, which only people who may merge can start; the approval names "
+    "the plan's manifest, and the recorder refuses any other",
 )

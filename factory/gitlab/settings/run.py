@@ -1,4 +1,4 @@
-"""Reads a project's settings, says what differs, and makes it so; what was made is read again."""
+"""Plans and applies a project's settings, and reads them again after an apply."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from factory.gitlab.settings import approvals, compare, objects, project, protec
 from factory.gitlab.settings.model import Difference, MissingObject, Section, Server, State, Tier, UnsupportedField
 from factory.model.secret import Secret
 
-# In the order in which they are changed: who is there, what is guarded, and only then what runs.
+# In the order of changes: first members, then protection, then everything that starts jobs.
 SECTIONS: tuple[Section, ...] = (
     objects.MEMBERS,
     protection.BRANCHES,
@@ -31,7 +31,7 @@ SECTIONS: tuple[Section, ...] = (
 
 @dataclass(frozen=True)
 class DesiredSection:
-    """What a section shall be; with ``enforce`` what it does not name is removed where it is in the way."""
+    """The desired state of a section; ``enforce`` removes what it does not name (see ``Section.patterns``)."""
 
     state: State
     enforce: bool = False
@@ -39,7 +39,7 @@ class DesiredSection:
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs, what this tier can't hold, what is not made yet, what nobody asked for (section and key)."""
+    """The differences, unsupported fields, missing objects and unnamed objects (section and key)."""
 
     tier: Tier
     differences: tuple[Difference, ...]
@@ -57,10 +57,7 @@ class Plan:
 def opened(
     connection: Connection, *, acting: Mapping[str, Connection], hook_token: Callable[[], Secret] | None = None
 ) -> Server:
-    """Return the project's server: its tier by what it answers, and the accounts that are members.
-
-    ``acting`` are other accounts' connections by user name, for what only an account itself can do.
-    """
+    """Return the project's server with its tier and members; ``acting`` and ``hook_token`` are as for ``Server``."""
     with translated("list the members"):
         path = f"{connection.api}/members/all"
         found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
@@ -69,9 +66,9 @@ def opened(
 
 
 def tier(connection: Connection) -> Tier:
-    """Return what the server grants the project: GitLab Free answers 404 where Premium lists protected environments."""
+    """Return the project's tier: Free answers 404 to the list of protected environments."""
     try:
-        with translated("look for protected environments"):
+        with translated("list protected environments"):
             connection.client.http_get(f"{connection.api}/protected_environments")
     except NotFound:
         return "free"
@@ -79,12 +76,12 @@ def tier(connection: Connection) -> Tier:
 
 
 def plan(server: Server, wanted: Mapping[str, DesiredSection]) -> Plan:
-    """Return what differs from what is wanted, by section name; a section that is not named is not looked at."""
+    """Return the differences from the desired state, given by section name; other sections are ignored."""
     return _look(server, wanted)[0]
 
 
 def _look(server: Server, wanted: Mapping[str, DesiredSection]) -> tuple[Plan, dict[str, State]]:
-    """Return what differs, and what was read of each section."""
+    """Return the plan, and the existing state of each section."""
     seen: dict[str, State] = {}
     found: list[Difference] = []
     lost: list[UnsupportedField] = []
@@ -94,31 +91,33 @@ def _look(server: Server, wanted: Mapping[str, DesiredSection]) -> tuple[Plan, d
     for section in SECTIONS:
         if section.name not in wanted:
             continue
-        asked = wanted[section.name]
-        fields += sum(len(item) for item in asked.state.values())
-        fits, missing = compare.fitted(section, asked.state, server.tier)
+        desired = wanted[section.name]
+        fields += sum(len(item) for item in desired.state.values())
+        fits, missing = compare.fitted(section, desired.state, server.tier)
         lost += missing
         if section.premium and server.tier == "free":
             continue
-        there = seen[section.name] = section.read(server)
-        unmade = compare.absent(section, fits, there)
+        existing = seen[section.name] = section.read(server)
+        unmade = compare.absent(section, fits, existing)
         awaited += unmade
         fields -= sum(len(fits[item.key]) for item in unmade)
         passed = {item.key for item in unmade}
         fits = {key: value for key, value in fits.items() if key not in passed}
-        found += compare.differences(section, fits, there, enforce=asked.enforce)
-        covers = protection.left_covers(asked.state, there) if section is protection.BRANCHES else []
-        found += [Difference(section.name, key, "", "a cover that was left", None, "extra") for key in covers]
+        found += compare.differences(section, fits, existing, enforce=desired.enforce)
+        covers = protection.left_covers(desired.state, existing) if section is protection.BRANCHES else []
+        found += [
+            Difference(section.name, key, "", "left over from an interrupted apply", None, "extra") for key in covers
+        ]
         gone = {item.key for item in found if (item.section, item.kind) == (section.name, "extra")}
-        others += [(section.name, key) for key in compare.unmanaged(asked.state, there) if key not in gone]
+        others += [(section.name, key) for key in compare.unmanaged(desired.state, existing) if key not in gone]
     return Plan(server.tier, tuple(found), tuple(lost), tuple(awaited), tuple(others), fields), seen
 
 
 def apply(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable[[str], None]) -> Plan:
-    """Make the project what is wanted, and return what still differs when it is read again.
+    """Apply the differences, read the settings again, and return what still differs.
 
-    What shall not be there goes last, in the opposite order: nothing loses what it leans on. Where nothing differs
-    nothing is read twice. Interrupted anywhere, it can be called again: it goes on.
+    Extra objects are removed last, in reverse order, so that each is removed before the objects it depends on. After an
+    interruption, call it again to continue.
     """
     planned, seen = _look(server, wanted)
     if planned.in_sync:
@@ -130,31 +129,31 @@ def apply(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable
             section.write(server, key, fits[key], seen[section.name].get(key))
             say(f"{section.name}: {key}")
         if keys and section is objects.MEMBERS:
-            # Rules name accounts; who is a member now was not one when they were read.
+            # Rules name accounts, and the accounts that were just added were missing from the earlier read.
             server = opened(server.connection, acting=server.acting, hook_token=server.hook_token)
             _, seen = _look(server, wanted)
     for section in reversed(SECTIONS):
         if section.drop is None:
             continue
         keys = _keys(planned, section, extra=True)
-        # Read again: what was changed above may have taken one away, as a cover is by the rule that it covered.
-        there = section.read(server) if keys else {}
-        # The last one first: names of several alike count from the oldest.
+        # Read again: a change above may have removed an object, as it removes covers.
+        existing = section.read(server) if keys else {}
+        # The last one first, because keys of duplicates count from the oldest.
         for key in reversed(keys):
-            if key in there:
-                section.drop(server, key, there[key])
-                say(f"{section.name}: {key} is gone")
+            if key in existing:
+                section.drop(server, key, existing[key])
+                say(f"{section.name}: {key} is removed")
     return plan(server, wanted)
 
 
 def _keys(planned: Plan, section: Section, *, extra: bool) -> list[str]:
-    """Return the keys of a section that differ, once each: those that shall not be there, or the others."""
+    """Return the distinct keys of a section that differ: the extra ones, or the others."""
     mine = (item for item in planned.differences if item.section == section.name)
     return list(dict.fromkeys(item.key for item in mine if (item.kind == "extra") is extra))
 
 
 def settle(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable[[str], None]) -> Plan:
-    """Apply; raise ``Refused`` where GitLab did not keep something of it."""
+    """Apply; raise ``Refused`` if a field still differs afterwards."""
     left = apply(server, wanted, say=say)
     if not left.in_sync:
         first = left.differences[0]

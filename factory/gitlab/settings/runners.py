@@ -1,4 +1,4 @@
-"""The project's own runners: which jobs each takes. Making one gives a token, so that is `factory gitlab runners`."""
+"""Reads, changes and removes the project's own runners; `factory gitlab runners` creates them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,12 +10,12 @@ from factory.gitlab.settings.model import Fields, Section, Server, State, keyed,
 _FIELDS = ("tags", "protected", "run_untagged", "locked", "paused")
 
 
-def _there(server: Server) -> dict[str, Mapping[str, Any]]:
+def _existing(server: Server) -> dict[str, Mapping[str, Any]]:
     return keyed((asdict(item) for item in runners.find(server.connection)), "name")
 
 
 def _read(server: Server) -> State:
-    return {key: {name: item[name] for name in _FIELDS} for key, item in _there(server).items()}
+    return {key: {name: item[name] for name in _FIELDS} for key, item in _existing(server).items()}
 
 
 def _write(server: Server, key: str, wanted: Fields, found: Fields | None) -> None:
@@ -29,7 +29,7 @@ def _drop(server: Server, key: str, found: Fields) -> None:
 
 
 def _number(server: Server, key: str) -> int:
-    return number_of(_there(server), key)
+    return number_of(_existing(server), key)
 
 
 RUNNERS = Section("runners", _read, _write, _drop, maker=lambda _: "factory gitlab runners register")

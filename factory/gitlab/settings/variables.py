@@ -1,6 +1,6 @@
-"""CI variables, told apart by fingerprints: no value is shown, compared in the open, or written into an issue.
+"""Reads and writes CI variables; values are compared and shown only as fingerprints.
 
-One for a single environment has the environment's name behind its own. Secrets are made by `factory secrets sync`.
+The key of a variable for one environment is ``NAME environment``. `factory secrets sync` creates those of secrets.
 """
 
 import hashlib
@@ -10,25 +10,25 @@ from factory.gitlab.connect import translated
 from factory.gitlab.settings.model import Fields, Section, Server, State
 
 _SHOWN = 12
-# What a secret shows in place of its value.
+# Shown instead of a secret's value.
 HIDDEN = "masked"
 _SYNC = "factory secrets sync"
 
 
 class Fingerprint(str):
-    """A value by the first digits of its SHA-256; ``text`` is the value itself, for whoever writes it."""
+    """The first digits of a value's SHA-256; ``text`` is the value itself, for writing it."""
 
     __slots__ = ("text",)
     text: str
 
     def __new__(cls, text: str) -> Self:
         """Return the fingerprint of a text."""
-        made = super().__new__(cls, "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:_SHOWN])
-        made.text = text
-        return made
+        fingerprint = super().__new__(cls, "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:_SHOWN])
+        fingerprint.text = text
+        return fingerprint
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return itself: it never changes."""
+        """Return itself, because it is immutable."""
         return self
 
 

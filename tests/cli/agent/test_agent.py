@@ -57,7 +57,7 @@ def answers(tried: Mapping[str, Any]) -> dict[str, str]:
     return {cell["ability"]: cell["answer"] for cell in tried["cells"]}
 
 
-def test_the_list_tells_what_is_here_and_no_credential(made: Instance) -> None:
+def test_the_list_shows_what_is_installed_and_no_credential(made: Instance) -> None:
     shown = made.run("agent", "list", "--json", OPENAI_API_KEY=KEY).stdout
     assert KEY not in shown
     found = {item["name"]: item for item in json.loads(shown)}
@@ -72,7 +72,7 @@ def test_the_list_tells_what_is_here_and_no_credential(made: Instance) -> None:
 
 @needs_bubblewrap
 @needs_agents
-def test_real_agents_and_the_replay_agent_hold_what_policy_claims(made: Instance) -> None:
+def test_real_agents_and_the_replay_agent_have_the_claimed_capabilities(made: Instance) -> None:
     done = made.run("agent", "doctor", "replay", *TRIED, "--json", OPENAI_API_KEY=KEY)
     found = {item["name"]: item for item in json.loads(done.stdout)}
     assert KEY not in done.stdout + done.stderr
@@ -87,7 +87,7 @@ def test_real_agents_and_the_replay_agent_hold_what_policy_claims(made: Instance
 
 
 def trial(workspace: Workspace, more: str = "", *, sandbox: Level = Level.BWRAP) -> report.TrialRow:
-    """Try out an agent of the protocol ``command`` that does ``more``, too."""
+    """Try out an agent of the protocol ``command`` that also does ``more``."""
     policies = read_folder(workspace.settings.clone)
     argv = (sys.executable, "-c", COMMAND.format(more=more), "{brief}")
     plain = policies.agents.agents["aider"].model_copy(
@@ -120,7 +120,7 @@ def test_a_plain_command_is_judged_by_its_diff(workspace: Workspace) -> None:
     ],
     ids=["another file", "another host", "a crash"],
 )
-def test_what_is_not_as_it_should_be_fails_whatever_is_claimed(
+def test_a_required_ability_that_fails_is_reported_without_a_claim(
     workspace: Workspace, more: str, ability: str, why: str
 ) -> None:
     tried = trial(workspace, more)
@@ -130,7 +130,7 @@ def test_what_is_not_as_it_should_be_fails_whatever_is_claimed(
     assert f"plain {ability}: {why} (required)" in report.text([tried])
 
 
-def test_what_goes_on_running_where_nothing_contains_it_is_named_and_ended(workspace: Workspace) -> None:
+def test_leftover_processes_without_a_sandbox_are_named_and_killed(workspace: Workspace) -> None:
     bare = replace(workspace, environment={"PATH": "/nonexistent"})
     tried = trial(bare, "subprocess.Popen(['/bin/sleep', '321'], start_new_session=True)", sandbox=Level.HOST)
     assert tried.broken == ("contained",), tried
@@ -150,7 +150,7 @@ def command_lines() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def test_agents_that_are_not_here_are_listed_and_do_not_fail(workspace: Workspace) -> None:
+def test_missing_agents_are_listed_and_do_not_fail(workspace: Workspace) -> None:
     found = report.tried(replace(workspace, environment={"PATH": "/nonexistent"}), ["aider", "gemini"])
     assert [item.cells for item in found] == [(), ()]
     assert "aider: not installed: pipx install aider-chat" in report.text(found)

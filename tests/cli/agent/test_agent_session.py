@@ -104,14 +104,14 @@ def check_credential(made: Instance, model: Server) -> None:
     assert KEY not in "".join(seen)
 
 
-def test_an_agent_that_is_not_installed_is_said_so(made: Instance) -> None:
+def test_an_agent_that_is_not_installed_is_reported(made: Instance) -> None:
     number = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
     failed = made.run("work", "--once", "--issue", number, "--agent", "gemini", check=False, GEMINI_API_KEY="x")
     assert failed.returncode == 10
     assert "the agent gemini is not installed" in failed.stderr
 
 
-def test_a_missing_credential_is_said_before_anything_starts(made: Instance) -> None:
+def test_a_missing_credential_is_reported_before_anything_starts(made: Instance) -> None:
     number = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
     failed = made.run("work", "--once", "--issue", number, check=False)
     assert failed.returncode == 9

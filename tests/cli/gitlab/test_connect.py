@@ -1,4 +1,4 @@
-"""``factory connect`` and ``factory gitlab`` by the real command line: from nothing to a project, on both tiers."""
+"""``factory connect`` and ``factory gitlab`` by the real command line: create and adopt projects, on both tiers."""
 
 import json
 import stat
@@ -27,7 +27,7 @@ class Here:
         self.printed = ""
 
     def below_a_group(self) -> None:
-        """Let the project be of a group of the operator's, some folders down."""
+        """Put the project into a nested group of the operator."""
         groups = self.server.client(self.token).groups
         crew = groups.create({"name": "Crew", "path": f"crew-{self.operator.username}"})
         groups.create({"name": "tools", "path": "tools", "parent_id": crew.id})
@@ -55,7 +55,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGit
     return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
 
 
-def test_from_nothing_with_one_account_and_then_with_two(here: Here, request: pytest.FixtureRequest) -> None:
+def test_a_new_project_with_one_account_and_then_with_two(here: Here, request: pytest.FixtureRequest) -> None:
     if "premium" in request.node.callspec.id:
         here.below_a_group()
     made = here.connected()
@@ -146,22 +146,22 @@ def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, fre
 def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here = Here(tmp_path, gitlab_server)
     assert_told(here.connect("--yes", stdin="glpat-wrong", code=9), 9, "HTTP 401")
-    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody is there to agree")
-    assert_told(here.run("connect", "http://gitlab.example", stdin=here.token, code=3), 3, "no https address")
-    assert_told(here.run("connect", "http://127.0.0.1.example", stdin=here.token, code=3), 3, "no https address")
+    assert_told(here.connect(stdin=here.token, code=5), 5, "nobody can agree")
+    assert_told(here.run("connect", "http://gitlab.example", stdin=here.token, code=3), 3, "is not an https URL")
+    assert_told(here.run("connect", "http://127.0.0.1.example", stdin=here.token, code=3), 3, "is not an https URL")
     reader = here.operator.personal_access_tokens.create({"name": "r", "scopes": ["read_api"]}).token
     assert_told(here.connect("--yes", stdin=reader, code=5), 5, "it needs `api`")
     here.connected()
     assert_told(here.connect("--bot", "--yes", stdin=here.token, code=7), 7, "both tokens belong to")
     _, unbound = here.server.user("joe-factory")
-    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not name", "agents: [")
+    assert_told(here.connect("--bot", "--yes", stdin=unbound, code=5), 5, "does not list", "agents: [")
     _, stranger = gitlab_server.user("stranger")
     assert_told(here.connect("--yes", code=4, FACTORY_TOKEN_OPERATOR=stranger, stdin=""), 4, "no group jane")
     assert_told(here.run("gitlab", "plan", code=1, FACTORY_TOKEN_OPERATOR="glpat-wrong"), 1, "HTTP 401")
     assert here.run("gitlab", "plan", "--nonsense", code=1)
 
 
-def test_a_server_that_does_not_answer_is_told(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+def test_a_server_that_does_not_answer_is_reported(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here = Here(tmp_path, gitlab_server)
     done = here.run("connect", "http://127.0.0.1:9", "--project", "a/b", "--yes", stdin=here.token, code=8)
     assert_told(done, 8, "did not answer")

@@ -1,4 +1,4 @@
-"""The whole flow on GitLab Free, by a person's account and the factory's: what GitLab does not hold there, we do."""
+"""The main job on GitLab Free with two accounts: the factory enforces what GitLab Free does not."""
 
 import json
 from collections.abc import Iterator
@@ -122,7 +122,7 @@ def test_one_account_alone_leaves_the_click_to_a_person(mine: Instance) -> None:
     wait_for(lambda: project(mine, "operator").pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
     waiting = mine.json(*alone, "deploy", "list")[0]
     refused = mine.run(*alone, "deploy", "approve", str(waiting["id"]), check=False)
-    assert_told(refused, 5, "only your own click", f"/-/jobs/{waiting['job']}")
+    assert_told(refused, 5, "only a click in GitLab", f"/-/jobs/{waiting['job']}")
 
 
 def commits(by: Any, branch: str, files: dict[str, str], **more: str) -> Any:
@@ -144,7 +144,7 @@ def ended(by: Any, iid: int) -> Any:
     return wait_for(found, seconds=300)
 
 
-def test_who_changes_the_judge_is_judged_by_the_one_before(mine: Instance) -> None:
+def test_a_change_of_the_judge_is_judged_by_the_previous_judge(mine: Instance) -> None:
     bot = project(mine, "factory-bot")
     lax = {
         ".gitlab-ci.yml": 'gate: {script: ["true"]}\n',
@@ -165,7 +165,7 @@ def test_who_changes_the_judge_is_judged_by_the_one_before(mine: Instance) -> No
     request.save()
 
 
-def test_main_tags_and_settings_are_not_the_factorys_to_change(mine: Instance) -> None:
+def test_the_factory_can_not_change_main_tags_and_settings(mine: Instance) -> None:
     bot = project(mine, "factory-bot")
     with pytest.raises(gitlab.GitlabCreateError):
         commits(bot, "main", {"docs/pushed.md": "x"})
@@ -203,7 +203,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
 
 
 @pytest.mark.slow
-def test_with_one_account_every_verdict_says_what_is_not_held(fresh: Instance) -> None:
+def test_with_one_account_every_verdict_says_which_rules_are_not_checked(fresh: Instance) -> None:
     alone = ("--instance", "alone")
     token = (fresh.folder() / "tokens/operator").read_text()
     connected = fresh.run(*alone, "connect", url(fresh.folder()), "--project", PATH, "--yes", stdin=token)
@@ -216,7 +216,7 @@ def test_with_one_account_every_verdict_says_what_is_not_held(fresh: Instance) -
     assert any("separation: none" in body for body in notes), notes
     person.get(1).approve()
     fresh.run(*alone, "work", "--once")
-    assert person.get(1).state == "opened", "one's own approval is nobody's"
+    assert person.get(1).state == "opened", "an author's own approval does not count"
     person.get(1).merge()
     fresh.run(*alone, "work", "--once")
     told = fresh.run(*alone, "evidence", "verify", "1", check=False)

@@ -1,4 +1,4 @@
-"""The suite for a real GitLab does what it says: it is run against a loopback one, as by hand."""
+"""Runs the suite for a real GitLab against a loopback one."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How many requests each command sends to GitLab, counted on the wire; a number that grows is looked at."""
+"""How many requests each command sends to GitLab, counted on the wire; a growing number must be explained."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ CONNECT, AGAIN = 110, 40
 
 
 class Wired(Here):
-    """The same, by a proxy that counts."""
+    """``Here`` behind a proxy that counts requests."""
 
     def __init__(self, folder: Any, server: LocalGitlab, proxy: Between) -> None:
         super().__init__(folder, server)
@@ -66,7 +66,7 @@ def test_each_command_sends_few_requests_and_writes_only_what_differs(wired: Wir
     assert again <= AGAIN
 
 
-def test_no_page_is_asked_for_twice_by_one_command(wired: Wired) -> None:
+def test_no_command_requests_a_page_twice(wired: Wired) -> None:
     before = len(wired.proxy.sent)
     wired.run("gitlab", "plan")
     asked = Counter(path for _, path, _ in wired.proxy.sent[before:])

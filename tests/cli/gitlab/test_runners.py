@@ -23,11 +23,11 @@ def here(tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
 
 
 def verify(here: Here, token: str) -> int:
-    """Ask as gitlab-runner does whether a token is good."""
+    """Verify a token as gitlab-runner does."""
     return requests.post(f"{here.server.url}/api/v4/runners/verify", json={"token": token}, timeout=10).status_code
 
 
-def test_runners_are_made_once_kept_renewed_and_held_to_what_policy_says(here: Here, tmp_path: Path) -> None:
+def test_runners_are_registered_once_kept_renewed_and_compared_with_policy(here: Here, tmp_path: Path) -> None:
     out = tmp_path / "runners"
     made = json.loads(here.run("gitlab", "runners", "register", "--out", str(out), "--json").stdout)
     assert {(item["name"], item["state"]) for item in made} == {(name, "registered") for name in NAMES}
@@ -52,7 +52,7 @@ def test_runners_are_made_once_kept_renewed_and_held_to_what_policy_says(here: H
     again = json.loads(here.run("gitlab", "runners", "register", "--out", str(out), "--json").stdout)
     assert {item["state"] for item in again} == {"as it was"}
     only = ("gitlab", "runners", "register", "--only", "factory-protected")
-    assert_told(here.run(*only, "--out", str(tmp_path / "other"), code=1), 1, "its token was shown once")
+    assert_told(here.run(*only, "--out", str(tmp_path / "other"), code=1), 1, "shows a token only once")
     here.run(*only, "--out", str(out), "--renew", "--executor", "shell")
     assert verify(here, tokens["factory-protected"]) == 403
     config = tomllib.loads((out / "factory-protected.toml").read_text())
@@ -63,11 +63,11 @@ def test_runners_are_made_once_kept_renewed_and_held_to_what_policy_says(here: H
 def test_a_runner_changed_by_hand_is_drift_and_what_would_be_unsafe_is_refused(here: Here, tmp_path: Path) -> None:
     out = str(tmp_path / "runners")
     register = ("gitlab", "runners", "register", "--out")
-    assert_told(here.run(*register, out, "--executor", "shell", code=1), 1, "would have the whole machine")
-    assert_told(here.run(*register, str(here.instance.clone / "x"), code=1), 1, "lies in the repository")
+    assert_told(here.run(*register, out, "--executor", "shell", code=1), 1, "access to the whole machine")
+    assert_told(here.run(*register, str(here.instance.clone / "x"), code=1), 1, "inside the repository")
     assert_told(here.run(*register, out, "--only", "nobody", code=1), 1, "names no runner 'nobody'")
     (tmp_path / "file").write_text("x")
-    assert_told(here.run(*register, str(tmp_path / "file"), code=1), 1, "is no folder")
+    assert_told(here.run(*register, str(tmp_path / "file"), code=1), 1, "is not a folder")
     assert json.loads(here.run("gitlab", "runners", "list", "--json").stdout) == []
     here.run(*register, out)
     listed = json.loads(here.run("gitlab", "runners", "list", "--json").stdout)

@@ -1,4 +1,4 @@
-"""Drift end to end: a record is changed at Cloudflare, the schedule runs, one issue tells of it until it is over."""
+"""Drift end to end: a record is changed at Cloudflare, the schedule runs, one issue reports it until it ends."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def running(tmp_path: Path) -> Iterator[Instance]:
 
 
 class Outside:
-    """Who changes a DNS record past this repository."""
+    """Changes a DNS record outside this repository."""
 
     def __init__(self, running: Instance) -> None:
         ports = json.loads((running.folder() / "instance.json").read_text())["ports"]
@@ -48,7 +48,7 @@ class Outside:
 
 
 def play(running: Instance) -> Any:
-    """Run the schedule that ``factory up`` made, as the operator does in GitLab; return its pipeline's jobs."""
+    """Run the schedule that ``factory up`` created, as the operator does in GitLab; return its pipeline's jobs."""
     ports = json.loads((running.folder() / "instance.json").read_text())["ports"]
     token = (running.folder() / "tokens/operator").read_text().strip()
     client = gitlab.Gitlab(f"http://127.0.0.1:{ports['gitlab']}", private_token=token)
@@ -70,7 +70,7 @@ def drifts(running: Instance) -> list[tuple[str, str]]:
     return [(item["title"], item["state"]) for item in found if "Drift" in item["title"]]
 
 
-def test_one_issue_tells_of_drift_until_it_is_over(running: Instance) -> None:
+def test_one_issue_reports_drift_until_it_ends(running: Instance) -> None:
     outside = Outside(running)
     right = outside.record()["content"]
     jobs = play(running)

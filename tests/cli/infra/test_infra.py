@@ -1,4 +1,4 @@
-"""An operator's infrastructure commands on a real instance: back to the last release, locks, versions of the state."""
+"""An operator's infrastructure commands on a real instance: rollback, locks, state versions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_back_to_the_last_verified_release_through_the_same_gate(shipped: Instan
     shipped.run(*DEMO, "evidence", "verify", "1")
 
 
-def test_a_lock_is_shown_and_taken_off_with_a_reason(shipped: Instance) -> None:
+def test_a_lock_is_shown_and_released_with_a_reason(shipped: Instance) -> None:
     address, folder = state_address(shipped)
     client = connect(url(Path(folder)), "root", Path(folder))
     body = dict.fromkeys(("Operation", "Info", "Version", "Created", "Path"), "x") | {"ID": "7", "Who": "me@laptop"}
@@ -67,7 +67,7 @@ def test_a_lock_is_shown_and_taken_off_with_a_reason(shipped: Instance) -> None:
     assert shipped.json(*DEMO, "evidence", "list")[-1]["kind"] == "unlock"
 
 
-def test_an_earlier_version_of_the_state_is_brought_back(shipped: Instance) -> None:
+def test_an_earlier_version_of_the_state_is_restored(shipped: Instance) -> None:
     address, folder = state_address(shipped)
     client = connect(url(Path(folder)), "root", Path(folder))
     now = serial_of(client, address)

@@ -1,4 +1,4 @@
-"""A deployment that does not answer: the traffic goes back to the release before it, and evidence says so."""
+"""A failed deployment: the traffic returns to the previous release, and the evidence records it."""
 
 import json
 import subprocess
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.long
 
 
 def break_release(state: Path, name: str) -> None:
-    """End a release's process, if there is one, and damage what would be started, as a broken machine does."""
+    """Kill a release's process, if it runs, and damage its archive, as a broken machine does."""
     archive = state / "cloudflare/releases" / f"{name}.pyz"
     archive.write_bytes(b"damaged")
     subprocess.run(["pkill", "-KILL", "-f", str(archive)], check=False)
 
 
 @pytest.mark.slow
-def test_the_traffic_goes_back_where_a_deployment_does_not_answer(tmp_path: Path) -> None:
+def test_the_traffic_returns_if_a_deployment_does_not_answer(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "apply:before")
     try:
         state = made.folder("demo")

@@ -1,4 +1,4 @@
-"""What a bare `--help` costs, and what every command promises."""
+"""The imports of a bare `--help`, and the options of every command."""
 
 import json
 import subprocess

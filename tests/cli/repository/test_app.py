@@ -1,4 +1,4 @@
-"""``factory app`` by the real command line, on a loopback GitLab: an existing repository comes under the factory."""
+"""``factory app`` by the real command line, on a loopback GitLab: it adds an existing repository."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ FILES = {
 
 
 class Here:
-    """A clone whose main is on the loopback GitLab, and the project there."""
+    """A clone with its main branch on the loopback GitLab, and that project."""
 
     def __init__(self, folder: Path, server: LocalGitlab) -> None:
         self.instance: Instance = make_instance(folder)
@@ -61,7 +61,7 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_a_repository_comes_in_by_a_merge_request(here: Here, tmp_path: Path) -> None:
+def test_a_repository_is_added_by_a_merge_request(here: Here, tmp_path: Path) -> None:
     source = repository(tmp_path / "Shop App", FILES)
     assert [app["name"] for app in here.json("list")] == ["hello"]
     made = here.json("add", str(source))
@@ -91,7 +91,7 @@ def test_what_the_pipeline_can_not_build_is_not_deployed(here: Here, tmp_path: P
     assert "apps/site/src/__main__.py" in here.project.mergerequests.get(made["merge_request"]).description
 
 
-def test_from_an_address_with_a_name_a_branch_and_hostnames_of_its_own(here: Here) -> None:
+def test_from_a_url_with_name_branch_and_hostnames(here: Here) -> None:
     actions = [{"action": "create", "file_path": name, "content": text} for name, text in FILES.items()]
     other = here.server.project({"a": "1"}, visibility="private")
     other.commits.create({"branch": "next", "start_branch": "main", "commit_message": "x", "actions": actions})
@@ -131,7 +131,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_it_is_judged_built_and_deployed_beside_the_other(tmp_path: Path) -> None:
+def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> None:
     instance = founded(tmp_path / "made")
     ours = ROOT / "apps/hello"
     files = {

@@ -1,4 +1,4 @@
-"""``factory init`` and ``factory upgrade``: a repository of one's own, changed, and moved to the next release."""
+"""``factory init`` and ``factory upgrade``: create a control repository, change it, and upgrade it."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ BUDGETS = "policies/budgets.yml"
 
 @pytest.fixture(scope="module")
 def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clone of the toolkit's repository as it is in the working tree, committed."""
+    """Return a clone of the toolkit's repository with the working tree committed."""
     folder = tmp_path_factory.mktemp("toolkit") / "factory"
     git("clone", "-q", "--no-tags", str(ROOT), str(folder), cwd=ROOT)
     for name in git("ls-files", "-z", cwd=ROOT).stdout.strip("\0").split("\0"):
@@ -41,7 +41,7 @@ def instance(clone: Path, state: Path) -> Instance:
 
 @pytest.fixture
 def mine(tmp_path: Path, toolkit: Path) -> Instance:
-    """Return a control repository, made by the command and changed by its owner."""
+    """Return a control repository that the command created and its owner changed."""
     maker = Instance(toolkit, tmp_path / "state")
     made = json.loads(maker.run("init", str(tmp_path / "mine"), "--json").stdout)
     assert made["folder"] == str(tmp_path / "mine")
@@ -76,7 +76,7 @@ def read(clone: Path, revision: str, name: str) -> str:
     return git("show", f"{revision}:{name}", cwd=clone).stdout
 
 
-def test_a_repository_of_ones_own(mine: Instance, toolkit: Path) -> None:
+def test_init_creates_a_repository(mine: Instance, toolkit: Path) -> None:
     log = git("log", "--format=%s", cwd=mine.clone).stdout.splitlines()
     assert log == [f"change {BUDGETS}", "Factory 0.1.0"]
     files = set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=mine.clone).stdout.splitlines())
@@ -87,7 +87,7 @@ def test_a_repository_of_ones_own(mine: Instance, toolkit: Path) -> None:
     mine.run("policy", "check")
 
 
-def test_the_next_release_is_merged_with_what_was_changed(mine: Instance, newer: Path) -> None:
+def test_the_next_release_is_merged_with_the_owners_changes(mine: Instance, newer: Path) -> None:
     before = git("rev-parse", "HEAD", cwd=mine.clone).stdout
     done = mine.json("upgrade", "--from", str(newer))
     assert (done["from"], done["version"]) == ("0.1.0", "0.2.0")
@@ -106,7 +106,7 @@ def test_the_next_release_is_merged_with_what_was_changed(mine: Instance, newer:
     assert "tokens: 50000" in read(mine.clone, third["branch"], BUDGETS)
 
 
-def test_what_both_changed_is_shown_and_left_to_its_owner(mine: Instance, newer: Path) -> None:
+def test_conflicts_are_listed_and_left_to_the_owner(mine: Instance, newer: Path) -> None:
     change(newer, BUDGETS, lambda text: text.replace("tokens: 6000000", "tokens: 7000000"))
     refused = mine.run("upgrade", "--from", str(newer), check=False)
     assert_told(refused, 7, BUDGETS, "git switch -c upgrade && git merge refs/factory/releases/0.2.0")
@@ -128,7 +128,7 @@ def test_a_message_alone_is_no_release(mine: Instance, newer: Path) -> None:
 
 def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
     maker = Instance(toolkit, tmp_path / "state")
-    assert_told(maker.run("init", str(mine.clone), check=False), 7, "not empty")
+    assert_told(maker.run("init", str(mine.clone), check=False), 7, "not an empty folder")
     assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(tmp_path / "none"), check=False), 4, "fetch")
     other = tmp_path / "other"
     other.mkdir()

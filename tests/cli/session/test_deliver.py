@@ -1,4 +1,4 @@
-"""What becomes of an issue that is not the plain case: small, unclear, asked about, or failing the same way twice."""
+"""Delivers unusual issues: small, unclear, with a question, or failing the same way twice."""
 
 import difflib
 import json
@@ -86,7 +86,7 @@ def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
     assert "names no spec: does the change do what its list says?" in shown
 
 
-def test_what_ended_sessions_left_is_deleted_after_its_time(running: Instance) -> None:
+def test_files_of_ended_sessions_are_deleted_after_their_retention(running: Instance) -> None:
     new(running, "Name the standard", "--small", "--text", "- first")
     running.run("work", "--once")
     old = next(running.folder().glob("sessions/*"))
@@ -98,7 +98,7 @@ def test_what_ended_sessions_left_is_deleted_after_its_time(running: Instance) -
     assert list(running.folder().glob("sessions/*"))
 
 
-def test_a_spec_that_would_make_an_agent_guess_is_said_on_the_issue(running: Instance) -> None:
+def test_an_ambiguous_spec_is_reported_on_the_issue(running: Instance) -> None:
     number = new(running, "Greet", "--spec", "vague")
     refused = running.run("work", "--once", "--issue", number, check=False)
     assert refused.returncode == 3
