@@ -130,7 +130,7 @@ def test_what_is_refused(here: Here) -> None:
     here.run("put", PLAN, stdin=VALUE)
     assert "names no secret 'none'" in here.run("get", "none", code=4).stderr
     assert "has no value for the environment" in here.run("get", APPLY, "--environment", "moon", code=3).stderr
-    assert "terminal alone" in here.run("get", PLAN, "--show", code=5).stderr
+    assert "only on a terminal" in here.run("get", PLAN, "--show", code=5).stderr
     assert "in the repository" in here.run("get", PLAN, "--to-file", "out", code=5).stderr
     assert "is empty" in here.run("put", PLAN, code=3, stdin="\n").stderr
     assert "equals the old one" in here.run("rotate", PLAN, code=3, stdin=VALUE).stderr

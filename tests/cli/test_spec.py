@@ -104,7 +104,7 @@ def test_new_writes_once_and_says_what_is_open(repository: Path) -> None:
     assert value["path"] == "specs/x.md"
     assert {item["rule"] for item in value["open"]} == {"spec.undecided"}
     assert "- **X-1**: It runs." in (repository / "specs/x.md").read_text()
-    assert "already there" in run(repository, "new", "x", "--title", "t", "--owner", "ada", code=7).stderr
+    assert "already exists" in run(repository, "new", "x", "--title", "t", "--owner", "ada", code=7).stderr
     assert "lower-case letters" in run(repository, "new", "../x", "--title", "t", "--owner", "ada", code=3).stderr
 
 

@@ -111,7 +111,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     assert_told(here.run("add", str(source), "--ref", "none"), 4, "none")
     assert_told(here.run("add", "--", "--upload-pack=true"), 3, "not a path or URL")
     assert_told(here.run("add", "ext::sh -c true", "--name", "x"), 3, "not a path or URL")
-    assert_told(here.run("add", str(source), "--name", "../up"), 3, "is no name of an app", "--name")
+    assert_told(here.run("add", str(source), "--name", "../up"), 3, "is not a valid app name", "--name")
     assert_told(here.run("add", str(source), "--name", "hello"), 7, "apps/hello already exists")
     assert_told(here.run("add", str(source), "--hostname", "production"), 3, "is not like production=")
     assert_told(here.run("add", str(source), "--hostname", "production=www.hello.test"), 3, "is hello in production's")
