@@ -51,7 +51,7 @@ DOORS = {
     "securesystemslib": ("factory/evidence/sign.py",),
     "python_terraform": ("factory/terraform/",),
     "hcl2": ("factory/system/hcl.py",),
-    "pydantic": ("factory/policies/",),
+    "pydantic": ("factory/policies/", "factory/system/data.py"),
     "sqlite3": ("factory/local_gitlab/serving/store.py", "factory/local_cloudflare/store.py"),
     "tf": ("factory/local_cloudflare/",),
 }

@@ -1,6 +1,5 @@
 """Reads the checkout and the judge's files for ``factory gate``."""
 
-import json
 import re
 import shlex
 import shutil
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
@@ -19,7 +17,7 @@ from factory.operations.collect import facts as judging
 from factory.operations.collect import recorded
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
-from factory.system import clock, files, plain, process
+from factory.system import clock, data, files, process
 from factory.system.toolchain import checkout_env, readable
 
 _FROZEN = ("apps/*/openapi.yml", "apps/*/tests/contract/*.py", "apps/*/bench.py")
@@ -106,19 +104,14 @@ def _refuse_own_facts(env: Mapping[str, str]) -> None:
 
 def write(facts: Facts, path: Path) -> None:
     """Write facts for a later job."""
-    files.write_atomic(path, json.dumps(facts.to_json()).encode())
+    files.write_atomic(path, data.write(facts))
 
 
 def read(path: Path) -> Facts:
     """Return the facts that ``write`` wrote, or empty facts without the file; raises ``InvalidInput``."""
     if not path.exists():
         return Facts()
-    try:
-        value: Any = json.loads(files.read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path} is not JSON: {error}") from error
-    found: Facts = plain.build(Facts, value, source=str(path))
-    return found
+    return data.read(Facts, files.read_bytes(path), source=str(path))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Gathers what the review note shows: the verdict, what changed in behaviour, the agent's claim and the cost."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from factory.model.verdict import Verdict, from_json
 from factory.operations import saved_plan
 from factory.reports import review
 from factory.specs import read as specs
-from factory.system import plain
+from factory.system import data
 from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.release import pipeline_watch
@@ -133,10 +132,10 @@ def _names(found: set[Dependency]) -> tuple[str, ...]:
 def _dependencies(
     context: Context, pipeline: int
 ) -> tuple[tuple[Dependency, ...] | None, tuple[Dependency, ...] | None]:
-    data = _artifact(context, pipeline, _FACTS_JOB, _FACTS)
+    found = _artifact(context, pipeline, _FACTS_JOB, _FACTS)
     try:
-        facts = plain.build(Facts, json.loads(data or b"null"), source=_FACTS)
-    except (InvalidInput, ValueError):
+        facts = data.read(Facts, found or b"null", source=_FACTS)
+    except InvalidInput:
         return None, None
     return facts.dependencies or (None, None)
 

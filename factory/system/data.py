@@ -1,0 +1,34 @@
+"""The one way to read data that code wrote: JSON as frozen dataclasses, checked field by field (pydantic, strict)."""
+
+import functools
+import json
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from factory.errors import InvalidInput
+
+Form = TypeVar("Form")
+
+
+def read(form: type[Form], data: bytes | str, *, source: str) -> Form:
+    """Return JSON as a value of a dataclass; raises ``InvalidInput`` naming ``source``, the field and what is wrong."""
+    try:
+        value: Form = _adapter(form).validate_json(b"[" + (data.encode() if isinstance(data, str) else data) + b"]")[0]
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:])
+        raise InvalidInput(f"{source}: {field or 'the whole value'}: {first['msg']}") from error
+    return value
+
+
+def write(value: Any) -> bytes:
+    """Return the JSON of a dataclass, which ``read`` reads."""
+    return json.dumps(asdict(value), indent=1).encode()
+
+
+@functools.cache
+def _adapter(form: Any) -> Any:
+    """Return what reads a tuple of one value: only there does the configuration reach a dataclass of the library's."""
+    return TypeAdapter(tuple[form], config=ConfigDict(extra="forbid", strict=True))
