@@ -2,25 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from factory.agents import outputs
 from factory.agents.recording import Attempt, Maker, Recording, Tokens, Turn, paths, turns, without
 from factory.checks import leaks
 from factory.errors import InvalidInput, NotFound, Refused
+from factory.model.attempt import AttemptResult
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.system import files
 from factory.workflow.claim import lease
-from factory.workflow.session import handover, launch_plan, redaction, transcript
+from factory.workflow.session import handover, launch_plan, redaction, results, transcript
 from factory.workflow.session.handover import Handover
 from factory.worktrees import patch
 from factory.worktrees.repository import Mirror
 
 _ISSUE = re.compile(r"^Issue: #(\d+)$", re.MULTILINE)
-_ATTEMPT = re.compile(r"attempt-(\d+)")
 
 
 def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> Recording:
@@ -30,8 +29,8 @@ def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> 
     the issue does not exist any more, and ``Refused`` if a patch has a secret or can't be text. Anything else that
     looks like a secret is redacted.
     """
-    ended = _ended(folder)
-    if [item["attempt"] for item in ended] != list(range(1, len(ended) + 1)) or not ended:
+    ended = results.read_all(folder)
+    if [item.attempt for item in ended] != list(range(1, len(ended) + 1)) or not ended:
         raise NotFound(f"attempts of session {name} are missing here", hint="List them with `factory session show`.")
     frozen = _frozen(mirror, folder, name)
     handed = handover.read(folder)
@@ -45,22 +44,22 @@ def make(mirror: Mirror, folder: Path, name: str, *, secrets: Sequence[str]) -> 
     return found
 
 
-def _attempt(mirror: Mirror, session: Session, ended: Mapping[str, Any], handed: Handover | None) -> Attempt:
-    number = int(ended["attempt"])
+def _attempt(mirror: Mirror, session: Session, ended: AttemptResult, handed: Handover | None) -> Attempt:
+    number = ended.attempt
     folder = session.attempt(number)
     events = transcript.events(folder)
-    usage = Tokens.metered(ended["usage"])
-    found = turns(events, patch=_patch(mirror, number, ended["base"], ended["head"]), usage=usage)
+    usage = Tokens.metered(ended.usage)
+    found = turns(events, patch=_patch(mirror, number, ended.base, ended.head), usage=usage)
     if handed is not None and handed.after == number and not handed.attempt:
         changed = _patch(mirror, number, handed.base, handed.head)
         found = (*found, Turn("A person changed this.", patch=changed))
-    by = ended["agent"]
+    by = ended.agent
     return Attempt(
         found,
-        made_by=Maker(by["name"], by["version"], by["model"] or "", by["brief"]),
-        base=ended["base"],
-        reason=ended["reason"],
-        question=ended["question"] or "",
+        made_by=Maker(by.name, by.version, by.model or "", by.brief),
+        base=ended.base,
+        reason=ended.reason,
+        question=ended.question or "",
         outputs=outputs.read(launch_plan.outputs_file(folder)).requests,
     )
 
@@ -90,16 +89,6 @@ def _check(number: int, attempt: Attempt, secrets: Sequence[str]) -> None:
             paths(text)
         except InvalidInput as error:
             raise Refused(f"attempt {number}: {error}") from error
-
-
-def _ended(folder: Path) -> list[dict[str, Any]]:
-    """Return the results of the attempts in order, without attempts that were discarded and restarted."""
-    found = [
-        json.loads(files.read_text(path / "turn.json"))
-        for path in files.subfolders(folder)
-        if _ATTEMPT.fullmatch(path.name) and (path / "turn.json").exists()
-    ]
-    return sorted(found, key=lambda item: int(item["attempt"]))
 
 
 def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:

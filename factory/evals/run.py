@@ -3,11 +3,9 @@
 The check replaces the pipeline. Nothing is pushed, recorded as evidence or charged to the ledger.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from factory.agents import metering
 from factory.agents import outputs as asked
@@ -15,7 +13,8 @@ from factory.errors import InvalidInput, Refused, ToolTimeout
 from factory.evals.issues import RecordedIssue
 from factory.evals.statistics import Outcome, Result
 from factory.gates.run import Decision
-from factory.model.agent import Reason
+from factory.model.agent import Reason, Turn
+from factory.model.attempt import AttemptResult, Escalation
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.policies.agents import Prices
@@ -26,8 +25,9 @@ from factory.sandbox.launch import Launch
 from factory.system import clock, files, process
 from factory.workflow.claim import intake, issue_spec, questions
 from factory.workflow.context import Context
-from factory.workflow.session import attempt, brief, escalation, guides, launch_plan, routing, transcript
-from factory.workflow.session.outcomes import DOWN
+from factory.workflow.session import attempt, brief, guides, launch_plan, results, routing, transcript
+from factory.workflow.session.attempts import agent_ref
+from factory.workflow.session.next_move import DOWN, FAILED, WORK, Bounds, Done, Graph, Move, failures, next_move
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
@@ -36,6 +36,18 @@ _CHECK_LINES = 20
 _LONGEST_LINE = 300
 # Reasons that are not the agent's fault.
 _NOT_JUDGED = DOWN | {Reason.SANDBOX_UNAVAILABLE}
+# The nodes of a run, as next_move reads them; the check stands in for the pipeline.
+EVALUATE: Graph = {
+    "work": {
+        "finished": "check",
+        "question": "failed",
+        "blocked": "failed",
+        "not judged": "not judged",
+        "exhausted": "failed",
+    },
+    "check": {"passed": "passed", "failed": "work"},
+}
+_RESULTS: Mapping[str, Result] = {"passed": "passed", "failed": "failed", "not judged": "not judged"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,7 @@ class Variant:
 
     def chosen(self, policies: Policies) -> AgentChoice:
         """Return the agent; raises ``InvalidInput`` if it is unknown, or has no model to replace."""
-        chosen = routing.choose(
-            policies.agents, (), asked=self.agent, rung=escalation.Escalation.AGAIN, down=(), last=None
-        )
+        chosen = routing.choose(policies.agents, (), asked=self.agent, escalation=Escalation.AGAIN, down=(), last=None)
         agent = chosen.agent
         if self.model:
             if agent.model is None:
@@ -72,7 +82,7 @@ def _prices(policies: Policies, model: str) -> Prices | None:
 
 @dataclass
 class _Totals:
-    """The totals of one run's attempts so far; money is ``None`` without prices."""
+    """What the attempts of one run took so far; money is ``None`` without a price."""
 
     attempts: int = 0
     tokens: int = 0
@@ -84,7 +94,7 @@ class _Totals:
 
 @dataclass
 class EvalRun:
-    """One run of the issue ``recorded`` in ``session``; call ``run`` only once."""
+    """One run: ``session`` is its folder, ``recorded`` its issue; use ``run`` once."""
 
     context: Context
     policies: Policies
@@ -92,23 +102,27 @@ class EvalRun:
     recorded: RecordedIssue
     variant: Variant
     _spent: _Totals = field(default_factory=_Totals)
+    # Why the run ends, and the newest attempt with the commit that the next one starts from.
+    _reason: str = ""
+    _base: str = ""
+    _last: AttemptResult | None = None
 
     def run(self, number: int) -> Outcome:
-        """Let the agent try until gates and check pass or its attempts are used up; ``number`` is the run's number.
+        """Let the agent try until gates and check pass or no attempt is left; ``number`` is the run's number.
 
-        Raises ``InvalidInput`` or ``NotFound`` if the issue's spec is missing or not ready, ``MachineError`` if the
-        agent is not installed, ``Unauthorized`` if its model has no credential.
+        Raises ``InvalidInput`` or ``NotFound`` if the issue names no spec that can be worked on, ``MachineError`` if
+        the agent is not installed, ``Unauthorized`` if its model has no credential.
         """
         frozen = self._freeze()
         start = clock.monotonic()
-        result, reason = self._attempts(frozen)
+        result = self._attempts(frozen)
         spent = self._spent
         return Outcome(
             issue=self.recorded.name,
             variant=self.variant.name,
             run=number,
             result=result,
-            reason=reason,
+            reason=self._reason,
             attempts=spent.attempts,
             tokens=spent.tokens,
             usd_micros=spent.usd_micros,
@@ -128,51 +142,32 @@ class EvalRun:
             raise InvalidInput(f"the recorded issue {self.recorded.name}: {problem}")
         return frozen
 
-    def _attempts(self, frozen: FrozenIssue) -> tuple[Result, str]:
-        feedback: list[str] = []
-        past: list[str] = []
-        base, resume = self.context.main(), ""
-        for number in range(1, self.policies.budgets.attempts + 1):
-            rung = escalation.next_escalation(past, stronger=False)
-            if rung is escalation.Escalation.PERSON:
-                return "failed", "the same failure repeatedly"
-            made = self._work(
-                frozen, number, base, feedback, rung, resume if rung is escalation.Escalation.AGAIN else ""
-            )
-            if made.ended:
-                return made.ended
-            if made.head is None:
-                feedback = [f"The attempt changed nothing ({made.reason}): {made.detail}"]
-            else:
-                feedback, proposed = self._judge(made.head)
-                if not feedback:
-                    return "passed", ""
-                base = made.head if proposed else base
-            past.append(escalation.fingerprint(feedback))
-            resume = made.resume
-        return "failed", (feedback or ["no attempt"])[0][:_LONGEST_LINE]
+    def _attempts(self, frozen: FrozenIssue) -> Result:
+        self._base = self.context.main()
+        history: list[Done] = []
+        bounds = Bounds(self.policies.budgets.attempts)
+        while (move := next_move(EVALUATE, history, bounds)).node in EVALUATE:
+            history.append(self._work(frozen, move) if move.node == WORK else self._judge(move))
+        if move.node == "failed" and not self._reason:
+            past = failures(history)
+            again = move.attempt < bounds.attempts
+            self._reason = "the same failure again and again" if again else past[-1][0][:_LONGEST_LINE]
+        return _RESULTS[move.node]
 
-    def _work(
-        self,
-        frozen: FrozenIssue,
-        number: int,
-        base: str,
-        feedback: Sequence[str],
-        rung: escalation.Escalation,
-        resume: str,
-    ) -> "_AttemptEnd":
-        context, session, policies = self.context, self.session, self.policies
-        worktree.prepare(context.mirror, session.worktree, commit=base)
+    def _work(self, frozen: FrozenIssue, move: Move) -> Done:
+        context, session, policies, number = self.context, self.session, self.policies, move.attempt
+        worktree.prepare(context.mirror, session.worktree, commit=self._base)
         chosen = self.variant.chosen(policies)
+        again = move.escalation is Escalation.AGAIN and "resume" in chosen.agent.capabilities
         text = brief.render(
             frozen,
             session=session.id,
             attempt=number,
             spec=issue_spec.spec(context, context.main(), frozen),
             policies=policies,
-            paths=context.mirror.paths(base),
-            feedback=feedback,
-            rung=rung,
+            paths=context.mirror.paths(self._base),
+            feedback=move.feedback,
+            escalation=move.escalation,
             handed="",
             skills=guides.choose(context.mirror.tree(context.main(), guides.FOLDER), ()),
             refused=(),
@@ -186,56 +181,73 @@ class EvalRun:
             chosen=chosen,
             brief=text,
             amount=launch_plan.requested_amount(chosen.agent),
-            resume=resume if "resume" in chosen.agent.capabilities else "",
+            resume=self._last.resume if self._last and again else "",
             tick=lambda: None,
         )
-        turn = ran.turn
+        self._count(number, chosen, ran.turn)
+        try:
+            head, refused = attempt.commit(context, session, number, frozen, ran.turn), ""
+        except Refused as error:
+            head, refused = None, str(error)
+        self._last = results.write(
+            session.attempt(number),
+            AttemptResult(
+                attempt=number,
+                base=self._base,
+                head=head,
+                reason=Reason.BLOCKED if refused else ran.turn.reason,
+                detail=refused or ran.turn.detail,
+                agent=agent_ref(chosen, brief.version(self.variant.template)),
+                usage=ran.turn.usage,
+                message=ran.turn.message,
+                resume=ran.turn.resume,
+                escalation=move.escalation,
+            ),
+        )
+        requests = asked.read(launch_plan.outputs_file(session.attempt(number))).requests
+        return Done(WORK, number, self._outcome(self._last, requests), agent=chosen.name)
+
+    def _count(self, number: int, chosen: AgentChoice, turn: Turn) -> None:
+        """Add what an attempt took to the run's totals."""
         spent = self._spent
         spent.attempts = number
         spent.tokens += metering.total(turn.usage)
         spent.estimated |= turn.source == "estimate"
         if chosen.agent.prices:
             spent.usd_micros = (spent.usd_micros or 0) + metering.cost(turn.usage, launch_plan.rates(chosen.agent))
-        spent.denials += sum(bool(event.get("denied")) for event in transcript.events(session.attempt(number)))
-        try:
-            head = attempt.commit(context, session, number, frozen, turn)
-        except Refused as refused:
-            return _AttemptEnd(None, Reason.BLOCKED, str(refused), "", ("failed", f"blocked: {refused}"))
-        requests = asked.read(launch_plan.outputs_file(session.attempt(number))).requests
-        end = _AttemptEnd(head, turn.reason, turn.detail, turn.resume)
-        result = {"attempt": number, "base": base, "head": head, "reason": turn.reason.value, "usage": dict(turn.usage)}
-        self._keep(number, result, chosen)
-        return replace(end, ended=self._ended(end, requests, turn.message))
+        spent.denials += sum(bool(event.get("denied")) for event in transcript.events(self.session.attempt(number)))
 
-    def _keep(self, number: int, result: Mapping[str, Any], chosen: AgentChoice) -> None:
-        """Store an attempt's result as a session does, so that the run can be inspected and recorded."""
-        model = chosen.agent.model.name if chosen.agent.model else None
-        version = brief.version(self.variant.template)
-        by = {"name": chosen.name, "version": chosen.agent.version, "model": model, "brief": version}
-        value = {**result, "agent": by, "question": None}
-        files.write_atomic(self.session.attempt(number) / "turn.json", json.dumps(value, indent=1).encode())
-
-    def _ended(self, made: "_AttemptEnd", requests: Sequence[asked.Request], message: str) -> tuple[Result, str] | None:
-        """Return the result if the run ends with this attempt, or ``None`` to judge its work or try again."""
-        if made.reason in _NOT_JUDGED:
-            return "not judged", f"{made.reason}: {made.detail}"
-        if made.head is not None:
-            return None
+    def _outcome(self, result: AttemptResult, requests: Sequence[asked.Request]) -> str:
+        """Return the outcome of an attempt's work, and keep why if the run ends with it."""
+        if result.reason in _NOT_JUDGED:
+            self._reason = f"{result.reason}: {result.detail}"
+            return "not judged"
+        if result.head is not None:
+            return "finished"
         question = next((item.text for item in requests if isinstance(item, asked.Question)), None)
-        if question := question or questions.asked(message):
+        if question := question or questions.asked(result.message):
             self._spent.questions += 1
-            return "failed", f"asks: {question}"
+            self._reason = f"asks: {question}"
+            return "question"
         blocked = next((item.why for item in requests if isinstance(item, asked.Blocked)), None)
-        if blocked or made.reason is Reason.BLOCKED:
-            return "failed", f"blocked: {blocked or made.detail}"
-        return None
+        if blocked or result.reason is Reason.BLOCKED:
+            self._reason = f"blocked: {blocked or result.detail}"
+            return "blocked"
+        return "finished"
 
-    def _judge(self, head: str) -> tuple[list[str], bool]:
-        """Return the feedback for the next attempt, and whether this attempt would have been proposed."""
-        decision = attempt.local_verdict(self.context, self.session, self.policies, head)
+    def _judge(self, move: Move) -> Done:
+        """Run the local gates on the attempt's commit, and the check that stands in for the pipeline."""
+        result = self._last
+        if result is None or result.head is None:
+            why = f"({result.reason}): {result.detail}" if result else ""
+            return Done("check", move.attempt, FAILED, (f"The attempt changed nothing {why}",))
+        decision = attempt.local_verdict(self.context, self.session, self.policies, result.head)
         if not _holds(decision, self.recorded.gates):
-            return findings.brief(decision.verdicts, attempt.logs(self.session)), False
-        return (self._check(self.recorded.check) if self.recorded.check else []), True
+            feedback = findings.brief(decision.verdicts, attempt.logs(self.session))
+            return Done("check", move.attempt, FAILED, tuple(feedback))
+        feedback = self._check(self.recorded.check) if self.recorded.check else []
+        self._base = result.head
+        return Done("check", move.attempt, FAILED if feedback else "passed", tuple(feedback))
 
     def _check(self, command: tuple[str, ...]) -> list[str]:
         """Run the set's check behind the launch door, as test suites are run; return its output if it fails."""
@@ -261,17 +273,6 @@ class EvalRun:
             return []
         lines = [findings.plain(line)[:_LONGEST_LINE] for line in (done.text + done.errors).splitlines()]
         return [f"check: exited with {done.returncode}", *(f"  {line}" for line in lines[-_CHECK_LINES:])]
-
-
-@dataclass(frozen=True)
-class _AttemptEnd:
-    """The result of one attempt; ``ended`` is set if the run ends with it."""
-
-    head: str | None
-    reason: Reason
-    detail: str
-    resume: str
-    ended: tuple[Result, str] | None = None
 
 
 def _holds(decision: Decision, gates: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 import functools
 import json
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -15,7 +15,9 @@ Form = TypeVar("Form")
 def read(form: type[Form], data: bytes | str, *, source: str) -> Form:
     """Return JSON as a value of a dataclass; raises ``InvalidInput`` naming ``source``, the field and what is wrong."""
     try:
-        value: Form = _adapter(form).validate_json(b"[" + (data.encode() if isinstance(data, str) else data) + b"]")[0]
+        value: Form = _adapter(cast("Any", form)).validate_json(
+            b"[" + (data.encode() if isinstance(data, str) else data) + b"]"
+        )[0]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:])

@@ -1,19 +1,21 @@
 """deliver: from a claimed issue to a merge request that is ready for review.
 
-Steps, per attempt: work → check → propose → watch; then present. Each looks first whether it has been done: an attempt
-that is on the branch is not worked on again, whatever became of the engine's store.
+The table ``next_move.DELIVER`` says which node follows which. Each node is one durable step, which first checks whether
+it was done before: an attempt that is on the branch is not repeated, even if the engine's store is lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
+from factory.model.attempt import AttemptResult
 from factory.model.gitlab import MAIN, Pipeline
 from factory.model.session import Session
 from factory.reports import findings
-from factory.system import clock
+from factory.system import clock, data
 from factory.workflow.claim import intake
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
@@ -21,82 +23,139 @@ from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans, record_verdict
 from factory.workflow.release import pipeline_watch as watching
 from factory.workflow.release import review
-from factory.workflow.session import attempt, escalation, handover, outcomes
+from factory.workflow.session import attempt, handover, results
+from factory.workflow.session import next_move as moves
 from factory.workflow.session.attempts import Attempts
+from factory.workflow.session.next_move import BLOCKED, DELIVER, DOWN, FAILED, PROVIDER_DOWN, Bounds, Done, Move
 from factory.workflow.session.outcomes import Outcomes
 
-STEPS = ("claim", "work", "check", "propose", "watch", "present")
+
+@dataclass(frozen=True)
+class Checked:
+    """What the local gates said of an attempt: what must be fixed, and each gate's result."""
+
+    feedback: tuple[str, ...]
+    gates: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A merge request's number, and the commits that it goes from and to."""
+
+    merge_request: int
+    head: str
+    base: str
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A pipeline that ended: its number and status, and what must be fixed."""
+
+    pipeline: int
+    status: str
+    feedback: tuple[str, ...]
 
 
 def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
-    """Carry one claimed issue to a merge request whose pipeline passed; return where it stands.
+    """Carry one claimed issue to a merge request whose pipeline passed; return where the issue is.
 
-    Raises ``AgentFailed`` or ``GateFailed`` when the attempts are used up, ``BudgetExhausted`` when a budget is,
-    ``ProviderLimited`` when no agent's model serves, ``AwaitingHuman`` when a person asked, cancelled or took over.
+    Raises ``AgentFailed`` or ``GateFailed`` if no attempt succeeds, ``BudgetExhausted`` if a budget is used up,
+    ``ProviderLimited`` if no agent's model serves, ``AwaitingHuman`` if a person asked, cancelled or took over.
     """
-    work = _Delivery(context, session)
-    run("claim", work.claim)
-    feedback: list[str] = []
-    past: list[list[str]] = []
-    down: list[str] = []
-    trees: list[str] = []
-    last: dict[str, Any] = {}
-    for number in range(1, work.policies.budgets.attempts + 1):
-        rung = work.rung(past, last, trees)
-        if rung is escalation.Escalation.PERSON:
-            break
-        made = run(f"work-{number}", work.work, number, feedback, {"rung": rung, "down": down, "last": last})
-        if made.get("handed_back"):
-            feedback, last = [], made
-            continue
-        ending = work.endings.of(made["reason"], agents=work.policies.agents, down=[*down, made["agent"]["name"]])
-        if ending is not None:
-            return run(ending.name, ending.step, made)
-        checked = run(f"check-{number}", work.check, number, made)
-        if made["reason"] in outcomes.DOWN:
-            down.append(made["agent"]["name"])
-            continue
-        feedback, last = checked["feedback"], made
-        trees.append(made.get("tree", ""))
-        if not feedback:
-            proposed = run(f"propose-{number}", work.propose, number, made, checked)
-            seen = run(f"watch-{number}", work.watch, number, proposed)
-            feedback = seen["feedback"]
-            if not feedback:
-                return run("present", work.present, proposed, seen)
-        past.append(feedback)
-        if made["reason"] == Reason.BLOCKED:
-            break
-    return run("give-up", work.endings.give_up, past)
+    delivery = _Delivery(run, context, session)
+    history: list[Done] = []
+    while (move := moves.next_move(DELIVER, history, delivery.bounds)).node in DELIVER:
+        history.append(delivery.execute(move))
+    return delivery.end(move, history)
 
 
 class _Delivery:
-    """The steps of one session; each returns a JSON value and may be run again."""
+    """The nodes of one session; each executes one durable step and says what came out."""
 
-    def __init__(self, context: Context, session: Session) -> None:
+    def __init__(self, run: Steps, context: Context, session: Session) -> None:
+        self._run = run
         self._context = context
         self._session = session
-        self.policies = context.policies()
-        self._held_lease = HeldLease(context, session, minutes=self.policies.session.lease_minutes)
-        working = Attempts(context, session, self.policies, self._held_lease)
-        self.work, self._made = working.work, working.made
-        self.endings = Outcomes(context, session, self.policies, self._held_lease)
+        self._policies = context.policies()
+        self._lease = HeldLease(context, session, minutes=self._policies.session.lease_minutes)
+        self._attempts = Attempts(context, session, self._policies, self._lease)
+        self._outcomes = Outcomes(context, session, self._policies, self._lease)
+        agents = self._policies.agents.agents
+        stronger = frozenset(name for name, agent in agents.items() if agent.stronger)
+        self.bounds = Bounds(self._policies.budgets.attempts, stronger)
+        # What the nodes hand on: the attempt, the last one that worked, its proposal and the pipeline that passed.
+        self._result: AttemptResult
+        self._worked: AttemptResult | None = None
+        self._proposal: Proposal
+        self._watched: Watched
 
-    def rung(self, past: Sequence[Sequence[str]], last: dict[str, Any], trees: Sequence[str]) -> escalation.Escalation:
-        """Return what the next attempt is, from how the earlier ones failed and the states that they ended at."""
-        agents = self.policies.agents.agents
-        name = last["agent"]["name"] if last else ""
-        stronger = bool(name in agents and agents[name].stronger)
-        failures = [escalation.fingerprint(item) for item in past]
-        return escalation.next_escalation(
-            failures, stronger=stronger, circling=escalation.repeats([tree for tree in trees if tree])
-        )
+    def execute(self, move: Move) -> Done:
+        """Execute a node that others follow."""
+        nodes: Mapping[str, Callable[[Move], Done]] = {
+            "claim": self._claim,
+            "work": self._work,
+            "check": self._check,
+            "propose": self._propose,
+            "watch": self._watch,
+        }
+        return nodes[move.node](move)
+
+    def end(self, move: Move, history: Sequence[Done]) -> dict[str, Any]:
+        """Execute a node that ends the session."""
+        ends: Mapping[str, Callable[[], dict[str, Any]]] = {
+            "present": self.present,
+            "ask": lambda: self._outcomes.ask(self._result),
+            "cancel": lambda: self._outcomes.cancel(self._result),
+            "take-over": lambda: self._outcomes.take_over(self._result),
+            "wait": lambda: self._outcomes.wait(self._result),
+            "give-up": lambda: self._outcomes.give_up(moves.failures(history)),
+        }
+        return self._run(move.node, ends[move.node])
+
+    def _claim(self, move: Move) -> Done:
+        self._run(move.node, self.claim)
+        return Done(move.node, move.attempt, "claimed")
+
+    def _work(self, move: Move) -> Done:
+        number, worked = move.attempt, self._worked
+        kept = self._run(f"work-{number}", lambda: _json(self._attempts.work(move, worked)))
+        result = data.read(AttemptResult, kept["json"], source=f"the step work-{number}")
+        outcome = moves.outcome(result, agents=self._policies.agents, unserved=move.down)
+        self._result = result
+        if outcome != PROVIDER_DOWN:
+            self._worked = result
+        return Done("work", number, outcome, agent=result.agent.name, tree=result.tree)
+
+    def _check(self, move: Move) -> Done:
+        number, result = move.attempt, self._result
+        kept = self._run(f"check-{number}", lambda: _json(self.check(result)))
+        checked = data.read(Checked, kept["json"], source=f"the step check-{number}")
+        if result.reason in DOWN:
+            return Done("check", number, PROVIDER_DOWN)
+        return Done("check", number, self._judged(checked.feedback), checked.feedback)
+
+    def _propose(self, move: Move) -> Done:
+        number, result = move.attempt, self._result
+        kept = self._run(f"propose-{number}", lambda: _json(self.propose(result)))
+        self._proposal = data.read(Proposal, kept["json"], source=f"the step propose-{number}")
+        return Done("propose", number, "proposed")
+
+    def _watch(self, move: Move) -> Done:
+        number, proposal = move.attempt, self._proposal
+        kept = self._run(f"watch-{number}", lambda: _json(self.watch(number, proposal)))
+        self._watched = data.read(Watched, kept["json"], source=f"the step watch-{number}")
+        return Done("watch", number, self._judged(self._watched.feedback), self._watched.feedback)
+
+    def _judged(self, feedback: Sequence[str]) -> str:
+        if not feedback:
+            return "passed"
+        return BLOCKED if self._result.reason is Reason.BLOCKED else FAILED
 
     def claim(self) -> dict[str, Any]:
         """Mirror the lease on the issue and record it."""
         context, session = self._context, self._session
-        first, frozen = self._held_lease.first(), self._held_lease.frozen()
-        labels = self.policies.session.labels
+        first, frozen = self._lease.first(), self._lease.frozen()
+        labels = self._policies.session.labels
         issues.relabel(context.bot, session.issue, add=[labels.claimed], remove=[labels.ready, labels.blocked])
         record(
             context,
@@ -114,54 +173,52 @@ class _Delivery:
         )
         return {"spec": frozen.spec}
 
-    def check(self, number: int, made: dict[str, Any]) -> dict[str, Any]:
+    def check(self, result: AttemptResult) -> Checked:
         """Run the local gates on the agent's commit; an attempt that can't be proposed gives feedback instead."""
-        if made.get("proposed"):
-            return {"feedback": [], "gates": []}
-        reason = Reason(made["reason"])
-        if made["head"] is None:
-            self._record_attempt(number, made, ())
-            if reason is Reason.DONE_FOR_REVIEW:
-                made = {**made, "detail": "the agent changed nothing"}
-            return {"feedback": [f"The attempt changed nothing ({reason}): {made['detail']}"], "gates": []}
+        if result.proposed:
+            return Checked((), ())
+        if result.head is None:
+            self._record(result, ())
+            detail = "the agent changed nothing" if result.reason is Reason.DONE_FOR_REVIEW else result.detail
+            return Checked((f"The attempt changed nothing ({result.reason}): {detail}",), ())
         start = clock.monotonic()
-        decision = attempt.local_verdict(self._context, self._session, self.policies, made["head"])
+        decision = attempt.local_verdict(self._context, self._session, self._policies, result.head)
         self._context.timed("check", clock.monotonic() - start)
-        done = [{"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts]
-        self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in done))
-        self._record_attempt(number, made, done)
-        told = [] if decision.passed else findings.brief(decision.verdicts, attempt.logs(self._session))
-        return {"feedback": told, "gates": done}
+        gates = tuple({"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts)
+        self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in gates))
+        self._record(result, gates)
+        feedback = () if decision.passed else findings.brief(decision.verdicts, attempt.logs(self._session))
+        return Checked(tuple(feedback), gates)
 
-    def propose(self, number: int, made: dict[str, Any], checked: dict[str, Any]) -> dict[str, Any]:
+    def propose(self, result: AttemptResult) -> Proposal:
         """Push the commit under the agent's account and open the merge request, once."""
-        del checked
-        context, session = self._context, self._session
+        context, session, head = self._context, self._session, result.head
+        if head is None:
+            raise Refused(f"attempt {result.attempt} of session {session.id} has no commit to propose")
         context.fetch()
-        self._held_lease.assert_held()
-        frozen = self._held_lease.frozen()
-        context.mirror.push(made["head"], session.branch, context.agent_token)
+        self._lease.assert_held()
+        frozen = self._lease.frozen()
+        context.mirror.push(head, session.branch, context.agent_token)
         request = merge_requests.open_once(
             context.agent,
             source=session.branch,
             target=MAIN,
             title=frozen.title,
-            description=review.description(frozen, session, claim=made.get("message", "")),
+            description=review.description(frozen, session, claim=result.message),
             labels=[],
         )
-        context.say(f"attempt {number} is proposed as !{request.iid}")
-        return {"merge_request": request.iid, "head": made["head"], "base": made["base"]}
+        context.say(f"attempt {result.attempt} is proposed as !{request.iid}")
+        return Proposal(request.iid, head, result.base)
 
-    def watch(self, number: int, proposed: dict[str, Any]) -> dict[str, Any]:
-        """Wait for the merge request's pipeline, record its verdict; a failure becomes feedback."""
+    def watch(self, number: int, proposal: Proposal) -> Watched:
+        """Wait for the merge request's pipeline and record its verdict; a failure becomes feedback."""
         context = self._context
-        head = proposed["head"]
 
         def find() -> Pipeline | None:
-            found = pipelines.of_merge_request(context.bot, proposed["merge_request"])
-            return next((item for item in found if item.sha == head), None)
+            found = pipelines.of_merge_request(context.bot, proposal.merge_request)
+            return next((item for item in found if item.sha == proposal.head), None)
 
-        limit = self.policies.budgets.pipeline_minutes
+        limit = self._policies.budgets.pipeline_minutes
         pipeline = watching.until(context, find, minutes=limit, over=self._over)
         tries = 0
         while watching.retried(context, pipeline, before=tries):
@@ -169,36 +226,42 @@ class _Delivery:
             pipeline = watching.until(context, find, minutes=limit, over=self._over)
         decision = watching.verdict(context, pipeline.id)
         if decision is not None:
-            record_verdict(context, proposed, issue=self._session.issue, pipeline=pipeline.id, decision=decision)
-        foreign = watching.foreign(context, decision, head) if decision is not None else ""
+            record_verdict(
+                context, asdict(proposal), issue=self._session.issue, pipeline=pipeline.id, decision=decision
+            )
+        foreign = watching.foreign(context, decision, proposal.head) if decision is not None else ""
         if foreign:
-            raise Refused(f"!{proposed['merge_request']}: {foreign}")
+            raise Refused(f"!{proposal.merge_request}: {foreign}")
         passed = pipeline.status == "success" and decision is not None and decision["result"] == "passed"
         logs = self._session.attempt(number)
         feedback = [] if passed else watching.feedback(context, pipeline, folder=logs)
         if not passed and not feedback:
             feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]
-        return {"pipeline": pipeline.id, "status": pipeline.status, "feedback": feedback}
+        return Watched(pipeline.id, pipeline.status, tuple(feedback))
 
-    def present(self, proposed: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
-        """Show the person what an approval would name, and let the lease go."""
+    def present(self) -> dict[str, Any]:
+        """Show the person what an approval would name, and release the lease."""
         context, session = self._context, self._session
-        labels = self.policies.session.labels
-        iid = proposed["merge_request"]
-        record_plans(context, iid, issue=session.issue, pipeline=seen["pipeline"])
-        review.present(context, iid, session=session, pipeline=seen["pipeline"], made=self._made())
+        labels = self._policies.session.labels
+        iid, pipeline = self._proposal.merge_request, self._watched.pipeline
+        record_plans(context, iid, issue=session.issue, pipeline=pipeline)
+        review.present(context, iid, session=session, pipeline=pipeline, attempts=results.read_all(session.folder))
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
-        self._held_lease.release()
+        self._lease.release()
         context.say(f"!{iid} is ready for review")
         return {"merge_request": iid, "state": "review"}
 
     def _over(self, pipeline: Pipeline) -> bool:
-        """Tell whether the pipeline is over; asked while it runs, which is also when the lease is renewed."""
-        self._held_lease.keep()
+        """Tell whether the pipeline is over; each look also renews the lease."""
+        self._lease.keep()
         return pipeline.over
 
-    def _record_attempt(self, number: int, made: dict[str, Any], checks: Sequence[dict[str, str]]) -> None:
-        if made["agent"]["name"] == handover.PERSON:
-            return  # hand-back recorded whose work it is
-        attempt.record_attempt(self._context, self._session, number, made=made, checks=checks)
+    def _record(self, result: AttemptResult, checks: Sequence[Mapping[str, str]]) -> None:
+        if result.agent.name != handover.PERSON:  # handing back has recorded a person's work
+            attempt.record_attempt(self._context, self._session, result, checks=checks)
+
+
+def _json(value: Any) -> dict[str, Any]:
+    """Return a step's result as the engine keeps it."""
+    return {"json": data.write(value).decode()}

@@ -1,6 +1,5 @@
 """A recording is made of what is kept of a session; a secret, a lost commit or a lost lease refuses it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +10,18 @@ from factory.agents.outputs import compose
 from factory.agents.recording import Recording, Tokens
 from factory.errors import NotFound, Refused
 from factory.evals import recording as session_recording
+from factory.model.agent import Reason
+from factory.model.attempt import AgentRef, AttemptResult
 from factory.model.issue import FrozenIssue
 from factory.workflow.claim import lease
 from factory.workflow.claim.lease import Lease
-from factory.workflow.session import handover, launch_plan, transcript
+from factory.workflow.session import handover, launch_plan, results, transcript
 from factory.workflow.session.handover import Handover
 from factory.worktrees.repository import Author, Mirror
 from tests.servers import git
 
 AUTHOR = Author("factory-bot", "factory-bot@localhost")
-AGENT = {"name": "codex", "version": "codex-acp 2", "model": None, "brief": "sha256:1"}
+AGENT = AgentRef("codex", "codex-acp 2", None, "sha256:1")
 TOKEN = "glpat-" + "A1b2C3d4E5f6G7h8I9j0"
 
 
@@ -43,8 +44,7 @@ class Kept:
                 record({"event": "message", "text": text})
         (folder / "brief.md").write_text("Attempt: 1\nIssue: #7\nSpec: hello\n")
         usage = {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12}
-        made = {"attempt": number, "base": self.base, "head": head, "reason": "done_for_review", "usage": usage}
-        (folder / "turn.json").write_text(json.dumps({**made, "agent": AGENT, "question": None}))
+        results.write(folder, AttemptResult(number, self.base, head, Reason.DONE_FOR_REVIEW, "", AGENT, usage=usage))
 
     def record(self, *secrets: str) -> Recording:
         made = session_recording.make(self.mirror, self.folder, "abc", secrets=secrets)

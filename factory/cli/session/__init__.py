@@ -21,8 +21,7 @@ from factory.model.session import Session
 from factory.system import clock, files
 from factory.workflow import serve
 from factory.workflow.claim import lease
-from factory.workflow.session import control, handover, transcript
-from factory.workflow.session.attempts import made_in
+from factory.workflow.session import control, handover, results, transcript
 from factory.workflow.session.control import ControlSignal
 from factory.worktrees.repository import Author
 
@@ -56,8 +55,8 @@ def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
     """Show a session's attempts: the agent, the end reason, the tokens, and the lines that a person changed."""
     folder = _folder(current(), session)
     found = [
-        {**attempt, "by": attempt["agent"]["name"], "tokens": attempt["usage"].get("total_tokens", "")}
-        for attempt in made_in(folder)
+        {**asdict(result), "by": result.agent.name, "tokens": result.total_tokens or ""}
+        for result in results.read_all(folder)
     ]
     person = handover.read(folder)
     if person is not None:
@@ -152,7 +151,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
             context,
             Session(session, held.issue, folder),
             FrozenIssue.from_json(frozen),
-            after=int(made_in(folder)[-1]["attempt"]),
+            after=_newest(session, folder),
             author=Author(name or username, email),
             done=done,
         )
@@ -179,7 +178,7 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
         held, frozen = _lease(context, session)
         if not held.released:
             raise Conflict(f"session {session} is still ending", hint="Wait a moment and run it again.")
-        handover.begin_again(Session(session, held.issue, folder), int(made_in(folder)[-1]["attempt"]))
+        handover.begin_again(Session(session, held.issue, folder), _newest(session, folder))
         control.send(folder, ControlSignal.WORK, by=_me(workspace)[0])
         again = replace(held, released=False, token=held.token + 1, expires_at=clock.timestamp(), not_before="")
         lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.bot_token)
@@ -188,6 +187,14 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
         del held_slot
     text = f"continue session {session} with `factory work --issue {held.issue}`"
     output.one({"session": session, "issue": held.issue}, json_wanted=as_json, text=text)
+
+
+def _newest(session: str, folder: Path) -> int:
+    """Return the number of the session's newest attempt that ended; raises ``NotFound`` if none did."""
+    found = results.read_all(folder)
+    if not found:
+        raise NotFound(f"no attempt of session {session} ended on this machine", hint="See `factory session list`.")
+    return found[-1].attempt
 
 
 def _tell(session: str, signal: ControlSignal, *, as_json: bool, more: str = "") -> None:

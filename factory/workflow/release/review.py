@@ -1,11 +1,11 @@
 """What a person is shown before they decide, and what their decision names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines, statuses
+from factory.model.attempt import AttemptResult
 from factory.model.gitlab import Approval, MergeRequest
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
@@ -45,7 +45,7 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
     """Return a merge request's description; what the agent says of its work is marked as its claim."""
     said = "\n".join(f"> {line}" for line in claim.strip().splitlines()) or "> (nothing)"
     return (
-        f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own words, which nothing here relies on:\n\n"
+        f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own summary (not verified):\n\n"
         f"{said}\n\nFactory-Session: {session.id}\n"
     )
 
@@ -72,10 +72,10 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
     return int(decision["needed"]["approvals"]) if decision and decision.get("needed") else most
 
 
-def present(context: Context, iid: int, *, session: Session, pipeline: int, made: Sequence[Mapping[str, Any]]) -> None:
+def present(context: Context, iid: int, *, session: Session, pipeline: int, attempts: Sequence[AttemptResult]) -> None:
     """Write or update the merge request's one note: what a person must know, and what an approval names.
 
-    ``made`` is what each attempt came to. Raises ``NotFound`` where the pipeline left no plan.
+    ``attempts`` are the session's results. Raises ``NotFound`` where the pipeline left no plan.
     """
     request = merge_requests.get(context.bot, iid)
     digests = approval_digests(
@@ -83,7 +83,9 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, made
     )
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
     issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
-    told = review_note.build(context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), made=made)
+    told = review_note.build(
+        context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), attempts=attempts
+    )
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
     hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))
 

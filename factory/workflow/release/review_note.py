@@ -6,6 +6,7 @@ from typing import Any
 
 from factory.errors import InvalidInput, NotFound
 from factory.gitlab import merge_requests, pipelines
+from factory.model.attempt import AttemptResult
 from factory.model.facts import Dependency, Facts, PlannedChange
 from factory.model.gitlab import MergeRequest
 from factory.model.verdict import Verdict, from_json
@@ -32,11 +33,11 @@ def build(
     issue: int,
     pipeline: int,
     named: Mapping[str, str],
-    made: Sequence[Mapping[str, Any]],
+    attempts: Sequence[AttemptResult],
 ) -> str:
     """Return the note's markdown for a merge request and the pipeline that judged its head.
 
-    ``named`` are the digests that an approval names, ``made`` is what each attempt came to.
+    ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
     spec = issue_spec.of_issue(context, context.main(), name=specs.cited(request.description) or "", issue=issue)
     decision = pipeline_watch.verdict(context, pipeline) or {
@@ -46,7 +47,7 @@ def build(
         "needed": None,
     }
     verdicts = tuple(from_json(item) for item in decision["gates"])
-    used = [item["usage"].get("total_tokens") for item in made if item.get("usage")]
+    used = [item.total_tokens for item in attempts if item.usage]
     return review.render(
         review.ReviewNote(
             merge_request=request.iid,
@@ -59,11 +60,11 @@ def build(
             verdicts=verdicts,
             required=tuple(decision["required"]),
             behaviour=_behaviour(context, request, pipeline),
-            claim=str(made[-1].get("message", "")) if made else "",
+            claim=attempts[-1].message if attempts else "",
             cost=review.Cost(
-                attempts=len(made),
-                tokens=sum(int(item or 0) for item in used) if used else None,
-                agent_seconds=sum(float(item.get("seconds", 0)) for item in made),
+                attempts=len(attempts),
+                tokens=sum(used) if used else None,
+                agent_seconds=sum(item.seconds for item in attempts),
                 job_seconds=pipeline_watch.seconds(pipelines.jobs(context.bot, pipeline)),
             ),
             excused=_excused(context, verdicts),

@@ -1,14 +1,14 @@
 """One attempt: the agent's turn in the worktree, the commit of what it changed, and what is kept of both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from factory.agents.task import Ending, driver
 from factory.errors import MachineError
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
+from factory.model.attempt import AttemptResult
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.operations.collect import facts as judging
@@ -155,39 +155,34 @@ def commit(context: Context, session: Session, number: int, frozen: FrozenIssue,
 
 
 def record_attempt(
-    context: Context,
-    session: Session,
-    number: int,
-    *,
-    made: Mapping[str, Any],
-    checks: Sequence[Mapping[str, str]],
+    context: Context, session: Session, result: AttemptResult, *, checks: Sequence[Mapping[str, str]]
 ) -> None:
-    """Record an attempt: what it was told, what it did, how it was contained, and what the local gates said."""
-    folder = session.attempt(number)
-    transcript.keep(folder)  # a crash may have left it as it grew
+    """Record an attempt as evidence: the brief, the transcript, how it was contained, and the local gates' results."""
+    folder = session.attempt(result.attempt)
+    transcript.keep(folder)  # a crash may have left it uncompressed
     subjects = {
         "brief": canonical.digest(files.read_bytes(folder / "brief.md")),
         "transcript": canonical.digest(files.read_bytes(folder / transcript.KEPT)),
     }
-    if made["head"]:
-        subjects["commit"] = f"gitCommit:{made['head']}"
+    if result.head:
+        subjects["commit"] = f"gitCommit:{result.head}"
     record(
         context,
         "attempt",
         issue=session.issue,
         subjects=subjects,
         predicate={
-            "key": f"attempt/{session.issue}/{session.id}/{number}/{subjects['transcript'][7:19]}",
+            "key": f"attempt/{session.issue}/{session.id}/{result.attempt}/{subjects['transcript'][7:19]}",
             "session": session.id,
-            "attempt": number,
-            "agent": made["agent"],
-            "reason": made["reason"],
-            "usage": made["usage"],
-            "cost": made["cost"],
-            "sandbox": {"level": made["level"], "limits": made["limits"]},
-            "outputs": made["outputs"],
-            "base": made["base"],
-            "head": made["head"],
+            "attempt": result.attempt,
+            "agent": asdict(result.agent),
+            "reason": result.reason.value,
+            "usage": dict(result.usage),
+            "cost": asdict(result.cost),
+            "sandbox": {"level": result.level, "limits": dict(result.limits)},
+            "outputs": [asdict(item) for item in result.outputs],
+            "base": result.base,
+            "head": result.head,
             "checks": list(checks),
         },
     )

@@ -1,19 +1,18 @@
-"""The step in which an agent works: what it is given, how it is watched, and what came of it."""
+"""The step in which an agent works: what it is given, how it is watched, and the result."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 from factory.agents import metering
 from factory.agents import outputs as asked
 from factory.errors import FactoryError, Refused
 from factory.gitlab import issues
 from factory.model.agent import Reason
+from factory.model.attempt import AgentRef, AttemptResult, Cost, Escalation
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.policies.model import Policies
-from factory.system import clock, files
+from factory.system import clock
 from factory.workflow.budget.budget import Amount
 from factory.workflow.claim import issue_spec
 from factory.workflow.claim.held_lease import HeldLease
@@ -21,22 +20,23 @@ from factory.workflow.context import Context
 from factory.workflow.session import (
     attempt,
     brief,
-    escalation,
     guides,
     handover,
     launch_plan,
     outcomes,
     output_requests,
+    results,
     routing,
     transcript,
 )
+from factory.workflow.session.next_move import Move
 from factory.workflow.session.spending import Spending
 from factory.workflow.session.supervisor import Supervisor
 from factory.worktrees import worktree
 
 
 class Attempts:
-    """One session's attempts; what each came to is a JSON value that is kept and given again."""
+    """One session's attempts; each result is kept in its folder and returned again if the step runs again."""
 
     def __init__(self, context: Context, session: Session, policies: Policies, held_lease: HeldLease) -> None:
         self._context = context
@@ -45,27 +45,30 @@ class Attempts:
         self._held_lease = held_lease
         self._spending = Spending(context, session, policies)
 
-    def work(self, number: int, feedback: Sequence[str], plan: dict[str, Any]) -> dict[str, Any]:
-        """Let an agent work in a worktree at the last proposal, and commit what it changed."""
-        context, session = self._context, self._session
-        handed = handover.read(session.folder)
+    def work(self, move: Move, last: AttemptResult | None) -> AttemptResult:
+        """Let an agent work in a worktree at the last proposal, and commit what it changed.
+
+        ``last`` is the result of the last attempt that worked.
+        """
+        context, session, number = self._context, self._session, move.attempt
+        folder, handed = session.attempt(number), handover.read(session.folder)
         done = self._proposed(number) or self._kept(number)
         if done is not None:
             over = handed is not None and handed.after == number
-            return {**done, "handed_back": True} if over else done
+            return replace(done, handed_back=True) if over else done
         if handed is not None and handed.attempt == number:
-            return self._keep(number, handover.as_made(handed))
+            return results.write(folder, handover.result(handed))
         base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
         worktree.prepare(context.mirror, session.worktree, commit=base)
-        plan = {**plan, "labels": issues.get(context.bot, session.issue).labels}
-        chosen = self._choose(plan)
+        labels = issues.get(context.bot, session.issue).labels
+        chosen = self._choose(move, labels, last)
         self._set_lost_aside(number, chosen)
         amount = self._spending.reserve(number, chosen)
         frozen = self._held_lease.frozen()
-        text = self._brief(frozen, number, base, feedback, plan, handed)
+        text = self._brief(frozen, move, base, labels, last, handed)
         start = clock.monotonic()
         try:
-            ran = self._run(number, chosen, text, amount, self._resume(chosen, plan))
+            ran = self._run(number, chosen, text, amount, self._resume(chosen, move, last))
             head, reason, detail = self._commit(number, frozen, ran)
         except FactoryError:
             self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
@@ -75,26 +78,26 @@ class Attempts:
         turn = ran.turn
         cost = metering.cost(turn.usage, launch_plan.rates(chosen.agent))
         self._spending.settle(number, chosen, Amount(metering.total(turn.usage), cost), source=turn.source)
-        made = {
-            "attempt": number,
-            "base": base,
-            "head": head,
-            "tree": context.mirror.tree_of(head) if head else "",
-            "reason": reason.value,
-            "detail": detail,
-            "seconds": round(clock.monotonic() - start, 3),
-            "usage": dict(turn.usage),
-            "level": ran.level,
-            "limits": dict(ran.limits),
-            "message": turn.message,
-            "agent": _named(chosen),
-            "cost": {"usd_micros": cost, "prices": _prices(chosen), "source": turn.source},
-            "calls": turn.calls,
-            "resume": turn.resume,
-            "reset_at": turn.reset_at,
-            "rung": plan["rung"],
-        }
-        return self._keep(number, outcomes.with_wishes(made, self._apply_wishes(number, frozen)))
+        result = AttemptResult(
+            attempt=number,
+            base=base,
+            head=head,
+            tree=context.mirror.tree_of(head) if head else "",
+            reason=reason,
+            detail=detail,
+            agent=agent_ref(chosen, brief.version()),
+            seconds=round(clock.monotonic() - start, 3),
+            usage=turn.usage,
+            cost=Cost(cost, chosen.agent.prices.version if chosen.agent.prices else None, turn.source),
+            level=ran.level,
+            limits=ran.limits,
+            message=turn.message,
+            calls=turn.calls,
+            resume=turn.resume,
+            reset_at=turn.reset_at,
+            escalation=move.escalation,
+        )
+        return results.write(folder, outcomes.with_requests(result, self._apply_requests(number, frozen)))
 
     def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> None:
         """Keep and pay for what a crash left of an attempt, which is worked on again."""
@@ -114,49 +117,45 @@ class Attempts:
         usage = metering.estimate(sent, received)
         return Amount(metering.total(usage), metering.cost(usage, launch_plan.rates(chosen.agent)))
 
-    def made(self) -> list[dict[str, Any]]:
-        """Return what each attempt came to, as far as this machine knows."""
-        return made_in(self._session.folder)
-
-    def _choose(self, plan: dict[str, Any]) -> routing.AgentChoice:
-        agents, last = self._policies.agents, plan["last"]
+    def _choose(self, move: Move, labels: Sequence[str], last: AttemptResult | None) -> routing.AgentChoice:
+        agents = self._policies.agents
         return routing.choose(
             agents,
-            plan["labels"],
+            labels,
             asked=self._context.agent_name,
-            rung=escalation.Escalation(plan["rung"]),
-            down=plan["down"],
-            last=last["agent"]["name"] if last and last["agent"]["name"] in agents.agents else None,
+            escalation=move.escalation,
+            down=move.down,
+            last=last.agent.name if last and last.agent.name in agents.agents else None,
         )
 
-    def _apply_wishes(self, number: int, frozen: FrozenIssue) -> output_requests.AppliedRequests | None:
-        """Do what the agent asked the factory to write, within policy; an agent that asked nothing costs nothing."""
-        reading = asked.read(launch_plan.outputs_file(self._session.attempt(number)))
-        if reading == asked.RequestFile():
+    def _apply_requests(self, number: int, frozen: FrozenIssue) -> output_requests.AppliedRequests | None:
+        """Write what the agent asked for, within policy; returns ``None`` if the agent asked for nothing."""
+        requests = asked.read(launch_plan.outputs_file(self._session.attempt(number)))
+        if requests == asked.RequestFile():
             return None
-        return output_requests.apply(self._context, self._session, frozen, self._policies, reading, attempt=number)
+        return output_requests.apply(self._context, self._session, frozen, self._policies, requests, attempt=number)
 
     def _brief(
         self,
         frozen: FrozenIssue,
-        number: int,
+        move: Move,
         base: str,
-        feedback: Sequence[str],
-        plan: dict[str, Any],
+        labels: Sequence[str],
+        last: AttemptResult | None,
         handed: handover.Handover | None,
     ) -> str:
         return brief.render(
             frozen,
             session=self._session.id,
-            attempt=number,
+            attempt=move.attempt,
             spec=issue_spec.spec(self._context, self._context.main(), frozen),
             policies=self._policies,
             paths=self._context.mirror.paths(base),
-            feedback=feedback,
-            rung=escalation.Escalation(plan["rung"]),
+            feedback=move.feedback,
+            escalation=move.escalation,
             handed=handed.summary if handed else "",
-            skills=guides.choose(self._context.mirror.tree(self._context.main(), guides.FOLDER), plan["labels"]),
-            refused=plan["last"].get("refused", ()),
+            skills=guides.choose(self._context.mirror.tree(self._context.main(), guides.FOLDER), labels),
+            refused=last.refused if last else (),
         )
 
     def _run(
@@ -183,20 +182,15 @@ class Attempts:
             return None, Reason.BLOCKED, str(refused)
         return head, ran.turn.reason, ran.turn.detail
 
-    def _resume(self, chosen: routing.AgentChoice, plan: dict[str, Any]) -> str:
-        """Return the agent's own session to go on with: its last one, where it is to try again and can resume."""
-        last = plan["last"]
+    def _resume(self, chosen: routing.AgentChoice, move: Move, last: AttemptResult | None) -> str:
+        """Return the agent's own session to continue: its last one, if it tries again and can resume."""
         if again := handover.resumable(self._session.folder, chosen.name):
             return again
-        same = bool(last) and last["agent"]["name"] == chosen.name and plan["rung"] == escalation.Escalation.AGAIN
-        return str(last["resume"]) if same and "resume" in chosen.agent.capabilities else ""
+        same = last is not None and last.agent.name == chosen.name and move.escalation is Escalation.AGAIN
+        return last.resume if last and same and "resume" in chosen.agent.capabilities else ""
 
-    def _keep(self, number: int, made: dict[str, Any]) -> dict[str, Any]:
-        files.write_atomic(self._session.attempt(number) / "turn.json", json.dumps(made, indent=1).encode())
-        return made
-
-    def _proposed(self, number: int) -> dict[str, Any] | None:
-        """Return what the branch shows of an attempt that was pushed already."""
+    def _proposed(self, number: int) -> AttemptResult | None:
+        """Return the result of an attempt whose commit is on the branch already."""
         context, session = self._context, self._session
         branch = context.mirror.head(session.branch)
         if branch is None:
@@ -205,35 +199,20 @@ class Attempts:
         for commit, text in context.mirror.messages(f"{context.main()}..{branch}"):
             lines = text.splitlines()
             if f"{handover.TRAILER}: {number}" in lines:
-                return {**outcomes.on_branch(commit), "handed_back": True}
+                return replace(outcomes.on_branch(number, commit), handed_back=True)
             if mark in lines and f"Factory-Session: {session.id}" in lines:
-                return outcomes.on_branch(commit)
+                return outcomes.on_branch(number, commit)
         return None
 
-    def _kept(self, number: int) -> dict[str, Any] | None:
-        """Return what the attempt came to if it ended before and its commit is still here."""
-        path = self._session.attempt(number) / "turn.json"
-        if not path.exists():
+    def _kept(self, number: int) -> AttemptResult | None:
+        """Return the result of an attempt that ended before, if its commit still exists on this machine."""
+        result = results.read(self._session.attempt(number))
+        if result is None:
             return None
-        made: dict[str, Any] = json.loads(files.read_text(path))
-        there = made["head"] is None or self._context.mirror.resolve(made["head"]) is not None
-        return made if there else None
+        return result if result.head is None or self._context.mirror.resolve(result.head) is not None else None
 
 
-def made_in(folder: Path) -> list[dict[str, Any]]:
-    """Return what each attempt of a session's folder came to."""
-    return [json.loads(files.read_text(path)) for path in sorted(folder.glob("attempt-*/turn.json"))]
-
-
-def _named(chosen: routing.AgentChoice) -> dict[str, Any]:
+def agent_ref(chosen: routing.AgentChoice, version: str) -> AgentRef:
+    """Return who works; ``version`` is the digest of the brief's template."""
     model = chosen.agent.model
-    return {
-        "name": chosen.name,
-        "version": chosen.agent.version,
-        "model": model.name if model else None,
-        "brief": brief.version(),
-    }
-
-
-def _prices(chosen: routing.AgentChoice) -> str | None:
-    return chosen.agent.prices.version if chosen.agent.prices else None
+    return AgentRef(chosen.name, chosen.agent.version, model.name if model else None, version)

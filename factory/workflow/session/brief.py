@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 
+from factory.model.attempt import Escalation
 from factory.model.issue import FrozenIssue
 from factory.policies.model import Policies
 from factory.specs.read import Spec
 from factory.system import canonical, templates
-from factory.workflow.session.escalation import Escalation
 from factory.workflow.session.guides import Skill
 
 _MAP_LINES = 200
@@ -24,7 +24,7 @@ def render(
     policies: Policies,
     paths: Sequence[str],
     feedback: Sequence[str],
-    rung: Escalation,
+    escalation: Escalation,
     handed: str,
     skills: Sequence[Skill],
     refused: Sequence[str],
@@ -45,7 +45,7 @@ def render(
             where: [name for name, gate in rules.items() if gate.where == where] for where in ("local", "pipeline")
         },
         "feedback": list(feedback),
-        "rung": rung.value,
+        "escalation": escalation.value,
         "handed": handed,
         "fence": _fence(frozen.title + frozen.text),
         "skills": list(skills),

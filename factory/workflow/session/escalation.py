@@ -1,24 +1,15 @@
 """Is an agent getting anywhere, and what to try when it is not: the ladder. Pure."""
 
-import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from factory.model.attempt import Escalation
 from factory.system import canonical
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{7,64}\b|\d+|/[^\s:'\"]*/")
 _TOLD = ("gate: ", "rule: ", "file: ", "what: ")
 _BACK_AND_FORTH = 3
-
-
-class Escalation(enum.StrEnum):
-    """What the next attempt is: one more with the findings, another approach, a stronger agent, or a person."""
-
-    AGAIN = "again"
-    OTHER = "other strategy"
-    STRONGER = "stronger model"
-    PERSON = "person"
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from factory.errors import NotFound
 from factory.model.agent import Reason
+from factory.model.attempt import AgentRef, AttemptResult
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.system import files
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
-from factory.workflow.session import brief
+from factory.workflow.session import brief, results
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author
 
@@ -59,7 +60,10 @@ def hand_back(
     What they committed there themselves counts as well. Raises ``Refused`` for what the factory does not commit.
     """
     path = session.worktree
-    base = json.loads(files.read_text(session.attempt(after) / "turn.json"))["head"] or context.main()
+    last = results.read(session.attempt(after))
+    if last is None:
+        raise NotFound(f"attempt {after} of session {session.id} has no result on this machine")
+    base = last.head or context.main()
     trailers = {"Issue": f"#{frozen.iid}", "Spec": frozen.spec, "Factory-Session": session.id}
     trailers |= {"Factory-Attempt": str(after + 1)} if done else {TRAILER: str(after)}
     if worktree.changed_paths(path):
@@ -91,11 +95,13 @@ def hand_back(
 def begin_again(session: Session, number: int) -> str:
     """Put the attempt that a person cancelled aside, so that it is worked on again; return what the agent resumes."""
     folder = session.attempt(number)
-    made = json.loads(files.read_text(folder / "turn.json"))
-    files.write_atomic(session.folder / _RESUME, json.dumps({made["agent"]["name"]: made["resume"]}).encode())
+    last = results.read(folder)
+    if last is None:
+        raise NotFound(f"attempt {number} of session {session.id} has no result on this machine")
+    files.write_atomic(session.folder / _RESUME, json.dumps({last.agent.name: last.resume}).encode())
     count = sum(1 for other in files.subfolders(session.folder) if other.name.startswith(f"{folder.name}-ended-"))
     folder.rename(folder.with_name(f"{folder.name}-ended-{count + 1}"))
-    return str(made["resume"])
+    return last.resume
 
 
 def resumable(folder: Path, agent: str) -> str:
@@ -108,28 +114,16 @@ def resumable(folder: Path, agent: str) -> str:
     return str(found.get(agent, ""))
 
 
-def as_made(handed: Handover) -> dict[str, Any]:
-    """Return what an attempt came to that a person made."""
-    return {
-        "attempt": handed.attempt,
-        "base": handed.base,
-        "head": handed.head,
-        "reason": Reason.DONE_FOR_REVIEW.value,
-        "detail": f"handed back by {handed.by}",
-        "seconds": 0.0,
-        "usage": {},
-        "level": "host",
-        "limits": {},
-        "message": "",
-        "agent": {"name": PERSON, "version": handed.by, "model": None, "brief": brief.version()},
-        "cost": {"usd_micros": 0, "prices": None, "source": "provider"},
-        "calls": 0,
-        "resume": "",
-        "reset_at": "",
-        "rung": "again",
-        "question": None,
-        "outputs": [],
-    }
+def result(handed: Handover) -> AttemptResult:
+    """Return the result of an attempt that a person made."""
+    return AttemptResult(
+        attempt=handed.attempt,
+        base=handed.base,
+        head=handed.head,
+        reason=Reason.DONE_FOR_REVIEW,
+        detail=f"handed back by {handed.by}",
+        agent=AgentRef(PERSON, handed.by, None, brief.version()),
+    )
 
 
 def record_one(context: Context, session: Session, handed: Handover) -> None:

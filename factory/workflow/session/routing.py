@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from factory.errors import InvalidInput
+from factory.model.attempt import Escalation
 from factory.policies.agents import Agent, Agents
-from factory.workflow.session.escalation import Escalation
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def choose(
     labels: Collection[str],
     *,
     asked: str | None,
-    rung: Escalation,
+    escalation: Escalation,
     down: Collection[str],
     last: str | None,
 ) -> AgentChoice:
@@ -34,7 +34,7 @@ def choose(
     name, why = _first(agents, labels, asked)
     if last is not None:
         name, why = last, "it goes on"
-    if rung is Escalation.STRONGER and (stronger := _get(agents, name).stronger):
+    if escalation is Escalation.STRONGER and (stronger := _get(agents, name).stronger):
         name, why = stronger, f"{name} made no progress"
     seen = {name}
     while name in down and (instead := _get(agents, name).instead) and instead not in seen:

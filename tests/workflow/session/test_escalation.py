@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory.model.attempt import Escalation
 from factory.workflow.session import escalation
-from factory.workflow.session.escalation import Escalation, Sample
+from factory.workflow.session.escalation import Sample
 
 
 def test_the_same_failure_twice_climbs_the_ladder() -> None:

@@ -1,16 +1,17 @@
 """Taking over and handing back, on real git: whose commit it is, and what is told of it."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from factory.errors import FactoryError, Refused
 from factory.gitlab import issues
+from factory.model.agent import Reason
+from factory.model.attempt import AgentRef, AttemptResult
 from factory.model.session import Session
 from factory.workflow.claim import intake
 from factory.workflow.context import Context
-from factory.workflow.session import handover
+from factory.workflow.session import handover, results
 from factory.workflow.session.handover import Handover
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author
@@ -18,6 +19,10 @@ from tests.servers import LocalGitlab, git
 from tests.workflow.loopback import context
 
 PERSON = Author("Ada", "ada@localhost")
+
+
+def ended(number: int, *, agent: str, resume: str) -> AttemptResult:
+    return AttemptResult(number, "", None, Reason.DONE_FOR_REVIEW, "", AgentRef(agent), resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,7 @@ def session(running: Context, tmp_path: Path) -> Session:
     made = Session("s1", issue.iid, tmp_path / "session")
     worktree.prepare(running.mirror, made.worktree, commit=running.main())
     made.attempt(1).mkdir()
-    told = {"head": None, "resume": "agent-session", "agent": {"name": "codex"}}
-    (made.attempt(1) / "turn.json").write_text(json.dumps(told))
+    results.write(made.attempt(1), ended(1, agent="codex", resume="agent-session"))
     return made
 
 
@@ -66,9 +70,11 @@ def test_what_they_committed_themselves_counts(running: Context, session: Sessio
     made = back(running, session, done=True)
     assert made is not None
     assert (made.attempt, made.files) == (2, 2)
-    value = handover.as_made(made)
-    assert (value["head"], value["agent"]["name"]) == (worktree.head(session.worktree), handover.PERSON)
-    assert json.loads(json.dumps(value)) == value
+    value = handover.result(made)
+    assert (value.head, value.agent.name) == (worktree.head(session.worktree), handover.PERSON)
+    assert results.read(session.folder) is None
+    results.write(session.folder, value)
+    assert results.read(session.folder) == value
     assert "Factory-Attempt: 2" in git("log", "-1", "--format=%B", cwd=session.worktree).stdout
 
 
@@ -104,9 +110,9 @@ def test_a_cancelled_attempt_is_put_aside_and_its_agent_goes_on_once(session: Se
     assert not session.attempt(1).exists()
     assert handover.resumable(session.folder, "codex") == "agent-session"
     assert handover.resumable(session.folder, "codex") == "", "once"
-    for ended in (2, 3):
+    for count in (2, 3):
         session.attempt(1).mkdir()
-        (session.attempt(1) / "turn.json").write_text(json.dumps({"resume": "r", "agent": {"name": "claude"}}))
+        results.write(session.attempt(1), ended(1, agent="claude", resume="r"))
         handover.begin_again(session, 1)
-        assert (session.folder / f"attempt-1-ended-{ended}/turn.json").exists()
+        assert (session.folder / f"attempt-1-ended-{count}/turn.json").exists()
     assert handover.resumable(session.folder, "codex") == "", "another agent cannot go on with it"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
+from factory.model.attempt import Escalation
 from factory.policies import read
 from factory.policies.agents import Agent, Agents, Route
 from factory.workflow.session import routing
-from factory.workflow.session.escalation import Escalation
 from tests.servers import ROOT
 
 SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}).agents
@@ -38,12 +38,12 @@ AGENTS = SHIPPED.model_copy(
 def chosen(
     *labels: str,
     asked: str | None = None,
-    rung: Escalation = Escalation.AGAIN,
+    escalation: Escalation = Escalation.AGAIN,
     down: Collection[str] = (),
     last: str | None = None,
     agents: Agents = AGENTS,
 ) -> str:
-    return routing.choose(agents, labels, asked=asked, rung=rung, down=down, last=last).name
+    return routing.choose(agents, labels, asked=asked, escalation=escalation, down=down, last=last).name
 
 
 def test_a_person_then_labels_in_order_then_the_default() -> None:
@@ -55,15 +55,15 @@ def test_a_person_then_labels_in_order_then_the_default() -> None:
 
 def test_the_same_agent_goes_on_until_it_gets_nowhere() -> None:
     assert chosen("docs", last="plain") == "plain"
-    assert chosen(last="plain", rung=Escalation.OTHER) == "plain"
-    assert chosen(last="cheap", rung=Escalation.STRONGER) == "plain"
-    assert chosen(last="strong", rung=Escalation.STRONGER) == "strong"
+    assert chosen(last="plain", escalation=Escalation.OTHER) == "plain"
+    assert chosen(last="cheap", escalation=Escalation.STRONGER) == "plain"
+    assert chosen(last="strong", escalation=Escalation.STRONGER) == "strong"
 
 
 def test_another_one_stands_in_where_a_provider_is_down() -> None:
     assert chosen(down=["plain"]) == "other"
     assert chosen("docs", down=["cheap"]) == "cheap", "nobody stands in for it"
-    assert chosen(last="cheap", rung=Escalation.STRONGER, down=["plain"]) == "other"
+    assert chosen(last="cheap", escalation=Escalation.STRONGER, down=["plain"]) == "other"
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ CHAINS = st.dictionaries(NAMES, st.tuples(st.none() | NAMES, st.none() | NAMES),
 
 @given(CHAINS, st.lists(NAMES, min_size=1), st.sampled_from(list(Escalation)), st.none() | NAMES)
 def test_circles_of_agents_end(
-    chains: dict[str, tuple[str | None, str | None]], down: list[str], rung: Escalation, last: str | None
+    chains: dict[str, tuple[str | None, str | None]], down: list[str], escalation: Escalation, last: str | None
 ) -> None:
     known = {name: agent(*others) for name, others in chains.items()}
     agents = AGENTS.model_copy(update={"default": "a", "routes": (), "agents": known})
-    found = chosen(agents=agents, down=down, rung=rung, last=last)
+    found = chosen(agents=agents, down=down, escalation=escalation, last=last)
     instead = routing.substitute(agents, down)
     assert found in known
     assert instead is None or instead not in down
-    if last == down[-1] and rung is not Escalation.STRONGER and instead:
+    if last == down[-1] and escalation is not Escalation.STRONGER and instead:
         assert found not in down, "where one can stand in, it is chosen"
