@@ -26,9 +26,10 @@ test-long: $(READY) ## Run the tests that take minutes or need the coding agents
 test-gitlab: $(READY) ## Do the main job on a real GitLab (URL=… and two accounts' tokens, see docs/gitlab.md)
 	@FACTORY_TEST_URL=$(URL) $(BIN)/python -m pytest -m real tests/gitlab/test_real.py $(ARGS)
 
-lint: $(READY) ## Check style, types, import floors and generated pages
+lint: $(READY) ## Check style, dead code, types and import floors
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/vulture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || (cat .venv/lint-imports.log; false)
 

@@ -26,21 +26,32 @@ def test_generated_pages_are_up_to_date(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text()):
+        found = (page.parent / target) if target else page
+        assert found.exists(), target
+        assert not anchor or anchor[1:] in anchors(found), f"{target}{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitLab makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_named_commands_exist_with_their_options(page: Path) -> None:
-    for line in re.findall(r"(?:^|`|\$ |bin/)factory ([a-z][^`\n]*)", page.read_text(), re.MULTILINE):
+    for line in re.findall(r"(?:^|`|\$ |bin/|scripts/)factory ([a-z][^`\n]*)", page.read_text(), re.MULTILINE):
         name, *words = re.split(r"[\s,]+", line)
         command = root.get_command(CONTEXT, name)
         assert command is not None, line
         if isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-            command = command.get_command(CONTEXT, words[0])
+            command = command.get_command(CONTEXT, words.pop(0))
             assert command is not None, line
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+        takes = [item.nargs for item in command.params if isinstance(item, click.Argument)]
+        if not takes and not isinstance(command, click.Group):
+            assert not words or not re.fullmatch(r"[a-z]+|[0-9]+", words[0]), f"{line}: it takes no argument"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "runbooks"], ids=lambda page: page.name)

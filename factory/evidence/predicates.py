@@ -293,6 +293,11 @@ _BOUND: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def fields(kind: str) -> tuple[str, ...]:
+    """Return the names of the fields that a predicate of ``kind`` has beside those of every predicate."""
+    return tuple(_FIELDS[kind])
+
+
 def check(kind: str, predicate: Any, subjects: Mapping[str, str]) -> None:
     """Check a predicate of ``kind`` against ``subjects`` (name to ``sha256:`` or ``gitCommit:`` digest).
 

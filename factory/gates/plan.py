@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from factory.model.facts import Facts, Plan
 from factory.model.verdict import Finding, Verdict, judged
-from factory.policies import evaluate, plans
+from factory.policies import plans
 from factory.policies.model import Policies
+from factory.policies.rules import RULES
 
 GATE = "plan"
 _ROOT = "terraform/live/{}/"
@@ -23,9 +24,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 def _judge_one(facts: Facts, policies: Policies, plan: Plan) -> Iterator[Finding]:
     for item in plans.judge(policies, plan, today=facts.date):
         if not item.allowed:
-            yield Finding(
-                item.rule, f"{plan.stack}: {item.reason}", evaluate.MENDS.get(item.rule, "Ask a person."), "terraform"
-            )
+            yield Finding(item.rule, f"{plan.stack}: {item.reason}", _fix(item.rule), "terraform")
     if not plan.problem and plan.stack not in policies.terraform.stacks:
         yield _finding(
             "plan.stack",
@@ -47,3 +46,7 @@ def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
 
 def _finding(rule: str, message: str, fix: str) -> Finding:
     return Finding(rule, message, fix, "terraform")
+
+
+def _fix(rule: str) -> str:
+    return RULES[rule].fix if rule in RULES else "Ask a person."

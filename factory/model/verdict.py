@@ -7,6 +7,14 @@ Result = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A named rule: what it finds or denies, and how to fix that."""
+
+    finds: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One violation: its rule, its place, and how to fix it. ``line`` 0 is the whole file."""
 

@@ -15,26 +15,6 @@ from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
 from factory.policies.paths import matches, odd, touches
 
-# How to fix what a rule denies, by rule.
-MENDS: Mapping[str, str] = {
-    "scope.empty": "Make the change that the issue asks for.",
-    "scope.odd-path": "Rename the file.",
-    "scope.submodule": "Add the files instead of a submodule.",
-    "scope.link": "Add the file instead of a link.",
-    "scope.protected": "Undo the change; only a person may change this file.",
-    "scope.path": "Undo the change to this file.",
-    "scope.size": "Split the work into smaller issues.",
-    "plan.unreadable": "Read terraform's output and plan again.",
-    "plan.type": "Ask a person to add the type to policies/terraform.yml.",
-    "plan.action": "Change the resource in place, or ask a person.",
-    "plan.destroy": "Change the resource in place, or ask a person.",
-    "plan.protected": "Change the resource in place, or ask a person to remove it from `protected` first.",
-    "plan.demand": "Set the attribute to a value that policy allows.",
-    "plan.companion": "Add the resource that policy requires.",
-    "plan.size": "Split the work into smaller issues.",
-    "plan.destroys": "Split the work into smaller issues.",
-    "plan.percent": "Split the work into smaller issues.",
-}
 _WIDE = 200
 _JUDGE = "judge"
 ACTIONS = frozenset({"create", "update", "delete", "read", "no-op", "import", "move"})

@@ -10,28 +10,8 @@ from urllib.parse import unquote
 from factory.model.verdict import Finding
 from factory.specs import wording
 from factory.specs.read import ID, PARTS, Fault, Spec, examine
+from factory.specs.rules import RULES
 
-# How to fix a finding, by rule.
-MENDS: Mapping[str, str] = {
-    "spec.unreadable": "Write the front matter as docs/specs.md shows it.",
-    "spec.name": "Name the file after the id, or the id after the file.",
-    "spec.part-missing": "Add the heading with text.",
-    "spec.part-empty": "Add text to the part.",
-    "spec.part-repeated": "Merge the two parts.",
-    "spec.part-unknown": "Make it a ### heading below one of the four parts.",
-    "spec.no-requirements": "Add a requirement such as `- **HELLO-1**: what must be true.`",
-    "spec.requirement-empty": "Write after the id what must be true.",
-    "spec.id-form": "Write a requirement as `- **HELLO-1**: …`, and a scenario below ## Validation as `- HELLO-1: …`.",
-    "spec.no-scenario": "Add a scenario `- <id>: Given …, When …, Then …` below ## Validation.",
-    "spec.no-requirement": "Correct the id, or add the requirement that the scenario tests.",
-    "spec.scenario-form": "Write it as Given …, When …, Then …, in this order.",
-    "spec.duplicate-id": "Give one of them a new number that was never used.",
-    "spec.dangling-id": "Correct the id, or add the requirement.",
-    "spec.undecided": "Decide it and write the decision, or remove it from this version.",
-    "spec.vague-word": "Add a number to the sentence, or remove the word.",
-    "spec.open-ended": "List everything that is meant.",
-    "spec.broken-link": "Correct the link, or add its target.",
-}
 _ID = re.compile(rf"(?<![\w-]){ID}(?![\w-])")
 # A list item or paragraph that begins with an id, like a requirement or a scenario.
 _LIKE_ITEM = re.compile(rf"\s*(?:[-*+]\s+|[0-9]+[.)]\s+)?[*_]{{0,3}}{ID}[*_]{{0,3}}\s*[*_]{{0,3}}:|\s*[-*+]\s+\*\*{ID}")
@@ -55,7 +35,7 @@ class _Page:
     prose: str
 
     def finding(self, rule: str, line: int, message: str) -> Finding:
-        return Finding(rule, message, MENDS[rule], self.path, line)
+        return Finding(rule, message, RULES[rule].fix, self.path, line)
 
     def line_at(self, offset: int) -> int:
         return self.spec.start + 1 + self.prose.count("\n", 0, offset)
@@ -80,7 +60,7 @@ def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[
     for path in sorted(specs):
         spec = examine(specs[path])
         if isinstance(spec, Fault):
-            found.append(Finding("spec.unreadable", spec.message, MENDS["spec.unreadable"], path, spec.line))
+            found.append(Finding("spec.unreadable", spec.message, RULES["spec.unreadable"].fix, path, spec.line))
         else:
             pages.append(_Page(path, spec, _prose(spec)))
     ids = _ids(pages)

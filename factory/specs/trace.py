@@ -7,17 +7,9 @@ from datetime import date
 from factory.model.facts import CitedTest
 from factory.model.verdict import Finding
 from factory.specs.read import Requirement, Spec, path_of
+from factory.specs.rules import RULES
 
 WAIVERS = "policies/exceptions.yml"
-# How to fix a finding, by rule.
-MENDS: Mapping[str, str] = {
-    "trace.untested": "Cite the requirement with `@pytest.mark.spec` on a test that passes.",
-    "trace.failing": "Fix the code or the test; if the spec is wrong, change the spec.",
-    "trace.orphan": "Correct the id on the test, or add the requirement.",
-    "trace.dropped": "Restore the requirement, or keep it in a superseded spec and remove the citations.",
-    "trace.drift": "Compare the tests with the new text; the next recorded verdict in which they pass clears this.",
-    "trace.waiver-expired": "Fix the waived finding, or ask the owner to extend the waiver.",
-}
 _BAD = frozenset({"failed", "error"})
 
 
@@ -292,7 +284,7 @@ def _expired(waiver: Waiver) -> Finding:
 
 
 def _finding(rule: str, message: str, path: str = "", line: int = 0) -> Finding:
-    return Finding(rule, message, MENDS[rule], path, line)
+    return Finding(rule, message, RULES[rule].fix, path, line)
 
 
 def _order(finding: Finding) -> tuple[str, int, str, str]:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import EvidenceInvalid, InvalidInput
-from factory.evidence import statement
+from factory.evidence import predicates, statement
+from factory.evidence.kinds import DESCRIPTIONS
 from factory.system import canonical
 from tests.evidence.examples import STEPS, commit, digest, make, subjects
 
@@ -189,3 +190,8 @@ def test_whatever_is_built_is_canonical_or_refused(step: str, data: st.DataObjec
     except InvalidInput:
         return
     assert statement.parse(statement.encode(value)) == value
+
+
+def test_the_reference_knows_every_kind() -> None:
+    assert DESCRIPTIONS.keys() == statement.KINDS.keys()
+    assert all(predicates.fields(kind) for kind in DESCRIPTIONS)

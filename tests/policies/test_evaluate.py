@@ -11,6 +11,7 @@ from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
 from factory.model.verdict import Finding
 from factory.policies import evaluate, plans, read, rule_source
 from factory.policies.model import Exceptions, Excuse, Policies
+from factory.policies.rules import RULES
 from tests.servers import ROOT
 
 FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
@@ -93,7 +94,7 @@ def test_paths(path: str, status: str, rule: str) -> None:
     assert ruling.allowed is (rule == "scope.allowed")
     assert ruling.policy == POLICIES.digest
     assert ruling.facts["path"] == path
-    assert ruling.allowed or evaluate.MENDS[rule]
+    assert ruling.allowed or RULES[rule].fix
     assert json.loads(json.dumps(ruling.to_json()))["rule"] == rule
 
 
@@ -133,7 +134,7 @@ def test_plans(planned: Plan, rules: set[str]) -> None:
     rulings = plans.judge(POLICIES, planned, today="")
     assert {item.rule for item in rulings if not item.allowed} == rules
     assert evaluate.allows(rulings) is not bool(rules)
-    assert rules <= set(evaluate.MENDS)
+    assert rules <= set(RULES)
 
 
 def test_what_a_merge_needs() -> None:
@@ -220,7 +221,7 @@ def test_nothing_raises_and_every_ruling_carries_the_policy(
     rulings = [*evaluate.scope(POLICIES, made), *plans.judge(POLICIES, planned, today=today)]
     rulings += [*evaluate.change(POLICIES, made), *evaluate.approved(POLICIES, needed, given)]
     assert all(item.policy == POLICIES.digest and item.rule and item.reason for item in rulings)
-    assert all(item.allowed or item.rule in evaluate.MENDS or item.rule.startswith("approvals.") for item in rulings)
+    assert all(item.allowed or item.rule in RULES or item.rule.startswith("approvals.") for item in rulings)
     assert evaluate.scope(POLICIES, made)
     assert plans.judge(POLICIES, planned, today=today)
     assert needed.approvals >= POLICIES.approvals.merge.required

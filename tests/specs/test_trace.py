@@ -4,7 +4,8 @@ import pytest
 
 from factory.model.facts import CitedTest
 from factory.specs.read import Spec, read
-from factory.specs.trace import MENDS, Commit, Issue, MergeRequest, Trace, Waiver, trace
+from factory.specs.rules import RULES
+from factory.specs.trace import Commit, Issue, MergeRequest, Trace, Waiver, trace
 from factory.specs.trailers import Trailers, trailers
 
 FRONT = "---\nid: {}\ntitle: t\nstatus: {}\nversion: 1\nowner: o\n---\n"
@@ -133,7 +134,7 @@ def test_part_of_a_trace() -> None:
 
 
 def test_every_rule_says_how_to_mend() -> None:
-    assert all(MENDS.values())
+    assert all(rule.finds and rule.fix for rule in RULES.values())
 
 
 @pytest.mark.parametrize(
