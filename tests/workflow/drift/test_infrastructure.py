@@ -126,12 +126,12 @@ def test_one_issue_is_opened_updated_in_place_closed_and_opened_again(world: Wor
     assert world.found(differs("c")) == [iid]
     (issue,) = world.issues()
     assert "| content | a | c |" in issue.description
-    assert "What differs has changed" in world.notes(iid)[-1].body
+    assert "The drift has changed" in world.notes(iid)[-1].body
 
     assert world.found(CLEAN) == [iid]
     (issue,) = world.issues()
     assert issue.state == "closed"
-    assert "Nothing differs any more" in world.notes(iid)[-1].body
+    assert "The drift is gone" in world.notes(iid)[-1].body
     assert world.found(CLEAN) == []
 
     assert world.found(differs("c")) == [iid], "what comes back is told again"
