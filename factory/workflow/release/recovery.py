@@ -49,8 +49,8 @@ class RecoveryReport:
 def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, force: bool = False) -> Lock:
     """Remove an abandoned state lock and record who removed it and why. Returns the removed lock.
 
-    Raises ``NotFound`` if the state is not locked. Without ``force``, raises ``Refused`` while the job of the lock runs,
-    or if the lock has no known job and has not expired.
+    Raises ``NotFound`` if the state is not locked. Without ``force``, raises ``Refused`` while the lock's job runs, or
+    if the lock has no known job and has not expired.
     """
     lock = state.holder()
     if lock is None:
@@ -287,7 +287,7 @@ def _note(found: RecoveryReport) -> str:
             "",
             *(lines or ["* not reported by Terraform; the new plan shows what remains"]),
             "",
-            f"The state is {restored}at serial {found.serial_now} (before the apply: {found.serial_before}). "
+            f"The state is {restored}at serial {found.serial_now} (before the apply: {found.serial_before}).",
             f"Pipeline {found.pipeline} plans main again; its plan shows the remaining changes.",
             "The plan is applied only after a person approves it. To go back instead, use `factory infra rollback`.",
         ]

@@ -81,7 +81,7 @@ class Rollout:
     def record_apply(self) -> int:
         """Record the result of the ended apply; return the id of its deployment.
 
-        Raises ``Refused`` if the apply was refused before it began, ``ApplyUnknown`` if it is not known what it changed.
+        Raises ``Refused`` if the apply was refused before it began, ``ApplyUnknown`` if its changes are not known.
         """
         job, deployment = self.apply_job()
         written = pipelines.document(self.context.bot, job.id, self._file(applying.RESULT))
@@ -184,12 +184,12 @@ class Rollout:
         issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
         merge_requests.relabel(context.bot, iid, add=[labels.apply_unknown], remove=[labels.shipping])
         body = (
-            f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. It is not known what it changed, "
-            "and it is not started again. Follow `runbooks/apply-unknown.md`."
+            f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. Its changes are not known. "
+            "It is not started again. Follow `runbooks/apply-unknown.md`."
         )
         issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
         return ApplyUnknown(
-            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; it is not known what it changed"
+            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known"
         )
 
     def _file(self, name: str) -> str:
