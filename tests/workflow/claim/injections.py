@@ -93,10 +93,10 @@ for line in sys.stdin:
 class Injection:
     """One attack and its expected results.
 
-    ``order`` is the text that the agent obeys. It is in the issue, in a comment on it, in a file of the repository or in
-    the output of a command (``where``). ``obeyed`` is false if the text never reaches the agent. ``rules`` are findings
-    of the gates, ``results`` the results of its write requests, ``failed`` the actions that fail, ``warned`` the
-    warnings of screening. ``repository`` is true if the commit is refused.
+    ``order`` is the text that the agent obeys. It is in the issue, in a comment on it, in a file of the repository or
+    in the output of a command (``where``). ``obeyed`` is false if the text never reaches the agent. ``rules`` are
+    findings of the gates, ``results`` the results of its write requests, ``failed`` the actions that fail, ``warned``
+    the warnings of screening. ``repository`` is true if the commit is refused.
     """
 
     name: str

@@ -95,7 +95,7 @@ class World:
             "merge requests": merge_requests.find(self.context.bot, state="all"),
             "mirror": {str(path): path.read_bytes() for path in own if path.is_file()},
             "canary": sorted((path.name, path.read_text()) for path in self.canary.parent.glob("canary*")),
-            "came": self.listener.connections,
+            "connections": self.listener.connections,
             "machine": [path for path in _MACHINE if path.exists()],
         }
 
