@@ -300,7 +300,7 @@ def test_there_are_many_different_attacks() -> None:
 
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.name)
-def test_an_obeyed_attack_does_no_harm(world: World, item: Injection) -> None:
+def test_no_harm_is_done_by_an_attack_that_is_obeyed(world: World, item: Injection) -> None:
     before = world.outside()
     made = _run(world, item)
     assert (f"obeyed {item.name}\n" in made.stderr) is item.obeyed, made.stderr
@@ -340,7 +340,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 
 @pytest.mark.parametrize(("name", "code"), [("delete-tests", 6), ("quick-actions", 11)])
-def test_an_attack_on_a_complete_factory_does_no_harm(running: Instance, name: str, code: int) -> None:
+def test_no_harm_is_done_by_an_attack_on_a_whole_factory(running: Instance, name: str, code: int) -> None:
     item = next(item for item in ALL if item.name == name)
     text = _filled(item.text, {"{other}": "1"})
     number = running.json("issue", "new", _title(item), "--spec", "hello", "--text", text)["iid"]
