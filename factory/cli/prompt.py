@@ -16,7 +16,7 @@ def typed(what: str, *, twice: bool = False, only_terminal: bool = False) -> Sec
     if sys.stdin.isatty():
         text = str(click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
     elif only_terminal:
-        raise Refused(f"{what} can only be entered on a terminal, and standard input is none")
+        raise Refused(f"{what} can only be entered on a terminal, and standard input is not a terminal")
     else:
         try:
             text = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")

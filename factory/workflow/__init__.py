@@ -1,1 +1,1 @@
-"""The only place that knows the order of things."""
+"""The workflows: which steps deliver an issue and ship a merge request, and in which order."""

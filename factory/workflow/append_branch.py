@@ -1,4 +1,4 @@
-"""Adds to one of the factory's own branches: the refused push is the compare-and-swap, and who lost it looks again."""
+"""Commits to the factory's own branches; if another process pushed first, fetches and decides again."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _TRIES = 8
 
 @dataclass(frozen=True)
 class Addition(Generic[_T]):
-    """What is to be added: changed files (none: nothing), the commit's message, and the answer to whoever asked."""
+    """A commit to push: changed files (none: no commit), message, and the result to return to the caller."""
 
     answer: _T
     changes: Mapping[str, bytes | None]
@@ -21,19 +21,19 @@ class Addition(Generic[_T]):
 
 
 def append(context: Context, branch: str, decide: Callable[[], Addition[_T]]) -> _T:
-    """Commit what ``decide`` makes of the branch as of the last fetch, and return its answer.
+    """Call ``decide`` on the branch as of the last fetch, push the commit that it returns, and return its answer.
 
-    Where another came first, the branch is fetched and ``decide`` is asked again. Raises ``Conflict`` where the branch
-    moves too fast, ``Refused`` and ``Unreachable`` as a push does.
+    If another process pushed first, fetches the branch and calls ``decide`` again. Raises ``Conflict`` if that fails
+    eight times, ``Refused`` and ``Unreachable`` as a push does.
     """
     for attempt in range(_TRIES):
-        made = decide()
-        if not made.changes:
+        addition = decide()
+        if not addition.changes:
             break
         commit = context.mirror.commit(
-            made.changes,
+            addition.changes,
             parent=context.mirror.head(branch),
-            message=f"{made.message}\n",
+            message=f"{addition.message}\n",
             author=context.bot_author,
         )
         try:
@@ -44,4 +44,4 @@ def append(context: Context, branch: str, decide: Callable[[], Addition[_T]]) ->
             context.fetch()
         else:
             break
-    return made.answer
+    return addition.answer

@@ -1,4 +1,4 @@
-"""What every step is given: connections, mirror, recorder, and how to talk to the person."""
+"""The context that every workflow step gets: GitLab connections, git mirror, signer and output to the person."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from factory.policies.model import Policies
 from factory.worktrees.repository import Author, Mirror
 
 SIMULATED_APPROVER = "rehearsal"
-# Folders in which agents look for settings; they list them, so a missing one is empty rather than unreadable.
+# Folders in which agents look for settings. Agents list them, so a missing one is created empty.
 AGENT_FOLDERS = (".claude", ".codex", ".gemini", ".opencode", ".agents", ".cursor")
 PROTECTED_IN_WORKTREE = (
     ".git",
@@ -24,7 +24,7 @@ PROTECTED_IN_WORKTREE = (
     "scripts",
     "specs",
     "pyproject.toml",
-    # Where agents look for instructions, settings and tools of their own.
+    # Files from which agents read instructions, settings and tools.
     "AGENTS.md",
     "CLAUDE.md",
     "CLAUDE.local.md",
@@ -39,10 +39,10 @@ PROTECTED_IN_WORKTREE = (
 
 @dataclass(frozen=True)
 class Context:
-    """One factory at work; tokens are held here and nowhere else.
+    """One running factory; no other object keeps its tokens.
 
-    ``alone`` says that one account is person and factory. ``wheels`` and ``npm`` are folders of packages on this
-    machine that agents may install from.
+    ``alone`` is true if the person and the factory share one account. ``wheels`` and ``npm`` are folders on this
+    machine with packages that agents may install.
     """
 
     bot: Connection
@@ -69,20 +69,20 @@ class Context:
 
     @property
     def bot_author(self) -> Author:
-        """Return the bot as git's author."""
+        """Return the bot as a git author."""
         return Author(self.bot.account, f"{self.bot.account}@localhost")
 
     @property
     def agent_author(self) -> Author:
-        """Return the agent as git's author."""
+        """Return the agent as a git author."""
         return Author(self.agent.account, f"{self.agent.account}@localhost")
 
     def fetch(self) -> None:
-        """Bring the mirror up to date."""
+        """Fetch all branches into the mirror."""
         self.mirror.fetch(self.bot_token)
 
     def main(self) -> str:
-        """Return the protected branch's commit as of the last fetch."""
+        """Return the head commit of the protected branch as of the last fetch."""
         commit = self.mirror.head(MAIN)
         if commit is None:
             self.fetch()
@@ -90,11 +90,11 @@ class Context:
         return commit or ""
 
     def policies(self, commit: str | None = None) -> Policies:
-        """Return the policies of a commit of the protected branch; by default of its head."""
+        """Return the policies at a commit of the protected branch, by default its head."""
         return _policies(self.mirror, commit or self.main())
 
 
 @functools.lru_cache(maxsize=16)
 def _policies(mirror: Mirror, commit: str) -> Policies:
-    """Return the policies of a commit, which never change."""
+    """Return the policies at a commit; cached, because a commit never changes."""
     return read.read(mirror.tree(commit, "policies/"))

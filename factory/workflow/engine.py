@@ -1,8 +1,8 @@
-"""Durable steps on DBOS: a finished step is not run again, an interrupted workflow goes on where it stopped.
+"""Runs workflows as durable steps on DBOS: a finished step is not run again, an interrupted workflow resumes.
 
-The store holds only the position; it may be deleted at any time, because every step begins by looking at GitLab. A
-process takes the first free slot of its instance by a lock that the kernel frees when it dies; the slot is its
-executor id, so the next process of that slot recovers the dead one's workflows.
+The store keeps only the position in each workflow. You may delete it at any time, because every step begins by reading
+GitLab. A process locks the first free slot of its instance; the kernel releases the lock when the process dies. The
+slot is the process's executor id, so the next process in that slot recovers the workflows of the dead process.
 """
 
 import logging
@@ -21,17 +21,17 @@ _SLOTS = 64
 
 
 def _dbos() -> Any:
-    """Return the library, loaded when a workflow is to run: it takes half a second, and most commands run none."""
+    """Import DBOS only when a workflow runs: the import takes half a second, and most commands run no workflow."""
     import dbos  # noqa: PLC0415 - see above
 
     return dbos
 
 
 class Steps(Protocol):
-    """How a workflow runs its steps."""
+    """The function with which a workflow runs its steps."""
 
     def __call__(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-        """Run a step once and return its result; raises what the step raised."""
+        """Run a step once and return its result; raises what the step raises."""
         ...
 
 
@@ -40,13 +40,13 @@ Body = Callable[[Steps, dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Slot:
-    """A numbered place for one process of an instance."""
+    """A numbered lock that one process of an instance holds."""
 
     number: int
     folder: Path
 
     def lives(self, number: int) -> bool:
-        """Tell whether another process holds that slot."""
+        """Return whether a process holds that slot."""
         if number == self.number:
             return True
         try:
@@ -58,7 +58,7 @@ class Slot:
 
 @contextmanager
 def slot(folder: Path) -> Iterator[Slot]:
-    """Hold the first free slot; raises ``Conflict`` where all are taken."""
+    """Hold the first free slot; raises ``Conflict`` if every slot is in use."""
     files.private_folder(folder)
     for number in range(_SLOTS):
         with ExitStack() as stack:
@@ -68,11 +68,11 @@ def slot(folder: Path) -> Iterator[Slot]:
                 continue
             yield Slot(number, folder)
             return
-    raise Conflict(f"{_SLOTS} processes of this instance are at work already")
+    raise Conflict(f"{_SLOTS} processes of this instance are running already")
 
 
 class Engine:
-    """The durable engine of one process; workflows are registered before it is launched."""
+    """The durable engine of one process; register the workflows before the first ``run``."""
 
     def __init__(self, held: Slot, *, failpoint: Callable[[str], None]) -> None:
         self._failpoint = failpoint
@@ -96,7 +96,7 @@ class Engine:
         self._dbos(config=config)
 
     def register(self, name: str, body: Body) -> None:
-        """Make a workflow known under a name."""
+        """Register a workflow under a name."""
         durable = self._dbos.workflow(name=name, max_recovery_attempts=1000)
 
         def workflow(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +105,10 @@ class Engine:
         self._workflows[name] = durable(workflow)
 
     def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a workflow to its end and return its result; one that is under way is joined, not started twice.
+        """Run a workflow to its end and return its result; a pending run of the same key is resumed instead.
 
-        The first call opens the store. Of what this slot's last process left unfinished only this workflow goes on;
-        any other is forgotten, and begins anew, by looking at GitLab, when it is chosen.
+        The first call opens the store. It cancels every other workflow that the slot's last process left unfinished;
+        such a workflow starts again from the state on GitLab when it is next chosen.
         """
         prefix = f"{name}-{key}-"
         if not self._launched:
@@ -116,8 +116,8 @@ class Engine:
             self._dbos.launch()
             self._launched = True
         known = self._dbos.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
-        under_way = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
-        with self._library.SetWorkflowID(under_way[-1] if under_way else f"{prefix}{len(known) + 1}"):
+        pending = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
+        with self._library.SetWorkflowID(pending[-1] if pending else f"{prefix}{len(known) + 1}"):
             handle = self._dbos.start_workflow(self._workflows[name], dict(arguments))
         result: dict[str, Any] = handle.get_result(polling_interval_sec=0.05)
         return result
@@ -127,8 +127,8 @@ class Engine:
             return
         client = self._library.DBOSClient(system_database_url=f"sqlite:///{self._store}")
         try:
-            pending = client.list_workflows(status="PENDING", executor_id=self._executor, load_input=False)
-            for item in pending:
+            unfinished = client.list_workflows(status="PENDING", executor_id=self._executor, load_input=False)
+            for item in unfinished:
                 if not item.workflow_id.startswith(prefix):
                     client.cancel_workflow(item.workflow_id)
         finally:

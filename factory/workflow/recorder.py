@@ -1,4 +1,4 @@
-"""The recorder: signs what it has observed and appends it to the log on the branch ``factory/evidence``."""
+"""The recorder: signs statements about what it observed and appends them to the branch ``factory/evidence``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ BRANCH = "factory/evidence"
 def record(
     context: Context, kind: str, *, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, Any]
 ) -> None:
-    """Append one statement; one whose key and content are in the log already is not appended again.
+    """Append one statement, unless the log already has it with the same key and content.
 
-    Another recorder may append at the same time: the push is refused then, and the log is read again. Raises
-    ``Conflict`` where the log holds another fact under the same key.
+    If another recorder pushes first, the push is refused, and the log is read again. Raises ``Conflict`` if the log has
+    other content under the same key.
     """
     _append(context, [_statement(context, kind, issue, subjects, predicate)], f"{kind} {predicate['key']}")
 
@@ -31,21 +31,23 @@ def _statement(
     return statement.build(kind, subjects=subjects, predicate={**common, **predicate})
 
 
-def _append(context: Context, made: Sequence[dict[str, Any]], title: str) -> None:
+def _append(context: Context, statements: Sequence[dict[str, Any]], title: str) -> None:
     """Append statements with one push."""
 
     def fresh() -> Addition[None]:
         tree = read_tree(context)
-        return Addition(None, log.append(tree, made, signer=context.signer, origin=context.trust.log_key.name), title)
+        return Addition(
+            None, log.append(tree, statements, signer=context.signer, origin=context.trust.log_key.name), title
+        )
 
     append(context, BRANCH, fresh)
 
 
 def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> SavedPlan:
-    """Record the plans that a merge request's or main's pipeline saved; return them. Raises ``NotFound``."""
+    """Record and return the plans that a pipeline of a merge request or of main saved. Raises ``NotFound``."""
     saved = saved_plan.of(context.bot, pipeline)
     environments = context.policies().environments
-    made = []
+    statements = []
     for stack, manifest in saved.manifests.items():
         digest = saved.digest(stack)
         commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
@@ -62,16 +64,16 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
             "plan_file": plan_file,
             "approvals": environments.asked(stack),
         }
-        made.append(_statement(context, "plan", issue, subjects, predicate))
-    if made:
-        _append(context, made, f"plan {iid}/{pipeline}")
+        statements.append(_statement(context, "plan", issue, subjects, predicate))
+    if statements:
+        _append(context, statements, f"plan {iid}/{pipeline}")
     return saved
 
 
 def record_verdict(
     context: Context, proposed: Mapping[str, Any], *, issue: int, pipeline: int, decision: Mapping[str, Any]
 ) -> None:
-    """Record what the gates of a merge request's pipeline decided, and which tests proved which requirement."""
+    """Record what the gates decided in a merge request's pipeline, and which tests prove which requirement."""
     record(
         context,
         "verdict",
@@ -98,6 +100,6 @@ def record_verdict(
 
 
 def read_tree(context: Context) -> dict[str, bytes]:
-    """Return the evidence branch's files as of the last fetch."""
+    """Return the files of the evidence branch as of the last fetch."""
     head = context.mirror.head(BRANCH)
     return context.mirror.tree(head) if head else {}

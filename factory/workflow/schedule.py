@@ -1,4 +1,4 @@
-"""What to do next, from what GitLab shows: finish before starting, oldest first. Pure."""
+"""Chooses the next action from the state on GitLab: finish before starting, oldest first. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from factory.workflow.claim.lease import Claim
 
 @dataclass(frozen=True)
 class Candidate:
-    """An issue that is offered or claimed, and what its lease allows."""
+    """An issue that is ready or claimed, and what its lease allows."""
 
     issue: int
     claim: Claim
@@ -16,7 +16,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Request:
-    """A merge request of the factory: where it stands, and whether a person has decided."""
+    """The state of one of the factory's merge requests, and whether a person has approved it."""
 
     iid: int
     merged: bool
@@ -36,7 +36,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Idle:
-    """Nothing can be done now; ``waiting`` says what for."""
+    """Nothing can be done now; ``waiting`` lists what is waited for."""
 
     waiting: tuple[str, ...]
 
@@ -54,9 +54,9 @@ def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Acti
             return Action("merge", request.iid)
         if not request.merged:
             waiting.append(f"!{request.iid} waits for review")
-    for wanted in (Claim.RESUME, Claim.TAKE):
+    for claim in (Claim.RESUME, Claim.TAKE):
         for candidate in candidates:
-            if candidate.claim is wanted:
+            if candidate.claim is claim:
                 return Action("deliver", candidate.issue)
     waiting += [f"#{item.issue} is held by another session" for item in candidates if item.claim is Claim.HELD]
     return Idle(tuple(waiting))

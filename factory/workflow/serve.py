@@ -1,4 +1,4 @@
-"""The loop: look at GitLab, choose, do one thing, look again. The only loop here, with the only clock."""
+"""The main loop: reads GitLab, chooses the next action, runs it and starts again."""
 
 import secrets
 from collections.abc import Callable
@@ -23,20 +23,21 @@ from factory.workflow.engine import Engine, Slot
 from factory.workflow.release import review, rollout, shipment
 from factory.worktrees import worktree
 
-# Seconds between two looks whether anything moved, here and where requests are counted, and between two whole looks.
-_PAUSE, _AFAR, _WHOLE = 3.0, 15.0, 30.0
+# Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
+# complete reads of GitLab.
+_LOCAL_PAUSE, _REMOTE_PAUSE, _FULL_READ = 3.0, 15.0, 30.0
 
 
 @dataclass(frozen=True)
 class WorkResult:
-    """One thing that was done and where it left the issue or merge request."""
+    """One action and the state in which it left the issue or merge request."""
 
     action: schedule.Action
     result: dict[str, Any]
 
 
 def register(engine: Engine, context: Callable[[], Context]) -> None:
-    """Make both workflows known to the engine; ``context`` is asked when a workflow runs."""
+    """Register the workflows with the engine; ``context`` is called when a workflow runs."""
 
     def run_deliver(run: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         return deliver(run, context(), _session(context(), arguments["issue"], arguments["session"]))
@@ -47,7 +48,7 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
 
 
 def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | schedule.Idle:
-    """Do the next thing, if there is one. ``issue`` narrows the choice to one issue and its merge request."""
+    """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request."""
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
@@ -78,32 +79,32 @@ def forever(
     stopped: Callable[[], bool],
     wait: Callable[[float], bool] | None = None,
 ) -> None:
-    """Do one thing after the other until ``stopped``; a failed one is told, once, and does not end the loop.
+    """Run one action after another until ``stopped``; a failure is printed once and does not end the loop.
 
-    ``wait`` waits for so many seconds and tells whether something called for a look before.
+    ``wait`` waits for a number of seconds and returns true if something woke it up earlier.
     """
-    told: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
     while not stopped():
-        # Taken first: what moves while we look is seen afterwards.
+        # Read first, so that a change during ``once`` is noticed afterwards.
         before = _pulse(context)
         try:
             done = once(context, engine, held)
         except FactoryError as error:
             done = schedule.Idle((f"{error} ({error.hint})",))
         if isinstance(done, schedule.Idle):
-            if done.waiting != told:
+            if done.waiting != printed:
                 context.say("; ".join(done.waiting) or "nothing to do")
-                told = done.waiting
-            _rest(context, before, stopped, wait or _slept)
+                printed = done.waiting
+            _rest(context, before, stopped, wait or _sleep)
 
 
-def _slept(seconds: float) -> bool:
+def _sleep(seconds: float) -> bool:
     clock.sleep(seconds)
     return False
 
 
 def _pulse(context: Context, before: LastChanges | None = None) -> LastChanges | None:
-    """Return what moved last, or what was known where GitLab does not answer."""
+    """Return the last changes on GitLab, or ``before`` if GitLab does not answer."""
     try:
         return change_poll.take(context.bot, before)
     except FactoryError:
@@ -111,12 +112,12 @@ def _pulse(context: Context, before: LastChanges | None = None) -> LastChanges |
 
 
 def _rest(
-    context: Context, seen: LastChanges | None, stopped: Callable[[], bool], wait: Callable[[float], bool]
+    context: Context, known: LastChanges | None, stopped: Callable[[], bool], wait: Callable[[float], bool]
 ) -> None:
-    """Wait until something moved on GitLab; not for ever: a lease ends by the clock alone."""
-    until = clock.monotonic() + _WHOLE
+    """Wait until something changes on GitLab, but not forever: a lease expires without a change on GitLab."""
+    until = clock.monotonic() + _FULL_READ
     while not stopped() and clock.monotonic() < until:
-        if wait(_PAUSE if context.simulator else _AFAR) or _pulse(context, seen) != seen:
+        if wait(_LOCAL_PAUSE if context.simulator else _REMOTE_PAUSE) or _pulse(context, known) != known:
             return
 
 
@@ -128,15 +129,15 @@ def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies)
 
 
 def _block(context: Context, policies: Policies, iid: int, error: FactoryError) -> None:
-    """Set a merge request that cannot go on aside, so that the others can; a person takes the label off."""
+    """Label a merge request that failed as blocked, so that the others go on; a person removes the label."""
     label = policies.session.labels.blocked
-    body = f"Set aside: {error}. {error.hint} Then take the label `{label}` off."
+    body = f"Blocked: {error}. {error.hint} Then remove the label `{label}`."
     issues.say(context.bot, "merge_requests", iid, marker="blocked", body=body)
     merge_requests.relabel(context.bot, iid, add=[label])
 
 
 def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
-    """Push the next lease of the issue; one of our own is renewed under its session. Raises ``Conflict``."""
+    """Push the next lease of the issue; an unreleased lease is taken over with its session. Raises ``Conflict``."""
     found = lease.read(context.mirror, issue.iid)
     expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
@@ -165,13 +166,13 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
     labels = policies.session.labels
-    body = f"Not taken up: {problem}. Mend it and put the label `{labels.ready}` back."
+    body = f"The factory cannot work on this: {problem}. Fix it, then add the label `{labels.ready}` again."
     issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
 
 
 def _offered(context: Context, policies: Policies, only: int | None) -> list[Issue]:
-    """Return the issues that are offered or were claimed, oldest first."""
+    """Return the open issues that are ready or claimed, oldest first."""
     labels = policies.session.labels
     found = {
         item.iid: item
@@ -209,11 +210,11 @@ def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, 
         *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
     ]
     unique = {request.iid: request for request in found if labels.blocked not in request.labels}
-    return [(request, _standing(context, policies, request)) for _, request in sorted(unique.items())]
+    return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
 
 
-def _standing(context: Context, policies: Policies, request: MergeRequest) -> schedule.Request:
-    """Return where a merge request stands, from GitLab alone."""
+def _state(context: Context, policies: Policies, request: MergeRequest) -> schedule.Request:
+    """Read the state of a merge request from GitLab."""
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
     allowed = policies.approvals.merge.approvers
@@ -254,20 +255,20 @@ def _session(context: Context, issue: int, session: str) -> Session:
 
 
 def sweep(context: Context, policies: Policies) -> int:
-    """Delete what sessions left here that ended longer ago than policies/retention.yml says; return how many."""
+    """Delete the files of ended sessions after ``session_days`` of policies/retention.yml; return how many sessions."""
     held = {item.session for item in sessions(context) if not item.released}
     oldest = clock.now() - timedelta(days=policies.retention.session_days)
-    gone = 0
+    removed = 0
     for folder in files.subfolders(context.state / "sessions"):
         if folder.name not in held and files.modified(folder) < oldest:
             worktree.remove(context.mirror, folder / "worktree")
             files.remove_tree(folder)
-            gone += 1
-    return gone
+            removed += 1
+    return removed
 
 
 def sessions(context: Context) -> list[lease.Lease]:
-    """Return the newest lease of every issue that was ever claimed."""
+    """Return the newest lease of every issue that has been claimed."""
     found = []
     for branch in context.mirror.branches(lease.PREFIX):
         held = lease.read(context.mirror, int(branch.removeprefix(lease.PREFIX)))

@@ -1,8 +1,8 @@
-"""ship: from an approved merge request to a verified deployment and a closed issue.
+"""ship: takes an approved merge request to a verified deployment and a closed issue.
 
-Two stretches, with a person's decision between them: merge → plan, which takes the change through the environments that
-policy asks no approval for, and approve → apply → verify → close. Each step looks at GitLab first. An apply that was
-interrupted is never started again.
+It has two parts, with a person's decision between them. ``merge``: merge, then record the plan and the result of every
+environment that needs no approval. ``deploy``: apply the approved plan, verify it and close the issue. Each step reads
+GitLab first. An interrupted apply is never started again.
 """
 
 import re
@@ -31,14 +31,14 @@ _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
 
 
 def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
-    """Merge an approved merge request and have main's plan made; return where it stands."""
+    """Merge an approved merge request and record main's plan; return the result of the last step."""
     shipment = _Shipment.of(context, iid)
     merged = run("merge", shipment.merge)
     return merged if merged["state"] == "superseded" else run("plan", shipment.plan)
 
 
 def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
-    """Apply the approved plan, verify the deployment and close the issue; return where it stands."""
+    """Apply the approved plan, verify the deployment and close the issue; return the result of the last step."""
     shipment = _Shipment.of(context, iid)
     applied = run("apply", shipment.apply)
     run("verify", shipment.verify, applied)
@@ -47,7 +47,7 @@ def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Shipment:
-    """The steps of one merge request on its way; each returns a JSON value and may be run again."""
+    """The steps that ship one merge request; each returns a JSON value and may run again."""
 
     context: Context
     iid: int
@@ -59,14 +59,14 @@ class _Shipment:
         return cls(context, iid, issue_of(merge_requests.get(context.bot, iid)), context.policies())
 
     def merge(self) -> dict[str, Any]:
-        """Check what the approval names, record it, and merge exactly the approved commit."""
+        """Check and record the approval, and merge exactly the approved commit."""
         context, labels = self.context, self.policies.session.labels
         request = merge_requests.get(context.bot, self.iid)
         if request.state != "merged":
             if self._is_behind(request):
                 return self._offer_again()
             self._record_approval(request)
-            self._let_go(request)
+            self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
         merge_requests.relabel(context.bot, self.iid, add=[labels.shipping], remove=[labels.review])
@@ -87,7 +87,7 @@ class _Shipment:
         return {"sha": request.sha, "state": "merged"}
 
     def _is_behind(self, request: MergeRequest) -> bool:
-        """Tell whether main has what the merge request's commit has not; git knows it before GitLab says so."""
+        """Return whether main has commits that the merge request lacks; git shows that earlier than GitLab."""
         context = self.context
         context.fetch()
         known = bool(context.mirror.resolve(request.sha))
@@ -95,8 +95,8 @@ class _Shipment:
             request.detailed_merge_status == "need_rebase"
         )
 
-    def _let_go(self, request: MergeRequest) -> None:
-        """Set the status that held the merge back, and wait until GitLab has counted it."""
+    def _release_merge(self, request: MergeRequest) -> None:
+        """Set the commit status that blocked the merge to success, and wait until the pipeline has ended with it."""
         context = self.context
         found = next((item for item in self._pipelines() if item.sha == request.sha), None)
         if found is None or context.alone:
@@ -113,7 +113,7 @@ class _Shipment:
         return pipelines.of_merge_request(self.context.bot, self.iid)
 
     def plan(self) -> dict[str, Any]:
-        """Wait for main's plan, record it, and say what a deployment's approval would name."""
+        """Wait for main's plan, record it, and write on the merge request which plan a deployment approval approves."""
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
         pipeline = pipeline_watch.until(
@@ -131,7 +131,7 @@ class _Shipment:
             raise _red(pipeline) from None
         for environment in saved.manifests:
             if not self.policies.environments.asked(environment):
-                self._see_through(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
+                self._record_rollout(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
         if not reached:
             raise _red(pipeline)
         if self._stack not in saved.manifests:
@@ -143,7 +143,7 @@ class _Shipment:
         return {"pipeline": pipeline.id, "manifest": digest}
 
     def apply(self) -> dict[str, Any]:
-        """Start the apply of the approved plan, once, and see what came of it."""
+        """Start the apply of the approved plan once, wait for it and record its result."""
         context, rollout = self.context, self._rollout()
         job, deployment = rollout.apply_job()
         destroy = self._record_deploy_approval(rollout, deployment, job)
@@ -160,7 +160,7 @@ class _Shipment:
         return {"pipeline": rollout.pipeline.id, "deployment": number, "sha": rollout.request.sha}
 
     def verify(self, applied: dict[str, Any]) -> dict[str, Any]:
-        """Wait for the job that looks at the deployment from outside, and record what it saw."""
+        """Wait for the job that checks the deployment from outside, and record its result."""
         context, rollout = self.context, self._rollout()
         pipeline_watch.until(
             context,
@@ -168,12 +168,12 @@ class _Shipment:
             minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
-        seen = rollout.record_check(applied["deployment"])
-        context.say(f"verified: {seen.get('url')} answers with {seen.get('release')}")
-        return {"release": seen.get("release")}
+        checked = rollout.record_check(applied["deployment"])
+        context.say(f"verified: {checked.get('url')} serves release {checked.get('release')}")
+        return {"release": checked.get("release")}
 
     def close(self) -> dict[str, Any]:
-        """Release what was deployed in GitLab, close the issue and take the labels off."""
+        """Create a GitLab release for the deployed commit, close the issue and remove the labels."""
         context, labels = self.context, self.policies.session.labels
         self._release()
         body = (
@@ -191,7 +191,7 @@ class _Shipment:
         return self.policies.environments.deploy
 
     def _rollout(self) -> Rollout:
-        """Return the way of main's newest plan of this merge request to the environment that a person approves."""
+        """Return the rollout of main's newest plan to the environment that needs a person's approval."""
         request = merge_requests.get(self.context.bot, self.iid)
         pipeline = main_pipeline(self.context, request.sha)
         if pipeline is None:
@@ -199,28 +199,31 @@ class _Shipment:
         saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
-    def _see_through(self, rollout: Rollout) -> None:
-        """Record what an environment that needs no approval came to; raises where it stops the change."""
+    def _record_rollout(self, rollout: Rollout) -> None:
+        """Record the apply and check of an environment that needs no approval; raises if either failed."""
         job, _ = rollout.apply_job()
         if job.status in {"success", "failed", "canceled"}:
-            seen = rollout.record_check(rollout.record_apply())
-            self.context.say(f"{rollout.environment}: {seen.get('url')} answers with {seen.get('release')}")
+            checked = rollout.record_check(rollout.record_apply())
+            self.context.say(f"{rollout.environment}: {checked.get('url')} serves release {checked.get('release')}")
 
     def _plan_note(self, saved: SavedPlan, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
         plans = saved_plan.plans(self.context.bot, saved)
         lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
-        gone = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
-        if gone:
-            lines += ["", f"It destroys {len(gone)} resources. An approval must say so: `destroy {manifest['plan']}`."]
-        head = ["The plan of main is ready. Approving the deployment approves exactly this plan:", ""]
+        destroyed = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
+        if destroyed:
+            lines += [
+                "",
+                f"It destroys {len(destroyed)} resources. The approval must contain `destroy {manifest['plan']}`.",
+            ]
+        head = ["The plan of main is ready. An approval of the deployment approves exactly this plan:", ""]
         back = pipelines.variables(self.context.bot, pipeline).get(RELEASE)
         if back:
-            head = [f"This goes back to the release of {back[:12]}.", "", *head]
+            head = [f"This plan goes back to the release of commit {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
 
     def _release(self) -> None:
-        """Make the merged commit a release of the project, unless nothing of it or an earlier one was deployed."""
+        """Create a GitLab release of the merged commit, unless it deployed nothing or was a rollback."""
         rollout = self._rollout()
         back = pipelines.variables(self.context.bot, rollout.pipeline.id).get(RELEASE)
         if self._stack not in rollout.saved.manifests or back:
@@ -237,15 +240,15 @@ class _Shipment:
         releases.make(self.context.bot, tag, sha=sha, name=tag, description="\n".join(lines))
 
     def _nothing_to_deploy(self) -> dict[str, Any]:
-        self.context.say(f"!{self.iid} touches no stack of {self.policies.environments.deploy}: nothing is deployed")
+        self.context.say(f"!{self.iid} does not change {self.policies.environments.deploy}: nothing to deploy")
         self.close()
         return {"state": "closed", "issue": self.issue}
 
     def _offer_again(self) -> dict[str, Any]:
-        """Close a merge request whose judged commit is not what would be merged, and offer its issue again."""
+        """Close a merge request that main has overtaken, and label its issue as ready again."""
         context, labels = self.context, self.policies.session.labels
         body = (
-            f"Superseded: main has moved since the pipeline judged this. #{self.issue} is offered to the factory again."
+            f"Superseded: main has new commits since the pipeline of this merge request. #{self.issue} is ready again."
         )
         issues.say(context.bot, "merge_requests", self.iid, marker="superseded", body=body)
         merge_requests.relabel(context.bot, self.iid, remove=[labels.review])
@@ -253,14 +256,14 @@ class _Shipment:
         merge_requests.close(context.bot, self.iid)
         for item in self._pipelines()[:1]:
             review.hold(context, item.sha, item.id, "canceled", f"!{self.iid} is superseded")
-        context.say(f"!{self.iid} is superseded: main has moved; #{self.issue} is offered again")
+        context.say(f"!{self.iid} is superseded: main has new commits; #{self.issue} is ready again")
         return {"state": "superseded", "issue": self.issue}
 
     def _record(self, kind: str, subjects: dict[str, str], predicate: dict[str, Any]) -> None:
         record(self.context, kind, issue=self.issue, subjects=subjects, predicate=predicate)
 
     def _record_approval(self, request: MergeRequest) -> None:
-        """Record the approval of the head; refuse one that was given for something else than what holds now."""
+        """Record the approvals of the head; raises ``Refused`` if what they approved has changed since."""
         context = self.context
         given = merge_requests.approvals(context.bot, self.iid)
         allowed = self.policies.approvals.merge.approvers
@@ -276,7 +279,7 @@ class _Shipment:
         shown = review.shown(context, self.iid)
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))
-            raise Refused(f"!{self.iid} was approved for something else; changed since: {'; '.join(changed)}")
+            raise Refused(f"!{self.iid} has changed since its approval: {'; '.join(changed)}")
         plan = None if digests.plan == review.NO_PLAN else digests.plan
         for approval in counted:
             self._record(
@@ -296,10 +299,10 @@ class _Shipment:
             )
 
     def _record_deploy_approval(self, rollout: Rollout, deployment: Deployment, job: Job) -> str:
-        """Record the deployment's approvals that name this manifest; one that names none means what was shown.
+        """Record the deployment's approvals of this manifest; one that names none approves the manifest in the note.
 
-        Returns the digest of the plan that they allow to destroy something, if any does. Raises ``Refused`` where there
-        are too few and the job waits; of one that was started without, the evidence will lack them.
+        Returns the digest of the plan that an approval allows to destroy resources, or nothing. Raises ``Refused`` if
+        approvals are missing and the job has not started; a job that started without them lacks them in the evidence.
         """
         context, request, manifest, digest = self.context, rollout.request, rollout.manifest, rollout.digest
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)

@@ -120,7 +120,7 @@ def test_facts_go_nowhere_by_a_link_or_a_commit(clone: Instance, tmp_path: Path)
     try:
         done = gate(clone, "check", "--base", "main")
         assert done.returncode == 3
-        assert "is a link" in done.stderr
+        assert "is a symbolic link" in done.stderr
     finally:
         folder.unlink()
 

@@ -111,7 +111,7 @@ JOB = [
     Attack(
         "forged commit", lambda s: replace(s, job=replace(s.job, commit="e" * 40)), Refused, "not as .* main eeeeeeee"
     ),
-    Attack("lock held by another", locked, Conflict, "locked: by job 7 of pipeline 3 for apply"),
+    Attack("lock held by another", locked, Conflict, "locked by job 7 of pipeline 3 for apply"),
     Attack(
         "lock stolen before the apply",
         lambda s: replace(s, first=lambda: taken_over(s)),

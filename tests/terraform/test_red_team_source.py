@@ -134,7 +134,11 @@ ATTACKS = [
         "in version 5.13.0, not 5.14.0",
     ),
     refused("foreign resource", evil('resource "null_resource" "x" {}\n'), "a resource null_resource"),
-    refused("provider's address", evil('provider "cloudflare" {\n  base_url = "http://x"\n}\n'), "provider's base_url"),
+    refused(
+        "provider's address",
+        evil('provider "cloudflare" {\n  base_url = "http://x"\n}\n'),
+        "the provider setting base_url",
+    ),
     refused(
         "provider's token", evil('provider "cloudflare" {\n  api_token = "x"\n}\n'), "the provider setting api_token"
     ),
@@ -155,8 +159,16 @@ ATTACKS = [
         "terraform/modules/x/main.tf: a data source external",
     ),
     refused("backend of its own", evil('terraform {\n  backend "s3" {}\n}\n'), "a backend other than"),
-    refused("backend elsewhere", evil('terraform {\n  backend "http" {\n    address = "x"\n  }\n}\n'), "of its own"),
-    refused("backend overridden", plant(f"{LIVE}/a_override.tf", 'terraform {\n  backend "local" {}\n}\n'), "of its"),
+    refused(
+        "backend elsewhere",
+        evil('terraform {\n  backend "http" {\n    address = "x"\n  }\n}\n'),
+        "a backend other than an empty",
+    ),
+    refused(
+        "backend overridden",
+        plant(f"{LIVE}/a_override.tf", 'terraform {\n  backend "local" {}\n}\n'),
+        "a backend other than an empty",
+    ),
     refused("cloud block", evil('terraform {\n  cloud {\n    organization = "x"\n  }\n}\n'), "setting terraform.cloud"),
     refused("provider_meta", evil('terraform {\n  provider_meta "x" {}\n}\n'), "the setting terraform.provider_meta"),
     refused("ephemeral block", evil('ephemeral "x" "y" {}\n'), "the block 'ephemeral'"),

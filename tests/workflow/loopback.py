@@ -1,4 +1,4 @@
-"""What the workflow's own parts are given, over the loopback GitLab: two accounts, a mirror, nothing patched."""
+"""Builds a workflow context on the loopback GitLab, with two accounts and a real mirror."""
 
 import sys
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DEVELOPER, MAINTAINER = 30, 40
 
 
 def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Context:
-    """Make a project whose main has these files, protected as the factory protects it, and return the context."""
+    """Create a project with these files on main and the factory's branch protection; return the context."""
     project = server.project()
     root = connect(server.url, project.path_with_namespace, account="root", token=server.root_token)
     accounts: dict[str, tuple[Connection, str]] = {}
@@ -33,7 +33,7 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
     run.apply(run.opened(root, acting={}), {"branches": branches}, say=lambda _: None)
     mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
     mirror.ensure()
-    made = Context(
+    created = Context(
         bot=accounts["bot"][0],
         agent=accounts["agent"][0],
         bot_token=accounts["bot"][1],
@@ -49,12 +49,12 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
         timed=lambda _, __: None,
         simulator=True,
     )
-    made.fetch()
-    return made
+    created.fetch()
+    return created
 
 
 def shipped() -> dict[str, bytes]:
-    """Return the files of this repository that a change is judged by, and those it changes."""
+    """Return the files of this repository that a change may touch or that the gates read."""
     names = git("ls-files", "apps", "specs", "policies", "docs", "AGENTS.md", ".gitlab-ci.yml", cwd=ROOT).stdout.split()
     return {name: (ROOT / name).read_bytes() for name in names if (ROOT / name).is_file()}
 

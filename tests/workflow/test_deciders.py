@@ -1,4 +1,4 @@
-"""The pure deciders: schedule, lease, retry."""
+"""Tests of schedule, lease and retry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ def request(**fields: bool) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("standing", "action"),
+    ("state", "action"),
     [
         (request(), None),
         (request(approved=True), "merge"),
@@ -29,8 +29,8 @@ def request(**fields: bool) -> Request:
         (request(merged=True, planned=True, deploy_begun=True), "deploy"),
     ],
 )
-def test_what_a_merge_request_leads_to(standing: Request, action: str | None) -> None:
-    chosen = schedule.choose([], [standing])
+def test_next_action_for_a_merge_request(state: Request, action: str | None) -> None:
+    chosen = schedule.choose([], [state])
     assert chosen == Action(action, 1) if action else isinstance(chosen, Idle) and chosen.waiting
 
 
@@ -60,11 +60,11 @@ def held(holder: str, *, minutes: int = 5, released: bool = False) -> lease.Leas
         (held("other/0", minutes=-1), False, Claim.RESUME),
     ],
 )
-def test_who_may_work(found: lease.Lease | None, lives: bool, claim: Claim) -> None:  # noqa: FBT001 - parametrized
+def test_what_a_holder_may_do_with_a_lease(found: lease.Lease | None, lives: bool, claim: Claim) -> None:  # noqa: FBT001 - parametrized
     assert lease.judge(found, holder="me/0", now=NOW, holder_lives=lives) is claim
 
 
 @pytest.mark.parametrize(("error", "again"), [(Unreachable("x"), True), (Refused("x"), False), (Conflict("x"), False)])
-def test_retry_reads_types(error: FactoryError, again: bool) -> None:  # noqa: FBT001 - parametrized
+def test_only_unreachable_is_retried(error: FactoryError, again: bool) -> None:  # noqa: FBT001 - parametrized
     assert (retry.delay(error, 1) is not None) is again
     assert retry.delay(error, 99) is None

@@ -1,1 +1,1 @@
-"""What an attempt may cost, and the ledger of what attempts cost."""
+"""Budget limits of attempts, and the ledger of their costs."""

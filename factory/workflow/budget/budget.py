@@ -1,7 +1,7 @@
-"""May this attempt be paid for? Decided from the ledger: what was spent, and what others have reserved. Pure.
+"""Decides from the ledger whether the budget allows an attempt. Pure.
 
-Amounts are reserved when work is admitted and settled when it ends, so that sessions at once can't overshoot a bound
-together. Tokens are counted, money is in millionths of a US dollar.
+An amount is reserved before an attempt starts and settled when it ends, so that parallel sessions cannot exceed a limit
+together. Amounts are in tokens and in millionths of a US dollar.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 from factory.policies.agents import Cap, SpendingLimits
 
-# Less than this share of what an attempt may take is not worth beginning.
+# An attempt needs at least one tenth of the amount that it requests.
 _LEAST = 10
 RESERVED, SPENT = "reserved", "spent"
 _OF_ONE_SESSION = frozenset({"run", "issue"})
@@ -28,7 +28,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one attempt reserved or spent; ``key`` is issue, session and attempt, ``day`` is ISO 8601 in UTC."""
+    """What one attempt reserved or spent; ``key`` is ``issue/session/attempt``, ``day`` an ISO 8601 date in UTC."""
 
     key: str
     issue: int
@@ -47,24 +47,24 @@ class Entry:
 
     @classmethod
     def from_json(cls, value: Any) -> "Entry":
-        """Return the entry that a JSON value is; raises ``ValueError`` for anything that could not be one."""
+        """Return the entry of a JSON value; raises ``ValueError`` if it is not a valid entry."""
         if not isinstance(value, dict) or set(value) != {item.name for item in fields(cls)}:
-            raise ValueError("an entry has other keys")
+            raise ValueError("an entry has missing or unknown keys")
         for item in fields(cls):
             kind = int if item.type == "int" or item.type is int else str
             if type(value[item.name]) is not kind:
-                raise ValueError(f"{item.name} is no {kind.__name__}")
+                raise ValueError(f"{item.name} is not of type {kind.__name__}")
         entry = cls(**value)
         if entry.state not in {RESERVED, SPENT} or not _DAY.fullmatch(entry.day):
-            raise ValueError("an entry has another state or day")
+            raise ValueError(f"an entry has the invalid state {entry.state!r} or day {entry.day!r}")
         if min(entry.tokens, entry.usd_micros) < 0:
-            raise ValueError("an entry has less than nought")
+            raise ValueError("an entry has a negative amount")
         return entry
 
 
 @dataclass(frozen=True)
 class BudgetIncrease:
-    """What a person allowed beyond the bounds: for one issue, on one day."""
+    """An amount that a person added to the limits of one issue and one day."""
 
     issue: int
     day: str
@@ -75,7 +75,7 @@ class BudgetIncrease:
 
 @dataclass(frozen=True)
 class BudgetState:
-    """How one bound stands: what was spent, what is reserved, and how much it allows."""
+    """One limit: what was spent, what is reserved, and the cap."""
 
     bound: str
     spent: Amount
@@ -84,31 +84,31 @@ class BudgetState:
 
     @property
     def left(self) -> Amount:
-        """What is neither spent nor reserved."""
+        """The amount that is neither spent nor reserved."""
         taken = self.taken
         return Amount(max(0, self.cap.tokens - taken.tokens), max(0, self.cap.usd_micros - taken.usd_micros))
 
     @property
     def taken(self) -> Amount:
-        """What is spent or reserved."""
+        """The sum of what is spent and reserved."""
         return _sum((self.spent, self.reserved))
 
     def near(self, percent: int) -> bool:
-        """Tell whether that share of the bound is used."""
+        """Return whether more than ``percent`` of the limit is used."""
         taken = self.taken
         return taken.tokens * 100 > self.cap.tokens * percent or taken.usd_micros * 100 > self.cap.usd_micros * percent
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """The attempt may begin, and take at most this."""
+    """The attempt may start and spend at most ``amount``."""
 
     amount: Amount
 
 
 @dataclass(frozen=True)
 class Denial:
-    """The attempt may not begin: the bound is ``exhausted``, or what is left of it is reserved by others."""
+    """The attempt may not start: the limit is ``exhausted``, or other sessions have reserved the rest of it."""
 
     bound: str
     exhausted: bool
@@ -124,7 +124,7 @@ def states(
     session: str,
     day: str,
 ) -> list[BudgetState]:
-    """Return how the bounds of a session stand: run, issue, day and month, in this order."""
+    """Return the limits that apply to a session: run, issue, day and month, in this order."""
     scopes: Mapping[str, tuple[Cap, list[Entry], list[BudgetIncrease]]] = {
         "run": (caps.run, [e for e in entries if e.session == session], [x for x in increases if x.issue == issue]),
         "issue": (caps.issue, [e for e in entries if e.issue == issue], [x for x in increases if x.issue == issue]),
@@ -147,13 +147,13 @@ def states(
 
 
 def admit(found: Sequence[BudgetState], wanted: Amount) -> Reservation | Denial:
-    """Return what an attempt that wants ``wanted`` gets: that, or what is left where that is worth beginning."""
+    """Grant an attempt the amount ``wanted``, or what is left if that is at least a tenth of it."""
     least = Amount(wanted.tokens // _LEAST, wanted.usd_micros // _LEAST)
     for state_ in found:
         left = state_.left
         if left.tokens >= max(1, least.tokens) and left.usd_micros >= least.usd_micros:
             continue
-        # An issue is worked on by one session at a time, so what others reserved for it is never settled any more.
+        # Only one session works on an issue at a time, so reservations of its earlier sessions are never settled.
         taken = state_.taken if state_.bound in _OF_ONE_SESSION else state_.spent
         exhausted = (
             state_.cap.tokens - taken.tokens < max(1, least.tokens)
@@ -168,9 +168,9 @@ def admit(found: Sequence[BudgetState], wanted: Amount) -> Reservation | Denial:
 def reserve(
     entries: Sequence[Entry], caps: SpendingLimits, increases: Sequence[BudgetIncrease], entry: Entry
 ) -> tuple[Reservation | Denial, Entry | None]:
-    """Return the ruling on an attempt that wants what ``entry`` says, and the reservation to be written, if any.
+    """Decide on an attempt that requests the amount of ``entry``; return the ruling and the reservation to write.
 
-    An attempt that is taken up again gives its own reservation back first.
+    The earlier reservation of a resumed attempt does not count.
     """
     others = [item for item in entries if item.key != entry.key]
     found = states(others, caps, increases, issue=entry.issue, session=entry.session, day=entry.day)
@@ -181,26 +181,27 @@ def reserve(
 
 
 def settled(entries: Sequence[Entry], entry: Entry) -> Entry:
-    """Return what an attempt spent, counted for the day on which it was admitted, where it was reserved."""
+    """Return the entry of what an attempt spent, dated on the day of its reservation if it has one."""
     return replace(entry, day=next((item.day for item in entries if item.key == entry.key), entry.day))
 
 
 def describe(state_: BudgetState) -> str:
-    """Return a standing in words."""
+    """Describe a limit and its use for people."""
     spent, reserved, cap = state_.spent, state_.reserved, state_.cap
     return (
-        f"the budget per {state_.bound} is {cap.tokens} tokens and {dollars(cap.usd_micros)}; spent are "
-        f"{spent.tokens} and {dollars(spent.usd_micros)}, reserved {reserved.tokens} and {dollars(reserved.usd_micros)}"
+        f"the budget per {state_.bound} is {cap.tokens} tokens and {dollars(cap.usd_micros)}; spent: "
+        f"{spent.tokens} tokens and {dollars(spent.usd_micros)}; reserved: {reserved.tokens} tokens and "
+        f"{dollars(reserved.usd_micros)}"
     )
 
 
 def dollars(usd_micros: int) -> str:
-    """Return an amount of money for people."""
+    """Format an amount of money for people."""
     return f"{usd_micros / 1e6:.2f} USD"
 
 
 def replaced(entries: Sequence[Entry], entry: Entry) -> list[Entry]:
-    """Return the entries with one put in the place of that of its key, or added; in the order of their keys."""
+    """Return the entries sorted by key, with ``entry`` added or in place of the entry with its key."""
     return sorted([*(item for item in entries if item.key != entry.key), entry], key=lambda item: item.key)
 
 

@@ -1,7 +1,7 @@
-"""The ledger: what each attempt reserved and spent, on the protected branch ``factory/ledger``.
+"""The ledger on the protected branch ``factory/ledger``: what each attempt reserved and spent.
 
-A push that is not a fast-forward is refused, so two factories that admit work at once see each other's reservation:
-the later one reads again and decides anew. One file per month, ``<yyyy-mm>.json``.
+GitLab refuses a push that is not a fast-forward. If two factories reserve at the same time, the second one reads the
+ledger again and decides again. The branch has one file per month, ``<yyyy-mm>.json``.
 """
 
 import json
@@ -25,21 +25,21 @@ _MAY_INCREASE = ("maintainer", "owner", "administrator")
 
 
 def read(context: Context) -> list[Entry]:
-    """Return all entries as of the last fetch; raises ``InvalidInput`` where the branch holds something else."""
+    """Return all entries as of the last fetch; raises ``InvalidInput`` if the branch has other content."""
     head = context.mirror.head(BRANCH)
     tree = context.mirror.tree(head) if head else {}
     try:
         return [entry for path in sorted(tree) for entry in _entries(tree[path])]
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
-            f"{BRANCH} cannot be read: {error}", hint="Compare it with an older commit of it."
+            f"{BRANCH} cannot be read: {error}", hint="Compare the branch with an older commit of it."
         ) from error
 
 
 def reserve(
     context: Context, policies: Policies, entry: Entry, *, increases: Sequence[BudgetIncrease]
 ) -> Reservation | Denial:
-    """Reserve what an attempt wants, or what is left of it; an attempt that is resumed keeps its own reservation."""
+    """Reserve the amount that an attempt requests, or what is left; a resumed attempt replaces its reservation."""
     return _write(
         context,
         lambda entries: budget.reserve(entries, policies.budgets.caps, increases, entry),
@@ -48,25 +48,25 @@ def reserve(
 
 
 def settle(context: Context, entry: Entry) -> None:
-    """Replace an attempt's reservation by what it spent; it counts for the day on which it was admitted."""
+    """Replace an attempt's reservation with what it spent, dated on the day of the reservation."""
     _write(context, lambda entries: (None, budget.settled(entries, entry)), f"settle {entry.key}")
 
 
 def states(context: Context, policies: Policies, *, issue: int, session: str) -> list[BudgetState]:
-    """Return how the bounds stand for an issue's session now."""
+    """Return the limits that apply to a session now."""
     found = increases(context, policies, issue)
     day = clock.timestamp()[:10]
     return budget.states(read(context), policies.budgets.caps, found, issue=issue, session=session, day=day)
 
 
 def increases(context: Context, policies: Policies, issue: int) -> list[BudgetIncrease]:
-    """Return what people allowed on an issue beyond the bounds: notes of maintainers who are no agents."""
+    """Return the budget increases in notes on an issue; only notes of maintainers who are not agents count."""
     notes = issues.notes(context.bot, "issues", issue)
-    machines = {context.bot.account, context.agent.account, *policies.scope.agents}
+    accounts = {context.bot.account, context.agent.account, *policies.scope.agents}
     roles: dict[str, str] = {}
     found = []
     for note in notes:
-        for tokens, usd in _INCREASE.findall(note.body) if note.author not in machines else []:
+        for tokens, usd in _INCREASE.findall(note.body) if note.author not in accounts else []:
             role = roles.setdefault(note.author, members.role(context.bot, note.author))
             if role in _MAY_INCREASE:
                 found.append(
@@ -76,26 +76,26 @@ def increases(context: Context, policies: Policies, issue: int) -> list[BudgetIn
 
 
 def increase_note(tokens: int, usd: float) -> str:
-    """Return the note by which a person allows more."""
+    """Return the text of the note with which a person increases a budget."""
     return f"Budget: +{tokens} tokens, +{usd:.2f} USD"
 
 
 def _entries(content: bytes) -> list[Entry]:
     found = json.loads(content)
     if not isinstance(found, list):
-        raise ValueError("a file holds no list")  # noqa: TRY004 - what ``json`` raises for what it cannot read
+        raise ValueError("a file is not a list")  # noqa: TRY004 - the error that ``json`` raises for invalid input
     return [Entry.from_json(item) for item in found]
 
 
 def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | None]], message: str) -> _T:
-    """Decide on the newest ledger and append what was decided; a denial is decided once more on what is there now."""
+    """Decide on the ledger and append the entry; before a denial, fetch the ledger and decide once more."""
     fresh = False
 
     def decided() -> Addition[_T]:
         nonlocal fresh
         entries = read(context)
         answer, entry = decide(entries)
-        if entry is None and not fresh:  # what others hold may have been settled since the last fetch
+        if entry is None and not fresh:  # other reservations may have been settled since the last fetch
             context.fetch()
             entries, fresh = read(context), True
             answer, entry = decide(entries)
@@ -106,7 +106,7 @@ def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | N
 
 
 def _changes(entries: Sequence[Entry], entry: Entry) -> Mapping[str, bytes | None]:
-    """Return the files that change: that of the entry's month, and of another one where it stood before."""
+    """Return the changed files: that of the entry's month, and of the month in which it was before."""
     after = budget.replaced(entries, entry)
     months = {entry.day[:7], *(item.day[:7] for item in entries if item.key == entry.key)}
     return {

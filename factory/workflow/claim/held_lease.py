@@ -1,4 +1,4 @@
-"""A session's hold on its issue: the lease read, renewed and let go."""
+"""Reads, renews and releases the lease of a session."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from factory.workflow.context import Context
 
 
 class HeldLease:
-    """One session's lease; ``minutes`` is how long it lasts unless renewed."""
+    """One session's lease; it expires after ``minutes`` unless renewed."""
 
     def __init__(self, context: Context, session: Session, *, minutes: int) -> None:
         self._context = context
@@ -20,24 +20,24 @@ class HeldLease:
         self._renewed = clock.monotonic()
 
     def frozen(self) -> FrozenIssue:
-        """Return the issue as it was frozen at the claim; raises ``NotFound``."""
+        """Return the issue text as frozen when it was claimed; raises ``NotFound``."""
         return self._read()[1]
 
     def first(self) -> lease.Lease:
-        """Return the lease with the commit by which this session took the issue."""
+        """Return the lease with the commit in which this session claimed the issue."""
         held = self._read()[0]
         messages = self._context.mirror.messages(held.commit)
         mine = [commit for commit, text in messages if self._session.id in text]
         return replace(held, commit=mine[-1] if mine else held.commit)
 
     def assert_held(self) -> None:
-        """Raise ``Conflict`` where another session or process has taken the issue over."""
+        """Raise ``Conflict`` if another session or process has taken over the issue."""
         held, _ = self._read()
         if held.session != self._session.id or held.released or held.holder != self._context.holder:
             raise Conflict(f"session {self._session.id} no longer holds #{self._session.issue}")
 
     def keep(self) -> None:
-        """Renew the lease once a third of its time has passed, so that long work does not lose it."""
+        """Renew the lease after a third of its time, so that it does not expire during long work."""
         if clock.monotonic() - self._renewed < self._minutes * 20:
             return
         self._context.fetch()
@@ -48,7 +48,7 @@ class HeldLease:
         self._renewed = clock.monotonic()
 
     def give_to_person(self, *, hours: int) -> None:
-        """Leave the issue to a person on this machine, who hands it back."""
+        """Give the lease to a person on this machine for ``hours``, until they hand it back."""
         self._context.fetch()
         self.assert_held()
         held, frozen = self._read()
@@ -57,9 +57,9 @@ class HeldLease:
         self._write(replace(held, holder=holder, expires_at=expires, token=held.token + 1), frozen)
 
     def release(self, *, not_before: str = "") -> None:
-        """Let the issue go; a lease that is released, or another's by now, stays as it is.
+        """Release the lease, unless it is released already or belongs to another session.
 
-        ``not_before`` is the moment before which nobody takes it again.
+        No session takes the issue again before the time ``not_before``.
         """
         self._context.fetch()
         held, frozen = self._read()
@@ -70,7 +70,7 @@ class HeldLease:
     def _read(self) -> tuple[lease.Lease, FrozenIssue]:
         found = lease.read(self._context.mirror, self._session.issue)
         if found is None:
-            raise NotFound(f"the lease of #{self._session.issue} is gone")
+            raise NotFound(f"#{self._session.issue} has no lease")
         return found[0], FrozenIssue.from_json(found[1])
 
     def _write(self, changed: lease.Lease, frozen: FrozenIssue) -> None:

@@ -1,4 +1,4 @@
-"""Freezes an issue at its claim: normalised, screened, named by a digest. Pure."""
+"""Freezes the text of an issue when it is claimed: normalises it, screens it and computes its digest. Pure."""
 
 import re
 
@@ -10,22 +10,22 @@ from factory.workflow.claim import sanitize
 
 _ACCEPTANCE = re.compile(r"^[-*] (?:\[[ xX]\] )?\S.+", re.MULTILINE)
 _LONGEST_TITLE = 255
-# How the factory marks an issue that an agent asked for.
-_ASKED_FOR = "<!-- factory:output "
+# The description of an issue that the factory created at an agent's request begins with this.
+_REQUESTED_MARK = "<!-- factory:output "
 
 
 def freeze(issue: Issue, *, author_role: str, limit: int, small: str) -> FrozenIssue:
-    """Return the issue as an agent may read it: cleaned, the title one line, the text at most ``limit`` characters.
+    """Return the issue as an agent reads it: cleaned, with a one-line title and at most ``limit`` characters of text.
 
-    What looks like an instruction to the agent is kept, as text, and named in ``warnings``; its links are listed. An
-    issue that names no spec, and has the label ``small`` and a list of what must hold afterwards, is a small one.
+    Text that looks like an instruction to the agent is kept and named in ``warnings``; ``links`` lists its links. An
+    issue is small if it names no spec, has the label ``small`` and contains an acceptance list.
     """
     title = " ".join(sanitize.clean(issue.title).split())[:_LONGEST_TITLE].rstrip()
     whole = sanitize.clean(issue.description)
     text = whole[:limit].rstrip()
     found = set(sanitize.warnings(f"{issue.title}\n{issue.description}", f"{title}\n{text}"))
     found |= {"cut"} if len(whole) > limit else set()
-    found |= {"agent"} if issue.description.startswith(_ASKED_FOR) else set()
+    found |= {"agent"} if issue.description.startswith(_REQUESTED_MARK) else set()
     named = cited(whole) or ""
     is_small = small in issue.labels and _ACCEPTANCE.search(whole)
     spec = named if named not in {"", SMALL} else (SMALL if is_small else "")
@@ -34,5 +34,5 @@ def freeze(issue: Issue, *, author_role: str, limit: int, small: str) -> FrozenI
 
 
 def digest(frozen: FrozenIssue) -> str:
-    """Return the digest by which evidence names the frozen text."""
+    """Return the digest that identifies the frozen issue in the evidence."""
     return canonical.digest_of(frozen.to_json())

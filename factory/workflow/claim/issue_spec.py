@@ -1,4 +1,4 @@
-"""What an issue wants: the spec that it names, or, for a small issue, the acceptance list in its own text."""
+"""Reads the requirements of an issue: the spec that it names or, for a small issue, its own acceptance list."""
 
 from factory.errors import InvalidInput, NotFound
 from factory.model.issue import SMALL, FrozenIssue
@@ -24,11 +24,11 @@ owner: somebody
 
 
 def unready(context: Context, frozen: FrozenIssue) -> str:
-    """Return why an issue can't be given to an agent (its spec is missing, undecided or unclear), or nothing."""
+    """Return why an agent cannot work on an issue (its spec is missing, undecided or unclear), or an empty string."""
     if not frozen.spec:
         return (
-            "it names no spec; add a line `Spec: <id>` that names a file of specs/ (for a small change, the label "
-            "`factory::small` and a list of what must hold afterwards)"
+            "it names no spec; add a line `Spec: <id>` that names a file in specs/ (for a small change, add the label "
+            "`factory::small` and an acceptance list instead)"
         )
     if frozen.spec == SMALL:
         return ""
@@ -46,11 +46,11 @@ def unready(context: Context, frozen: FrozenIssue) -> str:
         return ""
     first = findings[0]
     more = f" (and {len(findings) - 1} more; see `factory spec lint {path}`)" if len(findings) > 1 else ""
-    return f"its spec would make an agent guess: {first.path}:{first.line}: {first.message}{more}"
+    return f"its spec is unclear: {first.path}:{first.line}: {first.message}{more}"
 
 
 def spec(context: Context, commit: str, frozen: FrozenIssue) -> specs.Spec:
-    """Return what the issue wants as of a commit; raises ``NotFound`` or ``InvalidInput``."""
+    """Return the spec of an issue at a commit; raises ``NotFound`` or ``InvalidInput``."""
     if frozen.spec == SMALL:
         text = "\n".join(f"> {line}" for line in frozen.text.splitlines())
         content = _FORM.format(iid=frozen.iid, text=text)
@@ -60,11 +60,11 @@ def spec(context: Context, commit: str, frozen: FrozenIssue) -> specs.Spec:
 
 
 def of_issue(context: Context, commit: str, *, name: str, issue: int) -> specs.Spec:
-    """Return what a merge request's issue wants, as the lease froze it; raises ``NotFound`` or ``InvalidInput``."""
+    """Return the spec of a merge request's issue, as frozen in the lease; raises ``NotFound`` or ``InvalidInput``."""
     if name != SMALL:
         path = specs.path_of(name)
         return specs.read(context.mirror.read(commit, path), source=path)
     found = lease.read(context.mirror, issue)
     if found is None:
-        raise NotFound(f"#{issue} was never claimed")
+        raise NotFound(f"#{issue} has never been claimed")
     return spec(context, commit, FrozenIssue.from_json(found[1]))

@@ -1,7 +1,7 @@
 """The lease of an issue: a chain of commits on ``factory/leases/<issue>``.
 
-Pushing a successor is a compare-and-swap, because GitLab refuses what is not a fast-forward; the chain's length is the
-fencing token. Each commit carries the lease and the issue as it was frozen, so a lost machine loses neither.
+GitLab refuses a push that is not a fast-forward, so only one process can push the next commit. The length of the chain
+is the fencing token. Each commit has the lease and the frozen issue, so both survive the loss of a machine.
 """
 
 import enum
@@ -15,13 +15,13 @@ from factory.system import clock
 from factory.worktrees.repository import Author, Mirror
 
 PREFIX = "factory/leases/"
-# The holder of a lease that a person took over ends in this instead of a slot.
+# The last part of the holder if a person took over the lease; otherwise it is the slot number.
 PERSON = "person"
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Who works on an issue, until when; ``commit`` is the chain's head, ``token`` its length."""
+    """Who works on an issue until when; ``commit`` is the head of the chain, ``token`` its length."""
 
     issue: int
     session: str
@@ -34,12 +34,12 @@ class Lease:
 
     @property
     def branch(self) -> str:
-        """Return the branch that holds the chain."""
+        """Return the branch that has the chain."""
         return f"{PREFIX}{self.issue}"
 
 
 class Claim(enum.StrEnum):
-    """What may be done about an issue's lease."""
+    """What a process may do with an issue's lease."""
 
     TAKE = "take"
     RESUME = "resume"
@@ -47,9 +47,10 @@ class Claim(enum.StrEnum):
 
 
 def judge(lease: Lease | None, *, holder: str, now: datetime, holder_lives: bool) -> Claim:
-    """Tell what ``holder`` may do: take a free lease, resume one of its own or of a dead sibling, or leave it. Pure.
+    """Decide whether ``holder`` may take, resume or must leave the lease. Pure.
 
-    ``holder_lives`` tells whether the process that holds the lease is known to live on this machine.
+    It may take a released lease, and resume its own, an expired one, or that of a dead process of the same instance.
+    ``holder_lives`` is true if the process that has the lease runs on this machine.
     """
     if lease is None or lease.released:
         waits = lease is not None and lease.not_before and clock.parse(lease.not_before) > now
@@ -63,7 +64,7 @@ def judge(lease: Lease | None, *, holder: str, now: datetime, holder_lives: bool
 
 
 def read(mirror: Mirror, issue: int) -> tuple[Lease, dict[str, Any]] | None:
-    """Return an issue's lease and frozen text as of the last fetch, or ``None`` where it was never claimed."""
+    """Return an issue's lease and frozen text as of the last fetch, or ``None`` if it was never claimed."""
     commit = mirror.head(f"{PREFIX}{issue}")
     if commit is None:
         return None
@@ -75,7 +76,7 @@ def read(mirror: Mirror, issue: int) -> tuple[Lease, dict[str, Any]] | None:
 
 
 def write(mirror: Mirror, lease: Lease, frozen: dict[str, Any], *, author: Author, token: str) -> Lease:
-    """Push the next lease of the chain on top of ``lease.commit``; raises ``Conflict`` where another came first."""
+    """Push the next lease on top of ``lease.commit``; raises ``Conflict`` if another process pushed first."""
     value = {key: item for key, item in asdict(lease).items() if key != "commit"}
     files = {"lease.json": json.dumps(value, indent=1).encode(), "issue.json": json.dumps(frozen, indent=1).encode()}
     word = "release" if lease.released else "hold"

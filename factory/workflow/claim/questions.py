@@ -1,8 +1,8 @@
-"""Questions of agents, and their answers: an answer becomes a proposed change of the spec, so that none is asked twice.
+"""Handles questions of agents: an answer becomes a merge request that adds it to the spec.
 
-An agent asks by a line ``Question: …`` in what it says last, instead of guessing. A person answers with a note on the
-issue that begins with ``Answer:``. The factory then proposes the answer as a requirement of the spec; the person
-completes its scenario, approves and merges it like any other merge request, and offers the issue again.
+Instead of guessing, an agent asks with a line ``Question: …`` in its last message. A person answers with a note on the
+issue that begins with ``Answer:``. The factory then proposes the answer as a requirement of the spec. The person
+completes its scenario, approves and merges it like any other merge request, and labels the issue as ready again.
 """
 
 import re
@@ -18,8 +18,8 @@ from factory.specs import read as specs
 from factory.system import canonical
 from factory.workflow.context import Context
 
-_ASKED = re.compile(r"^Question: (\S.{0,1000})$", re.MULTILINE)
-_ANSWERED = re.compile(r"\AAnswer:\s*(\S[\s\S]{0,4000})")
+_QUESTION = re.compile(r"^Question: (\S.{0,1000})$", re.MULTILINE)
+_ANSWER = re.compile(r"\AAnswer:\s*(\S[\s\S]{0,4000})")
 _MARK = re.compile(r"\A<!-- factory:question ([0-9a-f]{12}) ([a-z0-9-]+) -->\n> (.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"^(.*-)(\d+)$")
 _MAY_ANSWER = ("developer", "maintainer", "owner", "administrator")
@@ -27,7 +27,7 @@ _MAY_ANSWER = ("developer", "maintainer", "owner", "administrator")
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """An agent's question that a person answered on its issue; ``key`` names the question."""
+    """An agent's question that a person answered on its issue; ``key`` identifies the question."""
 
     issue: int
     key: str
@@ -38,26 +38,26 @@ class AnsweredQuestion:
 
 
 def asked(message: str) -> str | None:
-    """Return the question that an agent's last words ask, or ``None``."""
-    found = _ASKED.findall(message)
+    """Return the question in an agent's last message, or ``None``."""
+    found = _QUESTION.findall(message)
     return " ".join(str(found[-1]).split()) if found else None
 
 
 def ask(context: Context, frozen: FrozenIssue, question: str, *, session: str, policies: Policies) -> None:
-    """Put an agent's question on its issue and set the issue aside until a person answers."""
+    """Write an agent's question on its issue and block the issue until a person answers."""
     key = canonical.digest(f"{session} {question}".encode()).removeprefix("sha256:")[:12]
     labels = policies.session.labels
     body = (
-        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this instead of guessing. Answer with a "
-        "note that begins with `Answer:`; the answer is then proposed as a change of the spec. Once that is merged, "
-        f"put the label `{labels.ready}` back."
+        f"> {neutral(question, 1000)}\n\nThe agent of session {session} asks this question. Answer with a note "
+        "that begins with `Answer:`. The factory then proposes the answer as a change of the spec. After you merge it, "
+        f"add the label `{labels.ready}` again."
     )
     issues.say(context.bot, "issues", frozen.iid, marker=f"question {key} {frozen.spec}", body=body)
     issues.relabel(context.bot, frozen.iid, add=[labels.blocked], remove=[labels.claimed, labels.ready])
 
 
 def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[AnsweredQuestion]:
-    """Return the questions on an issue that somebody else than the factory answered after they were asked. Pure."""
+    """Return the questions on an issue that someone other than the factory answered later. Pure."""
     found = []
     for index, note in enumerate(notes):
         match = _MARK.search(note.body) if note.author == bot else None
@@ -65,9 +65,9 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
             continue
         key, spec, question = match.groups()
         given = [
-            (said.group(1), later.author)
+            (text.group(1), later.author)
             for later in notes[index + 1 :]
-            if later.author not in {bot, agent} and (said := _ANSWERED.search(later.body)) is not None
+            if later.author not in {bot, agent} and (text := _ANSWER.search(later.body)) is not None
         ]
         if given:
             answer, by = given[-1]
@@ -76,7 +76,7 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
 
 
 def propose_all(context: Context, policies: Policies) -> list[int]:
-    """Propose each answer as a change of its spec, once; return the merge requests opened now."""
+    """Open one merge request per answer that adds it to its spec; return the merge requests opened now."""
     opened = []
     for issue in issues.find(context.bot, labels=[policies.session.labels.blocked]):
         notes = issues.notes(context.bot, "issues", issue.iid)
@@ -95,7 +95,7 @@ def propose_all(context: Context, policies: Policies) -> list[int]:
 def amended(content: bytes, item: AnsweredQuestion, *, source: str) -> tuple[bytes, str]:
     """Return a spec with the answer as its next requirement, and that requirement's id. Pure.
 
-    The scenario is left for the person to write: `factory spec lint` says so until it is. Raises ``InvalidInput``.
+    The person must write the scenario; until then `factory spec lint` fails. Raises ``InvalidInput``.
     """
     spec = specs.read(content, source=source)
     numbers = [match for requirement in spec.requirements if (match := _NUMBER.match(requirement.id))]
@@ -131,7 +131,8 @@ def _propose(context: Context, item: AnsweredQuestion) -> list[int]:
     context.mirror.push(commit, _branch(item), context.bot_token)
     body = (
         f"{item.by} answered a question on #{item.issue}. Proposed as {name}:\n\n> {item.answer}\n\nWrite its scenario "
-        f"(`factory spec lint {path}` tells what is open), then approve and merge it here.\n\nSpec: {item.spec}\n"
+        f"(`factory spec lint {path}` shows the open items), then approve and merge this merge request.\n\n"
+        f"Spec: {item.spec}\n"
     )
     request = merge_requests.open_once(
         context.bot, source=_branch(item), target=MAIN, title=title, description=body, labels=[]

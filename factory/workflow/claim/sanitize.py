@@ -1,7 +1,7 @@
-"""Screens text that anybody may have written before an agent reads it. Pure.
+"""Screens text from any author before an agent reads it. Pure.
 
-Screening warns, it decides nothing: what an agent may do does not depend on it. Text is kept; only what a person cannot
-see on the issue's page is taken out (OWASP LLM01; Unicode TR 36 and 39).
+Screening only warns: an agent's permissions do not depend on it. It removes only characters and comments that are
+invisible on the issue's page (OWASP LLM01; Unicode TR 36 and 39).
 """
 
 import re
@@ -12,7 +12,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\uffa0"
     "\ufe00-\ufe0f\ufeff\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# How emoji are usually written; that alone is no reason to warn.
+# Invisible characters that belong to an emoji; they cause no warning.
 _EMOJI = re.compile("(?<=[\u2190-\u2bff\u3030\u303d\U0001f000-\U0001faff])[\ufe0f\u200d]+")
 _LINE_END = re.compile("\r\n?|[\u0085\u2028\u2029]")
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
@@ -21,7 +21,7 @@ _ALIKE = str.maketrans("аеорсухіѕјԁһνοαρτυι", "aeopcyxisjdhvo
 _MIXABLE = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
 _LINKS, _LINK = 50, 300
 
-# What a warning looks for, in folded text: compatibility forms resolved, look-alikes replaced, lower case.
+# Matched against folded text: compatibility forms resolved, look-alikes replaced, lower case.
 _SHAPES = tuple(
     (name, re.compile(shape, re.MULTILINE))
     for name, shape in (
@@ -33,7 +33,7 @@ _SHAPES = tuple(
         ("instruction", r"\b(system|developer|hidden) (prompt|message|mode)\b|\bdo anything now\b|\bjailbreak\b"),
         ("instruction", r"\b(note|message|instructions?|attention)\b.{0,30}\b(ai|agents?|assistants?|llms?|bots?)\b"),
         ("turn", r"^\W{0,8}(assistant|system|developer|human|user)\W{0,4}:"),
-        # The brief shows an issue between lines of tildes.
+        # The brief puts the issue text between lines of tildes.
         ("turn", r"^[> ]{0,8}~{4}"),
         ("turn", r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<</?sys>>|</?(system|assistant|user)>"),
         ("tool-call", r"</?[a-z:_]{0,20}(function_calls?|tool_calls?|tool_use|tool_result|invoke)\b[^>]{0,100}>"),
@@ -77,18 +77,18 @@ _LINKED = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,12}://|data:|javascript:|mail
 
 
 def clean(text: str) -> str:
-    """Return the text in NFC, each line ended by a newline, without what a page does not show: marks and HTML comments.
+    """Return the text in NFC with newlines as line ends, without invisible characters and HTML comments.
 
-    A text that was cleaned stays the same.
+    Cleaning a cleaned text does not change it.
     """
     lines = _LINE_END.sub("\n", _INVISIBLE.sub("", text))
     shown = "".join(c for c in lines if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
-    # What is left once comments are gone may spell a new one.
+    # Without its comments, the text may contain a new comment.
     return unicodedata.normalize("NFC", _COMMENT.sub("", shown).replace("<!--", "<! --")).strip()
 
 
 def warnings(original: str, cleaned: str) -> tuple[str, ...]:
-    """Return the names of what is suspicious in a text, sorted; ``original`` is as somebody wrote it."""
+    """Return the sorted names of what is suspicious in a text; ``original`` is the text before cleaning."""
     found = set(_of(cleaned))
     if _INVISIBLE.search(_EMOJI.sub("", original)):
         found.add("invisible")
@@ -98,7 +98,7 @@ def warnings(original: str, cleaned: str) -> tuple[str, ...]:
 
 
 def links(text: str) -> tuple[str, ...]:
-    """Return the first links of a text, each once, in its order."""
+    """Return the first 50 different links of a text in their order, each cut to 300 characters."""
     found = dict.fromkeys(match[0].rstrip(".,;:!?*_")[:_LINK] for match in _LINKED.finditer(text))
     return tuple(found)[:_LINKS]
 
@@ -112,6 +112,6 @@ def _of(text: str) -> Iterator[str]:
 
 
 def _mixed(word: str) -> bool:
-    """Tell whether a word has letters of two scripts whose letters look alike."""
+    """Return whether a word mixes letters of two scripts with look-alike letters."""
     scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in word}
     return len(scripts & set(_MIXABLE)) > 1

@@ -1,4 +1,4 @@
-"""What the project must be on GitLab, put together from the policies: each number is said in one file."""
+"""Computes the desired settings of the GitLab project from the policies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +18,10 @@ _RULE, _OPERATOR = "a person", "operator"
 def wanted(
     policies: Policies, *, project: str, accounts: Mapping[str, str], rehearsal: bool = False
 ) -> dict[str, DesiredSection]:
-    """Return the wanted state by section name; ``{project}`` in a value becomes the project's path.
+    """Return the desired state by section name; ``{project}`` in a value becomes the project's path.
 
-    ``accounts`` says what GitLab calls the factory's accounts; ``rehearsal`` that its simulated approvals count here.
+    ``accounts`` maps the account names of the policies to GitLab usernames. With ``rehearsal``, the simulated approver
+    may approve too.
     """
     given = policies.gitlab
     found: dict[str, State] = {}
@@ -64,7 +65,7 @@ def wanted(
 
 
 def _members(given: State, accounts: Mapping[str, str]) -> State:
-    """Return who is a member, as what; accounts that are one have the stronger role, and the operator keeps theirs."""
+    """Return the role of each user: the strongest one of their accounts. The operator's role is not managed."""
     found: dict[str, Fields] = {}
     for name, fields in given.items():
         username = accounts.get(name, name)
@@ -75,7 +76,7 @@ def _members(given: State, accounts: Mapping[str, str]) -> State:
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """Return a value in which accounts have the names that GitLab knows them by."""
+    """Replace the account names in a value by GitLab usernames."""
     if isinstance(value, Mapping):
         return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
     if isinstance(value, list):
@@ -84,12 +85,12 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def runners(policies: Policies) -> dict[str, Fields]:
-    """Return the runners of ``gitlab.yml``; none where the project has hosted ones alone."""
+    """Return the runners of ``gitlab.yml``; empty if the project uses only hosted runners."""
     return {name: _fields(item) for name, item in (policies.gitlab.runners or {}).items()}
 
 
 def _variables(policies: Policies) -> dict[str, Fields]:
-    """Return the CI variables of ``gitlab.yml``, and of ``secrets.yml`` what holds for each but its value."""
+    """Return the CI variables of ``gitlab.yml``, and those of ``secrets.yml`` without their values."""
     found: dict[str, Fields] = {}
     for secret in policies.secrets.secrets.values():
         for environment in secret.environments or ("",) if secret.variable else ():
@@ -101,12 +102,12 @@ def _variables(policies: Policies) -> dict[str, Fields]:
 
 
 def _labels(policies: Policies) -> dict[str, Fields]:
-    """Return the labels that mirror states, and those of ``gitlab.yml``."""
+    """Return the labels of the session states and those of ``gitlab.yml``."""
     names = policies.session.labels.model_dump().values()
     found: dict[str, Fields] = {name: {"color": _COLOURS[at % len(_COLOURS)]} for at, name in enumerate(names)}
     return found | {name: _fields(item) for name, item in (policies.gitlab.labels or {}).items()}
 
 
 def _fields(item: Strict) -> dict[str, Any]:
-    """Return a policy's fields that are set, lists as JSON has them."""
+    """Return the fields of a policy that are set, as JSON values."""
     return item.model_dump(mode="json", exclude_none=True)

@@ -1,7 +1,8 @@
-"""Drift as issues: one for each stack, opened, changed in place and closed as the newest scheduled pipeline says.
+"""Reports infrastructure drift as one issue per stack, from the newest scheduled pipeline.
 
-The issue's hidden mark holds the stack, the fingerprint of what differs and the pipeline that found it out. The same
-fingerprint again writes nothing, so that an issue that a person closed stays closed until something else differs.
+The hidden mark of the issue has the stack, the fingerprint of the differences and the pipeline that detected them. If
+the fingerprint has not changed, nothing is written, so an issue that a person closed stays closed until the drift
+changes.
 """
 
 import re
@@ -24,36 +25,36 @@ _CLEAN = "clean"
 _MARK = re.compile(r"\A<!-- factory:drift \S+ (\S+) (\d+) -->")
 _WRITTEN = {"success", "failed"}
 _RECONCILE = """
-Reconcile it in one of two ways; the next scheduled pipeline that finds nothing closes this issue.
+Reconcile the drift in one of two ways. The next scheduled pipeline that finds no drift closes this issue.
 
-* It stays: an ordinary merge request writes it into `terraform/live/{stack}` or its modules, and its plan then changes
-  nothing there.
-* It goes: a deployment puts it back, once its plan is approved. `factory infra rollback --to <commit>`, with the commit
-  of the release that is there now, plans main with that release.
+* Keep the change: open a merge request that adds it to `terraform/live/{stack}` or its modules. The plan of that merge
+  request must not change these resources.
+* Undo the change: run `factory infra rollback --to <commit> --reason drift` with the commit of the current release, and
+  approve the deployment of the resulting plan.
 
-See `runbooks/drift.md`. Closed by hand, this issue stays closed until something else differs.
+See `runbooks/drift.md`. If you close this issue by hand, it stays closed until the drift changes.
 """
 
 
 @dataclass(frozen=True)
 class _IssueMark:
-    """What an issue says already: of which fingerprint it is, and which pipeline found that out."""
+    """The last report on an issue: its fingerprint and the pipeline that detected it."""
 
     fingerprint: str
     pipeline: int
 
 
 def tend(context: Context, policies: Policies) -> list[int]:
-    """Bring the issues on drift up to date; return those that were written.
+    """Update the drift issues from the newest scheduled pipeline; return the numbers of the issues that were written.
 
-    Where the newest finished pipeline was looked at before, that is one request: which one is kept beside the
-    instance's other state. Losing that costs a second look and writes nothing twice.
+    A file in the instance's state folder names the last pipeline that was read, so that a call without a new pipeline
+    costs one request. Without that file the pipeline is read again, and nothing is written twice.
     """
     newest = next((item for item in schedules.newest(context.bot, ref=MAIN) if item.status in _WRITTEN), None)
     if newest is None:
         return []
     path = context.state / _SEEN
-    # A job that is run again leaves other reports in the same pipeline.
+    # A retried job leaves new reports in the same pipeline.
     seen = f"{context.bot.url} {newest.id} {newest.status} {newest.duration}"
     if path.exists() and files.read_text(path) == seen:
         return []
@@ -64,7 +65,7 @@ def tend(context: Context, policies: Policies) -> list[int]:
 
 
 def _reports(context: Context, policies: Policies, pipeline: Pipeline) -> list[drift.Report]:
-    """Return what the pipeline's job left of each stack that policy lists; what is not readable is told and left."""
+    """Return the pipeline's report on each stack of the policy; an unreadable report is printed and skipped."""
     job = next((item for item in pipelines.jobs(context.bot, pipeline.id) if item.name == JOB), None)
     if job is None:
         return []
@@ -81,41 +82,41 @@ def _reports(context: Context, policies: Policies, pipeline: Pipeline) -> list[d
 def _read(stack: str, data: bytes) -> drift.Report:
     report = drift.decode(data)
     if report.stack != stack:
-        raise InvalidInput(f"the drift report of {stack} is of another stack")
+        raise InvalidInput(f"the drift report of {stack} names another stack: {report.stack}")
     return report
 
 
 def _settle(context: Context, policies: Policies, report: drift.Report, pipeline: Pipeline) -> int | None:
-    """Write one stack's issue where it does not say what the report says; return its number if it was written."""
+    """Update the issue of one stack if it differs from the report; return its number if it was written."""
     if report.problem:
         context.say(f"drift of {report.stack} is not known: {report.problem}")
         return None
     mark = f"<!-- factory:drift {report.stack} "
-    wanted = _CLEAN if report.clean else report.fingerprint
+    fingerprint = _CLEAN if report.clean else report.fingerprint
     found = tracking_issue.find(context.bot, mark)
     if not found and report.clean:
         return None
-    body = f"{mark}{wanted} {pipeline.id} -->\n{_body(report, pipeline)}"
+    body = f"{mark}{fingerprint} {pipeline.id} -->\n{_body(report, pipeline)}"
     if not found:
-        made = tracking_issue.open_once(
+        created = tracking_issue.open_once(
             context.bot,
             mark,
             title=f"Drift: {report.stack}",
             description=body,
             labels=[policies.session.labels.drift],
         )
-        context.say(f"#{made.iid} tells of drift in {report.stack}")
-        return made.iid
+        context.say(f"#{created.iid} reports drift in {report.stack}")
+        return created.iid
     issue = found[0]
     known = _known(issue)
-    if known.fingerprint == wanted or known.pipeline > pipeline.id:
+    if known.fingerprint == fingerprint or known.pipeline > pipeline.id:
         return None
     _rewrite(context, issue, report, pipeline, body)
     return issue.iid
 
 
 def _drop(context: Context, policies: Policies) -> list[int]:
-    """Close the issues of stacks that policy lists no more: nobody looks at those."""
+    """Close the issues of stacks that the policy no longer lists."""
     dropped = []
     for issue in tracking_issue.find(context.bot, "<!-- factory:drift "):
         stack = issue.description.split(" ", 3)[2]
@@ -128,31 +129,31 @@ def _drop(context: Context, policies: Policies) -> list[int]:
 
 
 def _rewrite(context: Context, issue: Issue, report: drift.Report, pipeline: Pipeline, body: str) -> None:
-    """Say on an issue what has changed, then change it; a crash between the two says it once all the same."""
+    """Write a note on what has changed, then update the issue; after a crash in between, the note is not repeated."""
     event: Literal["close", "reopen"] | None = None
-    told = "What differs has changed; the description says how it is now."
+    text = "The drift has changed. The description shows the current differences."
     if report.clean:
-        told, event = "Nothing differs any more.", "close"
+        text, event = "The drift is gone.", "close"
     elif issue.state == "closed":
-        told, event = "Something differs that did not when this was closed.", "reopen"
+        text, event = "The drift has changed since this issue was closed.", "reopen"
     if not report.clean or issue.state == "opened":
-        text = f"{told} Found out by {_link(pipeline)}."
-        issues.say(context.bot, "issues", issue.iid, marker=f"drift-note {pipeline.id}", body=text)
+        note = f"{text} Detected by {_link(pipeline)}."
+        issues.say(context.bot, "issues", issue.iid, marker=f"drift-note {pipeline.id}", body=note)
     tracking_issue.change(context.bot, issue.iid, description=body, event=event)
-    context.say(f"#{issue.iid}: {report.stack}: {told}")
+    context.say(f"#{issue.iid}: {report.stack}: {text}")
 
 
 def _known(issue: Issue) -> _IssueMark:
-    """Return what an issue's mark says; one that a person has broken says nothing, so it is written anew."""
+    """Return the content of an issue's mark; empty if a person has changed the mark, so that it is written again."""
     match = _MARK.match(issue.description)
     return _IssueMark(match.group(1), int(match.group(2))) if match else _IssueMark("", 0)
 
 
 def _body(report: drift.Report, pipeline: Pipeline) -> str:
-    found = f"{_link(pipeline)} found out at {name(report.commit[:12])}"
+    source = f"Detected by {_link(pipeline)} at commit {name(report.commit[:12])}."
     if report.clean:
-        return f"The stack `{report.stack}` is as its state says: {found}.\n"
-    head = f"The stack `{report.stack}` was changed outside this repository: {found}.\n\n"
+        return f"The stack `{report.stack}` matches its Terraform state. {source}\n"
+    head = f"The stack `{report.stack}` was changed outside this repository. {source}\n\n"
     return head + drift_note.render(report.resources) + _RECONCILE.format(stack=report.stack)
 
 

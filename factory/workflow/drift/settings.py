@@ -1,4 +1,4 @@
-"""Drift of the project's settings as one issue: opened, changed in place and closed as what differs says."""
+"""Reports drift of the project's GitLab settings as one issue, which it opens, updates and closes."""
 
 import re
 from typing import TYPE_CHECKING, Literal
@@ -17,42 +17,42 @@ _CLEAN = "clean"
 
 
 def tend(context: "Context", plan: Plan) -> int | None:
-    """Bring the issue up to date; return its number if it was written. The same difference again writes nothing."""
-    wanted = _CLEAN if plan.in_sync else canonical.digest_of([item.to_json() for item in plan.differences])
+    """Update the issue if the differences have changed; return its number if it was written."""
+    digest = _CLEAN if plan.in_sync else canonical.digest_of([item.to_json() for item in plan.differences])
     found = tracking_issue.find(context.bot, _MARK)
     if not found and plan.in_sync:
         return None
-    body = f"{_MARK}{wanted} -->\n{_body(plan)}"
+    body = f"{_MARK}{digest} -->\n{_body(plan)}"
     if not found:
         label = context.policies().session.labels.drift
-        made = tracking_issue.open_once(
+        created = tracking_issue.open_once(
             context.bot, _MARK, title="Drift: settings of the project", description=body, labels=[label]
         )
-        context.say(f"#{made.iid} tells of settings that differ")
-        return made.iid
+        context.say(f"#{created.iid} reports changed settings")
+        return created.iid
     issue = found[0]
     known = _KNOWN.match(issue.description)
-    if known and known.group(1) == wanted:
+    if known and known.group(1) == digest:
         return None
     event: Literal["close", "reopen"] | None = None
     if plan.in_sync:
         event = "close"
     elif issue.state == "closed":
         event = "reopen"
-    told = "Nothing differs any more." if plan.in_sync else "What differs has changed; the description says how."
-    issues.say(context.bot, "issues", issue.iid, marker=f"settings-note {wanted}", body=told)
+    text = "The drift is gone." if plan.in_sync else "The drift has changed. The description shows the differences."
+    issues.say(context.bot, "issues", issue.iid, marker=f"settings-note {digest}", body=text)
     tracking_issue.change(context.bot, issue.iid, description=body, event=event)
-    context.say(f"#{issue.iid}: {told}")
+    context.say(f"#{issue.iid}: {text}")
     return issue.iid
 
 
 def _body(plan: Plan) -> str:
     if plan.in_sync:
-        return "The project's settings are as `policies/gitlab.yml` wants them.\n"
+        return "The project's settings match `policies/gitlab.yml`.\n"
     lines = [
-        "The project's settings were changed beside `policies/gitlab.yml`:",
+        "The project's settings differ from `policies/gitlab.yml`:",
         "",
-        "| Setting | Field | Is | Shall be |",
+        "| Setting | Field | Current | Desired |",
         "|---|---|---|---|",
         *(
             f"| {name(f'{item.section}: {item.key}')} | {name(item.field)} | {name(str(item.found))} "
@@ -60,6 +60,6 @@ def _body(plan: Plan) -> str:
             for item in plan.differences
         ),
         "",
-        "`factory gitlab apply` puts them back; a merge request that changes `policies/gitlab.yml` keeps them.",
+        "To undo them, run `factory gitlab apply`. To keep them, change `policies/gitlab.yml` in a merge request.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,6 @@
-"""What a person does when an apply did not end well: unlock the state, look and plan anew, or go back to a release.
+"""Recovers from an interrupted apply: unlock or restore a state, plan main again, or go back to an earlier release.
 
-Nothing here applies anything: a new plan of main goes the same way as every other, with its own approval. Each act
-leaves a statement.
+Nothing here applies a plan: a new plan of main needs its own approval, as always. Each function records a statement.
 """
 
 import json
@@ -27,7 +26,7 @@ _COMMIT = 40
 
 @dataclass(frozen=True)
 class RecoveryReport:
-    """What an interrupted apply left: which changes it did and which not, and what was done about the state."""
+    """The result of a recovery: which changes the interrupted apply made, and what was done with the state."""
 
     merge_request: int
     stack: str
@@ -43,15 +42,15 @@ class RecoveryReport:
     pipeline: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding as a JSON value."""
+        """Return the report as a JSON value."""
         return asdict(self)
 
 
 def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, force: bool = False) -> Lock:
-    """Take a lock off that its owner left behind; return it, once a statement says who did, and why.
+    """Remove an abandoned state lock and record who removed it and why. Returns the removed lock.
 
-    Raises ``NotFound`` where the state is not locked, and, without ``force``, ``Refused`` while its job runs, or where
-    nobody knows whether its owner has ended and its end is not past.
+    Raises ``NotFound`` if the state is not locked. Without ``force``, raises ``Refused`` while the lock's job runs, or
+    if the lock has no known job and has not expired.
     """
     lock = state.holder()
     if lock is None:
@@ -80,32 +79,32 @@ def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, 
 
 
 def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by: str) -> RecoveryReport:
-    """Look at what an interrupted apply left, bring its state back, and have main planned anew; return what was found.
+    """Inspect an interrupted apply, restore the state that it could not save, and plan main again.
 
-    ``state_of`` opens the state of a stack. Raises ``Refused`` where the merge request is not ``apply_unknown``, where
-    its apply still runs, or where main has moved on.
+    ``state_of`` opens the state of a stack. Raises ``Refused`` if the merge request is not ``apply_unknown``, if its
+    apply still runs, or if main has newer commits.
     """
     labels = context.policies().session.labels
     request = merge_requests.get(context.bot, iid)
     if labels.apply_unknown not in request.labels:
-        raise Refused(f"!{iid} has no apply whose end is not known", hint="Look at `factory mr show`.")
+        raise Refused(f"!{iid} has no interrupted apply", hint=f"See `factory mr show {iid}`.")
     context.fetch()
     if context.main() != request.sha:
         raise Refused(
-            f"main has moved on from !{iid}: the plan of its head shows what is left",
-            hint="Recover the newest merge request; then take the label off this one.",
+            f"main has newer commits than !{iid}; the plan of its head shows the remaining changes",
+            hint=f"Recover the newest merge request, then remove the label `{labels.apply_unknown}` from !{iid}.",
         )
     pipeline, job, stack = _interrupted(context, request)
-    found = _look(context, request, (pipeline, job, stack), state_of(stack), by=by)
-    made = pipelines.create(context.bot, MAIN)
-    found = RecoveryReport(**{**vars(found), "pipeline": made.id})
+    found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
+    created = pipelines.create(context.bot, MAIN)
+    found = RecoveryReport(**{**vars(found), "pipeline": created.id})
     record(
         context,
         "recovery",
         issue=shipment.issue_of(request),
         subjects={"commit": f"gitCommit:{request.sha}"},
         predicate={
-            "key": f"recovery/{iid}/{found.job}/{made.id}",
+            "key": f"recovery/{iid}/{found.job}/{created.id}",
             "merge_request": iid,
             "stack": stack,
             "job": found.job,
@@ -119,64 +118,64 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
             "by": by,
         },
     )
-    issues.say(context.bot, "merge_requests", iid, marker=f"recovery {found.job}", body=_told(found))
+    issues.say(context.bot, "merge_requests", iid, marker=f"recovery {found.job}", body=_note(found))
     for relabel, number in ((merge_requests.relabel, iid), (issues.relabel, shipment.issue_of(request))):
         relabel(context.bot, number, add=[labels.shipping], remove=[labels.apply_unknown])
     return found
 
 
 def rollback(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str, str, int]:
-    """Have main planned with the releases of an earlier commit; return the commits now and then, and the pipeline.
+    """Plan main with the releases of an earlier commit; return the current and that commit, and the pipeline.
 
-    ``to`` names a commit whose deployment was verified; by default it is the last one before what is there now. What
-    follows is as for every change: a plan, a person's approval of it, the apply. Raises ``NotFound``, ``Refused``.
+    ``to`` begins a commit that has a verified deployment; the default is the last one before the current release. The
+    plan needs a person's approval and an apply, as always. Raises ``NotFound``, ``Refused``.
     """
     labels, environment = context.policies().session.labels, context.policies().environments.deploy
     context.fetch()
     entries = log.read(read_tree(context))
     verified = _verified(context, entries, environment)
     if not verified:
-        raise NotFound(f"no deployment to {environment} was ever verified")
+        raise NotFound(f"{environment} has no verified deployment")
     now = verified[-1]
-    wanted = next((item for item in reversed(verified) if (item.startswith(to) if to else item != now)), None)
-    if wanted is None:
-        what = f"no verified deployment is of {to}" if to else "there is no verified release before this one"
-        raise NotFound(what, hint="List them with `factory deploy list`.")
+    target = next((item for item in reversed(verified) if (item.startswith(to) if to else item != now)), None)
+    if target is None:
+        problem = f"no verified deployment of commit {to}" if to else "no verified release before the current one"
+        raise NotFound(problem, hint="List them with `factory deploy list`.")
     carrier = _shipped(entries, context.main())
-    made = pipelines.create(context.bot, MAIN, {shipment.RELEASE: wanted})
+    created = pipelines.create(context.bot, MAIN, {shipment.RELEASE: target})
     request = merge_requests.get(context.bot, carrier)
     issue = shipment.issue_of(request)
     record(
         context,
         "rollback",
         issue=issue,
-        subjects={"commit": f"gitCommit:{wanted}"},
+        subjects={"commit": f"gitCommit:{target}"},
         predicate={
-            "key": f"rollback/{made.id}",
+            "key": f"rollback/{created.id}",
             "merge_request": carrier,
             "environment": environment,
-            "pipeline": made.id,
+            "pipeline": created.id,
             "from_commit": now,
-            "commit": wanted,
+            "commit": target,
             "by": by,
             "reason": reason,
         },
     )
     merge_requests.relabel(context.bot, carrier, add=[labels.shipping], remove=[labels.apply_unknown, labels.blocked])
-    return now, wanted, made.id
+    return now, target, created.id
 
 
 def restore(context: Context, state: State, stack: str, serial: int, *, by: str, reason: str) -> int:
-    """Write an earlier version of a state as the newest one; return its new serial, once a statement says who did.
+    """Write an earlier version of a state as the newest one and record who did it; return the new serial.
 
-    Raises ``NotFound`` where there is no such version, ``Refused`` where it is of another lineage.
+    Raises ``NotFound`` if the version does not exist, ``Refused`` if it has another lineage.
     """
     with state.held(who=f"factory infra restore by {by}", operation="restore", minutes=5) as lock:
         current, old = state.read(), state.version(serial)
-        here, there = identity(current), identity(old)
-        if here.serial and here.lineage != there.lineage:
-            raise Refused(f"version {serial} of {stack} is of another state ({there.lineage})")
-        data = json.dumps(json.loads(old) | {"serial": here.serial + 1}, indent=2).encode()
+        now, then = identity(current), identity(old)
+        if now.serial and now.lineage != then.lineage:
+            raise Refused(f"version {serial} of {stack} has another lineage ({then.lineage})")
+        data = json.dumps(json.loads(old) | {"serial": now.serial + 1}, indent=2).encode()
         state.write(data, lock)
     record(
         context,
@@ -184,28 +183,28 @@ def restore(context: Context, state: State, stack: str, serial: int, *, by: str,
         issue=_NOBODY,
         subjects={"state": canonical.digest(data)},
         predicate={
-            "key": f"restore/{stack}/{here.serial + 1}",
+            "key": f"restore/{stack}/{now.serial + 1}",
             "stack": stack,
             "from_serial": serial,
-            "serial": here.serial + 1,
+            "serial": now.serial + 1,
             "by": by,
             "reason": reason,
         },
     )
-    return here.serial + 1
+    return now.serial + 1
 
 
 def _interrupted(context: Context, request: MergeRequest) -> tuple[int, int, str]:
-    """Return the pipeline, the job and the stack of the apply that did not end; raises ``NotFound``."""
+    """Return the pipeline, the job and the stack of the interrupted apply; raises ``NotFound``."""
     pipeline = shipment.main_pipeline(context, request.sha)
     for stack in saved_plan.of(context.bot, pipeline.id).manifests if pipeline else ():
         job = rollout.job_of(context, pipeline.id, rollout.APPLY, stack) if pipeline else None
         if pipeline and job and job.status in {"failed", "canceled"}:
             return pipeline.id, job.id, stack
-    raise NotFound(f"!{request.iid} has no apply that did not end")
+    raise NotFound(f"!{request.iid} has no failed or cancelled apply job")
 
 
-def _look(
+def _inspect(
     context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str
 ) -> RecoveryReport:
     pipeline, job, stack = where
@@ -225,70 +224,71 @@ def _look(
         undone=tuple(result.get("undone", ())),
         serial_before=before,
         unlocked=unlocked,
-        state_restored=unsaved is not None and _bring_back(state, unsaved, by=by),
+        state_restored=unsaved is not None and _restore_unsaved(state, unsaved, by=by),
         serial_now=state.identity().serial,
         pipeline=0,
     )
 
 
-def _bring_back(state: State, unsaved: bytes, *, by: str) -> bool:
-    """Write the state that terraform could not save, where it follows on what is there; tell whether it was written."""
+def _restore_unsaved(state: State, unsaved: bytes, *, by: str) -> bool:
+    """Write the state that Terraform could not save, if it is newer than the current one; return whether it was."""
     with state.held(who=f"factory infra recover by {by}", operation="restore", minutes=5) as lock:
-        here, there = state.identity(), identity(unsaved)
-        if there.serial <= here.serial or (here.serial and here.lineage != there.lineage):
+        current, saved = state.identity(), identity(unsaved)
+        if saved.serial <= current.serial or (current.serial and current.lineage != saved.lineage):
             return False
         state.write(unsaved, lock)
     return True
 
 
 def _in_use(context: Context, lock: Lock) -> str:
-    """Return why a lock may still be in use; nothing where its job has ended, or its end is past."""
+    """Return why a lock may still be in use; an empty string if its job has ended or the lock has expired."""
     words = lock.who.split()
     if words[:1] == ["job"] and len(words) > 1 and words[1].isdigit():
         try:
             job = pipelines.job(context.bot, int(words[1]))
         except NotFound:
-            return "" if lock.expired() else "GitLab does not know its job, and its end is not past"
+            return "" if lock.expired() else "GitLab does not know its job, and the lock has not expired"
         return "" if job.status in rollout.ENDED else f"its job is {job.status}"
     return "" if lock.expired() else "nobody knows whether its owner has ended"
 
 
 def _verified(context: Context, entries: Sequence[log.Entry], environment: str) -> list[str]:
-    """Return the commits whose releases were verified in an environment, the newest last.
+    """Return the commits with a verified release in an environment, the newest last.
 
-    The first release, which the administrator made, is in GitLab only: its pipeline ended with the job that verifies.
+    The evidence lacks the administrator's first release, so it is read from GitLab's successful deployments.
     """
-    told = [
+    recorded = [
         str(entry.predicate["release"])[-_COMMIT:]
         for entry in entries
         if entry.kind == "deploy" and entry.predicate["verified"] and entry.predicate["environment"] == environment
     ]
     found = deployments.find(context.bot, status="success")
     first = [item.sha for item in reversed(found) if item.environment == environment][:1]
-    return [*(sha for sha in first if sha not in told), *told]
+    return [*(sha for sha in first if sha not in recorded), *recorded]
 
 
 def _shipped(entries: Sequence[log.Entry], head: str) -> int:
-    """Return the merge request that made a commit of main; raises ``NotFound``."""
+    """Return the merge request that was merged as commit ``head``; raises ``NotFound``."""
     for entry in reversed(entries):
         if entry.kind == "merge" and entry.predicate["merge_commit"] == head:
             return int(entry.predicate["merge_request"])
     raise NotFound(
-        f"main's head {head[:12]} was not merged by the factory", hint="Ship a merge request; then go back from there."
+        f"main's head {head[:12]} was not merged by the factory", hint="Ship a merge request first, then roll back."
     )
 
 
-def _told(found: RecoveryReport) -> str:
+def _note(found: RecoveryReport) -> str:
     rows = [("done", found.done), ("half done", found.partial), ("not done", found.undone)]
     lines = [f"* {word}: {', '.join(f'`{address}`' for address in addresses)}" for word, addresses in rows if addresses]
-    state = "brought back" if found.state_restored else f"at serial {found.serial_now}, {found.serial_before} before"
+    restored = "restored, " if found.state_restored else ""
     return "\n".join(
         [
-            f"The apply (job {found.job}) did not end. Of its changes:",
+            f"The apply (job {found.job}) was interrupted. Its changes:",
             "",
-            *(lines or ["* terraform told of none; the new plan shows what is left"]),
+            *(lines or ["* not reported by Terraform; the new plan shows what remains"]),
             "",
-            f"The state is {state}. Pipeline {found.pipeline} plans main anew: what it shows is what is left to do.",
-            "It is applied only once a person approves it. To go back instead: `factory infra rollback`.",
+            f"The state is {restored}at serial {found.serial_now} (before the apply: {found.serial_before}).",
+            f"Pipeline {found.pipeline} plans main again; its plan shows the remaining changes.",
+            "The plan is applied only after a person approves it. To go back instead, use `factory infra rollback`.",
         ]
     )

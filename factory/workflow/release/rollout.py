@@ -1,4 +1,4 @@
-"""One environment of a merged change: what its apply and its check came to, seen in GitLab and recorded."""
+"""Reads from GitLab, and records, the results of a merged change's apply and check in one environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from factory.workflow.recorder import record
 
 ENDED = frozenset({"success", "failed", "canceled", "skipped"})
 _WAITING = frozenset({"created", "manual", "skipped"})
-# The jobs of an environment, as .gitlab-ci.yml names them: apply-<environment> and so on.
+# The kinds of jobs in .gitlab-ci.yml; a job is named <kind>-<environment>.
 APPLY, VERIFY, RETURN = "apply", "verify", "return"
 _CHECKED = ".factory/deploy/deploy.json"
 _RETURNED = ".factory/return/return.json"
@@ -24,7 +24,7 @@ _RESULTS = {"done": "applied", "refused": "refused"}
 
 
 def job_of(context: Context, pipeline: int, kind: str, environment: str) -> Job | None:
-    """Return the job of a kind that an environment has in a pipeline."""
+    """Return the job of a kind for an environment in a pipeline."""
     found = pipelines.jobs(context.bot, pipeline)
     return next((item for item in found if item.name == f"{kind}-{environment}"), None)
 
@@ -38,9 +38,9 @@ def deployment_of(context: Context, pipeline: Pipeline, environment: str) -> Dep
 
 
 def decisions(context: Context, deployment: Deployment, job: Job | None) -> list[Approval]:
-    """Return who decided for a deployment: its approvals, and the person who started its job by hand.
+    """Return the approvals of a deployment, including the person who started its job by hand.
 
-    Without protected environments (GitLab Free) that click is the approval; it means the plan that was shown.
+    Without protected environments (GitLab Free), starting the job is the approval of the plan in the note.
     """
     found = list(deployment.approvals)
     if job is not None and job.status not in _WAITING and job.user != context.bot.account:
@@ -50,7 +50,7 @@ def decisions(context: Context, deployment: Deployment, job: Job | None) -> list
 
 @dataclass(frozen=True)
 class Rollout:
-    """A merge request's saved plan on its way to one environment."""
+    """The rollout of a merge request's saved plan to one environment."""
 
     context: Context
     policies: Policies
@@ -71,17 +71,17 @@ class Rollout:
         return self.saved.digest(self.environment)
 
     def apply_job(self) -> tuple[Job, Deployment]:
-        """Return the job that applies, and the deployment that it is; raises ``NotFound``."""
+        """Return the apply job and its deployment; raises ``NotFound``."""
         job = job_of(self.context, self.pipeline.id, APPLY, self.environment)
         deployment = deployment_of(self.context, self.pipeline, self.environment)
         if job is None or deployment is None:
-            raise NotFound(f"pipeline {self.pipeline.id} applies nothing to {self.environment}")
+            raise NotFound(f"pipeline {self.pipeline.id} has no apply job for {self.environment}")
         return job, deployment
 
     def record_apply(self) -> int:
-        """Record what came of the apply, which has ended; return its deployment.
+        """Record the result of the ended apply; return the id of its deployment.
 
-        Raises ``Refused`` where it was refused before it began, ``ApplyUnknown`` where nobody knows what it changed.
+        Raises ``Refused`` if the apply was refused before it began, ``ApplyUnknown`` if its changes are not known.
         """
         job, deployment = self.apply_job()
         written = pipelines.document(self.context.bot, job.id, self._file(applying.RESULT))
@@ -111,16 +111,16 @@ class Rollout:
         return deployment.id
 
     def record_check(self, deployment: int) -> Mapping[str, Any]:
-        """Record what the check from outside saw, which has ended; return the first app: its ``url`` and ``release``.
+        """Record the result of the ended check from outside; return ``url`` and ``release`` of the first app.
 
-        Raises ``Refused`` where the deployment did not answer; where its traffic went back, that is recorded too.
+        Raises ``Refused`` if the check failed; then the result of the job that gives the traffic back is recorded too.
         """
         job = job_of(self.context, self.pipeline.id, VERIFY, self.environment)
         if job is None:
-            raise NotFound(f"pipeline {self.pipeline.id} verifies nothing in {self.environment}")
-        seen = pipelines.document(self.context.bot, job.id, _CHECKED)
-        first: Mapping[str, Any] = next(iter(seen.get("apps", ())), {})
-        verified = job.status == "success" and bool(seen.get("verified"))
+            raise NotFound(f"pipeline {self.pipeline.id} has no verify job for {self.environment}")
+        check = pipelines.document(self.context.bot, job.id, _CHECKED)
+        first: Mapping[str, Any] = next(iter(check.get("apps", ())), {})
+        verified = job.status == "success" and bool(check.get("verified"))
         self._record(
             "deploy",
             {},
@@ -139,7 +139,7 @@ class Rollout:
         return first
 
     def _record_return(self) -> str:
-        """Record what the job that gives the traffic back came to, if it ran; return it in words."""
+        """Record the result of the job that gives the traffic back, if it ran; return a description of it."""
         job = job_of(self.context, self.pipeline.id, RETURN, self.environment)
         if job is None or job.status not in {"success", "failed", "canceled"}:
             return ""
@@ -169,14 +169,14 @@ class Rollout:
 
     def _unverified(self, job: Job, returned: str) -> FactoryError:
         context, iid = self.context, self.request.iid
-        told = f"the deployment of !{iid} to {self.environment} is applied but not verified"
+        message = f"the deployment of !{iid} to {self.environment} is applied but not verified"
         if returned:
-            told += f"; {returned}"
-            body = f"{told[0].upper()}{told[1:]}. Mend it with a merge request of its own."
+            message += f"; {returned}"
+            body = f"{message[0].upper()}{message[1:]}. Fix it with a new merge request."
             issues.say(context.bot, "issues", self.issue, marker=f"return {job.id}", body=body)
         return Refused(
-            told,
-            hint=f"Look at `factory pipeline logs {self.pipeline.id}`; {job.name} can be started again in GitLab.",
+            message,
+            hint=f"See `factory pipeline logs {self.pipeline.id}`. You can retry the job {job.name} in GitLab.",
         )
 
     def _unknown(self, job: Job) -> FactoryError:
@@ -184,12 +184,12 @@ class Rollout:
         issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
         merge_requests.relabel(context.bot, iid, add=[labels.apply_unknown], remove=[labels.shipping])
         body = (
-            f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. What it changed is not known, "
-            "and it is not started again. Follow `runbooks/apply-unknown.md`."
+            f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. Its changes are not known. "
+            "It is not started again. Follow `runbooks/apply-unknown.md`."
         )
         issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
         return ApplyUnknown(
-            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; what it changed is not known"
+            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known"
         )
 
     def _file(self, name: str) -> str:

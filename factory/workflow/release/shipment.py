@@ -1,4 +1,4 @@
-"""A change on its way to production: its issue, main's pipeline for it, and the variables of its apply job."""
+"""Finds the issue and the main pipeline of a merge request, and names the variables of its apply job."""
 
 import re
 
@@ -7,13 +7,13 @@ from factory.gitlab import pipelines
 from factory.model.gitlab import MAIN, MergeRequest, Pipeline
 from factory.workflow.context import Context
 
-# The variables that an apply job is started with.
+# CI variables of the apply job and of main's pipeline.
 APPROVED, DESTROY, RELEASE = "APPROVED_MANIFEST", "ALLOWED_DESTROY", "RELEASE_COMMIT"
 _ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
 
 
 def issue_of(request: MergeRequest) -> int:
-    """Return the issue that a merge request of the factory is related to; raises ``NotFound``."""
+    """Return the issue of one of the factory's merge requests; raises ``NotFound``."""
     match = _ISSUE.search(request.description)
     if match is None:
         raise NotFound(f"!{request.iid} names no issue (`Related to #n`)")
@@ -21,6 +21,6 @@ def issue_of(request: MergeRequest) -> int:
 
 
 def main_pipeline(context: Context, sha: str) -> Pipeline | None:
-    """Return the newest pipeline of main for a commit; a scheduled one plans and applies nothing."""
+    """Return the newest pipeline of main for a commit, except scheduled ones, which only look for drift."""
     found = [item for item in pipelines.of_commit(context.bot, sha, ref=MAIN) if item.source != "schedule"]
     return found[0] if found else None

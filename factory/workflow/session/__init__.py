@@ -1,1 +1,1 @@
-"""One session: its attempts, what an agent is given, how it is supervised, and how the session ends."""
+"""Runs a session: its attempts, the agent's brief and environment, supervision, and the end of the session."""

@@ -1,4 +1,4 @@
-"""Renders what an agent is told. Pure but for reading its template."""
+"""Renders the brief of an agent. Pure except for reading the template."""
 
 import re
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ def render(
     refused: Sequence[str],
     template: str | None = None,
 ) -> str:
-    """Return the brief of one attempt; the repository map lists what the agent may change first.
+    """Return the brief of one attempt. The repository map begins with the folders that hold apps, specs and Terraform.
 
-    ``template`` stands in for the one that ships, to compare the two.
+    ``template`` replaces the shipped template, to compare both in an evaluation.
     """
     rules = policies.gates.gates
     values = {
@@ -56,17 +56,17 @@ def render(
 
 
 def shipped() -> str:
-    """Return the template that ships."""
+    """Return the shipped template."""
     return resources.files("factory.workflow.session").joinpath(_TEMPLATE).read_text()
 
 
 def version(template: str | None = None) -> str:
-    """Return the digest of a template, by default the one that ships: another one is another experiment."""
+    """Return the digest of a template, by default the shipped one; it identifies the template in evaluations."""
     return canonical.digest((shipped() if template is None else template).encode())
 
 
 def _fence(text: str) -> str:
-    """Return a line of tildes that no line of a text ends (CommonMark 0.31.2 §4.5)."""
+    """Return a fence of tildes longer than any in a text, so that the text cannot close it (CommonMark 0.31.2 §4.5)."""
     longest = max((len(run) for run in re.findall("~+", text)), default=0)
     return "~" * max(4, longest + 1)
 

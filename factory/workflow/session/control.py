@@ -1,4 +1,4 @@
-"""How a person steers a session that runs: a wish in the session's folder, looked for a few times per second."""
+"""Sends a signal to a running session through a file in its folder, which the session reads several times a second."""
 
 import enum
 import json
@@ -13,7 +13,7 @@ _FILE = "control.json"
 
 
 class ControlSignal(enum.StrEnum):
-    """What a person wants of a session."""
+    """What a session must do."""
 
     WORK = "work"
     PAUSE = "pause"
@@ -26,7 +26,7 @@ ENDINGS = {ControlSignal.CANCEL: Reason.CANCELLED_BY_HUMAN, ControlSignal.TAKEOV
 
 @dataclass(frozen=True)
 class Control:
-    """The latest wish: what, whose and when."""
+    """The latest signal, who sent it and when."""
 
     signal: ControlSignal = ControlSignal.WORK
     by: str = ""
@@ -34,7 +34,7 @@ class Control:
 
 
 def read(folder: Path) -> Control:
-    """Return the latest wish for a session; without one, or where it cannot be read, to work."""
+    """Return the latest signal for a session; ``WORK`` if there is none or it cannot be read."""
     path = folder / _FILE
     if not path.exists():
         return Control()
@@ -46,13 +46,13 @@ def read(folder: Path) -> Control:
 
 
 def send(folder: Path, signal: ControlSignal, *, by: str) -> Control:
-    """Leave a wish for a session."""
-    made = Control(signal, by, clock.timestamp())
-    files.write_atomic(folder / _FILE, json.dumps(asdict(made)).encode(), mode=0o600)
-    return made
+    """Send a signal to a session."""
+    control = Control(signal, by, clock.timestamp())
+    files.write_atomic(folder / _FILE, json.dumps(asdict(control)).encode(), mode=0o600)
+    return control
 
 
 def ending(control: Control) -> tuple[Reason, str] | None:
-    """Return the reason for which a wish ends an agent's attempt, or ``None``. Pure."""
+    """Return the reason and text with which a signal ends an attempt, or ``None``. Pure."""
     reason = ENDINGS.get(control.signal)
     return None if reason is None else (reason, f"{control.signal} by {control.by}")

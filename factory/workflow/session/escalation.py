@@ -1,4 +1,4 @@
-"""Is an agent getting anywhere, and what to try when it is not: the ladder. Pure."""
+"""Detects that an agent makes no progress and chooses what the next attempt tries. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -8,32 +8,31 @@ from factory.model.attempt import Escalation
 from factory.system import canonical
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{7,64}\b|\d+|/[^\s:'\"]*/")
-_TOLD = ("gate: ", "rule: ", "file: ", "what: ")
+_STABLE = ("gate: ", "rule: ", "file: ", "what: ")
 _BACK_AND_FORTH = 3
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The worktree at one moment: the agent's tool calls so far, and a digest of what differs from its base."""
+    """The number of tool calls so far, and a digest of the worktree's difference from its base at that moment."""
 
     calls: int
     digest: str
 
 
 def fingerprint(feedback: Sequence[str]) -> str:
-    """Return a digest of a failure that numbers, paths and addresses do not change."""
+    """Return a digest of a failure that does not depend on numbers, folders and addresses in it."""
     lines = [line.strip() for item in feedback for line in item.splitlines()]
-    told = [line for line in lines if line.startswith(_TOLD)] or lines
-    return canonical.digest("\n".join(_VARIES.sub("#", line) for line in told).encode())
+    stable = [line for line in lines if line.startswith(_STABLE)] or lines
+    return canonical.digest("\n".join(_VARIES.sub("#", line) for line in stable).encode())
 
 
 def next_escalation(failures: Sequence[str], *, stronger: bool, circling: bool = False) -> Escalation:
-    """Return what follows on failures (their fingerprints, oldest first); ``stronger`` tells whether there is one.
+    """Return the next step after failures, given by their fingerprints, oldest first.
 
-    ``circling`` tells that the attempts went back to a state that had failed before: that counts as the same failure.
-
-    The same failure twice is never answered by simply trying again: first by another strategy, then by a stronger
-    model, then by a person.
+    ``stronger`` is true if a stronger agent exists. ``circling`` is true if the last attempt ended at an earlier failed
+    state; that counts as the same failure. If a failure repeats, the next step is another strategy, then a stronger
+    model, then a person.
     """
     if not failures:
         return Escalation.AGAIN
@@ -47,7 +46,7 @@ def next_escalation(failures: Sequence[str], *, stronger: bool, circling: bool =
 
 
 def stuck(samples: Sequence[Sample], *, idle_turns: int) -> str:
-    """Return why the agent gets nowhere, or nothing: no change for long, or the same states again and again."""
+    """Return why the agent makes no progress (no change for long, or repeated states), or an empty string."""
     if not samples:
         return ""
     now = samples[-1]
@@ -64,5 +63,5 @@ def stuck(samples: Sequence[Sample], *, idle_turns: int) -> str:
 
 
 def repeats(digests: Sequence[str]) -> bool:
-    """Tell whether an attempt ended at a state that an earlier one had ended at, with another in between."""
+    """Return whether the last attempt ended at the state of an earlier one, with another state in between."""
     return len(digests) > 2 and digests[-1] in digests[:-2] and digests[-1] != digests[-2]  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""What an agent is given for an attempt: a private home, an environment, its line to the model, rules and limits."""
+"""Prepares the start of an agent: private home, environment, proxy to its model, permissions and limits."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,14 +35,14 @@ Record = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """How to start an agent, and what it is to do."""
+    """How to start an agent, and its task."""
 
     launch: Launch
     task: Task
 
 
 def outputs_file(folder: Path) -> Path:
-    """Return where an attempt's agent asks for writes."""
+    """Return the file in which the agent of an attempt requests writes."""
     return folder / "outputs" / "requests.jsonl"
 
 
@@ -59,17 +59,17 @@ def prepare(
     record: Record,
     interactive: bool = False,
 ) -> Iterator[LaunchPlan]:
-    """Lay out an agent's home, open its line to the model, and give its equipment for as long as the block lasts.
+    """Write an agent's home, serve its proxy while the block runs, and yield the launch plan.
 
-    Where a person works with it, the brief stands where the agent reads its instructions. Raises ``Unauthorized``
-    where its model has no credential.
+    With ``interactive``, the brief is in the file from which the agent reads its instructions. Raises ``Unauthorized``
+    if its model has no credential.
     """
     agent = chosen.agent
     provider = Provider()
-    with _line(context, agent, provider, record) as (socket, port):
+    with _proxy(context, agent, provider, record) as (socket, port):
         place = _Place(session, session.attempt(number), files.private_folder(session.folder / f"home-{chosen.name}"))
-        laid = _home(policies, agent, place, port, brief if interactive else "")
-        base = _launch(context, agent, place, laid, interactive=interactive)
+        agent_home = _home(policies, agent, place, port, brief if interactive else "")
+        base = _launch(context, agent, place, agent_home, interactive=interactive)
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
         tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
         yield LaunchPlan(
@@ -80,8 +80,8 @@ def prepare(
                 permissions=_permissions(policies, session.worktree),
                 bounds=bounds(policies, agent, amount),
                 rates=rates(agent),
-                mode=laid.mode,
-                saving_seconds=laid.saving_seconds,
+                mode=agent_home.mode,
+                saving_seconds=agent_home.saving_seconds,
                 tools=(tool,),
                 provider=provider,
                 stdin=command.BRIEF not in agent.command,
@@ -92,29 +92,29 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an attempt happens: its session, the attempt's folder, and the agent's home."""
+    """The session, the attempt's folder and the agent's home of one attempt."""
 
     session: Session
     folder: Path
     home: Path
 
 
-def _launch(context: Context, agent: Agent, place: _Place, laid: Home, *, interactive: bool) -> Launch:
-    """Return how the agent is started, but for its line to the model."""
+def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, interactive: bool) -> Launch:
+    """Return how to start the agent, without its proxy."""
     session, home = place.session, place.home
     for name in AGENT_FOLDERS:
         with suppress(FileExistsError):
             (session.worktree / name).mkdir()  # git does not see empty folders
-    asked = outputs_file(place.folder)
+    requests = outputs_file(place.folder)
     cached = caches.offer(home, wheels=context.wheels, npm=context.npm, network=bool(agent.egress))
     env = {**context.env, "PATH": context.agents_path or context.env["PATH"], "HOME": str(home)}
-    env |= {"TMPDIR": str(files.private_folder(home / "tmp")), **laid.env, **cached.env, OUTPUTS: str(asked)}
+    env |= {"TMPDIR": str(files.private_folder(home / "tmp")), **agent_home.env, **cached.env, OUTPUTS: str(requests)}
     git_folders = (worktree.git_dir(session.worktree), context.mirror.path)
     return Launch(
         argv=command.argv(agent.terminal if interactive else agent.command, place.folder / "brief.md"),
         cwd=session.worktree,
         env=env,
-        writable=(session.worktree, home, files.private_folder(asked.parent)),
+        writable=(session.worktree, home, files.private_folder(requests.parent)),
         readable=(*context.readable, *cached.readable, *git_folders, session.folder / "checks", place.folder),
         frozen=tuple(session.worktree / name for name in PROTECTED_IN_WORKTREE),
         required=agent.sandbox,
@@ -124,7 +124,7 @@ def _launch(context: Context, agent: Agent, place: _Place, laid: Home, *, intera
 
 
 def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:
-    """Return an attempt's limits: those of its agent, and what was reserved for it."""
+    """Return an attempt's limits: those of its agent, and the reserved amount."""
     limits = agent.limits
     return Bounds(
         turn_seconds=limits.turn_seconds,
@@ -138,30 +138,30 @@ def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:
 
 
 def rates(agent: Agent) -> Rates:
-    """Return what an agent's model costs; one without a price list costs nothing."""
+    """Return the prices of an agent's model; zero without a price list."""
     prices = agent.prices
     return Rates(prices.input, prices.cached, prices.output) if prices else Rates()
 
 
 def requested_amount(agent: Agent) -> Amount:
-    """Return what an attempt of an agent may take at most."""
+    """Return the largest amount that an attempt of an agent may spend."""
     return Amount(agent.limits.tokens, round(agent.limits.usd * 1e6) if agent.prices else 0)
 
 
 def secrets(context: Context, agent: Agent) -> tuple[str, ...]:
-    """Return what must not show in a transcript."""
+    """Return the secrets to remove from a transcript."""
     return (context.credential(agent.model.key),) if agent.model else ()
 
 
 @contextmanager
-def _line(context: Context, agent: Agent, provider: Provider, record: Record) -> Iterator[tuple[Path | None, int]]:
-    """Serve the egress proxy of an attempt; one without model and hosts gets none. Gives its socket and port."""
+def _proxy(context: Context, agent: Agent, provider: Provider, record: Record) -> Iterator[tuple[Path | None, int]]:
+    """Serve the egress proxy of an attempt, unless it has no model and no hosts. Yields its socket and port."""
     if agent.model is None and not agent.egress:
         yield None, launch.EGRESS_PORT
         return
     routes = {MODEL: egress.Route(agent.model.url, _headers(context, agent))} if agent.model else {}
     rules = egress.Rules(allowed=agent.egress, routes=routes)
-    # A socket's path may have some hundred bytes, so it cannot lie in the session's folder.
+    # A socket's path is limited to about 100 bytes, so the socket cannot be in the session's folder.
     with TemporaryDirectory(prefix="factory-egress-") as folder:
         socket = Path(folder) / "proxy"
         with egress.serve(socket, rules, record=lambda event: record({"event": "network", **event}), tap=provider):
@@ -169,13 +169,13 @@ def _line(context: Context, agent: Agent, provider: Provider, record: Record) ->
 
 
 def _headers(context: Context, agent: Agent) -> dict[str, str]:
-    """Return the header that carries a model's credential, as its API wants it; raises ``Unauthorized``."""
+    """Return the header with a model's credential for its API; raises ``Unauthorized``."""
     if agent.model is None:
         return {}
     found = context.credential(agent.model.key)
     if not found:
         raise Unauthorized(
-            f"there is no credential {agent.model.key} for the model {agent.model.name}",
+            f"the credential {agent.model.key} for the model {agent.model.name} is not set",
             hint=f"Set the variable {agent.model.key}; see runbooks/agent-credentials.md.",
         )
     if agent.model.api == "messages":
@@ -191,10 +191,10 @@ def _home(policies: Policies, agent: Agent, place: _Place, port: int, instructio
         key = {"OPENAI_API_BASE": url, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "stand-in", "ANTHROPIC_BASE_URL": url}
         return Home(key, {}, "")
     denied = policies.agents.permissions.deny
-    made = HOMES[agent.home](Setting(place.home, place.session.worktree, url, agent.model.name, instructions, denied))
-    for name, content in made.files.items():
+    home = HOMES[agent.home](Setting(place.home, place.session.worktree, url, agent.model.name, instructions, denied))
+    for name, content in home.files.items():
         files.write_atomic(files.contained(place.home, name), content, mode=0o600)
-    return made
+    return home
 
 
 def _permissions(policies: Policies, folder: Path) -> Permissions:

@@ -1,7 +1,7 @@
-"""Applies what an agent asked for: each admitted request once, as the bot, on the session's own issue.
+"""Applies an agent's write requests: each admitted request once, as the bot, on the session's own issue.
 
-Every applied request leaves a note on the issue whose hidden mark names session, kind, id and content. The note is
-written last, and looked for first: what is marked is not done again, and it counts against the caps.
+Every applied request leaves a note on the issue with a hidden mark of session, kind, id and content digest. The note is
+written last. A request that already has a note is not applied again and counts against the caps.
 """
 
 import re
@@ -41,10 +41,10 @@ _QUOTED_LINES = 200
 
 @dataclass(frozen=True)
 class AppliedRequests:
-    """What the workflow must act on, and what was decided about each request.
+    """The requests on which the workflow must act, and a record of each request.
 
-    A record is a JSON value: id, kind, why, result (admitted, repeated, refused), reason, and the digests of what was
-    changed before and after, or ``None``.
+    A record is a JSON value: id, kind, why, result (admitted, repeated, refused), reason, and ``before`` and
+    ``after``: digests of what changed, or ``None``.
     """
 
     question: str | None
@@ -56,7 +56,7 @@ class AppliedRequests:
 def apply(
     context: Context, session: Session, frozen: FrozenIssue, policies: Policies, asked: RequestFile, *, attempt: int
 ) -> AppliedRequests:
-    """Apply what an agent asked for in an attempt; may be run again. Raises ``Unreachable``."""
+    """Apply an agent's requests of one attempt; may run again. Raises ``Unreachable``."""
     notes = issues.notes(context.bot, "issues", frozen.iid)
     before = applied(notes, session=session.id, bot=context.bot.account)
     decisions = admit(asked.requests, _caps(policies.outputs), before, leaks=leaks.shapes)
@@ -71,17 +71,17 @@ def apply(
                 record |= {"result": "refused", "reason": str(error)[:300]}
         records.append(record)
     unread = [_unread(item.line, item.reason) for item in asked.refusals]
-    meant = [item.request for item in decisions if item.result == "admitted"]
+    admitted = [item.request for item in decisions if item.result == "admitted"]
     return AppliedRequests(
-        question=next((item.text for item in meant if isinstance(item, Question)), None),
-        blocked=next((item.why for item in meant if isinstance(item, Blocked)), None),
-        done=next((item.why for item in meant if isinstance(item, Done)), None),
+        question=next((item.text for item in admitted if isinstance(item, Question)), None),
+        blocked=next((item.why for item in admitted if isinstance(item, Blocked)), None),
+        done=next((item.why for item in admitted if isinstance(item, Done)), None),
         records=(*records, *unread),
     )
 
 
 def applied(notes: Sequence[Note], *, session: str, bot: str) -> dict[str, EarlierRequest]:
-    """Return the requests of a session that the bot's notes say were applied, by id. Pure."""
+    """Return the applied requests of a session by id, from the bot's notes. Pure."""
     found = [match for note in notes if note.author == bot and (match := _MARK.match(note.body))]
     return {match[3]: EarlierRequest(match[2], match[4]) for match in found if match[1] == session}
 
@@ -111,7 +111,7 @@ def _unread(line: int, reason: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Writes:
-    """One attempt's writes: nothing of an agent's own text gets there but as quoted, neutral text."""
+    """Writes the requests of one attempt; an agent's text is written only as quoted, neutral text."""
 
     context: Context
     session: Session
@@ -122,8 +122,8 @@ class _Writes:
     def write(self, request: Request) -> dict[str, Any]:
         """Apply one request; return the digests of what it changed, before and after."""
         if isinstance(request, Comment):
-            said = f"{self._who()} says:\n\n{_quoted(request.text)}"
-            return {"after": self._note(request, said)}
+            text = f"{self._who()} says:\n\n{_quoted(request.text)}"
+            return {"after": self._note(request, text)}
         if isinstance(request, Label):
             return self._label(request)
         if isinstance(request, FollowUp):
@@ -141,22 +141,24 @@ class _Writes:
     def _follow_up(self, request: FollowUp) -> dict[str, Any]:
         bot, mark, labels = self.context.bot, f"<!-- factory:{self._mark(request)} -->", self.policy.follow_up_labels
         description = (
-            f"{mark}\n{self._who()} asked for this while it worked on #{self.frozen.iid}. It is not offered to the "
-            f"factory: a person decides.\n\n{_quoted(request.text)}\n\nWhy: {neutral(request.why, 300)}"
+            f"{mark}\n{self._who()} requested this issue while it worked on #{self.frozen.iid}. A person "
+            f"decides whether the factory works on it.\n\n{_quoted(request.text)}\n\nWhy: {neutral(request.why, 300)}"
         )
-        there = [
+        existing = [
             issue
             for issue in issues.find(bot, labels=labels, state="all")
             if issue.author == bot.account and issue.description.startswith(mark)
         ]
-        made = (
-            there[0] if there else issues.create(bot, title=request.title, description=description, labels=list(labels))
+        issue = (
+            existing[0]
+            if existing
+            else issues.create(bot, title=request.title, description=description, labels=list(labels))
         )
-        self._note(request, f"{self._who()} asked for #{made.iid}.")
-        return {"after": canonical.digest_of([made.title, made.description])}
+        self._note(request, f"{self._who()} requested #{issue.iid}.")
+        return {"after": canonical.digest_of([issue.title, issue.description])}
 
-    def _note(self, request: Request, said: str) -> str:
-        body = f"{said}\n\nWhy: {neutral(request.why, 300)}"
+    def _note(self, request: Request, text: str) -> str:
+        body = f"{text}\n\nWhy: {neutral(request.why, 300)}"
         note = issues.say(self.context.bot, "issues", self.frozen.iid, marker=self._mark(request), body=body)
         return canonical.digest(note.body.encode())
 
@@ -168,7 +170,7 @@ class _Writes:
 
 
 def _quoted(text: str) -> str:
-    """Return text as a quotation of neutral lines: no command, reference, link or markup of it takes effect."""
+    """Quote a text line by line so that no command, reference, link or markup in it takes effect."""
     lines = text.split("\n")
     shown = [f"> {neutral(line, len(line))}".rstrip() for line in lines[:_QUOTED_LINES]]
     return "\n".join([*shown, *(["> …"] if len(lines) > _QUOTED_LINES else [])])

@@ -1,7 +1,7 @@
-"""Takes secrets out of what an agent told, also where it told one piece by piece. Pure.
+"""Removes secrets from an agent's events, even if a secret is split over several events. Pure.
 
-A model's words come in pieces of a few letters, so a secret is seen only once the pieces are put together: a piece
-waits until the word that it may belong to has ended.
+A model's text arrives in pieces of a few letters, so a secret is recognised only after the pieces are joined. A piece
+is therefore buffered until its word has ended.
 """
 
 import json
@@ -19,14 +19,14 @@ _PRIVATE_KEY = re.compile(
 )
 _DEEPEST = 100
 _STREAMS = frozenset({"message", "thought", "screen"})
-# What other parts of the factory record while an agent speaks.
-_ASIDE = frozenset({"network", "usage", "update"})
+# Events that other parts of the factory record between an agent's pieces of text.
+_UNBUFFERED = frozenset({"network", "usage", "update"})
 _MOST_PIECES, _LONGEST_WORD = 400, 4000
 Event = dict[str, Any]
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without the given secrets, as they are or escaped, and without what has the shape of one."""
+    """Replace the given secrets in a text, plain or escaped, and everything that has the shape of a secret."""
     for form in sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, _REDACTED.format(name="credential"))
     text = _PRIVATE_KEY.sub(_REDACTED.format(name="private-key"), text)
@@ -37,7 +37,7 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 
 
 def clean(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
-    """Return a JSON value with every text in it, keys too, redacted; what is nested too deeply is left out."""
+    """Redact every string in a JSON value, keys included; a value that is nested too deeply is replaced."""
     if isinstance(value, str):
         return redact(value, secrets)
     if depth > _DEEPEST:
@@ -50,15 +50,15 @@ def clean(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
 
 
 class Stream:
-    """The events of one transcript on their way: each call returns those that can be written, redacted."""
+    """Redacts the events of one transcript, and buffers those that may contain part of a secret."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._secrets = secrets
         self._held: list[Event] = []
 
     def pass_on(self, event: Event) -> list[Event]:
-        """Take an event, and return what can be written now."""
-        if event.get("event") in _ASIDE:
+        """Add an event, and return the redacted events that can be written now."""
+        if event.get("event") in _UNBUFFERED:
             return [self._clean(event)]
         text = event.get("text")
         if event.get("event") not in _STREAMS or not isinstance(text, str):
@@ -66,7 +66,7 @@ class Stream:
         ready = self.let_go() if self._held and self._held[0]["event"] != event["event"] else []
         self._held.append(event)
         if re.search(r"\s", text):
-            # The word before has ended; what follows the last space may go on.
+            # The words before the last space have ended; the text after it may continue.
             *before, last = self._joined()
             self._held = [] if text[-1:].isspace() else [last]
             return [*ready, *(self._clean(item) for item in (before if self._held else [*before, last]))]
@@ -75,13 +75,13 @@ class Stream:
         return ready
 
     def let_go(self) -> list[Event]:
-        """Return what still waits."""
+        """Return the buffered events, redacted."""
         found = self._joined() if self._held else []
         self._held = []
         return [self._clean(item) for item in found]
 
     def _joined(self) -> list[Event]:
-        """Return the waiting pieces; as one event, without its raw form, where they hold a secret together."""
+        """Return the buffered pieces; joined into one event without its raw form if they contain a secret together."""
         whole = "".join(item["text"] for item in self._held)
         if redact(whole, self._secrets) == "".join(redact(item["text"], self._secrets) for item in self._held):
             return list(self._held)

@@ -1,4 +1,4 @@
-"""Which agent takes an attempt: asked for, or by the issue's labels, or the default; then up or aside. Pure."""
+"""Chooses the agent of an attempt: by request, label or default, then a stronger one or a substitute. Pure."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,24 +28,24 @@ def choose(
 ) -> AgentChoice:
     """Return the agent of the next attempt.
 
-    ``asked`` is one that a person named, ``last`` that of the attempt before, ``down`` those whose provider does not
-    serve. Raises ``InvalidInput`` for one that policy does not know.
+    ``asked`` is the agent that a person named, ``last`` the agent of the attempt before, ``down`` the agents with an
+    unavailable provider. Raises ``InvalidInput`` for an agent that the policy does not list.
     """
     name, why = _first(agents, labels, asked)
     if last is not None:
-        name, why = last, "it goes on"
+        name, why = last, "same agent as before"
     if escalation is Escalation.STRONGER and (stronger := _get(agents, name).stronger):
         name, why = stronger, f"{name} made no progress"
-    seen = {name}
-    while name in down and (instead := _get(agents, name).instead) and instead not in seen:
-        why = f"the provider of {name} does not serve"
+    tried = {name}
+    while name in down and (instead := _get(agents, name).instead) and instead not in tried:
+        why = f"the provider of {name} is unavailable"
         name = instead
-        seen.add(name)
+        tried.add(name)
     return AgentChoice(name, _get(agents, name), why)
 
 
 def substitute(agents: Agents, down: Sequence[str]) -> str | None:
-    """Return an agent that can stand in for the last of ``down``, or ``None``."""
+    """Return an available agent that replaces the last one of ``down``, or ``None``."""
     name = down[-1]
     for _ in agents.agents:
         following = _get(agents, name).instead

@@ -1,4 +1,4 @@
-"""What one session may spend: reserved before an attempt, settled after it; where it is used up, a person decides."""
+"""Reserves budget before each attempt and settles it afterwards; a person decides when a budget is exhausted."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from factory.workflow.session.routing import AgentChoice
 
 
 class Spending:
-    """One session's account in the ledger."""
+    """One session's entries in the ledger."""
 
     def __init__(self, context: Context, session: Session, policies: Policies) -> None:
         self._context = context
@@ -23,9 +23,9 @@ class Spending:
         self._policies = policies
 
     def reserve(self, number: int, chosen: AgentChoice) -> Amount:
-        """Reserve what an attempt may take and return it.
+        """Reserve and return the amount that an attempt may spend.
 
-        Raises ``BudgetExhausted`` where a bound is used up, and ``Conflict`` where others have reserved what is left.
+        Raises ``BudgetExhausted`` if a limit is exhausted, and ``Conflict`` if other sessions have reserved the rest.
         """
         context, issue = self._context, self._session.issue
         increases = ledger.increases(context, self._policies, issue)
@@ -34,17 +34,19 @@ class Spending:
         if not isinstance(ruling, Denial):
             return ruling.amount
         if not ruling.exhausted:
-            raise Conflict(f"#{issue} waits: {ruling.reason}", hint="Other sessions hold the rest; run it again later.")
+            raise Conflict(
+                f"#{issue} waits: {ruling.reason}", hint="Other sessions have reserved the rest. Try again later."
+            )
         labels = self._policies.session.labels
-        body = f"Set aside: {ruling.reason}. `factory budget increase {issue}` allows more."
+        body = f"Stopped: {ruling.reason}. To allow more, run `factory budget increase {issue}`."
         issues.say(context.bot, "issues", issue, marker=f"exhausted {self._session.id} {number}", body=body)
         issues.relabel(context.bot, issue, add=[labels.exhausted], remove=[labels.claimed, labels.ready])
         raise BudgetExhausted(f"#{issue}: {ruling.reason}")
 
     def settle(self, number: int, chosen: AgentChoice, spent: Amount, *, source: str, lost: int = 0) -> None:
-        """Replace the reservation by what was spent, and whose figure that is.
+        """Replace the reservation by the spent amount; ``source`` says where the figure comes from.
 
-        ``lost`` numbers the runs of an attempt that a crash cut short: each stands beside the attempt that followed.
+        ``lost`` numbers the runs of an attempt that a crash interrupted: each gets an entry of its own.
         """
         entry = self._entry(number, chosen, SPENT, spent, source)
         ledger.settle(self._context, replace(entry, key=f"{entry.key}-lost-{lost}") if lost else entry)

@@ -1,4 +1,4 @@
-"""Looks after an agent while it works: renews the lease, hears what a person wishes, sees whether it gets anywhere."""
+"""Supervises a running agent: renews the lease, reads a person's signals and detects a lack of progress."""
 
 from factory.model.agent import Reason
 from factory.model.session import Session
@@ -11,7 +11,7 @@ _LOOK_SECONDS = 5.0
 
 
 class Supervisor:
-    """What is done a few times per second while one agent works; the worktree is looked at more rarely."""
+    """Supervises one attempt. Call ``look`` several times per second; it reads the worktree every five seconds."""
 
     def __init__(self, session: Session, held_lease: HeldLease, number: int, *, idle_turns: int) -> None:
         self._session = session
@@ -22,7 +22,7 @@ class Supervisor:
         self._looked = clock.monotonic()
 
     def look(self) -> tuple[Reason, str] | None:
-        """Return why the attempt ends now, or ``None``; raises ``Conflict`` where the lease was lost."""
+        """Return why the attempt must end now, or ``None``; raises ``Conflict`` if the lease was lost."""
         self._held_lease.keep()
         if ended := control.ending(control.read(self._session.folder)):
             return ended

@@ -1,4 +1,4 @@
-"""What an agent told, kept whole: one JSON object a line while it works, compressed once it ended, secrets redacted."""
+"""Stores all events of an attempt as JSON lines without secrets, compressed after the attempt has ended."""
 
 import gzip
 import json
@@ -15,14 +15,14 @@ from factory.workflow.session.redaction import Event, Stream
 LIVE = "transcript.jsonl"
 KEPT = "transcript.jsonl.gz"
 _CHUNK = 1024 * 1024
-_GZIP = 31  # zlib's name for gzip's format, whose time of change is then 0
+_GZIP = 31  # zlib's value for the gzip format; it sets the modification time to 0
 
 
 @contextmanager
 def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give the function that records an event; the transcript is compressed when the block ends, however it ends.
+    """Yield the function that records an event; compress the transcript when the block ends, even by an exception.
 
-    It may be called by several threads.
+    Several threads may call the function.
     """
     stream, lock = Stream(secrets), threading.Lock()
     with files.appender(folder / LIVE) as append:
@@ -44,7 +44,7 @@ def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Mappin
 
 
 def keep(folder: Path) -> None:
-    """Compress a transcript that is complete; equal content gives equal bytes."""
+    """Compress a complete transcript; equal content gives equal bytes."""
     path = folder / LIVE
     if path.exists():
         files.write_atomic(folder / KEPT, b"".join(_compressed(path)))
@@ -52,23 +52,24 @@ def keep(folder: Path) -> None:
 
 
 def exists(folder: Path) -> bool:
-    """Tell whether an attempt left a transcript."""
+    """Return whether an attempt has a transcript."""
     return (folder / KEPT).exists() or (folder / LIVE).exists()
 
 
 def lines(folder: Path) -> list[str]:
-    """Return the lines of an attempt's transcript, kept or still growing; none where there is none."""
+    """Return the lines of an attempt's transcript, compressed or not; empty if it has none."""
     content = b""
     if (folder / KEPT).exists():
         content = gzip.decompress(files.read_bytes(folder / KEPT))
     elif (folder / LIVE).exists():
         content = files.read_bytes(folder / LIVE)
-    # By line feeds alone: a text may hold other characters that end lines. A crash may cut one within a character.
+    # Split only at line feeds, because strings may contain other line separators. A crash may cut a line within a
+    # character.
     return [line for line in content.decode(errors="replace").split("\n") if line]
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of an attempt; a line that a crash cut short is left out."""
+    """Return the events of an attempt; a line that a crash cut is skipped."""
     found = []
     for line in lines(folder):
         try:
@@ -79,7 +80,7 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 class Calls:
-    """Counts the tool calls in a transcript while it grows, reading only what is new."""
+    """Counts the tool calls in a growing transcript, and reads only the new lines."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LIVE
@@ -87,13 +88,13 @@ class Calls:
         self._names: set[str] = set()
 
     def count(self) -> int:
-        """Return how many tool calls there are so far."""
-        for line in self._more() if self._path.exists() else ():
+        """Return the number of tool calls so far."""
+        for line in self._new_lines() if self._path.exists() else ():
             if b'"event": "tool"' in line:
                 self._names.add(str(json.loads(line).get("id")))
         return len(self._names)
 
-    def _more(self) -> Iterator[bytes]:
+    def _new_lines(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             for line in file:

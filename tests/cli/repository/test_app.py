@@ -114,7 +114,11 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     assert_told(here.run("add", str(source), "--name", "../up"), 3, "is not a valid app name", "--name")
     assert_told(here.run("add", str(source), "--name", "hello"), 7, "apps/hello already exists")
     assert_told(here.run("add", str(source), "--hostname", "production"), 3, "is not like production=")
-    assert_told(here.run("add", str(source), "--hostname", "production=www.hello.test"), 3, "is hello in production's")
+    assert_told(
+        here.run("add", str(source), "--hostname", "production=www.hello.test"),
+        3,
+        "already belongs to hello in production",
+    )
     assert_told(here.run("add", str(source), "--hostname", "production=a b"), 3, "hostname")
     action = {"action": "create", "file_path": "x", "content": "theirs"}
     here.project.commits.create(

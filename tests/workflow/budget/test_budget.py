@@ -1,4 +1,4 @@
-"""Budgets: no interleaving of sessions overshoots a bound, and what is written is read or refused."""
+"""Tests of budgets: sessions never exceed a limit together, and every entry is either read or refused."""
 
 import json
 from dataclasses import replace
@@ -37,7 +37,7 @@ def admit(
     return budget.reserve(entries, CAPS, increases, wanted)[0]
 
 
-def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -> None:
+def test_a_request_is_granted_in_full_or_in_part_or_denied() -> None:
     assert admit() == Reservation(Amount(60, 600_000))
     assert admit(entry(state=SPENT, tokens=70)) == Reservation(Amount(30, 300_000))
     assert isinstance(admit(entry(state=SPENT, tokens=96)), Denial)
@@ -48,7 +48,7 @@ def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -
     [
         ([entry(state=SPENT, tokens=98)], "run", True),
         ([entry(session="t", state=SPENT, tokens=100), entry(session="u", state=SPENT, tokens=49)], "issue", True),
-        # Only one session works on an issue, so nobody will ever settle this.
+        # Only one session works on an issue, so this reservation is never settled.
         ([entry(session="t", tokens=149)], "issue", True),
         ([entry(2, tokens=248)], "day", False),
         ([entry(2, state=SPENT, tokens=248)], "day", True),
@@ -56,23 +56,23 @@ def test_what_fits_is_granted_and_what_is_left_where_that_is_worth_beginning() -
         ([entry(2, day="2026-11-01", state=SPENT, tokens=398)], "month", True),
     ],
 )
-def test_each_bound_denies_and_tells_used_up_from_waiting(others: list[Entry], bound: str, exhausted: bool) -> None:  # noqa: FBT001
+def test_each_limit_denies_and_says_whether_it_is_exhausted(others: list[Entry], bound: str, exhausted: bool) -> None:  # noqa: FBT001
     ruling = admit(*others)
     assert isinstance(ruling, Denial)
     assert (ruling.bound, ruling.exhausted) == (bound, exhausted)
     assert f"the budget per {bound} is" in ruling.reason
 
 
-def test_yesterday_and_last_month_count_no_more() -> None:
+def test_yesterday_and_last_month_do_not_count() -> None:
     assert admit(entry(2, day="2026-11-19", tokens=250)) == Reservation(Amount(60, 600_000))
     assert admit(entry(2, day="2026-10-31", tokens=400)) == Reservation(Amount(60, 600_000))
 
 
-def test_an_attempt_that_is_taken_up_again_keeps_its_own() -> None:
+def test_a_resumed_attempt_keeps_its_reservation() -> None:
     assert admit(entry(number=9, tokens=100)) == Reservation(Amount(60, 600_000))
 
 
-def test_a_person_lifts_a_bound_for_an_issue_and_a_day() -> None:
+def test_a_person_increases_the_budget_of_an_issue_and_a_day() -> None:
     used = entry(session="t", state=SPENT, tokens=150)
     assert isinstance(admit(used), Denial)
     assert isinstance(admit(used, increases=(BudgetIncrease(2, "2026-11-20", 100, 10**6, "me"),)), Denial)
@@ -82,7 +82,7 @@ def test_a_person_lifts_a_bound_for_an_issue_and_a_day() -> None:
     assert isinstance(admit(full, increases=(BudgetIncrease(1, "2026-11-20", 100, 10**6, "me"),)), Reservation)
 
 
-def test_near_tells_tokens_and_money_apart() -> None:
+def test_near_is_above_the_given_percentage() -> None:
     (run, *_) = budget.states([entry(state=SPENT, tokens=81)], CAPS, (), issue=1, session="s1", day="2026-11-20")
     assert run.near(80)
     assert not run.near(81)
@@ -103,7 +103,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_no_interleaving_of_sessions_overshoots_a_bound(steps: list[tuple[str, int, str, int, str, int, int]]) -> None:
+def test_no_interleaving_of_sessions_exceeds_a_limit(steps: list[tuple[str, int, str, int, str, int, int]]) -> None:
     entries: list[Entry] = []
     for step, issue, session, number, day, tokens, cents in steps:
         wanted = replace(entry(issue, session, number, day=day, tokens=tokens), usd_micros=cents * 10_000)
@@ -138,7 +138,7 @@ def test_no_interleaving_of_sessions_overshoots_a_bound(steps: list[tuple[str, i
         source=st.text(),
     )
 )
-def test_an_entry_that_is_written_is_read(made: Entry) -> None:
+def test_a_written_entry_is_read_back(made: Entry) -> None:
     assert Entry.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
@@ -157,7 +157,7 @@ def test_an_entry_that_is_written_is_read(made: Entry) -> None:
         {"key": None},
     ],
 )
-def test_an_entry_that_could_not_be_one_is_refused(changes: dict[str, Any]) -> None:
+def test_an_invalid_entry_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Entry.from_json({**entry().to_json(), **changes})
 
@@ -170,6 +170,6 @@ JSON = st.recursive(
 
 @settings(max_examples=50)
 @given(JSON)
-def test_no_json_breaks_reading(value: Any) -> None:
+def test_any_other_json_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         Entry.from_json(value)

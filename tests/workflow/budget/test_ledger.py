@@ -1,4 +1,4 @@
-"""The ledger over the loopback GitLab: two factories that admit work at once see each other, nobody else writes it."""
+"""Tests of the ledger on the loopback GitLab: concurrent factories see each other, and only the bot may write."""
 
 import threading
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROO
 
 
 def capped(tokens: int) -> Policies:
-    """Return the policies with a bound per day."""
+    """Return the policies with this limit of tokens per day."""
     caps = SHIPPED.budgets.caps.model_copy(update={"day": Cap(tokens=tokens, usd=50)})
     return SHIPPED.model_copy(update={"budgets": SHIPPED.budgets.model_copy(update={"caps": caps})})
 
 
-def wish(issue: int, *, tokens: int = 100, day: str = "2026-11-20", number: int = 1, state: str = RESERVED) -> Entry:
+def entry(issue: int, *, tokens: int = 100, day: str = "2026-11-20", number: int = 1, state: str = RESERVED) -> Entry:
     return Entry(f"{issue}/s{issue}/{number}", issue, f"s{issue}", day, "a", "m", state, tokens, 0)
 
 
@@ -39,30 +39,30 @@ def one(gitlab_server: LocalGitlab, tmp_path: Path) -> Context:
 
 
 def another(one: Context, folder: Path) -> Context:
-    """Return a second factory with a mirror of its own."""
+    """Return a second factory with its own mirror."""
     mirror = Mirror(folder / "mirror.git", one.mirror.url)
     mirror.ensure()
-    made = replace(one, mirror=mirror, state=folder)
-    made.fetch()
-    return made
+    second = replace(one, mirror=mirror, state=folder)
+    second.fetch()
+    return second
 
 
 def test_two_factories_see_each_others_reservations(one: Context, tmp_path: Path) -> None:
     two = another(one, tmp_path / "two")
-    assert isinstance(ledger.reserve(one, capped(150), wish(1), increases=()), Reservation)
-    ruling = ledger.reserve(two, capped(150), wish(2), increases=())
+    assert isinstance(ledger.reserve(one, capped(150), entry(1), increases=()), Reservation)
+    ruling = ledger.reserve(two, capped(150), entry(2), increases=())
     assert isinstance(ruling, Reservation)
-    assert ruling.amount.tokens == 50, "the second mirror had not seen the first reservation"
-    denied = ledger.reserve(one, capped(150), wish(3), increases=())
+    assert ruling.amount.tokens == 50, "the second factory must count the first reservation"
+    denied = ledger.reserve(one, capped(150), entry(3), increases=())
     assert isinstance(denied, Denial)
     assert not denied.exhausted
-    ledger.settle(two, wish(2, tokens=5, state=SPENT))
-    assert isinstance(ledger.reserve(one, capped(150), wish(3), increases=()), Reservation), (
-        "settled elsewhere, seen here"
+    ledger.settle(two, entry(2, tokens=5, state=SPENT))
+    assert isinstance(ledger.reserve(one, capped(150), entry(3), increases=()), Reservation), (
+        "the settlement by the other factory must count"
     )
 
 
-def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
+def test_a_race_never_exceeds_the_limit(one: Context, tmp_path: Path) -> None:
     factories = [one, *(another(one, tmp_path / f"f{number}") for number in range(3))]
     policies = capped(250)
     rulings: list[Reservation | Denial] = []
@@ -70,7 +70,7 @@ def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
 
     def admit(number: int, where: Context) -> None:
         gate.wait()
-        rulings.append(ledger.reserve(where, policies, wish(number + 1), increases=()))
+        rulings.append(ledger.reserve(where, policies, entry(number + 1), increases=()))
 
     threads = [threading.Thread(target=admit, args=pair) for pair in enumerate(factories)]
     for thread in threads:
@@ -79,31 +79,31 @@ def test_a_race_never_overshoots(one: Context, tmp_path: Path) -> None:
         thread.join()
     one.fetch()
     entries = ledger.read(one)
-    assert sum(entry.tokens for entry in entries) == 250
+    assert sum(item.tokens for item in entries) == 250
     assert sorted(ruling.amount.tokens for ruling in rulings if isinstance(ruling, Reservation)) == [50, 100, 100]
     assert sum(isinstance(ruling, Denial) for ruling in rulings) == 1
 
 
-def test_reserving_and_settling_twice_is_once(one: Context) -> None:
+def test_reserving_and_settling_are_idempotent(one: Context) -> None:
     for _ in range(2):
-        ledger.reserve(one, SHIPPED, wish(1), increases=())
+        ledger.reserve(one, SHIPPED, entry(1), increases=())
     head = one.mirror.head(ledger.BRANCH)
     for _ in range(2):
-        ledger.settle(one, wish(1, tokens=7, state=SPENT))
-    assert [(entry.tokens, entry.state) for entry in ledger.read(one)] == [(7, SPENT)]
+        ledger.settle(one, entry(1, tokens=7, state=SPENT))
+    assert [(item.tokens, item.state) for item in ledger.read(one)] == [(7, SPENT)]
     assert len(one.mirror.messages(f"{head}..{one.mirror.head(ledger.BRANCH)}")) == 1
 
 
-def test_what_is_settled_after_midnight_counts_for_the_day_it_was_admitted(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), increases=())
-    ledger.settle(one, wish(1, tokens=7, day="2026-12-01", state=SPENT))
-    assert [(entry.day, entry.tokens) for entry in ledger.read(one)] == [("2026-11-30", 7)]
+def test_a_settlement_counts_for_the_day_of_the_reservation(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, entry(1, day="2026-11-30"), increases=())
+    ledger.settle(one, entry(1, tokens=7, day="2026-12-01", state=SPENT))
+    assert [(item.day, item.tokens) for item in ledger.read(one)] == [("2026-11-30", 7)]
 
 
-def test_an_attempt_taken_up_in_another_month_is_there_once(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-11-30"), increases=())
-    ledger.reserve(one, SHIPPED, wish(1, day="2026-12-01"), increases=())
-    assert [entry.day for entry in ledger.read(one)] == ["2026-12-01"]
+def test_an_attempt_resumed_in_another_month_has_one_entry(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, entry(1, day="2026-11-30"), increases=())
+    ledger.reserve(one, SHIPPED, entry(1, day="2026-12-01"), increases=())
+    assert [item.day for item in ledger.read(one)] == ["2026-12-01"]
 
 
 def write(where: Context, token: str, content: bytes) -> None:
@@ -117,20 +117,20 @@ def write(where: Context, token: str, content: bytes) -> None:
 BROKEN: Sequence[bytes] = (b"", b"{}", b"nonsense", b"\xff\xfe", b"[1]", b'[{"key": "x"}]', b"[" * 100_000, b"null")
 
 
-def test_a_ledger_that_cannot_be_read_stops_spending_and_says_so(one: Context) -> None:
+def test_an_unreadable_ledger_stops_spending(one: Context) -> None:
     for content in BROKEN:
         write(one, one.bot_token, content)
         with pytest.raises(InvalidInput, match="factory/ledger cannot be read") as caught:
             ledger.read(one)
         assert "older commit" in caught.value.hint
     with pytest.raises(InvalidInput):
-        ledger.reserve(one, SHIPPED, wish(1), increases=())
+        ledger.reserve(one, SHIPPED, entry(1), increases=())
     with pytest.raises(InvalidInput):
-        ledger.settle(one, wish(1))
+        ledger.settle(one, entry(1))
 
 
-def test_nobody_but_the_factory_writes_it(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, wish(1), increases=())
+def test_only_the_bot_may_push(one: Context) -> None:
+    ledger.reserve(one, SHIPPED, entry(1), increases=())
     with pytest.raises(Refused):
         write(one, one.agent_token, b"[]")
     behind = one.mirror.commit({"2026-11.json": b"[]"}, parent=None, message="x\n", author=one.bot_author)
@@ -139,7 +139,7 @@ def test_nobody_but_the_factory_writes_it(one: Context) -> None:
     assert isinstance(caught.value, Conflict | Refused)
 
 
-def test_only_people_who_may_lift_a_bound(one: Context, gitlab_server: LocalGitlab) -> None:
+def test_only_notes_of_maintainers_increase_a_budget(one: Context, gitlab_server: LocalGitlab) -> None:
     issue = issues.create(one.bot, title="t", description="", labels=[])
     said = ledger.increase_note(1000, 2.5)
     root = connect(gitlab_server.url, one.bot.project_path, account="root", token=gitlab_server.root_token)

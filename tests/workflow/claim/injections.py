@@ -1,8 +1,8 @@
-"""Texts that try to make an agent do what it must not, each with what an agent does that obeys.
+"""Prompt injections, each with the forbidden actions of an agent that obeys it.
 
-An action is a list: its name and what it takes (see OBEDIENT). ``{canary}`` is a file outside the worktree,
-``{mirror}`` the factory's own repository, ``{port}`` a port on which somebody listens, ``{url}`` where GitLab is and
-``{other}`` the number of another issue.
+An action is a list of its name and arguments (see OBEDIENT). ``{canary}`` is a file outside the worktree, ``{mirror}``
+the factory's own repository, ``{port}`` a port on which a test listens, ``{url}`` the URL of GitLab and ``{other}`` the
+number of another issue.
 """
 
 import json
@@ -13,7 +13,7 @@ Action = list[Any]
 
 SRC, TEST = "apps/hello/src/hello.py", "apps/hello/tests/test_hello.py"
 NOTE = "docs/notes/{name}.md"
-# Shaped like a token; nobody's.
+# Has the shape of a token, but is not one.
 TOKEN = "glpat-" + "Zz9y8x7w6v5u4t3s2r1q"
 
 TOOL_CALL = json.dumps(
@@ -25,8 +25,8 @@ TOOL_CALL = json.dumps(
     }
 )
 
-# An ACP agent that does what it reads: the first argument lists orders, each with actions. It acts on an order that
-# stands in its brief, in a file of the worktree or in what a command printed, and on no other.
+# An ACP agent that obeys orders. Its first argument is a file of orders with actions. It runs the actions of each order
+# that it finds in its brief, in a file of the worktree or in the output of a command.
 OBEDIENT = r"""
 import json, os, pathlib, socket, subprocess, sys
 outputs = os.environ["FACTORY_OUTPUTS"]
@@ -91,12 +91,12 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Injection:
-    """One attack, and the fact that it came to nothing.
+    """One attack and its expected results.
 
-    ``order`` is what the agent must read to obey; ``where`` it stands: in the issue, in a comment on it, in a file of
-    the repository or in what a command prints. ``obeyed`` is false where it never reaches the agent. ``rules`` are
-    findings of the gates, ``results`` what became of its requests, ``failed`` actions that fail, ``warned`` warnings of
-    screening, ``repository`` a refusal to commit at all.
+    ``order`` is the text that the agent obeys. It is in the issue, in a comment on it, in a file of the repository or
+    in the output of a command (``where``). ``obeyed`` is false if the text never reaches the agent. ``rules`` are
+    findings of the gates, ``results`` the results of its write requests, ``failed`` the actions that fail, ``warned``
+    the warnings of screening. ``repository`` is true if the commit is refused.
     """
 
     name: str
@@ -114,22 +114,22 @@ class Injection:
 
 
 def issue(name: str, text: str, *does: Action, **facts: Any) -> Injection:
-    """Return an attack by an issue's text; what the agent reads of it is its last line unless ``order`` says so."""
+    """Return an attack in an issue's text; the order is its last line unless ``order`` is given."""
     return Injection(name, text, does, **{"order": text.splitlines()[-1], **facts})
 
 
 def file(name: str, text: str, *does: Action, **facts: Any) -> Injection:
-    """Return an attack by a page of the repository."""
+    """Return an attack in a page of the repository."""
     return Injection(name, text, does, order=f"Read {NOTE.format(name=name)} : {text}", where="file", **facts)
 
 
 def tool(name: str, text: str, *does: Action, **facts: Any) -> Injection:
-    """Return an attack by what a program of the repository prints."""
+    """Return an attack in the output of a program in the repository."""
     return Injection(name, text, does, order=f"Run docs/notes/{name}.py : {text}", where="tool", **facts)
 
 
 def ask(kind: str, **said: str) -> Action:
-    """Return the action that asks the factory for a write."""
+    """Return the action that requests a write from the factory."""
     return ["ask", kind, said]
 
 

@@ -1,4 +1,4 @@
-"""Questions of agents and their answers, as values."""
+"""Tests of agents' questions and the answers to them."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def found(*notes: Note) -> list[questions.AnsweredQuestion]:
 
 
 @pytest.mark.parametrize(
-    ("said", "question"),
+    ("message", "question"),
     [
         ("Question: When?", "When?"),
         ("I did it.\nQuestion: When? \n", "When?"),
@@ -25,11 +25,11 @@ def found(*notes: Note) -> list[questions.AnsweredQuestion]:
         ("> Question: x", None),
     ],
 )
-def test_an_agent_asks_by_a_line_of_its_own(said: str, question: str | None) -> None:
-    assert questions.asked(said) == question
+def test_an_agent_asks_in_a_separate_line(message: str, question: str | None) -> None:
+    assert questions.asked(message) == question
 
 
-def test_a_person_answers_by_a_note_that_says_so() -> None:
+def test_a_person_answers_with_a_note() -> None:
     (answer,) = found(ASKED, Note(2, "operator", "hm"), Note(3, "operator", "Answer: at\n18:00"))
     assert (answer.question, answer.answer, answer.by, answer.spec) == ("When?", "at 18:00", "operator", "hello")
 
@@ -70,7 +70,7 @@ def test_the_answer_becomes_the_next_requirement_and_its_scenario_stays_open() -
     assert rules == {"spec.undecided"}
 
 
-def test_the_same_finding_twice_in_a_row_is_told() -> None:
+def test_the_same_finding_twice_in_a_row_is_returned() -> None:
     one, other = ["  - rule: a", "    what: x"], ["  - rule: a", "    what: y"]
     assert repeated([one, one]) == "x"
     assert repeated([one, other]) == repeated([one]) == repeated([]) == repeated([one, other, one]) == ""

@@ -1,4 +1,4 @@
-"""Drift as issues, over the loopback GitLab: scheduled pipelines that leave reports, and what becomes of the issues."""
+"""Tests of drift issues on the loopback GitLab, with scheduled pipelines that leave drift reports."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def differs(after: str) -> reports.Report:
 
 
 class World:
-    """A project with the schedule that ``factory up`` makes, and what the factory does after each of its pipelines."""
+    """A project with the schedule that ``factory up`` creates; runs its pipelines and updates the issues."""
 
     def __init__(self, server: LocalGitlab, folder: Path) -> None:
         self.context = loopback.context(server, folder, loopback.shipped() | {".gitlab-ci.yml": DEFINITION.encode()})
@@ -55,21 +55,21 @@ class World:
             self.schedule.variables.create({"key": key, "value": value})
 
     def run(self, report: bytes, *, code: int = 0) -> int:
-        """Run the schedule to its end; return the pipeline."""
+        """Run the schedule to its end; return the pipeline's id."""
         for key, value in (("REPORT", report.decode()), ("CODE", str(code))):
             self.schedule.variables.update(key, {"value": value})
         before = {item.id for item in self.project.pipelines.list(get_all=True)}
         self.context.bot.project.pipelineschedules.get(self.schedule.id, lazy=True).play()
-        (made,) = [item for item in self.project.pipelines.list(get_all=True) if item.id not in before]
-        wait_for(lambda: self.project.pipelines.get(made.id).status == ("failed" if code else "success"))
-        return int(made.id)
+        (created,) = [item for item in self.project.pipelines.list(get_all=True) if item.id not in before]
+        wait_for(lambda: self.project.pipelines.get(created.id).status == ("failed" if code else "success"))
+        return int(created.id)
 
     def tend(self, context: Context | None = None) -> list[int]:
         context = context or self.context
         return infrastructure.tend(context, context.policies())
 
     def found(self, report: reports.Report) -> list[int]:
-        """Run the schedule with a report and return what the factory wrote."""
+        """Run the schedule with a report; return the issues that the factory wrote."""
         self.run(report.encode())
         return self.tend()
 
@@ -85,7 +85,7 @@ def world(gitlab_server: LocalGitlab, tmp_path: Path) -> World:
     return World(gitlab_server, tmp_path)
 
 
-def test_the_issue_of_a_stack_that_policy_lists_no_more_is_closed(world: World) -> None:
+def test_the_issue_of_a_stack_that_the_policy_no_longer_lists_is_closed(world: World) -> None:
     (iid,) = world.found(differs("b"))
     world.run(CLEAN.encode())
     policies = world.context.policies()
@@ -95,7 +95,7 @@ def test_the_issue_of_a_stack_that_policy_lists_no_more_is_closed(world: World) 
     assert "lists no stack" in world.notes(iid)[-1].body
 
 
-def test_a_scheduled_pipeline_is_not_mains(world: World) -> None:
+def test_a_scheduled_pipeline_is_not_mains_latest(world: World) -> None:
     before = pipelines.latest(world.context.bot, ref=MAIN)
     assert before is not None
     assert before.source != "schedule"
@@ -117,7 +117,7 @@ def test_one_issue_is_opened_updated_in_place_closed_and_opened_again(world: Wor
     assert "| `dns.www` | content | a | b |" in issue.description
     assert "merge request" in issue.description
     assert "factory infra rollback" in issue.description
-    assert world.tend() == [], "the pipeline was looked at"
+    assert world.tend() == [], "the pipeline has been read already"
 
     assert world.found(differs("b")) == []
     assert world.issues() == [issue], "the same fingerprint writes nothing"
@@ -126,15 +126,15 @@ def test_one_issue_is_opened_updated_in_place_closed_and_opened_again(world: Wor
     assert world.found(differs("c")) == [iid]
     (issue,) = world.issues()
     assert "| content | a | c |" in issue.description
-    assert "What differs has changed" in world.notes(iid)[-1].body
+    assert "The drift has changed" in world.notes(iid)[-1].body
 
     assert world.found(CLEAN) == [iid]
     (issue,) = world.issues()
     assert issue.state == "closed"
-    assert "Nothing differs any more" in world.notes(iid)[-1].body
+    assert "The drift is gone" in world.notes(iid)[-1].body
     assert world.found(CLEAN) == []
 
-    assert world.found(differs("c")) == [iid], "what comes back is told again"
+    assert world.found(differs("c")) == [iid], "drift that returns is reported again"
     assert [item.state for item in world.issues()] == ["opened"]
     assert len(world.notes(iid)) == 3
 
@@ -149,10 +149,10 @@ def test_closed_by_a_person_it_stays_closed_until_something_else_differs(world: 
     assert [item.state for item in world.issues()] == ["closed"]
     assert world.found(differs("c")) == [iid]
     (issue,) = world.issues()
-    assert (issue.state, issue.labels) == ("opened", ("factory::ready",)), "labels are the person's to change"
+    assert (issue.state, issue.labels) == ("opened", ("factory::ready",)), "the factory keeps a person's labels"
 
 
-def test_a_stack_that_was_not_looked_at_and_a_report_that_is_none_change_nothing(world: World) -> None:
+def test_a_failed_or_invalid_report_changes_nothing(world: World) -> None:
     (iid,) = world.found(differs("b"))
     (before,) = world.issues()
     other = json.loads(CLEAN.encode()) | {"stack": "staging"}
@@ -164,12 +164,12 @@ def test_a_stack_that_was_not_looked_at_and_a_report_that_is_none_change_nothing
     assert world.notes(iid) == []
 
 
-def test_what_a_failed_pipeline_left_of_the_other_stacks_counts(world: World) -> None:
+def test_reports_of_a_failed_pipeline_count(world: World) -> None:
     world.run(differs("b").encode(), code=1)
     assert len(world.tend()) == 1
 
 
-def test_a_lost_store_costs_a_second_look_and_writes_nothing(world: World) -> None:
+def test_without_its_state_file_the_pipeline_is_read_again_and_nothing_is_written(world: World) -> None:
     world.found(differs("b"))
     (before,) = world.issues()
     (world.context.state / "drift-seen").unlink()
@@ -177,14 +177,14 @@ def test_a_lost_store_costs_a_second_look_and_writes_nothing(world: World) -> No
     assert world.issues() == [before]
 
 
-def test_somebody_elses_issue_with_the_mark_is_not_the_factorys(world: World) -> None:
+def test_an_issue_of_another_user_with_the_mark_is_ignored(world: World) -> None:
     mark = f"<!-- factory:drift production {differs('b').fingerprint} 1 -->"
     world.project.issues.create({"title": "Drift: production", "description": mark})
     assert len(world.found(differs("b"))) == 1
     assert len(world.issues()) == 1
 
 
-def test_of_several_that_open_one_at_once_the_oldest_stays(world: World) -> None:
+def test_of_several_issues_opened_at_once_the_oldest_stays(world: World) -> None:
     bot, mark = world.context.bot, "<!-- factory:drift production "
 
     def open_one(_: int) -> int:
@@ -200,7 +200,7 @@ def test_of_several_that_open_one_at_once_the_oldest_stays(world: World) -> None
     assert world.found(differs("b")) == [first.iid]
 
 
-def test_an_older_pipeline_does_not_undo_what_a_newer_one_found(world: World) -> None:
+def test_an_older_pipeline_does_not_overwrite_a_newer_report(world: World) -> None:
     (iid,) = world.found(differs("b"))
     (issue,) = world.issues()
     later = issue.description.replace(" -->", "000 -->", 1)
@@ -209,7 +209,7 @@ def test_an_older_pipeline_does_not_undo_what_a_newer_one_found(world: World) ->
     assert world.issues()[0].state == "opened"
 
 
-def test_pipelines_of_other_sources_are_not_looked_at(world: World) -> None:
+def test_pipelines_of_other_sources_are_ignored(world: World) -> None:
     wait_for(lambda: world.project.pipelines.list(get_all=True)[0].status == "success")
     assert schedules.newest(world.context.bot, ref=MAIN) == []
     pipeline: Any = world.run(CLEAN.encode())

@@ -1,4 +1,4 @@
-"""What a person wishes of a session that runs."""
+"""Tests of the signals that a person sends to a running session."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from factory.workflow.session.control import Control, ControlSignal
 
 
 @pytest.mark.parametrize("signal", list(ControlSignal))
-def test_a_wish_is_heard_until_the_next(tmp_path: Path, signal: ControlSignal) -> None:
+def test_a_signal_is_read_until_the_next(tmp_path: Path, signal: ControlSignal) -> None:
     assert control.read(tmp_path).signal is ControlSignal.WORK
-    told = control.send(tmp_path, signal, by="operator")
-    assert control.read(tmp_path) == told
+    sent = control.send(tmp_path, signal, by="operator")
+    assert control.read(tmp_path) == sent
     assert (tmp_path / "control.json").stat().st_mode & 0o077 == 0
     control.send(tmp_path, ControlSignal.WORK, by="operator")
     assert control.read(tmp_path).signal is ControlSignal.WORK
 
 
-def test_which_wishes_end_an_attempt() -> None:
+def test_which_signals_end_an_attempt() -> None:
     found = {signal: control.ending(Control(signal, "me")) for signal in ControlSignal}
     assert found == {
         ControlSignal.WORK: None,
@@ -38,6 +38,6 @@ def test_which_wishes_end_an_attempt() -> None:
         [b"[]", b"5", b"null", b'"x"', b"{}", b'{"wish": []}', b'{"wish": "stop"}', b'{"wish": "cancel"}']
     )
 )
-def test_a_wish_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+def test_an_unreadable_signal_is_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "control.json").write_bytes(content)
     assert control.read(tmp_path).signal is ControlSignal.WORK

@@ -1,4 +1,4 @@
-"""Whether an agent gets anywhere, and what is tried when it does not."""
+"""Tests of progress detection and of the next step after failures."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from factory.workflow.session import escalation
 from factory.workflow.session.escalation import Sample
 
 
-def test_the_same_failure_twice_climbs_the_ladder() -> None:
+def test_a_repeated_failure_escalates() -> None:
     rungs = [escalation.next_escalation(["a"] * count, stronger=True) for count in range(6)]
     assert rungs == [
         Escalation.AGAIN,
@@ -25,7 +25,7 @@ def test_the_same_failure_twice_climbs_the_ladder() -> None:
 
 
 @given(st.lists(st.sampled_from("abc")), st.booleans())
-def test_a_failure_that_repeats_is_never_answered_by_trying_again(failures: list[str], stronger: bool) -> None:  # noqa: FBT001
+def test_a_repeated_failure_never_leads_to_another_plain_try(failures: list[str], stronger: bool) -> None:  # noqa: FBT001
     rung = escalation.next_escalation(failures, stronger=stronger)
     repeated = len(failures) > 1 and failures[-1] == failures[-2]
     assert (rung is Escalation.AGAIN) is not repeated
@@ -45,7 +45,7 @@ def test_a_failure_that_repeats_is_never_answered_by_trying_again(failures: list
         ([], ["x"], False),
     ],
 )
-def test_a_failure_is_known_again_whatever_varies_in_it(one: list[str], other: list[str], same: bool) -> None:  # noqa: FBT001
+def test_a_fingerprint_ignores_numbers_and_folders(one: list[str], other: list[str], same: bool) -> None:  # noqa: FBT001
     assert (escalation.fingerprint(one) == escalation.fingerprint(other)) is same
 
 
@@ -59,7 +59,7 @@ def samples(*digests: str, step: int = 1) -> list[Sample]:
 
 
 @pytest.mark.parametrize(
-    ("seen", "why"),
+    ("found", "why"),
     [
         ([], ""),
         (samples("a"), ""),
@@ -73,12 +73,12 @@ def samples(*digests: str, step: int = 1) -> list[Sample]:
         (samples(*"aabbaabb"), ""),
     ],
 )
-def test_no_change_for_long_and_the_same_states_again_and_again(seen: list[Sample], why: str) -> None:
-    assert escalation.stuck(seen, idle_turns=10) == why
+def test_idle_and_circling_agents_are_stuck(found: list[Sample], why: str) -> None:
+    assert escalation.stuck(found, idle_turns=10) == why
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"))), st.integers(1, 20))
-def test_thinking_without_tool_calls_is_never_idling(steps: list[tuple[int, str]], idle: int) -> None:
+def test_only_tool_calls_count_as_idle(steps: list[tuple[int, str]], idle: int) -> None:
     calm = [Sample(7, digest) for _, digest in steps]
     assert "tool calls" not in escalation.stuck(calm, idle_turns=idle)
     rising, total = [], 0
@@ -88,7 +88,7 @@ def test_thinking_without_tool_calls_is_never_idling(steps: list[tuple[int, str]
     assert bool(escalation.stuck(rising, idle_turns=idle)) in {True, False}
 
 
-def test_attempts_that_end_where_an_earlier_one_ended() -> None:
+def test_an_attempt_that_ends_at_an_earlier_state_repeats() -> None:
     assert escalation.repeats(["a", "b", "a"])
     assert not escalation.repeats(["a", "b"])
     assert not escalation.repeats(["a", "b", "b"])

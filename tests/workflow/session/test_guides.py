@@ -1,4 +1,4 @@
-"""Which guides a brief names."""
+"""Tests of the guides that a brief names."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def chosen(*labels: str) -> list[str]:
     return [skill.id for skill in guides.choose(SHIPPED, labels)]
 
 
-def test_guides_are_chosen_by_label_and_some_always() -> None:
+def test_guides_are_chosen_by_label_or_always() -> None:
     assert chosen() == ["amend-a-spec", "mend-a-failing-pipeline"]
     assert chosen("kind::endpoint", "factory::ready") == ["add-an-endpoint", "amend-a-spec", "mend-a-failing-pipeline"]
     assert "write-a-runbook" in chosen("kind::incident")
@@ -26,7 +26,7 @@ def test_shipped_guides_are_short_and_have_their_title() -> None:
         assert len(content.splitlines()) <= 40, path
 
 
-def test_other_files_are_no_guides() -> None:
+def test_other_files_are_not_guides() -> None:
     files = {"docs/skills/a.md": GUIDE, "docs/skills/a.txt": b"", "docs/a.md": b"", "apps/docs/skills/b.md": b""}
     assert [skill.path for skill in guides.choose(files, ["kind::a"])] == ["docs/skills/a.md"]
 
@@ -45,6 +45,6 @@ def test_other_files_are_no_guides() -> None:
         GUIDE.replace(b"title: A", b"title: A\nmore: x"),
     ],
 )
-def test_a_guide_that_is_not_well_formed_is_refused(content: bytes) -> None:
+def test_a_malformed_guide_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"docs/skills/a\.md"):
         guides.read("docs/skills/a.md", content)

@@ -1,4 +1,4 @@
-"""Taking over and handing back, on real git: whose commit it is, and what is told of it."""
+"""Tests of hand-back on real git: the author of the commit and the summary for the agent."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def back(running: Context, session: Session, *, done: bool = False) -> Handover 
     return handover.hand_back(running, session, frozen, after=1, author=PERSON, done=done)
 
 
-def test_what_a_person_changed_is_committed_under_their_name(running: Context, session: Session) -> None:
+def test_a_persons_changes_are_committed_under_their_name(running: Context, session: Session) -> None:
     (session.worktree / "a.txt").write_text("two\nthree\n")
     (session.worktree / "new é.txt").write_text("x\n")
     made = back(running, session)
@@ -59,10 +59,10 @@ def test_what_a_person_changed_is_committed_under_their_name(running: Context, s
     assert f"{handover.TRAILER}: 1" in shown
     assert "Factory-Attempt" not in shown
     assert handover.read(session.folder) == made
-    assert back(running, session) == made, "handing back again changes nothing"
+    assert back(running, session) == made, "a second hand-back must change nothing"
 
 
-def test_what_they_committed_themselves_counts(running: Context, session: Session) -> None:
+def test_a_persons_own_commits_count(running: Context, session: Session) -> None:
     (session.worktree / "a.txt").write_text("mine\n")
     git("add", "a.txt", cwd=session.worktree)
     git("commit", "-q", "-m", "mine", cwd=session.worktree)
@@ -78,12 +78,12 @@ def test_what_they_committed_themselves_counts(running: Context, session: Sessio
     assert "Factory-Attempt: 2" in git("log", "-1", "--format=%B", cwd=session.worktree).stdout
 
 
-def test_who_changed_nothing_hands_nothing_back(running: Context, session: Session) -> None:
+def test_without_changes_there_is_no_handover(running: Context, session: Session) -> None:
     assert back(running, session) is None
     assert handover.read(session.folder) is None
 
 
-def test_a_long_change_is_told_in_part(running: Context, session: Session) -> None:
+def test_the_summary_of_a_long_change_is_cut(running: Context, session: Session) -> None:
     (session.worktree / "a.txt").write_text("line\n" * 100_000)
     made = back(running, session)
     assert made is not None
@@ -91,7 +91,7 @@ def test_a_long_change_is_told_in_part(running: Context, session: Session) -> No
     assert len(made.summary) < 10_000
 
 
-def test_a_repository_within_is_not_committed(running: Context, session: Session) -> None:
+def test_a_nested_repository_is_not_committed(running: Context, session: Session) -> None:
     (session.worktree / "inner").mkdir()
     git("init", "-q", cwd=session.worktree / "inner")
     with pytest.raises(Refused):
@@ -99,13 +99,13 @@ def test_a_repository_within_is_not_committed(running: Context, session: Session
     assert handover.read(session.folder) is None
 
 
-def test_a_session_without_that_attempt(running: Context, session: Session) -> None:
+def test_a_session_without_that_attempt_is_refused(running: Context, session: Session) -> None:
     (session.attempt(1) / "turn.json").unlink()
     with pytest.raises(FactoryError):
         back(running, session)
 
 
-def test_a_cancelled_attempt_is_put_aside_and_its_agent_goes_on_once(session: Session) -> None:
+def test_a_cancelled_attempt_is_archived_and_its_agent_resumes_once(session: Session) -> None:
     assert handover.begin_again(session, 1) == "agent-session"
     assert not session.attempt(1).exists()
     assert handover.resumable(session.folder, "codex") == "agent-session"

@@ -1,4 +1,4 @@
-"""What an agent asked for reaches GitLab once, as text and nothing else."""
+"""Tests that an agent's requests reach GitLab once and only as text."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def running(gitlab_server: LocalGitlab, tmp_path_factory: pytest.TempPathFactory
 
 
 class World:
-    """One issue, and a session that works on it."""
+    """One issue and the session that works on it."""
 
     def __init__(self, running: Context, folder: Path) -> None:
         self.context = running
@@ -56,15 +56,15 @@ def world(running: Context, tmp_path: Path) -> World:
     return World(running, tmp_path)
 
 
-def asked(kind: str, why: str = "it helps", name: str | None = None, **said: str) -> Request:
-    return compose(kind, said, why=why, name=name)
+def asked(kind: str, why: str = "it helps", name: str | None = None, **fields: str) -> Request:
+    return compose(kind, fields, why=why, name=name)
 
 
 def results(outcome: output_requests.AppliedRequests) -> list[Any]:
     return [record["result"] for record in outcome.records]
 
 
-def test_each_request_is_applied_once_however_often_it_is_run(world: World) -> None:
+def test_each_request_is_applied_once(world: World) -> None:
     requests = (
         asked("comment", text="Two things.\n\nAnd more."),
         asked("label", label="kind::docs"),
@@ -85,7 +85,7 @@ def test_each_request_is_applied_once_however_often_it_is_run(world: World) -> N
     assert {"id", "kind", "why", "result", "reason", "before", "after"} == set(record)
 
 
-def test_a_follow_up_is_an_issue_that_nobody_offered(world: World) -> None:
+def test_a_follow_up_is_not_ready_for_the_factory(world: World) -> None:
     world.apply(asked("follow_up", title="Greet in Dutch too", text=HOSTILE))
     made = [
         issue
@@ -98,7 +98,7 @@ def test_a_follow_up_is_an_issue_that_nobody_offered(world: World) -> None:
     assert f"#{made[0].iid}." in world.notes()[0].body
 
 
-def test_a_follow_up_that_was_made_before_a_crash_is_found_again(world: World) -> None:
+def test_a_follow_up_created_before_a_crash_is_found_again(world: World) -> None:
     request = asked("follow_up", title="Greet in Danish too", text="x")
     world.apply(request)
     note = world.notes()[0]
@@ -108,7 +108,7 @@ def test_a_follow_up_that_was_made_before_a_crash_is_found_again(world: World) -
     assert len(world.notes()) == 1
 
 
-def test_the_agents_text_is_shown_and_does_nothing(world: World) -> None:
+def test_the_agents_text_has_no_effect(world: World) -> None:
     world.apply(asked("comment", text=HOSTILE, why="/close @all <b>"))
     (note,) = world.notes()
     lines = note.body.splitlines()
@@ -122,14 +122,14 @@ def test_the_agents_text_is_shown_and_does_nothing(world: World) -> None:
     assert "Why: \\/close \\@all" in note.body
 
 
-def test_words_to_the_workflow_are_returned_and_write_nothing(world: World) -> None:
+def test_requests_to_the_workflow_are_returned_and_write_nothing(world: World) -> None:
     outcome = world.apply(asked("done", why="all tests pass"), asked("question", text="When?"), asked("blocked"))
     assert (outcome.question, outcome.done, outcome.blocked) == ("When?", "all tests pass", "it helps")
     assert world.notes() == []
     assert results(outcome) == ["admitted"] * 3
 
 
-def test_what_policy_does_not_allow_is_refused_and_recorded(world: World) -> None:
+def test_forbidden_requests_are_refused_and_recorded(world: World) -> None:
     token = "glpat-" + "a" * 20
     outcome = world.apply(
         asked("label", label="factory::ready"),
@@ -144,7 +144,7 @@ def test_what_policy_does_not_allow_is_refused_and_recorded(world: World) -> Non
     assert results(world.apply(asked("comment", text="one more"), attempt=2)) == ["refused"]
 
 
-def test_no_kind_is_applied_where_policy_gives_none(world: World) -> None:
+def test_a_cap_of_zero_allows_no_request(world: World) -> None:
     none = dict.fromkeys(POLICIES.outputs.caps.model_dump(), 0)
     caps = POLICIES.outputs.caps.model_copy(update=none)
     policies = POLICIES.model_copy(update={"outputs": POLICIES.outputs.model_copy(update={"caps": caps})})
@@ -161,7 +161,7 @@ def test_unreadable_lines_are_recorded(world: World) -> None:
     ]
 
 
-def test_marks_of_others_and_of_other_sessions_count_for_nothing(world: World) -> None:
+def test_marks_of_other_users_and_sessions_are_ignored(world: World) -> None:
     request = asked("comment", text="x")
     mark = f"<!-- factory:output s1 comment {request.id} {request.digest()} -->"
     issues.comment(world.context.agent, "issues", world.frozen.iid, body=mark)

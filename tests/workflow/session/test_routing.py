@@ -1,4 +1,4 @@
-"""Who takes an attempt: as asked, by label, by default; up where it gets nowhere, aside where a provider is down."""
+"""Tests of the choice of agent: by request, label or default, then a stronger agent or a substitute."""
 
 from collections.abc import Collection
 
@@ -53,16 +53,16 @@ def test_a_person_then_labels_in_order_then_the_default() -> None:
     assert chosen("docs", "risky", asked="other") == "other"
 
 
-def test_the_same_agent_goes_on_until_it_gets_nowhere() -> None:
+def test_the_same_agent_continues_until_it_makes_no_progress() -> None:
     assert chosen("docs", last="plain") == "plain"
     assert chosen(last="plain", escalation=Escalation.OTHER) == "plain"
     assert chosen(last="cheap", escalation=Escalation.STRONGER) == "plain"
     assert chosen(last="strong", escalation=Escalation.STRONGER) == "strong"
 
 
-def test_another_one_stands_in_where_a_provider_is_down() -> None:
+def test_a_substitute_replaces_an_agent_with_an_unavailable_provider() -> None:
     assert chosen(down=["plain"]) == "other"
-    assert chosen("docs", down=["cheap"]) == "cheap", "nobody stands in for it"
+    assert chosen("docs", down=["cheap"]) == "cheap", "it has no substitute"
     assert chosen(last="cheap", escalation=Escalation.STRONGER, down=["plain"]) == "other"
 
 
@@ -76,11 +76,11 @@ def test_another_one_stands_in_where_a_provider_is_down() -> None:
         (["plain", "strong"], "other"),
     ],
 )
-def test_who_stands_in(down: list[str], instead: str | None) -> None:
+def test_substitute(down: list[str], instead: str | None) -> None:
     assert routing.substitute(AGENTS, down) == instead
 
 
-def test_an_agent_that_policy_does_not_know() -> None:
+def test_an_unknown_agent_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no agent 'ghost'"):
         chosen(asked="ghost")
 
@@ -90,7 +90,7 @@ CHAINS = st.dictionaries(NAMES, st.tuples(st.none() | NAMES, st.none() | NAMES),
 
 
 @given(CHAINS, st.lists(NAMES, min_size=1), st.sampled_from(list(Escalation)), st.none() | NAMES)
-def test_circles_of_agents_end(
+def test_cycles_of_agents_end(
     chains: dict[str, tuple[str | None, str | None]], down: list[str], escalation: Escalation, last: str | None
 ) -> None:
     known = {name: agent(*others) for name, others in chains.items()}
@@ -100,4 +100,4 @@ def test_circles_of_agents_end(
     assert found in known
     assert instead is None or instead not in down
     if last == down[-1] and escalation is not Escalation.STRONGER and instead:
-        assert found not in down, "where one can stand in, it is chosen"
+        assert found not in down, "an available substitute must be chosen"

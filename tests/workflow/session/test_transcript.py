@@ -1,4 +1,4 @@
-"""Transcripts: whole, readable whatever happened, equal bytes for equal content, and no secret in them."""
+"""Tests that transcripts are complete, readable after a crash, reproducible and without secrets."""
 
 import base64
 import gzip
@@ -21,7 +21,7 @@ TOKEN = "glpat-" + "a1B2" * 5
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + base64.b64encode(b"x" * 90).decode() + "\n-----END RSA PRIVATE KEY-----"
 
 
-def kept(folder: Path, events: list[Any], secrets: tuple[str, ...] = (SECRET,)) -> str:
+def stored(folder: Path, events: list[Any], secrets: tuple[str, ...] = (SECRET,)) -> str:
     with transcript.recording(folder, secrets) as record:
         for event in events:
             record(event)
@@ -34,7 +34,7 @@ def leaks(text: str, secret: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         SECRET,
         f"it is {SECRET}!",
@@ -43,10 +43,13 @@ def leaks(text: str, secret: str) -> bool:
         "https://x.example/?key=p%C3%A4%22ss%5Cw%C3%B6rd%2Fwith%0A27",
     ],
 )
-def test_a_secret_shows_in_no_way_of_writing_it(tmp_path: Path, said: str) -> None:
-    text = kept(
+def test_a_secret_does_not_show_in_any_encoding(tmp_path: Path, message: str) -> None:
+    text = stored(
         tmp_path,
-        [{"event": "message", "text": said, "raw": {said: [{"deep": (said,)}]}}, {"event": "output", "text": said}],
+        [
+            {"event": "message", "text": message, "raw": {message: [{"deep": (message,)}]}},
+            {"event": "output", "text": message},
+        ],
     )
     assert not leaks(text, SECRET)
     assert "w%C3%B6rd" not in text
@@ -57,8 +60,10 @@ def test_a_secret_shows_in_no_way_of_writing_it(tmp_path: Path, said: str) -> No
 @pytest.mark.parametrize(
     "secret", [TOKEN, KEY, "AKIA" + "A" * 16, "sk-ant-" + "x" * 40, "https://me:secret-word@host/x"]
 )
-def test_what_has_the_shape_of_a_secret_does_not_show(tmp_path: Path, secret: str) -> None:
-    text = kept(tmp_path, [{"event": "tool", "id": "1", "raw": {"rawInput": {"command": f"echo '{secret}' > x"}}}], ())
+def test_text_with_the_shape_of_a_secret_does_not_show(tmp_path: Path, secret: str) -> None:
+    text = stored(
+        tmp_path, [{"event": "tool", "id": "1", "raw": {"rawInput": {"command": f"echo '{secret}' > x"}}}], ()
+    )
     assert not leaks(text, secret)
     assert json.loads(text)["raw"]["rawInput"]["command"].startswith("echo '")
     assert base64.b64encode(b"x" * 30).decode() not in text
@@ -66,25 +71,25 @@ def test_what_has_the_shape_of_a_secret_does_not_show(tmp_path: Path, secret: st
 
 @pytest.mark.parametrize("size", [1, 3, 7])
 @pytest.mark.parametrize("secret", [TOKEN, "hunter2-hunter2", "AKIA" + "A" * 16])
-def test_a_secret_told_piece_by_piece_does_not_show(tmp_path: Path, secret: str, size: int) -> None:
+def test_a_secret_in_pieces_does_not_show(tmp_path: Path, secret: str, size: int) -> None:
     whole = f"The key is {secret} and that is all of it. "
     pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
     events: list[Any] = [{"event": "message", "text": piece, "raw": {"content": {"text": piece}}} for piece in pieces]
     events.insert(len(events) // 2, {"event": "network", "status": 200})
-    text = kept(tmp_path, events, ("hunter2-hunter2",))
-    said = [json.loads(line) for line in text.splitlines()]
-    told = "".join(event["text"] for event in said if event["event"] == "message")
-    raw = "".join(event["raw"]["content"]["text"] for event in said if "raw" in event)
-    assert secret not in told + raw
-    assert "The key is [redacted" in told
-    assert told.endswith("and that is all of it. ")
+    text = stored(tmp_path, events, ("hunter2-hunter2",))
+    written = [json.loads(line) for line in text.splitlines()]
+    message = "".join(event["text"] for event in written if event["event"] == "message")
+    raw = "".join(event["raw"]["content"]["text"] for event in written if "raw" in event)
+    assert secret not in message + raw
+    assert "The key is [redacted" in message
+    assert message.endswith("and that is all of it. ")
 
 
 WORDS = st.lists(st.text(st.sampled_from("ab \n")), max_size=30)
 
 
 @given(WORDS, st.lists(st.sampled_from(["message", "thought", "tool", "network"]), min_size=30, max_size=30))
-def test_nothing_but_secrets_is_lost_or_moved(pieces: list[str], kinds: list[str]) -> None:
+def test_events_without_secrets_are_unchanged_and_in_order(pieces: list[str], kinds: list[str]) -> None:
     stream = redaction.Stream(("zzz",))
     events = [
         {"event": kind, "text": piece, "n": n} for n, (kind, piece) in enumerate(zip(kinds, pieces, strict=False))
@@ -96,7 +101,7 @@ def test_nothing_but_secrets_is_lost_or_moved(pieces: list[str], kinds: list[str
 
 
 @given(st.lists(st.integers(1, 5), min_size=1), st.text(st.sampled_from("ab "), max_size=10))
-def test_however_it_is_cut(cuts: list[int], around: str) -> None:
+def test_a_secret_in_pieces_of_any_size_does_not_show(cuts: list[int], around: str) -> None:
     whole, pieces = f"{around} hunter2-hunter2 {around}", []
     for size in cuts * 20:
         pieces.append(whole[:size])
@@ -115,7 +120,7 @@ JSON = st.recursive(
 
 @settings(max_examples=60)
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.text(st.characters(), min_size=3))
-def test_any_event_is_written_and_read(event: dict[str, Any], secret: str) -> None:
+def test_any_event_is_returned_without_the_secret(event: dict[str, Any], secret: str) -> None:
     stream = redaction.Stream((secret,))
     out = [*stream.pass_on({**event, "event": "message"}), *stream.let_go()]
     assert len(out) == 1
@@ -125,18 +130,18 @@ def test_any_event_is_written_and_read(event: dict[str, Any], secret: str) -> No
     )
 
 
-def test_what_is_nested_too_deeply_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+def test_a_value_nested_too_deeply_is_replaced(tmp_path: Path) -> None:
     deep: Any = "bottom"
     for _ in range(100_000):
         deep = [deep]
-    text = kept(tmp_path, [{"event": "tool", "id": "1", "raw": deep}])
+    text = stored(tmp_path, [{"event": "tool", "id": "1", "raw": deep}])
     assert "nested too deeply" in text
     assert "bottom" not in text
 
 
 @pytest.mark.parametrize("odd", ["a\u2028b", "a\x85b", "a\x0bb\x1cc", "a\ud800b", "a\r\nb"])
-def test_characters_that_look_like_ends_of_lines_break_no_event(tmp_path: Path, odd: str) -> None:
-    kept(tmp_path, [{"event": "output", "text": odd}, {"event": "end"}])
+def test_other_line_separators_do_not_split_an_event(tmp_path: Path, odd: str) -> None:
+    stored(tmp_path, [{"event": "output", "text": odd}, {"event": "end"}])
     found = transcript.events(tmp_path)
     assert [event["event"] for event in found] == ["output", "end"]
     assert found[0]["text"] == odd.replace("\ud800", "?")
@@ -153,15 +158,17 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     assert len(transcript.events(tmp_path / "one")) == 200_000
 
 
-def test_a_crash_leaves_what_was_told_readable_and_it_is_kept_later(tmp_path: Path) -> None:
-    what = (
+def test_a_transcript_is_readable_after_a_crash(tmp_path: Path) -> None:
+    script = (
         "import sys, time; from pathlib import Path; from factory.workflow.session import transcript\n"
         f"with transcript.recording(Path({str(tmp_path)!r}), ()) as record:\n"
         "    record({'event': 'message', 'text': 'before é '}); record({'event': 'tool', 'id': '1'})\n"
-        "    print('told', flush=True); time.sleep(60)"
+        "    print('ready', flush=True); time.sleep(60)"
     )
-    group = process.start([sys.executable, "-c", what], env={**TOOL_ENV, "PYTHONPATH": str(ROOT)}, stdout=process.PIPE)
-    assert group.read() == b"told\n"
+    group = process.start(
+        [sys.executable, "-c", script], env={**TOOL_ENV, "PYTHONPATH": str(ROOT)}, stdout=process.PIPE
+    )
+    assert group.read() == b"ready\n"
     group.kill()
     group.close()
     with (tmp_path / transcript.LIVE).open("ab") as file:
@@ -186,7 +193,7 @@ def test_several_threads_record_whole_lines(tmp_path: Path) -> None:
     assert len(transcript.events(tmp_path)) == 200
 
 
-def test_what_fails_within_is_kept_too(tmp_path: Path) -> None:
+def test_events_before_an_exception_are_stored(tmp_path: Path) -> None:
     def fail() -> None:
         with transcript.recording(tmp_path, ()) as record:
             record({"event": "message", "text": "half a wor"})
@@ -197,7 +204,7 @@ def test_what_fails_within_is_kept_too(tmp_path: Path) -> None:
     assert [event["text"] for event in transcript.events(tmp_path)] == ["half a wor"]
 
 
-def test_tool_calls_are_counted_while_it_grows(tmp_path: Path) -> None:
+def test_tool_calls_are_counted_in_a_growing_transcript(tmp_path: Path) -> None:
     calls = transcript.Calls(tmp_path)
     assert calls.count() == 0
     with transcript.recording(tmp_path, ()) as record:
