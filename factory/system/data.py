@@ -13,15 +13,19 @@ Form = TypeVar("Form")
 
 
 def read(form: type[Form], data: bytes | str, *, source: str) -> Form:
-    """Return JSON as a value of a dataclass; raises ``InvalidInput`` naming ``source``, the field and what is wrong."""
+    """Return what ``write`` wrote, as a value of a dataclass.
+
+    Raises ``InvalidInput`` naming ``source`` and the field for anything that ``write`` would not write.
+    """
+    raw = data.encode() if isinstance(data, str) else data
     try:
-        value: Form = _adapter(cast("Any", form)).validate_json(
-            b"[" + (data.encode() if isinstance(data, str) else data) + b"]"
-        )[0]
+        value: Form = _adapter(cast("Any", form)).validate_json(b"[" + raw + b"]")[0]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:])
         raise InvalidInput(f"{source}: {field or 'the whole value'}: {first['msg']}") from error
+    if json.loads(raw) != json.loads(write(value)):
+        raise InvalidInput(f"{source}: fields are missing")
     return value
 
 

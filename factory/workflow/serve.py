@@ -271,7 +271,8 @@ def sessions(context: Context) -> list[lease.Lease]:
     """Return the newest lease of every issue that has been claimed."""
     found = []
     for branch in context.mirror.branches(lease.PREFIX):
-        held = lease.read(context.mirror, int(branch.removeprefix(lease.PREFIX)))
+        number = branch.removeprefix(lease.PREFIX)
+        held = lease.read(context.mirror, int(number)) if number.isdigit() else None
         if held:
             found.append(held[0])
     return found

@@ -25,7 +25,7 @@ JSON = st.recursive(
 )
 
 
-@given(JSON.filter(lambda value: value != {}))
+@given(JSON)
 def test_anything_else_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"^f: "):
         data.read(Facts, json.dumps(value), source="f")
@@ -42,4 +42,4 @@ def test_one_wrong_field_is_refused_or_read(name: str, value: object) -> None:
     try:
         data.read(Facts, json.dumps(GOOD.to_json() | {name: value}), source="f")
     except InvalidInput as error:
-        assert str(error).startswith(f"f: {name}")  # noqa: PT017 - most values are fine
+        assert str(error).startswith(("f: fields are missing", f"f: {name}"))  # noqa: PT017 - most values are fine

@@ -35,7 +35,7 @@ def test_which_signals_end_an_attempt() -> None:
 @given(
     content=st.binary()
     | st.sampled_from(
-        [b"[]", b"5", b"null", b'"x"', b"{}", b'{"wish": []}', b'{"wish": "stop"}', b'{"wish": "cancel"}']
+        [b"[]", b"5", b"null", b'"x"', b"{}", b'{"signal": []}', b'{"signal": "stop"}', b'{"signal": "cancel"}']
     )
 )
 def test_an_unreadable_signal_is_ignored(tmp_path: Path, content: bytes) -> None:

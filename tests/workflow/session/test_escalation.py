@@ -1,5 +1,7 @@
 """Tests of progress detection and of the next step after failures."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,7 +87,11 @@ def test_only_tool_calls_count_as_idle(steps: list[tuple[int, str]], idle: int) 
     for calls, digest in steps:
         total += calls
         rising.append(Sample(total, digest))
-    assert bool(escalation.stuck(rising, idle_turns=idle)) in {True, False}
+    unchanged = itertools.takewhile(lambda sample: sample.digest == rising[-1].digest, reversed(rising))
+    since = list(unchanged)
+    before = rising[-len(since) - 1] if len(since) < len(rising) else rising[0] if rising else Sample(0, "")
+    expected = bool(rising) and rising[-1].calls - before.calls > idle
+    assert ("tool calls" in escalation.stuck(rising, idle_turns=idle)) is expected
 
 
 def test_an_attempt_that_ends_at_an_earlier_state_repeats() -> None:
