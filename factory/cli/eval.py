@@ -27,7 +27,7 @@ from factory.model.gitlab import MAIN
 from factory.model.session import Session
 from factory.secrets import tokens
 from factory.system import files
-from factory.workflow.context import Context
+from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.worktrees.repository import Mirror, run
 
 SHIPPED = "shipped"
@@ -109,24 +109,28 @@ class _Ground:
         signer = Signer(generate())
         wheels, npm = place.settings.cache / "wheels", Path(place.environment.get("HOME") or "/") / ".npm"
         return Context(
-            bot=connect(_NOWHERE, "eval/eval", account=BOT, token=""),
-            agent=connect(_NOWHERE, "eval/eval", account=AGENT, token=""),
-            bot_token="",
-            agent_token="",
+            accounts=Accounts(
+                bot=connect(_NOWHERE, "eval/eval", account=BOT, token=""),
+                agent=connect(_NOWHERE, "eval/eval", account=AGENT, token=""),
+                bot_token="",
+                agent_token="",
+                simulator=True,
+            ),
             mirror=mirror,
-            state=self.folder,
-            holder="eval",
-            signer=signer,
-            trust=Trust({signer.keyid: signer.public}, VerifierKey("eval", signer.public), AGENT),
-            env=place.tool_env,
-            readable=(*place.readable, *([self.recordings] if self.recordings else [])),
-            say=output.say,
-            timed=lambda _, __: None,
-            simulator=True,
-            wheels=wheels if wheels.is_dir() else None,
-            npm=npm if npm.is_dir() else None,
-            agents_path=place.tools.agents_path,
-            credential=lambda key: tokens.credential(place.token_folder, key, place.environment),
+            machine=Machine(
+                state=self.folder,
+                holder="eval",
+                env=place.tool_env,
+                readable=(*place.readable, *([self.recordings] if self.recordings else [])),
+                wheels=wheels if wheels.is_dir() else None,
+                npm=npm if npm.is_dir() else None,
+                agents_path=place.tools.agents_path,
+                credential=lambda key: tokens.credential(place.token_folder, key, place.environment),
+            ),
+            recorder=Recorder(
+                signer=signer, trust=Trust({signer.keyid: signer.public}, VerifierKey("eval", signer.public), AGENT)
+            ),
+            console=Console(say=output.say, timed=lambda _, __: None),
         )
 
 

@@ -253,14 +253,14 @@ class EvalRun:
         """Run the set's check behind the launch door, as test suites are run; return its output if it fails."""
         folder = self.session.worktree
         scratch = files.private_folder(self.session.folder / "check")
-        env = {**self.context.env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**self.context.machine.env, "HOME": str(scratch), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
         prepared = launch.prepare(
             Launch(
                 argv=process.ours(command),
                 cwd=folder,
                 env={**env, "APPS": str(folder / "apps")},
                 writable=(scratch,),
-                readable=(*self.context.readable, folder),
+                readable=(*self.context.machine.readable, folder),
             )
         )
         try:

@@ -28,7 +28,7 @@ from factory.policies.agents import Agent
 from factory.policies.model import Policies
 from factory.sandbox import launch
 from factory.system import clock, files, process
-from factory.workflow.context import Context
+from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.workflow.session import launch_plan
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
@@ -70,22 +70,20 @@ def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
     nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
     signer = Signer(generate())
     return Context(
-        bot=nobody,
-        agent=nobody,
-        bot_token="",
-        agent_token="",
+        accounts=Accounts(bot=nobody, agent=nobody, bot_token="", agent_token="", simulator=True),
         mirror=mirror,
-        state=folder,
-        holder="doctor",
-        signer=signer,
-        trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT),
-        env=workspace.tool_env,
-        readable=workspace.readable,
-        say=lambda _: None,
-        timed=lambda _, __: None,
-        simulator=True,
-        agents_path=workspace.tools.agents_path,
-        credential=lambda _: credential,
+        machine=Machine(
+            state=folder,
+            holder="doctor",
+            env=workspace.tool_env,
+            readable=workspace.readable,
+            agents_path=workspace.tools.agents_path,
+            credential=lambda _: credential,
+        ),
+        recorder=Recorder(
+            signer=signer, trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT)
+        ),
+        console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
 
 

@@ -16,7 +16,7 @@ from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.secrets import tokens
 from factory.system import files
 from factory.workflow import serve
-from factory.workflow.context import Context
+from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.workflow.engine import Engine, Slot, slot
 from factory.worktrees.repository import Mirror
 
@@ -42,7 +42,8 @@ def opened(
     """
     with slot(workspace.state / "engine") as held:
         context = make(workspace, holder=f"{workspace.identity()}/{held.number}", say=say, timed=timed)
-        context = replace(context, agent_name=agent or context.agent_name, interactive=interactive)
+        name = agent or context.console.agent_name
+        context = replace(context, console=replace(context.console, agent_name=name, interactive=interactive))
         engine = Engine(held, failpoint=_failpoint(workspace))
         serve.register(engine, lambda: context)
         try:
@@ -63,26 +64,27 @@ def make(
     mirror.ensure()
     rooted = trust(workspace)
     return Context(
-        bot=bot,
-        agent=workspace.connection(AGENT),
-        bot_token=workspace.token(BOT),
-        agent_token=workspace.token(AGENT),
+        accounts=Accounts(
+            bot=bot,
+            agent=workspace.connection(AGENT),
+            bot_token=workspace.token(BOT),
+            agent_token=workspace.token(AGENT),
+            simulator=gitlab.version(bot).endswith("-local"),
+            alone=rooted.separation == ALONE,
+        ),
         mirror=mirror,
-        state=workspace.state,
-        holder=holder,
-        signer=Signer(files.read_bytes(key)),
-        trust=rooted,
-        env=workspace.tool_env,
-        readable=workspace.readable,
-        say=say,
-        timed=timed,
-        simulator=gitlab.version(bot).endswith("-local"),
-        alone=rooted.separation == ALONE,
-        agent_name=workspace.settings["agent"] or None,
-        wheels=_existing(workspace.settings.cache / "wheels"),
-        npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
-        agents_path=workspace.tools.agents_path,
-        credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
+        machine=Machine(
+            state=workspace.state,
+            holder=holder,
+            env=workspace.tool_env,
+            readable=workspace.readable,
+            wheels=_existing(workspace.settings.cache / "wheels"),
+            npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
+            agents_path=workspace.tools.agents_path,
+            credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
+        ),
+        recorder=Recorder(signer=Signer(files.read_bytes(key)), trust=rooted),
+        console=Console(say=say, timed=timed, agent_name=workspace.settings["agent"] or None),
     )
 
 

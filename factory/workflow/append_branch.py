@@ -37,7 +37,7 @@ def append(context: Context, branch: str, decide: Callable[[], Addition[_T]]) ->
             author=context.bot_author,
         )
         try:
-            context.mirror.push(commit, branch, context.bot_token)
+            context.mirror.push(commit, branch, context.accounts.bot_token)
         except Conflict:
             if attempt == _TRIES - 1:
                 raise

@@ -38,34 +38,81 @@ PROTECTED_IN_WORKTREE = (
 
 
 @dataclass(frozen=True)
-class Context:
-    """One running factory; no other object keeps its tokens.
+class Accounts:
+    """The two accounts that the factory acts as, and their tokens, which nothing else keeps.
 
-    ``alone`` is true if the person and the factory share one account. ``wheels`` and ``npm`` are folders on this
-    machine with packages that agents may install.
+    ``alone`` is true if the person and the factory share one account, ``simulator`` if the server is the loopback one.
     """
 
     bot: Connection
     agent: Connection
     bot_token: str
     agent_token: str
-    mirror: Mirror
-    state: Path
-    holder: str
-    signer: Signer
-    trust: Trust
-    env: Mapping[str, str]
-    readable: tuple[Path, ...]
-    say: Callable[[str], None]
-    timed: Callable[[str, float], None]
     simulator: bool
     alone: bool = False
-    agent_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine that the factory runs on.
+
+    ``state`` is the instance's folder, ``holder`` the name of this process in leases. Our own programs get ``env`` and
+    may read ``readable``. Agents are found on ``agents_path`` and may install packages from ``wheels`` and ``npm``.
+    ``credential`` returns a model's credential by name.
+    """
+
+    state: Path
+    holder: str
+    env: Mapping[str, str]
+    readable: tuple[Path, ...]
     agents_path: str = ""
     wheels: Path | None = None
     npm: Path | None = None
-    interactive: bool = False
     credential: Callable[[str], str] = lambda _: ""
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What the recorder signs statements with, and the trust root that verifies them."""
+
+    signer: Signer
+    trust: Trust
+
+
+@dataclass(frozen=True)
+class Console:
+    """How the factory talks to the person who runs it; ``agent_name`` is an agent that the person named."""
+
+    say: Callable[[str], None]
+    timed: Callable[[str, float], None]
+    interactive: bool = False
+    agent_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """One running factory: its accounts, its copy of the repository, its machine, recorder and console."""
+
+    accounts: Accounts
+    mirror: Mirror
+    machine: Machine
+    recorder: Recorder
+    console: Console
+
+    @property
+    def bot(self) -> Connection:
+        """Return the connection of the factory's own account."""
+        return self.accounts.bot
+
+    @property
+    def agent(self) -> Connection:
+        """Return the connection of the account under which agents' work is pushed."""
+        return self.accounts.agent
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Return what shows a line of progress to the person."""
+        return self.console.say
 
     @property
     def bot_author(self) -> Author:
@@ -79,7 +126,7 @@ class Context:
 
     def fetch(self) -> None:
         """Fetch all branches into the mirror."""
-        self.mirror.fetch(self.bot_token)
+        self.mirror.fetch(self.accounts.bot_token)
 
     def main(self) -> str:
         """Return the head commit of the protected branch as of the last fetch."""

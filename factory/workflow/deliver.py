@@ -183,7 +183,7 @@ class _Delivery:
             return Checked((f"The attempt changed nothing ({result.reason}): {detail}",), ())
         start = clock.monotonic()
         decision = attempt.local_verdict(self._context, self._session, self._policies, result.head)
-        self._context.timed("check", clock.monotonic() - start)
+        self._context.console.timed("check", clock.monotonic() - start)
         gates = tuple({"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts)
         self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in gates))
         self._record(result, gates)
@@ -198,7 +198,7 @@ class _Delivery:
         context.fetch()
         self._lease.assert_held()
         frozen = self._lease.frozen()
-        context.mirror.push(head, session.branch, context.agent_token)
+        context.mirror.push(head, session.branch, context.accounts.agent_token)
         request = merge_requests.open_once(
             context.agent,
             source=session.branch,

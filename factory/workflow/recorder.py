@@ -37,7 +37,9 @@ def _append(context: Context, statements: Sequence[dict[str, Any]], title: str) 
     def fresh() -> Addition[None]:
         tree = read_tree(context)
         return Addition(
-            None, log.append(tree, statements, signer=context.signer, origin=context.trust.log_key.name), title
+            None,
+            log.append(tree, statements, signer=context.recorder.signer, origin=context.recorder.trust.log_key.name),
+            title,
         )
 
     append(context, BRANCH, fresh)

@@ -117,7 +117,7 @@ def _rest(
     """Wait until something changes on GitLab, but not forever: a lease expires without a change on GitLab."""
     until = clock.monotonic() + _FULL_READ
     while not stopped() and clock.monotonic() < until:
-        if wait(_LOCAL_PAUSE if context.simulator else _REMOTE_PAUSE) or _pulse(context, known) != known:
+        if wait(_LOCAL_PAUSE if context.accounts.simulator else _REMOTE_PAUSE) or _pulse(context, known) != known:
             return
 
 
@@ -142,8 +142,10 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
         old, frozen_value = found
-        renewed = replace(old, holder=context.holder, expires_at=expires, token=old.token + 1)
-        return lease.write(context.mirror, renewed, frozen_value, author=context.bot_author, token=context.bot_token)
+        renewed = replace(old, holder=context.machine.holder, expires_at=expires, token=old.token + 1)
+        return lease.write(
+            context.mirror, renewed, frozen_value, author=context.bot_author, token=context.accounts.bot_token
+        )
     role = members.role(context.bot, issue.author)
     frozen = intake.freeze(
         issue, author_role=role, limit=policies.session.issue_characters, small=policies.session.labels.small
@@ -156,12 +158,14 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     fresh = lease.Lease(
         issue=issue.iid,
         session=secrets.token_hex(4),
-        holder=context.holder,
+        holder=context.machine.holder,
         expires_at=expires,
         token=previous.token + 1 if previous else 1,
         commit=previous.commit if previous else "",
     )
-    return lease.write(context.mirror, fresh, frozen.to_json(), author=context.bot_author, token=context.bot_token)
+    return lease.write(
+        context.mirror, fresh, frozen.to_json(), author=context.bot_author, token=context.accounts.bot_token
+    )
 
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
@@ -199,7 +203,7 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
         _, _, number = current.holder.rpartition("/")
         taken_over = number == lease.PERSON and clock.parse(current.expires_at) > clock.now()
         lives = taken_over or (number.isdigit() and held.lives(int(number)))
-    return lease.judge(current, holder=context.holder, now=clock.now(), holder_lives=lives)
+    return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
 
 
 def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, schedule.Request]]:
@@ -251,7 +255,7 @@ def _is_of(request: MergeRequest, issue: int) -> bool:
 
 
 def _session(context: Context, issue: int, session: str) -> Session:
-    return Session(session, issue, files.private_folder(context.state / "sessions" / session))
+    return Session(session, issue, files.private_folder(context.machine.state / "sessions" / session))
 
 
 def sweep(context: Context, policies: Policies) -> int:
@@ -259,7 +263,7 @@ def sweep(context: Context, policies: Policies) -> int:
     held = {item.session for item in sessions(context) if not item.released}
     oldest = clock.now() - timedelta(days=policies.retention.session_days)
     removed = 0
-    for folder in files.subfolders(context.state / "sessions"):
+    for folder in files.subfolders(context.machine.state / "sessions"):
         if folder.name not in held and files.modified(folder) < oldest:
             worktree.remove(context.mirror, folder / "worktree")
             files.remove_tree(folder)

@@ -99,7 +99,7 @@ class _Shipment:
         """Set the commit status that blocked the merge to success, and wait until the pipeline has ended with it."""
         context = self.context
         found = next((item for item in self._pipelines() if item.sha == request.sha), None)
-        if found is None or context.alone:
+        if found is None or context.accounts.alone:
             return
         review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
         pipeline_watch.until(

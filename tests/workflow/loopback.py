@@ -8,7 +8,7 @@ from factory.gitlab import bootstrap
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run
 from factory.policies import read
-from factory.workflow.context import Context
+from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.workflow.drift import desired_settings
 from factory.worktrees.repository import Mirror
 from tests.evidence import examples
@@ -34,20 +34,22 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
     mirror = Mirror(folder / "mirror.git", project.http_url_to_repo)
     mirror.ensure()
     created = Context(
-        bot=accounts["bot"][0],
-        agent=accounts["agent"][0],
-        bot_token=accounts["bot"][1],
-        agent_token=accounts["agent"][1],
+        accounts=Accounts(
+            bot=accounts["bot"][0],
+            agent=accounts["agent"][0],
+            bot_token=accounts["bot"][1],
+            agent_token=accounts["agent"][1],
+            simulator=True,
+        ),
         mirror=mirror,
-        state=folder,
-        holder="test/0",
-        signer=examples.signer(),
-        trust=examples.trust(),
-        env=TOOL_ENV,
-        readable=(ROOT / ".venv", ROOT / "factory", Path(sys.base_prefix)),
-        say=lambda _: None,
-        timed=lambda _, __: None,
-        simulator=True,
+        machine=Machine(
+            state=folder,
+            holder="test/0",
+            env=TOOL_ENV,
+            readable=(ROOT / ".venv", ROOT / "factory", Path(sys.base_prefix)),
+        ),
+        recorder=Recorder(signer=examples.signer(), trust=examples.trust()),
+        console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
     created.fetch()
     return created

@@ -157,7 +157,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
         )
         control.send(folder, ControlSignal.WORK, by=username)
         free = replace(held, expires_at=clock.timestamp(), token=held.token + 1)
-        lease.write(context.mirror, free, frozen, author=context.bot_author, token=context.bot_token)
+        lease.write(context.mirror, free, frozen, author=context.bot_author, token=context.accounts.bot_token)
     change = f"+{handed.added} -{handed.removed} lines committed as {handed.by}" if handed else "nothing was changed"
     text = f"{change}; continue with `factory work --issue {held.issue}`"
     output.one({"session": session, "handover": asdict(handed) if handed else None}, json_wanted=as_json, text=text)
@@ -181,7 +181,7 @@ def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
         handover.begin_again(Session(session, held.issue, folder), _newest(session, folder))
         control.send(folder, ControlSignal.WORK, by=_me(workspace)[0])
         again = replace(held, released=False, token=held.token + 1, expires_at=clock.timestamp(), not_before="")
-        lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.bot_token)
+        lease.write(context.mirror, again, frozen, author=context.bot_author, token=context.accounts.bot_token)
         labels = context.policies().session.labels
         issues.relabel(context.bot, held.issue, add=[labels.claimed], remove=[labels.blocked])
         del held_slot

@@ -24,7 +24,11 @@ def command(session: str, target: Path | None) -> None:
     context = make(workspace, holder="", say=output.say)
     context.fetch()
     keys = {item.model.key for item in context.policies().agents.agents.values() if item.model}
-    secrets = (context.bot_token, context.agent_token, *(context.credential(key) for key in sorted(keys)))
+    secrets = (
+        context.accounts.bot_token,
+        context.accounts.agent_token,
+        *(context.machine.credential(key) for key in sorted(keys)),
+    )
     data = recording.make(context.mirror, folder, session, secrets=secrets).encode()
     if target is None:
         click.echo(data.decode(), nl=False)

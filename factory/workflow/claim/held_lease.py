@@ -33,7 +33,7 @@ class HeldLease:
     def assert_held(self) -> None:
         """Raise ``Conflict`` if another session or process has taken over the issue."""
         held, _ = self._read()
-        if held.session != self._session.id or held.released or held.holder != self._context.holder:
+        if held.session != self._session.id or held.released or held.holder != self._context.machine.holder:
             raise Conflict(f"session {self._session.id} no longer holds #{self._session.issue}")
 
     def keep(self) -> None:
@@ -75,4 +75,6 @@ class HeldLease:
 
     def _write(self, changed: lease.Lease, frozen: FrozenIssue) -> None:
         context = self._context
-        lease.write(context.mirror, changed, frozen.to_json(), author=context.bot_author, token=context.bot_token)
+        lease.write(
+            context.mirror, changed, frozen.to_json(), author=context.bot_author, token=context.accounts.bot_token
+        )

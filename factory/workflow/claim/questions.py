@@ -128,7 +128,7 @@ def _propose(context: Context, item: AnsweredQuestion) -> list[int]:
         message=f"{title}\n\n> {item.question}\n\nIssue: #{item.issue}\nSpec: {item.spec}\nRequirement: {name}\n",
         author=context.bot_author,
     )
-    context.mirror.push(commit, _branch(item), context.bot_token)
+    context.mirror.push(commit, _branch(item), context.accounts.bot_token)
     body = (
         f"{item.by} answered a question on #{item.issue}. Proposed as {name}:\n\n> {item.answer}\n\nWrite its scenario "
         f"(`factory spec lint {path}` shows the open items), then approve and merge this merge request.\n\n"

@@ -53,7 +53,7 @@ def tend(context: Context, policies: Policies) -> list[int]:
     newest = next((item for item in schedules.newest(context.bot, ref=MAIN) if item.status in _WRITTEN), None)
     if newest is None:
         return []
-    path = context.state / _SEEN
+    path = context.machine.state / _SEEN
     # A retried job leaves new reports in the same pipeline.
     seen = f"{context.bot.url} {newest.id} {newest.status} {newest.duration}"
     if path.exists() and files.read_text(path) == seen:

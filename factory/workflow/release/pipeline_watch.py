@@ -42,7 +42,7 @@ def until(
     """Return the pipeline when ``over`` is true; print status changes. Raises ``ToolTimeout`` after ``minutes``."""
     deadline = clock.monotonic() + minutes * 60
     pause, printed, failures = _PAUSE, "", 0
-    slowest = _SLOWEST["simulator" if context.simulator else "server"]
+    slowest = _SLOWEST["simulator" if context.accounts.simulator else "server"]
     while clock.monotonic() < deadline:
         try:
             found = find()

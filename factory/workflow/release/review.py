@@ -95,7 +95,7 @@ def hold(context: Context, sha: str, pipeline: int, state: statuses.State, why: 
 
     Where one account is all, nobody's approval counts, and nothing is held: merging is that person's click.
     """
-    if not context.alone:
+    if not context.accounts.alone:
         statuses.put(context.bot, sha, name=statuses.APPROVAL, state=state, pipeline=pipeline, description=why)
 
 
@@ -140,7 +140,7 @@ def counting(
     found = [item for item in approvals if item.username.casefold() not in excluded]
     if approvers:
         found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
-    if not context.simulator and any(item.username == SIMULATED_APPROVER for item in found):
+    if not context.accounts.simulator and any(item.username == SIMULATED_APPROVER for item in found):
         raise Refused("a simulated approval counts only against a simulator")
     return found
 

@@ -72,7 +72,7 @@ def build(
                 review.Risk(item["name"], item["decide"], ", ".join(item["because"]))
                 for item in (decision["needed"] or {}).get("risks", [])
             ),
-            decisions=(*_decisions(spec, decision), *([_ALONE] if context.alone else [])),
+            decisions=(*_decisions(spec, decision), *([_ALONE] if context.accounts.alone else [])),
             links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
         )
     )

@@ -55,7 +55,7 @@ def run(
     """
     folder, name, agent = session.attempt(number), chosen.name, chosen.agent
     secrets = launch_plan.secrets(context, agent)
-    interactive = context.interactive and bool(agent.terminal)
+    interactive = context.console.interactive and bool(agent.terminal)
     files.remove_tree(folder)
     files.write_atomic(folder / "brief.md", brief.encode())
     with (
@@ -113,7 +113,7 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
         author=context.agent.account,
         branch=session.branch,
         date=clock.timestamp()[:10],
-        env=context.env,
+        env=context.machine.env,
     )
 
     def judge(path: str) -> bytes | None:
@@ -121,7 +121,9 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
 
     known = set(context.mirror.paths(main))
     facts = judging.facts(place, policies, judge=judge)
-    tests, covered, leaked = judging.claims(place, policies, scratch=checks_folder(session), readable=context.readable)
+    tests, covered, leaked = judging.claims(
+        place, policies, scratch=checks_folder(session), readable=context.machine.readable
+    )
     return decide(
         replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main
     )

@@ -74,7 +74,7 @@ class Attempts:
             self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
             raise
         finally:
-            context.timed("agent", clock.monotonic() - start)
+            context.console.timed("agent", clock.monotonic() - start)
         turn = ran.turn
         cost = metering.cost(turn.usage, launch_plan.rates(chosen.agent))
         self._spending.settle(number, chosen, Amount(metering.total(turn.usage), cost), source=turn.source)
@@ -122,7 +122,7 @@ class Attempts:
         return routing.choose(
             agents,
             labels,
-            asked=self._context.agent_name,
+            asked=self._context.console.agent_name,
             escalation=move.escalation,
             down=move.down,
             last=last.agent.name if last and last.agent.name in agents.agents else None,

@@ -106,8 +106,8 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
         with suppress(FileExistsError):
             (session.worktree / name).mkdir()  # git does not see empty folders
     requests = outputs_file(place.folder)
-    cached = caches.offer(home, wheels=context.wheels, npm=context.npm, network=bool(agent.egress))
-    env = {**context.env, "PATH": context.agents_path or context.env["PATH"], "HOME": str(home)}
+    cached = caches.offer(home, wheels=context.machine.wheels, npm=context.machine.npm, network=bool(agent.egress))
+    env = {**context.machine.env, "PATH": context.machine.agents_path or context.machine.env["PATH"], "HOME": str(home)}
     env |= {"TMPDIR": str(files.private_folder(home / "tmp")), **agent_home.env, **cached.env, OUTPUTS: str(requests)}
     git_folders = (worktree.git_dir(session.worktree), context.mirror.path)
     return Launch(
@@ -115,7 +115,7 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
         cwd=session.worktree,
         env=env,
         writable=(session.worktree, home, files.private_folder(requests.parent)),
-        readable=(*context.readable, *cached.readable, *git_folders, session.folder / "checks", place.folder),
+        readable=(*context.machine.readable, *cached.readable, *git_folders, session.folder / "checks", place.folder),
         frozen=tuple(session.worktree / name for name in PROTECTED_IN_WORKTREE),
         required=agent.sandbox,
         limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
@@ -150,7 +150,7 @@ def requested_amount(agent: Agent) -> Amount:
 
 def secrets(context: Context, agent: Agent) -> tuple[str, ...]:
     """Return the secrets to remove from a transcript."""
-    return (context.credential(agent.model.key),) if agent.model else ()
+    return (context.machine.credential(agent.model.key),) if agent.model else ()
 
 
 @contextmanager
@@ -165,14 +165,14 @@ def _proxy(context: Context, agent: Agent, provider: Provider, record: Record) -
     with TemporaryDirectory(prefix="factory-egress-") as folder:
         socket = Path(folder) / "proxy"
         with egress.serve(socket, rules, record=lambda event: record({"event": "network", **event}), tap=provider):
-            yield socket, launch.relay_port(context.env.get("PATH", ""))
+            yield socket, launch.relay_port(context.machine.env.get("PATH", ""))
 
 
 def _headers(context: Context, agent: Agent) -> dict[str, str]:
     """Return the header with a model's credential for its API; raises ``Unauthorized``."""
     if agent.model is None:
         return {}
-    found = context.credential(agent.model.key)
+    found = context.machine.credential(agent.model.key)
     if not found:
         raise Unauthorized(
             f"the credential {agent.model.key} for the model {agent.model.name} is not set",

@@ -42,7 +42,7 @@ def another(one: Context, folder: Path) -> Context:
     """Return a second factory with its own mirror."""
     mirror = Mirror(folder / "mirror.git", one.mirror.url)
     mirror.ensure()
-    second = replace(one, mirror=mirror, state=folder)
+    second = replace(one, mirror=mirror, machine=replace(one.machine, state=folder))
     second.fetch()
     return second
 
@@ -119,7 +119,7 @@ BROKEN: Sequence[bytes] = (b"", b"{}", b"nonsense", b"\xff\xfe", b"[1]", b'[{"ke
 
 def test_an_unreadable_ledger_stops_spending(one: Context) -> None:
     for content in BROKEN:
-        write(one, one.bot_token, content)
+        write(one, one.accounts.bot_token, content)
         with pytest.raises(InvalidInput, match="factory/ledger cannot be read") as caught:
             ledger.read(one)
         assert "older commit" in caught.value.hint
@@ -132,10 +132,10 @@ def test_an_unreadable_ledger_stops_spending(one: Context) -> None:
 def test_only_the_bot_may_push(one: Context) -> None:
     ledger.reserve(one, SHIPPED, entry(1), increases=())
     with pytest.raises(Refused):
-        write(one, one.agent_token, b"[]")
+        write(one, one.accounts.agent_token, b"[]")
     behind = one.mirror.commit({"2026-11.json": b"[]"}, parent=None, message="x\n", author=one.bot_author)
     with pytest.raises(FactoryError) as caught:
-        one.mirror.push(behind, ledger.BRANCH, one.bot_token)
+        one.mirror.push(behind, ledger.BRANCH, one.accounts.bot_token)
     assert isinstance(caught.value, Conflict | Refused)
 
 

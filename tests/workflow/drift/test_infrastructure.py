@@ -172,7 +172,7 @@ def test_reports_of_a_failed_pipeline_count(world: World) -> None:
 def test_without_its_state_file_the_pipeline_is_read_again_and_nothing_is_written(world: World) -> None:
     world.found(differs("b"))
     (before,) = world.issues()
-    (world.context.state / "drift-seen").unlink()
+    (world.context.machine.state / "drift-seen").unlink()
     assert world.tend() == []
     assert world.issues() == [before]
 
@@ -188,7 +188,7 @@ def test_of_several_issues_opened_at_once_the_oldest_stays(world: World) -> None
     bot, mark = world.context.bot, "<!-- factory:drift production "
 
     def open_one(_: int) -> int:
-        own = connect(bot.url, bot.project_path, account=bot.account, token=world.context.bot_token)
+        own = connect(bot.url, bot.project_path, account=bot.account, token=world.context.accounts.bot_token)
         return tracking_issue.open_once(own, mark, title="t", description=f"{mark}x 1 -->", labels=[]).iid
 
     with ThreadPoolExecutor(4) as pool:
