@@ -15,9 +15,10 @@ from factory.errors import ApplyUnknown, FactoryError, Refused
 from factory.model.facts import SENSITIVE, Plan
 from factory.system import canonical, files
 from factory.terraform import plan as planning
+from factory.terraform.diagnostics import read_events
 from factory.terraform.manifest import Manifest, decode
 from factory.terraform.plan import Stack
-from factory.terraform.program import Killed, Terraform, read_events
+from factory.terraform.program import Killed, Terraform
 from factory.terraform.screen import LOCK_FILE, Source
 from factory.terraform.state import State, identity
 

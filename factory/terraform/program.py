@@ -4,20 +4,21 @@ python-terraform would run terraform with the whole environment and no time limi
 This module passes only the named environment, sets a time limit and starts a process group.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import python_terraform
 
-from factory.errors import Conflict, DiskFull, FactoryError, Refused, ToolFailed, Unauthorized, Unreachable
+from factory.errors import Refused, ToolFailed
 from factory.system import files, process
+from factory.terraform import diagnostics
 
 _LIMIT = 900.0
 # Well below the time limit of the job, because terraform needs time to stop and to save the state.
 _APPLY_LIMIT, _GRACE = 600.0, 90.0
 CHANGES = 2
+_LAST = 2000
 _OVERRIDDEN = "Provider development overrides are in effect"
 _FLAG = python_terraform.IsFlagged
 # Terraform and its providers are short-lived Go programs. Collecting garbage only near the memory limit makes a plan
@@ -29,41 +30,8 @@ _SETTINGS = {
     "GOGC": "off",
     "GOMEMLIMIT": "1GiB",
 }
-_Family = type[ToolFailed] | type[Unauthorized] | type[Unreachable] | type[DiskFull] | type[Conflict]
-# Texts in terraform's errors whose cause is not the configuration. Retries depend on the error's class.
-_FAMILIES: Mapping[_Family, tuple[str, ...]] = {
-    DiskFull: ("no space left on device", "disk quota exceeded"),
-    Unauthorized: (
-        "http 401",
-        "http 403",
-        "http error: 401",
-        "http error: 403",
-        "status code: 401",
-        "status code: 403",
-        "403 forbidden",
-        "unauthorized",
-        "api rejects it",
-        "requires auth",
-        "invalid auth",
-    ),
-    # Somebody else has taken the state's lock.
-    Conflict: ("http error: 409", "http error: 423"),
-    Unreachable: (
-        "connection refused",
-        "connection reset",
-        "no such host",
-        "i/o timeout",
-        "context deadline exceeded",
-        "no answer from",
-        "http 429",
-        "http 5",
-        "http error: 429",
-        "http error: 5",
-        "status code: 429",
-        "status code: 5",
-        "giving up after",
-    ),
-}
+# The commands that print their events as JSON.
+_WITH_EVENTS = frozenset({"init", "plan"})
 
 
 class Killed(ToolFailed):
@@ -73,7 +41,7 @@ class Killed(ToolFailed):
 class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-terraform has no types
     """Runs terraform in one folder; each call raises ``ToolFailed`` with terraform's own error.
 
-    Depending on terraform's message, the error is instead ``Unauthorized`` (a token), ``Unreachable`` (a server),
+    Depending on terraform's diagnostics, the error is instead ``Unauthorized`` (a token), ``Unreachable`` (a server),
     ``Conflict`` (a lock) or ``DiskFull``.
     """
 
@@ -85,10 +53,13 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
     def cmd(self, cmd: str, *args: Any, capture_output: bool = True, **kwargs: Any) -> tuple[int, str, str]:
         """Run one command; return exit code, output and errors. Exit code 2 of ``plan`` means changes, not failure."""
         del capture_output
+        if cmd in _WITH_EVENTS:
+            kwargs["json"] = _FLAG
         argv = [part for part in self.generate_cmd_string(cmd, *args, **kwargs) if part]
         done = process.run(argv, cwd=self.folder, env=self._env, timeout=_LIMIT, check=False)
         if done.returncode not in {0, CHANGES} or (done.returncode == CHANGES and cmd != "plan"):
-            raise failure(cmd, done.errors or done.text)
+            found = diagnostics.errors(diagnostics.read_events(done.stdout))
+            raise diagnostics.failure(cmd, found, otherwise=done.errors or done.text)
         return done.returncode, done.text, done.errors
 
     def start(self, *, lockfile: str | None = None) -> None:
@@ -98,7 +69,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         """
         options: dict[str, Any] = {"lockfile": lockfile} if lockfile else {}
         _, output, _ = self.cmd("init", input=False, no_color=_FLAG, **options)
-        if _OVERRIDDEN in output:
+        if _OVERRIDDEN in diagnostics.warnings(diagnostics.read_events(output.encode())):
             raise Refused("the CLI configuration overrides a provider (dev_overrides), so the lock file is not checked")
 
     def write_plan(self, name: str, *, lock: bool, refresh_only: bool = False) -> bool:
@@ -143,52 +114,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         if code < 0:
             raise Killed(f"terraform apply was ended by signal {-code}: the state may lack its last changes")
         if code:
-            raise failure("apply", diagnostics(events.read_bytes()))
+            data = events.read_bytes()
+            found = diagnostics.errors(diagnostics.read_events(data))
+            raise diagnostics.failure("apply", found, otherwise=data.decode(errors="replace")[-_LAST:])
 
     def version(self) -> str:
         """Return terraform's version."""
         return self.cmd("version")[1].splitlines()[0].removeprefix("Terraform v")
-
-
-def read_events(data: bytes) -> tuple[Mapping[str, Any], ...]:
-    """Return terraform's events in a log, which may have a truncated last line or other text."""
-    found = []
-    for line in data.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return tuple(found)
-
-
-def diagnostics(data: bytes) -> str:
-    """Return the errors in a log of events, in terraform's human-readable form."""
-    errors = []
-    for event in read_events(data):
-        item = event.get("diagnostic")
-        if isinstance(item, dict) and item.get("severity") == "error":
-            where = f" ({item['address']})" if item.get("address") else ""
-            errors.append(f"Error: {item.get('summary', '')}{where}\n{item.get('detail', '')}")
-    return "\n".join(errors) or data.decode(errors="replace")[-2000:]
-
-
-def failure(cmd: str, text: str) -> FactoryError:
-    """Return the error whose class matches terraform's message, with the message in one line."""
-    low = text.lower()
-    family: _Family = next(
-        (kind for kind, words in _FAMILIES.items() if any(word in low for word in words)), ToolFailed
-    )
-    return family(f"terraform {cmd} failed: {_reason(text)}")
-
-
-def _reason(text: str) -> str:
-    lines = [line.strip("│╷╵ ") for line in text.splitlines()]
-    filled = [line for line in lines if line]
-    at = next((number for number, line in enumerate(filled) if line.startswith("Error: ")), None)
-    if at is None:
-        return filled[-1] if filled else "no message"
-    first = filled[at].removeprefix("Error: ")
-    detail = next((line for line in filled[at + 1 :] if not line.startswith(("on ", "with ", "Error: "))), "")
-    return f"{first}: {detail}" if detail and not first.endswith(".") else first
