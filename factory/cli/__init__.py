@@ -68,7 +68,7 @@ HIDDEN: Mapping[str, str] = {
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="factory", message="%(version)s")
 @click.pass_context
-def root(ctx: click.Context, instance: str | None, debug: bool) -> None:  # noqa: FBT001 - click passes flags so
+def root(ctx: click.Context, instance: str | None, debug: bool) -> None:
     """Run a software company from one repository: specs and issues in, reviewed and evidenced deploys out."""
     ctx.obj = {"instance": instance, "debug": debug}
 

@@ -22,7 +22,7 @@ def command() -> None:
 @command.command()
 @click.argument("issue", required=False)
 @output.as_json
-def show(issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(issue: str | None, as_json: bool) -> None:
     """Show the budgets of the day and the month, and of ISSUE (its newest session and in total)."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
@@ -40,7 +40,7 @@ def show(issue: str | None, as_json: bool) -> None:  # noqa: FBT001 - click pass
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List what each attempt reserved or spent."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
@@ -54,7 +54,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.option("--tokens", type=click.IntRange(0, 10**12), default=0, help="The additional tokens.")
 @click.option("--usd", type=click.FloatRange(0, 100000), default=0.0, help="The additional US dollars.")
 @output.as_json
-def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:
     """Raise an issue's budget, as yourself, and offer it again; raises the day's and month's budgets too."""
     workspace = current()
     context = make(workspace, holder="", say=output.say)

@@ -8,7 +8,7 @@ from factory.cli.current import current
 
 @click.command()
 @output.as_json
-def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(as_json: bool) -> None:
     """Show each setting, its value and where it comes from (defaults < file < environment < flag)."""
     settings = current().settings
     found = [{"name": name, "value": item.value, "from": item.source} for name, item in settings.values.items()]

@@ -24,7 +24,7 @@ def command() -> None:
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List deployments, newest first."""
     found = [asdict(item) | {"commit": item.sha[:12]} for item in deployments.find(current().connection())]
     columns = ("id", "environment", "status", "commit", "pipeline", "created_at")
@@ -35,7 +35,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.argument("deployment")
 @click.option("--destroy", metavar="PLAN", help="Allow what this plan destroys; PLAN is the digest in the plan's note.")
 @output.as_json
-def approve(deployment: str, destroy: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def approve(deployment: str, destroy: str | None, as_json: bool) -> None:
     """Approve a waiting deployment, as yourself, with exactly its saved plan.
 
     GitLab Free has no deployment approvals: there, this starts the deployment's job as you, which counts as approval.

@@ -33,7 +33,7 @@ _INSTALL = "sudo install -m 644 bwrap.apparmor /etc/apparmor.d/bwrap\nsudo appar
 
 @click.command()
 @output.as_json
-def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(as_json: bool) -> None:
     """Check bubblewrap, namespaces, control groups, git, node and terraform; show how to fix what is missing.
 
     Exits with 10 if something required is missing.

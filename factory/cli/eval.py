@@ -58,9 +58,9 @@ def command(
     models: tuple[str, ...],
     briefs: tuple[str, ...],
     runs: int,
-    record: bool,  # noqa: FBT001 - click passes flags so
+    record: bool,
     keep: Path | None,
-    as_json: bool,  # noqa: FBT001 - same
+    as_json: bool,
 ) -> None:
     """Run a set of recorded issues and print outcome, cost, attempts and interventions, with 95 % intervals.
 

@@ -19,7 +19,7 @@ def command() -> None:
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the statements in the log."""
     found = [
         {
@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.argument("merge_request", required=False)
 @click.option("--offline", is_flag=True, help="Do not fetch newer evidence from GitLab first.")
 @output.as_json
-def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:
     """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order."""
     iid = number(merge_request, "!") if merge_request else None
     tree = _tree(fetch=not offline)

@@ -9,7 +9,7 @@ from factory.cli.lazy import Commands, write_sections
 @click.argument("words", nargs=-1, metavar="[COMMAND]...")
 @click.option("--all", "every", is_flag=True, help="List every command.")
 @click.pass_context
-def command(ctx: click.Context, words: tuple[str, ...], every: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(ctx: click.Context, words: tuple[str, ...], every: bool) -> None:
     """Show the help of a command: `factory help mr approve`. Without a name, the commands of every day."""
     context = ctx.find_root()
     root = context.command

@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--small", is_flag=True, help="The issue needs no spec; its text lists what must be true afterwards.")
 @click.option("--ready/--draft", default=True, help="Offer the issue to the factory now (label factory::ready).")
 @output.as_json
-def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_json: bool) -> None:
     """Open an issue."""
     description = "\n\n".join(part for part in (text, f"Spec: {spec}" if spec else "") if part)
     named = read_folder(repository()).session.labels
@@ -33,7 +33,7 @@ def new(title: str, spec: str | None, text: str, small: bool, ready: bool, as_js
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Include closed ones.")
 @output.as_json
-def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(everything: bool, as_json: bool) -> None:
     """List issues, oldest first."""
     found = issues.find(current().connection(), state="all" if everything else "opened")
     output.rows(found, ("iid", "state", "labels", "title"), json_wanted=as_json, empty="no issues")
@@ -42,7 +42,7 @@ def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click pass
 @command.command()
 @click.argument("issue")
 @output.as_json
-def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(issue: str, as_json: bool) -> None:
     """Show one issue and the notes on it."""
     connection = current().connection()
     found = issues.get(connection, number(issue, "#"))
@@ -56,7 +56,7 @@ def show(issue: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flag
 @click.argument("issue")
 @click.argument("text")
 @output.as_json
-def answer(issue: str, text: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def answer(issue: str, text: str, as_json: bool) -> None:
     """Answer an agent's question; the factory then proposes the answer as a change of the spec."""
     connection = current().connection()
     found = issues.get(connection, number(issue, "#"))

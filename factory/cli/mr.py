@@ -16,7 +16,7 @@ def command() -> None:
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Include merged and closed ones.")
 @output.as_json
-def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(everything: bool, as_json: bool) -> None:
     """List merge requests, oldest first."""
     found = merge_requests.find(current().connection(), state="all" if everything else "opened")
     columns = ("iid", "state", "detailed_merge_status", "labels", "title")
@@ -26,7 +26,7 @@ def list_(everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click pass
 @command.command()
 @click.argument("merge_request")
 @output.as_json
-def show(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(merge_request: str, as_json: bool) -> None:
     """Show one merge request: its state, head, pipelines, approvals and notes."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
@@ -48,7 +48,7 @@ def show(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
 @command.command()
 @click.argument("merge_request")
 @output.as_json
-def diff(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def diff(merge_request: str, as_json: bool) -> None:
     """Show what a merge request changes."""
     found = merge_requests.changes(current().connection(), number(merge_request, "!"))
     text = "\n".join(f"--- {item.old_path}\n+++ {item.new_path}\n{item.diff}" for item in found)
@@ -58,7 +58,7 @@ def diff(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click pas
 @command.command()
 @click.argument("merge_request")
 @output.as_json
-def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def approve(merge_request: str, as_json: bool) -> None:
     """Approve a merge request at its current head, as yourself."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
@@ -80,7 +80,7 @@ def approve(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click 
 @command.command()
 @click.argument("merge_request")
 @output.as_json
-def merge(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def merge(merge_request: str, as_json: bool) -> None:
     """Merge a merge request yourself; otherwise `factory work` merges it once it is approved."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))

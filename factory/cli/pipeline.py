@@ -17,7 +17,7 @@ def command() -> None:
 @command.command()
 @click.argument("pipeline")
 @output.as_json
-def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(pipeline: str, as_json: bool) -> None:
     """Show a pipeline's jobs."""
     connection = current().connection()
     found = pipelines.get(connection, number(pipeline, "#"))
@@ -33,7 +33,7 @@ def show(pipeline: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
 @command.command()
 @click.option("--ref", default="main", show_default=True, help="The branch.")
 @output.as_json
-def run(ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def run(ref: str, as_json: bool) -> None:
     """Start a pipeline on a branch, as the factory's bot, because whoever starts it cannot approve its deployment."""
     started = pipelines.create(current().connection(BOT), ref)
     text = f"pipeline {started.id} is {started.status} on {started.ref}"
@@ -44,7 +44,7 @@ def run(ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags s
 @click.argument("pipeline")
 @click.option("--job", help="Only this job (default: the failed jobs, or all if none failed).")
 @output.as_json
-def logs(pipeline: str, job: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def logs(pipeline: str, job: str | None, as_json: bool) -> None:
     """Show the logs of a pipeline's jobs."""
     connection = current().connection()
     found = pipelines.jobs(connection, number(pipeline, "#"))

@@ -38,7 +38,7 @@ def command() -> None:
 @command.command()
 @judge_option
 @output.as_json
-def check(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def check(judge: Path, as_json: bool) -> None:
     """Check all policies and their cases; show each file's digest, or all errors."""
     found = folder.contents(judge)
     problems = policy_files.check(found)
@@ -75,9 +75,9 @@ def explain(
     merge_request: str | None,
     plan_file: Path | None,
     account: str | None,
-    as_agent: bool,  # noqa: FBT001 - click passes flags so
+    as_agent: bool,
     judge: Path,
-    as_json: bool,  # noqa: FBT001 - click passes flags so
+    as_json: bool,
 ) -> None:
     """Show which rules decide about paths, a merge request or a plan, their file and line, and their facts."""
     if [bool(paths), bool(merge_request), bool(plan_file)].count(True) != 1:
@@ -100,7 +100,7 @@ def explain(
 @command.command()
 @judge_option
 @output.as_json
-def test(judge: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def test(judge: Path, as_json: bool) -> None:
     """Run the cases in policies/cases/; fail if a decision differs from the expected one, or there are no cases."""
     found = folder.contents(judge)
     results = cases.run(policy_files.read(found), cases.read(found))

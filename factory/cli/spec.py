@@ -43,7 +43,7 @@ def new(
     spec: str | None,
     requirements: tuple[str, ...],
     scenarios: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001 - click passes flags so
+    as_json: bool,
     **texts: str | None,
 ) -> None:
     """Write specs/ID.md and list its open points; on a terminal, ask for missing values."""
@@ -76,7 +76,7 @@ def new(
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the specs."""
     columns = ("id", "status", "version", "owner", "requirements", "title")
     found: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @command.command()
 @click.argument("spec", metavar="ID")
 @output.as_json
-def show(spec: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(spec: str, as_json: bool) -> None:
     """Show a spec; --json adds the digest of each requirement with its scenarios."""
     path = specs.path_of(spec)
     content = spec_facts.contents(spec_facts.repository()).get(path)
@@ -116,7 +116,7 @@ def show(spec: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags
     help="Also write a GitLab Code Quality report to this file.",
 )
 @output.as_json
-def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:
     """Find missing and ambiguous content in all specs or in PATHS; ids must be unique across all specs."""
     root = spec_facts.repository()
     contents = spec_facts.contents(root)
@@ -144,7 +144,7 @@ def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:
     help="Read test results from this JUnit file.",
 )
 @output.as_json
-def trace_(name: str | None, junit_files: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def trace_(name: str | None, junit_files: tuple[Path, ...], as_json: bool) -> None:
     """Show the issues, commits, tests and results of all requirements, or those of a spec or requirement ID."""
     found, recorded = spec_facts.traced(environment.snapshot(), spec_facts.repository(), junit_files)
     if name:

@@ -10,7 +10,7 @@ from factory.status import snapshot
 
 @click.command()
 @output.as_json
-def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(as_json: bool) -> None:
     """Show open issues, open merge requests, main's pipeline and waiting deployments."""
     state = snapshot.take(current().connection())
     lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}", ""]

@@ -30,12 +30,12 @@ from factory.workflow.schedule import Idle
 )
 @output.as_json
 def command(
-    once: bool,  # noqa: FBT001 - click passes flags so
+    once: bool,
     issue: str | None,
     agent: str | None,
-    interactive: bool,  # noqa: FBT001
+    interactive: bool,
     webhook: int | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Deliver the next ready issue, merge approved merge requests, deploy approved plans."""
     workspace = current()

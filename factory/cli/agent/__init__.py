@@ -19,7 +19,7 @@ def command() -> None:
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the agents of policies/agents.yml, what each needs, and what is installed."""
     from factory.cli.agent import report  # noqa: PLC0415 - `mcp` starts in every attempt and does not need it
     from factory.cli.current import current  # noqa: PLC0415 - `mcp` starts in every attempt and does not need it
@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @command.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @output.as_json
-def doctor(names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def doctor(names: tuple[str, ...], as_json: bool) -> None:
     """Try agents out on a stub model, in the sandbox and with the tools of an attempt; without names, try all.
 
     Exits with 6 if an agent lacks a capability that policy claims. Uses no network and none of your credentials.

@@ -65,7 +65,7 @@ def check(judge: Path, base: str | None, target: str) -> None:
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
 @output.as_json
-def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:
     """Judge a change by the policies; fail if a required gate did not pass.
 
     In the pipeline it reads the facts that earlier jobs wrote to .factory/. Locally it first collects the facts and

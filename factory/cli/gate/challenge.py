@@ -41,7 +41,7 @@ def command(
     seed: int,
     kinds: tuple[str, ...],
     at_least: int,
-    as_json: bool,  # noqa: FBT001 - click passes flags so
+    as_json: bool,
 ) -> None:
     """Seed defects in APP, run the gates on each, and show which defects the gates miss."""
     find_clone(Path.cwd())

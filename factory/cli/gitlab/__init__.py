@@ -53,7 +53,7 @@ def command() -> None:
 
 @command.command()
 @output.as_json
-def plan(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def plan(as_json: bool) -> None:
     """Show each field that differs, and each field that this tier does not support with its substitute."""
     server, wanted = opened(current())
     found = settings.plan(server, wanted)
@@ -63,7 +63,7 @@ def plan(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @output.as_json
-def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def apply(as_json: bool) -> None:
     """Apply the settings of policies/gitlab.yml, read them again, and fail if one still differs.
 
     Branches and tags stay protected during the changes. After an interruption, run it again to continue.
@@ -80,7 +80,7 @@ def apply(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 
 @command.command()
 @output.as_json
-def drift(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def drift(as_json: bool) -> None:
     """Compare as `plan` does, and open, update or close the one issue that lists the differences."""
     server, wanted = opened(current())
     found = settings.plan(server, wanted)

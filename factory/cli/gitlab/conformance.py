@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--patience", default=900.0, show_default=True, help="Seconds to wait for each stage of the pipeline.")
 @output.as_json
-def record(url: str, namespace: str, out: Path | None, patience: float, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def record(url: str, namespace: str, out: Path | None, patience: float, as_json: bool) -> None:
     """Create a private project, use it as the factory does, run twelve jobs, delete it, and print the transcript.
 
     The token is FACTORY_TOKEN_OPERATOR, or entered at a hidden prompt, or read from standard input. The transcript has
@@ -57,7 +57,7 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
 @click.argument("real", type=click.Path(path_type=Path))
 @click.argument("double", type=click.Path(path_type=Path))
 @output.as_json
-def compare(real: Path, double: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def compare(real: Path, double: Path, as_json: bool) -> None:
     """Show how the transcript DOUBLE differs from REAL: another status, or a field of another type or not in REAL."""
     found = transcript.faults(_read(real), _read(double))
     output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")

@@ -60,7 +60,7 @@ class _Target:
 @click.option("--bot", is_flag=True, help="Connect the factory's own account, with its token.")
 @click.option("--yes", is_flag=True, help="Do not ask before the project is created or changed.")
 @output.as_json
-def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) -> None:
     """Connect this clone to a project on GitLab: check the token, create or adopt the project, apply its settings.
 
     The token is entered at a hidden prompt, read from standard input, or taken from FACTORY_TOKEN_OPERATOR (with --bot
@@ -189,7 +189,7 @@ def _settle(target: _Target, *, yes: bool) -> Plan:
         return settings.settle(server, wanted, say=output.say)
 
 
-def _agree(yes: bool, question: str) -> None:  # noqa: FBT001 - it is the answer
+def _agree(yes: bool, question: str) -> None:
     if yes:
         return
     if not sys.stdin.isatty():

@@ -27,7 +27,7 @@ def command() -> None:
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the project's own runners: which jobs each runs, and whether it is online."""
     found = [asdict(item) for item in runners.find(current().connection())]
     columns = ("name", "status", "tags", "protected", "run_untagged", "paused")
@@ -48,7 +48,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @click.option("--only", metavar="NAME", help="Only this runner of policies/gitlab.yml.")
 @click.option("--renew", is_flag=True, help="Give existing runners new tokens; the old ones become invalid.")
 @output.as_json
-def register(out: Path, executor: Executor, only: str | None, renew: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def register(out: Path, executor: Executor, only: str | None, renew: bool, as_json: bool) -> None:
     """Create the runners of policies/gitlab.yml, and write gitlab-runner's configuration of each to a private file.
 
     Run each on its own machine: `gitlab-runner run --config NAME.toml`. GitLab shows a runner's token only once.

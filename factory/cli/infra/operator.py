@@ -21,7 +21,7 @@ _REASON = click.option("--reason", required=True, help="The reason, recorded in 
 
 @click.command()
 @output.as_json
-def locks(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def locks(as_json: bool) -> None:
     """Show which states are locked, by whom and until when."""
     with _opened() as (context, state_of):
         found = []
@@ -47,7 +47,7 @@ def locks(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @_REASON
 @click.option("--force", is_flag=True, help="Release the lock even if its job or its owner may still be running.")
 @output.as_json
-def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:
     """Force-release an abandoned state lock, after recording its owner, who released it and why."""
     with _opened() as (context, state_of):
         lock = recovery.unlock(context, state_of(stack), stack, by=OPERATOR, reason=reason, force=force)
@@ -57,7 +57,7 @@ def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:  # noqa
 @click.command()
 @click.argument("merge_request")
 @output.as_json
-def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def recover(merge_request: str, as_json: bool) -> None:
     """Examine an interrupted apply, restore its state, and plan main again for your approval."""
     with _opened() as (context, state_of):
         found = recovery.recover(context, number(merge_request, "!"), state_of, by=OPERATOR)
@@ -78,7 +78,7 @@ def recover(merge_request: str, as_json: bool) -> None:  # noqa: FBT001 - click 
 @click.option("--to", help="The commit of a verified deployment (default: the last one before the current one).")
 @_REASON
 @output.as_json
-def rollback(to: str | None, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def rollback(to: str | None, reason: str, as_json: bool) -> None:
     """Plan a return to an earlier verified release; it is applied once a person approves it."""
     with _opened() as (context, _):
         now, target, pipeline = recovery.rollback(context, to=to, by=OPERATOR, reason=reason)
@@ -95,7 +95,7 @@ def rollback(to: str | None, reason: str, as_json: bool) -> None:  # noqa: FBT00
 @click.argument("serial", type=click.IntRange(1))
 @_REASON
 @output.as_json
-def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:
     """Write an earlier version of a state, from GitLab's history, as the newest one."""
     with _opened() as (context, state_of):
         newest = recovery.restore(context, state_of(stack), stack, serial, by=OPERATOR, reason=reason)

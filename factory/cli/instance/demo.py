@@ -68,7 +68,7 @@ class _Clock:
 )
 @click.option("--keep", is_flag=True, help="Leave the servers running afterwards.")
 @output.as_json
-def command(yes: bool, keep: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(yes: bool, keep: bool, as_json: bool) -> None:
     """Take one issue from open to deployed, on a separate instance; after an interruption, run it again."""
     workspace = open_workspace("demo")
     _begin(workspace)
@@ -149,7 +149,7 @@ def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
     return decide
 
 
-def _confirm(connection: Connection, simulated: bool, question: str, shown: str) -> None:  # noqa: FBT001 - one caller
+def _confirm(connection: Connection, simulated: bool, question: str, shown: str) -> None:
     if simulated:
         _tell(f"{question} simulated approval by the account {connection.account}")
         return

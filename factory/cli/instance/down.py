@@ -9,7 +9,7 @@ from factory.instance import servers
 
 @click.command()
 @output.as_json
-def command(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(as_json: bool) -> None:
     """Stop the embedded servers; keep their state."""
     stopped = servers.stop(current())
     output.one({"stopped": stopped}, json_wanted=as_json, text="stopped" if stopped else "nothing was running")

@@ -9,7 +9,7 @@ from factory.cli.current import current
 @click.command()
 @click.option("--agents", is_flag=True, help="Also install Codex, Claude Code and opencode (0.9 GB).")
 @output.as_json
-def command(agents: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(agents: bool, as_json: bool) -> None:
     """Install gitlab-ci-local, and node and terraform if missing, below .tools/ and .venv/."""
     workspace = current()
     env = dict(environment.snapshot())

@@ -12,7 +12,7 @@ from factory.instance import servers
 @click.option("--new-ports", is_flag=True, help="Choose new ports; later starts use them too.")
 @click.option("--fresh", is_flag=True, help="First delete the instance with its project, state and evidence.")
 @output.as_json
-def command(new_ports: bool, fresh: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(new_ports: bool, fresh: bool, as_json: bool) -> None:
     """Start the embedded GitLab, Cloudflare and runner, and set up a new instance from this clone's HEAD."""
     workspace = current()
     if not workspace.settings.embedded:

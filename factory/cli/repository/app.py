@@ -25,7 +25,7 @@ def command() -> None:
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the apps of the protected branch, with their hostnames."""
     workspace = current()
     mirror = _fetched(workspace)
@@ -49,7 +49,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     "--hostname", "hostnames", multiple=True, metavar="ENVIRONMENT=HOST", help="The app's hostname in an environment."
 )
 @output.as_json
-def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_json: bool) -> None:
     """Open a merge request, as you, that adds a repository's files as apps/NAME.
 
     It also adds a draft spec and, if the pipeline can build the app, an app.yml with its hostnames. The git history is

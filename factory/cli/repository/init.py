@@ -19,7 +19,7 @@ from factory.worktrees.repository import Mirror
 @click.option("--from", "source", metavar="PATH|URL", help="The factory's repository (default: this clone).")
 @click.option("--ref", default="HEAD", help="A branch or tag of that repository (default: HEAD).")
 @output.as_json
-def command(folder: Path, source: str | None, ref: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(folder: Path, source: str | None, ref: str, as_json: bool) -> None:
     """Create your own control repository in DIR: policies, specs, terraform, pipeline and toolkit, as one commit.
 
     Change it as you like; `factory upgrade` merges a later release into it.

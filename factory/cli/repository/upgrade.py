@@ -24,7 +24,7 @@ _SHOWN = 20
 @click.option("--ref", default="HEAD", help="A branch or tag of that repository (default: HEAD).")
 @click.option("--propose", is_flag=True, help="Push the branch and open its merge request, as you.")
 @output.as_json
-def command(source: str, ref: str, propose: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def command(source: str, ref: str, propose: bool, as_json: bool) -> None:
     """Merge a later release of the factory with HEAD, on a new branch; your checkout does not change.
 
     If the merge conflicts, it lists the files and creates no branch: resolve the conflicts with `git merge`.

@@ -45,7 +45,7 @@ def command() -> None:
 )
 @click.option("--passphrase", is_flag=True, help="Encrypt the file with a passphrase instead of a key file.")
 @output.as_json
-def init(provider: str | None, passphrase: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def init(provider: str | None, passphrase: bool, as_json: bool) -> None:
     """Set up the encrypted file, or OpenBao: the local server or the one in policies/secrets.yml.
 
     On OpenBao this creates a mount, policies, and roles for this project's protected branch and each environment.
@@ -79,7 +79,7 @@ def init(provider: str | None, passphrase: bool, as_json: bool) -> None:  # noqa
 @click.option("--from-file", type=click.Path(path_type=Path), help="A login file from `factory secrets machine`.")
 @click.option("--environment", metavar="NAME", help="The environment that this job deploys to.")
 @output.as_json
-def login(way: str | None, from_file: Path | None, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def login(way: str | None, from_file: Path | None, environment: str | None, as_json: bool) -> None:
     """Log in to OpenBao with a job's ID token, as a machine, or with a token that you enter.
 
     The ID token is read from FACTORY_TOKEN_ID. The login is stored in the private state folder until it expires.
@@ -102,7 +102,7 @@ def login(way: str | None, from_file: Path | None, environment: str | None, as_j
 @click.option("--show", is_flag=True, help="Print the value; works only on a terminal.")
 @click.option("--to-file", type=click.Path(path_type=Path), help="Write the value to a file that only you can read.")
 @output.as_json
-def get(name: str, environment: str | None, show: bool, to_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def get(name: str, environment: str | None, show: bool, to_file: Path | None, as_json: bool) -> None:
     """Show the version of a secret; print its value or write it to a private file only on request."""
     store = _store()
     place = store.named(name, environment)
@@ -127,7 +127,7 @@ def get(name: str, environment: str | None, show: bool, to_file: Path | None, as
 @click.argument("name")
 @_ENVIRONMENT
 @output.as_json
-def put(name: str, environment: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def put(name: str, environment: str | None, as_json: bool) -> None:
     """Store a secret's value, from a hidden prompt or from standard input."""
     store = _store()
     place = store.named(name, environment)
@@ -146,7 +146,7 @@ def put(name: str, environment: str | None, as_json: bool) -> None:  # noqa: FBT
 @_ENVIRONMENT
 @click.option("--generate", is_flag=True, help="Generate a value of 43 characters that GitLab can mask.")
 @output.as_json
-def rotate(name: str, environment: str | None, generate: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def rotate(name: str, environment: str | None, generate: bool, as_json: bool) -> None:
     """Store a new value of a secret, and show which CI variable still has the old one."""
     store = _store()
     place = store.named(name, environment)
@@ -172,7 +172,7 @@ def rotate(name: str, environment: str | None, generate: bool, as_json: bool) ->
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
 @output.as_json
-def sync(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def sync(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Copy secrets to protected, masked CI variables, for runners that can't reach OpenBao.
 
     Values are never read back from GitLab; locally stored fingerprints show what changed. Exits with 5 if GitLab can't
@@ -203,7 +203,7 @@ def sync(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:  # noqa:
 )
 @click.option("--to-file", type=click.Path(path_type=Path), required=True, help="The private file to write.")
 @output.as_json
-def machine(environment: str, to_file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def machine(environment: str, to_file: Path, as_json: bool) -> None:
     """Create a login for a machine without GitLab.
 
     Use it on that machine, once, with `factory secrets login --from-file`.
@@ -219,7 +219,7 @@ def machine(environment: str, to_file: Path, as_json: bool) -> None:  # noqa: FB
 
 @command.command()
 @output.as_json
-def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def doctor(as_json: bool) -> None:
     """Check connection, login, lease lengths, bindings, file modes, and the age of each secret.
 
     Exits with 6 if something must be fixed.

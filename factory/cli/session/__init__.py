@@ -39,7 +39,7 @@ command.add_command(session_record.command, name="record")
 
 @command.command(name="list")
 @output.as_json
-def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def list_(as_json: bool) -> None:
     """List the newest session of each claimed issue."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
@@ -51,7 +51,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
 @command.command()
 @click.argument("session")
 @output.as_json
-def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def show(session: str, as_json: bool) -> None:
     """Show a session's attempts: the agent, the end reason, the tokens, and the lines that a person changed."""
     folder = _folder(current(), session)
     found = [
@@ -73,7 +73,7 @@ def show(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes fl
 @click.argument("session")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the session ends.")
 @output.as_json
-def logs(session: str, follow: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def logs(session: str, follow: bool, as_json: bool) -> None:
     """Show the agent's prompts, messages, requests and actions."""
     folder = _folder(current(), session)
     shown = _show(folder, 0, as_json=as_json)
@@ -106,7 +106,7 @@ def attach(session: str) -> None:
 @command.command()
 @click.argument("session")
 @output.as_json
-def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def pause(session: str, as_json: bool) -> None:
     """Pause the agent; paused time does not count towards time limits."""
     _tell(session, ControlSignal.PAUSE, as_json=as_json)
 
@@ -114,7 +114,7 @@ def pause(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes f
 @command.command()
 @click.argument("session")
 @output.as_json
-def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def cancel(session: str, as_json: bool) -> None:
     """End the session and mark the issue as blocked."""
     _tell(session, ControlSignal.CANCEL, as_json=as_json)
 
@@ -122,7 +122,7 @@ def cancel(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes 
 @command.command()
 @click.argument("session")
 @output.as_json
-def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def takeover(session: str, as_json: bool) -> None:
     """End the agent's attempt and work in its worktree yourself."""
     workspace = current()
     _tell(
@@ -137,7 +137,7 @@ def takeover(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passe
 @click.argument("session")
 @click.option("--done", is_flag=True, help="Propose the change as it is, without the agent.")
 @output.as_json
-def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def hand_back(session: str, done: bool, as_json: bool) -> None:
     """Commit your changes under your name, and return the session to the factory."""
     workspace = current()
     folder = _folder(workspace, session)
@@ -166,7 +166,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:  # noqa: FBT001 
 @command.command()
 @click.argument("session")
 @output.as_json
-def resume(session: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def resume(session: str, as_json: bool) -> None:
     """Resume a paused agent, or restart a cancelled session from its last state."""
     workspace = current()
     folder = _folder(workspace, session)
