@@ -1,4 +1,4 @@
-"""What a person is shown before they decide, and what their decision names."""
+"""What a person sees before a decision, and the digests that the decision names."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ _WAITS = "!{} waits for a person's approval of this commit"
 
 @dataclass(frozen=True)
 class ApprovalDigests:
-    """What an approval names; a change of any of it voids the approval."""
+    """The digests that an approval names; a change of any of them voids the approval."""
 
     head: str
     spec: str
@@ -37,12 +37,12 @@ class ApprovalDigests:
 
 
 def deploy_mark(pipeline: int) -> str:
-    """Return the marker of the note that says what a deployment's approval names."""
+    """Return the marker of the note with the digests that a deployment's approval names."""
     return f"deploy {pipeline}"
 
 
 def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
-    """Return a merge request's description; what the agent says of its work is marked as its claim."""
+    """Return a merge request's description; the agent's own summary is marked as not verified."""
     said = "\n".join(f"> {line}" for line in claim.strip().splitlines()) or "> (nothing)"
     return (
         f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own summary (not verified):\n\n"
@@ -51,7 +51,7 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
 
 
 def approval_digests(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> ApprovalDigests:
-    """Return the digests that an approval of ``head`` names now; raises ``NotFound`` where there is no plan."""
+    """Return the digests that an approval of ``head`` names now; raises ``NotFound`` if there is no plan."""
     main = context.main()
     found = issue_spec.of_issue(context, main, name=spec, issue=issue)
     saved = saved_plan.of(context.bot, pipeline)
@@ -59,9 +59,9 @@ def approval_digests(context: Context, *, head: str, spec: str, issue: int, pipe
 
 
 def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
-    """Return how many approvals a merge request needs: what its verdict says of its risks, where policy knows any.
+    """Return how many approvals a merge request needs: the number that its verdict gives for the risks of the change.
 
-    The verdict is asked for only where ``given`` would do without it. Without a verdict every risk is taken to apply.
+    The verdict is read only if ``given`` approvals would suffice without risks. Without a verdict, every risk applies.
     """
     least = policies.approvals.merge.required
     most = max([least, *(risk.required for risk in policies.approvals.risks.values())])
@@ -75,7 +75,7 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
 def present(context: Context, iid: int, *, session: Session, pipeline: int, attempts: Sequence[AttemptResult]) -> None:
     """Write or update the merge request's one note: what a person must know, and what an approval names.
 
-    ``attempts`` are the session's results. Raises ``NotFound`` where the pipeline left no plan.
+    ``attempts`` are the session's results. Raises ``NotFound`` if the pipeline has no plan.
     """
     request = merge_requests.get(context.bot, iid)
     digests = approval_digests(
@@ -91,16 +91,16 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, atte
 
 
 def hold(context: Context, sha: str, pipeline: int, state: statuses.State, why: str) -> None:
-    """Hold a merge back, or let it go: GitLab merges nothing whose pipeline has a status that is no success.
+    """Block or release a merge: GitLab blocks it while any commit status of the pipeline is not "success".
 
-    Where one account is all, nobody's approval counts, and nothing is held: merging is that person's click.
+    With a single account no approval counts, so nothing is blocked: the person merges.
     """
     if not context.accounts.alone:
         statuses.put(context.bot, sha, name=statuses.APPROVAL, state=state, pipeline=pipeline, description=why)
 
 
 def hold_head(context: Context, request: MergeRequest) -> None:
-    """Hold a merge request back whose head was pushed after what is under review, once its pipeline passed."""
+    """Block a merge request whose head was pushed after the reviewed commit, once its pipeline passed."""
     found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
     if found is not None and (found.sha, found.status) == (request.sha, "success"):
         hold(context, request.sha, found.id, "pending", _WAITS.format(request.iid))

@@ -1,4 +1,4 @@
-"""Gathers what the review note shows: the verdict, what changed in behaviour, the agent's claim and the cost."""
+"""Collects the content of the review note: verdict, changes in behaviour, the agent's summary and the cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -91,7 +91,7 @@ def _rows(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[review.Row, ..
 
 
 def _decisions(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a person must decide beside the risks."""
+    """Return what a person must decide besides the risks."""
     open_ones = [item["id"] for item in decision["requirements"] if item["result"] == "untested"]
     found = [f"No test cites {', '.join(open_ones)}: does this change need to prove them?"] if open_ones else []
     if not spec.requirements:

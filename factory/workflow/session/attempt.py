@@ -1,4 +1,4 @@
-"""One attempt: the agent's turn in the worktree, the commit of what it changed, and what is kept of both."""
+"""One attempt: runs the agent in the worktree, judges and commits its changes, and records the attempt."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +29,7 @@ _LONGEST_ERRORS = 1_000_000
 
 @dataclass(frozen=True)
 class AttemptRun:
-    """How an attempt ended, the sandbox level it had and by what each limit was held."""
+    """The agent's turn, the sandbox level, and the mechanism that enforced each limit."""
 
     turn: Turn
     level: str
@@ -48,10 +48,10 @@ def run(
     resume: str,
     tick: Callable[[], Ending | None],
 ) -> AttemptRun:
-    """Run the agent behind the launch door; return how its attempt ended.
+    """Run the agent behind the launch door; returns how the run ended.
 
-    Brief, transcript and standard error are kept in the attempt's folder; ``resume`` names a session of the agent's own
-    that it goes on with.
+    The attempt's folder keeps the brief, the transcript and standard error. ``resume`` is the agent's own session id,
+    if the agent continues one.
     """
     folder, name, agent = session.attempt(number), chosen.name, chosen.agent
     secrets = launch_plan.secrets(context, agent)
@@ -89,7 +89,7 @@ def run(
 
 
 def _clean(path: Path, secrets: Sequence[str]) -> None:
-    """Keep the end of what an agent wrote to standard error, without secrets."""
+    """Keep the last part of the agent's standard error, without secrets."""
     said = files.tail(path, _LONGEST_ERRORS).decode(errors="replace")
     files.write_atomic(path, redact(said, secrets).encode())
 
@@ -103,7 +103,7 @@ def _require(name: str, program: str, path: str) -> None:
 
 
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
-    """Judge the session's commit by the local gates, as the protected branch has them."""
+    """Judge the session's commit by the protected branch's local gates."""
     main = context.main()
     place = judging.Checkout(
         folder=session.worktree,
@@ -130,18 +130,18 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
 
 
 def checks_folder(session: Session) -> Path:
-    """Return where the local checks leave their reports and logs."""
+    """Return the folder for reports and logs of the local checks."""
     return session.folder / "checks"
 
 
 def logs(session: Session) -> dict[str, str]:
-    """Return the whole log of each local check that left one, by gate."""
+    """Return the path of each local check's log, by gate."""
     found = sorted(checks_folder(session).glob("*/log.txt"))
     return {path.parent.name: str(path) for path in found}
 
 
 def commit(context: Context, session: Session, number: int, frozen: FrozenIssue, turn: Turn) -> str | None:
-    """Commit what the agent changed, under its account; return the commit, or ``None`` where nothing changed."""
+    """Commit the agent's changes under its account; returns the commit, or ``None`` if nothing changed."""
     if not worktree.changed_paths(session.worktree):
         return None
     trailers = {
@@ -150,7 +150,7 @@ def commit(context: Context, session: Session, number: int, frozen: FrozenIssue,
         "Factory-Session": session.id,
         "Factory-Attempt": str(number),
     }
-    # Quoted, so that no line of the agent's can pass for a trailer.
+    # Quoted, so that no line of the agent looks like a trailer.
     said = "\n".join(f"> {line}" for line in turn.message.strip()[:_LONGEST_BODY].splitlines())
     text = worktree.message(frozen.title, said, trailers)
     return worktree.commit_all(session.worktree, message=text, author=context.agent_author)

@@ -100,7 +100,7 @@ class Attempts:
         return results.write(folder, outcomes.with_requests(result, self._apply_requests(number, frozen)))
 
     def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> None:
-        """Keep and pay for what a crash left of an attempt, which is worked on again."""
+        """Archive and charge the remains of an attempt that a crash ended; the attempt runs again."""
         folder = self._session.attempt(number)
         if not transcript.exists(folder):
             return
@@ -111,7 +111,7 @@ class Attempts:
         folder.rename(folder.with_name(f"{folder.name}-lost-{count}"))
 
     def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
-        """Return what an attempt without an end took, estimated from the bytes that passed to and from its model."""
+        """Return an estimate of what an unfinished attempt took, from the bytes sent to and received from its model."""
         passed = [event for event in transcript.events(self._session.attempt(number)) if event["event"] == "network"]
         sent, received = (sum(int(event[name]) for event in passed) for name in ("sent", "received"))
         usage = metering.estimate(sent, received)
@@ -175,7 +175,7 @@ class Attempts:
         )
 
     def _commit(self, number: int, frozen: FrozenIssue, ran: attempt.AttemptRun) -> tuple[str | None, Reason, str]:
-        """Commit what the agent changed; what cannot be committed is no work, and says why."""
+        """Commit the agent's changes; if they cannot be committed, the attempt is blocked with that reason."""
         try:
             head = attempt.commit(self._context, self._session, number, frozen, ran.turn)
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""A person takes a session over and hands it back: whose commit, what it changed, and what the agent is told of it."""
+"""Hands a session that a person took over back to the factory: commits the changes and tells the agent about them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from factory.worktrees import worktree
 from factory.worktrees.repository import Author
 
 PERSON = "person"
-# What a person's commit names: the attempt of the agent that it follows.
+# The trailer in a person's commit; its value is the agent's attempt that the commit follows.
 TRAILER = "Factory-Handover"
 _FILE, _RESUME = "handover.json", "resume.json"
 _LONGEST_DIFF = 6000
@@ -25,9 +25,9 @@ _LONGEST_DIFF = 6000
 
 @dataclass(frozen=True)
 class Handover:
-    """What a person committed in a session: after which attempt of the agent's, on which base, and in how many lines.
+    """A person's commit in a session: the agent's attempt before it, its base, and its size.
 
-    ``attempt`` is the attempt that their work stands for where they are ``done``, else 0: then the agent goes on.
+    ``attempt`` is the number of the attempt that the commit completes, or 0 if the agent continues the work.
     """
 
     attempt: int
@@ -55,9 +55,9 @@ def keep(folder: Path, handed: Handover) -> None:
 def hand_back(
     context: Context, session: Session, frozen: FrozenIssue, *, after: int, author: Author, done: bool
 ) -> Handover | None:
-    """Commit what a person changed in a session's worktree under their name; ``None`` where they changed nothing.
+    """Commit a person's changes in a session's worktree under their name; returns ``None`` if nothing changed.
 
-    What they committed there themselves counts as well. Raises ``Refused`` for what the factory does not commit.
+    Commits that the person made there count as well. Raises ``Refused`` for files that the factory does not commit.
     """
     path = session.worktree
     last = results.read(session.attempt(after))
@@ -93,7 +93,7 @@ def hand_back(
 
 
 def begin_again(session: Session, number: int) -> str:
-    """Put the attempt that a person cancelled aside, so that it is worked on again; return what the agent resumes."""
+    """Rename the folder of the cancelled attempt, so that it runs again; returns the agent's session id to resume."""
     folder = session.attempt(number)
     last = results.read(folder)
     if last is None:
@@ -105,7 +105,7 @@ def begin_again(session: Session, number: int) -> str:
 
 
 def resumable(folder: Path, agent: str) -> str:
-    """Return the agent's own session that a person asked it to go on with, once."""
+    """Return the agent's own session id that a person asked to resume; only the first call returns it."""
     path = folder / _RESUME
     if not path.exists():
         return ""
@@ -127,7 +127,7 @@ def result(handed: Handover) -> AttemptResult:
 
 
 def record_one(context: Context, session: Session, handed: Handover) -> None:
-    """Record who committed what in a session instead of its agent."""
+    """Record as evidence who committed which changes in place of the agent."""
     record(
         context,
         "handover",
