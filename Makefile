@@ -6,7 +6,7 @@ READY := .venv/ready
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-gitlab lint bench agent-session up down lock clean
+.PHONY: help setup demo test test-long test-gitlab lint soak bench agent-session up down lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,10 +18,10 @@ demo: $(READY) ## Watch one issue travel from open to deployed (YES=1 lets the a
 
 test: $(READY) ## Check style, types and structure, and run all tests in parallel
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal --durations=20 --durations-min=1 $(ARGS)
 
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
-	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 -m long $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --durations=20 --durations-min=1 -m long $(ARGS)
 
 test-gitlab: $(READY) ## Do the main job on a real GitLab (URL=… and two accounts' tokens, see docs/gitlab.md)
 	@FACTORY_TEST_URL=$(URL) $(BIN)/python -m pytest -m real tests/gitlab/test_real.py $(ARGS)
@@ -32,6 +32,9 @@ lint: $(READY) ## Check style, dead code, types and import floors
 	@$(BIN)/vulture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || (cat .venv/lint-imports.log; false)
+
+soak: $(READY) ## Seed defects in the factory's own deciders (SEED=n LIMIT=n); their tests must notice 95 %
+	@$(BIN)/python -m tests.soak --seed $(or $(SEED),0) --limit $(or $(LIMIT),200)
 
 bench: $(READY) ## Measure start-up against bare baselines in the same run
 	@$(BIN)/python -m tests.bench

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from factory.checks.mutation import code, operators
-from factory.checks.mutation import files as plant_files
-from factory.checks.mutation import source as plant_source
-from factory.checks.mutation import tests as plant_tests
+from factory.checks.mutation import files as file_mistakes
+from factory.checks.mutation import source as sources
+from factory.checks.mutation import tests as test_mistakes
 from factory.checks.mutation.source import Source
 from factory.errors import InvalidInput
 from factory.model.challenge import Defect
@@ -71,8 +71,8 @@ def _all(
         yield from code.mistakes(source, tests)
     yield from code.once(_main(sources))
     for test in tests:
-        yield from plant_tests.mistakes(test)
-    yield from plant_files.mistakes(prefix, files)
+        yield from test_mistakes.mistakes(test)
+    yield from file_mistakes.mistakes(prefix, files)
 
 
 def _main(sources: Sequence[Source]) -> Source:
@@ -96,7 +96,7 @@ def _parts(files: Mapping[str, bytes]) -> tuple[str, tuple[Source, ...], tuple[S
 
 def _read(files: Mapping[str, bytes], prefix: str) -> tuple[Source, ...]:
     paths = sorted(path for path in files if path.startswith(prefix) and path.endswith(".py"))
-    return tuple(plant_source.read(path, _text(path, files[path])) for path in paths)
+    return tuple(sources.read(path, _text(path, files[path])) for path in paths)
 
 
 def _text(path: str, data: bytes) -> str:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from factory.checks.mutation import source as plant_source
+from factory.checks.mutation import source as sources
 from factory.checks.mutation.source import Function, Source
 from factory.model.challenge import Defect
 
@@ -47,7 +47,7 @@ def once(source: Source) -> Found:
         yield source.defect("mistake.leaked-secret", line, f"{what} in the source", (place, place, text))
     function = next(iter(source.functions()), None)
     if function is not None:
-        first = plant_source.inside(function)
+        first = sources.inside(function)
         start, pad = source.span(first)[0], " " * first.col_offset
         for what, (module, text) in _DANGEROUS.items():
             edits = [(start, start, f"{text}\n{pad}")]
@@ -66,7 +66,7 @@ def once(source: Source) -> Found:
 
 
 def _swallowed(source: Source, node: Function) -> Found:
-    first = plant_source.inside(node)
+    first = sources.inside(node)
     start, end = source.lines(first.lineno, node.body[-1].end_lineno or first.lineno)
     pad = " " * first.col_offset
     body = "".join(
@@ -149,7 +149,7 @@ def _hard_coded(source: Source, tests: Sequence[Source]) -> Found:
                 yield source.defect("mistake.hard-coded-answer", value.lineno, summary, (start, end, text))
     for function in source.functions():
         for literal in expected.get(f"{function.name}()", [])[:1]:
-            first = plant_source.inside(function)
+            first = sources.inside(function)
             start, end = source.span(first)[0], source.span(function.body[-1])[1]
             text = f"return {_literal(literal)}"
             summary = f"`{function.name}` only does `{text}`, which a test expects"
@@ -191,7 +191,7 @@ def _remarks(source: Source) -> Found:
 def _markers(source: Source) -> Found:
     """Yield an unresolved merge conflict; built directly, because the result does not parse."""
     for function in source.functions()[:1]:
-        start, end = source.lines(plant_source.inside(function).lineno, function.end_lineno or function.lineno)
+        start, end = source.lines(sources.inside(function).lineno, function.end_lineno or function.lineno)
         body = source.text(start, end)
         text = f"{'<' * 7} HEAD\n{body}{'=' * 7}\n{body}{'>' * 7} theirs\n"
         files = ((source.path, source.edited((start, end, text))),)

@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from factory.checks.mutation import source as plant_source
+from factory.checks.mutation import source as sources
 from factory.checks.mutation.source import Edit, Function, Source
 from factory.model.challenge import Defect
 
@@ -39,7 +39,7 @@ def mutations(path: str, source: str) -> tuple[Defect, ...]:
     Annotations, docstrings, ``__all__``, ``TYPE_CHECKING`` blocks and ``__main__`` guards are not mutated, because no
     test can detect such a change. Raises ``InvalidInput`` if the file is not Python.
     """
-    read = plant_source.read(path, source)
+    read = sources.read(path, source)
     left_alone = {id(node) for node in _left_alone(read.tree)}
     nodes = [node for node in ast.walk(read.tree) if id(node) not in left_alone]
     makers = (_operators, _conditions, _constants, _statuses, _returns, _statements)

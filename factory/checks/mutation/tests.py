@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from factory.checks.mutation import source as plant_source
+from factory.checks.mutation import source as sources
 from factory.checks.mutation.source import Function, Source
 from factory.model.challenge import Defect
 
@@ -46,7 +46,7 @@ def _marks(source: Source, node: Function) -> Found:
 
 
 def _body(source: Source, node: Function) -> Found:
-    first = plant_source.inside(node)
+    first = sources.inside(node)
     start, end = source.span(first)[0], source.span(node.body[-1])[1]
     summary = f"`{node.name}` asserts only True"
     yield source.defect("mistake.empty-test", node.lineno, summary, (start, end, "assert True"))
