@@ -1,6 +1,6 @@
 """deliver: from a claimed issue to a merge request that is ready for review.
 
-The table ``next_move.DELIVER`` says which node follows which. Each node is one durable step, which first checks whether
+The table ``DELIVER`` says which node follows which. Each node is one durable step, which first checks whether
 it was done before: an attempt that is on the branch is not repeated, even if the engine's store is lost.
 """
 
@@ -26,8 +26,26 @@ from factory.workflow.release import review
 from factory.workflow.session import attempt, handover, results
 from factory.workflow.session import next_move as moves
 from factory.workflow.session.attempts import Attempts
-from factory.workflow.session.next_move import BLOCKED, DELIVER, DOWN, FAILED, PROVIDER_DOWN, Bounds, Done, Move
+from factory.workflow.session.next_move import BLOCKED, DOWN, FAILED, PROVIDER_DOWN, Bounds, Done, Graph, Move
 from factory.workflow.session.outcomes import Outcomes
+
+# Node, outcome, next node. A node without a line of its own ends the session.
+DELIVER: Graph = {
+    "claim": {"claimed": "work"},
+    "work": {
+        "finished": "check",
+        "provider down": "check",
+        "handed back": "work",
+        "question": "ask",
+        "cancelled": "cancel",
+        "taken over": "take-over",
+        "no provider": "wait",
+        "exhausted": "give-up",
+    },
+    "check": {"passed": "propose", "failed": "work", "blocked": "give-up", "provider down": "work"},
+    "propose": {"proposed": "watch"},
+    "watch": {"passed": "present", "failed": "work", "blocked": "give-up"},
+}
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from factory.checks import challenge
-from factory.checks.mutation import catalogue
+from factory.checks.mutation import catalogue, score
 from factory.cli import environment, output
 from factory.config import find_clone
 from factory.errors import GateFailed, InvalidInput, NotFound
@@ -47,7 +46,7 @@ def command(
     find_clone(Path.cwd())
     with checkout.defect_judge(environment.snapshot(), app) as judge:
         outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
-    found = challenge.summary(outcomes)
+    found = score.summary(outcomes)
     value = {**found.to_json(), "outcomes": [outcome.to_json() for outcome in outcomes]}
     output.one(value, json_wanted=as_json, text="\n".join(report.lines(found)))
     if found.percent < at_least:

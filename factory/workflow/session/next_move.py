@@ -15,22 +15,6 @@ from factory.workflow.session import escalation, routing
 Graph = Mapping[str, Mapping[str, str]]
 WORK, EXHAUSTED = "work", "exhausted"
 FAILED, BLOCKED, HANDED_BACK, PROVIDER_DOWN = "failed", "blocked", "handed back", "provider down"
-DELIVER: Graph = {
-    "claim": {"claimed": "work"},
-    "work": {
-        "finished": "check",
-        "provider down": "check",
-        "handed back": "work",
-        "question": "ask",
-        "cancelled": "cancel",
-        "taken over": "take-over",
-        "no provider": "wait",
-        "exhausted": "give-up",
-    },
-    "check": {"passed": "propose", "failed": "work", "blocked": "give-up", "provider down": "work"},
-    "propose": {"proposed": "watch"},
-    "watch": {"passed": "present", "failed": "work", "blocked": "give-up"},
-}
 DOWN = frozenset({Reason.PROVIDER_LIMITED, Reason.AUTH_FAILED})
 _ENDS = {
     Reason.NEEDS_INPUT: "question",

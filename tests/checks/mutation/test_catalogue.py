@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.checks import challenge
-from factory.checks.mutation import catalogue
+from factory.checks.mutation import catalogue, score
 from factory.checks.mutation.operators import mutations
 from factory.cli.gate.challenge import run
 from factory.errors import GateFailed, InvalidInput, NotFound
@@ -182,7 +181,7 @@ def test_a_challenge_counts_and_shows_what_survives() -> None:
         return () if tuple(files) == comment or files[0][1] is None else ("unit.failed", "lint.error")
 
     outcomes = run(HELLO, judge, 40, 0, said.append, kinds=["mistake.deleted-*", "mistake.leaked-secret"])
-    found = challenge.summary(outcomes)
+    found = score.summary(outcomes)
     assert [(tally.kind, tally.seeded, tally.killed) for tally in found.tallies][1:] == [
         ("mistake.deleted-test-file", 2, 0),
         ("mistake.leaked-secret", 5, 5),
@@ -199,8 +198,8 @@ def test_a_challenge_counts_and_shows_what_survives() -> None:
 def test_a_score_is_never_rounded_up() -> None:
     item = Defect("k", "a.py", 1, "s", ())
     outcomes = [DefectOutcome(item, ("r",))] * 899 + [DefectOutcome(item, ())] * 101
-    assert challenge.summary(outcomes).percent == 89
-    assert challenge.summary([]).percent == 0
+    assert score.summary(outcomes).percent == 89
+    assert score.summary([]).percent == 0
 
 
 def test_a_challenge_of_what_is_red_or_missing_is_refused() -> None:
@@ -230,5 +229,5 @@ def test_the_tests_of_hello_alone_find_nine_of_ten_mutants(tmp_path: Path) -> No
             (tmp_path / path).write_bytes(data)
         return ("unit.failed",) if done.returncode else ()
 
-    found = challenge.summary(run(tmp_path / "apps/hello", judge, None, 0, print, kinds=["mutation.*"]))
+    found = score.summary(run(tmp_path / "apps/hello", judge, None, 0, print, kinds=["mutation.*"]))
     assert found.percent >= 90, report.lines(found)

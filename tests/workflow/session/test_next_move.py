@@ -11,8 +11,9 @@ from factory.model.agent import Reason
 from factory.model.attempt import AgentRef, AttemptResult, Escalation
 from factory.policies.agents import Agents
 from factory.policies.folder import read_folder
+from factory.workflow.deliver import DELIVER
 from factory.workflow.session import next_move as moves
-from factory.workflow.session.next_move import DELIVER, Bounds, Done, Graph, Move, next_move
+from factory.workflow.session.next_move import Bounds, Done, Graph, Move, next_move
 from tests.servers import ROOT
 
 BOUNDS = Bounds(4, frozenset({"weak"}))
