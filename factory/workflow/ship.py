@@ -21,7 +21,7 @@ from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
-from factory.workflow.release import pipeline_watch, review
+from factory.workflow.release import approval_digests, pipeline_watch, review
 from factory.workflow.release.rollout import ENDED, Rollout, decisions
 from factory.workflow.release.shipment import APPROVED, DESTROY, RELEASE, issue_of, main_pipeline
 
@@ -275,12 +275,12 @@ class _Shipment:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
         latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
         spec = specs.cited(request.description) or ""
-        digests = review.approval_digests(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
+        digests = approval_digests.current(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
         shown = review.shown(context, self.iid)
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))
             raise Refused(f"!{self.iid} has changed since its approval: {'; '.join(changed)}")
-        plan = None if digests.plan == review.NO_PLAN else digests.plan
+        plan = None if digests.plan == approval_digests.NO_PLAN else digests.plan
         for approval in counted:
             self._record(
                 "approval",

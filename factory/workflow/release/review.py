@@ -1,7 +1,7 @@
 """What a person sees before a decision, and the digests that the decision names."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines, statuses
@@ -13,27 +13,11 @@ from factory.operations import saved_plan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
-from factory.workflow.claim import issue_spec
 from factory.workflow.context import SIMULATED_APPROVER, Context
-from factory.workflow.release import pipeline_watch, review_note
+from factory.workflow.release import approval_digests, pipeline_watch, review_note
 
 REVIEW_MARK, PLAN_MARK = "review", "plan"
-NO_PLAN = "none"
 _WAITS = "!{} waits for a person's approval of this commit"
-
-
-@dataclass(frozen=True)
-class ApprovalDigests:
-    """The digests that an approval names; a change of any of them voids the approval."""
-
-    head: str
-    spec: str
-    policy: str
-    plan: str
-
-    def lines(self) -> list[str]:
-        """Return a markdown list."""
-        return [f"- {name}: `{value}`" for name, value in asdict(self).items()]
 
 
 def deploy_mark(pipeline: int) -> str:
@@ -48,14 +32,6 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
         f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own summary (not verified):\n\n"
         f"{said}\n\nFactory-Session: {session.id}\n"
     )
-
-
-def approval_digests(context: Context, *, head: str, spec: str, issue: int, pipeline: int) -> ApprovalDigests:
-    """Return the digests that an approval of ``head`` names now; raises ``NotFound`` if there is no plan."""
-    main = context.main()
-    found = issue_spec.of_issue(context, main, name=spec, issue=issue)
-    saved = saved_plan.of(context.bot, pipeline)
-    return ApprovalDigests(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
 
 
 def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
@@ -78,7 +54,7 @@ def present(context: Context, iid: int, *, session: Session, pipeline: int, atte
     ``attempts`` are the session's results. Raises ``NotFound`` if the pipeline has no plan.
     """
     request = merge_requests.get(context.bot, iid)
-    digests = approval_digests(
+    digests = approval_digests.current(
         context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
     )
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
