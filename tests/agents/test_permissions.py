@@ -1,5 +1,6 @@
 """What agents may do where they ask: no way of writing a command or a path leads around policy, none breaks us."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -132,3 +133,10 @@ def test_any_path_is_either_inside_or_refused(tmp_path: Path, path: str) -> None
         return
     assert target.is_relative_to(tmp_path.resolve())
     assert "policies" not in target.relative_to(tmp_path.resolve()).parts[:1]
+
+
+def test_commands_in_nested_shells_are_found_three_deep() -> None:
+    line = "rm x"
+    for depth in range(1, 5):
+        line = shlex.join(["sh", "-c", line])
+        assert (["rm", "x"] in commands(line)) is (depth <= 3), line

@@ -3,7 +3,7 @@
 import pytest
 
 from factory.errors import InvalidInput
-from factory.sandbox.egress_rules import Route, Rules, judge, public
+from factory.sandbox.egress_rules import RequestDecision, Route, Rules, judge, onward, public
 
 RULES = Rules(
     allowed=("pypi.org", "*.example.com", "other.example:8443", "10.0.0.5:80"),
@@ -121,3 +121,18 @@ def test_what_cannot_be_a_route(name: str, route: Route) -> None:
 )
 def test_public(address: str, *, expected: bool) -> None:
     assert public(address) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "tls", "sent"),
+    [
+        ("::1", 8080, False, "[::1]:8080"),
+        ("2001:db8::7", 443, True, "[2001:db8::7]"),
+        ("api.test", 80, False, "api.test"),
+        ("api.test", 80, True, "api.test:80"),
+        ("api.test", 443, False, "api.test:443"),
+    ],
+)
+def test_the_host_header_names_host_and_port(host: str, port: int, tls: bool, sent: str) -> None:  # noqa: FBT001 - a row
+    decision = RequestDecision(allowed=True, reason="", host=host, port=port, tls=tls)
+    assert onward([("Host", "forged"), ("X", "1")], decision)[0] == ("Host", sent)
