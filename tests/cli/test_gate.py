@@ -148,5 +148,5 @@ def test_the_challenge_kills_most_of_a_sample_and_prints_the_rest(clone: Instanc
     done = gate(clone, "challenge", "--limit", "16", "--seed", "3", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["planted"] == 16
+    assert found["seeded"] == 16
     assert found["percent"] >= 90

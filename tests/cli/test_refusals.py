@@ -182,9 +182,7 @@ def recover(made: Instance) -> None:
     assert found["unlocked"] is held["locked"]
     assert found["phase"] in {"unknown", "started"}
     assert not lock_of_production(made)["locked"]
-    assert_told(
-        made.run("--instance", "demo", "infra", "recover", "1", check=False), 5, "no apply whose end is not known"
-    )
+    assert_told(made.run("--instance", "demo", "infra", "recover", "1", check=False), 5, "has no interrupted apply")
     assert "merge" in made.run("--instance", "demo", "work", "--once").stdout
     waiting = made.json("--instance", "demo", "deploy", "list")[0]
     made.run("--instance", "demo", "deploy", "approve", str(waiting["id"]))

@@ -39,7 +39,7 @@ def test_the_traffic_returns_if_a_deployment_does_not_answer(tmp_path: Path) -> 
         assert kinds[-3:] == ["apply", "deploy", "return"]
         verdict = json.loads(made.run(*DEMO, "evidence", "verify", "1", "--json", check=False).stdout)
         assert [item["rule"] for item in verdict["checks"] if not item["passed"]] == ["EV-CHAIN-DEPLOY"]
-        assert any("traffic of production went back" in notice for notice in verdict["notices"])
+        assert any("its traffic returned to" in notice for notice in verdict["notices"])
         assert f"its traffic is back at hello-{before['sha']}" in made.run(*DEMO, "issue", "show", "1").stdout
     finally:
         made.run(*DEMO, "down", check=False)

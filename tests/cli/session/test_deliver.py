@@ -54,7 +54,8 @@ def with_recordings(clone: Path) -> None:
     at_hand = "".join(f"  {name}: {{where: pipeline, required: true}}\n" for name in ("evidence", "up_to_date"))
     gates.write_text(gates.read_text().replace("gates:\n", f"gates:\n{at_hand}", 1))
     vague = (clone / "specs/hello.md").read_text().replace("id: hello", "id: vague").replace("HELLO-", "VAGUE-")
-    (clone / "specs/vague.md").write_text(vague.replace("is greeted,", "is greeted quickly,"))
+    assert "are greeted," in vague
+    (clone / "specs/vague.md").write_text(vague.replace("are greeted,", "are greeted quickly,"))
 
 
 @pytest.fixture(scope="module")
