@@ -6,7 +6,7 @@ from factory.model.facts import Facts, Plan
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import plans
 from factory.policies.model import Policies
-from factory.policies.rules import RULES
+from factory.policies.rules import fix
 
 GATE = "plan"
 _ROOT = "terraform/live/{}/"
@@ -24,7 +24,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 def _judge_one(facts: Facts, policies: Policies, plan: Plan) -> Iterator[Finding]:
     for item in plans.judge(policies, plan, today=facts.date):
         if not item.allowed:
-            yield Finding(item.rule, f"{plan.stack}: {item.reason}", _fix(item.rule), "terraform")
+            yield Finding(item.rule, f"{plan.stack}: {item.reason}", fix(item.rule), "terraform")
     if not plan.problem and plan.stack not in policies.terraform.stacks:
         yield _finding(
             "plan.stack",
@@ -46,7 +46,3 @@ def _unplanned(facts: Facts, policies: Policies) -> Iterator[Finding]:
 
 def _finding(rule: str, message: str, fix: str) -> Finding:
     return Finding(rule, message, fix, "terraform")
-
-
-def _fix(rule: str) -> str:
-    return RULES[rule].fix if rule in RULES else "Ask a person."

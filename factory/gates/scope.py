@@ -6,7 +6,7 @@ from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import evaluate
 from factory.policies.model import Policies
-from factory.policies.rules import RULES
+from factory.policies.rules import fix
 
 GATE = "scope"
 # A comment in the first two lines that names an encoding (PEP 263): tools would show other text than Python runs.
@@ -29,7 +29,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     bound = evaluate.bound(policies, change)
     rulings = evaluate.change(policies, change)
     denied = [
-        Finding(item.rule, item.reason, _fix(item.rule), str(item.facts.get("path", "")))
+        Finding(item.rule, item.reason, fix(item.rule), str(item.facts.get("path", "")))
         for item in rulings
         if not item.allowed
     ]
@@ -53,7 +53,3 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     if bound is not None or not change.files:
         return judged(GATE, denied)
     return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is not an agent", flags=tuple(denied))
-
-
-def _fix(rule: str) -> str:
-    return RULES[rule].fix if rule in RULES else "Ask a person."

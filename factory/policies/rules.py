@@ -77,3 +77,8 @@ RULES: Mapping[str, Rule] = {
         "Split the work into smaller issues.",
     ),
 }
+
+
+def fix(rule: str) -> str:
+    """Return how to fix what a rule denies; a rule without a line of its own needs a person."""
+    return RULES[rule].fix if rule in RULES else "Ask a person."

@@ -60,9 +60,7 @@ def hand_back(
     Commits that the person made there count as well. Raises ``Refused`` for files that the factory does not commit.
     """
     path = session.worktree
-    last = results.read(session.attempt(after))
-    if last is None:
-        raise NotFound(f"attempt {after} of session {session.id} has no result on this machine")
+    last = _result_of(session, after)
     base = last.head or context.main()
     trailers = {"Issue": f"#{frozen.iid}", "Spec": frozen.spec, "Factory-Session": session.id}
     trailers |= {"Factory-Attempt": str(after + 1)} if done else {TRAILER: str(after)}
@@ -95,13 +93,19 @@ def hand_back(
 def begin_again(session: Session, number: int) -> str:
     """Rename the folder of the cancelled attempt, so that it runs again; returns the agent's session id to resume."""
     folder = session.attempt(number)
-    last = results.read(folder)
-    if last is None:
-        raise NotFound(f"attempt {number} of session {session.id} has no result on this machine")
+    last = _result_of(session, number)
     files.write_atomic(session.folder / _RESUME, json.dumps({last.agent.name: last.resume}).encode())
     count = sum(1 for other in files.subfolders(session.folder) if other.name.startswith(f"{folder.name}-ended-"))
     folder.rename(folder.with_name(f"{folder.name}-ended-{count + 1}"))
     return last.resume
+
+
+def _result_of(session: Session, number: int) -> AttemptResult:
+    """Return the result of an attempt that ended on this machine; raises ``NotFound``."""
+    found = results.read(session.attempt(number))
+    if found is None:
+        raise NotFound(f"attempt {number} of session {session.id} has no result on this machine")
+    return found
 
 
 def resumable(folder: Path, agent: str) -> str:
