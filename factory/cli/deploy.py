@@ -1,8 +1,6 @@
 """``factory deploy``: lists and approves deployments."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -14,6 +12,7 @@ from factory.gitlab.connect import Connection
 from factory.instance.workspace import BOT
 from factory.model.gitlab import Deployment, Job
 from factory.operations import saved_plan as planned
+from factory.terraform.manifest import Manifest
 from factory.workflow.release import shipment
 
 
@@ -50,8 +49,8 @@ def approve(deployment: str, destroy: str | None, as_json: bool) -> None:
             hint=f"Check the plan's note, then start the job at {job.web_url}",
         )
     digest, manifest = saved_plan(connection, found)
-    if destroy and destroy != manifest["plan"]:
-        raise Refused(f"the plan is {manifest['plan']}, not {destroy}", hint="Check the plan's note again.")
+    if destroy and destroy != manifest.plan:
+        raise Refused(f"the plan is {manifest.plan}, not {destroy}", hint="Check the plan's note again.")
     decide(connection, found, digest, destroy=destroy or "")
     output.one(
         {"deployment": found.id, "manifest": digest, "by": connection.account},
@@ -88,7 +87,7 @@ def job_of(connection: Connection, deployment: Deployment) -> Job:
     return next(job for job in pipelines.jobs(connection, deployment.pipeline) if job.id == deployment.job)
 
 
-def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, Mapping[str, Any]]:
+def saved_plan(connection: Connection, deployment: Deployment) -> tuple[str, Manifest]:
     """Return the digest and content of a deployment's saved manifest; raises ``NotFound``.
 
     The stack has the name of the environment.

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Plan
+from factory.model.verdict import RequiredApprovals
 from factory.policies import cases, evaluate, folder, plans, rule_source
 from factory.policies import read as policy_files
-from factory.policies.evaluate import RequiredApprovals, Ruling
+from factory.policies.evaluate import Ruling
 from factory.policies.model import Policies
 from factory.system import canonical, clock, files
 from factory.terraform import plan as planning
@@ -127,7 +128,7 @@ class _Explanation:
             "bound": self.bound,
             "policy": self.needed.policy,
             "rulings": [{**ruling.to_json(), "where": rule_source.where(found, ruling)} for ruling in self.rulings],
-            "needed": self.needed.to_json(),
+            "needed": asdict(self.needed),
         }
 
     def text(self, found: Mapping[str, bytes]) -> str:

@@ -70,7 +70,7 @@ def new(
     files.write_atomic(root / path, content)
     found = _found({**spec_facts.contents(root), path: content}, root, [path])
     lines = [f"{path} is written", *(f"  still open, line {item.line}: {item.message}" for item in found)]
-    value = {"path": path, "open": [finding.to_json() for finding in found]}
+    value = {"path": path, "open": [asdict(finding) for finding in found]}
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
@@ -128,7 +128,7 @@ def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:
         files.write_atomic(quality, reports.code_quality([verdict]).encode())
     count = len(chosen) if paths else len(contents)
     text = "\n".join(reports.lines([verdict])) if found else f"nothing is open (specs: {count})"
-    output.one([finding.to_json() for finding in found], json_wanted=as_json, text=text)
+    output.one([asdict(finding) for finding in found], json_wanted=as_json, text=text)
     if found:
         hint = "Fix the findings above, then run `factory spec lint` again."
         raise GateFailed(f"findings: {len(found)}", hint=hint)

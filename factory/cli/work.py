@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import click
 
@@ -73,5 +74,5 @@ def show(done: serve.WorkResult | Idle, *, as_json: bool, workspace: Workspace) 
         output.one({"action": None, "waiting": list(done.waiting)}, json_wanted=as_json, text=text)
         return
     sign = "#" if done.action.kind == "deliver" else "!"
-    value = {"action": done.action.kind, "number": done.action.number, "result": done.result}
+    value = {"action": done.action.kind, "number": done.action.number, "result": asdict(done.outcome)}
     output.one(value, json_wanted=as_json, text=f"{done.action.kind} {sign}{done.action.number}: done")

@@ -1,6 +1,5 @@
 """Builds a recording of a session from its transcripts, requests and commits."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from factory.errors import InvalidInput, NotFound, Refused
 from factory.model.attempt import AttemptResult
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
-from factory.system import files
+from factory.system import data, files
 from factory.workflow.claim import lease
 from factory.workflow.session import handover, launch_plan, redaction, results, transcript
 from factory.workflow.session.handover import Handover
@@ -99,5 +98,5 @@ def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:
     head = mirror.head(branch) if branch else None
     for commit, text in mirror.messages(head) if head else ():
         if text.strip().endswith(f" for session {name}"):
-            return FrozenIssue.from_json(json.loads(mirror.read(commit, "issue.json")))
+            return data.read(FrozenIssue, mirror.read(commit, "issue.json"), source="issue.json")
     raise NotFound(f"the lease of session {name} is no longer in the mirror")

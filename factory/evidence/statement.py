@@ -33,7 +33,7 @@ KINDS: Mapping[str, str] = {
 _KIND_OF: Mapping[str, str] = {predicate_type: kind for kind, predicate_type in KINDS.items()}
 
 
-def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
+def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> dict[str, Any]:
     """Return a statement about ``subjects``, which map names to ``sha256:<hex>`` or ``gitCommit:<hex40>``.
 
     Subjects are sorted by name, so that equal facts give equal bytes. Raises ``InvalidInput`` for an unknown kind, no

@@ -1,40 +1,27 @@
 """Runs the gates that policy names; equal facts and policies give equal bytes."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from factory.errors import InvalidInput
 from factory.gates import GATES
 from factory.gates.unit import case_name
 from factory.model.facts import Facts
-from factory.model.verdict import Finding, Verdict, judged
+from factory.model.verdict import (
+    Finding,
+    GateReport,
+    ProvenRequirement,
+    RequiredApprovals,
+    TestOutcome,
+    Verdict,
+    judged,
+)
 from factory.policies import evaluate
 from factory.policies.model import Policies
 from factory.system import canonical
 
 EXCEPTIONS = "exceptions"
-
-
-@dataclass(frozen=True)
-class Proof:
-    """One requirement of the spec, and the tests that cite it, each with its outcome in this run."""
-
-    requirement: str
-    digest: str
-    tests: tuple[tuple[str, str], ...]
-
-    @property
-    def result(self) -> str:
-        """``untested`` if no test cites the requirement, ``passed`` if all such tests passed, else ``failed``."""
-        if not self.tests:
-            return "untested"
-        return "passed" if all(outcome == "success" for _, outcome in self.tests) else "failed"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the proof as a JSON value."""
-        tests = [{"name": name, "outcome": outcome} for name, outcome in self.tests]
-        return {"id": self.requirement, "digest": self.digest, "result": self.result, "tests": tests}
 
 
 @dataclass(frozen=True)
@@ -46,8 +33,8 @@ class Decision:
     policy: str
     judge_sha: str
     head: str
-    proofs: tuple[Proof, ...] = ()
-    needed: evaluate.RequiredApprovals | None = None
+    requirements: tuple[ProvenRequirement, ...] = ()
+    needed: RequiredApprovals | None = None
 
     @property
     def passed(self) -> bool:
@@ -55,24 +42,26 @@ class Decision:
         needed = [verdict for verdict in self.verdicts if verdict.gate in self.required]
         return bool(needed) and all(verdict.result == "passed" for verdict in needed)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the decision as a JSON value; ``digest`` covers all other fields."""
-        value = {
-            "result": "passed" if self.passed else "failed",
-            "head": self.head,
-            "judge_sha": self.judge_sha,
-            "policy": self.policy,
-            "required": sorted(self.required),
-            "gates": [verdict.to_json() for verdict in self.verdicts],
-            "requirements": [proof.to_json() for proof in self.proofs],
-            "excused": sum(len(verdict.excused) for verdict in self.verdicts),
-            "needed": self.needed.to_json() if self.needed else None,
-        }
-        return {**value, "digest": canonical.digest_of(value)}
+    @property
+    def report(self) -> GateReport:
+        """The decision as the file ``verdict.json`` has it."""
+        report = GateReport(
+            "passed" if self.passed else "failed",
+            self.head,
+            self.judge_sha,
+            self.policy,
+            tuple(sorted(self.required)),
+            self.verdicts,
+            self.requirements,
+            sum(len(verdict.excused) for verdict in self.verdicts),
+            self.needed,
+        )
+        value = {name: field for name, field in asdict(report).items() if name != "digest"}
+        return replace(report, digest=canonical.digest_of(value))
 
     def encode(self) -> bytes:
-        """Return the decision's canonical bytes."""
-        return canonical.encode(self.to_json())
+        """Return the canonical bytes of the report."""
+        return canonical.encode(asdict(self.report))
 
 
 def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipeline"], judge_sha: str) -> Decision:
@@ -99,30 +88,30 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
         policies.digest,
         judge_sha,
         facts.change.head if facts.change else "",
-        proofs(facts),
+        requirements(facts),
         evaluate.needed(policies, facts.change, facts.plans or ()),
     )
 
 
-def proofs(facts: Facts) -> tuple[Proof, ...]:
+def requirements(facts: Facts) -> tuple[ProvenRequirement, ...]:
     """Return each requirement of the change's spec with the tests that cite it and their outcomes."""
     outcomes: dict[str, str] = {}
     for _, run in facts.tests:
         for case in run.cases:
             name = case.name.split("[", 1)[0]
             outcomes[name] = _worse(outcomes.get(name, "success"), case.outcome)
-    return tuple(
-        Proof(
-            requirement,
-            digest,
-            tuple(
-                (case_name(test), outcomes.get(case_name(test), "not run"))
-                for test in facts.after or ()
-                if requirement in test.requirements
-            ),
-        )
-        for requirement, digest in (facts.spec.requirements if facts.spec else ())
-    )
+    found = []
+    for requirement, digest in facts.spec.requirements if facts.spec else ():
+        names = [case_name(test) for test in facts.after or () if requirement in test.requirements]
+        tests = tuple(TestOutcome(name, outcomes.get(name, "not run")) for name in names)
+        found.append(ProvenRequirement(requirement, digest, _proof(tests), tests))
+    return tuple(found)
+
+
+def _proof(tests: Sequence[TestOutcome]) -> str:
+    if not tests:
+        return "untested"
+    return "passed" if all(test.outcome == "success" for test in tests) else "failed"
 
 
 def _worse(one: str, other: str) -> str:

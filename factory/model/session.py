@@ -1,4 +1,4 @@
-"""A session: one claim of one issue."""
+"""A session, which is one claim of one issue, and the outcome of what the factory did."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,3 +25,18 @@ class Session:
     def attempt(self, number: int) -> Path:
         """Return the folder of one attempt."""
         return self.folder / f"attempt-{number}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The state in which an action left an issue or a merge request, with the numbers of what belongs to it.
+
+    ``state`` is review, merged, superseded, planned, verified or closed; ``manifest`` is the digest of a saved plan.
+    """
+
+    state: str
+    issue: int | None = None
+    merge_request: int | None = None
+    pipeline: int | None = None
+    manifest: str = ""
+    release: str = ""

@@ -1,7 +1,7 @@
 """The verdict of a gate: passed, failed with findings, or skipped with a reason."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Result = Literal["passed", "failed", "skipped"]
 
@@ -29,10 +29,6 @@ class Finding:
         """Return the text by which an exception names the finding: its path, else its message."""
         return self.path or self.message
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as a JSON value."""
-        return {"rule": self.rule, "message": self.message, "fix": self.fix, "path": self.path, "line": self.line}
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -49,24 +45,70 @@ class Verdict:
     flags: tuple[Finding, ...] = ()
     excused: tuple[Finding, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict as a JSON value."""
-        return {
-            "gate": self.gate,
-            "result": self.result,
-            "reason": self.reason,
-            "findings": [finding.to_json() for finding in self.findings],
-            "flags": [finding.to_json() for finding in self.flags],
-            "excused": [finding.to_json() for finding in self.excused],
-        }
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """A test that cites a requirement, and its outcome in this run; ``not run`` if no report has it."""
+
+    __test__ = False
+
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class ProvenRequirement:
+    """One requirement of the spec and the tests that cite it.
+
+    ``result`` is ``untested`` if no test cites it, ``passed`` if all such tests passed, else ``failed``.
+    """
+
+    id: str
+    digest: str
+    result: str
+    tests: tuple[TestOutcome, ...]
+
+
+@dataclass(frozen=True)
+class AppliedRisk:
+    """A risk that applies: how many must approve, the question to them, and the paths or actions that triggered it."""
+
+    name: str
+    required: int
+    decide: str
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RequiredApprovals:
+    """How many approvals a merge needs, the risks that apply, and whether the change affects the judge."""
+
+    approvals: int
+    risks: tuple[AppliedRisk, ...]
+    policy: str
+    judge_changed: bool = False
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What the gates decided on the commit ``head``: the content of the file ``verdict.json``.
+
+    ``judge_sha`` is the commit whose code and policies judged, ``policy`` the policies' digest. ``required`` are the
+    gates that must pass, ``excused`` counts the findings that exceptions accept. ``digest`` covers all other fields.
+    """
+
+    result: Result
+    head: str
+    judge_sha: str
+    policy: str
+    required: tuple[str, ...]
+    gates: tuple[Verdict, ...]
+    requirements: tuple[ProvenRequirement, ...]
+    excused: int
+    needed: RequiredApprovals | None
+    digest: str = ""
 
 
 def judged(gate: str, findings: list[Finding], *, flags: tuple[Finding, ...] = ()) -> Verdict:
     """Return a failed verdict with the findings, or a passed verdict without findings."""
     return Verdict(gate, "failed" if findings else "passed", tuple(findings), flags=flags)
-
-
-def from_json(value: dict[str, Any]) -> Verdict:
-    """Return the verdict that ``to_json`` wrote."""
-    lists = {name: tuple(Finding(**item) for item in value[name]) for name in ("findings", "flags", "excused")}
-    return Verdict(value["gate"], value["result"], reason=value["reason"], **lists)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from factory.errors import NotFound
 from factory.gitlab import pipelines
@@ -11,6 +10,7 @@ from factory.gitlab.connect import Connection
 from factory.model.facts import Plan
 from factory.system import canonical
 from factory.terraform import plan as planning
+from factory.terraform.manifest import Manifest, decode
 
 PLAN_JOB = "plan"
 FOLDER = ".factory/plan"
@@ -21,18 +21,18 @@ class SavedPlan:
     """A plan job's id and the manifest of each stack; without manifests if the change affects no stack."""
 
     job: int
-    manifests: Mapping[str, Mapping[str, Any]]
+    manifests: Mapping[str, Manifest]
 
     def digest(self, stack: str) -> str:
         """Return the digest of a stack's manifest, which the deployment's approval names; raises ``NotFound``."""
         if stack not in self.manifests:
             raise NotFound(f"the pipeline saved no plan of the stack {stack}")
-        return canonical.digest_of(self.manifests[stack])
+        return self.manifests[stack].digest()
 
     @property
     def combined(self) -> str | None:
         """The digest of all stacks' normalised plans, which the merge request's approval names."""
-        return combined({name: str(manifest["plan"]) for name, manifest in self.manifests.items()})
+        return combined({name: manifest.plan for name, manifest in self.manifests.items()})
 
 
 def combined(plans: Mapping[str, str]) -> str | None:
@@ -63,9 +63,8 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
     return tuple(found)
 
 
-def _manifest(connection: Connection, job: int, stack: str) -> Mapping[str, Any]:
+def _manifest(connection: Connection, job: int, stack: str) -> Manifest:
     data = pipelines.artifact(connection, job, f"{FOLDER}/{stack}/{planning.MANIFEST}")
     if data is None:
         raise NotFound(f"job {job} saved no plan of the stack {stack}")
-    manifest: Mapping[str, Any] = json.loads(data)
-    return manifest
+    return decode(data)

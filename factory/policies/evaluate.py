@@ -5,12 +5,12 @@ Everything unknown, unreadable or not covered by a rule is denied.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from factory.model.facts import Change, Plan
-from factory.model.verdict import Finding
+from factory.model.verdict import AppliedRisk, Finding, RequiredApprovals
 from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
 from factory.policies.paths import matches, odd, touches
@@ -35,35 +35,6 @@ class Ruling:
     def to_json(self) -> dict[str, Any]:
         """Return the ruling as a JSON value."""
         return {**vars(self), "facts": dict(self.facts)}
-
-
-@dataclass(frozen=True)
-class AppliedRisk:
-    """A risk that applies: how many must approve, the question to them, and the paths or actions that triggered it."""
-
-    name: str
-    required: int
-    decide: str
-    because: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RequiredApprovals:
-    """How many approvals a merge needs, and the risks that apply."""
-
-    approvals: int
-    risks: tuple[AppliedRisk, ...]
-    policy: str
-
-    @property
-    def judge_changed(self) -> bool:
-        """Whether the change affects the judge."""
-        return any(risk.name == _JUDGE for risk in self.risks)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the required approvals as a JSON value."""
-        risks = [asdict(risk) | {"because": list(risk.because)} for risk in self.risks]
-        return {"approvals": self.approvals, "judge_changed": self.judge_changed, "risks": risks, "policy": self.policy}
 
 
 @dataclass(frozen=True)
@@ -157,7 +128,9 @@ def needed(policies: Policies, change: Change | None, plans: Sequence[Plan]) -> 
         if because:
             found.append(AppliedRisk(name, risk.required, risk.decide, because))
     most = max([policies.approvals.merge.required, *(risk.required for risk in found)])
-    return RequiredApprovals(most, tuple(found), policies.digest)
+    return RequiredApprovals(
+        most, tuple(found), policies.digest, judge_changed=any(risk.name == _JUDGE for risk in found)
+    )
 
 
 def approved(policies: Policies, needed: RequiredApprovals, given: int) -> tuple[Ruling, ...]:

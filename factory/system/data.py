@@ -13,7 +13,7 @@ Form = TypeVar("Form")
 
 
 def read(form: type[Form], data: bytes | str, *, source: str) -> Form:
-    """Return what ``write`` wrote, as a value of a dataclass.
+    """Return what ``write`` wrote: a dataclass, or a tuple of them.
 
     Raises ``InvalidInput`` naming ``source`` and the field for anything that ``write`` would not write.
     """
@@ -29,9 +29,13 @@ def read(form: type[Form], data: bytes | str, *, source: str) -> Form:
     return value
 
 
-def write(value: Any) -> bytes:
-    """Return the JSON of a dataclass, which ``read`` reads."""
-    return json.dumps(asdict(value), indent=1).encode()
+def write(value: object) -> bytes:
+    """Return the JSON of a dataclass, or of a tuple of them, which ``read`` reads."""
+    return json.dumps(value, indent=1, default=_fields).encode()
+
+
+def _fields(value: Any) -> dict[str, object]:
+    return asdict(value)
 
 
 @functools.cache

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from factory.errors import ApplyUnknown, FactoryError, Refused
+from factory.errors import ApplyUnknown, FactoryError, InvalidInput, NotFound, Refused
+from factory.model.deployment import ApplyResult
 from factory.model.facts import SENSITIVE, Plan
-from factory.system import canonical, files
+from factory.system import canonical, data, files
 from factory.terraform import plan as planning
 from factory.terraform.diagnostics import read_events
 from factory.terraform.manifest import Manifest, decode
@@ -53,12 +54,11 @@ class Rules:
 
 def apply(
     stack: Stack, folder: Path, order: Order, rules: Rules, *, first: Callable[[], None] = lambda: None
-) -> Mapping[str, Any]:
+) -> ApplyResult:
     """Apply the plan in ``folder`` as ``order`` allows; return the result, which is also written to ``apply.json``.
 
     ``first`` runs after all checks and before terraform changes anything; if it raises ``Refused``, the apply is
-    refused. The result's ``phase`` is ``refused`` (nothing was changed), ``started``, ``failed`` (``done``, ``partial``
-    and ``undone`` list the changes) or ``done``. Raises ``Refused`` naming the digest that differs, ``Conflict`` if the
+    refused. Raises ``Refused`` naming the digest that differs, ``Conflict`` if the
     state is locked or the lock was lost, ``ApplyUnknown`` if an earlier apply of this plan did not finish, and the
     errors of ``Terraform``.
     """
@@ -72,20 +72,21 @@ def apply(
             terraform, replanned = _checked(mine, folder, order, source, plan)
             first()
             require_lock()
-            addresses = [item.address for item in plan.changes]
-            result.write(phase="started", replanned=replanned, undone=addresses)
+            addresses = tuple(item.address for item in plan.changes)
+            result.write(replace(result.value, phase="started", replanned=replanned, undone=addresses))
             terraform.apply_plan(planning.PLAN_FILE, folder / EVENTS, lock=mine.locks_itself)
             left = _left(mine, terraform, rules)
-            result.write(phase="done", replan_empty=not left, left=left, **_progress(folder, plan))
+            result.write(replace(_progress(result.value, folder, plan), phase="done", replan_empty=not left, left=left))
     except BaseException as error:
-        if result.phase == "started":
+        reason = str(error) or type(error).__name__
+        if result.value.phase == "started":
             _keep_state(folder)
-            result.write(phase="failed", reason=str(error) or type(error).__name__, **_progress(folder, plan))
-        elif result.phase == "refused":
-            result.write(reason=str(error) or type(error).__name__)
+            result.write(replace(_progress(result.value, folder, plan), phase="failed", reason=reason))
+        elif result.value.phase == "refused":
+            result.write(replace(result.value, reason=reason))
         raise
-    if result.value["left"]:
-        raise Refused(f"the plan after the apply is not empty: {result.value['left']}")
+    if result.value.left:
+        raise Refused(f"the plan after the apply is not empty: {result.value.left}")
     return result.value
 
 
@@ -94,37 +95,28 @@ class _Result:
 
     def __init__(self, folder: Path, stack: str, approved: str) -> None:
         self._path = folder / RESULT
-        self.value: dict[str, Any] = {
-            "phase": "refused",
-            "stack": stack,
-            "manifest": approved,
-            "replanned": False,
-            "replan_empty": False,
-            "done": [],
-            "partial": [],
-            "undone": [],
-            "left": "",
-            "lock_left": "",
-            "reason": "",
-        }
+        self.value = ApplyResult("refused", stack, approved)
 
-    @property
-    def phase(self) -> str:
-        return str(self.value["phase"])
+    def write(self, value: ApplyResult) -> None:
+        self.value = value
+        files.write_atomic(self._path, data.write(value))
 
-    def write(self, **values: Any) -> None:
-        self.value |= values
-        files.write_atomic(self._path, canonical.encode(self.value))
+
+def read_result(folder: Path) -> ApplyResult:
+    """Return the result of the apply in a folder; raises ``NotFound`` if there was none, ``InvalidInput``."""
+    path = folder / RESULT
+    if not path.exists():
+        raise NotFound(f"no plan was applied in {folder}")
+    return data.read(ApplyResult, files.read_bytes(path), source=str(path))
 
 
 def _require_new(folder: Path) -> None:
     """Raise ``ApplyUnknown`` if an earlier apply of the plan did not finish; its result must be kept."""
-    path = folder / RESULT
-    if not path.exists():
-        return
     try:
-        phase = json.loads(files.read_bytes(path))["phase"]
-    except (ValueError, KeyError, TypeError):
+        phase: str = read_result(folder).phase
+    except NotFound:
+        return
+    except InvalidInput:
         phase = "not readable"
     if phase not in {"refused", "done"}:
         raise ApplyUnknown(f"an earlier apply of this plan did not finish (phase {phase}); it is not repeated")
@@ -158,10 +150,10 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Pla
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
     work = folder / _WORK
     terraform = stack.work(work, source)
-    data, lock = files.read_bytes(folder / planning.PLAN_FILE), files.read_bytes(folder / planning.LOCK)
-    files.write_atomic(terraform.folder / planning.PLAN_FILE, data, mode=0o600)
+    saved, lock = files.read_bytes(folder / planning.PLAN_FILE), files.read_bytes(folder / planning.LOCK)
+    files.write_atomic(terraform.folder / planning.PLAN_FILE, saved, mode=0o600)
     files.write_atomic(terraform.folder / LOCK_FILE, lock)
-    changed = manifest.differences(_now(stack, manifest, source, data, lock))
+    changed = manifest.differences(_now(stack, manifest, source, saved, lock))
     if changed:
         raise _changed(changed)
     terraform.start(lockfile="readonly")
@@ -190,14 +182,14 @@ def _checked(stack: Stack, folder: Path, order: Order, source: Source, plan: Pla
     return terraform, True
 
 
-def _now(stack: Stack, manifest: Manifest, source: Source, data: bytes, lock: bytes) -> Manifest:
+def _now(stack: Stack, manifest: Manifest, source: Source, saved: bytes, lock: bytes) -> Manifest:
     """Return the manifest with every field recomputed that does not need the state."""
     return replace(
         manifest,
         stack=stack.name,
         commit=stack.commit,
         base=stack.base,
-        plan_file=canonical.digest(data),
+        plan_file=canonical.digest(saved),
         provider_lock=canonical.digest(lock),
         terraform=stack.terraform,
         policy=stack.policy,
@@ -226,15 +218,16 @@ def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
     return ""
 
 
-def _progress(folder: Path, plan: Plan) -> dict[str, list[str]]:
-    """Return which of the plan's changes terraform reports as done, as half done (of a replacement) and as not done."""
+def _progress(result: ApplyResult, folder: Path, plan: Plan) -> ApplyResult:
+    """Return a result with the changes that terraform reports as done, half done (of a replacement) and not done."""
     events = files.read_bytes(folder / EVENTS) if (folder / EVENTS).exists() else b""
     ended = finished(events)
     found: dict[str, list[str]] = {"done": [], "partial": [], "undone": []}
     for item in sorted(plan.changes, key=lambda item: item.address):
         planned, completed = {"create", "update", "delete"} & set(item.actions), ended.get(item.address, set())
         found["done" if planned <= completed else "partial" if completed else "undone"].append(item.address)
-    return found
+    done, partial, undone = (tuple(found[name]) for name in ("done", "partial", "undone"))
+    return replace(result, done=done, partial=partial, undone=undone)
 
 
 def finished(events: bytes) -> dict[str, set[str]]:
@@ -279,7 +272,7 @@ def _exclusive(stack: Stack, folder: Path, order: Order, result: _Result) -> Ite
             try:
                 state.unlock(lock)
             except FactoryError as error:
-                result.write(lock_left=str(error))
+                result.write(replace(result.value, lock_left=str(error)))
 
 
 def _keep_state(folder: Path) -> None:

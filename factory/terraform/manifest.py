@@ -7,7 +7,7 @@ from typing import Any
 
 from factory.errors import InvalidInput
 from factory.model.facts import SENSITIVE
-from factory.system import canonical
+from factory.system import canonical, data
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,9 @@ class Manifest:
         return [name for name in mine if mine[name] != theirs[name]]
 
 
-def decode(data: bytes) -> Manifest:
+def decode(content: bytes) -> Manifest:
     """Return the manifest in a file's bytes; raises ``InvalidInput``."""
-    try:
-        return Manifest(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise InvalidInput("the plan's manifest is not readable") from error
+    return data.read(Manifest, content, source="the plan's manifest")
 
 
 def normalise(plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from factory.errors import FactoryError, InvalidInput, ToolFailed
 from factory.model.facts import Plan, PlannedChange
 from factory.system import canonical, files
-from factory.terraform.manifest import Manifest, normalise
+from factory.terraform.manifest import Manifest, decode, normalise
 from factory.terraform.program import Terraform
 from factory.terraform.screen import LOCK_FILE, Source, screen
 from factory.terraform.stacks import LIVE
@@ -214,11 +214,11 @@ def read_facts(folder: Path) -> Plan:
     """Return the plan that ``make`` wrote into a folder; ``problem`` says what is missing or unreadable."""
     try:
         data = files.read_bytes(folder / PLAN_JSON)
-        manifest = json.loads(files.read_bytes(folder / MANIFEST))
-        found = facts(str(manifest["stack"]), canonical.digest(data), json.loads(data))
-        if found.digest != manifest["plan"]:
+        manifest = decode(files.read_bytes(folder / MANIFEST))
+        found = facts(manifest.stack, canonical.digest(data), json.loads(data))
+        if found.digest != manifest.plan:
             return Plan(folder.name, "", problem="the digest of the plan's JSON does not match the manifest")
-        return replace(found, commit=str(manifest["commit"]))
+        return replace(found, commit=manifest.commit)
     except (InvalidInput, ValueError, KeyError, TypeError) as error:
         return Plan(folder.name, "", problem=f"there is no readable plan: {error}")
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from factory.errors import Refused
+from factory.errors import NotFound, Refused
 from factory.model.facts import SENSITIVE, Plan, PlannedChange
 from factory.system import files
 from factory.terraform import apply as applying
@@ -21,8 +21,10 @@ _OUTPUT = "releases"
 
 def applied(folder: Path) -> Plan:
     """Return the plan in a folder after its complete apply; raises ``Refused`` if it was not applied completely."""
-    result = folder / applying.RESULT
-    phase = json.loads(files.read_bytes(result))["phase"] if result.exists() else "not started"
+    try:
+        phase: str = applying.read_result(folder).phase
+    except NotFound:
+        phase = "not started"
     if phase != "done":
         raise Refused(
             f"the apply is {phase}; only a finished apply can be reverted", hint="Follow runbooks/apply-unknown.md."

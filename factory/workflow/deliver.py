@@ -5,17 +5,16 @@ it was done before: an attempt that is on the branch is not repeated, even if th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.agent import Reason
 from factory.model.attempt import AttemptResult
 from factory.model.gitlab import MAIN, Pipeline
-from factory.model.session import Session
+from factory.model.session import Outcome, Session
 from factory.reports import findings
-from factory.system import clock, data
+from factory.system import clock
 from factory.workflow.claim import intake
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
@@ -49,6 +48,13 @@ DELIVER: Graph = {
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """The spec that the claimed issue names."""
+
+    spec: str
+
+
+@dataclass(frozen=True)
 class Checked:
     """What the local gates said of an attempt: what must be fixed, and each gate's result."""
 
@@ -74,7 +80,7 @@ class Watched:
     feedback: tuple[str, ...]
 
 
-def deliver(run: Steps, context: Context, session: Session) -> dict[str, Any]:
+def deliver(run: Steps, context: Context, session: Session) -> Outcome:
     """Carry one claimed issue to a merge request whose pipeline passed; return where the issue is.
 
     Raises ``AgentFailed`` or ``GateFailed`` if no attempt succeeds, ``BudgetExhausted`` if a budget is used up,
@@ -118,9 +124,9 @@ class _Delivery:
         }
         return nodes[move.node](move)
 
-    def end(self, move: Move, history: Sequence[Done]) -> dict[str, Any]:
+    def end(self, move: Move, history: Sequence[Done]) -> Outcome:
         """Execute a node that ends the session."""
-        ends: Mapping[str, Callable[[], dict[str, Any]]] = {
+        ends: Mapping[str, Callable[[], Outcome]] = {
             "present": self.present,
             "ask": lambda: self._outcomes.ask(self._result),
             "cancel": lambda: self._outcomes.cancel(self._result),
@@ -128,16 +134,15 @@ class _Delivery:
             "wait": lambda: self._outcomes.wait(self._result),
             "give-up": lambda: self._outcomes.give_up(moves.failures(history)),
         }
-        return self._run(move.node, ends[move.node])
+        return self._run(move.node, Outcome, ends[move.node])
 
     def _claim(self, move: Move) -> Done:
-        self._run(move.node, self.claim)
+        self._run(move.node, Claimed, self.claim)
         return Done(move.node, move.attempt, "claimed")
 
     def _work(self, move: Move) -> Done:
         number, worked = move.attempt, self._worked
-        kept = self._run(f"work-{number}", lambda: _json(self._attempts.work(move, worked)))
-        result = data.read(AttemptResult, kept["json"], source=f"the step work-{number}")
+        result = self._run(f"work-{number}", AttemptResult, lambda: self._attempts.work(move, worked))
         outcome = moves.outcome(result, agents=self._policies.agents, unserved=move.down)
         self._result = result
         if outcome != PROVIDER_DOWN:
@@ -146,22 +151,19 @@ class _Delivery:
 
     def _check(self, move: Move) -> Done:
         number, result = move.attempt, self._result
-        kept = self._run(f"check-{number}", lambda: _json(self.check(result)))
-        checked = data.read(Checked, kept["json"], source=f"the step check-{number}")
+        checked = self._run(f"check-{number}", Checked, lambda: self.check(result))
         if result.reason in DOWN:
             return Done("check", number, PROVIDER_DOWN)
         return Done("check", number, self._judged(checked.feedback), checked.feedback)
 
     def _propose(self, move: Move) -> Done:
         number, result = move.attempt, self._result
-        kept = self._run(f"propose-{number}", lambda: _json(self.propose(result)))
-        self._proposal = data.read(Proposal, kept["json"], source=f"the step propose-{number}")
+        self._proposal = self._run(f"propose-{number}", Proposal, lambda: self.propose(result))
         return Done("propose", number, "proposed")
 
     def _watch(self, move: Move) -> Done:
         number, proposal = move.attempt, self._proposal
-        kept = self._run(f"watch-{number}", lambda: _json(self.watch(number, proposal)))
-        self._watched = data.read(Watched, kept["json"], source=f"the step watch-{number}")
+        self._watched = self._run(f"watch-{number}", Watched, lambda: self.watch(number, proposal))
         return Done("watch", number, self._judged(self._watched.feedback), self._watched.feedback)
 
     def _judged(self, feedback: Sequence[str]) -> str:
@@ -169,7 +171,7 @@ class _Delivery:
             return "passed"
         return BLOCKED if self._result.reason is Reason.BLOCKED else FAILED
 
-    def claim(self) -> dict[str, Any]:
+    def claim(self) -> Claimed:
         """Mirror the lease on the issue and record it."""
         context, session = self._context, self._session
         first, frozen = self._lease.first(), self._lease.frozen()
@@ -189,7 +191,7 @@ class _Delivery:
                 "author_role": frozen.author_role,
             },
         )
-        return {"spec": frozen.spec}
+        return Claimed(frozen.spec)
 
     def check(self, result: AttemptResult) -> Checked:
         """Run the local gates on the agent's commit; an attempt that can't be proposed gives feedback instead."""
@@ -245,19 +247,24 @@ class _Delivery:
         decision = watching.verdict(context, pipeline.id)
         if decision is not None:
             record_verdict(
-                context, asdict(proposal), issue=self._session.issue, pipeline=pipeline.id, decision=decision
+                context,
+                issue=self._session.issue,
+                merge_request=proposal.merge_request,
+                head=proposal.head,
+                pipeline=pipeline.id,
+                decision=decision,
             )
         foreign = watching.foreign(context, decision, proposal.head) if decision is not None else ""
         if foreign:
             raise Refused(f"!{proposal.merge_request}: {foreign}")
-        passed = pipeline.status == "success" and decision is not None and decision["result"] == "passed"
+        passed = pipeline.status == "success" and decision is not None and decision.result == "passed"
         logs = self._session.attempt(number)
         feedback = [] if passed else watching.feedback(context, pipeline, folder=logs)
         if not passed and not feedback:
             feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]
         return Watched(pipeline.id, pipeline.status, tuple(feedback))
 
-    def present(self) -> dict[str, Any]:
+    def present(self) -> Outcome:
         """Show the person what an approval would name, and release the lease."""
         context, session = self._context, self._session
         labels = self._policies.session.labels
@@ -268,7 +275,7 @@ class _Delivery:
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
         self._lease.release()
         context.say(f"!{iid} is ready for review")
-        return {"merge_request": iid, "state": "review"}
+        return Outcome("review", issue=session.issue, merge_request=iid, pipeline=pipeline)
 
     def _over(self, pipeline: Pipeline) -> bool:
         """Tell whether the pipeline is over; each look also renews the lease."""
@@ -278,8 +285,3 @@ class _Delivery:
     def _record(self, result: AttemptResult, checks: Sequence[Mapping[str, str]]) -> None:
         if result.agent.name != handover.PERSON:  # handing back has recorded a person's work
             attempt.record_attempt(self._context, self._session, result, checks=checks)
-
-
-def _json(value: Any) -> dict[str, Any]:
-    """Return a step's result as the engine keeps it."""
-    return {"json": data.write(value).decode()}

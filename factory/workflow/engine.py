@@ -6,18 +6,22 @@ slot is the process's executor id, so the next process in that slot recovers the
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from factory.errors import Conflict, FactoryError
-from factory.system import clock, files
+from factory.model.session import Outcome
+from factory.system import clock, data, files
 from factory.workflow.retry import delay
 
-_VERSION = "1"
+# The version of the workflows' steps and of their results; each version has a store of its own.
+_VERSION = "2"
 _SLOTS = 64
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 def _dbos() -> Any:
@@ -30,12 +34,12 @@ def _dbos() -> Any:
 class Steps(Protocol):
     """The function with which a workflow runs its steps."""
 
-    def __call__(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-        """Run a step once and return its result; raises what the step raises."""
+    def __call__(self, name: str, form: type[Result], step: Callable[[], Result]) -> Result:
+        """Run a step once and return its result, a dataclass of the class ``form``; raises what the step raises."""
         ...
 
 
-Body = Callable[[Steps, dict[str, Any]], dict[str, Any]]
+Body = Callable[[Steps, Given], Outcome]
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ class Engine:
     def __init__(self, held: Slot, *, failpoint: Callable[[str], None]) -> None:
         self._failpoint = failpoint
         self._launched = False
-        self._store = held.folder / "engine.sqlite"
+        self._store = held.folder / f"engine-{_VERSION}.sqlite"
         self._executor = f"slot-{held.number}"
-        self._workflows: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self._workflows: dict[str, Callable[[str], str]] = {}
         for name in ("dbos", "sqlalchemy.engine"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._library = _dbos()
@@ -95,17 +99,19 @@ class Engine:
         self._dbos = self._library.DBOS
         self._dbos(config=config)
 
-    def register(self, name: str, body: Body) -> None:
-        """Register a workflow under a name."""
+    def register(self, name: str, form: type[Given], body: Body[Given]) -> None:
+        """Register a workflow under a name; ``form`` is the dataclass that its ``body`` is given."""
         durable = self._dbos.workflow(name=name, max_recovery_attempts=1000)
 
-        def workflow(arguments: dict[str, Any]) -> dict[str, Any]:
-            return body(self._run_step, arguments)
+        # The store keeps what a workflow is given and what it returns as JSON.
+        def run(given: str) -> str:
+            value = data.read(form, given, source=f"the start of {name}")
+            return data.write(body(self._run_step, value)).decode()
 
-        self._workflows[name] = durable(workflow)
+        self._workflows[name] = durable(run)
 
-    def run(self, name: str, key: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a workflow to its end and return its result; a pending run of the same key is resumed instead.
+    def run(self, name: str, key: str, given: object) -> Outcome:
+        """Run a workflow to its end and return its outcome; a pending run of the same key is resumed instead.
 
         The first call opens the store. It cancels every other workflow that the slot's last process left unfinished;
         such a workflow starts again from the state on GitLab when it is next chosen.
@@ -118,9 +124,8 @@ class Engine:
         known = self._dbos.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         pending = [item.workflow_id for item in known if item.status in {"PENDING", "ENQUEUED"}]
         with self._library.SetWorkflowID(pending[-1] if pending else f"{prefix}{len(known) + 1}"):
-            handle = self._dbos.start_workflow(self._workflows[name], dict(arguments))
-        result: dict[str, Any] = handle.get_result(polling_interval_sec=0.05)
-        return result
+            handle = self._dbos.start_workflow(self._workflows[name], data.write(given).decode())
+        return data.read(Outcome, handle.get_result(polling_interval_sec=0.05), source=f"the end of {name}")
 
     def _forget_others(self, prefix: str) -> None:
         if not self._store.exists():
@@ -138,19 +143,19 @@ class Engine:
         """Stop the engine's threads."""
         self._dbos.destroy(destroy_registry=True)
 
-    def _run_step(self, name: str, step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    def _run_step(self, name: str, form: type[Result], step: Callable[[], Result]) -> Result:
         self._failpoint(f"{name}:before")
-        result: dict[str, Any] = self._dbos.run_step({"name": name}, _with_retry, step, *arguments)
+        kept: str = self._dbos.run_step({"name": name}, lambda: data.write(_with_retry(step)).decode())
         self._failpoint(f"{name}:after")
-        return result
+        return data.read(form, kept, source=f"the step {name}")
 
 
-def _with_retry(step: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+def _with_retry(step: Callable[[], Result]) -> Result:
     tries = 0
     while True:
         tries += 1
         try:
-            return step(*arguments)
+            return step()
         except FactoryError as error:
             pause = delay(error, tries)
             if pause is None:

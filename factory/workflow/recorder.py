@@ -1,9 +1,10 @@
 """The recorder: signs statements about what it observed and appends them to the branch ``factory/evidence``."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
 
 from factory.evidence import log, statement
+from factory.model.verdict import GateReport
 from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
 from factory.system import canonical, clock
@@ -14,7 +15,7 @@ BRANCH = "factory/evidence"
 
 
 def record(
-    context: Context, kind: str, *, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, Any]
+    context: Context, kind: str, *, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, object]
 ) -> None:
     """Append one statement, unless the log already has it with the same key and content.
 
@@ -25,13 +26,13 @@ def record(
 
 
 def _statement(
-    context: Context, kind: str, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, Any]
-) -> dict[str, Any]:
+    context: Context, kind: str, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, object]
+) -> Mapping[str, object]:
     common = {"project": context.bot.project_path, "issue": issue, "time": clock.timestamp()}
     return statement.build(kind, subjects=subjects, predicate={**common, **predicate})
 
 
-def _append(context: Context, statements: Sequence[dict[str, Any]], title: str) -> None:
+def _append(context: Context, statements: Sequence[Mapping[str, object]], title: str) -> None:
     """Append statements with one push."""
 
     def fresh() -> Addition[None]:
@@ -52,18 +53,22 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     statements = []
     for stack, manifest in saved.manifests.items():
         digest = saved.digest(stack)
-        commit, plan, plan_file = str(manifest["commit"]), str(manifest["plan"]), str(manifest["plan_file"])
-        subjects = {"commit": f"gitCommit:{commit}", "manifest": digest, "plan": plan, "plan file": plan_file}
+        subjects = {
+            "commit": f"gitCommit:{manifest.commit}",
+            "manifest": digest,
+            "plan": manifest.plan,
+            "plan file": manifest.plan_file,
+        }
         predicate = {
             "key": f"plan/{iid}/{pipeline}/{stack}",
             "merge_request": iid,
             "pipeline": pipeline,
             "job": saved.job,
-            "commit": commit,
+            "commit": manifest.commit,
             "stack": stack,
             "manifest": digest,
-            "plan": plan,
-            "plan_file": plan_file,
+            "plan": manifest.plan,
+            "plan_file": manifest.plan_file,
             "approvals": environments.asked(stack),
         }
         statements.append(_statement(context, "plan", issue, subjects, predicate))
@@ -73,30 +78,29 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
 
 
 def record_verdict(
-    context: Context, proposed: Mapping[str, Any], *, issue: int, pipeline: int, decision: Mapping[str, Any]
+    context: Context, *, issue: int, merge_request: int, head: str, pipeline: int, decision: GateReport
 ) -> None:
     """Record what the gates decided in a merge request's pipeline, and which tests prove which requirement."""
     record(
         context,
         "verdict",
         issue=issue,
-        subjects={"commit": f"gitCommit:{proposed['head']}", "verdict": canonical.digest_of(decision)},
+        subjects={"commit": f"gitCommit:{head}", "verdict": canonical.digest_of(asdict(decision))},
         predicate={
-            "key": f"verdict/{proposed['merge_request']}/{pipeline}",
-            "merge_request": proposed["merge_request"],
+            "key": f"verdict/{merge_request}/{pipeline}",
+            "merge_request": merge_request,
             "pipeline": pipeline,
-            "judge_sha": decision["judge_sha"],
-            "head": decision["head"],
-            "result": decision["result"],
+            "judge_sha": decision.judge_sha,
+            "head": decision.head,
+            "result": decision.result,
             "gates": [
-                {"name": item["gate"], "result": item["result"], "findings": len(item["findings"])}
-                for item in decision["gates"]
+                {"name": item.gate, "result": item.result, "findings": len(item.findings)} for item in decision.gates
             ],
             "requirements": [
-                {**item, "tests": [test["name"] for test in item["tests"]]} for item in decision["requirements"]
+                {**asdict(item), "tests": [test.name for test in item.tests]} for item in decision.requirements
             ],
-            "excused": decision["excused"],
-            "policy": decision["policy"],
+            "excused": decision.excused,
+            "policy": decision.policy,
         },
     )
 

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import change_poll, issues, members, merge_requests
 from factory.gitlab.change_poll import LastChanges
 from factory.model.gitlab import Issue, MergeRequest
-from factory.model.session import Session
+from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
 from factory.workflow import schedule, ship
@@ -19,7 +18,7 @@ from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import infrastructure
-from factory.workflow.engine import Engine, Slot
+from factory.workflow.engine import Engine, Slot, Steps
 from factory.workflow.release import review, rollout, shipment
 from factory.worktrees import worktree
 
@@ -33,18 +32,33 @@ class WorkResult:
     """One action and the state in which it left the issue or merge request."""
 
     action: schedule.Action
-    result: dict[str, Any]
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the workflow ``deliver`` is given: an issue and its session."""
+
+    issue: int
+    session: str
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """What the workflows ``merge`` and ``deploy`` are given: a merge request."""
+
+    merge_request: int
 
 
 def register(engine: Engine, context: Callable[[], Context]) -> None:
     """Register the workflows with the engine; ``context`` is called when a workflow runs."""
 
-    def run_deliver(run: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-        return deliver(run, context(), _session(context(), arguments["issue"], arguments["session"]))
+    def delivered(run: Steps, given: Delivery) -> Outcome:
+        return deliver(run, context(), _session(context(), given.issue, given.session))
 
-    engine.register("deliver", run_deliver)
-    engine.register("merge", lambda run, arguments: ship.merge(run, context(), arguments["merge_request"]))
-    engine.register("deploy", lambda run, arguments: ship.deploy(run, context(), arguments["merge_request"]))
+    engine.register("deliver", Delivery, delivered)
+    engine.register("merge", Shipping, lambda run, given: ship.merge(run, context(), given.merge_request))
+    engine.register("deploy", Shipping, lambda run, given: ship.deploy(run, context(), given.merge_request))
 
 
 def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | schedule.Idle:
@@ -65,7 +79,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     request = merge_requests.get(context.bot, chosen.number)
     key = f"{chosen.number}-{request.sha}"
     try:
-        return WorkResult(chosen, engine.run(chosen.kind, key, {"merge_request": chosen.number}))
+        return WorkResult(chosen, engine.run(chosen.kind, key, Shipping(chosen.number)))
     except (Refused, NotFound, InvalidInput) as error:
         _block(context, policies, chosen.number, error)
         raise
@@ -121,11 +135,11 @@ def _rest(
             return
 
 
-def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> dict[str, Any]:
+def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> Outcome:
     held = _acquire(context, issue, policies)
     sweep(context, policies)
     context.say(f"#{issue.iid} is claimed as session {held.session}")
-    return engine.run("deliver", f"{issue.iid}-{held.session}", {"issue": issue.iid, "session": held.session})
+    return engine.run("deliver", f"{issue.iid}-{held.session}", Delivery(issue.iid, held.session))
 
 
 def _block(context: Context, policies: Policies, iid: int, error: FactoryError) -> None:
@@ -141,10 +155,10 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     found = lease.read(context.mirror, issue.iid)
     expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
-        old, frozen_value = found
+        old, frozen_before = found
         renewed = replace(old, holder=context.machine.holder, expires_at=expires, token=old.token + 1)
         return lease.write(
-            context.mirror, renewed, frozen_value, author=context.bot_author, token=context.accounts.bot_token
+            context.mirror, renewed, frozen_before, author=context.bot_author, token=context.accounts.bot_token
         )
     role = members.role(context.bot, issue.author)
     frozen = intake.freeze(
@@ -163,9 +177,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
         token=previous.token + 1 if previous else 1,
         commit=previous.commit if previous else "",
     )
-    return lease.write(
-        context.mirror, fresh, frozen.to_json(), author=context.bot_author, token=context.accounts.bot_token
-    )
+    return lease.write(context.mirror, fresh, frozen, author=context.bot_author, token=context.accounts.bot_token)
 
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:

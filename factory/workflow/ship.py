@@ -6,12 +6,14 @@ GitLab first. An interrupted apply is never started again.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
+from factory.model.deployment import AppRelease
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
+from factory.model.session import Outcome
 from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
@@ -30,24 +32,32 @@ _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
 
 
-def merge(run: Steps, context: Context, iid: int) -> dict[str, Any]:
-    """Merge an approved merge request and record main's plan; return the result of the last step."""
-    shipment = _Shipment.of(context, iid)
-    merged = run("merge", shipment.merge)
-    return merged if merged["state"] == "superseded" else run("plan", shipment.plan)
+@dataclass(frozen=True)
+class Applied:
+    """An apply that ended well: its pipeline and deployment."""
+
+    pipeline: int
+    deployment: int
 
 
-def deploy(run: Steps, context: Context, iid: int) -> dict[str, Any]:
-    """Apply the approved plan, verify the deployment and close the issue; return the result of the last step."""
+def merge(run: Steps, context: Context, iid: int) -> Outcome:
+    """Merge an approved merge request and record main's plan; return the outcome of the last step."""
     shipment = _Shipment.of(context, iid)
-    applied = run("apply", shipment.apply)
-    run("verify", shipment.verify, applied)
-    return run("close", shipment.close)
+    merged = run("merge", Outcome, shipment.merge)
+    return merged if merged.state == "superseded" else run("plan", Outcome, shipment.plan)
+
+
+def deploy(run: Steps, context: Context, iid: int) -> Outcome:
+    """Apply the approved plan, verify the deployment and close the issue; return the outcome of the last step."""
+    shipment = _Shipment.of(context, iid)
+    applied = run("apply", Applied, shipment.apply)
+    run("verify", Outcome, lambda: shipment.verify(applied))
+    return run("close", Outcome, shipment.close)
 
 
 @dataclass(frozen=True)
 class _Shipment:
-    """The steps that ship one merge request; each returns a JSON value and may run again."""
+    """The steps that ship one merge request; each may run again."""
 
     context: Context
     iid: int
@@ -58,7 +68,7 @@ class _Shipment:
     def of(cls, context: Context, iid: int) -> "_Shipment":
         return cls(context, iid, issue_of(merge_requests.get(context.bot, iid)), context.policies())
 
-    def merge(self) -> dict[str, Any]:
+    def merge(self) -> Outcome:
         """Check and record the approval, and merge exactly the approved commit."""
         context, labels = self.context, self.policies.session.labels
         request = merge_requests.get(context.bot, self.iid)
@@ -84,7 +94,7 @@ class _Shipment:
                 "merge_commit": request.sha,
             },
         )
-        return {"sha": request.sha, "state": "merged"}
+        return Outcome("merged", issue=self.issue, merge_request=self.iid)
 
     def _is_behind(self, request: MergeRequest) -> bool:
         """Return whether main has commits that the merge request lacks; git shows that earlier than GitLab."""
@@ -112,7 +122,7 @@ class _Shipment:
     def _pipelines(self) -> list[Pipeline]:
         return pipelines.of_merge_request(self.context.bot, self.iid)
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Outcome:
         """Wait for main's plan, record it, and write on the merge request which plan a deployment approval approves."""
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
@@ -140,9 +150,9 @@ class _Shipment:
         body = self._plan_note(saved, digest, pipeline.id)
         issues.say(context.bot, "merge_requests", self.iid, marker=review.deploy_mark(pipeline.id), body=body)
         context.say(f"!{self.iid} is planned; its deployment waits for approval")
-        return {"pipeline": pipeline.id, "manifest": digest}
+        return Outcome("planned", issue=self.issue, merge_request=self.iid, pipeline=pipeline.id, manifest=digest)
 
-    def apply(self) -> dict[str, Any]:
+    def apply(self) -> Applied:
         """Start the apply of the approved plan once, wait for it and record its result."""
         context, rollout = self.context, self._rollout()
         job, deployment = rollout.apply_job()
@@ -157,22 +167,23 @@ class _Shipment:
             over=lambda _: rollout.apply_job()[0].status in ENDED,
         )
         number = rollout.record_apply()
-        return {"pipeline": rollout.pipeline.id, "deployment": number, "sha": rollout.request.sha}
+        return Applied(rollout.pipeline.id, number)
 
-    def verify(self, applied: dict[str, Any]) -> dict[str, Any]:
+    def verify(self, applied: Applied) -> Outcome:
         """Wait for the job that checks the deployment from outside, and record its result."""
         context, rollout = self.context, self._rollout()
         pipeline_watch.until(
             context,
-            lambda: pipelines.get(context.bot, applied["pipeline"]),
+            lambda: pipelines.get(context.bot, applied.pipeline),
             minutes=self.policies.budgets.pipeline_minutes,
             over=lambda item: item.over,
         )
-        checked = rollout.record_check(applied["deployment"])
-        context.say(f"verified: {checked.get('url')} serves release {checked.get('release')}")
-        return {"release": checked.get("release")}
+        checked = rollout.record_check(applied.deployment)
+        context.say(f"verified: {_served(checked)}")
+        release = checked.release if checked else ""
+        return Outcome("verified", merge_request=self.iid, pipeline=applied.pipeline, release=release)
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> Outcome:
         """Create a GitLab release for the deployed commit, close the issue and remove the labels."""
         context, labels = self.context, self.policies.session.labels
         self._release()
@@ -184,7 +195,7 @@ class _Shipment:
         issues.relabel(context.bot, self.issue, remove=[labels.shipping, labels.review, labels.claimed])
         merge_requests.relabel(context.bot, self.iid, remove=[labels.shipping, labels.review])
         context.say(f"#{self.issue} is closed")
-        return {"issue": self.issue, "state": "closed"}
+        return Outcome("closed", issue=self.issue, merge_request=self.iid)
 
     @property
     def _stack(self) -> str:
@@ -204,17 +215,17 @@ class _Shipment:
         job, _ = rollout.apply_job()
         if job.status in {"success", "failed", "canceled"}:
             checked = rollout.record_check(rollout.record_apply())
-            self.context.say(f"{rollout.environment}: {checked.get('url')} serves release {checked.get('release')}")
+            self.context.say(f"{rollout.environment}: {_served(checked)}")
 
     def _plan_note(self, saved: SavedPlan, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
         plans = saved_plan.plans(self.context.bot, saved)
-        lines = [f"- {name}: `{value}`" for name, value in manifest.items()]
+        lines = [f"- {name}: `{value}`" for name, value in sorted(asdict(manifest).items())]
         destroyed = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
         if destroyed:
             lines += [
                 "",
-                f"It destroys {len(destroyed)} resources. The approval must contain `destroy {manifest['plan']}`.",
+                f"It destroys {len(destroyed)} resources. The approval must contain `destroy {manifest.plan}`.",
             ]
         head = ["The plan of main is ready. An approval of the deployment approves exactly this plan:", ""]
         back = pipelines.variables(self.context.bot, pipeline).get(RELEASE)
@@ -233,18 +244,17 @@ class _Shipment:
             f"- issue: #{self.issue}",
             f"- merge request: !{self.iid}",
             f"- manifest: `{rollout.digest}`",
-            f"- archives: `{rollout.manifest['archives']}`",
+            f"- archives: `{rollout.manifest.archives}`",
             f"- evidence: `factory evidence verify {self.iid}`",
         ]
         tag = f"{self._stack}-{sha[:_SHORT]}"
         releases.make(self.context.bot, tag, sha=sha, name=tag, description="\n".join(lines))
 
-    def _nothing_to_deploy(self) -> dict[str, Any]:
+    def _nothing_to_deploy(self) -> Outcome:
         self.context.say(f"!{self.iid} does not change {self.policies.environments.deploy}: nothing to deploy")
-        self.close()
-        return {"state": "closed", "issue": self.issue}
+        return self.close()
 
-    def _offer_again(self) -> dict[str, Any]:
+    def _offer_again(self) -> Outcome:
         """Close a merge request that main has overtaken, and label its issue as ready again."""
         context, labels = self.context, self.policies.session.labels
         body = (
@@ -257,9 +267,9 @@ class _Shipment:
         for item in self._pipelines()[:1]:
             review.hold(context, item.sha, item.id, "canceled", f"!{self.iid} is superseded")
         context.say(f"!{self.iid} is superseded: main has new commits; #{self.issue} is ready again")
-        return {"state": "superseded", "issue": self.issue}
+        return Outcome("superseded", issue=self.issue, merge_request=self.iid)
 
-    def _record(self, kind: str, subjects: dict[str, str], predicate: dict[str, Any]) -> None:
+    def _record(self, kind: str, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> None:
         record(self.context, kind, issue=self.issue, subjects=subjects, predicate=predicate)
 
     def _record_approval(self, request: MergeRequest) -> None:
@@ -323,7 +333,7 @@ class _Shipment:
         for approval in counted:
             self._record(
                 "approval",
-                {"commit": f"gitCommit:{request.sha}", "plan": str(manifest["plan"])},
+                {"commit": f"gitCommit:{request.sha}", "plan": manifest.plan},
                 {
                     "key": f"approval/deploy/{self.iid}/{digest}/{approval.username}",
                     "scope": "deploy",
@@ -332,11 +342,15 @@ class _Shipment:
                     "approval_type": review.approval_type(approval.username),
                     "head": request.sha,
                     "spec": spec.digest,
-                    "policy": str(manifest["policy"]),
-                    "plan": str(manifest["plan"]),
+                    "policy": manifest.policy,
+                    "plan": manifest.plan,
                 },
             )
         return next((found[1] for item in counted if (found := _DESTROY.search(item.comment))), "")
+
+
+def _served(first: AppRelease | None) -> str:
+    return f"{first.url} serves release {first.release}" if first else "the stack has no app"
 
 
 def _red(pipeline: Pipeline) -> FactoryError:

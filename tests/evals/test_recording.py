@@ -62,7 +62,7 @@ def kept(tmp_path: Path) -> Kept:
         frozen = FrozenIssue(7, f"Greet {session}", "text", "ann", "maintainer", "hello", ())
         head = lease.read(mirror, 7)
         held = Lease(7, session, "m/0", "2026-01-01", 1, commit=head[0].commit if head else "")
-        lease.write(mirror, held, frozen.to_json(), author=AUTHOR, token="")
+        lease.write(mirror, held, frozen, author=AUTHOR, token="")
     base = mirror.commit({"x": b"one\n"}, parent=None, message="start\n", author=AUTHOR)
     return Kept(mirror, tmp_path / "session", base)
 

@@ -26,6 +26,7 @@ from factory.model.facts import (
     Timing,
     ToolRun,
 )
+from factory.model.verdict import ProvenRequirement, TestOutcome
 from factory.policies import read
 from factory.policies.model import Policies
 from tests.servers import ROOT
@@ -231,7 +232,7 @@ def test_an_exception_is_shown_and_counted_and_ends() -> None:
     facts = changed(lint=PROBLEM)
     decision = decide(facts, excepting("2026-11-20"), where="pipeline", judge_sha="j")
     assert decision.passed
-    assert decision.to_json()["excused"] == 1
+    assert decision.report.excused == 1
     over = decide(facts, excepting("2026-11-19"), where="pipeline", judge_sha="j")
     assert not over.passed
     rules = {finding.rule for verdict in over.verdicts for finding in verdict.findings}
@@ -239,13 +240,11 @@ def test_an_exception_is_shown_and_counted_and_ends() -> None:
 
 
 def test_each_requirement_names_what_proves_it() -> None:
-    proof = decide(GOOD, policies(), where="pipeline", judge_sha="j").to_json()["requirements"]
+    proof = decide(GOOD, policies(), where="pipeline", judge_sha="j").requirements
     name = "apps.hello.tests.test_hello.test_a"
-    assert proof == [
-        {"id": "HELLO-1", "digest": "sha256:1", "result": "passed", "tests": [{"name": name, "outcome": "success"}]}
-    ]
+    assert proof == (ProvenRequirement("HELLO-1", "sha256:1", "passed", (TestOutcome(name, "success"),)),)
     failed = changed(tests=(("unit", TestRun((*RAN.cases, TestCase(f"{name}[two]", "failed")))),))
-    assert decide(failed, policies(), where="pipeline", judge_sha="j").proofs[0].result == "failed"
+    assert decide(failed, policies(), where="pipeline", judge_sha="j").requirements[0].result == "failed"
 
 
 def test_a_secret_is_not_repeated_in_its_finding() -> None:

@@ -1,14 +1,14 @@
 """Rulings: what is allowed and denied, by which rule, and that everything unknown is denied."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
-from factory.model.verdict import Finding
+from factory.model.verdict import Finding, RequiredApprovals
 from factory.policies import evaluate, plans, read, rule_source
 from factory.policies.model import Exceptions, Excuse, Policies
 from factory.policies.rules import RULES
@@ -141,11 +141,11 @@ def test_what_a_merge_needs() -> None:
     strict = POLICIES.approvals.risks["judge"].model_copy(update={"required": 3})
     approvals = POLICIES.approvals.model_copy(update={"risks": POLICIES.approvals.risks | {"judge": strict}})
     policies = POLICIES.model_copy(update={"approvals": approvals})
-    assert evaluate.needed(policies, change("apps/a.py"), ()) == evaluate.RequiredApprovals(1, (), policies.digest)
+    assert evaluate.needed(policies, change("apps/a.py"), ()) == RequiredApprovals(1, (), policies.digest)
     found = evaluate.needed(policies, change("apps/a.py", "Policies/x.yml"), (plan(),))
     assert (found.approvals, found.judge_changed) == (3, True)
     assert found.risks[0].because == ("Policies/x.yml",)
-    assert json.loads(json.dumps(found.to_json()))["risks"][0]["decide"] == strict.decide
+    assert json.loads(json.dumps(asdict(found)))["risks"][0]["decide"] == strict.decide
     assert [item.allowed for item in evaluate.approved(policies, found, 2)] == [True, False]
     assert evaluate.allows(evaluate.approved(policies, found, 3))
     destroyed = evaluate.needed(policies, change(), (plan(PlannedChange("z", "t", ("delete", "create"))),))
@@ -225,7 +225,7 @@ def test_nothing_raises_and_every_ruling_carries_the_policy(
     assert evaluate.scope(POLICIES, made)
     assert plans.judge(POLICIES, planned, today=today)
     assert needed.approvals >= POLICIES.approvals.merge.required
-    json.dumps([item.to_json() for item in rulings] + [needed.to_json()])
+    json.dumps([item.to_json() for item in rulings] + [asdict(needed)])
 
 
 @given(CHANGES)

@@ -48,7 +48,7 @@ def test_plan_then_apply_then_nothing_is_left_to_do(stack: Stack, saved: tuple[P
     facts = plan.read_facts(out)
     assert [(item.type, item.actions) for item in facts.changes] == [("terraform_data", ("create",))]
     assert facts.changes[0].after == {"input": "hello-1", "triggers_replace": None}
-    assert apply.apply(stack, out, order(digest), ALLOWED)["replan_empty"]
+    assert apply.apply(stack, out, order(digest), ALLOWED).replan_empty
     done = result_in(out)
     assert (done["phase"], done["done"], done["undone"]) == ("done", ["terraform_data.this"], [])
     manifest, after = plan.make(stack, out.parent / "again", lock_state=True)
@@ -147,7 +147,7 @@ def test_a_state_that_moved_on_is_planned_again_and_compared(stack: Stack, saved
     with pytest.raises(Refused, match="state_serial"):
         apply.apply(two, out.parent / "two", order(manifest.digest()), ALLOWED)
     done = apply.apply(two, out.parent / "two", order(manifest.digest(), stale="replan"), ALLOWED)
-    assert (done["phase"], done["replanned"]) == ("done", True)
+    assert (done.phase, done.replanned) == ("done", True)
 
 
 def test_a_state_that_moved_on_to_something_else_refuses_even_then(stack: Stack, saved: tuple[Path, str]) -> None:
@@ -196,7 +196,7 @@ def test_nothing_is_destroyed_without_the_token_that_names_this_plan(stack: Stac
     for token in ("", "sha256:" + "1" * 64, manifest.digest()):
         with pytest.raises(Refused, match="would be destroyed"):
             apply.apply(stack, tmp_path / "gone", order(manifest.digest(), destroy=token), ALLOWED)
-    assert apply.apply(stack, tmp_path / "gone", order(manifest.digest(), destroy=manifest.plan), ALLOWED)["done"]
+    assert apply.apply(stack, tmp_path / "gone", order(manifest.digest(), destroy=manifest.plan), ALLOWED).done
 
 
 def test_two_do_not_apply_at_once(stack: Stack, saved: tuple[Path, str]) -> None:
@@ -205,7 +205,7 @@ def test_two_do_not_apply_at_once(stack: Stack, saved: tuple[Path, str]) -> None
         with pytest.raises(Conflict, match="job 7 of pipeline 3 for apply"):
             apply.apply(stack, out, order(digest), ALLOWED)
         assert result_in(out)["phase"] == "refused"
-    assert apply.apply(stack, out, order(digest), ALLOWED)["phase"] == "done"
+    assert apply.apply(stack, out, order(digest), ALLOWED).phase == "done"
 
 
 def test_what_was_done_of_a_half_failed_apply_is_told_and_the_next_plan_is_the_rest(

@@ -61,7 +61,7 @@ def test_a_move_says_from_where_and_is_applied(stack: Stack) -> None:
     assert denied(plan) == []
     assert denied(plan, protected=("terraform_data.old",)) == ["plan.protected"]
     result = applying.apply(stack, out, order(manifest), ALLOWED)
-    assert (result["phase"], result["replan_empty"]) == ("done", True)
+    assert (result.phase, result.replan_empty) == ("done", True)
     assert planned(stack, MOVED)[2].changes == ()
 
 
@@ -73,7 +73,7 @@ def test_an_import_is_told_and_is_applied(stack: Stack) -> None:
     assert "import" in change.actions
     assert denied(plan) == []
     result = applying.apply(stack, out, order(manifest), ALLOWED)
-    assert (result["phase"], result["replan_empty"]) == ("done", True)
+    assert (result.phase, result.replan_empty) == ("done", True)
 
 
 def test_nothing_is_let_go(stack: Stack) -> None:

@@ -83,8 +83,8 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
         facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
         decision = decide(facts, rules, where="local", judge_sha=judge_sha)
     _report(decision)
-    text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.to_json()['digest']}"])
-    output.one(decision.to_json(), json_wanted=as_json, text=text)
+    text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.report.digest}"])
+    output.one(decision.report, json_wanted=as_json, text=text)
     if not decision.passed:
         names = [verdict.gate for verdict in decision.verdicts if verdict.result != "passed"]
         raise GateFailed(f"not passed: {', '.join(names)}")

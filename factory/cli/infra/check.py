@@ -1,18 +1,17 @@
 """``factory infra verify|return``: checks a deployment, and returns the traffic if the check fails."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from factory.cli import environment
 from factory.cli.infra.options import JUDGE, STACK
 from factory.errors import FactoryError, Refused
+from factory.model.deployment import AppRelease, CheckResult
 from factory.model.facts import Plan
 from factory.operations import infra_job
-from factory.system import files, process
+from factory.system import data, files, process
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
 from factory.terraform import release, revert
@@ -30,8 +29,7 @@ def verify(stack: str, judge: Path) -> None:
     if not (infra_job.PLANS / stack / applying.RESULT).exists():
         click.echo(f"nothing was applied to {stack}: nothing to verify")
         return
-    value = {"stack": stack, "verified": True, "apps": _look(job, stack, job.releases())}
-    files.write_atomic(VERIFIED, json.dumps(value).encode())
+    files.write_atomic(VERIFIED, data.write(CheckResult(stack, verified=True, apps=_look(job, stack, job.releases()))))
 
 
 @click.command("return")
@@ -52,13 +50,13 @@ def go_back(stack: str, judge: Path) -> None:
     try:
         apps = _return(job, stack)
     except FactoryError as error:
-        _write(stack, verified=False, reason=str(error))
+        _write(CheckResult(stack, reason=str(error)))
         raise
-    _write(stack, verified=True, apps=apps)
+    _write(CheckResult(stack, verified=True, apps=apps))
     click.echo(f"the traffic of {stack} is back at the previous releases")
 
 
-def _return(job: infra_job.Job, stack: str) -> list[dict[str, str]]:
+def _return(job: infra_job.Job, stack: str) -> tuple[AppRelease, ...]:
     """Apply the inverse plan; return the releases that answer afterwards."""
     folder = infra_job.PLANS.resolve() / stack
     applied, before = revert.applied(folder), revert.releases_before(folder)
@@ -69,8 +67,8 @@ def _return(job: infra_job.Job, stack: str) -> list[dict[str, str]]:
     return _look(job, stack, releases)
 
 
-def _write(stack: str, **values: Any) -> None:
-    files.write_atomic(RETURNED / "return.json", json.dumps({"stack": stack, **values}).encode())
+def _write(result: CheckResult) -> None:
+    files.write_atomic(RETURNED / "return.json", data.write(result))
 
 
 def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) -> None:
@@ -88,7 +86,7 @@ def _apply_inverse(item: Stack, out: Path, applied: Plan, job: infra_job.Job) ->
     )
 
 
-def _look(job: infra_job.Job, stack: str, releases: Mapping[str, str]) -> list[dict[str, str]]:
+def _look(job: infra_job.Job, stack: str, releases: Mapping[str, str]) -> tuple[AppRelease, ...]:
     """Return the release that answers for each app in the stack's environment; raises ``Unreachable``."""
     found = []
     for name in job.carried(stack):
@@ -97,5 +95,5 @@ def _look(job: infra_job.Job, stack: str, releases: Mapping[str, str]) -> list[d
         edge = job.given.get("FACTORY_EDGE_URL") or f"https://{hostname}"
         answering = release.observe(edge, hostname, app.health, releases[name])
         click.echo(f"{hostname} answers with {answering}")
-        found.append({"app": name, "url": f"https://{hostname}", "release": answering})
-    return found
+        found.append(AppRelease(name, f"https://{hostname}", answering))
+    return tuple(found)

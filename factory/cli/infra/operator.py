@@ -71,7 +71,7 @@ def recover(merge_request: str, as_json: bool) -> None:
         + (", lock released" if found.unlocked else ""),
         f"pipeline {found.pipeline} plans main again; `factory work --once` then asks for your approval",
     ]
-    output.one(found.to_json(), json_wanted=as_json, text="\n".join(lines))
+    output.one(found, json_wanted=as_json, text="\n".join(lines))
 
 
 @click.command()

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import click
 
@@ -142,7 +142,7 @@ def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
             return
         waiting = next(item for item in deployments.find(connection) if deploy.waits(connection, item))
         digest, manifest = deploy.saved_plan(connection, waiting)
-        shown = "\n".join(f"  {name}: {value}" for name, value in manifest.items())
+        shown = "\n".join(f"  {name}: {value}" for name, value in asdict(manifest).items())
         _confirm(connection, simulated, f"Approve the deployment of {waiting.sha[:12]}?", shown)
         deploy.decide(connection, waiting, digest)
 

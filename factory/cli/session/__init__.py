@@ -1,10 +1,11 @@
 """``factory session``: lists and shows sessions, and lets a person intervene."""
 
 import json
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,12 +22,14 @@ from factory.model.session import Session
 from factory.system import clock, files
 from factory.workflow import serve
 from factory.workflow.claim import lease
+from factory.workflow.context import Context
 from factory.workflow.session import control, handover, results, transcript
 from factory.workflow.session.control import ControlSignal
 from factory.worktrees.repository import Author
 
 _STDERR_LINES = 20
 _PAUSE = 0.3
+_ATTEMPT = re.compile(r"attempt-([1-9][0-9]*)")
 
 
 @click.group()
@@ -150,7 +153,7 @@ def hand_back(session: str, done: bool, as_json: bool) -> None:
         handed = handover.hand_back(
             context,
             Session(session, held.issue, folder),
-            FrozenIssue.from_json(frozen),
+            frozen,
             after=_newest(session, folder),
             author=Author(name or username, email),
             done=done,
@@ -214,7 +217,7 @@ def _folder(workspace: Workspace, session: str) -> Path:
     return folder
 
 
-def _lease(context: Any, session: str) -> tuple[lease.Lease, dict[str, Any]]:
+def _lease(context: Context, session: str) -> tuple[lease.Lease, FrozenIssue]:
     """Return the lease of a session and its frozen issue; raises ``NotFound``."""
     for item in serve.sessions(context):
         if item.session == session:
@@ -235,7 +238,8 @@ def _state(item: lease.Lease) -> str:
 
 
 def _attempts(folder: Path) -> list[Path]:
-    return sorted(item for item in files.subfolders(folder) if item.name.startswith("attempt-"))
+    found = {item: match for item in files.subfolders(folder) if (match := _ATTEMPT.match(item.name))}
+    return sorted(found, key=lambda item: (int(found[item][1]), item.name))
 
 
 def _at_work(folder: Path) -> bool:
@@ -260,7 +264,7 @@ def _show(folder: Path, shown: int, *, as_json: bool) -> int:
     return len(found)
 
 
-def _stderr(folder: Path) -> list[dict[str, Any]]:
+def _stderr(folder: Path) -> list[Mapping[str, object]]:
     """Return the last lines that an ended agent wrote to standard error."""
     path = folder / "stderr.log"
     if not path.exists() or (folder / transcript.LIVE).exists():

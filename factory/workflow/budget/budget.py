@@ -6,8 +6,7 @@ together. Amounts are in tokens and in millionths of a US dollar.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from factory.policies.agents import Cap, SpendingLimits
 
@@ -41,25 +40,12 @@ class Entry:
     usd_micros: int
     source: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as a JSON value."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Any) -> "Entry":
-        """Return the entry of a JSON value; raises ``ValueError`` if it is not a valid entry."""
-        if not isinstance(value, dict) or set(value) != {item.name for item in fields(cls)}:
-            raise ValueError("an entry has missing or unknown keys")
-        for item in fields(cls):
-            kind = int if item.type == "int" or item.type is int else str
-            if type(value[item.name]) is not kind:
-                raise ValueError(f"{item.name} is not of type {kind.__name__}")
-        entry = cls(**value)
-        if entry.state not in {RESERVED, SPENT} or not _DAY.fullmatch(entry.day):
-            raise ValueError(f"an entry has the invalid state {entry.state!r} or day {entry.day!r}")
-        if min(entry.tokens, entry.usd_micros) < 0:
-            raise ValueError("an entry has a negative amount")
-        return entry
+    @property
+    def problem(self) -> str:
+        """Return what is wrong with an entry that was read, or an empty string."""
+        if self.state not in {RESERVED, SPENT} or not _DAY.fullmatch(self.day):
+            return f"an entry has the invalid state {self.state!r} or day {self.day!r}"
+        return "an entry has a negative amount" if min(self.tokens, self.usd_micros) < 0 else ""
 
 
 @dataclass(frozen=True)

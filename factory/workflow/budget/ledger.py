@@ -7,12 +7,13 @@ ledger again and decides again. The branch has one file per month, ``<yyyy-mm>.j
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 
 from factory.errors import InvalidInput
 from factory.gitlab import issues, members
 from factory.policies.model import Policies
-from factory.system import clock
+from factory.system import clock, data
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.budget import budget
 from factory.workflow.budget.budget import BudgetIncrease, BudgetState, Denial, Entry, Reservation
@@ -29,8 +30,8 @@ def read(context: Context) -> list[Entry]:
     head = context.mirror.head(BRANCH)
     tree = context.mirror.tree(head) if head else {}
     try:
-        return [entry for path in sorted(tree) for entry in _entries(tree[path])]
-    except (ValueError, RecursionError) as error:
+        return [entry for path in sorted(tree) for entry in decode(path, tree[path])]
+    except InvalidInput as error:
         raise InvalidInput(
             f"{BRANCH} cannot be read: {error}", hint="Compare the branch with an older commit of it."
         ) from error
@@ -80,11 +81,12 @@ def increase_note(tokens: int, usd: float) -> str:
     return f"Budget: +{tokens} tokens, +{usd:.2f} USD"
 
 
-def _entries(content: bytes) -> list[Entry]:
-    found = json.loads(content)
-    if not isinstance(found, list):
-        raise ValueError("a file is not a list")  # noqa: TRY004 - the error that ``json`` raises for invalid input
-    return [Entry.from_json(item) for item in found]
+def decode(path: str, content: bytes) -> tuple[Entry, ...]:
+    """Return the entries in a file of the branch; raises ``InvalidInput``."""
+    found = data.read(tuple[Entry, ...], content, source=path)
+    if problem := next((entry.problem for entry in found if entry.problem), ""):
+        raise InvalidInput(f"{path}: {problem}")
+    return found
 
 
 def _write(context: Context, decide: Callable[[list[Entry]], tuple[_T, Entry | None]], message: str) -> _T:
@@ -111,7 +113,7 @@ def _changes(entries: Sequence[Entry], entry: Entry) -> Mapping[str, bytes | Non
     months = {entry.day[:7], *(item.day[:7] for item in entries if item.key == entry.key)}
     return {
         f"{month}.json": json.dumps(
-            [item.to_json() for item in after if item.day[:7] == month], indent=0, sort_keys=True
+            [asdict(item) for item in after if item.day[:7] == month], indent=0, sort_keys=True
         ).encode()
         for month in months
     }

@@ -71,10 +71,8 @@ class HeldLease:
         found = lease.read(self._context.mirror, self._session.issue)
         if found is None:
             raise NotFound(f"#{self._session.issue} has no lease")
-        return found[0], FrozenIssue.from_json(found[1])
+        return found
 
     def _write(self, changed: lease.Lease, frozen: FrozenIssue) -> None:
         context = self._context
-        lease.write(
-            context.mirror, changed, frozen.to_json(), author=context.bot_author, token=context.accounts.bot_token
-        )
+        lease.write(context.mirror, changed, frozen, author=context.bot_author, token=context.accounts.bot_token)

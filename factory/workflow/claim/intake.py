@@ -1,6 +1,7 @@
 """Freezes the text of an issue when it is claimed: normalises it, screens it and computes its digest. Pure."""
 
 import re
+from dataclasses import asdict
 
 from factory.model.gitlab import Issue
 from factory.model.issue import SMALL, FrozenIssue
@@ -35,4 +36,4 @@ def freeze(issue: Issue, *, author_role: str, limit: int, small: str) -> FrozenI
 
 def digest(frozen: FrozenIssue) -> str:
     """Return the digest that identifies the frozen issue in the evidence."""
-    return canonical.digest_of(frozen.to_json())
+    return canonical.digest_of(asdict(frozen))

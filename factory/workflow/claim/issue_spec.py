@@ -67,4 +67,4 @@ def of_issue(context: Context, commit: str, *, name: str, issue: int) -> specs.S
     found = lease.read(context.mirror, issue)
     if found is None:
         raise NotFound(f"#{issue} has never been claimed")
-    return spec(context, commit, FrozenIssue.from_json(found[1]))
+    return spec(context, commit, found[1])

@@ -5,13 +5,12 @@ is the fencing token. Each commit has the lease and the frozen issue, so both su
 """
 
 import enum
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
-from factory.errors import NotFound
-from factory.system import clock
+from factory.errors import InvalidInput, NotFound
+from factory.model.issue import FrozenIssue
+from factory.system import clock, data
 from factory.worktrees.repository import Author, Mirror
 
 PREFIX = "factory/leases/"
@@ -20,8 +19,8 @@ PERSON = "person"
 
 
 @dataclass(frozen=True)
-class Lease:
-    """Who works on an issue until when; ``commit`` is the head of the chain, ``token`` its length."""
+class _Written:
+    """The content of the file ``lease.json``."""
 
     issue: int
     session: str
@@ -29,8 +28,14 @@ class Lease:
     expires_at: str
     token: int
     released: bool = False
-    commit: str = ""
     not_before: str = ""
+
+
+@dataclass(frozen=True)
+class Lease(_Written):
+    """Who works on an issue until when; ``commit`` is the head of the chain, ``token`` its length."""
+
+    commit: str = ""
 
     @property
     def branch(self) -> str:
@@ -63,24 +68,25 @@ def judge(lease: Lease | None, *, holder: str, now: datetime, holder_lives: bool
     return Claim.RESUME if clock.parse(lease.expires_at) <= now else Claim.HELD
 
 
-def read(mirror: Mirror, issue: int) -> tuple[Lease, dict[str, Any]] | None:
+def read(mirror: Mirror, issue: int) -> tuple[Lease, FrozenIssue] | None:
     """Return an issue's lease and frozen text as of the last fetch, or ``None`` if it was never claimed."""
     commit = mirror.head(f"{PREFIX}{issue}")
     if commit is None:
         return None
     try:
-        lease = json.loads(mirror.read(commit, "lease.json"))
-        return Lease(**lease, commit=commit), json.loads(mirror.read(commit, "issue.json"))
-    except (NotFound, ValueError, TypeError):
+        written = data.read(_Written, mirror.read(commit, "lease.json"), source="lease.json")
+        frozen = data.read(FrozenIssue, mirror.read(commit, "issue.json"), source="issue.json")
+        return Lease(**vars(written), commit=commit), frozen
+    except (NotFound, InvalidInput):
         return None
 
 
-def write(mirror: Mirror, lease: Lease, frozen: dict[str, Any], *, author: Author, token: str) -> Lease:
+def write(mirror: Mirror, lease: Lease, frozen: FrozenIssue, *, author: Author, token: str) -> Lease:
     """Push the next lease on top of ``lease.commit``; raises ``Conflict`` if another process pushed first."""
-    value = {key: item for key, item in asdict(lease).items() if key != "commit"}
-    files = {"lease.json": json.dumps(value, indent=1).encode(), "issue.json": json.dumps(frozen, indent=1).encode()}
+    written = _Written(**{item.name: getattr(lease, item.name) for item in fields(_Written)})
+    files = {"lease.json": data.write(written), "issue.json": data.write(frozen)}
     word = "release" if lease.released else "hold"
     message = f"{word} issue {lease.issue} for session {lease.session}\n"
     commit = mirror.commit(files, parent=lease.commit or None, message=message, author=author)
     mirror.push(commit, lease.branch, token)
-    return Lease(**value, commit=commit)
+    return Lease(**vars(written), commit=commit)

@@ -46,8 +46,8 @@ def wanted(
             for name, item in given.environments.items()
         }
     if given.approvals is not None:
-        settings = _fields(given.approvals)
-        people = [*settings.pop("people"), *([f"@{SIMULATED_APPROVER}"] if rehearsal else [])]
+        settings = {name: value for name, value in _fields(given.approvals).items() if name != "people"}
+        people = [*given.approvals.people, *([f"@{SIMULATED_APPROVER}"] if rehearsal else [])]
         rule = {"required": policies.approvals.merge.required, "people": people}
         found["approvals"] = {approvals.KEY: settings, approvals.rule(_RULE): rule}
     if given.job_token is not None:
@@ -108,6 +108,6 @@ def _labels(policies: Policies) -> dict[str, Fields]:
     return found | {name: _fields(item) for name, item in (policies.gitlab.labels or {}).items()}
 
 
-def _fields(item: Strict) -> dict[str, Any]:
+def _fields(item: Strict) -> dict[str, object]:
     """Return the fields of a policy that are set, as JSON values."""
     return item.model_dump(mode="json", exclude_none=True)

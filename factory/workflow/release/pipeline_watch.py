@@ -1,16 +1,14 @@
 """Waits for a pipeline and reads its verdict and the findings that an agent needs after a failure."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from factory.errors import ToolTimeout, Unreachable
 from factory.gitlab import pipelines
 from factory.model.gitlab import Job, Pipeline
-from factory.model.verdict import from_json
+from factory.model.verdict import GateReport
 from factory.reports import findings
-from factory.system import clock, files
+from factory.system import clock, data, files
 from factory.workflow.context import Context
 
 VERDICT = ".factory/verdict/verdict.json"
@@ -66,25 +64,25 @@ def until(
     )
 
 
-def verdict(context: Context, pipeline: int) -> dict[str, Any] | None:
-    """Return the verdict of the gate job, or ``None`` if it left none."""
+def verdict(context: Context, pipeline: int) -> GateReport | None:
+    """Return the verdict of the gate job, or ``None`` if it left none; raises ``InvalidInput``."""
     for job in pipelines.jobs(context.bot, pipeline):
         if job.name == GATE_JOB:
-            data = pipelines.artifact(context.bot, job.id, VERDICT)
-            return None if data is None else json.loads(data)
+            found = pipelines.artifact(context.bot, job.id, VERDICT)
+            return None if found is None else data.read(GateReport, found, source=f"{VERDICT} of job {job.id}")
     return None
 
 
-def foreign(context: Context, decision: dict[str, Any], head: str) -> str:
+def foreign(context: Context, decision: GateReport, head: str) -> str:
     """Return why a verdict was not made by the protected branch for this commit, or an empty string."""
-    judge = str(decision.get("judge_sha", ""))
-    if decision.get("head") != head:
-        return f"the verdict is for commit {str(decision.get('head'))[:12]}, not for {head[:12]}"
+    judge = decision.judge_sha
+    if decision.head != head:
+        return f"the verdict is for commit {decision.head[:12]}, not for {head[:12]}"
     if not context.mirror.resolve(judge):
         context.fetch()
     if not context.mirror.resolve(judge) or not context.mirror.is_ancestor(judge, context.main()):
         return f"the verdict was made by {judge[:12]}, which is not a commit of the protected branch"
-    if decision.get("policy") != context.policies(judge).digest:
+    if decision.policy != context.policies(judge).digest:
         return f"the verdict names other policies than those at {judge[:12]}"
     return ""
 
@@ -129,7 +127,7 @@ def feedback(context: Context, pipeline: Pipeline, *, folder: Path) -> list[str]
         if job.name != GATE_JOB:
             logs[job.name] = str(folder / f"{job.name}.log")
     decision = verdict(context, pipeline.id)
-    lines = findings.brief([from_json(item) for item in decision["gates"]], logs) if decision is not None else []
+    lines = findings.brief(decision.gates, logs) if decision is not None else []
     if lines:
         return lines
     for job in failed:

@@ -5,14 +5,13 @@ Nothing here applies a plan: a new plan of main needs its own approval, as alway
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from factory.errors import NotFound, Refused
 from factory.evidence import log
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.model.gitlab import MAIN, MergeRequest
-from factory.operations import saved_plan
+from factory.operations import job_result, saved_plan
 from factory.system import canonical
 from factory.terraform import apply as applying
 from factory.terraform.state import Lock, State, describe, identity
@@ -40,10 +39,6 @@ class RecoveryReport:
     unlocked: bool
     state_restored: bool
     pipeline: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON value."""
-        return asdict(self)
 
 
 def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, force: bool = False) -> Lock:
@@ -97,7 +92,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     pipeline, job, stack = _interrupted(context, request)
     found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
     created = pipelines.create(context.bot, MAIN)
-    found = RecoveryReport(**{**vars(found), "pipeline": created.id})
+    found = replace(found, pipeline=created.id)
     record(
         context,
         "recovery",
@@ -208,9 +203,9 @@ def _inspect(
     context: Context, request: MergeRequest, where: tuple[int, int, str], state: State, *, by: str
 ) -> RecoveryReport:
     pipeline, job, stack = where
-    result = pipelines.document(context.bot, job, f"{saved_plan.FOLDER}/{stack}/{applying.RESULT}")
+    result = job_result.apply(context.bot, job, f"{saved_plan.FOLDER}/{stack}")
     unsaved = pipelines.artifact(context.bot, job, f"{saved_plan.FOLDER}/{stack}/{applying.ERRORED}")
-    before = int(saved_plan.of(context.bot, pipeline).manifests[stack]["state_serial"])
+    before = saved_plan.of(context.bot, pipeline).manifests[stack].state_serial
     unlocked = state.holder() is not None
     if unlocked:
         unlock(context, state, stack, by=by, reason=f"the apply of !{request.iid} (job {job}) did not end")
@@ -218,10 +213,10 @@ def _inspect(
         merge_request=request.iid,
         stack=stack,
         job=job,
-        phase=str(result.get("phase", "unknown")),
-        done=tuple(result.get("done", ())),
-        partial=tuple(result.get("partial", ())),
-        undone=tuple(result.get("undone", ())),
+        phase=result.phase,
+        done=result.done,
+        partial=result.partial,
+        undone=result.undone,
         serial_before=before,
         unlocked=unlocked,
         state_restored=unsaved is not None and _restore_unsaved(state, unsaved, by=by),

@@ -45,7 +45,7 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
         return least
     found = [item for item in pipelines.of_merge_request(context.bot, request.iid) if item.sha == request.sha]
     decision = pipeline_watch.verdict(context, found[0].id) if found else None
-    return int(decision["needed"]["approvals"]) if decision and decision.get("needed") else most
+    return decision.needed.approvals if decision and decision.needed else most
 
 
 def present(context: Context, iid: int, *, session: Session, pipeline: int, attempts: Sequence[AttemptResult]) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from factory.errors import InvalidInput, NotFound
 from factory.gitlab import merge_requests, pipelines
 from factory.model.attempt import AttemptResult
 from factory.model.facts import Dependency, Facts, PlannedChange
 from factory.model.gitlab import MergeRequest
-from factory.model.verdict import Verdict, from_json
+from factory.model.verdict import GateReport, Verdict
 from factory.operations import saved_plan
 from factory.reports import review
 from factory.specs import read as specs
@@ -20,6 +19,8 @@ from factory.workflow.release import pipeline_watch
 
 _FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
 _CONTRACT = "/openapi.yml"
+# What a pipeline without a verdict decided.
+_NOTHING = GateReport("failed", "", "", "", (), (), (), 0, None)
 _ALONE = (
     "One account is author, factory and approver here (separation: none), so no approval counts: do you merge this and "
     "start its deployment yourself, in GitLab?"
@@ -40,13 +41,7 @@ def build(
     ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
     spec = issue_spec.of_issue(context, context.main(), name=specs.cited(request.description) or "", issue=issue)
-    decision = pipeline_watch.verdict(context, pipeline) or {
-        "gates": [],
-        "required": [],
-        "requirements": [],
-        "needed": None,
-    }
-    verdicts = tuple(from_json(item) for item in decision["gates"])
+    decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
     return review.render(
         review.ReviewNote(
@@ -57,8 +52,8 @@ def build(
             policy=named["policy"],
             plan=named["plan"],
             rows=_rows(spec, decision),
-            verdicts=verdicts,
-            required=tuple(decision["required"]),
+            verdicts=decision.gates,
+            required=decision.required,
             behaviour=_behaviour(context, request, pipeline),
             claim=attempts[-1].message if attempts else "",
             cost=review.Cost(
@@ -67,10 +62,10 @@ def build(
                 agent_seconds=sum(item.seconds for item in attempts),
                 job_seconds=pipeline_watch.seconds(pipelines.jobs(context.bot, pipeline)),
             ),
-            excused=_excused(context, verdicts),
+            excused=_excused(context, decision.gates),
             risks=tuple(
-                review.Risk(item["name"], item["decide"], ", ".join(item["because"]))
-                for item in (decision["needed"] or {}).get("risks", [])
+                review.Risk(item.name, item.decide, ", ".join(item.because))
+                for item in (decision.needed.risks if decision.needed else ())
             ),
             decisions=(*_decisions(spec, decision), *([_ALONE] if context.accounts.alone else [])),
             links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
@@ -78,21 +73,21 @@ def build(
     )
 
 
-def _rows(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[review.Row, ...]:
+def _rows(spec: specs.Spec, decision: GateReport) -> tuple[review.Row, ...]:
     texts = {item.id: item.text for item in spec.requirements}
     return tuple(
         review.Row(
-            item["id"],
-            texts.get(item["id"], ""),
-            tuple((test["name"], test["outcome"]) for test in item["tests"]),
+            item.id,
+            texts.get(item.id, ""),
+            tuple((test.name, test.outcome) for test in item.tests),
         )
-        for item in decision["requirements"]
+        for item in decision.requirements
     )
 
 
-def _decisions(spec: specs.Spec, decision: Mapping[str, Any]) -> tuple[str, ...]:
+def _decisions(spec: specs.Spec, decision: GateReport) -> tuple[str, ...]:
     """Return what a person must decide besides the risks."""
-    open_ones = [item["id"] for item in decision["requirements"] if item["result"] == "untested"]
+    open_ones = [item.id for item in decision.requirements if item.result == "untested"]
     found = [f"No test cites {', '.join(open_ones)}: does this change need to prove them?"] if open_ones else []
     if not spec.requirements:
         found.append("The issue names no spec: does the change do what its list says?")

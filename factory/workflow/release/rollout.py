@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from factory.errors import ApplyUnknown, FactoryError, NotFound, Refused
 from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.model.deployment import AppRelease, CheckResult
 from factory.model.gitlab import Approval, Deployment, Job, MergeRequest, Pipeline
-from factory.operations import saved_plan
+from factory.operations import job_result, saved_plan
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
-from factory.terraform import apply as applying
+from factory.terraform.manifest import Manifest
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
 
@@ -61,7 +61,7 @@ class Rollout:
     saved: SavedPlan
 
     @property
-    def manifest(self) -> Mapping[str, Any]:
+    def manifest(self) -> Manifest:
         """The manifest of the plan."""
         return self.saved.manifests[self.environment]
 
@@ -84,14 +84,13 @@ class Rollout:
         Raises ``Refused`` if the apply was refused before it began, ``ApplyUnknown`` if its changes are not known.
         """
         job, deployment = self.apply_job()
-        written = pipelines.document(self.context.bot, job.id, self._file(applying.RESULT))
-        result = _RESULTS.get(str(written.get("phase")), "unknown")
-        empty = bool(written.get("replan_empty"))
-        if written.get("manifest") != self.digest or (result == "applied" and not empty):
+        written = job_result.apply(self.context.bot, job.id, f"{saved_plan.FOLDER}/{self.environment}")
+        result = _RESULTS.get(written.phase, "unknown")
+        if written.manifest != self.digest or (result == "applied" and not written.replan_empty):
             result = "unknown"
         self._record(
             "apply",
-            {"manifest": self.digest, "plan": str(self.manifest["plan"])},
+            {"manifest": self.digest, "plan": self.manifest.plan},
             {
                 "key": f"apply/{self.request.iid}/{job.id}",
                 "pipeline": self.pipeline.id,
@@ -99,37 +98,37 @@ class Rollout:
                 "deployment": deployment.id,
                 "commit": self.request.sha,
                 "manifest": self.digest,
-                "plan": str(self.manifest["plan"]),
+                "plan": self.manifest.plan,
                 "result": result,
-                "replan_empty": empty,
+                "replan_empty": written.replan_empty,
             },
         )
         if result == "refused":
-            raise Refused(f"the apply to {self.environment} was refused: {written.get('reason')}")
+            raise Refused(f"the apply to {self.environment} was refused: {written.reason}")
         if result == "unknown":
             raise self._unknown(job)
         return deployment.id
 
-    def record_check(self, deployment: int) -> Mapping[str, Any]:
-        """Record the result of the ended check from outside; return ``url`` and ``release`` of the first app.
+    def record_check(self, deployment: int) -> AppRelease | None:
+        """Record the result of the ended check from outside; return the release of the first app that answers.
 
         Raises ``Refused`` if the check failed; then the result of the job that gives the traffic back is recorded too.
         """
         job = job_of(self.context, self.pipeline.id, VERIFY, self.environment)
         if job is None:
             raise NotFound(f"pipeline {self.pipeline.id} has no verify job for {self.environment}")
-        check = pipelines.document(self.context.bot, job.id, _CHECKED)
-        first: Mapping[str, Any] = next(iter(check.get("apps", ())), {})
-        verified = job.status == "success" and bool(check.get("verified"))
+        check = job_result.of(self.context.bot, job.id, _CHECKED, CheckResult())
+        first = next(iter(check.apps), None)
+        verified = job.status == "success" and check.verified
         self._record(
             "deploy",
             {},
             {
                 "key": f"deploy/{self.request.iid}/{deployment}/{job.id}",
                 "environment": self.environment,
-                "url": first.get("url"),
+                "url": first.url if first else None,
                 "commit": self.request.sha,
-                "release": first.get("release"),
+                "release": first.release if first else None,
                 "verified": verified,
                 "deployment": deployment,
             },
@@ -143,12 +142,12 @@ class Rollout:
         job = job_of(self.context, self.pipeline.id, RETURN, self.environment)
         if job is None or job.status not in {"success", "failed", "canceled"}:
             return ""
-        done = pipelines.document(self.context.bot, job.id, _RETURNED)
-        applied = pipelines.document(self.context.bot, job.id, f".factory/return/{self.environment}/{applying.RESULT}")
-        if not done and job.status == "success":
+        done = job_result.of(self.context.bot, job.id, _RETURNED, CheckResult())
+        applied = job_result.apply(self.context.bot, job.id, f".factory/return/{self.environment}")
+        if done == CheckResult() and job.status == "success":
             return ""
-        releases = [str(app["release"]) for app in done.get("apps", ())]
-        result = "returned" if releases else _RESULTS.get(str(applied.get("phase") or "refused"), "unknown")
+        releases = [app.release for app in done.apps]
+        result = "returned" if releases else _RESULTS.get(applied.phase, "unknown" if applied.manifest else "refused")
         self._record(
             "return",
             {},
@@ -158,14 +157,14 @@ class Rollout:
                 "pipeline": self.pipeline.id,
                 "job": job.id,
                 "commit": self.request.sha,
-                "manifest": applied.get("manifest"),
+                "manifest": applied.manifest or None,
                 "releases": releases,
                 "result": result,
             },
         )
         if releases:
             return f"its traffic is back at {', '.join(releases)}"
-        return f"its traffic could not be given back ({done.get('reason') or result}; job {job.id})"
+        return f"its traffic could not be given back ({done.reason or result}; job {job.id})"
 
     def _unverified(self, job: Job, returned: str) -> FactoryError:
         context, iid = self.context, self.request.iid
@@ -192,10 +191,7 @@ class Rollout:
             f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known"
         )
 
-    def _file(self, name: str) -> str:
-        return f"{saved_plan.FOLDER}/{self.environment}/{name}"
-
-    def _record(self, kind: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> None:
+    def _record(self, kind: str, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> None:
         bound = {"commit": f"gitCommit:{self.request.sha}", **subjects}
         if predicate.get("manifest"):
             bound["manifest"] = str(predicate["manifest"])

@@ -112,9 +112,7 @@ class Attempts:
 
     def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
         """Return an estimate of what an unfinished attempt took, from the bytes sent to and received from its model."""
-        passed = [event for event in transcript.events(self._session.attempt(number)) if event["event"] == "network"]
-        sent, received = (sum(int(event[name]) for event in passed) for name in ("sent", "received"))
-        usage = metering.estimate(sent, received)
+        usage = metering.estimate(*transcript.traffic(self._session.attempt(number)))
         return Amount(metering.total(usage), metering.cost(usage, launch_plan.rates(chosen.agent)))
 
     def _choose(self, move: Move, labels: Sequence[str], last: AttemptResult | None) -> routing.AgentChoice:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 
 from factory.model.attempt import Escalation
@@ -38,7 +39,7 @@ def render(
     values = {
         "session": session,
         "attempt": attempt,
-        "issue": frozen.to_json(),
+        "issue": asdict(frozen),
         "spec": spec,
         "scope": policies.scope.model_dump(),
         "gates": {

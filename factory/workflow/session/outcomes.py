@@ -124,10 +124,9 @@ def with_requests(result: AttemptResult, applied: output_requests.AppliedRequest
         message=result.message + (f"\n{applied.done}" if applied.done else ""),
         question=question,
         outputs=tuple(
-            RequestRecord(item["id"], item["kind"], item["result"], item["before"], item["after"])
-            for item in applied.records
+            RequestRecord(item.id, item.kind, item.result, item.before, item.after) for item in applied.records
         ),
-        refused=tuple(f"{item['kind']}: {item['reason']}" for item in applied.records if item["reason"]),
+        refused=tuple(f"{item.kind}: {item.reason}" for item in applied.records if item.reason),
     )
 
 

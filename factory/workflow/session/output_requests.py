@@ -5,9 +5,8 @@ written last. A request that already has a note is not applied again and counts 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from factory.agents.outputs import (
     Blocked,
@@ -40,17 +39,29 @@ _QUOTED_LINES = 200
 
 
 @dataclass(frozen=True)
-class AppliedRequests:
-    """The requests on which the workflow must act, and a record of each request.
+class DecidedRequest:
+    """One request and its result: admitted, repeated or refused, with the reason.
 
-    A record is a JSON value: id, kind, why, result (admitted, repeated, refused), reason, and ``before`` and
-    ``after``: digests of what changed, or ``None``.
+    ``before`` and ``after`` are digests of what the request changed.
     """
+
+    id: str
+    kind: str
+    result: str
+    why: str = ""
+    reason: str = ""
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class AppliedRequests:
+    """The requests on which the workflow must act, and the decision on each request."""
 
     question: str | None
     blocked: str | None
     done: str | None
-    records: tuple[Mapping[str, Any], ...]
+    records: tuple[DecidedRequest, ...]
 
 
 def apply(
@@ -66,11 +77,13 @@ def apply(
         if decision.result == "admitted":
             writing = _Writes(context, session, frozen, policies.outputs, attempt)
             try:
-                record |= writing.write(decision.request)
+                record = writing.write(decision.request, record)
             except (Refused, InvalidInput, Conflict, NotFound) as error:
-                record |= {"result": "refused", "reason": str(error)[:300]}
+                record = replace(record, result="refused", reason=str(error)[:300])
         records.append(record)
-    unread = [_unread(item.line, item.reason) for item in asked.refusals]
+    unread = [
+        DecidedRequest(f"line-{item.line}", "unreadable", "refused", reason=item.reason) for item in asked.refusals
+    ]
     admitted = [item.request for item in decisions if item.result == "admitted"]
     return AppliedRequests(
         question=next((item.text for item in admitted if isinstance(item, Question)), None),
@@ -90,23 +103,16 @@ def _caps(policy: Outputs) -> Caps:
     return Caps(policy.caps.model_dump(), frozenset(policy.labels), policy.characters)
 
 
-def _record(decision: Decision) -> dict[str, Any]:
+def _record(decision: Decision) -> DecidedRequest:
     request = decision.request
     leaked = any(leaks.shapes(request.id)) or any(leaks.shapes(request.why))
-    return {
-        "id": request.digest() if leaked else request.id,
-        "kind": request.kind,
-        "why": "" if leaked else request.why,
-        "result": decision.result,
-        "reason": decision.reason,
-        "before": None,
-        "after": None,
-    }
-
-
-def _unread(line: int, reason: str) -> dict[str, Any]:
-    named = {"id": f"line-{line}", "kind": "unreadable", "why": "", "result": "refused", "reason": reason}
-    return {**named, "before": None, "after": None}
+    return DecidedRequest(
+        id=request.digest() if leaked else request.id,
+        kind=request.kind,
+        result=decision.result,
+        why="" if leaked else request.why,
+        reason=decision.reason,
+    )
 
 
 @dataclass(frozen=True)
@@ -119,26 +125,26 @@ class _Writes:
     policy: Outputs
     attempt: int
 
-    def write(self, request: Request) -> dict[str, Any]:
-        """Apply one request; return the digests of what it changed, before and after."""
+    def write(self, request: Request, record: DecidedRequest) -> DecidedRequest:
+        """Apply one request; return its record with the digests of what it changed, before and after."""
         if isinstance(request, Comment):
             text = f"{self._who()} says:\n\n{_quoted(request.text)}"
-            return {"after": self._note(request, text)}
+            return replace(record, after=self._note(request, text))
         if isinstance(request, Label):
-            return self._label(request)
+            return self._label(request, record)
         if isinstance(request, FollowUp):
-            return self._follow_up(request)
-        return {}
+            return self._follow_up(request, record)
+        return record
 
-    def _label(self, request: Label) -> dict[str, Any]:
+    def _label(self, request: Label, record: DecidedRequest) -> DecidedRequest:
         bot, iid = self.context.bot, self.frozen.iid
         before = issues.get(bot, iid).labels
         issues.relabel(bot, iid, add=[request.label])
         after = issues.get(bot, iid).labels
         self._note(request, f"{self._who()} set the label `{request.label}`.")
-        return {"before": canonical.digest_of(sorted(before)), "after": canonical.digest_of(sorted(after))}
+        return replace(record, before=canonical.digest_of(sorted(before)), after=canonical.digest_of(sorted(after)))
 
-    def _follow_up(self, request: FollowUp) -> dict[str, Any]:
+    def _follow_up(self, request: FollowUp, record: DecidedRequest) -> DecidedRequest:
         bot, mark, labels = self.context.bot, f"<!-- factory:{self._mark(request)} -->", self.policy.follow_up_labels
         description = (
             f"{mark}\n{self._who()} requested this issue while it worked on #{self.frozen.iid}. A person "
@@ -155,7 +161,7 @@ class _Writes:
             else issues.create(bot, title=request.title, description=description, labels=list(labels))
         )
         self._note(request, f"{self._who()} requested #{issue.iid}.")
-        return {"after": canonical.digest_of([issue.title, issue.description])}
+        return replace(record, after=canonical.digest_of([issue.title, issue.description]))
 
     def _note(self, request: Request, text: str) -> str:
         body = f"{text}\n\nWhy: {neutral(request.why, 300)}"

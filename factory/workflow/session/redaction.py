@@ -7,7 +7,6 @@ is therefore buffered until its word has ended.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from factory.checks import leaks
@@ -22,7 +21,7 @@ _STREAMS = frozenset({"message", "thought", "screen"})
 # Events that other parts of the factory record between an agent's pieces of text.
 _UNBUFFERED = frozenset({"network", "usage", "update"})
 _MOST_PIECES, _LONGEST_WORD = 400, 4000
-Event = dict[str, Any]
+Event = Mapping[str, object]
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:
@@ -36,7 +35,7 @@ def redact(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def clean(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
+def clean(value: object, secrets: Sequence[str], depth: int = 0) -> object:
     """Redact every string in a JSON value, keys included; a value that is nested too deeply is replaced."""
     if isinstance(value, str):
         return redact(value, secrets)
@@ -70,7 +69,7 @@ class Stream:
             *before, last = self._joined()
             self._held = [] if text[-1:].isspace() else [last]
             return [*ready, *(self._clean(item) for item in (before if self._held else [*before, last]))]
-        if len(self._held) > _MOST_PIECES or sum(len(item["text"]) for item in self._held) > _LONGEST_WORD:
+        if len(self._held) > _MOST_PIECES or sum(len(_text(item)) for item in self._held) > _LONGEST_WORD:
             return [*ready, *self.let_go()]
         return ready
 
@@ -82,15 +81,18 @@ class Stream:
 
     def _joined(self) -> list[Event]:
         """Return the buffered pieces; joined into one event without its raw form if they contain a secret together."""
-        whole = "".join(item["text"] for item in self._held)
-        if redact(whole, self._secrets) == "".join(redact(item["text"], self._secrets) for item in self._held):
+        whole = "".join(_text(item) for item in self._held)
+        if redact(whole, self._secrets) == "".join(redact(_text(item), self._secrets) for item in self._held):
             return list(self._held)
         first = {name: item for name, item in self._held[0].items() if name != "raw"}
         return [{**first, "text": redact(whole, self._secrets)}]
 
     def _clean(self, event: Event) -> Event:
-        cleaned: Event = clean(event, self._secrets)
-        return cleaned
+        return {redact(name, self._secrets): clean(item, self._secrets, 1) for name, item in event.items()}
+
+
+def _text(event: Event) -> str:
+    return str(event["text"])
 
 
 def _forms(secret: str) -> set[str]:

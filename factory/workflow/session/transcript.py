@@ -4,10 +4,9 @@ import gzip
 import json
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from factory.system import clock, files
 from factory.workflow.session.redaction import Event, Stream
@@ -19,7 +18,7 @@ _GZIP = 31  # zlib's value for the gzip format; it sets the modification time to
 
 
 @contextmanager
-def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Event], None]]:
     """Yield the function that records an event; compress the transcript when the block ends, even by an exception.
 
     Several threads may call the function.
@@ -31,7 +30,7 @@ def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Mappin
             for event in ready:
                 append(json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n")
 
-        def record(event: Mapping[str, Any]) -> None:
+        def record(event: Event) -> None:
             with lock:
                 write(stream.pass_on({"time": clock.timestamp(), **event}))
 
@@ -68,7 +67,7 @@ def lines(folder: Path) -> list[str]:
     return [line for line in content.decode(errors="replace").split("\n") if line]
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
+def events(folder: Path) -> list[Event]:
     """Return the events of an attempt; a line that a crash cut is skipped."""
     found = []
     for line in lines(folder):
@@ -77,6 +76,13 @@ def events(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def traffic(folder: Path) -> tuple[int, int]:
+    """Return how many bytes an attempt sent to its model and received from it."""
+    passed = [event for event in events(folder) if event.get("event") == "network"]
+    sent, received = ([event.get(name) for event in passed] for name in ("sent", "received"))
+    return sum(item for item in sent if isinstance(item, int)), sum(item for item in received if isinstance(item, int))
 
 
 class Calls:

@@ -1,15 +1,17 @@
 """Tests of budgets: sessions never exceed a limit together, and every entry is either read or refused."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory.errors import InvalidInput
 from factory.policies.agents import Cap, SpendingLimits
-from factory.workflow.budget import budget
+from factory.system import data
+from factory.workflow.budget import budget, ledger
 from factory.workflow.budget.budget import RESERVED, SPENT, Amount, BudgetIncrease, Denial, Entry, Reservation
 
 CAPS = SpendingLimits(
@@ -139,7 +141,7 @@ def test_no_interleaving_of_sessions_exceeds_a_limit(steps: list[tuple[str, int,
     )
 )
 def test_a_written_entry_is_read_back(made: Entry) -> None:
-    assert Entry.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert data.read(tuple[Entry, ...], data.write((made,)), source="a file") == (made,)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +160,9 @@ def test_a_written_entry_is_read_back(made: Entry) -> None:
     ],
 )
 def test_an_invalid_entry_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        Entry.from_json({**entry().to_json(), **changes})
+    written = json.dumps([{**asdict(entry()), **changes}]).encode()
+    with pytest.raises(InvalidInput, match=r"^2026-11\.json: "):
+        ledger.decode("2026-11.json", written)
 
 
 JSON = st.recursive(
@@ -171,5 +174,5 @@ JSON = st.recursive(
 @settings(max_examples=50)
 @given(JSON)
 def test_any_other_json_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        Entry.from_json(value)
+    with pytest.raises(InvalidInput, match=r"^2026-11\.json: "):
+        ledger.decode("2026-11.json", json.dumps([value]).encode())

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ class Result:
     frozen: FrozenIssue
     session: Session
     stderr: str
-    events: list[dict[str, Any]]
+    events: list[Mapping[str, object]]
     head: str | None
     refused: str
     outcome: output_requests.AppliedRequests
@@ -116,7 +116,7 @@ class Result:
 
     def told(self) -> str:
         """Return everything stored about the attempt, as text."""
-        return self.stderr + json.dumps(self.events) + json.dumps([dict(item) for item in self.outcome.records])
+        return self.stderr + json.dumps(self.events) + json.dumps([asdict(item) for item in self.outcome.records])
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +311,7 @@ def test_no_harm_is_done_by_an_attack_that_is_obeyed(world: World, item: Injecti
     assert set(item.warned) <= set(made.frozen.warnings), made.frozen.warnings
     failed = tuple(line.split(" ")[1] for line in made.stderr.splitlines() if line.startswith("failed "))
     assert failed == item.failed, made.stderr
-    assert tuple(record["result"] for record in made.outcome.records) == item.results, made.outcome.records
+    assert tuple(record.result for record in made.outcome.records) == item.results, made.outcome.records
     assert made.rules >= set(item.rules), made.rules
     assert bool(made.refused) is item.repository, made.refused
     assert sum(1 for event in made.events if event.get("denied")) >= item.denied, made.events

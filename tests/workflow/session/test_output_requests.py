@@ -61,7 +61,7 @@ def asked(kind: str, why: str = "it helps", name: str | None = None, **fields: s
 
 
 def results(outcome: output_requests.AppliedRequests) -> list[Any]:
-    return [record["result"] for record in outcome.records]
+    return [record.result for record in outcome.records]
 
 
 def test_each_request_is_applied_once(world: World) -> None:
@@ -81,8 +81,7 @@ def test_each_request_is_applied_once(world: World) -> None:
     assert "> Two things.\n>\n> And more.\n\nWhy: it helps" in shown[0].body
     assert all(note.author == world.context.bot.account for note in shown)
     record = first.records[1]
-    assert record["before"] != record["after"]
-    assert {"id", "kind", "why", "result", "reason", "before", "after"} == set(record)
+    assert record.before != record.after
 
 
 def test_a_follow_up_is_not_ready_for_the_factory(world: World) -> None:
@@ -156,7 +155,7 @@ def test_a_cap_of_zero_allows_no_request(world: World) -> None:
 def test_unreadable_lines_are_recorded(world: World) -> None:
     reading = parse(b"nonsense\n")
     outcome = output_requests.apply(world.context, world.session, world.frozen, POLICIES, reading, attempt=1)
-    assert [(record["id"], record["kind"], record["result"]) for record in outcome.records] == [
+    assert [(record.id, record.kind, record.result) for record in outcome.records] == [
         ("line-1", "unreadable", "refused")
     ]
 
