@@ -3,7 +3,6 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from factory.agents import metering
 
@@ -55,7 +54,7 @@ class TrialResult:
     speaks: bool
     scripted: bool
     failed: str = ""
-    events: Sequence[Mapping[str, Any]] = ()
+    events: Sequence[Mapping[str, object]] = ()
     wrote: bool = False
     changed: Sequence[str] = ()
     expected: Sequence[str] = ()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from factory.errors import InvalidInput, NotFound, Refused
 from factory.system import canonical, files
@@ -136,7 +136,7 @@ class Decision:
     reason: str = ""
 
 
-def compose(kind: str, said: Mapping[str, Any], *, why: str, name: str | None = None) -> Request:
+def compose(kind: str, said: Mapping[str, object], *, why: str, name: str | None = None) -> Request:
     """Return a request with the id ``name``, or with a hash of its content as id; raises ``InvalidInput``."""
     return _request({"kind": kind, "why": why, **said} | ({"id": name} if name else {}))
 
@@ -225,7 +225,7 @@ def _title(title: str) -> str:
     return ""
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, object]:
     if len(line) > _LINE:
         raise InvalidInput(f"the line is longer than {_LINE} bytes")
     value = json.loads(line.decode(), object_pairs_hook=_pairs, parse_constant=_constant)
@@ -234,17 +234,17 @@ def _object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len({key for key, _ in pairs}) != len(pairs):
         raise InvalidInput("duplicate key")
     return dict(pairs)
 
 
-def _constant(name: str) -> Any:
+def _constant(name: str) -> object:
     raise InvalidInput(f"{name} is not valid JSON")
 
 
-def _request(value: Mapping[str, Any]) -> Request:
+def _request(value: Mapping[str, object]) -> Request:
     """Return a value as a request; raises ``InvalidInput`` naming the wrong field."""
     kind_name = value.get("kind")
     kind = KINDS.get(kind_name) if isinstance(kind_name, str) else None
@@ -262,7 +262,7 @@ def _request(value: Mapping[str, Any]) -> Request:
     return request if name else kind(id=request.digest().removeprefix("sha256:")[:16], **texts)
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{name} must be a string")
     text = value.strip()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from factory.agents.provider import Provider
 from factory.system import clock, process_tree
@@ -16,7 +15,7 @@ async def hold(
     paused: Callable[[], bool],
     ended: Callable[[], bool],
     provider: Provider,
-    record: Callable[[Mapping[str, Any]], None],
+    record: Callable[[Mapping[str, object]], None],
 ) -> float:
     """Suspend a process and its descendants while ``paused`` and not ``ended``; return the pause in seconds."""
     if not paused():

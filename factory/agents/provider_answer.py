@@ -6,7 +6,6 @@ Supports streamed and whole answers of these APIs: Responses (``response.usage``
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from factory.agents import metering
 
@@ -90,7 +89,7 @@ class Answer:
                 self._read(one)
         return True
 
-    def _read(self, value: Mapping[str, Any]) -> None:
+    def _read(self, value: Mapping[str, object]) -> None:
         """Read the usage in one event or a whole body; a later count replaces an earlier one."""
         self._text += _length(value.get("delta")) + sum(_length(item.get("delta")) for item in _each(value, "choices"))
         # A request that only counts tokens is free; its whole answer is the count.
@@ -102,12 +101,12 @@ class Answer:
                 self._final = self._final or holder is not value.get("message")
 
 
-def _each(value: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+def _each(value: Mapping[str, object], name: str) -> Iterator[Mapping[str, object]]:
     found = value.get(name)
     yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     """Return the number of characters of all texts in a value."""
     waiting, length = [value], 0
     while waiting:
@@ -119,7 +118,7 @@ def _length(value: Any) -> int:
     return length
 
 
-def _normal(found: Mapping[str, Any], before: Mapping[str, int]) -> dict[str, int]:
+def _normal(found: Mapping[str, object], before: Mapping[str, int]) -> dict[str, int]:
     """Return a usage under the names of ``metering``; input includes cached tokens (Messages counts them apart)."""
     cached = _number(found, "cache_read_input_tokens") + _number(found, "cachedContentTokenCount")
     apart = _number(found, "cache_read_input_tokens") + _number(found, "cache_creation_input_tokens")
@@ -137,6 +136,6 @@ def _normal(found: Mapping[str, Any], before: Mapping[str, int]) -> dict[str, in
     return {**usage, "total_tokens": usage["input_tokens"] + usage["output_tokens"]}
 
 
-def _number(found: Mapping[str, Any], name: str) -> int:
+def _number(found: Mapping[str, object], name: str) -> int:
     value = found.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS else 0

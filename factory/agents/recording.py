@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from factory.agents.outputs import Request, compose
 from factory.errors import InvalidInput
@@ -56,7 +55,7 @@ class Turn:
     patch: str = ""
     usage: Tokens = Tokens()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the turn as a JSON value."""
         values = {"say": self.say, "tools": list(self.tools), "patch": self.patch}
         return {**{name: value for name, value in values.items() if value}, "usage": self.usage.to_json()}
@@ -88,7 +87,7 @@ class Attempt:
         """Return all of the agent's text."""
         return "\n".join(turn.say for turn in self.turns)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the attempt as a JSON value."""
         by = {name: value for name, value in asdict(self.made_by).items() if value} if self.made_by else None
         requests = [{"kind": item.kind, **asdict(item)} for item in self.outputs]
@@ -136,7 +135,7 @@ def paths(patch: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def turns(events: Iterable[Mapping[str, Any]], *, patch: str, usage: Tokens) -> tuple[Turn, ...]:
+def turns(events: Iterable[Mapping[str, object]], *, patch: str, usage: Tokens) -> tuple[Turn, ...]:
     """Return the turns of a transcript's events; the last turn gets the patch and the tokens."""
     found: list[Turn] = []
     said: list[str] = []

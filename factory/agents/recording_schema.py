@@ -1,7 +1,6 @@
 """JSON Schema (draft 2020-12) of the recordings that ``recording.read`` accepts, for editors and other tools."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from factory.agents.recording import FORMAT
 
@@ -10,7 +9,7 @@ _NAMED = {"type": "string", "pattern": r"\S"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 
-def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
+def _object(required: tuple[str, ...], **properties: object) -> dict[str, object]:
     return {"type": "object", "required": list(required), "additionalProperties": False, "properties": properties}
 
 
@@ -31,7 +30,7 @@ _ATTEMPT = _object(
     outputs={"type": "array", "items": _REQUEST},
     turns={"type": "array", "items": _TURN},
 )
-SCHEMA: Mapping[str, Any] = {
+SCHEMA: Mapping[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Recording",
     "description": "The attempts of an agent for one issue, which the replay agent plays.",

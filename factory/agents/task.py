@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from factory.agents.metering import FREE, Bounds, Rates
 from factory.agents.permissions import Permissions
@@ -14,7 +13,7 @@ from factory.sandbox import watch
 from factory.sandbox.limits import UNBOUNDED, Limits
 
 Ending = tuple[Reason, str]
-Record = Callable[[Mapping[str, Any]], None]
+Record = Callable[[Mapping[str, object]], None]
 
 # Imported only when needed: the ACP library alone takes half a second.
 _DRIVERS: Mapping[str, str] = {

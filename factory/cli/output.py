@@ -2,22 +2,31 @@
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from factory.reports.tables import table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def rows(found: Sequence[Any], columns: Sequence[str], *, json_wanted: bool, empty: str) -> None:
+def rows(
+    found: Sequence["Mapping[str, object] | DataclassInstance"],
+    columns: Sequence[str],
+    *,
+    json_wanted: bool,
+    empty: str,
+) -> None:
     """Print values as a table of ``columns``, or with all fields as JSON."""
-    values = [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in found]
+    values = [item if isinstance(item, Mapping) else asdict(item) for item in found]
     if json_wanted:
         click.echo(json.dumps(values, indent=2, default=str))
     elif not values:
@@ -32,7 +41,7 @@ def visible(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else f"\\u{ord(c):04x}" for c in text)
 
 
-def one(value: Any, *, json_wanted: bool, text: str) -> None:
+def one(value: object, *, json_wanted: bool, text: str) -> None:
     """Print one value as JSON, or its ``text``."""
     if json_wanted:
         plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -122,7 +121,7 @@ class _Explanation:
     needed: RequiredApprovals
     bound: str | None
 
-    def to_json(self, found: Mapping[str, bytes]) -> dict[str, Any]:
+    def to_json(self, found: Mapping[str, bytes]) -> dict[str, object]:
         return {
             "allowed": evaluate.allows(self.rulings),
             "bound": self.bound,
@@ -145,7 +144,7 @@ class _Explanation:
         return "\n".join([*lines, f"policy {self.needed.policy}"])
 
 
-def _shown(facts: Mapping[str, Any]) -> str:
+def _shown(facts: Mapping[str, object]) -> str:
     return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
 
 

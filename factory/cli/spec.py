@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -79,7 +78,7 @@ def new(
 def list_(as_json: bool) -> None:
     """List the specs."""
     columns = ("id", "status", "version", "owner", "requirements", "title")
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for path, content in spec_facts.contents(spec_facts.repository()).items():
         spec = specs.examine(content)
         if isinstance(spec, specs.Fault):
@@ -200,7 +199,7 @@ def _trace_lines(trace: Trace) -> list[str]:
     return lines
 
 
-def _cells(row: Row) -> list[Any]:
+def _cells(row: Row) -> list[object]:
     return [
         row.requirement,
         row.status,

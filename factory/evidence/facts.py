@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from factory.evidence.log import Entry
 from factory.evidence.trust import Trust
@@ -46,7 +45,7 @@ class Facts:
         """Return whether the entry was recorded before the merge; also true if no merge is recorded."""
         return self.merge is None or entry.index < self.merge.index
 
-    def some(self, kind: str, **values: Any) -> list[Entry]:
+    def some(self, kind: str, **values: object) -> list[Entry]:
         """Return the statements of a kind that have these values in the predicate."""
         found = self.of.get(kind, ())
         return [entry for entry in found if all(entry.predicate[name] == value for name, value in values.items())]
@@ -98,7 +97,7 @@ def broken(rule: str, entry: Entry | None, reason: str) -> Check:
     return Check(rule, None if entry is None else entry.index, passed=False, reason=reason)
 
 
-def differs(rule: str, entry: Entry, what: str, found: Any, wanted: Any) -> Check:
+def differs(rule: str, entry: Entry, what: str, found: object, wanted: object) -> Check:
     """Return a finding that names the found and the required value."""
     return broken(rule, entry, f"the statement names the {what} {found}, but it must be {wanted}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from factory.errors import InvalidInput
 from factory.evidence import sign
@@ -32,7 +32,7 @@ class Trust:
     separation: str = APART
 
     @classmethod
-    def from_json(cls, value: Any) -> Self:
+    def from_json(cls, value: object) -> Self:
         """Return the trust root in a JSON object; raises ``InvalidInput``, also for a key under a wrong id.
 
         ``log_key`` is a verifier key ``<origin>+<key id>+<base64>``.
@@ -69,7 +69,7 @@ class Trust:
         """Return whether this is the agent's account; GitLab's user names are case-insensitive."""
         return account.casefold() == self.agent_account.casefold()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the JSON object that ``from_json`` reads."""
         previous = self.previous_checkpoint
         return {
@@ -82,7 +82,7 @@ class Trust:
         }
 
 
-def _keys(value: Any) -> dict[str, str]:
+def _keys(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or not value:
         raise InvalidInput("keys of the trust root must be an object with at least one key")
     for keyid, public in value.items():

@@ -1,7 +1,7 @@
 """Provisions an embedded instance: accounts, the project from the clone's HEAD, settings, the first release."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from factory.errors import FactoryError, InvalidInput
@@ -12,7 +12,7 @@ from factory.gitlab import bootstrap, deployments, pipelines, runners
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import DesiredSection
-from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Workspace
+from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Say, Workspace
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
 from factory.operations import saved_plan
@@ -25,7 +25,6 @@ from factory.worktrees.repository import Mirror
 
 _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 _PATIENCE = 180.0
-Say = Callable[[str], None]
 
 
 def provision(workspace: Workspace, *, say: Say) -> None:
@@ -34,7 +33,7 @@ def provision(workspace: Workspace, *, say: Say) -> None:
     If it was provisioned with other ports or by an earlier release, only the CI variables are updated.
     """
     done = workspace.state / "provisioned"
-    ports = json.dumps(workspace.record["ports"], sort_keys=True).encode()
+    ports = json.dumps(dict(workspace.record.ports), sort_keys=True).encode()
     if done.exists() and done.read_bytes() == ports:
         return
     root = connect(workspace.url, workspace.settings["project"], account="root", token=_root_token(workspace))
@@ -157,7 +156,7 @@ def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) 
 
 
 def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
-    ports = workspace.record["ports"]
+    ports = workspace.record.ports
     tokens_of = workspace.cloudflare_tokens()
     config = packages.write(workspace.state / "provider", process.python())
     base = f"http://127.0.0.1:{ports['cloudflare']}"

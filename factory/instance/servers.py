@@ -2,14 +2,15 @@
 
 import json
 import socket
+from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from factory.errors import MachineError, PortInUse, Unreachable
 from factory.instance.provision import provision
-from factory.instance.workspace import Workspace
-from factory.system import clock, files, http, process
+from factory.instance.workspace import InstanceRecord, Say, Workspace
+from factory.system import clock, data, files, http, process
 from factory.system.toolchain import names_secret
 
 HOST = "127.0.0.1"
@@ -18,7 +19,7 @@ _START_LIMIT = 30.0
 _STOP_LIMIT = 10.0
 
 
-def ensure_up(workspace: Workspace, *, say: Any, new_ports: bool = False) -> bool:
+def ensure_up(workspace: Workspace, *, say: Say, new_ports: bool = False) -> bool:
     """Start the servers unless they run, and provision the instance; return whether it started them.
 
     Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start.
@@ -67,11 +68,11 @@ def discard(workspace: Workspace) -> None:
     workspace.__dict__.pop("record", None)
 
 
-def _ports(workspace: Workspace, *, new: bool) -> dict[str, int]:
+def _ports(workspace: Workspace, *, new: bool) -> Mapping[str, int]:
     """Return the instance's stored ports, or choose new ones; raises ``PortInUse``."""
     path = workspace.state / "instance.json"
     if path.exists() and not new:
-        stored: dict[str, int] = workspace.record["ports"]
+        stored = workspace.record.ports
         for name, port in stored.items():
             if not _free(port):
                 raise PortInUse(f"port {port}, which this instance uses for {name}, is in use")
@@ -83,9 +84,9 @@ def _ports(workspace: Workspace, *, new: bool) -> dict[str, int]:
     for item in sockets:
         item.close()
     # An existing instance keeps its tier and project.
-    existing = json.loads(files.read_text(path)) if path.exists() else {}
-    record = {"tier": workspace.settings["tier"], "project": workspace.settings["project"], **existing, "ports": ports}
-    files.write_atomic(path, json.dumps(record, indent=1).encode())
+    fresh = InstanceRecord(workspace.settings["tier"], workspace.settings["project"], ports)
+    record = replace(workspace.record, ports=ports) if path.exists() else fresh
+    files.write_atomic(path, data.write(record))
     workspace.__dict__.pop("record", None)
     return ports
 
@@ -100,7 +101,7 @@ def _free(port: int) -> bool:
     return True
 
 
-def _start(workspace: Workspace, ports: dict[str, int]) -> None:
+def _start(workspace: Workspace, ports: Mapping[str, int]) -> None:
     workspace.tools.gitlab_ci_local()
     log = workspace.state / "servers.log"
     public = {name: value for name, value in workspace.environment.items() if not names_secret(name)}

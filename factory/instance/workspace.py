@@ -7,18 +7,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from factory.config import Settings, connection
 from factory.errors import NotFound
 from factory.gitlab.connect import Connection, connect
 from factory.secrets import tokens
-from factory.system import files
+from factory.system import data, files
 from factory.system.toolchain import Toolchain, readable, tool_env, toolchain
 
+Say = Callable[[str], None]
 BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
 # The file with the built-in runners' tokens by name.
 RUNNERS = "runners.json"
+
+
+@dataclass(frozen=True)
+class InstanceRecord:
+    """What an embedded instance keeps in instance.json: its tier, its project, and its servers' ports by name."""
+
+    tier: str
+    project: str
+    ports: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Workspace:
 
     settings: Settings
     environment: Mapping[str, str]
-    say: Callable[[str], None]
+    say: Say
 
     @property
     def state(self) -> Path:
@@ -55,18 +64,17 @@ class Workspace:
         return (self.settings.clone / ".tools", *readable())
 
     @cached_property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> InstanceRecord:
         """Return the content of instance.json; raises ``NotFound`` if the instance was never started."""
         path = self.state / "instance.json"
         if not path.exists():
             raise NotFound("the embedded servers were never started here", hint="Start them with `factory up`.")
-        value: dict[str, Any] = json.loads(files.read_text(path))
-        return value
+        return data.read(InstanceRecord, files.read_bytes(path), source=str(path))
 
     @property
     def url(self) -> str:
         """Return GitLab's base URL."""
-        return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record['ports']['gitlab']}"
+        return self.settings["gitlab_url"] or f"http://127.0.0.1:{self.record.ports['gitlab']}"
 
     def identity(self) -> str:
         """Return a random name that identifies this state folder; created once."""

@@ -1,7 +1,6 @@
 """The defects that a challenge seeds in an app, and which of them the gates found."""
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Defect:
     summary: str
     files: tuple[tuple[str, bytes | None], ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the defect as a JSON value, without the contents of its files."""
         return {"kind": self.kind, "path": self.path, "line": self.line, "summary": self.summary}
 
@@ -29,7 +28,7 @@ class DefectOutcome:
     defect: Defect
     killed_by: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the outcome as a JSON value."""
         return {**self.defect.to_json(), "killed_by": list(self.killed_by)}
 
@@ -66,7 +65,7 @@ class Summary:
         """Return the found share in percent, rounded down so that 90 means at least 90; 0 without defects."""
         return self.killed * 100 // self.seeded if self.seeded else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the summary as a JSON value."""
         return {
             "seeded": self.seeded,

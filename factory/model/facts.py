@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,9 @@ class PlannedChange:
     address: str
     type: str
     actions: tuple[str, ...]
-    before: Mapping[str, Any] | None = None
-    after: Mapping[str, Any] | None = None
-    unknown: Mapping[str, Any] | None = None
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    unknown: Mapping[str, object] | None = None
     origin: str = ""
 
     @property
@@ -222,7 +221,7 @@ class Facts:
     recorded: SessionEvidence | None = None
     plans: tuple[Plan, ...] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON value."""
         return asdict(self)
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from factory.errors import InvalidInput, NotFound, Refused, Unauthorized, Unreachable
 from factory.model.secret import Secret
@@ -17,7 +16,7 @@ from factory.system import files
 WRAPPED_SECONDS = 600
 
 
-def encrypted_file(store: Store, *, passphrase: bool) -> dict[str, Any]:
+def encrypted_file(store: Store, *, passphrase: bool) -> dict[str, object]:
     """Create the encrypted file's key, or ask for a passphrase; raises ``Refused`` if the file uses the other one."""
     files.private_folder(store.folder)
     if store.encrypted.exists() and store.by_passphrase.exists() is not passphrase:
@@ -34,7 +33,7 @@ def encrypted_file(store: Store, *, passphrase: bool) -> dict[str, Any]:
     return {"provider": "file", "file": str(store.encrypted), "key": "passphrase" if passphrase else str(store.key)}
 
 
-def openbao(store: Store, issuer: Callable[[], setup.Issuer]) -> dict[str, Any]:
+def openbao(store: Store, issuer: Callable[[], setup.Issuer]) -> dict[str, object]:
     """Set up the server that policy names, else the local one; every step may be repeated.
 
     ``issuer`` returns the project from which id tokens are accepted, or raises an error.
@@ -49,7 +48,7 @@ def openbao(store: Store, issuer: Callable[[], setup.Issuer]) -> dict[str, Any]:
     return {"provider": "openbao", "address": store.address, "environments": environments, "id_tokens": bound}
 
 
-def machine(made: OpenBao, environment: str, target: Path) -> dict[str, Any]:
+def machine(made: OpenBao, environment: str, target: Path) -> dict[str, object]:
     """Write a machine's login to a private file; the secret id is wrapped, so that it can be unwrapped only once."""
     name = lease.role(environment)
     role_id, wrapped = setup.machine(made, name, wrapped=WRAPPED_SECONDS)

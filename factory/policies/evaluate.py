@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 from factory.model.facts import Change, Plan
 from factory.model.verdict import AppliedRisk, Finding, RequiredApprovals
@@ -29,10 +28,10 @@ class Ruling:
     rule: str
     allowed: bool
     reason: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     policy: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the ruling as a JSON value."""
         return {**vars(self), "facts": dict(self.facts)}
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from factory.model.facts import SENSITIVE, Plan, PlannedChange
 from factory.policies.evaluate import ACTIONS, Ruling, day
@@ -62,7 +61,7 @@ def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
     return bool(changed) and changed <= ignored
 
 
-def _hides(value: Any) -> bool:
+def _hides(value: object) -> bool:
     """Return whether any part of a value is sensitive: two sensitive values that look equal may differ."""
     if isinstance(value, str):
         return value == SENSITIVE
@@ -102,7 +101,7 @@ def _resource(
         yield from _demands(demands, digest, item, facts)
 
 
-def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, Any]) -> Iterator[Ruling]:
+def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[str, object]) -> Iterator[Ruling]:
     if item.type in rules.protected.types or _guarded(rules, item.address):
         yield Ruling("plan.protected", False, f"{item.address} is protected and would be destroyed", facts, digest)
     words = "this needs a token that names this plan" if rules.destroy == "token" else "policy never allows this"
@@ -111,7 +110,7 @@ def _destroy(rules: Terraform, digest: str, item: PlannedChange, facts: Mapping[
 
 
 def _demands(
-    demands: Sequence[tuple[int, Demand]], digest: str, item: PlannedChange, facts: Mapping[str, Any]
+    demands: Sequence[tuple[int, Demand]], digest: str, item: PlannedChange, facts: Mapping[str, object]
 ) -> Iterator[Ruling]:
     for number, demand in demands:
         if not _matches(item, demand.where):
@@ -122,7 +121,7 @@ def _demands(
         yield Ruling("plan.demand", _holds(demand, value), reason, {**facts, "demand": number}, digest)
 
 
-def _holds(demand: Demand, value: Any) -> bool:
+def _holds(demand: Demand, value: object) -> bool:
     if value is _UNKNOWN:
         return demand.unknown == "allow"
     if value is _HIDDEN:
@@ -145,10 +144,10 @@ def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
     return True
 
 
-def _value(item: PlannedChange, attribute: str) -> Any:
+def _value(item: PlannedChange, attribute: str) -> object:
     """Return an attribute of the planned resource, by a path of names and positions."""
-    value: Any = item.after
-    unknown: Any = item.unknown
+    value: object = item.after
+    unknown: object = item.unknown
     for part in attribute.split("."):
         if isinstance(unknown, dict):
             unknown = unknown.get(part)
@@ -192,7 +191,7 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     limits = rules.limits
     ignored = _ignored(rules.noise, today)
     changes = [item for item in plan.changes if not _is_noise(item, ignored.get(item.type))]
-    facts: dict[str, Any] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
+    facts: dict[str, object] = {"changes": len(changes), "max_changes": limits.changes, "plan": plan.digest}
     reason = f"{len(changes)} resources change; the maximum is {limits.changes}"
     yield Ruling("plan.size", len(changes) <= limits.changes, reason, facts, digest)
     gone = len(plan.destroyed)
@@ -207,7 +206,7 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     yield Ruling("plan.percent", touched * 100 <= limits.percent * existing, reason, facts, digest)
 
 
-def _seen(value: Any) -> bool:
+def _seen(value: object) -> bool:
     return value is not _UNKNOWN and value is not _HIDDEN
 
 

@@ -1,7 +1,6 @@
 """Finds the line of the policy that a ruling applies."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from factory.policies.evaluate import Ruling
 from factory.policies.problems import document
@@ -40,7 +39,7 @@ def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
     return f"{path}:{found.marks.line(_entry(found.value, key, ruling.facts))}"
 
 
-def _entry(value: Mapping[str, Any], key: Key, facts: Mapping[str, Any]) -> Key:
+def _entry(value: Mapping[str, object], key: Key, facts: Mapping[str, object]) -> Key:
     """Return the key of the list entry that the ruling names, or the key of the list."""
     entries = value.get(str(key[0])) if len(key) == 1 else None
     position = facts.get("demand", facts.get("companion"))

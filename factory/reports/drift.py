@@ -6,7 +6,6 @@ redacted when the plan was read.
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from factory.model.facts import PlannedChange
 from factory.reports.markdown import count, fit, name, neutral
@@ -33,7 +32,7 @@ def _rows(change: PlannedChange) -> list[str]:
     ]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "(none)"
     return neutral(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False), _VALUE)

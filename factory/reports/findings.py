@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from factory.model.verdict import Finding, Verdict
 from factory.system import canonical
@@ -149,7 +149,7 @@ def _brief(finding: Finding) -> list[str]:
     ]
 
 
-def _issue(item: ReportedFinding) -> dict[str, Any]:
+def _issue(item: ReportedFinding) -> dict[str, object]:
     finding = item.finding
     return {
         "description": plain(f"{finding.message} — {finding.fix}"),

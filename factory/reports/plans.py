@@ -6,7 +6,6 @@ read.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from factory.model.facts import Plan, PlannedChange
 from factory.reports.markdown import count, fit, folded, name, neutral
@@ -83,7 +82,7 @@ def _differences(change: PlannedChange) -> list[tuple[str, str, str]]:
     return found
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "(none)"
     return neutral(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False), _VALUE)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from factory.model.verdict import Finding, Verdict
@@ -30,7 +29,7 @@ def render(verdicts: Sequence[Verdict]) -> str:
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, sort_keys=True)
 
 
-def _rule(rule: str, found: Sequence[findings.ReportedFinding]) -> dict[str, Any]:
+def _rule(rule: str, found: Sequence[findings.ReportedFinding]) -> dict[str, object]:
     mine = [item for item in found if item.finding.rule == rule]
     gates = sorted({item.gate for item in mine})
     return {
@@ -41,9 +40,9 @@ def _rule(rule: str, found: Sequence[findings.ReportedFinding]) -> dict[str, Any
     }
 
 
-def _result(item: findings.ReportedFinding, index: int) -> dict[str, Any]:
+def _result(item: findings.ReportedFinding, index: int) -> dict[str, object]:
     finding = item.finding
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": _LEVELS[item.kind],
@@ -57,14 +56,14 @@ def _result(item: findings.ReportedFinding, index: int) -> dict[str, Any]:
     return result
 
 
-def _location(finding: Finding) -> dict[str, Any]:
+def _location(finding: Finding) -> dict[str, object]:
     # A relative reference (RFC 3986, 4.2): no leading slash, and colons are escaped, so that none marks a scheme.
     uri = quote(finding.path.removeprefix("./").lstrip("/"), errors="replace")
-    place: dict[str, Any] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
+    place: dict[str, object] = {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}}
     if finding.line > 0:
         place["region"] = {"startLine": finding.line}
     return {"physicalLocation": place}
 
 
-def _skipped(verdict: Verdict) -> dict[str, Any]:
+def _skipped(verdict: Verdict) -> dict[str, object]:
     return {"level": "warning", "message": {"text": findings.plain(f"{verdict.gate} was skipped: {verdict.reason}")}}

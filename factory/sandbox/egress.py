@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from factory.errors import MachineError
 from factory.sandbox.egress_exchange import Bounds, Exchange, Tap, shut
@@ -27,7 +26,7 @@ def serve(
     path: Path,
     rules: Rules,
     *,
-    record: Callable[[Mapping[str, Any]], None],
+    record: Callable[[Mapping[str, object]], None],
     bounds: Bounds | None = None,
     tap: Tap | None = None,
 ) -> Iterator[None]:
@@ -75,7 +74,7 @@ class _Server:
         self,
         listener: socket.socket,
         rules: Rules,
-        record: Callable[[Mapping[str, Any]], None],
+        record: Callable[[Mapping[str, object]], None],
         bounds: Bounds,
         tap: Tap | None,
     ) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
 from factory.sandbox import http_wire as wire
 from factory.sandbox.egress_rules import RequestDecision, Rules, judge, onward, public
@@ -61,7 +61,7 @@ class Exchange:
         self._sent = self._received = 0
         self._active = clock.monotonic()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the record of the exchange."""
         judged = self._judged
         return {

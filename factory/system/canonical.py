@@ -7,10 +7,9 @@ Floats are refused, because JSON writers format them differently.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` for a float or a non-JSON type."""
     _refuse_floats(value)
     return json.dumps(
@@ -23,12 +22,12 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """Return ``sha256:<hex>`` of a JSON value's canonical bytes."""
     return digest(encode(value))
 
 
-def _refuse_floats(value: Any) -> None:
+def _refuse_floats(value: object) -> None:
     if isinstance(value, float):
         raise TypeError(f"a float has no canonical JSON form: {value!r}")
     if isinstance(value, Mapping):
@@ -41,5 +40,5 @@ def _refuse_floats(value: Any) -> None:
             _refuse_floats(item)
 
 
-def _foreign(value: Any) -> Any:
+def _foreign(value: object) -> object:
     raise TypeError(f"not a JSON value: {type(value).__name__}")

@@ -2,12 +2,11 @@
 
 import json
 import sys
-from typing import Any
 
 from factory.system import clock
 
 
-def event(name: str, **fields: Any) -> None:
+def event(name: str, **fields: object) -> None:
     """Write one JSON line to standard error."""
     line = json.dumps({"time": clock.timestamp(), "event": name, **fields}, default=str, ensure_ascii=False)
     sys.stderr.write(line + "\n")

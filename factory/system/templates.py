@@ -1,7 +1,6 @@
 """Renders Jinja templates; an undefined variable is an error."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jinja2
 import jinja2.sandbox
@@ -17,7 +16,7 @@ _ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
 )
 
 
-def render(template: str, values: Mapping[str, Any], *, source: str) -> str:
+def render(template: str, values: Mapping[str, object], *, source: str) -> str:
     """Return ``template`` rendered with ``values``; raises ``InvalidInput`` naming ``source`` and the line."""
     try:
         return _ENVIRONMENT.from_string(template).render(values)

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from factory.errors import Conflict, DiskFull, FactoryError, ToolFailed, Unauthorized, Unreachable
 
@@ -52,7 +51,7 @@ class Diagnostic:
         return ToolFailed
 
 
-def read_events(data: bytes) -> tuple[Mapping[str, Any], ...]:
+def read_events(data: bytes) -> tuple[Mapping[str, object], ...]:
     """Return terraform's events in a log, which may have a truncated last line or other text."""
     found = []
     for line in data.splitlines():
@@ -65,13 +64,13 @@ def read_events(data: bytes) -> tuple[Mapping[str, Any], ...]:
     return tuple(found)
 
 
-def errors(events: Iterable[Mapping[str, Any]]) -> tuple[Diagnostic, ...]:
+def errors(events: Iterable[Mapping[str, object]]) -> tuple[Diagnostic, ...]:
     """Return the errors among events, in their order."""
     found = (event.get("diagnostic") for event in events)
     return tuple(_diagnostic(item) for item in found if isinstance(item, dict) and item.get("severity") == "error")
 
 
-def warnings(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def warnings(events: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
     """Return the summaries of the warnings among events."""
     found = (event.get("diagnostic") for event in events)
     return tuple(
@@ -79,7 +78,7 @@ def warnings(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _diagnostic(item: Mapping[str, Any]) -> Diagnostic:
+def _diagnostic(item: Mapping[str, object]) -> Diagnostic:
     return Diagnostic(str(item.get("summary", "")), str(item.get("detail", "")), str(item.get("address") or ""))
 
 

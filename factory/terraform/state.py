@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused, Unauthorized, Unreachable
 from factory.system import clock, http
@@ -146,7 +145,7 @@ class State:
             raise Refused(f"the state could not be locked (HTTP {answer.status}): {answer.text[:200]}")
         return None
 
-    def _send(self, method: str, path: str, **arguments: Any) -> http.Response:
+    def _send(self, method: str, path: str, **arguments: object) -> http.Response:
         """Send a request and retry it if the server is busy; raises ``Unauthorized``, ``NotFound``, ``Unreachable``."""
         last = ""
         for attempt in range(_TRIES):

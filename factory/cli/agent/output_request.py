@@ -1,7 +1,6 @@
 """``factory output``: appends an agent's requests for writes to the file in FACTORY_OUTPUTS."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -84,7 +83,7 @@ def blocked(why: str, name: str | None) -> None:
     _ask("blocked", {}, why, name)
 
 
-def _ask(kind: str, fields: dict[str, Any], why: str, name: str | None) -> None:
+def _ask(kind: str, fields: dict[str, object], why: str, name: str | None) -> None:
     target = path()
     request = outputs.compose(kind, fields, why=why, name=name)
     outputs.append(target, request)

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from factory.agents import doctor
 from factory.errors import GateFailed, NotFound
@@ -105,7 +104,7 @@ def text(found: Sequence[TrialRow]) -> str:
     tried = [item for item in found if item.cells]
     lines = []
     if tried:
-        rows: list[list[Any]] = [
+        rows: list[list[object]] = [
             [item.name, item.version, *(_SHOWN.get(cell.answer, cell.answer.value) for cell in item.cells)]
             for item in tried
         ]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from typing import Any
 
 import click
 
@@ -31,7 +30,7 @@ _WIDEST = 60
 class _Group(click.Group):
     """Exits with 1 for every error, as ``terraform plan -detailed-exitcode`` does."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except FactoryError as error:
@@ -167,7 +166,7 @@ def _unenforced(found: Sequence[UnsupportedField]) -> list[str]:
     return [table(["not supported by this tier", "field", "desired", "substitute"], rows), ""]
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if value is None:
         text = "-"

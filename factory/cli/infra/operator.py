@@ -1,8 +1,7 @@
 """``factory infra locks|unlock|recover|rollback|restore``: an operator's commands for states, with their account."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
@@ -99,13 +98,13 @@ def restore(stack: str, serial: int, reason: str, as_json: bool) -> None:
     """Write an earlier version of a state, from GitLab's history, as the newest one."""
     with _opened() as (context, state_of):
         newest = recovery.restore(context, state_of(stack), stack, serial, by=OPERATOR, reason=reason)
-    value: dict[str, Any] = {"stack": stack, "from": serial, "serial": newest}
+    value: dict[str, object] = {"stack": stack, "from": serial, "serial": newest}
     text = f"version {serial} of {stack} is now serial {newest}; plan it with `factory pipeline run --ref {MAIN}`"
     output.one(value, json_wanted=as_json, text=text)
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Context, Any]]:
+def _opened() -> Iterator[tuple[Context, Callable[[str], State]]]:
     """Return the recorder's context, and a function that opens a stack's state as the operator."""
     workspace = current()
     context = make(workspace, holder="operator", say=output.say)

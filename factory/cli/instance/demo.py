@@ -181,7 +181,7 @@ def _jobs(workspace: Workspace, *, since: float | None = None) -> float:
 
 def _ask(workspace: Workspace) -> str:
     """Request the app's greeting through the edge."""
-    edge = http.Client(f"http://127.0.0.1:{workspace.record['ports']['edge']}", headers={"Host": HOSTNAME})
+    edge = http.Client(f"http://127.0.0.1:{workspace.record.ports['edge']}", headers={"Host": HOSTNAME})
     return edge.send("GET", QUESTION).text.strip()
 
 

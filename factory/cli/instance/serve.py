@@ -26,7 +26,7 @@ def command() -> None:
 
 
 async def _serve(workspace: Workspace) -> None:
-    ports = workspace.record["ports"]
+    ports = workspace.record.ports
     state = files.private_folder(workspace.state)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,7 +41,7 @@ async def _serve(workspace: Workspace) -> None:
         gitlab.serve(
             state / "gitlab",
             port=ports["gitlab"],
-            tier=workspace.record["tier"],
+            tier=workspace.record.tier,
             expander=workspace.tools.gitlab_ci_local(),
             tool_env=workspace.tool_env,
             kept=files.private_folder(workspace.settings.cache / "ci"),

@@ -23,7 +23,7 @@ def command(new_ports: bool, fresh: bool, as_json: bool) -> None:
     if fresh:
         servers.discard(workspace)
     started = servers.ensure_up(workspace, say=output.say, new_ports=new_ports)
-    ports = workspace.record["ports"]
+    ports = workspace.record.ports
     value = {"gitlab": workspace.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
     word = "up" if started else "already up"
     output.one(value, json_wanted=as_json, text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from factory.errors import EvidenceInvalid
 from factory.evidence import log, sign
@@ -12,7 +11,7 @@ from factory.system import process
 _BRANCHES = ("refs/remotes/origin/factory/evidence", "refs/heads/factory/evidence")
 
 
-def statements(root: Path, env: Mapping[str, str], *, kinds: Collection[str]) -> tuple[str, list[Mapping[str, Any]]]:
+def statements(root: Path, env: Mapping[str, str], *, kinds: Collection[str]) -> tuple[str, list[Mapping[str, object]]]:
     """Return the evidence branch (empty: none) and the predicates of the statements of some kinds, in order.
 
     Raises ``EvidenceInvalid`` if a statement cannot be read.
@@ -50,7 +49,7 @@ def _blobs(output: bytes) -> Iterator[bytes]:
         output = rest[size + 1 :]
 
 
-def _predicate(data: bytes) -> Mapping[str, Any]:
+def _predicate(data: bytes) -> Mapping[str, object]:
     try:
         value = json.loads(sign.payload_of(log.decode_envelope(data)))
     except ValueError as error:

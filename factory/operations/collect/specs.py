@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from factory.checks import cited, junit
 from factory.errors import InvalidInput, OutsideRepository
@@ -148,7 +147,7 @@ def _recorded(root: Path, env: Mapping[str, str]) -> EvidenceFacts:
     )
 
 
-def _passed(predicate: Mapping[str, Any]) -> dict[str, str]:
+def _passed(predicate: Mapping[str, object]) -> dict[str, str]:
     listed = predicate.get("requirements", [])
     return {
         str(item["id"]): str(item["digest"])

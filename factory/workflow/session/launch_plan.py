@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from factory.agents import command
 from factory.agents.homes import HOMES, Home, Setting
@@ -30,7 +29,7 @@ from factory.worktrees import worktree
 
 OUTPUTS = "FACTORY_OUTPUTS"
 MODEL = "model"
-Record = Callable[[Mapping[str, Any]], None]
+Record = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(frozen=True)
