@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis  # imported here, before any thread: CPython 3.11 cannot parse modules in two threads at once
 import pytest
 
+from tests import matrix
 from tests.servers import LocalGitlab, running_gitlab
 from tests.summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
 
@@ -29,8 +30,18 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[variable] = folder.name
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option with which every row of a matrix runs."""
+    parser.addoption("--every-row", action="store_true", help="run every row of a test with the mark `matrix`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the rows of each matrix that the seed draws, and put what takes longest first."""
+    if not config.getoption("every_row"):
+        kept = set(matrix.drawn([(item.nodeid, mark) for item in items if (mark := matrix.size(item))], matrix.seed()))
+        left = [item for item in items if matrix.size(item) and item.nodeid not in kept]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not matrix.size(item) or item.nodeid in kept]
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.get_closest_marker("long") is None))
 
 

@@ -70,6 +70,7 @@ def install(python: Path, package: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_each_module_imports_with_the_extras_that_it_needs(python: Path, wheel: Path) -> None:
     missing = run([python, "-I", "-c", IMPORT_ALL], wheel.parent)
     assert missing.returncode == 0, missing.stderr
@@ -86,6 +87,7 @@ def test_each_module_imports_with_the_extras_that_it_needs(python: Path, wheel: 
     assert (complete.stdout, complete.returncode) == ("", 0), complete.stderr
 
 
+@pytest.mark.long
 def test_a_few_commands_run(python: Path, wheel: Path) -> None:
     factory = python.with_name("factory")
     version = run([factory, "--version"], wheel.parent)

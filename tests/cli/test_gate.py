@@ -32,6 +32,7 @@ def verdict(clone: Instance) -> bytes:
     return (clone.clone / ".factory/verdict/verdict.json").read_bytes()
 
 
+@pytest.mark.long
 def test_a_person_runs_the_local_gates_before_pushing(clone: Instance) -> None:
     done = gate(clone, "run", "--base", "main")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,6 +77,7 @@ def test_the_reports_for_gitlab_exist(clone: Instance) -> None:
     assert "jobs/1" in (folder / "annotations.json").read_text()
 
 
+@pytest.mark.long
 def test_contracts_are_passed_on_from_the_judge(clone: Instance, tmp_path: Path) -> None:
     judge = tmp_path / "judge"
     git("worktree", "add", "-q", str(judge), "main", cwd=clone.clone)
@@ -89,6 +91,7 @@ def test_contracts_are_passed_on_from_the_judge(clone: Instance, tmp_path: Path)
         git("checkout", "-q", "apps", cwd=clone.clone)
 
 
+@pytest.mark.long
 def test_a_benchmark_is_passed_on_if_its_gate_is_enabled(clone: Instance) -> None:
     gates = clone.clone / "policies/gates.yml"
     text = gates.read_text()

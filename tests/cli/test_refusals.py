@@ -251,6 +251,7 @@ OUTSIDE = [
 ]  # fmt: skip
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("command", OUTSIDE)
 def test_outside_a_control_repository_one_line_says_so(command: str, tmp_path: Path) -> None:
     outside = Instance(tmp_path, tmp_path / "state")

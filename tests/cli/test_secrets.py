@@ -125,6 +125,7 @@ def test_a_file_is_set_up_filled_and_read(here: Here, tmp_path: Path) -> None:
     assert VALUE not in "".join(here.printed)
 
 
+@pytest.mark.long
 def test_what_is_refused(here: Here) -> None:
     here.run("init")
     here.run("put", PLAN, stdin=VALUE)
@@ -165,6 +166,7 @@ def test_it_prompts_for_a_passphrase(here: Here) -> None:
     assert "only be entered on a terminal" in here.run("get", PLAN, code=5).stderr
 
 
+@pytest.mark.long
 def test_copies_are_masked_protected_where_they_can_be_and_never_read_back(here: Here) -> None:
     here.run("init")
     here.run("put", PLAN, stdin=VALUE)
@@ -192,6 +194,8 @@ def test_copies_are_masked_protected_where_they_can_be_and_never_read_back(here:
     assert VALUE + "-apply" in {item["value"] for item in held}
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(
     ("value", "reason"),
     [("short", "fewer than 8"), ("two words here", "spaces"), ("CLOUDFLARE_PLAN_TOKEN", "name of a variable")],
@@ -207,6 +211,7 @@ def test_what_gitlab_can_not_mask_is_not_copied(here: Here, value: str, reason: 
     assert here.project.variables.get("CLOUDFLARE_PLAN_TOKEN").value == "earlier-value"
 
 
+@pytest.mark.long
 def test_openbao_is_set_up_used_and_checked(served: Here) -> None:
     served.run("put", PLAN, stdin=VALUE)
     # The server is the module's: what other tests stored before is counted too.
@@ -227,6 +232,7 @@ def test_openbao_is_set_up_used_and_checked(served: Here) -> None:
     assert VALUE not in "".join(served.printed)
 
 
+@pytest.mark.long
 def test_a_job_logs_in_by_its_id_token(served: Here) -> None:
     served.run("put", APPLY, stdin=VALUE)
     now = int(time.time())
@@ -261,6 +267,7 @@ def test_a_job_logs_in_by_its_id_token(served: Here) -> None:
     assert bad not in "".join(served.printed)
 
 
+@pytest.mark.long
 def test_each_environment_has_its_own_value(here: Here) -> None:
     here.policy("[production]", "[staging, production]")
     here.run("init")
@@ -270,6 +277,7 @@ def test_each_environment_has_its_own_value(here: Here) -> None:
         assert there["path"] == f"apply/{environment}/{APPLY}"
 
 
+@pytest.mark.long
 def test_a_machine_can_use_its_login_once(served: Here, tmp_path: Path) -> None:
     served.run("put", PLAN, stdin=VALUE)
     ticket = tmp_path / "ticket.json"
@@ -283,6 +291,7 @@ def test_a_machine_can_use_its_login_once(served: Here, tmp_path: Path) -> None:
     other.run("machine", "--to-file", str(tmp_path / "more"), code=5)
 
 
+@pytest.mark.long
 def test_a_revoked_login_and_a_typed_one(served: Here) -> None:
     served.run("put", PLAN, stdin=VALUE)
     served.json("login")
@@ -300,6 +309,7 @@ def test_a_revoked_login_and_a_typed_one(served: Here) -> None:
     served.run("login", "--with", "token", code=9, stdin="planted-other-token")
 
 
+@pytest.mark.long
 def test_a_failing_server_is_reported_and_loses_nothing(here: Here) -> None:
     here.run("init")
     here.run("put", PLAN, stdin=VALUE)
@@ -315,6 +325,7 @@ def test_a_failing_server_is_reported_and_loses_nothing(here: Here) -> None:
     assert "planted-id-token" not in "".join(here.printed)
 
 
+@pytest.mark.long
 def test_nothing_planted_is_in_any_other_output(served: Here) -> None:
     for name in (PLAN, APPLY):
         served.run("put", name, stdin=VALUE)

@@ -45,12 +45,14 @@ def test_the_trees_pass_untouched() -> None:
     assert sum(len(list(positions(data, FLIPS_PER_FILE))) for data in TREE.values()) >= 3000
 
 
+@pytest.mark.matrix(4)
 @pytest.mark.parametrize("path", FILES)
 def test_no_flipped_bit_passes(path: str) -> None:
     for position in positions(TREE[path], FLIPS_PER_FILE):
         assert not report({**TREE, path: flipped(TREE[path], position)}).passed, position
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("path", sorted(path for path in LONG if not path.startswith("statements/")))
 def test_no_flipped_bit_of_a_long_log_passes(path: str) -> None:
     for position in positions(LONG[path], 6):

@@ -3,9 +3,6 @@
 And one character: whatever a policy or spec becomes by one, it is refused, or its digest tells that it is another.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,12 +49,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(tmp_path_factory.mktemp("corpus"))
 
 
-def some(cases: Sequence[Any]) -> list[Any]:
-    """Return all cases; three of four take part in the long run alone, which CI makes."""
-    rows = [case if isinstance(case, tuple) else (case,) for case in cases]
-    return [pytest.param(*row, marks=[pytest.mark.long] if number % 4 else []) for number, row in enumerate(rows)]
-
-
 def name_of(case: Case) -> str:
     return case.name.encode("unicode_escape").decode()
 
@@ -70,7 +61,8 @@ def test_the_corpus_is_large_and_each_case_is_another() -> None:
     assert not any(case.rules or case.blocked for case in GOOD)
 
 
-@pytest.mark.parametrize("case", some(BAD), ids=name_of)
+@pytest.mark.matrix(10)
+@pytest.mark.parametrize("case", BAD, ids=name_of)
 def test_a_bad_merge_request_is_refused(repository: Corpus, case: Case) -> None:
     decision = repository.decision(case)
     assert not decision.passed
@@ -78,6 +70,7 @@ def test_a_bad_merge_request_is_refused(repository: Corpus, case: Case) -> None:
     assert corpus.skipped(decision) >= set(case.blocked)
 
 
+@pytest.mark.matrix(6)
 @pytest.mark.parametrize("case", GOOD, ids=name_of)
 def test_a_good_merge_request_passes(repository: Corpus, case: Case) -> None:
     decision = repository.decision(case)
@@ -88,6 +81,7 @@ def test_a_good_merge_request_passes(repository: Corpus, case: Case) -> None:
     assert decision.needed.approvals >= 1
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("case", [case for case in GOOD if case.judge_changed], ids=name_of)
 def test_what_a_person_changes_of_the_judge_is_flagged_and_refused_to_an_agent(repository: Corpus, case: Case) -> None:
     by_one = repository.decision(case)
@@ -130,7 +124,8 @@ def test_one_character_of_a_spec_is_refused_or_changes_its_digest(data: st.DataO
     assert not usable or made == text or after.digest != before.digest
 
 
-@pytest.mark.parametrize(("path", "made"), some(sampled()))
+@pytest.mark.matrix(4)
+@pytest.mark.parametrize(("path", "made"), sampled())
 def test_one_character_is_judged_by_what_it_was(repository: Corpus, path: str, made: str) -> None:
     agent = repository.decision(Case("agent", {path: made}, ("scope",)))
     assert not agent.passed

@@ -172,6 +172,7 @@ def other(world: World, field: str, value: Any) -> Any:
     return value + 1 if isinstance(value, int) else ["developer"]
 
 
+@pytest.mark.long
 def test_every_field_changed_by_hand_is_told_and_mended(settled: World) -> None:
     tried = 0
     settled.project.branches.create({"branch": "other", "ref": "main"})
@@ -186,6 +187,7 @@ def test_every_field_changed_by_hand_is_told_and_mended(settled: World) -> None:
     assert tried > 30
 
 
+@pytest.mark.long
 def test_every_key_taken_away_by_hand_is_told_and_made_again(settled: World) -> None:
     wanted = settled.wanted()
     for section in SECTIONS:
@@ -274,6 +276,8 @@ def test_who_is_a_member_by_a_group_stays_and_is_named_after_all_else_is_done(gi
     assert "mine" not in {label.name for label in world.project.labels.list(get_all=True)}
 
 
+@pytest.mark.long
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("fate", ["429", "500", "502", "slow", "reset", "answer lost"])
 def test_an_apply_that_breaks_anywhere_is_finished_by_the_next(gitlab_server: LocalGitlab, fate: Fate) -> None:
     left = 0

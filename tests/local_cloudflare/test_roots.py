@@ -39,6 +39,7 @@ def test_the_roots_are_equal_but_for_their_zone() -> None:
     assert all(text == texts["production"] for text in texts.values())
 
 
+@pytest.mark.long
 def test_every_environment_stands_beside_the_others(tmp_path: Path, own: Double) -> None:
     own.release(ONE)
     for stack, zone in ZONES.items():
@@ -77,6 +78,8 @@ def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> Non
     assert root.run("plan", "-detailed-exitcode") == 0, root.said
 
 
+@pytest.mark.long
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -119,6 +122,8 @@ resource "cloudflare_dns_record" "hostname" {{
 """
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("each", ["", 'for_each = { hello = "" }'], ids=["one app", "apps by name"])
 def test_a_state_from_before_the_modules_keeps_its_objects(tmp_path: Path, own: Double, each: str) -> None:
     older = Root(tmp_path, own, OLDER.format(account=ACCOUNT, each=each))
@@ -140,6 +145,7 @@ def test_a_state_from_before_the_modules_keeps_its_objects(tmp_path: Path, own: 
     assert root.plan(ONE) == 0, root.said
 
 
+@pytest.mark.long
 def test_a_state_from_before_the_stack_module_only_moves(tmp_path: Path, own: Double) -> None:
     own.release(ONE)
     root = Root(tmp_path, own)
@@ -162,6 +168,7 @@ def test_a_state_from_before_the_stack_module_only_moves(tmp_path: Path, own: Do
     assert all(address.startswith("module.stack.module.") for address in root.addresses())
 
 
+@pytest.mark.long
 def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:
     """A limit for every create, and for what can be repeated a failure and an answer that was lost."""
 
@@ -178,6 +185,8 @@ def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:
     assert len(own.result("GET", f"/accounts/{ACCOUNT}/cfd_tunnel")) == 1
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(
     ("deed", "said"),
     [
@@ -185,7 +194,7 @@ def test_a_bad_moment_is_passed_over(root: Root, own: Double) -> None:
         ("500", "HTTP 500, tries: 4"),
         ("reset", "connection refused or broken, tries: 4"),
         # It waits for the client's own limit, twice.
-        pytest.param("hang", "timed out, tries: 2", marks=pytest.mark.long),
+        ("hang", "timed out, tries: 2"),
     ],
 )
 def test_an_apply_that_could_not_end_is_finished_by_the_next(root: Root, own: Double, deed: Deed, said: str) -> None:
@@ -207,6 +216,8 @@ def test_an_apply_that_could_not_end_is_finished_by_the_next(root: Root, own: Do
     assert root.plan(ONE) == 0, root.said
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("deed", ["500", "reset"])
 def test_a_create_that_failed_is_made_by_the_next_apply(root: Root, own: Double, deed: Deed) -> None:
     def script(method: str, path: str, _number: int) -> Deed:
@@ -221,6 +232,7 @@ def test_a_create_that_failed_is_made_by_the_next_apply(root: Root, own: Double,
     assert root.plan(ONE) == 0, root.said
 
 
+@pytest.mark.long
 def test_a_create_whose_answer_was_lost_is_imported_and_not_made_twice(root: Root, own: Double) -> None:
     def script(method: str, path: str, _number: int) -> Deed:
         return "drop_after" if (method, path) == ("POST", "/zones") else "pass"

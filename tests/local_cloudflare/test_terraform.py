@@ -71,6 +71,7 @@ def test_a_change_behind_terraforms_back_is_drift(applied: Root, own: Double) ->
     assert applied.plan(ONE) == 0, applied.said
 
 
+@pytest.mark.long
 def test_what_was_deleted_is_created_again(applied: Root, own: Double) -> None:
     state = applied.state()
     own.result("DELETE", f"/zones/{state[RECORD]['zone_id']}/dns_records/{state[RECORD]['id']}")
@@ -111,6 +112,7 @@ def test_a_provider_block_may_name_the_api(tmp_path: Path, own: Double) -> None:
     assert "this provider is a loopback double" in root.said
 
 
+@pytest.mark.long
 def test_any_home_and_a_long_tmpdir_will_do(root: Root, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
@@ -185,6 +187,7 @@ resource "cloudflare_zero_trust_tunnel_cloudflared_config" "c" {{
 """
 
 
+@pytest.mark.long
 def test_every_attribute_keeps_what_was_written(tmp_path: Path, own: Double) -> None:
     """A zone's ``paused``, relative names, nested requests, values known only after apply, replacement, destroy."""
     root = Root(tmp_path, own, FULL.format(account=ACCOUNT))

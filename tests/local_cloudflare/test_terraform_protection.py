@@ -115,6 +115,8 @@ def test_a_setting_is_set_kept_and_left_as_it_is(tmp_path: Path, shared: Double)
     assert shared.result("GET", path)["value"] == "strict"
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("value", ["true", "12", '["on"]', "{ on = true }"])
 def test_a_value_of_any_type_reaches_the_api(tmp_path: Path, shared: Double, value: str) -> None:
     root = of_a_zone(tmp_path, shared, SETTING.format(name="ssl", value=value))
@@ -135,6 +137,7 @@ resource "cloudflare_account_token" "t" {{
 """
 
 
+@pytest.mark.long
 def test_a_token_is_imported_changed_and_deleted(tmp_path: Path, shared: Double) -> None:
     resource = f"com.cloudflare.api.account.{ACCOUNT}"
     made = token(shared, policy(resource, "Cloudflare Tunnel Read", "Cloudflare Tunnel Write"))

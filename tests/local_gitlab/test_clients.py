@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.servers import LocalGitlab
 
 
@@ -14,6 +16,7 @@ def ran(*argv: str, cwd: Path | None = None, **env: str) -> subprocess.Completed
     return subprocess.run(argv, cwd=cwd, env=made, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.long
 def test_python_gitlabs_own_command_line(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
 

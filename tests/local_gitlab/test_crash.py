@@ -87,6 +87,7 @@ def _pipelines(project: Any, sha: str) -> list[Any]:
     return found
 
 
+@pytest.mark.long
 def test_every_acknowledged_write_survives_kill_9(server: Server) -> None:
     project = server.client.projects.create({"name": "p"})
     acknowledged: list[int] = []
@@ -175,6 +176,7 @@ def test_a_push_is_processed_if_the_server_died_after_the_ref_update(server: Ser
     assert found[0].before_sha == git("rev-parse", "HEAD~1", cwd=work).stdout.strip()
 
 
+@pytest.mark.long
 def test_a_lost_runner_fails_its_jobs_and_retry_runs_them_again(server: Server) -> None:
     project = server.project(
         "again:\n  script: [x]\n  retry: {max: 1, when: [runner_system_failure]}\n"

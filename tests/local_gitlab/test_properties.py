@@ -58,7 +58,8 @@ def project(server: LocalGitlab) -> Any:
     return made
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.matrix(40)
+@pytest.mark.parametrize("examples", [10, pytest.param(40, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method.upper()} {each.path}")
 def test_every_response_matches_the_description(
     operation: Any, examples: int, server: LocalGitlab, project: Any

@@ -18,6 +18,8 @@ from tests.servers import ROOT, running_gitlab
 KEPT = ROOT / "docs/conformance"
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("tier", ["premium", "free"])
 def test_the_double_answers_as_was_written_down(tier: str, tmp_path: Path) -> None:
     instance = make_instance(tmp_path / "made")
@@ -42,6 +44,7 @@ def test_the_double_answers_as_was_written_down(tier: str, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.long
 def test_what_differs_is_told(tmp_path: Path) -> None:
     instance: Instance = make_instance(tmp_path)
     kept = KEPT / "local-premium.json"

@@ -120,6 +120,7 @@ def test_an_untouched_stack_is_clean_whatever_release_the_variables_name(world: 
     assert world.look(TF_VAR_release="hello-2").clean
 
 
+@pytest.mark.long
 def test_what_was_changed_outside_has_one_fingerprint_until_it_is_another_or_set_back(world: World) -> None:
     serial = world.state.identity().serial
     world.change("plain", content="two")
@@ -146,6 +147,7 @@ def test_a_sensitive_value_is_told_of_and_not_shown(world: World) -> None:
     assert world.look().clean
 
 
+@pytest.mark.long
 def test_another_order_of_plain_values_and_what_policy_calls_noise_are_no_drift(world: World) -> None:
     world.change("plain", tags=["a:1", "b:2"])
     assert world.look().clean

@@ -182,6 +182,7 @@ POLICY = [
 ]
 
 
+@pytest.mark.matrix(10)
 @pytest.mark.parametrize("attack", [*FILES, *MOVED, *POLICY], ids=lambda attack: attack.name)
 def test_attack(attacked: World, tmp_path: Path, attack: Attack) -> None:
     attack.must_fail(attacked.scene(tmp_path, attack.main))

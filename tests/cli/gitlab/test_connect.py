@@ -55,6 +55,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, gitlab_server: LocalGit
     return Here(tmp_path, gitlab_server if request.param == "premium" else request.getfixturevalue("free_gitlab"))
 
 
+@pytest.mark.long
 def test_a_new_project_with_one_account_and_then_with_two(here: Here, request: pytest.FixtureRequest) -> None:
     if "premium" in request.node.callspec.id:
         here.below_a_group()
@@ -86,6 +87,7 @@ def test_a_new_project_with_one_account_and_then_with_two(here: Here, request: p
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
+@pytest.mark.long
 def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
     here = Here(tmp_path, free_gitlab)
     here.connected()
@@ -104,6 +106,7 @@ def test_a_change_by_hand_is_shown_kept_in_one_issue_and_put_back(tmp_path: Path
     assert [issue.state for issue in project.issues.list(get_all=True)] == ["closed"]
 
 
+@pytest.mark.long
 def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
     here = Here(tmp_path, free_gitlab)
     here.connected()
@@ -122,6 +125,7 @@ def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: Lo
     assert here.run("gitlab", "plan").returncode == 0
 
 
+@pytest.mark.long
 def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
     here = Here(tmp_path, free_gitlab)
     client = here.server.client(here.token)
@@ -143,6 +147,7 @@ def test_a_project_made_by_hand_is_adopted_and_loses_nothing(tmp_path: Path, fre
     assert [hook.url for hook in made.hooks.list(get_all=True)] == ["https://hooks.example/mine"]
 
 
+@pytest.mark.long
 def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here = Here(tmp_path, gitlab_server)
     assert_told(here.connect("--yes", stdin="glpat-wrong", code=9), 9, "HTTP 401")

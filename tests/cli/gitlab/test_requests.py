@@ -51,6 +51,8 @@ def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield made
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 def test_each_command_sends_few_requests_and_writes_only_what_differs(wired: Wired) -> None:
     wired.connect("--bot", "--yes", stdin=wired.bot_token)
     before, writes = len(wired.proxy.sent), wired.proxy.writes
@@ -66,6 +68,8 @@ def test_each_command_sends_few_requests_and_writes_only_what_differs(wired: Wir
     assert again <= AGAIN
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 def test_no_command_requests_a_page_twice(wired: Wired) -> None:
     before = len(wired.proxy.sent)
     wired.run("gitlab", "plan")

@@ -27,6 +27,7 @@ def verify(here: Here, token: str) -> int:
     return requests.post(f"{here.server.url}/api/v4/runners/verify", json={"token": token}, timeout=10).status_code
 
 
+@pytest.mark.long
 def test_runners_are_registered_once_kept_renewed_and_compared_with_policy(here: Here, tmp_path: Path) -> None:
     out = tmp_path / "runners"
     made = json.loads(here.run("gitlab", "runners", "register", "--out", str(out), "--json").stdout)
@@ -60,6 +61,7 @@ def test_runners_are_registered_once_kept_renewed_and_compared_with_policy(here:
     assert verify(here, config["runners"][0]["token"]) == 200
 
 
+@pytest.mark.long
 def test_a_runner_changed_by_hand_is_drift_and_what_would_be_unsafe_is_refused(here: Here, tmp_path: Path) -> None:
     out = str(tmp_path / "runners")
     register = ("gitlab", "runners", "register", "--out")

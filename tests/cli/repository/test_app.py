@@ -61,6 +61,7 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_repository_is_added_by_a_merge_request(here: Here, tmp_path: Path) -> None:
     source = repository(tmp_path / "Shop App", FILES)
     assert [app["name"] for app in here.json("list")] == ["hello"]
@@ -85,12 +86,14 @@ def test_a_repository_is_added_by_a_merge_request(here: Here, tmp_path: Path) ->
     assert_told(here.run("add", str(source)), 7, "apps/shop-app already exists", "--name")
 
 
+@pytest.mark.long
 def test_what_the_pipeline_can_not_build_is_not_deployed(here: Here, tmp_path: Path) -> None:
     made = here.json("add", str(repository(tmp_path / "site", {"index.html": "x"})))
     assert (made["deployed"], made["hostnames"]) == (False, {})
     assert "apps/site/src/__main__.py" in here.project.mergerequests.get(made["merge_request"]).description
 
 
+@pytest.mark.long
 def test_from_a_url_with_name_branch_and_hostnames(here: Here) -> None:
     actions = [{"action": "create", "file_path": name, "content": text} for name, text in FILES.items()]
     other = here.server.project({"a": "1"}, visibility="private")
@@ -105,6 +108,7 @@ def test_from_a_url_with_name_branch_and_hostnames(here: Here) -> None:
     assert here.server.root_token not in told
 
 
+@pytest.mark.long
 def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     source = repository(tmp_path / "shop", FILES)
     assert_told(here.run("add", str(tmp_path / "none")), 4, "git fetch failed")

@@ -87,6 +87,7 @@ def test_init_creates_a_repository(mine: Instance, toolkit: Path) -> None:
     mine.run("policy", "check")
 
 
+@pytest.mark.long
 def test_the_next_release_is_merged_with_the_owners_changes(mine: Instance, newer: Path) -> None:
     before = git("rev-parse", "HEAD", cwd=mine.clone).stdout
     done = mine.json("upgrade", "--from", str(newer))
@@ -106,6 +107,7 @@ def test_the_next_release_is_merged_with_the_owners_changes(mine: Instance, newe
     assert "tokens: 50000" in read(mine.clone, third["branch"], BUDGETS)
 
 
+@pytest.mark.long
 def test_conflicts_are_listed_and_left_to_the_owner(mine: Instance, newer: Path) -> None:
     change(newer, BUDGETS, lambda text: text.replace("tokens: 6000000", "tokens: 7000000"))
     refused = mine.run("upgrade", "--from", str(newer), check=False)
@@ -120,12 +122,14 @@ def test_conflicts_are_listed_and_left_to_the_owner(mine: Instance, newer: Path)
     assert "tokens: 50000" in (mine.clone / BUDGETS).read_text()
 
 
+@pytest.mark.long
 def test_a_message_alone_is_no_release(mine: Instance, newer: Path) -> None:
     forged = f"Factory-Release: 9.9.9 {'0' * 40}"
     git("commit", "-q", "--allow-empty", "-m", f"x\n\n{forged}", cwd=mine.clone)
     assert mine.json("upgrade", "--from", str(newer))["from"] == "0.1.0"
 
 
+@pytest.mark.long
 def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
     maker = Instance(toolkit, tmp_path / "state")
     assert_told(maker.run("init", str(mine.clone), check=False), 7, "not an empty folder")
@@ -141,6 +145,7 @@ def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
     assert_told(maker.run("upgrade", "--from", str(mine.clone), check=False), 4, "factory init")
 
 
+@pytest.mark.long
 def test_an_upgrade_is_proposed_as_a_merge_request(mine: Instance, newer: Path, gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     url = with_token(f"{gitlab_server.url}/{project.path_with_namespace}.git", gitlab_server.root_token)

@@ -49,6 +49,7 @@ def test_every_route_is_documented_and_every_operation_served(contract: Contract
     assert served == set(contract.operations())
 
 
+@pytest.mark.long
 def test_every_operation_answers_as_documented(contract: Contract, world: World) -> None:
     for area in (*AREAS, *SETTINGS, pipelines):
         area(world)

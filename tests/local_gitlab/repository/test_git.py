@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.servers import LocalGitlab, git, with_token
 
 
@@ -61,6 +63,7 @@ def test_a_request_large_enough_for_git_to_compress(gitlab_server: LocalGitlab, 
     assert project
 
 
+@pytest.mark.long
 def test_a_rule_protects_matching_names_and_only_the_star_is_a_wildcard(
     gitlab_server: LocalGitlab, tmp_path: Path
 ) -> None:

@@ -302,6 +302,7 @@ def test_there_are_many_different_attacks() -> None:
     assert len({item.name for item in ALL}) == len(ALL)
 
 
+@pytest.mark.matrix(10)
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.name)
 def test_no_harm_is_done_by_an_attack_that_is_obeyed(world: World, item: Injection) -> None:
     before = world.outside()
@@ -342,6 +343,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     made.run("down", check=False)
 
 
+@pytest.mark.long
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize(("name", "code"), [("delete-tests", 6), ("quick-actions", 11)])
 def test_no_harm_is_done_by_an_attack_on_a_whole_factory(running: Instance, name: str, code: int) -> None:
     item = next(item for item in ALL if item.name == name)

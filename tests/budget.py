@@ -1,0 +1,82 @@
+"""Runs a command and fails if it takes more wall time on quiet cores than tests/budgets.json allows.
+
+Usage: python3 tests/budget.py NAME -- COMMAND [ARGUMENT ...]
+
+On a machine with fewer than two cores, or one whose cores other programs used, a longer run is told but does not fail.
+It runs before anything is installed, so it imports only Python's own library.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_BUDGETS = Path(__file__).with_name("budgets.json")
+# The cores that a budget is for, and the share of them that other programs may use on a quiet machine.
+_CORES, _OTHERS = 2, 0.1
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+# Fields of the first line of /proc/stat (proc(5)): user, nice, system, irq, softirq, steal; guest is in user.
+_BUSY = (1, 2, 3, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its budget and its wall time in seconds, the machine's cores, and the share that others used of them."""
+
+    name: str
+    budget: int
+    wall: float
+    cores: int
+    others: float
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the run took longer than its budget although the machine was quiet."""
+        return self.wall > self.budget and self.cores >= _CORES and self.others <= _OTHERS
+
+    @property
+    def summary(self) -> str:
+        """The line that tells the time and the budget."""
+        line = f"{self.name}: {self.wall:.0f} s of {self.budget} s"
+        if self.wall <= self.budget or self.exceeded:
+            return line + (": the budget is exceeded" if self.exceeded else "")
+        return f"{line}: not judged, other programs used {self.others:.0%} of {self.cores} cores"
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; return its exit code, or 1 if it succeeded but exceeded its budget."""
+    name, separator, *command = argv
+    if separator != "--" or not command:
+        sys.exit(__doc__)
+    start, busy = time.monotonic(), _busy()
+    code = _run(command)
+    wall, cores = time.monotonic() - start, os.cpu_count() or 1
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    others = max(0.0, _busy() - busy - own.ru_utime - own.ru_stime) / (wall * cores)
+    run = Run(name, json.loads(_BUDGETS.read_text())[name], wall, cores, others)
+    sys.stdout.write(run.summary + "\n")
+    return code or int(run.exceeded)
+
+
+def _run(command: list[str]) -> int:
+    """Return the command's exit code; the servers that it leaves to nobody are this process' children, and counted."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    child = os.posix_spawnp(command[0], command, os.environ)
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def _busy() -> float:
+    """Return the seconds that all cores have worked since the machine started."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return sum(int(fields[place]) for place in _BUSY) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

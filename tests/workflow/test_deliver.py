@@ -1,0 +1,155 @@
+"""Tests of deliver on recorded answers of GitLab: the nodes after an agent's work, and how a session ends."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from factory.errors import AgentFailed, AwaitingHuman, Conflict, FactoryError, GateFailed, Refused
+from factory.model.agent import Reason
+from factory.model.attempt import AgentRef, AttemptResult
+from factory.system import files
+from factory.workflow.deliver import Checked, deliver
+from factory.workflow.session import results
+from tests.workflow.recorded_gitlab import World, world
+
+Form = TypeVar("Form")
+
+
+class Steps:
+    """Runs the steps of a session, of which some were done before a crash: the engine returns their results again."""
+
+    def __init__(self, done: Mapping[str, object]) -> None:
+        self.done, self.names = done, list[str]()
+
+    def __call__(self, name: str, form: type[Form], step: Callable[[], Form]) -> Form:
+        """Return a step's result."""
+        self.names.append(name)
+        found = self.done[name] if name in self.done else step()
+        assert isinstance(found, form), name
+        return found
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> World:
+    return world(tmp_path, "claimed")
+
+
+def worked(made: World, number: int = 1, **changes: Any) -> AttemptResult:
+    """Return the result of an attempt, which also is in its folder, with its brief and transcript."""
+    values: dict[str, Any] = {
+        "attempt": number,
+        "base": made.context.main(),
+        "head": made.head,
+        "reason": Reason.DONE_FOR_REVIEW,
+        "detail": "",
+        "agent": AgentRef("replay", "1"),
+        "message": "I greet now.",
+        **changes,
+    }
+    folder = files.private_folder(made.session.attempt(number))
+    files.write_atomic(folder / "brief.md", b"Greet.")
+    files.write_atomic(folder / "transcript.jsonl.gz", b"")
+    return results.write(folder, AttemptResult(**values))
+
+
+PASSED = Checked((), ())
+
+
+def proposes(made: World) -> None:
+    """Let GitLab answer as it did once the merge request was proposed and its pipeline passed."""
+
+    def follow() -> None:
+        made.follow("review")
+        made.gitlab.end_pipelines("success")
+        made.gitlab.answers["POST merge_requests"] = made.gitlab.answers["merge_requests/1"]
+
+    made.gitlab.answers["merge_requests"] = []
+    made.gitlab.then["POST merge_requests"] = follow
+
+
+def test_work_that_passes_becomes_a_merge_request_that_is_ready_for_review(here: World) -> None:
+    proposes(here)
+    steps = Steps({"work-1": worked(here), "check-1": PASSED})
+    done = deliver(steps, here.context, here.session)
+    assert (done.state, done.issue, done.merge_request) == ("review", 1, 1)
+    assert steps.names == ["claim", "work-1", "check-1", "propose-1", "watch-1", "present"]
+    assert here.recorded() == ["claim", "verdict", "plan", "plan"]
+    (opened,) = [item for item in here.gitlab.sent if item.path == "merge_requests"]
+    assert opened.body["source_branch"] == here.session.branch
+    assert "> I greet now." in opened.body["description"]
+    assert here.gitlab.labels("issues/1") == [
+        ("factory::claimed", "factory::ready,factory::blocked"),
+        ("factory::review", "factory::claimed"),
+    ]
+    assert here.context.mirror.head(here.session.branch) == here.head
+
+
+def test_a_pipeline_that_fails_gives_its_findings_to_the_next_attempt(here: World) -> None:
+    proposes(here)
+    follow = here.gitlab.then["POST merge_requests"]
+
+    def red() -> None:
+        follow()
+        for path in [path for path in here.gitlab.answers if path.endswith("/pipelines")]:
+            here.gitlab.answers[path] = [{**item, "status": "failed"} for item in here.gitlab.answers[path]]
+
+    here.gitlab.then["POST merge_requests"] = red
+    again = Steps({"work-1": worked(here), "check-1": PASSED, "work-2": worked(here, 2, head=None, tree="")})
+    with pytest.raises((GateFailed, AgentFailed)):
+        deliver(again, here.context, here.session)
+    assert again.names[:6] == ["claim", "work-1", "check-1", "propose-1", "watch-1", "work-2"]
+    assert "give-up" in again.names
+    assert any("factory::blocked" in added for added, _ in here.gitlab.labels("issues/1"))
+
+
+def test_a_verdict_of_another_judge_ends_the_session(here: World) -> None:
+    proposes(here)
+    follow = here.gitlab.then["POST merge_requests"]
+
+    def foreign() -> None:
+        follow()
+        for path in [path for path in here.gitlab.answers if path.endswith("verdict.json")]:
+            here.gitlab.change(path, judge_sha="1" * 40)
+
+    here.gitlab.then["POST merge_requests"] = foreign
+    with pytest.raises(Refused, match="not a commit of the protected branch"):
+        deliver(Steps({"work-1": worked(here), "check-1": PASSED}), here.context, here.session)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "labels"),
+    [
+        ({"reason": Reason.NEEDS_INPUT, "question": "Which?"}, AwaitingHuman, "factory::blocked"),
+        ({"reason": Reason.CANCELLED_BY_HUMAN, "detail": "cancelled"}, AwaitingHuman, "factory::blocked"),
+    ],
+)
+def test_what_ends_a_session_is_told_recorded_and_gives_the_issue_back(
+    here: World, changes: dict[str, Any], error: type[FactoryError], labels: str
+) -> None:
+    done = worked(here, head=None, **changes)
+    with pytest.raises(error):
+        deliver(Steps({"work-1": done}), here.context, here.session)
+    assert here.recorded() == ["claim", "attempt"]
+    assert here.gitlab.notes("issues/1")
+    assert any(labels in added for added, _ in here.gitlab.labels("issues/1"))
+
+
+def test_a_session_that_lost_its_lease_proposes_nothing(here: World, tmp_path: Path) -> None:
+    del tmp_path
+    proposes(here)
+
+    def taken() -> AttemptResult:
+        return worked(here)
+
+    steps = Steps({"work-1": taken(), "check-1": PASSED})
+    held = here.context.mirror.head("factory/leases/1")
+    value = here.context.mirror.read(str(held), "lease.json").replace(here.session.id.encode(), b"ffffffff")
+    commit = here.context.mirror.commit(
+        {"lease.json": value}, parent=held, message="taken\n", author=here.context.bot_author
+    )
+    here.context.mirror.push(commit, "factory/leases/1", "")
+    with pytest.raises(Conflict, match="no longer holds"):
+        deliver(steps, here.context, here.session)
+    assert not any(item.path == "merge_requests" for item in here.gitlab.sent)
