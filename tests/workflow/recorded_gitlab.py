@@ -33,7 +33,7 @@ from tests.servers import ROOT, TOOL_ENV, git
 URL, PROJECT, SESSION = "http://gitlab.test", "factory/control", "5e55104a"
 _RECORDED = Path(__file__).with_name("recorded")
 _PIPELINE = re.compile(r"pipelines/\d+")
-_MERGED = ("planned", "deployed")
+_MERGED = ("planned", "deployed", "closed")
 Answers = Mapping[str, Any]
 
 
@@ -57,7 +57,7 @@ class Failure:
 class RecordedGitlab(BaseAdapter):
     """Answers python-gitlab's requests by path, and keeps those that change something.
 
-    A query is looked at only where an answer names one of its parts, as in ``deployments?environment=staging``.
+    Of a query, what filters a list is looked at: state, labels, environment, and fields of its objects.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -70,8 +70,9 @@ class RecordedGitlab(BaseAdapter):
         """Answer one request; 404 where nothing was recorded."""
         url = urlsplit(request.url or "")
         path = unquote(url.path).partition(f"/projects/{PROJECT}")[2].lstrip("/")
-        filtered = [f"{path}?{name}={value}" for name, value in parse_qsl(url.query)]
-        value = next((self.answers[name] for name in filtered if name in self.answers), self.answers.get(path))
+        value = self.answers.get(path)
+        if isinstance(value, list):
+            value = [item for item in value if _fits(item, dict(parse_qsl(url.query)))]
         if request.method != "GET":
             sent = Sent(str(request.method), path, json.loads(request.body or b"{}"))
             self.sent.append(sent)
@@ -185,6 +186,16 @@ def world(folder: Path, state: str) -> World:
     return World(context, gitlab, session, head, names)
 
 
+def _fits(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
+    """Return whether an object of a list is one that a query asks for (GitLab docs: REST API, filters of lists)."""
+    labels = {name for name in query.get("labels", "").split(",") if name}
+    if not labels <= set(item.get("labels", labels)) or query.get("state", "all") not in {"all", item.get("state")}:
+        return False
+    if "environment" in query and item["environment"]["name"] != query["environment"]:
+        return False
+    return all(str(item.get(name, query[name])) == query[name] for name in ("sha", "ref", "source") if name in query)
+
+
 def _connected(gitlab: RecordedGitlab, account: str) -> Connection:
     connection = connect(URL, PROJECT, account=account, token="a token")
     for scheme in ("https://", "http://"):
@@ -228,6 +239,9 @@ def _answers(state: str, names: Mapping[str, str]) -> Answers:
     found: dict[str, Any] = json.loads(text)
     if "merge_requests/1" in found:
         found["PUT merge_requests/1/merge"] = found["merge_requests/1"]
-    for item in found.get("deployments", ()):
-        found.setdefault(f"deployments?environment={item['environment']['name']}", []).append(item)
+    closed = text if state == "closed" else (_RECORDED / "closed.json").read_text().replace("@HEAD@", names["@HEAD@"])
+    (release,) = json.loads(closed)["releases"]
+    found["POST releases"] = release
+    if state == "closed":
+        found[f"releases/{release['tag_name']}"] = release
     return {f"repository/commits/{names['@HEAD@']}/statuses": [], **found}

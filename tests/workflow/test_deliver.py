@@ -44,7 +44,7 @@ def worked(made: World, number: int = 1, **changes: Any) -> AttemptResult:
         "head": made.head,
         "reason": Reason.DONE_FOR_REVIEW,
         "detail": "",
-        "agent": AgentRef("replay", "1"),
+        "agent": AgentRef("replay", "1", brief="sha256:" + "0" * 64),
         "message": "I greet now.",
         **changes,
     }
@@ -96,7 +96,8 @@ def test_a_pipeline_that_fails_gives_its_findings_to_the_next_attempt(here: Worl
             here.gitlab.answers[path] = [{**item, "status": "failed"} for item in here.gitlab.answers[path]]
 
     here.gitlab.then["POST merge_requests"] = red
-    again = Steps({"work-1": worked(here), "check-1": PASSED, "work-2": worked(here, 2, head=None, tree="")})
+    later = {f"work-{number}": worked(here, number, head=None) for number in (2, 3, 4)}
+    again = Steps({"work-1": worked(here), "check-1": PASSED, **later})
     with pytest.raises((GateFailed, AgentFailed)):
         deliver(again, here.context, here.session)
     assert again.names[:6] == ["claim", "work-1", "check-1", "propose-1", "watch-1", "work-2"]

@@ -130,6 +130,7 @@ def test_an_approved_plan_is_applied_verified_and_its_issue_closed(planned: Worl
 def test_a_second_run_starts_no_second_apply(planned: World) -> None:
     ship.deploy(run, planned.context, 1)
     before = planned.recorded()
+    planned.follow("closed")
     ship.deploy(run, planned.context, 1)
     assert sum(item.path.endswith("/play") for item in planned.gitlab.sent) == 1
     assert planned.recorded() == before
