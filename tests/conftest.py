@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     That is what pipelines' definitions expand to, and instances after their founding deployment.
     """
     if not hasattr(config, "workerinput"):
+        os.environ["SEED"] = str(matrix.seed())
         for variable in ("XDG_CACHE_HOME", "FACTORY_TEST_SHARED"):
             folder = tempfile.TemporaryDirectory(prefix="factory-test-")
             config.add_cleanup(folder.cleanup)
@@ -38,7 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the rows of each matrix that the seed draws, and put what takes longest first."""
     if not config.getoption("every_row"):
-        kept = set(matrix.drawn([(item.nodeid, mark) for item in items if (mark := matrix.size(item))], matrix.seed()))
+        rows = [matrix.Row(matrix.group(item), item.nodeid, size) for item in items if (size := matrix.size(item))]
+        kept = set(matrix.drawn(rows, matrix.seed()))
         left = [item for item in items if matrix.size(item) and item.nodeid not in kept]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if not matrix.size(item) or item.nodeid in kept]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tests import matrix
+
 # Suite → the tests that it is made of, and what each of their rows is.
 SUITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "escape suite": (
@@ -28,6 +30,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         ]
         if reports:
             terminalreporter.write_line(f"{suite}: {_told(reports, parts)}")
+    if not terminalreporter.config.getoption("every_row"):
+        seed = matrix.seed()
+        terminalreporter.write_line(f"matrices: rows of seed {seed} (`SEED={seed}` repeats it, `make soak` runs all)")
 
 
 def _told(reports: list[tuple[str, str]], parts: Mapping[str, str]) -> str:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.matrix import drawn
+from tests.matrix import Row, drawn
 
-ROWS = [*((f"a.py::test_a[{n}]", 10) for n in range(40)), *((f"a.py::test_b[{n}]", 3) for n in range(5))]
+ROWS = [*(Row("a", f"a.py::test_a[{n}]", 10) for n in range(40)), *(Row("b", f"a.py::test_b{n}", 3) for n in range(5))]
 
 
 @given(st.integers(0, 10**6))
@@ -18,4 +18,4 @@ def test_each_test_keeps_its_number_of_rows(number: int) -> None:
 
 
 def test_the_days_draw_every_row_after_a_while() -> None:
-    assert {row for number in range(60) for row in drawn(ROWS, number)} == {row for row, _ in ROWS}
+    assert {row for number in range(60) for row in drawn(ROWS, number)} == {row.id for row in ROWS}

@@ -35,6 +35,7 @@ BOUNDS = Bounds(turn_seconds=60, silence_seconds=40, output_bytes=20_000_000)
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.matrix(1),
     pytest.mark.skipif(bool(TOOLS.missing_agents()), reason="not installed: run `factory setup --agents`"),
     pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here"),
 ]

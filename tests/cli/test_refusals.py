@@ -129,6 +129,7 @@ def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> Non
     assert "Spec: <id>" in shown
 
 
+@pytest.mark.matrix(10, group="flows")
 @pytest.mark.long
 def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     number = running.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"]
@@ -144,6 +145,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     assert len(requests) == 1
 
 
+@pytest.mark.matrix(10, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
@@ -203,6 +205,7 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
     return gitlab.Gitlab(base, private_token=path.read_text())
 
 
+@pytest.mark.matrix(10, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_main_moves_during_review(tmp_path: Path) -> None:

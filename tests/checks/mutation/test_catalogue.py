@@ -211,7 +211,7 @@ def test_a_challenge_of_what_is_red_or_missing_is_refused() -> None:
         run(ROOT / "apps/none", lambda _: (), None, 0, print)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_tests_of_hello_alone_find_nine_of_ten_mutants(tmp_path: Path) -> None:
     shutil.copytree(HELLO, tmp_path / "apps/hello", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

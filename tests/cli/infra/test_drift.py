@@ -12,7 +12,7 @@ import requests
 from tests.instances import Instance, founded
 from tests.servers import wait_for
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from tests.instances import Instance, founded
 from tests.servers import ROOT, git, wait_for
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
 
 RECORDING = json.loads((ROOT / "factory/agents/recordings/greet-by-name.json").read_text())
 PATCHES = [turn["patch"] for attempt in RECORDING["attempts"] for turn in attempt["turns"] if turn.get("patch")]
