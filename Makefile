@@ -6,7 +6,7 @@ READY := .venv/ready
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-gitlab lint soak bench agent-session up down lock clean
+.PHONY: help setup demo test suite test-long test-gitlab lint soak coverage bench agent-session up down lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +16,10 @@ setup: $(READY) ## Install everything that the other targets need
 demo: $(READY) ## Watch one issue travel from open to deployed (YES=1 lets the account rehearsal decide)
 	@$(FACTORY) demo $(if $(YES),--yes)
 
-test: $(READY) ## Check style, types and structure, and run all tests in parallel
-	@$(MAKE) --no-print-directory lint
+test: $(READY) ## Check style, types and structure, and run the tests in parallel (SEED=n draws rows)
+	@$(BIN)/python tests/budget.py "make test" -- $(MAKE) --no-print-directory lint suite
+
+suite: $(READY)
 	@$(BIN)/python -m pytest -n 4 --dist worksteal --durations=20 --durations-min=1 $(ARGS)
 
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
@@ -33,8 +35,14 @@ lint: $(READY) ## Check style, dead code, types and import floors
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || (cat .venv/lint-imports.log; false)
 
-soak: $(READY) ## Seed defects in the factory's own deciders (SEED=n LIMIT=n); their tests must notice 95 %
-	@$(BIN)/python -m tests.soak --seed $(or $(SEED),0) --limit $(or $(LIMIT),200)
+soak: $(READY) ## Run every row of every matrix, and seed defects in the factory's own deciders (SEED=n LIMIT=n)
+	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT))
+
+coverage: $(READY) ## Measure which lines of the toolkit the tests of `make test` run; fails below the floor
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run --rcfile=tests/coverage.ini -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine --quiet --rcfile=tests/coverage.ini
+	@$(BIN)/coverage report --rcfile=tests/coverage.ini
 
 bench: $(READY) ## Measure start-up against bare baselines in the same run
 	@$(BIN)/python -m tests.bench

@@ -9,25 +9,66 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from factory.agents.outputs import Request, compose
 from factory.errors import InvalidInput
-from factory.system.strict_fields import Fields, unique
+from factory.system import data
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 _HEADER = re.compile(r"^diff --git a/(.+) b/\1$", re.MULTILINE)
 _ANY_HEADER = re.compile(r"^diff --git ", re.MULTILINE)
 _LONGEST_SAY = 20_000
+
+
+def paths(patch: str) -> list[str]:
+    """Return the files that a patch changes; raises ``InvalidInput`` for a header with two paths or a quoted path."""
+    found = _HEADER.findall(patch)
+    if not patch.startswith("diff --git ") or len(found) != len(_ANY_HEADER.findall(patch)):
+        raise InvalidInput("a patch must have, for each file, a plain line `diff --git a/<path> b/<path>`")
+    return list(dict.fromkeys(found))
+
+
+def _checked_patch(patch: str) -> str:
+    try:
+        if patch:
+            paths(patch)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+    return patch
+
+
+def _request(value: object) -> Request:
+    if not isinstance(value, Mapping) or not all(isinstance(value.get(name), str) for name in ("kind", "why")):
+        raise ValueError("expected an object with the texts kind and why")
+    said = {str(name): item for name, item in value.items() if name not in {"kind", "why", "id"}}
+    try:
+        return compose(value["kind"], said, why=value["why"], name=str(value.get("id") or "") or None)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+
+
+# The forms of the values in a file.
+Named = Annotated[str, Field(pattern=r"\S")]
+Count = Annotated[int, Field(ge=0)]
+Patch = Annotated[
+    str, AfterValidator(_checked_patch), WithJsonSchema({"type": "string", "pattern": "^(diff --git |$)"})
+]
+_TEXT = {"type": "string"}
+_REQUEST = {"type": "object", "required": ["kind", "why"], "properties": {"kind": _TEXT, "why": _TEXT, "id": _TEXT}}
+Requested = Annotated[Request, PlainValidator(_request), WithJsonSchema(_REQUEST)]
 
 
 @dataclass(frozen=True)
 class Tokens:
     """Tokens used: ``input`` includes ``cached``, ``output`` includes ``thought``."""
 
-    input: int = 0
-    output: int = 0
-    cached: int = 0
-    thought: int = 0
+    input: Count = 0
+    output: Count = 0
+    cached: Count = 0
+    thought: Count = 0
 
     @classmethod
     def metered(cls, usage: Mapping[str, int]) -> "Tokens":
@@ -52,7 +93,7 @@ class Turn:
 
     say: str = ""
     tools: tuple[str, ...] = ()
-    patch: str = ""
+    patch: Patch = ""
     usage: Tokens = Tokens()
 
     def to_json(self) -> dict[str, object]:
@@ -65,7 +106,7 @@ class Turn:
 class Maker:
     """The agent of an attempt, its version and model, and the digest of the brief's template."""
 
-    agent: str
+    agent: Named
     version: str = ""
     model: str = ""
     brief: str = ""
@@ -80,7 +121,7 @@ class Attempt:
     base: str = ""
     reason: str = ""
     question: str = ""
-    outputs: tuple[Request, ...] = ()
+    outputs: tuple[Requested, ...] = ()
 
     @property
     def says(self) -> str:
@@ -99,40 +140,29 @@ class Attempt:
 class Recording:
     """The attempts for one issue in their order; ``session`` is the recorded session."""
 
-    spec: str
-    title: str
-    attempts: tuple[Attempt, ...]
+    spec: Named
+    title: Named
+    attempts: Annotated[tuple[Attempt, ...], Field(min_length=1)]
     session: str = ""
+    format: Literal[1] = FORMAT
 
     def encode(self) -> bytes:
         """Return the recording's file, in ASCII: equal recordings have equal bytes, and all characters are visible."""
         session = {"session": self.session} if self.session else {}
-        head = {"format": FORMAT, "spec": self.spec, "title": self.title, **session}
+        head = {"format": self.format, "spec": self.spec, "title": self.title, **session}
         value = {**head, "attempts": [attempt.to_json() for attempt in self.attempts]}
         return json.dumps(value, indent=1).encode() + b"\n"
 
 
-def read(data: bytes, *, source: str) -> Recording:
+def read(content: bytes, *, source: str) -> Recording:
     """Return the recording in a file; raises ``InvalidInput`` with ``source`` and the invalid key."""
-    try:
-        value = json.loads(data.decode(), object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{source}: {error}") from error
-    fields = Fields(value, source, "", ("format", "spec", "title", "session", "attempts"))
-    if fields.whole("format", default=FORMAT) != FORMAT:
-        raise InvalidInput(f"{source}: format: must be {FORMAT}")
-    attempts = tuple(_attempt(item) for item in fields.each("attempts", _ATTEMPT))
-    if not attempts:
-        raise InvalidInput(f"{source}: attempts: must not be empty")
-    return Recording(fields.text("spec"), fields.text("title"), attempts, fields.text("session", default=""))
+    return data.parse(Recording, content, source=source)
 
 
-def paths(patch: str) -> list[str]:
-    """Return the files that a patch changes; raises ``InvalidInput`` for a header with two paths or a quoted path."""
-    found = _HEADER.findall(patch)
-    if not patch.startswith("diff --git ") or len(found) != len(_ANY_HEADER.findall(patch)):
-        raise InvalidInput("a patch must have, for each file, a plain line `diff --git a/<path> b/<path>`")
-    return list(dict.fromkeys(found))
+def schema() -> Mapping[str, object]:
+    """Return the JSON Schema of a recording's file, for editors and other tools."""
+    about = "The attempts of an agent for one issue, which the replay agent plays."
+    return data.schema(Recording, title="Recording", description=about)
 
 
 def turns(events: Iterable[Mapping[str, object]], *, patch: str, usage: Tokens) -> tuple[Turn, ...]:
@@ -194,40 +224,3 @@ def attempt_of(brief: str) -> int:
 
 _SPEC = re.compile(r"^Spec: (\S+)$", re.MULTILINE)
 _NUMBER = re.compile(r"^Attempt: (\d{1,4})$", re.MULTILINE)
-_ATTEMPT = ("made_by", "base", "reason", "question", "outputs", "turns")
-_TURN = ("say", "tools", "patch", "usage")
-_USAGE = ("input", "output", "cached", "thought")
-_MAKER = ("agent", "version", "model", "brief")
-
-
-def _attempt(fields: Fields) -> Attempt:
-    by = fields.inner("made_by", _MAKER)
-    made_by = Maker(by.text("agent"), *(by.text(name, default="") for name in _MAKER[1:])) if by else None
-    return Attempt(
-        tuple(_turn(item) for item in fields.each("turns", _TURN)),
-        made_by,
-        base=fields.text("base", default=""),
-        reason=fields.text("reason", default=""),
-        question=fields.text("question", default=""),
-        outputs=tuple(_request(item) for item in fields.each("outputs", None, default=())),
-    )
-
-
-def _turn(fields: Fields) -> Turn:
-    usage = fields.inner("usage", _USAGE)
-    tokens = Tokens(*(usage.whole(name, default=0) for name in _USAGE)) if usage else Tokens()
-    patch = fields.text("patch", default="")
-    if patch:
-        try:
-            paths(patch)
-        except InvalidInput as error:
-            raise fields.problem("patch", str(error)) from error
-    return Turn(fields.text("say", default=""), tuple(fields.texts("tools")), patch, tokens)
-
-
-def _request(fields: Fields) -> Request:
-    said = {name: item for name, item in fields.value.items() if name not in {"kind", "why", "id"}}
-    try:
-        return compose(fields.text("kind"), said, why=fields.text("why"), name=fields.text("id", default="") or None)
-    except InvalidInput as error:
-        raise fields.problem("", str(error)) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from factory import errors
-from factory.agents import recording_schema
+from factory.agents import recording
 from factory.cli import COMMANDS, root
 from factory.evidence import predicates
 from factory.evidence.kinds import DESCRIPTIONS
@@ -114,7 +114,7 @@ def _endpoints() -> str:
 
 
 def _schemas() -> dict[str, str]:
-    found = {"recording.schema.json": json.dumps(recording_schema.SCHEMA, indent=1, sort_keys=True) + "\n"}
+    found = {"recording.schema.json": json.dumps(recording.schema(), indent=1, sort_keys=True) + "\n"}
     models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases, "app": App}
     for name, model in models.items():
         if isinstance(model, type) and hasattr(model, "model_json_schema"):

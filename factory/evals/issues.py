@@ -1,15 +1,18 @@
 """Reads sets of recorded issues, on which agents, models and briefs are compared; unknown keys are errors. Pure."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from factory.errors import InvalidInput
 from factory.model.gitlab import Issue
-from factory.system import strict_yaml
-from factory.system.strict_fields import Fields
+from factory.system import data, strict_yaml
 
 FILE = "issues.yml"
-_KEYS = ("name", "title", "text", "spec", "small", "base", "gates", "check")
+Named = Annotated[str, Field(pattern=r"\S")]
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,9 @@ class RecordedIssue:
     all that policy requires). ``check`` is a command that must then exit with 0, instead of a pipeline.
     """
 
-    name: str
-    title: str
-    text: str
+    name: Named
+    title: Named
+    text: Named
     spec: str = ""
     small: bool = False
     base: str = ""
@@ -39,28 +42,20 @@ class RecordedIssue:
 class IssueSet:
     """Recorded issues; ``recordings`` is the set's folder with the replay agent's recordings, if any."""
 
-    issues: tuple[RecordedIssue, ...]
+    issues: Annotated[tuple[RecordedIssue, ...], Field(min_length=1)]
     recordings: str = ""
 
 
 def read(text: str, *, source: str, gates: Callable[[str], bool]) -> IssueSet:
     """Parse a set; ``gates`` tests whether a gate exists. Raises ``InvalidInput`` that names the key."""
-    fields = Fields(strict_yaml.load(text, source=source), source, "", ("issues", "recordings"))
-    issues = []
-    for item in fields.each("issues", _KEYS):
-        spec, small = item.text("spec", default=""), item.flag("small")
-        if bool(spec) == small:
-            raise item.problem("spec", "set either `spec` or `small: true`")
-        named = item.texts("gates")
-        for name in named:
+    found = data.parse(IssueSet, json.dumps(strict_yaml.load(text, source=source)).encode(), source=source)
+    for number, item in enumerate(found.issues):
+        where = f"{source}: issues.{number}"
+        if bool(item.spec) == item.small:
+            raise InvalidInput(f"{where}.spec: set either `spec` or `small: true`")
+        for name in item.gates:
             if not gates(name):
-                raise item.problem("gates", f"there is no gate {name!r}")
-        title, body, base = item.text("title"), item.text("text"), item.text("base", default="")
-        found = RecordedIssue(
-            item.text("name"), title, body, spec, small, base, tuple(named), tuple(item.texts("check"))
-        )
-        issues.append(found)
-    names = [item.name for item in issues]
-    if not names or len(set(names)) != len(names):
-        raise InvalidInput(f"{source}: issues: at least one issue is required, and names must be unique")
-    return IssueSet(tuple(issues), fields.text("recordings", default=""))
+                raise InvalidInput(f"{where}.gates: there is no gate {name!r}")
+    if len({item.name for item in found.issues}) != len(found.issues):
+        raise InvalidInput(f"{source}: issues: names must be unique")
+    return found

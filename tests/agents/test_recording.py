@@ -10,9 +10,9 @@ import pytest
 from factory.agents import recording
 from factory.agents.outputs import compose
 from factory.agents.recording import Attempt, Maker, Recording, Tokens, Turn
-from factory.agents.recording_schema import SCHEMA
 from factory.errors import InvalidInput
 
+SCHEMA = recording.schema()
 PATCH = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 FULL = Recording(
     "hello",
@@ -51,17 +51,20 @@ def test_those_that_ship_are_right(entry: Any) -> None:
     ("change", "told"),
     [
         (lambda value: value.update(formats=1), "r.json: formats: unknown key"),
-        (lambda value: value.update(format=2), "format: must be 1"),
-        (lambda value: value.pop("title"), "title: expected a text"),
+        (lambda value: value.update(format=2), "format: Input should be 1"),
+        (lambda value: value.pop("title"), "title: is missing"),
         (lambda value: value.update(attempts={}), "attempts: expected a list"),
         (lambda value: value.update(attempts=[]), "attempts: must not be empty"),
         (lambda value: value["attempts"][0].update(turn=1), "attempts.0.turn: unknown key"),
         (lambda value: value["attempts"][0]["turns"][1].update(patch="+++ b/x\n"), "attempts.0.turns.1.patch: a patch"),
         (lambda value: value["attempts"][0]["turns"][1].update(patch=[]), "attempts.0.turns.1.patch: expected a text"),
-        (lambda value: value["attempts"][0]["turns"][1]["usage"].update(input=-1), "usage.input: expected a whole"),
+        (
+            lambda value: value["attempts"][0]["turns"][1]["usage"].update(input=-1),
+            "usage.input: Input should be greater",
+        ),
         (lambda value: value["attempts"][0]["turns"][1]["usage"].update(input=True), "usage.input: expected a whole"),
         (lambda value: value["attempts"][0]["outputs"][0].update(kind="push"), "attempts.0.outputs.0: kind must be"),
-        (lambda value: value["attempts"][0]["made_by"].pop("agent"), "attempts.0.made_by.agent: expected a text"),
+        (lambda value: value["attempts"][0]["made_by"].pop("agent"), "attempts.0.made_by.agent: is missing"),
     ],
 )
 def test_what_does_not_fit_is_named(change: Any, told: str) -> None:
