@@ -1,14 +1,18 @@
 """The shape of the code: sizes, doors and edges that reviews would otherwise have to watch."""
 
 import ast
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "factory").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+# Functions of other modules that fail a test: they wait for what must become true, or validate.
+ASSERTING = frozenset({"wait_for", "validate", "must_fail", "becomes"})
 
 # Each exception says why it stands.
 LONG_MODULES = {
@@ -22,6 +26,7 @@ LARGE_FOLDERS: dict[str, str] = {}
 # Folders of tests that mirror no folder of the product, and why.
 OWN_FOLDERS = {
     "local_gitlab/contract": "holds the whole server against its OpenAPI description",
+    "workflow/recorded": "answers of GitLab, which recorded_gitlab reads",
     "scripts": "mirrors scripts/, which lies beside the package",
 }
 
@@ -125,6 +130,41 @@ def for_types_alone(tree: ast.AST) -> set[int]:
     return {item.lineno for block in blocks for item in block.body}
 
 
+def test_a_module_that_may_use_any_does() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    (named,) = [item["module"] for item in overrides if item.get("disallow_any_explicit") is False]
+    assert named == sorted(named)
+    for name in named:
+        path = ROOT / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found = re.search(r"\b(Any|BaseModel|Strict)\b|\[\.\.\.", path.read_text())
+        assert found, f"{name} needs no exception any more"
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_asserts(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    asserting: set[str] = set()
+    while more := {node.name for node in functions if _asserts(node, asserting | ASSERTING)} - asserting:
+        asserting |= more
+    for node in functions:
+        if node.name.startswith("test_"):
+            assert node.name in asserting, f"{node.name} (line {node.lineno}) asserts nothing"
+
+
+def _asserts(function: ast.AST, helpers: Collection[str]) -> bool:
+    """Return whether a function asserts, expects an error, or calls a function that does."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in {"raises", "warns"} or name in helpers or name.startswith("assert_"):
+                return True
+    return False
+
+
 def test_every_test_folder_mirrors_one_of_the_product() -> None:
     folders = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*") if is_source(path)}
     product = {path.relative_to(ROOT / "factory").as_posix() for path in (ROOT / "factory").rglob("*")}
@@ -144,7 +184,7 @@ def test_no_folder_is_too_large(top: str) -> None:
 
 def test_every_folder_of_tests_is_a_package() -> None:
     for folder in (ROOT / "tests").rglob("*"):
-        if folder.is_dir() and folder.name != "__pycache__":
+        if any(folder.glob("*.py")):
             assert (folder / "__init__.py").exists(), folder
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
-
 from factory.agents.outputs import Request, compose
 from factory.errors import InvalidInput
 from factory.system import data
+from factory.system.data import AfterValidator, Count, Field, Named, PlainValidator, WithJsonSchema
 
 FORMAT: Literal[1] = 1
 _HEADER = re.compile(r"^diff --git a/(.+) b/\1$", re.MULTILINE)
@@ -51,8 +50,6 @@ def _request(value: object) -> Request:
 
 
 # The forms of the values in a file.
-Named = Annotated[str, Field(pattern=r"\S")]
-Count = Annotated[int, Field(ge=0)]
 Patch = Annotated[
     str, AfterValidator(_checked_patch), WithJsonSchema({"type": "string", "pattern": "^(diff --git |$)"})
 ]

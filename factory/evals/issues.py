@@ -5,14 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
-
 from factory.errors import InvalidInput
 from factory.model.gitlab import Issue
 from factory.system import data, strict_yaml
+from factory.system.data import Field, Named
 
 FILE = "issues.yml"
-Named = Annotated[str, Field(pattern=r"\S")]
 
 
 @dataclass(frozen=True)

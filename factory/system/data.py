@@ -7,16 +7,32 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 
 from factory.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+__all__ = [
+    "AfterValidator",
+    "Count",
+    "Field",
+    "Named",
+    "PlainValidator",
+    "WithJsonSchema",
+    "parse",
+    "read",
+    "schema",
+    "write",
+]
+
 Form = TypeVar("Form")
+# Types of fields: a text that is not blank, and a whole number of at least 0.
+Named = Annotated[str, Field(pattern=r"\S")]
+Count = Annotated[int, Field(ge=0)]
 # What is wrong with a value, by pydantic's name of the error; anything else is said in pydantic's words.
 _PROBLEMS: Mapping[str, str] = {
     "missing": "is missing",

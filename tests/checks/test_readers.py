@@ -82,10 +82,11 @@ def test_dependencies_of_manifests_and_imports() -> None:
 
 @given(st.binary(max_size=300), st.sampled_from(["requirements.txt", "pyproject.toml", "package.json", "src/a.py"]))
 def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
-    dependencies.read({f"apps/a/{name}": data})
-    cited.read({"apps/a/test_a.py": data})
-    coverage.read(data)
-    list(leaks.shapes(data.decode(errors="replace")))
+    path = f"apps/a/{name}"
+    assert {item.path for item in dependencies.read({path: data})} <= {path}
+    assert {item.path for item in cited.read({"apps/a/test_a.py": data})} <= {"apps/a/test_a.py"}
+    assert coverage.read(data).problem
+    assert set(leaks.shapes(data.decode(errors="replace"))) <= {shape for shape, _ in leaks.SHAPES}
 
 
 @pytest.mark.parametrize(

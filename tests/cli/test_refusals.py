@@ -80,7 +80,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         state = Path(made.json("config")[-1]["value"])
         state.mkdir(parents=True)
-        record = {"ports": dict.fromkeys(("gitlab", "cloudflare", "edge"), port), "tier": "premium"}
+        record = {"ports": dict.fromkeys(("gitlab", "cloudflare", "edge"), port), "tier": "premium", "project": "a/b"}
         (state / "instance.json").write_text(json.dumps(record))
         assert_told(made.run("up", check=False), 7, str(port), "--new-ports")
 

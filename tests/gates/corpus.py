@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -249,15 +249,10 @@ class Corpus:
             out.mkdir()
             data = case.plan if isinstance(case.plan, bytes) else json.dumps(manifest.normalise(case.plan)).encode()
             (out / plan.PLAN_JSON).write_bytes(data)
-            (out / plan.MANIFEST).write_text(
-                json.dumps(
-                    {
-                        "stack": "production",
-                        "commit": self._git("rev-parse", "HEAD").strip(),
-                        "plan": canonical.digest(data),
-                    }
-                )
-            )
+            texts: dict[str, Any] = {item.name: "" for item in fields(manifest.Manifest)} | {"state_serial": 0}
+            texts |= {"stack": "production", "commit": self._git("rev-parse", "HEAD").strip()}
+            made = manifest.Manifest(**{**texts, "plan": canonical.digest(data)})
+            (out / plan.MANIFEST).write_bytes(made.encode())
         return plan.read_facts(out)
 
     def _show(self, commit: str, path: str) -> bytes | None:

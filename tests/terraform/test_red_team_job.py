@@ -1,6 +1,5 @@
 """The red team with another job, lock, token or provider than the approved plan's: nothing is applied."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +9,8 @@ import pytest
 
 from factory.errors import ApplyUnknown, Conflict, NotFound, Refused, ToolFailed, Unauthorized
 from factory.local_cloudflare.provider import mirror
+from factory.model.deployment import ApplyResult, Phase
+from factory.system import data
 from factory.terraform import apply as applying
 from tests.local_cloudflare.double import ACCOUNT
 from tests.terraform.red_team import Attack, Scene, World
@@ -53,8 +54,8 @@ def forged(scene: Scene) -> Scene:
     return scene.claiming(**theirs).claiming(**{name: ours.given[name] for name in names})
 
 
-def begun(phase: str) -> Callable[[Scene], Scene]:
-    return lambda scene: scene.written(applying.RESULT, json.dumps({"phase": phase}).encode())
+def begun(phase: Phase) -> Callable[[Scene], Scene]:
+    return lambda scene: scene.written(applying.RESULT, data.write(ApplyResult(phase)))
 
 
 def revoked(scene: Scene) -> Scene:

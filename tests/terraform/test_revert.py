@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import Refused
+from factory.model.deployment import ApplyResult, Phase
 from factory.model.facts import SENSITIVE, Plan, PlannedChange
+from factory.system import data
 from factory.terraform import revert
 
 ADDRESS = "module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
@@ -78,9 +80,9 @@ def test_what_is_known_only_after_the_apply_is_not_compared() -> None:
 
 
 @pytest.mark.parametrize("phase", [None, "refused", "started", "failed"])
-def test_only_an_apply_that_ended_well_is_undone(tmp_path: Path, phase: str | None) -> None:
+def test_only_an_apply_that_ended_well_is_undone(tmp_path: Path, phase: Phase | None) -> None:
     if phase:
-        (tmp_path / "apply.json").write_text(json.dumps({"phase": phase}))
+        (tmp_path / "apply.json").write_bytes(data.write(ApplyResult(phase)))
     with pytest.raises(Refused, match=f"the apply is {phase or 'not started'}"):
         revert.applied(tmp_path)
 

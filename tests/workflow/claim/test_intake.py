@@ -1,6 +1,7 @@
 """Tests of intake: invisible text is removed from an issue, and suspicious text causes a warning."""
 # ruff: noqa: RUF001 - some of these tests need look-alike letters
 
+import time
 import unicodedata
 
 import pytest
@@ -75,7 +76,8 @@ def test_freezing_twice_changes_nothing(text: str, limit: int) -> None:
     assert (again.title, again.text, again.links) == (once.title, once.text, once.links)
     assert len(once.text) <= limit
     assert "\n" not in once.title
-    assert "<!--" not in once.title + once.text
+    assert "<!--" not in once.title
+    assert "<!--" not in once.text
     assert unicodedata.is_normalized("NFC", once.text)
     once.text.encode()
 
@@ -174,4 +176,7 @@ def test_an_issue_that_an_agent_requested_is_named() -> None:
 
 def test_screening_takes_little_time_for_the_longest_hostile_text() -> None:
     for piece in ("<!-", "ignore ", "[a]: ", "![a](", "x://", "send " * 3, "%41", "\n/", "<a ", "к", "a://b."):
-        intake.freeze(issue("t", piece * (200_000 // len(piece))), author_role="guest", limit=20_000, small="s")
+        start = time.monotonic()
+        made = intake.freeze(issue("t", piece * (200_000 // len(piece))), author_role="guest", limit=20_000, small="s")
+        assert len(made.text) <= 20_000
+        assert time.monotonic() - start < 10, piece
