@@ -7,14 +7,11 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 
 from factory.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 __all__ = [
     "AfterValidator",
@@ -97,7 +94,7 @@ def _validated(form: type[Form], raw: bytes, source: str) -> Form:
     return value
 
 
-def _problem(error: "ErrorDetails") -> str:
+def _problem(error: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in error["loc"][1:])
     kind, message = error["type"], error["msg"]
     if kind == "unexpected_keyword_argument":
