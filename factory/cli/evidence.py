@@ -7,7 +7,7 @@ import click
 from factory.cli import output
 from factory.cli.current import current, number
 from factory.errors import EvidenceInvalid, NotFound
-from factory.evidence import log, verify
+from factory.evidence import transparency_log, verify
 from factory.instance.context import make, trust
 from factory.workflow.recorder import read_tree
 
@@ -29,7 +29,7 @@ def list_(as_json: bool) -> None:
             "time": entry.predicate["time"],
             "digest": entry.digest,
         }
-        for entry in log.read(_tree(fetch=True))
+        for entry in transparency_log.read(_tree(fetch=True))
     ]
     output.rows(found, ("index", "kind", "key", "time"), json_wanted=as_json, empty="no evidence")
 
@@ -42,7 +42,9 @@ def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:
     """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order."""
     iid = number(merge_request, "!") if merge_request else None
     tree = _tree(fetch=not offline)
-    if iid is not None and not any(entry.predicate.get("merge_request") == iid for entry in log.read(tree)):
+    if iid is not None and not any(
+        entry.predicate.get("merge_request") == iid for entry in transparency_log.read(tree)
+    ):
         raise NotFound(
             f"the evidence has no statement about !{iid}", hint="List the statements with `factory evidence list`."
         )

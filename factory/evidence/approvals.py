@@ -6,7 +6,7 @@ SLSA v1.2 Source track: an approval applies only to the revision and context tha
 from collections.abc import Iterator
 
 from factory.evidence.facts import Check, Facts, Link, broken, differs, held, judge, latest_by
-from factory.evidence.log import Entry
+from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import ALONE, Trust
 from factory.system import canonical
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from factory.evidence import approvals
 from factory.evidence.facts import Check, Facts, Link, absent, broken, differs, gather, held, last, latest_by, work
-from factory.evidence.log import Entry
+from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import ALONE, APART, SHARED, Trust
 
 

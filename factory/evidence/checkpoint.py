@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from factory.errors import EvidenceInvalid, InvalidInput
-from factory.evidence import sign, tlog
+from factory.evidence import merkle_tree, sign
 
 _ED25519 = b"\x01"
 _ID_BYTES = 4
@@ -124,7 +124,7 @@ def open_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
     if len(lines) != _LINES or _SIZE.fullmatch(lines[1]) is None:
         raise EvidenceInvalid("the checkpoint must have three lines: origin, size and root")
     checkpoint = Checkpoint(lines[0], int(lines[1]), sign.decode_base64(lines[2]))
-    if checkpoint.origin != key.name or len(checkpoint.root) != tlog.HASH_BYTES or checkpoint.text != text:
+    if checkpoint.origin != key.name or len(checkpoint.root) != merkle_tree.HASH_BYTES or checkpoint.text != text:
         raise EvidenceInvalid(f"the checkpoint does not belong to the log {key.name!r}")
     return checkpoint
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from factory.evidence.log import Entry
+from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import Trust
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from factory.errors import EvidenceInvalid
-from factory.evidence import chain, log, sign, tlog
+from factory.evidence import chain, merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import Checkpoint, open_checkpoint, signature_count
 from factory.evidence.facts import Check
-from factory.evidence.log import Entry
+from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import Trust
 from factory.system import canonical
 
@@ -48,7 +48,7 @@ def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None
 
     The log is always checked as a whole: a file that is not part of the log is a finding.
     """
-    paths = sorted(path for path in tree if log.index_of(path) is not None)
+    paths = sorted(path for path in tree if transparency_log.index_of(path) is not None)
     entries: list[Entry] = []
     checks: list[Check] = []
     for path in paths:
@@ -60,9 +60,9 @@ def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None
     checks += _places(paths)
     checks += _unique_keys(entries)
     checks += _layout(tree, paths, digests)
-    leaves = [tlog.leaf_hash(digest) for digest in digests]
-    root = tlog.root(leaves)
-    checks += _head(tree.get(log.CHECKPOINT), leaves, root, trust)
+    leaves = [merkle_tree.leaf_hash(digest) for digest in digests]
+    root = merkle_tree.root(leaves)
+    checks += _head(tree.get(transparency_log.CHECKPOINT), leaves, root, trust)
     missing: list[str] = []
     notices: list[str] = []
     for number in chain.merge_requests(entries) if merge_request is None else [merge_request]:
@@ -74,17 +74,17 @@ def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None
 
 
 def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list[Check]]:
-    index = log.index_of(path)
+    index = transparency_log.index_of(path)
     checks: list[Check] = []
     rule = "EV-ENVELOPE"
     try:
-        envelope = log.decode_envelope(data)
+        envelope = transparency_log.decode_envelope(data)
         checks.append(Check(rule, index, True, "canonical DSSE envelope"))
         rule = "EV-SIG"
         sign.open_envelope(envelope, trust.keys)
         checks.append(Check(rule, index, True, "signed by trusted keys only"))
         rule = "EV-STATEMENT"
-        entry = log.read_entry(path, envelope, canonical.digest(data))
+        entry = transparency_log.read_entry(path, envelope, canonical.digest(data))
     except EvidenceInvalid as error:
         return None, [*checks, Check(rule, index, False, str(error))]
     return entry, [*checks, Check(rule, index, True, f"{entry.kind} {entry.key}")]
@@ -92,7 +92,7 @@ def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list
 
 def _places(paths: Sequence[str]) -> Iterator[Check]:
     for place, path in enumerate(paths):
-        if log.index_of(path) != place:
+        if transparency_log.index_of(path) != place:
             yield Check("EV-LOG-ENTRY", place, False, f"statement {place} is missing or duplicated; {path} follows")
             return
 
@@ -107,7 +107,7 @@ def _unique_keys(entries: Sequence[Entry]) -> Iterator[Check]:
 
 def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[bytes]) -> Iterator[Check]:
     """Compare the tree with the only tree that these statements can give (tlog-tiles)."""
-    expected = log.updated({}, tlog.grow({}, 0, digests))
+    expected = transparency_log.updated({}, merkle_tree.grow({}, 0, digests))
     recorded = _recorded(tree, expected)
     for place, digest in enumerate(digests):
         same = place < len(recorded) and recorded[place] == digest
@@ -118,7 +118,7 @@ def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[b
         same = tree.get(path) == expected[path]
         reason = "matches the statements" if same else "missing" if path not in tree else "altered"
         yield Check("EV-LOG-TILE", None, same, f"{path}: {reason}")
-    for path in sorted(set(tree) - set(expected) - set(paths) - {log.CHECKPOINT}):
+    for path in sorted(set(tree) - set(expected) - set(paths) - {transparency_log.CHECKPOINT}):
         yield Check("EV-FILE", None, False, f"{path} is not part of the log")
 
 
@@ -126,7 +126,7 @@ def _recorded(tree: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[
     found: list[bytes] = []
     for path in sorted(path for path in expected if path.startswith("tile/entries/")):
         try:
-            found += tlog.decode_bundle(tree.get(path, b""))
+            found += merkle_tree.decode_bundle(tree.get(path, b""))
         except EvidenceInvalid:
             break
     return found
@@ -159,7 +159,7 @@ def _consistency(previous: bytes, head: Checkpoint, leaves: Sequence[bytes], tru
         return Check(rule, None, False, f"the previous checkpoint: {error}")
     if old.size > min(head.size, len(leaves)):
         return Check(rule, None, False, f"the log had {old.size} entries before and has {len(leaves)} now")
-    proof = tlog.consistency_proof(leaves, old.size)
-    holds = tlog.consistency_holds(old.size, len(leaves), old.root, tlog.root(leaves), proof=proof)
+    proof = merkle_tree.consistency_proof(leaves, old.size)
+    holds = merkle_tree.consistency_holds(old.size, len(leaves), old.root, merkle_tree.root(leaves), proof=proof)
     reason = "continues" if holds else "rewrites"
     return Check(rule, None, holds, f"the log {reason} the {old.size} entries of the previous checkpoint")

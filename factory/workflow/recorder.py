@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from factory.evidence import log, statement
+from factory.evidence import statement, transparency_log
 from factory.model.verdict import GateReport
 from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
@@ -39,7 +39,9 @@ def _append(context: Context, statements: Sequence[Mapping[str, object]], title:
         tree = read_tree(context)
         return Addition(
             None,
-            log.append(tree, statements, signer=context.recorder.signer, origin=context.recorder.trust.log_key.name),
+            transparency_log.append(
+                tree, statements, signer=context.recorder.signer, origin=context.recorder.trust.log_key.name
+            ),
             title,
         )
 

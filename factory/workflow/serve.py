@@ -19,7 +19,7 @@ from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import infrastructure
 from factory.workflow.engine import Engine, Slot, Steps
-from factory.workflow.release import review, rollout, shipment
+from factory.workflow.release import approvals, review, rollout, shipment
 from factory.worktrees import worktree
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
@@ -234,8 +234,8 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> sched
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
     allowed = policies.approvals.merge.approvers
-    counted = review.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
-    enough = len(counted) >= (1 if merged else review.required(context, request, policies, len(counted)))
+    counted = approvals.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
+    enough = len(counted) >= (1 if merged else approvals.required(context, request, policies, len(counted)))
     if not merged and not enough:
         review.hold_head(context, request)
     planned = approved = begun = False
@@ -247,7 +247,7 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> sched
         if deployment is not None and planned:
             job = rollout.job_of(context, pipeline.id, rollout.APPLY, policies.environments.deploy)
             given = rollout.decisions(context, deployment, job)
-            votes = review.counting(context, given, author=request.author, agents=policies.scope.agents)
+            votes = approvals.counting(context, given, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
     return schedule.Request(

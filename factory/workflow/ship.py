@@ -23,7 +23,7 @@ from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
-from factory.workflow.release import approval_digests, pipeline_watch, review
+from factory.workflow.release import approval_digests, approvals, pipeline_watch, review
 from factory.workflow.release.rollout import ENDED, Rollout, decisions
 from factory.workflow.release.shipment import APPROVED, DESTROY, RELEASE, issue_of, main_pipeline
 
@@ -277,10 +277,10 @@ class _Shipment:
         context = self.context
         given = merge_requests.approvals(context.bot, self.iid)
         allowed = self.policies.approvals.merge.approvers
-        counted = review.counting(
+        counted = approvals.counting(
             context, given, author=request.author, agents=self.policies.scope.agents, approvers=allowed
         )
-        needed = review.required(context, request, self.policies, len(counted))
+        needed = approvals.required(context, request, self.policies, len(counted))
         if len(counted) < needed:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
         latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
@@ -300,7 +300,7 @@ class _Shipment:
                     "scope": "merge",
                     "merge_request": self.iid,
                     "approver": approval.username,
-                    "approval_type": review.approval_type(approval.username),
+                    "approval_type": approvals.approval_type(approval.username),
                     "head": digests.head,
                     "spec": digests.spec,
                     "policy": digests.policy,
@@ -318,7 +318,7 @@ class _Shipment:
         shown = review.shown_manifest(context, self.iid, deployment.pipeline)
         counted = [
             item
-            for item in review.counting(
+            for item in approvals.counting(
                 context,
                 decisions(context, deployment, job),
                 author=request.author,
@@ -339,7 +339,7 @@ class _Shipment:
                     "scope": "deploy",
                     "merge_request": self.iid,
                     "approver": approval.username,
-                    "approval_type": review.approval_type(approval.username),
+                    "approval_type": approvals.approval_type(approval.username),
                     "head": request.sha,
                     "spec": spec.digest,
                     "policy": manifest.policy,

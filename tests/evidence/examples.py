@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from factory.evidence import log, statement
+from factory.evidence import statement, transparency_log
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust
@@ -188,4 +188,4 @@ def statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) ->
 
 
 def recorded(values: Iterable[Mapping[str, Any]], *, by: str = "observer") -> dict[str, bytes]:
-    return log.updated({}, log.append({}, list(values), signer=signer(by), origin=ORIGIN))
+    return transparency_log.updated({}, transparency_log.append({}, list(values), signer=signer(by), origin=ORIGIN))

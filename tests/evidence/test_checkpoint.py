@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import EvidenceInvalid, InvalidInput
-from factory.evidence import tlog
+from factory.evidence import merkle_tree
 from factory.evidence.checkpoint import (
     Checkpoint,
     VerifierKey,
@@ -30,7 +30,7 @@ STRANGER = (
 )
 
 KEY = VerifierKey(ORIGIN, signer().public)
-HEAD = Checkpoint(ORIGIN, 3, tlog.leaf_hash(b""))
+HEAD = Checkpoint(ORIGIN, 3, merkle_tree.leaf_hash(b""))
 
 
 def test_a_note_has_the_bytes_of_the_reference() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from factory.evidence import log, sign, tlog
+from factory.evidence import merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import Checkpoint, VerifierKey, sign_checkpoint, sign_note
 from factory.evidence.verify import VerifyReport, verify
 from factory.system import canonical
@@ -36,7 +36,11 @@ def positions(data: bytes, count: int) -> Iterator[int]:
 def relaid(statement_files: dict[str, bytes]) -> dict[str, bytes]:
     """Lay the statement files out as a log again, as somebody without the log's key could."""
     digests = [canonical.digest(statement_files[path]).encode() for path in sorted(statement_files)]
-    return {**statement_files, **log.updated({}, tlog.grow({}, 0, digests)), "checkpoint": TREE["checkpoint"]}
+    return {
+        **statement_files,
+        **transparency_log.updated({}, merkle_tree.grow({}, 0, digests)),
+        "checkpoint": TREE["checkpoint"],
+    }
 
 
 def test_the_trees_pass_untouched() -> None:
@@ -62,7 +66,7 @@ def test_no_flipped_bit_of_a_long_log_passes(path: str) -> None:
 @pytest.mark.parametrize("path", FILES)
 def test_no_file_can_be_removed_emptied_cut_or_lengthened(path: str) -> None:
     data = TREE[path]
-    assert not report(log.updated(TREE, {path: None})).passed
+    assert not report(transparency_log.updated(TREE, {path: None})).passed
     for other in (b"", data[:-1], data[1:], data + b"\n", data + b"\x00", data + data):
         assert not report({**TREE, path: other}).passed
 
@@ -76,7 +80,7 @@ def test_no_file_can_be_renamed_or_duplicated(path: str) -> None:
         names += [path[:20] + "verdict-" + path[-17:], path[:-17] + "0" * 12 + ".json"]
     for name in {name for name in names if name != path}:
         assert not report({**TREE, name: TREE[path]}).passed, name
-        assert not report(log.updated({**TREE, name: TREE[path]}, {path: None})).passed, name
+        assert not report(transparency_log.updated({**TREE, name: TREE[path]}, {path: None})).passed, name
 
 
 def test_no_two_files_can_be_swapped() -> None:
@@ -110,7 +114,7 @@ def test_statements_cannot_be_replaced_with_a_key_that_is_not_trusted() -> None:
 def test_a_signature_cannot_be_added_to_a_statement() -> None:
     stranger = signer("stranger")
     for path in STATEMENTS:
-        envelope = log.decode_envelope(TREE[path])
+        envelope = transparency_log.decode_envelope(TREE[path])
         extra = sign.seal(sign.payload_of(envelope), stranger)["signatures"]
         both = canonical.encode({**envelope, "signatures": envelope["signatures"] + extra})
         assert not report(relaid({name: TREE[name] for name in STATEMENTS} | {path: both})).passed
@@ -136,12 +140,14 @@ def test_a_file_beside_the_log_is_a_finding() -> None:
 
 
 def test_the_recorder_s_own_key_cannot_record_a_key_twice() -> None:
-    again = canonical.encode(sign.seal(sign.payload_of(log.decode_envelope(TREE[STATEMENTS[0]])), signer()))
+    again = canonical.encode(
+        sign.seal(sign.payload_of(transparency_log.decode_envelope(TREE[STATEMENTS[0]])), signer())
+    )
     files = {path: TREE[path] for path in STATEMENTS}
     files[STATEMENTS[0].replace("00000000", "00000010")] = again
     tree = relaid(files)
-    leaves = [tlog.leaf_hash(canonical.digest(files[path]).encode()) for path in sorted(files)]
-    tree["checkpoint"] = sign_checkpoint(Checkpoint(ORIGIN, 11, tlog.root(leaves)), signer())
+    leaves = [merkle_tree.leaf_hash(canonical.digest(files[path]).encode()) for path in sorted(files)]
+    tree["checkpoint"] = sign_checkpoint(Checkpoint(ORIGIN, 11, merkle_tree.root(leaves)), signer())
     assert [check.rule for check in report(tree).findings] == ["EV-KEY"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.evidence import log, verify
+from factory.evidence import transparency_log, verify
 from factory.evidence.checkpoint import VerifierKey
 from tests.evidence.examples import ORIGIN, STEPS, commit, digest, make, recorded, signer, statements, trust
 
@@ -293,7 +293,7 @@ def test_without_a_number_every_chain_is_followed() -> None:
 
 def test_a_longer_log_continues_the_previous_checkpoint() -> None:
     old = recorded(statements()[:4])
-    new = log.updated(old, log.append(old, statements()[4:], signer=signer(), origin=ORIGIN))
+    new = transparency_log.updated(old, transparency_log.append(old, statements()[4:], signer=signer(), origin=ORIGIN))
     assert report(new, previous_checkpoint=old["checkpoint"]).passed
     assert rules(report(old, previous_checkpoint=new["checkpoint"])) == {"EV-LOG-CONSISTENCY"}
     other = recorded(statements({"claim": {"author": "somebody"}}))

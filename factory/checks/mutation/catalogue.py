@@ -3,10 +3,8 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from factory.checks.mutation import code, operators
-from factory.checks.mutation import files as file_mistakes
+from factory.checks.mutation import mistakes_in_code, mistakes_in_files, mistakes_in_tests, operators
 from factory.checks.mutation import source as sources
-from factory.checks.mutation import tests as test_mistakes
 from factory.checks.mutation.source import Source
 from factory.errors import InvalidInput
 from factory.model.challenge import Defect
@@ -68,11 +66,11 @@ def _all(
     prefix: str, sources: Sequence[Source], tests: Sequence[Source], files: Mapping[str, bytes]
 ) -> Iterator[Defect | None]:
     for source in sources:
-        yield from code.mistakes(source, tests)
-    yield from code.once(_main(sources))
+        yield from mistakes_in_code.mistakes(source, tests)
+    yield from mistakes_in_code.once(_main(sources))
     for test in tests:
-        yield from test_mistakes.mistakes(test)
-    yield from file_mistakes.mistakes(prefix, files)
+        yield from mistakes_in_tests.mistakes(test)
+    yield from mistakes_in_files.mistakes(prefix, files)
 
 
 def _main(sources: Sequence[Source]) -> Source:

@@ -10,8 +10,8 @@ from factory.cli.lazy import Commands
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("factory.cli.infra.plan:plan", "Plan the stacks that the change touches."),
     "apply": ("factory.cli.infra.apply:apply", "Apply a stack's saved plan, only if it is the approved one."),
-    "verify": ("factory.cli.infra.check:verify", "Check the health of every app of a stack over its hostname."),
-    "return": ("factory.cli.infra.check:go_back", "Return the traffic to the previous releases."),
+    "verify": ("factory.cli.infra.verify:verify", "Check the health of every app of a stack over its hostname."),
+    "return": ("factory.cli.infra.return_traffic:return_traffic", "Return the traffic to the previous releases."),
     "drift": ("factory.cli.infra.drift:drift", "Find changes that were made outside terraform."),
     "locks": ("factory.cli.infra.operator:locks", "Show which states are locked, by whom and until when."),
     "unlock": ("factory.cli.infra.operator:unlock", "Force-release an abandoned state lock."),

@@ -14,6 +14,7 @@ from factory.model.gitlab import MAIN
 from factory.terraform.state import State
 from factory.workflow.context import Context
 from factory.workflow.release import recovery
+from factory.workflow.release import rollback as rollback_plans
 
 _REASON = click.option("--reason", required=True, help="The reason, recorded in the evidence.")
 
@@ -80,7 +81,7 @@ def recover(merge_request: str, as_json: bool) -> None:
 def rollback(to: str | None, reason: str, as_json: bool) -> None:
     """Plan a return to an earlier verified release; it is applied once a person approves it."""
     with _opened() as (context, _):
-        now, target, pipeline = recovery.rollback(context, to=to, by=OPERATOR, reason=reason)
+        now, target, pipeline = rollback_plans.plan(context, to=to, by=OPERATOR, reason=reason)
     value = {"from": now, "to": target, "pipeline": pipeline}
     text = (
         f"pipeline {pipeline} plans from {now[:12]} back to {target[:12]}; "

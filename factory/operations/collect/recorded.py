@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from factory.errors import EvidenceInvalid
-from factory.evidence import log, sign
+from factory.evidence import sign, transparency_log
 from factory.system import process
 
 _BRANCHES = ("refs/remotes/origin/factory/evidence", "refs/heads/factory/evidence")
@@ -23,7 +23,7 @@ def statements(root: Path, env: Mapping[str, str], *, kinds: Collection[str]) ->
     ref = next((ref for ref in _BRANCHES if git("rev-parse", "--verify", "--quiet", ref).returncode == 0), "")
     if not ref:
         return "", []
-    listed = git("ls-tree", "-r", "-z", ref, log.STATEMENTS).text.split("\0")
+    listed = git("ls-tree", "-r", "-z", ref, transparency_log.STATEMENTS).text.split("\0")
     wanted = [
         entry.partition("\t")[0].split()[2] for entry in sorted(listed, key=_path) if _of_kind(_path(entry), kinds)
     ]
@@ -37,7 +37,7 @@ def _path(entry: str) -> str:
 
 
 def _of_kind(path: str, kinds: Collection[str]) -> bool:
-    return log.index_of(path) is not None and path.split("-")[1] in kinds
+    return transparency_log.index_of(path) is not None and path.split("-")[1] in kinds
 
 
 def _blobs(output: bytes) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ def _blobs(output: bytes) -> Iterator[bytes]:
 
 def _predicate(data: bytes) -> Mapping[str, object]:
     try:
-        value = json.loads(sign.payload_of(log.decode_envelope(data)))
+        value = json.loads(sign.payload_of(transparency_log.decode_envelope(data)))
     except ValueError as error:
         raise EvidenceInvalid("the payload of a recorded statement is not JSON") from error
     predicate = value.get("predicate") if isinstance(value, dict) else None

@@ -1,26 +1,24 @@
-"""Recovers from an interrupted apply: unlock or restore a state, plan main again, or go back to an earlier release.
+"""Recovers from an interrupted apply: unlock or restore a state, and plan main again.
 
 Nothing here applies a plan: a new plan of main needs its own approval, as always. Each function records a statement.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from factory.errors import NotFound, Refused
-from factory.evidence import log
-from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.operations import job_result, saved_plan
 from factory.system import canonical
 from factory.terraform import apply as applying
 from factory.terraform.state import Lock, State, describe, identity
 from factory.workflow.context import Context
-from factory.workflow.recorder import read_tree, record
+from factory.workflow.recorder import record
 from factory.workflow.release import rollout, shipment
 
 _NOBODY = 0
-_COMMIT = 40
 
 
 @dataclass(frozen=True)
@@ -119,47 +117,6 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     return found
 
 
-def rollback(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str, str, int]:
-    """Plan main with the releases of an earlier commit; return the current and that commit, and the pipeline.
-
-    ``to`` begins a commit that has a verified deployment; the default is the last one before the current release. The
-    plan needs a person's approval and an apply, as always. Raises ``NotFound``, ``Refused``.
-    """
-    labels, environment = context.policies().session.labels, context.policies().environments.deploy
-    context.fetch()
-    entries = log.read(read_tree(context))
-    verified = _verified(context, entries, environment)
-    if not verified:
-        raise NotFound(f"{environment} has no verified deployment")
-    now = verified[-1]
-    target = next((item for item in reversed(verified) if (item.startswith(to) if to else item != now)), None)
-    if target is None:
-        problem = f"no verified deployment of commit {to}" if to else "no verified release before the current one"
-        raise NotFound(problem, hint="List them with `factory deploy list`.")
-    carrier = _shipped(entries, context.main())
-    created = pipelines.create(context.bot, MAIN, {shipment.RELEASE: target})
-    request = merge_requests.get(context.bot, carrier)
-    issue = shipment.issue_of(request)
-    record(
-        context,
-        "rollback",
-        issue=issue,
-        subjects={"commit": f"gitCommit:{target}"},
-        predicate={
-            "key": f"rollback/{created.id}",
-            "merge_request": carrier,
-            "environment": environment,
-            "pipeline": created.id,
-            "from_commit": now,
-            "commit": target,
-            "by": by,
-            "reason": reason,
-        },
-    )
-    merge_requests.relabel(context.bot, carrier, add=[labels.shipping], remove=[labels.apply_unknown, labels.blocked])
-    return now, target, created.id
-
-
 def restore(context: Context, state: State, stack: str, serial: int, *, by: str, reason: str) -> int:
     """Write an earlier version of a state as the newest one and record who did it; return the new serial.
 
@@ -245,31 +202,6 @@ def _in_use(context: Context, lock: Lock) -> str:
             return "" if lock.expired() else "GitLab does not know its job, and the lock has not expired"
         return "" if job.status in rollout.ENDED else f"its job is {job.status}"
     return "" if lock.expired() else "nobody knows whether its owner has ended"
-
-
-def _verified(context: Context, entries: Sequence[log.Entry], environment: str) -> list[str]:
-    """Return the commits with a verified release in an environment, the newest last.
-
-    The evidence lacks the administrator's first release, so it is read from GitLab's successful deployments.
-    """
-    recorded = [
-        str(entry.predicate["release"])[-_COMMIT:]
-        for entry in entries
-        if entry.kind == "deploy" and entry.predicate["verified"] and entry.predicate["environment"] == environment
-    ]
-    found = deployments.find(context.bot, status="success")
-    first = [item.sha for item in reversed(found) if item.environment == environment][:1]
-    return [*(sha for sha in first if sha not in recorded), *recorded]
-
-
-def _shipped(entries: Sequence[log.Entry], head: str) -> int:
-    """Return the merge request that was merged as commit ``head``; raises ``NotFound``."""
-    for entry in reversed(entries):
-        if entry.kind == "merge" and entry.predicate["merge_commit"] == head:
-            return int(entry.predicate["merge_request"])
-    raise NotFound(
-        f"main's head {head[:12]} was not merged by the factory", hint="Ship a merge request first, then roll back."
-    )
 
 
 def _note(found: RecoveryReport) -> str:

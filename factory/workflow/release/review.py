@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines, statuses
 from factory.model.attempt import AttemptResult
-from factory.model.gitlab import Approval, MergeRequest
+from factory.model.gitlab import MergeRequest
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.operations import saved_plan
-from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.specs import read as specs
-from factory.workflow.context import SIMULATED_APPROVER, Context
-from factory.workflow.release import approval_digests, pipeline_watch, review_note
+from factory.workflow.context import Context
+from factory.workflow.release import approval_digests, review_note
 
 REVIEW_MARK, PLAN_MARK = "review", "plan"
 _WAITS = "!{} waits for a person's approval of this commit"
@@ -32,20 +30,6 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
         f"Related to #{frozen.iid}\n\nSpec: {frozen.spec}\n\nThe agent's own summary (not verified):\n\n"
         f"{said}\n\nFactory-Session: {session.id}\n"
     )
-
-
-def required(context: Context, request: MergeRequest, policies: Policies, given: int) -> int:
-    """Return how many approvals a merge request needs: the number that its verdict gives for the risks of the change.
-
-    The verdict is read only if ``given`` approvals would suffice without risks. Without a verdict, every risk applies.
-    """
-    least = policies.approvals.merge.required
-    most = max([least, *(risk.required for risk in policies.approvals.risks.values())])
-    if given < least or most == least:
-        return least
-    found = [item for item in pipelines.of_merge_request(context.bot, request.iid) if item.sha == request.sha]
-    decision = pipeline_watch.verdict(context, found[0].id) if found else None
-    return decision.needed.approvals if decision and decision.needed else most
 
 
 def present(context: Context, iid: int, *, session: Session, pipeline: int, attempts: Sequence[AttemptResult]) -> None:
@@ -97,30 +81,3 @@ def shown_manifest(context: Context, iid: int, pipeline: int) -> str:
             named = [line.removeprefix("manifest ") for line in note.body.splitlines() if line.startswith("manifest ")]
             return named[0] if named else ""
     return ""
-
-
-def counting(
-    context: Context,
-    approvals: tuple[Approval, ...] | list[Approval],
-    *,
-    author: str,
-    agents: Sequence[str],
-    approvers: Sequence[str] = (),
-) -> list[Approval]:
-    """Return the approvals that count: not an agent's, the factory's own or the author's; a simulated one only here.
-
-    Where ``approvers`` are named, nobody else counts, but for the rehearsal against a simulator. Raises ``Refused``
-    where the rehearsal account approved on a server that is not a simulator.
-    """
-    excluded = {name.casefold() for name in (context.agent.account, context.bot.account, author, *agents)}
-    found = [item for item in approvals if item.username.casefold() not in excluded]
-    if approvers:
-        found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
-    if not context.accounts.simulator and any(item.username == SIMULATED_APPROVER for item in found):
-        raise Refused("a simulated approval counts only against a simulator")
-    return found
-
-
-def approval_type(approver: str) -> str:
-    """Return how evidence names an approver's decision."""
-    return "simulated" if approver == SIMULATED_APPROVER else "human"

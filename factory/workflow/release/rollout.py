@@ -112,7 +112,7 @@ class Rollout:
     def record_check(self, deployment: int) -> AppRelease | None:
         """Record the result of the ended check from outside; return the release of the first app that answers.
 
-        Raises ``Refused`` if the check failed; then the result of the job that gives the traffic back is recorded too.
+        Raises ``Refused`` if the check failed; then the result of the job that returns the traffic is recorded too.
         """
         job = job_of(self.context, self.pipeline.id, VERIFY, self.environment)
         if job is None:
@@ -138,7 +138,7 @@ class Rollout:
         return first
 
     def _record_return(self) -> str:
-        """Record the result of the job that gives the traffic back, if it ran; return a description of it."""
+        """Record the result of the job that returns the traffic, if it ran; return a description of it."""
         job = job_of(self.context, self.pipeline.id, RETURN, self.environment)
         if job is None or job.status not in {"success", "failed", "canceled"}:
             return ""
@@ -164,7 +164,7 @@ class Rollout:
         )
         if releases:
             return f"its traffic is back at {', '.join(releases)}"
-        return f"its traffic could not be given back ({done.reason or result}; job {job.id})"
+        return f"its traffic could not be returned ({done.reason or result}; job {job.id})"
 
     def _unverified(self, job: Job, returned: str) -> FactoryError:
         context, iid = self.context, self.request.iid

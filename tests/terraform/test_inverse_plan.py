@@ -12,7 +12,7 @@ from factory.errors import Refused
 from factory.model.deployment import ApplyResult, Phase
 from factory.model.facts import SENSITIVE, Plan, PlannedChange
 from factory.system import data
-from factory.terraform import revert
+from factory.terraform import inverse_plan
 
 ADDRESS = "module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
 VALUES = st.recursive(
@@ -33,7 +33,7 @@ def plan(*changes: PlannedChange) -> Plan:
 
 @given(SIDES, SIDES)
 def test_the_inverse_of_a_plan_is_its_way_back(before: dict[str, Any], after: dict[str, Any]) -> None:
-    assert revert.unmanaged_changes(plan(change(before, after)), plan(change(after, before))) == []
+    assert inverse_plan.unmanaged_changes(plan(change(before, after)), plan(change(after, before))) == []
 
 
 @given(SIDES, SIDES, SIDES)
@@ -41,7 +41,7 @@ def test_another_value_than_the_one_before_is_none(before: Any, after: Any, othe
     expected = [] if before == other else [ADDRESS]
     if {**dict.fromkeys(other), **before} == {**dict.fromkeys(before), **other}:
         expected = []
-    assert revert.unmanaged_changes(plan(change(before, after)), plan(change(after, other))) == expected
+    assert inverse_plan.unmanaged_changes(plan(change(before, after)), plan(change(after, other))) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_another_value_than_the_one_before_is_none(before: Any, after: Any, othe
     ],
 )
 def test_what_is_no_inverse(there: list[PlannedChange], back: list[PlannedChange]) -> None:
-    assert revert.unmanaged_changes(plan(*there), plan(*back)) == [ADDRESS]
+    assert inverse_plan.unmanaged_changes(plan(*there), plan(*back)) == [ADDRESS]
 
 
 def test_what_is_known_only_after_the_apply_is_not_compared() -> None:
     there = change({"v": 1, "a": {"b": 1}}, {"a": {"b": 2}}, unknown={"v": True})
     back = change({"v": 2, "a": {"b": 2}}, {"a": {"b": 1}}, unknown={"v": True, "a": {"b": False}})
-    assert revert.unmanaged_changes(plan(there), plan(back)) == []
+    assert inverse_plan.unmanaged_changes(plan(there), plan(back)) == []
 
 
 @pytest.mark.parametrize("phase", [None, "refused", "started", "failed"])
@@ -84,17 +84,17 @@ def test_only_an_apply_that_ended_well_is_undone(tmp_path: Path, phase: Phase | 
     if phase:
         (tmp_path / "apply.json").write_bytes(data.write(ApplyResult(phase)))
     with pytest.raises(Refused, match=f"the apply is {phase or 'not started'}"):
-        revert.applied(tmp_path)
+        inverse_plan.applied(tmp_path)
 
 
 @pytest.mark.parametrize("outputs", [{}, {"releases": {"before": None}}, {"releases": {"before": {"hello": 1}}}])
 def test_a_plan_that_names_no_release_before_it_is_refused(tmp_path: Path, outputs: dict[str, Any]) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"output_changes": outputs}))
     with pytest.raises(Refused, match="has no earlier release"):
-        revert.releases_before(tmp_path)
+        inverse_plan.releases_before(tmp_path)
 
 
 def test_the_releases_before_are_those_of_the_output(tmp_path: Path) -> None:
     outputs = {"releases": {"before": {"hello": "hello-1"}, "after": {"hello": "hello-2"}}}
     (tmp_path / "plan.json").write_text(json.dumps({"output_changes": outputs}))
-    assert revert.releases_before(tmp_path) == {"hello": "hello-1"}
+    assert inverse_plan.releases_before(tmp_path) == {"hello": "hello-1"}

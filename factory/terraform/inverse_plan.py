@@ -1,6 +1,6 @@
-"""Reverts to the releases that served traffic before an apply, and changes nothing that the applied plan did not.
+"""Holds a plan that returns the traffic against the applied plan: it may only undo changes of that plan.
 
-A person approved the applied plan. The revert needs no second approval because each of its changes is the inverse of
+A person approved the applied plan. The return needs no second approval because each of its changes is the inverse of
 an approved change.
 """
 
@@ -27,7 +27,7 @@ def applied(folder: Path) -> Plan:
         phase = "not started"
     if phase != "done":
         raise Refused(
-            f"the apply is {phase}; only a finished apply can be reverted", hint="Follow runbooks/apply-unknown.md."
+            f"the apply is {phase}; only a finished apply can be undone", hint="Follow runbooks/apply-unknown.md."
         )
     plan = planning.read_facts(folder)
     if plan.problem:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.errors import Conflict, EvidenceInvalid, InvalidInput
-from factory.evidence import log, sign, tlog
+from factory.evidence import merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import VerifierKey, open_checkpoint
 from factory.evidence.verify import verify
 from factory.system import canonical
@@ -14,7 +14,7 @@ from tests.evidence.examples import ORIGIN, STEPS, digest, make, recorded, signe
 
 
 def append(tree: dict[str, bytes], values: Sequence[dict[str, object]]) -> dict[str, bytes | None]:
-    return log.append(tree, values, signer=signer(), origin=ORIGIN)
+    return transparency_log.append(tree, values, signer=signer(), origin=ORIGIN)
 
 
 def test_the_first_statement_makes_the_tree() -> None:
@@ -52,7 +52,7 @@ def test_a_fact_is_recorded_once() -> None:
     later = [make(step, {"time": "2026-11-21T08:00:00Z"}) for step in STEPS]
     assert append(tree, later) == {}
     assert append(tree, []) == {}
-    assert len(log.read(recorded([*statements(), *later]))) == len(STEPS)
+    assert len(transparency_log.read(recorded([*statements(), *later]))) == len(STEPS)
 
 
 def test_another_fact_under_the_same_key_is_a_conflict() -> None:
@@ -78,17 +78,17 @@ def test_appending_in_steps_gives_the_same_tree_as_at_once(steps: list[int]) -> 
     values = [make(STEPS[i % 10], issue=i, key=f"key/{i}") for i in range(sum(steps))]
     tree: dict[str, bytes] = {}
     for step in steps:
-        start = len(log.read(tree))
-        tree = log.updated(tree, append(tree, values[start : start + step]))
+        start = len(transparency_log.read(tree))
+        tree = transparency_log.updated(tree, append(tree, values[start : start + step]))
     assert tree == recorded(values)
-    assert [entry.statement for entry in log.read(tree)] == values
+    assert [entry.statement for entry in transparency_log.read(tree)] == values
 
 
 def test_a_log_grows_past_a_full_tile() -> None:
     values = [make("claim", key=f"claim/{number}") for number in range(260)]
     tree = recorded(values[:255])
     for value in values[255:]:
-        tree = log.updated(tree, append(tree, [value]))
+        tree = transparency_log.updated(tree, append(tree, [value]))
     assert {path for path in tree if path.startswith("tile/")} == {
         "tile/0/000",
         "tile/0/001.p/4",
@@ -100,13 +100,13 @@ def test_a_log_grows_past_a_full_tile() -> None:
 
 
 def test_read_returns_the_entries_in_order() -> None:
-    entries = log.read(recorded(statements()))
+    entries = transparency_log.read(recorded(statements()))
     assert [entry.index for entry in entries] == list(range(len(STEPS)))
     assert [entry.kind for entry in entries] == [step.rsplit(maxsplit=1)[-1] for step in STEPS]
     assert entries[0].key == "claim/7/12"
     assert entries[0].predicate["session"] == "s-7"
     assert canonical.digest_of(entries[0].envelope) == entries[0].digest
-    assert log.read({}) == []
+    assert transparency_log.read({}) == []
 
 
 def test_a_malformed_statement_is_not_recorded() -> None:
@@ -119,7 +119,7 @@ def test_a_damaged_tree_is_not_signed_again() -> None:
     statement_path = next(path for path in tree if path.startswith("statements/"))
     for path in ("checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3", statement_path):
         with pytest.raises(EvidenceInvalid):
-            append(log.updated(tree, {path: None}), [make("merge")])
+            append(transparency_log.updated(tree, {path: None}), [make("merge")])
     for path in ("checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3"):
         broken = tree[path][:-2] + bytes([tree[path][-2] ^ 1]) + tree[path][-1:]
         with pytest.raises(EvidenceInvalid):
@@ -130,7 +130,7 @@ def test_a_damaged_tree_is_not_signed_again() -> None:
 
 def test_entries_and_tiles_altered_alike_are_not_signed_again() -> None:
     tree = recorded(statements()[:3])
-    other = log.updated({}, tlog.grow({}, 0, [b"a", b"b", b"c"]))
+    other = transparency_log.updated({}, merkle_tree.grow({}, 0, [b"a", b"b", b"c"]))
     with pytest.raises(EvidenceInvalid, match="checkpoint's root"):
         append({**tree, **other}, [make("merge")])
 
@@ -138,9 +138,9 @@ def test_entries_and_tiles_altered_alike_are_not_signed_again() -> None:
 def test_another_signer_or_origin_does_not_continue_the_log() -> None:
     tree = recorded(statements()[:3])
     with pytest.raises(EvidenceInvalid):
-        log.append(tree, [make("merge")], signer=signer("stranger"), origin=ORIGIN)
+        transparency_log.append(tree, [make("merge")], signer=signer("stranger"), origin=ORIGIN)
     with pytest.raises(EvidenceInvalid):
-        log.append(tree, [make("merge")], signer=signer(), origin="factory.example/other")
+        transparency_log.append(tree, [make("merge")], signer=signer(), origin="factory.example/other")
 
 
 def test_reading_refuses_what_is_not_a_statement_at_its_place() -> None:
@@ -157,4 +157,4 @@ def test_reading_refuses_what_is_not_a_statement_at_its_place() -> None:
         {"statements/readme": tree[path]},
     ):
         with pytest.raises(EvidenceInvalid):
-            log.read(damaged)
+            transparency_log.read(damaged)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.errors import Conflict, EvidenceInvalid
-from factory.evidence import sign, statement, tlog
+from factory.evidence import merkle_tree, sign, statement
 from factory.evidence.checkpoint import Checkpoint, VerifierKey, open_checkpoint, sign_checkpoint
 from factory.system import canonical
 
@@ -64,8 +64,8 @@ def append(
         data = canonical.encode(sign.seal(statement.encode(value), signer))
         changes[path_of(index, value)] = data
         entries.append(canonical.digest(data).encode())
-    changes |= tlog.grow(tree, size, entries)
-    root = tlog.root_of_tiles(updated(tree, changes), size + len(fresh))
+    changes |= merkle_tree.grow(tree, size, entries)
+    root = merkle_tree.root_of_tiles(updated(tree, changes), size + len(fresh))
     changes[CHECKPOINT] = sign_checkpoint(Checkpoint(origin, size + len(fresh), root), signer)
     return changes
 
@@ -132,7 +132,7 @@ def _size(tree: Mapping[str, bytes], key: VerifierKey) -> int:
     head = open_checkpoint(tree[CHECKPOINT], key)
     if head.size != recorded:
         raise EvidenceInvalid(f"the checkpoint counts {head.size} statements, but the tree has {recorded}")
-    if tlog.root_of_tiles(tree, head.size) != head.root:
+    if merkle_tree.root_of_tiles(tree, head.size) != head.root:
         raise EvidenceInvalid("the tiles do not match the checkpoint's root")
     return head.size
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.errors import EvidenceInvalid
-from factory.evidence import tlog
-from factory.evidence.log import updated
+from factory.evidence import merkle_tree
+from factory.evidence.transparency_log import updated
 
 # The leaves, roots and proofs of the certificate-transparency reference tests.
 LEAVES = [
@@ -47,7 +47,7 @@ def naive_root(entries: list[bytes]) -> bytes:
 
 
 def hashes(entries: list[bytes]) -> list[bytes]:
-    return [tlog.leaf_hash(entry) for entry in entries]
+    return [merkle_tree.leaf_hash(entry) for entry in entries]
 
 
 def unhex(texts: list[str]) -> list[bytes]:
@@ -56,14 +56,14 @@ def unhex(texts: list[str]) -> list[bytes]:
 
 @pytest.mark.parametrize("size", range(9))
 def test_roots_are_those_of_the_reference(size: int) -> None:
-    assert tlog.root(hashes(LEAVES[:size])).hex() == ROOTS[size]
+    assert merkle_tree.root(hashes(LEAVES[:size])).hex() == ROOTS[size]
 
 
 @pytest.mark.parametrize(("index", "proof"), [(0, [A96, A5F, A6B]), (5, [ABC, ACA, ROOTS[4]])])
 def test_inclusion_proofs_are_those_of_the_reference(index: int, proof: list[str]) -> None:
-    assert tlog.inclusion_proof(hashes(LEAVES), index) == unhex(proof)
+    assert merkle_tree.inclusion_proof(hashes(LEAVES), index) == unhex(proof)
     root = bytes.fromhex(ROOTS[8])
-    assert tlog.inclusion_holds(tlog.leaf_hash(LEAVES[index]), index, 8, unhex(proof), root)
+    assert merkle_tree.inclusion_holds(merkle_tree.leaf_hash(LEAVES[index]), index, 8, unhex(proof), root)
 
 
 @pytest.mark.parametrize(
@@ -71,62 +71,62 @@ def test_inclusion_proofs_are_those_of_the_reference(index: int, proof: list[str
     [(1, 1, []), (1, 8, [A96, A5F, A6B]), (6, 8, [A0E, ACA, ROOTS[4]]), (2, 5, [A5F, ABC])],
 )
 def test_consistency_proofs_are_those_of_the_reference(old: int, new: int, proof: list[str]) -> None:
-    assert tlog.consistency_proof(hashes(LEAVES[:new]), old) == unhex(proof)
+    assert merkle_tree.consistency_proof(hashes(LEAVES[:new]), old) == unhex(proof)
     roots = unhex(ROOTS)
-    assert tlog.consistency_holds(old, new, roots[old], roots[new], proof=unhex(proof))
+    assert merkle_tree.consistency_holds(old, new, roots[old], roots[new], proof=unhex(proof))
 
 
 @given(trees)
 def test_the_root_is_that_of_the_definition(entries: list[bytes]) -> None:
-    assert tlog.root(hashes(entries)) == naive_root(entries)
+    assert merkle_tree.root(hashes(entries)) == naive_root(entries)
 
 
 @given(trees.filter(bool), st.data())
 def test_an_inclusion_proof_holds_for_its_leaf_only(entries: list[bytes], data: st.DataObject) -> None:
     leaves, size = hashes(entries), len(entries)
     index = data.draw(st.integers(0, size - 1))
-    proof, root = tlog.inclusion_proof(leaves, index), tlog.root(leaves)
-    assert tlog.inclusion_holds(leaves[index], index, size, proof, root)
-    assert not tlog.inclusion_holds(tlog.leaf_hash(b"another entry"), index, size, proof, root)
-    assert not tlog.inclusion_holds(leaves[index], index, size, [*proof, root], root)
-    assert not tlog.inclusion_holds(leaves[index], size, size, proof, root)
-    assert not tlog.inclusion_holds(leaves[index], -1, size, proof, root)
-    assert not tlog.inclusion_holds(leaves[index], index, size, proof, tlog.EMPTY_ROOT)
+    proof, root = merkle_tree.inclusion_proof(leaves, index), merkle_tree.root(leaves)
+    assert merkle_tree.inclusion_holds(leaves[index], index, size, proof, root)
+    assert not merkle_tree.inclusion_holds(merkle_tree.leaf_hash(b"another entry"), index, size, proof, root)
+    assert not merkle_tree.inclusion_holds(leaves[index], index, size, [*proof, root], root)
+    assert not merkle_tree.inclusion_holds(leaves[index], size, size, proof, root)
+    assert not merkle_tree.inclusion_holds(leaves[index], -1, size, proof, root)
+    assert not merkle_tree.inclusion_holds(leaves[index], index, size, proof, merkle_tree.EMPTY_ROOT)
     if proof:
-        assert not tlog.inclusion_holds(leaves[index], index, size, proof[:-1], root)
+        assert not merkle_tree.inclusion_holds(leaves[index], index, size, proof[:-1], root)
 
 
 @given(trees, st.data())
 def test_a_consistency_proof_holds_for_its_two_trees_only(entries: list[bytes], data: st.DataObject) -> None:
     leaves, new = hashes(entries), len(entries)
     old = data.draw(st.integers(0, new))
-    proof = tlog.consistency_proof(leaves, old)
+    proof = merkle_tree.consistency_proof(leaves, old)
     old_root, new_root = naive_root(entries[:old]), naive_root(entries)
-    other = tlog.leaf_hash(b"another root")
-    assert tlog.consistency_holds(old, new, old_root, new_root, proof=proof)
-    assert not tlog.consistency_holds(old, new, other, new_root, proof=proof)
-    assert not tlog.consistency_holds(old, new, old_root, new_root, proof=[*proof, other])
-    assert not tlog.consistency_holds(new + 1, new, old_root, new_root, proof=proof)
+    other = merkle_tree.leaf_hash(b"another root")
+    assert merkle_tree.consistency_holds(old, new, old_root, new_root, proof=proof)
+    assert not merkle_tree.consistency_holds(old, new, other, new_root, proof=proof)
+    assert not merkle_tree.consistency_holds(old, new, old_root, new_root, proof=[*proof, other])
+    assert not merkle_tree.consistency_holds(new + 1, new, old_root, new_root, proof=proof)
     if 0 < old < new:
-        assert not tlog.consistency_holds(old, new, old_root, other, proof=proof)
-        assert not tlog.consistency_holds(old, new, old_root, new_root, proof=proof[:-1])
+        assert not merkle_tree.consistency_holds(old, new, old_root, other, proof=proof)
+        assert not merkle_tree.consistency_holds(old, new, old_root, new_root, proof=proof[:-1])
 
 
 def test_a_proof_of_what_is_not_there_is_an_index_error() -> None:
     with pytest.raises(IndexError):
-        tlog.inclusion_proof(hashes(LEAVES), 8)
+        merkle_tree.inclusion_proof(hashes(LEAVES), 8)
     with pytest.raises(IndexError):
-        tlog.consistency_proof(hashes(LEAVES), 9)
+        merkle_tree.consistency_proof(hashes(LEAVES), 9)
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        (tlog.tile_path(0, 0, 1), "tile/0/000.p/1"),
-        (tlog.tile_path(0, 999), "tile/0/999"),
-        (tlog.tile_path(1, 1000, 255), "tile/1/x001/000.p/255"),
-        (tlog.tile_path(2, 1234067), "tile/2/x001/x234/067"),
-        (tlog.entries_path(1234067, 7), "tile/entries/x001/x234/067.p/7"),
+        (merkle_tree.tile_path(0, 0, 1), "tile/0/000.p/1"),
+        (merkle_tree.tile_path(0, 999), "tile/0/999"),
+        (merkle_tree.tile_path(1, 1000, 255), "tile/1/x001/000.p/255"),
+        (merkle_tree.tile_path(2, 1234067), "tile/2/x001/x234/067"),
+        (merkle_tree.entries_path(1234067, 7), "tile/entries/x001/x234/067.p/7"),
     ],
 )
 def test_paths_are_those_of_the_specification(path: str, expected: str) -> None:
@@ -134,7 +134,7 @@ def test_paths_are_those_of_the_specification(path: str, expected: str) -> None:
 
 
 def test_a_tree_of_70000_has_the_tiles_that_the_specification_counts() -> None:
-    tree = updated({}, tlog.grow({}, 0, [index.to_bytes(3, "big") for index in range(70_000)]))
+    tree = updated({}, merkle_tree.grow({}, 0, [index.to_bytes(3, "big") for index in range(70_000)]))
     assert sum(path.startswith("tile/0/") for path in tree) == 274
     assert len(tree["tile/0/273.p/112"]) == 112 * 32
     assert {path for path in tree if path.startswith(("tile/1/", "tile/2/"))} == {
@@ -142,7 +142,7 @@ def test_a_tree_of_70000_has_the_tiles_that_the_specification_counts() -> None:
         "tile/1/001.p/17",
         "tile/2/000.p/1",
     }
-    assert len(tlog.decode_bundle(tree["tile/entries/273.p/112"])) == 112
+    assert len(merkle_tree.decode_bundle(tree["tile/entries/273.p/112"])) == 112
 
 
 @settings(max_examples=40, deadline=None)
@@ -152,17 +152,17 @@ def test_growing_in_steps_gives_the_tiles_of_growing_at_once(steps: list[int]) -
     tree: dict[str, bytes] = {}
     size = 0
     for step in steps:
-        tree = updated(tree, tlog.grow(tree, size, entries[size : size + step]))
+        tree = updated(tree, merkle_tree.grow(tree, size, entries[size : size + step]))
         size += step
-        assert tlog.root_of_tiles(tree, size) == naive_root(entries[:size])
-    assert tree == updated({}, tlog.grow({}, 0, entries))
+        assert merkle_tree.root_of_tiles(tree, size) == naive_root(entries[:size])
+    assert tree == updated({}, merkle_tree.grow({}, 0, entries))
 
 
 def test_growing_reads_nothing_but_partial_tiles() -> None:
-    tree = updated({}, tlog.grow({}, 0, [bytes([index % 256]) for index in range(600)]))
+    tree = updated({}, merkle_tree.grow({}, 0, [bytes([index % 256]) for index in range(600)]))
     partial = {path: data for path, data in tree.items() if ".p/" in path}
-    assert tlog.grow(partial, 600, [b"next"]) == tlog.grow(tree, 600, [b"next"])
-    assert set(tlog.grow(tree, 600, [b"next"])) == {
+    assert merkle_tree.grow(partial, 600, [b"next"]) == merkle_tree.grow(tree, 600, [b"next"])
+    assert set(merkle_tree.grow(tree, 600, [b"next"])) == {
         "tile/0/002.p/88",
         "tile/0/002.p/89",
         "tile/entries/002.p/88",
@@ -173,22 +173,22 @@ def test_growing_reads_nothing_but_partial_tiles() -> None:
 @pytest.mark.parametrize("path", ["tile/0/000.p/3", "tile/entries/000.p/3"])
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x00" * 96, None])
 def test_a_tree_whose_partial_tiles_are_damaged_does_not_grow(path: str, data: bytes | None) -> None:
-    tree = updated({}, tlog.grow({}, 0, [b"a", b"b", b"c"]))
+    tree = updated({}, merkle_tree.grow({}, 0, [b"a", b"b", b"c"]))
     with pytest.raises(EvidenceInvalid):
-        tlog.grow(updated(tree, {path: data}), 3, [b"d"])
+        merkle_tree.grow(updated(tree, {path: data}), 3, [b"d"])
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_gives_its_entries_back(entries: list[bytes]) -> None:
-    assert tlog.decode_bundle(tlog.encode_bundle(entries)) == entries
+    assert merkle_tree.decode_bundle(merkle_tree.encode_bundle(entries)) == entries
 
 
 @pytest.mark.parametrize("bundle", [b"\x00", b"\x00\x02a", b"\x00\x01ab"])
 def test_a_bundle_that_ends_within_an_entry_is_refused(bundle: bytes) -> None:
     with pytest.raises(EvidenceInvalid):
-        tlog.decode_bundle(bundle)
+        merkle_tree.decode_bundle(bundle)
 
 
 def test_an_entry_past_65535_bytes_is_refused() -> None:
     with pytest.raises(EvidenceInvalid):
-        tlog.encode_bundle([b"x" * 65536])
+        merkle_tree.encode_bundle([b"x" * 65536])

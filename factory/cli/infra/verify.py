@@ -1,0 +1,27 @@
+"""``factory infra verify``: checks from outside that a deployment answers."""
+
+from pathlib import Path
+
+import click
+
+from factory.cli import environment
+from factory.cli.infra.options import JUDGE, STACK
+from factory.model.deployment import CheckResult
+from factory.operations import infra_job, live_releases
+from factory.system import data, files
+from factory.terraform import apply as applying
+
+VERIFIED = Path(".factory/deploy/deploy.json")
+
+
+@click.command()
+@STACK
+@JUDGE
+def verify(stack: str, judge: Path) -> None:
+    """Check the health of every app of a stack over its hostname; write the answering releases to .factory/deploy."""
+    job = infra_job.opened(environment.snapshot(), judge)
+    if not (infra_job.PLANS / stack / applying.RESULT).exists():
+        click.echo(f"nothing was applied to {stack}: nothing to verify")
+        return
+    apps = live_releases.answering(job, stack, job.releases(), say=click.echo)
+    files.write_atomic(VERIFIED, data.write(CheckResult(stack, verified=True, apps=apps)))
