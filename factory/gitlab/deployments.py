@@ -13,6 +13,8 @@ def read(item: Any) -> Deployment:
         id=item["id"],
         status=item["status"],
         environment=item["environment"]["name"],
+        ref=item["ref"],
+        tag=bool(item["deployable"].get("tag")),
         sha=item["sha"],
         job=item["deployable"]["id"],
         pipeline=item["deployable"]["pipeline"]["id"],

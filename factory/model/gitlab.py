@@ -87,11 +87,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment to an environment; ``blocked`` while it waits for approval."""
+    """A deployment to an environment; ``blocked`` while it waits for approval. ``tag``: ``ref`` is a tag."""
 
     id: int
     status: str
     environment: str
+    ref: str
+    tag: bool
     sha: str
     job: int
     pipeline: int

@@ -78,13 +78,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class ReviewNote:
-    """The content of the note; an approval of ``head`` also names ``spec_digest``, ``policy`` and ``plan``.
+    """The content of the note; an approval of ``head`` also names ``issue``, ``spec_digest``, ``policy`` and ``plan``.
 
     ``required`` are the gates that must pass, ``claim`` is the agent's own summary, ``decisions`` are the questions for
     a person besides those of the risks, ``links`` are pairs of label and URL.
     """
 
     merge_request: int
+    issue: str
     head: str
     spec: str
     spec_digest: str
@@ -267,7 +268,7 @@ def _gates(note: ReviewNote) -> list[str]:
 
 
 def _digests(note: ReviewNote) -> list[str]:
-    named = {"head": note.head, "spec": note.spec_digest, "policy": note.policy, "plan": note.plan}
+    named = {"issue": note.issue, "head": note.head, "spec": note.spec_digest, "policy": note.policy, "plan": note.plan}
     return [
         f"Spec {name(note.spec)}. If any of these changes, the approval is void:" if note.spec else "No spec.",
         "",

@@ -270,7 +270,14 @@ class _Delivery:
         labels = self._policies.session.labels
         iid, pipeline = self._proposal.merge_request, self._watched.pipeline
         record_plans(context, iid, issue=session.issue, pipeline=pipeline)
-        review.present(context, iid, session=session, pipeline=pipeline, attempts=results.read_all(session.folder))
+        review.present(
+            context,
+            iid,
+            session=session,
+            spec=self._lease.frozen().spec,
+            pipeline=pipeline,
+            attempts=results.read_all(session.folder),
+        )
         merge_requests.relabel(context.bot, iid, add=[labels.review])
         issues.relabel(context.bot, session.issue, add=[labels.review], remove=[labels.claimed])
         self._lease.release()

@@ -68,7 +68,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     questions.propose_all(context, policies)
     infrastructure.tend(context, policies)
     offered = _offered(context, policies, issue)
-    requests = [item for item in _requests(context, policies) if issue is None or _is_of(item[0], issue)]
+    requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
     candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
     chosen = schedule.choose(candidates, [state for _, state in requests])
     if isinstance(chosen, schedule.Idle):
@@ -260,9 +260,9 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> sched
     )
 
 
-def _is_of(request: MergeRequest, issue: int) -> bool:
-    with suppress(NotFound):
-        return shipment.issue_of(request) == issue
+def _is_of(context: Context, request: MergeRequest, issue: int) -> bool:
+    with suppress(NotFound, Refused):
+        return shipment.issue_of(context, request).number == issue
     return False
 
 

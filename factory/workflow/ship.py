@@ -15,17 +15,17 @@ from factory.model.deployment import AppRelease
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
 from factory.model.session import Outcome
 from factory.operations import saved_plan
+from factory.operations.deployment_approval import APPROVED, DESTROY
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
-from factory.specs import read as specs
 from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
 from factory.workflow.release import approval_digests, approvals, pipeline_watch, review
 from factory.workflow.release.rollout import ENDED, Rollout, decisions
-from factory.workflow.release.shipment import APPROVED, DESTROY, RELEASE, issue_of, main_pipeline
+from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
 
 _SHORT = 12
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
@@ -62,11 +62,13 @@ class _Shipment:
     context: Context
     iid: int
     issue: int
+    spec: str
     policies: Policies
 
     @classmethod
     def of(cls, context: Context, iid: int) -> "_Shipment":
-        return cls(context, iid, issue_of(merge_requests.get(context.bot, iid)), context.policies())
+        shipped = issue_of(context, merge_requests.get(context.bot, iid))
+        return cls(context, iid, shipped.number, shipped.spec, context.policies())
 
     def merge(self) -> Outcome:
         """Check and record the approval, and merge exactly the approved commit."""
@@ -284,8 +286,9 @@ class _Shipment:
         if len(counted) < needed:
             raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
         latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
-        spec = specs.cited(request.description) or ""
-        digests = approval_digests.current(context, head=request.sha, spec=spec, issue=self.issue, pipeline=latest.id)
+        digests = approval_digests.current(
+            context, head=request.sha, spec=self.spec, issue=self.issue, pipeline=latest.id
+        )
         shown = review.shown(context, self.iid)
         if shown != digests.lines():
             changed = sorted(set(digests.lines()) - set(shown))
@@ -328,8 +331,7 @@ class _Shipment:
         ]
         if len(counted) < self.policies.environments.target.approvals and job.status == "manual":
             raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
-        name = specs.cited(request.description) or ""
-        spec = issue_spec.of_issue(context, request.sha, name=name, issue=self.issue)
+        spec = issue_spec.of_issue(context, request.sha, name=self.spec, issue=self.issue)
         for approval in counted:
             self._record(
                 "approval",

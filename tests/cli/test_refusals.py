@@ -129,6 +129,19 @@ def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> Non
     assert "Spec: <id>" in shown
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["CI_DEFAULT_BRANCH", "RUNNER_TAG", "CI_PIPELINE_SOURCE", "SANDBOX_NETWORK", "FACTORY_PYTHON", "JUDGE_SHA", "X"],
+)
+def test_an_agents_token_gives_no_variable_to_a_pipeline(running: Instance, name: str) -> None:
+    project = connect(url(running.folder()), "factory-agent", running.folder()).projects.get("factory/control")
+    branch = f"agent/{name.lower()}"
+    project.branches.create({"branch": branch, "ref": "main"})
+    with pytest.raises(gitlab.GitlabCreateError, match="Insufficient permissions to set pipeline variables"):
+        project.pipelines.create({"ref": branch, "variables": [{"key": name, "value": branch}]})
+    assert not project.pipelines.list(ref=branch, get_all=True)
+
+
 @pytest.mark.matrix(10, group="flows")
 @pytest.mark.long
 def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:

@@ -14,6 +14,7 @@ from factory.reports.review import AcceptedFinding, Behaviour, Cost, ReviewNote,
 
 NOTE = ReviewNote(
     merge_request=7,
+    issue="1",
     head="4f1c0a9d",
     spec="hello-greeting",
     spec_digest="sha256:01",
@@ -64,6 +65,7 @@ def all_of(text: str, count: int = 1) -> ReviewNote:
     finding = Finding(text, text, text, text, 3)
     return ReviewNote(
         merge_request=1,
+        issue=text,
         head=text,
         spec=text,
         spec_digest=text,
@@ -156,6 +158,7 @@ def test_the_claim_is_quoted_and_marked() -> None:
 
 def test_an_approval_names_these_digests() -> None:
     assert [line for line in lines(NOTE) if line.startswith("- ")] == [
+        "- issue: `1`",
         "- head: `4f1c0a9d`",
         "- spec: `sha256:01`",
         "- policy: `sha256:02`",
@@ -224,14 +227,14 @@ def test_nothing_in_a_text_acts(text: str) -> None:
         if line.startswith("|"):
             assert bare.count("|") == 4
         if line.startswith("- "):
-            assert re.match(r"- (head|spec|policy|plan): ", line)
+            assert re.match(r"- (issue|head|spec|policy|plan): ", line)
 
 
 @settings(deadline=None)
 @given(text=nasty)
 def test_each_part_stays_where_it_is(text: str) -> None:
     shape = [line[:4] for line in lines(all_of(text)) if line.startswith(("<", "**", "|", "- "))]
-    digests = ["- he", "- sp", "- po", "- pl"] if text else []
+    digests = ["- is", "- he", "- sp", "- po", "- pl"] if text else []
     assert [item for item in shape if item == "<det"] == ["<det"] * 4
     assert shape.count("</de") == 4
     assert [item for item in shape if item.startswith("- ")] == digests

@@ -8,7 +8,7 @@ import pytest
 
 from factory.errors import ApplyUnknown, Conflict, FactoryError, NotFound, Refused
 from factory.workflow import ship
-from tests.workflow.recorded_gitlab import Failure, World, world
+from tests.workflow.recorded_gitlab import SESSION, Failure, World, world
 
 Form = TypeVar("Form")
 _APPLY = "jobs/{}/artifacts/.factory/plan/production/apply.json"
@@ -85,7 +85,7 @@ def test_without_an_approval_that_counts_nothing_is_merged(approved: World, name
     assert not any(item.path.endswith("/merge") for item in approved.gitlab.sent)
 
 
-@pytest.mark.parametrize("name", ["head", "spec", "policy", "plan"])
+@pytest.mark.parametrize("name", ["issue", "head", "spec", "policy", "plan"])
 def test_an_approval_of_other_digests_is_void(approved: World, name: str) -> None:
     notes = approved.gitlab.answers["merge_requests/1/notes"]
     for note in notes:
@@ -187,7 +187,38 @@ def test_a_deployment_that_does_not_answer_is_recorded_as_not_verified(planned: 
     assert not any(item.body.get("state_event") == "close" for item in planned.gitlab.sent)
 
 
-def test_a_merge_request_without_an_issue_is_not_the_factorys(approved: World) -> None:
-    approved.gitlab.change("merge_requests/1", description="something else")
-    with pytest.raises(NotFound, match="names no issue"):
+@pytest.mark.parametrize(
+    "branch",
+    ["mine", "factory/1", "factory/1-00000000", "factory/2-{}", "factory/01-{}", "x/factory/1-{}", "factory/1-{}/x"],
+)
+def test_a_branch_that_no_lease_names_is_of_no_session(approved: World, branch: str) -> None:
+    approved.gitlab.change("merge_requests/1", source_branch=branch.format(SESSION))
+    with pytest.raises(NotFound, match="is of no session"):
         ship.merge(run, approved.context, 1)
+    assert not approved.gitlab.sent
+
+
+@pytest.mark.parametrize(
+    "description", ["Related to #2", "Related to #1\n\nRelated to #12 ", "x\nRelated to #2\nSpec: hello"]
+)
+def test_a_description_that_names_another_issue_is_refused_before_the_merge(approved: World, description: str) -> None:
+    approved.gitlab.change("merge_requests/1", description=description)
+    with pytest.raises(Refused, match="its branch and lease are of #1"):
+        ship.merge(run, approved.context, 1)
+    assert not approved.gitlab.sent
+
+
+def test_a_description_without_an_issue_or_with_another_spec_changes_nothing(approved: World) -> None:
+    approved.gitlab.change("merge_requests/1", description="Spec: other")
+    assert ship.merge(run, approved.context, 1).issue == 1
+
+
+@pytest.mark.parametrize("trailer", ["Issue: #2", "Factory-Session: ffffffff"])
+def test_a_commit_that_names_another_issue_or_session_is_refused(approved: World, trailer: str) -> None:
+    context = approved.context
+    message = f"Greet\n\n{trailer}\n"
+    commit = context.mirror.commit({}, parent=approved.head, message=message, author=context.agent_author)
+    approved.gitlab.change("merge_requests/1", sha=commit)
+    with pytest.raises(Refused, match=f"says {trailer}"):
+        ship.merge(run, context, 1)
+    assert not approved.gitlab.sent

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import click
 
-from factory.cli import deploy, output
+from factory.cli import output
 from factory.cli.current import open_workspace
 from factory.errors import AwaitingHuman, EvidenceInvalid
 from factory.evidence import verify
@@ -17,6 +17,7 @@ from factory.instance import servers
 from factory.instance.context import opened, trust
 from factory.instance.workspace import OPERATOR, REHEARSAL, Workspace
 from factory.model.gitlab import Issue
+from factory.operations import deployment_approval
 from factory.reports.tables import table
 from factory.system import clock, files, http
 from factory.workflow import recorder, schedule, serve
@@ -140,11 +141,11 @@ def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
             )
             merge_requests.approve(connection, request.iid, sha=request.sha)
             return
-        waiting = next(item for item in deployments.find(connection) if deploy.waits(connection, item))
-        digest, manifest = deploy.saved_plan(connection, waiting)
+        waiting = next(item for item in deployments.find(connection) if deployment_approval.waits(connection, item))
+        digest, manifest = deployment_approval.saved_plan(connection, waiting)
         shown = "\n".join(f"  {name}: {value}" for name, value in asdict(manifest).items())
         _confirm(connection, simulated, f"Approve the deployment of {waiting.sha[:12]}?", shown)
-        deploy.decide(connection, waiting, digest)
+        deployment_approval.approve(connection, waiting, digest)
 
     return decide
 

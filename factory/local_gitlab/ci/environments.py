@@ -165,6 +165,7 @@ def _deployment(call: Call, item: Document) -> Document:
         "deployable": {
             **{key: job[key] for key in ("id", "name", "stage", "status", "created_at", "started_at", "finished_at")},
             "ref": pipeline["ref"],
+            "tag": pipeline["tag"],
             "pipeline": {key: pipeline[key] for key in ("id", "iid", "sha", "ref", "status", "source")},
         },
     }

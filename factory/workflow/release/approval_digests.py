@@ -11,8 +11,9 @@ NO_PLAN = "none"
 
 @dataclass(frozen=True)
 class ApprovalDigests:
-    """The digests that an approval names; a change of any of them voids the approval."""
+    """The issue and the digests that an approval names; a change of any of them voids the approval."""
 
+    issue: str
     head: str
     spec: str
     policy: str
@@ -28,4 +29,4 @@ def current(context: Context, *, head: str, spec: str, issue: int, pipeline: int
     main = context.main()
     found = issue_spec.of_issue(context, main, name=spec, issue=issue)
     saved = saved_plan.of(context.bot, pipeline)
-    return ApprovalDigests(head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)
+    return ApprovalDigests(str(issue), head, found.digest, context.policies(main).digest, saved.combined or NO_PLAN)

@@ -87,6 +87,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
             f"main has newer commits than !{iid}; the plan of its head shows the remaining changes",
             hint=f"Recover the newest merge request, then remove the label `{labels.apply_unknown}` from !{iid}.",
         )
+    issue = shipment.issue_of(context, request).number
     pipeline, job, stack = _interrupted(context, request)
     found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
     created = pipelines.create(context.bot, MAIN)
@@ -94,7 +95,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     record(
         context,
         "recovery",
-        issue=shipment.issue_of(request),
+        issue=issue,
         subjects={"commit": f"gitCommit:{request.sha}"},
         predicate={
             "key": f"recovery/{iid}/{found.job}/{created.id}",
@@ -112,7 +113,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
         },
     )
     issues.say(context.bot, "merge_requests", iid, marker=f"recovery {found.job}", body=_note(found))
-    for relabel, number in ((merge_requests.relabel, iid), (issues.relabel, shipment.issue_of(request))):
+    for relabel, number in ((merge_requests.relabel, iid), (issues.relabel, issue)):
         relabel(context.bot, number, add=[labels.shipping], remove=[labels.apply_unknown])
     return found
 

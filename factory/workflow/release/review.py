@@ -1,7 +1,6 @@
 """What a person sees before a decision, and the digests that the decision names."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from factory.gitlab import issues, merge_requests, pipelines, statuses
 from factory.model.attempt import AttemptResult
@@ -10,7 +9,6 @@ from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.operations import saved_plan
 from factory.reports import plans as plan_note
-from factory.specs import read as specs
 from factory.workflow.context import Context
 from factory.workflow.release import approval_digests, review_note
 
@@ -32,19 +30,19 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
     )
 
 
-def present(context: Context, iid: int, *, session: Session, pipeline: int, attempts: Sequence[AttemptResult]) -> None:
+def present(
+    context: Context, iid: int, *, session: Session, spec: str, pipeline: int, attempts: Sequence[AttemptResult]
+) -> None:
     """Write or update the merge request's one note: what a person must know, and what an approval names.
 
     ``attempts`` are the session's results. Raises ``NotFound`` if the pipeline has no plan.
     """
     request = merge_requests.get(context.bot, iid)
-    digests = approval_digests.current(
-        context, head=request.sha, spec=specs.cited(request.description) or "", issue=session.issue, pipeline=pipeline
-    )
+    digests = approval_digests.current(context, head=request.sha, spec=spec, issue=session.issue, pipeline=pipeline)
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
     issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
     told = review_note.build(
-        context, request, issue=session.issue, pipeline=pipeline, named=asdict(digests), attempts=attempts
+        context, request, issue=session.issue, spec=spec, pipeline=pipeline, named=digests, attempts=attempts
     )
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
     hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))

@@ -1,6 +1,6 @@
 """Collects the content of the review note: verdict, changes in behaviour, the agent's summary and the cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from factory.errors import InvalidInput, NotFound
@@ -16,6 +16,7 @@ from factory.system import data
 from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.release import pipeline_watch
+from factory.workflow.release.approval_digests import ApprovalDigests
 
 _FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
 _CONTRACT = "/openapi.yml"
@@ -32,26 +33,28 @@ def build(
     request: MergeRequest,
     *,
     issue: int,
+    spec: str,
     pipeline: int,
-    named: Mapping[str, str],
+    named: ApprovalDigests,
     attempts: Sequence[AttemptResult],
 ) -> str:
     """Return the note's markdown for a merge request and the pipeline that judged its head.
 
     ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
-    spec = issue_spec.of_issue(context, context.main(), name=specs.cited(request.description) or "", issue=issue)
+    found = issue_spec.of_issue(context, context.main(), name=spec, issue=issue)
     decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
     return review.render(
         review.ReviewNote(
             merge_request=request.iid,
-            head=named["head"],
-            spec=spec.id,
-            spec_digest=named["spec"],
-            policy=named["policy"],
-            plan=named["plan"],
-            rows=_rows(spec, decision),
+            issue=named.issue,
+            head=named.head,
+            spec=found.id,
+            spec_digest=named.spec,
+            policy=named.policy,
+            plan=named.plan,
+            rows=_rows(found, decision),
             verdicts=decision.gates,
             required=decision.required,
             behaviour=_behaviour(context, request, pipeline),
@@ -67,7 +70,7 @@ def build(
                 review.Risk(item.name, item.decide, ", ".join(item.because))
                 for item in (decision.needed.risks if decision.needed else ())
             ),
-            decisions=(*_decisions(spec, decision), *([_ALONE] if context.accounts.alone else [])),
+            decisions=(*_decisions(found, decision), *([_ALONE] if context.accounts.alone else [])),
             links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
         )
     )

@@ -33,7 +33,7 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     carrier = _shipped(entries, context.main())
     created = pipelines.create(context.bot, MAIN, {shipment.RELEASE: target})
     request = merge_requests.get(context.bot, carrier)
-    issue = shipment.issue_of(request)
+    issue = shipment.issue_of(context, request).number
     record(
         context,
         "rollback",

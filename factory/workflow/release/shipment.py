@@ -1,23 +1,63 @@
-"""Finds the issue and the main pipeline of a merge request, and names the variables of its apply job."""
+"""Finds the issue and the main pipeline of a merge request."""
 
 import re
+from dataclasses import dataclass
 
-from factory.errors import NotFound
+from factory.errors import NotFound, Refused
 from factory.gitlab import pipelines
 from factory.model.gitlab import MAIN, MergeRequest, Pipeline
+from factory.model.issue import FrozenIssue
+from factory.system import data
+from factory.workflow.claim import lease
 from factory.workflow.context import Context
 
-# CI variables of the apply job and of main's pipeline.
-APPROVED, DESTROY, RELEASE = "APPROVED_MANIFEST", "ALLOWED_DESTROY", "RELEASE_COMMIT"
-_ISSUE = re.compile(r"^Related to #(\d+)$", re.MULTILINE)
+# The CI variable of main's pipeline that names the commit whose releases get the traffic.
+RELEASE = "RELEASE_COMMIT"
+_BRANCH = re.compile(r"factory/([1-9][0-9]*)-([0-9a-f]{8})")
+_RELATED = re.compile(r"^Related to #(\d+)\s*$", re.MULTILINE)
+_TRAILER = re.compile(r"^(Issue|Factory-Session): (.*?)\s*$", re.MULTILINE)
 
 
-def issue_of(request: MergeRequest) -> int:
-    """Return the issue of one of the factory's merge requests; raises ``NotFound``."""
-    match = _ISSUE.search(request.description)
+@dataclass(frozen=True)
+class ShippedIssue:
+    """The issue that a merge request ships, the session that worked on it, and the spec that it named at the claim."""
+
+    number: int
+    session: str
+    spec: str
+
+
+def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
+    """Return the issue of one of the factory's merge requests, from its branch and the issue's lease.
+
+    Only the factory writes the lease. Whoever opened a merge request may edit its description, and an agent writes the
+    trailers of its commits: both may say no other issue or session. Raises ``NotFound``, ``Refused``.
+    """
+    match = _BRANCH.fullmatch(request.source_branch)
     if match is None:
-        raise NotFound(f"!{request.iid} names no issue (`Related to #n`)")
-    return int(match.group(1))
+        raise NotFound(f"!{request.iid} is of no session: its branch is {request.source_branch}")
+    number, session = int(match[1]), match[2]
+    head = context.mirror.head(f"{lease.PREFIX}{number}")
+    claims = context.mirror.messages(head) if head else []
+    commit = next((sha for sha, text in claims if text.strip().endswith(f" for session {session}")), None)
+    if commit is None:
+        raise NotFound(f"!{request.iid} is of no session: the lease of #{number} does not name session {session}")
+    _refuse_others(context, request, number, session)
+    frozen = data.read(FrozenIssue, context.mirror.read(commit, "issue.json"), source=f"the lease of #{number}")
+    return ShippedIssue(number, session, frozen.spec)
+
+
+def _refuse_others(context: Context, request: MergeRequest, number: int, session: str) -> None:
+    described = set(_RELATED.findall(request.description)) - {str(number)}
+    text = context.mirror.messages("-1", request.sha)[0][1] if context.mirror.resolve(request.sha) else ""
+    trailers = {(name, value) for name, value in _TRAILER.findall(text)}
+    others = trailers - {("Issue", f"#{number}"), ("Factory-Session", session)}
+    said = [*(f"Related to #{other}" for other in sorted(described)), *(f"{name}: {value}" for name, value in others)]
+    if said:
+        raise Refused(
+            f"!{request.iid} says {' and '.join(said)}, but its branch and lease are of #{number}, session {session}",
+            hint="Correct the description, or close the merge request.",
+        )
 
 
 def main_pipeline(context: Context, sha: str) -> Pipeline | None:
