@@ -232,10 +232,8 @@ HOMES: Mapping[str, Callable[[Setting], Home]] = {
 
 
 def _common(home: Path) -> dict[str, str]:
-    # Codex refuses to install its helpers into a CODEX_HOME below TMPDIR, so TMPDIR is a sibling folder.
     return {
         "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_DATA_HOME": str(home / ".local" / "share"),
         "XDG_STATE_HOME": str(home / ".local" / "state"),

@@ -123,7 +123,15 @@ def private_folder(path: Path) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a folder and its contents; a missing folder is not an error."""
+    """Delete a folder and its contents, also folders that their owner may not enter; follows no link.
+
+    A missing folder is not an error.
+    """
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                if not (inner := Path(folder) / name).is_symlink():
+                    inner.chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 

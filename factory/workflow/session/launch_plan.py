@@ -12,7 +12,7 @@ from factory.agents.metering import Bounds, Rates
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Task, Tool
-from factory.errors import Unauthorized
+from factory.errors import Refused, Unauthorized
 from factory.model.session import Session
 from factory.policies import evaluate
 from factory.policies.agents import Agent
@@ -20,7 +20,7 @@ from factory.policies.model import Policies
 from factory.sandbox import caches, egress, launch
 from factory.sandbox.launch import Launch
 from factory.sandbox.limits import Limits
-from factory.system import files
+from factory.system import files, safe_path
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.session import control
@@ -28,6 +28,8 @@ from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
 OUTPUTS = "FACTORY_OUTPUTS"
+# Folders of one attempt that its agent may write. Codex refuses a home below TMPDIR, so the home is not below them.
+_TMP, _CACHE = "tmp", "cache"
 MODEL = "model"
 Record = Callable[[Mapping[str, object]], None]
 
@@ -60,6 +62,9 @@ def prepare(
 ) -> Iterator[LaunchPlan]:
     """Write an agent's home, serve its proxy while the block runs, and yield the launch plan.
 
+    The home outlives the attempt, so that the agent finds its own session again. An agent may leave a link in it where
+    the factory writes a file: then the home is made anew. The agent's temporary files and caches do not outlive it.
+
     With ``interactive``, the brief is in the file from which the agent reads its instructions. Raises ``Unauthorized``
     if its model has no credential.
     """
@@ -71,22 +76,24 @@ def prepare(
         base = _launch(context, agent, place, agent_home, interactive=interactive)
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
         tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
-        yield LaunchPlan(
-            replace(base, env=env, egress=socket, egress_port=port),
-            Task(
-                brief=brief,
-                worktree=session.worktree,
-                permissions=_permissions(policies, session.worktree),
-                bounds=bounds(policies, agent, amount),
-                rates=rates(agent),
-                mode=agent_home.mode,
-                saving_seconds=agent_home.saving_seconds,
-                tools=(tool,),
-                provider=provider,
-                stdin=command.BRIEF not in agent.command,
-                paused=lambda: control.read(session.folder).signal is control.ControlSignal.PAUSE,
-            ),
+        task = Task(
+            brief=brief,
+            worktree=session.worktree,
+            permissions=_permissions(policies, session.worktree),
+            bounds=bounds(policies, agent, amount),
+            rates=rates(agent),
+            mode=agent_home.mode,
+            saving_seconds=agent_home.saving_seconds,
+            tools=(tool,),
+            provider=provider,
+            stdin=command.BRIEF not in agent.command,
+            paused=lambda: control.read(session.folder).signal is control.ControlSignal.PAUSE,
         )
+        try:
+            yield LaunchPlan(replace(base, env=env, egress=socket, egress_port=port), task)
+        finally:
+            for name in (_TMP, _CACHE):
+                files.remove_tree(place.folder / name)
 
 
 @dataclass(frozen=True)
@@ -105,15 +112,21 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
         with suppress(FileExistsError):
             (session.worktree / name).mkdir()  # git does not see empty folders
     requests = outputs_file(place.folder)
-    cached = caches.offer(home, wheels=context.machine.wheels, npm=context.machine.npm, network=bool(agent.egress))
+    temporary, own = (files.private_folder(place.folder / name) for name in (_TMP, _CACHE))
+    cached = caches.offer(own, wheels=context.machine.wheels, npm=context.machine.npm, network=bool(agent.egress))
     env = {**context.machine.env, "PATH": context.machine.agents_path or context.machine.env["PATH"], "HOME": str(home)}
-    env |= {"TMPDIR": str(files.private_folder(home / "tmp")), **agent_home.env, **cached.env, OUTPUTS: str(requests)}
+    env |= {
+        "TMPDIR": str(temporary),
+        **agent_home.env,
+        **cached.env,
+        OUTPUTS: str(requests),
+    }
     git_folders = (worktree.git_dir(session.worktree), context.mirror.path)
     return Launch(
         argv=command.argv(agent.terminal if interactive else agent.command, place.folder / "brief.md"),
         cwd=session.worktree,
         env=env,
-        writable=(session.worktree, home, files.private_folder(requests.parent)),
+        writable=(session.worktree, home, temporary, own, files.private_folder(requests.parent)),
         readable=(*context.machine.readable, *cached.readable, *git_folders, session.folder / "checks", place.folder),
         frozen=tuple(session.worktree / name for name in PROTECTED_IN_WORKTREE),
         required=agent.sandbox,
@@ -191,9 +204,18 @@ def _home(policies: Policies, agent: Agent, place: _Place, port: int, instructio
         return Home(key, {}, "")
     denied = policies.agents.permissions.deny
     home = HOMES[agent.home](Setting(place.home, place.session.worktree, url, agent.model.name, instructions, denied))
-    for name, content in home.files.items():
-        files.write_atomic(files.contained(place.home, name), content, mode=0o600)
+    try:
+        _write(place.home, home.files)
+    except Refused:
+        files.remove_tree(place.home)
+        _write(files.private_folder(place.home), home.files)
     return home
+
+
+def _write(home: Path, content: Mapping[str, bytes]) -> None:
+    for name, data in content.items():
+        safe_path.write(home, home / name, data)
+        (home / name).chmod(0o600)
 
 
 def _permissions(policies: Policies, folder: Path) -> Permissions:
