@@ -29,6 +29,8 @@ _TICK = 0.2
 _SDK = Path(acp.__file__).parent
 # Open requests of an agent that does not read our answers.
 _MOST_OPEN = 500
+# ACP: error codes, auth_required.
+_AUTH_REQUIRED = -32000
 _LONGEST_DETAIL = 300
 
 
@@ -130,12 +132,18 @@ class _Attempt:
             while True:
                 await asyncio.wait({talk, gone}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
                 if talk.done():
+                    if isinstance(talk.exception(), ConnectionError):
+                        # The pipes of an agent that ends are closed a moment before its exit code is known.
+                        await asyncio.wait({gone}, timeout=1)
+                    if isinstance(talk.exception(), ConnectionError) and group.process.returncode is not None:
+                        return self._troubled(_ended(group.process.returncode))
                     return self._outcome(talk)
                 # A child may keep the agent's pipes open; then wait() does not return although the agent has exited.
                 if gone.done() or group.process.returncode is not None:
                     await asyncio.wait({talk}, timeout=1)
-                    crashed = Turn(Reason.CRASHED, f"the agent ended with {group.process.returncode}")
-                    return self._outcome(talk) if talk.done() and talk.exception() is None else self._troubled(crashed)
+                    if talk.done() and not isinstance(talk.exception(), ConnectionError):
+                        return self._outcome(talk)
+                    return self._troubled(_ended(group.process.returncode))
                 await self._pause(group.process.pid)
                 spent = self._spent()
                 ending = metering.over(spent, self._task.bounds) or self._task.provider.lost() or self._tick()
@@ -181,8 +189,9 @@ class _Attempt:
             # An agent may report a normal end although its model failed.
             return self._troubled(turn) if turn.reason in {Reason.BLOCKED, Reason.DONE_FOR_REVIEW} else turn
         if isinstance(error, acp.RequestError):
-            return self._troubled(Turn(Reason.CRASHED, f"the agent answered with an error: {_shown(error)}"))
-        return self._troubled(Turn(Reason.CRASHED, f"the agent broke the protocol: {type(error).__name__}"))
+            reason = Reason.AUTH_FAILED if error.code == _AUTH_REQUIRED else Reason.CRASHED
+            return self._troubled(Turn(reason, f"the agent answered with an error: {_shown(error)}"))
+        return self._troubled(Turn(Reason.CRASHED, f"the agent broke the protocol: {_broken(error)}"))
 
     def _troubled(self, turn: Turn) -> Turn:
         """Return the turn with the reason of the model provider's failure, if the provider failed."""
@@ -236,5 +245,28 @@ def _crowded() -> Ending | None:
     return (Reason.CRASHED, "it does not read the answers to its requests") if crowd > _MOST_OPEN else None
 
 
-def _shown(error: Exception) -> str:
-    return " ".join(str(error).split())[:_LONGEST_DETAIL]
+def _ended(code: int | None) -> Turn:
+    return Turn(Reason.CRASHED, f"the agent ended with {code}")
+
+
+def _shown(error: acp.RequestError) -> str:
+    """Return an error's message and the texts in its data, in one line."""
+    texts = [str(error)]
+    waiting = [error.data]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
+    return " ".join(": ".join(dict.fromkeys(texts)).split())[:_LONGEST_DETAIL]
+
+
+def _broken(error: BaseException) -> str:
+    """Return the error's class and, if the SDK refused a message, the field and why."""
+    problems = getattr(error, "errors", None)
+    found = problems()[0] if callable(problems) else None
+    if not isinstance(found, dict):
+        return type(error).__name__
+    where = ".".join(str(part) for part in found.get("loc", ()))
+    return f"{where}: {found.get('msg')}"[:_LONGEST_DETAIL]

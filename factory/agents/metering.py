@@ -11,7 +11,18 @@ from factory.model.agent import Reason
 
 # The usual rule of thumb: a token is about four bytes of text or code.
 _BYTES_PER_TOKEN = 4
-_NAMES = ("input_tokens", "cached_read_tokens", "output_tokens", "thought_tokens", "total_tokens")
+_NAMES = (
+    "input_tokens",
+    "cached_read_tokens",
+    "cached_write_tokens",
+    "cached_hour_write_tokens",
+    "output_tokens",
+    "thought_tokens",
+    "total_tokens",
+)
+# What writing a token to the provider's cache costs, as a multiple of an input token: for five minutes, for an hour
+# (Anthropic docs: Prompt caching, Pricing).
+_WRITE, _HOUR_WRITE = 1.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,17 @@ def near(spent: Consumption, bounds: Bounds) -> tuple[Reason, str] | None:
 
 
 def cost(usage: Mapping[str, int], rates: Rates) -> int:
-    """Return the cost of tokens; ``input_tokens`` include cached tokens, ``output_tokens`` include thought tokens."""
-    cached = min(usage.get("cached_read_tokens", 0), usage.get("input_tokens", 0))
-    fresh = usage.get("input_tokens", 0) - cached
-    return round(fresh * rates.input + cached * rates.cached + usage.get("output_tokens", 0) * rates.output)
+    """Return the cost of tokens.
+
+    ``input_tokens`` include those read from and written to the provider's cache, ``cached_write_tokens`` those written
+    for an hour, ``output_tokens`` those of thoughts.
+    """
+    whole = usage.get("input_tokens", 0)
+    cached = min(usage.get("cached_read_tokens", 0), whole)
+    written = min(usage.get("cached_write_tokens", 0), whole - cached)
+    hour = min(usage.get("cached_hour_write_tokens", 0), written)
+    units = (whole - cached - written) + (written - hour) * _WRITE + hour * _HOUR_WRITE
+    return round(units * rates.input + cached * rates.cached + usage.get("output_tokens", 0) * rates.output)
 
 
 def estimate(sent: int, received: int) -> dict[str, int]:

@@ -119,21 +119,34 @@ def _length(value: object) -> int:
 
 
 def _normal(found: Mapping[str, object], before: Mapping[str, int]) -> dict[str, int]:
-    """Return a usage under the names of ``metering``; input includes cached tokens (Messages counts them apart)."""
+    """Return a usage under the names of ``metering``; input includes cached tokens (Messages counts them apart).
+
+    Gemini counts the tokens of tools' results apart too.
+    """
     cached = _number(found, "cache_read_input_tokens") + _number(found, "cachedContentTokenCount")
     apart = _number(found, "cache_read_input_tokens") + _number(found, "cache_creation_input_tokens")
     details = found.get("input_tokens_details") or found.get("prompt_tokens_details")
     if isinstance(details, dict):
         cached = _number(details, "cached_tokens")
-    inputs = sum(_number(found, name) for name in ("input_tokens", "prompt_tokens", "promptTokenCount")) + apart
+    names = ("input_tokens", "prompt_tokens", "promptTokenCount", "toolUsePromptTokenCount")
+    inputs = sum(_number(found, name) for name in names) + apart
     outputs = sum(_number(found, name) for name in ("output_tokens", "completion_tokens", "candidatesTokenCount"))
     outputs += _number(found, "thoughtsTokenCount")
     usage = {
         "input_tokens": inputs or before.get("input_tokens", 0),
         "cached_read_tokens": cached or before.get("cached_read_tokens", 0),
         "output_tokens": outputs or before.get("output_tokens", 0),
+        **_written(found, before),
     }
     return {**usage, "total_tokens": usage["input_tokens"] + usage["output_tokens"]}
+
+
+def _written(found: Mapping[str, object], before: Mapping[str, int]) -> dict[str, int]:
+    """Return what was written to the provider's cache, and what of it for an hour; nothing if it never was."""
+    parts = found.get("cache_creation")
+    hour = _number(parts, "ephemeral_1h_input_tokens") if isinstance(parts, dict) else 0
+    now = {"cached_write_tokens": _number(found, "cache_creation_input_tokens"), "cached_hour_write_tokens": hour}
+    return {name: count or before.get(name, 0) for name, count in now.items() if count or before.get(name)}
 
 
 def _number(found: Mapping[str, object], name: str) -> int:

@@ -49,9 +49,9 @@ def worktree(tmp_path: Path) -> Path:
     return folder
 
 
-def turn(worktree: Path, what: str, bounds: Bounds = BOUNDS) -> tuple[Turn, list[Any]]:
+def turn(worktree: Path, what: str, bounds: Bounds = BOUNDS, *, agent: str = AGENT) -> tuple[Turn, list[Any]]:
     events: list[Any] = []
-    argv = (sys.executable, "-c", AGENT, what)
+    argv = (sys.executable, "-c", agent, what)
     with (worktree.parent / "errors").open("wb") as errors:
         task = Task("the brief", worktree, Permissions(worktree, ("policies", ".git")), bounds)
         prepared = PreparedLaunch(argv, worktree, TOOL_ENV, Level.HOST)
@@ -138,3 +138,42 @@ def test_a_symlink_out_of_the_worktree_is_not_followed(worktree: Path) -> None:
     (worktree / "link").symlink_to(worktree.parent)
     turn(worktree, 'ask("fs/write_text_file", {"sessionId": "s", "path": "link/escaped", "content": "x"})')
     assert not (worktree.parent / "escaped").exists()
+
+
+def refusing(method: str, error: str) -> str:
+    """Return an agent that answers a method with an error."""
+    return AGENT.replace(
+        '    if method == "initialize"',
+        f"    if method == {method!r}: send({{'id': number, 'error': {error}}})\n    elif method == \"initialize\"",
+    )
+
+
+@pytest.mark.parametrize("method", ["initialize", "session/new", "session/prompt"])
+@pytest.mark.parametrize(
+    ("error", "reason", "told"),
+    [
+        ("{'code': -32000, 'message': 'Authentication required'}", Reason.AUTH_FAILED, "Authentication required"),
+        (
+            "{'code': -32603, 'message': 'Internal error', 'data': {'why': ['usage limit', {'at': 'again at 2:57'}]}}",
+            Reason.CRASHED,
+            "Internal error: usage limit: again at 2:57",
+        ),
+    ],
+)
+def test_what_an_agent_refuses_is_told_with_its_data(
+    worktree: Path, method: str, error: str, reason: Reason, told: str
+) -> None:
+    ended = turn(worktree, "pass", agent=refusing(method, error))[0]
+    assert (ended.reason, ended.detail) == (reason, f"the agent answered with an error: {told}")
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_an_agent_that_ends_is_told_by_its_exit_code(worktree: Path, code: int) -> None:
+    ended = turn(worktree, f"sys.exit({code})")[0]
+    assert (ended.reason, ended.detail) == (Reason.CRASHED, f"the agent ended with {code}")
+
+
+def test_a_stop_reason_that_the_protocol_lacks_is_named(worktree: Path) -> None:
+    ended = turn(worktree, "stop = 'bored'")[0]
+    assert ended.reason is Reason.CRASHED
+    assert "stopReason" in ended.detail

@@ -60,9 +60,25 @@ def test_prices_count_what_is_cached_apart() -> None:
     assert metering.cost({}, Rates(1, 1, 1)) == 0
 
 
+def test_writing_a_cache_costs_more_than_reading_it() -> None:
+    usage = {"input_tokens": 100, "cached_read_tokens": 20, "cached_write_tokens": 50, "cached_hour_write_tokens": 30}
+    assert metering.cost(usage, Rates(4, 1, 10)) == 30 * 4 + 20 * 4 * 1.25 + 30 * 4 * 2 + 20 * 1
+
+
+NAMES = [
+    "input_tokens",
+    "cached_read_tokens",
+    "cached_write_tokens",
+    "output_tokens",
+    "thought_tokens",
+    "total_tokens",
+]
 NUMBERS = st.integers(0, 10**9)
 USAGES = st.dictionaries(
-    st.sampled_from(["input_tokens", "cached_read_tokens", "output_tokens", "thought_tokens", "total_tokens"]), NUMBERS
+    st.sampled_from(
+        ["input_tokens", "cached_read_tokens", "cached_write_tokens", "output_tokens", "thought_tokens", "total_tokens"]
+    ),
+    NUMBERS,
 )
 RATES = st.builds(Rates, *(st.floats(0, 1000) for _ in range(3)))
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory.agents import metering
+from factory.agents.metering import Rates
 from factory.agents.provider import Provider
 from factory.model.agent import Reason
 
@@ -67,8 +69,24 @@ GEMINI = {"promptTokenCount": 100, "cachedContentTokenCount": 40, "candidatesTok
 def test_every_shape_is_counted(headers: dict[str, str], body: bytes) -> None:
     provider = heard(body, headers=headers)
     wanted = {"input_tokens": 100, "cached_read_tokens": 40, "output_tokens": 7, "total_tokens": 107}
-    assert provider.usage() == wanted
+    counted = {name: count for name, count in provider.usage().items() if "write" not in name}
+    assert counted == wanted
     assert not provider.estimated
+
+
+def test_what_was_written_to_the_cache_is_priced_as_such() -> None:
+    first = {"input_tokens": 6, "cache_creation_input_tokens": 159217, "cache_read_input_tokens": 0, "output_tokens": 1}
+    provider = heard(lines({"message": {"usage": first}}, {"delta": {}, "usage": {**first, "output_tokens": 2745}}))
+    assert provider.usage()["input_tokens"] == 159223
+    assert metering.cost(provider.usage(), Rates(5, 0.5, 25)) == 1063761
+    parts = {"ephemeral_5m_input_tokens": 159000, "ephemeral_1h_input_tokens": 217}
+    provider = heard(pretty({"usage": {**first, "cache_creation": parts}}), headers=WHOLE)
+    assert metering.cost(provider.usage(), Rates(4, 0, 0)) == 6 * 4 + 159000 * 5 + 217 * 8
+
+
+def test_the_tokens_of_tools_results_are_counted() -> None:
+    told = {"promptTokenCount": 12, "toolUsePromptTokenCount": 30, "candidatesTokenCount": 10}
+    assert heard(pretty({"usageMetadata": told}), headers=WHOLE).usage()["total_tokens"] == 52
 
 
 def test_answers_add_up_and_a_later_figure_of_one_answer_replaces_the_earlier() -> None:
