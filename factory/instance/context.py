@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from factory.agents.task import driver
 from factory.errors import NotFound
 from factory.evidence.sign import Signer
 from factory.evidence.trust import ALONE, Trust
@@ -18,9 +19,16 @@ from factory.system import files
 from factory.workflow import serve
 from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.workflow.engine import Engine, Slot, slot
+from factory.workflow.engine import preload as preload_engine
 from factory.worktrees.repository import Mirror
 
 KILL_AT = "FACTORY_KILL_AT"
+
+
+def preload() -> None:
+    """Import what a session starts with, for a caller that waits: it takes more than a second."""
+    preload_engine()
+    driver("acp")
 
 
 def _untimed(name: str, seconds: float) -> None:

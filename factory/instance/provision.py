@@ -1,7 +1,7 @@
 """Provisions an embedded instance: accounts, the project from the clone's HEAD, settings, the first release."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from factory.errors import FactoryError, InvalidInput
@@ -27,8 +27,10 @@ _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 _PATIENCE = 180.0
 
 
-def provision(workspace: Workspace, *, say: Say) -> None:
+def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] | None = None) -> None:
     """Provision the instance; finished steps are skipped. Raises ``InvalidInput``.
+
+    ``meanwhile`` is called while the first release is deployed.
 
     If it was provisioned with other ports or by an earlier release, only the CI variables are updated.
     """
@@ -54,7 +56,7 @@ def provision(workspace: Workspace, *, say: Say) -> None:
     later = {"environments", "resource_groups"}
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
     say(f"project {workspace.settings['project']} is created from this clone's HEAD")
-    _first_release(workspace, root, policies, seeded, say=say)
+    _first_release(workspace, root, policies, seeded, say=say, meanwhile=meanwhile or _nothing)
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, ports)
 
@@ -171,12 +173,19 @@ def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
     }
 
 
-def _first_release(workspace: Workspace, root: Connection, policies: Policies, head: str, *, say: Say) -> None:
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _first_release(
+    workspace: Workspace, root: Connection, policies: Policies, head: str, *, say: Say, meanwhile: Callable[[], None]
+) -> None:
     """Deploy the first commit as the administrator, before the environment is protected."""
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
         return
     say("deploying the first release as the instance's administrator")
+    meanwhile()
     deadline = clock.monotonic() + _PATIENCE
     played = False
     while clock.monotonic() < deadline:

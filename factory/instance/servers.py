@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -19,8 +19,12 @@ _START_LIMIT = 30.0
 _STOP_LIMIT = 10.0
 
 
-def ensure_up(workspace: Workspace, *, say: Say, new_ports: bool = False) -> bool:
+def ensure_up(
+    workspace: Workspace, *, say: Say, new_ports: bool = False, meanwhile: Callable[[], None] | None = None
+) -> bool:
     """Start the servers unless they run, and provision the instance; return whether it started them.
+
+    ``meanwhile`` is called while the first release is deployed.
 
     Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start.
     """
@@ -31,7 +35,7 @@ def ensure_up(workspace: Workspace, *, say: Say, new_ports: bool = False) -> boo
             ports = _ports(workspace, new=new_ports)
             _start(workspace, ports)
             say(f"started: GitLab {workspace.url}, edge http://{HOST}:{ports['edge']}")
-        provision(workspace, say=say)
+        provision(workspace, say=say, meanwhile=meanwhile)
     return running is None
 
 

@@ -24,6 +24,11 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
+def preload() -> None:
+    """Import DBOS while nothing else has to be done."""
+    _dbos()
+
+
 def _dbos() -> Any:
     """Import DBOS only when a workflow runs: the import takes half a second, and most commands run no workflow."""
     import dbos  # noqa: PLC0415 - see above

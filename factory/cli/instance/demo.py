@@ -14,7 +14,7 @@ from factory.evidence import verify
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
 from factory.instance import servers
-from factory.instance.context import opened, trust
+from factory.instance.context import opened, preload, trust
 from factory.instance.workspace import OPERATOR, REHEARSAL, Workspace
 from factory.model.gitlab import Issue
 from factory.operations import deployment_approval
@@ -76,7 +76,7 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:
     times = _Clock()
     try:
         start = clock.monotonic()
-        servers.ensure_up(workspace, say=output.say)
+        servers.ensure_up(workspace, say=output.say, meanwhile=preload)
         times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(workspace))
         with opened(workspace, say=output.say, timed=times.timed) as (context, engine, held):
             number = _issue(workspace).iid
