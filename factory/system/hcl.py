@@ -16,6 +16,14 @@ _TOKEN = re.compile(
     r"|(?P<word>[\w.-]+)|(?P<sign>.)",
     re.DOTALL,
 )
+# Code outside of texts, in the pieces that ``code`` tells apart.
+_CODE = re.compile(
+    r"(?P<comment>(?:\#|//)[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*\*/)"
+    r'|(?P<quote>")|(?P<other>[^"{}#/]+|[{}]|/(?![/*]))',
+    re.DOTALL,
+)
+# A text up to its closing quote or the beginning of a template (HCL spec: Template Expressions).
+_TEXT = re.compile(r'(?:[^"\\$%\n]|\\.|[$%](?![$%]*\{))*(?P<end>"|[$%]\{)')
 # Stacks are screened in parallel, but the parser's state is shared: concurrent parses would mix their texts.
 _ONE_AT_A_TIME = threading.Lock()
 _OPENING, _CLOSING = frozenset("{[("), frozenset("}])")
@@ -51,6 +59,44 @@ def parse(text: str) -> tuple[Block, ...]:
     if sorted((block.kind, *block.labels) for block in blocks) != sorted(_headers(text)):
         raise InvalidInput("not readable as HCL: the parser and the tokens differ about the blocks")
     return blocks
+
+
+def code(text: str) -> str:
+    """Return the code of a file: comments as one space, texts as ``""`` with the code of their templates after it.
+
+    Raises ``InvalidInput`` for a text, comment or template that does not end, and for an escaped template such as
+    ``$${``: parsers differ about what follows it.
+    """
+    found: list[str] = []
+    position, depths = 0, [0]  # of braces, for the file and each template around the position
+    while position < len(text):
+        match = _CODE.match(text, position)
+        if match is None:
+            raise InvalidInput("not readable as HCL: a comment or text does not end")
+        position, piece = match.end(), match.group()
+        if match["comment"]:
+            found.append("\n" if piece.endswith("\n") else " ")
+            continue
+        template_ends = piece == "}" and depths[-1] == 0 and len(depths) > 1
+        if match["quote"] or template_ends:
+            found.append(" " if template_ends else '""')
+            depths = depths[:-1] if template_ends else depths
+            position, template_begins = _text_end(text, position)
+            depths = [*depths, 0] if template_begins else depths
+            continue
+        found.append(piece)
+        depths[-1] += piece.count("{") - piece.count("}")
+    if len(depths) > 1:
+        raise InvalidInput("not readable as HCL: a template does not end")
+    return "".join(found)
+
+
+def _text_end(text: str, position: int) -> tuple[int, bool]:
+    """Return the place after a text that goes on at ``position``, and whether a template begins there."""
+    match = _TEXT.match(text, position)
+    if match is None:
+        raise InvalidInput("not readable as HCL: a text does not end, or has an escaped template")
+    return match.end(), match.group("end") != '"'
 
 
 def _headers(text: str) -> Iterator[tuple[str, ...]]:

@@ -34,14 +34,17 @@ _TERRAFORM = frozenset({"required_version", "required_providers", "backend"})
 # Functions that read the machine, build code from text or unmark a sensitive value, and the functions of providers
 # (Terraform docs: built-in functions). White space and comments may precede the parenthesis.
 _FUNCTION = re.compile(
-    r"\b(?:(?:template)?file\w*|abspath|pathexpand|templatestring|nonsensitive|provider::[\w:]+)"
-    r"(?:\s|/\*(?:(?!\*/).)*+\*/|\#[^\n]*\n|//[^\n]*\n)*+\(",
-    re.DOTALL,
+    r"\b(?:(?:template)?file\w*|abspath|pathexpand|templatestring|nonsensitive|provider::[\w:]+)\s*+\("
 )
 _RUNS = re.compile(r"\b(?:provisioner|connection)\b")
 # Blocks with two labels, the first of which is a type of a provider, and the names of these blocks in messages.
 _TYPED = {"resource": "resource", "data": "data source"}
 _LABELS = 2
+# Blocks that name resources, and the settings in which they do (Terraform docs: import, moved and removed blocks).
+_ADDRESSED = {"import": ("to",), "moved": ("from", "to"), "removed": ("from",)}
+_ADDRESS = re.compile(
+    r"(?:module\.[\w-]+(?:\[[^\]]*\])?(?:\.|$))*(?:(?P<type>[A-Za-z_][\w-]*)\.[\w-]+(?:\[[^\]]*\])?)?"
+)
 _BUILT_IN = "terraform_data"
 _SUFFIX = ".tf"
 LOCK_FILE = ".terraform.lock.hcl"
@@ -135,13 +138,14 @@ def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned
     try:
         text = data.decode()
         blocks = hcl.parse(text)
+        code = hcl.code(text)
     except UnicodeDecodeError as error:
         raise _refused(name, "text that is not UTF-8") from error
     except InvalidInput as error:
         raise Refused(f"{name}: {error}", hint="Format the file with `terraform fmt`.") from error
-    if function := _FUNCTION.search(text):
+    if function := _FUNCTION.search(code):
         raise _refused(name, f"the function {function.group().split('(')[0].split()[0]}")
-    if _RUNS.search(text):
+    if _RUNS.search(code):
         raise _refused(name, "a provisioner or connection")
     for block in blocks:
         if block.kind not in _BLOCKS:
@@ -152,6 +156,8 @@ def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned
             _screen_provider(name, block, providers)
         elif block.kind in _TYPED:
             _screen_type(name, block, providers)
+        elif block.kind in _ADDRESSED:
+            _screen_addresses(name, block, providers)
     return blocks
 
 
@@ -184,12 +190,30 @@ def _screen_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> N
     """Refuse types of unlisted providers: terraform would download such a provider because of the type's name."""
     if len(block.labels) != _LABELS:
         raise _refused(name, f"a {block.kind} with {len(block.labels)} labels")
-    known = tuple(f"{local}_" for local in _locals(providers))
-    if not block.labels[0].startswith(known) and (block.kind, block.labels[0]) != ("resource", _BUILT_IN):
+    if not _known(block.labels[0], block.kind, providers):
         raise _refused(name, f"a {_TYPED[block.kind]} {block.labels[0]}")
+    _screen_named_provider(name, block, providers)
+
+
+def _known(kind: str, block: str, providers: Mapping[str, str]) -> bool:
+    known = tuple(f"{local}_" for local in _locals(providers))
+    return kind.startswith(known) or (block, kind) == ("resource", _BUILT_IN)
+
+
+def _screen_named_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     provider = block.body.get("provider")
     if provider is not None and str(provider).strip("${}").split(".")[0] not in _locals(providers):
         raise _refused(name, f"the provider {provider}")
+
+
+def _screen_addresses(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+    """Refuse addresses of unlisted types in import, moved and removed: terraform downloads the type's provider."""
+    for key in _ADDRESSED[block.kind]:
+        address = str(block.body.get(key, "")).removeprefix("${").removesuffix("}")
+        match = _ADDRESS.fullmatch(address)
+        if address and (match is None or not _known(match["type"] or _BUILT_IN, "resource", providers)):
+            raise _refused(name, f"{block.kind} of {address}")
+    _screen_named_provider(name, block, providers)
 
 
 def _screen_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:

@@ -208,3 +208,75 @@ def test_a_root_that_is_not_there() -> None:
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         assert isinstance(hcl.parse(text), tuple)
+
+
+WORDS = [
+    "# keep the connection short",
+    "# the old zone file (BIND)",
+    "// a provisioner",
+    "/* connection\n provisioner file ( */",
+    'resource "cloudflare_dns_record" "w" {\n  comment = "for the websocket connection"\n}',
+    'locals {\n  a = "call file (x) or provisioner \\" connection"\n}',
+    'locals {\n  a = "${var.x} file (y)"\n}',
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_words_in_comments_and_texts_run_nothing(tree: Path, words: str) -> None:
+    (tree / LIVE / "main.tf").write_text(GOOD + words + "\n")
+    screen(tree, LIVE, PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'locals {\n  a = file("x")\n}',
+        'locals {\n  a = "${file("x")}"\n}',
+        'locals {\n  a = "a ${"b ${file("x")}"} c"\n}',
+        'locals {\n  a = "%{ if file("x") == "" }y%{ endif }"\n}',
+        'locals {\n  a = "x" # file\n  b = file("y")\n}',
+        'locals {\n  a = "\\"" \n  b = file("y")\n}',
+        'locals {\n  a = "//"\n  b = file("y")\n}',
+        'locals {\n  a = "/*"\n  b = file("*/")\n}',
+        'locals {\n  a = "$${file("y")}"\n}',
+        'resource "terraform_data" "x" {\n  provisioner "local-exec" {\n    command = "id"\n  }\n}',
+        'resource "terraform_data" "x" {\n  connection {\n    host = "x"\n  }\n}',
+        'import {\n  to = evil_thing.x\n  id = "1"\n}',
+        'import {\n  to = module.a.evil_thing.x\n  id = "1"\n}',
+        'import {\n  to = module.a["x.cloudflare_zone"].evil_thing.x\n  id = "1"\n}',
+        'import {\n  to = cloudflare_zone.x\n  id = "1"\n  provider = evil.x\n}',
+        "removed {\n  from = evil_thing.x\n  lifecycle {\n    destroy = false\n  }\n}",
+        "moved {\n  from = evil_thing.x\n  to = cloudflare_zone.x\n}",
+        "moved {\n  from = cloudflare_zone.x\n  to = evil_thing.x\n}",
+        "moved {\n  from = data.evil_thing.x\n  to = cloudflare_zone.x\n}",
+    ],
+)
+def test_code_is_refused_wherever_it_stands(tree: Path, code: str) -> None:
+    (tree / LIVE / "main.tf").write_text(GOOD + code + "\n")
+    with pytest.raises(Refused):
+        screen(tree, LIVE, PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'import {\n  to = cloudflare_zone.x\n  id = "1"\n}',
+        'import {\n  to = module.a["x"].cloudflare_zone.x\n  id = "1"\n}',
+        "moved {\n  from = module.a\n  to = module.b\n}",
+        'moved {\n  from = terraform_data.x\n  to = terraform_data.y["a"]\n}',
+        "removed {\n  from = module.a\n  lifecycle {\n    destroy = false\n  }\n}",
+    ],
+)
+def test_addresses_of_known_types_pass(tree: Path, code: str) -> None:
+    (tree / LIVE / "main.tf").write_text(GOOD + code + "\n")
+    screen(tree, LIVE, PROVIDERS)
+
+
+@given(st.text(max_size=80) | st.text(alphabet='ab {}[]()"=\n$%/*#\\', max_size=60))
+def test_code_has_no_more_than_its_file(text: str) -> None:
+    try:
+        code = hcl.code(text)
+    except InvalidInput:
+        return
+    assert len(code) <= 2 * len(text) + 1
+    assert "#" not in code
