@@ -44,8 +44,18 @@ _LEAST, _SECONDS, _COPIES = 95, 120.0, 2
 
 
 def mutants(chosen: Sequence[str]) -> list[Defect]:
-    """Return the mutants of deciders."""
-    return [item for path in chosen for item in operators.mutations(path, (ROOT / path).read_text())]
+    """Return the mutants of deciders that change a decision: not those of a sentence, or of a dataclass' decorator."""
+    found = []
+    for path in chosen:
+        text = (ROOT / path).read_text()
+        lines = text.splitlines()
+        found += [item for item in operators.mutations(path, text) if not _is_of_words(item, lines[item.line - 1])]
+    return found
+
+
+def _is_of_words(item: Defect, line: str) -> bool:
+    before = item.summary.partition(" became ")[0]
+    return (item.kind == "mutation.string" and " " in before.strip("`")) or line.lstrip().startswith("@dataclass")
 
 
 def noticed(copy: Path, defect: Defect) -> bool:

@@ -49,16 +49,23 @@ def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
     """Return whether a change updates only ignored attributes; a value that cannot be compared is never noise."""
     if not ignored or item.actions != ("update",) or item.before is None or item.after is None:
         return False
-    unknown = item.unknown or {}
-    changed = {
-        name
-        for name in (*item.before, *item.after, *unknown)
-        if item.before.get(name) != item.after.get(name)
-        or unknown.get(name)
-        or _hides(item.before.get(name))
-        or _hides(item.after.get(name))
-    }
-    return bool(changed) and changed <= ignored
+    changed = list(_changed("", item.before, item.after, item.unknown or {}))
+    return bool(changed) and all(any(_within(path, name) for name in ignored) for path in changed)
+
+
+def _changed(path: str, before: object, after: object, unknown: object) -> Iterator[str]:
+    """Yield the paths of the attributes that change or cannot be compared; a list counts as one attribute."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and unknown is not True:
+        later = unknown if isinstance(unknown, Mapping) else {}
+        for name in dict.fromkeys((*before, *after, *later)):
+            inner = f"{path}.{name}" if path else str(name)
+            yield from _changed(inner, before.get(name), after.get(name), later.get(name))
+    elif before != after or unknown or _hides(before) or _hides(after):
+        yield path
+
+
+def _within(path: str, attribute: str) -> bool:
+    return path == attribute or path.startswith(f"{attribute}.")
 
 
 def _hides(value: object) -> bool:
@@ -113,7 +120,7 @@ def _demands(
     demands: Sequence[tuple[int, Demand]], digest: str, item: PlannedChange, facts: Mapping[str, object]
 ) -> Iterator[Ruling]:
     for number, demand in demands:
-        if not _matches(item, demand.where):
+        if not _matches(item, demand.where, re.IGNORECASE):
             continue
         value = _value(item, demand.attribute)
         shown = _SHOWN.get(id(value)) or repr(value)
@@ -133,13 +140,17 @@ def _holds(demand: Demand, value: object) -> bool:
     return any(type(value) is type(each) and value == each for each in allowed)
 
 
-def _matches(item: PlannedChange, where: Mapping[str, str]) -> bool:
-    """Return whether a rule applies to a resource; a hidden or unknown value counts as a match."""
+def _matches(item: PlannedChange, where: Mapping[str, str], flags: int = 0) -> bool:
+    """Return whether a rule applies to a resource; a hidden or unknown value counts as a match.
+
+    A demand ignores the case of letters, because providers take other spellings for the same value (a DNS record of
+    the type ``cname``), so that no spelling evades it.
+    """
     for attribute, pattern in where.items():
         value = _value(item, attribute)
         if not _seen(value):
             continue
-        if re.fullmatch(pattern, value if isinstance(value, str) else "") is None:
+        if re.fullmatch(pattern, value if isinstance(value, str) else "", flags) is None:
             return False
     return True
 

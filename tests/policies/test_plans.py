@@ -7,7 +7,8 @@ import pytest
 from factory.model.facts import SENSITIVE, Plan, PlannedChange
 from factory.policies import plans
 from factory.policies.folder import read_folder
-from factory.policies.terraform import Demand
+from factory.policies.model import Policies
+from factory.policies.terraform import Demand, Noise
 from tests.servers import ROOT
 
 POLICIES = read_folder(ROOT)
@@ -59,3 +60,64 @@ def test_a_demand_holds_only_for_a_known_value(
     expected: bool,  # noqa: FBT001 - a row
 ) -> None:
     assert allowed(demand, after, unknown) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "proxied", "expected"),
+    [("CNAME", False, False), ("cname", False, False), ("Cname", True, True), ("a", False, False)],
+)
+def test_a_demand_holds_for_every_spelling_of_a_value(kind: str, proxied: bool, expected: bool) -> None:  # noqa: FBT001 - rows
+    assert allowed({**EQUALS, "where": {"type": "A|AAAA|CNAME"}}, {"type": kind, "proxied": proxied}) is expected
+
+
+def noise(*attributes: str) -> Policies:
+    """Return policies in which a provider changes these attributes by itself."""
+    rules = tuple(
+        Noise.model_validate(
+            {"type": TYPE, "attribute": name, "owner": "o", "reason": "so it does", "expires": "2030-01-01"}
+        )
+        for name in attributes
+    )
+    return POLICIES.model_copy(update={"terraform": POLICIES.terraform.model_copy(update={"noise": rules})})
+
+
+BEFORE = {"name": "a", "settings": {"flatten": None, "ipv4": None}, "tags": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "after", "unknown", "count"),
+    [
+        (["settings.flatten"], {**BEFORE, "settings": {"flatten": False, "ipv4": None}}, {}, 0),
+        (["settings"], {**BEFORE, "settings": {"flatten": False}}, {"settings": {"ipv4": True}}, 0),
+        (["settings.flatten"], {**BEFORE, "settings": {"flatten": False}}, {"settings": {"ipv4": True}}, 1),
+        (["settings.flatten", "settings.ipv4"], {**BEFORE, "settings": {}}, {"settings": {"ipv4": True}}, 0),
+        (["settings.flat"], {**BEFORE, "settings": {"flatten": False, "ipv4": None}}, {}, 1),
+        (["settings.flatten"], {**BEFORE, "settings": None}, {}, 1),
+        (["settings.flatten"], {**BEFORE, "settings": {"flatten": SENSITIVE, "ipv4": None}}, {}, 0),
+        (["settings.ipv4"], {**BEFORE, "settings": {"flatten": SENSITIVE, "ipv4": None}}, {}, 1),
+        (["settings.flatten"], {**BEFORE, "name": "b", "settings": {"flatten": 1, "ipv4": None}}, {}, 1),
+        (["tags"], {**BEFORE, "tags": ["y"]}, {}, 0),
+        (["tags"], BEFORE, {"tags": True}, 0),
+        (["tags"], BEFORE, {}, 1),
+    ],
+)
+def test_noise_may_be_a_nested_attribute(ignored: list[str], after: Any, unknown: Any, count: int) -> None:
+    item = PlannedChange("x.y", TYPE, ("update",), before=BEFORE, after=after, unknown=unknown)
+    assert len(plans.counted(noise(*ignored), Plan("s", "", (item,)), today="2026-01-01")) == count
+
+
+@pytest.mark.parametrize(
+    ("actions", "before", "today"),
+    [
+        (("create",), BEFORE, "2026-01-01"),
+        (("delete", "create"), BEFORE, "2026-01-01"),
+        (("update",), None, "2026-01-01"),
+        (("update",), BEFORE, "2030-01-02"),
+        (("update",), BEFORE, ""),
+    ],
+)
+def test_what_is_not_an_update_or_no_longer_excused_is_no_noise(
+    actions: tuple[str, ...], before: Any, today: str
+) -> None:
+    item = PlannedChange("x.y", TYPE, actions, before=before, after={**BEFORE, "tags": ["y"]}, unknown={})
+    assert len(plans.counted(noise("tags"), Plan("s", "", (item,)), today=today)) == 1
