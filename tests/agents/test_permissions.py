@@ -140,3 +140,61 @@ def test_commands_in_nested_shells_are_found_three_deep() -> None:
     for depth in range(1, 5):
         line = shlex.join(["sh", "-c", line])
         assert (["rm", "x"] in commands(line)) is (depth <= 3), line
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "dash", "ash", "fish", "/bin/ash"])
+@pytest.mark.parametrize("flag", ["-c", "-lc", "-ce"])
+def test_what_a_shell_is_told_to_run_is_a_command(shell: str, flag: str) -> None:
+    assert ["git", "push"] in commands(f"{shell} {flag} 'git push'")
+
+
+@pytest.mark.parametrize("line", ["sh --c 'git push'", "sh -l 'git push'", "python -c 'git push'", "sh c 'git push'"])
+def test_what_no_shell_runs_is_no_command(line: str) -> None:
+    assert ["git", "push"] not in commands(line)
+
+
+@pytest.mark.parametrize("before", ["env", "exec", "command", "nohup", "time", "A=1", "A_2=x env B="])
+def test_what_stands_before_a_program_is_left_out(before: str) -> None:
+    assert commands(f"{before} git push") == [["git", "push"]]
+
+
+@pytest.mark.parametrize(
+    "option", ["-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"]
+)
+def test_an_option_of_git_with_a_value_is_left_out(option: str) -> None:
+    assert commands(f"git {option} value push -f") == [["git", "push", "-f"]]
+    assert commands(f"git {option}=value --bare push") == [["git", "push"]]
+
+
+def test_shells_in_shells_are_read_four_deep() -> None:
+    line, depth = "git push", 0
+    while ["git", "push"] in commands(line):
+        line, depth = f"sh -c {shlex.quote(line)}", depth + 1
+    assert depth == 4
+
+
+def test_an_edit_is_judged_by_the_policys_scope(tmp_path: Path) -> None:
+    rules = Permissions(tmp_path, (".git",), scope=lambda path: f"no {path}" if path.startswith("a/") else "")
+    assert rules.edit("a/b.py") == "no a/b.py"
+    assert rules.edit(str(tmp_path / "a" / "b.py")) == "no a/b.py"
+    assert not rules.edit("b/c.py")
+    assert rules.edit(".GIT/config") == ".GIT/config is read-only for agents"
+    assert rules.edit(".git") == ".git is read-only for agents"
+    assert not rules.edit(".gitignore")
+    assert rules.edit("../x") == f"'../x' is outside {tmp_path}"
+    assert rules.edit("/etc/passwd") == "/etc/passwd is outside the worktree"
+    assert rules.edit("a\0b") == "'a\\x00b' is not a valid path: ValueError"
+
+
+def test_the_longest_command_is_read_and_a_longer_one_is_not() -> None:
+    rules = Permissions(Path("/nowhere"))
+    assert not rules.run("a" * 32_000)
+    assert rules.run("a" * 32_001) == "the command is longer than 32000 characters"
+
+
+def test_a_refusal_names_the_pattern_or_the_program() -> None:
+    rules = Permissions(Path("/nowhere"), allow=("git *",), deny=("git push*", "rm *"))
+    assert rules.run("git push x") == "policy denies 'git push*'"
+    assert rules.run("rm") == "policy denies 'rm *'"
+    assert rules.run("ls -l") == "policy does not allow 'ls'"
+    assert not rules.run("git status")

@@ -1,5 +1,7 @@
 """What may leave a sandbox, as pure decisions."""
 
+from typing import Any
+
 import pytest
 
 from factory.errors import InvalidInput
@@ -136,3 +138,164 @@ def test_public(address: str, *, expected: bool) -> None:
 def test_the_host_header_names_host_and_port(host: str, port: int, tls: bool, sent: str) -> None:  # noqa: FBT001 - a row
     decision = RequestDecision(allowed=True, reason="", host=host, port=port, tls=tls)
     assert onward([("Host", "forged"), ("X", "1")], decision)[0] == ("Host", sent)
+
+
+KEY = {"Authorization": "Bearer k", "X-Own": "1"}
+WHOLE = Rules(
+    allowed=("pypi.org", "*.example.com", "other.example:8443", "10.0.0.5:80"),
+    routes={"model": Route("https://api.example.net/v1x/", KEY), "plain": Route("http://Localhost:8080/base")},
+)
+
+
+def sent(reason: str, host: str, port: int, *, path: str = "", target: str = "", **more: Any) -> RequestDecision:
+    return RequestDecision(allowed=True, reason=reason, host=host, port=port, path=path, target=target, **more)
+
+
+def refused(reason: str, *, host: str = "", port: int = 0, path: str = "") -> RequestDecision:
+    return RequestDecision(allowed=False, reason=reason, host=host, port=port, path=path)
+
+
+FORBIDDEN = "the request's target has forbidden characters"
+MODEL = {"tls": True, "trusted": True, "headers": KEY, "route": "model"}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "decision"),
+    [
+        ("CONNECT", "pypi.org:443", sent("allowed by pypi.org", "pypi.org", 443, tunnel=True)),
+        ("CONNECT", "pypi.org:80", sent("allowed by pypi.org", "pypi.org", 80, tunnel=True)),
+        ("CONNECT", "a.example.com:80", sent("allowed by *.example.com", "a.example.com", 80, tunnel=True)),
+        ("CONNECT", "other.example:8443", sent("allowed by other.example:8443", "other.example", 8443, tunnel=True)),
+        ("GET", "http://pypi.org/s/?a=b", sent("allowed by pypi.org", "pypi.org", 80, path="/s/", target="/s/?a=b")),
+        ("GET", "http://pypi.org", sent("allowed by pypi.org", "pypi.org", 80, path="/", target="/")),
+        ("GET", "HTTP://pypi.org?x", sent("allowed by pypi.org", "pypi.org", 80, path="/", target="/?x")),
+        (
+            "GET",
+            "http://10.0.0.5/",
+            sent("allowed by 10.0.0.5:80", "10.0.0.5", 80, path="/", target="/", trusted=True),
+        ),
+        (
+            "POST",
+            "/model/messages?beta=true",
+            sent(
+                "route model",
+                "api.example.net",
+                443,
+                path="/model/messages",
+                target="/v1x/messages?beta=true",
+                **MODEL,
+            ),
+        ),
+        ("GET", "/model/", sent("route model", "api.example.net", 443, path="/model/", target="/v1x/", **MODEL)),
+        (
+            "GET",
+            "/plain/a/b",
+            sent("route plain", "localhost", 8080, path="/plain/a/b", target="/base/a/b", trusted=True, route="plain"),
+        ),
+        ("CONNECT", "pypi.org", refused("CONNECT names no port", host="pypi.org")),
+        ("CONNECT", "evil.example:443", refused("evil.example:443 is not allowed", host="evil.example", port=443)),
+        (
+            "CONNECT",
+            "a.example.com:8443",
+            refused("a.example.com:8443 is not allowed", host="a.example.com", port=8443),
+        ),
+        ("GET", "http://10.0.0.6/x?y", refused("10.0.0.6:80 is not allowed", host="10.0.0.6", port=80, path="/x")),
+        ("GET", "http://@/x", refused("the request names no host", path="/x")),
+        ("GET", "/plain", refused("unknown route", path="/plain")),
+        ("GET", "/nothing/x", refused("unknown route", path="/nothing/x")),
+        ("GET", "/model/%2e%2e/x", refused("the path leaves its route", path="/model/%2e%2e/x")),
+        ("GET", "/model/./x", refused("the path leaves its route", path="/model/./x")),
+        ("GET", "/model/a%2Fb", refused("the path leaves its route", path="/model/a%2Fb")),
+        ("GET", "/model/a%5Cb", refused("the path leaves its route", path="/model/a%5Cb")),
+        ("GET", "ftp://p/x?y", refused("only http, and https by CONNECT, is relayed", path="ftp://p/x")),
+        ("GET", "http://pypi.org/x#y", refused(FORBIDDEN, path="http://pypi.org/x")),
+        ("GET", "/model/a\\b", refused(FORBIDDEN, path="/model/a\\b")),
+        ("GET", "a b\x7f", refused(FORBIDDEN, path="a?b?")),
+        ("GET", "~" * 2000, refused("only http, and https by CONNECT, is relayed", path="~" * 1024)),
+        ("CONNECT", "pypi.org:65535", refused("pypi.org:65535 is not allowed", host="pypi.org", port=65535)),
+        ("CONNECT", "pypi.org:65536", refused("the request names no host")),
+    ],
+)
+def test_the_whole_decision(method: str, target: str, decision: RequestDecision) -> None:
+    assert judge(WHOLE, method, target) == decision
+
+
+CONNECTION_HEADERS = [
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+    "expect",
+    "proxy-authorization",
+    "proxy-authenticate",
+]
+CREDENTIALS = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "x-amz-security-token",
+    "accept-encoding",
+    "x-own",
+]
+
+
+@pytest.mark.parametrize("name", CONNECTION_HEADERS)
+def test_headers_of_one_connection_are_not_relayed(name: str) -> None:
+    decision = judge(WHOLE, "GET", "http://pypi.org/")
+    found = onward([(name.title(), "x"), ("Accept", "y")], decision)
+    assert found == [("Host", "pypi.org"), ("Accept", "y"), ("Connection", "close")]
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_an_agents_credential_is_replaced_on_a_route_alone(name: str) -> None:
+    there = onward([(name.title(), "x"), ("Accept", "y")], judge(WHOLE, "GET", "/model/x"))
+    assert there == [("Host", "api.example.net"), ("Accept", "y"), *KEY.items(), ("Connection", "close")]
+    elsewhere = onward([(name.title(), "x")], judge(WHOLE, "GET", "http://pypi.org/"))
+    assert ((name.title(), "x") in elsewhere) is (name != "proxy-authorization")
+
+
+def test_what_a_connection_header_names_is_not_relayed() -> None:
+    found = onward([("Connection", "X-One, x-two"), ("x-One", "1"), ("X-Two", "2")], judge(WHOLE, "GET", "/plain/"))
+    assert found == [("Host", "localhost:8080"), ("Connection", "close")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("*.com", "'*.com' allows a whole top-level domain"),
+        ("a b", "'a b' is not a host, such as pypi.org, *.example.com or example.com:8443"),
+        ("-a.org", "'-a.org' is not a host, such as pypi.org, *.example.com or example.com:8443"),
+    ],
+)
+def test_an_invalid_rule_is_named(rule: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Rules(allowed=(rule,))
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [
+        ("", Route("https://x")),
+        ("a" * 64, Route("https://x")),
+        ("model", Route("https://x?q")),
+        ("model", Route("https:///p")),
+        ("model", Route("https://x", {"A b": "c"})),
+        ("model", Route("https://x", {"": "c"})),
+        ("model", Route("https://x", {"A": "\x7f"})),
+    ],
+)
+def test_what_else_cannot_be_a_route(name: str, route: Route) -> None:
+    with pytest.raises(InvalidInput):
+        Rules(routes={name: route})
+
+
+def test_what_a_route_may_be() -> None:
+    assert Rules(routes={"a" * 63: Route("http://x:1/p", {"A-1": " ~"})}).routes

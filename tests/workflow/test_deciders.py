@@ -34,6 +34,29 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
     assert chosen == Action(action, 1) if action else isinstance(chosen, Idle) and chosen.waiting
 
 
+@pytest.mark.parametrize(
+    ("state", "waiting"),
+    [
+        (request(), ("!1 waits for review",)),
+        (request(planned=True), ("!1 waits for review",)),
+        (request(planned=True, deploy_approved=True, deploy_begun=True), ("!1 waits for review",)),
+        (request(merged=True, planned=True), ("!1 waits for the approval of its deployment",)),
+        (request(merged=True, approved=True, planned=True), ("!1 waits for the approval of its deployment",)),
+    ],
+)
+def test_what_is_waited_for_is_told(state: Request, waiting: tuple[str, ...]) -> None:
+    assert schedule.choose([], [state]) == Idle(waiting)
+
+
+def test_all_that_is_waited_for_is_told_and_deployments_come_first() -> None:
+    waits, merges = request(), request(approved=True)
+    deploys = request(merged=True, planned=True, deploy_approved=True)
+    assert schedule.choose([], [merges, deploys]).kind == "deploy"  # type: ignore[union-attr]
+    held = [Candidate(4, Claim.HELD), Candidate(5, Claim.HELD)]
+    told = ("!1 waits for review", "#4 is held by another session", "#5 is held by another session")
+    assert schedule.choose(held, [waits]) == Idle(told)
+
+
 def test_finish_before_starting_and_resume_before_taking() -> None:
     both = [Candidate(2, Claim.TAKE), Candidate(3, Claim.RESUME)]
     assert schedule.choose(both, [request(approved=True)]) == Action("merge", 1)
@@ -43,9 +66,10 @@ def test_finish_before_starting_and_resume_before_taking() -> None:
     assert schedule.choose([], []) == Idle(())
 
 
-def held(holder: str, *, minutes: int = 5, released: bool = False) -> lease.Lease:
+def held(holder: str, *, minutes: float = 5, released: bool = False, wait: float | None = None) -> lease.Lease:
     expires = (NOW + timedelta(minutes=minutes)).isoformat()
-    return lease.Lease(1, "s", holder, expires, 1, released)
+    not_before = "" if wait is None else (NOW + timedelta(minutes=wait)).isoformat()
+    return lease.Lease(1, "s", holder, expires, 1, released, not_before=not_before)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +82,14 @@ def held(holder: str, *, minutes: int = 5, released: bool = False) -> lease.Leas
         (held("me/1"), False, Claim.RESUME),
         (held("other/0"), False, Claim.HELD),
         (held("other/0", minutes=-1), False, Claim.RESUME),
+        (held("other/0", minutes=0), True, Claim.RESUME),
+        (held("other/0", minutes=-1), True, Claim.RESUME),
+        (held("me/1", minutes=-1), True, Claim.HELD),
+        (held("me/0", minutes=-1), False, Claim.RESUME),
+        (held("me/0", released=True, wait=1), False, Claim.HELD),
+        (held("me/0", released=True, wait=0), False, Claim.TAKE),
+        (held("me/0", released=True, wait=-1), False, Claim.TAKE),
+        (held("me/0", wait=1), False, Claim.RESUME),
     ],
 )
 def test_what_a_holder_may_do_with_a_lease(found: lease.Lease | None, lives: bool, claim: Claim) -> None:  # noqa: FBT001 - parametrized
@@ -68,3 +100,7 @@ def test_what_a_holder_may_do_with_a_lease(found: lease.Lease | None, lives: boo
 def test_only_unreachable_is_retried(error: FactoryError, again: bool) -> None:  # noqa: FBT001 - parametrized
     assert (retry.delay(error, 1) is not None) is again
     assert retry.delay(error, 99) is None
+
+
+def test_the_pauses_grow_and_end() -> None:
+    assert [retry.delay(Unreachable("x"), tries) for tries in range(1, 8)] == [0.2, 0.5, 1.0, 2.0, 4.0, None, None]
