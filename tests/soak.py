@@ -28,8 +28,12 @@ from tests.servers import ROOT
 # Deciders, and the tests that hold them.
 DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/agents/permissions.py": ("tests/agents/test_permissions.py",),
-    "factory/policies/evaluate.py": ("tests/policies/test_evaluate.py", "tests/policies/test_cases.py"),
-    "factory/policies/plans.py": ("tests/policies/test_evaluate.py", "tests/policies/test_plans.py"),
+    "factory/policies/evaluate.py": ("tests/policies/test_rulings.py", "tests/policies/test_evaluate.py"),
+    "factory/policies/plans.py": (
+        "tests/policies/test_rulings.py",
+        "tests/policies/test_plans.py",
+        "tests/policies/test_evaluate.py",
+    ),
     "factory/sandbox/egress_rules.py": ("tests/sandbox/test_egress_rules.py",),
     "factory/terraform/diagnostics.py": ("tests/terraform/test_diagnostics.py",),
     "factory/workflow/budget/budget.py": ("tests/workflow/budget/test_budget.py",),
