@@ -202,6 +202,7 @@ def _lay_out(source: Source, checkout: Path, env: Mapping[str, str]) -> None:
         process.run(["git", *arguments], cwd=checkout if checkout.exists() else checkout.parent, env=env)
 
     git("clone", "--quiet", "--shared", "--no-checkout", str(source.repository.path), str(checkout))
+    git("config", "core.quotePath", "false")  # rules:changes compares the names as they are
     git("update-ref", "--no-deref", "HEAD", source.sha)
     definition = read_definition(source.repository, source.config_sha, source.config_file)
     if _keywords(definition) & _LOOKS_AT_FILES:
@@ -254,8 +255,11 @@ def _join(listed: list[dict[str, Any]], expanded: dict[str, Any], default: dict[
         if item["when"] == "never":
             continue
         name = item["name"]
-        keywords = {key: default[key] for key in _DEFAULTS if key in default}
-        keywords |= expanded.get(name) or expanded.get(re.sub(r": \[.*\]$", "", name)) or {}
+        own = expanded.get(name) or expanded.get(re.sub(r": \[.*\]$", "", name)) or {}
+        inherit = own.get("inherit") or {}
+        usual = _inherited(inherit.get("default", True), {key: default[key] for key in _DEFAULTS if key in default})
+        keywords = {**usual, **own}
+        shared = _inherited(inherit.get("variables", True), expanded["variables"])
         jobs.append(
             {
                 **keywords,
@@ -263,9 +267,24 @@ def _join(listed: list[dict[str, Any]], expanded: dict[str, Any], default: dict[
                 "stage": item["stage"],
                 "stage_index": stages.index(item["stage"]),
                 "when": item["when"],
-                "allow_failure": bool(item.get("allow_failure")),
+                **_allowed_failure(item.get("allow_failure")),
                 "needs": item.get("needs"),
-                "variables": {**expanded["variables"], **(keywords.get("variables") or {})},
+                "variables": {**shared, **(keywords.get("variables") or {})},
             }
         )
     return jobs
+
+
+def _inherited(setting: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a job takes of the defaults or of the global variables (docs: inherit): all, none or those named."""
+    if isinstance(setting, bool):
+        return values if setting else {}
+    return {name: value for name, value in values.items() if name in setting}
+
+
+def _allowed_failure(setting: Any) -> dict[str, Any]:
+    """Return whether a job may fail, and with which exit codes it may (docs: allow_failure:exit_codes)."""
+    if not isinstance(setting, Mapping):
+        return {"allow_failure": bool(setting), "allowed_exit_codes": []}
+    codes = setting.get("exit_codes", [])
+    return {"allow_failure": False, "allowed_exit_codes": codes if isinstance(codes, list) else [codes]}

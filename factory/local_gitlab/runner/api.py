@@ -284,6 +284,8 @@ async def _update(context: Context, request: web.Request) -> web.Response:
         if state in {"success", "failed"}:
             reason = str(params.get("failure_reason") or "script_failure") if state == "failed" else None
             job["exit_code"] = params.get("exit_code")
+            # GitLab docs: allow_failure:exit_codes.
+            job["allow_failure"] |= job["exit_code"] in job["_spec"].get("allowed_exit_codes", ())
             jobs.finish(context.store, job, state, reason)
         else:
             context.store.save("job", job | {"_beat": clock.timestamp()})

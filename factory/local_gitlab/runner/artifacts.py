@@ -14,7 +14,8 @@ from factory.system import files, http
 
 def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path) -> str | None:
     """Upload the files of one artifact rule; return a warning for the log if none match or the server refuses them."""
-    found = list(_files(checkout, rule["paths"]))
+    left_out = set(_files(checkout, rule.get("exclude") or []))
+    found = [path for path in _files(checkout, rule["paths"]) if path not in left_out]
     if not found:
         return f"WARNING: {', '.join(rule['paths'])}: no matching files"
     archive = rule["artifact_format"] == "zip"

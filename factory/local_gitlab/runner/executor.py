@@ -140,15 +140,17 @@ class _Execution:
         for step in self._payload["steps"]:
             if step["when"] == "on_success" and code != 0:
                 continue
-            step_code, step_reason = self._run_step(step)
+            status = "running" if step["name"] == "script" else "success" if reason is None else "failed"
+            step_code, step_reason = self._run_step(step, {"CI_JOB_STATUS": status})
             if not step["allow_failure"]:
                 code, reason = step_code, step_reason
         return code, reason
 
-    def _run_step(self, step: Mapping[str, Any]) -> tuple[int, str | None]:
+    def _run_step(self, step: Mapping[str, Any], more: Mapping[str, str]) -> tuple[int, str | None]:
+        """Run one step with ``more`` variables; return its exit code, and why it failed."""
         script = self._scratch / f"{step['name']}.sh"
         files.write_atomic(script, runner_script.bash(step["script"]).encode(), mode=0o700)
-        prepared = self._door(("bash", str(script)))
+        prepared = self._door(("bash", str(script)), more)
         group = process.start(
             prepared.argv, cwd=self._checkout, env=prepared.env, stdout=process.PIPE, stderr=process.STDOUT
         )
@@ -169,10 +171,11 @@ class _Execution:
         code = group.popen.returncode
         return code, reason or (None if code == 0 else "script_failure")
 
-    def _door(self, argv: tuple[str, ...]) -> launch.PreparedLaunch:
+    def _door(self, argv: tuple[str, ...], more: Mapping[str, str]) -> launch.PreparedLaunch:
         env = runner_script.job_env(
             self._settings.env, self._payload, self._checkout, self._scratch, network=self._network
         )
+        env |= more
         if not self._untrusted:
             return launch.PreparedLaunch(argv, self._checkout, env)
         prepared = launch.prepare(

@@ -1,0 +1,90 @@
+"""Keywords of a pipeline's definition do what GitLab's documentation says."""
+
+import zipfile
+from typing import Any
+
+from tests.servers import LocalGitlab, wait_for
+
+END = {"success", "failed", "canceled", "skipped", "manual"}
+
+INHERIT = """
+default:
+  artifacts: {paths: [zzz.txt]}
+variables: {A: a, B: b}
+all: {script: ['echo "A=$A B=$B"']}
+one: {inherit: {default: false, variables: [A]}, script: ['echo "A=$A B=$B"']}
+two: {inherit: {default: [retry], variables: false}, script: ['echo "A=$A B=$B"']}
+"""
+EXIT_CODES = """
+allowed: {script: [exit 3], allow_failure: {exit_codes: 3}}
+listed: {script: [exit 137], allow_failure: {exit_codes: [1, 137]}}
+said:
+  script: [exit 4]
+  allow_failure: {exit_codes: [4]}
+  after_script: ['echo "status=$CI_JOB_STATUS"']
+passed: {script: [exit 0], after_script: ['echo "status=$CI_JOB_STATUS"']}
+"""
+EXCLUDE = """
+job:
+  script:
+    - mkdir -p foo/bar foo/qux && touch foo/a.txt foo/b.log foo/bar/c.txt foo/qux/d.o
+  artifacts:
+    paths: [foo/]
+    exclude: [foo/*.log, foo/bar/**/*, "**/*.o"]
+"""
+
+
+def trace_of(project: Any, job: Any) -> str:
+    text: str = project.jobs.get(job.id).trace().decode()
+    return text
+
+
+def ran(server: LocalGitlab, definition: str) -> tuple[Any, str, dict[str, Any]]:
+    """Return the project, the status of its pipeline, and its jobs by name."""
+    project = server.project({".gitlab-ci.yml": definition})
+    pipeline = wait_for(lambda: [p for p in project.pipelines.list(get_all=True) if p.status in END])[0]
+    return project, pipeline.status, {job.name: job for job in pipeline.jobs.list(get_all=True)}
+
+
+def test_a_job_takes_what_it_inherits(gitlab_server: LocalGitlab) -> None:
+    project, _, jobs = ran(gitlab_server, INHERIT)
+    traces = {name: trace_of(project, job) for name, job in jobs.items()}
+    assert "A=a B=b\n" in traces["all"]
+    assert "zzz.txt: no matching files" in traces["all"]
+    assert "A=a B=\n" in traces["one"]
+    assert "A= B=\n" in traces["two"]
+    assert "zzz.txt" not in traces["one"] + traces["two"]
+
+
+def test_a_job_may_fail_with_the_exit_codes_that_it_names(gitlab_server: LocalGitlab) -> None:
+    project, status, jobs = ran(gitlab_server, EXIT_CODES)
+    assert status == "success"
+    assert {name: (job.status, job.allow_failure) for name, job in jobs.items()} == {
+        "allowed": ("failed", True),
+        "listed": ("failed", True),
+        "said": ("failed", True),
+        "passed": ("success", False),
+    }
+    assert "status=failed" in trace_of(project, jobs["said"])
+    assert "status=success" in trace_of(project, jobs["passed"])
+
+
+def test_any_other_exit_code_fails_the_pipeline(gitlab_server: LocalGitlab) -> None:
+    _, status, jobs = ran(gitlab_server, "job: {script: [exit 3], allow_failure: {exit_codes: [137]}}\n")
+    assert (status, jobs["job"].allow_failure) == ("failed", False)
+
+
+def test_artifacts_leave_out_what_they_exclude(gitlab_server: LocalGitlab, tmp_path: Any) -> None:
+    project, _, jobs = ran(gitlab_server, EXCLUDE)
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(project.jobs.get(jobs["job"].id).artifacts())
+    assert zipfile.ZipFile(archive).namelist() == ["foo/a.txt"]
+
+
+def test_changes_compare_names_that_are_not_ascii(gitlab_server: LocalGitlab) -> None:
+    definition = "u: {script: [echo yes], rules: [{changes: ['döcs/**']}]}\nz: {script: [echo yes]}\n"
+    project = gitlab_server.project({".gitlab-ci.yml": definition})
+    action = {"action": "create", "file_path": "döcs/ö.md", "content": "x"}
+    made = project.commits.create({"branch": "main", "commit_message": "add", "actions": [action]})
+    pipeline = wait_for(lambda: [p for p in project.pipelines.list(sha=made.id, get_all=True) if p.status in END])[0]
+    assert {job.name for job in pipeline.jobs.list(get_all=True)} == {"u", "z"}
