@@ -50,6 +50,28 @@ def test_pages_of_a_long_list(gitlab_server: LocalGitlab) -> None:
     assert (listing.total, listing.total_pages) == (25, 3)
 
 
+def test_labels_none_and_any(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    project.issues.create({"title": "labelled", "labels": ["x"]})
+    for number in range(3):
+        project.issues.create({"title": f"bare {number}"})
+    assert [issue.title for issue in project.issues.list(labels=["Any"], get_all=True)] == ["labelled"]
+    assert len(project.issues.list(labels=["None"], get_all=True)) == 3
+
+
+@pytest.mark.parametrize("name", ["a,b", " "])
+def test_a_label_name_that_no_list_of_labels_could_hold_is_refused(gitlab_server: LocalGitlab, name: str) -> None:
+    project = gitlab_server.project()
+    with pytest.raises(gitlab.GitlabCreateError) as refused:
+        project.labels.create({"name": name, "color": "#112233"})
+    assert refused.value.response_code == 400
+
+
+def test_the_later_scoped_label_stays_alone(gitlab_server: LocalGitlab) -> None:
+    issue = gitlab_server.project().issues.create({"title": "a", "labels": ["type::bug", "x", "type::feature"]})
+    assert sorted(issue.labels) == ["type::feature", "x"]
+
+
 def test_issue_lifecycle(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     issue = project.issues.create({"title": "a", "labels": ["factory::ready", "x"]})

@@ -20,8 +20,8 @@ def apply_labels(call: Call, document: Document) -> None:
     On Premium, adding a scoped label ``k::v`` removes other labels of its scope (docs: Scoped labels).
     """
     labels = call.strings("labels")
-    current = list(document["labels"]) if labels is None else labels
-    for label in call.strings("add_labels") or []:
+    current: list[str] = list(document["labels"]) if labels is None else []
+    for label in [*(labels or []), *(call.strings("add_labels") or [])]:
         if call.context.tier != "free" and "::" in label:
             scope = label.rsplit("::", 1)[0] + "::"
             current = [other for other in current if not other.startswith(scope)]
@@ -38,10 +38,17 @@ def matches(call: Call, document: Document) -> bool:
     iids = {str(iid) for iid in call.strings("iids") or []}
     return (
         state in {"all", document["state"]}
-        and set(labels) <= set(document["labels"])
+        and _has_labels(document, labels)
         and (not iids or str(document["iid"]) in iids)
         and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
     )
+
+
+def _has_labels(document: Document, labels: list[str]) -> bool:
+    """Return whether a document has all labels; ``None`` and ``Any`` ask for none and for any (docs: Issues API)."""
+    if len(labels) == 1 and labels[0].lower() in {"none", "any"}:
+        return bool(document["labels"]) is (labels[0].lower() == "any")
+    return set(labels) <= set(document["labels"])
 
 
 def ordered(call: Call, documents: list[Document]) -> list[Document]:

@@ -153,8 +153,15 @@ def _find_label(call: Call) -> Document:
     return api.require(next((label for label in labels if name in {str(label["id"]), label["name"]}), None), "Label")
 
 
+def _label_name(text: str) -> str:
+    """Return a label's name; raises 400 for a comma, which separates labels in every other call (docs: Labels)."""
+    if "," in text or not text.strip():
+        raise api.invalid({"title": ["is invalid"]})
+    return text
+
+
 def _create_label(call: Call) -> Any:
-    name = str(call.need("name"))
+    name = _label_name(str(call.need("name")))
     if call.store.find("label", name, project=call.project["id"]):
         raise api.conflict("Label already exists")
     document = {"name": name, "color": _color(str(call.need("color"))), "description": call.text("description")}
@@ -173,7 +180,7 @@ def _change_label(call: Call) -> Any:
     if "description" in call.params:
         label["description"] = call.text("description")
     if call.params.get("new_name"):
-        label["name"] = str(call.params["new_name"])
+        label["name"] = _label_name(str(call.params["new_name"]))
         call.store.rename("label", label, label["name"])
     return _label(call.store.save("label", label))
 
