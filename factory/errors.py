@@ -51,6 +51,12 @@ class NotFound(FactoryError):
     hint = "List the existing names with the matching `list` command."
 
 
+class SourceNotFound(NotFound):
+    """No repository answers at a path or URL, or it has no such ref."""
+
+    hint = "Check the path or URL and the ref with `git ls-remote`."
+
+
 class Refused(FactoryError):
     """A policy, a digest or a role forbids the action; nothing was changed."""
 

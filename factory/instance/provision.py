@@ -139,6 +139,17 @@ def mirror(workspace: Workspace, url: str, project: str) -> Mirror:
     return copy
 
 
+def require_history(workspace: Workspace) -> None:
+    """Raise ``InvalidInput`` if a new instance could not be made of the clone: no commit, or part of its history."""
+    if (workspace.state / "provisioned").exists():
+        return
+    if _git(workspace, "rev-parse", "--is-shallow-repository", "HEAD").startswith("true"):
+        raise InvalidInput(
+            "this clone is shallow, and no server takes a push of a part of a history",
+            hint="Run `git fetch --unshallow`, then the command again.",
+        )
+
+
 def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:
     """If the project is empty, push the clone's HEAD as main; return main's commit, and whether it was pushed.
 

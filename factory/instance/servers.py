@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from factory.errors import MachineError, PortInUse, Unreachable
-from factory.instance.provision import provision
+from factory.instance.provision import provision, require_history
 from factory.instance.workspace import InstanceRecord, Say, Workspace
 from factory.system import clock, data, files, http, process
 from factory.system.toolchain import names_secret
@@ -26,12 +26,14 @@ def ensure_up(
 
     ``meanwhile`` is called while the first release is deployed.
 
-    Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start.
+    Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start,
+    ``InvalidInput`` for a shallow clone that has no instance yet.
     """
     files.private_folder(workspace.state)
     with files.locked(workspace.state / "up.lock"):
         running = daemon(workspace)
         if running is None:
+            require_history(workspace)
             ports = _ports(workspace, new=new_ports)
             _start(workspace, ports)
             say(f"started: GitLab {workspace.url}, edge http://{HOST}:{ports['edge']}")

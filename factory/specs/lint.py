@@ -21,6 +21,7 @@ _LINK = re.compile(
     r"\]\(\s*(?:<([^<>\n]*)>|([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*))[^()\n]*\)|^ {0,3}\[[^\]\n]+\]:\s+(\S+)",
     re.MULTILINE,
 )
+_HEADING = re.compile(r"#{1,6} (.*)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://[^\s)>\]]+")
 _NOT_NUMBERS = re.compile(rf"{_URL.pattern}|\]\([^()\n]*\)|{_ID.pattern}")
@@ -66,6 +67,7 @@ def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[
     ids = _ids(pages)
     for page in pages:
         found += _form(page)
+        found += _hidden_text(page)
         found += _duplicates(page, ids)
         found += _links(page, exists)
         if page.spec.status != "superseded":
@@ -77,7 +79,8 @@ def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[
 
 
 def _prose(spec: Spec) -> str:
-    lines = ["" if index in spec.fenced else spec.lines[index] for index in range(spec.start, len(spec.lines))]
+    hidden = spec.blocks.code | spec.blocks.html
+    lines = ["" if index in hidden else spec.lines[index] for index in range(spec.start, len(spec.lines))]
     text = "\n".join(lines)
     return _CODE.sub(_blank, text) if "`" in text else text
 
@@ -122,6 +125,11 @@ def _form(page: _Page) -> Iterator[Finding]:
             yield page.finding(
                 "spec.id-form", number, "the line begins with an id, but is neither a requirement nor a scenario"
             )
+
+
+def _hidden_text(page: _Page) -> Iterator[Finding]:
+    for index in sorted(page.spec.blocks.in_item):
+        yield page.finding("spec.hidden-text", index + 1, "the agent would read text that the page does not show")
 
 
 def _duplicates(page: _Page, ids: _Ids) -> Iterator[Finding]:
@@ -178,12 +186,12 @@ def _dangling(page: _Page, ids: _Ids) -> Iterator[Finding]:
 
 def _wording(page: _Page) -> Iterator[Finding]:
     spec = page.spec
-    # Code blocks are checked here too: an undecided example of the contract leaves the contract undecided.
+    # Code and HTML are checked here too: an undecided example of the contract leaves the contract undecided.
     front = list(spec.lines[: spec.start])
     lines = page.prose.split("\n")
+    hidden = spec.blocks.code | spec.blocks.html
     text = "\n".join(
-        front
-        + [spec.lines[i] if i in spec.fenced else lines[i - spec.start] for i in range(spec.start, len(spec.lines))]
+        front + [spec.lines[i] if i in hidden else lines[i - spec.start] for i in range(spec.start, len(spec.lines))]
     )
     for offset, words in wording.undecided(text):
         yield page.finding("spec.undecided", text.count("\n", 0, offset) + 1, f"{words!r} marks an open decision")
@@ -226,12 +234,12 @@ def _resolved(source: str, name: str) -> str | None:
 def _anchors(page: _Page) -> frozenset[str]:
     """Return GitLab's anchors of the headings (docs: GitLab Flavored Markdown, heading IDs and links)."""
     found: set[str] = set()
+    hidden = page.spec.blocks.code | page.spec.blocks.html
     for index in range(page.spec.start, len(page.spec.lines)):
-        line = page.spec.lines[index]
-        hashes = len(line) - len(line.lstrip("#"))
-        if index in page.spec.fenced or not 1 <= hashes <= 6 or not line[hashes:].startswith(" "):  # noqa: PLR2004 - markdown has six levels
+        heading = None if index in hidden else _HEADING.match(page.spec.lines[index])
+        if heading is None:
             continue
-        plain = line[hashes:].strip().rstrip("#").strip().lower()
+        plain = heading[1].strip().rstrip("#").strip().lower()
         kept = "".join(char for char in plain if char in " -_" or unicodedata.category(char)[0] in "LNM")
         slug = re.sub(r"-+", "-", kept.replace(" ", "-"))
         name, number = slug, 0

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from factory.errors import InvalidInput
+from factory.specs import markdown
+from factory.specs.markdown import Blocks
 from factory.system import canonical
 
 STATUSES = ("draft", "decided", "superseded")
@@ -19,7 +21,6 @@ _QUOTED = re.compile(r"""(?:"([^"\\]*)"|'((?:[^']|'')*)') *(?:#.*)?""")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _REQUIREMENT = re.compile(rf"- +\*\*({ID})\*\*:?(?: +(.*))?")
 _SCENARIO = re.compile(rf"- +({ID}):(?: +(.*))?")
-_FENCE = re.compile(r" *(`{3,}|~{3,})(.*)")
 # Lines that end a list item's paragraph without a blank line: a heading, rule, list item, quote or table.
 _ENDS_ITEM = re.compile(r"#{1,6} |[-*+] |[0-9]+[.)] |-{3,}|\*{3,}|`{3,}|~{3,}|>|\|")
 CITED = re.compile(r"^Spec:\s*([a-z][a-z0-9-]*)\s*$", re.MULTILINE)
@@ -79,7 +80,7 @@ class Spec:
     scenarios: tuple[Scenario, ...]
     parts: tuple[Part, ...]
     lines: tuple[str, ...]
-    fenced: frozenset[int]
+    blocks: Blocks
     start: int
     digest: str
 
@@ -152,9 +153,9 @@ def _spec(content: bytes) -> Spec:
     if end is None:
         raise _Refused(1, "the front matter's closing line --- is missing")
     front = _front(lines[1:end])
-    fenced = _fenced(lines, end + 1)
-    parts = _parts(lines, end + 1, fenced)
-    requirements, scenarios = _items(lines, end + 1, fenced, parts)
+    blocks = markdown.blocks(lines, end + 1)
+    parts = _parts(lines, end + 1, blocks)
+    requirements, scenarios = _items(lines, end + 1, blocks, parts)
     return Spec(
         id=front["id"],
         title=front["title"],
@@ -166,7 +167,7 @@ def _spec(content: bytes) -> Spec:
         scenarios=scenarios,
         parts=parts,
         lines=tuple(lines),
-        fenced=fenced,
+        blocks=blocks,
         start=end + 1,
         digest=canonical.digest(content),
     )
@@ -226,28 +227,11 @@ def _value(number: int, key: str, given: str) -> str:
     return text
 
 
-def _fenced(lines: Sequence[str], start: int) -> frozenset[int]:
-    """Return the indexes of the lines of code blocks, including the fences (CommonMark 4.5)."""
-    found: set[int] = set()
-    fence = ""
-    for index in range(start, len(lines)):
-        line = lines[index]
-        match = _FENCE.fullmatch(line) if "```" in line or "~~~" in line else None
-        if fence:
-            found.add(index)
-            if match and match[1].startswith(fence) and not match[2].strip():
-                fence = ""
-        elif match and not (match[1][0] == "`" and "`" in match[2]):
-            found.add(index)
-            fence = match[1]
-    return frozenset(found)
-
-
-def _parts(lines: Sequence[str], start: int, fenced: frozenset[int]) -> tuple[Part, ...]:
+def _parts(lines: Sequence[str], start: int, blocks: Blocks) -> tuple[Part, ...]:
     heads = [
         (index, lines[index][3:].strip().rstrip("#").strip())
         for index in range(start, len(lines))
-        if lines[index].startswith("## ") and index not in fenced
+        if lines[index].startswith("## ") and index not in blocks.code | blocks.html
     ]
     ends = [*(index for index, _ in heads[1:]), len(lines)]
     return tuple(
@@ -257,7 +241,7 @@ def _parts(lines: Sequence[str], start: int, fenced: frozenset[int]) -> tuple[Pa
 
 
 def _items(
-    lines: Sequence[str], start: int, fenced: frozenset[int], parts: Sequence[Part]
+    lines: Sequence[str], start: int, blocks: Blocks, parts: Sequence[Part]
 ) -> tuple[tuple[Requirement, ...], tuple[Scenario, ...]]:
     requirements: list[tuple[str, str, int]] = []
     scenarios: list[Scenario] = []
@@ -266,13 +250,13 @@ def _items(
     for index in range(start, len(lines)):
         part = heads.get(index, part)
         line = lines[index]
-        if not line.startswith("- ") or index in fenced:
+        if not line.startswith("- ") or index in blocks.code or index in blocks.html:
             continue
         match = _REQUIREMENT.fullmatch(line.rstrip())
         if match:
-            requirements.append((match[1], _joined(match[2], lines, index, fenced), index + 1))
+            requirements.append((match[1], _joined(match[2], lines, index, blocks), index + 1))
         elif part == "Validation" and (match := _SCENARIO.fullmatch(line.rstrip())):
-            scenarios.append(Scenario(match[1], _joined(match[2], lines, index, fenced), index + 1))
+            scenarios.append(Scenario(match[1], _joined(match[2], lines, index, blocks), index + 1))
     of: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
         of.setdefault(scenario.requirement, []).append(scenario)
@@ -282,12 +266,12 @@ def _items(
     )
 
 
-def _joined(first: str | None, lines: Sequence[str], index: int, fenced: frozenset[int]) -> str:
+def _joined(first: str | None, lines: Sequence[str], index: int, blocks: Blocks) -> str:
     """Return a list item's text, with its continuation lines, on one line."""
-    return " ".join(" ".join([first or "", *_continued(lines, index + 1, fenced)]).split())
+    return " ".join(" ".join([first or "", *_continued(lines, index + 1, blocks)]).split())
 
 
-def _continued(lines: Sequence[str], start: int, fenced: frozenset[int]) -> Iterator[str]:
+def _continued(lines: Sequence[str], start: int, blocks: Blocks) -> Iterator[str]:
     blank = False
     for index in range(start, len(lines)):
         line = lines[index]
@@ -295,6 +279,8 @@ def _continued(lines: Sequence[str], start: int, fenced: frozenset[int]) -> Iter
             blank = True
             continue
         # A line without indentation can continue the paragraph above it (CommonMark 5.2, laziness).
-        if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in fenced):
+        if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in blocks.code or index in blocks.html):
             return
+        if index in blocks.html:
+            continue
         yield line

@@ -41,6 +41,10 @@ RULES: Mapping[str, Rule] = {
         "a line that begins with an id but is neither a requirement nor a scenario",
         "Write a requirement as `- **HELLO-1**: …`, and a scenario below ## Validation as `- HELLO-1: …`.",
     ),
+    "spec.hidden-text": Rule(
+        "HTML in a list item, or a comment in a line of text: the page would show other words than the agent reads",
+        "Move the comment to lines of its own outside lists, or remove it.",
+    ),
     "spec.no-scenario": Rule(
         "a requirement without a scenario, a scenario whose requirement is not in this spec",
         "Add a scenario `- <id>: Given …, When …, Then …` below ## Validation.",

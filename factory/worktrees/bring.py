@@ -1,23 +1,32 @@
 """Imports another repository's files into the mirror, so that a commit can place them in a folder of the project."""
 
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from factory.errors import InvalidInput, NotFound
-from factory.worktrees.repository import Mirror, run
+from factory.errors import InvalidInput, SourceNotFound
+from factory.worktrees.repository import Author, Mirror, run
 
 _LINK, _SUBMODULE = "120000", "160000"
+# The first line of a pointer, which is shorter than 1,024 bytes (git-lfs: docs/spec.md).
+_LFS_POINTER = "version https://git-lfs.github.com/spec/v1"
+_LONGEST_POINTER = 1024
+_AUTHOR = Author("factory", "factory@localhost")
 
 
 @dataclass(frozen=True)
 class ImportedCommit:
-    """A commit of another repository, its tree and its file paths; ``source`` contains no password or local path."""
+    """A commit of another repository and its file paths; ``source`` contains no password or local path.
+
+    ``copy`` is a commit without history, in the mirror, of the same ``tree``.
+    """
 
     source: str
     commit: str
+    copy: str
     tree: str
     paths: frozenset[str]
 
@@ -25,17 +34,31 @@ class ImportedCommit:
 def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, str] | None = None) -> ImportedCommit:
     """Fetch ``ref`` of a repository by path or URL; ``env`` is the environment with which git logs in.
 
-    Raises ``NotFound`` if the repository or ref does not exist, ``InvalidInput`` for an empty repository and for one
-    with links or submodules, because both point to files that nobody reviewed.
+    Raises ``SourceNotFound`` if the repository or ref does not exist, ``InvalidInput`` for an empty repository and for
+    one with links, submodules or Git LFS pointers, because all three point to files that nobody reviewed.
     """
     if source.startswith("-") or "::" in source:
         raise InvalidInput(f"{source!r} is not a path or URL of a repository")
     # A unique ref instead of FETCH_HEAD, because a concurrent fetch into the mirror overwrites FETCH_HEAD.
     own = f"refs/brought/{secrets.token_hex(8)}"
-    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", located(source), f"+{ref}:{own}")
-    run(mirror.path, *fetch, env=env, failure=NotFound)
-    commit = run(mirror.path, "rev-parse", "--verify", "--quiet", f"{own}^{{commit}}", failure=NotFound)
+    with tempfile.TemporaryDirectory() as folder:
+        # A mirror that fetched a shallow commit would be shallow itself, and could push nothing any more.
+        shallow = Mirror(Path(folder), "")
+        shallow.ensure()
+        fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--update-shallow")
+        run(shallow.path, *fetch, "--", located(source), f"+{ref}:{own}", env=env, failure=SourceNotFound)
+        commit = run(shallow.path, "rev-parse", "--verify", "--quiet", f"{own}^{{commit}}", failure=SourceNotFound)
+        copied = shallow.commit(
+            {}, parent=None, trees={"": shallow.tree_of(commit)}, message=f"{commit}\n", author=_AUTHOR
+        )
+        run(shallow.path, "update-ref", own, copied)
+        run(mirror.path, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", folder, f"+{own}:{own}")
+    commits = ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied))
     run(mirror.path, "update-ref", "-d", own)
+    return commits
+
+
+def _paths(mirror: Mirror, commit: str) -> frozenset[str]:
     listed = run(mirror.path, "ls-tree", "-r", "-z", commit).strip("\0").split("\0")
     paths = set()
     for line in filter(None, listed):
@@ -47,8 +70,15 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
             )
         paths.add(path)
     if not paths:
-        raise InvalidInput(f"{source} has no files")
-    return ImportedCommit(_shown(source), commit, mirror.tree_of(commit), frozenset(paths))
+        raise InvalidInput("the repository has no files")
+    for path in mirror.matching(commit, _LFS_POINTER):
+        content = mirror.read(commit, path)
+        if len(content) < _LONGEST_POINTER and content.startswith(_LFS_POINTER.encode()):
+            raise InvalidInput(
+                f"{path} is a Git LFS pointer, not the file",
+                hint="Commit the file itself (`git lfs migrate export --include=PATH`), and run the command again.",
+            )
+    return frozenset(paths)
 
 
 def located(source: str) -> str:

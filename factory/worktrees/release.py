@@ -49,7 +49,7 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
     found = bring(scratch, source, ref=ref)
     if not {"pyproject.toml", "factory/__init__.py", ".gitlab-ci.yml"} <= found.paths:
         raise InvalidInput(f"{source} is not a repository of the factory")
-    said = _VERSION.search(scratch.read(found.commit, "factory/__init__.py").decode(errors="replace"))
+    said = _VERSION.search(scratch.read(found.copy, "factory/__init__.py").decode(errors="replace"))
     if said is None:
         raise InvalidInput(f"the factory/__init__.py of {found.source} names no version")
     version = said.group(1)

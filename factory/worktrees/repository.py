@@ -5,6 +5,7 @@ A token is passed only in the environment of the git call that needs it, never i
 
 import base64
 import json
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +26,10 @@ NOBODY = {
     "GIT_ASKPASS": "/bin/false",
     "LC_ALL": "C.UTF-8",
 }
+
+
+_REASON = re.compile(r"(?:fatal|error): (.+)")
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Mirror:
             raise Refused(f"GitLab refused the push to {branch}: {_remote_reason(str(err))}")
         if summary.startswith("[rejected]"):
             raise Conflict(f"{branch} has moved on GitLab: {summary}")
-        raise Unreachable(f"cannot push to {branch}: {_last_line(str(err))}")
+        raise Unreachable(f"cannot push to {branch}: {_cause(str(err))}")
 
     def head(self, branch: str) -> str | None:
         """Return a branch's commit as of the last fetch."""
@@ -154,6 +159,18 @@ class Mirror:
     def paths(self, revision: str) -> list[str]:
         """Return the paths of all files at a revision."""
         return run(self.path, "ls-tree", "-r", "--name-only", "-z", revision).strip("\0").split("\0")
+
+    def matching(self, revision: str, text: str) -> list[str]:
+        """Return the paths of the files at a revision that have a line with ``text``."""
+        code, out, err = _git(self.path).execute(
+            ["git", "grep", "--fixed-strings", "--files-with-matches", "-z", "-e", text, revision],
+            with_extended_output=True,
+            with_exceptions=False,
+            env=NOBODY,
+        )
+        if code > 1:
+            raise MachineError(f"git grep failed: {_cause(str(err))}")
+        return [hit.removeprefix(f"{revision}:") for hit in str(out).split("\0") if hit]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Tell whether ``newer`` contains ``older``."""
@@ -217,7 +234,7 @@ def run(
     except git.exc.GitCommandNotFound as error:
         raise MachineError("git is not installed", hint="Install git and run the command again.") from error
     except git.exc.GitCommandError as error:
-        raise failure(f"git {arguments[0]} failed: {_last_line(str(error.stderr))}") from error
+        raise _failed(failure, arguments[0], str(error.stderr)) from error
     return str(answer)
 
 
@@ -239,11 +256,24 @@ def _git(folder: Path) -> git.Git:
     return git.Git(str(folder))
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().strip("'").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no message"
+def _failed(failure: type[FactoryError], command: str, said: str) -> FactoryError:
+    message = f"git {command} failed: {_cause(said)}"
+    if "dubious ownership" in said:
+        return Refused(
+            message,
+            hint="The factory reads no git configuration of yours, so `safe.directory` does not count: "
+            "make the folder your own with `chown -R`, or name a clone of it.",
+        )
+    return failure(message)
+
+
+def _cause(text: str) -> str:
+    """Return git's first line with a reason: the lines after it say what to do, or follow from it."""
+    told = _REASON.search(text)
+    lines = [told[1]] if told else [line for line in text.strip().strip("'").splitlines() if line.strip()]
+    return _CREDENTIALS.sub("//", lines[-1].strip().strip("'")) if lines else "no message"
 
 
 def _remote_reason(text: str) -> str:
     lines = [line.removeprefix("remote:").strip() for line in text.splitlines() if line.startswith("remote:")]
-    return " ".join(line for line in lines if line) or _last_line(text)
+    return " ".join(line for line in lines if line) or _cause(text)

@@ -40,10 +40,16 @@ def test_repository_without_a_commit(tmp_path: Path) -> None:
     for name in (".venv", ".tools"):
         (tmp_path / name).symlink_to(Path(__file__).parents[2] / name)
     made = Instance(tmp_path, tmp_path / "state")
-    try:
-        assert_told(made.run("up", check=False), 3, "not a usable git repository")
-    finally:
-        made.run("down", check=False)
+    assert_told(made.run("up", check=False), 3, "not a usable git repository")
+    assert made.run("down").stdout == "nothing was running\n"
+
+
+def test_shallow_clone(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    head = git("rev-parse", "HEAD", cwd=made.clone).stdout
+    (made.clone / ".git/shallow").write_text(head)
+    assert_told(made.run("up", check=False), 3, "this clone is shallow", "git fetch --unshallow")
+    assert made.run("down").stdout == "nothing was running\n"
 
 
 def test_never_started(tmp_path: Path) -> None:

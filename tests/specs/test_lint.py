@@ -68,6 +68,7 @@ CASES = [
     ("spec.id-form", CLEAN.replace("## Validation", "  - **A-2**: nested\n\n## Validation"), 22),
     ("spec.id-form", CLEAN.replace("## Validation", "* **A-2**: other sign\n\n## Validation"), 22),
     ("spec.id-form", CLEAN + "\n1. A-1: Given a, When b, Then c\n", 26),
+    ("spec.hidden-text", CLEAN.replace("**A-1**: it answers.", "**A-1**: it answers\n  <!-- to nobody -->"), 21),
     ("spec.no-scenario", CLEAN.replace("it answers.\n\n", "it answers.\n- **A-2**: it ends.\n\n", 1), 21),
     ("spec.no-requirement", CLEAN + "- B-1: Given a, When b, Then c.\n", 25),
     ("spec.scenario-form", CLEAN + "- A-1: When it is asked, Then it answers.\n", 25),
@@ -106,6 +107,9 @@ QUIET = [
     ("spec.part-repeated", CLEAN.replace("One program.", "```\n## Structure\n```")),
     ("spec.id-form", outcome("UTF-8 is used. The A-1: see below.")),
     ("spec.id-form", outcome("```\n* **A-2**: x\n```")),
+    ("spec.id-form", outcome("For example:\n\n    * **A-2**: x")),
+    ("spec.hidden-text", outcome("Somebody is greeted.\n\n<!-- A note\n- **A-2**: x -->")),
+    ("spec.hidden-text", CLEAN.replace("it answers.", "it answers `<!-- a` <b>soon</b>.")),
     ("spec.no-scenario", CLEAN + "- A-1: Given b, When c, Then d.\n"),
     ("spec.scenario-form", CLEAN + "- A-1: given b,\n  when c,\n  then d.\n"),
     ("spec.dangling-id", outcome("UTF-8, RFC-3339, SHA-256 and A-1.")),
@@ -174,3 +178,10 @@ def test_the_same_specs_give_the_same_findings(lines: list[str], shuffled: rando
     made = lint(specs, exists=lambda _: False)
     assert made == lint({path: specs[path] for path in paths}, exists=lambda _: False)
     assert all(item.rule in RULES and item.line <= len(specs[item.path].decode().split("\n")) for item in made)
+
+
+def test_a_comment_within_a_line_of_text_is_named() -> None:
+    text = CLEAN.replace("**A-1**: it answers.", "**A-1**: it answers.\n  And so <!-- never --> on.")
+    assert [(item.rule, item.line) for item in found(text) if item.rule == "spec.hidden-text"] == [
+        ("spec.hidden-text", 21)
+    ]

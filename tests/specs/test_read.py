@@ -123,3 +123,28 @@ def test_digest_of_a_requirement() -> None:
 )
 def test_citing(text: str, spec_id: str | None) -> None:
     assert read.cited(text) == spec_id
+
+
+def test_what_a_comment_hides_is_neither_requirement_nor_scenario() -> None:
+    hidden = spec(
+        "## Contract\n\n- **A-1**: it holds\n\n<!--\n- **A-9**: it opens\n\n## Validation\n\n- A-9: Given\n-->\n\n"
+        "## Validation\n\n- A-1: Given a, When b, Then c.\n  <!-- Then all doors open. -->\n  And more.\n"
+    )
+    assert [(item.id, item.text) for item in hidden.requirements] == [("A-1", "it holds")]
+    assert [(item.requirement, item.text) for item in hidden.scenarios] == [
+        ("A-1", "Given a, When b, Then c. And more.")
+    ]
+    assert [part.name for part in hidden.parts] == ["Contract", "Validation"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "    - **A-2**: indented code",
+        "\t## Contract",
+        "~~~\n- **A-2**: fenced\n~~~",
+        "<div>\n- **A-2**: markup\n</div>",
+    ],
+)
+def test_code_and_markup_hold_no_requirement(block: str) -> None:
+    assert [item.id for item in spec(f"Text.\n\n{block}\n\n- **A-1**: it holds\n").requirements] == ["A-1"]

@@ -111,7 +111,7 @@ def test_from_a_url_with_name_branch_and_hostnames(here: Here) -> None:
 @pytest.mark.long
 def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     source = repository(tmp_path / "shop", FILES)
-    assert_told(here.run("add", str(tmp_path / "none")), 4, "git fetch failed")
+    assert_told(here.run("add", str(tmp_path / "none")), 4, "does not appear to be a git repository", "git ls-remote")
     assert_told(here.run("add", str(source), "--ref", "none"), 4, "none")
     assert_told(here.run("add", "--", "--upload-pack=true"), 3, "not a path or URL")
     assert_told(here.run("add", "ext::sh -c true", "--name", "x"), 3, "not a path or URL")
