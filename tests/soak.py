@@ -37,7 +37,7 @@ DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/sandbox/egress_rules.py": ("tests/sandbox/test_egress_rules.py",),
     "factory/terraform/diagnostics.py": ("tests/terraform/test_diagnostics.py",),
     "factory/workflow/budget/budget.py": ("tests/workflow/budget/test_budget.py",),
-    "factory/workflow/claim/lease.py": ("tests/workflow/test_deciders.py",),
+    "factory/workflow/claim/lease.py": ("tests/workflow/test_deciders.py", "tests/workflow/claim/test_lease.py"),
     "factory/workflow/retry.py": ("tests/workflow/test_deciders.py",),
     "factory/workflow/schedule.py": ("tests/workflow/test_deciders.py",),
     "factory/workflow/session/escalation.py": ("tests/workflow/session/test_escalation.py",),

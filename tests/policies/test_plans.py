@@ -121,3 +121,26 @@ def test_what_is_not_an_update_or_no_longer_excused_is_no_noise(
 ) -> None:
     item = PlannedChange("x.y", TYPE, actions, before=before, after={**BEFORE, "tags": ["y"]}, unknown={})
     assert len(plans.counted(noise("tags"), Plan("s", "", (item,)), today=today)) == 1
+
+
+@pytest.mark.parametrize(
+    ("demand", "after", "expected"),
+    [
+        ({"attribute": "name", "like": "a+"}, {"name": "aaa"}, True),
+        ({"attribute": "name", "like": "a+"}, {"name": "aab"}, False),
+        ({"attribute": "name", "like": "a+"}, {"name": 5}, False),
+        ({"attribute": "settings.a", "equals": "x"}, {"settings": SENSITIVE}, False),
+        ({"attribute": "tags.1", "equals": "y"}, {"tags": ["x", "y"]}, True),
+        ({"attribute": "tags.2", "equals": "y"}, {"tags": ["x", "y"]}, False),
+        ({**EQUALS, "where": {"name": "|a"}}, {"name": 5, "proxied": False}, False),
+        ({**EQUALS, "where": {"tags": "x"}}, {"tags": ["y", SENSITIVE], "proxied": False}, False),
+        ({**EQUALS, "where": {"settings": "x"}}, {"settings": {"a": 1, "b": [SENSITIVE]}, "proxied": False}, False),
+        ({**EQUALS, "where": {"name": "XX"}}, {"name": SENSITIVE, "proxied": False}, False),
+    ],
+)
+def test_a_demand_on_texts_lists_and_hidden_values(
+    demand: dict[str, Any],
+    after: dict[str, Any],
+    expected: bool,  # noqa: FBT001 - a row
+) -> None:
+    assert allowed(demand, after) is expected

@@ -119,6 +119,9 @@ def test_what_cannot_be_a_route(name: str, route: Route) -> None:
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("2002:808:808::", True),
     ],
 )
 def test_public(address: str, *, expected: bool) -> None:
@@ -299,3 +302,50 @@ def test_what_else_cannot_be_a_route(name: str, route: Route) -> None:
 
 def test_what_a_route_may_be() -> None:
     assert Rules(routes={"a" * 63: Route("http://x:1/p", {"A-1": " ~"})}).routes
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "port", "tls"),
+    [
+        ("https://a.example/v1", "a.example", 443, True),
+        ("http://A.example/v1", "a.example", 80, False),
+        ("http://a.example:8080", "a.example", 8080, False),
+    ],
+)
+def test_a_route_leads_to_its_servers_port(base: str, host: str, port: int, *, tls: bool) -> None:
+    found = judge(Rules(routes={"m": Route(base)}), "GET", "/m/x")
+    assert (found.host, found.port, found.tls, found.trusted, found.route) == (host, port, tls, True, "m")
+
+
+def test_a_refusal_has_no_more_than_its_reason() -> None:
+    assert judge(RULES, "GET", "ftp://x/y") == RequestDecision(
+        allowed=False, reason="only http, and https by CONNECT, is relayed", path="ftp://x/y"
+    )
+
+
+def test_a_rule_by_address_in_brackets() -> None:
+    rules = Rules(allowed=("[2606:4700::1111]:443",))
+    assert judge(rules, "CONNECT", "[2606:4700::1111]:443").host == "2606:4700::1111"
+    assert not judge(rules, "CONNECT", "[2606:4700::1112]:443").allowed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "Proxy-Authorization",
+        "X-Api-Key",
+        "Api-Key",
+        "X-Goog-Api-Key",
+        "Cookie",
+        "X-Amz-Security-Token",
+    ],
+)
+def test_no_credential_of_the_agent_goes_on(name: str) -> None:
+    rules = Rules(routes={"m": Route("https://a.example", {"X-Own": "k"})})
+    assert name not in dict(onward([(name, "mine"), ("A", "b")], judge(rules, "GET", "/m/x")))
+
+
+@pytest.mark.parametrize("authority", ["pypi.org:0", "pypi.org:65536", "pypi.org:"])
+def test_a_port_that_cannot_be_is_refused(authority: str) -> None:
+    assert not judge(RULES, "CONNECT", authority).allowed

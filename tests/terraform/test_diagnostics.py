@@ -31,6 +31,10 @@ def event(summary: str, detail: str = "", severity: str = "error", address: str 
         ("Failed to save state", "Failed to upload state: POST http://x giving up after 3 attempt(s)", Unreachable),
         ("Failed to get state", "dial tcp 127.0.0.1:1: connect: connection refused", Unreachable),
         ("Failed to write plan", "write plan: no space left on device", DiskFull),
+        ("Error locking state", "unexpected status: 409", Conflict),
+        ("Cannot create x", "POST /zones: HTTP 408", ToolFailed),
+        ("Cannot create x", "POST /zones: HTTP 499", ToolFailed),
+        ("Cannot create x", "POST /zones: HTTP 404", ToolFailed),
         ("Error refreshing state", "HTTP remote state endpoint invalid auth", Unauthorized),
     ],
 )
@@ -60,4 +64,25 @@ def test_a_failure_without_diagnostics_says_what_was_printed() -> None:
     assert str(diagnostics.failure("show", [], otherwise="\n│ Error: Failed to read\n│ x\n")) == (
         "terraform show failed: Failed to read"
     )
+    assert str(diagnostics.failure("show", [], otherwise="╷\n│ killed\n╵\n")) == "terraform show failed: killed"
+    lost = diagnostics.failure("show", [], otherwise="Error: Failed to read\n  HTTP 503: down\n")
+    assert (type(lost), str(lost)) == (Unreachable, "terraform show failed: Failed to read")
     assert str(diagnostics.failure("show", [])) == "terraform show failed: no message"
+
+
+def test_an_event_without_words_has_empty_texts() -> None:
+    events = ({"diagnostic": {"severity": "error"}}, {"diagnostic": {"severity": "warning"}}, {"diagnostic": "x"})
+    assert diagnostics.errors(events) == (Diagnostic("", "", ""),)
+    assert diagnostics.warnings(events) == ("",)
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (Diagnostic("Broken", "\n  why \nmore"), "Broken: why"),
+        (Diagnostic("It broke.", "why"), "It broke."),
+        (Diagnostic("Broken"), "Broken"),
+    ],
+)
+def test_an_error_in_one_line(found: Diagnostic, text: str) -> None:
+    assert found.text == text
