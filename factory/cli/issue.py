@@ -7,6 +7,7 @@ from factory.cli.current import current, number
 from factory.gitlab import issues
 from factory.operations.collect.specs import repository
 from factory.policies.folder import read_folder
+from factory.reports import terminal
 
 
 @click.group()
@@ -48,7 +49,8 @@ def show(issue: str, as_json: bool) -> None:
     found = issues.get(connection, number(issue, "#"))
     notes = issues.notes(connection, "issues", found.iid)
     lines = [f"#{found.iid} {found.title}", f"{found.state}  {', '.join(found.labels)}  by {found.author}", ""]
-    lines += [found.description, *(f"\n{note.author}: {note.body}" for note in notes)]
+    lines += [terminal.plain(found.description)]
+    lines += [f"\n{note.author}: {terminal.plain(note.body)}" for note in notes]
     output.one(found, json_wanted=as_json, text="\n".join(lines))
 
 

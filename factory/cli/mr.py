@@ -6,6 +6,8 @@ from factory.cli import output
 from factory.cli.current import current, number
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
+from factory.reports import terminal
+from factory.status.merge_status import merge_status
 
 
 @click.group()
@@ -18,8 +20,12 @@ def command() -> None:
 @output.as_json
 def list_(everything: bool, as_json: bool) -> None:
     """List merge requests, oldest first."""
-    found = merge_requests.find(current().connection(), state="all" if everything else "opened")
-    columns = ("iid", "state", "detailed_merge_status", "labels", "title")
+    connection = current().connection()
+    found = [
+        {**vars(item), "merge_status": merge_status(connection, item)}
+        for item in merge_requests.find(connection, state="all" if everything else "opened")
+    ]
+    columns = ("iid", "state", "merge_status", "labels", "title")
     output.rows(found, columns, json_wanted=as_json, empty="no merge requests")
 
 
@@ -33,14 +39,16 @@ def show(merge_request: str, as_json: bool) -> None:
     approvals = merge_requests.approvals(connection, found.iid)
     runs = pipelines.of_merge_request(connection, found.iid)
     notes = issues.notes(connection, "merge_requests", found.iid)
+    failed = [job.name for run in runs[:1] for job in pipelines.jobs(connection, run.id) if job.status == "failed"]
     lines = [
         f"!{found.iid} {found.title}",
-        f"{found.state}  {found.detailed_merge_status}  head {found.sha[:12]}  by {found.author}",
+        f"{found.state}  {merge_status(connection, found)}  head {found.sha[:12]}  by {found.author}",
         "pipelines: " + (", ".join(f"{run.id} {run.status}" for run in runs) or "none"),
+        *([f"failed jobs: {', '.join(failed)}; see `factory pipeline logs {runs[0].id}`"] if failed else []),
         "approved by: " + (", ".join(item.username for item in approvals) or "nobody"),
         "",
-        found.description,
-        *(f"\n{note.author}: {note.body}" for note in notes),
+        terminal.plain(found.description),
+        *(f"\n{note.author}: {terminal.plain(note.body)}" for note in notes),
     ]
     output.one(found, json_wanted=as_json, text="\n".join(lines))
 

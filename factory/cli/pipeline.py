@@ -8,10 +8,22 @@ from factory.errors import NotFound
 from factory.gitlab import pipelines
 from factory.instance.workspace import BOT
 
+_NEWEST = 20
+
 
 @click.group()
 def command() -> None:
     """Show pipelines and the logs of their jobs."""
+
+
+@command.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="All pipelines (default: the newest 20).")
+@output.as_json
+def list_(everything: bool, as_json: bool) -> None:
+    """List pipelines, newest first."""
+    found = pipelines.newest(current().connection(), limit=None if everything else _NEWEST)
+    columns = ("id", "status", "source", "ref", "sha")
+    output.rows(found, columns, json_wanted=as_json, empty="no pipelines")
 
 
 @command.command()

@@ -9,6 +9,7 @@ import click
 from factory.agents import terminal
 from factory.cli import output
 from factory.cli.current import current, number
+from factory.gitlab import issues
 from factory.gitlab import webhook as webhooks
 from factory.instance import servers
 from factory.instance.context import opened
@@ -51,6 +52,10 @@ def command(
                 serve.forever(context, engine, held, stopped=lambda: False, wait=wait)
             return
         done = serve.once(context, engine, held, issue=number(issue, "#") if issue else None)
+        if issue and isinstance(done, Idle) and not done.waiting:
+            found = issues.get(context.bot, number(issue, "#"))
+            carried = ", ".join(found.labels) or "no label"
+            done = Idle((f"nothing to do: #{found.iid} is {found.state} and carries {carried}",))
     show(done, as_json=as_json, workspace=workspace)
 
 

@@ -139,9 +139,9 @@ def latest(connection: Connection, *, ref: str) -> Pipeline | None:
         return next((read(item) for item in found if item["source"] != "schedule"), None)
 
 
-def all_runs(connection: Connection) -> list[Pipeline]:
-    """Return all pipelines of the project, newest first."""
+def newest(connection: Connection, *, limit: int | None = None) -> list[Pipeline]:
+    """Return the project's pipelines, newest first: all, or at most ``limit`` (up to 100)."""
     with translated("list the pipelines"):
-        query = {"per_page": 100}
-        found: Any = connection.client.http_list(f"{connection.api}/pipelines", query_data=query, get_all=True)
+        path, query = f"{connection.api}/pipelines", {"per_page": limit or 100}
+        found: Any = connection.client.http_list(path, query_data=query, get_all=limit is None)
         return [read(item) for item in found]

@@ -68,7 +68,9 @@ class Workspace:
         """Return the content of instance.json; raises ``NotFound`` if the instance was never started."""
         path = self.state / "instance.json"
         if not path.exists():
-            raise NotFound("the embedded servers were never started here", hint="Start them with `factory up`.")
+            demo = (self.state.parent / "demo" / "instance.json").exists()
+            more = "; the demo's state is in `factory --instance demo up`" if demo else ""
+            raise NotFound("the embedded servers were never started here", hint=f"Start them with `factory up`{more}.")
         return data.read(InstanceRecord, files.read_bytes(path), source=str(path))
 
     @property

@@ -55,6 +55,10 @@ def test_shallow_clone(tmp_path: Path) -> None:
 def test_never_started(tmp_path: Path) -> None:
     made = make_instance(tmp_path)
     assert_told(made.run("status", check=False), 4, "never started", "factory up")
+    demo = Path(made.json("config")[-1]["value"]).parent / "demo"
+    demo.mkdir(parents=True)
+    (demo / "instance.json").write_text("{}")
+    assert_told(made.run("status", check=False), 4, "never started", "factory --instance demo up")
 
 
 def test_unreadable_pipeline_definition(tmp_path: Path) -> None:
@@ -89,6 +93,18 @@ def test_port_in_use(tmp_path: Path) -> None:
         record = {"ports": dict.fromkeys(("gitlab", "cloudflare", "edge"), port), "tier": "premium", "project": "a/b"}
         (state / "instance.json").write_text(json.dumps(record))
         assert_told(made.run("up", check=False), 7, str(port), "--new-ports")
+
+
+def test_what_a_new_instance_answers(running: Instance) -> None:
+    assert_told(running.run("work", "--once", "--issue", "99", check=False), 4, "issue #99")
+    assert [row["bound"] for row in running.json("budget", "show")] == ["day", "month"]
+    assert [row["source"] for row in running.json("pipeline", "list")] == ["push"]
+    assert "hello" in running.run("app", "list").stdout
+    assert "{" not in running.run("app", "list").stdout
+    opened = running.json("issue", "new", "A draft", "--text", "<!-- hidden -->shown", "--draft")["iid"]
+    told = running.run("work", "--once", "--issue", str(opened)).stdout
+    assert told == f"nothing to do: #{opened} is opened and carries no label\n"
+    assert "hidden" not in running.run("issue", "show", str(opened)).stdout
 
 
 def test_wrong_token(running: Instance) -> None:
@@ -245,6 +261,8 @@ def test_main_moves_during_review(tmp_path: Path) -> None:
         requests = {item["iid"]: item["state"] for item in made.json("--instance", "demo", "mr", "list", "--all")}
         assert requests == {1: "closed", page.iid: "merged", 3: "merged"}
         made.run("--instance", "demo", "evidence", "verify", "3")
+        ended = made.json("--instance", "demo", "session", "list")[0]["session"]
+        assert_told(made.run("--instance", "demo", "session", "resume", ended, check=False), 5, "has ended")
     finally:
         made.run("--instance", "demo", "down", check=False)
 

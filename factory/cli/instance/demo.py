@@ -170,7 +170,7 @@ def _jobs(workspace: Workspace, *, since: float | None = None) -> float:
     connection = workspace.connection(OPERATOR)
     begin = clock.now().timestamp() - (clock.monotonic() - since) if since is not None else 0.0
     total = 0.0
-    for run in pipelines.all_runs(connection):
+    for run in pipelines.newest(connection):
         jobs = [
             job
             for job in pipelines.jobs(connection, run.id)

@@ -29,16 +29,19 @@ def list_(as_json: bool) -> None:
     """List the apps of the protected branch, with their hostnames."""
     workspace = current()
     mirror = _fetched(workspace)
-    found = [
+    apps = adopt.existing(mirror, mirror.head(MAIN) or "")
+    hostnames = {name: {key: item.hostname for key, item in app.environments.items()} for name, app in apps.items()}
+    shown = {name: ", ".join(f"{key}={host}" for key, host in found.items()) for name, found in hostnames.items()}
+    rows = [
         {
             "name": name,
-            "hostnames": {key: item.hostname for key, item in app.environments.items()},
+            "hostnames": hostnames[name] if as_json else shown[name],
             "health": app.health,
             "requests_per_minute": app.requests_per_minute,
         }
-        for name, app in adopt.existing(mirror, mirror.head(MAIN) or "").items()
+        for name, app in apps.items()
     ]
-    output.rows(found, ("name", "hostnames", "health"), json_wanted=as_json, empty="no apps")
+    output.rows(rows, ("name", "hostnames", "health"), json_wanted=as_json, empty="no apps")
 
 
 @command.command()

@@ -13,7 +13,7 @@ from factory.agents import events
 from factory.cli import output
 from factory.cli.current import current
 from factory.cli.session import session_record
-from factory.errors import Conflict, InvalidInput, NotFound
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import issues, members
 from factory.instance.context import make, opened
 from factory.instance.workspace import OPERATOR, Workspace
@@ -174,6 +174,8 @@ def resume(session: str, as_json: bool) -> None:
     workspace = current()
     folder = _folder(workspace, session)
     if control.read(folder).signal is not ControlSignal.CANCEL:
+        if not _at_work(folder):
+            _refuse_ended(workspace, session)
         _tell(session, ControlSignal.WORK, as_json=as_json)
         return
     with opened(workspace, say=output.say) as (context, _, held_slot):
@@ -190,6 +192,15 @@ def resume(session: str, as_json: bool) -> None:
         del held_slot
     text = f"continue session {session} with `factory work --issue {held.issue}`"
     output.one({"session": session, "issue": held.issue}, json_wanted=as_json, text=text)
+
+
+def _refuse_ended(workspace: Workspace, session: str) -> None:
+    """Raise ``Refused`` if a session ended and waits for no further attempt."""
+    context = make(workspace, holder="", say=output.say)
+    context.fetch()
+    held, _ = _lease(context, session)
+    if held.released and not held.not_before:
+        raise Refused(f"session {session} has ended", hint=f"See `factory session show {session}`.")
 
 
 def _newest(session: str, folder: Path) -> int:

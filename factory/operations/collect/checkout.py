@@ -42,17 +42,17 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
     """Return the checkout in the current folder, described by CI's variables; raises ``InvalidInput``.
 
     ``given`` is the process' environment. ``base`` is the commit to compare with, by default CI's diff base or
-    ``origin/main``. Without CI the author is ``you``.
+    ``origin/main``, or ``main`` in a repository without remote. Without CI the author is ``you``.
     """
     env = checkout_env(given)
     _refuse_own_facts(env)
-    start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or "origin/main"
 
     def git(*arguments: str) -> str:
         return process.run(["git", *arguments], env=env).text.strip()
 
     try:
         head = git("rev-parse", "--verify", "HEAD^{commit}")
+        start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or ("origin/main" if git("remote") else "main")
         fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
         branch = given.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or git("branch", "--show-current")
     except FactoryError as error:

@@ -54,8 +54,8 @@ def settle(context: Context, entry: Entry) -> None:
 
 
 def states(context: Context, policies: Policies, *, issue: int, session: str) -> list[BudgetState]:
-    """Return the limits that apply to a session now."""
-    found = increases(context, policies, issue)
+    """Return the limits that apply to a session now; ``issue`` 0 is none."""
+    found = increases(context, policies, issue) if issue else []
     day = clock.timestamp()[:10]
     return budget.states(read(context), policies.budgets.caps, found, issue=issue, session=session, day=day)
 

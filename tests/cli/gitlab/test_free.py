@@ -194,6 +194,9 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     bot = project(fresh, "factory-bot")
     held = bot.mergerequests.get(1)
     assert held.detailed_merge_status == "ci_still_running"
+    assert [item["merge_status"] for item in fresh.json(*MINE, "mr", "list")] == ["waits_for_approval"]
+    assert "waits_for_approval" in fresh.run(*MINE, "mr", "show", "1").stdout
+    assert "waits_for_approval" in fresh.run(*MINE, "status").stdout
     status = {"state": "success", "name": "factory/approval", "pipeline_id": held.head_pipeline["id"]}
     bot.commits.get(held.sha).statuses.create(status)
     wait_for(lambda: bot.mergerequests.get(1).detailed_merge_status == "mergeable", seconds=300)
