@@ -63,7 +63,8 @@ def prepare(
     """Write an agent's home, serve its proxy while the block runs, and yield the launch plan.
 
     The home outlives the attempt, so that the agent finds its own session again. An agent may leave a link in it where
-    the factory writes a file: then the home is made anew. The agent's temporary files and caches do not outlive it.
+    the factory writes a file: then the home is made again from nothing. The agent's temporary files and caches do not
+    outlive it.
 
     With ``interactive``, the brief is in the file from which the agent reads its instructions. Raises ``Unauthorized``
     if its model has no credential.
