@@ -13,6 +13,7 @@ from typing import Any
 import gitlab
 import pytest
 
+from factory.system import process
 from tests.instances import Instance, demonstrated, founded, make_instance
 from tests.servers import git, wait_for
 
@@ -265,6 +266,18 @@ def test_main_moves_during_review(tmp_path: Path) -> None:
         assert_told(made.run("--instance", "demo", "session", "resume", ended, check=False), 5, "has ended")
     finally:
         made.run("--instance", "demo", "down", check=False)
+
+
+@pytest.mark.parametrize("gone", ["state", "clone"])
+def test_servers_end_once_their_folder_is_gone(tmp_path: Path, gone: str) -> None:
+    made = founded(tmp_path)
+    pid = json.loads((made.folder("default") / "daemon.json").read_text())["pid"]
+    try:
+        (made.folder("default") if gone == "state" else made.clone).rename(tmp_path / "gone")
+        wait_for(lambda: process.started_at(pid) is None, seconds=60)
+    finally:
+        if process.started_at(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def applying(made: Instance) -> bool:

@@ -15,11 +15,12 @@ from factory.local_gitlab import server as gitlab
 from factory.system import files, log, process
 
 _RESTART_PAUSE = 1.0
+_LOOK_PAUSE = 2.0
 
 
 @click.command(hidden=True)
 def command() -> None:
-    """Serve this instance until SIGTERM or SIGINT."""
+    """Serve this instance until SIGTERM or SIGINT, or until its state or its clone is deleted."""
     workspace = current()
     with files.locked(workspace.state / "serve.lock", wait=False):
         asyncio.run(_serve(workspace))
@@ -50,11 +51,23 @@ async def _serve(workspace: Workspace) -> None:
     ):
         me = {"pid": os.getpid(), "started_at": process.started_at(os.getpid())}
         files.write_atomic(state / "daemon.json", json.dumps(me).encode())
-        runner = asyncio.create_task(_keep_runner(workspace, state))
+        tasks = [
+            asyncio.create_task(_keep_runner(workspace, state)),
+            asyncio.create_task(_watch((state / "daemon.json", workspace.settings.clone), ended)),
+        ]
         await ended.wait()
-        runner.cancel()
-        await asyncio.gather(runner, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         (state / "daemon.json").unlink(missing_ok=True)
+
+
+async def _watch(needed: tuple[Path, ...], ended: asyncio.Event) -> None:
+    """Set ``ended`` once one of the paths is gone: nobody could find or stop the servers any more."""
+    while all(path.exists() for path in needed):
+        await asyncio.sleep(_LOOK_PAUSE)
+    log.event("the instance's folder or its clone was deleted: the servers end")
+    ended.set()
 
 
 async def _keep_runner(workspace: Workspace, state: Path) -> None:
