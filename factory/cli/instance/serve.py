@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -51,23 +52,21 @@ async def _serve(workspace: Workspace) -> None:
     ):
         me = {"pid": os.getpid(), "started_at": process.started_at(os.getpid())}
         files.write_atomic(state / "daemon.json", json.dumps(me).encode())
-        tasks = [
-            asyncio.create_task(_keep_runner(workspace, state)),
-            asyncio.create_task(_watch((state / "daemon.json", workspace.settings.clone), ended)),
-        ]
-        await ended.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        runner = asyncio.create_task(_keep_runner(workspace, state))
+        await _ended(ended, (state / "daemon.json", workspace.settings.clone))
+        runner.cancel()
+        await asyncio.gather(runner, return_exceptions=True)
         (state / "daemon.json").unlink(missing_ok=True)
 
 
-async def _watch(needed: tuple[Path, ...], ended: asyncio.Event) -> None:
-    """Set ``ended`` once one of the paths is gone: nobody could find or stop the servers any more."""
-    while all(path.exists() for path in needed):
-        await asyncio.sleep(_LOOK_PAUSE)
-    log.event("the instance's folder or its clone was deleted: the servers end")
-    ended.set()
+async def _ended(told: asyncio.Event, needed: tuple[Path, ...]) -> None:
+    """Wait for the signal to end, or until a path is gone: nobody could find or stop the servers any more."""
+    while not told.is_set():
+        if not all(path.exists() for path in needed):
+            log.event("the instance's folder or its clone was deleted: the servers end")
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), _LOOK_PAUSE)
 
 
 async def _keep_runner(workspace: Workspace, state: Path) -> None:
