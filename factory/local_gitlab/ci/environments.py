@@ -143,7 +143,11 @@ def _show_environment(call: Call) -> Any:
 
 
 def _stop(call: Call) -> Any:
-    return _environment(call, call.store.save("environment", _find_environment(call) | {"state": "stopped"}))
+    environment = _find_environment(call)
+    rule = call.store.find("protected_environment", environment["name"], project=call.project["id"])
+    if rule is not None and not _allowed(rule["deploy_access_levels"], call.user, call.role):
+        raise api.forbidden()
+    return _environment(call, call.store.save("environment", environment | {"state": "stopped"}))
 
 
 def _deployments(call: Call) -> Any:

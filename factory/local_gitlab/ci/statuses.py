@@ -4,6 +4,9 @@ from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci.states import Job
+from factory.local_gitlab.ci.variables import is_protected
+from factory.local_gitlab.refs.protected_branches import may
+from factory.local_gitlab.refs.protected_tags import may_create
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.store import Document, Store
@@ -55,6 +58,19 @@ def _show(call: Call, status: Document) -> Document:
     return api.public(status, "iid", *hidden) | {"author": by_id(call.context, status["_author"])}
 
 
+def _may_update(call: Call, pipeline: Document) -> bool:
+    """Return whether the caller may change a pipeline: of a protected ref only who may push or merge there, or tag it.
+
+    (GitLab docs: Protected branches, "CI/CD on protected branches".)
+    """
+    ref = pipeline["ref"]
+    if not is_protected(call.context, call.project, pipeline):
+        return True
+    if pipeline["tag"]:
+        return may_create(call.store, call.project, ref, call.user, call.role)
+    return any(may(call.store, call.project, ref, action, call.user, call.role) for action in ("push", "merge"))
+
+
 def _create(call: Call) -> Any:
     state = str(call.need("state"))
     if state not in _STATES:
@@ -62,6 +78,8 @@ def _create(call: Call) -> Any:
     sha = _sha(call)
     name = str(call.params.get("name") or call.params.get("context") or "default")
     pipeline = _pipeline(call, sha)
+    if pipeline and not _may_update(call, pipeline):
+        raise api.forbidden()
     number = pipeline["id"] if pipeline else None
     before = call.store.all("status", project=call.project["id"], sha=sha, name=name, pipeline_id=number)
     if any(item["status"] == state in _OPEN for item in before):

@@ -18,6 +18,9 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import files, process
 
 _CHUNK = 65536
+# What a token's scopes allow (docs: Personal access token scopes).
+_WRITE_SCOPES = {"api", "write_repository"}
+_READ_SCOPES = {*_WRITE_SCOPES, "read_repository"}
 # Files of the hook: the package and the file from which each is copied.
 _HOOK = {
     "pre-receive": ("factory.local_gitlab.repository", "pre-receive.sh"),
@@ -54,6 +57,9 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
     if project is None or role < GUEST:
         return web.Response(status=404, text="The project you were looking for could not be found.\n")
     writes = "git-receive-pack" in (request.match_info["service"], request.query.get("service"))
+    scoped = token.get("_job") or set(token["scopes"]) & (_WRITE_SCOPES if writes else _READ_SCOPES)
+    if not scoped:
+        return web.Response(status=403, text="Your token has insufficient scopes for git over HTTP.\n")
     if writes and (role < DEVELOPER or token.get("_job")):
         return web.Response(status=403, text="You are not allowed to push code with this token.\n")
 
