@@ -9,6 +9,34 @@ from factory.system import process
 
 _LARGEST = 32 * 1024 * 1024
 
+# A name that says that its value is secret, and what stands between a name and its value in code, YAML and `.env`.
+_NAME = r"(?i:\b[\w-]{0,40}(?:password|passwd|secret|api_?key|token)"
+_SIGN = r"[\"']?\s*[:=]\s*"
+# The start of a value that a program drew: letters and at least one digit, but no path, call or reference.
+_CHARACTER = "[A-Za-z0-9+/_=~-]"
+_DRAWN = rf"(?={_CHARACTER}*[0-9])(?={_CHARACTER}*[A-Za-z])[A-Za-z0-9+_=~-]{_CHARACTER}"
+# The prefixes of other services' tokens, as their own documentation gives them.
+_SERVICES = (
+    r"\bnpm_[A-Za-z0-9]{36}",
+    r"\bpypi-AgE[\w-]{50,}",
+    r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{20,}",
+    r"\bwhsec_[A-Za-z0-9+/=]{24,}",
+    r"\bhf_[A-Za-z0-9]{30,}",
+    r"\bSG\.[\w-]{20,}\.[\w-]{40,}",
+    r"\bdo[opr]_v1_[0-9a-f]{64}",
+    r"\bdckr_[po]at_[\w-]{20,}",
+    r"\bGOCSPX-[\w-]{20,}",
+    r"\bAGE-SECRET-KEY-1[A-Z0-9]{50,}",
+    r"\bxapp-\d-[A-Z0-9]{1,40}-\d{1,20}-[0-9a-f]{40,}",
+    r"\b\d{8,10}:AA[\w-]{32,}",
+    r"\bgl(?:sa|c)_[A-Za-z0-9+/=_]{32,}",
+    r"\bsntry[su]_[A-Za-z0-9+/=_]{40,}",
+    r"\bshp(?:at|ca|pa|ss)_[0-9a-f]{32}",
+    r"\b[A-Za-z0-9]{14}\.atlasv1\.[\w-]{50,}",
+    r"\bhooks\.slack\.com/services/T\w{1,20}/B\w{1,20}/\w{20,}",
+    r"\bAccountKey=[A-Za-z0-9+/]{80,}==",
+)
+
 SHAPES = (
     ("private-key", re.compile(r"-----BEGIN (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----")),
     ("gitlab-token", re.compile(r"\bgl(?:pat|dt|rt|cbt|oas|ft|agent|soat|ptt|imt)-[A-Za-z0-9_-]{16,}")),
@@ -20,10 +48,13 @@ SHAPES = (
     ("vault-token", re.compile(r"\b(?:hvs|hvb|s)\.[A-Za-z0-9_-]{24,}")),
     ("jwt", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")),
     ("url-password", re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{1,100}:[^\s/@]{6,200}@")),
+    ("authorization", re.compile(rf"(?i)\bauthorization{_SIGN}[\"']?(?:bearer|basic|token)\s+[a-z0-9+/_.=~-]{{16,}}")),
+    ("service-token", re.compile("|".join(_SERVICES))),
     (
         "assigned-secret",
         re.compile(
-            r"(?i)\b[\w-]{0,40}(?:password|passwd|secret|api_?key|token)\b[\"']?\s*[:=]\s*[\"'][^\"'\s]{12,}[\"']"
+            rf"{_NAME}\b){_SIGN}[\"'](?![$<{{])[^\"'\s]{{12,}}[\"']"
+            rf"|{_NAME}\w{{0,20}}){_SIGN}(?:[\"']{_DRAWN}{{11,}}[\"']|{_DRAWN}{{15,}}(?=[\s,;&\"'`]|$))"
         ),
     ),
 )
@@ -42,25 +73,19 @@ def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) ->
 
     A secret that a later commit removes was still pushed. Raises ``ToolFailed``.
     """
-    log = [
-        "git",
-        "log",
-        "--patch",
-        "--unified=0",
-        "--text",
-        "--no-color",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-renames",
-    ]
-    text = process.run([*log, "--format=commit %h%n%B", f"{base}..{head}"], cwd=folder, env=env).text
+    span, log = f"{base}..{head}", ["git", "log", "--no-color"]
+    messages = process.run([*log, "--no-patch", "--format=commit %h%x00%n%B", span], cwd=folder, env=env).text
+    patch = [*log, "--patch", "--unified=0", "--text", "--no-ext-diff", "--no-textconv", "--no-renames"]
+    changes = process.run([*patch, "--format=commit %h%x00", span], cwd=folder, env=env).text
     found: dict[Problem, None] = {}
-    commit = ""
-    for line in text.replace("\0", "").split("\n"):
-        if line.startswith("commit "):
-            commit = line[7:]
-        if not line.startswith(("-", "@@", "index ")):
-            found |= {Problem(name, f"commit {commit}", 0, ""): None for name in shapes(line)}
+    for text, removed in ((messages, ()), (changes, ("-", "@@", "index "))):
+        commit = ""
+        for line in text.split("\n"):
+            # No message holds a NUL, and every line of a patch's content begins with a sign.
+            if line.startswith("commit ") and line.endswith("\0"):
+                commit = line[7:-1]
+            elif not line.startswith(removed):
+                found |= {Problem(name, f"commit {commit}", 0, ""): None for name in shapes(line)}
     return ToolRun(tuple(found))
 
 

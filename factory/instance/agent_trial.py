@@ -51,7 +51,7 @@ def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
     agent, planted = policies.agents.agents[name], f"planted-{secrets.token_hex(12)}"
     with TemporaryDirectory(prefix="factory-doctor-") as temporary:
         folder = Path(temporary)
-        steps = agent_trial_script.steps(folder / "session" / f"home-{name}" / "tmp")
+        steps = agent_trial_script.steps(launch_plan.home_of(folder / "session", name))
         with server.running(functools.partial(agent_trial_script.spoken, steps)) as stub:
             trial = _Trial(workspace, policies, name, stub, folder, planted)
             try:
@@ -134,7 +134,7 @@ class _Trial:
             scripted=agent.model is not None,
             failed="" if turn.reason is Reason.DONE_FOR_REVIEW else _why(turn, session.attempt(1)),
             wrote=_holds(session.worktree / agent_trial_script.FILE, agent_trial_script.CONTENT),
-            ran=(session.folder / f"home-{self.name}" / "tmp" / "ran").exists(),
+            ran=(launch_plan.home_of(session.folder, self.name) / "ran").exists(),
             own=_reported(work),
             counted=turn.usage if turn.source == "provider" else {},
             answered=sum(item.usage.input + item.usage.output for item in asked if item.usage),

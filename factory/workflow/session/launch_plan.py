@@ -72,7 +72,7 @@ def prepare(
     agent = chosen.agent
     provider = Provider()
     with _proxy(context, agent, provider, record) as (socket, port):
-        place = _Place(session, session.attempt(number), files.private_folder(session.folder / f"home-{chosen.name}"))
+        place = _Place(session, session.attempt(number), files.private_folder(home_of(session.folder, chosen.name)))
         agent_home = _home(policies, agent, place, port, brief if interactive else "")
         base = _launch(context, agent, place, agent_home, interactive=interactive)
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
@@ -95,6 +95,11 @@ def prepare(
         finally:
             for name in (_TMP, _CACHE):
                 files.remove_tree(place.folder / name)
+
+
+def home_of(session: Path, agent: str) -> Path:
+    """Return the home of an agent in a session's folder."""
+    return session / f"home-{agent}"
 
 
 @dataclass(frozen=True)
