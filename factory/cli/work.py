@@ -16,7 +16,7 @@ from factory.instance.context import opened
 from factory.instance.workspace import Workspace
 from factory.secrets import tokens
 from factory.workflow import serve
-from factory.workflow.schedule import Idle
+from factory.workflow.next_action import Idle
 
 
 @click.command()

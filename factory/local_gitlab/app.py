@@ -26,7 +26,9 @@ from factory.local_gitlab.merge_requests import approvals, merge_requests
 from factory.local_gitlab.projects import (
     application_settings,
     approval_rules,
+    ci_variables,
     job_token_scope,
+    labels,
     milestones,
     projects,
     templates,
@@ -64,6 +66,8 @@ ROUTES: tuple[Route, ...] = (
     *members.ROUTES,
     *namespaces.ROUTES,
     *projects.ROUTES,
+    *labels.ROUTES,
+    *ci_variables.ROUTES,
     *project_hooks.ROUTES,
     *deliveries.ROUTES,
     *application_settings.ROUTES,

@@ -13,7 +13,7 @@ from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import schedule, ship
+from factory.workflow import next_action, ship
 from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
@@ -31,7 +31,7 @@ _LOCAL_PAUSE, _REMOTE_PAUSE, _FULL_READ = 3.0, 15.0, 30.0
 class WorkResult:
     """One action and the state in which it left the issue or merge request."""
 
-    action: schedule.Action
+    action: next_action.Action
     outcome: Outcome
 
 
@@ -61,7 +61,7 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
     engine.register("deploy", Shipping, lambda run, given: ship.deploy(run, context(), given.merge_request))
 
 
-def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | schedule.Idle:
+def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | next_action.Idle:
     """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request."""
     context.fetch()
     policies = context.policies()
@@ -69,9 +69,9 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     infrastructure.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
-    candidates = [schedule.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = schedule.choose(candidates, [state for _, state in requests])
-    if isinstance(chosen, schedule.Idle):
+    candidates = [next_action.Candidate(item.iid, _claim(context, held, item)) for item in offered]
+    chosen = next_action.choose(candidates, [state for _, state in requests])
+    if isinstance(chosen, next_action.Idle):
         return chosen
     if chosen.kind == "deliver":
         found = next(item for item in offered if item.iid == chosen.number)
@@ -104,8 +104,8 @@ def forever(
         try:
             done = once(context, engine, held)
         except FactoryError as error:
-            done = schedule.Idle((f"{error} ({error.hint})",))
-        if isinstance(done, schedule.Idle):
+            done = next_action.Idle((f"{error} ({error.hint})",))
+        if isinstance(done, next_action.Idle):
             if done.waiting != printed:
                 context.say("; ".join(done.waiting) or "nothing to do")
                 printed = done.waiting
@@ -218,7 +218,7 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
     return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
 
 
-def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, schedule.Request]]:
+def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, next_action.Request]]:
     labels = policies.session.labels
     found = [
         *merge_requests.find(context.bot, labels=[labels.review]),
@@ -229,7 +229,7 @@ def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, 
     return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
 
 
-def _state(context: Context, policies: Policies, request: MergeRequest) -> schedule.Request:
+def _state(context: Context, policies: Policies, request: MergeRequest) -> next_action.Request:
     """Read the state of a merge request from GitLab."""
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
@@ -250,7 +250,7 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> sched
             votes = approvals.counting(context, given, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
-    return schedule.Request(
+    return next_action.Request(
         iid=request.iid,
         merged=merged,
         approved=enough,

@@ -268,6 +268,7 @@ def test_main_moves_during_review(tmp_path: Path) -> None:
         made.run("--instance", "demo", "down", check=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gone", ["state", "clone"])
 def test_servers_end_once_their_folder_is_gone(tmp_path: Path, gone: str) -> None:
     made = founded(tmp_path)

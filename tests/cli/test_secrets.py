@@ -103,6 +103,7 @@ def on_terminal(here: Here, *arguments: str, typed: str = "") -> str:
     return seen.decode()
 
 
+@pytest.mark.long
 def test_a_file_is_set_up_filled_and_read(here: Here, tmp_path: Path) -> None:
     here.run("put", PLAN, code=4, stdin=VALUE)
     made = here.json("init")

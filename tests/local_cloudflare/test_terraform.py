@@ -82,6 +82,7 @@ def test_what_was_deleted_is_created_again(applied: Root, own: Double) -> None:
     assert applied.plan(ONE) == 0, applied.said
 
 
+@pytest.mark.long
 def test_a_refusal_is_readable_and_changes_nothing(applied: Root, own: Double) -> None:
     before = applied.state()
     assert applied.apply(TWO, CLOUDFLARE_API_TOKEN="local-reader") == 1

@@ -71,6 +71,7 @@ def test_a_rule_stays_itself_where_others_come_and_go(tmp_path: Path, shared: Do
     assert all(rule["id"] for rule in unnamed.values())
 
 
+@pytest.mark.long
 def test_a_ruleset_that_is_there_is_imported(tmp_path: Path, shared: Double) -> None:
     zone_id = zone(shared)["id"]
     made = ruleset(shared, zone_id, [{"ref": "one", "action": "log", "expression": "ssl"}]).json()["result"]
@@ -101,6 +102,7 @@ resource "cloudflare_zone_setting" "s" {{
 """
 
 
+@pytest.mark.long
 def test_a_setting_is_set_kept_and_left_as_it_is(tmp_path: Path, shared: Double) -> None:
     root = of_a_zone(tmp_path, shared, SETTING.format(name="ssl", value='"strict"'))
     assert root.run(*APPLY) == 0, root.said

@@ -9,7 +9,7 @@ from factory.errors import InvalidInput, Refused
 from factory.workflow import serve
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.engine import Engine, Slot, slot
-from factory.workflow.schedule import Idle
+from factory.workflow.next_action import Idle
 from tests.workflow.recorded_gitlab import World, world
 
 

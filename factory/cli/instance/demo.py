@@ -20,7 +20,7 @@ from factory.model.gitlab import Issue
 from factory.operations import deployment_approval
 from factory.reports.tables import table
 from factory.system import clock, files, http
-from factory.workflow import recorder, schedule, serve
+from factory.workflow import next_action, recorder, serve
 from factory.workflow.context import Context
 from factory.workflow.release import pipeline_watch
 
@@ -111,7 +111,7 @@ def _issue(workspace: Workspace) -> Issue:
 def _travel(
     workspace: Workspace,
     number: int,
-    once: Callable[[], serve.WorkResult | schedule.Idle],
+    once: Callable[[], serve.WorkResult | next_action.Idle],
     decide: Callable[[], None],
     times: _Clock,
 ) -> None:
@@ -120,7 +120,7 @@ def _travel(
     while issues.get(connection, number).state != "closed":
         start = clock.monotonic()
         done = once()
-        if isinstance(done, schedule.Idle):
+        if isinstance(done, next_action.Idle):
             if not done.waiting:
                 raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
             decide()
