@@ -79,7 +79,7 @@ def lint(specs: Mapping[str, bytes], *, exists: Callable[[str], bool]) -> tuple[
 
 
 def _prose(spec: Spec) -> str:
-    hidden = spec.blocks.code | spec.blocks.html
+    hidden = spec.blocks.unread
     lines = ["" if index in hidden else spec.lines[index] for index in range(spec.start, len(spec.lines))]
     text = "\n".join(lines)
     return _CODE.sub(_blank, text) if "`" in text else text
@@ -189,7 +189,7 @@ def _wording(page: _Page) -> Iterator[Finding]:
     # Code and HTML are checked here too: an undecided example of the contract leaves the contract undecided.
     front = list(spec.lines[: spec.start])
     lines = page.prose.split("\n")
-    hidden = spec.blocks.code | spec.blocks.html
+    hidden = spec.blocks.unread
     text = "\n".join(
         front + [spec.lines[i] if i in hidden else lines[i - spec.start] for i in range(spec.start, len(spec.lines))]
     )
@@ -234,7 +234,7 @@ def _resolved(source: str, name: str) -> str | None:
 def _anchors(page: _Page) -> frozenset[str]:
     """Return GitLab's anchors of the headings (docs: GitLab Flavored Markdown, heading IDs and links)."""
     found: set[str] = set()
-    hidden = page.spec.blocks.code | page.spec.blocks.html
+    hidden = page.spec.blocks.unread
     for index in range(page.spec.start, len(page.spec.lines)):
         heading = None if index in hidden else _HEADING.match(page.spec.lines[index])
         if heading is None:

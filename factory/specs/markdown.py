@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 # A page without these has neither code blocks nor HTML, and needs no parser (CommonMark 4.4, 4.5, 4.6).
 _MAY_HOLD_BLOCKS = re.compile(r"```|~~~|<|^(?: {4}| {0,3}\t)", re.MULTILINE)
@@ -16,6 +17,11 @@ class Blocks:
     code: frozenset[int] = frozenset()
     html: frozenset[int] = frozenset()
     in_item: frozenset[int] = frozenset()
+
+    @cached_property
+    def unread(self) -> frozenset[int]:
+        """The lines that are no prose: code and HTML."""
+        return self.code | self.html
 
 
 def blocks(lines: Sequence[str], start: int) -> Blocks:

@@ -231,7 +231,7 @@ def _parts(lines: Sequence[str], start: int, blocks: Blocks) -> tuple[Part, ...]
     heads = [
         (index, lines[index][3:].strip().rstrip("#").strip())
         for index in range(start, len(lines))
-        if lines[index].startswith("## ") and index not in blocks.code | blocks.html
+        if lines[index].startswith("## ") and index not in blocks.unread
     ]
     ends = [*(index for index, _ in heads[1:]), len(lines)]
     return tuple(
@@ -250,7 +250,7 @@ def _items(
     for index in range(start, len(lines)):
         part = heads.get(index, part)
         line = lines[index]
-        if not line.startswith("- ") or index in blocks.code or index in blocks.html:
+        if not line.startswith("- ") or index in blocks.unread:
             continue
         match = _REQUIREMENT.fullmatch(line.rstrip())
         if match:
@@ -279,7 +279,7 @@ def _continued(lines: Sequence[str], start: int, blocks: Blocks) -> Iterator[str
             blank = True
             continue
         # A line without indentation can continue the paragraph above it (CommonMark 5.2, laziness).
-        if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in blocks.code or index in blocks.html):
+        if line[0] not in " \t" and (blank or _ENDS_ITEM.match(line) or index in blocks.unread):
             return
         if index in blocks.html:
             continue

@@ -53,9 +53,8 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
         )
         run(shallow.path, "update-ref", own, copied)
         run(mirror.path, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", folder, f"+{own}:{own}")
-    commits = ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied))
     run(mirror.path, "update-ref", "-d", own)
-    return commits
+    return ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied))
 
 
 def _paths(mirror: Mirror, commit: str) -> frozenset[str]:

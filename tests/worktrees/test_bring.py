@@ -52,6 +52,7 @@ def test_a_git_lfs_pointer_is_refused(mirror: Mirror, tmp_path: Path, path: str)
     with pytest.raises(InvalidInput, match=f"{path} is a Git LFS pointer") as refused:
         bring(mirror, str(repository(tmp_path / "app", {path: POINTER})))
     assert "git lfs migrate export" in refused.value.hint
+    assert run(mirror.path, "for-each-ref") == ""
 
 
 def test_a_page_about_pointers_is_none(mirror: Mirror, tmp_path: Path) -> None:
