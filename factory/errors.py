@@ -123,6 +123,12 @@ class ToolTimeout(MachineError):
     hint = "Run the command again; if the program times out again, raise its limit in policies/."
 
 
+class OutputTooLarge(ToolFailed):
+    """A program that the factory started wrote more than may be kept; its whole process group was killed."""
+
+    hint = "Run the program by itself to see what it writes without end."
+
+
 class DiskFull(MachineError):
     """The disk is full; the file to be written is unchanged."""
 

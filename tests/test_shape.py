@@ -52,6 +52,7 @@ DOORS = {
         "factory/local_gitlab/",
         "factory/local_cloudflare/",
         "factory/local_model/",
+        "factory/system/loopback.py",
     ),
     "securesystemslib": ("factory/evidence/sign.py",),
     "python_terraform": ("factory/terraform/",),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from factory.model.facts import Problem, ToolRun
-from factory.system import process
+from factory.system import files, process
 
 _LARGEST = 32 * 1024 * 1024
 
@@ -92,7 +92,7 @@ def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) ->
 def scan(folder: Path) -> ToolRun:
     """Return what looks like a secret in the files below a folder of job logs and artifacts."""
     found: list[Problem] = []
-    for path in sorted(folder.rglob("*")):
+    for path in files.below(folder):
         if not path.is_file() or path.is_symlink():
             continue
         if path.stat().st_size > _LARGEST:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.checks import coverage, junit
-from factory.errors import ToolTimeout
+from factory.errors import NotFound, OutputTooLarge, Refused, ToolTimeout
 from factory.model.facts import Coverage, TestRun
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
 from factory.system import files, process
 
 _LIMIT = 600.0
+_OUTPUT = 16 * 2**20
 _LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
@@ -39,7 +40,9 @@ def run_tests(
             )
         )
         try:
-            return process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, check=False)
+            return process.run(
+                prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, most=_OUTPUT, check=False
+            )
         finally:
             launch.put_back(prepared)
 
@@ -47,8 +50,21 @@ def run_tests(
         done = run((*command, f"--junitxml={report}"))
         if Path(given["COVERAGE_FILE"]).exists():
             run((command[0], "-m", "coverage", "json", "-q", "-o", str(covered)))
-    except ToolTimeout as error:
+    except (ToolTimeout, OutputTooLarge) as error:
         return TestRun(problem=str(error)), Coverage(problem=str(error))
     files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
-    found = tuple(path.read_bytes() if path.is_file() else None for path in (report, covered))
-    return junit.read(found[0], str(done.returncode).encode()), coverage.read(found[1])
+    try:
+        return junit.read(_report(report), str(done.returncode).encode()), coverage.read(_report(covered))
+    except Refused as error:
+        return TestRun(problem=str(error)), Coverage(problem=str(error))
+
+
+def _report(path: Path) -> bytes | None:
+    """Return a report that the tests wrote, or ``None``; raises ``Refused`` for a link, or for more than the limit."""
+    try:
+        data, longer = files.read_untrusted(path, _OUTPUT)
+    except NotFound:
+        return None
+    if longer:
+        raise Refused(f"{path.name} has more than {_OUTPUT >> 20} MiB")
+    return data

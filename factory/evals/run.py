@@ -9,7 +9,7 @@ from pathlib import Path
 
 from factory.agents import metering
 from factory.agents import outputs as asked
-from factory.errors import InvalidInput, Refused, ToolTimeout
+from factory.errors import InvalidInput, OutputTooLarge, Refused, ToolTimeout
 from factory.evals.issues import RecordedIssue
 from factory.evals.statistics import Outcome, Result
 from factory.gates.run import Decision
@@ -33,6 +33,7 @@ from factory.worktrees import worktree
 
 _CHECK_SECONDS = 600.0
 _CHECK_LINES = 20
+_CHECK_BYTES = 16 * 2**20
 _LONGEST_LINE = 300
 # Reasons that are not the agent's fault.
 _NOT_JUDGED = DOWN | {Reason.SANDBOX_UNAVAILABLE}
@@ -264,8 +265,15 @@ class EvalRun:
             )
         )
         try:
-            done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_CHECK_SECONDS, check=False)
-        except ToolTimeout as error:
+            done = process.run(
+                prepared.argv,
+                cwd=prepared.cwd,
+                env=prepared.env,
+                timeout=_CHECK_SECONDS,
+                most=_CHECK_BYTES,
+                check=False,
+            )
+        except (ToolTimeout, OutputTooLarge) as error:
             return [f"check: {error}"]
         finally:
             launch.put_back(prepared)

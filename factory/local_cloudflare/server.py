@@ -1,6 +1,5 @@
 """Starts and stops the loopback Cloudflare: API and releases on one port, the edge on another."""
 
-import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from factory.errors import InvalidInput, MachineError, PortInUse
+from factory.errors import InvalidInput
 from factory.local_cloudflare.api import app as api
 from factory.local_cloudflare.api.call import STORE
 from factory.local_cloudflare.edge import proxy, release_api
@@ -16,11 +15,10 @@ from factory.local_cloudflare.edge.release_api import SUPERVISOR
 from factory.local_cloudflare.edge.releases import Supervisor
 from factory.local_cloudflare.store import Store
 from factory.local_cloudflare.tokens import Scope, refuse_foreign
-from factory.system import files, log
+from factory.system import files, log, loopback
 
-HOST = "127.0.0.1"
+HOST = loopback.HOST
 MARK = ("X-Local-Cloudflare", "double")
-_LARGEST_BODY = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def create_app(
     """
     for token in tokens:
         refuse_foreign(token)
-    app = web.Application(middlewares=[api.authorised], client_max_size=_LARGEST_BODY)
+    app = web.Application(middlewares=[loopback.own_address, api.authorised])
     app[api.TOKENS] = dict(tokens)
     app[STORE] = Store(state / "cloudflare.sqlite3")
     app[SUPERVISOR] = Supervisor(state / "releases", app[STORE], python=python, health_seconds=health_seconds)
@@ -87,28 +85,17 @@ async def serve(app: web.Application, *, api_port: int, edge_port: int, host: st
     """
     if host != HOST:
         raise InvalidInput(f"the loopback Cloudflare listens on {HOST} only, not on {host}")
-    runners = [web.AppRunner(each, access_log=None, shutdown_timeout=1.0) for each in (app, create_edge(app))]
+    runners = [loopback.runner(each) for each in (app, create_edge(app))]
     try:
         ports = []
         for runner, port in zip(runners, (api_port, edge_port), strict=True):
             await runner.setup()
-            ports.append(await _listen(runner, port))
+            ports.append(await loopback.listen(runner, port))
         log.event("local_cloudflare.listening", api_port=ports[0], edge_port=ports[1])
         yield Endpoints(*ports)
     finally:
         for runner in reversed(runners):
             await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, port: int) -> int:
-    try:
-        await web.TCPSite(runner, HOST, port).start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {HOST} is in use") from error
-        raise MachineError(f"cannot listen on port {port}: {error.strerror}") from error
-    bound: int = runner.addresses[0][1]
-    return bound
 
 
 async def _mark(_request: web.Request, response: web.StreamResponse) -> None:

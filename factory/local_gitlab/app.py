@@ -42,11 +42,10 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import http
 from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
 from factory.local_gitlab.serving.context import Context
-from factory.system import log
+from factory.system import log, loopback
 
 API_VERSION = "19.5.0-local"
 LABEL = "local_gitlab (a loopback double of GitLab, not GitLab)"
-_LARGEST_BODY = 256 * 1024 * 1024
 _JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/releases", "/trace", "/packages")
 
 
@@ -103,7 +102,7 @@ ROUTES: tuple[Route, ...] = (
 
 def create(context: Context) -> web.Application:
     """Return the application for ``context``."""
-    app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guard])
+    app = web.Application(client_max_size=loopback.LARGE, middlewares=[loopback.own_address, _guard])
     app.router.add_routes(runner_api.routes(context))
     app.router.add_routes(oidc.routes(context))
     for route in ROUTES:
@@ -127,7 +126,9 @@ async def _front_page(_: web.Request) -> web.Response:
 
 def _handler(context: Context, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        params, body = await http.parameters(request)
+        # Before the body is read: who may not call the route can't make the server parse anything.
+        _call(context, route, request, {}, b"")
+        params, body = await http.parameters(request, route.largest)
         with context.store.transaction():
             call = _call(context, route, request, params, body)
             context.store.actor = call.user["id"]

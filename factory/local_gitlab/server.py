@@ -1,14 +1,11 @@
 """Starts and stops the GitLab simulator inside a running event loop."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from aiohttp import web
-
-from factory.errors import PortInUse, Refused
+from factory.errors import FactoryError, Refused
 from factory.local_gitlab import app
 from factory.local_gitlab.accounts import accounts, namespaces
 from factory.local_gitlab.ci import scheduler
@@ -17,9 +14,8 @@ from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.repository import git_http
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Store
-from factory.system import clock, files
+from factory.system import files, loopback
 
-HOST = "127.0.0.1"
 _REAL_TOKENS = ("glpat-", "gldt-", "glrt-", "glcbt-", "gloas-")
 
 
@@ -39,21 +35,19 @@ async def serve(
     context = Context(
         state=state,
         store=Store(state / "gitlab.sqlite"),
-        base_url=f"http://{HOST}:{port}",
+        base_url=f"http://{loopback.HOST}:{port}",
         tier=tier,
         expander=expander,
         tool_env=tool_env,
         kept=kept,
     )
     _prepare(context)
-    runner = web.AppRunner(app.create(context), access_log=None, shutdown_timeout=1.0)
+    runner = loopback.runner(app.create(context))
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port).start()
-    except OSError as error:
+        await loopback.listen(runner, port)
+    except FactoryError:
         await runner.cleanup()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {HOST} is in use") from error
         raise
     try:
         # A server without a running scheduler is useless: if a background task fails, the block ends too.
@@ -71,6 +65,7 @@ def _prepare(context: Context) -> None:
     """Create the administrator once, renew heartbeats of running jobs, and process pushes that a crash interrupted."""
     store = context.store
     deliveries.watch(context)
+    scheduler.renew_heartbeats(context)
     with store.transaction():
         root = store.find("user", "root")
         if root is None:
@@ -78,8 +73,6 @@ def _prepare(context: Context) -> None:
             _, text = accounts.issue_token(store, root, "administrator")
             files.write_atomic(context.state / "root-token", text.encode(), mode=0o600)
         namespaces.give_owners(store)
-        for job in store.all("job", status="running"):
-            store.save("job", job | {"_beat": clock.timestamp()})
         for project in store.all("project"):
             owner = store.get("user", project["creator_id"]) or root
             sync_refs(context, project, owner)

@@ -13,17 +13,15 @@ from typing import Any
 
 from aiohttp import web
 
-from factory.errors import MachineError
 from factory.local_model import chat, messages, responses, script
 from factory.local_model.conversation import Conversation, tool_call
+from factory.system import loopback
 
-HOST = "127.0.0.1"
 MARK = ("X-Local-Model", "stub")
 MODEL = "stub"
 ABSENT = "absent"
 
 _REMEMBERED = 500
-_LARGEST_BODY = 64 * 2**20
 _START_SECONDS = 10.0
 _APIS: dict[str, ModuleType] = {"/responses": responses, "/messages": messages, "/chat/completions": chat}
 _ERROR_TYPES = {
@@ -73,16 +71,16 @@ class Server:
 def running(script_for: ScriptFor, *, port: int = 0) -> Iterator[Server]:
     """Serve on loopback in a separate thread during the block; ``script_for`` returns the script for a prompt.
 
-    Raises ``MachineError`` if the server can't listen on the port.
+    Raises ``PortInUse``, or ``MachineError`` if the server can't listen on the port.
     """
     requests: deque[Request] = deque(maxlen=_REMEMBERED)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(create_app(script_for, requests), access_log=None, shutdown_timeout=0.1)
+    runner = loopback.runner(create_app(script_for, requests), shutdown_seconds=0.1)
     thread = threading.Thread(target=loop.run_forever, name="local-model", daemon=True)
     thread.start()
     try:
-        bound = asyncio.run_coroutine_threadsafe(_listen(runner, port), loop).result(_START_SECONDS)
-        yield Server(f"http://{HOST}:{bound}", requests)
+        bound = asyncio.run_coroutine_threadsafe(_listening(runner, port), loop).result(_START_SECONDS)
+        yield Server(f"http://{loopback.HOST}:{bound}", requests)
     finally:
         asyncio.run_coroutine_threadsafe(_stop(runner), loop).result(_START_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
@@ -92,7 +90,7 @@ def running(script_for: ScriptFor, *, port: int = 0) -> Iterator[Server]:
 
 def create_app(script_for: ScriptFor, requests: deque[Request]) -> web.Application:
     """Return the application, which appends each request to ``requests``."""
-    app = web.Application(client_max_size=_LARGEST_BODY)
+    app = web.Application(middlewares=[loopback.own_address])
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await _Exchange(request, script_for, requests).answer()
@@ -117,7 +115,7 @@ class _Exchange:
             self._remember()
             return self._aside(path)
         try:
-            body = json.loads(await self._request.read())
+            body = json.loads(await loopback.read(self._request, loopback.LARGE))
         except ValueError:
             return web.json_response(chat.failure("invalid_request_error", "the body is not JSON"), status=400)
         if api is None:
@@ -190,14 +188,9 @@ class _Exchange:
         )
 
 
-async def _listen(runner: web.AppRunner, port: int) -> int:
+async def _listening(runner: web.AppRunner, port: int) -> int:
     await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, port).start()
-    except OSError as error:
-        raise MachineError(f"the stub model cannot listen on port {port}: {error.strerror}") from error
-    bound: int = runner.addresses[0][1]
-    return bound
+    return await loopback.listen(runner, port)
 
 
 async def _stop(runner: web.AppRunner) -> None:

@@ -1,7 +1,7 @@
 """A seccomp filter that refuses system calls against which namespaces do not protect.
 
 Kernel keys and vsock have no namespace, any process can type into its terminal (TIOCSTI), io_uring opens sockets past
-a filter, and most kernel exploits need a user namespace.
+a filter, most kernel exploits need a user namespace, and a set-uid file stays when its author has gone.
 """
 
 import errno
@@ -24,15 +24,23 @@ _ARCHITECTURES = {
     "x86_64": (
         0xC000003E,
         {"ioctl": 16, "socket": 41, "clone": 56, "unshare": 272, "clone3": 435, "setns": 308}
-        | {"add_key": 248, "request_key": 249, "keyctl": 250, "perf_event_open": 298, "bpf": 321, "userfaultfd": 323},
+        | {"add_key": 248, "request_key": 249, "keyctl": 250, "perf_event_open": 298, "bpf": 321, "userfaultfd": 323}
+        | {"open": 2, "creat": 85, "chmod": 90, "fchmod": 91, "mknod": 133, "openat": 257, "mknodat": 259}
+        | {"fchmodat": 268},
     ),
     "aarch64": (
         0xC00000B7,
         {"ioctl": 29, "socket": 198, "clone": 220, "unshare": 97, "clone3": 435, "setns": 268}
-        | {"add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "bpf": 280, "userfaultfd": 282},
+        | {"add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "bpf": 280, "userfaultfd": 282}
+        | {"mknodat": 33, "fchmod": 52, "fchmodat": 53, "openat": 56},
     ),
 }
-_IO_URING = (425, 426, 427)
+_IO_URING, _OPENAT2, _FCHMODAT2 = (425, 426, 427), 437, 452
+# Which argument of a call has the mode of a file (stat.h: set-user-ID, set-group-ID); of an open also the flags, since
+# the mode counts only with O_CREAT or O_TMPFILE.
+_SET_ID, _CREATES = 0o6000, 0o100 | 0o20000000
+_MODES = {"creat": 1, "chmod": 1, "fchmod": 1, "mknod": 1, "mknodat": 2, "fchmodat": 2}
+_OPENS = {"open": (1, 2), "openat": (2, 3)}
 
 
 def program(machine: str) -> bytes | None:
@@ -47,10 +55,17 @@ def program(machine: str) -> bytes | None:
     for name in refused:
         code += [_step(_EQUAL, numbers[name], 0, 1), _refuse(errno.EPERM)]
     # ENOSYS, as from an older kernel, makes libraries fall back to older calls.
-    for number in (numbers["clone3"], *_IO_URING):
+    for number in (numbers["clone3"], *_IO_URING, _OPENAT2, _FCHMODAT2):
         code += [_step(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for name in ("clone", "unshare"):
         code += _case(numbers[name], 0, [_step(_ANY_BIT, _NEW_USER, 0, 1), _refuse(errno.EPERM)])
+    set_id = [_step(_ANY_BIT, _SET_ID, 0, 1), _refuse(errno.EPERM)]
+    for name in sorted(_MODES.keys() & numbers.keys()):
+        code += _case(numbers[name], _MODES[name], set_id)
+    for name in sorted(_OPENS.keys() & numbers.keys()):
+        flags, mode = _OPENS[name]
+        created = [_step(_LOAD, _ARGUMENT + 8 * mode), *set_id]
+        code += _case(numbers[name], flags, [_step(_ANY_BIT, _CREATES, 0, len(created)), *created])
     terminal = [part for value in _TERMINAL_INPUT for part in (_step(_EQUAL, value, 0, 1), _refuse(errno.EPERM))]
     code += _case(numbers["ioctl"], 1, terminal)
     known = [_step(_EQUAL, family, len(_FAMILIES) - place, 0) for place, family in enumerate(_FAMILIES)]

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-import shutil
+import secrets
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
+
+_DEEPEST = 200
 
 
 @contextmanager
@@ -125,14 +127,56 @@ def private_folder(path: Path) -> Path:
 def remove_tree(path: Path) -> None:
     """Delete a folder and its contents, also folders that their owner may not enter; follows no link.
 
-    A missing folder is not an error.
+    A missing folder is not an error; neither is what cannot be deleted. Each inner folder is first moved to the top, so
+    that no depth of nesting, which a program makes with ``chdir``, exceeds the stack or the length of a path.
     """
-    for folder, names, _ in os.walk(path):
-        for name in names:
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            folder.chmod(0o700, follow_symlinks=False)
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if not entry.is_dir(follow_symlinks=False):
+                        Path(entry.path).unlink()
+                        continue
+                    inner = Path(entry.path)
+                    if folder != path:
+                        inner.chmod(0o700)
+                        inner = inner.rename(path / f".{secrets.token_hex(8)}")
+                    waiting.append(inner)
+        if folder != path:
             with suppress(OSError):
-                if not (inner := Path(folder) / name).is_symlink():
-                    inner.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+                folder.rmdir()
+    with suppress(OSError):
+        path.rmdir()
+
+
+def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder from ``top`` down with its folders and its other entries, sorted; follows no link.
+
+    A folder that cannot be read is left out. Raises ``Refused`` below 200 nested folders, which nothing that a person
+    keeps has, and with which other programs end.
+    """
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        if len(folder.parts) - len(top.parts) > _DEEPEST:
+            raise Refused(f"{top}: more than {_DEEPEST} nested folders")
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except OSError:
+            continue
+        folders = [name for name, is_folder in found if is_folder]
+        yield folder, folders, [name for name, is_folder in found if not is_folder]
+        waiting += [folder / name for name in reversed(folders)]
+
+
+def below(top: Path) -> Iterator[Path]:
+    """Yield every entry below a folder that is no folder, in order; follows no link. Raises ``Refused`` as ``walk``."""
+    return (folder / name for folder, _, names in walk(top) for name in names)
 
 
 def subfolders(path: Path) -> list[Path]:

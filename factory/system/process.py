@@ -5,17 +5,20 @@ It dies with the process that started it, unless it is a daemon.
 """
 
 import os
+import select
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from factory.errors import MachineError, ToolFailed, ToolTimeout
+from factory.errors import MachineError, OutputTooLarge, ToolFailed, ToolTimeout
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,6 +27,7 @@ PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
 
 _REAP_SECONDS = 5.0
+_MOST, _CHUNK = 256 * 2**20, 65536
 
 # A shell in the child's process group reads from a pipe; only the parent has the write end. When the parent dies for
 # any reason, the read returns and the shell kills the whole group. This works on Linux and macOS.
@@ -57,17 +61,21 @@ def run(
     cwd: Path | None = None,
     stdin: bytes = b"",
     timeout: float = 60.0,
+    most: int = _MOST,
     check: bool = True,
 ) -> CompletedProcess:
     """Run a program until it ends.
 
     ``timeout`` is in seconds. Raises ``MachineError`` if the program cannot start, ``ToolTimeout`` after the timeout
-    (its whole process group is killed), ``ToolFailed`` for an exit code other than 0 unless ``check`` is false.
+    and ``OutputTooLarge`` after more than ``most`` bytes on one of its outputs (its whole process group is killed),
+    ``ToolFailed`` for an exit code other than 0 unless ``check`` is false.
     """
     group = start(argv, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        out, err = group.popen.communicate(stdin, timeout=timeout)
-    except subprocess.TimeoutExpired:
+        out, err = _exchange(group.popen, stdin, time.monotonic() + timeout, most)
+    except OutputTooLarge:
+        raise OutputTooLarge(f"{Path(argv[0]).name} wrote more than {most >> 20} MiB") from None
+    except (subprocess.TimeoutExpired, TimeoutError):
         raise ToolTimeout(f"{argv[0]} ran longer than {timeout:g} s") from None
     finally:
         group.kill()
@@ -77,6 +85,48 @@ def run(
         last = (done.errors.strip() or done.text.strip()).splitlines()
         raise ToolFailed(f"{Path(argv[0]).name} ended with {done.returncode}: {last[-1] if last else 'no message'}")
     return done
+
+
+def _exchange(popen: "subprocess.Popen[bytes]", stdin: bytes, deadline: float, most: int) -> tuple[bytes, bytes]:
+    """Write ``stdin`` to a program, read both outputs to their ends, and wait for its own; keeps ``most`` bytes each.
+
+    Raises ``TimeoutError`` or ``subprocess.TimeoutExpired`` at the deadline, and ``OutputTooLarge``.
+    """
+    found = {name: bytearray() for name in ("stdout", "stderr")}
+    left = memoryview(stdin)
+    with selectors.DefaultSelector() as waiting:
+        for name in found:
+            waiting.register(getattr(popen, name), selectors.EVENT_READ, name)
+        assert popen.stdin is not None  # noqa: S101 - run() pipes all three
+        waiting.register(popen.stdin, selectors.EVENT_WRITE)
+        while waiting.get_map():
+            ready = waiting.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                if key.data is None:
+                    left = left[_write(key.fd, left) :]
+                    if not left:
+                        waiting.unregister(popen.stdin)
+                        with suppress(BrokenPipeError):
+                            popen.stdin.close()
+                    continue
+                chunk = os.read(key.fd, _CHUNK)
+                found[key.data] += chunk
+                if len(found[key.data]) > most:
+                    raise OutputTooLarge("the output is too large")
+                if not chunk:
+                    waiting.unregister(key.fileobj)
+    popen.wait(max(0.0, deadline - time.monotonic()))
+    return bytes(found["stdout"]), bytes(found["stderr"])
+
+
+def _write(handle: int, data: memoryview) -> int:
+    """Write what a pipe takes; a program that no longer reads takes everything."""
+    try:
+        return os.write(handle, data[: select.PIPE_BUF])
+    except BrokenPipeError:
+        return len(data)
 
 
 @dataclass(frozen=True)

@@ -282,4 +282,4 @@ def _keep_state(folder: Path) -> None:
 
 
 def _unsaved(folder: Path) -> list[Path]:
-    return sorted((folder / _WORK).rglob(ERRORED))
+    return [path for path in files.below(folder / _WORK) if path.name == ERRORED]

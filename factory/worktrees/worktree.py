@@ -1,12 +1,15 @@
 """A session's worktree: created from the mirror, reset to a known commit, committed by the factory."""
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from factory.errors import MachineError, Refused
 from factory.system import canonical, files
 from factory.worktrees.repository import Author, Mirror, run
+
+# Bytes: the largest file that is committed (GitLab docs: the default limit of a push), and that a diff shows as text.
+_LARGEST, _SHOWN = 100 * 2**20, 8 * 2**20
 
 
 def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
@@ -38,15 +41,14 @@ def git_dir(path: Path) -> Path:
 
 
 def refuse_repositories(path: Path) -> None:
-    """Raise ``Refused`` if a worktree contains a nested repository, or its link to the mirror was replaced.
+    """Raise ``Refused`` for a nested repository, a replaced link to the mirror, or folders nested without end.
 
     Git would enter a nested repository and execute its configuration, outside any sandbox.
     """
     link = path / ".git"
     if link.is_symlink() or not link.is_file() or link.read_bytes() != _link_copy(path).read_bytes():
         raise Refused(f"{path}: the worktree's .git file was replaced")
-    for folder, folders, names in os.walk(path):
-        here = Path(folder)
+    for here, folders, names in files.walk(path):
         nested = any(name.casefold() == ".git" for name in (*folders, *names)) and here != path
         if nested or {"HEAD", "objects", "refs"} <= {*folders, *names}:
             raise Refused(
@@ -58,25 +60,48 @@ def refuse_repositories(path: Path) -> None:
 def changed_paths(path: Path) -> list[str]:
     """Return the paths that differ from the checked-out commit, including new files."""
     refuse_repositories(path)
-    run(path, "add", "--all", "--intent-to-add")
+    _add(path, "--intent-to-add")
     text = run(path, "diff", "--name-only", "-z", "--no-renames", "HEAD")
     return [name for name in text.split("\0") if name]
 
 
 def state(path: Path) -> str:
-    """Return a digest of the difference from the checked-out commit; it changes with the worktree."""
-    changed = run(
-        path, "--no-optional-locks", "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
-    )
-    return canonical.digest((changed + run(path, "diff", "--no-ext-diff", "--no-textconv", "HEAD")).encode())
+    """Return a digest of the difference from the checked-out commit; it changes with the worktree.
+
+    A worktree that git cannot read, as an agent can make it, has one digest.
+    """
+    status = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    try:
+        changed = run(path, "--no-optional-locks", *status)
+        changed += run(path, "-c", f"core.bigFileThreshold={_SHOWN}", "diff", "--no-ext-diff", "--no-textconv", "HEAD")
+    except MachineError:
+        changed = "unreadable"
+    return canonical.digest(changed.encode())
 
 
 def commit_all(path: Path, *, message: str, author: Author) -> str:
-    """Commit everything in the worktree; return the new commit. Raises ``Refused`` for a nested repository."""
+    """Commit everything in the worktree; return the new commit.
+
+    Raises ``Refused`` for a nested repository, a file too large for GitLab, and what git cannot add.
+    """
     refuse_repositories(path)
-    run(path, "add", "--all")
+    _add(path)
     run(path, "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--message", message, env=author.env())
     return run(path, "rev-parse", "HEAD")
+
+
+def _add(path: Path, *options: str) -> None:
+    """Add everything to the index; raises ``Refused`` for a file that is too large, or if git cannot, with its reason.
+
+    Git cannot if a .gitattributes names an encoding that a file does not have, for example.
+    """
+    # Before git reads them: a sparse file of terabytes takes no space on the disk.
+    listed = run(path, "ls-files", "-z", "--others", "--modified", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        with suppress(OSError):
+            if (size := (path / name).lstat().st_size) > _LARGEST:
+                raise Refused(f"{name} has {size} bytes; a file may have {_LARGEST}", hint="Leave the file out.")
+    run(path, "add", "--all", *options, failure=Refused)
 
 
 def head(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from factory.errors import MachineError
+from factory.errors import PortInUse
 from factory.local_model import server
 from factory.local_model.script import Call, Fail, Garbage, Hang, Run, Say, Step, Usage, Write
 
@@ -166,7 +166,7 @@ def test_other_routes(stub: server.Server) -> None:
 
 
 def test_a_port_that_is_taken(stub: server.Server) -> None:
-    with pytest.raises(MachineError), server.running(lambda _: (), port=int(stub.url.rsplit(":", 1)[1])):
+    with pytest.raises(PortInUse), server.running(lambda _: (), port=int(stub.url.rsplit(":", 1)[1])):
         pass
 
 

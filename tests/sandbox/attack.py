@@ -8,6 +8,7 @@ trick works. Each row is a function that returns what it got, or raises where it
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH108, PTH109, PTH115, PTH123, PTH208, PTH211
 # ruff: noqa: BLE001, T201, PERF401, FURB122
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -444,6 +445,23 @@ def mode_of_a_device(facts: Facts) -> str:
     del facts
     os.chmod("/dev/full", 0o666)  # what it is anyway
     return "changed"
+
+
+@row
+def set_uid_file(facts: Facts) -> str:
+    path = Path(facts["worktree"]) / "left"
+    with contextlib.suppress(OSError):
+        path.write_bytes(b"x")
+        path.chmod(0o4755)
+    with contextlib.suppress(OSError):
+        os.close(os.open(f"{path}2", os.O_CREAT | os.O_WRONLY, 0o4755))
+    with contextlib.suppress(OSError):
+        os.mknod(f"{path}3", 0o102755)
+    LIBC.syscall(452, -100, bytes(path), 0o6755, 0)  # fchmodat2
+    left = [item for item in Path(facts["worktree"]).glob("left*") if item.stat().st_mode & 0o6000]
+    if not left:
+        raise PermissionError("no file stays with more than its author's rights")
+    return "set-uid file left"
 
 
 @row

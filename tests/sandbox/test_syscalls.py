@@ -49,6 +49,19 @@ def run(code: bytes, *, arch: int, number: int, arguments: tuple[int, ...] = ())
         (250, (), REFUSE | 1),
         (321, (), REFUSE | 1),
         (0x40000027, (), REFUSE | 1),
+        (90, (0, 0o755), ALLOW),
+        (90, (0, 0o4755), REFUSE | 1),
+        (91, (3, 0o2755), REFUSE | 1),
+        (268, (0, 0, 0o4755), REFUSE | 1),
+        (452, (), REFUSE | 38),
+        (437, (), REFUSE | 38),
+        (85, (0, 0o4755), REFUSE | 1),
+        (133, (0, 0o104755), REFUSE | 1),
+        (2, (0, 0o101, 0o4755), REFUSE | 1),
+        (2, (0, 0o1, 0o4755), ALLOW),
+        (257, (0, 0, 0o101, 0o4755), REFUSE | 1),
+        (257, (0, 0, 0o20200001, 0o2755), REFUSE | 1),
+        (257, (0, 0, 0o101, 0o644), ALLOW),
     ],
 )
 def test_x86_64(number: int, arguments: tuple[int, ...], expected: int) -> None:
@@ -62,5 +75,7 @@ def test_the_other_architecture_and_foreign_calls() -> None:
     assert code
     assert run(code, arch=0xC00000B7, number=198, arguments=(40,)) == REFUSE | 97
     assert run(code, arch=0xC00000B7, number=172) == ALLOW
+    assert run(code, arch=0xC00000B7, number=53, arguments=(0, 0, 0o4755)) == REFUSE | 1
+    assert run(code, arch=0xC00000B7, number=56, arguments=(0, 0, 0o100, 0o4755)) == REFUSE | 1
     assert run(code, arch=0x40000003, number=1) == REFUSE | 1
     assert syscalls.program("riscv64") is None

@@ -89,3 +89,40 @@ def test_what_somebody_untrusted_wrote_is_read_within_bounds(tmp_path: Path) -> 
     for name in ("link", "twin", "pipe", "."):
         with pytest.raises(Refused, match="regular file"):
             files.read_untrusted(tmp_path / name, 10)
+
+
+def nest(folder: Path, levels: int) -> None:
+    """Make nested folders, deeper than a path can say."""
+    start = Path.cwd()
+    try:
+        os.chdir(folder)
+        for _ in range(levels):
+            Path("a").mkdir()
+            os.chdir("a")
+        Path("file").touch()
+    finally:
+        os.chdir(start)
+
+
+def test_folders_nested_without_end_are_refused_and_deleted(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "kept").write_text("kept")
+    (top / "link").symlink_to(tmp_path, target_is_directory=True)
+    (top / "locked").mkdir(0o000)
+    nest(top, 5000)
+    with pytest.raises(Refused, match="nested folders"):
+        list(files.below(top))
+    files.remove_tree(top)
+    assert not top.exists()
+    assert (tmp_path / "kept").read_text() == "kept"
+    files.remove_tree(top)
+
+
+def test_a_walk_names_every_entry_once_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    for name in ("z", "a", "b/1", "b/c/2"):
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "up").symlink_to(tmp_path, target_is_directory=True)
+    assert [str(path.relative_to(tmp_path)) for path in files.below(tmp_path)] == ["a", "z", "b/1", "b/up", "b/c/2"]
+    assert list(files.below(tmp_path / "absent")) == []

@@ -104,3 +104,24 @@ def test_a_replaced_link_is_refused(gitlab_server: LocalGitlab, tmp_path: Path) 
     (path / ".git").write_text("gitdir: /elsewhere\n")
     with pytest.raises(Refused):
         worktree.changed_paths(path)
+
+
+@pytest.mark.parametrize("trick", ["attributes", "nested", "sparse"])
+def test_what_git_cannot_add_is_refused_with_its_reason(gitlab_server: LocalGitlab, tmp_path: Path, trick: str) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    path = tmp_path / "worktree"
+    worktree.prepare(mirror, path, commit=mirror.head("main") or "")
+    reason = {"attributes": "BOM is required", "nested": "nested folders", "sparse": "a file may have"}[trick]
+    if trick == "attributes":
+        (path / ".gitattributes").write_text("*.txt working-tree-encoding=UTF-16\n")
+        (path / "a.txt").write_text("x")
+    elif trick == "nested":
+        path.joinpath(*["d"] * 900).mkdir(parents=True)
+    else:
+        with (path / "sparse").open("wb") as file:
+            file.truncate(2**40)
+    assert worktree.state(path) == worktree.state(path)
+    with pytest.raises(Refused, match=reason):
+        worktree.commit_all(path, message="m", author=BOT)
+    worktree.prepare(mirror, path, commit=mirror.head("main") or "")
+    assert worktree.changed_paths(path) == []

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from factory.local_cloudflare.api import envelope
 from factory.local_cloudflare.store import Store
+from factory.system import loopback
 
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -44,7 +45,7 @@ def new_id() -> str:
 
 async def _json_body(request: web.Request) -> Mapping[str, Any]:
     try:
-        value = json.loads(await request.read(), parse_constant=_refuse_constant)
+        value = json.loads(await loopback.read(request), parse_constant=_refuse_constant)
         json.dumps(
             value, ensure_ascii=False
         ).encode()  # rejects a lone surrogate, which is valid JSON but not valid text

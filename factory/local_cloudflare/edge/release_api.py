@@ -5,6 +5,7 @@ from aiohttp import web
 from factory.errors import Conflict, InvalidInput, NotFound
 from factory.local_cloudflare.api import envelope
 from factory.local_cloudflare.edge.releases import NAME, Supervisor
+from factory.system import loopback
 
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 _RELEASE = "/releases/{name}"
@@ -35,7 +36,7 @@ async def _put(request: web.Request) -> web.Response:
     if not NAME.fullmatch(name):
         raise envelope.failure(422, (422, f"a release's name must match ^{NAME.pattern}$"))
     try:
-        new = await supervisor.keep(name, await request.read())
+        new = await supervisor.keep(name, await loopback.read(request, loopback.LARGE))
     except InvalidInput as error:
         raise envelope.failure(422, (422, str(error))) from error
     except Conflict as error:

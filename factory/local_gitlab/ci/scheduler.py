@@ -12,7 +12,9 @@ from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock, log
 
-HEARTBEAT_LIMIT = 8.0
+# Seconds: after so long without a heartbeat a job is lost, and after so long between two passes it was this server, or
+# the whole machine, that stood still.
+HEARTBEAT_LIMIT, _STALL = 30.0, 5.0
 _TICK = 1.0
 _OPEN = ("created", "pending", "running", "waiting_for_resource", "manual", "failed", "canceled")
 
@@ -21,12 +23,16 @@ async def run(context: Context) -> None:
     """Advance pipelines until cancelled. Each pass reads its state from the store, so a restart loses nothing."""
     expanding: set[asyncio.Task[None]] = set()
     busy: set[int] = set()
+    last = clock.now()
     while True:
         # Not wait_for(): in Python 3.11 it loses a cancellation that arrives together with the event.
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK):
                 await context.wake.wait()
         context.wake.clear()
+        if (clock.now() - last).total_seconds() > _STALL:
+            renew_heartbeats(context)
+        last = clock.now()
         schedules.start_due(context)
         for pipeline in context.store.all("pipeline", _expanded=False):
             if pipeline["id"] not in busy:
@@ -168,6 +174,13 @@ def _advance_all(context: Context) -> bool:
             for pipeline in context.store.all("pipeline", status=status, _expanded=True, yaml_errors=None):
                 _advance(context, pipeline)
     return bool(context.store.all("job", status="pending"))
+
+
+def renew_heartbeats(context: Context) -> None:
+    """Give every running job's runner time to report again, because it could not while the server stood still."""
+    with context.store.transaction():
+        for job in context.store.all("job", status="running"):
+            context.store.save("job", job | {"_beat": clock.timestamp()})
 
 
 def _end_lost_jobs(context: Context) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Answer, Call, Route
 from factory.local_gitlab.serving.store import Document
-from factory.system import clock
+from factory.system import clock, loopback
 
 _LOCK_FIELDS = ("ID", "Operation", "Info", "Who", "Version", "Created", "Path")
 
@@ -106,7 +106,7 @@ _STATE = "/projects/{id}/terraform/state/{name}"
 
 ROUTES = (
     Route("GET", _STATE, _read, DEVELOPER),
-    Route("POST", _STATE, _write, MAINTAINER),
+    Route("POST", _STATE, _write, MAINTAINER, loopback.LARGE),
     Route("DELETE", _STATE, _delete, MAINTAINER),
     Route("POST", _STATE + "/lock", _lock, MAINTAINER),
     Route("DELETE", _STATE + "/lock", _unlock, MAINTAINER),

@@ -8,7 +8,7 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
-from factory.system import clock, files
+from factory.system import clock, files, loopback
 
 _KIND, _FILE = "package", "package_file"
 # Stricter than GitLab: names must start with a letter or digit, so that shells and paths treat them as plain names.
@@ -109,7 +109,7 @@ _GENERIC = "/projects/{id}/packages/generic/{package_name}/{package_version}/{fi
 _ALL = "/projects/{id}/packages"
 
 ROUTES = (
-    Route("PUT", _GENERIC, _put, DEVELOPER),
+    Route("PUT", _GENERIC, _put, DEVELOPER, loopback.LARGE),
     Route("GET", _GENERIC, _get),
     Route("GET", _ALL, _list),
     Route("GET", _ALL + "/{package_id}", _one),

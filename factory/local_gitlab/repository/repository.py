@@ -13,6 +13,7 @@ from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.git import Repository
 from factory.local_gitlab.serving.store import Document
+from factory.system import loopback
 
 
 def _repo(call: Call) -> Repository:
@@ -212,7 +213,7 @@ ROUTES = (
     Route("GET", _REPOSITORY + "/branches/{name:.+}", _one_branch),
     Route("DELETE", _REPOSITORY + "/branches/{name:.+}", _delete_branch, DEVELOPER),
     Route("GET", _REPOSITORY + "/commits", _commits),
-    Route("POST", _REPOSITORY + "/commits", _create_commit, DEVELOPER),
+    Route("POST", _REPOSITORY + "/commits", _create_commit, DEVELOPER, loopback.LARGE),
     Route("GET", _REPOSITORY + "/commits/{sha}/diff", _commit_diff),
     Route("GET", _REPOSITORY + "/commits/{sha}", _one_commit),
     Route("GET", _REPOSITORY + "/compare", _compare),

@@ -6,8 +6,7 @@ import io
 import zipfile
 import zlib
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from aiohttp import web
 
@@ -21,10 +20,12 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import http
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
-from factory.system import clock, files
+from factory.system import clock, files, loopback
 
 LONG_POLL = 20.0
 _DOTENV_LIMIT = 5 * 1024
+# A runner names itself by the token in the body, so this much is parsed before it is known.
+_REPORT_BYTES = 64 * 1024
 
 
 def routes(context: Context) -> list[web.RouteDef]:
@@ -49,7 +50,7 @@ def routes(context: Context) -> list[web.RouteDef]:
 
 
 async def _runner(context: Context, request: web.Request) -> tuple[Document, str]:
-    params, _ = await http.parameters(request)
+    params, _ = await http.parameters(request, _REPORT_BYTES)
     text = str(params.get("token", ""))
     runner = context.store.find("runner", accounts.fingerprint(text))
     if runner is None:
@@ -65,7 +66,8 @@ async def _verify(context: Context, request: web.Request) -> web.Response:
 async def _request_job(context: Context, request: web.Request) -> web.Response:
     runner, _ = await _runner(context, request)
     deadline = clock.monotonic() + LONG_POLL
-    while True:
+    # aiohttp runs a handler on after its client has gone; a job that such a handler took would be lost.
+    while request.transport is not None:
         payload = _assign(context, runner)
         if payload is not None:
             return web.json_response(payload, status=201)
@@ -75,6 +77,7 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
         with suppress(TimeoutError):
             async with asyncio.timeout(remaining):
                 await context.job_waiting.wait()
+    return web.Response(status=204)
 
 
 def _assign(context: Context, runner: Document) -> dict[str, Any] | None:
@@ -255,7 +258,8 @@ def _not_running(job: Document) -> web.Response:
 
 
 async def _append_trace(context: Context, request: web.Request) -> web.Response:
-    body = await request.read()
+    _own_job(context, request, {})
+    body = await loopback.read(request, loopback.LARGE)
     with context.store.transaction():
         job = _own_job(context, request, {})
         headers = {"Job-Status": job["status"]}
@@ -275,7 +279,7 @@ async def _append_trace(context: Context, request: web.Request) -> web.Response:
 
 
 async def _update(context: Context, request: web.Request) -> web.Response:
-    params, _ = await http.parameters(request)
+    params, _ = await http.parameters(request, _REPORT_BYTES)
     with context.store.transaction():
         job = _own_job(context, request, params)
         state = params.get("state")
@@ -296,24 +300,19 @@ async def _update(context: Context, request: web.Request) -> web.Response:
 async def _upload(context: Context, request: web.Request) -> web.Response:
     """Store one artifact; the job must still be running."""
     _own_job(context, request, {})
-    form = await request.post()
+    form = await loopback.read_form(request, loopback.LARGE)
     kind = str(form.get("artifact_type") or "archive")
     upload = form.get("file")
     if not isinstance(upload, web.FileField) or not kind.isidentifier():
         raise api.bad_request("file is invalid", key="error")
-    data = upload.file.read()
-    if form.get("artifact_format") == "gzip":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error):
-            raise api.bad_request("the artifact is not gzip") from None
+    data = await asyncio.to_thread(_content, upload.file, kind, packed=form.get("artifact_format") == "gzip")
     with context.store.transaction():
         job = _own_job(context, request, {})
         if job["status"] != "running":
             raise api.forbidden("Job is not processing")
         if kind == "dotenv" and len(data) > _DOTENV_LIMIT:
             raise api.bad_request("Dotenv Artifact Too Big.")
-        _save(context.artifact(job, kind), data, kind)
+        files.write_atomic(context.artifact(job, kind), data)
         item = {
             "file_type": kind,
             "size": len(data),
@@ -325,13 +324,20 @@ async def _upload(context: Context, request: web.Request) -> web.Response:
     return web.json_response({}, status=201)
 
 
-def _save(path: Path, data: bytes, kind: str) -> None:
+def _content(uploaded: IO[bytes], kind: str, *, packed: bool) -> bytes:
+    """Return an artifact's bytes, unpacked if it is gzip; raises 400 for another format and 413 above the limit."""
+    try:
+        data = gzip.GzipFile(fileobj=uploaded, mode="rb").read(loopback.LARGE + 1) if packed else uploaded.read()
+    except (OSError, EOFError, zlib.error):
+        raise api.bad_request("the artifact is not gzip") from None
+    if len(data) > loopback.LARGE:
+        raise web.HTTPRequestEntityTooLarge(loopback.LARGE, len(data))
     if kind == "archive" and not zipfile.is_zipfile(io.BytesIO(data)):
         raise api.bad_request("the archive is not a zip file")
-    files.write_atomic(path, data)
+    return data
 
 
-async def _download(context: Context, request: web.Request) -> web.Response:
+async def _download(context: Context, request: web.Request) -> web.StreamResponse:
     text = request.headers.get("JOB-TOKEN", "")
     who = accounts.authenticate(context.store, text)
     number = request.match_info["job_id"]
@@ -341,4 +347,4 @@ async def _download(context: Context, request: web.Request) -> web.Response:
     path = context.artifact(job, "archive")
     if not path.exists():
         raise api.not_found()
-    return web.Response(body=path.read_bytes(), content_type="application/zip")
+    return web.FileResponse(path, headers={"Content-Type": "application/zip"})

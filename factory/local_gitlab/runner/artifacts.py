@@ -8,16 +8,24 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from factory.errors import MachineError
+from factory.errors import MachineError, Refused
 from factory.system import files, http
+
+_LARGEST = 100 * 2**20
 
 
 def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path) -> str | None:
-    """Upload the files of one artifact rule; return a warning for the log if none match or the server refuses them."""
+    """Upload the files of one artifact rule; return a warning for the log if none match.
+
+    Raises ``Refused`` if the files are larger than the server takes, or it refuses them.
+    """
     left_out = set(_files(checkout, rule.get("exclude") or []))
     found = [path for path in _files(checkout, rule["paths"]) if path not in left_out]
     if not found:
         return f"WARNING: {', '.join(rule['paths'])}: no matching files"
+    # Before they are read: a sparse file of terabytes takes no space on the disk.
+    if (size := sum(path.lstat().st_size for path in found)) > _LARGEST:
+        raise Refused(f"the files have {size} bytes; at most {_LARGEST} are kept")
     archive = rule["artifact_format"] == "zip"
     data = _zip(checkout, found) if archive else gzip.compress(b"\n".join(path.read_bytes() for path in found), mtime=0)
     name = "artifacts.zip" if archive else f"{rule['artifact_type']}.gz"
@@ -28,11 +36,9 @@ def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], c
         data={"artifact_type": rule["artifact_type"], "artifact_format": rule["artifact_format"]},
         files={"file": (name, data)},
     )
-    return (
-        None
-        if answer.status == HTTPStatus.CREATED
-        else f"WARNING: artifact {rule['artifact_type']} refused: {answer.text}"
-    )
+    if answer.status != HTTPStatus.CREATED:
+        raise Refused(f"the server refused it: {answer.text}")
+    return None
 
 
 def download(client: http.Client, dependency: Mapping[str, Any], checkout: Path) -> None:
@@ -48,19 +54,27 @@ def download(client: http.Client, dependency: Mapping[str, Any], checkout: Path)
 
 
 def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
+    """Yield the regular files that patterns match, each once, without following links out of the checkout."""
     root = checkout.resolve()
     seen: set[Path] = set()
     for pattern in patterns:
         plain = pattern.strip().rstrip("/").removeprefix("./")
         if plain.startswith("/") or ".." in Path(plain).parts:
             continue
-        for match in sorted(root.glob(plain)):
-            inside = [match] if match.is_file() else sorted(match.rglob("*"))
+        for match in sorted(_matches(root, plain)):
+            inside = [match] if match.is_file() else sorted(files.below(match))
             for path in inside:
                 real = path.resolve()
                 if path.is_file() and real == path and root in real.parents and path not in seen and _nameable(path):
                     seen.add(path)
                     yield path
+
+
+def _matches(root: Path, pattern: str) -> list[Path]:
+    try:
+        return list(root.glob(pattern))
+    except RecursionError:
+        raise Refused(f"{pattern} leads through more nested folders than can be searched") from None
 
 
 def _nameable(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from factory.errors import FactoryError, Unreachable
+from factory.errors import FactoryError, Refused, Unreachable
 from factory.local_gitlab.runner import artifacts
 from factory.local_gitlab.runner import script as runner_script
 from factory.local_gitlab.runner.trace import Trace
@@ -23,6 +23,8 @@ from factory.system import clock, files, http, log, process
 
 _RETRY_PAUSE = 0.5
 _TICK = 0.05
+# Seconds for an answer to a heartbeat, and to artifacts of the largest size on a busy machine.
+_BEAT_SECONDS, _TRANSFER_SECONDS = 10.0, 300.0
 NETWORK_VARIABLE = "SANDBOX_NETWORK"
 # Limits of sandboxed jobs: enough for builds and tests, too little to block the machine.
 _JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
@@ -76,7 +78,7 @@ def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
             stop.wait(_RETRY_PAUSE)
             continue
         if answer.status == HTTPStatus.CREATED:
-            _Execution(settings, client, answer.json()).run()
+            _Execution(settings, answer.json()).run()
         elif answer.status != HTTPStatus.NO_CONTENT:
             log.event("the server refused the runner", status=answer.status)
             stop.wait(_RETRY_PAUSE)
@@ -85,10 +87,10 @@ def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
 class _Execution:
     """One job, from checkout to its last report."""
 
-    def __init__(self, settings: Settings, client: http.Client, payload: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Settings, payload: Mapping[str, Any]) -> None:
         self._settings = settings
         self._payload = payload
-        self._client = client
+        self._client = http.Client(settings.url + "/api/v4", timeout=_TRANSFER_SECONDS)
         self._number = payload["id"]
         self._folder = settings.builds / str(self._number)
         self._checkout = self._folder / payload["job_info"]["project_name"]
@@ -97,21 +99,23 @@ class _Execution:
         self._untrusted = not payload["git_info"]["protected"]
         self._network = not self._untrusted or variables.get(NETWORK_VARIABLE) == "host"
         masked = [item["value"] for item in payload["variables"] if item["masked"]]
+        client = http.Client(settings.url + "/api/v4", timeout=_BEAT_SECONDS)
         self._trace = Trace(client, self._number, payload["token"], masked)
 
     def run(self) -> None:
         """Run the job; errors of the runner are reported as a system failure."""
-        try:
-            self._prepare()
-            code, reason = self._run_steps()
-            self._upload(failed=code != 0)
-        except (FactoryError, OSError, ValueError, RuntimeError, MemoryError, BadZipFile) as error:
-            self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
-            code, reason = 1, "runner_system_failure"
-        finally:
-            files.remove_tree(self._folder)
-        self._trace.write(b"Job succeeded\n" if reason is None else f"ERROR: Job failed: {reason}\n".encode())
-        self._trace.flush(final=True)
+        with self._trace.sent_in_time():
+            try:
+                self._prepare()
+                code, reason = self._run_steps()
+                if not self._upload(failed=code != 0) and reason is None:
+                    code, reason = 1, "script_failure"
+            except (FactoryError, OSError, ValueError, RuntimeError, MemoryError, BadZipFile) as error:
+                self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
+                code, reason = 1, "runner_system_failure"
+            finally:
+                files.remove_tree(self._folder)
+            self._trace.write(b"Job succeeded\n" if reason is None else f"ERROR: Job failed: {reason}\n".encode())
         if not self._trace.canceled:
             self._report(code, reason)
 
@@ -160,7 +164,6 @@ class _Execution:
         reason = None
         while group.popen.poll() is None:
             clock.sleep(_TICK)
-            self._trace.flush()
             if self._trace.canceled or clock.monotonic() > deadline:
                 reason = "job_canceled" if self._trace.canceled else "job_execution_timeout"
                 break
@@ -196,13 +199,18 @@ class _Execution:
         while chunk := group.read():
             self._trace.write(chunk)
 
-    def _upload(self, *, failed: bool) -> None:
-        """Upload the artifacts of the rules that apply to the job's result."""
+    def _upload(self, *, failed: bool) -> bool:
+        """Upload the artifacts of the rules that apply to the job's result; return whether none was refused."""
+        taken = True
         for rule in self._payload["artifacts"]:
             if rule["when"] == "always" or (rule["when"] == "on_failure") is failed:
-                line = artifacts.upload(self._client, self._number, self._payload["token"], rule, self._checkout)
+                try:
+                    line = artifacts.upload(self._client, self._number, self._payload["token"], rule, self._checkout)
+                except Refused as error:
+                    line, taken = f"ERROR: artifact {rule['artifact_type']}: {error}", False
                 if line:
                     self._trace.write(line.encode() + b"\n")
+        return taken
 
     def _report(self, code: int, reason: str | None) -> None:
         report = {

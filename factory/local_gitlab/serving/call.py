@@ -10,6 +10,7 @@ from aiohttp import web
 
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document, Store
+from factory.system import loopback
 
 NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
@@ -113,12 +114,13 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path below ``/api/v4``, its handler, and the minimum role in the project."""
+    """A method and path below ``/api/v4``, its handler, the minimum role in the project, and the largest body."""
 
     method: str
     path: str
     handler: Handler
     role: int = GUEST
+    largest: int = loopback.SMALL
 
 
 def need_admin(call: Call) -> None:

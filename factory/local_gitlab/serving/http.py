@@ -10,18 +10,19 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from factory.local_gitlab.serving import call as api
+from factory.system import loopback
 
 
-async def parameters(request: web.Request) -> tuple[dict[str, Any], bytes]:
-    """Return the merged parameters of query string and body, and the raw body."""
+async def parameters(request: web.Request, most: int = loopback.SMALL) -> tuple[dict[str, Any], bytes]:
+    """Return the merged parameters of query string and body, and the raw body, of at most ``most`` bytes."""
     params = _collect(request.query.items())
     if request.content_type == "multipart/form-data":
         try:
-            form = await request.post()
+            form = await loopback.read_form(request, most)
         except ValueError:
             raise api.bad_request("body is not valid multipart", key="error") from None
         return params | _collect((key, value) for key, value in form.items() if isinstance(value, str)), b""
-    body = await request.read() if request.can_read_body else b""
+    body = await loopback.read(request, most) if request.can_read_body else b""
     if not body:
         return params, body
     if request.content_type == "application/json":

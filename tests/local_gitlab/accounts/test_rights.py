@@ -1,11 +1,13 @@
 """What a developer's token may not do, as in GitLab: main's pipeline, protected environments, pushes without scope."""
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import gitlab
 import pytest
+import requests
 
 from tests.servers import LocalGitlab, git, with_token
 
@@ -86,3 +88,19 @@ def test_git_over_http_needs_a_scope(
 
     assert done("ls-remote", url) is reads
     assert done("push", "-q", url, f"{head}:refs/heads/topic") is writes
+
+
+def test_who_has_no_token_makes_the_server_parse_nothing(gitlab_server: LocalGitlab) -> None:
+    form = b"&".join(b"a%d=x" % number for number in range(2_000_000))
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    start = time.monotonic()
+    for path, status in (("/projects", 401), ("/jobs/request", 413), ("/jobs/1", 413), ("/projects/1/issues", 401)):
+        method = "PUT" if path == "/jobs/1" else "POST"
+        answer = requests.request(method, f"{gitlab_server.url}/api/v4{path}", data=form, headers=kind, timeout=60)
+        assert answer.status_code == status, path
+    assert time.monotonic() - start < 10
+    given = {"PRIVATE-TOKEN": gitlab_server.root_token}
+    assert (
+        requests.post(f"{gitlab_server.url}/api/v4/projects", data=form, headers=kind | given, timeout=60).status_code
+        == 413
+    )

@@ -88,3 +88,24 @@ def test_changes_compare_names_that_are_not_ascii(gitlab_server: LocalGitlab) ->
     made = project.commits.create({"branch": "main", "commit_message": "add", "actions": [action]})
     pipeline = wait_for(lambda: [p for p in project.pipelines.list(sha=made.id, get_all=True) if p.status in END])[0]
     assert {job.name for job in pipeline.jobs.list(get_all=True)} == {"u", "z"}
+
+
+LARGE_ARTIFACTS = """
+sparse: {script: [truncate -s 4G big], artifacts: {paths: [big]}}
+report: {script: [truncate -s 4G big], artifacts: {reports: {junit: big}}}
+nested:
+  script: [mkdir deep, cd deep, 'for i in $(seq 250); do mkdir a && cd a; done']
+  artifacts: {paths: [deep]}
+dotenv: {script: ['seq -f A%g=x 5000 > d'], artifacts: {reports: {dotenv: d}}}
+"""
+
+
+def test_artifacts_that_cannot_be_kept_fail_their_job_and_say_why(gitlab_server: LocalGitlab) -> None:
+    project, status, jobs = ran(gitlab_server, LARGE_ARTIFACTS)
+    assert status == "failed"
+    assert {(job.status, job.failure_reason) for job in jobs.values()} == {("failed", "script_failure")}
+    said = {name: trace_of(project, job) for name, job in jobs.items()}
+    assert "ERROR: artifact archive: the files have 4294967296 bytes" in said["sparse"]
+    assert "ERROR: artifact junit: the files have" in said["report"]
+    assert "nested folders" in said["nested"]
+    assert "Dotenv Artifact Too Big" in said["dotenv"]
