@@ -19,8 +19,10 @@ def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
     """
     with files.locked(mirror.path / "worktrees.lock"):
         if _untouched(path) and _usable(path):
-            run(path, "reset", "--hard", "--quiet", commit)
+            # First without the files that an agent added: git obeys a .gitattributes while it writes the others.
+            run(path, "read-tree", "--reset", commit)
             run(path, "clean", "-ffdxq")
+            run(path, "reset", "--hard", "--quiet", commit)
             return
         files.remove_tree(path)
         run(mirror.path, "worktree", "prune")
