@@ -10,6 +10,7 @@ from factory.agents import recording
 from factory.cli import COMMANDS, root
 from factory.evidence import predicates
 from factory.evidence.kinds import DESCRIPTIONS
+from factory.local_gitlab.definition import keywords
 from factory.local_gitlab.serving import openapi
 from factory.policies import rules as policy_rules
 from factory.policies.apps import App
@@ -34,6 +35,7 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": _cli(),
         "exit-codes.md": _exit_codes(),
+        "keywords.md": _keywords(),
         "local-gitlab.md": _endpoints(),
         "rules.md": _rules(),
         "statements.md": _statements(),
@@ -111,6 +113,21 @@ def _endpoints() -> str:
     )
     head = ["| path | methods | | |", "|---|---|---|---|"]
     return "\n".join([_HEAD, "# The loopback GitLab's endpoints\n", text, *head, *rows, *absent, ""])
+
+
+def _keywords() -> str:
+    """Return the page of the keywords of pipeline definitions, each right, without effect or refused."""
+    rows = [
+        f"| `{path.removeprefix('job.').replace('.', ':')}` | {'job' if path[:4] == 'job.' else 'file'} | {words} |"
+        for path, words in keywords.TABLE.items()
+        if not path.startswith("default.")
+    ]
+    text = (
+        "Every keyword of GitLab's CI schema; those below one that is refused or has no effect are so, too. `default`\n"
+        "takes a job's. The loopback GitLab refuses a definition with another keyword, and names its line.\n"
+    )
+    head = ["| keyword | of a | in the loopback GitLab |", "|---|---|---|"]
+    return "\n".join([_HEAD, "# Keywords of a pipeline definition\n", text, *head, *rows, ""])
 
 
 def _schemas() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Builds the server's aiohttp application: routes, authentication, errors, log lines."""
 
+import inspect
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -133,6 +134,8 @@ def _handler(context: Context, route: Route) -> Handler:
             call = _call(context, route, request, params, body)
             context.store.actor = call.user["id"]
             result = route.handler(call)
+        if inspect.isawaitable(result):
+            result = await result
         return http.render(request, result)
 
     return handle

@@ -10,6 +10,7 @@ import yaml
 from factory.errors import InvalidInput
 
 Key = tuple[str | int, ...]
+MERGE = "tag:yaml.org,2002:merge"
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null"))
 
 
@@ -24,6 +25,23 @@ class Marks:
         return next((self.lines[key[:end]] for end in range(len(key), -1, -1) if key[:end] in self.lines), 1)
 
 
+@dataclass(frozen=True)
+class Node:
+    """A value as its text writes it; an alias is the node that it names.
+
+    ``line`` counts from 1, ``start`` and ``end`` are positions in the text. A plain value has a ``text``, a list
+    ``items``, a mapping ``pairs``.
+    """
+
+    tag: str
+    line: int
+    start: int
+    end: int
+    text: str | None = None
+    items: "tuple[Node, ...]" = ()
+    pairs: "tuple[tuple[Node, Node], ...]" = ()
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses duplicate keys."""
 
@@ -32,6 +50,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, "expected a mapping", node.start_mark)
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == MERGE:
+                continue
             key = self.construct_object(key_node, deep=deep)
             if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
@@ -91,6 +111,25 @@ def load_marked(text: str, *, source: str) -> tuple[Any, Marks]:
             return None, Marks({})
         value = loader.construct_document(node)
         return value, Marks(dict(_lines(loader, node, (), node.start_mark.line + 1)))
+
+
+def compose(text: str, *, source: str) -> Node | None:
+    """Return one YAML document as it is written, with any tags, or ``None``; raises ``InvalidInput`` as ``load``."""
+    with _refused(text, source):
+        node = yaml.compose(text, Loader=_Loader)
+        return None if node is None else _node(node, {})
+
+
+def _node(node: yaml.Node, known: dict[int, Node]) -> Node:
+    if id(node) not in known:
+        items = tuple(_node(item, known) for item in node.value) if isinstance(node, yaml.SequenceNode) else ()
+        pairs: tuple[tuple[Node, Node], ...] = ()
+        if isinstance(node, yaml.MappingNode):
+            pairs = tuple((_node(key, known), _node(value, known)) for key, value in node.value)
+        text = node.value if isinstance(node, yaml.ScalarNode) else None
+        start, end = node.start_mark, node.end_mark
+        known[id(node)] = Node(node.tag, start.line + 1, start.index, end.index, text, items, pairs)
+    return known[id(node)]
 
 
 def load_mapping(text: str, *, source: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Environments, deployments and their approval (docs: Deployment approvals)."""
 
+import re
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import brief, by_id
@@ -9,10 +10,16 @@ from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
+_TIERS = (
+    ("dev|review|trunk", "development"),
+    ("test|tst|int|ac(?:ce|)pt|qa|qc|control|quality", "testing"),
+    ("st(?:a|)g|mod(?:e|)l|pre|demo|non", "staging"),
+    ("pr(?:o|)d|live", "production"),
+)
 _FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "skipped": "skipped"}
 
 
-def ensure(store: Store, project: int, name: str, url: str | None = None) -> Document:
+def ensure(store: Store, project: int, name: str, url: str | None = None, tier: str | None = None) -> Document:
     """Return a project's environment; creates it if it is missing."""
     found = store.find("environment", name, project=project)
     if found is None:
@@ -24,15 +31,19 @@ def ensure(store: Store, project: int, name: str, url: str | None = None) -> Doc
             "external_url": url,
             "created_at": now,
             "updated_at": now,
-            "tier": "production" if name == "production" else "other",
+            "tier": tier or usual_tier(name),
             "state": "available",
             "auto_stop_at": None,
             "auto_stop_setting": "always",
         }
         return store.add("environment", document, project=project, name=name)
-    if url and found["external_url"] != url:
-        return store.save("environment", found | {"external_url": url})
-    return found
+    new = {key: value for key, value in (("external_url", url), ("tier", tier)) if value}
+    return store.save("environment", found | new) if new.items() - found.items() else found
+
+
+def usual_tier(name: str) -> str:
+    """Return the deployment tier of an environment without one of its own (docs: Deployment tier of environments)."""
+    return next((tier for pattern, tier in _TIERS if re.search(pattern, name, re.IGNORECASE)), "other")
 
 
 def deploy(store: Store, job: Document) -> None:

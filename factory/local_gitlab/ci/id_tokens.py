@@ -6,8 +6,9 @@ from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces
 from factory.local_gitlab.ci import oidc
-from factory.local_gitlab.ci.definition import duration
-from factory.local_gitlab.ci.variables import is_protected, substitute
+from factory.local_gitlab.ci.variables import is_protected
+from factory.local_gitlab.definition import durations
+from factory.local_gitlab.definition.variables import substitute
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
@@ -32,7 +33,11 @@ def added(
     known = {item["key"]: item["value"] for item in variables}
     base = _claims(context, project, pipeline, job)
     now = int(clock.now().timestamp())
-    times = {"iat": now, "nbf": now - _BEFORE, "exp": now + duration(job["_spec"].get("timeout"), _SHORTEST)}
+    times = {
+        "iat": now,
+        "nbf": now - _BEFORE,
+        "exp": now + durations.or_default(job["_spec"].get("timeout"), _SHORTEST),
+    }
     signed = {
         name: oidc.sign(context, base | times | {"jti": secrets.token_hex(16), "aud": _audience(entry["aud"], known)})
         for name, entry in entries.items()

@@ -10,7 +10,7 @@ from factory.local_gitlab.ci import environments, pipeline_rights
 from factory.local_gitlab.ci.states import ACTIVE, FINISHED
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving.call import DEVELOPER, PUBLIC, Call, Page, Route
+from factory.local_gitlab.serving.call import DEVELOPER, GUEST, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
@@ -226,10 +226,18 @@ def _trace(call: Call) -> Any:
     return api.Answer(text, headers={"Content-Type": "text/plain"})
 
 
+# docs: artifacts:access. Jobs of the same project always read them.
+_ACCESS = {"all": GUEST, "developer": DEVELOPER, "maintainer": MAINTAINER}
+
+
 def _archive(call: Call) -> bytes:
-    path = call.context.artifact(_job(call), "archive")
+    job = _job(call)
+    path = call.context.artifact(job, "archive")
     if not path.exists():
         raise api.not_found()
+    access = str((job["_spec"].get("artifacts") or {}).get("access", "all"))
+    if not call.token.get("_job") and call.role < _ACCESS.get(access, OWNER + 1):
+        raise api.forbidden()
     return path.read_bytes()
 
 

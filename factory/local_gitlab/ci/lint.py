@@ -1,11 +1,14 @@
 """Validates pipeline definitions without starting a pipeline (docs: CI Lint API)."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.ci import definition, scheduler
+from factory.local_gitlab.ci import scheduler
 from factory.local_gitlab.ci.pipelines import ZERO
-from factory.local_gitlab.ci.variables import before_jobs
+from factory.local_gitlab.ci.variables import layers
+from factory.local_gitlab.definition import expand, written
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Route
 from factory.system import clock
 
@@ -16,7 +19,7 @@ def _lint(call: Call) -> Any:
     repository = call.context.repository(project)
     ref = str(call.params.get("content_ref") or call.params.get("sha") or project["default_branch"])
     sha = repository.resolve(ref)
-    name, _, _ = definition.parse_config_path(project["ci_config_path"])
+    name, _, _ = written.parse_config_path(project["ci_config_path"])
     content = repository.read(sha, name) if sha else None
     if sha is None or content is None:
         return _answer(errors=["Please provide content of .gitlab-ci.yml"])
@@ -37,7 +40,8 @@ def _lint_given(call: Call) -> Any:
     return _checked(call, sha, name, content)
 
 
-def _checked(call: Call, sha: str, name: str, content: str) -> dict[str, Any]:
+def _checked(call: Call, sha: str, name: str, content: str) -> Awaitable[dict[str, Any]]:
+    """Check a definition in a thread, because joining its files takes a second."""
     context, project = call.context, call.project
     draft = {
         "sha": sha,
@@ -49,21 +53,18 @@ def _checked(call: Call, sha: str, name: str, content: str) -> dict[str, Any]:
         "_request": None,
         "_config": {"file": name, "sha": sha},
     }
-    try:
-        definition.workflow_rules(definition.read_definition(context.repository(project), sha, name) or {}, name)
-        jobs = definition.expand(
-            scheduler.source_of(context, project, draft),
-            before_jobs(context, project, draft),
-            program=context.expander,
-            env=context.tool_env,
-            kept=context.kept,
-        )
-    except InvalidInput as error:
-        return _answer(errors=[str(error)])
-    if not jobs:
-        return _answer(errors=["jobs config should contain at least one visible job"])
-    shown = [_job(job) for job in jobs] if call.flag("include_jobs") else None
-    return _answer(merged=content, jobs=shown)
+    source = scheduler.source_of(context, project, draft)
+    variables = expand.Variables(*layers(context, project, draft), {})
+    shown = call.flag("include_jobs")
+
+    def check() -> dict[str, Any]:
+        try:
+            jobs = expand.expand(source, variables, program=context.expander, env=context.tool_env, kept=context.kept)
+        except InvalidInput as error:
+            return _answer(errors=str(error).splitlines())
+        return _answer(merged=content, jobs=[_job(job) for job in jobs] if shown else None)
+
+    return asyncio.to_thread(check)
 
 
 def _answer(

@@ -1,14 +1,15 @@
 """Creates pipelines and serves the Pipelines API."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
 from factory.local_gitlab.accounts.accounts import by_id
-from factory.local_gitlab.ci import definition as ci
-from factory.local_gitlab.ci import jobs, pipeline_rights, rules
+from factory.local_gitlab.ci import jobs, pipeline_rights
 from factory.local_gitlab.ci.variables import before_jobs
+from factory.local_gitlab.definition import conditions, written
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
@@ -18,6 +19,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 ZERO = "0" * 40
+_PATIENCE, _PAUSE = 90.0, 0.05
 # GitLab docs: Pipelines, skip a pipeline: the message of the pushed commit decides.
 _SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
 _SKIPPABLE = {"push", "merge_request_event"}
@@ -88,15 +90,15 @@ def create(
 def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
     """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
     name, sha = draft["_config"]["file"], draft["_config"]["sha"]
-    definition = ci.read_definition(context.repository(project), sha, name)
+    definition = written.read(context.repository(project), sha, name)
     if definition is None:
         return None
-    return rules.admitted(ci.workflow_rules(definition, name), before_jobs(context, project, draft))
+    return conditions.admitted(written.workflow_rules(definition, name), before_jobs(context, project, draft))
 
 
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
     """Return the definition's file and commit."""
-    name, path, ref = ci.parse_config_path(project["ci_config_path"])
+    name, path, ref = written.parse_config_path(project["ci_config_path"])
     if path is None:
         return name, sha
     if path != project["path_with_namespace"]:
@@ -174,7 +176,22 @@ def _create(call: Call) -> Any:
         variables=variables,
     )
     if pipeline is None:
-        raise api.bad_request("Pipeline filtered out by workflow rules.")
+        raise api.invalid({"base": ["Pipeline filtered out by workflow rules."]})
+    return _expanded(call, pipeline["id"])
+
+
+async def _expanded(call: Call, number: int) -> api.Answer:
+    """Answer once the pipeline has its jobs; GitLab keeps no pipeline that a client starts and that has an error."""
+    for _ in range(int(_PATIENCE / _PAUSE)):
+        found = call.store.get("pipeline", number)
+        if found is None or found["_expanded"]:
+            break
+        await asyncio.sleep(_PAUSE)
+    pipeline = api.require(call.store.get("pipeline", number))
+    if pipeline["yaml_errors"]:
+        with call.store.transaction():
+            call.store.delete("pipeline", pipeline)
+        raise api.invalid({"base": pipeline["yaml_errors"].splitlines()})
     return api.Answer(show(call.context, call.project, pipeline), 201)
 
 

@@ -5,8 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab.ci import definition, environments, jobs, resource_groups, schedules, states, statuses
-from factory.local_gitlab.ci.variables import before_jobs, defined, layers, substitute
+from factory.local_gitlab.ci import environments, jobs, resource_groups, schedules, states, statuses
+from factory.local_gitlab.ci.variables import layers
+from factory.local_gitlab.definition import durations, expand
+from factory.local_gitlab.definition.variables import defined, substitute
+from factory.local_gitlab.definition.written import Source
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
@@ -16,6 +19,11 @@ from factory.system import clock, log
 # the whole machine, that stood still.
 HEARTBEAT_LIMIT, _STALL = 30.0, 5.0
 _TICK = 1.0
+# GitLab's words for a pipeline that somebody starts and that would have no job.
+_EMPTY = (
+    "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to "
+    "the pipeline."
+)
 _OPEN = ("created", "pending", "running", "waiting_for_resource", "manual", "failed", "canceled")
 
 
@@ -48,14 +56,13 @@ async def run(context: Context) -> None:
 async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     """Expand a new pipeline into jobs: the slow part runs in a thread, one transaction writes the jobs."""
     project = context.store.get("project", pipeline["project_id"]) or {}
-    variables = before_jobs(context, project, pipeline)
+    variables = expand.Variables(*layers(context, project, pipeline), pipeline.get("_workflow") or {})
     try:
         source = source_of(context, project, pipeline)
         found: list[dict[str, Any]] | FactoryError = await asyncio.to_thread(
-            definition.expand,
+            expand.expand,
             source,
             variables,
-            given=pipeline.get("_workflow") or {},
             program=context.expander,
             env=context.tool_env,
             kept=context.kept,
@@ -72,7 +79,7 @@ async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     context.wake_pipelines()
 
 
-def source_of(context: Context, project: Document, pipeline: Document) -> definition.Source:
+def source_of(context: Context, project: Document, pipeline: Document) -> Source:
     """Return the source of a pipeline's definition and code."""
     repository = context.repository(project)
     request = pipeline["_request"]
@@ -81,14 +88,15 @@ def source_of(context: Context, project: Document, pipeline: Document) -> defini
         document = context.store.by_iid("merge_request", project["id"], request) or {}
         compare = document["diff_refs"]["base_sha"]
     else:
-        compare = before if before.strip("0") and repository.resolve(before) else pipeline["sha"]
-    return definition.Source(
+        pushed = pipeline["source"] == "push" and not pipeline["tag"]
+        compare = before if pushed and before.strip("0") and repository.resolve(before) else None
+    return Source(
         repository=repository,
         config_file=pipeline["_config"]["file"],
         config_sha=pipeline["_config"]["sha"],
         sha=pipeline["sha"],
         compare_sha=compare,
-        origin_url=f"{context.base_url}/{project['path_with_namespace']}.git",
+        of_request=request is not None,
     )
 
 
@@ -100,7 +108,10 @@ def _write_jobs(
 ) -> None:
     pipeline["_expanded"] = True
     if isinstance(found, FactoryError) or not found:
-        reason = str(found) if isinstance(found, InvalidInput) else "the pipeline has no jobs"
+        if not found and pipeline["source"] != "api":
+            context.store.delete("pipeline", pipeline)  # GitLab makes no pipeline without jobs
+            return
+        reason = str(found) if isinstance(found, InvalidInput) else _EMPTY
         if isinstance(found, FactoryError) and not isinstance(found, InvalidInput):
             reason = f"the pipeline definition could not be expanded: {found}"
         pipeline |= {"status": "failed", "yaml_errors": reason, "finished_at": clock.timestamp()}
@@ -118,6 +129,7 @@ def _write_job(
     environment = spec.get("environment")
     name = environment.get("name") if isinstance(environment, dict) else environment
     url = environment.get("url") if isinstance(environment, dict) else None
+    tier = environment.get("deployment_tier") if isinstance(environment, dict) else None
     name = substitute(str(name), known) if name else None
     group = substitute(str(spec["resource_group"]), known) if spec.get("resource_group") else None
     tags = spec.get("tags") or []
@@ -162,7 +174,7 @@ def _write_job(
     if group:
         resource_groups.ensure(context.store, project["id"], group)
     if name:
-        environments.ensure(context.store, project["id"], name, substitute(str(url), known) if url else None)
+        environments.ensure(context.store, project["id"], name, substitute(str(url), known) if url else None, tier)
         environments.deploy(context.store, job)
 
 
@@ -189,7 +201,7 @@ def _end_lost_jobs(context: Context) -> None:
         silent = (now - clock.parse(job["_beat"])).total_seconds()
         running = (now - clock.parse(job["started_at"])).total_seconds()
         project = project_settings.of(context.store.get("project", job["_project"]) or {})
-        limit = definition.duration(job["_spec"].get("timeout"), project["build_timeout"])
+        limit = durations.or_default(job["_spec"].get("timeout"), project["build_timeout"])
         if running > limit:
             jobs.finish(context.store, job, "failed", "job_execution_timeout")
         elif silent > HEARTBEAT_LIMIT:

@@ -4,23 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from factory.local_gitlab.definition.variables import text_of
 from factory.local_gitlab.refs import protected_tags
 from factory.local_gitlab.refs.protected_branches import protection
 from factory.local_gitlab.refs.ref_names import covers
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
-
-_REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)")
-
-
-def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with ``$NAME`` and ``${NAME}`` replaced; unknown names become empty, ``$$`` becomes ``$``."""
-
-    def value(match: "re.Match[str]") -> str:
-        name = match.group(1) or match.group(2)
-        return "$" if name is None else variables.get(name, "")
-
-    return _REFERENCE.sub(value, text)
 
 
 def is_protected(context: Context, project: Document, pipeline: Document) -> bool:
@@ -89,21 +78,11 @@ def layers(context: Context, project: Document, pipeline: Document) -> tuple[dic
     return predefined(context, project, pipeline), own | pipeline.get("_variables", {})
 
 
-def defined(variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return a definition's variables with their values as text."""
-    return {key: _text(value) for key, value in variables.items()}
-
-
 def _visible(context: Context, project: Document, pipeline: Document) -> list[Document]:
     """Return the project's variables that a pipeline may see, for all environments."""
     protected = is_protected(context, project, pipeline)
     found = context.store.all("variable", project=project["id"])
     return [item for item in found if protected or not item["protected"]]
-
-
-def _text(value: Any) -> str:
-    """Return a variable's value in a definition, where it is either the value itself or a mapping with ``value``."""
-    return str(value.get("value", "") if isinstance(value, Mapping) else value)
 
 
 def _of_request(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
@@ -188,7 +167,7 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
 
 def _defined(key: str, value: Any) -> dict[str, Any]:
     """Return a variable of the definition, expanded unless ``expand`` is false (docs: variables:expand)."""
-    return _item(key, _text(value)) | {"raw": isinstance(value, Mapping) and value.get("expand") is False}
+    return _item(key, text_of(value)) | {"raw": isinstance(value, Mapping) and value.get("expand") is False}
 
 
 def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:

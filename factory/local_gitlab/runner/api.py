@@ -12,8 +12,8 @@ from aiohttp import web
 
 from factory.local_gitlab.accounts import accounts
 from factory.local_gitlab.ci import environments, id_tokens, jobs
-from factory.local_gitlab.ci.definition import duration
 from factory.local_gitlab.ci.variables import is_protected, of_job
+from factory.local_gitlab.definition import durations
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.runner import registration
 from factory.local_gitlab.serving import call as api
@@ -152,7 +152,7 @@ def _parse_dotenv(text: str) -> dict[str, str]:
 
 def _payload(context: Context, project: Document, pipeline: Document, job: Document, token: str) -> dict[str, Any]:
     spec = job["_spec"]
-    timeout = duration(spec.get("timeout"), project_settings.of(project)["build_timeout"])
+    timeout = durations.or_default(spec.get("timeout"), project_settings.of(project)["build_timeout"])
     request = pipeline["_request"]
     ref = f"refs/merge-requests/{request}/head" if request else pipeline["ref"]
     kind = "tag" if pipeline["tag"] else "branch"

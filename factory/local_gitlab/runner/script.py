@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from factory.local_gitlab.ci.variables import substitute
+from factory.local_gitlab.definition.variables import substitute
 from factory.system import files
 
 

@@ -1,8 +1,13 @@
 """Keywords of a pipeline's definition do what GitLab's documentation says."""
 
 import zipfile
+from contextlib import suppress
 from typing import Any
 
+import gitlab
+import pytest
+
+from factory.local_gitlab.ci import environments
 from tests.servers import LocalGitlab, wait_for
 
 END = {"success", "failed", "canceled", "skipped", "manual"}
@@ -109,3 +114,67 @@ def test_artifacts_that_cannot_be_kept_fail_their_job_and_say_why(gitlab_server:
     assert "ERROR: artifact junit: the files have" in said["report"]
     assert "nested folders" in said["nested"]
     assert "Dotenv Artifact Too Big" in said["dotenv"]
+
+
+def test_artifacts_are_read_by_those_to_whom_they_are_given(gitlab_server: LocalGitlab) -> None:
+    project, _, jobs = ran(
+        gitlab_server,
+        """
+all: {script: [echo x > f], artifacts: {paths: [f]}}
+developer: {script: [echo x > f], artifacts: {paths: [f], access: developer}}
+none: {script: [echo x > f], artifacts: {paths: [f], access: none}}
+""",
+    )
+    allowed: dict[int, set[str]] = {}
+    for role in (20, 30, 40):
+        user, token = gitlab_server.user("reader")
+        project.members.create({"user_id": user.id, "access_level": role})
+        theirs = gitlab_server.client(token).projects.get(project.id)
+        allowed[role] = set()
+        for name, job in jobs.items():
+            with suppress(gitlab.GitlabGetError):
+                theirs.jobs.get(job.id).artifacts()
+                allowed[role].add(name)
+    assert allowed == {20: {"all"}, 30: {"all", "developer"}, 40: {"all", "developer"}}
+
+
+def test_comments_that_look_like_directives_are_comments(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    text = (
+        "# @Description Runs it: all\none:\n  script:\n    # @Interactive\n    - |\n      # kept: yes\n      echo 1\n"
+    )
+    answer = project.ci_lint.create({"content": text})
+    assert (answer.valid, answer.errors) == (True, [])
+    _, status, jobs = ran(gitlab_server, text)
+    assert (status, set(jobs)) == ("success", {"one"})
+
+
+def test_lint_names_every_line_that_is_not_honoured(gitlab_server: LocalGitlab) -> None:
+    text = "a:\n  script: [x]\n  only: [main]\n  parallel: 2\n"
+    answer = gitlab_server.project().ci_lint.create({"content": text})
+    assert not answer.valid
+    assert [line.split(" ")[0] for line in answer.errors] == [".gitlab-ci.yml:3:", ".gitlab-ci.yml:4:"]
+
+
+def test_a_definition_whose_jobs_are_for_merge_requests_alone_is_valid(gitlab_server: LocalGitlab) -> None:
+    text = "a: {script: [x], rules: [{if: $CI_MERGE_REQUEST_IID}]}\n"
+    project = gitlab_server.project({".gitlab-ci.yml": text})
+    assert project.ci_lint.create({"content": text}).valid
+    wait_for(lambda: not project.pipelines.list(get_all=True))
+    with pytest.raises(gitlab.GitlabCreateError, match="not run for the selected trigger"):
+        project.pipelines.create({"ref": "main"})
+
+
+@pytest.mark.parametrize(
+    ("name", "tier"),
+    [
+        ("production", "production"),
+        ("live", "production"),
+        ("staging", "staging"),
+        ("review/a", "development"),
+        ("qa", "testing"),
+        ("elsewhere", "other"),
+    ],
+)
+def test_the_usual_tier_of_an_environment(name: str, tier: str) -> None:
+    assert environments.usual_tier(name) == tier

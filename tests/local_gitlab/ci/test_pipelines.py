@@ -10,6 +10,9 @@ from tests.servers import LocalGitlab, wait_for
 
 END = {"success", "failed", "canceled", "skipped", "manual"}
 
+# With workflow rules, jobs without rules are part of a merge request's pipeline, too.
+WORKFLOW = "workflow: {rules: [{when: always}]}\n"
+
 
 def _run(server: LocalGitlab, definition: str, **files: str) -> tuple[Any, Any]:
     project = server.project({".gitlab-ci.yml": definition, **files})
@@ -263,7 +266,7 @@ titled: {script: [echo yes], rules: [{if: $CI_COMMIT_TITLE =~ /again/}]}
 
 
 def test_definition_from_the_protected_ref_ignores_the_merge_request(gitlab_server: LocalGitlab) -> None:
-    project, _ = _run(gitlab_server, "job:\n  script: [echo from-main]\n")
+    project, _ = _run(gitlab_server, WORKFLOW + "job:\n  script: [echo from-main]\n")
     project.ci_config_path = f".gitlab-ci.yml@{project.path_with_namespace}:main"
     project.save()
     actions = [{"action": "update", "file_path": ".gitlab-ci.yml", "content": "job:\n  script: [echo from-branch]\n"}]
@@ -276,7 +279,9 @@ def test_definition_from_the_protected_ref_ignores_the_merge_request(gitlab_serv
 
 
 def test_merge_request_job_without_network_has_no_token(gitlab_server: LocalGitlab) -> None:
-    definition = "job:\n  script: ['echo \"token=[$CI_JOB_TOKEN] url=[$CI_REPOSITORY_URL]\"', 'cat .git/config']\n"
+    definition = (
+        WORKFLOW + "job:\n  script: ['echo \"token=[$CI_JOB_TOKEN] url=[$CI_REPOSITORY_URL]\"', 'cat .git/config']\n"
+    )
     project, _ = _run(gitlab_server, definition)
     project.branches.create({"branch": "x", "ref": "main"})
     project.commits.create(
@@ -290,7 +295,7 @@ def test_merge_request_job_without_network_has_no_token(gitlab_server: LocalGitl
 
 
 def test_merge_needs_pipeline_approval_and_sha(gitlab_server: LocalGitlab) -> None:
-    project, _ = _run(gitlab_server, "job:\n  script: [echo yes]\n")
+    project, _ = _run(gitlab_server, WORKFLOW + "job:\n  script: [echo yes]\n")
     project.merge_method = "ff"
     project.only_allow_merge_if_pipeline_succeeds = True
     project.save()

@@ -1,7 +1,4 @@
-"""Evaluates the ``if`` expressions of ``workflow:rules`` as GitLab does (docs: CI/CD variable expressions).
-
-gitlab-ci-local evaluates only the rules of jobs; it does not exclude a pipeline by ``workflow:rules``.
-"""
+"""Evaluates the ``if`` of rules, and ``workflow:rules``, as GitLab does (docs: CI/CD variable expressions)."""
 
 import re
 from collections.abc import Mapping, Sequence

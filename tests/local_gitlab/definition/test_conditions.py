@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.ci.rules import admitted, evaluate
+from factory.local_gitlab.definition.conditions import admitted, evaluate
 
 VARIABLES = {"A": "one", "B": "two", "EMPTY": "", "PATTERN": "/^o.e$/", "LINES": "x\none", "T": "true", "F": "false"}
 
