@@ -57,7 +57,7 @@ down: $(READY) ## Stop them
 	@$(FACTORY) down
 
 lock: $(READY) ## Lock the Python packages again, at their newest versions
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra loopback --extra judge --group dev --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra loopback --extra judge --group dev --no-header --no-emit-index-url --no-emit-find-links --only-binary :all: --no-binary python-terraform --emit-build-options -o requirements.lock pyproject.toml
 
 clean: ## Remove what setup installed; instances' state stays
 	@rm -rf .venv .tools/node_modules .tools/bin .tools/agents/node_modules .tools/agents/bin
@@ -71,7 +71,7 @@ $(READY): requirements.lock requirements-uv.lock requirements-node.lock requirem
 	@echo "installing Python packages into .venv (once) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@$(UV) --require-hashes -r requirements.lock
+	@$(UV) --require-hashes --no-build-isolation-package python-terraform -r requirements.lock
 	@$(UV) --no-deps --no-build-isolation --editable .
 	@$(FACTORY) setup
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --version --version > /dev/null  # its plugins, compiled once

@@ -129,7 +129,7 @@ class Toolchain:
         return [name for name, pattern in _AGENTS.items() if not any(modules.glob(pattern))]
 
     def _pip(self, lock: str, env: Mapping[str, str]) -> None:
-        argv = [self.python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(self.root / lock)]
+        argv = [self.python, "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(self.root / lock)]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT)
 
     def _npm(self, folder: Path, env: Mapping[str, str]) -> None:

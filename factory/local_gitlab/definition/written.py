@@ -68,7 +68,7 @@ def read(repository: Repository, sha: str, name: str, *, included: bool = False)
         raise InvalidInput(f"{name}: the file has {len(content)} bytes; the loopback GitLab reads {_LARGEST}")
     text = content.decode(errors="replace")
     document = strict_yaml.compose(text, source=name)
-    values = strict_yaml.load_mapping(_without_references(text, document), source=name)
+    values = strict_yaml.load_mapping(without_references(text, document), source=name)
     keywords.refuse(document, name, included=included)
     return Definition(text, document, values)
 
@@ -160,7 +160,7 @@ def _all(node: Node | None, seen: set[int]) -> Iterator[Node]:
         yield from _all(item, seen)
 
 
-def _without_references(text: str, document: Node | None) -> str:
+def without_references(text: str, document: Node | None) -> str:
     """Return a text without its ``!reference`` tags, which stand before lists."""
     for start in sorted({node.start for node in _all(document, set()) if node.tag == "!reference"}, reverse=True):
         tag = text.index("!reference", start)
