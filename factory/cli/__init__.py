@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from factory import __version__
 from factory.cli.lazy import Commands
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ HIDDEN: Mapping[str, str] = {
 )
 @click.option("--instance", metavar="NAME", help="Which embedded instance to use (default: default).")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-@click.version_option(package_name="factory", message="%(version)s")
+@click.version_option(__version__, message="%(version)s")
 @click.pass_context
 def root(ctx: click.Context, instance: str | None, debug: bool) -> None:
     """Run a software company from one repository: specs and issues in, reviewed and evidenced deploys out."""
