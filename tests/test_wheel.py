@@ -13,7 +13,7 @@ from tests.servers import ROOT
 
 UV = Path(sys.executable).with_name("uv")
 pytestmark = pytest.mark.skipif(not UV.exists(), reason="uv is not installed: run `make setup`")
-SIMULATORS = ("factory.local_gitlab", "factory.local_cloudflare", "factory.local_model")
+SIMULATORS = ("factory.system.loopback", "factory.local_gitlab", "factory.local_cloudflare", "factory.local_model")
 # Imports every module of the package; prints those that need a package which is not installed.
 IMPORT_ALL = """
 import importlib, pkgutil, factory

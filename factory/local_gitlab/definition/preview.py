@@ -3,6 +3,7 @@
 It also checks them against GitLab's schema. It evaluates conditions as JavaScript, so it must get none of a person's.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -58,14 +59,15 @@ def _run(main: str, texts: Mapping[str, str], *, program: tuple[str, ...], env: 
             ("-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "--quiet", "--allow-empty", "-m", "x"),
         ):
             process.run(["git", *arguments], cwd=checkout, env=env)
+        node, script = (Path(path).resolve() for path in program)
         prepared = launch.prepare(
             launch.Launch(
-                argv=(*program, "--file", main, "--preview", "--no-evaluate-rule-changes"),
+                argv=(str(node), str(script), "--file", main, "--preview", "--no-evaluate-rule-changes"),
                 cwd=checkout,
                 env={**env, "HOME": folder, "NO_COLOR": "1"},
                 writable=(Path(folder).resolve(),),
                 limits=_LIMITS,
-                readable=(Path(program[0]).resolve().parents[1], Path(program[-1]).resolve().parents[3]),
+                readable=(node.parents[1], script.parents[3]),
             )
         )
         try:
@@ -85,4 +87,5 @@ def _reason(said: str, main: str) -> str:
     """Return why gitlab-ci-local refused a definition: the findings of its schema, or the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = [line.removeprefix("•").strip() for line in lines if line.startswith("•") and "json-schema" not in line]
-    return f"{main}: {'; '.join(found[:5]) or (lines[-1] if lines else 'no message')}"
+    error = next((line for line in lines if re.match(r"\w*Error\b", line)), lines[-1] if lines else "no message")
+    return f"{main}: {'; '.join(found[:5]) or error}"
