@@ -6,11 +6,13 @@ import re
 NEVER_IN_A_NAME = re.compile(r"[\x00-\x20\x7f~^:?\[\\]")
 _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]+")
 _NO_BRANCH = re.compile(r"\.\.|@\{|//|^/|/$|\.$|(?:^|/)\.|\.lock(?:/|$)")
+# docs: Branches, name your branch. The pre-receive hook refuses the same names.
+_LIKE_ANOTHER = re.compile(r"HEAD$|refs/(?:heads|remotes|tags)/|(?:[0-9a-f]{40}|[0-9a-f]{64})$")
 
 
 def is_branch_name(text: str) -> bool:
-    """Return whether a text is a valid branch name for git."""
-    return bool(_BRANCH.fullmatch(text)) and not _NO_BRANCH.search(text)
+    """Return whether a text is a branch name that git and GitLab take: none that looks like a commit or a whole ref."""
+    return bool(_BRANCH.fullmatch(text)) and not _NO_BRANCH.search(text) and not _LIKE_ANOTHER.match(text)
 
 
 def covers(rule: str, name: str) -> bool:

@@ -42,7 +42,15 @@ RULES
   ! is_sha "$old" || refuse "Protected tags cannot be updated."
   [ "$create" = 1 ] || refuse "You are not allowed to create this tag as it is protected."
 }
+check_branch_name() {
+  case "$branch" in
+    HEAD | -* | refs/heads/* | refs/remotes/* | refs/tags/*) refuse "The branch name '$branch' is invalid." ;;
+  esac
+  ! printf %s "$branch" | grep -Eqx '[0-9a-f]{40}|[0-9a-f]{64}' \
+    || refuse "You cannot create a branch with a SHA-1 or SHA-256 branch name."
+}
 check_branch() {
+  is_sha "$old" || ! is_sha "$new" || check_branch_name
   protected=0 push=0 force=1
   while read -r pattern may_push may_force; do
     [ -n "$pattern" ] || continue

@@ -64,6 +64,8 @@ def _create_branch(call: Call) -> Any:
     sha = _repo(call).resolve(ref)
     if sha is None:
         raise api.bad_request("Invalid reference name: " + ref)
+    if not is_branch_name(name):
+        raise api.bad_request("Branch name is invalid")
     if name in _repo(call).branches():
         raise api.bad_request("Branch already exists")
     if not may(call.store, call.project, name, "push", call.user, call.role):

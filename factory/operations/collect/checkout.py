@@ -52,7 +52,9 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
 
     try:
         head = git("rev-parse", "--verify", "HEAD^{commit}")
-        start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or ("origin/main" if git("remote") else "main")
+        # Whole refs: a tag `origin/main` would come before the remote's branch.
+        usual = "refs/remotes/origin/main" if git("remote") else "refs/heads/main"
+        start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or usual
         fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
         branch = given.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or git("branch", "--show-current")
     except FactoryError as error:

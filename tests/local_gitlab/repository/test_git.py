@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gitlab
 import pytest
 
 from tests.servers import LocalGitlab, git, with_token
@@ -75,3 +76,35 @@ def test_a_rule_protects_matching_names_and_only_the_star_is_a_wildcard(
         git("push", "-q", "origin", f"HEAD:refs/heads/{free}", cwd=work)
     refused = git("push", "origin", "HEAD:refs/heads/kept/deep/one", cwd=work, check=False)
     assert "not allowed to push code to protected branches" in refused.stderr
+
+
+LIKE_ANOTHER = ["HEAD", "-x", "refs/heads/main", "refs/tags/v1", "0123456789abcdef" * 2 + "01234567", "a" * 64]
+
+
+@pytest.mark.parametrize("name", LIKE_ANOTHER)
+def test_a_branch_that_looks_like_another_ref_is_refused(gitlab_server: LocalGitlab, tmp_path: Path, name: str) -> None:
+    project = gitlab_server.project({"a": "x"})
+    with pytest.raises(gitlab.GitlabCreateError, match="invalid"):
+        project.branches.create({"branch": name, "ref": "main"})
+    url = with_token(project.http_url_to_repo, gitlab_server.root_token)
+    git("clone", "-q", url, "code", cwd=tmp_path)
+    pushed = git("push", "-q", "origin", f"HEAD:refs/heads/{name}", cwd=tmp_path / "code", check=False)
+    assert pushed.returncode != 0
+    assert [branch.name for branch in project.branches.list(get_all=True)] == ["main"]
+
+
+@pytest.mark.parametrize("name", ["other/refs/heads/main", "topic/main", "feature/HEAD", "a" * 39, "main2"])
+def test_a_branch_that_ends_like_main_is_another(gitlab_server: LocalGitlab, tmp_path: Path, name: str) -> None:
+    project = gitlab_server.project({"a": "x"})
+    main = project.branches.get("main").commit["id"]
+    made = project.commits.create(
+        {
+            "branch": name,
+            "start_branch": "main",
+            "commit_message": "b",
+            "actions": [{"action": "create", "file_path": "b", "content": "x"}],
+        }
+    )
+    assert project.branches.get(name).commit["id"] == made.id
+    assert project.branches.get("main").commit["id"] == main
+    assert project.commits.get("main").id == main
