@@ -94,7 +94,7 @@ def test_a_branch_that_looks_like_another_ref_is_refused(gitlab_server: LocalGit
 
 
 @pytest.mark.parametrize("name", ["other/refs/heads/main", "topic/main", "feature/HEAD", "a" * 39, "main2"])
-def test_a_branch_that_ends_like_main_is_another(gitlab_server: LocalGitlab, tmp_path: Path, name: str) -> None:
+def test_a_branch_that_ends_like_main_is_another(gitlab_server: LocalGitlab, name: str) -> None:
     project = gitlab_server.project({"a": "x"})
     main = project.branches.get("main").commit["id"]
     made = project.commits.create(
