@@ -9,6 +9,7 @@ from datetime import timedelta
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import change_poll, issues, members, merge_requests
 from factory.gitlab.change_poll import LastChanges
+from factory.model.attempt import Escalation
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
@@ -20,6 +21,7 @@ from factory.workflow.deliver import deliver
 from factory.workflow.drift import infrastructure
 from factory.workflow.engine import Engine, Slot, Steps
 from factory.workflow.release import approvals, review, rollout, shipment
+from factory.workflow.session import launch_plan, routing
 from factory.worktrees import worktree
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
@@ -160,6 +162,10 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
         return lease.write(
             context.mirror, renewed, frozen_before, author=context.bot_author, token=context.accounts.bot_token
         )
+    # Before the claim: an issue that nobody can work on here stays free for another machine.
+    asked = context.console.agent_name
+    chosen = routing.choose(policies.agents, issue.labels, asked=asked, escalation=Escalation.AGAIN, down=(), last=None)
+    launch_plan.require(context, chosen)
     role = members.role(context.bot, issue.author)
     frozen = intake.freeze(
         issue, author_role=role, limit=policies.session.issue_characters, small=policies.session.labels.small

@@ -1,11 +1,12 @@
 """Tests of the loop's choice on recorded answers of GitLab: what it does next in each state of the project."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from factory.errors import InvalidInput, Refused
+from factory.errors import FactoryError, InvalidInput, MachineError, Refused, Unauthorized
 from factory.workflow import serve
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.engine import Engine, Slot, slot
@@ -81,3 +82,24 @@ def test_an_issue_without_a_spec_is_told_so_and_not_claimed(tmp_path: Path, held
     with pytest.raises(InvalidInput, match="#1 cannot be worked on"):
         once(made, held)
     assert ("factory::blocked", "factory::ready") in made.gitlab.labels("issues/1")
+
+
+@pytest.mark.parametrize("lacks", ["credential", "program"])
+def test_an_issue_whose_agent_cannot_start_is_not_claimed(tmp_path: Path, held: Slot, lacks: str) -> None:
+    made = world(tmp_path, "claimed")
+    HeldLease(made.context, made.session, minutes=5).release()
+    for item in (made.gitlab.answers["issues/1"], *made.gitlab.answers["issues"]):
+        item["labels"] = ["factory::ready"]
+    context = made.context
+    machine = replace(context.machine, credential=lambda _: "", agents_path="/nonexistent")
+    if lacks == "program":
+        machine = replace(machine, credential=lambda _: "a key")
+    made = replace(
+        made, context=replace(context, machine=machine, console=replace(context.console, agent_name="codex"))
+    )
+    before = made.context.mirror.head("factory/leases/1")
+    error: type[FactoryError] = Unauthorized if lacks == "credential" else MachineError
+    with pytest.raises(error, match="is not set" if lacks == "credential" else "is not installed"):
+        once(made, held)
+    assert made.context.mirror.head("factory/leases/1") == before
+    assert made.gitlab.labels("issues/1") == []

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from factory.agents.task import Ending, driver
-from factory.errors import MachineError
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.attempt import AttemptResult
@@ -14,7 +13,7 @@ from factory.model.session import Session
 from factory.operations.collect import facts as judging
 from factory.policies.model import Policies
 from factory.sandbox import launch, limits
-from factory.system import canonical, clock, files, process
+from factory.system import canonical, clock, files
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
@@ -73,7 +72,7 @@ def run(
         ) as given,
         (folder / "stderr.log").open("wb") as errors,
     ):
-        _require(name, given.launch.argv[0], given.launch.env["PATH"])
+        launch_plan.require_program(name, given.launch.argv[0], given.launch.env["PATH"])
         prepared = launch.prepare(given.launch)
         context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
         drive = driver("terminal" if interactive else agent.protocol)
@@ -92,14 +91,6 @@ def _clean(path: Path, secrets: Sequence[str]) -> None:
     """Keep the last part of the agent's standard error, without secrets."""
     said = files.tail(path, _LONGEST_ERRORS).decode(errors="replace")
     files.write_atomic(path, redact(said, secrets).encode())
-
-
-def _require(name: str, program: str, path: str) -> None:
-    if process.find(program, path) is None:
-        raise MachineError(
-            f"the agent {name} is not installed: there is no program {program}",
-            hint="Run `factory setup --agents`, or install it; `factory agent list` shows which are there.",
-        )
 
 
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:

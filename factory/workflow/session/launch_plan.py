@@ -12,7 +12,7 @@ from factory.agents.metering import Bounds, Rates
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Task, Tool
-from factory.errors import Refused, Unauthorized
+from factory.errors import MachineError, Refused, Unauthorized
 from factory.model.session import Session
 from factory.policies import evaluate
 from factory.policies.agents import Agent
@@ -20,7 +20,7 @@ from factory.policies.model import Policies
 from factory.sandbox import caches, egress, launch
 from factory.sandbox.launch import Launch
 from factory.sandbox.limits import Limits
-from factory.system import files, safe_path
+from factory.system import files, process, safe_path
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.session import control
@@ -95,6 +95,24 @@ def prepare(
         finally:
             for name in (_TMP, _CACHE):
                 files.remove_tree(place.folder / name)
+
+
+def require(context: Context, chosen: AgentChoice) -> None:
+    """Raise ``Unauthorized`` if the agent's model has no credential, ``MachineError`` if its program is missing."""
+    _headers(context, chosen.agent)
+    env = context.machine.env
+    interactive = context.console.interactive and chosen.agent.terminal
+    program = (chosen.agent.terminal if interactive else chosen.agent.command)[0]
+    require_program(chosen.name, program, context.machine.agents_path or env["PATH"])
+
+
+def require_program(name: str, program: str, path: str) -> None:
+    """Raise ``MachineError`` if the program of an agent is not on a ``PATH``."""
+    if process.find(program, path) is None:
+        raise MachineError(
+            f"the agent {name} is not installed: there is no program {program}",
+            hint="Run `factory setup --agents`, or install it; `factory agent list` shows which are there.",
+        )
 
 
 def home_of(session: Path, agent: str) -> Path:
