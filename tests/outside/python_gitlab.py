@@ -1,0 +1,174 @@
+"""Plugin for python-gitlab's functional tests: the loopback GitLab takes the container's place, and requests are noted.
+
+It is loaded in a process of its own, where the package ``tests`` is python-gitlab's: it imports nothing of this
+repository. ``OUTSIDE_URL`` and ``OUTSIDE_TOKEN`` name the server, ``OUTSIDE_TIER`` its tier, and ``OUTSIDE_RESULTS``
+the file that gets one JSON object per test.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+_LONGEST_SLEEP = 0.02
+_NO_ROUTE = '{"error": "404 Not Found"}'
+_UNSUPPORTED = "is not supported by the loopback GitLab"
+_HTTP_ERROR = 400
+_WORST = ("passed", "skipped", "absent", "wrong")
+_sleep, _send = time.sleep, requests.Session.send
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer: ``endpoint`` is method and path.
+
+    ``absent`` says that the server has no such route, or refused a parameter because it does not support it.
+    """
+
+    endpoint: str
+    status: int
+    absent: bool
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} → {self.status}"
+
+
+@dataclass
+class Result:
+    """What a test came to; ``served`` says that all of its requests went to routes of the server."""
+
+    test: str
+    outcome: str = "passed"
+    endpoint: str = ""
+    reason: str = ""
+    served: bool = True
+
+
+@dataclass
+class Notes:
+    """The requests and the result of the running test, and the failures that fixtures raise again."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    phase: int = 0
+    result: Result = field(default_factory=lambda: Result(""))
+    raised: list[tuple[BaseException, Exchange | None]] = field(default_factory=list)
+
+    def cause(self, error: BaseException) -> Exchange | None:
+        """Return the request behind an error, the likeliest first: an absent route, a refusal, the last request.
+
+        Only requests of the failed phase count; a fixture's error, which pytest raises again, keeps its request.
+        """
+        for seen, exchange in self.raised:
+            if seen is error:
+                return exchange
+        latest = self.exchanges[self.phase :]
+        refused = [exchange for exchange in latest if exchange.status >= _HTTP_ERROR]
+        absent = [exchange for exchange in refused if exchange.absent]
+        found = next(iter(reversed(absent or refused or latest)), None)
+        self.raised.append((error, found))
+        return found
+
+
+NOTES = Notes()
+
+
+def _noted(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    response = _send(session, request, **options)
+    path = re.sub(r"(?<=/)\d+(?=/|$)", ":id", urlsplit(request.url or "").path.removeprefix("/api/v4"))
+    absent = response.status_code >= _HTTP_ERROR and (response.text == _NO_ROUTE or _UNSUPPORTED in response.text)
+    NOTES.exchanges.append(Exchange(f"{request.method} {path}", response.status_code, absent))
+    return response
+
+
+def pytest_configure() -> None:
+    """Note requests, and shorten the pauses that give a real GitLab time to catch up."""
+    time.sleep = lambda seconds: _sleep(min(seconds, _LONGEST_SLEEP))
+    setattr(requests.Session, "send", _noted)  # noqa: B010 - mypy forbids to assign a method
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what the tier does not have; python-gitlab's own fixture looks for the wrong marker."""
+    graphql = pytest.mark.skipif(find_spec("gql") is None, reason="needs the package gql")
+    for item in items:
+        if "test_graphql" in item.nodeid:
+            item.add_marker(graphql)
+        if os.environ["OUTSIDE_TIER"] == "free" and item.get_closest_marker("gitlab_premium"):
+            item.add_marker(pytest.mark.skip(reason="needs GitLab Premium"))
+
+
+@pytest.fixture(scope="session")
+def docker_ip() -> str:
+    """Return the server's address, for python-gitlab's fixture ``gitlab_url``."""
+    return str(urlsplit(os.environ["OUTSIDE_URL"]).hostname)
+
+
+class _Container:
+    """The service that python-gitlab waits for."""
+
+    def port_for(self, *_: object, **__: object) -> int:
+        return int(urlsplit(os.environ["OUTSIDE_URL"]).port or 0)
+
+    def wait_until_responsive(self, **_: object) -> None:
+        """Return at once: the server runs."""
+
+
+@pytest.fixture(scope="session")
+def docker_services() -> _Container:
+    """Replace what python-gitlab's conftest does in containers: token, first clean-up, registration of a runner."""
+    conftest: Any = sys.modules["tests.functional.conftest"]
+    conftest.set_token = lambda *_, **__: os.environ["OUTSIDE_TOKEN"]
+    conftest.reset_gitlab = lambda _: None
+    conftest.check_output = _register_runner
+    return _Container()
+
+
+def _register_runner(_: list[str]) -> bytes:
+    """Let the runner that is there take untagged jobs."""
+    url, token = f"{os.environ['OUTSIDE_URL']}/api/v4/runners/1", os.environ["OUTSIDE_TOKEN"]
+    requests.put(url, json={"run_untagged": True}, headers={"PRIVATE-TOKEN": token}, timeout=10).raise_for_status()
+    return b""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Write down each test's result after its teardown."""
+    NOTES.exchanges.clear()
+    NOTES.phase = 0
+    NOTES.result = Result(item.nodeid)
+    done = yield
+    NOTES.result.served = NOTES.result.served and not any(exchange.absent for exchange in NOTES.exchanges)
+    with Path(os.environ["OUTSIDE_RESULTS"]).open("a") as results:
+        results.write(json.dumps(asdict(NOTES.result)) + "\n")
+    return done
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: "pytest.CallInfo[None]") -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge one phase of a test; the worst phase counts."""
+    report = yield
+    result = NOTES.result
+    if report.skipped or hasattr(report, "wasxfail"):
+        result.outcome = max(result.outcome, "skipped", key=_WORST.index)
+    elif report.failed and call.excinfo is not None:
+        _judge_failure(result, call.excinfo.value, str(call.excinfo.exconly()))
+    NOTES.phase = len(NOTES.exchanges)
+    return report
+
+
+def _judge_failure(result: Result, error: BaseException, reason: str) -> None:
+    cause = NOTES.cause(error)
+    absent = cause is not None and cause.absent
+    outcome = "absent" if absent else "wrong"
+    result.served = result.served and not absent
+    if _WORST.index(outcome) > _WORST.index(result.outcome):
+        result.outcome, result.endpoint, result.reason = outcome, str(cause or ""), reason.strip().splitlines()[0]
