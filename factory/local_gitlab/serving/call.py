@@ -156,6 +156,18 @@ def need_premium(call: Call) -> None:
         raise not_found()
 
 
+def unsupported(what: str) -> web.HTTPException:
+    """400 for what GitLab has and this server does not emulate; ignoring it would report what never happened."""
+    return web.HTTPBadRequest(**_message(f"400 Bad request - {what} is not supported by the loopback GitLab"))
+
+
+def refuse_unsupported(call: Call, names: Sequence[str]) -> None:
+    """Raise 400 if the request sets one of these parameters, which this server does not emulate."""
+    for name in names:
+        if str(call.params.get(name, "")).lower() not in {"", "none", "false", "[]"}:
+            raise unsupported(name)
+
+
 def public(document: Document, *hidden: str) -> Document:
     """Return a document without private and hidden fields, as a client sees it."""
     return {key: value for key, value in document.items() if not key.startswith("_") and key not in hidden}

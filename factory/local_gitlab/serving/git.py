@@ -111,9 +111,13 @@ class Repository:
         options = ("--annotate", "--cleanup=whitespace", "--file=-")
         self.git("tag", *options, "--end-of-options", name, target, stdin=message.encode(), env=who)
 
-    def commits(self, *revisions: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the commits of ``git log`` for the revisions, newest first, in GitLab's format."""
-        text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--")
+    def commits(self, *revisions: str, limit: int = 1000, path: str = "") -> list[dict[str, Any]]:
+        """Return the commits of ``git log`` for revisions and options, newest first, in GitLab's format.
+
+        ``path`` keeps only commits that change a file or folder.
+        """
+        paths = [f":(literal){path}"] if path else []
+        text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--", *paths)
         return [_commit(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
 
     def count(self, *revisions: str) -> int:

@@ -221,8 +221,10 @@ def repository(world: World) -> None:
     project.branches.list(get_all=True)
     project.branches.get("feature/x")
     branch.delete()
+    world.call("DELETE", base + "/branches/main", 400)
     for ref in ("main", "main..feature/x"):
         project.commits.list(get_all=True, ref_name=ref)
+    project.commits.list(get_all=True, query_parameters={"all": "true", "path": "b.txt"})
     commit = project.commits.get(sha)
     commit.diff(get_all=True)
     project.commits.get(project.commits.list(get_all=True)[-1].id).diff(get_all=True)
@@ -236,6 +238,18 @@ def repository(world: World) -> None:
     project.files.get("docs/a.txt", ref="main")
     project.files.raw("docs/a.txt", ref="main")
     world.call("GET", base + "/files/none/raw", 404)
+    _files(world, project, base + "/files/new%2Ffile")
+
+
+def _files(world: World, project: Any, path: str) -> None:
+    commit = {"branch": "main", "commit_message": "m"}
+    made = project.files.create({"file_path": "new/file", "content": "1", **commit})
+    world.call("POST", path, 400, json=commit | {"content": "1"})
+    world.call("PUT", path, 400, json=commit)
+    made.content = "2"
+    made.save(branch="main", commit_message="m")
+    made.delete(branch="main", commit_message="m")
+    world.call("DELETE", path, 400, json=commit)
 
 
 def protection(world: World) -> None:
