@@ -70,14 +70,16 @@ def results(cache: Path, suite: str, tier: str, extra: list[str]) -> list[Result
         env = TOOL_ENV | {
             "HOME": folder,
             "TMPDIR": folder,
-            "PYTHONPATH": os.pathsep.join(map(str, (source, added, HERE))),
+            "PYTHONPATH": os.pathsep.join(map(str, (source, added, HERE, HERE / "recorder"))),
             "OUTSIDE_URL": server.url,
             "OUTSIDE_TOKEN": server.root_token,
             "OUTSIDE_TIER": tier,
             "OUTSIDE_RESULTS": str(found),
+            "OUTSIDE_EXCHANGES": f"{folder}/exchanges",
         }
         plugins = ["-p", "python_gitlab", "-p", "no:cacheprovider", "-o", "xfail_strict=false"]
-        options = [*plugins, "--timeout", _SECONDS_OF_A_TEST, "--tb=short", f"tests/functional/{suite}", *extra]
+        plugins += ["--script-launch-mode=subprocess", f"--basetemp={folder}/pytest", "--timeout", _SECONDS_OF_A_TEST]
+        options = [*plugins, "--tb=short", f"tests/functional/{suite}", *extra]
         with (cache / f"{suite}-{tier}.log").open("wb") as log:
             command = [sys.executable, "-m", "pytest", *options]
             subprocess.run(command, cwd=source, env=env, stdout=log, stderr=log, check=False)
