@@ -31,7 +31,14 @@ def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> 
 
     ``newest_first`` is the order without ``sort``.
     """
-    found = fresh(call, documents)
-    key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")
-    order = call.choice("sort", ("asc", "desc"), "desc" if newest_first else "asc")
-    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=order == "desc")
+    keys = ("id", "created_at", "updated_at")
+    return ordered(call, fresh(call, documents), keys=keys, descending=newest_first)
+
+
+def ordered(
+    call: Call, documents: Sequence[Document], *, keys: Sequence[str], descending: bool = True
+) -> list[Document]:
+    """Sort by ``order_by``, one of ``keys`` (default: the first), and ``sort``; raises 400 for other values."""
+    key = call.choice("order_by", keys, keys[0])
+    order = call.choice("sort", ("asc", "desc"), "desc" if descending else "asc")
+    return sorted(documents, key=lambda item: (item[key], item["id"]), reverse=order == "desc")

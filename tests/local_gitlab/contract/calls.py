@@ -28,6 +28,15 @@ def accounts(world: World) -> None:
     world.call("DELETE", f"/personal_access_tokens/{token.id}", 403, who="guest")
     world.call("DELETE", "/personal_access_tokens/99999", 404)
     world.root.personal_access_tokens.delete(token.id)
+    world.call("GET", "/users", 400, params={"order_by": "luck"})
+    world.call("GET", "/projects", 400, params={"sort": "luck"})
+    owned = world.root.groups.create({"name": "Owned", "path": "owned"})
+    owned.members.create({"user_id": made.id, "access_level": 50})
+    owned.members.delete(world.root.users.list(username="root", get_all=True)[0].id)
+    world.call("DELETE", f"/users/{made.id}", 403, who="guest")
+    world.call("DELETE", f"/users/{made.id}", 409)
+    world.call("DELETE", f"/users/{made.id}", 204, params={"hard_delete": True})
+    world.call("DELETE", f"/users/{made.id}", 404)
 
 
 def members(world: World) -> None:

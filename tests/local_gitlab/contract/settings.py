@@ -82,6 +82,9 @@ def namespaces(world: World) -> None:
     world.root.groups.list(get_all=True)
     world.root.groups.get("makers")
     world.call("GET", "/groups/root", 404)
+    world.call("GET", "/groups", 400, params={"order_by": "luck"})
+    world.call("PUT", f"/groups/{group.id}", 200, json={"description": "tools"})
+    world.call("PUT", f"/groups/{group.id}", 400, json={})
     world.root.namespaces.list(get_all=True, search="mak")
     world.root.namespaces.get("makers")
     world.call("GET", f"/namespaces/{group.id}", 404, who="stranger")
@@ -110,7 +113,16 @@ def group_members(world: World) -> None:
     world.call("PUT", f"{base}/99999", 404, json={"access_level": 30})
     world.call("DELETE", f"{base}/1", 403)
     world.call("DELETE", f"{base}/99999", 404)
+    group.members_all.list(get_all=True)
+    group.members_all.get(person)
+    world.call("GET", f"{base}/all", 404, who="developer")
+    world.call("GET", f"{base}/all/99999", 404)
+    world.call("DELETE", f"/groups/{group.id}", 403, who="stranger")
+    world.call("PUT", f"/groups/{group.id}", 403, who="stranger", json={"name": "x"})
+    world.call("PUT", "/groups/99999", 404, json={"name": "x"})
     group.members.delete(person)
+    world.call("DELETE", "/groups/99999", 404)
+    world.root.groups.create({"name": "Gone", "path": "gone-soon"}).delete()
 
 
 def project_settings(world: World) -> None:
