@@ -90,6 +90,11 @@ def settings(world: World) -> None:
     project.variables.get("A", filter={"environment_scope": "*"})
     project.variables.update("A", {"value": "2", "masked": False})
     assert hidden.value is None
+    project.variables.create({"key": "A", "value": "1", "environment_scope": "x"})
+    for method in ("GET", "PUT", "DELETE"):
+        world.call(method, f"/projects/{project.id}/variables/A", 409)
+    world.call("PUT", f"/projects/{project.id}/variables/H", 400, json={"masked": False})
+    project.variables.delete("A", filter={"environment_scope": "x"})
     project.variables.delete("A")
 
 
