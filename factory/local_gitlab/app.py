@@ -22,7 +22,7 @@ from factory.local_gitlab.ci import (
 )
 from factory.local_gitlab.hooks import deliveries, project_hooks
 from factory.local_gitlab.issues import discussions, issue_links, issues
-from factory.local_gitlab.merge_requests import approvals, merge_requests
+from factory.local_gitlab.merge_requests import approvals, merge_requests, merging
 from factory.local_gitlab.projects import (
     application_settings,
     approval_rules,
@@ -86,6 +86,7 @@ ROUTES: tuple[Route, ...] = (
     *links.ROUTES,
     *statuses.ROUTES,
     *merge_requests.ROUTES,
+    *merging.ROUTES,
     *approvals.ROUTES,
     *approval_rules.ROUTES,
     *pipelines.ROUTES,
