@@ -9,6 +9,18 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Route
 from factory.local_gitlab.serving.store import Document
 
+_BLAMED = (
+    "id",
+    "parent_ids",
+    "message",
+    "authored_date",
+    "author_name",
+    "author_email",
+    "committed_date",
+    "committer_name",
+    "committer_email",
+)
+
 
 def _found(call: Call) -> tuple[Document, bytes]:
     """Return a file's fields without its content, and its content; raises 404 if it does not exist."""
@@ -50,6 +62,22 @@ def _raw(call: Call) -> Any:
     return api.Answer(content, headers=_headers(fields))
 
 
+def _blame(call: Call) -> Any:
+    """Return the lines of a file in ranges, each with the commit that last changed it."""
+    call.need("ref")
+    fields, _ = _found(call)
+    if call.params.get("range"):
+        raise api.unsupported("range")
+    repository = call.context.repository(call.project)
+    found: list[Document] = []
+    for sha, line in repository.blame(fields["commit_id"], call.path["path"]):
+        if not found or found[-1]["commit"]["id"] != sha:
+            commit = repository.one(sha)
+            found.append({"commit": {key: commit[key] for key in _BLAMED}, "lines": []})
+        found[-1]["lines"].append(line)
+    return api.Answer(found, headers=_headers(fields))
+
+
 def _write(call: Call, kind: str) -> Document:
     """Commit one file; return the answer to its creation or change."""
     if kind != "delete" and call.params.get("content") is None:
@@ -76,6 +104,7 @@ _FILE = "/projects/{id}/repository/files/{path:.+}"
 
 ROUTES = (
     Route("GET", _FILE + "/raw", _raw),
+    Route("GET", _FILE + "/blame", _blame),
     Route("GET", _FILE, _show),
     Route("POST", _FILE, _create, DEVELOPER),
     Route("PUT", _FILE, _change, DEVELOPER),

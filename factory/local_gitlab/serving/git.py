@@ -173,6 +173,17 @@ class Repository:
         done = process.run(["git", "cat-file", "blob", f"{revision}:{path}"], cwd=self.path, env=self.env, check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def blame(self, revision: str, path: str) -> list[tuple[str, str]]:
+        """Return a file's lines, each after the commit that last changed it (git docs: git-blame, porcelain)."""
+        found, sha = [], ""
+        for line in self.git("blame", "--line-porcelain", revision, "--", path).split("\n"):
+            if line.startswith("\t"):
+                found.append((sha, line[1:]))
+                sha = ""
+            elif not sha:
+                sha = line.split(" ", 1)[0]
+        return found
+
     def tree(self, revision: str, path: str, *, recursive: bool) -> list[dict[str, str]]:
         """Return the entries of a folder at a revision; raises ``ToolFailed`` if the folder does not exist."""
         options = ["-r", "-t"] if recursive else []

@@ -106,6 +106,7 @@ def issues(world: World) -> None:
     world.call("GET", base, 400, params={"order_by": "luck"})
     world.call("GET", f"{base}/99999", 404)
     world.call("PUT", f"{base}/{issue.iid}", 403, who="guest", json={"title": "x"})
+    world.call("PUT", f"{base}/{issue.iid}", 400, json={"state_event": "luck"})
     issue.state_event = "close"
     issue.save()
     project.issues.list(get_all=True, iids=[issue.iid], state="closed")
@@ -252,6 +253,9 @@ def repository(world: World) -> None:
     project.files.get("docs/a.txt", ref="main")
     project.files.raw("docs/a.txt", ref="main")
     world.call("GET", base + "/files/none/raw", 404)
+    project.files.blame("docs/a.txt", ref="main", get_all=True)
+    world.call("GET", base + "/files/docs%2Fa.txt/blame", 400)
+    world.call("GET", base + "/files/none/blame", 404, params={"ref": "main"})
     _files(world, project, base + "/files/new%2Ffile")
 
 
@@ -380,11 +384,17 @@ def merge_requests(world: World) -> None:
     theirs.unapprove()
     world.call("POST", one + "/unapprove", 404, who="developer")
     _merge(world, project, request, one)
+    waiting = world.project({".gitlab-ci.yml": "a: {script: [ls], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"})
+    world.change(waiting, "x", "b")
+    number = waiting.mergerequests.create(given).iid
+    world.call("PUT", f"/projects/{waiting.id}/merge_requests/{number}/merge", 400, json={"auto_merge": True})
+    waiting.delete()
 
 
 def _merge(world: World, project: Any, request: Any, one: str) -> None:
     request.title = "Draft: Add b"
     request.save()
+    world.call("PUT", one, 400, json={"state_event": "luck"})
     world.call("PUT", one + "/merge", 405)
     request.title = "Add b"
     request.save()

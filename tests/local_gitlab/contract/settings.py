@@ -12,6 +12,7 @@ def application_settings(world: World) -> None:
     world.call("GET", path, 403, who="developer")
     world.call("PUT", path, 403, who="developer", json={name: True})
     world.call("PUT", path, 200, json={name: True})
+    world.call("PUT", path, 400, json={"default_projects_limit": 42})
     project = world.project()
     hook = project.hooks.create({"url": "http://127.0.0.1:9/", "issues_events": True})
     project.issues.create({"title": "told"})

@@ -39,6 +39,19 @@ def test_a_file_is_changed_and_deleted(gitlab_server: LocalGitlab) -> None:
         project.files.get("a", ref="main")
 
 
+def test_blame_names_the_last_commit_of_each_range(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "one\ntwo\nthree\n"})
+    start = project.branches.get("main").commit["id"]
+    project.files.update("a", {"content": "one\n2\nthree\n", **ON_MAIN})
+    changed = project.branches.get("main").commit["id"]
+    found = project.files.blame("a", ref="main", get_all=True)
+    assert [(item["commit"]["id"], item["lines"]) for item in found] == [
+        (start, ["one"]),
+        (changed, ["2"]),
+        (start, ["three"]),
+    ]
+
+
 def test_a_file_can_start_a_branch(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     project.files.create({"file_path": "b", "content": "2", **ON_MAIN, "branch": "x", "start_branch": "main"})
