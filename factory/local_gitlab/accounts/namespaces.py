@@ -66,6 +66,12 @@ def group(call: Call) -> Document:
     return _find(call, "Group")
 
 
+def visible_group(call: Call, number: int) -> Document | None:
+    """Return a group by its id, or ``None`` if the user can't see it."""
+    found = call.store.get(_KIND, number)
+    return found if found and found["kind"] == "group" and _sees(call, found) else None
+
+
 def owned_group(call: Call) -> Document:
     """Return the call's group; raises 404 if the user can't see it, 403 if the user doesn't own it."""
     found = group(call)

@@ -7,6 +7,7 @@ from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import detailed_merge_status
 from factory.local_gitlab.issues import discussions, filters, issues
 from factory.local_gitlab.merge_requests import approvals
+from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.ref_updates import follow_source
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
@@ -125,7 +126,9 @@ def _create(call: Call) -> Any:
         "squash": call.flag("squash"),
         "diff_refs": None,
         "should_remove_source_branch": None,
-        "force_remove_source_branch": call.flag("remove_source_branch", default=True),
+        "force_remove_source_branch": call.flag(
+            "remove_source_branch", default=project_settings.of(call.project)["remove_source_branch_after_merge"]
+        ),
         "_author": call.user["id"],
         "_merged_by": None,
         "_approved_by": [],
