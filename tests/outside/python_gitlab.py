@@ -90,7 +90,7 @@ NOTES = Notes()
 
 def pytest_configure() -> None:
     """Shorten the pauses that give a real GitLab time to catch up."""
-    time.sleep = lambda seconds: _sleep(min(seconds, _LONGEST_SLEEP))
+    time.sleep = lambda seconds: _sleep(min(float(seconds), _LONGEST_SLEEP))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

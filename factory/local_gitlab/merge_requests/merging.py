@@ -1,7 +1,5 @@
 """Merging a merge request: fast-forward, of its commits or of one squash commit (docs: Merge requests API, merge)."""
 
-from typing import Any
-
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import ACTIVE
 from factory.local_gitlab.merge_requests import merge_requests
@@ -14,7 +12,7 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 
-def _merge(call: Call) -> Any:
+def _merge(call: Call) -> Document:
     request = call.own("merge_request")
     target = request["target_branch"]
     if not may(call.store, call.project, target, "merge", call.user, call.role):

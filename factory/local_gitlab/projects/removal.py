@@ -1,7 +1,5 @@
 """Deletion of projects, groups and users, at once; GitLab keeps projects and groups for some days."""
 
-from typing import Any
-
 from factory.local_gitlab.accounts import accounts, membership, namespaces
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import OWNER, PUBLIC, Call, Route
@@ -31,17 +29,17 @@ def _remove_namespace(context: Context, namespace: Document) -> None:
     store.delete("namespace", namespace)
 
 
-def _delete_project(call: Call) -> Any:
+def _delete_project(call: Call) -> api.Answer:
     remove_project(call.context, call.project)
     return api.Answer({"message": "202 Accepted"}, 202)
 
 
-def _delete_group(call: Call) -> Any:
+def _delete_group(call: Call) -> api.Answer:
     _remove_namespace(call.context, namespaces.owned_group(call))
     return api.Answer({"message": "202 Accepted"}, 202)
 
 
-def _delete_user(call: Call) -> Any:
+def _delete_user(call: Call) -> None:
     """Delete a user; with ``hard_delete`` also the user's contributions and the groups that nobody else owns."""
     api.need_admin(call)
     store = call.store

@@ -1,7 +1,6 @@
 """Commits that the API writes on a branch: checks of the branch, its start and the actions (docs: Commits API)."""
 
 import base64
-from typing import Any
 
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import push_rules
@@ -100,7 +99,7 @@ def _content(action: Document) -> bytes:
         raise api.bad_request("actions[content] is not base64", key="error") from None
 
 
-def answer(call: Call, sha: str) -> Any:
+def answer(call: Call, sha: str) -> api.Answer:
     """Return GitLab's answer to a new commit."""
     commit = call.context.repository(call.project).one(sha)
     return api.Answer(commit | {"project_id": call.project["id"]}, 201)

@@ -2,7 +2,6 @@
 
 import base64
 from hashlib import sha256
-from typing import Any
 
 from factory.local_gitlab.repository import commit_writes
 from factory.local_gitlab.serving import call as api
@@ -52,17 +51,17 @@ def _headers(fields: Document) -> dict[str, str]:
     return {f"X-Gitlab-{key.replace('_', '-').title()}": value for key, value in values.items()}
 
 
-def _show(call: Call) -> Any:
+def _show(call: Call) -> api.Answer:
     fields, content = _found(call)
     return api.Answer(fields | {"content": base64.b64encode(content).decode()}, headers=_headers(fields))
 
 
-def _raw(call: Call) -> Any:
+def _raw(call: Call) -> api.Answer:
     fields, content = _found(call)
     return api.Answer(content, headers=_headers(fields))
 
 
-def _blame(call: Call) -> Any:
+def _blame(call: Call) -> api.Answer:
     """Return the lines of a file in ranges, each with the commit that last changed it."""
     call.need("ref")
     fields, _ = _found(call)
@@ -88,15 +87,15 @@ def _write(call: Call, kind: str) -> Document:
     return {"file_path": path, "branch": call.params["branch"]}
 
 
-def _create(call: Call) -> Any:
+def _create(call: Call) -> api.Answer:
     return api.Answer(_write(call, "create"), 201)
 
 
-def _change(call: Call) -> Any:
+def _change(call: Call) -> Document:
     return _write(call, "update")
 
 
-def _delete(call: Call) -> Any:
+def _delete(call: Call) -> None:
     _write(call, "delete")
 
 

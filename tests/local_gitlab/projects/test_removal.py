@@ -18,9 +18,9 @@ def test_a_deleted_group_takes_its_subgroups_and_projects_along(gitlab_server: L
         gitlab_server.client(theirs).groups.delete(group.id)
     assert refused.value.response_code == 403
     group.delete()
-    for gone in (lambda: client.groups.get(group.id), lambda: client.groups.get(below.id)):
+    for number in (group.id, below.id):
         with pytest.raises(gitlab.GitlabGetError, match="404 Group Not Found"):
-            gone()
+            client.groups.get(number)
     with pytest.raises(gitlab.GitlabGetError, match="404 Project Not Found"):
         gitlab_server.client().projects.get(project.id)
     assert client.groups.create({"name": "Gone", "path": group.path}).id != group.id
@@ -51,14 +51,14 @@ def test_hard_delete_also_deletes_contributions_and_groups_without_another_owner
     assert refused.value.response_code == 409
     user.delete(hard_delete=True)
     root = gitlab_server.client()
-    for gone in (
-        lambda: project.issues.get(issue.iid),
-        lambda: root.groups.get(group.id),
-        lambda: root.projects.get(own.id),
-        lambda: root.users.get(user.id),
+    for manager, number in (
+        (project.issues, issue.iid),
+        (root.groups, group.id),
+        (root.projects, own.id),
+        (root.users, user.id),
     ):
         with pytest.raises(gitlab.GitlabGetError) as missing:
-            gone()
+            manager.get(number)
         assert missing.value.response_code == 404
 
 
