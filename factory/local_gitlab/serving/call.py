@@ -15,6 +15,9 @@ NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
 PUBLIC = -1
 LARGEST_ID, _DIGITS = 2**63 - 1, 19
+# The texts that GitLab's parameters of the type Boolean accept.
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0", "", "none"})
 _BY_STATUS: Mapping[int, type[web.HTTPException]] = {
     HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
@@ -54,9 +57,11 @@ class Call:
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return a parameter as a boolean."""
-        value = self.params.get(name, default)
-        return value if isinstance(value, bool) else str(value).lower() in {"true", "1", "yes"}
+        """Return a parameter as a boolean; raises 400 if it is not one."""
+        text = str(self.params.get(name, default)).lower()
+        if text not in _TRUE and text not in _FALSE:
+            raise bad_request(f"{name} is invalid", key="error")
+        return text in _TRUE
 
     def strings(self, name: str) -> list[str] | None:
         """Return a parameter that is a list or comma-separated text, or ``None`` if it is missing."""
