@@ -66,18 +66,33 @@ def _create_branch(call: Call) -> Any:
         raise api.failed(400, "Branch name is invalid")
     if name in _repo(call).branches():
         raise api.failed(400, "Branch already exists")
-    if not may(call.store, call.project, name, "push", call.user, call.role):
-        raise api.forbidden()
     if not _repo(call).branches():
         commit_writes.first_file(call)
     sha = _repo(call).resolve(ref)
     if sha is None:
         raise api.failed(400, "Invalid reference name: " + ref)
+    _refuse_creation(call, name, sha)
     push_rules.refuse_branch(call, name)
     if not _repo(call).set_branch(name, sha, None):
         raise api.failed(400, f"Failed to create branch '{name}': a branch is in the way")
     sync_refs(call.context, call.project, call.user)
     return api.Answer(_branch(call.context, call.project, name, sha), 201)
+
+
+def _refuse_creation(call: Call, name: str, sha: str) -> None:
+    """Raise 400 if the caller may not create a protected branch (docs: Protected branches, create a branch).
+
+    Who may only merge into it may create it at a commit that is already in a protected branch.
+    """
+    if may(call.store, call.project, name, "push", call.user, call.role):
+        return
+    if not may(call.store, call.project, name, "merge", call.user, call.role):
+        raise api.failed(400, "You are not allowed to create protected branches on this project.")
+    heads = _repo(call).branches().items()
+    protected = (head for branch, head in heads if protection(call.store, call.project, branch))
+    if not any(_repo(call).is_ancestor(sha, head) for head in protected):
+        reason = "You can only use an existing protected branch ref as the basis of a new protected branch."
+        raise api.failed(400, reason)
 
 
 def _delete_branch(call: Call) -> Any:

@@ -103,6 +103,22 @@ def test_a_branch_in_the_way_of_another(gitlab_server: LocalGitlab) -> None:
     assert [branch.name for branch in project.branches.list(get_all=True)] == ["main", "x"]
 
 
+def test_who_may_merge_may_create_a_protected_branch_from_a_protected_one(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    project.files.create({"file_path": "b", "content": "1", **ON_MAIN, "branch": "open", "start_branch": "main"})
+    project.protectedbranches.create({"name": "main"})
+    project.protectedbranches.create({"name": "rel/*", "push_access_level": 0, "merge_access_level": 40})
+    user, token = gitlab_server.user("developer")
+    project.members.create({"user_id": user.id, "access_level": 30})
+    branches = f"/projects/{project.id}/repository/branches"
+    body = {"branch": "rel/1", "ref": "main"}
+    refused = refusal(gitlab_server, "POST", branches, body, token)
+    assert refused == (400, "You are not allowed to create protected branches on this project.")
+    status, reason = refusal(gitlab_server, "POST", branches, body | {"ref": "open"})
+    assert (status, "existing protected branch ref" in reason) == (400, True)
+    assert project.branches.create(body).protected
+
+
 def test_maintainers_may_delete_protected_branches_but_not_the_default_branch(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"a": "1"})
     project.branches.create({"branch": "kept", "ref": "main"})
