@@ -23,7 +23,7 @@ from factory.local_gitlab.ci import (
 )
 from factory.local_gitlab.hooks import deliveries, project_hooks
 from factory.local_gitlab.issues import discussions, issue_links, issues
-from factory.local_gitlab.merge_requests import approvals, merge_requests
+from factory.local_gitlab.merge_requests import approvals, merge_requests, merging
 from factory.local_gitlab.projects import (
     application_settings,
     approval_rules,
@@ -43,6 +43,7 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import http
 from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
 from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.store import Document
 from factory.system import log, loopback
 
 API_VERSION = "19.5.0-local"
@@ -86,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
     *links.ROUTES,
     *statuses.ROUTES,
     *merge_requests.ROUTES,
+    *merging.ROUTES,
     *approvals.ROUTES,
     *approval_rules.ROUTES,
     *pipelines.ROUTES,
@@ -159,6 +161,7 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
     if who is None:
         raise api.unauthorized()
     token, user = who
+    user = _sudo(context, request, user)
     path = dict(request.match_info)
     if token.get("_job") and not _job_token_may(route):
         raise api.not_found()
@@ -173,6 +176,17 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
     if role < route.role:
         raise api.forbidden()
     return Call(context, path, params, body, user, role, token, project)
+
+
+def _sudo(context: Context, request: web.Request, user: Document) -> Document:
+    """Return the user for whom an administrator acts (docs: REST API, Sudo), else the user; raises 403 or 404."""
+    name = request.headers.get("Sudo") or request.query.get("sudo")
+    if not name:
+        return user
+    if not user["is_admin"]:
+        raise api.forbidden("Must be admin to use sudo")
+    found = context.store.get("user", int(name)) if api.is_id(name) else context.store.find("user", name)
+    return api.require(found, f"User with ID or username '{name}'")
 
 
 @web.middleware

@@ -123,7 +123,7 @@ def test_labels_variables_and_members(gitlab_server: LocalGitlab) -> None:
     variable.value = "2"
     variable.save()
     assert project.variables.get("A").value == "2"
-    hidden = project.variables.create({"key": "H", "value": "s", "masked_and_hidden": True})
+    hidden = project.variables.create({"key": "H", "value": "long-secret", "masked_and_hidden": True})
     assert hidden.value is None
     user, _ = gitlab_server.user("member")
     project.members.create({"user_id": user.id, "access_level": 30})

@@ -9,12 +9,15 @@ from aiohttp import BasicAuth, web
 
 from factory.local_gitlab.accounts import membership
 from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import ADMIN, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
 JOB_SCOPE = "job"
+_GHOST = "ghost"
+_UNSUPPORTED_FILTERS = ("external", "extern_uid", "provider", "custom_attributes", "without_projects", "two_factor")
 
 
 def fingerprint(token: str) -> str:
@@ -56,6 +59,11 @@ def create_user(
         "created_at": clock.timestamp(),
     }
     return store.add("user", document, name=username)
+
+
+def ensure_ghost(store: Store) -> Document:
+    """Return the user that takes the place of deleted users (docs: Ghost user)."""
+    return store.find("user", _GHOST) or create_user(store, _GHOST, name="Ghost User", email="ghost@localhost")
 
 
 def token_of(request: web.Request) -> str | None:
@@ -117,8 +125,9 @@ def brief(context: Context, user: Document | None) -> Document | None:
 
 
 def by_id(context: Context, number: int | None) -> Document | None:
-    """Return a user by id as it appears inside other objects."""
-    return None if number is None else brief(context, context.store.get("user", number))
+    """Return a user by id as it appears inside other objects; the ghost user if it was deleted."""
+    store = context.store
+    return None if number is None else brief(context, store.get("user", number) or store.find("user", _GHOST))
 
 
 def _show(call: Call, user: Document) -> Document:
@@ -130,8 +139,21 @@ def _current(call: Call) -> Any:
 
 
 def _list(call: Call) -> Any:
-    username = call.params.get("username")
-    users = [user for user in call.store.all("user") if username in (None, user["username"])]
+    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
+    username, search = call.params.get("username"), str(call.params.get("search") or "").lower()
+    states = [state for state in ("active", "blocked") if call.flag(state)]
+    users = lists.ordered(
+        call,
+        [
+            user
+            for user in call.store.all("user")
+            if str(username or user["username"]).lower() == user["username"].lower()
+            and (search in f"{user['username']} {user['name']}".lower() or search == user["email"].lower())
+            and (not states or user["state"] in states)
+            and (not call.flag("admins") or user["is_admin"])
+        ],
+        keys=("id", "name", "username", "created_at"),
+    )
     return Page([_show(call, user) if call.user["is_admin"] else brief(call.context, user) for user in users])
 
 

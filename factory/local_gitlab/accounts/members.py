@@ -137,6 +137,16 @@ def _group_list(call: Call) -> Any:
     return _page(call, membership.of_group(call.store, namespaces.group(call)))
 
 
+def _group_list_all(call: Call) -> Any:
+    return _page(call, membership.of_group_and_above(call.store, namespaces.group(call)))
+
+
+def _group_one_of_all(call: Call) -> Any:
+    members = membership.of_group_and_above(call.store, namespaces.group(call))
+    number = call.iid("user_id")
+    return _show(call, api.require(next((item for item in members if item["user_id"] == number), None)))
+
+
 def _group_one(call: Call) -> Any:
     return _show(call, _in_group(call, namespaces.group(call)))
 
@@ -190,6 +200,8 @@ ROUTES = (
     Route("PUT", _ALL + "/{user_id}", _change, MAINTAINER),
     Route("DELETE", _ALL + "/{user_id}", _remove),
     Route("GET", _GROUPS, _group_list, PUBLIC),
+    Route("GET", _GROUPS + "/all", _group_list_all, PUBLIC),
+    Route("GET", _GROUPS + "/all/{user_id}", _group_one_of_all, PUBLIC),
     Route("POST", _GROUPS, _group_create, PUBLIC),
     Route("GET", _GROUPS + "/{user_id}", _group_one, PUBLIC),
     Route("PUT", _GROUPS + "/{user_id}", _group_change, PUBLIC),

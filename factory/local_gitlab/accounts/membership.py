@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from factory.local_gitlab.serving.call import NO_ROLE
+from factory.local_gitlab.serving.call import NO_ROLE, OWNER
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
@@ -57,6 +57,12 @@ def of_all(store: Store, project: Document) -> list[Document]:
     found = of_project(store, project)
     for group in _above(store, project["_namespace"]):
         found += of_group(store, group)
+    return _by_person(found)
+
+
+def _by_person(members: Iterable[Document]) -> list[Document]:
+    """Return each person's strongest membership."""
+    found = list(members)
     people = dict.fromkeys(item["user_id"] for item in found)
     return [item for person in people if (item := _strongest(one for one in found if one["user_id"] == person))]
 
@@ -64,6 +70,30 @@ def of_all(store: Store, project: Document) -> list[Document]:
 def of_group(store: Store, group: Document) -> list[Document]:
     """Return the direct members of a group."""
     return store.all(_GROUP_MEMBER, _group=group["id"])
+
+
+def of_group_and_above(store: Store, group: Document) -> list[Document]:
+    """Return the strongest membership of each direct or inherited member of a group."""
+    return _by_person(item for above in _above(store, group["full_path"]) for item in of_group(store, above))
+
+
+def of_user(store: Store, number: int) -> list[Document]:
+    """Return a user's direct memberships of projects and groups."""
+    return [item for kind in (_MEMBER, _GROUP_MEMBER) for item in store.all(kind, user_id=number)]
+
+
+def owned_alone(store: Store, number: int) -> list[Document]:
+    """Return the groups without any other direct owner than a user."""
+    groups = []
+    for item in store.all(_GROUP_MEMBER, user_id=number, access_level=OWNER):
+        group = store.get("namespace", item["_group"])
+        if group and not any(_is_other_owner(one, number) for one in of_group(store, group)):
+            groups.append(group)
+    return groups
+
+
+def _is_other_owner(member: Document, number: int) -> bool:
+    return bool(member["user_id"] != number and member["access_level"] == OWNER)
 
 
 def in_group(store: Store, group: Document, number: int) -> Document | None:

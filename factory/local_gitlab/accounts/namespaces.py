@@ -5,12 +5,27 @@ from typing import Any
 
 from factory.local_gitlab.accounts import membership
 from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
 _KIND = "namespace"
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_UNSUPPORTED_SETTINGS = (
+    "membership_lock",
+    "share_with_group_lock",
+    "prevent_sharing_groups_outside_hierarchy",
+    "prevent_forking_outside_group",
+    "require_two_factor_authentication",
+    "project_creation_level",
+    "subgroup_creation_level",
+    "shared_runners_setting",
+    "default_branch",
+    "default_branch_protection_defaults",
+    "mentions_disabled",
+    "wiki_access_level",
+)
 _VISIBILITIES = ("private", "internal", "public")
 
 
@@ -49,6 +64,12 @@ def _add(store: Store, path: str, owner: Document, **values: Any) -> Document:
 def group(call: Call) -> Document:
     """Return the call's group; raises 404 if the user can't see it."""
     return _find(call, "Group")
+
+
+def visible_group(call: Call, number: int) -> Document | None:
+    """Return a group by its id, or ``None`` if the user can't see it."""
+    found = call.store.get(_KIND, number)
+    return found if found and found["kind"] == "group" and _sees(call, found) else None
 
 
 def owned_group(call: Call) -> Document:
@@ -148,7 +169,25 @@ def _url(call: Call, namespace: Document) -> str:
 
 
 def _groups(call: Call) -> Any:
-    return Page([_group(call, item) for item in _visible(call, groups=True)])
+    api.refuse_unsupported(call, ("custom_attributes", "statistics", "with_custom_attributes", "repository_storage"))
+    skipped, visibility = call.strings("skip_groups") or [], call.params.get("visibility")
+    least = api.as_int(call.params.get("min_access_level") or 0, "min_access_level")
+    found = [
+        item
+        for item in _visible(call, groups=True)
+        if str(item["id"]) not in skipped
+        and visibility in (None, item["_visibility"])
+        and (not call.flag("owned") or _owns_directly(call, item))
+        and (not call.flag("top_level_only") or item["parent_id"] is None)
+        and (not least or _level(call, item) >= least)
+    ]
+    keys = ("name", "path", "id")
+    return Page([_group(call, item) for item in lists.ordered(call, found, keys=keys, descending=False)])
+
+
+def _owns_directly(call: Call, group: Document) -> bool:
+    member = membership.in_group(call.store, group, call.user["id"])
+    return bool(member and member["access_level"] == OWNER)
 
 
 def _group(call: Call, namespace: Document) -> Document:
@@ -164,6 +203,7 @@ def _group(call: Call, namespace: Document) -> Document:
 
 def _new_group(call: Call) -> Any:
     name, path = str(call.need("name")), str(call.need("path"))
+    api.refuse_unsupported(call, _UNSUPPORTED_SETTINGS)
     parent = None
     if call.params.get("parent_id") is not None:
         parent = call.store.get(_KIND, call.integer("parent_id"))
@@ -188,6 +228,22 @@ def _new_group(call: Call) -> Any:
     return api.Answer(_group(call, created), 201)
 
 
+def _change_group(call: Call) -> Any:
+    found = owned_group(call)
+    api.refuse_unsupported(call, _UNSUPPORTED_SETTINGS)
+    if call.params.get("path") not in (None, found["path"]):
+        raise api.unsupported("a new path")
+    given = [name for name in ("name", "description", "visibility") if name in call.params]
+    if not given:
+        raise api.bad_request("at least one parameter must be provided", key="error")
+    found |= {
+        "name": call.text("name") or found["name"],
+        "_description": call.text("description") or "" if "description" in given else found["_description"],
+        "_visibility": call.choice("visibility", _VISIBILITIES, found["_visibility"]),
+    }
+    return _group(call, call.store.save(_KIND, found))
+
+
 def _one_group(call: Call) -> Any:
     return _group(call, _find(call, "Group"))
 
@@ -198,4 +254,5 @@ ROUTES = (
     Route("GET", "/groups", _groups, PUBLIC),
     Route("POST", "/groups", _new_group, PUBLIC),
     Route("GET", "/groups/{reference}", _one_group, PUBLIC),
+    Route("PUT", "/groups/{reference}", _change_group, PUBLIC),
 )

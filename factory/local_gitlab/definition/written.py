@@ -68,6 +68,8 @@ def read(repository: Repository, sha: str, name: str, *, included: bool = False)
         raise InvalidInput(f"{name}: the file has {len(content)} bytes; the loopback GitLab reads {_LARGEST}")
     text = content.decode(errors="replace")
     document = strict_yaml.compose(text, source=name)
+    if document is None or document.items or document.text is not None:
+        raise InvalidInput("Invalid configuration format")
     values = strict_yaml.load_mapping(without_references(text, document), source=name)
     keywords.refuse(document, name, included=included)
     return Definition(text, document, values)

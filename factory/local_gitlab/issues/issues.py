@@ -3,14 +3,28 @@
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.issues import filters
 from factory.local_gitlab.projects import milestones
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
+_UNSUPPORTED_FIELDS = (
+    "assignee_id",
+    "assignee_ids",
+    "confidential",
+    "created_at",
+    "discussion_locked",
+    "discussion_to_resolve",
+    "due_date",
+    "epic_id",
+    "iid",
+    "issue_type",
+    "merge_request_to_resolve_discussions_of",
+    "weight",
+)
 NOTEABLES = {"issues": ("issue", "Issue"), "merge_requests": ("merge_request", "MergeRequest")}
 
 
@@ -29,35 +43,6 @@ def apply_labels(call: Call, document: Document) -> None:
             current.append(label)
     removed = set(call.strings("remove_labels") or [])
     document["labels"] = sorted({label for label in current if label not in removed})
-
-
-def matches(call: Call, document: Document) -> bool:
-    """Return whether an issue or merge request matches the filters ``state``, ``labels``, ``iids`` and ``search``."""
-    state = call.params.get("state", "all")
-    labels = call.strings("labels") or []
-    iids = {str(iid) for iid in call.strings("iids") or []}
-    return (
-        state in {"all", document["state"]}
-        and _has_labels(document, labels)
-        and (not iids or str(document["iid"]) in iids)
-        and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
-    )
-
-
-def _has_labels(document: Document, labels: list[str]) -> bool:
-    """Return whether a document has all labels; ``None`` and ``Any`` ask for none and for any (docs: Issues API)."""
-    if len(labels) == 1 and labels[0].lower() in {"none", "any"}:
-        return bool(document["labels"]) is (labels[0].lower() == "any")
-    return set(labels) <= set(document["labels"])
-
-
-def ordered(call: Call, documents: list[Document]) -> list[Document]:
-    """Sort issues or merge requests by ``order_by`` and ``sort``; GitLab's default is newest first."""
-    key = str(call.params.get("order_by") or "created_at")
-    if key not in {"created_at", "updated_at", "title"}:
-        raise api.bad_request("order_by does not have a valid value", key="error")
-    documents.sort(key=lambda document: (document[key], document["id"]), reverse=call.params.get("sort") != "asc")
-    return documents
 
 
 def show(context: Context, project: Document, issue: Document) -> Document:
@@ -89,12 +74,12 @@ def show(context: Context, project: Document, issue: Document) -> Document:
 
 
 def _list(call: Call) -> Any:
-    issues = lists.fresh(call, call.store.all("issue", project=call.project["id"]))
-    found = [issue for issue in issues if matches(call, issue)]
-    return Page([show(call.context, call.project, issue) for issue in ordered(call, found)])
+    found = filters.listed(call, "issue", ("opened", "closed"))
+    return Page([show(call.context, call.project, issue) for issue in found])
 
 
 def _create(call: Call) -> Any:
+    api.refuse_unsupported(call, _UNSUPPORTED_FIELDS)
     now = clock.timestamp()
     document = {
         "title": str(call.need("title")),
@@ -127,11 +112,12 @@ def _change(call: Call) -> Any:
     issue = _issue(call)
     if call.role < DEVELOPER and issue["_author"] != call.user["id"]:
         raise api.forbidden()
+    api.refuse_unsupported(call, _UNSUPPORTED_FIELDS)
+    event = call.choice("state_event", ("close", "reopen", "none"), "none")
     for key in ("title", "description"):
-        issue[key] = call.params.get(key, issue[key])
+        issue[key] = call.text(key) if key in call.params else issue[key]
     issue["_milestone"] = milestones.chosen(call, issue)
     apply_labels(call, issue)
-    event = call.params.get("state_event")
     if event == "close" and issue["state"] == "opened":
         issue |= {"state": "closed", "closed_at": clock.timestamp(), "_closed_by": call.user["id"]}
     elif event == "reopen" and issue["state"] == "closed":
@@ -153,7 +139,7 @@ def noteable(call: Call) -> tuple[str, Document]:
 def _notes(call: Call) -> Any:
     name, target = noteable(call)
     notes = call.store.all("note", project=call.project["id"], noteable_id=target["id"], noteable_type=name)
-    if call.params.get("sort") != "asc":
+    if call.choice("sort", ("asc", "desc"), "desc") == "desc":
         notes.reverse()
     return Page([show_note(call, note) for note in notes])
 

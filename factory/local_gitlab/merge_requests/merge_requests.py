@@ -1,23 +1,33 @@
-"""Merge requests: creation, changes, diffs, mergeability and merging (docs: Merge requests API)."""
+"""Merge requests: creation, changes, diffs and mergeability (docs: Merge requests API)."""
 
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import detailed_merge_status
-from factory.local_gitlab.issues import discussions, issues
+from factory.local_gitlab.issues import discussions, filters, issues
 from factory.local_gitlab.merge_requests import approvals
-from factory.local_gitlab.ref_updates import follow_source, sync_refs
-from factory.local_gitlab.refs.protected_branches import may
+from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.ref_updates import follow_source
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
+_UNSUPPORTED = (
+    "allow_collaboration",
+    "allow_maintainer_to_push",
+    "approvals_before_merge",
+    "assignee_id",
+    "assignee_ids",
+    "milestone_id",
+    "reviewer_ids",
+)
 
-def _status(context: Context, project: Document, request: Document) -> str:
+
+def status(context: Context, project: Document, request: Document) -> str:
+    """Return whether a merge request can be merged, or why not (docs: Merge requests API, merge status)."""
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"])
     head = request["sha"]
@@ -42,7 +52,7 @@ def show(context: Context, project: Document, request: Document) -> Document:
     """Return a merge request as the API shows it."""
     store = context.store
     url = f"{context.base_url}/{project['path_with_namespace']}/-/merge_requests/{request['iid']}"
-    status = _status(context, project, request)
+    state = status(context, project, request)
     found = pipelines.of_request(context, project, request)
     latest = pipelines.show(context, project, found[0]) if found else None
     notes = store.all("note", project=project["id"], noteable_id=request["id"], noteable_type="MergeRequest")
@@ -57,9 +67,9 @@ def show(context: Context, project: Document, request: Document) -> Document:
         "assignee": None,
         "reviewers": [],
         "milestone": None,
-        "detailed_merge_status": status,
-        "merge_status": "can_be_merged" if status == "mergeable" else "cannot_be_merged",
-        "has_conflicts": status == "conflict",
+        "detailed_merge_status": state,
+        "merge_status": "can_be_merged" if state == "mergeable" else "cannot_be_merged",
+        "has_conflicts": state == "conflict",
         "blocking_discussions_resolved": not discussions.unresolved(context, project, request),
         "merge_when_pipeline_succeeds": False,
         "work_in_progress": request["draft"],
@@ -76,17 +86,16 @@ def show(context: Context, project: Document, request: Document) -> Document:
 
 
 def _list(call: Call) -> Any:
-    found = []
-    for request in lists.fresh(call, call.store.all("merge_request", project=call.project["id"])):
-        fits = all(call.params.get(key) in (None, request[key]) for key in ("source_branch", "target_branch"))
-        if fits and issues.matches(call, request):
-            found.append(request)
-    return Page([show(call.context, call.project, request) for request in issues.ordered(call, found)])
+    found = filters.listed(call, "merge_request", ("opened", "closed", "locked", "merged"))
+    for key in ("source_branch", "target_branch"):
+        found = [request for request in found if call.params.get(key) in (None, request[key])]
+    return Page([show(call.context, call.project, request) for request in found])
 
 
 def _create(call: Call) -> Any:
     source, target = str(call.need("source_branch")), str(call.need("target_branch"))
     title = str(call.need("title"))
+    api.refuse_unsupported(call, _UNSUPPORTED)
     if source == target:
         raise api.unprocessable("You can't use same project/branch for source and target")
     branches = call.context.repository(call.project).branches()
@@ -114,10 +123,12 @@ def _create(call: Call) -> Any:
         "sha": None,
         "merge_commit_sha": None,
         "squash_commit_sha": None,
-        "squash": False,
+        "squash": call.flag("squash"),
         "diff_refs": None,
         "should_remove_source_branch": None,
-        "force_remove_source_branch": call.flag("remove_source_branch", default=True),
+        "force_remove_source_branch": call.flag(
+            "remove_source_branch", default=project_settings.of(call.project)["remove_source_branch_after_merge"]
+        ),
         "_author": call.user["id"],
         "_merged_by": None,
         "_approved_by": [],
@@ -139,11 +150,17 @@ def _show(call: Call) -> Any:
 
 def _change(call: Call) -> Any:
     request = _request(call)
+    api.refuse_unsupported(call, (*_UNSUPPORTED, "discussion_locked"))
+    if call.params.get("target_branch") not in (None, request["target_branch"]):
+        raise api.unsupported("another target_branch")
+    event = call.choice("state_event", ("close", "reopen", "none"), "none")
     for key in ("title", "description"):
-        request[key] = call.params.get(key, request[key])
+        request[key] = call.text(key) if key in call.params else request[key]
+    request["squash"] = call.flag("squash", default=request["squash"])
+    removes = "force_remove_source_branch"
+    request[removes] = call.flag("remove_source_branch", default=request[removes])
     request["draft"] = request["title"].lower().startswith(("draft:", "[draft]", "(draft)"))
     issues.apply_labels(call, request)
-    event = call.params.get("state_event")
     if event == "close" and request["state"] == "opened":
         request |= {"state": "closed", "closed_at": clock.timestamp()}
     elif event == "reopen" and request["state"] == "closed":
@@ -195,34 +212,6 @@ def _new_pipeline(call: Call) -> Any:
     return api.Answer(pipelines.show(call.context, call.project, pipeline), 201)
 
 
-def _merge(call: Call) -> Any:
-    request = _request(call)
-    target = request["target_branch"]
-    if not may(call.store, call.project, target, "merge", call.user, call.role):
-        raise api.unauthorized()
-    if call.params.get("sha") not in (None, request["sha"]):
-        raise api.conflict(f"SHA does not match HEAD of source branch: {request['sha']}")
-    if _status(call.context, call.project, request) != "mergeable":
-        raise api.not_allowed()
-    repository = call.context.repository(call.project)
-    before = repository.branches()[target]
-    if not repository.is_ancestor(before, request["sha"]):
-        raise api.unprocessable("Branch cannot be merged: only fast-forward merges are offered here")
-    if not repository.set_branch(target, request["sha"], before):
-        raise api.conflict("The target branch has moved")
-    request |= {
-        "state": "merged",
-        "merged_at": clock.timestamp(),
-        "updated_at": clock.timestamp(),
-        "_merged_by": call.user["id"],
-    }
-    call.store.save("merge_request", request)
-    if call.flag("should_remove_source_branch", default=request["force_remove_source_branch"]):
-        repository.git("update-ref", "-d", f"refs/heads/{request['source_branch']}")
-    sync_refs(call.context, call.project, call.user)
-    return show(call.context, call.project, request)
-
-
 _REQUESTS = "/projects/{id}/merge_requests"
 _ONE = _REQUESTS + "/{iid}"
 
@@ -237,5 +226,4 @@ ROUTES = (
     Route("GET", _ONE + "/commits", _commits),
     Route("GET", _ONE + "/pipelines", _pipelines),
     Route("POST", _ONE + "/pipelines", _new_pipeline, DEVELOPER),
-    Route("PUT", _ONE + "/merge", _merge, DEVELOPER),
 )

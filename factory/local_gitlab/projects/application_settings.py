@@ -59,6 +59,7 @@ def _show(call: Call) -> Any:
 
 def _change(call: Call) -> Any:
     api.need_admin(call)
+    api.refuse_unsupported(call, [name for name in call.params if name not in _DEFAULTS])
     changed = {key: call.flag(key, default=value) for key, value in current(call.store).items()}
     found = call.store.find(_KIND, _KIND)
     if found:

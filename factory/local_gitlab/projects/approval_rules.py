@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from factory.local_gitlab.accounts import membership
+from factory.local_gitlab.accounts import membership, namespaces
 from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.refs.protected_branches import protection
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving.call import MAINTAINER, Call, Page, Route
+from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
-from factory.local_gitlab.serving.store import Document
+from factory.local_gitlab.serving.store import Document, Store
 
 _KIND = "approval_rule"
 _MOST = 100
@@ -28,26 +29,48 @@ def holds(context: Context, project: Document, setting: str) -> bool:
     return context.tier != "free" and bool(project["_approvals"][setting])
 
 
-def required(context: Context, project: Document) -> list[Document]:
-    """Return the rules that a project's merge requests must satisfy; none on Free."""
+def required(context: Context, project: Document, branch: str) -> list[Document]:
+    """Return the rules that merge requests into a branch must satisfy; none on Free."""
     if context.tier == "free":
         return []
-    rules: list[Document] = context.store.all(_KIND, project=project["id"])
-    return rules
+    protected = {rule["id"] for rule in protection(context.store, project, branch)}
+    return [rule for rule in context.store.all(_KIND, project=project["id"]) if _applies(rule, protected)]
+
+
+def _applies(rule: Document, protected: set[int]) -> bool:
+    """Return whether a rule applies to a target branch, which the ``protected`` rules match."""
+    if rule["applies_to_all_protected_branches"]:
+        return bool(protected)
+    chosen = rule.get("_protected_branches", [])
+    return not chosen or bool(protected & set(chosen))
+
+
+def eligible(store: Store, rule: Document) -> set[int]:
+    """Return the users who can satisfy a rule; without its own users and groups everyone can, and the set is empty."""
+    return {*rule["_users"], *(user for group in _groups(store, rule) for user in _members(store, group))}
+
+
+def _groups(store: Store, rule: Document) -> list[Document]:
+    found = (store.get("namespace", number) for number in rule.get("_groups", []))
+    return [group for group in found if group is not None]
+
+
+def _members(store: Store, group: Document) -> list[int]:
+    return [item["user_id"] for item in membership.of_group(store, group) if item["access_level"] >= DEVELOPER]
 
 
 def _list(call: Call) -> Any:
     api.need_premium(call)
-    return Page([_show(call, rule) for rule in required(call.context, call.project)])
+    return Page([_show(call, rule) for rule in call.store.all(_KIND, project=call.project["id"])])
 
 
 def _show(call: Call, rule: Document) -> Document:
-    users = [by_id(call.context, number) for number in rule["_users"]]
+    chosen = (call.store.get("protected_branch", number) for number in rule.get("_protected_branches", []))
     return api.public(rule, "iid") | {
-        "users": users,
-        "eligible_approvers": users,
-        "groups": [],
-        "protected_branches": [],
+        "users": [by_id(call.context, number) for number in rule["_users"]],
+        "eligible_approvers": [by_id(call.context, number) for number in sorted(eligible(call.store, rule))],
+        "groups": [namespaces.in_project(group) for group in _groups(call.store, rule)],
+        "protected_branches": [api.public(branch, "iid") for branch in chosen if branch is not None],
     }
 
 
@@ -57,19 +80,33 @@ def _create(call: Call) -> Any:
     call.need("approvals_required")
     document = {
         "name": "",
-        "rule_type": "regular",
+        "rule_type": _rule_type(call),
         "approvals_required": 0,
         "contains_hidden_groups": False,
         "applies_to_all_protected_branches": False,
         "_users": [],
+        "_groups": [],
+        "_protected_branches": [],
     }
     changed = _changed(call, document)
     rule = call.store.add(_KIND, changed, project=call.project["id"], name=changed["name"])
     return api.Answer(_show(call, rule), 201)
 
 
+def _rule_type(call: Call) -> str:
+    """Return the type of a new rule; raises 400 for a second rule that anyone satisfies."""
+    kind = call.choice("rule_type", ("regular", "any_approver"), "regular")
+    if kind == "any_approver" and call.store.all(_KIND, project=call.project["id"], rule_type=kind):
+        raise api.invalid({"rule_type": ["any-approver for the project already exists"]})
+    return kind
+
+
 def _changed(call: Call, rule: Document) -> Document:
-    """Return a rule with the request's changes; silently drops users who are not members, as GitLab does."""
+    """Return a rule with the request's changes.
+
+    Silently drops users who are not members and groups that the caller cannot see, as GitLab does.
+    """
+    api.refuse_unsupported(call, ("report_type", "usernames", "scanners", "severity_levels", "vulnerability_states"))
     name = str(call.params.get("name") or rule["name"])
     same = call.store.find(_KIND, name, project=call.project["id"])
     if same is not None and same["id"] != rule.get("id"):
@@ -83,9 +120,21 @@ def _changed(call: Call, rule: Document) -> Document:
     changed[protected] = call.flag(protected, default=rule[protected])
     if "user_ids" in call.params:
         members = {member["user_id"] for member in membership.of_all(call.store, call.project)}
-        numbers = [api.as_int(number, "user_ids") for number in call.strings("user_ids") or []]
-        changed["_users"] = [number for number in dict.fromkeys(numbers) if number in members]
+        changed["_users"] = [number for number in _numbers(call, "user_ids") if number in members]
+    if "group_ids" in call.params:
+        groups = (namespaces.visible_group(call, number) for number in _numbers(call, "group_ids"))
+        changed["_groups"] = [group["id"] for group in groups if group is not None]
+    if "protected_branch_ids" in call.params:
+        branches = {item["id"] for item in call.store.all("protected_branch", project=call.project["id"])}
+        numbers = _numbers(call, "protected_branch_ids")
+        if not set(numbers) <= branches:
+            raise api.not_found()
+        changed["_protected_branches"] = numbers
     return changed
+
+
+def _numbers(call: Call, name: str) -> list[int]:
+    return list(dict.fromkeys(api.as_int(number, name) for number in call.strings(name) or []))
 
 
 def _find(call: Call) -> Document:

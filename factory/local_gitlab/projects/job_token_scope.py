@@ -42,8 +42,8 @@ def _change(call: Call) -> Any:
 def _allowlist(call: Call) -> Any:
     """Return the project itself and the projects of its allowlist."""
     numbers = [call.project["id"], *job_token_scope(call.project)["allowlist"]]
-    found = [api.require(call.store.get("project", number)) for number in numbers]
-    shown = [projects.show(call.context, project) for project in found]
+    found = [call.store.get("project", number) for number in numbers]
+    shown = [projects.show(call.context, project) for project in found if project is not None]
     return Page([{key: project[key] for key in _DETAILS} for project in shown])
 
 

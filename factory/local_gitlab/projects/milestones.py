@@ -1,6 +1,6 @@
 """A project's milestones, and the milestone of an issue (docs: Project milestones API)."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from factory.local_gitlab.serving import call as api
@@ -109,7 +109,7 @@ def _day(call: Call, name: str, known: str | None) -> str | None:
         return known
     text = call.text(name)
     try:
-        return date.fromisoformat(text).isoformat() if text else None
+        return datetime.fromisoformat(text).date().isoformat() if text else None
     except ValueError:
         raise api.bad_request(f"{name} is invalid", key="error") from None
 

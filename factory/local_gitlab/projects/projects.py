@@ -4,15 +4,44 @@ import re
 from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces
-from factory.local_gitlab.projects import approval_rules, project_settings
+from factory.local_gitlab.projects import approval_rules, project_settings, removal
 from factory.local_gitlab.refs.ref_names import is_branch_name
 from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
-from factory.system import clock, files
+from factory.system import clock
 
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_ORDERS = ("created_at", "id", "name", "path", "last_activity_at")
+_SIMPLE = (
+    "id",
+    "description",
+    "name",
+    "name_with_namespace",
+    "path",
+    "path_with_namespace",
+    "created_at",
+    "default_branch",
+    "ssh_url_to_repo",
+    "http_url_to_repo",
+    "web_url",
+    "last_activity_at",
+    "namespace",
+)
+_UNSUPPORTED_FILTERS = (
+    "custom_attributes",
+    "id_after",
+    "id_before",
+    "last_activity_after",
+    "last_activity_before",
+    "starred",
+    "statistics",
+    "topic",
+    "wiki_checksum_failed",
+    "with_programming_language",
+)
 _PATH_RULE = (
     "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-', end in '.git' or end in '.atom'"
 )
@@ -96,13 +125,28 @@ def _first_commit(call: Call, project: Document) -> None:
 
 
 def _list(call: Call) -> Any:
-    search = str(call.params.get("search") or "")
-    found = []
-    for project in call.store.all("project"):
-        member = membership.find(call.store, project, call.user["id"])
-        if (member or call.user["is_admin"]) and search in project["path_with_namespace"]:
-            found.append(show(call.context, project))
-    return Page(found)
+    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
+    found = lists.ordered(call, [item for item in call.store.all("project") if _matches(call, item)], keys=_ORDERS)
+    shown = [show(call.context, project) for project in found]
+    return Page([{key: item[key] for key in _SIMPLE} for item in shown] if call.flag("simple") else shown)
+
+
+def _matches(call: Call, project: Document) -> bool:
+    """Return whether the caller sees a project, and the filters match it."""
+    member = membership.find(call.store, project, call.user["id"])
+    level = membership.level(call.store, project, call.user["id"])
+    owns = project["_namespace"] == call.user["username"]
+    names = ("path_with_namespace",) if call.flag("search_namespaces") else ("path", "name", "description")
+    text = " ".join(str(project[name] or "") for name in names).lower()
+    return (
+        bool(member or call.user["is_admin"])
+        and str(call.params.get("search") or "").lower() in text
+        and (not call.flag("owned") or owns or level >= OWNER)
+        and (not call.flag("membership") or member is not None)
+        and level >= api.as_int(call.params.get("min_access_level") or 0, "min_access_level")
+        and call.params.get("visibility") in (None, project["visibility"])
+        and not call.flag("archived")
+    )
 
 
 def _show(call: Call) -> Any:
@@ -122,18 +166,10 @@ def _change(call: Call) -> Any:
     return show(call.context, call.store.save("project", call.project | changes))
 
 
-def _delete(call: Call) -> Any:
-    """Delete a project at once; GitLab keeps it for some days (docs: Projects API, delete a project)."""
-    path = call.context.repository(call.project).path
-    call.store.forget_project(call.project["id"])
-    files.remove_tree(path)
-    return api.Answer({"message": "202 Accepted"}, 202)
-
-
 ROUTES = (
     Route("GET", "/projects", _list, PUBLIC),
     Route("POST", "/projects", _create, PUBLIC),
     Route("GET", "/projects/{id}", _show),
     Route("PUT", "/projects/{id}", _change, MAINTAINER),
-    Route("DELETE", "/projects/{id}", _delete, OWNER),
+    *removal.ROUTES,
 )

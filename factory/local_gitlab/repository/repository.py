@@ -1,6 +1,5 @@
-"""Branches, commits, files and comparisons (docs: Branches, Commits, Repositories and Repository files API)."""
+"""Branches, commits, trees and comparisons (docs: Branches, Commits and Repositories API)."""
 
-import base64
 from typing import Any
 
 from factory.errors import ToolFailed
@@ -8,12 +7,15 @@ from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import push_rules
 from factory.local_gitlab.refs.protected_branches import may, protection
 from factory.local_gitlab.refs.ref_names import is_branch_name
+from factory.local_gitlab.repository import commit_writes, file_contents
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.git import Repository
 from factory.local_gitlab.serving.store import Document
 from factory.system import loopback
+
+_NOT_DELETED = "You are not allowed to delete protected branches from this project."
 
 
 def _repo(call: Call) -> Repository:
@@ -61,36 +63,63 @@ def _one_branch(call: Call) -> Any:
 
 def _create_branch(call: Call) -> Any:
     name, ref = str(call.need("branch")), str(call.need("ref"))
+    if not is_branch_name(name):
+        raise api.failed(400, "Branch name is invalid")
+    if name in _repo(call).branches():
+        raise api.failed(400, "Branch already exists")
+    if not _repo(call).branches():
+        commit_writes.first_file(call)
     sha = _repo(call).resolve(ref)
     if sha is None:
-        raise api.bad_request("Invalid reference name: " + ref)
-    if not is_branch_name(name):
-        raise api.bad_request("Branch name is invalid")
-    if name in _repo(call).branches():
-        raise api.bad_request("Branch already exists")
-    if not may(call.store, call.project, name, "push", call.user, call.role):
-        raise api.forbidden()
+        raise api.failed(400, "Invalid reference name: " + ref)
+    _refuse_creation(call, name, sha)
     push_rules.refuse_branch(call, name)
-    _repo(call).set_branch(name, sha, None)
+    if not _repo(call).set_branch(name, sha, None):
+        raise api.failed(400, f"Failed to create branch '{name}': a branch is in the way")
     sync_refs(call.context, call.project, call.user)
     return api.Answer(_branch(call.context, call.project, name, sha), 201)
 
 
+def _refuse_creation(call: Call, name: str, sha: str) -> None:
+    """Raise 400 if the caller may not create a protected branch (docs: Protected branches, create a branch).
+
+    Who may only merge into it may create it at a commit that is already in a protected branch.
+    """
+    if may(call.store, call.project, name, "push", call.user, call.role):
+        return
+    if not may(call.store, call.project, name, "merge", call.user, call.role):
+        raise api.failed(400, "You are not allowed to create protected branches on this project.")
+    heads = _repo(call).branches().items()
+    protected = (head for branch, head in heads if protection(call.store, call.project, branch))
+    if not any(_repo(call).is_ancestor(sha, head) for head in protected):
+        reason = "You can only use an existing protected branch ref as the basis of a new protected branch."
+        raise api.failed(400, reason)
+
+
 def _delete_branch(call: Call) -> Any:
+    """Delete a branch; maintainers may delete protected ones, which git can't (docs: Delete protected branches)."""
     name = call.path["name"]
     if name not in _repo(call).branches():
         raise api.not_found("Branch")
-    if protection(call.store, call.project, name):
-        raise api.forbidden("protected branch")
+    if name == call.project["default_branch"]:
+        raise api.failed(400, "The default branch of a project cannot be deleted.")
+    if call.role < MAINTAINER and protection(call.store, call.project, name):
+        raise api.failed(400, f"{_NOT_DELETED} Only a project maintainer or owner can delete a protected branch.")
     _repo(call).git("update-ref", "-d", f"refs/heads/{name}")
     sync_refs(call.context, call.project, call.user)
 
 
 def _commits(call: Call) -> Any:
+    api.refuse_unsupported(call, ("trailers", "follow"))
+    options = [f"--{key}={call.text(key)}" for key in ("since", "until", "author") if call.params.get(key)]
+    options += ["--first-parent"] if call.flag("first_parent") else []
+    path = call.text("path") or ""
+    if call.flag("all"):
+        return Page(_repo(call).commits("--branches", "--tags", *options, path=path))
     name = str(call.params.get("ref_name") or call.project["default_branch"])
     base, dots, head = name.partition("..")
     revisions = f"{_commit_or_404(call, base)}..{_commit_or_404(call, head)}" if dots else _commit_or_404(call, name)
-    return Page(_repo(call).commits(revisions))
+    return Page(_repo(call).commits(revisions, *options, path=path))
 
 
 def _one_commit(call: Call) -> Any:
@@ -112,76 +141,10 @@ def _commit_diff(call: Call) -> Any:
 
 
 def _create_commit(call: Call) -> Any:
-    branch, message = str(call.need("branch")), str(call.need("commit_message"))
-    if not may(call.store, call.project, branch, "push", call.user, call.role):
-        raise api.forbidden("You are not allowed to push into this branch")
-    repository = _repo(call)
-    head = repository.branches().get(branch)
-    start = str(call.params.get("start_branch") or branch)
-    parent = head or repository.resolve(start)
     actions = call.need("actions")
     if not isinstance(actions, list) or not all(isinstance(item, dict) for item in actions):
         raise api.bad_request("actions is invalid", key="error")
-    if head is None and not is_branch_name(branch):
-        raise api.bad_request(f"Failed to create branch '{branch}': invalid reference name '{branch}'", key="error")
-    changes = [_action(repository, parent, action) for action in actions]
-    name = str(call.params.get("author_name") or call.user["name"])
-    email = str(call.params.get("author_email") or call.user["email"])
-    sha = repository.commit(changes, parent=parent, message=message, author=f"{name}\0{email}")
-    push_rules.refuse_commit(call, branch, sha)
-    if not repository.set_branch(branch, sha, head):
-        raise api.bad_request("Could not update the branch: it has moved")
-    sync_refs(call.context, call.project, call.user)
-    return api.Answer(repository.one(sha) | {"project_id": call.project["id"]}, 201)
-
-
-def _action(repository: Repository, parent: str | None, action: Document) -> Document:
-    kind, path = action.get("action"), str(action.get("file_path") or "")
-    if not path or path.startswith("/") or ".." in path.split("/"):
-        raise api.bad_request("file_path should be a valid file path", key="error")
-    exists = parent is not None and repository.read(parent, path) is not None
-    if kind == "create" and exists:
-        raise api.bad_request("A file with this name already exists")
-    if kind in {"update", "delete"} and not exists:
-        raise api.bad_request("A file with this name doesn't exist")
-    if kind == "delete":
-        return {"path": path, "content": None}
-    if kind not in {"create", "update"}:
-        raise api.bad_request("actions[action] does not have a valid value", key="error")
-    content = str(action.get("content") or "")
-    if action.get("encoding") != "base64":
-        return {"path": path, "content": content.encode()}
-    try:
-        return {"path": path, "content": base64.b64decode(content)}
-    except ValueError:
-        raise api.bad_request("actions[content] is not base64", key="error") from None
-
-
-def _file(call: Call) -> Any:
-    ref = str(call.params.get("ref") or call.project["default_branch"])
-    sha = _commit_or_404(call, ref)
-    content = _repo(call).read(sha, call.path["path"])
-    if content is None:
-        raise api.not_found("File")
-    return {
-        "file_name": call.path["path"].rsplit("/", 1)[-1],
-        "file_path": call.path["path"],
-        "size": len(content),
-        "encoding": "base64",
-        "content": base64.b64encode(content).decode(),
-        "ref": ref,
-        "commit_id": sha,
-        "blob_id": _repo(call).git("rev-parse", f"{sha}:{call.path['path']}"),
-        "last_commit_id": _repo(call).git("log", "-1", "--format=%H", sha, "--", call.path["path"]),
-    }
-
-
-def _raw_file(call: Call) -> Any:
-    sha = _commit_or_404(call, str(call.params.get("ref") or call.project["default_branch"]))
-    content = _repo(call).read(sha, call.path["path"])
-    if content is None:
-        raise api.not_found("File")
-    return content
+    return commit_writes.answer(call, commit_writes.write(call, actions))
 
 
 def _tree(call: Call) -> Any:
@@ -220,6 +183,5 @@ ROUTES = (
     Route("GET", _REPOSITORY + "/commits/{sha}", _one_commit),
     Route("GET", _REPOSITORY + "/compare", _compare),
     Route("GET", _REPOSITORY + "/tree", _tree),
-    Route("GET", _REPOSITORY + "/files/{path:.+}/raw", _raw_file),
-    Route("GET", _REPOSITORY + "/files/{path:.+}", _file),
+    *file_contents.ROUTES,
 )

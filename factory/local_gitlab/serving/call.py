@@ -16,6 +16,9 @@ NO_ROLE, GUEST, DEVELOPER, MAINTAINER, OWNER = 0, 10, 30, 40, 50
 ADMIN = 60
 PUBLIC = -1
 LARGEST_ID, _DIGITS = 2**63 - 1, 19
+# The texts that GitLab's parameters of the type Boolean accept.
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0", "", "none"})
 _BY_STATUS: Mapping[int, type[web.HTTPException]] = {
     HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
@@ -55,9 +58,11 @@ class Call:
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return a parameter as a boolean."""
-        value = self.params.get(name, default)
-        return value if isinstance(value, bool) else str(value).lower() in {"true", "1", "yes"}
+        """Return a parameter as a boolean; raises 400 if it is not one."""
+        text = str(self.params.get(name, default)).lower()
+        if text not in _TRUE and text not in _FALSE:
+            raise bad_request(f"{name} is invalid", key="error")
+        return text in _TRUE
 
     def strings(self, name: str) -> list[str] | None:
         """Return a parameter that is a list or comma-separated text, or ``None`` if it is missing."""
@@ -156,6 +161,18 @@ def need_premium(call: Call) -> None:
     """Raise 404 on Free, as GitLab does for Premium features."""
     if call.context.tier == "free":
         raise not_found()
+
+
+def unsupported(what: str) -> web.HTTPException:
+    """400 for what GitLab has and this server does not emulate; ignoring it would report what never happened."""
+    return web.HTTPBadRequest(**_message(f"400 Bad request - {what} is not supported by the loopback GitLab"))
+
+
+def refuse_unsupported(call: Call, names: Sequence[str]) -> None:
+    """Raise 400 if the request sets one of these parameters, which this server does not emulate."""
+    for name in names:
+        if str(call.params.get(name, "")).lower() not in {"", "none", "false", "[]"}:
+            raise unsupported(name)
 
 
 def public(document: Document, *hidden: str) -> Document:

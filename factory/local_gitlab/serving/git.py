@@ -111,9 +111,13 @@ class Repository:
         options = ("--annotate", "--cleanup=whitespace", "--file=-")
         self.git("tag", *options, "--end-of-options", name, target, stdin=message.encode(), env=who)
 
-    def commits(self, *revisions: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the commits of ``git log`` for the revisions, newest first, in GitLab's format."""
-        text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--")
+    def commits(self, *revisions: str, limit: int = 1000, path: str = "") -> list[dict[str, Any]]:
+        """Return the commits of ``git log`` for revisions and options, newest first, in GitLab's format.
+
+        ``path`` keeps only commits that change a file or folder.
+        """
+        paths = [f":(literal){path}"] if path else []
+        text = self.git("log", f"--max-count={limit}", f"--format={_COMMIT_FORMAT}", *revisions, "--", *paths)
         return [_commit(record.lstrip("\n")) for record in text.split("\0\x01") if record.strip()]
 
     def count(self, *revisions: str) -> int:
@@ -168,6 +172,17 @@ class Repository:
         """Return a file's content at a revision, or ``None`` if the file does not exist."""
         done = process.run(["git", "cat-file", "blob", f"{revision}:{path}"], cwd=self.path, env=self.env, check=False)
         return done.stdout if done.returncode == 0 else None
+
+    def blame(self, revision: str, path: str) -> list[tuple[str, str]]:
+        """Return a file's lines, each after the commit that last changed it (git docs: git-blame, porcelain)."""
+        found, sha = [], ""
+        for line in self.git("blame", "--line-porcelain", revision, "--", path).split("\n"):
+            if line.startswith("\t"):
+                found.append((sha, line[1:]))
+                sha = ""
+            elif not sha:
+                sha = line.split(" ", 1)[0]
+        return found
 
     def tree(self, revision: str, path: str, *, recursive: bool) -> list[dict[str, str]]:
         """Return the entries of a folder at a revision; raises ``ToolFailed`` if the folder does not exist."""

@@ -21,7 +21,9 @@ async def parameters(request: web.Request, most: int = loopback.SMALL) -> tuple[
             form = await loopback.read_form(request, most)
         except ValueError:
             raise api.bad_request("body is not valid multipart", key="error") from None
-        return params | _collect((key, value) for key, value in form.items() if isinstance(value, str)), b""
+        if files := [key for key, value in form.items() if not isinstance(value, str)]:
+            raise api.unsupported(f"the file {files[0]}")
+        return params | _collect(form.items()), b""
     body = await loopback.read(request, most) if request.can_read_body else b""
     if not body:
         return params, body
@@ -57,7 +59,8 @@ def render(request: web.Request, result: Any) -> web.Response:
         headers["ETag"] = f'W/"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"'
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return web.Response(text=text, status=answer.status, headers=headers, content_type="application/json")
+    # As bytes, because aiohttp adds a charset to text, and GitLab names none.
+    return web.Response(body=text.encode(), status=answer.status, headers=headers, content_type="application/json")
 
 
 def _encodable(value: Any) -> bool:

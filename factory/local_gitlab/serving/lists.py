@@ -11,17 +11,31 @@ from factory.system import clock
 
 def fresh(call: Call, documents: Sequence[Document]) -> list[Document]:
     """Return the documents that changed since ``updated_after``; all of them without that parameter."""
-    moment = _since(call)
+    moment = _moment(call, "updated_after")
     return [item for item in documents if moment is None or clock.parse(item["updated_at"]) >= moment]
 
 
-def _since(call: Call) -> datetime | None:
-    """Return the time of ``updated_after``, or ``None`` without it; raises 400 if it is not a time."""
-    text = call.params.get("updated_after")
+def within(call: Call, documents: Sequence[Document]) -> list[Document]:
+    """Filter by ``created_after``, ``created_before``, ``updated_after`` and ``updated_before``."""
+    found = list(documents)
+    for key in ("created", "updated"):
+        after, before = (_moment(call, f"{key}_{side}") for side in ("after", "before"))
+        found = [
+            item
+            for item in found
+            if (after is None or clock.parse(item[f"{key}_at"]) >= after)
+            and (before is None or clock.parse(item[f"{key}_at"]) <= before)
+        ]
+    return found
+
+
+def _moment(call: Call, name: str) -> datetime | None:
+    """Return a parameter that is a time, or ``None`` without it; raises 400 if it is not a time."""
+    text = call.params.get(name)
     try:
         moment = clock.parse(str(text)) if text else None
     except ValueError:
-        raise api.bad_request("updated_after is invalid", key="error") from None
+        raise api.bad_request(f"{name} is invalid", key="error") from None
     # A time without a zone is UTC.
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
@@ -31,7 +45,14 @@ def recent(call: Call, documents: Sequence[Document], *, newest_first: bool) -> 
 
     ``newest_first`` is the order without ``sort``.
     """
-    found = fresh(call, documents)
-    key = call.choice("order_by", ("id", "created_at", "updated_at"), "id")
-    order = call.choice("sort", ("asc", "desc"), "desc" if newest_first else "asc")
-    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=order == "desc")
+    keys = ("id", "created_at", "updated_at")
+    return ordered(call, fresh(call, documents), keys=keys, descending=newest_first)
+
+
+def ordered(
+    call: Call, documents: Sequence[Document], *, keys: Sequence[str], descending: bool = True
+) -> list[Document]:
+    """Sort by ``order_by``, one of ``keys`` (default: the first), and ``sort``; raises 400 for other values."""
+    key = call.choice("order_by", keys, keys[0])
+    order = call.choice("sort", ("asc", "desc"), "desc" if descending else "asc")
+    return sorted(documents, key=lambda item: (item[key], item["id"]), reverse=order == "desc")

@@ -28,6 +28,15 @@ def accounts(world: World) -> None:
     world.call("DELETE", f"/personal_access_tokens/{token.id}", 403, who="guest")
     world.call("DELETE", "/personal_access_tokens/99999", 404)
     world.root.personal_access_tokens.delete(token.id)
+    world.call("GET", "/users", 400, params={"order_by": "luck"})
+    world.call("GET", "/projects", 400, params={"sort": "luck"})
+    owned = world.root.groups.create({"name": "Owned", "path": "owned"})
+    owned.members.create({"user_id": made.id, "access_level": 50})
+    owned.members.delete(world.root.users.list(username="root", get_all=True)[0].id)
+    world.call("DELETE", f"/users/{made.id}", 403, who="guest")
+    world.call("DELETE", f"/users/{made.id}", 409)
+    world.call("DELETE", f"/users/{made.id}", 204, params={"hard_delete": True})
+    world.call("DELETE", f"/users/{made.id}", 404)
 
 
 def members(world: World) -> None:
@@ -81,6 +90,11 @@ def settings(world: World) -> None:
     project.variables.get("A", filter={"environment_scope": "*"})
     project.variables.update("A", {"value": "2", "masked": False})
     assert hidden.value is None
+    project.variables.create({"key": "A", "value": "1", "environment_scope": "x"})
+    for method in ("GET", "PUT", "DELETE"):
+        world.call(method, f"/projects/{project.id}/variables/A", 409)
+    world.call("PUT", f"/projects/{project.id}/variables/H", 400, json={"masked": False})
+    project.variables.delete("A", filter={"environment_scope": "x"})
     project.variables.delete("A")
 
 
@@ -92,6 +106,7 @@ def issues(world: World) -> None:
     world.call("GET", base, 400, params={"order_by": "luck"})
     world.call("GET", f"{base}/99999", 404)
     world.call("PUT", f"{base}/{issue.iid}", 403, who="guest", json={"title": "x"})
+    world.call("PUT", f"{base}/{issue.iid}", 400, json={"state_event": "luck"})
     issue.state_event = "close"
     issue.save()
     project.issues.list(get_all=True, iids=[issue.iid], state="closed")
@@ -221,8 +236,10 @@ def repository(world: World) -> None:
     project.branches.list(get_all=True)
     project.branches.get("feature/x")
     branch.delete()
+    world.call("DELETE", base + "/branches/main", 400)
     for ref in ("main", "main..feature/x"):
         project.commits.list(get_all=True, ref_name=ref)
+    project.commits.list(get_all=True, query_parameters={"all": "true", "path": "b.txt"})
     commit = project.commits.get(sha)
     commit.diff(get_all=True)
     project.commits.get(project.commits.list(get_all=True)[-1].id).diff(get_all=True)
@@ -236,6 +253,21 @@ def repository(world: World) -> None:
     project.files.get("docs/a.txt", ref="main")
     project.files.raw("docs/a.txt", ref="main")
     world.call("GET", base + "/files/none/raw", 404)
+    project.files.blame("docs/a.txt", ref="main", get_all=True)
+    world.call("GET", base + "/files/docs%2Fa.txt/blame", 400)
+    world.call("GET", base + "/files/none/blame", 404, params={"ref": "main"})
+    _files(world, project, base + "/files/new%2Ffile")
+
+
+def _files(world: World, project: Any, path: str) -> None:
+    commit = {"branch": "main", "commit_message": "m"}
+    made = project.files.create({"file_path": "new/file", "content": "1", **commit})
+    world.call("POST", path, 400, json=commit | {"content": "1"})
+    world.call("PUT", path, 400, json=commit)
+    made.content = "2"
+    made.save(branch="main", commit_message="m")
+    made.delete(branch="main", commit_message="m")
+    world.call("DELETE", path, 400, json=commit)
 
 
 def protection(world: World) -> None:
@@ -352,11 +384,17 @@ def merge_requests(world: World) -> None:
     theirs.unapprove()
     world.call("POST", one + "/unapprove", 404, who="developer")
     _merge(world, project, request, one)
+    waiting = world.project({".gitlab-ci.yml": "a: {script: [ls], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"})
+    world.change(waiting, "x", "b")
+    number = waiting.mergerequests.create(given).iid
+    world.call("PUT", f"/projects/{waiting.id}/merge_requests/{number}/merge", 400, json={"auto_merge": True})
+    waiting.delete()
 
 
 def _merge(world: World, project: Any, request: Any, one: str) -> None:
     request.title = "Draft: Add b"
     request.save()
+    world.call("PUT", one, 400, json={"state_event": "luck"})
     world.call("PUT", one + "/merge", 405)
     request.title = "Add b"
     request.save()

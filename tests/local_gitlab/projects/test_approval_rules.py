@@ -133,3 +133,48 @@ def test_authors_approve_if_the_project_allows_it(
     else:
         with pytest.raises(gitlab.GitlabAuthenticationError):
             request.approve()
+
+
+def test_a_rule_of_a_group_for_one_protected_branch(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    user, token = gitlab_server.user("approver")
+    project.members.create({"user_id": user.id, "access_level": 30})
+    group = gitlab_server.client().groups.create({"name": user.username, "path": f"g-{user.username}"})
+    group.members.create({"user_id": user.id, "access_level": 30})
+    for branch in ("kept", "open"):
+        project.branches.create({"branch": branch, "ref": "main"})
+    protected = project.protectedbranches.create({"name": "kept"})
+    given = {
+        "name": "g",
+        "approvals_required": 1,
+        "group_ids": [group.id, 99999],
+        "protected_branch_ids": [protected.id],
+    }
+    rule = project.approvalrules.create(given)
+    assert [item["id"] for item in rule.groups] == [group.id]
+    assert user.id in [item["id"] for item in rule.eligible_approvers]
+    assert [item["name"] for item in rule.protected_branches] == ["kept"]
+    with pytest.raises(gitlab.GitlabUpdateError, match="404"):
+        project.approvalrules.update(rule.id, {"protected_branch_ids": [99999]})
+    change = [{"action": "create", "file_path": "b", "content": "1"}]
+    project.commits.create({"branch": "x", "start_branch": "main", "commit_message": "b", "actions": change})
+    kept, free = (
+        project.mergerequests.create({"source_branch": "x", "target_branch": target, "title": "b"})
+        for target in ("kept", "open")
+    )
+    assert (kept.approvals.get().approvals_left, free.approvals.get().approvals_left) == (1, 0)
+    gitlab_server.client(token).projects.get(project.id).mergerequests.get(kept.iid).approve()
+    assert kept.approvals.get().approvals_left == 0
+
+
+def test_only_one_rule_may_be_satisfied_by_anyone(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    given = {"name": "All", "approvals_required": 1, "rule_type": "any_approver"}
+    assert project.approvalrules.create(given).rule_type == "any_approver"
+    for body, reason in (
+        ({**given, "name": "More"}, "any-approver for the project already exists"),
+        ({**given, "name": "x", "rule_type": "luck"}, "rule_type does not have a valid value"),
+        ({"name": "x", "approvals_required": 1, "report_type": "code_coverage"}, "report_type is not supported"),
+    ):
+        with pytest.raises(gitlab.GitlabCreateError, match=reason):
+            project.approvalrules.create(body)

@@ -1,0 +1,70 @@
+"""Merging at once, with and without squash; what would merge later or differently is refused."""
+
+from typing import Any
+
+import gitlab
+import pytest
+
+from tests.servers import LocalGitlab
+
+PIPELINE = {".gitlab-ci.yml": "wait: {script: ['true'], tags: [nobody], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"}
+
+
+def change(project: Any, *, commits: int = 2, **fields: Any) -> Any:
+    """Open a merge request with some commits."""
+    for number in range(commits):
+        start = {} if number else {"start_branch": "main"}
+        body = {"file_path": f"f{number}", "branch": "x", "content": "1", "commit_message": f"c{number}", **start}
+        project.files.create(body)
+    return project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "All", **fields})
+
+
+def titles(project: Any) -> list[str]:
+    return [commit.title for commit in project.commits.list(get_all=True)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"squash_option": "always"}])
+def test_squash_merges_one_commit_with_the_title(gitlab_server: LocalGitlab, settings: dict[str, Any]) -> None:
+    project = gitlab_server.project({"a": "1"}, **settings)
+    request = change(project, squash=not settings)
+    merged = request.merge()
+    assert merged["squash_commit_sha"] == project.branches.get("main").commit["id"]
+    assert titles(project) == ["All", "start"]
+    assert [item["name"] for item in project.repository_tree(get_all=True)] == ["a", "f0", "f1"]
+
+
+def test_one_commit_is_not_squashed_again(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    request = change(project, commits=1)
+    assert request.merge(squash=True)["squash_commit_sha"] is None
+    assert titles(project) == ["c0", "start"]
+
+
+def test_without_squash_all_commits_are_merged(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"}, squash_option="never")
+    request = change(project, squash=True)
+    with pytest.raises(gitlab.GitlabMRClosedError) as refused:
+        request.merge(squash=True)
+    assert refused.value.response_code == 422
+    request.merge()
+    assert titles(project) == ["c1", "c0", "start"]
+
+
+@pytest.mark.parametrize("parameter", ["auto_merge", "merge_when_pipeline_succeeds"])
+def test_a_merge_that_waits_for_the_pipeline_is_refused(gitlab_server: LocalGitlab, parameter: str) -> None:
+    project = gitlab_server.project({"a": "1", **PIPELINE})
+    request = change(project)
+    path = f"/projects/{project.id}/merge_requests/{request.iid}/merge"
+    with pytest.raises(gitlab.GitlabHttpError, match=f"{parameter} is not supported") as refused:
+        gitlab_server.client().http_put(path, post_data={parameter: True})
+    assert refused.value.response_code == 400
+    assert project.mergerequests.get(request.iid).state == "opened"
+
+
+@pytest.mark.parametrize("body", [{"state_event": "luck"}, {"target_branch": "y"}, {"reviewer_ids": [1]}])
+def test_refused_changes_of_a_merge_request(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
+    project = gitlab_server.project({"a": "1"})
+    request = change(project)
+    with pytest.raises(gitlab.GitlabUpdateError) as refused:
+        project.mergerequests.update(request.iid, body)
+    assert refused.value.response_code == 400

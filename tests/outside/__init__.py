@@ -1,0 +1,1 @@
+"""Test suites that others wrote for GitLab, run against the loopback GitLab."""

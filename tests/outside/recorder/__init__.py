@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH, whose one module every Python of a run imports at its start."""
