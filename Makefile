@@ -6,7 +6,7 @@ READY := .venv/ready
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite test-long test-gitlab lint soak conformance coverage bench agent-session up down lock clean
+.PHONY: help setup demo test suite test-long test-gitlab lint soak soak-kills conformance coverage bench agent-session up down lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(READY) ## Check style, dead code, types and import floors
 
 soak: $(READY) ## Run every row of every matrix, and seed defects in the factory's own deciders (SEED=n LIMIT=n)
 	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT))
+
+soak-kills: $(READY) ## Kill the parts of demos at random moments on a busy machine (SEED=n RUNS=10; an hour)
+	@$(BIN)/python -m tests.soak_kills $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 conformance: $(READY) ## Run python-gitlab's and gitlabform's own tests against the loopback GitLab, and count
 	@code=0; for suite in api cli gitlabform; do $(BIN)/python -m tests.outside --suite $$suite $(ARGS) || code=1; done; exit $$code
