@@ -126,7 +126,10 @@ def test_killed_at_step_boundaries_with_its_store_lost_at_some_and_resumed(
         if point in STORE_LOST:
             shutil.rmtree(begun.folder("demo") / "engine")
     assert reached == points
-    done = result(begun.run("demo", "--yes", "--keep", "--json"))
+    last = begun.run("demo", "--yes", "--keep", "--json")
+    done = result(last)
+    assert "before:" not in last.stderr, "a resumed demo does not say that it begins"
+    assert all(seconds >= 0 for seconds in done["seconds"].values())
     assert done["answer"] == '{"greeting": "Hello, Ada!"}'
     assert any("simulated approval" in notice for notice in done["notices"])
     assert_shipped_once(begun)
