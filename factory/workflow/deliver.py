@@ -163,7 +163,7 @@ class _Delivery:
 
     def _watch(self, move: Move) -> Done:
         number, proposal = move.attempt, self._proposal
-        self._watched = self._run(f"watch-{number}", Watched, lambda: self.watch(number, proposal))
+        self._watched = self._run(f"watch-{number}", Watched, lambda: self.watch(proposal))
         return Done("watch", number, self._judged(self._watched.feedback), self._watched.feedback)
 
     def _judged(self, feedback: Sequence[str]) -> str:
@@ -230,7 +230,7 @@ class _Delivery:
         context.say(f"attempt {result.attempt} is proposed as !{request.iid}")
         return Proposal(request.iid, head, result.base)
 
-    def watch(self, number: int, proposal: Proposal) -> Watched:
+    def watch(self, proposal: Proposal) -> Watched:
         """Wait for the merge request's pipeline and record its verdict; a failure becomes feedback."""
         context = self._context
 
@@ -258,7 +258,8 @@ class _Delivery:
         if foreign:
             raise Refused(f"!{proposal.merge_request}: {foreign}")
         passed = pipeline.status == "success" and decision is not None and decision.result == "passed"
-        logs = self._session.attempt(number)
+        # Where the next attempt's agent may read: its brief names these logs.
+        logs = attempt.checks_folder(self._session) / "pipeline"
         feedback = [] if passed else watching.feedback(context, pipeline, folder=logs)
         if not passed and not feedback:
             feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]
