@@ -39,7 +39,7 @@ soak: $(READY) ## Run every row of every matrix, and seed defects in the factory
 	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT))
 
 soak-kills: $(READY) ## Kill the parts of demos at random moments on a busy machine (SEED=n RUNS=10; an hour)
-	@$(BIN)/python -m tests.soak_kills $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m tests.soak.kills $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 conformance: $(READY) ## Run python-gitlab's and gitlabform's own tests against the loopback GitLab, and count
 	@code=0; for suite in api cli gitlabform; do $(BIN)/python -m tests.outside --suite $$suite $(ARGS) || code=1; done; exit $$code

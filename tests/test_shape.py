@@ -25,7 +25,7 @@ LONGEST_MODULE, LONGEST_FUNCTION, LARGEST_FOLDER = 300, 60, 20
 LARGE_FOLDERS: dict[str, str] = {}
 # Folders of tests that mirror no folder of the product, and why.
 OWN_FOLDERS = {
-    "outside": "runs test suites that others wrote for GitLab",
+    "outside", "soak": "runs test suites that others wrote for GitLab",
     "outside/recorder": "a folder for PYTHONPATH",
     "local_gitlab/contract": "holds the whole server against its OpenAPI description",
     "workflow/recorded": "answers of GitLab, which recorded_gitlab reads",

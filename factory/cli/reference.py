@@ -10,7 +10,7 @@ from factory.agents import recording
 from factory.cli import COMMANDS, root
 from factory.evidence import predicates
 from factory.evidence.kinds import DESCRIPTIONS
-from factory.local_gitlab.definition import keywords
+from factory.local_gitlab.definition import keyword_table
 from factory.local_gitlab.serving import openapi
 from factory.policies import rules as policy_rules
 from factory.policies.apps import App
@@ -119,7 +119,7 @@ def _keywords() -> str:
     """Return the page of the keywords of pipeline definitions, each right, without effect or refused."""
     rows = [
         f"| `{path.removeprefix('job.').replace('.', ':')}` | {'job' if path[:4] == 'job.' else 'file'} | {words} |"
-        for path, words in keywords.TABLE.items()
+        for path, words in keyword_table.TABLE.items()
         if not path.startswith("default.")
     ]
     text = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from factory.local_gitlab.definition import durations, keywords
+from factory.local_gitlab.definition import durations, keyword_table, keywords
 from factory.local_gitlab.definition.rules import glob
 from factory.system import strict_yaml
 from tests.servers import ROOT, TOOL_PATH
@@ -60,8 +60,8 @@ def test_every_keyword_of_gitlabs_schema_is_right_or_refused() -> None:
     for name, part in whole["properties"].items():
         known |= {name, *paths(whole, part, name)}
     assert len(known) > 400
-    assert sorted(path for path in known if keywords.verdict(path) is None) == []
-    assert sorted(path for path in keywords.TABLE if path not in known) == []
+    assert sorted(path for path in known if keyword_table.verdict(path) is None) == []
+    assert sorted(path for path in keyword_table.TABLE if path not in known) == []
 
 
 def problems(text: str, *, included: bool = False) -> list[str]:

@@ -1,0 +1,1 @@
+"""What takes longer than `make test-long`: every row, seeded defects, random kills."""
