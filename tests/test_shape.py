@@ -25,7 +25,8 @@ LONGEST_MODULE, LONGEST_FUNCTION, LARGEST_FOLDER = 300, 60, 20
 LARGE_FOLDERS: dict[str, str] = {}
 # Folders of tests that mirror no folder of the product, and why.
 OWN_FOLDERS = {
-    "outside", "soak": "runs test suites that others wrote for GitLab",
+    "outside": "runs test suites that others wrote for GitLab",
+    "soak": "what takes longer than the long tests",
     "outside/recorder": "a folder for PYTHONPATH",
     "local_gitlab/contract": "holds the whole server against its OpenAPI description",
     "workflow/recorded": "answers of GitLab, which recorded_gitlab reads",
