@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
+from factory.cli.current import current
 from factory.errors import Conflict, GateFailed, InvalidInput, NotFound
 from factory.model.verdict import Finding, judged
 from factory.operations.collect import specs as spec_facts
@@ -21,6 +22,7 @@ from factory.specs.trace import Row, Trace
 from factory.system import files
 
 _NAME = "spec"
+_NO_EVIDENCE = "none in this checkout (`factory --instance NAME spec trace` reads an instance's, `demo` is the demo's)"
 
 
 @click.group()
@@ -144,13 +146,21 @@ def lint_(paths: tuple[Path, ...], quality: Path | None, as_json: bool) -> None:
 )
 @output.as_json
 def trace_(name: str | None, junit_files: tuple[Path, ...], as_json: bool) -> None:
-    """Show the issues, commits, tests and results of all requirements, or those of a spec or requirement ID."""
-    found, recorded = spec_facts.traced(environment.snapshot(), spec_facts.repository(), junit_files)
+    """Show the issues, commits, tests and results of all requirements, or those of a spec or requirement ID.
+
+    It reads this checkout; with `factory --instance NAME`, main as that instance has it.
+    """
+    given = environment.snapshot()
+    if (click.get_current_context().find_root().obj or {}).get("instance"):
+        with spec_facts.main_of(current().state / "mirror.git", given) as main:
+            found, recorded = spec_facts.traced(given, main, junit_files)
+    else:
+        found, recorded = spec_facts.traced(given, spec_facts.repository(), junit_files)
     if name:
         found = found.only(name)
         if not found.rows:
             raise NotFound(f"there is no spec or requirement {name}", hint="List the specs with `factory spec list`.")
-    source = f"{recorded.ref} (unverified; `factory evidence verify` verifies it)" if recorded.ref else "none"
+    source = f"{recorded.ref} (unverified; `factory evidence verify` verifies it)" if recorded.ref else _NO_EVIDENCE
     value = {**asdict(found), "evidence": {"ref": recorded.ref, "verified": False}}
     output.one(value, json_wanted=as_json, text="\n".join([*_trace_lines(found), "", f"recorded evidence: {source}"]))
     if found.findings:

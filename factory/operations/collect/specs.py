@@ -1,11 +1,13 @@
 """Reads what ``factory spec`` needs from a checkout: spec files, git's history, test results and evidence."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory.checks import cited, junit
-from factory.errors import InvalidInput, OutsideRepository
+from factory.errors import InvalidInput, NotFound, OutsideRepository
 from factory.operations.collect import recorded
 from factory.policies.folder import read_folder
 from factory.specs import read as specs
@@ -58,6 +60,26 @@ def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tup
         today=clock.timestamp()[:10],
     )
     return found, evidence
+
+
+@contextmanager
+def main_of(mirror: Path, given: Mapping[str, str]) -> Iterator[Path]:
+    """Yield a checkout of main and the evidence branch as an instance last fetched them, for the block.
+
+    Raises ``NotFound`` if the instance has fetched nothing yet.
+    """
+    env = checkout_env(given)
+    with tempfile.TemporaryDirectory(prefix="factory-main-") as name:
+        folder = Path(name)
+        refs = "+refs/remotes/origin/*:refs/remotes/origin/*"
+        done = (
+            _git(folder, env, "init", "--quiet"),
+            _git(folder, env, "fetch", "--quiet", "--no-tags", str(mirror), refs),
+            _git(folder, env, "checkout", "--quiet", "--detach", "refs/remotes/origin/main"),
+        )
+        if any(step.returncode for step in done):
+            raise NotFound(f"{mirror} has no main yet", hint="Run `factory up`, then `factory work --once`.")
+        yield folder
 
 
 def _left(root: Path) -> list[Path]:

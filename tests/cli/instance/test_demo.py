@@ -133,3 +133,7 @@ def test_killed_at_step_boundaries_with_its_store_lost_at_some_and_resumed(
     assert done["answer"] == '{"greeting": "Hello, Ada!"}'
     assert any("simulated approval" in notice for notice in done["notices"])
     assert_shipped_once(begun)
+    traced = result(begun.run("--instance", "demo", "spec", "trace", "hello", "--json", check=False))
+    assert traced["evidence"]["ref"] == "origin/factory/evidence"
+    assert "recorded" in {row["result"] for row in traced["rows"]}
+    assert any(row["issues"] == [1] and row["merge_requests"] == [1] for row in traced["rows"])
