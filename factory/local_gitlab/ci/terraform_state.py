@@ -39,7 +39,9 @@ def _read(call: Call) -> Any:
     versions = _versions(call, api.require(_state(call)))
     if not versions:
         return Answer(None, 204)
-    return Answer(versions[-1]["body"].encode(), headers={"Content-Type": "application/json"})
+    # GitLab orders versions by serial: who restores an older state writes it with a lower serial last.
+    newest = max(versions, key=lambda version: int(version["serial"]))
+    return Answer(newest["body"].encode(), headers={"Content-Type": "application/json"})
 
 
 def _write(call: Call) -> Any:

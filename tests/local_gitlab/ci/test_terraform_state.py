@@ -198,3 +198,12 @@ def test_a_jobs_token_reads_and_writes_until_the_job_ends(gitlab_server: LocalGi
     token = trace.split("backwards ")[1].split()[0][::-1]
     address = f"{gitlab_server.url}/api/v4/projects/{project.id}/terraform/state/live"
     assert requests.get(address, auth=("gitlab-ci-token", token), timeout=30).status_code == 401
+
+
+def test_the_state_with_the_highest_serial_is_the_newest(gitlab_server: LocalGitlab) -> None:
+    address = f"{gitlab_server.url}/api/v4/projects/{gitlab_server.project().id}/terraform/state/live"
+    headers = {"PRIVATE-TOKEN": gitlab_server.root_token}
+    for serial in (3, 9, 4):
+        body = {"version": 4, "serial": serial, "lineage": "x"}
+        assert requests.post(address, json=body, headers=headers, timeout=10).status_code == 200
+    assert requests.get(address, headers=headers, timeout=10).json()["serial"] == 9
