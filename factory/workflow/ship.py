@@ -24,7 +24,7 @@ from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
 from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
-from factory.workflow.release.rollout import CONFIRM, ENDED, Rollout, decisions
+from factory.workflow.release.rollout import CONFIRM, ENDED, Rollout, decisions, job_of
 from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
 
 PROVEN = "proven"
@@ -261,7 +261,14 @@ class _Shipment:
             return None
         what = f"the apply of !{self.iid} to {self._stack} (job {done.job})"
         gap = proof.gap(done.manifest, new, proof.left(context, self.policies, saved, self._stack))
+        if not gap and job_of(context, pipeline, CONFIRM, self._stack) is None:
+            gap = f".gitlab-ci.yml has no job {CONFIRM}-{self._stack}, which would check it"
         if gap:
+            body = (
+                f"{what[0].upper()}{what[1:]} is not proven to be complete: {gap}. A person decides: approve the "
+                "deployment of the new plan to finish it, or go back with `factory infra rollback`."
+            )
+            issues.say(context.bot, "merge_requests", self.iid, marker=f"unproven {pipeline}", body=body)
             context.say(f"{what} is not proven: {gap}; a person decides, see runbooks/apply-unknown.md")
             return None
         self._record("proof", proof.subjects(done, new), proof.predicate(self.iid, done, new, pipeline=pipeline))

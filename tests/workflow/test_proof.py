@@ -164,11 +164,9 @@ def test_what_is_not_proven_waits_for_a_person(lost: World, serial: int, changes
     assert ship.merge(run, lost.context, 1).state == "planned"
     assert started(lost) == []
     assert "proof" not in lost.recorded()
-    assert any("An approval of the deployment approves exactly this plan" in item for item in texts(lost))
-
-
-def texts(made: World) -> list[str]:
-    return made.gitlab.notes("merge_requests")
+    notes = lost.gitlab.notes("merge_requests")
+    assert any("is not proven to be complete: " in note and "factory infra rollback" in note for note in notes)
+    assert any("An approval of the deployment approves exactly this plan" in note for note in notes)
 
 
 def test_a_proven_apply_that_does_not_answer_is_not_closed(lost: World) -> None:
@@ -181,6 +179,13 @@ def test_a_proven_apply_that_does_not_answer_is_not_closed(lost: World) -> None:
 def test_an_altered_plan_of_the_new_pipeline_proves_nothing(lost: World) -> None:
     lost.gitlab.change(f"jobs/{_PLAN}/{_FOLDER}/production/plan.json", format_version="0")
     assert ship.merge(run, lost.context, 1).state == "planned"
+
+
+def test_without_a_job_that_checks_it_a_person_decides(lost: World) -> None:
+    jobs = lost.gitlab.answers["pipelines/9/jobs"]
+    lost.gitlab.answers["pipelines/9/jobs"] = [item for item in jobs if item["id"] != _CONFIRM]
+    assert ship.merge(run, lost.context, 1).state == "planned"
+    assert "proof" not in lost.recorded()
 
 
 def test_a_pipeline_that_follows_no_recovery_proves_nothing(lost: World) -> None:
