@@ -43,6 +43,7 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
         else:
             missing += [what for _, what in link.missing]
     notices = [*_separation(facts), *approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
+    notices += _proofs(facts)
     # A fault of an approval is found twice if a merge or an apply relied on the approval.
     return Chain(tuple(dict.fromkeys(checks)), tuple(missing), tuple(notices))
 
@@ -155,6 +156,9 @@ def _beside(facts: Facts, stacks: Sequence[str]) -> Link:
     """Return the findings for applies and deploys without a plan."""
     applies = [entry for entry in facts.some("apply") if entry.predicate["result"] != "refused"]
     found = [_unplanned(facts, entry) for entry in applies if _plan_of(facts, entry) is None]
+    proven = [proof.index for entry in applies if (proof := _proof_of(facts, entry)) is not None]
+    loose = [entry for entry in facts.some("proof") if entry.index not in proven]
+    found += [broken("EV-CHAIN-APPLY", entry, "this proof is of no recorded apply") for entry in loose]
     for entry in facts.some("deploy"):
         environment = entry.predicate["environment"]
         if environment not in stacks:
@@ -171,7 +175,7 @@ def _apply(facts: Facts, plan: Entry) -> Link:
         link = approvals.to_deploy(facts, plan, None)
         return Link(link.checks, (*link.missing, ("EV-CHAIN-APPLY", f"the apply of {plan.predicate['manifest']}")))
     checks = [check for entry, made in applied for check in approvals.to_deploy(facts, made, entry).checks]
-    return Link((*checks, _ended(stack, applied[-1][0])))
+    return Link((*checks, _ended(facts, stack, applied[-1][0])))
 
 
 def _applied(facts: Facts, stack: str) -> list[tuple[Entry, Entry]]:
@@ -197,13 +201,45 @@ def _unplanned(facts: Facts, entry: Entry) -> Check:
     return broken("EV-CHAIN-APPLY", entry, reason)
 
 
-def _ended(stack: str, entry: Entry) -> Check:
+def _ended(facts: Facts, stack: str, entry: Entry) -> Check:
     rule, result = "EV-CHAIN-APPLY", entry.predicate["result"]
+    proof = _proof_of(facts, entry)
+    if result == "unknown" and proof is not None:
+        return _proven(facts, stack, proof)
     if result != "applied":
         return broken(rule, entry, f"the apply of stack {stack} ended as {result}: its changes are unknown")
     if not entry.predicate["replan_empty"]:
         return broken(rule, entry, f"the plan after the apply of stack {stack} was not empty")
     return held(rule, entry, f"stack {stack} applied as planned")
+
+
+def _proof_of(facts: Facts, apply: Entry) -> Entry | None:
+    """Return the newest proof that an interrupted apply did what its plan says."""
+    wanted = {name: apply.predicate[name] for name in ("job", "commit", "manifest", "plan")}
+    return last([proof for proof in facts.some("proof", **wanted) if proof.index > apply.index])
+
+
+def _proven(facts: Facts, stack: str, proof: Entry) -> Check:
+    """Check that the proof names a recorded plan of the same commit and stack, and a state that was saved since."""
+    rule, predicate = "EV-CHAIN-APPLY", proof.predicate
+    named = {"manifest": predicate["new_manifest"], "plan": predicate["new_plan"]}
+    plans = facts.some("plan", commit=facts.merge_commit, stack=stack, pipeline=predicate["new_pipeline"], **named)
+    if not any(plan.index < proof.index for plan in plans):
+        return broken(rule, proof, f"the proof names the new plan {predicate['new_plan']}, which no statement records")
+    before, now = predicate["serial_before"], predicate["serial_now"]
+    if now <= before:
+        return broken(rule, proof, f"the proof names the state's serial {now}, which is not later than {before}")
+    return held(
+        rule, proof, f"stack {stack} applied, by proof: a new plan has no changes, serial {before} is now {now}"
+    )
+
+
+def _proofs(facts: Facts) -> list[str]:
+    what = (
+        "the apply of {stack} (job {job}) was interrupted; it counts as done by proof: pipeline {new_pipeline} planned "
+        "no changes, and the state went from serial {serial_before} to {serial_now}"
+    )
+    return [what.format(**entry.predicate) for entry in facts.some("proof")]
 
 
 def _deploy(facts: Facts, plan: Entry) -> Link:

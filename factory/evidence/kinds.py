@@ -48,6 +48,13 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         "stack, job, which changes are complete, partial and not started, the state's serial before and now",
         "the commit",
     ),
+    "proof": (
+        (
+            "an interrupted apply that counts as done: job, commit, stack, manifest and plan; the manifest and plan "
+            "of a new plan without changes, its pipeline, and the state's serial before and now"
+        ),
+        "the commit, both manifests, both plans",
+    ),
     "unlock": ("stack, the lock and its holder or the two state serials, who did it and why", "the lock, the state"),
     "restore": ("stack, the lock and its holder or the two state serials, who did it and why", "the lock, the state"),
 }

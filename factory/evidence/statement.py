@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     "deploy": "https://factory.example/predicate/deploy/v1",
     "unlock": "https://factory.example/predicate/unlock/v1",
     "recovery": "https://factory.example/predicate/recovery/v1",
+    "proof": "https://factory.example/predicate/proof/v1",
     "rollback": "https://factory.example/predicate/rollback/v1",
     "return": "https://factory.example/predicate/return/v1",
     "restore": "https://factory.example/predicate/restore/v1",

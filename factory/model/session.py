@@ -31,7 +31,8 @@ class Session:
 class Outcome:
     """The state in which an action left an issue or a merge request, with the numbers of what belongs to it.
 
-    ``state`` is review, merged, superseded, planned, verified or closed; ``manifest`` is the digest of a saved plan.
+    ``state`` is review, merged, superseded, planned, proven, verified or closed; ``manifest`` is the digest of a saved
+    plan.
     """
 
     state: str

@@ -1,7 +1,7 @@
 """Reads the plans that a pipeline saved from GitLab: one manifest for each stack, and the planned changes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from factory.errors import NotFound
@@ -61,6 +61,14 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
         else:
             found.append(planning.facts(name, canonical.digest(data), json.loads(data)))
     return tuple(found)
+
+
+def left(connection: Connection, saved: SavedPlan, stack: str, counted: Callable[[Plan], int]) -> str:
+    """Return what the saved plan of a stack changes; empty if nothing but noise, which ``counted`` leaves out."""
+    normalised = pipelines.document(connection, saved.job, f"{FOLDER}/{stack}/{planning.PLAN_JSON}")
+    if canonical.digest_of(normalised) != saved.manifests[stack].plan:
+        return "what its JSON, which is missing or altered, does not show"
+    return planning.left(stack, normalised, counted)
 
 
 def _manifest(connection: Connection, job: int, stack: str) -> Manifest:

@@ -210,12 +210,7 @@ def _left(stack: Stack, terraform: Terraform, rules: Rules) -> str:
     """Return the changes in a new plan, without noise; empty if the resources match the configuration."""
     if not terraform.write_plan(_AFTER, lock=stack.locks_itself):
         return ""
-    normalised = planning.read_normalised(stack, terraform, _AFTER)
-    plan = planning.facts(stack.name, "", normalised)
-    outputs = [name for name, change in normalised["output_changes"].items() if change["actions"] != ["no-op"]]
-    if rules.counted(plan) or outputs:
-        return ", ".join([item.address for item in plan.changes] + [f"output {name}" for name in outputs])
-    return ""
+    return planning.left(stack.name, planning.read_normalised(stack, terraform, _AFTER), rules.counted)
 
 
 def _progress(result: ApplyResult, folder: Path, plan: Plan) -> ApplyResult:

@@ -5,7 +5,7 @@ Plans of merge requests and of main differ only in whether they lock the state.
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -193,6 +193,18 @@ def facts(stack: str, digest: str, normalised: Mapping[str, Any]) -> Plan:
     """Return a normalised plan as facts."""
     resources = tuple(_planned(item) for item in normalised["resource_changes"])
     return Plan(stack, digest, resources)
+
+
+def left(stack: str, normalised: Mapping[str, Any], counted: Callable[[Plan], int]) -> str:
+    """Return the resources and outputs that a normalised plan changes; empty if nothing but noise is left.
+
+    ``counted`` returns how many of a plan's changes are more than noise.
+    """
+    plan = facts(stack, "", normalised)
+    outputs = [name for name, change in normalised["output_changes"].items() if change["actions"] != ["no-op"]]
+    if counted(plan) or outputs:
+        return ", ".join([item.address for item in plan.changes] + [f"output {name}" for name in outputs])
+    return ""
 
 
 def _planned(item: Mapping[str, Any]) -> PlannedChange:

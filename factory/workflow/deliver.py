@@ -84,7 +84,8 @@ def deliver(run: Steps, context: Context, session: Session) -> Outcome:
     """Carry one claimed issue to a merge request whose pipeline passed; return where the issue is.
 
     Raises ``AgentFailed`` or ``GateFailed`` if no attempt succeeds, ``BudgetExhausted`` if a budget is used up,
-    ``ProviderLimited`` if no agent's model serves, ``AwaitingHuman`` if a person asked, cancelled or took over.
+    ``ProviderLimited`` if no agent's model serves, ``MachineError`` if the pipeline's machine fails again and again,
+    ``AwaitingHuman`` if a person asked, cancelled or took over.
     """
     delivery = _Delivery(run, context, session)
     history: list[Done] = []
@@ -231,7 +232,10 @@ class _Delivery:
         return Proposal(request.iid, head, result.base)
 
     def watch(self, proposal: Proposal) -> Watched:
-        """Wait for the merge request's pipeline and record its verdict; a failure becomes feedback."""
+        """Wait for the merge request's pipeline and record its verdict; a failure becomes feedback.
+
+        Raises ``MachineError`` if jobs fail again and again because of the runner or GitLab: no attempt can fix that.
+        """
         context = self._context
 
         def find() -> Pipeline | None:
@@ -244,6 +248,7 @@ class _Delivery:
         while watching.retried(context, pipeline, before=tries):
             tries += 1
             pipeline = watching.until(context, find, minutes=limit, over=self._over)
+        watching.require_machine(context, pipeline)
         decision = watching.verdict(context, pipeline.id)
         if decision is not None:
             record_verdict(

@@ -16,7 +16,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Request:
-    """The state of one of the factory's merge requests, and whether a person has approved it."""
+    """The state of one of the factory's merge requests, and whether a person has approved it.
+
+    ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that.
+    """
 
     iid: int
     merged: bool
@@ -24,6 +27,7 @@ class Request:
     planned: bool
     deploy_approved: bool
     deploy_begun: bool
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,13 @@ class Idle:
 
 def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Action | Idle:
     """Return the next action: deployments, then merges, then interrupted sessions, then new issues."""
-    waiting = []
+    waiting: list[str] = []
+    waiting += [
+        f"!{item.iid} has an interrupted apply: examine it with `factory infra recover {item.iid}`"
+        for item in requests
+        if item.interrupted
+    ]
+    requests = [item for item in requests if not item.interrupted]
     for request in requests:
         if request.merged and (request.deploy_approved or request.deploy_begun):
             return Action("deploy", request.iid)

@@ -230,6 +230,7 @@ def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, 
         *merge_requests.find(context.bot, labels=[labels.review]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
+        *merge_requests.find(context.bot, state="merged", labels=[labels.apply_unknown]),
     ]
     unique = {request.iid: request for request in found if labels.blocked not in request.labels}
     return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
@@ -263,6 +264,7 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> next_
         planned=planned,
         deploy_approved=approved,
         deploy_begun=begun,
+        interrupted=policies.session.labels.apply_unknown in request.labels,
     )
 
 

@@ -2,7 +2,7 @@
 
 It has two parts, with a person's decision between them. ``merge``: merge, then record the plan and the result of every
 environment that needs no approval. ``deploy``: apply the approved plan, verify it and close the issue. Each step reads
-GitLab first. An interrupted apply is never started again.
+GitLab first. An interrupted apply is never started again: ``merge`` finishes it if a later plan proves that it is done.
 """
 
 import re
@@ -23,10 +23,11 @@ from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
-from factory.workflow.release import approval_digests, approvals, pipeline_watch, review
-from factory.workflow.release.rollout import ENDED, Rollout, decisions
+from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
+from factory.workflow.release.rollout import CONFIRM, ENDED, Rollout, decisions, job_of
 from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
 
+PROVEN = "proven"
 _SHORT = 12
 _NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
 _DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
@@ -41,10 +42,19 @@ class Applied:
 
 
 def merge(run: Steps, context: Context, iid: int) -> Outcome:
-    """Merge an approved merge request and record main's plan; return the outcome of the last step."""
+    """Merge an approved merge request and record main's plan; return the outcome of the last step.
+
+    If that plan proves that an interrupted apply did its work, check the deployment and close the issue too.
+    """
     shipment = _Shipment.of(context, iid)
     merged = run("merge", Outcome, shipment.merge)
-    return merged if merged.state == "superseded" else run("plan", Outcome, shipment.plan)
+    if merged.state == "superseded":
+        return merged
+    planned = run("plan", Outcome, shipment.plan)
+    if planned.state != PROVEN:
+        return planned
+    run("confirm", Outcome, shipment.confirm)
+    return run("close", Outcome, lambda: shipment.close(planned.manifest))
 
 
 def deploy(run: Steps, context: Context, iid: int) -> Outcome:
@@ -148,6 +158,8 @@ class _Shipment:
             raise _red(pipeline)
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
+        if proven := self._proven(saved, pipeline.id):
+            return proven
         digest = saved.digest(self._stack)
         body = self._plan_note(saved, digest, pipeline.id)
         issues.say(context.bot, "merge_requests", self.iid, marker=review.deploy_mark(pipeline.id), body=body)
@@ -185,10 +197,32 @@ class _Shipment:
         release = checked.release if checked else ""
         return Outcome("verified", merge_request=self.iid, pipeline=applied.pipeline, release=release)
 
-    def close(self) -> Outcome:
-        """Create a GitLab release for the deployed commit, close the issue and remove the labels."""
+    def confirm(self) -> Outcome:
+        """Check from outside what an interrupted apply deployed, with a job that applies nothing; record the result."""
+        context, rollout = self.context, self._rollout()
+        done = proof.interrupted(context, self.iid, stack=self._stack, pipeline=rollout.pipeline.id)
+        if done is None:
+            raise NotFound(f"pipeline {rollout.pipeline.id} follows no interrupted apply")
+        job = rollout.check_job(CONFIRM)
+        if job.status == "manual":
+            pipelines.play(context.bot, job.id, {})
+        pipeline_watch.until(
+            context,
+            lambda: pipelines.get(context.bot, rollout.pipeline.id),
+            minutes=self.policies.budgets.pipeline_minutes,
+            over=lambda _: rollout.check_job(CONFIRM).status in ENDED,
+        )
+        checked = rollout.record_check(done.deployment, CONFIRM)
+        context.say(f"verified: {_served(checked)}")
+        return Outcome("verified", merge_request=self.iid, pipeline=rollout.pipeline.id)
+
+    def close(self, manifest: str = "") -> Outcome:
+        """Create a GitLab release for the deployed commit, close the issue and remove the labels.
+
+        ``manifest`` is the digest of the applied plan's manifest, by default that of main's newest plan.
+        """
         context, labels = self.context, self.policies.session.labels
-        self._release()
+        self._release(manifest)
         body = (
             f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
         )
@@ -219,6 +253,36 @@ class _Shipment:
             checked = rollout.record_check(rollout.record_apply())
             self.context.say(f"{rollout.environment}: {_served(checked)}")
 
+    def _proven(self, saved: SavedPlan, pipeline: int) -> Outcome | None:
+        """Record the proof that an interrupted apply did its work; ``None`` if there was none, or it is not proven."""
+        context, new = self.context, saved.manifests[self._stack]
+        done = proof.interrupted(context, self.iid, stack=self._stack, pipeline=pipeline)
+        if done is None:
+            return None
+        what = f"the apply of !{self.iid} to {self._stack} (job {done.job})"
+        gap = proof.gap(done.manifest, new, proof.left(context, self.policies, saved, self._stack))
+        if not gap and job_of(context, pipeline, CONFIRM, self._stack) is None:
+            gap = f".gitlab-ci.yml has no job {CONFIRM}-{self._stack}, which would check it"
+        if gap:
+            body = (
+                f"{what[0].upper()}{what[1:]} is not proven to be complete: {gap}. A person decides: approve the "
+                "deployment of the new plan to finish it, or go back with `factory infra rollback`."
+            )
+            issues.say(context.bot, "merge_requests", self.iid, marker=f"unproven {pipeline}", body=body)
+            context.say(f"{what} is not proven: {gap}; a person decides, see runbooks/apply-unknown.md")
+            return None
+        self._record("proof", proof.subjects(done, new), proof.predicate(self.iid, done, new, pipeline=pipeline))
+        body = (
+            f"{what[0].upper()}{what[1:]} was interrupted, and counts as done by proof: pipeline {pipeline} planned "
+            f"the same commit, nothing remains, and the state went from serial {done.manifest.state_serial} to "
+            f"{new.state_serial}. It needs no further approval, and the deployment that pipeline {pipeline} offers "
+            "may stay as it is."
+        )
+        issues.say(context.bot, "merge_requests", self.iid, marker=f"proof {done.job}", body=body)
+        context.say(f"{what} is done, by proof: nothing remains to apply")
+        digest = done.manifest.digest()
+        return Outcome(PROVEN, issue=self.issue, merge_request=self.iid, pipeline=pipeline, manifest=digest)
+
     def _plan_note(self, saved: SavedPlan, digest: str, pipeline: int) -> str:
         manifest = saved.manifests[self._stack]
         plans = saved_plan.plans(self.context.bot, saved)
@@ -235,7 +299,7 @@ class _Shipment:
             head = [f"This plan goes back to the release of commit {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
 
-    def _release(self) -> None:
+    def _release(self, manifest: str) -> None:
         """Create a GitLab release of the merged commit, unless it deployed nothing or was a rollback."""
         rollout = self._rollout()
         back = pipelines.variables(self.context.bot, rollout.pipeline.id).get(RELEASE)
@@ -245,7 +309,7 @@ class _Shipment:
         lines = [
             f"- issue: #{self.issue}",
             f"- merge request: !{self.iid}",
-            f"- manifest: `{rollout.digest}`",
+            f"- manifest: `{manifest or rollout.digest}`",
             f"- archives: `{rollout.manifest.archives}`",
             f"- evidence: `factory evidence verify {self.iid}`",
         ]

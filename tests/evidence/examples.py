@@ -175,7 +175,7 @@ def subjects(kind: str, predicate: Mapping[str, Any]) -> dict[str, str]:
     for field in ("head", "commit", "merge_commit"):
         if predicate.get(field) is not None:
             named[field] = f"gitCommit:{predicate[field]}"
-    for field in ("manifest", "plan", "plan_file"):
+    for field in ("manifest", "plan", "plan_file", "new_manifest", "new_plan"):
         if predicate.get(field) is not None:
             named[field] = predicate[field]
     return named

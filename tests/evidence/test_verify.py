@@ -4,9 +4,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.evidence import transparency_log, verify
+from factory.evidence import statement, transparency_log, verify
 from factory.evidence.checkpoint import VerifierKey
-from tests.evidence.examples import ORIGIN, STEPS, commit, digest, make, recorded, signer, statements, trust
+from tests.evidence.examples import (
+    ORIGIN,
+    STEPS,
+    commit,
+    digest,
+    make,
+    recorded,
+    signer,
+    statements,
+    subjects,
+    trust,
+)
 
 
 def report(tree: dict[str, bytes], *, mr: int | None = 12, **trusted: Any) -> verify.VerifyReport:
@@ -199,6 +210,65 @@ def test_an_unknown_apply_can_be_followed_by_an_approved_one() -> None:
     result = report(recorded([*values, make("deploy")]))
     assert result.findings == ()
     assert result.complete
+
+
+EMPTY = {name: digest(f"empty {name}") for name in ("manifest", "plan", "plan_file")}
+PROOF: dict[str, Any] = {
+    "merge_request": 12,
+    "stack": "production",
+    "new_pipeline": 33,
+    "new_manifest": EMPTY["manifest"],
+    "new_plan": EMPTY["plan"],
+    "serial_before": 4,
+    "serial_now": 5,
+}
+
+
+def proven(**changes: Any) -> list[dict[str, Any]]:
+    """Return a chain whose apply was interrupted, and which a later plan proves."""
+    names = ("job", "commit", "manifest", "plan")
+    applied = make("apply", {"result": "unknown", "replan_empty": False})
+    common = {name: applied["predicate"][name] for name in ("project", "issue", "time", *names)}
+    predicate = {**common, "key": "proof/12/92", **PROOF, **changes}
+    new_plan = make("plan", {"pipeline": 33, "job": 95, **EMPTY}, key="plan/new")
+    made = statement.build("proof", subjects=subjects("proof", predicate), predicate=predicate)
+    return [*statements()[:-2], applied, new_plan, made, make("deploy")]
+
+
+def test_an_interrupted_apply_that_a_later_plan_proves_counts_as_done_and_is_told() -> None:
+    result = report(recorded(proven()))
+    assert result.findings == ()
+    assert result.complete
+    assert any("counts as done by proof" in notice for notice in result.notices)
+    assert any("by proof" in check.reason for check in result.checks)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"serial_now": 4},
+        {"serial_now": 3},
+        {"new_plan": digest("unseen")},
+        {"new_manifest": digest("unseen")},
+        {"new_pipeline": 32},
+        {"job": 7},
+        {"manifest": digest("unseen")},
+        {"plan": digest("unseen")},
+        {"commit": commit("elsewhere")},
+    ],
+)
+def test_a_proof_of_something_else_is_a_finding(changes: dict[str, Any]) -> None:
+    assert rules(report(recorded(proven(**changes)))) == {"EV-CHAIN-APPLY"}
+
+
+def test_a_proof_without_its_new_plan_is_a_finding() -> None:
+    values = [value for value in proven() if value["predicate"]["key"] != "plan/new"]
+    assert rules(report(recorded(values))) == {"EV-CHAIN-APPLY"}
+
+
+def test_a_proof_before_its_apply_is_a_finding() -> None:
+    *before, applied, new_plan, made, deploy = proven()
+    assert rules(report(recorded([*before, new_plan, made, applied, deploy]))) == {"EV-CHAIN-APPLY"}
 
 
 def test_each_stack_needs_its_own_approval_and_apply() -> None:

@@ -39,6 +39,10 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
     [
         (request(), ("!1 waits for review",)),
         (request(planned=True), ("!1 waits for review",)),
+        (
+            request(merged=True, planned=True, deploy_begun=True, interrupted=True),
+            ("!1 has an interrupted apply: examine it with `factory infra recover 1`",),
+        ),
         (request(planned=True, deploy_approved=True, deploy_begun=True), ("!1 waits for review",)),
         (request(merged=True, planned=True), ("!1 waits for the approval of its deployment",)),
         (request(merged=True, approved=True, planned=True), ("!1 waits for the approval of its deployment",)),

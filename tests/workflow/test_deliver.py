@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from factory.errors import AgentFailed, AwaitingHuman, Conflict, FactoryError, GateFailed, Refused
+from factory.errors import AgentFailed, AwaitingHuman, Conflict, FactoryError, GateFailed, MachineError, Refused
 from factory.model.agent import Reason
 from factory.model.attempt import AgentRef, AttemptResult
 from factory.system import files
@@ -103,6 +103,35 @@ def test_a_pipeline_that_fails_gives_its_findings_to_the_next_attempt(here: Worl
     assert again.names[:6] == ["claim", "work-1", "check-1", "propose-1", "watch-1", "work-2"]
     assert "give-up" in again.names
     assert any("factory::blocked" in added for added, _ in here.gitlab.labels("issues/1"))
+
+
+@pytest.mark.parametrize("reason", ["runner_system_failure", "stuck_or_timeout_failure"])
+def test_jobs_that_the_machine_ends_are_retried_with_the_gate_and_use_up_no_attempt(here: World, reason: str) -> None:
+    proposes(here)
+    follow = here.gitlab.then["POST merge_requests"]
+
+    def lost() -> None:
+        follow()
+        for path in [path for path in here.gitlab.answers if path.endswith("/pipelines")]:
+            here.gitlab.answers[path] = [{**item, "status": "failed"} for item in here.gitlab.answers[path]]
+        why = {"unit": reason, "gate": "script_failure"}
+        for path in [path for path in here.gitlab.answers if path.endswith("/jobs")]:
+            here.gitlab.answers[path] = [
+                {**item, "status": "failed", "failure_reason": why[item["name"]]} if item["name"] in why else item
+                for item in here.gitlab.answers[path]
+            ]
+
+    here.gitlab.then["POST merge_requests"] = lost
+    steps = Steps({"work-1": worked(here), "check-1": PASSED})
+    with pytest.raises(MachineError, match=f"not the change, ended job unit \\({reason}\\)") as raised:
+        deliver(steps, here.context, here.session)
+    assert "No attempt is used up" in raised.value.hint
+    assert steps.names == ["claim", "work-1", "check-1", "propose-1", "watch-1"]
+    retried = [item.path for item in here.gitlab.sent if item.path.endswith("/retry")]
+    assert len(retried) == 4
+    assert len(set(retried)) == 2
+    assert here.recorded() == ["claim"]
+    assert [added for added, _ in here.gitlab.labels("issues/1")] == ["factory::claimed"]
 
 
 def test_a_verdict_of_another_judge_ends_the_session(here: World) -> None:

@@ -58,7 +58,7 @@ def unlock(stack: str, reason: str, force: bool, as_json: bool) -> None:
 @click.argument("merge_request")
 @output.as_json
 def recover(merge_request: str, as_json: bool) -> None:
-    """Examine an interrupted apply, restore its state, and plan main again for your approval."""
+    """Examine an interrupted apply, restore its state, and plan main again; apply nothing."""
     with _opened() as (context, state_of):
         found = recovery.recover(context, number(merge_request, "!"), state_of, by=OPERATOR)
     lines = [
@@ -69,7 +69,8 @@ def recover(merge_request: str, as_json: bool) -> None:
         f"state: serial {found.serial_before} before, {found.serial_now} now"
         + (", restored from the job" if found.state_restored else "")
         + (", lock released" if found.unlocked else ""),
-        f"pipeline {found.pipeline} plans main again; `factory work --once` then asks for your approval",
+        f"pipeline {found.pipeline} plans main again; `factory work --once` then goes on:",
+        "  if that plan proves that nothing is left to apply, it closes the issue; else it asks for your approval",
     ]
     output.one(found, json_wanted=as_json, text="\n".join(lines))
 

@@ -16,11 +16,12 @@ VERIFIED = Path(".factory/deploy/deploy.json")
 
 @click.command()
 @STACK
+@click.option("--applied-earlier", is_flag=True, help="Check although this pipeline applied nothing.")
 @JUDGE
-def verify(stack: str, judge: Path) -> None:
+def verify(stack: str, judge: Path, applied_earlier: bool) -> None:
     """Check the health of every app of a stack over its hostname; write the answering releases to .factory/deploy."""
     job = infra_job.opened(environment.snapshot(), judge)
-    if not (infra_job.PLANS / stack / applying.RESULT).exists():
+    if not applied_earlier and not (infra_job.PLANS / stack / applying.RESULT).exists():
         click.echo(f"nothing was applied to {stack}: nothing to verify")
         return
     apps = live_releases.answering(job, stack, job.releases(), say=click.echo)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import click
@@ -115,7 +115,7 @@ def _travel(
     workspace: Workspace,
     number: int,
     once: Callable[[], serve.WorkResult | next_action.Idle],
-    decide: Callable[[], None],
+    decide: Callable[[Sequence[str]], None],
     times: _Clock,
 ) -> None:
     """Do the next action until the issue is closed; call ``decide`` if a person must approve."""
@@ -126,17 +126,17 @@ def _travel(
         if isinstance(done, next_action.Idle):
             if not done.waiting:
                 raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
-            decide()
+            decide(done.waiting)
             continue
         seconds = clock.monotonic() - start
         times.add(done.action.kind, seconds, jobs=_jobs(workspace, since=start))
 
 
-def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
+def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[Sequence[str]], None]:
     """Return the function that approves: as ``operator`` after a prompt, or as ``rehearsal``."""
     connection = workspace.connection(REHEARSAL if simulated else OPERATOR)
 
-    def decide() -> None:
+    def decide(waiting: Sequence[str]) -> None:
         request = next((item for item in merge_requests.find(connection)), None)
         if request is not None:
             _confirm(
@@ -144,11 +144,13 @@ def _decider(workspace: Workspace, *, simulated: bool) -> Callable[[], None]:
             )
             merge_requests.approve(connection, request.iid, sha=request.sha)
             return
-        waiting = next(item for item in deployments.find(connection) if deployment_approval.waits(connection, item))
-        digest, manifest = deployment_approval.saved_plan(connection, waiting)
+        found = [item for item in deployments.find(connection) if deployment_approval.waits(connection, item)]
+        if not found:
+            raise AwaitingHuman("; ".join(waiting), hint="Do that, then run `factory demo` again to continue.")
+        digest, manifest = deployment_approval.saved_plan(connection, found[0])
         shown = "\n".join(f"  {name}: {value}" for name, value in asdict(manifest).items())
-        _confirm(connection, simulated, f"Approve the deployment of {waiting.sha[:12]}?", shown)
-        deployment_approval.approve(connection, waiting, digest)
+        _confirm(connection, simulated, f"Approve the deployment of {found[0].sha[:12]}?", shown)
+        deployment_approval.approve(connection, found[0], digest)
 
     return decide
 

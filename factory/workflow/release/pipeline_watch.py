@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from factory.errors import ToolTimeout, Unreachable
+from factory.errors import MachineError, ToolTimeout, Unreachable
 from factory.gitlab import pipelines
 from factory.model.gitlab import Job, Pipeline
 from factory.model.verdict import GateReport
@@ -95,11 +95,35 @@ def retried(context: Context, pipeline: Pipeline, *, before: int) -> bool:
     if pipeline.status != "failed" or before >= _MACHINE_RETRIES:
         return False
     jobs = pipelines.jobs(context.bot, pipeline.id)
-    lost = [job for job in jobs if job.status == "failed" and job.failure_reason in _MACHINE_REASONS]
+    lost = failed_by_machine(jobs)
     for job in lost:
         pipelines.retry(context.bot, job.id)
         context.say(f"job {job.name} failed because of the runner or GitLab ({job.failure_reason}); it is retried")
+    # GitLab runs later jobs again only if they were skipped, but the gate has judged without the lost jobs' results.
+    for job in jobs:
+        if lost and job.name == GATE_JOB and job.status == "failed" and job not in lost:
+            pipelines.retry(context.bot, job.id)
     return bool(lost)
+
+
+def failed_by_machine(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that failed because of the runner or GitLab, not because of the change. Pure."""
+    return [job for job in jobs if job.status == "failed" and job.failure_reason in _MACHINE_REASONS]
+
+
+def require_machine(context: Context, pipeline: Pipeline) -> None:
+    """Raise ``MachineError`` if a job that a pipeline needs failed because of the runner or GitLab."""
+    if pipeline.status != "failed":
+        return
+    for job in failed_by_machine(pipelines.jobs(context.bot, pipeline.id)):
+        if not job.allow_failure:
+            raise MachineError(
+                f"the runner or GitLab, not the change, ended job {job.name} ({job.failure_reason}) again and again",
+                hint=(
+                    f"See `factory pipeline logs {pipeline.id} --job {job.name}` and repair the runner, then run the "
+                    "same command again: it retries the job. No attempt is used up."
+                ),
+            )
 
 
 def seconds(jobs: Sequence[Job]) -> float:

@@ -90,7 +90,8 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
     issue = shipment.issue_of(context, request).number
     pipeline, job, stack = _interrupted(context, request)
     found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
-    created = pipelines.create(context.bot, MAIN)
+    asked = context.policies().environments.asked(stack)
+    created = pipelines.create(context.bot, MAIN, {shipment.CONFIRM: stack} if asked else None)
     found = replace(found, pipeline=created.id)
     record(
         context,
@@ -217,6 +218,7 @@ def _note(found: RecoveryReport) -> str:
             "",
             f"The state is {restored}at serial {found.serial_now} (before the apply: {found.serial_before}).",
             f"Pipeline {found.pipeline} plans main again; its plan shows the remaining changes.",
-            "The plan is applied only after a person approves it. To go back instead, use `factory infra rollback`.",
+            "If nothing remains and the state was saved since, the apply counts as done.",
+            "Else the plan is applied only after a person approves it. To go back, use `factory infra rollback`.",
         ]
     )

@@ -17,7 +17,7 @@ from factory.workflow.recorder import record
 ENDED = frozenset({"success", "failed", "canceled", "skipped"})
 _WAITING = frozenset({"created", "manual", "skipped"})
 # The kinds of jobs in .gitlab-ci.yml; a job is named <kind>-<environment>.
-APPLY, VERIFY, RETURN = "apply", "verify", "return"
+APPLY, VERIFY, RETURN, CONFIRM = "apply", "verify", "return", "confirm"
 _CHECKED = ".factory/deploy/deploy.json"
 _RETURNED = ".factory/return/return.json"
 _RESULTS = {"done": "applied", "refused": "refused"}
@@ -109,14 +109,19 @@ class Rollout:
             raise self._unknown(job)
         return deployment.id
 
-    def record_check(self, deployment: int) -> AppRelease | None:
+    def check_job(self, kind: str = VERIFY) -> Job:
+        """Return the job that checks from outside, after an apply or (``CONFIRM``) without one; raises ``NotFound``."""
+        job = job_of(self.context, self.pipeline.id, kind, self.environment)
+        if job is None:
+            raise NotFound(f"pipeline {self.pipeline.id} has no {kind} job for {self.environment}")
+        return job
+
+    def record_check(self, deployment: int, kind: str = VERIFY) -> AppRelease | None:
         """Record the result of the ended check from outside; return the release of the first app that answers.
 
         Raises ``Refused`` if the check failed; then the result of the job that returns the traffic is recorded too.
         """
-        job = job_of(self.context, self.pipeline.id, VERIFY, self.environment)
-        if job is None:
-            raise NotFound(f"pipeline {self.pipeline.id} has no verify job for {self.environment}")
+        job = self.check_job(kind)
         check = job_result.of(self.context.bot, job.id, _CHECKED, CheckResult())
         first = next(iter(check.apps), None)
         verified = job.status == "success" and check.verified
@@ -184,11 +189,13 @@ class Rollout:
         merge_requests.relabel(context.bot, iid, add=[labels.apply_unknown], remove=[labels.shipping])
         body = (
             f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. Its changes are not known. "
-            "It is not started again. Follow `runbooks/apply-unknown.md`."
+            f"It is not started again. `factory infra recover {iid}` examines it and applies nothing; "
+            "`runbooks/apply-unknown.md` says what follows."
         )
         issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
         return ApplyUnknown(
-            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known"
+            f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known",
+            hint=f"Run `factory infra recover {iid}`: it applies nothing. Then follow runbooks/apply-unknown.md.",
         )
 
     def _record(self, kind: str, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> None:

@@ -13,6 +13,8 @@ from factory.workflow.context import Context
 
 # The CI variable of main's pipeline that names the commit whose releases get the traffic.
 RELEASE = "RELEASE_COMMIT"
+# The CI variable that names the environment whose interrupted apply main's pipeline may confirm.
+CONFIRM = "CONFIRM"
 _BRANCH = re.compile(r"factory/([1-9][0-9]*)-([0-9a-f]{8})")
 _RELATED = re.compile(r"^Related to #(\d+)\s*$", re.MULTILINE)
 _TRAILER = re.compile(r"^(Issue|Factory-Session): (.*?)\s*$", re.MULTILINE)
