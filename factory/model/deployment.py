@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+# The kind of the job that checks a deployment from outside without an apply; it is named <kind>-<environment>.
+CONFIRM = "confirm"
 Phase = Literal["refused", "started", "failed", "done", "unknown"]
 
 

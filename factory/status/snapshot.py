@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
+from factory.model.deployment import CONFIRM
 from factory.model.gitlab import MAIN, Deployment, Issue, MergeRequest
 
 
@@ -27,6 +28,14 @@ def take(connection: Connection) -> Snapshot:
         project=connection.project_path,
         issues=tuple(issues.find(connection)),
         merge_requests=tuple(merge_requests.find(connection)),
-        waiting_deployments=tuple(deployments.find(connection, status="blocked")),
+        waiting_deployments=tuple(
+            item for item in deployments.find(connection, status="blocked") if not _confirmed(connection, item)
+        ),
         main_pipeline=f"{runs.id} {runs.status}" if runs else "none",
     )
+
+
+def _confirmed(connection: Connection, deployment: Deployment) -> bool:
+    """Return whether a deployment has nothing to apply, because an interrupted one was proven and checked instead."""
+    name = f"{CONFIRM}-{deployment.environment}"
+    return any(job.name == name and job.status == "success" for job in pipelines.jobs(connection, deployment.pipeline))

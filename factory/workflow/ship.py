@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from factory.errors import FactoryError, NotFound, Refused
 from factory.gitlab import issues, merge_requests, pipelines, releases
-from factory.model.deployment import AppRelease
+from factory.model.deployment import CONFIRM, AppRelease
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
 from factory.model.session import Outcome
 from factory.operations import saved_plan
@@ -24,7 +24,7 @@ from factory.workflow.context import Context
 from factory.workflow.engine import Steps
 from factory.workflow.recorder import record, record_plans
 from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
-from factory.workflow.release.rollout import CONFIRM, ENDED, Rollout, decisions, job_of
+from factory.workflow.release.rollout import ENDED, Rollout, decisions, job_of
 from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
 
 PROVEN = "proven"

@@ -17,7 +17,7 @@ from factory.workflow.recorder import record
 ENDED = frozenset({"success", "failed", "canceled", "skipped"})
 _WAITING = frozenset({"created", "manual", "skipped"})
 # The kinds of jobs in .gitlab-ci.yml; a job is named <kind>-<environment>.
-APPLY, VERIFY, RETURN, CONFIRM = "apply", "verify", "return", "confirm"
+APPLY, VERIFY, RETURN = "apply", "verify", "return"
 _CHECKED = ".factory/deploy/deploy.json"
 _RETURNED = ".factory/return/return.json"
 _RESULTS = {"done": "applied", "refused": "refused"}

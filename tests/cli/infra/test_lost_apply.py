@@ -48,5 +48,6 @@ def test_a_lost_apply_whose_new_plan_is_empty_is_checked_and_closed(tmp_path: Pa
         assert (kinds.count("apply"), kinds.count("proof"), kinds[-2:]) == (3, 1, ["proof", "deploy"])
         production = [item for item in made.json(*DEMO, "deploy", "list") if item["environment"] == "production"]
         assert [item["status"] for item in production] == ["blocked", "failed", "success"]
+        assert made.json(*DEMO, "status")["waiting_deployments"] == []
     finally:
         made.run(*DEMO, "down", check=False)
