@@ -9,7 +9,6 @@ from datetime import timedelta
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import change_poll, issues, members, merge_requests
 from factory.gitlab.change_poll import LastChanges
-from factory.model.attempt import Escalation
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
@@ -163,8 +162,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
             context.mirror, renewed, frozen_before, author=context.bot_author, token=context.accounts.bot_token
         )
     # Before the claim: an issue that nobody can work on here stays free for another machine.
-    asked = context.console.agent_name
-    chosen = routing.choose(policies.agents, issue.labels, asked=asked, escalation=Escalation.AGAIN, down=(), last=None)
+    chosen = routing.first(policies.agents, issue.labels, asked=context.console.agent_name)
     launch_plan.require(context, chosen)
     role = members.role(context.bot, issue.author)
     frozen = intake.freeze(

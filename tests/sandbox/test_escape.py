@@ -366,6 +366,7 @@ def test_a_repository_inside_the_worktree_is_refused(tmp_path: Path, script: str
 
 
 DEFINITION = """
+workflow: {rules: [{when: always}]}
 job:
   script: ['python3 attack.py "facts.json"']
 """

@@ -44,6 +44,11 @@ def choose(
     return AgentChoice(name, _get(agents, name), why)
 
 
+def first(agents: Agents, labels: Collection[str], *, asked: str | None) -> AgentChoice:
+    """Return the agent of a session's first attempt; raises ``InvalidInput`` as ``choose``."""
+    return choose(agents, labels, asked=asked, escalation=Escalation.AGAIN, down=(), last=None)
+
+
 def substitute(agents: Agents, down: Sequence[str]) -> str | None:
     """Return an available agent that replaces the last one of ``down``, or ``None``."""
     name = down[-1]
