@@ -6,6 +6,7 @@ server answers only if ``Host`` is its own address and ``Origin``, where a brows
 
 import asyncio
 import errno
+import re
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from multidict import MultiDictProxy
 from factory.errors import MachineError, PortInUse
 
 HOST = "127.0.0.1"
+_NAMES, _PORT = (HOST, "localhost"), re.compile(r":\d{1,5}$")
 SMALL, LARGE = 4 * 2**20, 128 * 2**20
 # Seconds until a connection without a whole request, or a body that does not arrive, is given up.
 _IDLE, _PATIENCE, _LARGE_PATIENCE = 60.0, 30.0, 300.0
@@ -40,11 +42,14 @@ async def listen(started: web.AppRunner, port: int) -> int:
 
 @web.middleware
 async def own_address(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 421 to a foreign ``Host`` (RFC 9110 section 15.5.20) and 403 to a foreign ``Origin``."""
+    """Answer 421 to a foreign ``Host`` (RFC 9110 section 15.5.20) and 403 to a foreign ``Origin``.
+
+    The port of ``Host`` may be another, as behind a tunnel; a page cannot choose the name.
+    """
     transport = request.transport
     port = transport.get_extra_info("sockname")[1] if transport else 0
-    own = {f"{name}:{port}" for name in (HOST, "localhost")}
-    if request.host not in own:
+    own = {f"{name}:{port}" for name in _NAMES}
+    if _PORT.sub("", request.host) not in _NAMES:
         return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text="this server answers for its own address only")
     origin = request.headers.get("Origin")
     if origin is not None and origin.removeprefix("http://") not in own:
