@@ -33,6 +33,7 @@ GITLAB = _FILES["policies/gitlab.yml"].replace(b"variables: {}\n", b"").replace(
 FILES = _FILES | {"policies/gitlab.yml": GITLAB}
 # Values that GitLab takes beside the one that is wanted.
 OTHERS: dict[str, Any] = {
+    "ci_pipeline_variables_minimum_override_role": "developer",
     "merge_method": "merge",
     "squash_option": "always",
     "ci_config_path": "other.yml",

@@ -28,7 +28,7 @@ def unready(context: Context, frozen: FrozenIssue) -> str:
     if not frozen.spec:
         return (
             "it names no spec; add a line `Spec: <id>` that names a file in specs/ (for a small change, add the label "
-            "`factory::small` and an acceptance list instead)"
+            "`factory-small` and an acceptance list instead)"
         )
     if frozen.spec == SMALL:
         return ""

@@ -73,7 +73,7 @@ def test_a_small_issue_needs_no_spec_but_a_list(running: Instance) -> None:
     number = new(running, "Name the standard", "--small")
     refused = running.run("work", "--once", "--issue", number, check=False)
     assert refused.returncode == 3
-    assert "factory::small" in refused.stderr
+    assert "factory-small" in refused.stderr
     number = new(
         running,
         "Name the standard",

@@ -196,7 +196,7 @@ def _run(world: World, item: Injection) -> Result:
     issue = issues.create(context.bot, title=title, description=f"Spec: hello\n\n{text}", labels=["factory::claimed"])
     if item.where == "comment":
         issues.comment(context.agent, "issues", issue.iid, body=item.text)
-    frozen = intake.freeze(issue, author_role="guest", limit=20_000, small="factory::small")
+    frozen = intake.freeze(issue, author_role="guest", limit=20_000, small="factory-small")
     session = Session(f"s{issue.iid}", issue.iid, world.folder / f"s{issue.iid}")
     worktree.prepare(context.mirror, session.worktree, commit=context.main())
     agent = world.policies.agents.agents["replay"]

@@ -27,7 +27,7 @@ def issue(title: str, text: str) -> Issue:
 
 
 def frozen(text: str, title: str = "t") -> FrozenIssue:
-    return intake.freeze(issue(title, text), author_role="guest", limit=100, small="factory::small")
+    return intake.freeze(issue(title, text), author_role="guest", limit=100, small="factory-small")
 
 
 def test_intake_removes_invisible_text() -> None:

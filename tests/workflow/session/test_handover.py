@@ -42,7 +42,7 @@ def session(running: Context, tmp_path: Path) -> Session:
 
 def back(running: Context, session: Session, *, done: bool = False) -> Handover | None:
     issue = issues.get(running.bot, session.issue)
-    frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory::small")
+    frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory-small")
     return handover.hand_back(running, session, frozen, after=1, author=PERSON, done=done)
 
 

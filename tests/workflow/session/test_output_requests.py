@@ -35,7 +35,7 @@ class World:
     def __init__(self, running: Context, folder: Path) -> None:
         self.context = running
         issue = issues.create(running.bot, title="Greet", description="Spec: hello", labels=["factory::claimed"])
-        self.frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory::small")
+        self.frozen = intake.freeze(issue, author_role="owner", limit=1000, small="factory-small")
         self.session = Session("s1", issue.iid, folder)
 
     def apply(
@@ -92,7 +92,7 @@ def test_a_follow_up_is_not_ready_for_the_factory(world: World) -> None:
         if f"#{world.frozen.iid}." in issue.description
     ]
     assert [issue.labels for issue in made] == [("agent::follow-up",)]
-    frozen = intake.freeze(made[0], author_role="maintainer", limit=20_000, small="factory::small")
+    frozen = intake.freeze(made[0], author_role="maintainer", limit=20_000, small="factory-small")
     assert frozen.spec == ""
     assert f"#{made[0].iid}." in world.notes()[0].body
 
