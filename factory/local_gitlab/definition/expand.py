@@ -146,7 +146,7 @@ def _check_needs(jobs: Sequence[Mapping[str, Any]], written: Mapping[str, Any]) 
             )
             raise InvalidInput(f"'{name}' job needs '{other}' job, but '{other}' does not exist in the pipeline.{why}")
     order = {job["name"]: [need["job"] for need in job["needs"] or ()] for job in jobs}
-    free = {name for name, names in order.items() if not any(other in order for other in names)}
+    free: set[str] = set()
     while more := {
         name for name, names in order.items() if name not in free and all(n in free or n not in order for n in names)
     }:

@@ -4,6 +4,7 @@ import bisect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def read(repository: Repository, sha: str, name: str, *, included: bool = False)
     content = _CONTENTS[key]
     if content is None:
         return None
+    return _parsed(content, name, included=included)
+
+
+@lru_cache(maxsize=32)
+def _parsed(content: bytes, name: str, *, included: bool) -> Definition:
+    """Return a file's definition; a pipeline asks for it several times, and the next one mostly for the same bytes."""
     if len(content) > _LARGEST:
         raise InvalidInput(f"{name}: the file has {len(content)} bytes; the loopback GitLab reads {_LARGEST}")
     text = content.decode(errors="replace")

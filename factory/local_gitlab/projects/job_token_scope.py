@@ -8,22 +8,7 @@ from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, NO_ROLE, Call, Page, Route
 from factory.local_gitlab.serving.store import Document
 
-_DETAILS = (
-    "id",
-    "description",
-    "name",
-    "name_with_namespace",
-    "path",
-    "path_with_namespace",
-    "created_at",
-    "default_branch",
-    "ssh_url_to_repo",
-    "http_url_to_repo",
-    "web_url",
-    "last_activity_at",
-    "visibility",
-    "namespace",
-)
+_DETAILS = (*projects.SIMPLE, "visibility")
 
 
 def _save(call: Call, scope: Document) -> None:

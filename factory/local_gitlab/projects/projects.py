@@ -15,7 +15,8 @@ from factory.system import clock
 
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _ORDERS = ("created_at", "id", "name", "path", "last_activity_at")
-_SIMPLE = (
+# docs: Projects API, the fields of a project with `simple`.
+SIMPLE = (
     "id",
     "description",
     "name",
@@ -128,7 +129,7 @@ def _list(call: Call) -> Any:
     api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     found = lists.ordered(call, [item for item in call.store.all("project") if _matches(call, item)], keys=_ORDERS)
     shown = [show(call.context, project) for project in found]
-    return Page([{key: item[key] for key in _SIMPLE} for item in shown] if call.flag("simple") else shown)
+    return Page([{key: item[key] for key in SIMPLE} for item in shown] if call.flag("simple") else shown)
 
 
 def _matches(call: Call, project: Document) -> bool:
