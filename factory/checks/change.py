@@ -40,10 +40,9 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
     )
     span = f"{base}..{head}"
     messages = tuple(item for item in git("log", "--format=%B%x00", span).split("\0") if item.strip())
-    people = git("log", "--format=%ae%n%ce", span).split()
     merges = int(git("rev-list", "--count", "--merges", span))
     behind = int(git("rev-list", "--count", f"{head}..{target}")) if target else 0
-    return Change(base, head, files, messages, emails=tuple(sorted(set(people))), merges=merges, behind=behind)
+    return Change(base, head, files, messages, merges=merges, behind=behind)
 
 
 def _pieces(text: str) -> list[str]:

@@ -13,8 +13,9 @@ from factory.cli.current import current, number
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
-from factory.model.facts import Change, ChangedFile, Plan
+from factory.model.facts import Change, ChangedFile, Origin, Plan
 from factory.model.verdict import RequiredApprovals
+from factory.operations.collect import origin
 from factory.policies import cases, evaluate, folder, plans, rule_source
 from factory.policies import read as policy_files
 from factory.policies.evaluate import Ruling
@@ -149,7 +150,7 @@ def _shown(facts: Mapping[str, object]) -> str:
 
 
 def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explanation:
-    change = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), author=who)
+    change = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), origin=Origin(who))
     why = evaluate.bound(policies, change)
     each = tuple(evaluate.path(policies, path) for path in paths)
     return _Explanation(each if why else evaluate.scope(policies, change), evaluate.needed(policies, change, ()), why)
@@ -159,7 +160,8 @@ def _merge_request(policies: Policies, iid: int, who: str | None) -> _Explanatio
     connection = current().connection()
     found = merge_requests.get(connection, iid)
     changed = tuple(item for diff in merge_requests.changes(connection, iid) for item in _changed(diff))
-    change = Change("", found.sha, changed, author=who or found.author, branch=found.source_branch)
+    whose = Origin(who, branch=found.source_branch) if who else origin.of_merge_request(connection, iid)
+    change = Change("", found.sha, changed, origin=whose)
     why = evaluate.bound(policies, change)
     return _Explanation(evaluate.scope(policies, change), evaluate.needed(policies, change, ()), why)
 

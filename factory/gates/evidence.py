@@ -13,7 +13,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     if facts.change is None:
         return Verdict(GATE, "skipped", reason="the change is unknown")
     if evaluate.bound(policies, facts.change) is None:
-        return Verdict(GATE, "passed", reason=f"pushed by {facts.change.author}, who is not an agent")
+        return Verdict(GATE, "passed", reason=f"opened by {facts.change.origin.author}; no agent pushed to it")
     found = facts.recorded
     if found is None or found.problem:
         return Verdict(GATE, "skipped", reason=found.problem if found else "the evidence was not read")

@@ -52,4 +52,6 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     ]
     if bound is not None or not change.files:
         return judged(GATE, denied)
-    return Verdict(GATE, "passed", reason=f"pushed by {change.author}, who is not an agent", flags=tuple(denied))
+    return Verdict(
+        GATE, "passed", reason=f"opened by {change.origin.author}; no agent pushed to it", flags=tuple(denied)
+    )

@@ -23,10 +23,11 @@ def user(client: gitlab.Gitlab, name: str) -> tuple[int, str | None]:
         return int(created["id"]), str(token["token"])
 
 
-def token(client: gitlab.Gitlab, number: int) -> str:
+def token(client: gitlab.Gitlab, number: int, *, name: str = "factory", scope: str = "api") -> str:
     """Create a token for a user (administrators only)."""
+    body = {"name": name, "scopes": [scope]}
     with translated("create a token"):
-        created: Any = client.http_post(f"/users/{number}/personal_access_tokens", post_data={"name": "factory"})
+        created: Any = client.http_post(f"/users/{number}/personal_access_tokens", post_data=body)
         return str(created["token"])
 
 

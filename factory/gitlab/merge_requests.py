@@ -22,6 +22,7 @@ def read(item: Any) -> MergeRequest:
         labels=tuple(item["labels"]),
         detailed_merge_status=item["detailed_merge_status"],
         web_url=item["web_url"],
+        created_at=item["created_at"],
         merged_by=(item.get("merge_user") or {}).get("username", ""),
     )
 
@@ -70,6 +71,14 @@ def relabel(connection: Connection, iid: int, *, add: Sequence[str] = (), remove
     body = {"add_labels": ",".join(add), "remove_labels": ",".join(remove)}
     with translated(f"label merge request !{iid}"):
         connection.client.http_put(f"{connection.api}/merge_requests/{iid}", post_data=body)
+
+
+def commits(connection: Connection, iid: int) -> list[str]:
+    """Return the SHAs of a merge request's commits, newest first."""
+    path = f"{connection.api}/merge_requests/{iid}/commits"
+    with translated(f"list the commits of !{iid}"):
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        return [item["id"] for item in found]
 
 
 def changes(connection: Connection, iid: int) -> list[Change]:

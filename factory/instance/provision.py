@@ -8,16 +8,19 @@ from factory.errors import FactoryError, InvalidInput
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import APART, Trust
-from factory.gitlab import bootstrap, deployments, pipelines, runners
+from factory.gitlab import bootstrap, deployments, pipelines, runners, variables
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import DesiredSection
 from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Say, Workspace
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
+from factory.model.secret import Secret
 from factory.operations import saved_plan
+from factory.operations.collect import origin
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
+from factory.policies.secrets import JUDGE
 from factory.secrets import tokens
 from factory.system import clock, files, process
 from factory.workflow.drift import desired_settings as settings_of
@@ -42,6 +45,7 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     bootstrap.local_hooks(root.client)
     if done.exists():
         bootstrap.variables(root, _variables(workspace))
+        _judge_token(root)
         files.write_atomic(done, ports)
         return
     policies = policy_files.read(_head_policies(workspace))
@@ -50,6 +54,7 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True)
     seeded, _ = seed(workspace, workspace.url, workspace.settings["project"], _root_token(workspace), say=say)
     bootstrap.variables(root, _variables(workspace) | _runners(workspace, root, policies))
+    _judge_token(root)
     acting = {BOT: workspace.connection(BOT)}
     wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
     # Sections to apply after the first deployment: protection would block it, and its jobs create resource groups.
@@ -100,6 +105,14 @@ def _accounts(workspace: Workspace, root: Connection) -> None:
         if not (workspace.token_folder / name).exists():
             tokens.keep(workspace.token_folder, name, token or bootstrap.token(root.client, number))
         bootstrap.member(root, number, level)
+
+
+def _judge_token(root: Connection) -> None:
+    """Give the gate's job a token of the bot that reads merge requests, if it has none."""
+    if not any((item.key, item.scope) == (origin.VARIABLE, JUDGE) for item in variables.find(root)):
+        number, _ = bootstrap.user(root.client, BOT)
+        text = bootstrap.token(root.client, number, name="judge", scope="read_api")
+        variables.put(root, origin.VARIABLE, Secret(text), scope=JUDGE, protected=False)
 
 
 def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict[str, tuple[str, bool]]:

@@ -34,7 +34,7 @@ from factory.local_gitlab.projects import (
     projects,
     templates,
 )
-from factory.local_gitlab.refs import protected_branches, protected_tags, push_rules
+from factory.local_gitlab.refs import protected_branches, protected_tags, push_events, push_rules
 from factory.local_gitlab.releases import links, packages, releases, tags
 from factory.local_gitlab.repository import git_http, repository
 from factory.local_gitlab.runner import api as runner_api
@@ -78,6 +78,7 @@ ROUTES: tuple[Route, ...] = (
     *milestones.ROUTES,
     *discussions.ROUTES,
     *repository.ROUTES,
+    *push_events.ROUTES,
     *protected_branches.ROUTES,
     *tags.ROUTES,
     *templates.ROUTES,

@@ -6,15 +6,17 @@ even if the server died between the ref update and this function.
 
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.projects import approval_rules
+from factory.local_gitlab.refs import push_events
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
-ZERO = "0" * 40
 
+def sync_refs(context: Context, project: Document, user: Document, *, known_user: bool = True) -> None:
+    """Process all branches and tags that moved since the last call; ``user`` is the user who moved them.
 
-def sync_refs(context: Context, project: Document, user: Document) -> None:
-    """Process all branches and tags that moved since the last call; ``user`` is the user who moved them."""
+    Without ``known_user`` that is a guess, and only pushes over git are recorded, whose users are known.
+    """
     known: dict[str, str] = dict(project["_refs"])
     current, tags = context.repository(project).heads()
     # A project without stored tags comes from an older version: its existing tags are not new.
@@ -24,12 +26,14 @@ def sync_refs(context: Context, project: Document, user: Document) -> None:
     project["_refs"], project["_tags"] = current, tags
     project["last_activity_at"] = clock.timestamp()
     context.store.save("project", project)
+    moved = push_events.moves("branch", known, current) + push_events.moves("tag", known_tags, tags)
+    push_events.record(context, project, moved, user if known_user else None)
     for branch, sha in current.items():
         if known.get(branch) != sha:
-            _pushed(context, project, branch, known.get(branch, ZERO), sha, user)
+            _pushed(context, project, branch, known.get(branch, push_events.ZERO), sha, user)
     for tag, sha in tags.items():
         if known_tags.get(tag) != sha:
-            before = known_tags.get(tag, ZERO)
+            before = known_tags.get(tag, push_events.ZERO)
             pipelines.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
 
 
@@ -62,7 +66,7 @@ def follow_source(context: Context, project: Document, request: Document, sha: s
         project,
         ref=f"refs/merge-requests/{request['iid']}/head",
         sha=sha,
-        before=ZERO,
+        before=push_events.ZERO,
         source="merge_request_event",
         user=user,
         request=request,

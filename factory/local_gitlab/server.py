@@ -75,7 +75,7 @@ def _prepare(context: Context) -> None:
         namespaces.give_owners(store)
         for project in store.all("project"):
             owner = store.get("user", project["creator_id"]) or root
-            sync_refs(context, project, owner)
+            sync_refs(context, project, owner, known_user=False)
 
 
 def _refuse_real_tokens(environment: Mapping[str, str]) -> None:

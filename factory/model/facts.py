@@ -17,21 +17,30 @@ class ChangedFile:
 
 
 @dataclass(frozen=True)
-class Change:
-    """The difference between two commits, with the messages and authors of the commits in between.
+class Origin:
+    """Whose a change is: the account that opened the merge request, those that pushed its commits, its source branch.
 
-    ``author`` is the account that pushed or started the pipeline (empty: unknown), ``emails`` are the commits' authors
-    and committers, ``branch`` is the merge request's source branch, ``behind`` counts the target's commits that the
-    change lacks, ``merges`` counts its merge commits.
+    ``author`` is empty if the accounts are unknown; ``problem`` then says why.
+    """
+
+    author: str = ""
+    pushers: tuple[str, ...] = ()
+    branch: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The difference between two commits, with the messages of the commits in between.
+
+    ``behind`` counts the target's commits that the change lacks, ``merges`` counts its merge commits.
     """
 
     base: str
     head: str
     files: tuple[ChangedFile, ...]
     messages: tuple[str, ...] = ()
-    author: str = ""
-    emails: tuple[str, ...] = ()
-    branch: str = ""
+    origin: Origin = Origin()
     behind: int = 0
     merges: int = 0
 

@@ -36,6 +36,7 @@ class MergeRequest:
     labels: tuple[str, ...]
     detailed_merge_status: str
     web_url: str
+    created_at: str
     merged_by: str = ""
 
 

@@ -86,7 +86,7 @@ class Store:
                 hint="Add the secret to policies/secrets.yml, with its environments and `rotate_days`.",
             )
         rule = known[name]
-        scopes = rule.environments or ("",)
+        scopes = rule.scopes
         if environment is None and len(scopes) > 1:
             raise InvalidInput(f"{name} has a value for each of {', '.join(scopes)}: select one with --environment")
         scope = scopes[0] if environment is None else environment
@@ -100,7 +100,7 @@ class Store:
         return [
             (rule.place(name, scope), scope, rule.rotate_days)
             for name, rule in self.policies.secrets.secrets.items()
-            for scope in rule.environments or ("",)
+            for scope in rule.scopes
         ]
 
     @contextmanager

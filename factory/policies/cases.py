@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.errors import InvalidInput
-from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
+from factory.model.facts import Change, ChangedFile, Origin, Plan, PlannedChange
 from factory.policies import evaluate, plans
 from factory.policies.evaluate import Ruling
 from factory.policies.fields import Action, Strict
@@ -30,10 +30,10 @@ class CaseFile(Strict):
 
 
 class CaseChange(Strict):
-    """A change: the account that pushed it, its commits' addresses, its branch and its files."""
+    """A change: the account that opened its merge request, those that pushed to it, its branch and its files."""
 
     author: str = ""
-    emails: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    pushers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     branch: str = ""
     files: Annotated[tuple[CaseFile, ...], Field(strict=False)]
 
@@ -165,7 +165,7 @@ def _judge(policies: Policies, example: Example) -> tuple[Ruling, ...]:
     if example.change is not None:
         given = example.change
         files = tuple(ChangedFile(item.path, item.status, item.added, item.removed) for item in given.files)
-        made = Change("", "", files, author=given.author, emails=given.emails, branch=given.branch)
+        made = Change("", "", files, origin=Origin(given.author, given.pushers, given.branch))
         return evaluate.scope(policies, made)
     if example.plan is not None:
         given_plan = example.plan

@@ -3,7 +3,6 @@
 Everything unknown, unreadable or not covered by a rule is denied.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -18,7 +17,6 @@ _WIDE = 200
 _JUDGE = "judge"
 ACTIONS = frozenset({"create", "update", "delete", "read", "no-op", "import", "move"})
 # GitLab's private commit addresses are `<id>-<account>@users.noreply.…`. An owner may add a suffix after a plus sign.
-_ADDRESS_NUMBER = re.compile(r"^\d+-")
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,16 @@ def allows(rulings: Sequence[Ruling]) -> bool:
 def bound(policies: Policies, change: Change) -> str | None:
     """Return why the agents' rules apply to a change, or ``None`` if it is a known person's change."""
     agents = {name.casefold() for name in policies.scope.agents}
-    if not change.author:
-        return "the account that pushed it is unknown"
-    if change.author.casefold() in agents:
-        return f"{change.author} is an agent"
-    for email in change.emails:
-        if _account(email) in agents:
-            return f"the commit address {email} is an agent's"
-    if change.branch.casefold().startswith("factory/"):
-        return f"the branch {change.branch} belongs to the factory"
+    origin = change.origin
+    if not origin.author:
+        return origin.problem or "who opened it is unknown"
+    if origin.author.casefold() in agents:
+        return f"{origin.author}, who opened it, is an agent"
+    for account in origin.pushers:
+        if account.casefold() in agents:
+            return f"{account}, who pushed commits of it, is an agent"
+    if origin.branch.casefold().startswith("factory/"):
+        return f"the branch {origin.branch} belongs to the factory"
     return None
 
 
@@ -69,8 +68,11 @@ def scope(policies: Policies, made: Change) -> tuple[Ruling, ...]:
     """Return the ruling ``scope.person`` for a person's change, else the rulings of ``change``."""
     if not made.files or bound(policies, made):
         return change(policies, made)
-    facts = {"author": made.author, "emails": list(made.emails), "branch": made.branch}
-    return (Ruling("scope.person", True, f"the author {made.author} is a person", facts, policies.digest),)
+    origin = made.origin
+    facts = {"author": origin.author, "pushers": list(origin.pushers), "branch": origin.branch}
+    return (
+        Ruling("scope.person", True, f"{origin.author} opened it, and no agent pushed to it", facts, policies.digest),
+    )
 
 
 def path(policies: Policies, path: str, *, status: str = "M") -> Ruling:
@@ -182,11 +184,6 @@ def day(text: str) -> date | None:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         return None
-
-
-def _account(email: str) -> str:
-    local = email.strip().removeprefix("<").rpartition("@")[0] or email
-    return _ADDRESS_NUMBER.sub("", local.partition("+")[0]).strip().casefold()
 
 
 def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:

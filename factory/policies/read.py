@@ -164,7 +164,7 @@ def _secrets(policies: Policies, found: Document) -> Iterator[str]:
                 message = f"there is no environment {environment!r}"
                 hint = nearest(environment, policies.environments.environments)
                 yield found.problem(("secrets", name, "environments", number), message + hint)
-        for scope in rule.environments or ("",):
+        for scope in rule.scopes:
             first = taken.setdefault((rule.variable, scope), name) if rule.variable else name
             if first != name:
                 message = f"already holds the secret {first}; use another variable"

@@ -16,7 +16,7 @@ from typing import Any
 
 from factory.errors import FactoryError
 from factory.gates.run import Decision, decide
-from factory.model.facts import Coverage, Plan, TestRun, ToolRun
+from factory.model.facts import Coverage, Origin, Plan, TestRun, ToolRun
 from factory.operations.collect import checkout as judge_files
 from factory.operations.collect import facts as judging
 from factory.policies import read as policy_files
@@ -84,6 +84,7 @@ class Case:
     rules: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     author: str = "factory-agent"
+    pushers: tuple[str, ...] = ()
     email: str = "factory-agent@localhost"
     branch: str = "factory/1-change"
     message: str = "Change" + TRAILERS
@@ -219,7 +220,9 @@ class Corpus:
         return lambda path: self._show(base, path)
 
     def _place(self, case: Case, base: str, head: str) -> judging.Checkout:
-        return judging.Checkout(self._clone, base, head, base, case.author, case.branch, DAY, TOOL_ENV)
+        return judging.Checkout(
+            self._clone, base, head, base, Origin(case.author, case.pushers, case.branch), DAY, TOOL_ENV
+        )
 
     def _claims(self, place: judging.Checkout, rules: Policies) -> Claims:
         unit, lines, said = self._suite("unit", place, rules)

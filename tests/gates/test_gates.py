@@ -16,6 +16,7 @@ from factory.model.facts import (
     Coverage,
     Dependency,
     Facts,
+    Origin,
     Plan,
     PlannedChange,
     Problem,
@@ -57,7 +58,7 @@ TEST = CitedTest("apps/hello/tests/test_hello.py", "test_a", 4, ("HELLO-1",), 2)
 RAN = TestRun((TestCase("apps.hello.tests.test_hello.test_a[one]", "success"),))
 COVERED = Coverage(((SOURCE, (3,)),), ((SOURCE, ()),))
 MESSAGE = "Greet\n\nIssue: #1\nSpec: hello\nFactory-Session: s"
-CHANGE = replace(change(SOURCE), messages=(MESSAGE,), author="factory-agent", branch="factory/1-s")
+CHANGE = replace(change(SOURCE), messages=(MESSAGE,), origin=Origin("factory-agent", branch="factory/1-s"))
 GOOD = Facts(
     date="2026-11-20",
     change=CHANGE,
@@ -75,7 +76,7 @@ GOOD = Facts(
     recorded=SessionEvidence(claim=True, attempt=True),
     plans=(plan(ZONE),),
 )
-PERSON = replace(GOOD, change=replace(CHANGE, author="operator", branch="mine"))
+PERSON = replace(GOOD, change=replace(CHANGE, origin=Origin("operator", ("operator",), "mine")))
 PROBLEM = ToolRun((Problem("F401", SOURCE, 3, "unused"),))
 
 
@@ -195,8 +196,8 @@ def test_what_each_gate_refuses(gate: str, facts: Facts, rule: str) -> None:
 
 def test_scope_binds_agents_and_not_people() -> None:
     touched = change("specs/hello.md")
-    assert GATES["scope"](Facts(change=replace(touched, author="operator")), policies()).result == "passed"
-    assert GATES["scope"](Facts(change=replace(touched, author="factory-agent")), policies()).result == "failed"
+    assert GATES["scope"](Facts(change=replace(touched, origin=Origin("operator"))), policies()).result == "passed"
+    assert GATES["scope"](Facts(change=replace(touched, origin=Origin("factory-agent"))), policies()).result == "failed"
 
 
 def test_a_licence_that_policy_does_not_accept() -> None:
@@ -208,7 +209,7 @@ def test_a_licence_that_policy_does_not_accept() -> None:
 
 @pytest.mark.parametrize("branch", ["factory/1-s", "Factory/x"])
 def test_a_person_who_starts_the_pipeline_of_an_agents_branch_frees_nothing(branch: str) -> None:
-    facts = altered(author="operator", branch=branch, files=change("policies/gates.yml").files)
+    facts = altered(origin=Origin("operator", branch=branch), files=change("policies/gates.yml").files)
     assert GATES["scope"](facts, policies()).result == "failed"
 
 

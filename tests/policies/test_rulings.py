@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from factory.model.facts import Change, ChangedFile, Plan, PlannedChange
+from factory.model.facts import Change, ChangedFile, Origin, Plan, PlannedChange
 from factory.model.verdict import Finding
 from factory.policies import evaluate, plans
 from factory.policies.evaluate import Ruling
@@ -102,10 +102,10 @@ def _shown(rulings: tuple[Ruling, ...]) -> Iterator[str]:
         yield f"{'allowed' if item.allowed else 'denied '} {item.rule}: {item.reason} {dict(item.facts)} {item.policy}"
 
 
-def _made(*files: str, author: str = "bot", added: int = 1, line: str = "", emails: tuple[str, ...] = ()) -> Change:
+def _made(*files: str, author: str = "bot", added: int = 1, line: str = "", pushers: tuple[str, ...] = ()) -> Change:
     lines = ((1, line),) if line else ()
     changed = tuple(ChangedFile(path, "M", added, 0, lines) for path in files)
-    return Change("base", "head", changed, author=author, emails=emails, branch="mine")
+    return Change("base", "head", changed, origin=Origin(author, pushers, "mine"))
 
 
 def _told() -> Iterator[str]:
@@ -126,7 +126,7 @@ def _told() -> Iterator[str]:
     for made in [
         _made(), _made("apps/a"), _made("apps/a", "apps/b", "apps/c"), _made("apps/a", added=10),
         _made("apps/a", line="x" * 1799), _made("apps/a", line="x" * 1800), _made("apps/a", author="me"),
-        _made("apps/a", author="me", emails=("BOT@x",)), _made("apps/a", author=""),
+        _made("apps/a", author="me", pushers=("BOT",)), _made("apps/a", author=""),
     ]:  # fmt: skip
         yield from _shown(evaluate.scope(POLICIES, made))
     yield "== approvals"

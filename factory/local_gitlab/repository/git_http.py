@@ -91,6 +91,7 @@ def _environment(
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "core.hooksPath",
         "GIT_CONFIG_VALUE_0": str(context.state / "hooks"),
+        "GL_USER": str(user["id"]),
         "GL_ROLE": str(role),
         "GL_RULES": protected_branches.for_hook(context.store, project, user, role),
         "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),

@@ -2,8 +2,10 @@
 # Enforces protected branches and tags, as GitLab's own pre-receive hook does. The server passes the pushing user's
 # rights: GL_RULES has one line per branch rule, "<pattern> <push 0|1> <force push 0|1>"; GL_TAG_RULES one line per tag
 # rule, "<pattern> <create 0|1>"; GL_ROLE is the access level. GL_PUSH_RULE is the project's push rule as JSON, or
-# empty; GL_PYTHON runs GL_PUSH_RULE_CHECK, which checks that rule.
+# empty; GL_PYTHON runs GL_PUSH_RULE_CHECK, which checks that rule. GL_USER is the pushing user's id: what may be pushed is
+# written to the folder `pushes`, from which the server reads who moved a ref.
 set -f
+accepted=''
 refuse() {
   echo "GitLab: $1" >&2
   exit 1
@@ -96,5 +98,7 @@ while read -r old new ref; do
     *) refuse "You cannot push to $ref: hidden ref" ;;
   esac
   check_push_rule
+  accepted="$accepted$new $ref
+"
 done
-exit 0
+mkdir -p pushes && printf %s "$accepted" > "pushes/$GL_USER.$$"

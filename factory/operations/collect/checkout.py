@@ -12,9 +12,9 @@ from pathlib import Path
 from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
-from factory.model.facts import Facts, SessionEvidence
+from factory.model.facts import Facts, Origin, SessionEvidence
 from factory.operations.collect import facts as judging
-from factory.operations.collect import recorded
+from factory.operations.collect import origin, recorded
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.system import clock, data, files, process
@@ -42,7 +42,7 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
     """Return the checkout in the current folder, described by CI's variables; raises ``InvalidInput``.
 
     ``given`` is the process' environment. ``base`` is the commit to compare with, by default CI's diff base or
-    ``origin/main``, or ``main`` in a repository without remote. Without CI the author is ``you``.
+    ``origin/main``, or ``main`` in a repository without remote. Without CI the change is yours, on your branch.
     """
     env = checkout_env(given)
     _refuse_own_facts(env)
@@ -56,12 +56,12 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
         usual = "refs/remotes/origin/main" if git("remote") else "refs/heads/main"
         start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or usual
         fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
-        branch = given.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or git("branch", "--show-current")
+        branch = git("branch", "--show-current")
     except FactoryError as error:
         raise InvalidInput(f"the change cannot be read: {error}") from error
     day = given.get("CI_PIPELINE_CREATED_AT", "") or clock.timestamp()
-    author = given.get("GITLAB_USER_LOGIN", "") or ("" if "CI" in given else "you")
-    return judging.Checkout(Path.cwd(), fork, head, target, author, branch, day[:10], env)
+    whose = origin.in_job(given) if "CI" in given else Origin("you", branch=branch)
+    return judging.Checkout(Path.cwd(), fork, head, target, whose, day[:10], env)
 
 
 def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:
@@ -148,7 +148,7 @@ def defect_judge(
                 "-m",
                 f"Seed a defect\n\nIssue: #0\nSpec: {app.name}\nFactory-Session: x",
             )
-            there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), author="", target="")
+            there = replace(place, folder=clone, head=git("rev-parse", "HEAD"), origin=Origin(), target="")
             facts = judging.facts(there, rules, judge=reader(Path.cwd()))
             tests, covered, leaked = judging.claims(
                 there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=judging.SUITES

@@ -7,7 +7,7 @@ from pathlib import Path
 from factory.checks import change as changes
 from factory.checks import cited, dependencies, leaks, static, tool
 from factory.errors import FactoryError, InvalidInput
-from factory.model.facts import Change, Coverage, Dependency, Facts, SpecFacts, TestRun, ToolRun
+from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
 from factory.policies import evaluate
 from factory.policies.model import Policies
@@ -24,17 +24,15 @@ SUITES = (UNIT, "contract")
 class Checkout:
     """A checkout to judge.
 
-    ``base`` is the commit at which the change left the target branch, ``target`` that branch's commit, ``author`` the
-    account that pushed the change, ``branch`` the source branch, ``date`` the day of the judgement (``2026-12-31``) and
-    ``env`` the whole environment of the tools.
+    ``base`` is the commit at which the change left the target branch, ``target`` that branch's commit, ``origin`` whose
+    the change is, ``date`` the day of the judgement (``2026-12-31``) and ``env`` the whole environment of the tools.
     """
 
     folder: Path
     base: str
     head: str
     target: str
-    author: str
-    branch: str
+    origin: Origin
     date: str
     env: Mapping[str, str]
 
@@ -45,7 +43,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
     Raises ``ToolFailed`` if git cannot read the commits.
     """
     found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
-    found = replace(found, author=place.author, branch=place.branch)
+    found = replace(found, origin=place.origin)
     after = cited.collect(place.folder)
     touched = {file.path for file in found.files}
     changed = cited.collect_at(place.folder, place.base, sorted(touched), env=place.env)
@@ -67,7 +65,7 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
     """Return a spec that a person's change adds, as `factory app add` does; an agent's change cannot add one."""
     added = any((file.path, file.status) == (path, "A") for file in change.files)
-    if not added or not change.author or evaluate.bound(policies, change):
+    if not added or evaluate.bound(policies, change):
         return None
     return process.run(["git", "show", f"{place.head}:{path}"], cwd=place.folder, env=place.env).stdout
 

@@ -93,9 +93,9 @@ def _variables(policies: Policies) -> dict[str, Fields]:
     """Return the CI variables of ``gitlab.yml``, and those of ``secrets.yml`` without their values."""
     found: dict[str, Fields] = {}
     for secret in policies.secrets.secrets.values():
-        for environment in secret.environments or ("",) if secret.variable else ():
+        for environment in secret.scopes if secret.variable else ():
             name = f"{secret.variable} {environment}".strip()
-            found[name] = {"value": HIDDEN, "protected": not secret.merge_requests}
+            found[name] = {"value": HIDDEN, "protected": secret.protected}
     for name, item in (policies.gitlab.variables or {}).items():
         found[name] = {**_fields(item), "value": Fingerprint(item.value)}
     return found

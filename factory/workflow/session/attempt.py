@@ -8,6 +8,7 @@ from factory.agents.task import Ending, driver
 from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.attempt import AttemptResult
+from factory.model.facts import Origin
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.operations.collect import facts as judging
@@ -101,8 +102,7 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
         base=context.mirror.merge_base(main, head),
         head=head,
         target=main,
-        author=context.agent.account,
-        branch=session.branch,
+        origin=Origin(context.agent.account, branch=session.branch),
         date=clock.timestamp()[:10],
         env=context.machine.env,
     )

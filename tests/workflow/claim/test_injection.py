@@ -15,7 +15,7 @@ from factory.agents import outputs as requests
 from factory.errors import Refused
 from factory.gates.run import decide
 from factory.gitlab import issues, merge_requests
-from factory.model.facts import Coverage, TestRun, ToolRun
+from factory.model.facts import Coverage, Origin, TestRun, ToolRun
 from factory.model.gitlab import Issue
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
@@ -153,7 +153,9 @@ def _claims(context: Context, folder: Path) -> Claims:
 
 def _place(context: Context, path: Path, head: str, branch: str) -> judging.Checkout:
     main = context.main()
-    return judging.Checkout(path, main, head, main, context.agent.account, branch, "2026-11-20", TOOL_ENV)
+    return judging.Checkout(
+        path, main, head, main, Origin(context.agent.account, branch=branch), "2026-11-20", TOOL_ENV
+    )
 
 
 def _notes(values: Mapping[str, str]) -> dict[str, bytes]:
