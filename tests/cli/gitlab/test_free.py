@@ -167,6 +167,29 @@ def test_a_change_of_the_judge_is_judged_by_the_previous_judge(mine: Instance) -
     request.save()
 
 
+def test_who_starts_a_pipeline_again_frees_no_agents_change(mine: Instance) -> None:
+    bot, person = project(mine, "factory-bot"), project(mine, "operator")
+    policy = {"policies/retention.yml": "session_days: 31\n"}
+    told = {}
+    for branch, by in {"theirs": bot, "own": person}.items():
+        # Both commits name the person, and the person opens both merge requests.
+        commits(by, branch, policy, start_branch="main", author_name="operator", author_email="operator@localhost")
+        request = person.mergerequests.create({"source_branch": branch, "target_branch": "main", "title": branch})
+        first = ended(person, request.iid)
+        again = request.pipelines.create({})
+        run = wait_for(lambda: (now := ended(person, request.iid)).id == again.id and now, seconds=300)  # noqa: B023
+        assert (run.id != first.id, run.source) == (True, "merge_request_event")
+        jobs = {job.name: job for job in person.pipelines.get(run.id).jobs.list(get_all=True)}
+        assert jobs["gate"].user["username"] == "operator"
+        told[branch] = person.jobs.get(jobs["gate"].id).trace().decode()
+        assert "FACTORY_TOKEN_JUDGE" not in person.jobs.get(jobs["unit"].id).trace().decode()
+        request.state_event = "close"
+        request.save()
+    assert "scope.path  policies/retention.yml" in told["theirs"]
+    # A person's own change is told of, and passes.
+    assert ("✓ scope" in told["own"], "✓ scope" in told["theirs"]) == (True, False)
+
+
 def test_the_factory_can_not_change_main_tags_and_settings(mine: Instance) -> None:
     bot = project(mine, "factory-bot")
     with pytest.raises(gitlab.GitlabCreateError):
