@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests import command_line
 from tests.servers import ROOT, git
 
 _COPIED = (
@@ -39,17 +38,7 @@ class Instance:
 
     def run(self, *arguments: str, check: bool = True, stdin: str | None = None, **env: str) -> Any:
         """Run one command; return the finished process."""
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "factory", *arguments],
-            cwd=self.clone,
-            env=self.env(**env),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
+        done = command_line.run(arguments, cwd=self.clone, env=self.env(**env), stdin=stdin)
         if check and done.returncode != 0:
             raise AssertionError(f"factory {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done

@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import command_line
 from tests.servers import ROOT, LocalGitlab, git
 
 ZONE = {"address": "a.b", "type": "cloudflare_zone", "change": {"actions": ["delete"]}}
@@ -23,9 +23,8 @@ def judge(tmp_path: Path) -> Path:
 
 
 def call(*arguments: str, judge: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    kept = {"PATH": os.environ["PATH"], "HOME": str(judge), "PYTHONPATH": str(ROOT), **env}
-    argv = [sys.executable, "-m", "factory", "policy", *arguments]
-    return subprocess.run(argv, cwd=judge, env=kept, capture_output=True, text=True, timeout=60, check=False)
+    kept = {"PATH": os.environ["PATH"], "HOME": str(judge), **env}
+    return command_line.run(["policy", *arguments], cwd=judge, env=kept, timeout=60)
 
 
 def parsed(done: subprocess.CompletedProcess[str]) -> Any:

@@ -62,6 +62,7 @@ def test_never_started(tmp_path: Path) -> None:
     assert_told(made.run("status", check=False), 4, "never started", "factory --instance demo up")
 
 
+@pytest.mark.long
 def test_unreadable_pipeline_definition(tmp_path: Path) -> None:
     made = make_instance(tmp_path)
     (made.clone / ".gitlab-ci.yml").write_text("job:\n  script: [a\n")
@@ -72,6 +73,7 @@ def test_unreadable_pipeline_definition(tmp_path: Path) -> None:
         made.run("down", check=False)
 
 
+@pytest.mark.long
 def test_policy_with_an_unknown_key(tmp_path: Path) -> None:
     made = make_instance(tmp_path)
     with (made.clone / "policies/scope.yml").open("a") as file:
@@ -96,6 +98,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         assert_told(made.run("up", check=False), 7, str(port), "--new-ports")
 
 
+@pytest.mark.long
 def test_what_a_new_instance_answers(running: Instance) -> None:
     assert_told(running.run("work", "--once", "--issue", "99", check=False), 4, "issue #99")
     assert [row["bound"] for row in running.json("budget", "show")] == ["day", "month"]
@@ -108,11 +111,13 @@ def test_what_a_new_instance_answers(running: Instance) -> None:
     assert "hidden" not in running.run("issue", "show", str(opened)).stdout
 
 
+@pytest.mark.long
 def test_wrong_token(running: Instance) -> None:
     done = running.run("issue", "list", check=False, FACTORY_TOKEN_OPERATOR="wrong")
     assert_told(done, 9, "HTTP 401")
 
 
+@pytest.mark.long
 def test_server_is_down(running: Instance) -> None:
     done = running.run(
         "issue", "list", check=False, FACTORY_GITLAB_URL="http://127.0.0.1:9", FACTORY_TOKEN_OPERATOR="x"
@@ -120,12 +125,14 @@ def test_server_is_down(running: Instance) -> None:
     assert_told(done, 8, "did not answer")
 
 
+@pytest.mark.long
 def test_invalid_numbers_and_missing_objects(running: Instance) -> None:
     assert_told(running.run("mr", "show", "seven", check=False), 3, "not a number")
     assert_told(running.run("mr", "show", "999", check=False), 4, "HTTP 404")
     assert running.run("mr", "show", check=False).returncode == 2
 
 
+@pytest.mark.long
 def test_terminal_control_characters_are_escaped(running: Instance) -> None:
     number = str(running.json("issue", "new", "red \x1b[31m text\u202e", "--draft")["iid"])
     for shown in (running.run("issue", "show", number).stdout, running.run("issue", "list").stdout):
@@ -134,16 +141,19 @@ def test_terminal_control_characters_are_escaped(running: Instance) -> None:
         assert "\\u202e" in shown
 
 
+@pytest.mark.long
 def test_evidence_of_an_unknown_merge_request(running: Instance) -> None:
     assert_told(running.run("evidence", "verify", "77", check=False), 4, "no statement about !77")
 
 
+@pytest.mark.long
 def test_up_does_not_start_another_gitlab(running: Instance) -> None:
     assert_told(
         running.run("up", check=False, stdin=None, FACTORY_GITLAB_URL="http://127.0.0.1:9"), 5, "has none to start"
     )
 
 
+@pytest.mark.long
 def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> None:
     number = str(running.json("issue", "new", "Do something")["iid"])
     assert_told(running.run("work", "--once", "--issue", number, check=False), 3, "names no spec")
@@ -152,6 +162,7 @@ def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> Non
     assert "Spec: <id>" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     ["CI_DEFAULT_BRANCH", "RUNNER_TAG", "CI_PIPELINE_SOURCE", "SANDBOX_NETWORK", "FACTORY_PYTHON", "JUDGE_SHA", "X"],

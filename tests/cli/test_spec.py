@@ -13,6 +13,7 @@ import pytest
 from factory.evidence import sign
 from factory.specs.read import read
 from factory.system import canonical
+from tests import command_line
 from tests.evidence.examples import signer
 from tests.servers import ROOT, git
 
@@ -80,11 +81,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-m", "factory", "spec", *arguments]
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = command_line.run(["spec", *arguments], cwd=folder, env={"PATH": os.environ["PATH"]})
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done

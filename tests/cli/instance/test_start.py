@@ -1,14 +1,17 @@
 """The imports of a bare `--help`, and the options of every command."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
 from factory.cli import COMMANDS, SECTIONS, root
+from tests import command_line
 
 # For the pipeline, for a terminal, or JSON already.
 FOR_CI = {
@@ -74,8 +77,7 @@ def test_every_command_for_people_prints_json(command: click.Command) -> None:
 
 
 def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-P", "-m", "factory", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return command_line.run(arguments, cwd=Path.cwd(), env=os.environ)
 
 
 def test_help_shows_the_commands_of_every_day_and_all_on_request() -> None:
