@@ -111,6 +111,8 @@ class Conversation:
         if not self.session:
             created = await self._connection.new_session(cwd=opening.folder, mcp_servers=tools)
             self.session = created.session_id
+        # A crash of the factory leaves nothing else from which the next run can resume it.
+        self._record({"event": "session", "id": self.session})
         if opening.mode:
             await self._connection.set_session_mode(session_id=self.session, mode_id=opening.mode)
 

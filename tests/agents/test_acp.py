@@ -64,7 +64,7 @@ def test_an_agent_that_ends_its_turn(worktree: Path) -> None:
     say = f'send({{"method": "session/update", "params": {{"sessionId": "s", "update": {json.dumps(chunk)}}}}})'
     ended, events = turn(worktree, say)
     assert (ended.reason, ended.message) == (Reason.DONE_FOR_REVIEW, "hi")
-    assert [event["event"] for event in events] == ["agent", "prompt", "message", "answer", "end"]
+    assert [event["event"] for event in events] == ["agent", "session", "prompt", "message", "answer", "end"]
 
 
 @pytest.mark.parametrize(

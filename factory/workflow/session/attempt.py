@@ -75,6 +75,7 @@ def run(
     ):
         launch_plan.require_program(name, given.launch.argv[0], given.launch.env["PATH"])
         prepared = launch.prepare(given.launch)
+        record({"event": "attempt", "agent": name})
         context.say(f"attempt {number}: {name} works ({chosen.why}; sandbox level {prepared.level})")
         drive = driver("terminal" if interactive else agent.protocol)
         try:

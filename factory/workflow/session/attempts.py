@@ -62,13 +62,13 @@ class Attempts:
         worktree.prepare(context.mirror, session.worktree, commit=base)
         labels = issues.get(context.bot, session.issue).labels
         chosen = self._choose(move, labels, last)
-        self._set_lost_aside(number, chosen)
+        lost = self._set_lost_aside(number, chosen)
         amount = self._spending.reserve(number, chosen)
         frozen = self._held_lease.frozen()
-        text = self._brief(frozen, move, base, labels, last, handed)
+        text = self._brief(frozen, move, base, labels, last, handed, interrupted=bool(lost))
         start = clock.monotonic()
         try:
-            ran = self._run(number, chosen, text, amount, self._resume(chosen, move, last))
+            ran = self._run(number, chosen, text, amount, lost or self._resume(chosen, move, last))
             head, reason, detail = self._commit(number, frozen, ran)
         except FactoryError:
             self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
@@ -99,16 +99,21 @@ class Attempts:
         )
         return results.write(folder, outcomes.with_requests(result, self._apply_requests(number, frozen)))
 
-    def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> None:
-        """Archive and charge the remains of an attempt that a crash ended; the attempt runs again."""
+    def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> str:
+        """Archive and charge the remains of an attempt that a crash ended; the attempt runs again.
+
+        Returns the id of the agent's own session that the attempt left, if this agent can resume it.
+        """
         folder = self._session.attempt(number)
         if not transcript.exists(folder):
-            return
+            return ""
         count = 1 + sum(1 for item in self._session.folder.glob(f"{folder.name}-lost-*"))
         spent = self._lost(number, chosen)
         self._spending.settle(number, chosen, spent, source="estimate", lost=count)
         transcript.keep(folder)
+        left = transcript.own_session(folder, chosen.name) if "resume" in chosen.agent.capabilities else ""
         folder.rename(folder.with_name(f"{folder.name}-lost-{count}"))
+        return left
 
     def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
         """Return an estimate of what an unfinished attempt took, from the bytes sent to and received from its model."""
@@ -141,6 +146,8 @@ class Attempts:
         labels: Sequence[str],
         last: AttemptResult | None,
         handed: handover.Handover | None,
+        *,
+        interrupted: bool,
     ) -> str:
         return brief.render(
             frozen,
@@ -154,6 +161,7 @@ class Attempts:
             handed=handed.summary if handed else "",
             skills=guides.choose(self._context.mirror.tree(self._context.main(), guides.FOLDER), labels),
             refused=last.refused if last else (),
+            interrupted=interrupted,
         )
 
     def _run(

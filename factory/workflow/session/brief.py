@@ -29,11 +29,13 @@ def render(
     handed: str,
     skills: Sequence[Skill],
     refused: Sequence[str],
+    interrupted: bool = False,
     template: str | None = None,
 ) -> str:
     """Return the brief of one attempt. The repository map begins with the folders that hold apps, specs and Terraform.
 
-    ``template`` replaces the shipped template, to compare both in an evaluation.
+    ``interrupted`` tells that the agent continues its session after a crash. ``template`` replaces the shipped
+    template, to compare both in an evaluation.
     """
     rules = policies.gates.gates
     values = {
@@ -51,6 +53,7 @@ def render(
         "fence": _fence(frozen.title + frozen.text),
         "skills": list(skills),
         "refused": list(refused),
+        "interrupted": interrupted,
         "repository_map": _map(paths),
     }
     return templates.render(shipped() if template is None else template, values, source=_TEMPLATE)

@@ -78,6 +78,14 @@ def events(folder: Path) -> list[Event]:
     return found
 
 
+def own_session(folder: Path, agent: str) -> str:
+    """Return the id of the agent's own session in an attempt of this agent; empty if it opened none."""
+    found = events(folder)
+    if not any((event.get("event"), event.get("agent")) == ("attempt", agent) for event in found):
+        return ""
+    return next((str(event["id"]) for event in reversed(found) if event.get("event") == "session"), "")
+
+
 def traffic(folder: Path) -> tuple[int, int]:
     """Return how many bytes an attempt sent to its model and received from it."""
     passed = [event for event in events(folder) if event.get("event") == "network"]

@@ -192,15 +192,25 @@ def test_a_cancelled_session_is_resumed_where_its_agent_left_it(made: Instance) 
     assert f"#{worker.issue} is claimed as session {worker.session}" in done.stderr
     assert (worker.folder / "attempt-1-ended-1/transcript.jsonl.gz").exists()
     assert json.loads((worker.folder / "attempt-1/turn.json").read_text())["reason"] == "done_for_review"
-    assert (
-        "Resumed."
-        in git(
-            "show",
-            "--format=",
-            json.loads((worker.folder / "attempt-1/turn.json").read_text())["head"],
-            cwd=worker.folder / "worktree",
-        ).stdout
-    )
+    assert "Resumed." in committed(worker)
+
+
+def committed(worker: Worker) -> str:
+    """Return the diff of the first attempt's commit."""
+    head = json.loads((worker.folder / "attempt-1/turn.json").read_text())["head"]
+    return git("show", "--format=", head, cwd=worker.folder / "worktree").stdout
+
+
+@pytest.mark.long
+def test_the_agents_session_goes_on_after_a_crash_of_the_factory(made: Instance) -> None:
+    worker = Worker(made)
+    worker.process.kill()
+    worker.ended()
+    wait_for(lambda: states(worker.folder) == set())
+    made.run("work", "--once", "--issue", worker.issue, check=False)
+    assert (worker.folder / "attempt-1-lost-1/transcript.jsonl.gz").exists()
+    assert "## You were interrupted" in (worker.folder / "attempt-1/brief.md").read_text()
+    assert "Resumed." in committed(worker)
 
 
 @pytest.mark.long

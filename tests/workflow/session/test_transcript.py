@@ -28,6 +28,19 @@ def stored(folder: Path, events: list[Any], secrets: tuple[str, ...] = (SECRET,)
     return gzip.decompress((folder / transcript.KEPT).read_bytes()).decode()
 
 
+def test_the_agents_own_session_is_that_of_the_same_agent(tmp_path: Path) -> None:
+    assert transcript.own_session(tmp_path, "codex") == ""
+    opened = [{"event": "attempt", "agent": "codex"}, {"event": "session", "id": "a"}, {"event": "session", "id": "b"}]
+    stored(tmp_path, opened)
+    assert transcript.own_session(tmp_path, "codex") == "b"
+    assert transcript.own_session(tmp_path, "claude") == ""
+
+
+def test_an_attempt_that_opened_no_session_has_none(tmp_path: Path) -> None:
+    stored(tmp_path, [{"event": "attempt", "agent": "codex"}])
+    assert transcript.own_session(tmp_path, "codex") == ""
+
+
 def leaks(text: str, secret: str) -> bool:
     forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return any(form in text for form in forms)
