@@ -68,11 +68,12 @@ def job(connection: Connection, number: int) -> Job:
         return _job(connection.client.http_get(f"{connection.api}/jobs/{number}"))
 
 
-def jobs(connection: Connection, number: int) -> list[Job]:
-    """Return a pipeline's jobs in order of creation, without retried ones."""
+def jobs(connection: Connection, number: int, *, retried: bool = False) -> list[Job]:
+    """Return a pipeline's jobs in order of creation; with ``retried`` also the earlier runs of each job."""
     with translated(f"list the jobs of pipeline {number}"):
         path = f"{connection.api}/pipelines/{number}/jobs"
-        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        query = {"per_page": 100, **({"include_retried": True} if retried else {})}
+        found: Any = connection.client.http_list(path, get_all=True, query_data=query)
         return sorted((_job(item) for item in found), key=lambda job: job.id)
 
 

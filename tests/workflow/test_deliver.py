@@ -105,24 +105,30 @@ def test_a_pipeline_that_fails_gives_its_findings_to_the_next_attempt(here: Worl
     assert any("factory::blocked" in added for added, _ in here.gitlab.labels("issues/1"))
 
 
-@pytest.mark.parametrize("reason", ["runner_system_failure", "stuck_or_timeout_failure"])
-def test_jobs_that_the_machine_ends_are_retried_with_the_gate_and_use_up_no_attempt(here: World, reason: str) -> None:
+def loses(here: World, reason: str, *, runs: int = 1) -> Steps:
+    """Let the machine end the pipeline's job `unit`, for the last time of some."""
     proposes(here)
     follow = here.gitlab.then["POST merge_requests"]
+    why = {"unit": reason, "gate": "script_failure"}
 
     def lost() -> None:
         follow()
         for path in [path for path in here.gitlab.answers if path.endswith("/pipelines")]:
             here.gitlab.answers[path] = [{**item, "status": "failed"} for item in here.gitlab.answers[path]]
-        why = {"unit": reason, "gate": "script_failure"}
         for path in [path for path in here.gitlab.answers if path.endswith("/jobs")]:
             here.gitlab.answers[path] = [
                 {**item, "status": "failed", "failure_reason": why[item["name"]]} if item["name"] in why else item
                 for item in here.gitlab.answers[path]
+                for _ in range(runs if item["name"] == "unit" else 1)
             ]
 
     here.gitlab.then["POST merge_requests"] = lost
-    steps = Steps({"work-1": worked(here), "check-1": PASSED})
+    return Steps({"work-1": worked(here), "check-1": PASSED})
+
+
+@pytest.mark.parametrize("reason", ["runner_system_failure", "stuck_or_timeout_failure"])
+def test_jobs_that_the_machine_ends_are_retried_with_the_gate_and_use_up_no_attempt(here: World, reason: str) -> None:
+    steps = loses(here, reason)
     with pytest.raises(MachineError, match=f"not the change, ended job unit \\({reason}\\)") as raised:
         deliver(steps, here.context, here.session)
     assert "No attempt is used up" in raised.value.hint
@@ -132,6 +138,13 @@ def test_jobs_that_the_machine_ends_are_retried_with_the_gate_and_use_up_no_atte
     assert len(set(retried)) == 2
     assert here.recorded() == ["claim"]
     assert [added for added, _ in here.gitlab.labels("issues/1")] == ["factory::claimed"]
+
+
+def test_a_job_that_the_machine_ended_nine_times_is_a_persons_to_retry(here: World) -> None:
+    steps = loses(here, "runner_system_failure", runs=9)
+    with pytest.raises(MachineError, match="ended job unit"):
+        deliver(steps, here.context, here.session)
+    assert not [item.path for item in here.gitlab.sent if item.path.endswith("/retry")]
 
 
 def test_a_verdict_of_another_judge_ends_the_session(here: World) -> None:

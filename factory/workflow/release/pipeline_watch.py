@@ -30,7 +30,8 @@ _MACHINE_REASONS = frozenset(
         "unmet_prerequisites",
     }
 )
-_MACHINE_RETRIES = 2
+# How often a call retries a job, and how often all calls together let it run: a loop must not pay for a broken runner.
+_MACHINE_RETRIES, _MACHINE_RUNS = 2, 9
 _PATIENCE = 10
 
 
@@ -90,12 +91,17 @@ def foreign(context: Context, decision: GateReport, head: str) -> str:
 def retried(context: Context, pipeline: Pipeline, *, before: int) -> bool:
     """Retry the jobs that failed because of the runner or GitLab; return whether there were any.
 
-    ``before`` counts the earlier calls for this pipeline; after two, nothing is retried.
+    ``before`` counts the earlier calls for this pipeline; after two, nothing is retried. Nor is a job that failed so
+    nine times, whoever started it: then a person retries it.
     """
     if pipeline.status != "failed" or before >= _MACHINE_RETRIES:
         return False
     jobs = pipelines.jobs(context.bot, pipeline.id)
     lost = failed_by_machine(jobs)
+    runs = (
+        [job.name for job in failed_by_machine(pipelines.jobs(context.bot, pipeline.id, retried=True))] if lost else []
+    )
+    lost = [job for job in lost if runs.count(job.name) < _MACHINE_RUNS]
     for job in lost:
         pipelines.retry(context.bot, job.id)
         context.say(f"job {job.name} failed because of the runner or GitLab ({job.failure_reason}); it is retried")
@@ -121,7 +127,8 @@ def require_machine(context: Context, pipeline: Pipeline) -> None:
                 f"the runner or GitLab, not the change, ended job {job.name} ({job.failure_reason}) again and again",
                 hint=(
                     f"See `factory pipeline logs {pipeline.id} --job {job.name}` and repair the runner, then run the "
-                    "same command again: it retries the job. No attempt is used up."
+                    f"same command again: it retries a job that has not failed so {_MACHINE_RUNS} times. After that, "
+                    "retry it in GitLab. No attempt is used up."
                 ),
             )
 
