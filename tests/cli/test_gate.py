@@ -106,9 +106,14 @@ def test_a_benchmark_is_passed_on_if_its_gate_is_enabled(clone: Instance) -> Non
         out.mkdir(parents=True, exist_ok=True)
         script = ["sh", ".factory/judge/performance"]
 
-        subprocess.run(script, cwd=clone.clone, env=clone.env(OUT=str(out), PY=sys.executable), check=True)
-        gate(clone, "run", "--where", "pipeline")
-        results = {item["gate"]: item["result"] for item in json.loads(verdict(clone))["gates"]}
+        # Both commits have the same code: on a busy machine, one measurement may show a difference.
+        for _ in range(3):
+            subprocess.run(script, cwd=clone.clone, env=clone.env(OUT=str(out), PY=sys.executable), check=True)
+            gate(clone, "run", "--where", "pipeline")
+            results = {item["gate"]: item["result"] for item in json.loads(verdict(clone))["gates"]}
+            if results["performance"] == "passed":
+                break
+            git("worktree", "remove", "--force", ".factory/base", cwd=clone.clone)
         assert results["performance"] == "passed"
     finally:
         gates.write_text(text)

@@ -22,6 +22,8 @@ from tests.servers import LocalGitlab, git
 from tests.stub_server import Answer, saying
 
 PLAN, APPLY = "cloudflare-plan-token", "cloudflare-apply-token"
+# The line of the secret that only the gate's job reads.
+JUDGE = "  gitlab-judge-token: {variable: FACTORY_TOKEN_JUDGE, gate: true, rotate_days: 90}\n"
 VALUE = "planted-cli-value-6bd1"
 
 
@@ -34,6 +36,7 @@ class Here:
         self.project = gitlab.project({"a": "1"})
         self.printed: list[str] = []
         self.policy("[staging, production]", "[production]")
+        self.policy(JUDGE, "")
         self.env = {
             "FACTORY_GITLAB_URL": gitlab.url,
             "FACTORY_PROJECT": self.project.path_with_namespace,
@@ -193,6 +196,17 @@ def test_copies_are_masked_protected_where_they_can_be_and_never_read_back(here:
     with closing(sqlite3.connect(here.gitlab.state / "gitlab.sqlite")) as database:
         held = [json.loads(row[0]) for row in database.execute("SELECT body FROM documents WHERE kind='variable'")]
     assert VALUE + "-apply" in {item["value"] for item in held}
+
+
+def test_the_token_of_the_gate_is_a_variable_of_its_own_environment(here: Here) -> None:
+    here.policy("secrets:\n", "secrets:\n" + JUDGE)
+    here.run("init")
+    here.run("put", "gitlab-judge-token", stdin=VALUE)
+    here.run("sync", "gitlab-judge-token")
+    (item,) = here.project.variables.list(get_all=True)
+    assert (item.key, item.environment_scope) == ("FACTORY_TOKEN_JUDGE", "judge")
+    # A merge request's branch is not protected.
+    assert (item.protected, item.masked, item.hidden, item.value) == (False, True, True, None)
 
 
 @pytest.mark.long
