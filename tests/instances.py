@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests import command_line
+from tests.cli import command_line
 from tests.servers import ROOT, git
 
 _COPIED = (

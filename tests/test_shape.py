@@ -49,7 +49,7 @@ DOORS = {
     "yaml": ("factory/system/strict_yaml.py",),
     "requests": ("factory/system/http.py", "factory/gitlab/"),
     "cronsim": ("factory/local_gitlab/ci/schedules.py",),
-    "dbos": ("factory/workflow/engine.py",),
+    "dbos": ("factory/workflow/durable_steps.py",),
     "acp": ("factory/agents/",),
     "aiohttp": (
         "factory/local_gitlab/",

@@ -10,7 +10,7 @@ from factory.gitlab import issues
 from factory.instance.context import make
 from factory.instance.workspace import OPERATOR
 from factory.system import clock
-from factory.workflow import serve
+from factory.workflow import work_loop
 from factory.workflow.budget import budget, ledger
 
 
@@ -28,7 +28,7 @@ def show(issue: str | None, as_json: bool) -> None:
     context.fetch()
     policies = context.policies()
     iid = number(issue, "#") if issue else 0
-    sessions = [item.session for item in serve.sessions(context) if item.issue == iid]
+    sessions = [item.session for item in work_loop.sessions(context) if item.issue == iid]
     found = ledger.states(context, policies, issue=iid, session=sessions[0] if sessions else "")
     rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
     if as_json:

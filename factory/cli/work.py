@@ -15,7 +15,7 @@ from factory.instance import servers
 from factory.instance.context import opened
 from factory.instance.workspace import Workspace
 from factory.secrets import tokens
-from factory.workflow import serve
+from factory.workflow import work_loop
 from factory.workflow.next_action import Idle
 
 
@@ -49,9 +49,9 @@ def command(
     with opened(workspace, say=output.say, agent=agent, interactive=shown) as (context, engine, held):
         if not once and issue is None and not interactive:
             with _waking(workspace, webhook) as wait:
-                serve.forever(context, engine, held, stopped=lambda: False, wait=wait)
+                work_loop.forever(context, engine, held, stopped=lambda: False, wait=wait)
             return
-        done = serve.once(context, engine, held, issue=number(issue, "#") if issue else None)
+        done = work_loop.once(context, engine, held, issue=number(issue, "#") if issue else None)
         if issue and isinstance(done, Idle) and not done.waiting:
             found = issues.get(context.bot, number(issue, "#"))
             carried = ", ".join(found.labels) or "no label"
@@ -71,7 +71,7 @@ def _waking(workspace: Workspace, port: int | None) -> Iterator[Callable[[float]
         yield inbox.wait
 
 
-def show(done: serve.WorkResult | Idle, *, as_json: bool, workspace: Workspace) -> None:
+def show(done: work_loop.WorkResult | Idle, *, as_json: bool, workspace: Workspace) -> None:
     """Print what was done, or what the factory waits for."""
     del workspace
     if isinstance(done, Idle):

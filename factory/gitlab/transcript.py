@@ -107,14 +107,14 @@ def both(one: Shape, other: Shape) -> Shape:
     return "|".join(sorted(_names(one) | _names(other)))
 
 
-def faults(real: list[Answer], double: list[Answer]) -> list[str]:
-    """Return how a double's responses differ: another status, or a field of another type or unknown to the real server.
+def faults(real: list[Answer], loopback: list[Answer]) -> list[str]:
+    """Return how the loopback GitLab's responses differ: another status, or a field of another type or of no real one.
 
-    A field that the double leaves out is not a fault: its OpenAPI description says that such fields may be absent.
+    A field that it leaves out is not a fault: its OpenAPI description says that such fields may be absent.
     """
     recorded = {answer.key: answer for answer in real}
     found = []
-    for answer in double:
+    for answer in loopback:
         known = recorded.get(answer.key)
         if known is None:
             others = [str(key[1]) for key in recorded if key[0] == answer.call]
@@ -126,19 +126,19 @@ def faults(real: list[Answer], double: list[Answer]) -> list[str]:
     return found
 
 
-def _unlike(real: Shape, double: Shape, where: str) -> Iterator[str]:
-    if real == double or {_EMPTY, _NULL} & {item for item in (real, double) if isinstance(item, str)}:
+def _unlike(real: Shape, loopback: Shape, where: str) -> Iterator[str]:
+    if real == loopback or {_EMPTY, _NULL} & {item for item in (real, loopback) if isinstance(item, str)}:
         return
-    if isinstance(real, dict) and isinstance(double, dict):
-        for key, shape in double.items():
+    if isinstance(real, dict) and isinstance(loopback, dict):
+        for key, shape in loopback.items():
             if key not in real:
                 yield f"{where}.{key} is not in the real response"
             else:
                 yield from _unlike(real[key], shape, f"{where}.{key}")
-    elif isinstance(real, list) and isinstance(double, list):
-        yield from _unlike(real[0], double[0], f"{where}[]")
-    elif not _names(double) <= _names(real):
-        yield f"{where or 'body'} is {'/'.join(sorted(_names(double)))}, not {'/'.join(sorted(_names(real)))}"
+    elif isinstance(real, list) and isinstance(loopback, list):
+        yield from _unlike(real[0], loopback[0], f"{where}[]")
+    elif not _names(loopback) <= _names(real):
+        yield f"{where or 'body'} is {'/'.join(sorted(_names(loopback)))}, not {'/'.join(sorted(_names(real)))}"
 
 
 def _names(shape: Shape) -> set[str]:

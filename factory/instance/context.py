@@ -16,10 +16,10 @@ from factory.gitlab import connect as gitlab
 from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.secrets import tokens
 from factory.system import files
-from factory.workflow import serve
+from factory.workflow import work_loop
 from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
-from factory.workflow.engine import Engine, Slot, slot
-from factory.workflow.engine import preload as preload_engine
+from factory.workflow.durable_steps import Engine, Slot, slot
+from factory.workflow.durable_steps import preload as preload_engine
 from factory.worktrees.repository import Mirror
 
 KILL_AT = "FACTORY_KILL_AT"
@@ -53,7 +53,7 @@ def opened(
         name = agent or context.console.agent_name
         context = replace(context, console=replace(context.console, agent_name=name, interactive=interactive))
         engine = Engine(held, failpoint=_failpoint(workspace))
-        serve.register(engine, lambda: context)
+        work_loop.register(engine, lambda: context)
         try:
             yield context, engine, held
         finally:

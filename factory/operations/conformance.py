@@ -8,15 +8,14 @@ from typing import Any
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import (
+    accounts,
     change_poll,
     deployments,
     issues,
-    members,
     merge_requests,
     pipelines,
     releases,
     schedules,
-    token_scope,
     variables,
 )
 from factory.gitlab.connect import Connection, connect, translated, version
@@ -92,14 +91,14 @@ def record(url: str, *, token: str, namespace: str, say: Callable[[str], None], 
 
     ``patience`` is in seconds. Raises the errors of the calls, and ``InvalidInput`` if a job has an unexpected status.
     """
-    someone = token_scope.look(connect(url, "", account="", token=token))
+    someone = accounts.look(connect(url, "", account="", token=token))
     path = f"{namespace or someone.username}/{PREFIX}{secrets.token_hex(4)}"
     connection = connect(url, path, account=someone.username, token=token, say=say)
     recorder = Recorder(path)
     with recording(connection, recorder):
         say(f"creating {path}")
         try:
-            token_scope.adopt(connection, make=True)
+            accounts.adopt(connection, make=True)
             ended = _walk(connection, say=say, patience=patience)
             tier = settings.tier(connection)
         finally:
@@ -109,7 +108,7 @@ def record(url: str, *, token: str, namespace: str, say: Callable[[str], None], 
 
 
 def _walk(connection: Connection, *, say: Callable[[str], None], patience: float) -> dict[str, str]:
-    token_scope.look(connection)
+    accounts.look(connection)
     sha = _commit(connection, MAIN, {".gitlab-ci.yml": DEFINITION, "README.md": "x\n"})
     say("settings: plan, apply, and again")
     acting = {connection.account: connection}
@@ -124,7 +123,7 @@ def _walk(connection: Connection, *, say: Callable[[str], None], patience: float
     for body in ("one", "two"):
         issues.say(connection, "issues", issue.iid, marker="state", body=body)
     issues.find(connection, labels=["more"])
-    members.role(connection, connection.account)
+    accounts.role(connection, connection.account)
     issues.close(connection, issue.iid)
     variables.put(connection, "FACTORY_CONFORMANCE", Secret("long-enough-value"))
     variables.find(connection)

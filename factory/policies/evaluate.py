@@ -11,7 +11,7 @@ from factory.model.facts import Change, Plan
 from factory.model.verdict import AppliedRisk, Finding, RequiredApprovals
 from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
-from factory.policies.paths import matches, odd, touches
+from factory.policies.path_patterns import matches, odd, touches
 
 _WIDE = 200
 _JUDGE = "judge"

@@ -18,7 +18,7 @@ from factory.system import clock
 from factory.workflow.claim import intake
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
-from factory.workflow.engine import Steps
+from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import record, record_plans, record_verdict
 from factory.workflow.release import pipeline_watch as watching
 from factory.workflow.release import review

@@ -21,7 +21,7 @@ from factory.policies.model import Policies
 from factory.reports import plans as plan_note
 from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
-from factory.workflow.engine import Steps
+from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import record, record_plans
 from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
 from factory.workflow.release.rollout import ENDED, Rollout, decisions, job_of

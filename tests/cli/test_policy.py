@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests import command_line
+from tests.cli import command_line
 from tests.servers import ROOT, LocalGitlab, git
 
 ZONE = {"address": "a.b", "type": "cloudflare_zone", "change": {"actions": ["delete"]}}

@@ -13,7 +13,7 @@ import pytest
 from factory.evidence import sign
 from factory.specs.read import read
 from factory.system import canonical
-from tests import command_line
+from tests.cli import command_line
 from tests.evidence.examples import signer
 from tests.servers import ROOT, git
 

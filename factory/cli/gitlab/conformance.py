@@ -10,7 +10,7 @@ from factory.cli import output
 from factory.cli.environment import snapshot
 from factory.cli.prompt import typed
 from factory.errors import GateFailed, InvalidInput
-from factory.gitlab import token_scope, transcript
+from factory.gitlab import accounts, transcript
 from factory.gitlab.transcript import Answer
 from factory.instance.workspace import OPERATOR
 from factory.operations import conformance
@@ -36,7 +36,7 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
     the status and JSON shape of each response, without names, numbers or texts.
     """
     token = snapshot().get(tokens.variable(OPERATOR)) or typed("Your token").reveal()
-    address = token_scope.address(url)
+    address = accounts.address(url)
     found = conformance.record(address, token=token, namespace=namespace, say=output.say, patience=patience)
     real = not found.version.endswith("-local")
     value = {
@@ -55,11 +55,11 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
 
 @command.command()
 @click.argument("real", type=click.Path(path_type=Path))
-@click.argument("double", type=click.Path(path_type=Path))
+@click.argument("loopback", type=click.Path(path_type=Path))
 @output.as_json
-def compare(real: Path, double: Path, as_json: bool) -> None:
-    """Show how the transcript DOUBLE differs from REAL: another status, or a field of another type or not in REAL."""
-    found = transcript.faults(_read(real), _read(double))
+def compare(real: Path, loopback: Path, as_json: bool) -> None:
+    """Show how the transcript LOOPBACK differs from REAL: another status, or a field of another type or not in REAL."""
+    found = transcript.faults(_read(real), _read(loopback))
     output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")
     if found:
         raise GateFailed(f"{len(found)} answers differ", hint="Fix factory/local_gitlab, or record both again.")

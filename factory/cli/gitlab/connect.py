@@ -13,13 +13,13 @@ from factory.cli.current import current, open_workspace
 from factory.cli.prompt import typed
 from factory.errors import Refused, Unauthorized
 from factory.evidence.trust import ALONE, SHARED
+from factory.gitlab import accounts
 from factory.gitlab import connect as gitlab
-from factory.gitlab import token_scope
+from factory.gitlab.accounts import TokenScope
 from factory.gitlab.connect import Connection
 from factory.gitlab.settings import objects
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Plan
-from factory.gitlab.token_scope import TokenScope
 from factory.instance import provision
 from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.model.secret import Secret
@@ -73,28 +73,28 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
         raise Refused(
             f"the instance {name} is an embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
-    target, token = _operator(workspace, token_scope.address(url), project)
-    accounts = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
-    accounts[OPERATOR] = target.scope.username
-    exists = token_scope.adopt(target.operator, make=False)
+    target, token = _operator(workspace, accounts.address(url), project)
+    named = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
+    named[OPERATOR] = target.scope.username
+    exists = accounts.adopt(target.operator, make=False)
     if not exists:
         _agree(yes, f"Create the private project {target.project} as {target.scope.username}?")
-        token_scope.adopt(target.operator, make=True)
-    if token_scope.rank(target.operator, target.scope.number) < _MAINTAINER:
+        accounts.adopt(target.operator, make=True)
+    if accounts.rank(target.operator, target.scope.number) < _MAINTAINER:
         raise Refused(
             f"{target.scope.username} is not a maintainer of {target.project}", hint="Ask its owner for that role."
         )
     _seal(workspace, OPERATOR, token)
     head, pushed = provision.seed(workspace, target.url, target.project, token.reveal(), say=output.say)
     if bot:
-        accounts[BOT] = accounts[AGENT] = _bot(target, head)
+        named[BOT] = named[AGENT] = _bot(target, head)
     if pushed:
         output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
-        accounts.setdefault(account, target.scope.username)
-    separation = SHARED if accounts[BOT] != target.scope.username else ALONE
+        named.setdefault(account, target.scope.username)
+    separation = SHARED if named[BOT] != target.scope.username else ALONE
     tier = settings.tier(target.operator)
-    value = {"gitlab_url": target.url, "project": target.project, "accounts": accounts}
+    value = {"gitlab_url": target.url, "project": target.project, "accounts": named}
     value |= {"tier": tier, "separation": separation}
     files.private_folder(workspace.state)
     files.write_atomic(workspace.state / config.CONNECTION, json.dumps(value, indent=1).encode())
@@ -104,7 +104,7 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     if pushed:
         _await_groups(target)
     left = _settle(target, yes=yes)
-    provision.recorder(workspace, target.project, agent=accounts[AGENT], simulated=False, separation=separation)
+    provision.recorder(workspace, target.project, agent=named[AGENT], simulated=False, separation=separation)
     result = {**value, "made": not exists, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     result["unenforced"] = [vars(item) for item in left.unenforced]
     text = _summary(target, left, separation)
@@ -115,12 +115,12 @@ def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Tar
     """Return the operator's connection and its checked token; if the stored token is rejected, ask for another."""
     token = _token(workspace, OPERATOR, "Your token")
     try:
-        found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
+        found = accounts.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     except Unauthorized:
         if workspace.environment.get(tokens.variable(OPERATOR)) or not _sealed(workspace):
             raise
         token = typed("Your token (GitLab rejects the stored one)")
-        found = token_scope.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
+        found = accounts.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     known = str(config.connection(workspace.state).get("project") or "")
     path = project or known or f"{found.username}/{workspace.settings.clone.name}"
     operator = gitlab.connect(url, path, account=found.username, token=token.reveal(), say=output.say)
@@ -133,10 +133,8 @@ def _bot(target: _Target, main: str) -> str:
     Raises ``Refused`` unless main's policies/scope.yml lists it in ``agents``; otherwise it would count as a person.
     """
     token = _token(target.workspace, BOT, "The token of the factory's own account", fresh=True)
-    found = token_scope.look(
-        gitlab.connect(target.url, target.project, account=BOT, token=token.reveal(), say=output.say)
-    )
-    token_scope.distinct(target.scope, found)
+    found = accounts.look(gitlab.connect(target.url, target.project, account=BOT, token=token.reveal(), say=output.say))
+    accounts.distinct(target.scope, found)
     bound = read.read(
         provision.mirror(target.workspace, target.url, target.project).tree(main, "policies/")
     ).scope.agents

@@ -19,7 +19,7 @@ from factory.instance.workspace import OPERATOR, REHEARSAL, Workspace
 from factory.operations import deployment_approval
 from factory.reports.tables import table
 from factory.system import clock, files, http
-from factory.workflow import next_action, recorder, serve
+from factory.workflow import next_action, recorder, work_loop
 from factory.workflow.context import Context
 from factory.workflow.release import pipeline_watch
 
@@ -82,7 +82,7 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:
         with opened(workspace, say=output.say, timed=times.timed) as (context, engine, held):
             number = _issue(workspace)
             decide = _decider(workspace, simulated=yes or not sys.stdin.isatty())
-            _travel(workspace, number, lambda: serve.once(context, engine, held, issue=number), decide, times)
+            _travel(workspace, number, lambda: work_loop.once(context, engine, held, issue=number), decide, times)
             report = _verify(workspace, context, number)
     finally:
         if not keep:
@@ -114,7 +114,7 @@ def _issue(workspace: Workspace) -> int:
 def _travel(
     workspace: Workspace,
     number: int,
-    once: Callable[[], serve.WorkResult | next_action.Idle],
+    once: Callable[[], work_loop.WorkResult | next_action.Idle],
     decide: Callable[[Sequence[str]], None],
     times: _Clock,
 ) -> None:

@@ -14,13 +14,13 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.cli.session import session_record
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
-from factory.gitlab import issues, members
+from factory.gitlab import accounts, issues
 from factory.instance.context import make, opened
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.system import clock, files
-from factory.workflow import serve
+from factory.workflow import work_loop
 from factory.workflow.claim import lease
 from factory.workflow.context import Context
 from factory.workflow.session import control, handover, results, transcript
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> None:
     """List the newest session of each claimed issue."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
-    found = [asdict(item) | {"state": _state(item)} for item in serve.sessions(context)]
+    found = [asdict(item) | {"state": _state(item)} for item in work_loop.sessions(context)]
     columns = ("session", "issue", "state", "holder", "token", "expires_at")
     output.rows(found, columns, json_wanted=as_json, empty="no sessions")
 
@@ -230,7 +230,7 @@ def _folder(workspace: Workspace, session: str) -> Path:
 
 def _lease(context: Context, session: str) -> tuple[lease.Lease, FrozenIssue]:
     """Return the lease of a session and its frozen issue; raises ``NotFound``."""
-    for item in serve.sessions(context):
+    for item in work_loop.sessions(context):
         if item.session == session:
             found = lease.read(context.mirror, item.issue)
             if found is not None:
@@ -239,7 +239,7 @@ def _lease(context: Context, session: str) -> tuple[lease.Lease, FrozenIssue]:
 
 
 def _me(workspace: Workspace) -> tuple[str, str, str]:
-    return members.myself(workspace.connection(OPERATOR))
+    return accounts.myself(workspace.connection(OPERATOR))
 
 
 def _state(item: lease.Lease) -> str:

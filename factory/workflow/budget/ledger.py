@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from factory.errors import InvalidInput
-from factory.gitlab import issues, members
+from factory.gitlab import accounts, issues
 from factory.policies.model import Policies
 from factory.system import clock, data
 from factory.workflow.append_branch import Addition, append
@@ -63,12 +63,12 @@ def states(context: Context, policies: Policies, *, issue: int, session: str) ->
 def increases(context: Context, policies: Policies, issue: int) -> list[BudgetIncrease]:
     """Return the budget increases in notes on an issue; only notes of maintainers who are not agents count."""
     notes = issues.notes(context.bot, "issues", issue)
-    accounts = {context.bot.account, context.agent.account, *policies.scope.agents}
+    ours = {context.bot.account, context.agent.account, *policies.scope.agents}
     roles: dict[str, str] = {}
     found = []
     for note in notes:
-        for tokens, usd in _INCREASE.findall(note.body) if note.author not in accounts else []:
-            role = roles.setdefault(note.author, members.role(context.bot, note.author))
+        for tokens, usd in _INCREASE.findall(note.body) if note.author not in ours else []:
+            role = roles.setdefault(note.author, accounts.role(context.bot, note.author))
             if role in _MAY_INCREASE:
                 found.append(
                     BudgetIncrease(issue, note.created_at[:10], int(tokens), round(float(usd) * 1e6), note.author)

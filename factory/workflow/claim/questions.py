@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
-from factory.gitlab import issues, members, merge_requests
+from factory.gitlab import accounts, issues, merge_requests
 from factory.model.gitlab import MAIN, Issue, Note
 from factory.model.issue import SMALL, FrozenIssue
 from factory.policies.model import Policies
@@ -81,7 +81,7 @@ def propose_all(context: Context, policies: Policies) -> list[int]:
     for issue in issues.find(context.bot, labels=[policies.session.labels.blocked]):
         notes = issues.notes(context.bot, "issues", issue.iid)
         for item in answered(issue, notes, bot=context.bot.account, agent=context.agent.account):
-            if item.by in policies.scope.agents or members.role(context.bot, item.by) not in _MAY_ANSWER:
+            if item.by in policies.scope.agents or accounts.role(context.bot, item.by) not in _MAY_ANSWER:
                 continue
             if merge_requests.find(context.bot, state="all", source_branch=_branch(item)):
                 continue

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from factory.cli import COMMANDS, SECTIONS, root
-from tests import command_line
+from tests.cli import command_line
 
 # For the pipeline, for a terminal, or JSON already.
 FOR_CI = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from factory.errors import FactoryError, InvalidInput, MachineError, Refused, Unauthorized
-from factory.workflow import serve
+from factory.workflow import work_loop
 from factory.workflow.claim.held_lease import HeldLease
-from factory.workflow.engine import Engine, Slot, slot
+from factory.workflow.durable_steps import Engine, Slot, slot
 from factory.workflow.next_action import Idle
 from tests.workflow.recorded_gitlab import World, world
 
@@ -20,12 +20,12 @@ def held(tmp_path: Path) -> Iterator[Slot]:
         yield found
 
 
-def once(made: World, held: Slot, *, issue: int | None = None) -> serve.WorkResult | Idle:
+def once(made: World, held: Slot, *, issue: int | None = None) -> work_loop.WorkResult | Idle:
     """Do one action, with a durable engine of its own."""
     engine = Engine(held, failpoint=lambda _: None)
-    serve.register(engine, lambda: made.context)
+    work_loop.register(engine, lambda: made.context)
     try:
-        return serve.once(made.context, engine, held, issue=issue)
+        return work_loop.once(made.context, engine, held, issue=issue)
     finally:
         engine.close()
 
@@ -42,7 +42,7 @@ def test_an_approved_merge_request_is_merged_and_planned(tmp_path: Path, held: S
     made = world(tmp_path, "approved")
     made.gitlab.then["PUT merge_requests/1/merge"] = lambda: made.follow("planned")
     done = once(made, held)
-    assert isinstance(done, serve.WorkResult)
+    assert isinstance(done, work_loop.WorkResult)
     assert (done.action.kind, done.outcome.state) == ("merge", "planned")
 
 
@@ -52,7 +52,7 @@ def test_a_deployment_that_was_approved_is_applied(tmp_path: Path, held: Slot) -
     number = max(item["id"] for item in jobs if item["name"] == "apply-production")
     made.gitlab.then[f"POST jobs/{number}/play"] = lambda: made.follow("deployed")
     done = once(made, held)
-    assert isinstance(done, serve.WorkResult)
+    assert isinstance(done, work_loop.WorkResult)
     assert (done.action.kind, done.outcome.state) == ("deploy", "closed")
 
 

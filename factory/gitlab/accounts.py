@@ -1,4 +1,4 @@
-"""Checks a token: its account, scopes and expiry, and what it may do with a project."""
+"""Reads the account, scopes and expiry of a token, and what an account may do with a project."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +12,7 @@ from factory.gitlab.connect import Connection, translated
 
 # GitLab docs: Personal access token scopes; `api` includes read, write and git over HTTP.
 _SCOPE = "api"
+_ROLES = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,24 @@ def _make(connection: Connection) -> None:
             # Somebody created it in the meantime: use it.
             if "has already been taken" not in str(error.error_message):
                 raise
+
+
+def myself(connection: Connection) -> tuple[str, str, str]:
+    """Return the account's user name, full name and e-mail address."""
+    with translated("show the token's account"):
+        found: Any = connection.client.http_get("/user")
+        return str(found["username"]), str(found["name"]), str(found.get("email") or f"{found['username']}@localhost")
+
+
+def role(connection: Connection, username: str) -> str:
+    """Return GitLab's name of a user's role in the project, or ``none``."""
+    with translated("list the project's members"):
+        path = f"{connection.api}/members/all"
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+        for member in found:
+            if member["username"] == username:
+                return _ROLES.get(member["access_level"], "none")
+    return "none"
 
 
 def rank(connection: Connection, number: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from factory.errors import FactoryError, InvalidInput, NotFound, Refused
-from factory.gitlab import change_poll, issues, members, merge_requests
+from factory.gitlab import accounts, change_poll, issues, merge_requests
 from factory.gitlab.change_poll import LastChanges
 from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Outcome, Session
@@ -18,7 +18,7 @@ from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import infrastructure
-from factory.workflow.engine import Engine, Slot, Steps
+from factory.workflow.durable_steps import Engine, Slot, Steps
 from factory.workflow.release import approvals, review, rollout, shipment
 from factory.workflow.session import launch_plan, routing
 from factory.worktrees import worktree
@@ -164,7 +164,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     # Before the claim: an issue that nobody can work on here stays free for another machine.
     chosen = routing.first(policies.agents, issue.labels, asked=context.console.agent_name)
     launch_plan.require(context, chosen)
-    role = members.role(context.bot, issue.author)
+    role = accounts.role(context.bot, issue.author)
     frozen = intake.freeze(
         issue, author_role=role, limit=policies.session.issue_characters, small=policies.session.labels.small
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.policies.paths import fold, matches, odd, touches, unmatchable
+from factory.policies.path_patterns import fold, matches, odd, touches, unmatchable
 
 ANY = st.text(max_size=30) | st.text("aA./*?\\ é\u0301", max_size=12)
 
