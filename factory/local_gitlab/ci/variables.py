@@ -144,7 +144,8 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
         found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
     found += [_item(key, value) for key, value in job["_dotenv"].items()]
     found += _of_project(context, project, pipeline, job)
-    found += [_item(key, value) for key, value in pipeline.get("_variables", {}).items()]
+    files = pipeline.get("_files", [])
+    found += [_item(key, value) | {"file": key in files} for key, value in pipeline.get("_variables", {}).items()]
     found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
     return found
 
