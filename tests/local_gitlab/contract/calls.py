@@ -239,6 +239,7 @@ def repository(world: World) -> None:
     world.call("DELETE", base + "/branches/main", 400)
     for ref in ("main", "main..feature/x"):
         project.commits.list(get_all=True, ref_name=ref)
+    world.call("GET", base + "/branches", 400, params={"regex": "a|b"})
     project.commits.list(get_all=True, query_parameters={"all": "true", "path": "b.txt"})
     commit = project.commits.get(sha)
     commit.diff(get_all=True)
