@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
+from factory.local_gitlab.accounts.access_levels import grants
 from factory.local_gitlab.accounts.accounts import brief, by_id
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
-from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.call import DEVELOPER, NO_ROLE, Call, Page, Route
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
@@ -98,7 +99,7 @@ def refuse_unless_may_deploy(call: Call, job: Document) -> None:
     rule = call.store.find("protected_environment", job["_environment"], project=call.project["id"])
     if rule is None:
         return
-    if not _allowed(rule["deploy_access_levels"], call.user, call.role):
+    if not _allows(call, rule["deploy_access_levels"]):
         raise api.forbidden()
     if is_blocked(call.store, job):
         raise api.bad_request("Unplayable Job")
@@ -112,11 +113,9 @@ def _needed(store: Store, project: int, environment: str) -> int:
     return int(by_rules or rule["required_approval_count"])
 
 
-def _allowed(levels: list[Document], user: Document, role: int) -> bool:
-    return any(
-        level["user_id"] == user["id"] or (level["access_level"] is not None and role >= level["access_level"])
-        for level in levels
-    )
+def _allows(call: Call, levels: list[Document]) -> bool:
+    """Return whether a protected environment's access levels cover the caller, whose role may be a lower one."""
+    return grants(call.store, levels, call.user, call.role, least=NO_ROLE)
 
 
 def _environments(call: Call) -> Any:
@@ -156,7 +155,7 @@ def _show_environment(call: Call) -> Any:
 def _stop(call: Call) -> Any:
     environment = _find_environment(call)
     rule = call.store.find("protected_environment", environment["name"], project=call.project["id"])
-    if rule is not None and not _allowed(rule["deploy_access_levels"], call.user, call.role):
+    if rule is not None and not _allows(call, rule["deploy_access_levels"]):
         raise api.forbidden()
     return _environment(call, call.store.save("environment", environment | {"state": "stopped"}))
 
@@ -210,7 +209,7 @@ def _approve(call: Call) -> Any:
         raise api.bad_request("This deployment is not waiting for approvals.")
     if deployment["_user"] == call.user["id"]:
         raise api.bad_request("You cannot approve your own deployment.")
-    if not _allowed(rule["approval_rules"] or rule["deploy_access_levels"], call.user, call.role):
+    if not _allows(call, rule["approval_rules"] or rule["deploy_access_levels"]):
         raise api.bad_request("You don't have permission to approve this deployment.")
     approval = {
         "user": brief(call.context, call.user),

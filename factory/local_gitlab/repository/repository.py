@@ -3,6 +3,7 @@
 from typing import Any
 
 from factory.errors import ToolFailed
+from factory.local_gitlab.projects import default_branch
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import push_rules
 from factory.local_gitlab.refs.protected_branches import may, protection
@@ -87,6 +88,8 @@ def _create_branch(call: Call) -> Any:
     push_rules.refuse_branch(call, name)
     if not _repo(call).set_branch(name, sha, None):
         raise api.failed(400, f"Failed to create branch '{name}': a branch is in the way")
+    if name == call.project["default_branch"]:
+        default_branch.protect(call.store, call.project)
     sync_refs(call.context, call.project, call.user)
     return api.Answer(_branch(call.context, call.project, name, sha), 201)
 

@@ -253,7 +253,7 @@ def _own_job(context: Context, request: web.Request, params: dict[str, Any]) -> 
 
 
 def _not_running(job: Document) -> web.Response:
-    body = {"message": "403 Forbidden  - Job is not running"}
+    body = {"message": "403 Forbidden - Job is not running"}
     return web.json_response(body, status=403, headers={"Job-Status": job["status"]})
 
 

@@ -67,6 +67,11 @@ def settings(world: World) -> None:
     world.call("POST", "/projects", 400, json={"name": project.name})
     project.merge_method = "ff"
     project.save()
+    base = f"/projects/{project.id}"
+    world.call("POST", f"{base}/archive", 201)
+    world.call("POST", f"{base}/unarchive", 201)
+    world.call("PUT", base, 200, files={"avatar": ("face.png", b"1")})
+    world.call("GET", f"{base}/avatar", 200)
     gone = world.project({"a": "1"})
     world.call("DELETE", f"/projects/{gone.id}", 403, who="maintainer")
     gone.delete()
@@ -234,12 +239,12 @@ def repository(world: World) -> None:
     world.call("POST", base + "/branches", 400, json={"branch": "gone/soon", "ref": "main"})
     world.call("POST", base + "/branches", 400, json={"branch": "y", "ref": "nowhere"})
     project.branches.list(get_all=True)
+    world.call("GET", base + "/branches", 400, params={"regex": "a|b"})
     project.branches.get("feature/x")
     branch.delete()
     world.call("DELETE", base + "/branches/main", 400)
     for ref in ("main", "main..feature/x"):
         project.commits.list(get_all=True, ref_name=ref)
-    world.call("GET", base + "/branches", 400, params={"regex": "a|b"})
     project.commits.list(get_all=True, query_parameters={"all": "true", "path": "b.txt"})
     commit = project.commits.get(sha)
     commit.diff(get_all=True)
