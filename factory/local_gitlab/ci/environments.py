@@ -1,13 +1,17 @@
 """Environments, deployments and their approval (docs: Deployment approvals)."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from factory.local_gitlab.accounts.access_levels import grants
 from factory.local_gitlab.accounts.accounts import brief, by_id
+from factory.local_gitlab.ci.variables import of_url
+from factory.local_gitlab.definition.variables import substitute
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, NO_ROLE, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
@@ -40,6 +44,15 @@ def ensure(store: Store, project: int, name: str, url: str | None = None, tier: 
         return store.add("environment", document, project=project, name=name)
     new = {key: value for key, value in (("external_url", url), ("tier", tier)) if value}
     return store.save("environment", found | new) if new.items() - found.items() else found
+
+
+def show_address(context: Context, job: Document, reported: Mapping[str, str]) -> None:
+    """Set the address of a job's environment from its ``url``; ``reported`` are the variables of its dotenv report."""
+    keyword = job["_spec"].get("environment")
+    url = keyword.get("url") if isinstance(keyword, dict) else None
+    if url:
+        address = substitute(str(url), of_url(context, job, reported))
+        ensure(context.store, job["_project"], job["_environment"], address)
 
 
 def usual_tier(name: str) -> str:
