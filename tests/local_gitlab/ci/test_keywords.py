@@ -178,3 +178,11 @@ def test_a_definition_whose_jobs_are_for_merge_requests_alone_is_valid(gitlab_se
 )
 def test_the_usual_tier_of_an_environment(name: str, tier: str) -> None:
     assert environments.usual_tier(name) == tier
+
+
+def test_keys_that_ruby_reads_as_symbols_are_keys(gitlab_server: LocalGitlab) -> None:
+    text = ":look:\n  :script:\n    - echo :here\n  :rules:\n    - :if: $CI_COMMIT_BRANCH\n      :when: manual\n"
+    answer = gitlab_server.project({"a": "1"}).ci_lint.create({"content": text, "include_jobs": True})
+    assert answer.errors == []
+    (job,) = answer.jobs
+    assert (job["name"], job["script"], job["when"]) == ("look", ["echo :here"], "manual")
