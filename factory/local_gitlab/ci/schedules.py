@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from factory.errors import FactoryError, InvalidInput
 from factory.local_gitlab.accounts import accounts
-from factory.local_gitlab.ci import pipeline_rights, pipelines, time_zones
+from factory.local_gitlab.ci import pipeline_rights, pipelines, schedule_inputs, time_zones
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, Call, Page, Route
@@ -67,7 +67,9 @@ def _start_for_owner(context: Context, schedule: Document) -> None:
     else:
         try:
             if _start(context, project, schedule, owner) is None:
-                reason = "its branch or definition is missing, or the definition's workflow rules exclude the pipeline"
+                reason = (
+                    "its branch or definition is missing, its inputs are not declared, or workflow rules exclude it"
+                )
         except FactoryError as error:
             reason = str(error)
     if reason:
@@ -77,7 +79,7 @@ def _start_for_owner(context: Context, schedule: Document) -> None:
 def _start(context: Context, project: Document, schedule: Document, user: Document) -> Document | None:
     branch = schedule["ref"].removeprefix(_HEADS)
     sha = context.repository(project).branches().get(branch)
-    if sha is None:
+    if sha is None or schedule.get("_inputs"):
         return None
     return pipelines.create(
         context,
@@ -113,7 +115,7 @@ def _details(call: Call, schedule: Document) -> Document:
     found = _pipelines(call, schedule)
     shown = _show(call, schedule) | {"last_pipeline": found[-1] if found else None}
     if _administers(call, schedule):
-        shown["variables"] = schedule["_variables"]
+        shown |= {"variables": schedule["_variables"], "inputs": schedule.get("_inputs", [])}
     return shown
 
 
@@ -181,7 +183,6 @@ def _show_one(call: Call) -> Any:
 
 
 def _create(call: Call) -> Any:
-    api.refuse_unsupported(call, ("inputs",))
     fields = {key: str(call.need(key)) for key in ("description", "ref", "cron")}
     _require_branch(call, _full(fields["ref"]))
     document = _timed(
@@ -197,6 +198,7 @@ def _create(call: Call) -> Any:
             "_project": call.project["id"],
             "_owner": call.user["id"],
             "_variables": [],
+            "_inputs": schedule_inputs.changed(call, []),
         }
     )
     return api.Answer(_details(call, call.store.add(_KIND, document, project=call.project["id"])), 201)
@@ -204,11 +206,11 @@ def _create(call: Call) -> Any:
 
 def _change(call: Call) -> Any:
     schedule = _changeable(call)
-    api.refuse_unsupported(call, ("inputs",))
     for key in ("description", "cron", "cron_timezone"):
         schedule[key] = str(call.params.get(key) or schedule[key]).strip()
     schedule["ref"] = _full(str(call.params.get("ref") or schedule["ref"]))
     schedule["active"] = call.flag("active", default=schedule["active"])
+    schedule["_inputs"] = schedule_inputs.changed(call, schedule.get("_inputs", []))
     _require_branch(call, schedule["ref"])
     return _details(call, call.store.save(_KIND, _timed(schedule)))
 

@@ -179,12 +179,24 @@ def test_variables_of_the_type_file_are_files_in_the_jobs(gitlab_server: LocalGi
         project.pipelineschedules.get(schedule.id).variables.update("PLAIN", {"value": "", "variable_type": "folder"})
 
 
-def test_inputs_are_refused(gitlab_server: LocalGitlab) -> None:
+def test_inputs_are_kept_and_start_no_pipeline_that_declares_none(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({".gitlab-ci.yml": DEFINITION})
-    inputs = {"inputs": [{"name": "a", "value": "b"}]}
-    for create in (project.pipelineschedules.create, project.pipelines.create):
-        with pytest.raises(gitlab.GitlabCreateError, match="inputs is not supported by the loopback GitLab"):
-            create(DAILY | inputs)
+    given = [{"name": "a", "value": "b"}, {"name": "c", "value": ["d", "e"]}]
+    schedule = project.pipelineschedules.create(DAILY | {"inputs": given})
+    assert schedule.inputs == given
+    play(schedule)
+    assert runs(project, schedule) == []
+    changes = [{"name": "a", "value": 1}, {"name": "c", "destroy": True}]
+    project.pipelineschedules.update(schedule.id, {"inputs": changes})
+    assert project.pipelineschedules.get(schedule.id).inputs == [{"name": "a", "value": 1}]
+    project.pipelineschedules.update(schedule.id, {"inputs": [{"name": "a", "destroy": True}]})
+    play(schedule)
+    assert len(runs(project, schedule)) == 1
+    for wrong in ("a", [{"value": "b"}], [{"name": "a", "value": {}}]):
+        with pytest.raises(gitlab.GitlabUpdateError, match="inputs is invalid"):
+            project.pipelineschedules.update(schedule.id, {"inputs": wrong})
+    with pytest.raises(gitlab.GitlabCreateError, match="inputs is not supported by the loopback GitLab"):
+        project.pipelines.create({"ref": "main", "inputs": {"a": "b"}})
 
 
 class Server:
