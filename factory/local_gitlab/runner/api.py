@@ -223,11 +223,12 @@ def _artifact_rules(spec: Document) -> list[dict[str, Any]]:
     artifacts = spec.get("artifacts") or {}
     when = artifacts.get("when", "on_success")
     rules = []
-    if artifacts.get("paths"):
+    if artifacts.get("paths") or artifacts.get("untracked"):
         rules.append(
             {
                 "name": artifacts.get("name", "artifacts"),
-                "paths": artifacts["paths"],
+                "paths": artifacts.get("paths") or [],
+                "untracked": bool(artifacts.get("untracked")),
                 "exclude": artifacts.get("exclude", []),
                 "when": when,
                 "expire_in": artifacts.get("expire_in"),
