@@ -43,14 +43,12 @@ def create(
 ) -> Document | None:
     """Create a pipeline; returns ``None`` if the definition is missing or its ``workflow:rules`` exclude the pipeline.
 
-    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of the schedule that starts the pipeline; ``files``
-    names the variables that jobs get as files. The pipeline stores the definition's commit. An invalid definition
-    results in a failed pipeline with ``yaml_errors``, as in GitLab.
+    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of its schedule; jobs get the variables ``files`` as
+    files. An invalid definition results in a failed pipeline with ``yaml_errors``, as in GitLab.
     """
     location = _definition(context, project, sha)
     if location is None:
         return None
-    name, config_sha = location
     now = clock.timestamp()
     draft: Document = {
         "project_id": project["id"],
@@ -71,7 +69,7 @@ def create(
         "_user": user["id"],
         "_request": request["iid"] if request else None,
         "_schedule": schedule,
-        "_config": {"file": name, "sha": config_sha},
+        "_config": {"file": location[0], "sha": location[1]},
         "_variables": dict(variables or {}),
         "_files": list(files),
         "_workflow": {},
