@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from factory import __version__
 from factory.errors import DiskFull, FactoryError
-from factory.local_gitlab.accounts import accounts, members, namespaces
+from factory.local_gitlab.accounts import accounts, members, namespaces, shares
 from factory.local_gitlab.ci import (
     environments,
     jobs,
@@ -27,6 +27,7 @@ from factory.local_gitlab.merge_requests import approvals, merge_requests, mergi
 from factory.local_gitlab.projects import (
     application_settings,
     approval_rules,
+    archive,
     ci_variables,
     job_token_scope,
     labels,
@@ -65,8 +66,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metadata", _metadata, PUBLIC),
     *accounts.ROUTES,
     *members.ROUTES,
+    *shares.ROUTES,
     *namespaces.ROUTES,
     *projects.ROUTES,
+    *archive.ROUTES,
     *labels.ROUTES,
     *ci_variables.ROUTES,
     *project_hooks.ROUTES,
@@ -132,7 +135,7 @@ def _handler(context: Context, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         # Before the body is read: who may not call the route can't make the server parse anything.
         _call(context, route, request, {}, b"")
-        params, body = await http.parameters(request, route.largest)
+        params, body = await http.parameters(request, route.largest, route.files)
         with context.store.transaction():
             call = _call(context, route, request, params, body)
             context.store.actor = call.user["id"]
@@ -176,6 +179,7 @@ def _call(context: Context, route: Route, request: web.Request, params: dict[str
         raise api.not_found("Project")
     if role < route.role:
         raise api.forbidden()
+    archive.refuse_writes(project, route)
     return Call(context, path, params, body, user, role, token, project)
 
 

@@ -1,15 +1,21 @@
 """Access levels of protected branches, tags and environments; each names a role, a user or a group."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from factory.local_gitlab.accounts import membership
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call
-from factory.local_gitlab.serving.store import Document
+from factory.local_gitlab.serving.store import Document, Store
 
 _ROLES = {NO_ROLE: "No one", DEVELOPER: "Developers + Maintainers", MAINTAINER: "Maintainers", ADMIN: "Administrators"}
 _GRANTEES = ("access_level", "user_id", "group_id")
+
+
+def of_role(store: Store, role: int, **extra: Any) -> Document:
+    """Return a new access level of a role; ``extra`` are fields that only some kinds of levels have."""
+    names = {"user_id": None, "group_id": None, "access_level_description": _ROLES[role]}
+    return {"id": store.number("access_level"), **extra, "access_level": role, **names}
 
 
 def given(call: Call, name: str) -> list[Document]:
@@ -46,6 +52,22 @@ def exchanged(
     return [found[number] for number in sorted(found)]
 
 
+def grants(store: Store, levels: Iterable[Document], user: Document, role: int, *, least: int = DEVELOPER) -> bool:
+    """Return whether one of the access levels covers a user, by the role, by name or as a direct member of a group.
+
+    ``least`` is the role that the user needs besides a level with a name or a group.
+    """
+    return any(
+        (level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
+        or (role >= least and (level["user_id"] == user["id"] or _is_in(store, level["group_id"], user)))
+        for level in levels
+    )
+
+
+def _is_in(store: Store, group: int | None, user: Document) -> bool:
+    return group is not None and membership.in_group(store, {"id": group}, user["id"]) is not None
+
+
 def valid_level(call: Call, name: str, default: int, allowed: Collection[int]) -> int:
     """Return a parameter that is an access level; raises 400 if the level is not in ``allowed``."""
     level = api.as_int(call.params.get(name, default), name)
@@ -55,7 +77,7 @@ def valid_level(call: Call, name: str, default: int, allowed: Collection[int]) -
 
 
 def _valid(call: Call, level: Document, what: str) -> Document:
-    """Return a level as it is stored; raises 422 for an unknown role, a user who is not a member, or any group."""
+    """Return a level as it is stored; raises 422 for an unknown role, and for who has no access to the project."""
     user, group = level.get("user_id"), level.get("group_id")
     description = ""
     if user is not None:
@@ -64,15 +86,20 @@ def _valid(call: Call, level: Document, what: str) -> Document:
             raise api.unprocessable([f"{what} user is not a member of the project"])
         description = person["name"]
     elif group is not None:
-        raise api.unprocessable([f"{what} group does not have access to the project"])
+        number = api.as_int(group, "group_id")
+        names = (item["name"] for item, _ in membership.shares(call.store, call.project) if item["id"] == number)
+        description = next(names, "")
+        if not description:
+            raise api.unprocessable([f"{what} group does not have access to the project"])
     else:
         role = api.as_int(level.get("access_level"), "access_level")
         if role not in _ROLES:
             raise api.unprocessable([f"{what} access level is not included in the list"])
         level = level | {"access_level": role}
         description = _ROLES[role]
-    # GitLab ignores the role of a level that names a user.
-    shown = {"access_level": None if user is not None else level["access_level"], "user_id": user, "group_id": group}
+    # GitLab ignores the role of a level that names a user or a group.
+    named = user is not None or group is not None
+    shown = {"access_level": None if named else level["access_level"], "user_id": user, "group_id": group}
     return level | shown | {"access_level_description": description}
 
 

@@ -72,7 +72,7 @@ def _requested(call: Call, role: int) -> tuple[Document, int, str | None]:
     if len(names) != 1:
         reason = "mutually exclusive" if names else "missing, exactly one parameter must be provided"
         raise api.bad_request(f"user_id, username are {reason}", key="error")
-    level, expires = _level(call, role), _expiry(call)
+    level, expires = valid_level(call, role), expiry(call)
     user = call.store.find("user", str(call.params["username"])) if "username" in names else _user(call)
     return api.require(user, "User"), level, expires
 
@@ -81,17 +81,18 @@ def _user(call: Call) -> Document | None:
     return call.store.get("user", call.integer("user_id"))
 
 
-def _level(call: Call, role: int) -> int:
+def valid_level(call: Call, role: int, name: str = "access_level") -> int:
     """Return the requested access level; raises 400 for an unknown level, 403 if a non-owner requests Owner."""
-    level = call.integer("access_level")
+    level = call.integer(name)
     if level not in _LEVELS:
-        raise api.invalid({"access_level": ["is not included in the list"]})
+        raise api.invalid({name: ["is not included in the list"]})
     if level == OWNER and role < OWNER:
         raise api.forbidden()
     return level
 
 
-def _expiry(call: Call) -> str | None:
+def expiry(call: Call) -> str | None:
+    """Return the requested expiry date, or ``None``; raises 400 for text that is no date, and for a past date."""
     text = call.params.get("expires_at")
     if not text:
         return None
@@ -109,8 +110,8 @@ def _change(call: Call) -> Any:
 
 
 def _changed(call: Call, member: Document, role: int) -> Document:
-    level = _level(call, role)
-    expires = _expiry(call) if "expires_at" in call.params else member["expires_at"]
+    level = valid_level(call, role)
+    expires = expiry(call) if "expires_at" in call.params else member["expires_at"]
     return _show(call, membership.keep(call.store, member | {"access_level": level, "expires_at": expires}))
 
 

@@ -43,8 +43,9 @@ def _in_groups(store: Store, path: str, number: int) -> Document | None:
 
 
 def find(store: Store, project: Document, number: int) -> Document | None:
-    """Return a user's strongest membership of a project or its parent groups."""
-    return _strongest((direct(store, project, number), inherited(store, project, number)))
+    """Return a user's strongest membership of a project, its parent groups, or the groups that it is shared with."""
+    shared = (item for item in _of_shares(store, project) if item["user_id"] == number)
+    return _strongest((direct(store, project, number), inherited(store, project, number), *shared))
 
 
 def of_project(store: Store, project: Document) -> list[Document]:
@@ -53,11 +54,25 @@ def of_project(store: Store, project: Document) -> list[Document]:
 
 
 def of_all(store: Store, project: Document) -> list[Document]:
-    """Return the strongest membership of each direct or inherited member of a project."""
-    found = of_project(store, project)
+    """Return the strongest membership of each member of a project, its parent groups, and those it is shared with."""
+    found = [*of_project(store, project), *_of_shares(store, project)]
     for group in _above(store, project["_namespace"]):
         found += of_group(store, group)
     return _by_person(found)
+
+
+def shares(store: Store, project: Document) -> list[tuple[Document, Document]]:
+    """Return the groups that a project is shared with, each with the share: access level and expiry date."""
+    found = ((store.get("namespace", share["group_id"]), share) for share in project.get("_shares", []))
+    return [(group, share) for group, share in found if group]
+
+
+def _of_shares(store: Store, project: Document) -> Iterator[Document]:
+    """Yield the memberships by shares, with the lower of the two access levels (docs: Share a project with a group)."""
+    for group, share in shares(store, project):
+        if not _expired(share):
+            for member in of_group_and_above(store, group):
+                yield member | {"access_level": min(member["access_level"], share["group_access"])}
 
 
 def _by_person(members: Iterable[Document]) -> list[Document]:

@@ -198,6 +198,7 @@ def _group(call: Call, namespace: Document) -> Document:
         "visibility": namespace["_visibility"],
         "full_name": namespace["full_path"].replace("/", " / "),
         "created_at": namespace["_created_at"],
+        "shared_with_groups": [],
     }
 
 

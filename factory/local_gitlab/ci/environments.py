@@ -1,12 +1,17 @@
 """Environments, deployments and their approval (docs: Deployment approvals)."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from factory.local_gitlab.accounts.access_levels import grants
 from factory.local_gitlab.accounts.accounts import brief, by_id
+from factory.local_gitlab.ci.variables import of_url
+from factory.local_gitlab.definition.variables import substitute
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
-from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
+from factory.local_gitlab.serving.call import DEVELOPER, NO_ROLE, Call, Page, Route
+from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock
 
@@ -39,6 +44,15 @@ def ensure(store: Store, project: int, name: str, url: str | None = None, tier: 
         return store.add("environment", document, project=project, name=name)
     new = {key: value for key, value in (("external_url", url), ("tier", tier)) if value}
     return store.save("environment", found | new) if new.items() - found.items() else found
+
+
+def show_address(context: Context, job: Document, reported: Mapping[str, str]) -> None:
+    """Set the address of a job's environment from its ``url``; ``reported`` are the variables of its dotenv report."""
+    keyword = job["_spec"].get("environment")
+    url = keyword.get("url") if isinstance(keyword, dict) else None
+    if url:
+        address = substitute(str(url), of_url(context, job, reported))
+        ensure(context.store, job["_project"], job["_environment"], address)
 
 
 def usual_tier(name: str) -> str:
@@ -98,7 +112,7 @@ def refuse_unless_may_deploy(call: Call, job: Document) -> None:
     rule = call.store.find("protected_environment", job["_environment"], project=call.project["id"])
     if rule is None:
         return
-    if not _allowed(rule["deploy_access_levels"], call.user, call.role):
+    if not _allows(call, rule["deploy_access_levels"]):
         raise api.forbidden()
     if is_blocked(call.store, job):
         raise api.bad_request("Unplayable Job")
@@ -112,11 +126,9 @@ def _needed(store: Store, project: int, environment: str) -> int:
     return int(by_rules or rule["required_approval_count"])
 
 
-def _allowed(levels: list[Document], user: Document, role: int) -> bool:
-    return any(
-        level["user_id"] == user["id"] or (level["access_level"] is not None and role >= level["access_level"])
-        for level in levels
-    )
+def _allows(call: Call, levels: list[Document]) -> bool:
+    """Return whether a protected environment's access levels cover the caller, whose role may be a lower one."""
+    return grants(call.store, levels, call.user, call.role, least=NO_ROLE)
 
 
 def _environments(call: Call) -> Any:
@@ -156,7 +168,7 @@ def _show_environment(call: Call) -> Any:
 def _stop(call: Call) -> Any:
     environment = _find_environment(call)
     rule = call.store.find("protected_environment", environment["name"], project=call.project["id"])
-    if rule is not None and not _allowed(rule["deploy_access_levels"], call.user, call.role):
+    if rule is not None and not _allows(call, rule["deploy_access_levels"]):
         raise api.forbidden()
     return _environment(call, call.store.save("environment", environment | {"state": "stopped"}))
 
@@ -210,7 +222,7 @@ def _approve(call: Call) -> Any:
         raise api.bad_request("This deployment is not waiting for approvals.")
     if deployment["_user"] == call.user["id"]:
         raise api.bad_request("You cannot approve your own deployment.")
-    if not _allowed(rule["approval_rules"] or rule["deploy_access_levels"], call.user, call.role):
+    if not _allows(call, rule["approval_rules"] or rule["deploy_access_levels"]):
         raise api.bad_request("You don't have permission to approve this deployment.")
     approval = {
         "user": brief(call.context, call.user),

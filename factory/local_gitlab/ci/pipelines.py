@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from factory.errors import InvalidInput
@@ -11,6 +11,7 @@ from factory.local_gitlab.ci import jobs, pipeline_rights
 from factory.local_gitlab.ci.variables import before_jobs
 from factory.local_gitlab.definition import conditions, written
 from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
@@ -37,18 +38,17 @@ def create(
     tag: bool = False,
     request: Document | None = None,
     variables: Mapping[str, str] | None = None,
+    files: Collection[str] = (),
     schedule: int | None = None,
 ) -> Document | None:
     """Create a pipeline; returns ``None`` if the definition is missing or its ``workflow:rules`` exclude the pipeline.
 
-    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of the schedule that starts the pipeline. The
-    pipeline stores the definition's commit. An invalid definition results in a failed pipeline with ``yaml_errors``,
-    as in GitLab.
+    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of its schedule; jobs get the variables ``files`` as
+    files. An invalid definition results in a failed pipeline with ``yaml_errors``, as in GitLab.
     """
     location = _definition(context, project, sha)
     if location is None:
         return None
-    name, config_sha = location
     now = clock.timestamp()
     draft: Document = {
         "project_id": project["id"],
@@ -69,8 +69,9 @@ def create(
         "_user": user["id"],
         "_request": request["iid"] if request else None,
         "_schedule": schedule,
-        "_config": {"file": name, "sha": config_sha},
+        "_config": {"file": location[0], "sha": location[1]},
         "_variables": dict(variables or {}),
+        "_files": list(files),
         "_workflow": {},
         "_expanded": False,
     }
@@ -163,7 +164,7 @@ def _create(call: Call) -> Any:
         raise api.bad_request("Reference not found")
     if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
         raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
-    variables = _requested_variables(call)
+    variables, files = _requested_variables(call)
     pipeline = create(
         call.context,
         call.project,
@@ -174,6 +175,7 @@ def _create(call: Call) -> Any:
         user=call.user,
         tag=tag,
         variables=variables,
+        files=files,
     )
     if pipeline is None:
         raise api.invalid({"base": ["Pipeline filtered out by workflow rules."]})
@@ -195,13 +197,18 @@ async def _expanded(call: Call, number: int) -> api.Answer:
     return api.Answer(show(call.context, call.project, pipeline), 201)
 
 
-def _requested_variables(call: Call) -> dict[str, str]:
+def _requested_variables(call: Call) -> tuple[dict[str, str], list[str]]:
+    """Return the variables of a new pipeline by key, and the keys of those that are files."""
+    api.refuse_unsupported(call, ("inputs",))
     items = call.params.get("variables") or []
     if not isinstance(items, list) or not all(isinstance(item, dict) and item.get("key") for item in items):
         raise api.bad_request("variables is invalid", key="error")
     if items:
         project_settings.refuse_variables(call)
-    return {str(item["key"]): str(item.get("value", "")) for item in items}
+    if any(item.get("variable_type", "env_var") not in VARIABLE_TYPES for item in items):
+        raise api.bad_request("variables[variable_type] does not have a valid value", key="error")
+    files = [str(item["key"]) for item in items if item.get("variable_type") == "file"]
+    return {str(item["key"]): str(item.get("value", "")) for item in items}, files
 
 
 def _jobs(call: Call) -> Any:
@@ -240,9 +247,13 @@ def _retry(call: Call) -> Any:
 
 
 def _variables(call: Call) -> Any:
-    found = _pipeline(call).get("_variables", {})
+    pipeline = _pipeline(call)
+    files = pipeline.get("_files", [])
     return Page(
-        [{"key": key, "value": value, "variable_type": "env_var", "raw": False} for key, value in found.items()]
+        [
+            {"key": key, "value": value, "variable_type": "file" if key in files else "env_var", "raw": False}
+            for key, value in pipeline.get("_variables", {}).items()
+        ]
     )
 
 

@@ -128,7 +128,6 @@ def _write_job(
 ) -> None:
     environment = spec.get("environment")
     name = environment.get("name") if isinstance(environment, dict) else environment
-    url = environment.get("url") if isinstance(environment, dict) else None
     tier = environment.get("deployment_tier") if isinstance(environment, dict) else None
     name = substitute(str(name), known) if name else None
     group = substitute(str(spec["resource_group"]), known) if spec.get("resource_group") else None
@@ -174,7 +173,8 @@ def _write_job(
     if group:
         resource_groups.ensure(context.store, project["id"], group)
     if name:
-        environments.ensure(context.store, project["id"], name, substitute(str(url), known) if url else None, tier)
+        environments.ensure(context.store, project["id"], name, None, tier)
+        environments.show_address(context, job, {})
         environments.deploy(context.store, job)
 
 

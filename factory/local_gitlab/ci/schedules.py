@@ -5,15 +5,15 @@ scheduled pipeline belongs to the schedule's owner, a played one to the user who
 """
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from factory.errors import FactoryError, InvalidInput
 from factory.local_gitlab.accounts import accounts
-from factory.local_gitlab.ci import pipeline_rights, pipelines
+from factory.local_gitlab.ci import pipeline_rights, pipelines, schedule_inputs, time_zones
+from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
@@ -32,23 +32,13 @@ def next_run(cron: str, timezone: str, after: datetime) -> datetime:
 
     Raises ``InvalidInput`` for an invalid expression, for one that never matches, and for an unknown time zone.
     """
-    zone = _zone(timezone)
+    zone = time_zones.zone(timezone)
     if len(cron.split()) != _FIELDS:
         raise InvalidInput(f"the cron expression {cron!r} does not have five fields")
     try:
         return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
     except (CronSimError, StopIteration) as error:
         raise InvalidInput(f"the cron expression {cron!r} is invalid or never matches") from error
-
-
-def _zone(name: str) -> tzinfo:
-    """Return a time zone by its name in the time zone database; raises ``InvalidInput``."""
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise InvalidInput(f"the time zone {name!r} does not exist") from error
 
 
 def start_due(context: Context) -> None:
@@ -68,12 +58,18 @@ def _start_for_owner(context: Context, schedule: Document) -> None:
     owner = context.store.get("user", schedule["_owner"]) or {}
     role = accounts.role_in(context.store, project, owner, {"_project": 0, "access_level": None})
     reason = ""
-    if owner["state"] != "active" or not _may_run(context, project, schedule["ref"], owner, role):
+    if (
+        project["archived"]
+        or owner["state"] != "active"
+        or not _may_run(context, project, schedule["ref"], owner, role)
+    ):
         reason = "its owner may not run pipelines on its branch"
     else:
         try:
             if _start(context, project, schedule, owner) is None:
-                reason = "its branch or definition is missing, or the definition's workflow rules exclude the pipeline"
+                reason = (
+                    "its branch or definition is missing, its inputs are not declared, or workflow rules exclude it"
+                )
         except FactoryError as error:
             reason = str(error)
     if reason:
@@ -83,7 +79,7 @@ def _start_for_owner(context: Context, schedule: Document) -> None:
 def _start(context: Context, project: Document, schedule: Document, user: Document) -> Document | None:
     branch = schedule["ref"].removeprefix(_HEADS)
     sha = context.repository(project).branches().get(branch)
-    if sha is None:
+    if sha is None or schedule.get("_inputs"):
         return None
     return pipelines.create(
         context,
@@ -94,6 +90,7 @@ def _start(context: Context, project: Document, schedule: Document, user: Docume
         source="schedule",
         user=user,
         variables={item["key"]: item["value"] for item in schedule["_variables"]},
+        files=[item["key"] for item in schedule["_variables"] if item["variable_type"] == "file"],
         schedule=schedule["id"],
     )
 
@@ -118,7 +115,7 @@ def _details(call: Call, schedule: Document) -> Document:
     found = _pipelines(call, schedule)
     shown = _show(call, schedule) | {"last_pipeline": found[-1] if found else None}
     if _administers(call, schedule):
-        shown["variables"] = schedule["_variables"]
+        shown |= {"variables": schedule["_variables"], "inputs": schedule.get("_inputs", [])}
     return shown
 
 
@@ -201,6 +198,7 @@ def _create(call: Call) -> Any:
             "_project": call.project["id"],
             "_owner": call.user["id"],
             "_variables": [],
+            "_inputs": schedule_inputs.changed(call, []),
         }
     )
     return api.Answer(_details(call, call.store.add(_KIND, document, project=call.project["id"])), 201)
@@ -212,6 +210,7 @@ def _change(call: Call) -> Any:
         schedule[key] = str(call.params.get(key) or schedule[key]).strip()
     schedule["ref"] = _full(str(call.params.get("ref") or schedule["ref"]))
     schedule["active"] = call.flag("active", default=schedule["active"])
+    schedule["_inputs"] = schedule_inputs.changed(call, schedule.get("_inputs", []))
     _require_branch(call, schedule["ref"])
     return _details(call, call.store.save(_KIND, _timed(schedule)))
 
@@ -245,7 +244,8 @@ def _create_variable(call: Call) -> Any:
     if any(item["key"] == key for item in schedule["_variables"]):
         raise api.invalid({"key": ["has already been taken"]})
     value = call.params["value"] if "value" in call.params else call.need("value")
-    item = {"key": key, "value": str(value), "variable_type": _type(call), "raw": False}
+    kind = call.choice("variable_type", VARIABLE_TYPES, "env_var")
+    item = {"key": key, "value": str(value), "variable_type": kind, "raw": False}
     schedule["_variables"].append(item)
     call.store.save(_KIND, schedule)
     return api.Answer(item, 201)
@@ -254,7 +254,8 @@ def _create_variable(call: Call) -> Any:
 def _change_variable(call: Call) -> Any:
     schedule = _changeable(call)
     item = _variable(call, schedule)
-    item |= {"value": str(call.params.get("value", item["value"])), "variable_type": _type(call)}
+    kind = call.choice("variable_type", VARIABLE_TYPES, item["variable_type"])
+    item |= {"value": str(call.params.get("value", item["value"])), "variable_type": kind}
     call.store.save(_KIND, schedule)
     return item
 
@@ -270,14 +271,6 @@ def _delete_variable(call: Call) -> Any:
 def _variable(call: Call, schedule: Document) -> Document:
     found = next((item for item in schedule["_variables"] if item["key"] == call.path["key"]), None)
     return api.require(found, "Pipeline Schedule Variable")
-
-
-def _type(call: Call) -> str:
-    """Return the variable type; only ``env_var`` is supported, GitLab's ``file`` raises 400."""
-    name = str(call.params.get("variable_type") or "env_var")
-    if name != "env_var":
-        raise api.bad_request("variable_type does not have a valid value", key="error")
-    return name
 
 
 _ALL = "/projects/{id}/pipeline_schedules"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from factory.local_gitlab.definition.variables import text_of
+from factory.local_gitlab.definition.variables import defined, text_of
 from factory.local_gitlab.refs import protected_tags
 from factory.local_gitlab.refs.protected_branches import protection
 from factory.local_gitlab.refs.ref_names import covers
@@ -139,14 +139,27 @@ def of_job(context: Context, project: Document, pipeline: Document, job: Documen
     url = f"http://gitlab-ci-token:{token}@{host}/{project['path_with_namespace']}.git"
     found += [_item("CI_JOB_TOKEN", token, masked=True), _item("CI_REPOSITORY_URL", url, masked=True)]
     found += [_defined(key, value) for key, value in job["_spec"]["variables"].items()]
-    if job["_environment"]:
-        slug = re.sub(r"[^a-z0-9]+", "-", job["_environment"].lower())
-        found += [_item("CI_ENVIRONMENT_NAME", job["_environment"]), _item("CI_ENVIRONMENT_SLUG", slug)]
+    found += [_item(key, value) for key, value in _of_environment(job).items()]
     found += [_item(key, value) for key, value in job["_dotenv"].items()]
     found += _of_project(context, project, pipeline, job)
-    found += [_item(key, value) for key, value in pipeline.get("_variables", {}).items()]
+    files = pipeline.get("_files", [])
+    found += [_item(key, value) | {"file": key in files} for key, value in pipeline.get("_variables", {}).items()]
     found += [_item(item["key"], item["value"]) for item in job["_manual_variables"]]
     return found
+
+
+def of_url(context: Context, job: Document, reported: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables in the ``url`` of a job's environment; ``reported`` are those of the job's dotenv report."""
+    project, pipeline = context.store.get("project", job["_project"]), context.store.get("pipeline", job["_pipeline"])
+    below, above = layers(context, project or {}, pipeline or {})
+    own = defined(job["_spec"]["variables"])
+    return {**below, **own, **_of_environment(job), **job["_dotenv"], **reported, **above}
+
+
+def _of_environment(job: Document) -> dict[str, str]:
+    name = job["_environment"]
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()) if name else ""
+    return {"CI_ENVIRONMENT_NAME": name, "CI_ENVIRONMENT_SLUG": slug} if name else {}
 
 
 def _of_project(context: Context, project: Document, pipeline: Document, job: Document) -> list[dict[str, Any]]:

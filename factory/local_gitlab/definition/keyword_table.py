@@ -110,7 +110,7 @@ _JOB: Mapping[str, str] = {
     "artifacts.access": RIGHT,
     "artifacts.expire_in": "no effect: artifacts are kept",
     "artifacts.expose_as": _PAGE_ONLY,
-    "artifacts.untracked": f"{REFUSED}name the files in `artifacts:paths`",
+    "artifacts.untracked": RIGHT,
     "artifacts.name": f"{REFUSED}the archive is artifacts.zip",
     "artifacts.reports": RIGHT,
     "artifacts.reports.dotenv": RIGHT,

@@ -17,6 +17,7 @@ from factory.system.strict_yaml import Node
 _MOST_FILES, _LARGEST = 150, 256 * 1024
 _CONTENTS: dict[tuple[Path, str, str], bytes | None] = {}
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_SYMBOL = re.compile(r":\w")
 _TRUE, _FALSE = '"1" == "1"', '"1" == "0"'
 
 
@@ -75,6 +76,9 @@ def _parsed(content: bytes, name: str, *, included: bool) -> Definition:
         raise InvalidInput(f"{name}: the file has {len(content)} bytes; the loopback GitLab reads {_LARGEST}")
     text = content.decode(errors="replace")
     document = strict_yaml.compose(text, source=name)
+    plain = _without_symbols(text, document)
+    if plain != text:
+        text, document = plain, strict_yaml.compose(plain, source=name)
     if document is None or document.items or document.text is not None:
         raise InvalidInput("Invalid configuration format")
     values = strict_yaml.load_mapping(without_references(text, document), source=name)
@@ -167,6 +171,14 @@ def _all(node: Node | None, seen: set[int]) -> Iterator[Node]:
     yield node
     for item in (*node.items, *(part for pair in node.pairs for part in pair)):
         yield from _all(item, seen)
+
+
+def _without_symbols(text: str, document: Node | None) -> str:
+    """Return a text without the colons before keys: with them Ruby, and so GitLab, reads symbols of the same names."""
+    keys = (key for node in _all(document, set()) for key, _ in node.pairs)
+    for start in sorted({key.start for key in keys if _SYMBOL.match(text, key.start)}, reverse=True):
+        text = text[:start] + text[start + 1 :]
+    return text
 
 
 def without_references(text: str, document: Node | None) -> str:

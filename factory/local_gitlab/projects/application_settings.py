@@ -1,4 +1,4 @@
-"""Instance settings for administrators (docs: Application settings API): which addresses webhooks may call."""
+"""Instance settings for administrators (docs: Application settings API); all but two have one value here."""
 
 import ipaddress
 from typing import Any
@@ -9,7 +9,17 @@ from factory.local_gitlab.serving.call import PUBLIC, Call, Route
 from factory.local_gitlab.serving.store import Document, Store
 
 _KIND = "application_settings"
-_DEFAULTS: Document = {"allow_local_requests_from_web_hooks_and_services": False}
+_PROTECTION = "default_branch_protection"
+_DEFAULTS: Document = {"allow_local_requests_from_web_hooks_and_services": False, _PROTECTION: 0}
+# Of GitLab's values 0 to 4, the one that lets developers push before a branch is protected.
+_AFTER_INITIAL_PUSH = 4
+_FIXED: Document = {
+    "asset_proxy_allowlist": [],
+    "asset_proxy_enabled": False,
+    "enforce_ci_inbound_job_token_scope_enabled": False,
+    "require_two_factor_authentication": False,
+    "signup_enabled": False,
+}
 
 
 def current(store: Store) -> Document:
@@ -54,13 +64,21 @@ def _is_local(host: str) -> bool:
 
 def _show(call: Call) -> Any:
     api.need_admin(call)
-    return {"id": 1} | current(call.store)
+    return {"id": 1} | _FIXED | current(call.store)
 
 
 def _change(call: Call) -> Any:
     api.need_admin(call)
-    api.refuse_unsupported(call, [name for name in call.params if name not in _DEFAULTS])
-    changed = {key: call.flag(key, default=value) for key, value in current(call.store).items()}
+    for name, value in call.params.items():
+        if name not in _DEFAULTS and str(value).lower() != str(_FIXED.get(name)).lower():
+            raise api.unsupported(name)
+    before = current(call.store)
+    changed: Document = {key: call.flag(key, default=before[key]) for key in before if key != _PROTECTION}
+    changed[_PROTECTION] = api.as_int(call.params.get(_PROTECTION, before[_PROTECTION]), _PROTECTION)
+    if changed[_PROTECTION] == _AFTER_INITIAL_PUSH:
+        raise api.unsupported(f"{_PROTECTION} {_AFTER_INITIAL_PUSH}")
+    if not 0 <= changed[_PROTECTION] < _AFTER_INITIAL_PUSH:
+        raise api.bad_request(f"{_PROTECTION} does not have a valid value", key="error")
     found = call.store.find(_KIND, _KIND)
     if found:
         call.store.save(_KIND, found | changed)

@@ -95,7 +95,9 @@ def _create(call: Call) -> Any:
 
 def _rule_type(call: Call) -> str:
     """Return the type of a new rule; raises 400 for a second rule that anyone satisfies."""
-    kind = call.choice("rule_type", ("regular", "any_approver"), "regular")
+    kind = call.choice("rule_type", ("regular", "any_approver", "report_approver"), "regular")
+    if kind == "report_approver":
+        raise api.unsupported(f"rule_type {kind}")
     if kind == "any_approver" and call.store.all(_KIND, project=call.project["id"], rule_type=kind):
         raise api.invalid({"rule_type": ["any-approver for the project already exists"]})
     return kind

@@ -8,7 +8,7 @@ from factory.local_gitlab.serving.call import MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.store import Document
 
 _KIND = "variable"
-_TYPES = ("env_var", "file")
+VARIABLE_TYPES = ("env_var", "file")
 _KEY, _LONGEST_KEY = re.compile(r"[A-Za-z0-9_]+"), 255
 _SCOPE = re.compile(r"[A-Za-z0-9_/${}. *-]+")
 # GitLab docs: Mask a CI/CD variable; the first is for values in which references are expanded.
@@ -66,7 +66,7 @@ def _create(call: Call) -> api.Answer:
     document = {
         "key": key,
         "value": str(call.params["value"]),
-        "variable_type": call.choice("variable_type", _TYPES, "env_var"),
+        "variable_type": call.choice("variable_type", VARIABLE_TYPES, "env_var"),
         "protected": call.flag("protected"),
         "masked": call.flag("masked") or hidden,
         "hidden": hidden,
@@ -92,7 +92,7 @@ def _change(call: Call) -> Document:
     if "description" in call.params:
         item["description"] = call.text("description")
     item["environment_scope"] = call.text("environment_scope") or item["environment_scope"]
-    item["variable_type"] = call.choice("variable_type", _TYPES, item["variable_type"])
+    item["variable_type"] = call.choice("variable_type", VARIABLE_TYPES, item["variable_type"])
     for key in ("protected", "masked", "raw"):
         item[key] = call.flag(key, default=item[key])
     return _shown(call.store.save(_KIND, _valid(call, item)))

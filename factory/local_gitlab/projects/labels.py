@@ -1,12 +1,9 @@
 """Labels of a project (docs: Labels API)."""
 
-import re
-
+from factory.local_gitlab.projects import colors
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.store import Document
-
-_COLOR = re.compile(r"#(?:[0-9A-Fa-f]{3}){1,2}")
 
 
 def _list(call: Call) -> Page:
@@ -14,14 +11,19 @@ def _list(call: Call) -> Page:
 
 
 def _label(label: Document) -> Document:
-    return api.public(label, "iid") | {"is_project_label": True, "subscribed": False, "text_color": "#FFFFFF"}
+    return api.public(label, "iid") | {
+        "is_project_label": True,
+        "subscribed": False,
+        "text_color": colors.of_text_on(label["color"]),
+    }
 
 
 def _color(text: str) -> str:
-    """Return a colour with six digits; raises 400 if it is not hexadecimal (unlike GitLab, also for CSS names)."""
-    if not _COLOR.fullmatch(text):
+    """Return a colour with six digits; raises 400 if it is not a colour."""
+    color = colors.in_six_digits(text)
+    if color is None:
         raise api.invalid({"color": ["must be a valid color code"]})
-    return text if len(text) > 4 else "#" + "".join(digit * 2 for digit in text[1:])  # noqa: PLR2004 - `#abc`
+    return color
 
 
 def _find(call: Call) -> Document:
@@ -37,14 +39,26 @@ def _name(text: str) -> str:
     return text
 
 
+def _priority(call: Call) -> int | None:
+    """Return the requested priority, of which 0 is the highest, or ``None``; raises 400 for a negative number."""
+    value = call.params.get("priority")
+    priority = None if value in (None, "") else api.as_int(value, "priority")
+    if priority is not None and priority < 0:
+        raise api.invalid({"priority": ["must be greater than or equal to 0"]})
+    return priority
+
+
 def _create(call: Call) -> api.Answer:
     name = _name(str(call.need("name")))
     if call.store.find("label", name, project=call.project["id"]):
         raise api.conflict("Label already exists")
-    document = {"name": name, "color": _color(str(call.need("color"))), "description": call.text("description")}
-    return api.Answer(
-        _label(call.store.add("label", document | {"priority": None}, project=call.project["id"], name=name)), 201
-    )
+    document: Document = {
+        "name": name,
+        "color": _color(str(call.need("color"))),
+        "description": call.text("description"),
+    }
+    document["priority"] = _priority(call)
+    return api.Answer(_label(call.store.add("label", document, project=call.project["id"], name=name)), 201)
 
 
 def _show(call: Call) -> Document:
@@ -56,6 +70,8 @@ def _change(call: Call) -> Document:
     label["color"] = _color(call.text("color") or label["color"])
     if "description" in call.params:
         label["description"] = call.text("description")
+    if "priority" in call.params:
+        label["priority"] = _priority(call)
     if call.params.get("new_name"):
         label["name"] = _name(str(call.params["new_name"]))
         call.store.rename("label", label, label["name"])

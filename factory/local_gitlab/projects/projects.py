@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from factory.local_gitlab.accounts import membership, namespaces
-from factory.local_gitlab.projects import approval_rules, project_settings, removal
+from factory.local_gitlab.accounts import membership, namespaces, shares
+from factory.local_gitlab.projects import approval_rules, avatars, default_branch, project_settings, removal
 from factory.local_gitlab.refs.ref_names import is_branch_name
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
@@ -66,6 +66,8 @@ def show(context: Context, project: Document) -> Document:
         "ssh_url_to_repo": None,
         "empty_repo": not branches,
         "namespace": namespaces.in_project(namespaces.of(context.store, project)),
+        "avatar_url": avatars.url(context, project),
+        "shared_with_groups": shares.show(context.store, project),
         "_links": {"self": f"{context.api_url()}/projects/{project['id']}"},
     }
 
@@ -95,8 +97,10 @@ def _create(call: Call) -> Any:
         "_tags": {},
         **project_settings.DEFAULTS,
         **project_settings.given(call),
+        **avatars.given(call),
     }
     project = call.store.add("project", document, name=full)
+    avatars.keep(call, project)
     call.context.repository(project).create(project["default_branch"])
     if membership.level(call.store, project, call.user["id"]) < MAINTAINER:
         membership.add(call.store, project, call.user, OWNER)
@@ -123,6 +127,7 @@ def _first_commit(call: Call, project: Document) -> None:
     author = f"{call.user['name']}\0{call.user['email']}"
     sha = repository.commit([change], parent=None, message="Initial commit", author=author)
     repository.set_branch(project["default_branch"], sha, None)
+    default_branch.protect(call.store, project)
 
 
 def _list(call: Call) -> Any:
@@ -146,7 +151,7 @@ def _matches(call: Call, project: Document) -> bool:
         and (not call.flag("membership") or member is not None)
         and level >= api.as_int(call.params.get("min_access_level") or 0, "min_access_level")
         and call.params.get("visibility") in (None, project["visibility"])
-        and not call.flag("archived")
+        and (call.params.get("archived") is None or call.flag("archived") == project["archived"])
     )
 
 
@@ -160,17 +165,21 @@ def _change(call: Call) -> Any:
     if call.role < OWNER and (call.params.get("visibility") or call.params.get("name")):
         raise api.forbidden()
     changes = {key: call.text(key) for key in ("name", "default_branch") if call.params.get(key)}
-    changes |= project_settings.given(call)
+    changes |= project_settings.given(call) | avatars.given(call)
     project_settings.refuse_change(call, changes)
+    if call.params.get("path") not in (None, call.project["path"]):
+        raise api.unsupported("a new path")
     if not changes:
         raise api.bad_request("at least one parameter must be provided", key="error")
+    avatars.keep(call, call.project)
     return show(call.context, call.store.save("project", call.project | changes))
 
 
 ROUTES = (
     Route("GET", "/projects", _list, PUBLIC),
-    Route("POST", "/projects", _create, PUBLIC),
+    Route("POST", "/projects", _create, PUBLIC, files=("avatar",)),
     Route("GET", "/projects/{id}", _show),
-    Route("PUT", "/projects/{id}", _change, MAINTAINER),
+    Route("PUT", "/projects/{id}", _change, MAINTAINER, files=("avatar",)),
+    *avatars.ROUTES,
     *removal.ROUTES,
 )

@@ -1,9 +1,10 @@
 """Protected branches: who may push to and merge into them (docs: Protected branches)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from factory.local_gitlab.accounts import access_levels
+from factory.local_gitlab.accounts.access_levels import grants
 from factory.local_gitlab.refs.ref_names import NEVER_IN_A_NAME, covers
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
@@ -24,16 +25,8 @@ def may(store: Store, project: Document, branch: str, action: str, user: Documen
     rules = protection(store, project, branch)
     if not rules:
         return role >= DEVELOPER
-    return grants([level for rule in rules for level in rule[f"{action}_access_levels"]], user, role)
-
-
-def grants(levels: Iterable[Document], user: Document, role: int) -> bool:
-    """Return whether one of a rule's access levels covers a user."""
-    return any(
-        (level["user_id"] == user["id"] and role >= DEVELOPER)
-        or (level["user_id"] is None and level["access_level"] not in {None, NO_ROLE} and role >= level["access_level"])
-        for level in levels
-    )
+    levels = [level for rule in rules for level in rule[f"{action}_access_levels"]]
+    return grants(store, levels, user, role)
 
 
 def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
@@ -42,7 +35,7 @@ def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
     Leaves out rules that cannot match a branch, so that patterns contain no blanks and no shell wildcards except ``*``.
     """
     return "\n".join(
-        f"{rule['name']} {int(grants(rule['push_access_levels'], user, role))} {int(rule['allow_force_push'])}"
+        f"{rule['name']} {int(grants(store, rule['push_access_levels'], user, role))} {int(rule['allow_force_push'])}"
         for rule in store.all("protected_branch", project=project["id"])
         if not NEVER_IN_A_NAME.search(rule["name"])
     )
@@ -67,6 +60,20 @@ def levels_given(call: Call, action: str, default: int) -> list[Document]:
     if not levels or name in call.params:
         levels = [*levels, {"access_level": access_levels.valid_level(call, name, default, allowed)}]
     return _exchanged(call, action, [], levels)
+
+
+def add(store: Store, project: Document, name: str, *, push: int, merge: int) -> None:
+    """Protect a branch: these roles may push and merge, and maintainers may unprotect it."""
+    document = {
+        "name": name,
+        "push_access_levels": [access_levels.of_role(store, push, deploy_key_id=None)],
+        "merge_access_levels": [access_levels.of_role(store, merge)],
+        "unprotect_access_levels": [access_levels.of_role(store, MAINTAINER)],
+        "allow_force_push": False,
+        "code_owner_approval_required": False,
+        "inherited": False,
+    }
+    store.add("protected_branch", document, project=project["id"], name=name)
 
 
 def _exchanged(call: Call, action: str, levels: Sequence[Document], changes: Sequence[Document]) -> list[Document]:
@@ -116,7 +123,8 @@ def _changeable(call: Call) -> Document:
     """Return the rule of the call; raises 403 if its ``unprotect`` levels do not cover the caller."""
     rule = _find_rule(call)
     levels = rule["unprotect_access_levels"]
-    if call.context.tier != "free" and call.role < ADMIN and levels and not grants(levels, call.user, call.role):
+    unguarded = call.context.tier == "free" or call.role >= ADMIN or not levels
+    if not unguarded and not grants(call.store, levels, call.user, call.role):
         raise api.forbidden()
     return rule
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from factory.local_gitlab.refs.protected_branches import grants, levels_given
+from factory.local_gitlab.accounts.access_levels import grants
+from factory.local_gitlab.refs.protected_branches import levels_given
 from factory.local_gitlab.refs.ref_names import NEVER_IN_A_NAME, covers
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, NO_ROLE, Call, Page, Route
@@ -22,7 +23,7 @@ def may_create(store: Store, project: Document, tag: str, user: Document, role: 
     rules = protection(store, project, tag)
     if not rules:
         return role >= DEVELOPER
-    return any(grants(rule["create_access_levels"], user, role) for rule in rules)
+    return any(grants(store, rule["create_access_levels"], user, role) for rule in rules)
 
 
 def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
@@ -31,7 +32,7 @@ def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
     Leaves out rules that cannot match a tag, so that patterns contain no blanks and no shell wildcards except ``*``.
     """
     return "\n".join(
-        f"{rule['name']} {int(grants(rule['create_access_levels'], user, role))}"
+        f"{rule['name']} {int(grants(store, rule['create_access_levels'], user, role))}"
         for rule in _all(store, project)
         if not NEVER_IN_A_NAME.search(rule["name"])
     )

@@ -8,6 +8,7 @@ _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]+")
 _NO_BRANCH = re.compile(r"\.\.|@\{|//|^/|/$|\.$|(?:^|/)\.|\.lock(?:/|$)")
 # docs: Branches, name your branch. The pre-receive hook refuses the same names.
 _LIKE_ANOTHER = re.compile(r"HEAD$|refs/(?:heads|remotes|tags)/|(?:[0-9a-f]{40}|[0-9a-f]{64})$")
+_SIMPLE = re.compile(r"(?P<start>\^?)(?P<texts>(?:\\[^\w\s*]|\.\*|[^\\.^$*+?()\[\]{}|])*)(?P<end>\$?)")
 
 
 def is_branch_name(text: str) -> bool:
@@ -17,4 +18,19 @@ def is_branch_name(text: str) -> bool:
 
 def covers(rule: str, name: str) -> bool:
     """Return whether a rule's pattern matches a name; each ``*`` matches a text of any length."""
-    return re.fullmatch(".*".join(re.escape(part) for part in rule.split("*")), name, re.DOTALL) is not None
+    first, *others = (re.escape(part) for part in rule.split("*"))
+    # An atomic group takes the first place of a text and no other: no rule takes long to match.
+    pattern = first + "".join(f"(?>.*?{part})" for part in others[:-1]) + "".join(f".*{part}" for part in others[-1:])
+    return re.fullmatch(pattern, name, re.DOTALL) is not None
+
+
+def as_rule(expression: str) -> str | None:
+    """Return the rule that matches the same names as a regular expression of texts, ``.*``, ``^`` and ``$``.
+
+    Returns ``None`` for an expression with anything else.
+    """
+    match = _SIMPLE.fullmatch(expression)
+    if match is None:
+        return None
+    texts = re.sub(r"\\(.)|\.\*", lambda found: found[1] or "*", match["texts"])
+    return ("" if match["start"] else "*") + texts + ("" if match["end"] else "*")

@@ -2,6 +2,7 @@
 
 import base64
 
+from factory.local_gitlab.projects import default_branch
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import push_rules
 from factory.local_gitlab.refs.protected_branches import may
@@ -36,6 +37,8 @@ def write(call: Call, actions: list[Document]) -> str:
     push_rules.refuse_commit(call, branch, sha)
     if not repository.set_branch(branch, sha, branches.get(branch)):
         raise api.failed(400, "Could not update the branch: it has moved")
+    if branch not in branches and branch == call.project["default_branch"]:
+        default_branch.protect(call.store, call.project)
     sync_refs(call.context, call.project, call.user)
     return sha
 
@@ -47,6 +50,7 @@ def first_file(call: Call) -> None:
     change = {"path": "README.md", "content": b""}
     sha = repository.commit([change], parent=None, message="Add README.md", author=author)
     repository.set_branch(call.project["default_branch"], sha, None)
+    default_branch.protect(call.store, call.project)
     sync_refs(call.context, call.project, call.user)
 
 

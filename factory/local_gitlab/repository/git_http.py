@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.local_gitlab.accounts import accounts
-from factory.local_gitlab.projects import projects
+from factory.local_gitlab.projects import default_branch, projects
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import protected_branches, protected_tags, push_rules
 from factory.local_gitlab.serving.call import DEVELOPER, GUEST
@@ -60,16 +60,22 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
     scoped = token.get("_job") or set(token["scopes"]) & (_WRITE_SCOPES if writes else _READ_SCOPES)
     if not scoped:
         return web.Response(status=403, text="Your token has insufficient scopes for git over HTTP.\n")
-    if writes and (role < DEVELOPER or token.get("_job")):
+    if writes and (role < DEVELOPER or token.get("_job") or project["archived"]):
         return web.Response(status=403, text="You are not allowed to push code with this token.\n")
 
+    receives = request.match_info["service"] == "git-receive-pack"
+    repository, branch = context.repository(project), project["default_branch"]
+    existed = receives and branch in repository.branches()
+
     def received() -> None:
-        if request.match_info["service"] != "git-receive-pack":
+        if not receives:
             return
         with context.store.transaction():
             fresh = context.store.get("project", project["id"])
             if fresh is not None:
                 context.store.actor = user["id"]
+                if not existed and branch in repository.branches():
+                    default_branch.protect(context.store, fresh)
                 sync_refs(context, fresh, user)
 
     return await _backend(context, request, _environment(context, request, project, user, role), received)

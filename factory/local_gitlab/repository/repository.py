@@ -3,10 +3,11 @@
 from typing import Any
 
 from factory.errors import ToolFailed
+from factory.local_gitlab.projects import default_branch
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.refs import push_rules
 from factory.local_gitlab.refs.protected_branches import may, protection
-from factory.local_gitlab.refs.ref_names import is_branch_name
+from factory.local_gitlab.refs.ref_names import as_rule, covers, is_branch_name
 from factory.local_gitlab.repository import commit_writes, file_contents
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
@@ -49,8 +50,19 @@ def _branch(context: Context, project: Document, name: str, sha: str) -> Documen
 
 
 def _branches(call: Call) -> Any:
-    search = str(call.params.get("search") or "").strip("^$")
-    found = sorted((name, sha) for name, sha in _repo(call).branches().items() if search in name)
+    """List branches; ``search`` ignores case, and ``^`` and ``$`` at its ends are those of the name."""
+    search, expression = str(call.params.get("search") or "").lower(), str(call.params.get("regex") or "")
+    wanted = ("" if search.startswith("^") else "*") + search.strip("^$") + ("" if search.endswith("$") else "*")
+    rule = as_rule(expression)
+    if rule is None:
+        raise api.unsupported(f"the regex {expression}")
+    if call.params.get("sort") not in (None, "name_asc"):
+        raise api.unsupported("sort")
+    found = sorted(
+        (name, sha)
+        for name, sha in _repo(call).branches().items()
+        if covers(wanted, name.lower()) and covers(rule, name)
+    )
     return Page([_branch(call.context, call.project, name, sha) for name, sha in found])
 
 
@@ -76,6 +88,8 @@ def _create_branch(call: Call) -> Any:
     push_rules.refuse_branch(call, name)
     if not _repo(call).set_branch(name, sha, None):
         raise api.failed(400, f"Failed to create branch '{name}': a branch is in the way")
+    if name == call.project["default_branch"]:
+        default_branch.protect(call.store, call.project)
     sync_refs(call.context, call.project, call.user)
     return api.Answer(_branch(call.context, call.project, name, sha), 201)
 

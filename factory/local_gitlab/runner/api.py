@@ -139,10 +139,14 @@ def _needed(context: Context, job: Document) -> list[Document]:
 def _inherited(context: Context, job: Document) -> dict[str, str]:
     found: dict[str, str] = {}
     for other in _needed(context, job):
-        path = context.artifact(other, "dotenv")
-        if path.exists():
-            found |= _parse_dotenv(path.read_text(errors="replace"))
+        found |= _reported(context, other)
     return found
+
+
+def _reported(context: Context, job: Document) -> dict[str, str]:
+    """Return the variables of a job's dotenv report."""
+    path = context.artifact(job, "dotenv")
+    return _parse_dotenv(path.read_text(errors="replace")) if path.exists() else {}
 
 
 def _parse_dotenv(text: str) -> dict[str, str]:
@@ -219,11 +223,12 @@ def _artifact_rules(spec: Document) -> list[dict[str, Any]]:
     artifacts = spec.get("artifacts") or {}
     when = artifacts.get("when", "on_success")
     rules = []
-    if artifacts.get("paths"):
+    if artifacts.get("paths") or artifacts.get("untracked"):
         rules.append(
             {
                 "name": artifacts.get("name", "artifacts"),
-                "paths": artifacts["paths"],
+                "paths": artifacts.get("paths") or [],
+                "untracked": bool(artifacts.get("untracked")),
                 "exclude": artifacts.get("exclude", []),
                 "when": when,
                 "expire_in": artifacts.get("expire_in"),
@@ -253,7 +258,7 @@ def _own_job(context: Context, request: web.Request, params: dict[str, Any]) -> 
 
 
 def _not_running(job: Document) -> web.Response:
-    body = {"message": "403 Forbidden  - Job is not running"}
+    body = {"message": "403 Forbidden - Job is not running"}
     return web.json_response(body, status=403, headers={"Job-Status": job["status"]})
 
 
@@ -291,6 +296,8 @@ async def _update(context: Context, request: web.Request) -> web.Response:
             # GitLab docs: allow_failure:exit_codes.
             job["allow_failure"] |= job["exit_code"] in job["_spec"].get("allowed_exit_codes", ())
             jobs.finish(context.store, job, state, reason)
+            if state == "success" and job["_deployment"]:
+                environments.show_address(context, job, _reported(context, job))
         else:
             context.store.save("job", job | {"_beat": clock.timestamp()})
     context.wake_pipelines()

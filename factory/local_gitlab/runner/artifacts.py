@@ -3,7 +3,7 @@
 import gzip
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,20 @@ from factory.system import files, http
 _LARGEST = 100 * 2**20
 
 
-def upload(client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path) -> str | None:
+def upload(
+    client: http.Client, job: int, token: str, rule: Mapping[str, Any], checkout: Path, tracked: Collection[str]
+) -> str | None:
     """Upload the files of one artifact rule; return a warning for the log if none match.
 
-    Raises ``Refused`` if the files are larger than the server takes, or it refuses them.
+    ``tracked`` are the files of the commit, which ``untracked`` leaves out. Raises ``Refused`` if the files are larger
+    than the server takes, or it refuses them.
     """
     left_out = set(_files(checkout, rule.get("exclude") or []))
-    found = [path for path in _files(checkout, rule["paths"]) if path not in left_out]
+    named = dict.fromkeys(_files(checkout, rule["paths"]))
+    named |= dict.fromkeys(_untracked(checkout, tracked) if rule.get("untracked") else ())
+    found = [path for path in named if path not in left_out]
     if not found:
-        return f"WARNING: {', '.join(rule['paths'])}: no matching files"
+        return f"WARNING: {', '.join(rule['paths']) or 'untracked'}: no matching files"
     # Before they are read: a sparse file of terabytes takes no space on the disk.
     if (size := sum(path.lstat().st_size for path in found)) > _LARGEST:
         raise Refused(f"the files have {size} bytes; at most {_LARGEST} are kept")
@@ -68,6 +73,15 @@ def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
                 if path.is_file() and real == path and root in real.parents and path not in seen and _nameable(path):
                     seen.add(path)
                     yield path
+
+
+def _untracked(checkout: Path, tracked: Collection[str]) -> Iterator[Path]:
+    """Yield the files that are not of the commit; git itself would run by a configuration that the job can write."""
+    root = checkout.resolve()
+    for path in _files(checkout, ["*"]):
+        name = path.relative_to(root)
+        if name.parts[0] != ".git" and name.as_posix() not in tracked:
+            yield path
 
 
 def _matches(root: Path, pattern: str) -> list[Path]:

@@ -95,6 +95,7 @@ class _Execution:
         self._folder = settings.builds / str(self._number)
         self._checkout = self._folder / payload["job_info"]["project_name"]
         self._scratch = self._folder / "tmp"
+        self._tracked: frozenset[str] = frozenset()
         variables = {item["key"]: item["value"] for item in payload["variables"]}
         self._untrusted = not payload["git_info"]["protected"]
         self._network = not self._untrusted or variables.get(NETWORK_VARIABLE) == "host"
@@ -133,11 +134,14 @@ class _Execution:
         self._git("fetch", "--quiet", "--no-tags", "origin", *git["refspecs"], env=fetch)
         self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
         self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
+        if any(rule.get("untracked") for rule in self._payload["artifacts"]):
+            self._tracked = frozenset(self._git("ls-files", "-z", env=env).split("\0"))
         for dependency in self._payload["dependencies"]:
             artifacts.download(self._client, dependency, self._checkout)
 
-    def _git(self, *arguments: str, env: Mapping[str, str]) -> None:
-        process.run(["git", *arguments], cwd=self._checkout, env=env, timeout=120)
+    def _git(self, *arguments: str, env: Mapping[str, str]) -> str:
+        done = process.run(["git", *arguments], cwd=self._checkout, env=env, timeout=120)
+        return done.stdout.decode(errors="surrogateescape")
 
     def _run_steps(self) -> tuple[int, str | None]:
         code, reason = 0, None
@@ -205,7 +209,8 @@ class _Execution:
         for rule in self._payload["artifacts"]:
             if rule["when"] == "always" or (rule["when"] == "on_failure") is failed:
                 try:
-                    line = artifacts.upload(self._client, self._number, self._payload["token"], rule, self._checkout)
+                    token = self._payload["token"]
+                    line = artifacts.upload(self._client, self._number, token, rule, self._checkout, self._tracked)
                 except Refused as error:
                     line, taken = f"ERROR: artifact {rule['artifact_type']}: {error}", False
                 if line:

@@ -95,6 +95,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A parameter that is a file: its name without folders, and its content."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Answer:
     """A body with a status other than 200 or with extra headers."""
 
@@ -119,13 +127,17 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path below ``/api/v4``, its handler, the minimum role in the project, and the largest body."""
+    """A method and path below ``/api/v4``, its handler, the minimum role in the project, and the largest body.
+
+    ``files`` names the parameters that may be files.
+    """
 
     method: str
     path: str
     handler: Handler
     role: int = GUEST
     largest: int = loopback.SMALL
+    files: tuple[str, ...] = ()
 
 
 def need_admin(call: Call) -> None:
@@ -187,7 +199,7 @@ def not_found(what: str = "") -> web.HTTPException:
 
 def forbidden(reason: str = "") -> web.HTTPException:
     """GitLab's 403: the role is too low."""
-    return web.HTTPForbidden(**_message(f"403 Forbidden{f'  - {reason}' if reason else ''}"))
+    return web.HTTPForbidden(**_message(f"403 Forbidden{f' - {reason}' if reason else ''}"))
 
 
 def unauthorized() -> web.HTTPException:

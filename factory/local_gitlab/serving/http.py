@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -13,17 +13,20 @@ from factory.local_gitlab.serving import call as api
 from factory.system import loopback
 
 
-async def parameters(request: web.Request, most: int = loopback.SMALL) -> tuple[dict[str, Any], bytes]:
-    """Return the merged parameters of query string and body, and the raw body, of at most ``most`` bytes."""
+async def parameters(
+    request: web.Request, most: int = loopback.SMALL, files: Collection[str] = ()
+) -> tuple[dict[str, Any], bytes]:
+    """Return the merged parameters of query string and body, and the raw body, of at most ``most`` bytes.
+
+    Raises 400 for a file that is none of the parameters ``files``.
+    """
     params = _collect(request.query.items())
     if request.content_type == "multipart/form-data":
         try:
             form = await loopback.read_form(request, most)
         except ValueError:
             raise api.bad_request("body is not valid multipart", key="error") from None
-        if files := [key for key, value in form.items() if not isinstance(value, str)]:
-            raise api.unsupported(f"the file {files[0]}")
-        return params | _collect(form.items()), b""
+        return params | _collect((key, _field(key, value, files)) for key, value in form.items()), b""
     body = await loopback.read(request, most) if request.can_read_body else b""
     if not body:
         return params, body
@@ -61,6 +64,15 @@ def render(request: web.Request, result: Any) -> web.Response:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     # As bytes, because aiohttp adds a charset to text, and GitLab names none.
     return web.Response(body=text.encode(), status=answer.status, headers=headers, content_type="application/json")
+
+
+def _field(key: str, value: Any, files: Collection[str]) -> str | api.Upload:
+    """Return a field of a form; raises 400 for a file that is none of the parameters ``files``."""
+    if isinstance(value, str):
+        return value
+    if key not in files or not isinstance(value, web.FileField):
+        raise api.unsupported(f"the file {key}")
+    return api.Upload(value.filename.replace("\\", "/").rsplit("/", 1)[-1], value.file.read())
 
 
 def _encodable(value: Any) -> bool:

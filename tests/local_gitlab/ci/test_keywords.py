@@ -2,6 +2,7 @@
 
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gitlab
@@ -37,6 +38,14 @@ job:
     paths: [foo/]
     exclude: [foo/*.log, foo/bar/**/*, "**/*.o"]
 """
+UNTRACKED = """
+first: {stage: build, script: [touch passed.txt], artifacts: {paths: [passed.txt]}}
+job:
+  script:
+    - mkdir -p new .hidden && touch new/a.txt .hidden/b.txt new/c.o
+    - git add new/a.txt
+  artifacts: {untracked: true, exclude: ["**/*.o"]}
+"""
 
 
 def trace_of(project: Any, job: Any) -> str:
@@ -49,6 +58,16 @@ def ran(server: LocalGitlab, definition: str) -> tuple[Any, str, dict[str, Any]]
     project = server.project({".gitlab-ci.yml": definition})
     pipeline = wait_for(lambda: [p for p in project.pipelines.list(get_all=True) if p.status in END])[0]
     return project, pipeline.status, {job.name: job for job in pipeline.jobs.list(get_all=True)}
+
+
+def test_untracked_files_are_those_that_the_commit_does_not_have(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    project, status, jobs = ran(gitlab_server, UNTRACKED)
+    assert status == "success"
+    archive = tmp_path / "artifacts.zip"
+    archive.write_bytes(project.jobs.get(jobs["job"].id).artifacts())
+    with zipfile.ZipFile(archive) as packed:
+        names = set(packed.namelist())
+    assert names == {".hidden/b.txt", "new/a.txt", "passed.txt"}
 
 
 def test_a_job_takes_what_it_inherits(gitlab_server: LocalGitlab) -> None:
@@ -178,3 +197,11 @@ def test_a_definition_whose_jobs_are_for_merge_requests_alone_is_valid(gitlab_se
 )
 def test_the_usual_tier_of_an_environment(name: str, tier: str) -> None:
     assert environments.usual_tier(name) == tier
+
+
+def test_keys_that_ruby_reads_as_symbols_are_keys(gitlab_server: LocalGitlab) -> None:
+    text = ":look:\n  :script:\n    - echo :here\n  :rules:\n    - :if: $CI_COMMIT_BRANCH\n      :when: manual\n"
+    answer = gitlab_server.project({"a": "1"}).ci_lint.create({"content": text, "include_jobs": True})
+    assert answer.errors == []
+    (job,) = answer.jobs
+    assert (job["name"], job["script"], job["when"]) == ("look", ["echo :here"], "manual")

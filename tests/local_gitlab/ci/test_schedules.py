@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def at(text: str) -> datetime:
         ("23 4 * * *", "UTC", "2026-01-01T04:23:00Z", "2026-01-02T04:23:00Z"),
         ("0 9 * * MON-FRI", "UTC", "2026-01-02T09:00:00Z", "2026-01-05T09:00:00Z"),
         ("0 9 * * *", "Europe/Berlin", "2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z"),
+        ("0 9 * * *", "Eastern Time (US & Canada)", "2026-03-08T06:00:00Z", "2026-03-08T13:00:00Z"),
+        ("0 9 * * *", "London", "2026-07-01T00:00:00Z", "2026-07-01T08:00:00Z"),
         ("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"),
     ],
 )
@@ -148,6 +151,52 @@ def test_a_schedule_on_a_protected_branch_needs_merge_rights(gitlab_server: Loca
         developer.pipelineschedules.update(early.id, {"description": "still mine"})
     play(made)
     assert len(runs(project, made)) == 1
+
+
+def succeeded(project: Any, number: int) -> bool:
+    return bool(project.pipelines.get(number).status == "success")
+
+
+def test_variables_of_the_type_file_are_files_in_the_jobs(gitlab_server: LocalGitlab) -> None:
+    definition = "look: {script: ['cat \"$FROM\"', 'echo $PLAIN']}"
+    project = gitlab_server.project({".gitlab-ci.yml": definition})
+    schedule = project.pipelineschedules.create(DAILY)
+    schedule.variables.create({"key": "FROM", "value": "of a file", "variable_type": "file"})
+    schedule.variables.create({"key": "PLAIN", "value": "of a text"})
+    play(schedule)
+    given = [{"key": "FROM", "value": "of a file", "variable_type": "file"}, {"key": "PLAIN", "value": "of a text"}]
+    started = [runs(project, schedule)[0].id, project.pipelines.create({"ref": "main", "variables": given}).id]
+    for number in started:
+        wait_for(partial(succeeded, project, number))
+        pipeline = project.pipelines.get(number)
+        (job,) = pipeline.jobs.list(get_all=True)
+        trace = project.jobs.get(job.id).trace()
+        assert b"of a file" in trace
+        assert b"of a text" in trace
+        kinds = {item.key: item.variable_type for item in pipeline.variables.list(get_all=True)}
+        assert kinds == {"FROM": "file", "PLAIN": "env_var"}
+    with pytest.raises(gitlab.GitlabUpdateError, match="variable_type does not have a valid value"):
+        project.pipelineschedules.get(schedule.id).variables.update("PLAIN", {"value": "", "variable_type": "folder"})
+
+
+def test_inputs_are_kept_and_start_no_pipeline_that_declares_none(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({".gitlab-ci.yml": DEFINITION})
+    given = [{"name": "a", "value": "b"}, {"name": "c", "value": ["d", "e"]}]
+    schedule = project.pipelineschedules.create(DAILY | {"inputs": given})
+    assert schedule.inputs == given
+    play(schedule)
+    assert runs(project, schedule) == []
+    changes = [{"name": "a", "value": 1}, {"name": "c", "destroy": True}]
+    project.pipelineschedules.update(schedule.id, {"inputs": changes})
+    assert project.pipelineschedules.get(schedule.id).inputs == [{"name": "a", "value": 1}]
+    project.pipelineschedules.update(schedule.id, {"inputs": [{"name": "a", "destroy": True}]})
+    play(schedule)
+    assert len(runs(project, schedule)) == 1
+    for wrong in ("a", [{"value": "b"}], [{"name": "a", "value": {}}]):
+        with pytest.raises(gitlab.GitlabUpdateError, match="inputs is invalid"):
+            project.pipelineschedules.update(schedule.id, {"inputs": wrong})
+    with pytest.raises(gitlab.GitlabCreateError, match="inputs is not supported by the loopback GitLab"):
+        project.pipelines.create({"ref": "main", "inputs": {"a": "b"}})
 
 
 class Server:

@@ -67,6 +67,11 @@ def settings(world: World) -> None:
     world.call("POST", "/projects", 400, json={"name": project.name})
     project.merge_method = "ff"
     project.save()
+    base = f"/projects/{project.id}"
+    world.call("POST", f"{base}/archive", 201)
+    world.call("POST", f"{base}/unarchive", 201)
+    world.call("PUT", base, 200, files={"avatar": ("face.png", b"1")})
+    world.call("GET", f"{base}/avatar", 200)
     gone = world.project({"a": "1"})
     world.call("DELETE", f"/projects/{gone.id}", 403, who="maintainer")
     gone.delete()
@@ -234,6 +239,7 @@ def repository(world: World) -> None:
     world.call("POST", base + "/branches", 400, json={"branch": "gone/soon", "ref": "main"})
     world.call("POST", base + "/branches", 400, json={"branch": "y", "ref": "nowhere"})
     project.branches.list(get_all=True)
+    world.call("GET", base + "/branches", 400, params={"regex": "a|b"})
     project.branches.get("feature/x")
     branch.delete()
     world.call("DELETE", base + "/branches/main", 400)

@@ -213,7 +213,7 @@ def _schedules(world: World) -> None:
     made.variables.create({"key": "LOOK", "value": "everywhere"})
     world.call("POST", f"{one}/variables", 400, json={"key": "LOOK", "value": "again"})
     world.call("POST", f"{one}/variables", 400, json={"key": "a-b", "value": "x"})
-    world.call("PUT", f"{one}/variables/LOOK", 400, json={"variable_type": "file"})
+    world.call("PUT", f"{one}/variables/LOOK", 400, json={"variable_type": "folder"})
     world.call("PUT", f"{one}/variables/LOOK", 200, json={"value": "here"})
     world.call("PUT", f"{one}/variables/NONE", 404, json={"value": "here"})
     made.play()

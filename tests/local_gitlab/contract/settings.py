@@ -90,6 +90,13 @@ def namespaces(world: World) -> None:
     world.root.namespaces.get("makers")
     world.call("GET", f"/namespaces/{group.id}", 404, who="stranger")
     world.root.projects.create({"name": "tool", "namespace_id": group.id})
+    project = world.project()
+    share = f"/projects/{project.id}/share"
+    world.call("POST", share, 400, json={"group_id": group.id})
+    world.call("POST", share, 404, json={"group_id": 99999, "group_access": 30})
+    world.call("POST", share, 201, json={"group_id": group.id, "group_access": 30})
+    world.call("POST", share, 409, json={"group_id": group.id, "group_access": 30})
+    world.call("DELETE", f"{share}/{group.id}", 204)
     world.call("POST", "/projects", 404, json={"name": "x", "namespace_id": 99999})
 
 

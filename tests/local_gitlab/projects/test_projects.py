@@ -78,6 +78,38 @@ def test_an_invalid_value_is_refused(gitlab_server: LocalGitlab, body: dict[str,
     assert shown(gitlab_server.client().projects.get(project.id)) == DEFAULTS
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"lfs_enabled": True}, {"wiki_access_level": "enabled"}, {"emails_enabled": False}, {"path": "elsewhere"}],
+)
+def test_a_setting_that_would_have_no_effect_is_refused(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
+    project = gitlab_server.project()
+    for more in ({}, {"description": "x"}):
+        with pytest.raises(gitlab.GitlabHttpError, match="is not supported by the loopback GitLab"):
+            gitlab_server.client().http_put(f"/projects/{project.id}", post_data=body | more)
+    assert gitlab_server.client().projects.get(project.id).description is None
+
+
+def test_a_setting_with_one_value_may_be_given_that_value(gitlab_server: LocalGitlab) -> None:
+    given: dict[str, Any] = {"builds_access_level": "enabled", "snippets_enabled": False, "description": "x"}
+    project = gitlab_server.project(**given)
+    assert {name: project.attributes[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("given", "topics"),
+    [(["b", "a"], ["b", "a"]), ("b, a", ["b", "a"]), (["One", "one", "two"], ["One", "two"]), ([], [])],
+)
+def test_topics(gitlab_server: LocalGitlab, given: Any, topics: list[str]) -> None:
+    project = gitlab_server.project(topics=["before"])
+    for name in ("topics", "tag_list"):
+        gitlab_server.client().http_put(f"/projects/{project.id}", post_data={name: given})
+        found = gitlab_server.client().projects.get(project.id)
+        assert (found.topics, found.tag_list) == (topics, topics)
+    with pytest.raises(gitlab.GitlabHttpError, match="is too long"):
+        gitlab_server.client().http_put(f"/projects/{project.id}", post_data={"topics": ["a" * 256]})
+
+
 def test_a_maintainer_changes_all_settings_except_the_owners(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     person, token = gitlab_server.user("maintainer")
