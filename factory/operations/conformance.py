@@ -13,6 +13,7 @@ from factory.gitlab import (
     deployments,
     issues,
     merge_requests,
+    pushes,
     pipelines,
     releases,
     schedules,
@@ -73,6 +74,8 @@ deploy:
   rules: [{when: manual, allow_failure: false}]
 after-deploy: {stage: deploy, needs: [deploy], script: ["true"], rules: [{if: '$CI_COMMIT_BRANCH == "main"'}]}
 """
+# A day before every push.
+_LONG_AGO = "2000-01-01"
 _ENDED = ("success", "failed", "canceled", "skipped")
 
 
@@ -176,6 +179,8 @@ def _merge_request(connection: Connection, *, patience: float) -> None:
     made = merge_requests.open_once(connection, source="change", target=MAIN, title="b", description="x", labels=[])
     merge_requests.relabel(connection, made.iid, add=["more"])
     merge_requests.changes(connection, made.iid)
+    merge_requests.commits(connection, made.iid)
+    list(pushes.since(connection, _LONG_AGO))
     merge_requests.approvals(connection, made.iid)
     issues.say(connection, "merge_requests", made.iid, marker="review", body="x")
     pipelines.of_merge_request(connection, made.iid)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import factory.cli
+from factory.cli import environment
 
 _DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
@@ -83,6 +84,7 @@ def _become(argv: list[str], cwd: Path, env: Mapping[str, str], streams: Sequenc
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)
+        environment._GIVEN = None  # noqa: SLF001 - a test of this process may have read it
         sys.argv = argv
         code = _called()
         threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as a Python that ends does
