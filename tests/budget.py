@@ -3,7 +3,7 @@
 Usage: python3 tests/budget.py NAME -- COMMAND [ARGUMENT ...]
 
 Machines differ, and one machine differs from hour to hour. So a small fixed piece of work is timed again and again
-during the run: where it needs more CPU time than on the machine that the budgets were set on, the budget grows in the
+during the run: where it needs more CPU time than on the core that the budgets are for, the budget grows in the
 same ratio. On a machine with fewer than two cores, or one whose cores other programs used, a longer run is told but
 does not fail. It runs before anything is installed, so it imports only Python's own library.
 """
@@ -24,8 +24,9 @@ from pathlib import Path
 _BUDGETS = Path(__file__).with_name("budgets.json")
 # The cores that a budget is for, and the share of them that other programs may use on a quiet machine.
 _CORES, _OTHERS = 2, 0.1
-# The CPU seconds of the fixed work on the machine that the budgets were set on, and the seconds between two samples.
-_REFERENCE, _INTERVAL = 0.0125, 3.0
+# The CPU seconds of the fixed work on a quiet core, which shares its arithmetic units with no other, and the seconds
+# between two samples.
+_REFERENCE, _INTERVAL = 0.0105, 3.0
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # Fields of the first line of /proc/stat (proc(5)): user, nice, system, irq, softirq, steal; guest is in user.
 _BUSY = (1, 2, 3, 6, 7, 8)
@@ -35,7 +36,7 @@ _BUSY = (1, 2, 3, 6, 7, 8)
 class Run:
     """A run: its budget and its wall time in seconds, the machine's cores, and the share that others used of them.
 
-    ``slower`` says how many times longer the fixed work took than on the machine that the budgets were set on.
+    ``slower`` says how many times longer the fixed work took than on the core that budgets are for.
     """
 
     name: str

@@ -14,8 +14,8 @@ from tests.servers import LocalGitlab, running_gitlab
 from tests.summary import pytest_terminal_summary  # noqa: F401 - a hook, run where reports are gathered
 
 # No test is timed: a busy machine is no failure.
-hypothesis.settings.register_profile("suite", deadline=None)
-hypothesis.settings.load_profile("suite")
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=300)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     That is what pipelines' definitions expand to, and instances after their founding deployment.
     """
+    hypothesis.settings.load_profile("soak" if config.getoption("every_row") else "suite")
     if not hasattr(config, "workerinput"):
         os.environ["SEED"] = str(matrix.seed())
         for variable in ("XDG_CACHE_HOME", "FACTORY_TEST_SHARED"):
@@ -33,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option with which every row of a matrix runs."""
-    parser.addoption("--every-row", action="store_true", help="run every row of a test with the mark `matrix`")
+    parser.addoption("--every-row", action="store_true", help="run every row of a matrix, and more examples")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
