@@ -26,8 +26,8 @@ from tests.instances import Instance, founded
 from tests.matrix import seed as usual_seed
 
 PARTS = ("command", "server", "runner", "job", "agent")
-# Seconds: the longest pause before a kill, and the time of a whole run on a busy machine.
-_PAUSE, _RUN = 9.0, 900.0
+# Seconds: the longest pause before a kill, how long a part is waited for, and the time of a whole busy run.
+_PAUSE, _APPEARS, _RUN = 9.0, 30.0, 900.0
 _UNKNOWN = 12
 _BUSY = "while True: pass"
 
@@ -66,15 +66,24 @@ def processes(made: Instance) -> dict[str, list[int]]:
     return found
 
 
-def kill(made: Instance, draw: random.Random) -> str | None:
-    """Kill one process of a part that runs; return the part."""
-    there = {part: pids for part, pids in processes(made).items() if pids}
+def kill(made: Instance, draw: random.Random, running: "subprocess.Popen[bytes]") -> str | None:
+    """Draw a part, wait a while for it to run, and kill one of its processes, else one of any part; return the part.
+
+    An agent and a job run for seconds of the minutes of a demo: without waiting, hardly one would be killed.
+    """
+    part, end = draw.choice(PARTS), time.monotonic() + _APPEARS
+    while time.monotonic() < end and running.poll() is None:
+        found = processes(made)
+        if found[part]:
+            break
+        time.sleep(0.1)
+    there = {name: pids for name, pids in processes(made).items() if pids}
     if not there:
         return None
-    part = draw.choice(sorted(there))
+    chosen = part if part in there else draw.choice(sorted(there))
     with suppress(ProcessLookupError):
-        os.kill(draw.choice(sorted(there[part])), signal.SIGKILL)
-    return part
+        os.kill(draw.choice(sorted(there[chosen])), signal.SIGKILL)
+    return chosen
 
 
 def one(folder: Path, draw: random.Random, most: int) -> Run:
@@ -121,7 +130,7 @@ def _command(made: Instance, arguments: list[str], run: Run, draw: random.Random
                 running.kill()
                 running.wait()
                 return None
-            if running.poll() is None and run.kills.total() < most and (part := kill(made, draw)):
+            if running.poll() is None and run.kills.total() < most and (part := kill(made, draw, running)):
                 run.kills[part] += 1
         return running.returncode
 
