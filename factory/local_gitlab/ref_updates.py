@@ -11,6 +11,9 @@ from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
+# Push options with which a branch's push makes no pipeline; a merge request's is made (docs: Push options).
+_SKIPS = {"ci.skip", "ci.no_pipeline"}
+
 
 def sync_refs(context: Context, project: Document, user: Document, *, known_user: bool = True) -> None:
     """Process all branches and tags that moved since the last call; ``user`` is the user who moved them.
@@ -28,19 +31,25 @@ def sync_refs(context: Context, project: Document, user: Document, *, known_user
     context.store.save("project", project)
     moved = push_events.moves("branch", known, current) + push_events.moves("tag", known_tags, tags)
     push_events.record(context, project, moved, user if known_user else None)
+    pushes = push_events.latest(context.repository(project).path)
     for branch, sha in current.items():
         if known.get(branch) != sha:
-            _pushed(context, project, branch, known.get(branch, push_events.ZERO), sha, user)
+            push = pushes.get((f"refs/heads/{branch}", sha))
+            quiet = push is not None and not _SKIPS.isdisjoint(push.options)
+            _pushed(context, project, branch, known.get(branch, push_events.ZERO), sha, user, quiet=quiet)
     for tag, sha in tags.items():
         if known_tags.get(tag) != sha:
             before = known_tags.get(tag, push_events.ZERO)
             pipelines.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
 
 
-def _pushed(context: Context, project: Document, branch: str, before: str, sha: str, user: Document) -> None:
+def _pushed(
+    context: Context, project: Document, branch: str, before: str, sha: str, user: Document, *, quiet: bool
+) -> None:
     for request in context.store.all("merge_request", project=project["id"], state="opened", source_branch=branch):
         follow_source(context, project, request, sha, user)
-    pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
+    if not quiet:
+        pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
     context.wake_pipelines()
 
 

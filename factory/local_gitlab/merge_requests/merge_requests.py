@@ -92,7 +92,8 @@ def _list(call: Call) -> Any:
     return Page([show(call.context, call.project, request) for request in found])
 
 
-def _create(call: Call) -> Any:
+def create(call: Call) -> Any:
+    """Open the merge request that the call's parameters describe."""
     source, target = str(call.need("source_branch")), str(call.need("target_branch"))
     title = str(call.need("title"))
     api.refuse_unsupported(call, _UNSUPPORTED)
@@ -148,7 +149,8 @@ def _show(call: Call) -> Any:
     return show(call.context, call.project, _request(call))
 
 
-def _change(call: Call) -> Any:
+def change(call: Call) -> Any:
+    """Change the merge request that the call's path names."""
     request = _request(call)
     api.refuse_unsupported(call, (*_UNSUPPORTED, "discussion_locked"))
     if call.params.get("target_branch") not in (None, request["target_branch"]):
@@ -217,9 +219,9 @@ _ONE = _REQUESTS + "/{iid}"
 
 ROUTES = (
     Route("GET", _REQUESTS, _list),
-    Route("POST", _REQUESTS, _create, DEVELOPER),
+    Route("POST", _REQUESTS, create, DEVELOPER),
     Route("GET", _ONE, _show),
-    Route("PUT", _ONE, _change, DEVELOPER),
+    Route("PUT", _ONE, change, DEVELOPER),
     Route("GET", _ONE + "/diffs", _diffs),
     Route("GET", _ONE + "/versions", _versions),
     Route("GET", _ONE + "/changes", _changes),

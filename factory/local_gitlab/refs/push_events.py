@@ -50,12 +50,48 @@ def moves(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> lis
     ]
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """A push over git that the pre-receive hook let pass: its user, its options, and the refs that it may move."""
+
+    user: int
+    options: tuple[str, ...]
+    refs: Mapping[str, str]
+
+
+def accepted(repository: Path, name: str) -> Accepted:
+    """Return the push of one request; without refs if the hook refused it."""
+    file, options, refs = repository / "pushes" / name, [], {}
+    for line in files.read_text(file).splitlines() if file.exists() else ():
+        kind, _, text = line.partition(" ")
+        if kind == "option":
+            options.append(text)
+        else:
+            refs[text] = kind
+    return Accepted(int(name.partition(".")[0]), tuple(options), refs)
+
+
+def latest(repository: Path) -> dict[tuple[str, str], Accepted]:
+    """Return the accepted pushes by ref and commit; of several the newest.
+
+    Removes what is old, because a push that was accepted may be a moment from moving its ref.
+    """
+    found = {}
+    for file in sorted((repository / "pushes").glob("*.*"), key=lambda file: file.stat().st_mtime):
+        push = accepted(repository, file.name)
+        found.update(dict.fromkeys(push.refs.items(), push))
+        if file.stat().st_mtime < clock.after(-_KEPT_SECONDS).timestamp():
+            file.unlink()
+    return found
+
+
 def record(context: Context, project: Document, moved: Sequence[Move], other: Document | None) -> None:
     """Record who moved refs: for each ref the user whose push over git it was, else ``other``; ``None`` is unknown."""
-    pushed = _pushed(context.repository(project).path / "pushes")
+    pushed = latest(context.repository(project).path)
     groups: dict[tuple[int, str, str], list[Move]] = {}
     for move in moved:
-        user = pushed.get((move.ref, move.after), other["id"] if other else None)
+        push = pushed.get((move.ref, move.after))
+        user = push.user if push else other["id"] if other else None
         if user is not None:
             groups.setdefault((user, move.kind, move.action), []).append(move)
     for (user, kind, action), found in groups.items():
@@ -65,21 +101,6 @@ def record(context: Context, project: Document, moved: Sequence[Move], other: Do
             continue
         for move in found:
             _add(context, project, user, action, _data(context, project, move))
-
-
-def _pushed(folder: Path) -> dict[tuple[str, str], int]:
-    """Return the users of accepted pushes by ref and commit, as the pre-receive hook wrote them; the newest counts.
-
-    Removes what is old, because a push that was accepted may be a moment from moving its ref.
-    """
-    found = {}
-    for file in sorted(folder.glob("*.*"), key=lambda file: file.stat().st_mtime):
-        for line in files.read_text(file).splitlines():
-            sha, _, ref = line.partition(" ")
-            found[ref, sha] = int(file.name.partition(".")[0])
-        if file.stat().st_mtime < clock.after(-_KEPT_SECONDS).timestamp():
-            file.unlink()
-    return found
 
 
 def _data(context: Context, project: Document, move: Move | None) -> Document:

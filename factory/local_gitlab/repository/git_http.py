@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 from aiohttp import web
 
 from factory.local_gitlab.accounts import accounts
+from factory.local_gitlab.merge_requests import push_options
 from factory.local_gitlab.projects import default_branch, projects
 from factory.local_gitlab.ref_updates import sync_refs
-from factory.local_gitlab.refs import protected_branches, protected_tags, push_rules
-from factory.local_gitlab.serving.call import DEVELOPER, GUEST
+from factory.local_gitlab.refs import protected_branches, protected_tags, push_events, push_rules
+from factory.local_gitlab.serving.call import DEVELOPER, GUEST, Call
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import files, process
@@ -67,6 +69,8 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
     repository, branch = context.repository(project), project["default_branch"]
     existed = receives and branch in repository.branches()
 
+    environment = _environment(context, request, project, user, role)
+
     def received() -> None:
         if not receives:
             return
@@ -77,8 +81,10 @@ async def _serve(context: Context, request: web.Request) -> web.StreamResponse:
                 if not existed and branch in repository.branches():
                     default_branch.protect(context.store, fresh)
                 sync_refs(context, fresh, user)
+                made = Call(context, {}, {}, b"", user, role, token, fresh)
+                push_options.apply(made, push_events.accepted(repository.path, environment["GL_PUSH"]))
 
-    return await _backend(context, request, _environment(context, request, project, user, role), received)
+    return await _backend(context, request, environment, received)
 
 
 def _environment(
@@ -94,10 +100,12 @@ def _environment(
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
         "REMOTE_USER": user["username"],
-        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_COUNT": "2",
         "GIT_CONFIG_KEY_0": "core.hooksPath",
         "GIT_CONFIG_VALUE_0": str(context.state / "hooks"),
-        "GL_USER": str(user["id"]),
+        "GIT_CONFIG_KEY_1": "receive.advertisePushOptions",
+        "GIT_CONFIG_VALUE_1": "true",
+        "GL_PUSH": f"{user['id']}.{secrets.token_hex(8)}",
         "GL_ROLE": str(role),
         "GL_RULES": protected_branches.for_hook(context.store, project, user, role),
         "GL_TAG_RULES": protected_tags.for_hook(context.store, project, user, role),

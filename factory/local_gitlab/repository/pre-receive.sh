@@ -2,8 +2,8 @@
 # Enforces protected branches and tags, as GitLab's own pre-receive hook does. The server passes the pushing user's
 # rights: GL_RULES has one line per branch rule, "<pattern> <push 0|1> <force push 0|1>"; GL_TAG_RULES one line per tag
 # rule, "<pattern> <create 0|1>"; GL_ROLE is the access level. GL_PUSH_RULE is the project's push rule as JSON, or
-# empty; GL_PYTHON runs GL_PUSH_RULE_CHECK, which checks that rule. GL_USER is the pushing user's id: what may be pushed is
-# written to the folder `pushes`, from which the server reads who moved a ref.
+# empty; GL_PYTHON runs GL_PUSH_RULE_CHECK, which checks that rule. What may be pushed is written to the file GL_PUSH of the folder
+# `pushes`, from which the server reads who moved a ref, and with which push options.
 set -f
 accepted=''
 refuse() {
@@ -89,6 +89,20 @@ check_push_rule() {
   git rev-list --objects "$new" --not --all | git cat-file --batch-check='%(objecttype) %(objectsize) %(rest)' \
     | push_rule sizes || exit 1
 }
+number=0
+while [ "$number" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+  eval "option=\$GIT_PUSH_OPTION_$number"
+  case "$option" in
+    *"
+"*) refuse "A push option has more than one line." ;;
+    ci.skip | ci.no_pipeline | merge_request.create | merge_request.draft | merge_request.remove_source_branch) ;;
+    merge_request.target=* | merge_request.title=* | merge_request.description=* | merge_request.label=*) ;;
+    *) refuse "The push option '$option' is not supported by the loopback GitLab." ;;
+  esac
+  accepted="${accepted}option $option
+"
+  number=$((number + 1))
+done
 while read -r old new ref; do
   branch='' tag=''
   [ "${GL_ROLE:-0}" -ge 30 ] || refuse "You are not allowed to push code to this project."
@@ -101,4 +115,4 @@ while read -r old new ref; do
   accepted="$accepted$new $ref
 "
 done
-mkdir -p pushes && printf %s "$accepted" > "pushes/$GL_USER.$$"
+mkdir -p pushes && printf %s "$accepted" > "pushes/$GL_PUSH"
