@@ -117,6 +117,8 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     context = wait_for(lambda: ready and ready[0])
     root = (state / "root-token").read_text()
     server = LocalGitlab(context.base_url, state, root, context)
+    # Most tests push to their projects' default branch as anybody.
+    server.client().http_put("/application/settings", post_data={"default_branch_protection": 0})
     token = runners.hosted(server.client())
     ended = threading.Event()
     settings = executor.Settings(

@@ -10,13 +10,8 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Answer the question for the licence, which the loopback GitLab does not have.
-
-    Let default branches be protected, as they are in a new GitLab.
-    """
+    """Answer the question for the licence, which the loopback GitLab does not have."""
     tier = os.environ["OUTSIDE_TIER"]
-    instance = gitlab.Gitlab(os.environ["OUTSIDE_URL"], private_token=os.environ["OUTSIDE_TOKEN"])
-    instance.http_put("/application/settings", post_data={"default_branch_protection": 2})
     setattr(gitlab.Gitlab, "get_license", lambda _: {"plan": tier, "expires_at": None})  # noqa: B010 - as for mypy
 
 

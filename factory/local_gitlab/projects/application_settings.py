@@ -10,7 +10,7 @@ from factory.local_gitlab.serving.store import Document, Store
 
 _KIND = "application_settings"
 _PROTECTION = "default_branch_protection"
-_DEFAULTS: Document = {"allow_local_requests_from_web_hooks_and_services": False, _PROTECTION: 0}
+_DEFAULTS: Document = {"allow_local_requests_from_web_hooks_and_services": False, _PROTECTION: 2}
 # Of GitLab's values 0 to 4, the one that lets developers push before a branch is protected.
 _AFTER_INITIAL_PUSH = 4
 _FIXED: Document = {
