@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def parsed(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -79,21 +85,21 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.module.split(".")[0], node.col_offset
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_sizes(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    if name_of(path) not in LONG_MODULES:
-        assert len(lines) <= LONGEST_MODULE
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+def test_sizes() -> None:
+    for path in MODULES:
+        lines = path.read_text().splitlines()
+        if name_of(path) not in LONG_MODULES:
+            assert len(lines) <= LONGEST_MODULE, name_of(path)
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, f"{name_of(path)}: {node.name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_doors(path: Path) -> None:
-    for library, _ in imports(ast.parse(path.read_text())):
-        if library in DOORS:
-            assert name_of(path).startswith(DOORS[library]), f"{library} has its own door"
+def test_doors() -> None:
+    for path in MODULES:
+        for library, _ in imports(parsed(path)):
+            if library in DOORS:
+                assert name_of(path).startswith(DOORS[library]), f"{name_of(path)}: {library} has its own door"
 
 
 def test_every_door_exists() -> None:
@@ -101,31 +107,31 @@ def test_every_door_exists() -> None:
     assert [place for place in (*places, *ENVIRONMENT, *LONG_MODULES) if not (ROOT / place).exists()] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_the_environment_is_read_in_one_place(path: Path) -> None:
-    if name_of(path) not in ENVIRONMENT:
-        assert "os.environ" not in path.read_text()
-        assert "os.getenv" not in path.read_text()
+def test_the_environment_is_read_in_one_place() -> None:
+    for path in MODULES:
+        if name_of(path) not in ENVIRONMENT:
+            assert "os.environ" not in path.read_text(), name_of(path)
+            assert "os.getenv" not in path.read_text(), name_of(path)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_broad_except(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ExceptHandler):
-            names = {item.id for item in ast.walk(node.type) if isinstance(item, ast.Name)} if node.type else {""}
-            reraises = any(isinstance(item, ast.Raise) and item.exc is None for item in ast.walk(node))
-            assert not (names & {"", "Exception", "BaseException"}) or reraises
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
-            assert not {ast.unparse(item) for item in node.args} & {"Exception", "BaseException"}
+def test_no_broad_except() -> None:
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ExceptHandler):
+                names = {item.id for item in ast.walk(node.type) if isinstance(item, ast.Name)} if node.type else {""}
+                reraises = any(isinstance(item, ast.Raise) and item.exc is None for item in ast.walk(node))
+                assert not (names & {"", "Exception", "BaseException"}) or reraises, name_of(path)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+                assert not {ast.unparse(item) for item in node.args} & {"Exception", "BaseException"}, name_of(path)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_deferred_imports_say_why(path: Path) -> None:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line.startswith(" ") and line.strip().startswith(("import ", "from ")) and "noqa: PLC0415" not in line:
-            tree = ast.parse(path.read_text())
-            deferred = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and n.col_offset}
-            assert number not in deferred - for_types_alone(tree)
+def test_deferred_imports_say_why() -> None:
+    for path in MODULES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.startswith(" ") and line.strip().startswith(("import ", "from ")) and "noqa: PLC0415" not in line:
+                found = ast.walk(parsed(path))
+                deferred = {n.lineno for n in found if isinstance(n, ast.Import | ast.ImportFrom) and n.col_offset}
+                assert number not in deferred - for_types_alone(parsed(path)), name_of(path)
 
 
 def for_types_alone(tree: ast.AST) -> set[int]:
@@ -145,16 +151,17 @@ def test_a_module_that_may_use_any_does() -> None:
         assert found, f"{name} needs no exception any more"
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_test_asserts(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    asserting: set[str] = set()
-    while more := {node.name for node in functions if _asserts(node, asserting | ASSERTING)} - asserting:
-        asserting |= more
-    for node in functions:
-        if node.name.startswith("test_"):
-            assert node.name in asserting, f"{node.name} (line {node.lineno}) asserts nothing"
+def test_every_test_asserts() -> None:
+    for path in TESTS:
+        functions = [
+            node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        asserting: set[str] = set()
+        while more := {node.name for node in functions if _asserts(node, asserting | ASSERTING)} - asserting:
+            asserting |= more
+        for node in functions:
+            if node.name.startswith("test_"):
+                assert node.name in asserting, f"{name_of(path)}: {node.name} (line {node.lineno}) asserts nothing"
 
 
 def _asserts(function: ast.AST, helpers: Collection[str]) -> bool:

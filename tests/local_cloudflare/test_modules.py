@@ -18,6 +18,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("module", MODULES)
 def test_the_tests_of_a_module_pass(module: str, place: Path, shared: Double) -> None:

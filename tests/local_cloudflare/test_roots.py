@@ -53,6 +53,7 @@ def test_every_environment_stands_beside_the_others(tmp_path: Path, own: Double)
     assert {each["name"] for each in own.result("GET", "/zones")} == set(ZONES.values())
 
 
+@pytest.mark.long
 def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> None:
     given = {
         "api": {"hostname": "api.hello.test", "release": "api-ccccccc", "requests_per_minute": 60},

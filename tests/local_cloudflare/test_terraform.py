@@ -7,6 +7,8 @@ import pytest
 from tests.local_cloudflare.double import ACCOUNT, Double
 from tests.local_cloudflare.root import Root
 
+pytestmark = pytest.mark.long
+
 ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
 ADDRESS = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
 CONFIG = "cloudflare_zero_trust_tunnel_cloudflared_config"
@@ -71,7 +73,6 @@ def test_a_change_behind_terraforms_back_is_drift(applied: Root, own: Double) ->
     assert applied.plan(ONE) == 0, applied.said
 
 
-@pytest.mark.long
 def test_what_was_deleted_is_created_again(applied: Root, own: Double) -> None:
     state = applied.state()
     own.result("DELETE", f"/zones/{state[RECORD]['zone_id']}/dns_records/{state[RECORD]['id']}")
@@ -82,7 +83,6 @@ def test_what_was_deleted_is_created_again(applied: Root, own: Double) -> None:
     assert applied.plan(ONE) == 0, applied.said
 
 
-@pytest.mark.long
 def test_a_refusal_is_readable_and_changes_nothing(applied: Root, own: Double) -> None:
     before = applied.state()
     assert applied.apply(TWO, CLOUDFLARE_API_TOKEN="local-reader") == 1
@@ -113,7 +113,6 @@ def test_a_provider_block_may_name_the_api(tmp_path: Path, own: Double) -> None:
     assert "this provider is a loopback double" in root.said
 
 
-@pytest.mark.long
 def test_any_home_and_a_long_tmpdir_will_do(root: Root, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
@@ -188,7 +187,6 @@ resource "cloudflare_zero_trust_tunnel_cloudflared_config" "c" {{
 """
 
 
-@pytest.mark.long
 def test_every_attribute_keeps_what_was_written(tmp_path: Path, own: Double) -> None:
     """A zone's ``paused``, relative names, nested requests, values known only after apply, replacement, destroy."""
     root = Root(tmp_path, own, FULL.format(account=ACCOUNT))

@@ -21,7 +21,10 @@ from tests.servers import wait_for
 from tests.terraform.red_team import FIRST, Scene, World, record
 from tests.terraform.stacks import TERRAFORM, order
 
-pytestmark = pytest.mark.skipif(not TERRAFORM, reason="terraform is not installed: run `make setup`")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not TERRAFORM, reason="terraform is not installed: run `make setup`"),
+]
 
 TWO = FIRST + record("a") + record("b", more="depends_on = [cloudflare_dns_record.a]")
 A, B = "cloudflare_dns_record.a", "cloudflare_dns_record.b"
@@ -90,14 +93,12 @@ def always(deed: Deed) -> Script:
     return lambda *_: deed
 
 
-@pytest.mark.long
 def test_what_is_limited_for_a_moment_is_tried_again(scene: Scene) -> None:
     with bad_api(scene, making("429", 1)) as limited:
         limited.apply()
     assert scene.told()["done"] == [A, B]
 
 
-@pytest.mark.long
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("script", "error", "said", "done"),
@@ -126,7 +127,6 @@ def test_what_the_api_did_not_do_is_told_and_done_next(
     settle(scene)
 
 
-@pytest.mark.long
 def test_an_object_whose_answer_was_lost_is_imported(scene: Scene) -> None:
     with bad_api(scene, making("drop_after", 2)) as bad, pytest.raises(Unreachable, match="it is unknown") as ended:
         bad.apply()
@@ -145,7 +145,6 @@ def test_an_object_whose_answer_was_lost_is_imported(scene: Scene) -> None:
     settle(scene)
 
 
-@pytest.mark.long
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("script", "error"),
@@ -171,7 +170,6 @@ def test_a_plan_against_an_api_that_fails_leaves_nothing(
     settle(scene)
 
 
-@pytest.mark.long
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("token", ["local-unknown", "local-reader"])
 def test_a_token_that_may_not_write_changes_nothing(scene: Scene, token: str) -> None:
@@ -204,7 +202,6 @@ def recover(scene: Scene) -> None:
     assert scene.state.identity() == identity(unsaved)
 
 
-@pytest.mark.long
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize(
     ("deed", "error", "said"),
@@ -230,7 +227,6 @@ def test_a_state_that_could_not_be_saved_is_kept_with_its_lock(
     settle(scene)
 
 
-@pytest.mark.long
 def test_a_terraform_that_is_killed_keeps_the_lock(scene: Scene) -> None:
     pid = scene.folder / "pid"
     killing = scene.wrapped(f'echo $$ > {pid}; exec {TERRAFORM} "$@"')
@@ -274,7 +270,6 @@ def test_a_disk_that_is_full_before_the_apply_begins_nothing(scene: Scene, small
     small.apply()
 
 
-@pytest.mark.long
 def test_a_disk_that_fills_up_just_before_the_apply_begins_nothing(scene: Scene, small_disk: Path) -> None:
     small = replace(on(scene, small_disk), first=lambda: fill(small_disk))
     before = scene.seen()
@@ -285,7 +280,6 @@ def test_a_disk_that_fills_up_just_before_the_apply_begins_nothing(scene: Scene,
     replace(small, first=lambda: None).apply()
 
 
-@pytest.mark.long
 def test_a_disk_that_fills_up_during_the_apply_loses_no_state(scene: Scene, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     small = on(scene, small_disk).wrapped(f"cat /dev/zero > {ballast} 2> /dev/null")

@@ -115,6 +115,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, gitlab_server: LocalGitlab) 
     double.close()
 
 
+@pytest.mark.long
 def test_an_untouched_stack_is_clean_whatever_release_the_variables_name(world: World) -> None:
     assert world.look().clean
     assert world.look(TF_VAR_release="hello-2").clean
@@ -138,6 +139,7 @@ def test_what_was_changed_outside_has_one_fingerprint_until_it_is_another_or_set
     assert not world.out.with_name("drift-work").joinpath("production").exists()
 
 
+@pytest.mark.long
 def test_a_sensitive_value_is_told_of_and_not_shown(world: World) -> None:
     world.change("hidden", content="planted-elsewhere")
     (change,) = world.look().resources

@@ -18,7 +18,10 @@ from tests.servers import wait_for
 from tests.terraform.red_team import Scene, World
 from tests.terraform.stacks import TERRAFORM
 
-pytestmark = pytest.mark.skipif(not TERRAFORM, reason="terraform is not installed: run `make setup`")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not TERRAFORM, reason="terraform is not installed: run `make setup`"),
+]
 
 NEW = "cloudflare_dns_record.new"
 
