@@ -30,8 +30,8 @@ def sync_refs(context: Context, project: Document, user: Document, *, known_user
     project["last_activity_at"] = clock.timestamp()
     context.store.save("project", project)
     moved = push_events.moves("branch", known, current) + push_events.moves("tag", known_tags, tags)
-    push_events.record(context, project, moved, user if known_user else None)
     pushes = push_events.latest(context.repository(project).path)
+    push_events.record(context, project, moved, pushes, user if known_user else None)
     for branch, sha in current.items():
         if known.get(branch) != sha:
             push = pushes.get((f"refs/heads/{branch}", sha))

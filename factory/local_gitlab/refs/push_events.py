@@ -71,8 +71,12 @@ def accepted(repository: Path, name: str) -> Accepted:
     return Accepted(int(name.partition(".")[0]), tuple(options), refs)
 
 
-def latest(repository: Path) -> dict[tuple[str, str], Accepted]:
-    """Return the accepted pushes by ref and commit; of several the newest.
+Pushes = Mapping[tuple[str, str], Accepted]
+"""Accepted pushes by a ref's whole name and its commit."""
+
+
+def latest(repository: Path) -> Pushes:
+    """Return the accepted pushes of a repository; of several for one ref and commit the newest.
 
     Removes what is old, because a push that was accepted may be a moment from moving its ref.
     """
@@ -85,12 +89,11 @@ def latest(repository: Path) -> dict[tuple[str, str], Accepted]:
     return found
 
 
-def record(context: Context, project: Document, moved: Sequence[Move], other: Document | None) -> None:
+def record(context: Context, project: Document, moved: Sequence[Move], pushes: Pushes, other: Document | None) -> None:
     """Record who moved refs: for each ref the user whose push over git it was, else ``other``; ``None`` is unknown."""
-    pushed = latest(context.repository(project).path)
     groups: dict[tuple[int, str, str], list[Move]] = {}
     for move in moved:
-        push = pushed.get((move.ref, move.after))
+        push = pushes.get((move.ref, move.after))
         user = push.user if push else other["id"] if other else None
         if user is not None:
             groups.setdefault((user, move.kind, move.action), []).append(move)
