@@ -59,7 +59,7 @@ class _Passing(BaseHTTPRequestHandler):
     slow: float
 
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         fate: Fate = "pass"
         if self.path.startswith("/api/"):
             self.proxy.sent.append((self.command, urlsplit(self.path).path, self.headers.get("PRIVATE-TOKEN", "")))
@@ -77,6 +77,18 @@ class _Passing(BaseHTTPRequestHandler):
             self._cut()
             return
         self._say(status, headers, data)
+
+    def _body(self) -> bytes:
+        """Return the request's body; git sends a large one in chunks (RFC 9112, section 7.1)."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        del self.headers["Transfer-Encoding"]
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _asked(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = HTTPConnection(str(self.target.hostname), int(self.target.port or 80), timeout=60)

@@ -92,8 +92,13 @@ def expander() -> tuple[str, ...]:
 
 
 @contextmanager
-def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) -> Iterator[LocalGitlab]:
-    """Run a loopback GitLab and its runner in threads of this process."""
+def running_gitlab(
+    state: Path, *, tier: str = "premium", concurrency: int = 2, protection: int = 0
+) -> Iterator[LocalGitlab]:
+    """Run a loopback GitLab and its runner in threads of this process.
+
+    ``protection`` is that of new projects' default branches: most tests push to them as anybody.
+    """
     port = free_port()
     ready: list[Context] = []
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -117,8 +122,7 @@ def running_gitlab(state: Path, *, tier: str = "premium", concurrency: int = 2) 
     context = wait_for(lambda: ready and ready[0])
     root = (state / "root-token").read_text()
     server = LocalGitlab(context.base_url, state, root, context)
-    # Most tests push to their projects' default branch as anybody.
-    server.client().http_put("/application/settings", post_data={"default_branch_protection": 0})
+    server.client().http_put("/application/settings", post_data={"default_branch_protection": protection})
     token = runners.hosted(server.client())
     ended = threading.Event()
     settings = executor.Settings(

@@ -23,7 +23,7 @@ KEPT = ROOT / "docs/conformance"
 @pytest.mark.parametrize("tier", ["premium", "free"])
 def test_the_double_answers_as_was_written_down(tier: str, tmp_path: Path) -> None:
     instance = make_instance(tmp_path / "made")
-    with running_gitlab(tmp_path / "gitlab", tier=tier) as server:
+    with running_gitlab(tmp_path / "gitlab", tier=tier, protection=2) as server:
         out = tmp_path / "recorded.json"
         instance.run(
             "conformance", "record", "--url", server.url, "--out", str(out), FACTORY_TOKEN_OPERATOR=server.root_token

@@ -246,6 +246,8 @@ def repository(world: World) -> None:
     for ref in ("main", "main..feature/x"):
         project.commits.list(get_all=True, ref_name=ref)
     project.commits.list(get_all=True, query_parameters={"all": "true", "path": "b.txt"})
+    project.events.list(get_all=True, action="pushed")
+    world.call("GET", f"/projects/{project.id}/events", 400)
     commit = project.commits.get(sha)
     commit.diff(get_all=True)
     project.commits.get(project.commits.list(get_all=True)[-1].id).diff(get_all=True)

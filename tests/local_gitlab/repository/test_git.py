@@ -69,7 +69,7 @@ def test_a_rule_protects_matching_names_and_only_the_star_is_a_wildcard(
     gitlab_server: LocalGitlab, tmp_path: Path
 ) -> None:
     work, _ = _clone(gitlab_server, tmp_path, level=30)
-    project = gitlab_server.client().projects.list(get_all=True)[-1]
+    project = max(gitlab_server.client().projects.list(get_all=True), key=lambda item: item.id)
     for name in ("release-?", "hot[fix]", "kept/*", "a b"):
         project.protectedbranches.create({"name": name, "push_access_level": 40})
     for free in ("release-1", "hotf"):
