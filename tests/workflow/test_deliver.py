@@ -105,6 +105,19 @@ def test_a_pipeline_that_fails_gives_its_findings_to_the_next_attempt(here: Worl
     assert any("factory::blocked" in added for added, _ in here.gitlab.labels("issues/1"))
 
 
+def test_a_run_that_begins_again_leaves_later_attempts_on_the_branch(here: World) -> None:
+    proposes(here)
+    mirror, branch = here.context.mirror, here.session.branch
+    result = worked(here)
+    later = mirror.commit({"docs/x.md": b"x"}, parent=here.head, message="x\n", author=here.context.bot_author)
+    mirror.push(later, branch, "")
+    steps = Steps({"work-1": result, "check-1": PASSED})
+    deliver(steps, here.context, here.session)
+    assert "watch-1" in steps.names
+    here.context.fetch()
+    assert mirror.head(branch) == later
+
+
 def loses(here: World, reason: str, *, runs: int = 1) -> Steps:
     """Let the machine end the pipeline's job `unit`, for the last time of some."""
     proposes(here)
