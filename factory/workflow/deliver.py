@@ -219,10 +219,7 @@ class _Delivery:
         context.fetch()
         self._lease.assert_held()
         frozen = self._lease.frozen()
-        there = context.mirror.head(session.branch)
-        # A run that begins again, as after a server that did not answer, finds later attempts on the branch.
-        if there is None or not context.mirror.is_ancestor(head, there):
-            context.mirror.push(head, session.branch, context.accounts.agent_token)
+        context.mirror.push_once(head, session.branch, context.accounts.agent_token)
         request = merge_requests.open_once(
             context.agent,
             source=session.branch,

@@ -108,6 +108,15 @@ class Mirror:
             raise Conflict(f"{branch} has moved on GitLab: {summary}")
         raise Unreachable(f"cannot push to {branch}: {_cause(str(err))}")
 
+    def push_once(self, commit: str, branch: str, token: str) -> None:
+        """Push as ``push`` does, unless the branch contained the commit at the last fetch.
+
+        A run that begins again, as after a server that did not answer, finds later commits on its branch.
+        """
+        there = self.head(branch)
+        if there is None or not self.is_ancestor(commit, there):
+            self.push(commit, branch, token)
+
     def head(self, branch: str) -> str | None:
         """Return a branch's commit as of the last fetch."""
         return self.resolve(f"refs/remotes/origin/{branch}")
