@@ -6,6 +6,8 @@ READY := .venv/ready
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
+# Thousands of programs start in a run of the tests: none compiles its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test suite test-long test-gitlab lint soak soak-kills conformance coverage bench agent-session up down lock clean
 
 help: ## List the targets
@@ -80,5 +82,5 @@ $(READY): requirements.lock requirements-uv.lock requirements-node.lock requirem
 	@$(UV) --require-hashes --no-build-isolation-package python-terraform -r requirements.lock
 	@$(UV) --no-deps --no-build-isolation --editable .
 	@$(FACTORY) setup
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --version --version > /dev/null  # its plugins, compiled once
+	@$(BIN)/python -m pytest --version --version > /dev/null  # its plugins, compiled once
 	@touch $(READY)

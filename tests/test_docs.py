@@ -19,9 +19,10 @@ PAGES = [
 CONTEXT = click.Context(root)
 
 
-@pytest.mark.parametrize(("name", "text"), pages().items())
-def test_generated_pages_are_up_to_date(name: str, text: str) -> None:
-    assert (ROOT / "docs/reference" / name).read_text() == text, "run `.venv/bin/factory reference`"
+def test_generated_pages_are_up_to_date() -> None:
+    folder = ROOT / "docs/reference"
+    stale = [name for name, text in pages().items() if (folder / name).read_text() != text]
+    assert stale == [], "run `.venv/bin/factory reference`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

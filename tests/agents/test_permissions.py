@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from factory.agents.permissions import Permissions, commands, writable
 from factory.errors import Refused
-from factory.policies import read
-from tests.servers import ROOT
+from tests.policies.shipped import POLICIES
 
-POLICY = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
-RULES = POLICY.agents.permissions
+RULES = POLICIES.agents.permissions
 
 
 def permissions(folder: Path = Path("/nowhere")) -> Permissions:

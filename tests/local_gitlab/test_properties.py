@@ -18,8 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from factory.local_gitlab.serving.openapi import FILE
-from factory.system import strict_yaml
+from tests.local_gitlab.contract import document
 from tests.servers import LocalGitlab, running_gitlab
 
 CHECKS = [
@@ -29,7 +28,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-SCHEMA = schemathesis.openapi.from_dict(strict_yaml.load_mapping(FILE.read_text(), source=FILE.name))
+SCHEMA = schemathesis.openapi.from_dict(document.written())
 # Without a job, this request waits 20 s.
 WAITS = "/jobs/request"
 OPERATIONS = [each.ok() for each in SCHEMA.get_all_operations() if isinstance(each, Ok) and each.ok().path != WAITS]

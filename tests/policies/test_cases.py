@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
-from factory.policies import cases, read
+from factory.policies import cases
 from factory.system import strict_yaml
+from tests.policies.shipped import POLICIES
 from tests.servers import ROOT
 
 FILES = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in (ROOT / "policies").rglob("*.yml")}
-POLICIES = read.read(FILES)
 PATH = "policies/cases/x.yml"
 
 

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 
 from factory.model.facts import Change, ChangedFile, Origin, Plan, PlannedChange
 from factory.model.verdict import Finding, RequiredApprovals
-from factory.policies import evaluate, plans, read, rule_source
+from factory.policies import evaluate, plans, rule_source
 from factory.policies.model import Exceptions, Excuse, Policies
 from factory.policies.rules import RULES
-from tests.servers import ROOT
+from tests.policies.shipped import FILES, POLICIES
 
-FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
-POLICIES = read.read(FILES)
 PATHS = st.text(max_size=20) | st.lists(
     st.sampled_from(
         ["apps", "docs", "specs", "policies", "hello", "openapi.yml", "tests", "contract", ".git", "..", ""]

@@ -12,9 +12,9 @@ from factory.errors import InvalidInput
 from factory.policies import read
 from factory.policies.model import Policies
 from factory.system import strict_yaml
+from tests.policies.shipped import FILES
 from tests.servers import ROOT
 
-FILES = {f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}
 REST = "\nthresholds: {changed_lines_covered: 90, slowdown: 2.0}\ndependencies: {known: {}, licences: [MIT]}"
 SCOPE = """\
 allowed: ["apps/**"]

@@ -6,7 +6,7 @@ import pytest
 
 from factory.model.secret import SecretLocation
 from factory.policies import read
-from tests.policies.test_read import FILES
+from tests.policies.shipped import FILES
 
 TEXT = """provider: openbao
 address: https://bao.example:8200

@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 
 from factory.model.facts import Plan
-from factory.policies import plans, read
+from factory.policies import plans
 from factory.policies.terraform import ProtectedResources
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
 from factory.terraform.plan import Stack
-from tests.servers import ROOT as CHECKOUT
+from tests.policies.shipped import POLICIES
 from tests.servers import LocalGitlab
 from tests.terraform.stacks import ALLOWED, TERRAFORM, make_stack, order, state_env
 
 pytestmark = pytest.mark.skipif(not TERRAFORM, reason="terraform is not installed: run `make setup`")
-POLICIES = read.read({f"policies/{path.name}": path.read_bytes() for path in (CHECKOUT / "policies").glob("*.yml")})
 OLD = 'resource "terraform_data" "old" {\n  input = 1\n}\n'
 MOVED = OLD.replace('"old"', '"new"') + "moved {\n  from = terraform_data.old\n  to   = terraform_data.new\n}\n"
 LET_GO = "removed {\n  from = terraform_data.old\n  lifecycle {\n    destroy = false\n  }\n}\n"

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aiohttp import BasicAuth, web
@@ -154,7 +155,7 @@ def _list(call: Call) -> Any:
         ],
         keys=("id", "name", "username", "created_at"),
     )
-    return Page([_show(call, user) if call.user["is_admin"] else brief(call.context, user) for user in users])
+    return Page(users, partial(_show, call) if call.user["is_admin"] else partial(brief, call.context))
 
 
 def _show_one(call: Call) -> Any:

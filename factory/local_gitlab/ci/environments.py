@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts.access_levels import grants
@@ -134,7 +135,7 @@ def _allows(call: Call, levels: list[Document]) -> bool:
 def _environments(call: Call) -> Any:
     name = call.params.get("name")
     found = call.store.all("environment", project=call.project["id"])
-    return Page([_environment(call, item) for item in found if name in (None, item["name"])])
+    return Page([item for item in found if name in (None, item["name"])], partial(_environment, call))
 
 
 def _environment(call: Call, item: Document) -> Document:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -168,8 +169,8 @@ def _show(call: Call) -> Any:
 def _list(call: Call) -> Any:
     scope = call.strings("scope")
     found = call.store.all("job", project=call.project["id"])
-    shown = [job for job in reversed(found) if scope is None or job["status"] in scope]
-    return Page([show(call.context, call.project, job) for job in shown])
+    found = [job for job in reversed(found) if scope is None or job["status"] in scope]
+    return Page(found, partial(show, call.context, call.project))
 
 
 def _updatable(call: Call) -> Document:

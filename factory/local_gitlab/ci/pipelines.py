@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from factory.errors import InvalidInput
@@ -142,7 +143,7 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 def _list(call: Call) -> Any:
     filters = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
     found = call.store.all("pipeline", project=call.project["id"], **filters)
-    return Page([show(call.context, call.project, item) for item in lists.recent(call, found, newest_first=True)])
+    return Page(lists.recent(call, found, newest_first=True), partial(show, call.context, call.project))
 
 
 def _pipeline(call: Call) -> Document:

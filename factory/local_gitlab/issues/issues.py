@@ -1,5 +1,6 @@
 """Issues, and notes on issues and merge requests."""
 
+from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
@@ -75,7 +76,7 @@ def show(context: Context, project: Document, issue: Document) -> Document:
 
 def _list(call: Call) -> Any:
     found = filters.listed(call, "issue", ("opened", "closed"))
-    return Page([show(call.context, call.project, issue) for issue in found])
+    return Page(found, partial(show, call.context, call.project))
 
 
 def _create(call: Call) -> Any:

@@ -1,5 +1,6 @@
 """Merge requests: creation, changes, diffs and mergeability (docs: Merge requests API)."""
 
+from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
@@ -89,7 +90,7 @@ def _list(call: Call) -> Any:
     found = filters.listed(call, "merge_request", ("opened", "closed", "locked", "merged"))
     for key in ("source_branch", "target_branch"):
         found = [request for request in found if call.params.get(key) in (None, request[key])]
-    return Page([show(call.context, call.project, request) for request in found])
+    return Page(found, partial(show, call.context, call.project))
 
 
 def create(call: Call) -> Any:
@@ -194,7 +195,7 @@ def _commits(call: Call) -> Any:
 
 def _pipelines(call: Call) -> Any:
     found = pipelines.of_request(call.context, call.project, _request(call))
-    return Page([pipelines.show(call.context, call.project, item) for item in found])
+    return Page(found, partial(pipelines.show, call.context, call.project))
 
 
 def _new_pipeline(call: Call) -> Any:

@@ -1,6 +1,7 @@
 """Projects."""
 
 import re
+from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces, shares
@@ -133,8 +134,12 @@ def _first_commit(call: Call, project: Document) -> None:
 def _list(call: Call) -> Any:
     api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     found = lists.ordered(call, [item for item in call.store.all("project") if _matches(call, item)], keys=_ORDERS)
-    shown = [show(call.context, project) for project in found]
-    return Page([{key: item[key] for key in SIMPLE} for item in shown] if call.flag("simple") else shown)
+    return Page(found, partial(_show_simple if call.flag("simple") else show, call.context))
+
+
+def _show_simple(context: Context, project: Document) -> Document:
+    shown = show(context, project)
+    return {key: shown[key] for key in SIMPLE}
 
 
 def _matches(call: Call, project: Document) -> bool:

@@ -1,6 +1,7 @@
 """Releases: a tag with a name, release notes and asset links (docs: Releases API)."""
 
 from datetime import UTC
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -65,7 +66,7 @@ def _sorted(call: Call, key: str, *, newest_first: bool) -> list[Document]:
 def _list(call: Call) -> Any:
     key = call.choice("order_by", ("released_at", "created_at"), "released_at")
     newest_first = call.choice("sort", ("asc", "desc"), "desc") == "desc"
-    return Page([_show(call, release) for release in _sorted(call, key, newest_first=newest_first)])
+    return Page(_sorted(call, key, newest_first=newest_first), partial(_show, call))
 
 
 def _find(call: Call) -> Document | None:

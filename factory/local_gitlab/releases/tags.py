@@ -1,6 +1,7 @@
 """The Tags API; tags are stored only in the git repository (docs: Tags API)."""
 
 import re
+from functools import partial
 from typing import Any
 
 from factory.errors import ToolFailed
@@ -80,7 +81,7 @@ def _list(call: Call) -> Any:
     sign = "-" if call.choice("sort", ("asc", "desc"), "desc") == "desc" else ""
     search = str(call.params.get("search") or "")
     tags = call.context.repository(call.project).tags(order=sign + order)
-    return Page([_show(call, tag) for tag in tags if _matches(search, tag.name)])
+    return Page([tag for tag in tags if _matches(search, tag.name)], partial(_show, call))
 
 
 def _matches(search: str, name: str) -> bool:

@@ -63,7 +63,7 @@ def _branches(call: Call) -> Any:
         for name, sha in _repo(call).branches().items()
         if covers(wanted, name.lower()) and covers(rule, name)
     )
-    return Page([_branch(call.context, call.project, name, sha) for name, sha in found])
+    return Page(found, lambda item: _branch(call.context, call.project, *item))
 
 
 def _one_branch(call: Call) -> Any:

@@ -117,9 +117,10 @@ NULL = Answer(b"null", headers={"Content-Type": "application/json"})
 
 @dataclass(frozen=True)
 class Page:
-    """A complete list; the client gets the page that it requests."""
+    """A complete list; the client gets the page that it requests, each item as ``show`` returns it."""
 
     items: Sequence[Any]
+    show: Callable[[Any], Any] = lambda item: item
 
 
 Handler = Callable[[Call], Any]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -50,7 +50,7 @@ def render(request: web.Request, result: Any) -> web.Response:
     headers = dict(answer.headers)
     body = answer.body
     if isinstance(body, api.Page):
-        body, page_headers = _page(request, body.items)
+        body, page_headers = _page(request, body)
         headers.update(page_headers)
     if isinstance(body, bytes):
         headers.setdefault("Content-Type", "application/octet-stream")
@@ -103,16 +103,16 @@ def _bounded(request: web.Request, name: str, default: int) -> int:
         raise api.bad_request(f"{name} is invalid", key="error") from None
 
 
-def _page(request: web.Request, items: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
+def _page(request: web.Request, found: api.Page) -> tuple[list[Any], dict[str, str]]:
     page, size = (_bounded(request, name, default) for name, default in (("page", 1), ("per_page", 20)))
     size = min(100, size)
-    pages = max(1, -(-len(items) // size))
+    pages = max(1, -(-len(found.items) // size))
     headers = {
         "X-Page": str(page),
         "X-Per-Page": str(size),
         "X-Next-Page": str(page + 1) if page < pages else "",
         "X-Prev-Page": str(page - 1) if page > 1 else "",
-        "X-Total": str(len(items)),
+        "X-Total": str(len(found.items)),
         "X-Total-Pages": str(pages),
     }
     links = {"first": 1, "last": pages}
@@ -125,4 +125,4 @@ def _page(request: web.Request, items: Sequence[Any]) -> tuple[list[Any], dict[s
         f'<{base}?{urlencode({**request.query, "page": number, "per_page": size})}>; rel="{name}"'
         for name, number in links.items()
     )
-    return list(items[(page - 1) * size : page * size]), headers
+    return [found.show(item) for item in found.items[(page - 1) * size : page * size]], headers

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import yaml
 from openapi_core import OpenAPI
 from openapi_core.exceptions import OpenAPIError
 from openapi_core.testing import MockRequest, MockResponse
 
 from factory.local_gitlab.serving.openapi import FILE, METHODS
-from factory.system import strict_yaml
 
 PREFIX = "/api/v4"
 PAGE_HEADERS = ("X-Page", "X-Per-Page", "X-Total", "X-Total-Pages", "X-Next-Page", "X-Prev-Page", "Link")
@@ -38,11 +38,16 @@ class Exchange:
         return cls(str(request.method), path, response.status_code, dict(response.headers), response.content)
 
 
+def written() -> dict[str, Any]:
+    """Return the OpenAPI document; libyaml reads it within the time that tests may take to be collected."""
+    return dict(yaml.load(FILE.read_text(), Loader=yaml.CSafeLoader))
+
+
 class Contract:
     """The OpenAPI document: its operations, and the violations of an answer."""
 
     def __init__(self) -> None:
-        self.document = strict_yaml.load_mapping(FILE.read_text(), source=FILE.name)
+        self.document = written()
         self._openapi = OpenAPI.from_dict(self.document)
         templates = sorted(self.document["paths"], key=lambda path: path.count("{"))
         self._patterns = [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in templates]

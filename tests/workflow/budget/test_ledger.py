@@ -10,23 +10,21 @@ import pytest
 from factory.errors import Conflict, FactoryError, InvalidInput, Refused
 from factory.gitlab import bootstrap, issues
 from factory.gitlab.connect import connect
-from factory.policies import read
 from factory.policies.agents import Cap
 from factory.policies.model import Policies
 from factory.workflow.budget import budget, ledger
 from factory.workflow.budget.budget import RESERVED, SPENT, Denial, Entry, Reservation
 from factory.workflow.context import Context
 from factory.worktrees.repository import Author, Mirror
-from tests.servers import ROOT, LocalGitlab
+from tests.policies.shipped import POLICIES
+from tests.servers import LocalGitlab
 from tests.workflow.loopback import context
-
-SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
 
 
 def capped(tokens: int) -> Policies:
     """Return the policies with this limit of tokens per day."""
-    caps = SHIPPED.budgets.caps.model_copy(update={"day": Cap(tokens=tokens, usd=50)})
-    return SHIPPED.model_copy(update={"budgets": SHIPPED.budgets.model_copy(update={"caps": caps})})
+    caps = POLICIES.budgets.caps.model_copy(update={"day": Cap(tokens=tokens, usd=50)})
+    return POLICIES.model_copy(update={"budgets": POLICIES.budgets.model_copy(update={"caps": caps})})
 
 
 def entry(issue: int, *, tokens: int = 100, day: str = "2026-11-20", number: int = 1, state: str = RESERVED) -> Entry:
@@ -86,7 +84,7 @@ def test_a_race_never_exceeds_the_limit(one: Context, tmp_path: Path) -> None:
 
 def test_reserving_and_settling_are_idempotent(one: Context) -> None:
     for _ in range(2):
-        ledger.reserve(one, SHIPPED, entry(1), increases=())
+        ledger.reserve(one, POLICIES, entry(1), increases=())
     head = one.mirror.head(ledger.BRANCH)
     for _ in range(2):
         ledger.settle(one, entry(1, tokens=7, state=SPENT))
@@ -95,14 +93,14 @@ def test_reserving_and_settling_are_idempotent(one: Context) -> None:
 
 
 def test_a_settlement_counts_for_the_day_of_the_reservation(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, entry(1, day="2026-11-30"), increases=())
+    ledger.reserve(one, POLICIES, entry(1, day="2026-11-30"), increases=())
     ledger.settle(one, entry(1, tokens=7, day="2026-12-01", state=SPENT))
     assert [(item.day, item.tokens) for item in ledger.read(one)] == [("2026-11-30", 7)]
 
 
 def test_an_attempt_resumed_in_another_month_has_one_entry(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, entry(1, day="2026-11-30"), increases=())
-    ledger.reserve(one, SHIPPED, entry(1, day="2026-12-01"), increases=())
+    ledger.reserve(one, POLICIES, entry(1, day="2026-11-30"), increases=())
+    ledger.reserve(one, POLICIES, entry(1, day="2026-12-01"), increases=())
     assert [item.day for item in ledger.read(one)] == ["2026-12-01"]
 
 
@@ -124,13 +122,13 @@ def test_an_unreadable_ledger_stops_spending(one: Context) -> None:
             ledger.read(one)
         assert "older commit" in caught.value.hint
     with pytest.raises(InvalidInput):
-        ledger.reserve(one, SHIPPED, entry(1), increases=())
+        ledger.reserve(one, POLICIES, entry(1), increases=())
     with pytest.raises(InvalidInput):
         ledger.settle(one, entry(1))
 
 
 def test_only_the_bot_may_push(one: Context) -> None:
-    ledger.reserve(one, SHIPPED, entry(1), increases=())
+    ledger.reserve(one, POLICIES, entry(1), increases=())
     with pytest.raises(Refused):
         write(one, one.accounts.agent_token, b"[]")
     behind = one.mirror.commit({"2026-11.json": b"[]"}, parent=None, message="x\n", author=one.bot_author)
@@ -150,9 +148,9 @@ def test_only_notes_of_maintainers_increase_a_budget(one: Context, gitlab_server
         theirs.client.http_post(f"{theirs.api}/issues/{issue.iid}/notes", post_data={"body": said})
     for machine in (one.bot, one.agent):
         machine.client.http_post(f"{machine.api}/issues/{issue.iid}/notes", post_data={"body": said})
-    (increase,) = ledger.increases(one, SHIPPED, issue.iid)
+    (increase,) = ledger.increases(one, POLICIES, issue.iid)
     assert (increase.tokens, increase.usd_micros) == (1000, 2_500_000)
     assert increase.by.startswith("maintainer")
-    state_ = ledger.states(one, SHIPPED, issue=issue.iid, session="s")[1]
-    assert state_.cap.tokens == SHIPPED.budgets.caps.issue.tokens + 1000
+    state_ = ledger.states(one, POLICIES, issue=issue.iid, session="s")[1]
+    assert state_.cap.tokens == POLICIES.budgets.caps.issue.tokens + 1000
     assert budget.dollars(increase.usd_micros) == "2.50 USD"

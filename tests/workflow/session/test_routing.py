@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
 from factory.model.attempt import Escalation
-from factory.policies import read
 from factory.policies.agents import Agent, Agents, Route
 from factory.workflow.session import routing
-from tests.servers import ROOT
+from tests.policies.shipped import POLICIES
 
-SHIPPED = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")}).agents
+SHIPPED = POLICIES.agents
 PLAIN = SHIPPED.agents["replay"]
 
 
