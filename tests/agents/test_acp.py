@@ -75,6 +75,7 @@ def test_stop_reasons(worktree: Path, stop: str, reason: Reason) -> None:
     assert turn(worktree, f"stop = {stop!r}")[0].reason is reason
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("what", "bounds", "reason"),
     [

@@ -64,6 +64,7 @@ def test_tool_calls_are_counted_by_us_and_wrap_up_begins_before_the_last(tmp_pat
     assert len(prompts(events)) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", [DEAF, f"{HEEDS}\nif number == 2:\n  {DEAF}"], ids=["at once", "in wrapping up"])
 def test_an_agent_that_does_not_heed_is_ended_within_its_grace(tmp_path: Path, what: str) -> None:
     began = time.monotonic()
@@ -145,6 +146,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_is_stopped_soon_and_costs_us_little_memory(tmp_path: Path, flood: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -180,6 +182,7 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", GARBAGE)
 def test_garbage_ends_soon_for_a_reason_of_ours(tmp_path: Path, what: str) -> None:
     ended, events = run(tmp_path, what, bounds=replace(BOUNDS, silence_seconds=1.5))
@@ -274,6 +277,7 @@ def test_an_agent_without_a_model_of_ours_is_estimated_by_what_it_says_and_what_
     assert (ended.usage["input_tokens"], ended.source) == (30, "agent")
 
 
+@pytest.mark.long
 def test_time_in_which_a_person_holds_the_agent_counts_for_nothing(tmp_path: Path) -> None:
     began = time.monotonic()
     what = "say('on')\nfor n in range(10): open('beats', 'a').write('x'); time.sleep(0.1)"

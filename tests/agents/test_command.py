@@ -71,6 +71,7 @@ def test_a_program_that_never_reads_a_brief_of_a_megabyte(tmp_path: Path, what: 
     assert ended.reason is Reason.DONE_FOR_REVIEW
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
@@ -142,6 +143,7 @@ def test_it_pays_for_what_its_provider_counts_or_would_have_counted(tmp_path: Pa
     assert (ended.reason, ended.source) == (Reason.BUDGET_EXHAUSTED, "estimate")
 
 
+@pytest.mark.long
 def test_a_person_cancels_and_holds_it(tmp_path: Path) -> None:
     ended, _ = python(tmp_path, "time.sleep(60)", tick=lambda: (Reason.CANCELLED_BY_HUMAN, "by me"))
     assert (ended.reason, ended.detail) == (Reason.CANCELLED_BY_HUMAN, "by me")

@@ -67,6 +67,7 @@ def test_facts_that_are_not_ours_are_refused(clone: Instance, text: str) -> None
     path.unlink()
 
 
+@pytest.mark.long
 def test_the_reports_for_gitlab_exist(clone: Instance) -> None:
     gate(clone, "run", "--base", "main", CI_JOB_URL="http://gitlab.test/x/-/jobs/1")
     folder = clone.clone / ".factory/verdict"

@@ -152,6 +152,7 @@ def test_what_is_refused(here: Here) -> None:
     assert [item["thing"] for item in found if item["state"] != "ok"] == ["file opens"]
 
 
+@pytest.mark.long
 def test_a_terminal_shows_a_value_only_on_request(here: Here) -> None:
     here.run("init")
     seen = on_terminal(here, "put", PLAN, typed=f"{VALUE}\n{VALUE}\n")
@@ -161,6 +162,7 @@ def test_a_terminal_shows_a_value_only_on_request(here: Here) -> None:
     assert VALUE in on_terminal(here, "get", PLAN, "--show")
 
 
+@pytest.mark.long
 def test_it_prompts_for_a_passphrase(here: Here) -> None:
     phrase = "planted phrase"
     here.run("init", "--passphrase", code=5)

@@ -81,6 +81,7 @@ def test_a_good_merge_request_passes(repository: Corpus, case: Case) -> None:
     assert decision.needed.approvals >= 1
 
 
+@pytest.mark.long
 @pytest.mark.matrix(3)
 @pytest.mark.parametrize("case", [case for case in GOOD if case.judge_changed], ids=name_of)
 def test_what_a_person_changes_of_the_judge_is_flagged_and_refused_to_an_agent(repository: Corpus, case: Case) -> None:
@@ -93,6 +94,7 @@ def test_what_a_person_changes_of_the_judge_is_flagged_and_refused_to_an_agent(r
     assert by_one.policy == by_other.policy
 
 
+@pytest.mark.long
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_one_character_of_a_policy_is_refused_or_changes_its_digest(data: st.DataObject) -> None:

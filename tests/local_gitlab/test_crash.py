@@ -112,6 +112,7 @@ def test_every_acknowledged_write_survives_kill_9(server: Server) -> None:
     assert server.again(project).issues.create({"title": "next"}).iid == max(kept) + 1
 
 
+@pytest.mark.long
 def test_a_commit_over_the_api_gets_its_pipeline_once(server: Server) -> None:
     project = server.project()
     server.restart()
@@ -123,6 +124,7 @@ def test_a_commit_over_the_api_gets_its_pipeline_once(server: Server) -> None:
     assert len(server.again(project).jobs.list(get_all=True)) == 1
 
 
+@pytest.mark.long
 def test_a_ref_that_moved_while_the_server_was_down_is_processed(server: Server) -> None:
     project = server.project()
     project.branches.create({"branch": "x", "ref": "main"})

@@ -32,6 +32,7 @@ def behind(work: Path, script: str, offered: caches.Caches) -> process.Completed
     return process.run(prepared.argv, cwd=work, env=prepared.env, check=False)
 
 
+@pytest.mark.long
 @needs_bwrap
 def test_pip_installs_from_the_machines_wheels_and_pytest_runs(tmp_path: Path) -> None:
     wheels, work = tmp_path / "wheels", tmp_path / "work"
@@ -53,6 +54,7 @@ def test_pip_installs_from_the_machines_wheels_and_pytest_runs(tmp_path: Path) -
     assert "No matching distribution found for absent" in done.errors
 
 
+@pytest.mark.long
 @needs_bwrap
 def test_npm_installs_from_the_machines_cache(tmp_path: Path) -> None:
     npm = shutil.which("npm", path=TOOL_PATH)

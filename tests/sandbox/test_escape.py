@@ -260,6 +260,7 @@ def test_agent(agent: dict[str, Any], name: str) -> None:
         assert not got["got"], got["saw"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in attack.ROWS if name not in NO_CONTROL | {"outlives_its_session"}])
 def test_the_trick_works_outside(outside: dict[str, Any], name: str) -> None:
     needs_root = {"mount_namespace", "change_root", "packet_socket"}
@@ -419,6 +420,7 @@ def merge_request(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"got": json.loads(lines[0]), "facts": facts, "trace": trace}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MERGE_REQUEST)
 def test_merge_request(merge_request: dict[str, Any], agent: dict[str, Any], name: str) -> None:
     if agent["prepared"].limits.get(NEED_CGROUPS.get(name, "")) == WATCHED:

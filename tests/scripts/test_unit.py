@@ -14,6 +14,7 @@ from tests.servers import ROOT
 TESTS = {"success": "def test_it():\n    assert True\n", "failed": "def test_it():\n    assert False\n"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("outcome", "code"), [("success", 0), ("failed", 1)])
 def test_a_run_leaves_its_reports(outcome: str, code: int, tmp_path: Path) -> None:
     (tmp_path / "apps/x").mkdir(parents=True)

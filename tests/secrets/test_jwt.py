@@ -198,6 +198,7 @@ with lease.opened(os.environ, places, deploys='production') as found:
 """
 
 
+@pytest.mark.long
 def test_a_pipeline_job_reads_its_secret_and_shows_nothing(
     trusted: Trusted, gitlab_server: LocalGitlab, root: OpenBao
 ) -> None:

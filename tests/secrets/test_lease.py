@@ -68,6 +68,7 @@ def test_the_lease_is_revoked_where_a_secret_is_missing(environment: dict[str, s
     assert alive(root) <= before
 
 
+@pytest.mark.long
 def test_a_long_block_outlives_its_first_lease(environment: dict[str, str], root: OpenBao) -> None:
     root.write(f"auth/approle/role/{lease.role()}", {"token_ttl": 2, "token_max_ttl": 60})
     try:
@@ -98,6 +99,7 @@ def test_an_address_without_a_login_does_not_fall_back(openbao: DevServer) -> No
     assert "id_tokens" in refused.value.hint
 
 
+@pytest.mark.long
 def test_a_server_that_is_gone_in_the_end_is_logged_and_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     auth = {"client_token": "planted-token", "lease_duration": 300, "renewable": True, "policies": ["x"]}
 

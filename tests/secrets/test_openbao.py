@@ -129,6 +129,7 @@ def test_a_read_is_tried_again(status: int) -> None:
     assert len(stub.asked) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_server_that_keeps_failing_is_told_in_time(status: int) -> None:
     with saying(lambda *_: Answer(status, body={"errors": ["no quorum"]})) as stub:

@@ -104,6 +104,7 @@ def nest(folder: Path, levels: int) -> None:
         os.chdir(start)
 
 
+@pytest.mark.long
 def test_folders_nested_without_end_are_refused_and_deleted(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()

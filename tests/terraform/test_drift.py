@@ -165,6 +165,7 @@ def test_another_order_of_plain_values_and_what_policy_calls_noise_are_no_drift(
     world.change("plain", comment=None, tags=["b:2", "a:1"])
 
 
+@pytest.mark.long
 def test_a_stack_that_cannot_be_looked_at_says_why_and_stops_no_other(world: World) -> None:
     stacks = [
         replace(world.stack, name="gone"),
@@ -180,6 +181,7 @@ def test_a_stack_that_cannot_be_looked_at_says_why_and_stops_no_other(world: Wor
     assert fine.report.clean
 
 
+@pytest.mark.long
 def test_what_is_gone_is_told_last_of_all(world: World) -> None:
     world.double.result("DELETE", f"/zones/{world.zone}/dns_records/{world.record('plain')['id']}")
     (change,) = world.look().resources

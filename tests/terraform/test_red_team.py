@@ -182,12 +182,14 @@ POLICY = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.matrix(10)
 @pytest.mark.parametrize("attack", [*FILES, *MOVED, *POLICY], ids=lambda attack: attack.name)
 def test_attack(attacked: World, tmp_path: Path, attack: Attack) -> None:
     attack.must_fail(attacked.scene(tmp_path, attack.main))
 
 
+@pytest.mark.long
 def test_what_nobody_attacked_is_applied(attacked: World, tmp_path: Path) -> None:
     with attacked.another(tmp_path) as mine:
         scene = mine.scene(tmp_path / "scene")

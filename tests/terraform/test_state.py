@@ -81,6 +81,7 @@ def test_a_state_that_is_not_readable(data: bytes) -> None:
         identity(data)
 
 
+@pytest.mark.long
 def test_a_wrong_token_and_a_server_that_is_not_there(state: State) -> None:
     with pytest.raises(Unauthorized, match="does not accept the token"):
         State(state.address, username="root", token="wrong").lock(who="a", operation="apply", minutes=1)

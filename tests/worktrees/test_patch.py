@@ -39,6 +39,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FILES, FILES)
 def test_applying_it_gives_the_same_bytes(tmp_path: Path, before: dict[str, bytes], after: dict[str, bytes]) -> None:

@@ -70,6 +70,7 @@ def test_the_list_shows_what_is_installed_and_no_credential(made: Instance) -> N
     assert "codex-acp 2.6.0" in table
 
 
+@pytest.mark.long
 @needs_bubblewrap
 @needs_agents
 def test_real_agents_and_the_replay_agent_have_the_claimed_capabilities(made: Instance) -> None:
@@ -130,6 +131,7 @@ def test_a_required_ability_that_fails_is_reported_without_a_claim(
     assert f"plain {ability}: {why} (required)" in report.text([tried])
 
 
+@pytest.mark.long
 def test_leftover_processes_without_a_sandbox_are_named_and_killed(workspace: Workspace) -> None:
     bare = replace(workspace, environment={"PATH": "/nonexistent"})
     tried = trial(bare, "subprocess.Popen(['/bin/sleep', '321'], start_new_session=True)", sandbox=Level.HOST)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.servers import LocalGitlab, wait_for
 
 DEFINITION = """
@@ -13,6 +15,7 @@ deploy:
 """
 
 
+@pytest.mark.long
 def test_the_address_has_the_variables_of_the_jobs_report(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({".gitlab-ci.yml": DEFINITION})
 

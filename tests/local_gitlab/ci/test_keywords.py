@@ -60,6 +60,7 @@ def ran(server: LocalGitlab, definition: str) -> tuple[Any, str, dict[str, Any]]
     return project, pipeline.status, {job.name: job for job in pipeline.jobs.list(get_all=True)}
 
 
+@pytest.mark.long
 def test_untracked_files_are_those_that_the_commit_does_not_have(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
     project, status, jobs = ran(gitlab_server, UNTRACKED)
     assert status == "success"
@@ -80,6 +81,7 @@ def test_a_job_takes_what_it_inherits(gitlab_server: LocalGitlab) -> None:
     assert "zzz.txt" not in traces["one"] + traces["two"]
 
 
+@pytest.mark.long
 def test_a_job_may_fail_with_the_exit_codes_that_it_names(gitlab_server: LocalGitlab) -> None:
     project, status, jobs = ran(gitlab_server, EXIT_CODES)
     assert status == "success"
@@ -124,6 +126,7 @@ dotenv: {script: ['seq -f A%g=x 5000 > d'], artifacts: {reports: {dotenv: d}}}
 """
 
 
+@pytest.mark.long
 def test_artifacts_that_cannot_be_kept_fail_their_job_and_say_why(gitlab_server: LocalGitlab) -> None:
     project, status, jobs = ran(gitlab_server, LARGE_ARTIFACTS)
     assert status == "failed"

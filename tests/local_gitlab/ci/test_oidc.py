@@ -166,6 +166,7 @@ def test_a_token_is_masked_in_the_log(gitlab_server: LocalGitlab) -> None:
     assert "eyJ" not in trace
 
 
+@pytest.mark.long
 def test_merge_request_jobs_have_their_unprotected_branch(quiet: LocalGitlab) -> None:
     rules = "rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]"
     text = f"job:\n  {rules}\n  id_tokens: {{T: {{aud: x}}}}\n  script: [a]\n"

@@ -40,6 +40,7 @@ def _trace(project: Any, job: Any) -> str:
     return text
 
 
+@pytest.mark.long
 def test_needs_artifacts_dotenv_and_exit_codes(gitlab_server: LocalGitlab) -> None:
     definition = """
 stages: [build, test]
@@ -87,6 +88,7 @@ broken:
     assert project.jobs.get(jobs["make"].id).artifact("out/file") == b"built\n"
 
 
+@pytest.mark.long
 def test_timeout_retry_and_junit(gitlab_server: LocalGitlab) -> None:
     definition = """
 slow:
@@ -177,6 +179,7 @@ def test_workflow_rules_exclude_other_branches(gitlab_server: LocalGitlab) -> No
     assert len(project.pipelines.list(get_all=True)) == 1
 
 
+@pytest.mark.long
 def test_a_tag_pipeline_is_protected_if_the_tag_is(gitlab_server: LocalGitlab) -> None:
     definition = """
 workflow: {rules: [if: $CI_COMMIT_TAG]}
@@ -369,6 +372,7 @@ def test_a_protected_environment_waits_for_another_users_approval(gitlab_server:
     wait_for(lambda: project.deployments.get(deployment.id).status == "success")
 
 
+@pytest.mark.long
 def test_a_job_that_only_accesses_an_environment_is_not_a_deployment(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project({"README": "x"})
     definition = "".join(

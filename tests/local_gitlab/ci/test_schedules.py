@@ -157,6 +157,7 @@ def succeeded(project: Any, number: int) -> bool:
     return bool(project.pipelines.get(number).status == "success")
 
 
+@pytest.mark.long
 def test_variables_of_the_type_file_are_files_in_the_jobs(gitlab_server: LocalGitlab) -> None:
     definition = "look: {script: ['cat \"$FROM\"', 'echo $PLAIN']}"
     project = gitlab_server.project({".gitlab-ci.yml": definition})
@@ -243,6 +244,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.process.communicate()
 
 
+@pytest.mark.long
 def test_missed_runs_are_made_up_for_once(server: Server) -> None:
     project = server.client.projects.create({"name": "p"})
     actions = [{"action": "create", "file_path": ".gitlab-ci.yml", "content": DEFINITION}]

@@ -185,6 +185,7 @@ print("backwards", os.environ["CI_JOB_TOKEN"][::-1])
 """
 
 
+@pytest.mark.long
 def test_a_jobs_token_reads_and_writes_until_the_job_ends(gitlab_server: LocalGitlab) -> None:
     project = gitlab_server.project()
     project.protectedbranches.create({"name": "main"})

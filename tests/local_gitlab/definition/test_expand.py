@@ -163,6 +163,7 @@ def test_what_cannot_be_is_refused_in_words(tmp_path: Path, definition: str, rea
     assert "json-schema-validation" not in str(refused.value)
 
 
+@pytest.mark.long
 def test_an_included_file_comes_from_the_definitions_commit(tmp_path: Path) -> None:
     made = project(
         tmp_path,

@@ -115,6 +115,7 @@ def test_pushes_requests_and_releases_are_sent(near: LocalGitlab, receiver: Rece
     assert sorted(actions) == ["approved", "merge", "open"]
 
 
+@pytest.mark.long
 def test_each_status_of_a_pipeline_and_its_jobs_is_sent(near: LocalGitlab, receiver: Receiver) -> None:
     definition = "x: {script: [echo hi], environment: {name: staging}}\n"
     project, _ = hooked(near, receiver, "pipeline", "job", "deployment", **{".gitlab-ci.yml": definition})
@@ -209,6 +210,7 @@ def test_a_branch_filter_selects_pushes(near: LocalGitlab, receiver: Receiver, s
     assert {item["ref"] for item in receiver.payloads("push")} == wanted_refs
 
 
+@pytest.mark.long
 def test_pending_events_are_sent_after_a_restart(tmp_path: Path, receiver: Receiver) -> None:
     receiver.pause = 1.0
     with running_gitlab(tmp_path) as server:

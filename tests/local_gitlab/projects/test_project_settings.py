@@ -78,6 +78,7 @@ def job_token(server: LocalGitlab, project: Any) -> str:
     return str(requests.post(url, json={"token": made["token"]}, timeout=30).json()["token"])
 
 
+@pytest.mark.long
 def test_a_job_reads_another_project_only_if_its_allowlist_permits(free_gitlab: LocalGitlab) -> None:
     project = free_gitlab.project({".gitlab-ci.yml": "look: {script: [ls]}"})
     target = free_gitlab.project({"a": "1"})

@@ -99,6 +99,7 @@ def asked(server: LocalGitlab, token: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+@pytest.mark.long
 def test_a_protected_runner_never_takes_a_merge_requests_job(quiet: LocalGitlab) -> None:
     project = quiet.project({".gitlab-ci.yml": "a: {script: ['true'], rules: [{if: $CI_MERGE_REQUEST_IID}]}\n"})
     project.protectedbranches.create({"name": "main"})

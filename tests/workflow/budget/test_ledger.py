@@ -45,6 +45,7 @@ def another(one: Context, folder: Path) -> Context:
     return second
 
 
+@pytest.mark.long
 def test_two_factories_see_each_others_reservations(one: Context, tmp_path: Path) -> None:
     two = another(one, tmp_path / "two")
     assert isinstance(ledger.reserve(one, capped(150), entry(1), increases=()), Reservation)
@@ -60,6 +61,7 @@ def test_two_factories_see_each_others_reservations(one: Context, tmp_path: Path
     )
 
 
+@pytest.mark.long
 def test_a_race_never_exceeds_the_limit(one: Context, tmp_path: Path) -> None:
     factories = [one, *(another(one, tmp_path / f"f{number}") for number in range(3))]
     policies = capped(250)

@@ -304,6 +304,7 @@ def test_there_are_many_different_attacks() -> None:
     assert len({item.name for item in ALL}) == len(ALL)
 
 
+@pytest.mark.long
 @pytest.mark.matrix(10)
 @pytest.mark.parametrize("item", ALL, ids=lambda item: item.name)
 def test_no_harm_is_done_by_an_attack_that_is_obeyed(world: World, item: Injection) -> None:

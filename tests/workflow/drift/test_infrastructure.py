@@ -85,6 +85,7 @@ def world(gitlab_server: LocalGitlab, tmp_path: Path) -> World:
     return World(gitlab_server, tmp_path)
 
 
+@pytest.mark.long
 def test_the_issue_of_a_stack_that_the_policy_no_longer_lists_is_closed(world: World) -> None:
     (iid,) = world.found(differs("b"))
     world.run(CLEAN.encode())
@@ -105,6 +106,7 @@ def test_a_scheduled_pipeline_is_not_mains_latest(world: World) -> None:
     assert after.id == before.id
 
 
+@pytest.mark.long
 def test_one_issue_is_opened_updated_in_place_closed_and_opened_again(world: World) -> None:
     assert world.tend() == []
     assert world.found(CLEAN) == []
@@ -152,6 +154,7 @@ def test_closed_by_a_person_it_stays_closed_until_something_else_differs(world: 
     assert (issue.state, issue.labels) == ("opened", ("factory::ready",)), "the factory keeps a person's labels"
 
 
+@pytest.mark.long
 def test_a_failed_or_invalid_report_changes_nothing(world: World) -> None:
     (iid,) = world.found(differs("b"))
     (before,) = world.issues()
@@ -177,6 +180,7 @@ def test_without_its_state_file_the_pipeline_is_read_again_and_nothing_is_writte
     assert world.issues() == [before]
 
 
+@pytest.mark.long
 def test_an_issue_of_another_user_with_the_mark_is_ignored(world: World) -> None:
     mark = f"<!-- factory:drift production {differs('b').fingerprint} 1 -->"
     world.project.issues.create({"title": "Drift: production", "description": mark})
@@ -184,6 +188,7 @@ def test_an_issue_of_another_user_with_the_mark_is_ignored(world: World) -> None
     assert len(world.issues()) == 1
 
 
+@pytest.mark.long
 def test_of_several_issues_opened_at_once_the_oldest_stays(world: World) -> None:
     bot, mark = world.context.bot, "<!-- factory:drift production "
 
@@ -200,6 +205,7 @@ def test_of_several_issues_opened_at_once_the_oldest_stays(world: World) -> None
     assert world.found(differs("b")) == [first.iid]
 
 
+@pytest.mark.long
 def test_an_older_pipeline_does_not_overwrite_a_newer_report(world: World) -> None:
     (iid,) = world.found(differs("b"))
     (issue,) = world.issues()
@@ -209,6 +215,7 @@ def test_an_older_pipeline_does_not_overwrite_a_newer_report(world: World) -> No
     assert world.issues()[0].state == "opened"
 
 
+@pytest.mark.long
 def test_pipelines_of_other_sources_are_ignored(world: World) -> None:
     wait_for(lambda: world.project.pipelines.list(get_all=True)[0].status == "success")
     assert schedules.newest(world.context.bot, ref=MAIN) == []
