@@ -19,7 +19,7 @@ from factory.agents import metering, pause
 from factory.agents.acp_client import Client
 from factory.agents.acp_conversation import BROKEN, Conversation, Opening
 from factory.agents.metering import Consumption
-from factory.agents.task import Ending, Record, Task, exceeded
+from factory.agents.task import Ending, Record, Task, exceeded, exited
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import PreparedLaunch
 from factory.system import clock, process
@@ -246,7 +246,7 @@ def _crowded() -> Ending | None:
 
 
 def _ended(code: int | None) -> Turn:
-    return Turn(Reason.CRASHED, f"the agent ended with {code}")
+    return Turn(*exited("the agent", code))
 
 
 def _shown(error: acp.RequestError) -> str:

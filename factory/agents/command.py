@@ -13,7 +13,7 @@ from typing import IO
 
 from factory.agents import metering, pause
 from factory.agents.metering import Consumption
-from factory.agents.task import Ending, Record, Task, exceeded
+from factory.agents.task import Ending, Record, Task, exceeded, exited
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import PreparedLaunch
 from factory.system import clock, process
@@ -134,7 +134,7 @@ class _Run:
 def _outcome(ending: Ending | None, code: int | None, task: Task) -> Turn:
     reason, detail = ending or (Reason.DONE_FOR_REVIEW, "the program ended with 0")
     if ending is None and code != 0:
-        reason, detail = Reason.CRASHED, f"the program ended with {code}"
+        reason, detail = exited("the program", code)
     # A program may exit with 0 although its model failed.
     if (ending is None or reason is Reason.STALLED) and (trouble := task.provider.trouble()):
         reason, detail = trouble

@@ -1,6 +1,7 @@
 """The task of an agent, independent of its protocol, and the driver for each protocol."""
 
 import importlib
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,15 @@ class Task:
     watched: Limits = UNBOUNDED
     stdin: bool = True
     saving_seconds: float = 1.0
+
+
+def exited(who: str, code: int | None) -> Ending:
+    """Return why a program ended before its turn did: killed from outside, such as by a machine without memory, or not.
+
+    ``code`` is its exit code, its signal as a negative number, or 128 and the signal if a program between passed it on.
+    """
+    killed = code in {-signal.SIGKILL, 128 + signal.SIGKILL}
+    return Reason.KILLED if killed else Reason.CRASHED, f"{who} ended with {code}"
 
 
 def exceeded(pid: int, watched: Limits) -> Ending | None:

@@ -1,9 +1,10 @@
-"""``factory issue``: opens, lists and shows issues, and answers agents' questions."""
+"""``factory issue``: opens, lists and shows issues, answers agents' questions, and offers blocked issues again."""
 
 import click
 
 from factory.cli import output
 from factory.cli.current import current, number
+from factory.errors import Refused
 from factory.gitlab import issues
 from factory.operations.collect.specs import repository
 from factory.policies.folder import read_folder
@@ -12,7 +13,7 @@ from factory.reports import terminal
 
 @click.group()
 def command() -> None:
-    """Open, list and show issues."""
+    """Open, list, show and retry issues."""
 
 
 @command.command()
@@ -65,3 +66,17 @@ def answer(issue: str, text: str, as_json: bool) -> None:
     issues.comment(connection, "issues", found.iid, body=f"Answer: {text}")
     message = f"answered on #{found.iid}; `factory work` proposes it as a change of the spec"
     output.one({"issue": found.iid, "answer": text}, json_wanted=as_json, text=message)
+
+
+@command.command()
+@click.argument("issue")
+@output.as_json
+def retry(issue: str, as_json: bool) -> None:
+    """Offer a blocked issue to the factory again; a new session begins."""
+    connection, labels = current().connection(), read_folder(repository()).session.labels
+    found = issues.get(connection, number(issue, "#"))
+    if found.state != "opened" or labels.blocked not in found.labels:
+        raise Refused(f"#{found.iid} is not blocked", hint=f"See its state: `factory issue show {found.iid}`.")
+    issues.relabel(connection, found.iid, add=[labels.ready], remove=[labels.blocked])
+    message = f"#{found.iid} is offered again; `factory work` begins a new session"
+    output.one({"issue": found.iid, "labels": [labels.ready]}, json_wanted=as_json, text=message)

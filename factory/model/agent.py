@@ -20,6 +20,7 @@ class Reason(enum.StrEnum):
     AUTH_FAILED = "auth_failed"
     SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     CRASHED = "crashed"
+    KILLED = "killed"
     CANCELLED_BY_HUMAN = "cancelled_by_human"
     SUPERSEDED = "superseded"
 

@@ -186,7 +186,7 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
 
 def _say_unready(context: Context, issue: Issue, policies: Policies, problem: str) -> None:
     labels = policies.session.labels
-    body = f"The factory cannot work on this: {problem}. Fix it, then add the label `{labels.ready}` again."
+    body = f"The factory cannot work on this: {problem}. Fix it, then `factory issue retry {issue.iid}`."
     issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
 

@@ -174,6 +174,10 @@ def test_an_agent_that_ends_is_told_by_its_exit_code(worktree: Path, code: int) 
     assert (ended.reason, ended.detail) == (Reason.CRASHED, f"the agent ended with {code}")
 
 
+def test_an_agent_that_is_killed_is_no_agent_that_crashed(worktree: Path) -> None:
+    assert turn(worktree, "import os; os.kill(os.getpid(), 9)")[0].reason is Reason.KILLED
+
+
 def test_a_stop_reason_that_the_protocol_lacks_is_named(worktree: Path) -> None:
     ended = turn(worktree, "stop = 'bored'")[0]
     assert ended.reason is Reason.CRASHED

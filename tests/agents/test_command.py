@@ -38,7 +38,14 @@ def python(folder: Path, what: str, **task: Any) -> tuple[Turn, list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(0, Reason.DONE_FOR_REVIEW), (1, Reason.CRASHED), (127, Reason.CRASHED), (-9, Reason.CRASHED)]
+    ("code", "reason"),
+    [
+        (0, Reason.DONE_FOR_REVIEW),
+        (1, Reason.CRASHED),
+        (127, Reason.CRASHED),
+        (-9, Reason.KILLED),
+        (137, Reason.KILLED),
+    ],
 )
 def test_exit_codes(tmp_path: Path, code: int, reason: Reason) -> None:
     what = f"sys.exit({code})" if code >= 0 else "os.kill(os.getpid(), 9)"

@@ -28,7 +28,8 @@ from tests.matrix import seed as usual_seed
 PARTS = ("command", "server", "runner", "job", "agent")
 # Seconds: the longest pause before a kill, how long a part is waited for, and the time of a whole busy run.
 _PAUSE, _APPEARS, _RUN = 9.0, 30.0, 900.0
-_UNKNOWN = 12
+# What a person types after these exit codes: an apply of unknown result, and an issue that was given up.
+_NEXT = {12: ("infra", "recover", "1"), 14: ("issue", "retry", "1")}
 _BUSY = "while True: pass"
 
 
@@ -97,9 +98,9 @@ def one(folder: Path, draw: random.Random, most: int) -> Run:
                 return run
             if done == 0:
                 break
-            if done == _UNKNOWN:
+            if done in _NEXT:
                 run.recoveries += 1
-                _command(made, ["--instance", "demo", "infra", "recover", "1"], run, draw, most, start + _RUN)
+                _command(made, ["--instance", "demo", *_NEXT[done]], run, draw, most, start + _RUN)
         try:
             assert_shipped_once(made)
         except AssertionError as error:

@@ -125,7 +125,10 @@ def _travel(
         done = once()
         if isinstance(done, next_action.Idle):
             if not done.waiting:
-                raise AwaitingHuman(f"#{number} is neither closed nor offered to the factory")
+                raise AwaitingHuman(
+                    f"#{number} is not offered to the factory; its notes say why: `factory issue show {number}`",
+                    hint=f"Run `factory issue retry {number}`, then `factory demo` again to continue.",
+                )
             decide(done.waiting)
             continue
         seconds = clock.monotonic() - start

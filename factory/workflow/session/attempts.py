@@ -34,6 +34,9 @@ from factory.workflow.session.spending import Spending
 from factory.workflow.session.supervisor import Supervisor
 from factory.worktrees import worktree
 
+# How often an agent that is killed works again in the same attempt. One that uses up the machine's memory ends, too.
+_MOST_KILLS = 3
+
 
 class Attempts:
     """One session's attempts; each result is kept in its folder and returned again if the step runs again."""
@@ -50,7 +53,7 @@ class Attempts:
 
         ``last`` is the result of the last attempt that worked.
         """
-        context, session, number = self._context, self._session, move.attempt
+        session, number = self._session, move.attempt
         folder, handed = session.attempt(number), handover.read(session.folder)
         done = self._proposed(number) or self._kept(number)
         if done is not None:
@@ -58,17 +61,29 @@ class Attempts:
             return replace(done, handed_back=True) if over else done
         if handed is not None and handed.attempt == number:
             return results.write(folder, handover.result(handed))
+        while (result := self._work_once(move, last, handed)) is None:
+            pass
+        return results.write(folder, result)
+
+    def _work_once(
+        self, move: Move, last: AttemptResult | None, handed: handover.Handover | None
+    ) -> AttemptResult | None:
+        """Return the result of an attempt, or ``None`` if the agent was killed and works again."""
+        context, session, number = self._context, self._session, move.attempt
         base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
         worktree.prepare(context.mirror, session.worktree, commit=base)
         labels = issues.get(context.bot, session.issue).labels
         chosen = self._choose(move, labels, last)
-        lost = self._set_lost_aside(number, chosen)
+        lost, kills = self._set_lost_aside(number, chosen), self._lost_runs(number)
         amount = self._spending.reserve(number, chosen)
         frozen = self._held_lease.frozen()
         text = self._brief(frozen, move, base, labels, last, handed, interrupted=bool(lost))
         start = clock.monotonic()
         try:
             ran = self._run(number, chosen, text, amount, lost or self._resume(chosen, move, last))
+            if ran.turn.reason is Reason.KILLED and kills < _MOST_KILLS:
+                context.say(f"attempt {number}: {chosen.name} was killed ({ran.turn.detail}); it works again")
+                return None
             head, reason, detail = self._commit(number, frozen, ran)
         except FactoryError:
             self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
@@ -97,7 +112,7 @@ class Attempts:
             reset_at=turn.reset_at,
             escalation=move.escalation,
         )
-        return results.write(folder, outcomes.with_requests(result, self._apply_requests(number, frozen)))
+        return outcomes.with_requests(result, self._apply_requests(number, frozen))
 
     def _set_lost_aside(self, number: int, chosen: routing.AgentChoice) -> str:
         """Archive and charge the remains of an attempt that a crash ended; the attempt runs again.
@@ -107,13 +122,17 @@ class Attempts:
         folder = self._session.attempt(number)
         if not transcript.exists(folder):
             return ""
-        count = 1 + sum(1 for item in self._session.folder.glob(f"{folder.name}-lost-*"))
+        count = 1 + self._lost_runs(number)
         spent = self._lost(number, chosen)
         self._spending.settle(number, chosen, spent, source="estimate", lost=count)
         transcript.keep(folder)
         left = transcript.own_session(folder, chosen.name) if "resume" in chosen.agent.capabilities else ""
         folder.rename(folder.with_name(f"{folder.name}-lost-{count}"))
         return left
+
+    def _lost_runs(self, number: int) -> int:
+        """Return how many runs of an attempt were lost."""
+        return sum(1 for _ in self._session.folder.glob(f"{self._session.attempt(number).name}-lost-*"))
 
     def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
         """Return an estimate of what an unfinished attempt took, from the bytes sent to and received from its model."""

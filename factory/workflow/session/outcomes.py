@@ -45,11 +45,13 @@ class Outcomes:
         context, session = self._context, self._session
         attempt.record_attempt(context, session, result, checks=())
         labels = self._policies.session.labels
-        body = f"Session {session.id} ended: {result.detail}. Put the label `{labels.ready}` back to offer it again."
+        body = f"Session {session.id} ended: {result.detail}. `factory issue retry {session.issue}` offers it again."
         issues.say(context.bot, "issues", session.issue, marker=f"cancelled {session.id}", body=body)
         issues.relabel(context.bot, session.issue, add=[labels.blocked], remove=[labels.claimed, labels.ready])
         self._held_lease.release()
-        raise AwaitingHuman(f"#{session.issue}: {result.detail}", hint=f"Offer it again with the label {labels.ready}.")
+        raise AwaitingHuman(
+            f"#{session.issue}: {result.detail}", hint=f"Offer it again with `factory issue retry {session.issue}`."
+        )
 
     def take_over(self, result: AttemptResult) -> NoReturn:
         """Leave the session to the person who took it over; the lease is theirs for a day."""
@@ -71,7 +73,8 @@ class Outcomes:
         then = (
             f"It is offered again after {until}."
             if until
-            else "A person must fix the credential (runbooks/agent-credentials.md)."
+            else "A person must fix the credential (runbooks/agent-credentials.md), then run "
+            f"`factory issue retry {session.issue}`."
         )
         body = f"Session {session.id} waits: {neutral(result.detail, 200)} (agent {result.agent.name}). {then}"
         issues.say(context.bot, "issues", session.issue, marker=f"waits {session.id}", body=body)
@@ -88,7 +91,10 @@ class Outcomes:
         feedback = failures[-1] if failures else ["no reason"]
         lines = "\n".join(f"    {line}" for item in feedback for line in item.splitlines())
         count = f"{len(failures)} of {self._policies.budgets.attempts} attempts failed"
-        body = f"{count}; a person must decide what happens next.\n\n{lines}"
+        body = (
+            f"{count}; a person must decide what happens next: `factory issue retry {session.issue}` offers the issue "
+            f"again.\n\n{lines}"
+        )
         spec = issue_spec.spec(context, context.main(), self._held_lease.frozen())
         if again := repeated(failures):
             cited = sorted(item.id for item in spec.requirements if item.id in "\n".join(feedback))

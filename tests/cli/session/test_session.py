@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -71,6 +72,13 @@ POLICY = """
       {turns: 9, turn_seconds: 120, silence_seconds: 60, output_bytes: 9000000, tokens: 99999, usd: 1,
        memory_bytes: 900000000, processes: 64, file_bytes: 9000000}
 """
+POLICY += (
+    POLICY.replace("slow:", "killed:")
+    .replace("acp", "command")
+    .replace("resume, ", "")
+    .replace("[python3, docs/slow_agent.py]", "[sh, -c, kill -9 $$]")
+    .replace("    terminal: [sh, docs/terminal_agent.sh]\n", "")
+)
 
 
 def with_a_slow_agent(clone: Path) -> None:
@@ -211,6 +219,33 @@ def test_the_agents_session_goes_on_after_a_crash_of_the_factory(made: Instance)
     assert (worker.folder / "attempt-1-lost-1/transcript.jsonl.gz").exists()
     assert "## You were interrupted" in (worker.folder / "attempt-1/brief.md").read_text()
     assert "Resumed." in committed(worker)
+
+
+def test_an_agent_that_is_killed_works_again_in_the_same_attempt(made: Instance) -> None:
+    worker = Worker(made)
+    (agent,) = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if path.read_bytes().startswith(b"python3\0docs/slow_agent.py")
+        and worker.session in str((path.parent / "cwd").readlink())
+    ]
+    os.kill(agent, signal.SIGKILL)
+    assert "was killed (the agent ended with 137); it works again" in worker.ended()[1]
+    assert (worker.folder / "attempt-1-lost-1/transcript.jsonl.gz").exists()
+    assert "Resumed." in committed(worker)
+    assert not (worker.folder / "attempt-2").exists()
+
+
+def test_an_agent_that_is_always_killed_is_given_up(made: Instance) -> None:
+    issue = str(made.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"])
+    done = made.run("work", "--once", "--issue", issue, "--agent", "killed", check=False)
+    assert done.returncode == 11, done.stderr
+    assert done.stderr.count("it works again") == 3 * done.stderr.count(": killed works (") / 4 > 0
+    assert f"factory issue retry {issue}" in made.run("issue", "show", issue).stdout
+    made.run("issue", "retry", issue)
+    assert "factory::ready" in made.run("issue", "show", issue).stdout
+    again = made.run("issue", "retry", issue, check=False)
+    assert (again.returncode, "is not blocked" in again.stderr) == (5, True)
 
 
 @pytest.mark.long
