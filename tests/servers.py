@@ -75,9 +75,9 @@ class LocalGitlab:
         return user, user.personal_access_tokens.create({"name": "test", "scopes": ["api"]}).token
 
     def project(self, files: dict[str, str] | None = None, **settings: Any) -> Any:
-        """Make a project whose first commit on main has these files."""
+        """Make a project whose first commit on main has these files, and whose merges are fast-forward."""
         name = f"p{next(self._numbers)}"
-        project = self.client().projects.create({"name": name, **settings})
+        project = self.client().projects.create({"name": name, "merge_method": "ff", **settings})
         if files:
             actions = [{"action": "create", "file_path": path, "content": text} for path, text in files.items()]
             project.commits.create({"branch": "main", "commit_message": "start", "actions": actions})

@@ -44,8 +44,8 @@ def status(context: Context, project: Document, request: Document) -> str:
         approvals_left=approvals.left(context, project, request),
         discussions_open=project["only_allow_merge_if_all_discussions_are_resolved"]
         and discussions.unresolved(context, project, request),
-        conflict=target is None,
-        needs_rebase=behind and project["merge_method"] == "ff",
+        conflict=target is None or (behind and repository.merged_tree(target, head) is None),
+        needs_rebase=behind and project["merge_method"] in {"ff", "rebase_merge"},
     )
 
 

@@ -1,4 +1,6 @@
-"""Merging a merge request: fast-forward, of its commits or of one squash commit (docs: Merge requests API, merge)."""
+"""Merging a merge request by the project's merge method, with or without squash (docs: Merge methods)."""
+
+from collections.abc import Sequence
 
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import ACTIVE
@@ -24,10 +26,11 @@ def _merge(call: Call) -> Document:
         raise api.not_allowed()
     repository = call.context.repository(call.project)
     before = repository.branches()[target]
-    if not repository.is_ancestor(before, request["sha"]):
-        raise api.unprocessable("Branch cannot be merged: only fast-forward merges are offered here")
     squashed = _squash_commit(call, request, before) if _squashes(call, request) else None
-    if not repository.set_branch(target, squashed or request["sha"], before):
+    head, merge_commit = squashed or request["sha"], None
+    if project_settings.of(call.project)["merge_method"] != "ff":
+        merge_commit = _merge_commit(call, request, before, head)
+    if not repository.set_branch(target, merge_commit or head, before):
         raise api.conflict("The target branch has moved")
     request |= {
         "state": "merged",
@@ -35,6 +38,7 @@ def _merge(call: Call) -> Document:
         "updated_at": clock.timestamp(),
         "squash": squashed is not None,
         "squash_commit_sha": squashed,
+        "merge_commit_sha": merge_commit,
         "_merged_by": call.user["id"],
     }
     call.store.save("merge_request", request)
@@ -61,23 +65,45 @@ def _squashes(call: Call, request: Document) -> bool:
     return bool(option == "always" or (wanted and option != "never"))
 
 
-def _squash_commit(call: Call, request: Document, parent: str) -> str | None:
+def _merge_commit(call: Call, request: Document, target: str, head: str) -> str:
+    """Write the commit that merges ``head`` into ``target``, by the caller (docs: Commit message templates)."""
+    repository = call.context.repository(call.project)
+    message = call.text("merge_commit_message")
+    if not message and project_settings.of(call.project)["merge_commit_template"]:
+        raise api.unsupported("merge_commit_template")
+    if not message:
+        reference = f"{call.project['path_with_namespace']}!{request['iid']}"
+        title = f"Merge branch '{request['source_branch']}' into '{request['target_branch']}'"
+        message = f"{title}\n\n{request['title']}\n\nSee merge request {reference}"
+    tree = repository.merged_tree(target, head)
+    if tree is None:  # the target has moved since mergeability was checked
+        raise api.not_allowed()
+    return _write(call, tree, (target, head), message, author=call.user)
+
+
+def _squash_commit(call: Call, request: Document, target: str) -> str | None:
     """Write a commit with all changes of a merge request; return ``None`` if it has only one commit already."""
     repository = call.context.repository(call.project)
+    parent = repository.merge_base(target, request["sha"]) or target
     message = call.text("squash_commit_message")
     if repository.count(f"{parent}..{request['sha']}") == 1 and not message:
         return None
     if not message and project_settings.of(call.project)["squash_commit_template"]:
         raise api.unsupported("squash_commit_template")
     author = call.store.get("user", request["_author"]) or call.user
+    return _write(call, f"{request['sha']}^{{tree}}", (parent,), message or request["title"], author=author)
+
+
+def _write(call: Call, tree: str, parents: Sequence[str], message: str, *, author: Document) -> str:
+    """Write a commit whose committer is the caller; return its SHA."""
     who = {
         "GIT_AUTHOR_NAME": author["name"],
         "GIT_AUTHOR_EMAIL": author["email"],
         "GIT_COMMITTER_NAME": call.user["name"],
         "GIT_COMMITTER_EMAIL": call.user["email"],
     }
-    text = (message or request["title"]).encode()
-    return repository.git("commit-tree", f"{request['sha']}^{{tree}}", "-p", parent, stdin=text, env=who)
+    onto = [argument for parent in parents for argument in ("-p", parent)]
+    return call.context.repository(call.project).git("commit-tree", tree, *onto, stdin=message.encode(), env=who)
 
 
 ROUTES = (Route("PUT", "/projects/{id}/merge_requests/{iid}/merge", _merge, DEVELOPER),)

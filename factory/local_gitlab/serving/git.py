@@ -197,6 +197,13 @@ class Repository:
             found.append({"id": sha, "name": name.rsplit("/", 1)[-1], "type": kind, "path": full, "mode": mode})
         return found
 
+    def merged_tree(self, ours: str, theirs: str) -> str | None:
+        """Return the tree that merging two commits gives, or ``None`` if they conflict (git-merge-tree(1))."""
+        try:
+            return self.git("merge-tree", "--write-tree", ours, theirs)
+        except ToolFailed:
+            return None
+
     def set_branch(self, name: str, new: str, old: str | None) -> bool:
         """Move a branch from ``old`` (``None``: it must not exist) to ``new``; false if it is no longer at ``old``."""
         try:

@@ -68,3 +68,53 @@ def test_refused_changes_of_a_merge_request(gitlab_server: LocalGitlab, body: di
     with pytest.raises(gitlab.GitlabUpdateError) as refused:
         project.mergerequests.update(request.iid, body)
     assert refused.value.response_code == 400
+
+
+def moved(project: Any) -> None:
+    """Let the target branch move on after the merge request was opened."""
+    project.files.create({"file_path": "b", "branch": "main", "content": "1", "commit_message": "meanwhile"})
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_merge_commit_has_the_target_and_the_source_as_parents(gitlab_server: LocalGitlab, *, squash: bool) -> None:
+    project = gitlab_server.project({"a": "1"}, merge_method="merge")
+    request = change(project)
+    moved(project)
+    before = project.branches.get("main").commit["id"]
+    merged = request.merge(squash=squash)
+    commit = project.commits.get("main")
+    assert merged["merge_commit_sha"] == commit.id
+    assert commit.parent_ids == [before, merged["squash_commit_sha"] or request.sha]
+    reference = f"{project.path_with_namespace}!{request.iid}"
+    assert commit.message == f"Merge branch 'x' into 'main'\n\nAll\n\nSee merge request {reference}"
+    assert [item["name"] for item in project.repository_tree(get_all=True)] == ["a", "b", "f0", "f1"]
+
+
+@pytest.mark.parametrize("method", ["ff", "rebase_merge"])
+def test_a_branch_behind_its_target_needs_a_rebase(gitlab_server: LocalGitlab, method: str) -> None:
+    project = gitlab_server.project({"a": "1"}, merge_method=method)
+    request = change(project)
+    moved(project)
+    assert project.mergerequests.get(request.iid).detailed_merge_status == "need_rebase"
+    with pytest.raises(gitlab.GitlabMRClosedError) as refused:
+        request.merge()
+    assert refused.value.response_code == 405
+
+
+def test_a_semi_linear_history_has_a_merge_commit(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"}, merge_method="rebase_merge")
+    request = change(project)
+    request.merge(merge_commit_message="done")
+    assert titles(project)[0] == "done"
+    assert sorted(titles(project)[1:]) == ["c0", "c1", "start"]
+    assert project.commits.get("main").parent_ids[1] == request.sha
+
+
+def test_branches_that_conflict_are_not_merged(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"}, merge_method="merge")
+    request = change(project)
+    project.files.create({"file_path": "f0", "branch": "main", "content": "2", "commit_message": "meanwhile"})
+    shown = project.mergerequests.get(request.iid)
+    assert (shown.detailed_merge_status, shown.has_conflicts) == ("conflict", True)
+    with pytest.raises(gitlab.GitlabMRClosedError):
+        request.merge()

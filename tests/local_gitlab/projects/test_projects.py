@@ -47,7 +47,7 @@ def shown(project: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("tier", ["gitlab_server", "free_gitlab"])
 def test_every_setting_is_stored_and_shown(request: pytest.FixtureRequest, tier: str) -> None:
     server = request.getfixturevalue(tier)
-    project = server.project()
+    project = server.project(merge_method="merge")
     assert shown(project) == DEFAULTS
     wanted = {name: OTHERS.get(name, not value) for name, value in DEFAULTS.items()}
     for name, value in wanted.items():
@@ -71,7 +71,7 @@ def test_every_setting_is_stored_and_shown(request: pytest.FixtureRequest, tier:
     ],
 )
 def test_an_invalid_value_is_refused(gitlab_server: LocalGitlab, body: dict[str, Any], reason: str) -> None:
-    project = gitlab_server.project()
+    project = gitlab_server.project(merge_method="merge")
     with pytest.raises(gitlab.GitlabHttpError, match=reason) as refused:
         gitlab_server.client().http_put(f"/projects/{project.id}", post_data=body)
     assert refused.value.response_code == 400
