@@ -21,7 +21,6 @@ from factory.local_gitlab.ci import (
     statuses,
     terraform_state,
 )
-from factory.local_gitlab.hooks import deliveries, project_hooks
 from factory.local_gitlab.issues import discussions, issue_links, issues
 from factory.local_gitlab.merge_requests import approvals, merge_requests, merging
 from factory.local_gitlab.projects import (
@@ -45,6 +44,7 @@ from factory.local_gitlab.serving import http
 from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
+from factory.local_gitlab.webhooks import deliveries, project_hooks
 from factory.system import log, loopback
 
 API_VERSION = "19.5.0-local"

@@ -9,11 +9,11 @@ from factory.errors import FactoryError, Refused
 from factory.local_gitlab import app
 from factory.local_gitlab.accounts import accounts, namespaces
 from factory.local_gitlab.ci import scheduler
-from factory.local_gitlab.hooks import deliveries
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.repository import git_http
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Store
+from factory.local_gitlab.webhooks import deliveries
 from factory.system import files, loopback
 
 _REAL_TOKENS = ("glpat-", "gldt-", "glrt-", "glcbt-", "gloas-")

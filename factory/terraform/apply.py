@@ -20,7 +20,7 @@ from factory.terraform.diagnostics import read_events
 from factory.terraform.manifest import Manifest, decode
 from factory.terraform.plan import Stack
 from factory.terraform.program import Killed, Terraform
-from factory.terraform.screen import LOCK_FILE, Source
+from factory.terraform.source_check import LOCK_FILE, Source
 from factory.terraform.state import State, identity
 
 RESULT, EVENTS, ERRORED = "apply.json", "events.jsonl", "errored.tfstate"

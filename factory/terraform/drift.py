@@ -100,7 +100,7 @@ def look_all(stacks: Sequence[Stack], out: Path, counts: Counts, *, parallel: in
 def look(stack: Stack, work: Path, counts: Counts) -> Report:
     """Check one stack in the folder ``work``, which is removed afterwards because plan files have values in plain text.
 
-    Raises ``NotFound`` or ``Refused`` if the screen rejects the stack's source, and the errors of ``Terraform``.
+    Raises ``NotFound`` or ``Refused`` if the source check rejects the stack's source, and the errors of ``Terraform``.
     """
     try:
         terraform = stack.work(work, stack.source())

@@ -17,7 +17,7 @@ from factory.model.facts import Plan, PlannedChange
 from factory.system import canonical, files
 from factory.terraform.manifest import Manifest, decode, normalise
 from factory.terraform.program import Terraform
-from factory.terraform.screen import LOCK_FILE, Source, screen
+from factory.terraform.source_check import LOCK_FILE, Source, check_source
 from factory.terraform.stacks import LIVE
 from factory.terraform.state import Identity, identity
 
@@ -48,8 +48,8 @@ class Stack:
     locks_itself: bool = True
 
     def source(self) -> Source:
-        """Return the screened source of the stack; raises ``NotFound`` or ``Refused``."""
-        return screen(self.tree, f"{LIVE}/{self.name}", self.providers)
+        """Return the checked source of the stack; raises ``NotFound`` or ``Refused``."""
+        return check_source(self.tree, f"{LIVE}/{self.name}", self.providers)
 
     def work(self, folder: Path, source: Source) -> Terraform:
         """Return terraform in a fresh copy of the source below ``folder``; the checkout is not changed."""
@@ -126,8 +126,8 @@ def make_all(
 def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
     """Plan one stack and write plan file, JSON, manifest and provider lock into ``out``.
 
-    ``lock_state`` is false for merge requests, because their token can only read. Raises ``Refused`` if the screen
-    rejects the source, and the errors of ``Terraform``.
+    ``lock_state`` is false for merge requests, because their token can only read. Raises ``Refused`` if the source
+    is refused, and the errors of ``Terraform``.
     """
     source = stack.source()
     work = out / "work"

@@ -5,7 +5,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from factory.errors import InvalidInput
-from factory.terraform.screen import Source
+from factory.terraform.source_check import Source
 
 LIVE = "terraform/live"
 # Files that affect every stack.

@@ -23,7 +23,7 @@ from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.system import canonical
 from factory.system.toolchain import readable
-from factory.terraform import manifest, plan, screen
+from factory.terraform import manifest, plan, source_check
 from tests.servers import ROOT, TOOL_ENV
 
 SRC, MAIN = "apps/hello/src/hello.py", "apps/hello/src/__main__.py"
@@ -245,7 +245,7 @@ class Corpus:
         out = self._folder / "plan"
         shutil.rmtree(out, ignore_errors=True)
         try:
-            screen.screen(self._clone, "terraform/live/production", rules.terraform.providers)
+            source_check.check_source(self._clone, "terraform/live/production", rules.terraform.providers)
         except FactoryError:
             return plan.read_facts(out)
         if case.plan is not None:

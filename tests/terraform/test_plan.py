@@ -8,7 +8,7 @@ import pytest
 
 from factory.errors import InvalidInput, ToolFailed
 from factory.terraform import plan, stacks
-from factory.terraform.screen import Source
+from factory.terraform.source_check import Source
 from tests.servers import LocalGitlab
 from tests.terraform.stacks import ROOT, TERRAFORM, make_stack, state_env
 

@@ -10,7 +10,7 @@ from factory.model.session import Session
 from factory.operations import saved_plan
 from factory.reports import plans as plan_note
 from factory.workflow.context import Context
-from factory.workflow.release import approval_digests, review_note
+from factory.workflow.release import approval_digests, review_content
 
 REVIEW_MARK, PLAN_MARK = "review", "plan"
 _WAITS = "!{} waits for a person's approval of this commit"
@@ -41,7 +41,7 @@ def present(
     digests = approval_digests.current(context, head=request.sha, spec=spec, issue=session.issue, pipeline=pipeline)
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
     issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
-    told = review_note.build(
+    told = review_content.build(
         context, request, issue=session.issue, spec=spec, pipeline=pipeline, named=digests, attempts=attempts
     )
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)

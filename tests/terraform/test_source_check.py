@@ -1,4 +1,4 @@
-"""The screen: what could run code, read files or reach elsewhere never gets to terraform."""
+"""The check of the source: what could run code, read files or reach elsewhere never gets to terraform."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from factory.errors import InvalidInput, NotFound, Refused
 from factory.system import hcl
-from factory.terraform.screen import screen
+from factory.terraform.source_check import check_source
 from tests.servers import ROOT
 from tests.terraform.stacks import PROVIDERS
 
@@ -73,29 +73,29 @@ def required(version: str) -> str:
 def test_a_module_takes_a_range_that_the_root_pins(tree: Path) -> None:
     module, root = tree / "terraform/modules/zone/main.tf", tree / LIVE / "main.tf"
     module.write_text(required(">= 5.14.0, < 6.0.0"))
-    assert screen(tree, LIVE, PROVIDERS).folders == (LIVE, "terraform/modules/zone")
+    assert check_source(tree, LIVE, PROVIDERS).folders == (LIVE, "terraform/modules/zone")
     root.write_text(GOOD.replace("= 5.14.0", ">= 5.14.0"))
     with pytest.raises(Refused, match=r"in version >=5\.14\.0, not 5\.14\.0"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     root.write_text('terraform {\n  backend "http" {}\n}\nmodule "zone" {\n  source = "../../modules/zone"\n}\n')
     with pytest.raises(Refused, match="does not pin the version of the provider cloudflare/cloudflare"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     module.write_text(required("5.15.0"))
     with pytest.raises(Refused, match=r"in version 5\.15\.0"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 def test_a_root_is_its_own_files_and_those_of_its_modules(tree: Path) -> None:
     (tree / "terraform/modules/zone/tests").mkdir()
     (tree / "terraform/modules/other").mkdir()
-    found = screen(tree, LIVE, PROVIDERS)
+    found = check_source(tree, LIVE, PROVIDERS)
     assert found.folders == (LIVE, "terraform/modules/zone")
     assert [name for name, _ in found.files] == [f"{LIVE}/main.tf", "terraform/modules/zone/main.tf"]
 
 
 @pytest.mark.parametrize("root", [path.name for path in (ROOT / "terraform/live").iterdir()])
 def test_our_own_roots_pass(root: str) -> None:
-    assert screen(ROOT, f"terraform/live/{root}", PROVIDERS).files
+    assert check_source(ROOT, f"terraform/live/{root}", PROVIDERS).files
 
 
 @pytest.mark.parametrize(
@@ -152,56 +152,56 @@ def test_our_own_roots_pass(root: str) -> None:
 def test_what_is_refused_is_named(tree: Path, text: str, what: str) -> None:
     (tree / LIVE / "evil.tf").write_text(text + "\n")
     with pytest.raises(Refused) as refused:
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     assert str(refused.value).startswith(f"{LIVE}/evil.tf: ")
     assert what in str(refused.value)
 
 
-def test_a_module_is_screened_as_its_root_is(tree: Path) -> None:
+def test_a_module_is_checked_as_its_root_is(tree: Path) -> None:
     (tree / "terraform/modules/zone/evil.tf").write_text('data "external" "x" {}\n')
     with pytest.raises(Refused, match=r"modules/zone/evil\.tf: a data source external"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 @pytest.mark.parametrize("name", ["a.tf.json", "x.auto.tfvars", "terraform.tfvars", "override.sh", "terraform.rc"])
 def test_other_files_do_not_belong_there(tree: Path, name: str) -> None:
     (tree / LIVE / name).write_text("{}")
     with pytest.raises(Refused, match="a file that is not"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 def test_a_root_has_one_backend(tree: Path) -> None:
     (tree / LIVE / "main.tf").write_text('terraform {\n  required_version = "~> 1.11"\n}\n')
     with pytest.raises(Refused, match="0 backends; there must be exactly one"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     (tree / LIVE / "main.tf").write_text('terraform {\n  backend "http" {}\n  backend "http" {}\n}\n')
     with pytest.raises(Refused, match="a backend"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 def test_a_comment_that_nearly_calls_a_function_takes_no_time(tree: Path) -> None:
     (tree / LIVE / "slow.tf").write_text("# file" + "/**/" * 5000 + "\n")
-    assert screen(tree, LIVE, PROVIDERS).files
+    assert check_source(tree, LIVE, PROVIDERS).files
 
 
 def test_links_folders_and_pipes_are_refused(tree: Path) -> None:
     (tree / LIVE / "evil.tf").symlink_to("/etc/passwd")
     with pytest.raises(Refused, match="a link"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     (tree / LIVE / "evil.tf").unlink()
     (tree / LIVE / "more").mkdir()
     with pytest.raises(Refused, match="a folder"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
     (tree / LIVE / "more").rmdir()
     (tree / "terraform/modules/zone").rename(tree / "elsewhere")
     (tree / "terraform/modules/zone").symlink_to(tree / "elsewhere")
     with pytest.raises(NotFound, match="not a folder of this repository"):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 def test_a_root_that_is_not_there() -> None:
     with pytest.raises(NotFound, match="terraform/live/none"):
-        screen(ROOT, "terraform/live/none", PROVIDERS)
+        check_source(ROOT, "terraform/live/none", PROVIDERS)
 
 
 @given(st.text(max_size=80) | st.text(alphabet='abc {}[]()"=\n$%<-', max_size=40))
@@ -224,7 +224,7 @@ WORDS = [
 @pytest.mark.parametrize("words", WORDS)
 def test_words_in_comments_and_texts_run_nothing(tree: Path, words: str) -> None:
     (tree / LIVE / "main.tf").write_text(GOOD + words + "\n")
-    assert (GOOD + words + "\n").encode() in dict(screen(tree, LIVE, PROVIDERS).files).values()
+    assert (GOOD + words + "\n").encode() in dict(check_source(tree, LIVE, PROVIDERS).files).values()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_words_in_comments_and_texts_run_nothing(tree: Path, words: str) -> None
 def test_code_is_refused_wherever_it_stands(tree: Path, code: str) -> None:
     (tree / LIVE / "main.tf").write_text(GOOD + code + "\n")
     with pytest.raises(Refused):
-        screen(tree, LIVE, PROVIDERS)
+        check_source(tree, LIVE, PROVIDERS)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_code_is_refused_wherever_it_stands(tree: Path, code: str) -> None:
 )
 def test_addresses_of_known_types_pass(tree: Path, code: str) -> None:
     (tree / LIVE / "main.tf").write_text(GOOD + code + "\n")
-    assert (GOOD + code + "\n").encode() in dict(screen(tree, LIVE, PROVIDERS).files).values()
+    assert (GOOD + code + "\n").encode() in dict(check_source(tree, LIVE, PROVIDERS).files).values()
 
 
 @given(st.text(max_size=80) | st.text(alphabet='ab {}[]()"=\n$%/*#\\', max_size=60))

@@ -15,13 +15,13 @@ from typing import Any
 import aiohttp
 
 from factory.errors import FactoryError
-from factory.local_gitlab.hooks import events, project_hooks
-from factory.local_gitlab.hooks.events import Event
 from factory.local_gitlab.projects import application_settings
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Change, Document, Store
+from factory.local_gitlab.webhooks import events, project_hooks
+from factory.local_gitlab.webhooks.events import Event
 from factory.system import clock, log
 
 _KIND, _PENDING = "hook_event", "pending"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from factory.model.facts import PlannedChange
 from factory.model.verdict import Finding, Verdict
 from factory.reports.markdown import fit, link, name, neutral, span
-from factory.reports.review import AcceptedFinding, Behaviour, Cost, ReviewNote, Risk, Row, render
+from factory.reports.review_note import AcceptedFinding, Behaviour, Cost, ReviewNote, Risk, Row, render
 
 NOTE = ReviewNote(
     merge_request=7,

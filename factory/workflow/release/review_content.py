@@ -10,7 +10,7 @@ from factory.model.facts import Dependency, Facts, PlannedChange
 from factory.model.gitlab import MergeRequest
 from factory.model.verdict import GateReport, Verdict
 from factory.operations import saved_plan
-from factory.reports import review
+from factory.reports import review_note
 from factory.specs import read as specs
 from factory.system import data
 from factory.workflow.claim import issue_spec
@@ -45,8 +45,8 @@ def build(
     found = issue_spec.of_issue(context, context.main(), name=spec, issue=issue)
     decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
-    return review.render(
-        review.ReviewNote(
+    return review_note.render(
+        review_note.ReviewNote(
             merge_request=request.iid,
             issue=named.issue,
             head=named.head,
@@ -59,7 +59,7 @@ def build(
             required=decision.required,
             behaviour=_behaviour(context, request, pipeline),
             claim=attempts[-1].message if attempts else "",
-            cost=review.Cost(
+            cost=review_note.Cost(
                 attempts=len(attempts),
                 tokens=sum(used) if used else None,
                 agent_seconds=sum(item.seconds for item in attempts),
@@ -67,7 +67,7 @@ def build(
             ),
             excused=_excused(context, decision.gates),
             risks=tuple(
-                review.Risk(item.name, item.decide, ", ".join(item.because))
+                review_note.Risk(item.name, item.decide, ", ".join(item.because))
                 for item in (decision.needed.risks if decision.needed else ())
             ),
             decisions=(*_decisions(found, decision), *([_ALONE] if context.accounts.alone else [])),
@@ -76,10 +76,10 @@ def build(
     )
 
 
-def _rows(spec: specs.Spec, decision: GateReport) -> tuple[review.Row, ...]:
+def _rows(spec: specs.Spec, decision: GateReport) -> tuple[review_note.Row, ...]:
     texts = {item.id: item.text for item in spec.requirements}
     return tuple(
-        review.Row(
+        review_note.Row(
             item.id,
             texts.get(item.id, ""),
             tuple((test.name, test.outcome) for test in item.tests),
@@ -97,17 +97,17 @@ def _decisions(spec: specs.Spec, decision: GateReport) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _excused(context: Context, verdicts: Sequence[Verdict]) -> tuple[review.AcceptedFinding, ...]:
+def _excused(context: Context, verdicts: Sequence[Verdict]) -> tuple[review_note.AcceptedFinding, ...]:
     accepted = {(item.rule, item.subject): item for item in context.policies().exceptions.exceptions}
     return tuple(
-        review.AcceptedFinding(item.rule, item.subject, rule.owner, rule.expires)
+        review_note.AcceptedFinding(item.rule, item.subject, rule.owner, rule.expires)
         for verdict in verdicts
         for item in verdict.excused
         if (rule := accepted.get((item.rule, item.subject))) is not None
     )
 
 
-def _behaviour(context: Context, request: MergeRequest, pipeline: int) -> review.Behaviour:
+def _behaviour(context: Context, request: MergeRequest, pipeline: int) -> review_note.Behaviour:
     contract = tuple(
         line
         for item in merge_requests.changes(context.bot, request.iid)
@@ -116,7 +116,7 @@ def _behaviour(context: Context, request: MergeRequest, pipeline: int) -> review
         if line[:1] in {"+", "-"}
     )
     before, after = _dependencies(context, pipeline)
-    return review.Behaviour(
+    return review_note.Behaviour(
         contract=contract,
         plan=_plan(context, pipeline),
         added=None if after is None or before is None else _names(set(after) - set(before)),

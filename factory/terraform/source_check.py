@@ -1,4 +1,4 @@
-"""Screens Terraform configuration before terraform reads it, and rejects code that could run programs or read files.
+"""Checks Terraform configuration before terraform reads it, and rejects code that could run programs or read files.
 
 The configuration of a merge request is planned with a read token. An unlisted provider, a provisioner, an external
 data source or a function that reads files could reach that token or the machine. Only the blocks, providers and
@@ -64,8 +64,8 @@ class Source:
     files: tuple[tuple[str, bytes], ...]
 
 
-def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
-    """Return the screened source of a root, such as ``terraform/live/production``, below ``tree``.
+def check_source(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
+    """Return the checked source of a root, such as ``terraform/live/production``, below ``tree``.
 
     ``providers`` maps each allowed source to the version that the root must pin; a module may allow a range. Raises
     ``NotFound`` if the root does not exist, and ``Refused`` naming the file and the reason.
@@ -77,7 +77,7 @@ def screen(tree: Path, root: str, providers: Mapping[str, str]) -> Source:
         folder = waiting.pop()
         for name, data in _files(tree, folder):
             found[name] = data
-            blocks = _screen_text(name, data, providers, pinned=folder == root)
+            blocks = _check_text(name, data, providers, pinned=folder == root)
             required.setdefault(folder, set()).update(_required(blocks))
             backends += folder == root and sum("backend" in each.body for each in blocks if each.kind == "terraform")
             for module in (_module(name, each.body, folder) for each in blocks if each.kind == "module"):
@@ -133,7 +133,7 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         raise NotFound(f"{folder} has no Terraform configuration")
 
 
-def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned: bool) -> tuple[hcl.Block, ...]:
+def _check_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned: bool) -> tuple[hcl.Block, ...]:
     """Return the blocks of one file; raises ``Refused``. If ``pinned``, providers must have their exact version."""
     try:
         text = data.decode()
@@ -151,17 +151,17 @@ def _screen_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned
         if block.kind not in _BLOCKS:
             raise _refused(name, f"the block {block.kind!r}")
         if block.kind == "terraform":
-            _screen_settings(name, block.body, providers, pinned=pinned)
+            _check_settings(name, block.body, providers, pinned=pinned)
         elif block.kind == "provider":
-            _screen_provider(name, block, providers)
+            _check_provider(name, block, providers)
         elif block.kind in _TYPED:
-            _screen_type(name, block, providers)
+            _check_type(name, block, providers)
         elif block.kind in _ADDRESSED:
-            _screen_addresses(name, block, providers)
+            _check_addresses(name, block, providers)
     return blocks
 
 
-def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str], *, pinned: bool) -> None:
+def _check_settings(name: str, body: Mapping[str, Any], providers: Mapping[str, str], *, pinned: bool) -> None:
     for key, value in body.items():
         if key not in _TERRAFORM:
             raise _refused(name, f"the setting terraform.{key}")
@@ -170,10 +170,10 @@ def _screen_settings(name: str, body: Mapping[str, Any], providers: Mapping[str,
         if key == "required_providers":
             for block in value:
                 for local, requirement in block.items():
-                    _screen_source(name, local, requirement, providers, pinned=pinned)
+                    _check_source(name, local, requirement, providers, pinned=pinned)
 
 
-def _screen_source(name: str, local: str, requirement: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
+def _check_source(name: str, local: str, requirement: Any, providers: Mapping[str, str], *, pinned: bool) -> None:
     source = requirement.get("source") if isinstance(requirement, Mapping) else None
     if not isinstance(source, str) or source not in providers:
         raise _refused(name, f"the provider {source or local!r}, which policies/terraform.yml does not list")
@@ -186,13 +186,13 @@ def _screen_source(name: str, local: str, requirement: Any, providers: Mapping[s
         raise _refused(name, f"an unknown setting of the provider {source}")
 
 
-def _screen_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+def _check_type(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     """Refuse types of unlisted providers: terraform would download such a provider because of the type's name."""
     if len(block.labels) != _LABELS:
         raise _refused(name, f"a {block.kind} with {len(block.labels)} labels")
     if not _known(block.labels[0], block.kind, providers):
         raise _refused(name, f"a {_TYPED[block.kind]} {block.labels[0]}")
-    _screen_named_provider(name, block, providers)
+    _check_named_provider(name, block, providers)
 
 
 def _known(kind: str, block: str, providers: Mapping[str, str]) -> bool:
@@ -200,23 +200,23 @@ def _known(kind: str, block: str, providers: Mapping[str, str]) -> bool:
     return kind.startswith(known) or (block, kind) == ("resource", _BUILT_IN)
 
 
-def _screen_named_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+def _check_named_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     provider = block.body.get("provider")
     if provider is not None and str(provider).strip("${}").split(".")[0] not in _locals(providers):
         raise _refused(name, f"the provider {provider}")
 
 
-def _screen_addresses(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+def _check_addresses(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     """Refuse addresses of unlisted types in import, moved and removed: terraform downloads the type's provider."""
     for key in _ADDRESSED[block.kind]:
         address = str(block.body.get(key, "")).removeprefix("${").removesuffix("}")
         match = _ADDRESS.fullmatch(address)
         if address and (match is None or not _known(match["type"] or _BUILT_IN, "resource", providers)):
             raise _refused(name, f"{block.kind} of {address}")
-    _screen_named_provider(name, block, providers)
+    _check_named_provider(name, block, providers)
 
 
-def _screen_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
+def _check_provider(name: str, block: hcl.Block, providers: Mapping[str, str]) -> None:
     if len(block.labels) != 1 or block.labels[0] not in _locals(providers):
         raise _refused(name, f"the provider {' '.join(block.labels)}")
     if settings := sorted(set(block.body) - {"alias"}):
@@ -248,5 +248,5 @@ def _locals(providers: Mapping[str, str]) -> tuple[str, ...]:
 def _refused(name: str, what: str) -> Refused:
     return Refused(
         f"{name}: {what} is not allowed",
-        hint="Remove it, or let a person change the screen or policies/terraform.yml on main.",
+        hint="Remove it, or let a person change this check or policies/terraform.yml on main.",
     )
