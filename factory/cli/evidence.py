@@ -1,15 +1,19 @@
 """``factory evidence``: lists and verifies the evidence."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import click
 
-from factory.cli import output
+from factory.cli import environment, output
 from factory.cli.current import current, number
 from factory.errors import EvidenceInvalid, NotFound
 from factory.evidence import transparency_log, verify
-from factory.instance.context import make, trust
-from factory.workflow.recorder import read_tree
+from factory.instance.context import make, mirror, trust, trust_root
+from factory.operations import seen_checkpoint
+from factory.workflow.recorder import BRANCH
+from factory.worktrees import branch_files
 
 
 @click.group()
@@ -36,26 +40,40 @@ def list_(as_json: bool) -> None:
 
 @command.command(name="verify")
 @click.argument("merge_request", required=False)
+@click.option("--from", "source", help="Read the evidence of this clone or address, instead of the instance's.")
+@click.option("--trust", "root", type=click.Path(path_type=Path), help="The trust root, instead of the instance's.")
 @click.option("--offline", is_flag=True, help="Do not fetch newer evidence from GitLab first.")
 @output.as_json
-def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:
-    """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order."""
+def verify_(merge_request: str | None, source: str | None, root: Path | None, offline: bool, as_json: bool) -> None:
+    """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order.
+
+    With --from and --trust it needs nothing else: no instance, key, token or server.
+    """
     iid = number(merge_request, "!") if merge_request else None
-    tree = _tree(fetch=not offline)
-    if iid is not None and not any(
-        entry.predicate.get("merge_request") == iid for entry in transparency_log.read(tree)
-    ):
+    found = branch_files.fetch(source, BRANCH) if source else _instance_files(fetch=not offline)
+    rooted = trust_root(root) if root else trust(current())
+    kept = seen_checkpoint.folder(environment.snapshot())
+    seen = seen_checkpoint.read(kept, rooted) if rooted.previous_checkpoint is None else None
+    if iid is not None and not _mentions(found.content, iid):
         raise NotFound(
             f"the evidence has no statement about !{iid}", hint="List the statements with `factory evidence list`."
         )
-    report = verify.verify(tree, trust=trust(current()), merge_request=iid)
-    lines = [f"log of {report.size} statements, root {report.root}"]
+    report = verify.verify(
+        found.content,
+        trust=replace(rooted, previous_checkpoint=seen.note.encode()) if seen else rooted,
+        merge_request=iid,
+        modes=found.modes,
+    )
+    if report.passed:
+        seen_checkpoint.keep(kept, rooted, found.content[transparency_log.CHECKPOINT])
+    history = _history(report, seen)
+    lines = [f"log of {report.size} statements, root {report.root}", history]
     lines += [f"note: {notice}" for notice in report.notices]
     lines += [f"FAILED {check.rule}: {check.reason}" for check in report.findings]
     lines.append(f"{sum(check.passed for check in report.checks)} checks passed, {len(report.findings)} failed")
     if iid is not None:
         lines.append("the chain is complete" if report.complete else f"still missing: {', '.join(report.missing)}")
-    value = asdict(report) | {"passed": report.passed}
+    value = asdict(report) | {"passed": report.passed, "history": history}
     output.one(value, json_wanted=as_json, text="\n".join(lines))
     if not report.passed:
         raise EvidenceInvalid(f"{len(report.findings)} checks failed")
@@ -63,8 +81,35 @@ def verify_(merge_request: str | None, offline: bool, as_json: bool) -> None:
         raise EvidenceInvalid(f"the chain of !{iid} is not complete: {', '.join(report.missing)}")
 
 
-def _tree(*, fetch: bool) -> dict[str, bytes]:
-    context = make(current(), holder="", say=output.say)
+@command.command(name="trust")
+def trust_() -> None:
+    """Print the trust root, with which anyone verifies the evidence: keep it, and give it to who verifies."""
+    output.one(trust(current()).to_json(), json_wanted=True, text="")
+
+
+def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:
+    """Return what is known of the log's past, in one line."""
+    if report.findings:
+        first = report.findings[0]
+        return f"broken at {first.rule if first.statement is None else f'statement {first.statement} ({first.rule})'}"
+    if seen:
+        return f"continued from the checkpoint that this machine saw at {seen.seen}"
+    return "consistent: this machine has seen no earlier checkpoint, and nobody else has witnessed this one"
+
+
+def _mentions(tree: Mapping[str, bytes], merge_request: int) -> bool:
+    return any(entry.predicate.get("merge_request") == merge_request for entry in transparency_log.read(tree))
+
+
+def _instance_files(*, fetch: bool) -> branch_files.BranchFiles:
+    """Return the evidence as of the last fetch of the instance; raises ``NotFound`` if it never fetched."""
+    workspace = current()
     if fetch:
-        context.fetch()
-    return read_tree(context)
+        make(workspace, holder="", say=output.say).fetch()
+    if not mirror(workspace).path.exists():
+        raise NotFound("this instance has no evidence", hint="Start the embedded servers with `factory up`.")
+    return branch_files.read(mirror(workspace), BRANCH)
+
+
+def _tree(*, fetch: bool) -> Mapping[str, bytes]:
+    return _instance_files(fetch=fetch).content

@@ -16,6 +16,8 @@ from factory.system import canonical
 
 __all__ = ["Check", "VerifyReport", "verify"]
 
+_PLAIN_FILE = "100644"
+
 
 @dataclass(frozen=True)
 class VerifyReport:
@@ -43,10 +45,13 @@ class VerifyReport:
         return tuple(check for check in self.checks if not check.passed)
 
 
-def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None) -> VerifyReport:
+def verify(
+    tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None, modes: Mapping[str, str] | None = None
+) -> VerifyReport:
     """Return the checks of the whole log and of one merge request's chain (``None``: of all merge requests).
 
-    The log is always checked as a whole: a file that is not part of the log is a finding.
+    The log is always checked as a whole: a file that is not part of the log is a finding. ``modes`` are the modes of
+    git's tree by path, if the tree comes from git: anything but a plain file is a finding.
     """
     paths = sorted(path for path in tree if transparency_log.index_of(path) is not None)
     entries: list[Entry] = []
@@ -60,6 +65,7 @@ def verify(tree: Mapping[str, bytes], *, trust: Trust, merge_request: int | None
     checks += _places(paths)
     checks += _unique_keys(entries)
     checks += _layout(tree, paths, digests)
+    checks += _modes(modes or {})
     leaves = [merkle_tree.leaf_hash(digest) for digest in digests]
     root = merkle_tree.root(leaves)
     checks += _head(tree.get(transparency_log.CHECKPOINT), leaves, root, trust)
@@ -120,6 +126,12 @@ def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[b
         yield Check("EV-LOG-TILE", None, same, f"{path}: {reason}")
     for path in sorted(set(tree) - set(expected) - set(paths) - {transparency_log.CHECKPOINT}):
         yield Check("EV-FILE", None, False, f"{path} is not part of the log")
+
+
+def _modes(modes: Mapping[str, str]) -> Iterator[Check]:
+    for path, mode in sorted(modes.items()):
+        if mode != _PLAIN_FILE:
+            yield Check("EV-FILE", None, False, f"{path} has the mode {mode}, not {_PLAIN_FILE}")
 
 
 def _recorded(tree: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[bytes]:

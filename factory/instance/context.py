@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory.agents.task import driver
-from factory.errors import NotFound
+from factory.errors import InvalidInput, NotFound
 from factory.evidence.sign import Signer
 from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
@@ -68,8 +68,8 @@ def make(
     if not key.exists():
         raise NotFound("the recorder has no key here", hint="Start the embedded servers with `factory up`.")
     bot = workspace.connection(BOT)
-    mirror = Mirror(workspace.state / "mirror.git", f"{workspace.url}/{workspace.settings['project']}.git")
-    mirror.ensure()
+    copy = mirror(workspace)
+    copy.ensure()
     rooted = trust(workspace)
     return Context(
         accounts=Accounts(
@@ -80,7 +80,7 @@ def make(
             simulator=gitlab.version(bot).endswith("-local"),
             alone=rooted.separation == ALONE,
         ),
-        mirror=mirror,
+        mirror=copy,
         machine=Machine(
             state=workspace.state,
             holder=holder,
@@ -100,12 +100,27 @@ def _existing(folder: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def mirror(workspace: Workspace) -> Mirror:
+    """Return the instance's copy of the project, which may not exist yet."""
+    return Mirror(workspace.state / "mirror.git", f"{workspace.url}/{workspace.settings['project']}.git")
+
+
 def trust(workspace: Workspace) -> Trust:
     """Return the instance's trust root; raises ``NotFound``."""
     path = workspace.state / "trust.json"
     if not path.exists():
         raise NotFound("there is no trust root here", hint="Start the embedded servers with `factory up`.")
-    return Trust.from_json(json.loads(files.read_text(path)))
+    return trust_root(path)
+
+
+def trust_root(path: Path) -> Trust:
+    """Return the trust root in a file; raises ``InvalidInput`` and ``NotFound``."""
+    try:
+        return Trust.from_json(json.loads(files.read_text(path)))
+    except ValueError as error:
+        raise InvalidInput(
+            f"{path} is not a trust root: {error}", hint="`factory evidence trust` prints one."
+        ) from error
 
 
 def _failpoint(workspace: Workspace) -> Callable[[str], None]:

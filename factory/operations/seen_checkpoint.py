@@ -1,0 +1,43 @@
+"""Keeps the newest checkpoint that this machine has seen of each log, so that a log that was rewritten is found."""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.errors import FactoryError
+from factory.evidence.trust import Trust
+from factory.system import clock, data, files
+
+_FOLDER = "checkpoints"
+
+
+@dataclass(frozen=True)
+class SeenCheckpoint:
+    """A checkpoint as it was read, and when (RFC 3339)."""
+
+    note: str
+    seen: str
+
+
+def folder(environment: Mapping[str, str]) -> Path:
+    """Return where checkpoints are kept: below ``$XDG_STATE_HOME``, by default ``~/.local/state``."""
+    home = environment.get("HOME") or "/"
+    return Path(environment.get("XDG_STATE_HOME") or f"{home}/.local/state") / "factory" / _FOLDER
+
+
+def read(kept: Path, trust: Trust) -> SeenCheckpoint | None:
+    """Return the newest checkpoint of the trusted log that this machine has seen; raises ``InvalidInput``."""
+    path = _path(kept, trust)
+    return data.read(SeenCheckpoint, files.read_bytes(path), source=str(path)) if path.exists() else None
+
+
+def keep(kept: Path, trust: Trust, note: bytes) -> None:
+    """Keep a checkpoint that was verified; where nothing can be written, nothing is kept."""
+    with suppress(FactoryError):
+        files.write_atomic(_path(kept, trust), data.write(SeenCheckpoint(note.decode(), clock.timestamp())))
+
+
+def _path(kept: Path, trust: Trust) -> Path:
+    return kept / f"{hashlib.sha256(trust.log_key.text.encode()).hexdigest()[:32]}.json"

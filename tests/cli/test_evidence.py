@@ -1,0 +1,73 @@
+"""Verification by anyone: outside of a control repository, with the evidence and a trust root alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import command_line
+from tests.evidence import examples
+from tests.servers import TOOL_PATH, git
+
+BRANCH = "factory/evidence"
+
+
+def commit(folder: Path, tree: Mapping[str, bytes]) -> None:
+    """Make the branch's newest commit hold exactly these files."""
+    git("rm", "-rq", "--ignore-unmatch", ".", cwd=folder)
+    for name, content in tree.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    git("add", "-A", cwd=folder)
+    git("commit", "-q", "--allow-empty", "-m", "x", cwd=folder)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Path:
+    """Return a folder with a repository ``project`` that holds evidence, a file ``trust.json`` and an empty home."""
+    git("init", "-q", "-b", BRANCH, "project", cwd=tmp_path)
+    commit(tmp_path / "project", examples.recorded(examples.statements()))
+    (tmp_path / "trust.json").write_text(json.dumps(examples.trust().to_json()))
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+def verify(folder: Path, *more: str) -> Any:
+    arguments: Sequence[str] = ("evidence", "verify", "--from", "project", "--trust", "trust.json", *more)
+    return command_line.run(arguments, cwd=folder, env={"HOME": str(folder / "home"), "PATH": TOOL_PATH})
+
+
+def test_it_needs_the_evidence_and_a_trust_root_alone(evidence: Path) -> None:
+    done = verify(evidence, "12")
+    assert done.returncode == 0, done.stderr
+    assert "consistent: this machine has seen no earlier checkpoint, and nobody else" in done.stdout
+    assert "the chain is complete" in done.stdout
+    again = verify(evidence)
+    assert "continued from the checkpoint that this machine saw at 20" in again.stdout
+
+
+@pytest.mark.parametrize("how", [slice(1), slice(None, None, -1)], ids=["rolled back", "forked"])
+def test_a_log_that_is_another_than_before_is_found(evidence: Path, how: slice) -> None:
+    assert verify(evidence).returncode == 0
+    commit(evidence / "project", examples.recorded(examples.statements()[how]))
+    done = verify(evidence)
+    assert done.returncode == 13, done.stdout
+    assert "EV-LOG-CONSISTENCY" in done.stdout
+    assert json.loads(verify(evidence, "--json").stdout)["history"].startswith("broken at ")
+
+
+def test_a_link_in_the_tree_is_found(evidence: Path) -> None:
+    (evidence / "project/statements/link").symlink_to("/etc/passwd")
+    git("add", "-A", cwd=evidence / "project")
+    git("commit", "-q", "-m", "x", cwd=evidence / "project")
+    done = verify(evidence)
+    assert "statements/link has the mode 120000, not 100644" in done.stdout
+
+
+def test_a_file_that_is_no_trust_root_is_refused(evidence: Path) -> None:
+    (evidence / "trust.json").write_text("{")
+    done = verify(evidence)
+    assert (done.returncode, "is not a trust root" in done.stderr) == (3, True)
+    assert "factory evidence trust" in done.stderr
