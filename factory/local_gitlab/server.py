@@ -14,7 +14,7 @@ from factory.local_gitlab.repository import git_http
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Store
 from factory.local_gitlab.webhooks import deliveries
-from factory.system import files, loopback
+from factory.system import files, git_locks, loopback
 
 _REAL_TOKENS = ("glpat-", "gldt-", "glrt-", "glcbt-", "gloas-")
 
@@ -75,6 +75,7 @@ def _prepare(context: Context) -> None:
         namespaces.give_owners(store)
         for project in store.all("project"):
             owner = store.get("user", project["creator_id"]) or root
+            git_locks.remove_stale(context.repository(project).path, seconds=0)
             sync_refs(context, project, owner, known_user=False)
 
 

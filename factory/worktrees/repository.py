@@ -17,7 +17,7 @@ from typing import Any
 import git
 
 from factory.errors import Conflict, FactoryError, MachineError, NotFound, Refused, Unreachable
-from factory.system import clock, files
+from factory.system import clock, files, git_locks
 
 NOBODY = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -28,6 +28,8 @@ NOBODY = {
 }
 
 
+# No git of ours holds a lock of the mirror that long.
+_STALE = 30.0
 _REASON = re.compile(r"(?:fatal|error): (.+)")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
@@ -57,12 +59,13 @@ class Mirror:
     url: str
 
     def ensure(self) -> None:
-        """Create the mirror if it is missing."""
+        """Create the mirror if it is missing, and remove what a killed git left in it."""
         if not (self.path / "HEAD").exists():
             with files.disk_errors(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
             run(self.path, "init", "--bare", "--quiet", "--initial-branch=main")
             run(self.path, "config", "gc.auto", "0")
+        git_locks.remove_stale(self.path, seconds=_STALE)
 
     def fetch(self, token: str) -> None:
         """Update ``refs/remotes/origin/*`` from GitLab; raises ``Unreachable``."""

@@ -25,7 +25,7 @@ def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
             run(path, "reset", "--hard", "--quiet", commit)
             return
         files.remove_tree(path)
-        run(mirror.path, "worktree", "prune")
+        _prune(mirror)
         run(mirror.path, "worktree", "add", "--quiet", "--detach", str(path), commit)
         files.write_atomic(_link_copy(path), (path / ".git").read_bytes())
 
@@ -34,7 +34,14 @@ def remove(mirror: Mirror, path: Path) -> None:
     """Delete the worktree and its entry in the mirror."""
     with files.locked(mirror.path / "worktrees.lock"):
         files.remove_tree(path)
-        run(mirror.path, "worktree", "prune")
+        _prune(mirror)
+
+
+def _prune(mirror: Mirror) -> None:
+    """Remove the entries of worktrees that are gone; git keeps a locked one, as a killed `git worktree add` leaves."""
+    for lock in (mirror.path / "worktrees").glob("*/locked"):
+        lock.unlink()
+    run(mirror.path, "worktree", "prune")
 
 
 def git_dir(path: Path) -> Path:

@@ -216,3 +216,16 @@ def test_a_lost_runner_fails_its_jobs_and_retry_runs_them_again(server: Server) 
     next_one = requests.post(request, json={"token": made["token"]}, timeout=30).json()
     assert next_one["job_info"]["name"] == "again"
     assert next_one["token"] != given[0]["token"]
+
+
+def test_a_lock_that_a_killed_git_left_stops_no_push(server: Server) -> None:
+    project = server.project()
+    server.kill()
+    bare = server.state / "repositories" / f"{project.id}.git"
+    for name in ("refs/heads/main.lock", "packed-refs.lock"):
+        (bare / name).write_text("")
+    server.start()
+    made = server.again(project).files.create(
+        {"file_path": "x", "branch": "main", "content": "1", "commit_message": "after"}
+    )
+    assert made.file_path == "x"

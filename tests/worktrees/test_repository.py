@@ -1,5 +1,7 @@
 """The mirror and worktrees against the loopback GitLab, over HTTP."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,33 @@ def test_what_git_cannot_add_is_refused_with_its_reason(gitlab_server: LocalGitl
         worktree.commit_all(path, message="m", author=BOT)
     worktree.prepare(mirror, path, commit=mirror.head("main") or "")
     assert worktree.changed_paths(path) == []
+
+
+def test_a_worktree_whose_making_was_killed_is_made_again(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    head = mirror.head("main") or ""
+    worktree.prepare(mirror, tmp_path / "work", commit=head)
+    (entry,) = (mirror.path / "worktrees").iterdir()
+    (entry / "locked").write_text("initializing")
+    shutil.rmtree(tmp_path / "work")
+    worktree.prepare(mirror, tmp_path / "work", commit=head)
+    assert (tmp_path / "work/a.txt").read_text() == "1\n"
+
+
+def test_locks_of_a_killed_git_stop_no_later_one(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, token = _mirror(gitlab_server, tmp_path)
+    worktree.prepare(mirror, tmp_path / "work", commit=mirror.head("main") or "")
+    (entry,) = (mirror.path / "worktrees").iterdir()
+    locks = [
+        *(mirror.path / name for name in ("config.lock", "packed-refs.lock", "refs/remotes/origin/main.lock")),
+        entry / "index.lock",
+    ]
+    for lock in locks:
+        lock.write_text("")
+        os.utime(lock, (0, 0))
+    young = mirror.path / "refs/remotes/origin/other.lock"
+    young.write_text("")
+    mirror.ensure()
+    assert [lock for lock in (*locks, young) if lock.exists()] == [young]
+    mirror.fetch(token)
+    worktree.prepare(mirror, tmp_path / "work", commit=mirror.head("main") or "")
