@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("factory.cli.budget", "Show what was spent and allow more."),
     "agent": ("factory.cli.agent", "List coding agents and try them out."),
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
+    "why": ("factory.cli.evidence.why", "Show where a line comes from, who approved it and where it runs."),
     "eval": ("factory.cli.eval", "Compare agents, models and briefs on recorded issues."),
     "spec": ("factory.cli.spec", "Write specs, find what they leave open, trace what proves them."),
     "app": ("factory.cli.repository.app", "List the apps, and bring a repository under the factory as one."),

@@ -1,7 +1,7 @@
 """Verification by anyone: outside of a control repository, with the evidence and a trust root alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ BRANCH = "factory/evidence"
 
 def commit(folder: Path, tree: Mapping[str, bytes]) -> None:
     """Make the branch's newest commit hold exactly these files."""
-    git("rm", "-rq", "--ignore-unmatch", ".", cwd=folder)
+    git("rm", "-rqf", "--ignore-unmatch", ".", cwd=folder)
     for name, content in tree.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -34,9 +34,13 @@ def evidence(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def verify(folder: Path, *more: str) -> Any:
-    arguments: Sequence[str] = ("evidence", "verify", "--from", "project", "--trust", "trust.json", *more)
+def run(folder: Path, *arguments: str) -> Any:
+    """Run a command where there is no control repository, with an empty home."""
     return command_line.run(arguments, cwd=folder, env={"HOME": str(folder / "home"), "PATH": TOOL_PATH})
+
+
+def verify(folder: Path, *more: str) -> Any:
+    return run(folder, "evidence", "verify", "--from", "project", "--trust", "trust.json", *more)
 
 
 def test_it_needs_the_evidence_and_a_trust_root_alone(evidence: Path) -> None:
@@ -71,3 +75,37 @@ def test_a_file_that_is_no_trust_root_is_refused(evidence: Path) -> None:
     done = verify(evidence)
     assert (done.returncode, "is not a trust root" in done.stderr) == (3, True)
     assert "factory evidence trust" in done.stderr
+
+
+def test_a_timeline_needs_no_instance(evidence: Path) -> None:
+    for subject, code in (("!12", 0), ("#7", 0), ("7", 0), ("v1", 0), ("!13", 4), ("v2", 4)):
+        done = run(evidence, "evidence", "timeline", subject, "--from", "project")
+        assert done.returncode == code, done.stderr
+        assert ("merge approved by operator (human)" in done.stdout) is (code == 0)
+
+
+def test_why_tells_where_a_line_comes_from(evidence: Path) -> None:
+    project = evidence / "project"
+    git("checkout", "-q", "--orphan", "main", cwd=project)
+    commit(project, {"src/app.py": b"import os\n\nprint(os.sep)\n"})
+    head = git("rev-parse", "HEAD", cwd=project).stdout.strip()
+    commit(project, {"src/app.py": b"import os\n\nprint(os.sep)\nprint(1)\n"})
+    git("checkout", "-q", BRANCH, cwd=project)
+    made = {"head": head}
+    changes = {"attempt": made, "verdict": made, "merge approval": made, "merge": {**made, "merge_commit": head}}
+    commit(project, examples.recorded(examples.statements({**changes, "deploy": {"commit": head}})))
+    git("clone", "-q", "-b", "main", "project", "clone", cwd=evidence)
+    shown = run(evidence, "why", "clone/src/app.py:3").stdout
+    assert shown.startswith(f"print(os.sep)\n\ncommit      {head[:12]} x\n")
+    for told in (
+        "made        attempt 1 of session s-7",
+        "requires    HELLO-1 passed: tests.test_hello",
+        "deployed    production",
+    ):
+        assert told in shown
+    assert "unknown" not in shown
+    later = json.loads(run(evidence, "why", "clone/src/app.py:4", "--json").stdout)
+    assert later["made"].startswith("written by ")
+    assert len(later["unknown"]) == 1
+    for where, code in (("clone/src/app.py", 3), ("clone/src/app.py:99", 4), ("nothing:1", 4), ("trust.json:1", 4)):
+        assert run(evidence, "why", where).returncode == code

@@ -9,7 +9,7 @@ import click
 from factory.cli import environment, output
 from factory.cli.current import current, number
 from factory.errors import EvidenceInvalid, NotFound
-from factory.evidence import transparency_log, verify
+from factory.evidence import timeline, transparency_log, verify
 from factory.instance.context import make, mirror, trust, trust_root
 from factory.operations import seen_checkpoint
 from factory.workflow.recorder import BRANCH
@@ -79,6 +79,27 @@ def verify_(merge_request: str | None, source: str | None, root: Path | None, of
         raise EvidenceInvalid(f"{len(report.findings)} checks failed")
     if iid is not None and not report.complete:
         raise EvidenceInvalid(f"the chain of !{iid} is not complete: {', '.join(report.missing)}")
+
+
+@command.command(name="timeline")
+@click.argument("subject", metavar="ISSUE|!MR|RELEASE")
+@click.option("--from", "source", help="Read the evidence of this clone or address, instead of the instance's.")
+@output.as_json
+def timeline_(subject: str, source: str | None, as_json: bool) -> None:
+    """Show what happened to an issue (7 or #7), a merge request (!7) or a release, oldest first."""
+    found = branch_files.fetch(source, BRANCH) if source else _instance_files(fetch=False)
+    entries = transparency_log.read(found.content)
+    if subject.startswith("!"):
+        events = timeline.of_merge_request(entries, number(subject, "!"))
+    elif subject.removeprefix("#").isdigit():
+        events = timeline.of_issue(entries, number(subject, "#"))
+    else:
+        events = timeline.of_release(entries, subject)
+    if not events:
+        raise NotFound(
+            f"the evidence has no statement about {subject}", hint="List the statements with `factory evidence list`."
+        )
+    output.rows(events, ("index", "time", "kind", "said"), json_wanted=as_json, empty="no evidence")
 
 
 @command.command(name="trust")

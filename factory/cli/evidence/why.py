@@ -1,0 +1,66 @@
+"""``factory why``: tells where a line comes from: who made it, what proves it, who approved it, where it runs."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from factory.cli import output
+from factory.cli.current import number
+from factory.errors import InvalidInput
+from factory.evidence import provenance, transparency_log
+from factory.evidence.provenance import Provenance
+from factory.workflow.recorder import BRANCH
+from factory.worktrees import blame, branch_files
+
+
+@click.command()
+@click.argument("where", metavar="FILE:LINE")
+@click.option("--from", "source", help="Read the evidence of this clone or address (default: the clone of the file).")
+@output.as_json
+def command(where: str, source: str | None, as_json: bool) -> None:
+    """Show where a line comes from: who made it, what proves it, who approved it, where it runs.
+
+    Run it in a clone of the project, after `git fetch`. It reads statements as they are; `factory evidence verify`
+    verifies them.
+    """
+    name, _, line = where.rpartition(":")
+    if not name:
+        raise InvalidInput(f"{where!r} is not FILE:LINE", hint="For example: `factory why README.md:1`.")
+    file = Path(name).resolve()
+    clone = blame.clone_of(file)
+    found = blame.blame(clone, file, number(line, ""))
+    if found.commit is None:
+        output.one({"commit": None}, json_wanted=as_json, text=f"{found.text}\n\nnot committed yet")
+        return
+    tree = branch_files.fetch(source or str(clone), BRANCH)
+    known = provenance.of_commit(
+        transparency_log.read(tree.content),
+        found.commit,
+        containing=found.containing,
+        author=found.author,
+        session=found.session,
+    )
+    value = {"text": found.text, "commit": found.commit, "title": found.title} | asdict(known)
+    head = [found.text, "", f"commit      {found.commit[:12]} {found.title}"]
+    output.one(value, json_wanted=as_json, text="\n".join([*head, *_lines(known)]))
+
+
+def _lines(known: Provenance) -> list[str]:
+    rows = [
+        ("issue", f"#{known.issue}" if known.issue is not None else ""),
+        ("made", known.made),
+        *(
+            ("requires", f"{item.id} {item.result}: {', '.join(item.tests) or 'no test'}")
+            for item in known.requirements
+        ),
+        ("judged", known.judged),
+        *(("approved", item) for item in known.approvals),
+        ("merged", known.merged),
+        *(
+            ("deployed", f"{item.environment} since {item.since}{'' if item.now else ', no longer'}")
+            for item in known.deployments
+        ),
+        *(("unknown", item) for item in known.unknown),
+    ]
+    return [f"{label:<11} {text}" for label, text in rows if text]
