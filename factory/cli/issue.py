@@ -5,7 +5,8 @@ import click
 from factory.cli import output
 from factory.cli.current import current, number
 from factory.errors import Refused
-from factory.gitlab import issues
+from factory.gitlab import issues, merge_requests
+from factory.model.session import branches_of
 from factory.operations.collect.specs import repository
 from factory.policies.folder import read_folder
 from factory.reports import terminal
@@ -72,11 +73,18 @@ def answer(issue: str, text: str, as_json: bool) -> None:
 @click.argument("issue")
 @output.as_json
 def retry(issue: str, as_json: bool) -> None:
-    """Offer a blocked issue to the factory again; a new session begins."""
+    """Offer a blocked issue to the factory again: a new session begins, and the last one's merge request is closed."""
     connection, labels = current().connection(), read_folder(repository()).session.labels
     found = issues.get(connection, number(issue, "#"))
     if found.state != "opened" or labels.blocked not in found.labels:
         raise Refused(f"#{found.iid} is not blocked", hint=f"See its state: `factory issue show {found.iid}`.")
+    opened = [item for item in merge_requests.find(connection) if item.source_branch.startswith(branches_of(found.iid))]
+    for item in opened:
+        body = f"Closed: #{found.iid} is offered again, and a new session begins."
+        issues.comment(connection, "merge_requests", item.iid, body=body)
+        merge_requests.close(connection, item.iid)
     issues.relabel(connection, found.iid, add=[labels.ready], remove=[labels.blocked])
-    message = f"#{found.iid} is offered again; `factory work` begins a new session"
-    output.one({"issue": found.iid, "labels": [labels.ready]}, json_wanted=as_json, text=message)
+    closed = [item.iid for item in opened]
+    message = "".join(f"!{iid} is closed\n" for iid in closed)
+    message += f"#{found.iid} is offered again; `factory work` begins a new session"
+    output.one({"issue": found.iid, "closed": closed}, json_wanted=as_json, text=message)

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def branches_of(issue: int) -> str:
+    """Return how the branches of all sessions of an issue begin."""
+    return f"factory/{issue}-"
+
+
 @dataclass(frozen=True)
 class Session:
     """One claim of one issue; ``folder`` contains the session's files on this machine."""
@@ -15,7 +20,7 @@ class Session:
     @property
     def branch(self) -> str:
         """Return the branch with the session's commits."""
-        return f"factory/{self.issue}-{self.id}"
+        return f"{branches_of(self.issue)}{self.id}"
 
     @property
     def worktree(self) -> Path:

@@ -8,7 +8,7 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current, number
-from factory.errors import EvidenceInvalid, NotFound
+from factory.errors import EvidenceInvalid, NotFound, Unreachable
 from factory.evidence import timeline, transparency_log, verify
 from factory.instance.context import make, mirror, trust, trust_root
 from factory.operations import seen_checkpoint
@@ -123,10 +123,16 @@ def _mentions(tree: Mapping[str, bytes], merge_request: int) -> bool:
 
 
 def _instance_files(*, fetch: bool) -> branch_files.BranchFiles:
-    """Return the evidence as of the last fetch of the instance; raises ``NotFound`` if it never fetched."""
+    """Return the instance's evidence: fetched now, or where GitLab does not answer as of the last fetch.
+
+    Raises ``NotFound`` if it never fetched.
+    """
     workspace = current()
-    if fetch:
-        make(workspace, holder="", say=output.say).fetch()
+    try:
+        if fetch:
+            make(workspace, holder="", say=output.say).fetch()
+    except Unreachable as error:
+        output.say(f"{error}; this is the evidence as of the last fetch")
     if not mirror(workspace).path.exists():
         raise NotFound("this instance has no evidence", hint="Start the embedded servers with `factory up`.")
     return branch_files.read(mirror(workspace), BRANCH)

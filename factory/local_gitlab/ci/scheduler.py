@@ -212,8 +212,8 @@ def _end_lost_jobs(context: Context) -> None:
 def _advance(context: Context, pipeline: Document) -> None:
     store = context.store
     for job in jobs.latest(store, pipeline):
-        reason = job["failure_reason"]
-        if job["status"] == "failed" and states.retries_left(job["_spec"], job["_attempt"], reason or ""):
+        told = (job["failure_reason"] or "", job.get("exit_code"))
+        if job["status"] == "failed" and states.retries_left(job["_spec"], job["_attempt"], *told):
             jobs.again(store, job, store.get("user", job["_user"]) or {})
     while _step(context, jobs.latest(store, pipeline)):
         continue

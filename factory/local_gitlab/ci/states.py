@@ -100,18 +100,25 @@ def _counts_as(job: Job) -> str:
     return "ignored" if job.allow_failure and job.status == "manual" else job.status
 
 
-def retries_left(job: Mapping[str, Any], attempts: int, reason: str) -> bool:
-    """Return whether ``retry`` lets a failed job run again; ``attempts`` counts the runs so far (docs: retry)."""
+def retries_left(job: Mapping[str, Any], attempts: int, reason: str, code: int | None) -> bool:
+    """Return whether ``retry`` lets a failed job run again; ``attempts`` counts the runs so far (docs: retry).
+
+    It does if the ``reason`` or the exit code of its script is among those that ``retry`` names.
+    """
     retry = job.get("retry")
     if retry is None:
         return False
     if isinstance(retry, int):
-        limit, when = retry, ["always"]
+        limit, when, codes = retry, ["always"], []
     else:
         limit = int(retry.get("max", 0))
-        reasons = retry.get("when", ["always"])
-        when = [reasons] if isinstance(reasons, str) else list(reasons)
-    return attempts <= limit and ("always" in when or reason in when)
+        codes = _listed(retry.get("exit_codes", []))
+        when = _listed(retry.get("when", [] if codes else ["always"]))
+    return attempts <= limit and ("always" in when or reason in when or code in codes)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def detailed_merge_status(

@@ -91,7 +91,7 @@ _JOB: Mapping[str, str] = {
     "retry": RIGHT,
     "retry.max": RIGHT,
     "retry.when": RIGHT,
-    "retry.exit_codes": f"{REFUSED}a job is retried by `retry:when`",
+    "retry.exit_codes": RIGHT,
     "id_tokens": RIGHT,
     "id_tokens.*": RIGHT,
     "id_tokens.*.aud": RIGHT,

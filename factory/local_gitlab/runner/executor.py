@@ -23,6 +23,8 @@ from factory.system import clock, files, http, log, process
 
 _RETRY_PAUSE = 0.5
 _TICK = 0.05
+# How a shell reports that a program was ended by a signal: this and the number of the signal.
+_BY_SIGNAL = 128
 # Seconds for an answer to a heartbeat, and to artifacts of the largest size on a busy machine.
 _BEAT_SECONDS, _TRANSFER_SECONDS = 10.0, 300.0
 NETWORK_VARIABLE = "SANDBOX_NETWORK"
@@ -176,6 +178,7 @@ class _Execution:
         reader.join(timeout=5)
         group.close()
         code = group.popen.returncode
+        code = code if code >= 0 else _BY_SIGNAL - code
         return code, reason or (None if code == 0 else "script_failure")
 
     def _door(self, argv: tuple[str, ...], more: Mapping[str, str]) -> launch.PreparedLaunch:

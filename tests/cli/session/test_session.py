@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import struct
@@ -246,6 +247,9 @@ def test_an_agent_that_is_always_killed_is_given_up(made: Instance) -> None:
     assert "factory::ready" in made.run("issue", "show", issue).stdout
     again = made.run("issue", "retry", issue, check=False)
     assert (again.returncode, "is not blocked" in again.stderr) == (5, True)
+    again = made.run("work", "--once", "--issue", issue, "--agent", "killed", check=False)
+    claimed = [re.findall(f"#{issue} is claimed as session (.*)", item.stderr)[0] for item in (done, again)]
+    assert claimed[0] != claimed[1]
 
 
 @pytest.mark.long

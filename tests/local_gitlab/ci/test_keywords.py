@@ -95,6 +95,14 @@ def test_a_job_may_fail_with_the_exit_codes_that_it_names(gitlab_server: LocalGi
     assert "status=success" in trace_of(project, jobs["passed"])
 
 
+@pytest.mark.parametrize("script", ["kill -9 $$", "bash -c 'kill -9 $$'"])
+def test_a_job_whose_program_was_killed_runs_again(gitlab_server: LocalGitlab, script: str) -> None:
+    text = f'job:\n  script: ["{script}"]\n  retry: {{max: 1, when: [api_failure], exit_codes: [137]}}\n'
+    project, status, _ = ran(gitlab_server, text)
+    runs = project.pipelines.list(get_all=True)[0].jobs.list(include_retried=True, get_all=True)
+    assert (status, [run.status for run in runs]) == ("failed", ["failed", "failed"])
+
+
 def test_any_other_exit_code_fails_the_pipeline(gitlab_server: LocalGitlab) -> None:
     _, status, jobs = ran(gitlab_server, "job: {script: [exit 3], allow_failure: {exit_codes: [137]}}\n")
     assert (status, jobs["job"].allow_failure) == ("failed", False)

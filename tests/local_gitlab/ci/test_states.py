@@ -135,10 +135,15 @@ def test_a_pipelines_status(plain: str, allowed: str, expected: str) -> None:
         ({"max": 2, "when": ["runner_system_failure", "job_execution_timeout"]}, 1, "script_failure", False),
         ({"max": 1, "when": ["always"]}, 1, "anything", True),
         ({"when": "always"}, 1, "anything", False),
+        ({"max": 1, "exit_codes": 9}, 1, "script_failure", True),
+        ({"max": 1, "exit_codes": [8, 9]}, 2, "script_failure", False),
+        ({"max": 1, "exit_codes": [8]}, 1, "script_failure", False),
+        ({"max": 1, "exit_codes": [8], "when": ["runner_system_failure"]}, 1, "runner_system_failure", True),
+        ({"max": 1, "exit_codes": [9], "when": "runner_system_failure"}, 1, "script_failure", True),
     ],
 )
 def test_retries_left(retry: Any, attempts: int, reason: str, *, expected: bool) -> None:
-    assert states.retries_left({"retry": retry}, attempts, reason) is expected
+    assert states.retries_left({"retry": retry}, attempts, reason, 9) is expected
 
 
 MERGEABLE: dict[str, Any] = {

@@ -79,7 +79,6 @@ def problems(text: str, *, included: bool = False) -> list[str]:
         ("a:\n  script: [x]\n  rules:\n    - when: delayed\n", "ci:4: `rules:when` has the value 'delayed'"),
         ("a:\n  script: [x]\n  when: delayed\n  start_in: 5 minutes\n", "ci:3: `when`.*|ci:4: `start_in`.*"),
         ("a:\n  script: [x]\n  rules: [{if: 1 + 1}]\n", "ci:3: `rules:if` cannot read the rule"),
-        ("a:\n  script: [x]\n  retry: {max: 1, exit_codes: [3]}\n", "ci:3: `retry:exit_codes` is not supported"),
         ("a:\n  script: [x]\n  timeout: soon\n", "ci:3: `timeout` has no duration"),
         ("a:\n  script: [x]\n  interruptible: true\n", "ci:3: `interruptible` is supported as `false` alone"),
         ("a:\n  script: [x]\n  needs: [{pipeline: b, job: c}]\n", "ci:3: `needs:pipeline` is not supported"),
