@@ -25,7 +25,7 @@ from factory.sandbox.launch import Launch
 from factory.system import clock, files, process
 from factory.workflow.claim import intake, issue_spec, questions
 from factory.workflow.context import Context
-from factory.workflow.session import attempt, brief, guides, launch_plan, results, routing, transcript
+from factory.workflow.session import attempt, brief, guides, launch_plan, local_gates, results, routing, transcript
 from factory.workflow.session.attempts import agent_ref
 from factory.workflow.session.next_move import DOWN, FAILED, WORK, Bounds, Done, Graph, Move, failures, next_move
 from factory.workflow.session.routing import AgentChoice
@@ -242,9 +242,9 @@ class EvalRun:
         if result is None or result.head is None:
             why = f"({result.reason}): {result.detail}" if result else ""
             return Done("check", move.attempt, FAILED, (f"The attempt changed nothing {why}",))
-        decision = attempt.local_verdict(self.context, self.session, self.policies, result.head)
+        decision = local_gates.local_verdict(self.context, self.session, self.policies, result.head)
         if not _holds(decision, self.recorded.gates):
-            feedback = findings.brief(decision.verdicts, attempt.logs(self.session))
+            feedback = findings.brief(decision.verdicts, local_gates.logs(self.session))
             return Done("check", move.attempt, FAILED, tuple(feedback))
         feedback = self._check(self.recorded.check) if self.recorded.check else []
         self._base = result.head

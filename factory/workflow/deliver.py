@@ -13,8 +13,6 @@ from factory.model.agent import Reason
 from factory.model.attempt import AttemptResult
 from factory.model.gitlab import MAIN, Pipeline
 from factory.model.session import Outcome, Session
-from factory.reports import findings
-from factory.system import clock
 from factory.workflow.claim import intake
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.context import Context
@@ -22,9 +20,10 @@ from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import record, record_plans, record_verdict
 from factory.workflow.release import pipeline_watch as watching
 from factory.workflow.release import review
-from factory.workflow.session import attempt, handover, results
+from factory.workflow.session import attempt, handover, local_gates, results
 from factory.workflow.session import next_move as moves
 from factory.workflow.session.attempts import Attempts
+from factory.workflow.session.local_gates import Checked
 from factory.workflow.session.next_move import BLOCKED, DOWN, FAILED, PROVIDER_DOWN, Bounds, Done, Graph, Move
 from factory.workflow.session.outcomes import Outcomes
 
@@ -52,14 +51,6 @@ class Claimed:
     """The spec that the claimed issue names."""
 
     spec: str
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What the local gates said of an attempt: what must be fixed, and each gate's result."""
-
-    feedback: tuple[str, ...]
-    gates: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -202,14 +193,11 @@ class _Delivery:
             self._record(result, ())
             detail = "the agent changed nothing" if result.reason is Reason.DONE_FOR_REVIEW else result.detail
             return Checked((f"The attempt changed nothing ({result.reason}): {detail}",), ())
-        start = clock.monotonic()
-        decision = attempt.local_verdict(self._context, self._session, self._policies, result.head)
-        self._context.console.timed("check", clock.monotonic() - start)
-        gates = tuple({"gate": verdict.gate, "result": verdict.result} for verdict in decision.verdicts)
-        self._context.say("local gates: " + ", ".join(f"{item['gate']} {item['result']}" for item in gates))
-        self._record(result, gates)
-        feedback = () if decision.passed else findings.brief(decision.verdicts, attempt.logs(self._session))
-        return Checked(tuple(feedback), gates)
+        checked = local_gates.check(
+            self._context, self._session, self._policies, number=result.attempt, head=result.head
+        )
+        self._record(result, checked.gates)
+        return checked
 
     def propose(self, result: AttemptResult) -> Proposal:
         """Push the commit under the agent's account and open the merge request, once."""
@@ -264,7 +252,7 @@ class _Delivery:
             raise Refused(f"!{proposal.merge_request}: {foreign}")
         passed = pipeline.status == "success" and decision is not None and decision.result == "passed"
         # Where the next attempt's agent may read: its brief names these logs.
-        logs = attempt.checks_folder(self._session) / "pipeline"
+        logs = local_gates.checks_folder(self._session) / "pipeline"
         feedback = [] if passed else watching.feedback(context, pipeline, folder=logs)
         if not passed and not feedback:
             feedback = [f"The pipeline ended as {pipeline.status} without a verdict."]

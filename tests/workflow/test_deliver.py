@@ -1,5 +1,6 @@
 """Tests of deliver on recorded answers of GitLab: the nodes after an agent's work, and how a session ends."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +11,9 @@ from factory.errors import AgentFailed, AwaitingHuman, Conflict, FactoryError, G
 from factory.model.agent import Reason
 from factory.model.attempt import AgentRef, AttemptResult
 from factory.system import files
-from factory.workflow.deliver import Checked, deliver
-from factory.workflow.session import results
+from factory.workflow.deliver import deliver
+from factory.workflow.session import local_gates, results
+from factory.workflow.session.local_gates import Checked
 from tests.workflow.recorded_gitlab import World, world
 
 Form = TypeVar("Form")
@@ -209,3 +211,11 @@ def test_a_session_that_lost_its_lease_proposes_nothing(here: World, tmp_path: P
     with pytest.raises(Conflict, match="no longer holds"):
         deliver(steps, here.context, here.session)
     assert not any(item.path == "merge_requests" for item in here.gitlab.sent)
+
+
+def test_the_local_gates_say_one_thing_of_a_commit(here: World) -> None:
+    said = {"feedback": ["unit: failed"], "gates": [{"gate": "unit", "result": "failed"}]}
+    files.private_folder(here.session.attempt(1))
+    (here.session.attempt(1) / "checked.json").write_text(json.dumps({"head": here.head, "checked": said}))
+    again = local_gates.check(here.context, here.session, here.context.policies(), number=1, head=here.head)
+    assert again == Checked(("unit: failed",), ({"gate": "unit", "result": "failed"},))

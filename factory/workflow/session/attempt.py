@@ -5,16 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from factory.agents.task import Ending, driver
-from factory.gates.run import Decision, decide
 from factory.model.agent import Turn
 from factory.model.attempt import AttemptResult
-from factory.model.facts import Origin
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
-from factory.operations.collect import facts as judging
 from factory.policies.model import Policies
 from factory.sandbox import launch, limits
-from factory.system import canonical, clock, files
+from factory.system import canonical, files
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
@@ -93,43 +90,6 @@ def _clean(path: Path, secrets: Sequence[str]) -> None:
     """Keep the last part of the agent's standard error, without secrets."""
     said = files.tail(path, _LONGEST_ERRORS).decode(errors="replace")
     files.write_atomic(path, redact(said, secrets).encode())
-
-
-def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
-    """Judge the session's commit by the protected branch's local gates."""
-    main = context.main()
-    place = judging.Checkout(
-        folder=session.worktree,
-        base=context.mirror.merge_base(main, head),
-        head=head,
-        target=main,
-        origin=Origin(context.agent.account, branch=session.branch),
-        date=clock.timestamp()[:10],
-        env=context.machine.env,
-    )
-
-    def judge(path: str) -> bytes | None:
-        return context.mirror.read(main, path) if path in known else None
-
-    known = set(context.mirror.paths(main))
-    facts = judging.facts(place, policies, judge=judge)
-    tests, covered, leaked = judging.claims(
-        place, policies, scratch=checks_folder(session), readable=context.machine.readable
-    )
-    return decide(
-        replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main
-    )
-
-
-def checks_folder(session: Session) -> Path:
-    """Return the folder for reports and logs of the local checks."""
-    return session.folder / "checks"
-
-
-def logs(session: Session) -> dict[str, str]:
-    """Return the path of each local check's log, by gate."""
-    found = sorted(checks_folder(session).glob("*/log.txt"))
-    return {path.parent.name: str(path) for path in found}
 
 
 def commit(context: Context, session: Session, number: int, frozen: FrozenIssue, turn: Turn) -> str | None:
