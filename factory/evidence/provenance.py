@@ -54,11 +54,9 @@ def of_commit(
     made = _made(entries, commit)
     if made is None and session:
         unknown.append(f"who made it: the commit names session {session}, but no statement names the commit")
-    merge = next(
-        (item for item in entries if item.kind == "merge" and item.predicate["merge_commit"] in containing), None
-    )
+    merge = _brought(entries, containing)
     if merge is None:
-        unknown.append("how it came to the default branch: no statement records a merge that contains the commit")
+        unknown.append("how it came to the default branch: no statement records the merge that brought it")
     number = merge.predicate["merge_request"] if merge else None
     verdicts = [item for item in entries if item.kind == "verdict" and merge and _judges(item, merge)]
     if merge and not verdicts:
@@ -67,7 +65,7 @@ def of_commit(
     return Provenance(
         issue=found.predicate["issue"] if found else None,
         merge_request=number,
-        made=timeline.said(made) if made else "" if session else f"written by {author}, by hand",
+        made=timeline.said(made) if made else "" if session else f"written by {author}, in no session",
         merged=timeline.said(merge) if merge else "",
         judged=timeline.said(verdicts[-1]) if verdicts else "",
         requirements=_requirements(verdicts[-1]) if verdicts else (),
@@ -85,6 +83,23 @@ def _made(entries: Sequence[Entry], commit: str) -> Entry | None:
     """Return the attempt or the handover whose commit it is."""
     kinds = {"attempt", "handover"}
     return next((item for item in entries if item.kind in kinds and item.predicate["head"] == commit), None)
+
+
+def _brought(entries: Sequence[Entry], containing: Collection[str]) -> Entry | None:
+    """Return the merge that brought a commit: the first one that contains it, unless its session began with it."""
+    merge = next(
+        (item for item in entries if item.kind == "merge" and item.predicate["merge_commit"] in containing), None
+    )
+    if merge is None:
+        return None
+    began = [
+        str(item.predicate["base"])
+        for item in entries[: merge.index]
+        if item.kind == "attempt"
+        and item.predicate["attempt"] == 1
+        and item.predicate["issue"] == merge.predicate["issue"]
+    ]
+    return None if began and began[-1] in containing else merge
 
 
 def _judges(verdict: Entry, merge: Entry) -> bool:

@@ -31,7 +31,7 @@ def test_the_chain_of_an_agents_commit() -> None:
 
 def test_a_persons_commit_says_so() -> None:
     found = known(OTHER, (OTHER, MERGED), session="")
-    assert found.made == "written by Ada, by hand"
+    assert found.made == "written by Ada, in no session"
     assert found.merge_request == 12
 
 
@@ -45,6 +45,13 @@ def test_a_commit_that_was_never_merged_has_no_approval() -> None:
     found = known(OTHER, (OTHER,), session="")
     assert (found.merge_request, found.approvals, found.deployments, found.requirements) == (None, (), (), ())
     assert len(found.unknown) == 1
+
+
+def test_a_commit_that_a_session_began_with_was_not_brought_by_its_merge() -> None:
+    found = known(OTHER, (OTHER, examples.commit("base"), HEAD, MERGED), session="")
+    assert (found.merge_request, found.approvals, found.judged) == (None, (), "")
+    assert [item.environment for item in found.deployments] == ["production"]
+    assert found.unknown == ("how it came to the default branch: no statement records the merge that brought it",)
 
 
 def test_an_environment_that_went_back_no_longer_has_it() -> None:
