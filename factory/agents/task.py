@@ -1,7 +1,6 @@
 """The task of an agent, independent of its protocol, and the driver for each protocol."""
 
 import importlib
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from factory.agents.provider import Provider
 from factory.model.agent import Reason, Turn
 from factory.sandbox import watch
 from factory.sandbox.limits import UNBOUNDED, Limits
+from factory.system import process
 
 Ending = tuple[Reason, str]
 Record = Callable[[Mapping[str, object]], None]
@@ -66,10 +66,9 @@ class Task:
 def exited(who: str, code: int | None) -> Ending:
     """Return why a program ended before its turn did: killed from outside, such as by a machine without memory, or not.
 
-    ``code`` is its exit code, its signal as a negative number, or 128 and the signal if a program between passed it on.
+    ``code`` is as for ``process.was_killed``.
     """
-    killed = code in {-signal.SIGKILL, 128 + signal.SIGKILL}
-    return Reason.KILLED if killed else Reason.CRASHED, f"{who} ended with {code}"
+    return Reason.KILLED if process.was_killed(code) else Reason.CRASHED, f"{who} ended with {code}"
 
 
 def exceeded(pid: int, watched: Limits) -> Ending | None:

@@ -1,6 +1,5 @@
 """Runs a check's command in the sandbox, through the launch door, and reads its reports."""
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from factory.system import files, process
 
 _LIMIT = 600.0
 _OUTPUT = 16 * 2**20
-# A machine without memory left kills programs. That says nothing of the tests, so they run once more.
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
@@ -51,7 +48,7 @@ def run_tests(
 
     try:
         done = run((*command, f"--junitxml={report}"))
-        if done.returncode in _KILLED:
+        if process.was_killed(done.returncode):  # says nothing of the tests, so they run once more
             done = run((*command, f"--junitxml={report}"))
         if Path(given["COVERAGE_FILE"]).exists():
             run((command[0], "-m", "coverage", "json", "-q", "-o", str(covered)))

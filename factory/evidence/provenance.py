@@ -94,8 +94,9 @@ def _brought(entries: Sequence[Entry], containing: Collection[str]) -> Entry | N
         return None
     began = [
         str(item.predicate["base"])
-        for item in entries[: merge.index]
-        if item.kind == "attempt"
+        for item in entries
+        if item.index < merge.index
+        and item.kind == "attempt"
         and item.predicate["attempt"] == 1
         and item.predicate["issue"] == merge.predicate["issue"]
     ]

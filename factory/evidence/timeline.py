@@ -30,12 +30,12 @@ def of_issue(entries: Sequence[Entry], issue: int) -> tuple[Event, ...]:
 
 def of_merge_request(entries: Sequence[Entry], merge_request: int) -> tuple[Event, ...]:
     """Return what happened to a merge request, from the claim of its issue on."""
-    named = [entry for entry in entries if entry.predicate.get("merge_request") == merge_request]
-    about = {entry.predicate["issue"] for entry in named}
+    about = {entry.predicate["issue"] for entry in entries if entry.predicate.get("merge_request") == merge_request}
     return tuple(
         _event(entry)
         for entry in entries
-        if entry in named or (entry.kind in _BEFORE_A_MERGE_REQUEST and entry.predicate["issue"] in about)
+        if entry.predicate.get("merge_request") == merge_request
+        or (entry.kind in _BEFORE_A_MERGE_REQUEST and entry.predicate["issue"] in about)
     )
 
 

@@ -292,6 +292,14 @@ def exit_when_terminated() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
+def was_killed(code: int | None) -> bool:
+    """Return whether a program was killed, for example by a machine without memory left.
+
+    ``code`` is its exit code, its signal as a negative number, or 128 and the signal if a program between passed it on.
+    """
+    return code in {-signal.SIGKILL, 128 + signal.SIGKILL}
+
+
 def find(name: str, path: str | None) -> str | None:
     """Return the absolute path of a program on ``path`` (a ``PATH`` value), or ``None``."""
     return shutil.which(name, path=path)

@@ -125,9 +125,10 @@ def _travel(
         done = once()
         if isinstance(done, next_action.Idle):
             if not done.waiting:
+                issue = f"factory --instance {workspace.settings['instance']} issue"
                 raise AwaitingHuman(
-                    f"#{number} is not offered to the factory; its notes say why: `factory issue show {number}`",
-                    hint=f"Run `factory issue retry {number}`, then `factory demo` again to continue.",
+                    f"#{number} is not offered to the factory; its notes say why: `{issue} show {number}`",
+                    hint=f"Run `{issue} retry {number}`, then `factory demo` again to continue.",
                 )
             decide(done.waiting)
             continue
