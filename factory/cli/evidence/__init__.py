@@ -1,5 +1,6 @@
 """``factory evidence``: lists and verifies the evidence."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -103,9 +104,11 @@ def timeline_(subject: str, source: str | None, as_json: bool) -> None:
 
 
 @command.command(name="trust")
-def trust_() -> None:
-    """Print the trust root, with which anyone verifies the evidence: keep it, and give it to who verifies."""
-    output.one(trust(current()).to_json(), json_wanted=True, text="")
+@output.as_json
+def trust_(as_json: bool) -> None:
+    """Print the trust root, a JSON file with which anyone verifies the evidence."""
+    root = trust(current()).to_json()
+    output.one(root, json_wanted=as_json, text=json.dumps(root, indent=2))
 
 
 def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:
