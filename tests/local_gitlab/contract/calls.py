@@ -415,7 +415,9 @@ def _merge(world: World, project: Any, request: Any, one: str) -> None:
     )
     second = project.mergerequests.create({"source_branch": "other", "target_branch": "main", "title": "Add c"})
     assert second.merge(sha=head)["state"] == "merged"
-    world.call("PUT", one + "/merge", 422)
+    project.squash_option = "never"
+    project.save()
+    world.call("PUT", one + "/merge", 422, json={"squash": True})
     project.mergerequests.get(second.iid)
 
 
