@@ -68,14 +68,19 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
         raise InvalidInput(
             f"invalid instance name {instance!r}: only lower-case letters, digits and hyphens are allowed"
         )
-    base = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
     digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
-    state = base / "factory" / digest / instance
+    state = state_home(environment) / digest / instance
     for name, value in connection(state).items():
         if name in DEFAULTS and values[name].source == "default":
             values[name] = Setting(str(value), str(state / CONNECTION))
     return Settings(clone, state, cache, values)
+
+
+def state_home(environment: Mapping[str, str]) -> Path:
+    """Return the folder of all state of this user (XDG Base Directory Specification)."""
+    home = Path(environment.get("HOME") or "/")
+    return Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / "factory"
 
 
 def connection(state: Path) -> Mapping[str, object]:

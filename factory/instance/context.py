@@ -114,7 +114,7 @@ def trust(workspace: Workspace) -> Trust:
 
 
 def trust_root(path: Path) -> Trust:
-    """Return the trust root in a file; raises ``InvalidInput`` and ``NotFound``."""
+    """Return the trust root in a file; raises ``InvalidInput``."""
     try:
         return Trust.from_json(json.loads(files.read_text(path)))
     except ValueError as error:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory.config import state_home
 from factory.errors import FactoryError
 from factory.evidence.trust import Trust
 from factory.system import clock, data, files
@@ -23,8 +24,7 @@ class SeenCheckpoint:
 
 def folder(environment: Mapping[str, str]) -> Path:
     """Return where checkpoints are kept: below ``$XDG_STATE_HOME``, by default ``~/.local/state``."""
-    home = environment.get("HOME") or "/"
-    return Path(environment.get("XDG_STATE_HOME") or f"{home}/.local/state") / "factory" / _FOLDER
+    return state_home(environment) / _FOLDER
 
 
 def read(kept: Path, trust: Trust) -> SeenCheckpoint | None:

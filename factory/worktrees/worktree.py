@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from factory.errors import MachineError, Refused
-from factory.system import canonical, files
+from factory.system import canonical, files, git_locks
 from factory.worktrees.repository import Author, Mirror, run
 
 # Bytes: the largest file that is committed (GitLab docs: the default limit of a push), and that a diff shows as text.
@@ -19,6 +19,7 @@ def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
     """
     with files.locked(mirror.path / "worktrees.lock"):
         if _untouched(path) and _usable(path):
+            git_locks.remove_stale(git_dir(path), seconds=0)  # nobody else works in this session's worktree
             # First without the files that an agent added: git obeys a .gitattributes while it writes the others.
             run(path, "read-tree", "--reset", commit)
             run(path, "clean", "-ffdxq")

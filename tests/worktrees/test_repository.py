@@ -154,6 +154,7 @@ def test_locks_of_a_killed_git_stop_no_later_one(gitlab_server: LocalGitlab, tmp
     young = mirror.path / "refs/remotes/origin/other.lock"
     young.write_text("")
     mirror.ensure()
-    assert [lock for lock in (*locks, young) if lock.exists()] == [young]
+    assert [lock for lock in (*locks, young) if lock.exists()] == [entry / "index.lock", young]
     mirror.fetch(token)
     worktree.prepare(mirror, tmp_path / "work", commit=mirror.head("main") or "")
+    assert not (entry / "index.lock").exists()

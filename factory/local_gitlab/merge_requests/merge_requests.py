@@ -32,7 +32,8 @@ def status(context: Context, project: Document, request: Document) -> str:
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"])
     head = request["sha"]
-    behind = target is not None and head is not None and not repository.is_ancestor(target, head)
+    opened = request["state"] == "opened"
+    behind = opened and target is not None and head is not None and not repository.is_ancestor(target, head)
     found = pipelines.of_request(context, project, request)
     latest = found[0]["status"] if found and found[0]["sha"] == head else None
     return detailed_merge_status(
