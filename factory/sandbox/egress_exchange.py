@@ -100,8 +100,6 @@ class Exchange:
             return
         upstream = self._connect()
         if upstream is None:
-            if self._tap:
-                self._tap.unreachable(f"{self._judged.host}:{self._judged.port} does not answer")
             return
         try:
             if self._judged.tunnel:
@@ -110,11 +108,7 @@ class Exchange:
                 self._forward(head, reader, length, upstream)
         except (OSError, wire.NotHttp) as error:
             if not self._status:
-                if self._tap:
-                    self._tap.unreachable(f"{self._judged.host} broke the connection")
-                self._answer(
-                    HTTPStatus.BAD_GATEWAY, f"{self._judged.host} broke the connection ({type(error).__name__})"
-                )
+                self._bad_gateway(f"{self._judged.host} broke the connection", f" ({type(error).__name__})")
 
     @property
     def _tap(self) -> Tap | None:
@@ -127,7 +121,7 @@ class Exchange:
         try:
             found = socket.getaddrinfo(judged.host, judged.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            self._answer(HTTPStatus.BAD_GATEWAY, f"{judged.host} has no address")
+            self._bad_gateway(f"{judged.host} has no address")
             return None
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
         if not judged.trusted and not all(public(address) for address in addresses):
@@ -147,7 +141,7 @@ class Exchange:
                     self._sockets.append(upstream)
                 upstream.settimeout(self._bounds.idle_seconds)
                 return upstream
-        self._answer(HTTPStatus.BAD_GATEWAY, f"{judged.host}:{judged.port} does not answer")
+        self._bad_gateway(f"{judged.host}:{judged.port} does not answer")
         return None
 
     def _tunnel(self, reader: wire.Reader, upstream: socket.socket) -> None:
@@ -246,6 +240,12 @@ class Exchange:
         if not self._judged.reason:
             self._judged = RequestDecision(allowed=False, reason=reason)
         self._answer(status, reason)
+
+    def _bad_gateway(self, reason: str, detail: str = "") -> None:
+        """Tell the tap, then the client, that the server did not answer: the client may exit as soon as it knows."""
+        if self._tap:
+            self._tap.unreachable(reason)
+        self._answer(HTTPStatus.BAD_GATEWAY, reason + detail)
 
     def _answer(self, status: HTTPStatus, reason: str) -> None:
         """Send an answer of the proxy itself, in one line."""

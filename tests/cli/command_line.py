@@ -1,29 +1,26 @@
 """Runs the real command line in a process of its own that starts with the modules already imported.
 
-A new Python spends most of a short command's time on imports, and the tests start thousands of them. So the test's
-process imports the commands once and forks: the child gets the arguments, folder, environment and streams of a new one.
+A new Python spends most of a short command's time on imports, and the tests start thousands of them. So a server
+(``tests.cli.command_server``) imports the commands once and forks for each of them. It is a process of its own, because
+a fork of the test's process would take locks along that threads of that process hold.
 """
 
-import contextlib
-import importlib
-import os
-import pkgutil
+import atexit
+import json
 import select
-import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import IO
 
-import factory.cli
-from factory.cli import environment
-
-_DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+ROOT = Path(__file__).parents[2]
+_STARTING = threading.Lock()
 
 
 def run(
@@ -33,74 +30,49 @@ def run(
 
     Raises ``subprocess.TimeoutExpired`` after ``timeout`` seconds, and kills the process.
     """
-    _import_commands()
     argv = ["factory", *arguments]
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write((stdin or "").encode())
-        given.seek(0)
-        child = os.fork()
-        if child == 0:
-            _become(argv, cwd, env, [stream.fileno() for stream in (given, out, err)])
-        code = _wait(child, argv, timeout)
-        out.seek(0)
-        err.seek(0)
-        return subprocess.CompletedProcess(argv, code, out.read().decode(), err.read().decode())
+    asked = json.dumps({"argv": argv, "cwd": str(cwd), "env": dict(env)})
+    ours, theirs = socket.socketpair()
+    with _file(asked) as request, _file(stdin or "") as given, _file("") as out, _file("") as err:
+        with theirs:
+            files = (request, given, out, err)
+            socket.send_fds(_server(), [b"."], [theirs.fileno(), *(file.fileno() for file in files)])
+        with ours:  # closed, it makes the server kill a command that still runs
+            if not select.select([ours], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(argv, timeout)
+            code = int(ours.recv(16))
+        return subprocess.CompletedProcess(argv, code, _content(out), _content(err))
+
+
+def _server() -> socket.socket:
+    with _STARTING:
+        return _started()
 
 
 @cache
-def _import_commands() -> None:
-    for module in pkgutil.walk_packages(factory.cli.__path__, "factory.cli."):
-        importlib.import_module(module.name)
+def _started() -> socket.socket:
+    """Start the server, which ends when the test's process does: its end of the connection closes then."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        argv = [sys.executable, "-m", "tests.cli.command_server", str(theirs.fileno())]
+        server = subprocess.Popen(argv, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(_end, server, ours)
+    return ours
 
 
-def _wait(child: int, argv: Sequence[str], timeout: float) -> int:
-    """Return the exit code as ``subprocess`` does: negative for a signal."""
-    ended = os.pidfd_open(child)
-    try:
-        if not select.select([ended], [], [], timeout)[0]:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise subprocess.TimeoutExpired(argv, timeout)
-    finally:
-        os.close(ended)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _end(server: "subprocess.Popen[bytes]", control: socket.socket) -> None:
+    control.close()
+    server.wait()
 
 
-def _become(argv: list[str], cwd: Path, env: Mapping[str, str], streams: Sequence[int]) -> NoReturn:
-    """Turn this process into the command; never returns, and runs nothing that the tests left for their own end."""
-    code = 70
-    try:
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-        # As a new Python has them.
-        for name in _DEFAULT:
-            signal.signal(name, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        sys.stdin, sys.stdout, sys.stderr = (
-            os.fdopen(number, mode, encoding="utf-8", errors=errors, closefd=False)
-            for number, mode, errors in ((0, "r", "strict"), (1, "w", "strict"), (2, "w", "backslashreplace"))
-        )
-        os.chdir(cwd)
-        os.environ.clear()
-        os.environ.update(env)
-        environment._GIVEN = None  # noqa: SLF001 - a test of this process may have read it
-        sys.argv = argv
-        code = _called()
-        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as a Python that ends does
-    except BaseException:  # noqa: BLE001 - nothing may reach the test's own stack
-        traceback.print_exc()
-        code = 1
-    finally:
-        for written in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                written.flush()
-        os._exit(code)
+@contextmanager
+def _file(text: str) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file
 
 
-def _called() -> int:
-    try:
-        factory.cli.main()
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

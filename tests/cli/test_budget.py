@@ -97,6 +97,7 @@ def test_another_agent_replaces_one_with_a_limited_provider(made: Instance) -> N
     number = new(made)
     made.run("budget", "increase", number, "--tokens", "9000000")
     done = made.run("work", "--once", "--issue", number, "--agent", "helped", check=False, STUB_API_KEY="k")
+    assert "attempt 1 ended: provider_limited: the model's provider answers 429" in done.stderr, done.stderr
     assert "attempt 2: replay works (the provider of helped is unavailable" in done.stderr, done.stderr
     session = next(item["session"] for item in made.json("session", "list") if str(item["issue"]) == number)
     kept = sorted((made.folder() / "sessions" / session).glob("attempt-*/turn.json"))

@@ -14,7 +14,7 @@ import pytest
 
 from factory.sandbox import egress
 from factory.sandbox.egress import Bounds, Route, Rules
-from tests.servers import wait_for
+from tests.servers import free_port, wait_for
 
 SECRET = "sk-route-credential"
 
@@ -149,8 +149,9 @@ def test_bodies_pass_whole(tmp_path: Path, upstream: int, *, chunked: bool) -> N
     assert seen[0]["sent"] == 11
 
 
-def test_an_answer_is_noted_before_the_program_has_it(tmp_path: Path, upstream: int) -> None:
-    noted: list[int] = []
+@pytest.mark.parametrize("serves", [True, False])
+def test_an_answer_is_noted_before_the_program_has_it(tmp_path: Path, upstream: int, serves: bool) -> None:  # noqa: FBT001 - parametrized
+    noted: list[object] = []
 
     class Tap:
         def asked(self, size: int) -> None: ...
@@ -164,14 +165,18 @@ def test_an_answer_is_noted_before_the_program_has_it(tmp_path: Path, upstream: 
 
         def done(self, number: int) -> None: ...
 
-        def unreachable(self, reason: str) -> None: ...
+        def unreachable(self, reason: str) -> None:
+            time.sleep(0.2)
+            noted.append(reason)
 
-    rules = Rules(routes={"model": Route(f"http://127.0.0.1:{upstream}")})
+    port = upstream if serves else free_port()
+    rules = Rules(routes={"model": Route(f"http://127.0.0.1:{port}")})
     with proxy(tmp_path, rules, tap=Tap()) as (path, _), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.sendall(get("/model/v1/events"))
         assert client.recv(1)
-        assert noted == [200], "a program that ends at the first byte is judged by what is noted"
+        known = [200] if serves else [f"127.0.0.1:{port} does not answer"]
+        assert noted == known, "a program that ends at the first byte is judged by what is noted"
 
 
 def test_events_are_not_held_back(tmp_path: Path, upstream: int) -> None:

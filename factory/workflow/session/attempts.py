@@ -85,6 +85,8 @@ class Attempts:
                 context.say(f"attempt {number}: {chosen.name} was killed ({ran.turn.detail}); it works again")
                 return None
             head, reason, detail = self._commit(number, frozen, ran)
+            if reason is not Reason.DONE_FOR_REVIEW:
+                context.say(f"attempt {number} ended: {reason.value}: {detail}")
         except FactoryError:
             self._spending.settle(number, chosen, self._lost(number, chosen), source="estimate")
             raise
