@@ -65,7 +65,8 @@ class Instance:
 
     def folder(self, name: str = "default") -> Path:
         """Return an instance's own folder."""
-        return next((self.state / "factory").glob("*")) / name
+        of_clones = (path for path in (self.state / "factory").glob("*") if path.name != "checkpoints")
+        return next(of_clones) / name
 
 
 def name_agent(clone: Path, account: str) -> None:

@@ -45,7 +45,7 @@ def test_named_commands_exist_with_their_options(page: Path) -> None:
         name, *words = re.split(r"[\s,]+", line)
         command = root.get_command(CONTEXT, name)
         assert command is not None, line
-        if isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
             command = command.get_command(CONTEXT, words.pop(0))
             assert command is not None, line
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

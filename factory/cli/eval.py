@@ -17,7 +17,6 @@ from factory.evals import issues, report
 from factory.evals.issues import IssueSet
 from factory.evals.run import EvalRun, Variant
 from factory.evals.statistics import Outcome
-from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gates import GATES
@@ -127,9 +126,7 @@ class _Ground:
                 agents_path=place.tools.agents_path,
                 credential=lambda key: tokens.credential(place.token_folder, key, place.environment),
             ),
-            recorder=Recorder(
-                signer=signer, trust=Trust({signer.keyid: signer.public}, VerifierKey("eval", signer.public), AGENT)
-            ),
+            recorder=Recorder(signer=lambda _: signer, own=Trust.of(signer.public, origin="eval", agent_account=AGENT)),
             console=Console(say=output.say, timed=lambda _, __: None),
         )
 

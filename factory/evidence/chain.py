@@ -69,7 +69,7 @@ def _unattempted_head(facts: Facts) -> list[str]:
 
 def _separation(facts: Facts) -> list[str]:
     """Return notices about checks that are skipped because roles share an account."""
-    account = facts.trust.agent_account
+    account = ", ".join(facts.trust.agent_accounts)
     if facts.trust.separation == SHARED:
         effect = "that no agent merged is not checked"
         return [f"separation: two accounts: {account!r} is the factory's and its agent's account; {effect}"]

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -30,19 +31,27 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 SIGNATURE_BYTES = 64
 
 
-def generate() -> bytes:
-    """Return a new Ed25519 private key as PEM (PKCS 8, not encrypted)."""
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def generate(passphrase: str = "") -> bytes:
+    """Return a new Ed25519 private key as PEM (PKCS 8), encrypted if there is a passphrase."""
+    sealed = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed)
 
 
 class Signer:
-    """Signs with one Ed25519 private key; raises ``InvalidInput`` if the PEM contains anything else."""
+    """Signs with one Ed25519 private key.
 
-    def __init__(self, private_pem: bytes) -> None:
+    Raises ``InvalidInput`` if the PEM contains anything else, or is encrypted with another passphrase.
+    """
+
+    def __init__(self, private_pem: bytes, passphrase: str = "") -> None:
+        sealed = b"ENCRYPTED" in private_pem
         try:
-            key = load_pem_private_key(private_pem, password=None)
+            key = load_pem_private_key(private_pem, password=passphrase.encode() if sealed and passphrase else None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise InvalidInput("the signing key is not an unencrypted private key in PEM form") from error
+            if sealed:
+                problem = "the signing key is sealed, and the passphrase is missing or wrong"
+                raise InvalidInput(problem, hint="Set FACTORY_KEY_PASSPHRASE to the key's passphrase.") from error
+            raise InvalidInput("the signing key is not a private key in PEM form") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise InvalidInput("the signing key is not an Ed25519 key")
         self._signer = CryptoSigner(key)

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import Conflict, EvidenceInvalid
+from factory.errors import Conflict, EvidenceInvalid, Refused
 from factory.evidence import merkle_tree, sign, statement
-from factory.evidence.checkpoint import Checkpoint, VerifierKey, open_checkpoint, sign_checkpoint
+from factory.evidence.checkpoint import Checkpoint, sign_checkpoint
+from factory.evidence.trust import Trust
 from factory.system import canonical
 
 CHECKPOINT = "checkpoint"
@@ -39,25 +40,31 @@ class Entry:
         return predicate
 
     @property
+    def signers(self) -> tuple[str, ...]:
+        """The ids of the keys in the envelope's signatures."""
+        return tuple(item["keyid"] for item in self.envelope["signatures"])
+
+    @property
     def key(self) -> str:
         """The idempotency key."""
         return str(self.predicate["key"])
 
 
 def append(
-    tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], *, signer: sign.Signer, origin: str
+    tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], *, signer: sign.Signer, trust: Trust
 ) -> dict[str, bytes | None]:
     """Return the files that change when ``statements`` are appended: new bytes, or ``None`` for a removed file.
 
     A statement with a recorded key is skipped if it differs only in ``time``. Raises ``Conflict`` if it differs in
-    other fields, ``InvalidInput`` for a malformed statement, and ``EvidenceInvalid`` if the signer did not sign the
-    tree's checkpoint or the tiles do not match it: a log must never sign inconsistent trees (tlog-checkpoint,
-    Signatures).
+    other fields, ``InvalidInput`` for a malformed statement, ``Refused`` if the signer may not sign the next statement,
+    and ``EvidenceInvalid`` if no trusted key signed the tree's checkpoint or the tiles do not match it: a log must
+    never sign inconsistent trees (tlog-checkpoint, Signatures).
     """
-    size = _size(tree, VerifierKey(origin, signer.public))
+    size = _size(tree, trust)
     fresh = _fresh(tree, statements)
     if not fresh:
         return {}
+    _require_current(tree, size, signer, trust)
     changes: dict[str, bytes | None] = {}
     entries = []
     for index, value in enumerate(fresh, start=size):
@@ -66,7 +73,7 @@ def append(
         entries.append(canonical.digest(data).encode())
     changes |= merkle_tree.grow(tree, size, entries)
     root = merkle_tree.root_of_tiles(updated(tree, changes), size + len(fresh))
-    changes[CHECKPOINT] = sign_checkpoint(Checkpoint(origin, size + len(fresh), root), signer)
+    changes[CHECKPOINT] = sign_checkpoint(Checkpoint(trust.origin, size + len(fresh), root), signer)
     return changes
 
 
@@ -123,13 +130,25 @@ def index_of(path: str) -> int | None:
     return int(match["index"]) if match else None
 
 
-def _size(tree: Mapping[str, bytes], key: VerifierKey) -> int:
+def _require_current(tree: Mapping[str, bytes], size: int, signer: sign.Signer, trust: Trust) -> None:
+    """Raise ``Refused`` unless the signer may sign the next statement and checkpoint."""
+    if any(key.replaces == signer.keyid for key in trust.keys.values()):
+        trust = trust.ending([(entry.index, keyid) for entry in read(tree) for keyid in entry.signers])
+    key = trust.recorder(signer.keyid)
+    if not key.at(size):
+        raise Refused(
+            f"this machine's key {key.name or signer.keyid[:12]} may not sign statement {size}",
+            hint="See `factory evidence keys list`.",
+        )
+
+
+def _size(tree: Mapping[str, bytes], trust: Trust) -> int:
     recorded = sum(path.startswith(STATEMENTS) for path in tree)
     if not tree:
         return 0
     if CHECKPOINT not in tree:
         raise EvidenceInvalid("the evidence tree has no checkpoint")
-    head = open_checkpoint(tree[CHECKPOINT], key)
+    head = trust.open_checkpoint(tree[CHECKPOINT])
     if head.size != recorded:
         raise EvidenceInvalid(f"the checkpoint counts {head.size} statements, but the tree has {recorded}")
     if merkle_tree.root_of_tiles(tree, head.size) != head.root:

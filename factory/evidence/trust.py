@@ -1,93 +1,198 @@
 """Reads the trust root: the keys and accounts that a verifier trusts, from outside the evidence."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
-from factory.errors import InvalidInput
+from factory.errors import EvidenceInvalid, InvalidInput, Refused
 from factory.evidence import sign
-from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.checkpoint import Checkpoint, VerifierKey, open_checkpoint
+from factory.evidence.kinds import DESCRIPTIONS
+from factory.system import data
 
-_REQUIRED = ("keys", "log_key", "agent_account", "simulated_approvals")
-_OPTIONAL = ("previous_checkpoint", "separation")
+# What a key signs besides statements: the log's checkpoints.
+CHECKPOINTS = "checkpoint"
 # Which roles have separate accounts. "apart": agent, factory and people all do. "two accounts": the factory and its
 # agent share one account, people have others. "none": one account for everything.
+Separation = Literal["apart", "two accounts", "none"]
+APART: Separation
+SHARED: Separation
+ALONE: Separation
 APART, SHARED, ALONE = "apart", "two accounts", "none"
+
+
+@dataclass(frozen=True)
+class TrustedKey:
+    """One key: what it may sign, and in which part of the log.
+
+    ``public`` is an Ed25519 key in hex. ``kinds`` are the kinds of statement that it signs, and ``checkpoint``; empty
+    means all. It signs statements with an index from ``since`` to before ``until``, and checkpoints of these sizes.
+    ``replaces`` is the id of the key that it takes over from: with its first statement, that key ends.
+    """
+
+    public: str
+    name: str = ""
+    kinds: tuple[str, ...] = ()
+    since: int = 0
+    until: int | None = None
+    replaces: str = ""
+
+    def signs(self, kind: str) -> bool:
+        """Return whether the key may sign this kind of statement, or ``checkpoint``."""
+        return not self.kinds or kind in self.kinds
+
+    def at(self, index: int) -> bool:
+        """Return whether the key may sign the statement with this index."""
+        return self.since <= index and (self.until is None or index < self.until)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The JSON of a trust root, of this version and of earlier ones."""
+
+    keys: Mapping[str, str | TrustedKey]
+    simulated_approvals: bool
+    agent_accounts: tuple[data.Named, ...] = ()
+    agent_account: str = ""
+    origin: str = ""
+    log_key: str = ""
+    previous_checkpoint: str | None = None
+    separation: Separation = APART
 
 
 @dataclass(frozen=True)
 class Trust:
     """The keys and accounts that evidence is verified with.
 
-    ``keys`` maps the id of each statement key to its public key in hex. ``log_key`` is the log's origin and the key of
-    its checkpoints. ``previous_checkpoint`` is a signed checkpoint that the verifier stored earlier. ``separation``
-    says which roles have separate accounts; checks that need separate accounts are skipped without them.
+    ``keys`` has each trusted key by its id. ``origin`` is the log's name, in which its checkpoints are signed.
+    ``agent_accounts`` must neither approve nor merge. ``previous_checkpoint`` is a signed checkpoint that the verifier
+    stored earlier. ``separation`` says which roles have separate accounts; checks that need separate accounts are
+    skipped without them.
     """
 
-    keys: Mapping[str, str]
-    log_key: VerifierKey
-    agent_account: str
+    keys: Mapping[str, TrustedKey]
+    origin: str
+    agent_accounts: tuple[str, ...]
     simulated_approvals: bool = False
     previous_checkpoint: bytes | None = None
-    separation: str = APART
+    separation: Separation = APART
 
     @classmethod
-    def from_json(cls, value: object) -> Self:
+    def of(cls, public: str, *, origin: str, agent_account: str) -> Self:
+        """Return the trust root of a log with one key, which signs everything."""
+        return cls({sign.keyid_of(public): TrustedKey(public)}, origin, (agent_account,))
+
+    @classmethod
+    def read(cls, text: bytes, *, source: str) -> Self:
         """Return the trust root in a JSON object; raises ``InvalidInput``, also for a key under a wrong id.
 
-        ``log_key`` is a verifier key ``<origin>+<key id>+<base64>``.
+        A trust root of an earlier version has ``log_key``, a verifier key ``<origin>+<key id>+<base64>``, in place of
+        ``origin``, one ``agent_account``, and under each id only the public key.
         """
-        if not isinstance(value, Mapping):
-            raise InvalidInput("the trust root must be an object")
-        for name in _REQUIRED:
-            if name not in value:
-                raise InvalidInput(f"the trust root lacks the field {name!r}")
-        for name in value:
-            if name not in _REQUIRED + _OPTIONAL:
-                raise InvalidInput(f"the trust root has the unknown field {name!r}")
-        for name in ("log_key", "agent_account"):
-            if not isinstance(value[name], str) or not value[name].strip():
-                raise InvalidInput(f"{name} of the trust root must be a non-empty string")
-        if not isinstance(value["simulated_approvals"], bool):
-            raise InvalidInput("simulated_approvals of the trust root must be true or false")
-        previous = value.get("previous_checkpoint")
-        if previous is not None and not isinstance(previous, str):
-            raise InvalidInput("previous_checkpoint of the trust root must be a string or null")
-        separation = value.get("separation", APART)
-        if separation not in {APART, SHARED, ALONE}:
-            raise InvalidInput(f"separation of the trust root must be {APART!r}, {SHARED!r} or {ALONE!r}")
+        found = data.parse(_Document, text, source=source)
+        for new, old in (("origin", "log_key"), ("agent_accounts", "agent_account")):
+            if bool(getattr(found, new)) == bool(getattr(found, old)):
+                raise InvalidInput(f"{source}: either the field {new} or the field {old} must have a value")
+        keys = _keys(found.keys, source)
+        log = VerifierKey.from_text(found.log_key) if found.log_key else None
         return cls(
-            keys=_keys(value["keys"]),
-            log_key=VerifierKey.from_text(value["log_key"]),
-            agent_account=value["agent_account"],
-            simulated_approvals=value["simulated_approvals"],
-            previous_checkpoint=None if previous is None else previous.encode(),
-            separation=separation,
+            keys=_with_log(keys, log.public) if log else keys,
+            origin=log.name if log else found.origin,
+            agent_accounts=found.agent_accounts or (found.agent_account,),
+            simulated_approvals=found.simulated_approvals,
+            previous_checkpoint=None if found.previous_checkpoint is None else found.previous_checkpoint.encode(),
+            separation=found.separation,
         )
 
     def is_agent(self, account: str) -> bool:
-        """Return whether this is the agent's account; GitLab's user names are case-insensitive."""
-        return account.casefold() == self.agent_account.casefold()
+        """Return whether this is an agent's account; GitLab's user names are case-insensitive."""
+        return account.casefold() in {name.casefold() for name in self.agent_accounts}
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object that ``from_json`` reads."""
-        previous = self.previous_checkpoint
-        return {
-            "keys": dict(self.keys),
-            "log_key": self.log_key.text,
-            "agent_account": self.agent_account,
-            "simulated_approvals": self.simulated_approvals,
-            "previous_checkpoint": None if previous is None else previous.decode(),
-            "separation": self.separation,
-        }
+    def recorder(self, keyid: str) -> TrustedKey:
+        """Return the key with which a machine records; raises ``Refused`` if it is not trusted to sign checkpoints."""
+        key = self.keys.get(keyid)
+        if key is None or not key.signs(CHECKPOINTS):
+            raise Refused(
+                "this machine's key may not record evidence of this project",
+                hint="Propose it with `factory evidence keys enrol`; a person merges that.",
+            )
+        return key
+
+    def log_keys(self) -> dict[VerifierKey, TrustedKey]:
+        """Return the keys that may sign checkpoints, each as a verifier key of the log's origin."""
+        return {VerifierKey(self.origin, key.public): key for key in self.keys.values() if key.signs(CHECKPOINTS)}
+
+    def open_checkpoint(self, note: bytes) -> Checkpoint:
+        """Return the checkpoint that one of the log's keys signed, at a size at which it may.
+
+        Raises ``EvidenceInvalid`` for a malformed note, another origin, and a note that none of these keys signed.
+        """
+        problem = EvidenceInvalid("the trust root has no key that signs checkpoints")
+        for verifier, key in self.log_keys().items():
+            try:
+                head = open_checkpoint(note, verifier)
+            except EvidenceInvalid as error:
+                problem = error
+                continue
+            if not key.at(max(head.size - 1, 0)):
+                raise EvidenceInvalid(
+                    f"the key {key.name or verifier.text} may not sign a log of {head.size} statements"
+                )
+            return head
+        raise problem
+
+    def public_keys(self) -> dict[str, str]:
+        """Return the public key of each id, whenever it may sign."""
+        return {keyid: key.public for keyid, key in self.keys.items()}
+
+    def ending(self, signed: Sequence[tuple[int, str]]) -> Self:
+        """Return this trust root with the end of each key that another has taken over from.
+
+        ``signed`` has the index and the key id of each statement's valid signature: a key ends where the key that
+        replaces it first signs.
+        """
+        first: dict[str, int] = {}
+        for index, keyid in signed:
+            first[keyid] = min(index, first.get(keyid, index))
+        ends = dict(self.keys)
+        for keyid, key in self.keys.items():
+            old = ends.get(key.replaces)
+            if old is not None and keyid in first:
+                end = first[keyid] if old.until is None else min(old.until, first[keyid])
+                ends[key.replaces] = replace(old, until=end)
+        return replace(self, keys=ends)
+
+    def write(self) -> bytes:
+        """Return the JSON that ``read`` reads."""
+        return data.write(
+            _Document(
+                keys=self.keys,
+                agent_accounts=self.agent_accounts,
+                simulated_approvals=self.simulated_approvals,
+                origin=self.origin,
+                previous_checkpoint=None if self.previous_checkpoint is None else self.previous_checkpoint.decode(),
+                separation=self.separation,
+            )
+        )
 
 
-def _keys(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or not value:
-        raise InvalidInput("keys of the trust root must be an object with at least one key")
-    for keyid, public in value.items():
-        if not isinstance(public, str):
-            raise InvalidInput(f"the key {keyid} must be an Ed25519 public key in hex")
-        if sign.keyid_of(public) != keyid:
-            raise InvalidInput(f"the public key under {keyid} has the id {sign.keyid_of(public)}")
-    return dict(value)
+def _keys(given: Mapping[str, str | TrustedKey], source: str) -> dict[str, TrustedKey]:
+    keys = {keyid: TrustedKey(key) if isinstance(key, str) else key for keyid, key in given.items()}
+    if not keys:
+        raise InvalidInput(f"{source}: keys must have at least one key")
+    for keyid, key in keys.items():
+        if sign.keyid_of(key.public) != keyid:
+            raise InvalidInput(f"{source}: the public key under {keyid} has the id {sign.keyid_of(key.public)}")
+        for kind in key.kinds:
+            if kind not in DESCRIPTIONS and kind != CHECKPOINTS:
+                raise InvalidInput(f"{source}: the key {keyid} may sign {kind!r}, which is no kind of statement")
+        if key.replaces and key.replaces not in keys:
+            raise InvalidInput(f"{source}: the key {keyid} replaces {key.replaces}, which is not there")
+    return keys
+
+
+def _with_log(keys: Mapping[str, TrustedKey], public: str) -> dict[str, TrustedKey]:
+    """Return keys of which only ``public`` signs checkpoints, as in a trust root that has one key of the log."""
+    named = {keyid: replace(key, kinds=tuple(DESCRIPTIONS)) for keyid, key in keys.items() if key.public != public}
+    same = {keyid: key for keyid, key in keys.items() if key.public == public}
+    return named | (same or {sign.keyid_of(public): TrustedKey(public, kinds=(CHECKPOINTS,))})

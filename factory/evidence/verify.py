@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from factory.errors import EvidenceInvalid
 from factory.evidence import chain, merkle_tree, sign, transparency_log
-from factory.evidence.checkpoint import Checkpoint, open_checkpoint, signature_count
+from factory.evidence.checkpoint import Checkpoint, signature_count
 from factory.evidence.facts import Check
 from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import Trust
@@ -62,6 +62,8 @@ def verify(
         if entry is not None:
             entries.append(entry)
     digests = [canonical.digest(tree[path]).encode() for path in paths]
+    trust = trust.ending([(entry.index, keyid) for entry in entries for keyid in entry.signers])
+    checks += _allowed(entries, trust)
     checks += _places(paths)
     checks += _unique_keys(entries)
     checks += _layout(tree, paths, digests)
@@ -87,13 +89,24 @@ def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list
         envelope = transparency_log.decode_envelope(data)
         checks.append(Check(rule, index, True, "canonical DSSE envelope"))
         rule = "EV-SIG"
-        sign.open_envelope(envelope, trust.keys)
+        sign.open_envelope(envelope, trust.public_keys())
         checks.append(Check(rule, index, True, "signed by trusted keys only"))
         rule = "EV-STATEMENT"
         entry = transparency_log.read_entry(path, envelope, canonical.digest(data))
     except EvidenceInvalid as error:
         return None, [*checks, Check(rule, index, False, str(error))]
     return entry, [*checks, Check(rule, index, True, f"{entry.kind} {entry.key}")]
+
+
+def _allowed(entries: Sequence[Entry], trust: Trust) -> Iterator[Check]:
+    for entry in entries:
+        for key in (trust.keys[keyid] for keyid in entry.signers):
+            whose = f"the key {key.name}" if key.name else "its key"
+            if not key.signs(entry.kind):
+                yield Check("EV-SIG", entry.index, False, f"{whose} signs only {', '.join(key.kinds)}")
+            if not key.at(entry.index):
+                part = f"statements from {key.since}" + ("" if key.until is None else f" to before {key.until}")
+                yield Check("EV-SIG", entry.index, False, f"{whose} signs only {part}")
 
 
 def _places(paths: Sequence[str]) -> Iterator[Check]:
@@ -149,7 +162,7 @@ def _head(note: bytes | None, leaves: Sequence[bytes], root: bytes, trust: Trust
         yield Check("EV-LOG-SIG", None, False, "the tree has no checkpoint")
         return
     try:
-        head = open_checkpoint(note, trust.log_key)
+        head = trust.open_checkpoint(note)
         count = signature_count(note)
     except EvidenceInvalid as error:
         yield Check("EV-LOG-SIG", None, False, str(error))
@@ -166,7 +179,7 @@ def _head(note: bytes | None, leaves: Sequence[bytes], root: bytes, trust: Trust
 def _consistency(previous: bytes, head: Checkpoint, leaves: Sequence[bytes], trust: Trust) -> Check:
     rule = "EV-LOG-CONSISTENCY"
     try:
-        old = open_checkpoint(previous, trust.log_key)
+        old = trust.open_checkpoint(previous)
     except EvidenceInvalid as error:
         return Check(rule, None, False, f"the previous checkpoint: {error}")
     if old.size > min(head.size, len(leaves)):

@@ -1,10 +1,13 @@
-"""Gate `scope`: an agent changes only the paths, and only as much, as policies/scope.yml allows."""
+"""Gate `scope`: an agent changes only the paths, and only as much, as policies/scope.yml allows.
+
+Nobody's change takes a key out of policies/trust.yml, without which recorded evidence would no longer verify.
+"""
 
 import re
 
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict, judged
-from factory.policies import evaluate
+from factory.policies import evaluate, trust
 from factory.policies.model import Policies
 from factory.policies.rules import fix
 
@@ -50,8 +53,14 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         for n, line in file.lines
         if file.path.endswith((".py", ".pyi")) and n <= _COOKIE_LINES and _foreign(line)
     ]
+    lost = [
+        Finding("scope.trust", problem, "Keep every key; end one with `factory evidence keys revoke`.", trust.PATH)
+        for problem in facts.trust
+    ]
     if bound is not None or not change.files:
-        return judged(GATE, denied)
+        return judged(GATE, denied + lost)
+    if lost:
+        return judged(GATE, lost)
     return Verdict(
         GATE, "passed", reason=f"opened by {change.origin.author}; no agent pushed to it", flags=tuple(denied)
     )

@@ -15,7 +15,6 @@ from factory.agents import metering, outputs
 from factory.agents.doctor import TrialResult
 from factory.agents.task import Ending, driver
 from factory.errors import FactoryError
-from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gitlab.connect import connect
@@ -80,9 +79,7 @@ def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
             agents_path=workspace.tools.agents_path,
             credential=lambda _: credential,
         ),
-        recorder=Recorder(
-            signer=signer, trust=Trust({signer.keyid: signer.public}, VerifierKey("doctor", signer.public), AGENT)
-        ),
+        recorder=Recorder(signer=lambda _: signer, own=Trust.of(signer.public, origin="doctor", agent_account=AGENT)),
         console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
 

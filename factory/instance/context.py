@@ -1,22 +1,24 @@
 """Creates the context of the workflows: connections of both accounts, the mirror, the recorder's key, the engine."""
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from factory.agents.task import driver
 from factory.errors import InvalidInput, NotFound
-from factory.evidence.sign import Signer
 from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
+from factory.instance import recorder_key
 from factory.instance.workspace import AGENT, BOT, Workspace
+from factory.model.gitlab import MAIN
+from factory.operations import trust_root
 from factory.secrets import tokens
 from factory.system import files
-from factory.workflow import work_loop
+from factory.workflow import recorder, work_loop
 from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.workflow.durable_steps import Engine, Slot, slot
 from factory.workflow.durable_steps import preload as preload_engine
@@ -51,6 +53,7 @@ def opened(
     with slot(workspace.state / "engine") as held:
         context = make(workspace, holder=f"{workspace.identity()}/{held.number}", say=say, timed=timed)
         name = agent or context.console.agent_name
+        recorder.require_key(context)
         context = replace(context, console=replace(context.console, agent_name=name, interactive=interactive))
         engine = Engine(held, failpoint=_failpoint(workspace))
         work_loop.register(engine, lambda: context)
@@ -64,13 +67,11 @@ def make(
     workspace: Workspace, *, holder: str, say: Callable[[str], None], timed: Callable[[str, float], None] = _untimed
 ) -> Context:
     """Return the context of an instance; raises ``NotFound`` if the recorder has no key."""
-    key = workspace.state / "keys" / "recorder.pem"
-    if not key.exists():
-        raise NotFound("the recorder has no key here", hint="Start the embedded servers with `factory up`.")
+    recorder_key.require(workspace)
     bot = workspace.connection(BOT)
     copy = mirror(workspace)
     copy.ensure()
-    rooted = trust(workspace)
+    own = own_trust(workspace)
     return Context(
         accounts=Accounts(
             bot=bot,
@@ -78,7 +79,7 @@ def make(
             bot_token=workspace.token(BOT),
             agent_token=workspace.token(AGENT),
             simulator=gitlab.version(bot).endswith("-local"),
-            alone=rooted.separation == ALONE,
+            alone=own.separation == ALONE,
         ),
         mirror=copy,
         machine=Machine(
@@ -91,7 +92,7 @@ def make(
             agents_path=workspace.tools.agents_path,
             credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
         ),
-        recorder=Recorder(signer=Signer(files.read_bytes(key)), trust=rooted),
+        recorder=Recorder(signer=partial(recorder_key.in_use, workspace), own=own),
         console=Console(say=say, timed=timed, agent_name=workspace.settings["agent"] or None),
     )
 
@@ -106,18 +107,25 @@ def mirror(workspace: Workspace) -> Mirror:
 
 
 def trust(workspace: Workspace) -> Trust:
-    """Return the instance's trust root; raises ``NotFound``."""
+    """Return the trust root of the instance's project as of the last fetch; raises ``NotFound``."""
+    own, copy = own_trust(workspace), mirror(workspace)
+    head = copy.head(MAIN) if copy.path.exists() else None
+    return trust_root.trusted(own, trust_root.at(copy, head)) if head else own
+
+
+def own_trust(workspace: Workspace) -> Trust:
+    """Return the trust root that has only the instance's own key; raises ``NotFound``."""
     path = workspace.state / "trust.json"
     if not path.exists():
         raise NotFound("there is no trust root here", hint="Start the embedded servers with `factory up`.")
-    return trust_root(path)
+    return read_trust(path)
 
 
-def trust_root(path: Path) -> Trust:
+def read_trust(path: Path) -> Trust:
     """Return the trust root in a file; raises ``InvalidInput``."""
     try:
-        return Trust.from_json(json.loads(files.read_text(path)))
-    except ValueError as error:
+        return Trust.read(files.read_bytes(path), source=path.name)
+    except InvalidInput as error:
         raise InvalidInput(
             f"{path} is not a trust root: {error}", hint="`factory evidence trust` prints one."
         ) from error

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from factory.errors import FactoryError, InvalidInput
-from factory.evidence.checkpoint import VerifierKey
-from factory.evidence.sign import Signer, generate
-from factory.evidence.trust import APART, Trust
+from factory.evidence.trust import APART, Separation, Trust
 from factory.gitlab import bootstrap, deployments, pipelines, runners, variables
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import DesiredSection
+from factory.instance import recorder_key
 from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Say, Workspace
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
@@ -128,21 +128,14 @@ def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict
     return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
 
 
-def recorder(workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: str = APART) -> None:
-    """Write the recorder's key, if missing, and the trust root; ``agent`` is the agent's account."""
-    key = workspace.state / "keys" / "recorder.pem"
-    if not key.exists():
-        files.private_folder(key.parent)
-        files.write_atomic(key, generate(), mode=0o600)
-    signer = Signer(files.read_bytes(key))
-    trust = Trust(
-        keys={signer.keyid: signer.public},
-        log_key=VerifierKey(f"factory.example/{project}", signer.public),
-        agent_account=agent,
-        simulated_approvals=simulated,
-        separation=separation,
-    )
-    files.write_atomic(workspace.state / "trust.json", json.dumps(trust.to_json(), indent=1).encode())
+def recorder(
+    workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: Separation = APART
+) -> None:
+    """Write the recorder's key, if missing, and the trust root of this key; ``agent`` is the agent's account."""
+    signer = recorder_key.ensure(workspace)
+    rooted = Trust.of(signer.public, origin=f"factory.example/{project}", agent_account=agent)
+    trust = replace(rooted, simulated_approvals=simulated, separation=separation)
+    files.write_atomic(workspace.state / "trust.json", trust.write())
 
 
 def mirror(workspace: Workspace, url: str, project: str) -> Mirror:

@@ -197,7 +197,7 @@ class SpecFacts:
     """The spec that a change names, as of the judge's commit; ``problem`` says why it cannot be used.
 
     ``requirements`` are its ids, each with the digest of the requirement and its scenarios. ``small`` is the issue that
-    needs no spec.
+    needs no spec. ``unnamed``: the commits name no spec.
     """
 
     id: str = ""
@@ -207,11 +207,15 @@ class SpecFacts:
     requirements: tuple[tuple[str, str], ...] = ()
     findings: int = 0
     small: str = ""
+    unnamed: bool = False
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All facts for one run of the gates; ``date`` is the day (ISO 8601) for which exceptions are evaluated."""
+    """All facts for one run of the gates; ``date`` is the day (ISO 8601) for which exceptions are evaluated.
+
+    ``trust`` has what the change loses of the keys in ``policies/trust.yml``, each in a sentence.
+    """
 
     date: str = ""
     change: Change | None = None
@@ -229,6 +233,7 @@ class Facts:
     timings: tuple[Timing, ...] | None = None
     recorded: SessionEvidence | None = None
     plans: tuple[Plan, ...] | None = None
+    trust: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON value."""

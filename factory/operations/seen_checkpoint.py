@@ -40,4 +40,4 @@ def keep(kept: Path, trust: Trust, note: bytes) -> None:
 
 
 def _path(kept: Path, trust: Trust) -> Path:
-    return kept / f"{hashlib.sha256(trust.log_key.text.encode()).hexdigest()[:32]}.json"
+    return kept / f"{hashlib.sha256(trust.origin.encode()).hexdigest()[:32]}.json"

@@ -17,8 +17,9 @@ Capability = Literal["edit", "run", "usage", "resume", "cancel"]
 Host = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$")]
 Account = Annotated[str, Field(min_length=1, max_length=255)]
 
-# Rules that exceptions cannot name: the protection of the judge, leaked secrets, and the exceptions themselves.
-_NEVER_EXCEPTED = ("scope.protected", "secrets.", "exception.")
+# Rules that exceptions cannot name: the protection of the judge and of the keys,
+# leaked secrets, and the exceptions themselves.
+_NEVER_EXCEPTED = ("scope.protected", "scope.trust", "secrets.", "exception.")
 
 # The prefix of the labels that mirror an issue's state; only the factory sets them.
 STATE_LABELS = "factory::"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory.policies.agents import Agents, Budgets, Outputs
-from factory.policies.fields import Account, Action, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.fields import Account, Action, Count, Day, ExceptableRule, Name, Pattern, Positive, Strict
 from factory.policies.gitlab import GitLab
 from factory.policies.secrets import Secrets
 from factory.policies.terraform import Terraform
@@ -149,6 +149,29 @@ class Exceptions(Strict):
     exceptions: Annotated[tuple[Excuse, ...], Field(strict=False)]
 
 
+class EnrolledKey(Strict):
+    """A key that may sign evidence.
+
+    ``key`` is an Ed25519 public key in hex. ``kinds`` are the kinds of statement that it signs, and ``checkpoint``;
+    without them it signs everything. It signs from statement ``since`` to before statement ``until``. ``replaces``
+    names the key that it takes over from: with its first statement, that key ends.
+    """
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    since: Count
+    until: Count | None = None
+    kinds: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    replaces: Name | None = None
+
+
+class TrustRoot(Strict):
+    """``trust.yml``, which may be absent: the log's name, the keys by name, and which roles have separate accounts."""
+
+    origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=255)]
+    separation: Literal["apart", "two accounts", "none"] = "apart"
+    keys: Annotated[dict[Name, EnrolledKey], Field(min_length=1)]
+
+
 class Policies(Strict):
     """All policies, and the digest of the files they were read from."""
 
@@ -166,3 +189,4 @@ class Policies(Strict):
     secrets: Secrets
     gitlab: GitLab
     digest: str
+    trust: TrustRoot | None = None

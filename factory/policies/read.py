@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.policies.model import Policies
+from factory.policies import trust
+from factory.policies.model import Policies, TrustRoot
 from factory.policies.problems import Document, document, nearest, parse
 from factory.system import canonical, strict_yaml
 
@@ -25,11 +26,13 @@ FILES = (
     "secrets",
     "gitlab",
 )
+# Files that may be absent.
+OPTIONAL = ("trust",)
 # The factory's own accounts, in addition to the agents of scope.yml.
 _OURS = ("factory-bot", "factory-agent", "rehearsal")
 # Examples, which decide nothing and are not part of the digest.
 CASES = "policies/cases/"
-_KNOWN = {f"policies/{name}.yml": name for name in FILES}
+_KNOWN = {f"policies/{name}.yml": name for name in (*FILES, *OPTIONAL)}
 # Files that had another name in an earlier version of the factory.
 _RENAMED = {"policies/workflow.yml": "policies/session.yml"}
 
@@ -50,6 +53,14 @@ def read(files: Mapping[str, bytes]) -> Policies:
 def check(files: Mapping[str, bytes]) -> list[str]:
     """Return every problem of the files as ``path:line: key: message``; empty if ``read`` accepts them."""
     return _read(files)[1]
+
+
+def trust_root(content: bytes) -> TrustRoot:
+    """Return the content of ``policies/trust.yml``; raises ``InvalidInput`` with line, key and a suggestion."""
+    found, problems = parse(TrustRoot, document(trust.PATH, content))
+    if found is None:
+        raise InvalidInput(problems[0])
+    return found
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -84,14 +95,14 @@ def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:
         yield f"{old}: this version reads {new}; run `git mv {old} {new}` (the keys are the same)"
     for path in sorted(set(files) - set(renamed)):
         if path.endswith((".yml", ".yaml")) and path not in _KNOWN and not path.startswith(CASES):
-            yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, FILES)}"
-    for path in _KNOWN:
-        if path not in files and path not in renamed.values():
+            yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, (*FILES, *OPTIONAL))}"
+    for path, name in _KNOWN.items():
+        if path not in files and path not in renamed.values() and name not in OPTIONAL:
             yield f"{path} is missing"
 
 
 def _model(name: str) -> Any:
-    return Policies.model_fields[name].annotation
+    return TrustRoot if name == "trust" else Policies.model_fields[name].annotation
 
 
 def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
@@ -117,6 +128,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
             message = "has neither paths nor actions, so it never applies; add one of them"
             yield documents["approvals"].problem(("risks", name), message)
     yield from _stacks(policies, documents)
+    yield from _replaced(policies, documents)
     yield from _approvers(policies, documents["gitlab"])
     yield from _secrets(policies, documents["secrets"])
     seen: dict[tuple[str, str], int] = {}
@@ -169,6 +181,19 @@ def _secrets(policies: Policies, found: Document) -> Iterator[str]:
             if first != name:
                 message = f"already holds the secret {first}; use another variable"
                 yield found.problem(("secrets", name, "variable"), message)
+
+
+def _replaced(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
+    """Yield a problem for each key that takes over from an unknown key, and for a key that two names have."""
+    if policies.trust is None:
+        return
+    keys, found, taken = policies.trust.keys, documents["trust"], dict[str, str]()
+    for name, key in keys.items():
+        if key.replaces is not None and key.replaces not in keys:
+            message = f"there is no key {key.replaces!r}{nearest(key.replaces, keys)}"
+            yield found.problem(("keys", name, "replaces"), message)
+        if (other := taken.setdefault(key.key, name)) != name:
+            yield found.problem(("keys", name, "key"), f"the key {other} has the same value")
 
 
 def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:

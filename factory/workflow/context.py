@@ -1,7 +1,7 @@
 """The context that every workflow step gets: GitLab connections, git mirror, signer and output to the person."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN
+from factory.operations import trust_root
 from factory.policies import read
-from factory.policies.model import Policies
+from factory.policies.model import Policies, TrustRoot
 from factory.worktrees.repository import Author, Mirror
 
 SIMULATED_APPROVER = "rehearsal"
@@ -73,10 +74,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Recorder:
-    """What the recorder signs statements with, and the trust root that verifies them."""
+    """What the recorder signs with, and the trust root of this machine's key alone.
 
-    signer: Signer
-    trust: Trust
+    ``signer`` returns the machine's key. Given the ids of the trusted keys, it first changes over to a new key that is
+    among them.
+    """
+
+    signer: Callable[[Container[str]], Signer]
+    own: Trust
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,18 @@ class Context:
         """Return the policies at a commit of the protected branch, by default its head."""
         return _policies(self.mirror, commit or self.main())
 
+    def trust(self) -> Trust:
+        """Return the trust root of the project as of the last fetch."""
+        return trust_root.trusted(self.recorder.own, _trust_root(self.mirror, self.main()))
+
 
 @functools.lru_cache(maxsize=16)
 def _policies(mirror: Mirror, commit: str) -> Policies:
     """Return the policies at a commit; cached, because a commit never changes."""
     return read.read(mirror.tree(commit, "policies/"))
+
+
+@functools.lru_cache(maxsize=4)
+def _trust_root(mirror: Mirror, commit: str) -> TrustRoot | None:
+    """Return the project's own trust root at a commit; cached, because a commit never changes."""
+    return trust_root.at(mirror, commit)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from factory.errors import EvidenceInvalid, Refused
 from factory.evidence import statement, transparency_log
 from factory.model.verdict import GateReport
 from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
+from factory.policies.trust import PATH
 from factory.system import canonical, clock
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.context import Context
@@ -25,6 +27,30 @@ def record(
     _append(context, [_statement(context, kind, issue, subjects, predicate)], f"{kind} {predicate['key']}")
 
 
+def require_key(context: Context) -> None:
+    """Raise ``Refused`` if this machine's key may not record evidence of the project."""
+    try:
+        _require_key(context)
+    except Refused:  # main may name the key since the last fetch
+        context.fetch()
+        _require_key(context)
+
+
+def _require_key(context: Context) -> None:
+    trust = context.trust()
+    trust.recorder(context.recorder.signer(trust.keys).keyid)
+    head = context.mirror.head(BRANCH)
+    if head is None or trust is not context.recorder.own:
+        return
+    try:
+        trust.open_checkpoint(context.mirror.read(head, transparency_log.CHECKPOINT))
+    except EvidenceInvalid as error:
+        raise Refused(
+            f"this machine's key did not sign the project's evidence, and {PATH} names no other key",
+            hint="Run `factory evidence keys enrol` on the machine that recorded it, then on this one.",
+        ) from error
+
+
 def _statement(
     context: Context, kind: str, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, object]
 ) -> Mapping[str, object]:
@@ -36,13 +62,10 @@ def _append(context: Context, statements: Sequence[Mapping[str, object]], title:
     """Append statements with one push."""
 
     def fresh() -> Addition[None]:
-        tree = read_tree(context)
+        trust = context.trust()
+        signer = context.recorder.signer(trust.keys)
         return Addition(
-            None,
-            transparency_log.append(
-                tree, statements, signer=context.recorder.signer, origin=context.recorder.trust.log_key.name
-            ),
-            title,
+            None, transparency_log.append(read_tree(context), statements, signer=signer, trust=trust), title
         )
 
     append(context, BRANCH, fresh)

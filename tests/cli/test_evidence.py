@@ -29,7 +29,7 @@ def evidence(tmp_path: Path) -> Path:
     """Return a folder with a repository ``project`` that holds evidence, a file ``trust.json`` and an empty home."""
     git("init", "-q", "-b", BRANCH, "project", cwd=tmp_path)
     commit(tmp_path / "project", examples.recorded(examples.statements()))
-    (tmp_path / "trust.json").write_text(json.dumps(examples.trust().to_json()))
+    (tmp_path / "trust.json").write_text(examples.trust().write().decode())
     (tmp_path / "home").mkdir()
     return tmp_path
 

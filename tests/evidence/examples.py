@@ -9,9 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from factory.evidence import statement, transparency_log
-from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.sign import Signer
-from factory.evidence.trust import Trust
+from factory.evidence.trust import Trust, TrustedKey
 from factory.system import canonical
 
 ORIGIN = "factory.example/shop"
@@ -50,9 +49,9 @@ def signer(name: str = "observer") -> Signer:
 def trust(**changes: Any) -> Trust:
     key = signer()
     values: dict[str, Any] = {
-        "keys": {key.keyid: key.public},
-        "log_key": VerifierKey(ORIGIN, key.public),
-        "agent_account": "factory-agent",
+        "keys": {key.keyid: TrustedKey(key.public)},
+        "origin": ORIGIN,
+        "agent_accounts": ("factory-agent",),
     }
     return Trust(**{**values, **changes})
 
@@ -188,4 +187,5 @@ def statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) ->
 
 
 def recorded(values: Iterable[Mapping[str, Any]], *, by: str = "observer") -> dict[str, bytes]:
-    return transparency_log.updated({}, transparency_log.append({}, list(values), signer=signer(by), origin=ORIGIN))
+    own = Trust.of(signer(by).public, origin=ORIGIN, agent_account="factory-agent")
+    return transparency_log.updated({}, transparency_log.append({}, list(values), signer=signer(by), trust=own))

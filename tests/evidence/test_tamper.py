@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from factory.evidence import merkle_tree, sign, transparency_log
-from factory.evidence.checkpoint import Checkpoint, VerifierKey, sign_checkpoint, sign_note
+from factory.evidence.checkpoint import Checkpoint, sign_checkpoint, sign_note
+from factory.evidence.trust import Trust
 from factory.evidence.verify import VerifyReport, verify
 from factory.system import canonical
 from tests.evidence.examples import ORIGIN, make, recorded, signer, statements, trust
@@ -161,5 +162,5 @@ def test_an_approval_cannot_be_replayed_for_another_head_plan_or_merge_request()
 
 
 def test_the_wrong_log_key_opens_nothing() -> None:
-    wrong = trust(log_key=VerifierKey(ORIGIN, signer("stranger").public))
+    wrong = Trust.of(signer("stranger").public, origin=ORIGIN, agent_account="factory-agent")
     assert not verify(TREE, trust=wrong, merge_request=12).passed

@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.errors import Conflict, EvidenceInvalid, InvalidInput
+from factory.errors import Conflict, EvidenceInvalid, InvalidInput, Refused
 from factory.evidence import merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import VerifierKey, open_checkpoint
+from factory.evidence.trust import Trust
 from factory.evidence.verify import verify
 from factory.system import canonical
 from tests.evidence.examples import ORIGIN, STEPS, digest, make, recorded, signer, statements, trust
 
 
 def append(tree: dict[str, bytes], values: Sequence[dict[str, object]]) -> dict[str, bytes | None]:
-    return transparency_log.append(tree, values, signer=signer(), origin=ORIGIN)
+    return transparency_log.append(tree, values, signer=signer(), trust=trust())
 
 
 def test_the_first_statement_makes_the_tree() -> None:
@@ -137,10 +138,12 @@ def test_entries_and_tiles_altered_alike_are_not_signed_again() -> None:
 
 def test_another_signer_or_origin_does_not_continue_the_log() -> None:
     tree = recorded(statements()[:3])
-    with pytest.raises(EvidenceInvalid):
-        transparency_log.append(tree, [make("merge")], signer=signer("stranger"), origin=ORIGIN)
-    with pytest.raises(EvidenceInvalid):
-        transparency_log.append(tree, [make("merge")], signer=signer(), origin="factory.example/other")
+    stranger = signer("stranger")
+    with pytest.raises(Refused):
+        transparency_log.append(tree, [make("merge")], signer=stranger, trust=trust())
+    for other in (Trust.of(stranger.public, origin=ORIGIN, agent_account="a"), trust(origin="factory.example/other")):
+        with pytest.raises(EvidenceInvalid):
+            transparency_log.append(tree, [make("merge")], signer=stranger, trust=other)
 
 
 def test_reading_refuses_what_is_not_a_statement_at_its_place() -> None:

@@ -1,24 +1,44 @@
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from factory.errors import InvalidInput
-from factory.evidence.trust import Trust
-from tests.evidence.examples import recorded, signer, statements, trust
+from factory.errors import EvidenceInvalid, InvalidInput, Refused
+from factory.evidence import transparency_log
+from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.kinds import DESCRIPTIONS
+from factory.evidence.trust import Trust, TrustedKey
+from factory.evidence.verify import VerifyReport, verify
+from tests.evidence.examples import ORIGIN, recorded, signer, statements, trust
 
-VALUE = trust(previous_checkpoint=recorded(statements())["checkpoint"]).to_json()
+OLD, NEW, STRANGER = signer(), signer("laptop"), signer("stranger")
+VALUE = json.loads(trust(previous_checkpoint=recorded(statements())["checkpoint"]).write())
+LOG_KEY = VerifierKey(ORIGIN, OLD.public).text
+
+
+def read(value: object) -> Trust:
+    return Trust.read(json.dumps(value).encode(), source="trust.json")
 
 
 def test_a_trust_root_reads_back() -> None:
-    assert Trust.from_json(VALUE).to_json() == VALUE
-    assert Trust.from_json({**VALUE, "previous_checkpoint": None}) == trust()
-    assert Trust.from_json({name: item for name, item in VALUE.items() if name != "previous_checkpoint"}) == trust()
+    assert json.loads(read(VALUE).write()) == VALUE
+    assert read({**VALUE, "previous_checkpoint": None}) == trust()
+    assert read({name: item for name, item in VALUE.items() if name != "previous_checkpoint"}) == trust()
 
 
-@pytest.mark.parametrize("name", ["keys", "log_key", "agent_account", "simulated_approvals"])
+def test_a_trust_root_of_an_earlier_version_is_the_same() -> None:
+    old = {"keys": {OLD.keyid: OLD.public}, "log_key": LOG_KEY, "agent_account": "factory-agent"}
+    assert read({**old, "simulated_approvals": False}) == trust()
+    log = {**old, "log_key": VerifierKey(ORIGIN, STRANGER.public).text, "simulated_approvals": False}
+    assert not read(log).keys[OLD.keyid].signs("checkpoint")
+    assert read(log).keys[STRANGER.keyid].kinds == ("checkpoint",)
+
+
+@pytest.mark.parametrize("name", ["keys", "origin", "agent_accounts", "simulated_approvals"])
 def test_a_field_that_is_missing_is_named(name: str) -> None:
-    with pytest.raises(InvalidInput, match=f"lacks the field '{name}'"):
-        Trust.from_json({field: item for field, item in VALUE.items() if field != name})
+    with pytest.raises(InvalidInput, match=name):
+        read({field: item for field, item in VALUE.items() if field != name})
 
 
 @pytest.mark.parametrize(
@@ -27,23 +47,110 @@ def test_a_field_that_is_missing_is_named(name: str) -> None:
         {"simulated_aprovals": True},
         {"simulated_approvals": "yes"},
         {"simulated_approvals": 1},
-        {"agent_account": ""},
-        {"agent_account": None},
-        {"log_key": "factory.example/shop"},
-        {"log_key": None},
+        {"agent_accounts": [""]},
+        {"agent_accounts": None},
+        {"agent_account": "a second one"},
+        {"origin": ""},
+        {"log_key": LOG_KEY},
+        {"log_key": "factory.example/shop", "origin": ""},
+        {"separation": "some"},
         {"keys": {}},
         {"keys": []},
-        {"keys": {signer().keyid: None}},
-        {"keys": {signer().keyid: "00"}},
-        {"keys": {signer().keyid: signer("stranger").public}},
+        {"keys": {OLD.keyid: None}},
+        {"keys": {OLD.keyid: "00"}},
+        {"keys": {OLD.keyid: STRANGER.public}},
+        {"keys": {OLD.keyid: {"public": OLD.public, "kinds": ["clam"]}}},
+        {"keys": {OLD.keyid: {"public": OLD.public, "replaces": NEW.keyid}}},
+        {"keys": {OLD.keyid: {"public": OLD.public, "untill": 3}}},
         {"previous_checkpoint": 3},
     ],
 )
 def test_an_ill_formed_field_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
-        Trust.from_json({**VALUE, **changes})
+        read({**VALUE, **changes})
 
 
 def test_only_an_object_is_a_trust_root() -> None:
-    with pytest.raises(InvalidInput):
-        Trust.from_json([])
+    for text in (b"[]", b"", b"{", b'{"origin": 1, "origin": 2}'):
+        with pytest.raises(InvalidInput):
+            Trust.read(text, source="trust.json")
+
+
+def two(old: dict[str, Any] | None = None, **new: Any) -> Trust:
+    """Return a trust root with two machines' keys."""
+    return trust(
+        keys={
+            OLD.keyid: TrustedKey(OLD.public, "old", **(old or {})),
+            NEW.keyid: TrustedKey(NEW.public, "new", **new),
+        }
+    )
+
+
+def log(*parts: tuple[Any, int], rooted: Trust) -> dict[str, bytes]:
+    """Return the log in which each signer appended until the log had that size."""
+    tree: dict[str, bytes] = {}
+    for who, size in parts:
+        fresh = statements()[:size]
+        tree = transparency_log.updated(tree, transparency_log.append(tree, fresh, signer=who, trust=rooted))
+    return tree
+
+
+def report(tree: dict[str, bytes], rooted: Trust) -> VerifyReport:
+    return verify(tree, trust=rooted, merge_request=12)
+
+
+def test_two_machines_record_in_one_log() -> None:
+    tree = log((OLD, 3), (NEW, 5), (OLD, 10), rooted=two(since=2))
+    assert report(tree, two(since=2)).complete
+    assert report(tree, two(since=3)).passed
+
+
+@pytest.mark.parametrize(
+    ("rooted", "index"),
+    [
+        (two({"until": 2}), 2),
+        (two(since=4), 3),
+        (two(until=4), 4),
+        (two(kinds=("claim", "checkpoint")), 3),
+        (two(replaces=OLD.keyid), None),
+        (two({"since": 1}), 0),
+    ],
+)
+def test_what_a_key_signed_outside_its_part_is_a_finding(rooted: Trust, index: int | None) -> None:
+    tree = log((OLD, 3), (NEW, 5), (OLD, 6), rooted=two())
+    found = [check for check in report(tree, rooted).findings if check.rule == "EV-SIG"]
+    assert found[0].statement == (5 if index is None else index)
+
+
+def test_a_key_ends_with_the_first_statement_of_the_key_that_replaces_it() -> None:
+    rooted = two(since=2, replaces=OLD.keyid)
+    tree = log((OLD, 3), (NEW, 5), rooted=rooted)
+    assert report(tree, rooted).passed
+    with pytest.raises(Refused, match="old may not sign statement 5"):
+        transparency_log.append(tree, statements()[5:6], signer=OLD, trust=rooted)
+
+
+def test_a_checkpoint_of_a_key_that_had_ended_is_a_finding() -> None:
+    tree = log((OLD, 5), rooted=two())
+    ended = two({"until": 3})
+    assert {check.rule for check in report(tree, ended).findings} == {"EV-SIG", "EV-LOG-SIG"}
+    with pytest.raises(EvidenceInvalid, match="old may not sign a log of 5"):
+        ended.open_checkpoint(tree["checkpoint"])
+    assert report(log((OLD, 3), rooted=two()), ended).passed, "what it signed before stays valid"
+
+
+@pytest.mark.parametrize("rooted", [trust(), two(kinds=tuple(DESCRIPTIONS))])
+def test_a_machine_without_an_enrolled_key_records_nothing(rooted: Trust) -> None:
+    tree = log((OLD, 3), rooted=rooted)
+    with pytest.raises(Refused, match="may not record"):
+        transparency_log.append(tree, statements()[3:4], signer=NEW, trust=rooted)
+    with pytest.raises(Refused, match="new may not sign statement 3"):
+        transparency_log.append(tree, statements()[3:4], signer=NEW, trust=two(until=3))
+
+
+def test_an_earlier_checkpoint_by_another_key_is_continued() -> None:
+    rooted = two()
+    old = log((OLD, 3), rooted=rooted)
+    tree = log((OLD, 3), (NEW, 5), rooted=rooted)
+    assert report(tree, replace(rooted, previous_checkpoint=old["checkpoint"])).passed
+    assert not report(old, replace(rooted, previous_checkpoint=tree["checkpoint"])).passed

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.evidence import statement, transparency_log, verify
-from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.kinds import DESCRIPTIONS
+from factory.evidence.trust import TrustedKey
 from tests.evidence.examples import (
-    ORIGIN,
     STEPS,
     commit,
     digest,
@@ -363,7 +363,7 @@ def test_without_a_number_every_chain_is_followed() -> None:
 
 def test_a_longer_log_continues_the_previous_checkpoint() -> None:
     old = recorded(statements()[:4])
-    new = transparency_log.updated(old, transparency_log.append(old, statements()[4:], signer=signer(), origin=ORIGIN))
+    new = transparency_log.updated(old, transparency_log.append(old, statements()[4:], signer=signer(), trust=trust()))
     assert report(new, previous_checkpoint=old["checkpoint"]).passed
     assert rules(report(old, previous_checkpoint=new["checkpoint"])) == {"EV-LOG-CONSISTENCY"}
     other = recorded(statements({"claim": {"author": "somebody"}}))
@@ -373,8 +373,10 @@ def test_a_longer_log_continues_the_previous_checkpoint() -> None:
 
 def test_another_log_key_or_origin_is_a_finding() -> None:
     tree = recorded(statements())
-    assert rules(report(tree, log_key=VerifierKey("factory.example/other", signer().public))) == {"EV-LOG-SIG"}
-    assert rules(report(tree, log_key=VerifierKey(ORIGIN, signer("stranger").public))) == {"EV-LOG-SIG"}
+    assert rules(report(tree, origin="factory.example/other")) == {"EV-LOG-SIG"}
+    me, other = signer(), signer("stranger")
+    apart = {me.keyid: TrustedKey(me.public, kinds=tuple(DESCRIPTIONS)), other.keyid: TrustedKey(other.public)}
+    assert rules(report(tree, keys=apart)) == {"EV-LOG-SIG"}
 
 
 _PATHS = st.sampled_from([*recorded(statements()), "statements/00000001-claim-000000000000.json", "README"])

@@ -77,6 +77,7 @@ GOOD = Facts(
     plans=(plan(ZONE),),
 )
 PERSON = replace(GOOD, change=replace(CHANGE, origin=Origin("operator", ("operator",), "mine")))
+UNNAMED = SpecFacts(problem="the commits name no spec", unnamed=True)
 PROBLEM = ToolRun((Problem("F401", SOURCE, 3, "unused"),))
 
 
@@ -128,6 +129,14 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ),
         ("spec", Facts(spec=SpecFacts(problem="none")), "spec.missing"),
         ("spec", Facts(spec=SpecFacts("hello", "draft")), "spec.undecided"),
+        ("spec", replace(PERSON, spec=UNNAMED), "spec.missing"),
+        (
+            "spec",
+            changed(spec=UNNAMED, change=replace(CHANGE, files=change("policies/gates.yml").files)),
+            "spec.missing",
+        ),
+        ("scope", replace(PERSON, trust=("the key laptop is removed",)), "scope.trust"),
+        ("scope", changed(trust=("the key laptop is removed",)), "scope.trust"),
         ("unit", Facts(tests=(("unit", suite("success", "failed")),)), "unit.failed"),
         ("unit", Facts(tests=(("unit", suite("success", "error")),)), "unit.error"),
         ("unit", Facts(tests=(("unit", suite()),)), "unit.empty"),
@@ -285,3 +294,10 @@ def test_policy_that_names_no_gate_is_refused() -> None:
 def test_without_any_required_gate_nothing_passes() -> None:
     loose = policies(gates="gates: {scope: {where: local, required: false}}\nchecks: {}" + REST)
     assert not decide(GOOD, loose, where="local", judge_sha="").passed
+
+
+def test_a_persons_change_outside_apps_needs_no_spec() -> None:
+    made = replace(PERSON.change or CHANGE, files=change("policies/trust.yml", "factory/errors.py").files)
+    assert GATES["spec"](replace(PERSON, change=made, spec=UNNAMED), policies()).result == "passed"
+    several = SpecFacts(problem="the commits name several specs: a, b")
+    assert GATES["spec"](replace(PERSON, change=made, spec=several), policies()).result == "failed"

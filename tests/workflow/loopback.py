@@ -48,7 +48,7 @@ def context(server: LocalGitlab, folder: Path, files: Mapping[str, bytes]) -> Co
             env=TOOL_ENV,
             readable=(ROOT / ".venv", ROOT / "factory", Path(sys.base_prefix)),
         ),
-        recorder=Recorder(signer=examples.signer(), trust=examples.trust()),
+        recorder=Recorder(signer=lambda _: examples.signer(), own=examples.trust()),
         console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
     created.fetch()

@@ -173,7 +173,7 @@ def world(folder: Path, state: str) -> World:
         ),
         mirror=mirror,
         machine=Machine(state=folder, holder="here/0", env=TOOL_ENV, readable=(ROOT / ".venv", Path(sys.base_prefix))),
-        recorder=Recorder(signer=examples.signer(), trust=examples.trust()),
+        recorder=Recorder(signer=lambda _: examples.signer(), own=examples.trust()),
         console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
     # A status that is "success" ends the pipeline that it held.

@@ -9,10 +9,15 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current, number
-from factory.errors import EvidenceInvalid, NotFound, Unreachable
-from factory.evidence import timeline, transparency_log, verify
-from factory.instance.context import make, mirror, trust, trust_root
-from factory.operations import seen_checkpoint
+from factory.cli.evidence import keys, timeline
+from factory.cli.evidence.branch import read_instance
+from factory.errors import EvidenceInvalid, NotFound
+from factory.evidence import transparency_log, verify
+from factory.evidence.trust import Trust
+from factory.instance.context import read_trust, trust
+from factory.operations import seen_checkpoint, trust_root
+from factory.policies.folder import read_folder
+from factory.policies.trust import PATH
 from factory.workflow.recorder import BRANCH
 from factory.worktrees import branch_files
 
@@ -20,6 +25,10 @@ from factory.worktrees import branch_files
 @click.group()
 def command() -> None:
     """List the evidence and verify it offline."""
+
+
+command.add_command(keys.command)
+command.add_command(timeline.command)
 
 
 @command.command(name="list")
@@ -48,11 +57,13 @@ def list_(as_json: bool) -> None:
 def verify_(merge_request: str | None, source: str | None, root: Path | None, offline: bool, as_json: bool) -> None:
     """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order.
 
-    With --from and --trust it needs nothing else: no instance, key, token or server.
+    With --from and --trust it needs nothing else: no instance, key, token or server. In a clone without an instance,
+    it reads the clone's evidence, and the keys of its policies/trust.yml.
     """
     iid = number(merge_request, "!") if merge_request else None
-    found = branch_files.fetch(source, BRANCH) if source else _instance_files(fetch=not offline)
-    rooted = trust_root(root) if root else trust(current())
+    source = _source(source)
+    found = branch_files.fetch(source, BRANCH) if source else read_instance(fetch=not offline)
+    rooted = _trust(source, root)
     kept = seen_checkpoint.folder(environment.snapshot())
     seen = seen_checkpoint.read(kept, rooted) if rooted.previous_checkpoint is None else None
     if iid is not None and not _mentions(found.content, iid):
@@ -82,33 +93,30 @@ def verify_(merge_request: str | None, source: str | None, root: Path | None, of
         raise EvidenceInvalid(f"the chain of !{iid} is not complete: {', '.join(report.missing)}")
 
 
-@command.command(name="timeline")
-@click.argument("subject", metavar="ISSUE|!MR|RELEASE")
-@click.option("--from", "source", help="Read the evidence of this clone or address, instead of the instance's.")
-@output.as_json
-def timeline_(subject: str, source: str | None, as_json: bool) -> None:
-    """Show what happened to an issue (7 or #7), a merge request (!7) or a release, oldest first."""
-    found = branch_files.fetch(source, BRANCH) if source else _instance_files(fetch=False)
-    entries = transparency_log.read(found.content)
-    if subject.startswith("!"):
-        events = timeline.of_merge_request(entries, number(subject, "!"))
-    elif subject.removeprefix("#").isdigit():
-        events = timeline.of_issue(entries, number(subject, "#"))
-    else:
-        events = timeline.of_release(entries, subject)
-    if not events:
-        raise NotFound(
-            f"the evidence has no statement about {subject}", hint="List the statements with `factory evidence list`."
-        )
-    output.rows(events, ("index", "time", "kind", "said"), json_wanted=as_json, empty="no evidence")
-
-
 @command.command(name="trust")
 @output.as_json
 def trust_(as_json: bool) -> None:
     """Print the trust root, a JSON file with which anyone verifies the evidence."""
-    root = trust(current()).to_json()
-    output.one(root, json_wanted=as_json, text=json.dumps(root, indent=2))
+    root = _trust(_source(None), None).write()
+    output.one(json.loads(root), json_wanted=as_json, text=root.decode())
+
+
+def _source(given: str | None) -> str | None:
+    """Return where to read evidence: what is given, or this clone if it has no instance, or ``None``: the instance."""
+    if given:
+        return given
+    clone, has_instance = current().settings.clone, (current().state / "trust.json").exists()
+    return str(clone) if (clone / PATH).exists() and not has_instance else None
+
+
+def _trust(source: str | None, file: Path | None) -> Trust:
+    """Return the trust root of a file; else, with a source, that of the policies in it or here; else the instance's."""
+    if file:
+        return read_trust(file)
+    if source is None:
+        return trust(current())
+    folder = Path(source) if Path(source).is_dir() else current().settings.clone
+    return trust_root.of_policies(read_folder(folder))
 
 
 def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:
@@ -125,21 +133,5 @@ def _mentions(tree: Mapping[str, bytes], merge_request: int) -> bool:
     return any(entry.predicate.get("merge_request") == merge_request for entry in transparency_log.read(tree))
 
 
-def _instance_files(*, fetch: bool) -> branch_files.BranchFiles:
-    """Return the instance's evidence: fetched now, or where GitLab does not answer as of the last fetch.
-
-    Raises ``NotFound`` if it never fetched.
-    """
-    workspace = current()
-    try:
-        if fetch:
-            make(workspace, holder="", say=output.say).fetch()
-    except Unreachable as error:
-        output.say(f"{error}; this is the evidence as of the last fetch")
-    if not mirror(workspace).path.exists():
-        raise NotFound("this instance has no evidence", hint="Start the embedded servers with `factory up`.")
-    return branch_files.read(mirror(workspace), BRANCH)
-
-
 def _tree(*, fetch: bool) -> Mapping[str, bytes]:
-    return _instance_files(fetch=fetch).content
+    return read_instance(fetch=fetch).content

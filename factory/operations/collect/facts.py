@@ -9,7 +9,8 @@ from factory.checks import cited, dependencies, leaks, static, tool
 from factory.errors import FactoryError, InvalidInput
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
-from factory.policies import evaluate
+from factory.policies import evaluate, trust
+from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.specs import lint, trailers
 from factory.specs import read as specs
@@ -55,11 +56,27 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
         before=(*kept, *changed),
         after=after,
         dependencies=_dependencies(place, found),
+        trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
         lint=_tool("lint", place, policies, found),
         types=_tool("types", place, policies, found),
         security=_tool("security", place, policies, found),
     )
+
+
+def _lost_trust(place: Checkout, change: Change, judge: Callable[[str], bytes | None]) -> tuple[str, ...]:
+    """Return what a change of ``policies/trust.yml`` loses of the protected branch's file, or its problem."""
+    found = [file for file in change.files if file.path == trust.PATH]
+    if not found:
+        return ()
+    before = judge(trust.PATH)
+    show = ["git", "show", f"{place.head}:{trust.PATH}"]
+    after = b"" if found[0].status == "D" else process.run(show, cwd=place.folder, env=place.env).stdout
+    try:
+        new = policy_files.trust_root(after) if after else None
+        return tuple(trust.lost(policy_files.trust_root(before) if before else None, new))
+    except InvalidInput as error:
+        return (str(error),)
 
 
 def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:
@@ -75,7 +92,7 @@ def spec_facts(change: Change, judge: Callable[[str], bytes | None]) -> SpecFact
     named = {name for message in change.messages for name in trailers.specs_of(message)}
     if len(named) != 1:
         problem = f"the commits name several specs: {', '.join(sorted(named))}" if named else "the commits name no spec"
-        return SpecFacts(problem=problem)
+        return SpecFacts(problem=problem, unnamed=not named)
     name = named.pop()
     if name == SMALL:
         return SpecFacts(SMALL, small="the issue")

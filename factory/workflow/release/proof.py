@@ -50,7 +50,7 @@ def interrupted(context: Context, iid: int, *, stack: str, pipeline: int) -> Int
     """
     context.fetch()
     entries = [entry for entry in transparency_log.read(read_tree(context)) if entry.kind in {"apply", "recovery"}]
-    known = context.recorder.trust.keys
+    known = context.trust().public_keys()
     for entry in entries:
         sign.open_envelope(entry.envelope, known)
     after = {

@@ -1,0 +1,127 @@
+"""The trust root of a project: who may sign its evidence, as ``policies/trust.yml`` on main says.
+
+Without the file, only the instance's own key may. The agents' accounts are those of ``policies/scope.yml``.
+"""
+
+import json
+from dataclasses import replace
+
+from factory.errors import Conflict, InvalidInput, NotFound
+from factory.evidence import sign
+from factory.evidence.kinds import DESCRIPTIONS
+from factory.evidence.trust import CHECKPOINTS, Trust, TrustedKey
+from factory.gitlab import merge_requests
+from factory.gitlab.connect import Connection
+from factory.model.gitlab import MAIN, MergeRequest
+from factory.policies import read
+from factory.policies.model import EnrolledKey, Policies, TrustRoot
+from factory.policies.trust import PATH
+from factory.worktrees.repository import Author, Mirror
+
+_HEAD = """\
+# Who may sign this project's evidence. `factory evidence keys` proposes the changes of this file; a person merges them.
+# A key never leaves the file: what it signed stays valid up to the statement `until`.
+"""
+
+
+def trusted(own: Trust, root: TrustRoot | None) -> Trust:
+    """Return the instance's trust root with the keys of ``policies/trust.yml``; ``own`` itself without the file."""
+    return own if root is None else replace(own, origin=root.origin, keys=_keys(root))
+
+
+def at(mirror: Mirror, commit: str) -> TrustRoot | None:
+    """Return ``policies/trust.yml`` as of a commit; ``None`` without it. Raises ``InvalidInput``."""
+    try:
+        return read.trust_root(mirror.read(commit, PATH))
+    except NotFound:
+        return None
+
+
+def of_policies(policies: Policies) -> Trust:
+    """Return the trust root that the policies alone give; raises ``NotFound`` if they name no key."""
+    if policies.trust is None:
+        raise NotFound(
+            f"there is no {PATH} here, so the evidence needs a trust root",
+            hint="Pass one with --trust; `factory evidence trust` prints it on the machine that records.",
+        )
+    found = policies.trust
+    return Trust(_keys(found), found.origin, policies.scope.agents, separation=found.separation)
+
+
+def founded(own: Trust, name: str) -> TrustRoot:
+    """Return the first trust root of a project: the key that has recorded until now, under ``name``."""
+    (key,) = own.keys.values()
+    first = EnrolledKey(key=key.public, since=0)
+    return TrustRoot(origin=own.origin, separation=own.separation, keys={name: first})
+
+
+def enrolled(root: TrustRoot, name: str, public: str, *, since: int, replaces: str | None = None) -> TrustRoot:
+    """Return the trust root with one more key, which may sign from statement ``since`` on.
+
+    ``replaces`` names the key that it takes over from. Raises ``Conflict`` if the name or the key is there.
+    """
+    for known, key in root.keys.items():
+        if public == key.key:
+            raise Conflict(f"{PATH} already has this key, as {known}", hint="See `factory evidence keys list`.")
+        if name == known:
+            raise Conflict(f"{PATH} already has a key {name}", hint="Set another name with --name.")
+    if replaces is not None:
+        _known(root, replaces)
+    return _with(root, name, EnrolledKey(key=public, since=since, replaces=replaces))
+
+
+def revoked(root: TrustRoot, name: str, *, until: int) -> TrustRoot:
+    """Return the trust root in which a key signs only statements before ``until``.
+
+    Raises ``NotFound`` for an unknown name and ``Conflict`` if the key already ended there or before.
+    """
+    key = _known(root, name)
+    if key.until is not None and key.until <= until:
+        raise Conflict(f"the key {name} already ended before statement {key.until}")
+    return _with(root, name, key.model_copy(update={"until": until}))
+
+
+def text(root: TrustRoot) -> str:
+    """Return the content of ``policies/trust.yml``, one line for each key."""
+    lines = [f"origin: {json.dumps(root.origin)}", f"separation: {root.separation}", "keys:"]
+    for name, key in root.keys.items():
+        fields = {field: item for field, item in key.model_dump().items() if item is not None}
+        shown = ", ".join(f"{field}: {json.dumps(item)}" for field, item in fields.items())
+        lines.append(f"  {name}: {{{shown}}}")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def propose(
+    mirror: Mirror, person: Connection, token: str, root: TrustRoot, *, branch: str, title: str, why: str
+) -> MergeRequest:
+    """Open the person's merge request that changes ``policies/trust.yml`` on main, unless it is open already."""
+    author = Author(person.account, f"{person.account}@localhost")
+    content = {PATH: text(root).encode()}
+    commit = mirror.commit(content, parent=mirror.head(MAIN), message=f"{title}\n\n{why}\n", author=author)
+    pushed = mirror.head(branch)
+    if pushed is None or mirror.tree_of(pushed) != mirror.tree_of(commit):
+        mirror.push(commit, branch, token)
+    return merge_requests.open_once(person, source=branch, target=MAIN, title=title, description=why, labels=[])
+
+
+def _keys(root: TrustRoot) -> dict[str, TrustedKey]:
+    ids = {name: sign.keyid_of(key.key) for name, key in root.keys.items()}
+    return {ids[name]: _key(name, key, ids) for name, key in root.keys.items()}
+
+
+def _key(name: str, key: EnrolledKey, ids: dict[str, str]) -> TrustedKey:
+    for kind in key.kinds or ():
+        if kind not in DESCRIPTIONS and kind != CHECKPOINTS:
+            raise InvalidInput(f"{PATH}: keys.{name}.kinds: there is no kind of statement {kind!r}")
+    replaces = ids[key.replaces] if key.replaces else ""
+    return TrustedKey(key.key, name, key.kinds or (), key.since, key.until, replaces)
+
+
+def _known(root: TrustRoot, name: str) -> EnrolledKey:
+    if name not in root.keys:
+        raise NotFound(f"{PATH} has no key {name}", hint="See `factory evidence keys list`.")
+    return root.keys[name]
+
+
+def _with(root: TrustRoot, name: str, key: EnrolledKey) -> TrustRoot:
+    return root.model_copy(update={"keys": {**root.keys, name: key}})
