@@ -10,12 +10,13 @@ from factory.agents import recording
 from factory.cli import COMMANDS, root
 from factory.evidence import predicates
 from factory.evidence.kinds import DESCRIPTIONS
+from factory.evidence.schemas import schemas
 from factory.local_gitlab.definition import keyword_table
 from factory.local_gitlab.serving import openapi
 from factory.policies import rules as policy_rules
 from factory.policies.apps import App
 from factory.policies.cases import Cases
-from factory.policies.model import Policies
+from factory.policies.model import Policies, TrustRoot
 from factory.specs import rules as spec_rules
 from factory.system import files, strict_yaml
 
@@ -59,6 +60,10 @@ def _page(command: click.Command, context: click.Context) -> str:
         for name, child in ((name, child) for name, child in command.commands.items() if not child.hidden):
             inner = click.Context(child, info_name=f"{context.info_name} {name}", terminal_width=100)
             text += f"\n### `{inner.info_name}`\n\n```text\n{child.get_help(inner)}\n```\n"
+            if isinstance(child, click.Group):
+                for last, leaf in child.commands.items():
+                    context = click.Context(leaf, info_name=f"{inner.info_name} {last}", terminal_width=100)
+                    text += f"\n#### `{context.info_name}`\n\n```text\n{leaf.get_help(context)}\n```\n"
     return text
 
 
@@ -131,8 +136,10 @@ def _keywords() -> str:
 
 
 def _schemas() -> dict[str, str]:
-    found = {"recording.schema.json": json.dumps(recording.schema(), indent=1, sort_keys=True) + "\n"}
-    models = {name: field.annotation for name, field in Policies.model_fields.items()} | {"cases": Cases, "app": App}
+    own = {"recording": recording.schema(), "evidence": schemas()}
+    found = {f"{name}.schema.json": json.dumps(value, indent=1, sort_keys=True) + "\n" for name, value in own.items()}
+    models = {name: field.annotation for name, field in Policies.model_fields.items()}
+    models |= {"cases": Cases, "app": App, "trust": TrustRoot}
     for name, model in models.items():
         if isinstance(model, type) and hasattr(model, "model_json_schema"):
             schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

@@ -5,18 +5,26 @@ Missing, unknown and malformed fields are rejected, so that a misspelt field is 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from factory.errors import InvalidInput
 
-Form = Callable[[str, Any], None]
+
+@dataclass(frozen=True)
+class Form:
+    """What a value must be: its JSON Schema (draft 2020-12), and a check that raises ``InvalidInput``."""
+
+    schema: Mapping[str, object]
+    check: Callable[[str, Any], None]
+
 
 # RFC 8785 section 3.2.2.3: JSON numbers are IEEE 754 doubles, which are exact for whole numbers only up to this.
 _LARGEST = 2**53 - 1
 _COMMIT_TEXT = re.compile(r"[0-9a-f]{40}")
 _DIGEST_TEXT = re.compile(r"sha256:[0-9a-f]{64}")
-_TIME_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 _NAME_TEXT = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -48,24 +56,25 @@ def _is_time(value: Any) -> bool:
     return True
 
 
-def _form(expected: str, accepts: Callable[[Any], bool]) -> Form:
+def _form(expected: str, accepts: Callable[[Any], bool], schema: Mapping[str, object]) -> Form:
     def check(path: str, value: Any) -> None:
         if not accepts(value):
             raise InvalidInput(f"{path} must be {expected}, not {repr(value)[:80]}")
 
-    return check
+    return Form(schema, check)
 
 
 def _one_of(*words: str) -> Form:
-    return _form(" or ".join(repr(word) for word in words), lambda value: isinstance(value, str) and value in words)
+    expected = " or ".join(repr(word) for word in words)
+    return _form(expected, lambda value: isinstance(value, str) and value in words, {"enum": list(words)})
 
 
 def _or_null(form: Form) -> Form:
     def check(path: str, value: Any) -> None:
         if value is not None:
-            form(path, value)
+            form.check(path, value)
 
-    return check
+    return Form({"anyOf": [form.schema, {"type": "null"}]}, check)
 
 
 def _object(fields: Mapping[str, Form]) -> Form:
@@ -79,9 +88,11 @@ def _object(fields: Mapping[str, Form]) -> Form:
             if name not in fields:
                 raise InvalidInput(f"{path} has the unknown field {name!r}")
         for name, form in fields.items():
-            form(f"{path}.{name}", value[name])
+            form.check(f"{path}.{name}", value[name])
 
-    return check
+    properties = {name: form.schema for name, form in fields.items()}
+    schema = {"type": "object", "properties": properties, "required": list(fields), "additionalProperties": False}
+    return Form(schema, check)
 
 
 def _list(form: Form) -> Form:
@@ -89,9 +100,9 @@ def _list(form: Form) -> Form:
         if not isinstance(value, list | tuple):
             raise InvalidInput(f"{path} must be a list, not {repr(value)[:80]}")
         for position, item in enumerate(value):
-            form(f"{path}[{position}]", item)
+            form.check(f"{path}[{position}]", item)
 
-    return check
+    return Form({"type": "array", "items": form.schema}, check)
 
 
 def _counts(path: str, value: Any) -> None:
@@ -100,7 +111,7 @@ def _counts(path: str, value: Any) -> None:
     for name, count in value.items():
         if not isinstance(name, str) or _NAME_TEXT.fullmatch(name) is None:
             raise InvalidInput(f"{path} has the malformed name {name!r}")
-        _COUNT(f"{path}.{name}", count)
+        _COUNT.check(f"{path}.{name}", count)
 
 
 def _names(path: str, value: Any) -> None:
@@ -108,12 +119,22 @@ def _names(path: str, value: Any) -> None:
         raise InvalidInput(f"{path} must be an object with string values, not {repr(value)[:80]}")
 
 
-_TEXT = _form("a non-empty string", _is_text)
-_COUNT = _form("a whole number from 0 to 2**53 - 1", _is_count)
-_FLAG = _form("true or false", lambda value: isinstance(value, bool))
-_TIME = _form("an ISO 8601 time in UTC that ends in Z", _is_time)
-_COMMIT = _form("a commit of 40 hex digits", is_commit)
-_DIGEST = _form("a digest sha256:<64 hex digits>", is_digest)
+def _matching(pattern: re.Pattern[str]) -> Mapping[str, object]:
+    return {"type": "string", "pattern": f"^{pattern.pattern}$"}
+
+
+_TEXT = _form("a non-empty string", _is_text, {"type": "string", "pattern": r"\S"})
+_COUNT_SCHEMA: Mapping[str, object] = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
+_COUNT = _form("a whole number from 0 to 2**53 - 1", _is_count, _COUNT_SCHEMA)
+_FLAG = _form("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
+_TIME = _form("an ISO 8601 time in UTC that ends in Z", _is_time, {**_matching(_TIME_TEXT), "format": "date-time"})
+_COMMIT = _form("a commit of 40 hex digits", is_commit, _matching(_COMMIT_TEXT))
+_DIGEST = _form("a digest sha256:<64 hex digits>", is_digest, _matching(_DIGEST_TEXT))
+_USAGE = Form(
+    {"type": "object", "patternProperties": {f"^{_NAME_TEXT.pattern}$": _COUNT_SCHEMA}, "additionalProperties": False},
+    _counts,
+)
+_NAMES = Form({"type": "object", "patternProperties": {"": {"type": "string"}}}, _names)
 _RESULT = _one_of("passed", "failed", "skipped")
 
 _COMMON: Mapping[str, Form] = {"key": _TEXT, "project": _TEXT, "issue": _COUNT, "time": _TIME}
@@ -131,9 +152,9 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "attempt": _COUNT,
         "agent": _object({"name": _TEXT, "version": _TEXT, "model": _or_null(_TEXT), "brief": _DIGEST}),
         "reason": _TEXT,
-        "usage": _counts,
+        "usage": _USAGE,
         "cost": _object({"usd_micros": _COUNT, "prices": _or_null(_TEXT), "source": _TEXT}),
-        "sandbox": _object({"level": _TEXT, "limits": _names}),
+        "sandbox": _object({"level": _TEXT, "limits": _NAMES}),
         "outputs": _list(
             _object(
                 {
@@ -312,12 +333,22 @@ def fields(kind: str) -> tuple[str, ...]:
     return tuple(_FIELDS[kind])
 
 
+def schema(kind: str) -> Mapping[str, object]:
+    """Return the JSON Schema of the predicates of ``kind``."""
+    return _PREDICATES[kind].schema
+
+
+def bound(kind: str) -> list[str]:
+    """Return the fields whose digests the subjects of ``kind`` must name."""
+    return list(_BOUND[kind])
+
+
 def check(kind: str, predicate: Any, subjects: Mapping[str, str]) -> None:
     """Check a predicate of ``kind`` against ``subjects`` (name to ``sha256:`` or ``gitCommit:`` digest).
 
     Raises ``InvalidInput`` for the first field or subject that is missing, unknown or malformed.
     """
-    _PREDICATES[kind](kind, predicate)
+    _PREDICATES[kind].check(kind, predicate)
     digests = set(subjects.values())
     for field in _BOUND[kind]:
         value = predicate[field]

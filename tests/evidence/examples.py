@@ -1,6 +1,7 @@
 """A whole chain of statements for one merge request, each of which a test can alter."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from factory.evidence import statement, transparency_log
+from factory.evidence import standalone, statement, transparency_log
+from factory.evidence.schemas import schemas
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust, TrustedKey
+from factory.evidence.verify import VerifyReport, verify
 from factory.system import canonical
 
+_SCHEMAS = schemas()
+_second: Any = standalone.verify
 ORIGIN = "factory.example/shop"
 STEPS = (
     "claim",
@@ -189,3 +194,20 @@ def statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) ->
 def recorded(values: Iterable[Mapping[str, Any]], *, by: str = "observer") -> dict[str, bytes]:
     own = Trust.of(signer(by).public, origin=ORIGIN, agent_account="factory-agent")
     return transparency_log.updated({}, transparency_log.append({}, list(values), signer=signer(by), trust=own))
+
+
+def report(
+    tree: Mapping[str, bytes],
+    trusted: Trust | None = None,
+    *,
+    merge_request: int | None = 12,
+    modes: Mapping[str, str] | None = None,
+) -> VerifyReport:
+    """Return what ``verify`` reports; the second verifier must come to the same result."""
+    root = trusted or trust()
+    found = verify(tree, trust=root, merge_request=merge_request, modes=modes)
+    if modes is None:
+        given = json.loads(root.write())
+        faults, missing = _second(dict(tree), given, _SCHEMAS, merge_request)
+        assert (not faults, not missing) == (found.passed, found.complete), (faults, missing, found)
+    return found

@@ -7,8 +7,9 @@ import pytest
 from factory.evidence import merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import Checkpoint, sign_checkpoint, sign_note
 from factory.evidence.trust import Trust
-from factory.evidence.verify import VerifyReport, verify
+from factory.evidence.verify import VerifyReport
 from factory.system import canonical
+from tests.evidence import examples
 from tests.evidence.examples import ORIGIN, make, recorded, signer, statements, trust
 
 TREE = recorded(statements())
@@ -20,7 +21,7 @@ FLIPS_PER_FILE = 350
 
 
 def report(tree: dict[str, bytes]) -> VerifyReport:
-    return verify(tree, trust=trust(), merge_request=12)
+    return examples.report(tree)
 
 
 def flipped(data: bytes, position: int) -> bytes:
@@ -101,7 +102,7 @@ def test_a_log_cut_back_to_an_old_checkpoint_fails_against_a_kept_one() -> None:
     assert report(old).passed
     assert not report(old).complete
     kept = trust(previous_checkpoint=TREE["checkpoint"])
-    assert not verify(old, trust=kept, merge_request=12).passed
+    assert not examples.report(old, kept).passed
 
 
 def test_statements_cannot_be_replaced_with_a_key_that_is_not_trusted() -> None:
@@ -163,4 +164,4 @@ def test_an_approval_cannot_be_replayed_for_another_head_plan_or_merge_request()
 
 def test_the_wrong_log_key_opens_nothing() -> None:
     wrong = Trust.of(signer("stranger").public, origin=ORIGIN, agent_account="factory-agent")
-    assert not verify(TREE, trust=wrong, merge_request=12).passed
+    assert not examples.report(TREE, wrong).passed

@@ -9,7 +9,8 @@ from factory.evidence import transparency_log
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.kinds import DESCRIPTIONS
 from factory.evidence.trust import Trust, TrustedKey
-from factory.evidence.verify import VerifyReport, verify
+from factory.evidence.verify import VerifyReport
+from tests.evidence import examples
 from tests.evidence.examples import ORIGIN, recorded, signer, statements, trust
 
 OLD, NEW, STRANGER = signer(), signer("laptop"), signer("stranger")
@@ -96,7 +97,7 @@ def log(*parts: tuple[Any, int], rooted: Trust) -> dict[str, bytes]:
 
 
 def report(tree: dict[str, bytes], rooted: Trust) -> VerifyReport:
-    return verify(tree, trust=rooted, merge_request=12)
+    return examples.report(tree, rooted)
 
 
 def test_two_machines_record_in_one_log() -> None:

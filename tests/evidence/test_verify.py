@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from factory.evidence import statement, transparency_log, verify
 from factory.evidence.kinds import DESCRIPTIONS
 from factory.evidence.trust import TrustedKey
+from tests.evidence import examples
 from tests.evidence.examples import (
     STEPS,
     commit,
@@ -21,7 +22,7 @@ from tests.evidence.examples import (
 
 
 def report(tree: dict[str, bytes], *, mr: int | None = 12, **trusted: Any) -> verify.VerifyReport:
-    return verify.verify(tree, trust=trust(**trusted), merge_request=mr)
+    return examples.report(tree, trust(**trusted), merge_request=mr)
 
 
 def rules(result: verify.VerifyReport) -> set[str]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,7 @@ class Run:
     kills: Counter[str] = field(default_factory=Counter)
     commands: int = 0
     recoveries: int = 0
+    retried: int = 0
     seconds: float = 0.0
     problem: str = ""
 
@@ -100,11 +102,13 @@ def one(folder: Path, draw: random.Random, most: int) -> Run:
                 break
             if done in _NEXT:
                 run.recoveries += 1
+                run.retried += _NEXT[done][0] == "issue"
                 _command(made, ["--instance", "demo", *_NEXT[done]], run, draw, most, start + _RUN)
         try:
-            assert_shipped_once(made)
+            assert_shipped_once(made, retried=run.retried)
         except AssertionError as error:
-            run.problem = f"lost or twice: {str(error)[:300]}"
+            line = traceback.extract_tb(error.__traceback__)[-1].line
+            run.problem = f"lost or twice: {line} {str(error)[:300]}"
         return run
     finally:
         run.seconds = time.monotonic() - start

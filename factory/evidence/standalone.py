@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Verifies evidence without the factory: this file, the standard library and the package `cryptography`.
+
+    python3 verify.py FOLDER trust.json schemas.json [MERGE_REQUEST]        # FOLDER: a checkout of factory/evidence
+
+Prints each finding, and exits with 1 if there is one.
+Formats: DSSE, in-toto Statement v1, RFC 8785, RFC 6962, C2SP tlog-tiles, tlog-checkpoint and signed-note.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from collections import namedtuple
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+PATH = re.compile(r"statements/([0-9]{8})-([a-z]+)-[0-9a-f]{12}\.json")
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
+PROBLEMS = (ValueError, TypeError, KeyError, RecursionError, InvalidSignature)
+Entry = namedtuple("Entry", "index kind signers p")
+Link = namedtuple("Link", "reached faults missing", defaults=([], []))
+
+def need(holds, what):
+    if not holds:
+        raise ValueError(what)
+
+def sha256(data): return hashlib.sha256(data).digest()
+def last(items): return items[-1] if items else None
+def public(key): return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["public"]))
+
+def canonical(value):
+    """Return the bytes of RFC 8785 for JSON without fractions."""
+    if isinstance(value, dict):
+        pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
+        return b"{" + b",".join(canonical(key) + b":" + canonical(item) for key, item in pairs) + b"}"
+    if isinstance(value, list): return b"[" + b",".join(map(canonical, value)) + b"]"
+    need(value is None or isinstance(value, (str, int)), "a number has a fraction")
+    return json.dumps(value, ensure_ascii=False).encode()
+
+def decode(data):
+    value = json.loads(data)
+    need(canonical(value) == data, "not canonical JSON")
+    return value
+
+def unbase64(text):
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 that is not canonical")
+    return data
+
+def fits(value, schema):
+    """Return whether a value is as a JSON Schema says; knows the keywords that the schemas use."""
+    if "anyOf" in schema: return any(fits(value, one) for one in schema["anyOf"])
+    if "enum" in schema: return value in schema["enum"]
+    if type(value) is not TYPES[schema["type"]]: return False
+    if isinstance(value, str):
+        if schema.get("format") == "date-time": datetime.fromisoformat(value[:19])
+        return re.search(schema.get("pattern", "").replace("$", r"\Z"), value) is not None
+    if isinstance(value, list):
+        return len(value) >= schema.get("minItems", 0) and all(fits(item, schema["items"]) for item in value)
+    if isinstance(value, dict):
+        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        forms = {n: [known[n]] if n in known else [patterns[p] for p in patterns if re.search(p, n)] for n in value}
+        return known.keys() <= value.keys() and all(any(fits(value[n], form) for form in forms[n]) for n in value)
+    return "maximum" not in schema or schema["minimum"] <= value <= schema["maximum"]
+
+def read_statement(path, data, keys, schemas):
+    envelope = decode(data)
+    need(fits(envelope, schemas["envelope"]), "not an envelope")
+    payload, kind, signers = unbase64(envelope["payload"]), PATH.fullmatch(path)[2], []
+    kinds = envelope["payloadType"].encode()
+    signed = b"DSSEv1 %d %b %d %b" % (len(kinds), kinds, len(payload), payload)
+    for item in envelope["signatures"]:
+        need(item["keyid"] in keys and item["keyid"] not in signers, "a key is not trusted, or signed twice")
+        public(keys[item["keyid"]]).verify(unbase64(item["sig"]), signed)
+        signers.append(item["keyid"])
+    value = decode(payload)
+    need(fits(value, schemas[kind]), f"not a statement of the kind {kind}")
+    p, found = value["predicate"], {item["name"]: ":".join(*item["digest"].items()) for item in value["subject"]}
+    need([item["name"] for item in value["subject"]] == sorted(found), "the subjects are not sorted")
+    bound = [p[field] for field in schemas[kind]["x-subjects"] if p[field] is not None]
+    need({item if ":" in item else f"gitCommit:{item}" for item in bound} <= {*found.values()}, "a subject is missing")
+    files = {"claim": [f"issue/{p['issue']}"], "attempt": ["brief", "transcript"]}.get(kind, [])
+    need(all(found.get(name, "").startswith("sha256:") for name in files), "a subject is missing")
+    need(kind != "verdict" or "sha256:" in "".join(found.values()), "a subject is missing")
+    need(path[20:] == f"{kind}-{sha256(p['key'].encode()).hex()[:12]}.json", "the path of another statement")
+    return Entry(int(path[11:19]), kind, signers, p)
+
+def root(row):
+    while len(row) > 1:
+        pairs = [sha256(b"\x01" + row[n] + row[n + 1]) for n in range(0, len(row) - 1, 2)]
+        row = pairs + (row[-1:] if len(row) % 2 else [])
+    return row[0] if row else sha256(b"")
+
+def layout(entries, leaves):
+    """Return the only tiles that a log of these entries has."""
+    rows, tree, level = {"entries": [len(entry).to_bytes(2, "big") + entry for entry in entries], 0: leaves}, {}, 0
+    while len(rows[level]) >= 256:
+        rows[level + 1] = [root(rows[level][n : n + 256]) for n in range(0, len(rows[level]) - 255, 256)]
+        level += 1
+    for name, row in rows.items():
+        for start in range(0, len(row), 256):
+            part, number = row[start : start + 256], f"{start // 256}"
+            *groups, end = re.findall("...", number.zfill(-(-len(number) // 3) * 3))
+            place = "/".join([f"tile/{name}", *(f"x{group}" for group in groups), end])
+            tree[place + ("" if len(part) == 256 else f".p/{len(part)}")] = b"".join(part)
+    return tree
+
+def signs(key, kind, index):
+    ended = key.get("until") is not None and index >= key["until"]
+    return (not key.get("kinds") or kind in key["kinds"]) and index >= key.get("since", 0) and not ended
+
+def open_checkpoint(note, origin, keys):
+    """Return size and root of a checkpoint with one signature, by a key of the log."""
+    text, blank, tail = note.decode().rpartition("\n\n")
+    lines, line = text.split("\n"), re.fullmatch(r"\u2014 ([^\s+]+) (\S+)\n", tail)
+    need(blank and line and len(lines) == 3 and lines[0] == line[1] == origin, "not the log's checkpoint")
+    need(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]) and "\r" not in text, "malformed size")
+    size, found, signature = int(lines[1]), unbase64(lines[2]), unbase64(line[2])
+    for key in keys.values():
+        identity = sha256(origin.encode() + b"\n\x01" + bytes.fromhex(key["public"]))[:4]
+        if signature[:4] == identity and signs(key, "checkpoint", max(size - 1, 0)):
+            public(key).verify(signature[4:], f"{text}\n".encode())
+            return size, found
+    raise ValueError("no key of the log signed the checkpoint")
+
+def verify(tree, trust, schemas, merge_request=None):
+    """Return what is broken, and what is missing from the chains of merge requests, each as a list of sentences."""
+    paths, entries, faults, missing = sorted(filter(PATH.fullmatch, tree)), [], [], []
+    keys = {keyid: dict(key) for keyid, key in trust["keys"].items()}
+    for path in paths:
+        try:
+            entries.append(read_statement(path, tree[path], keys, schemas))
+        except PROBLEMS as error:
+            faults.append(f"{path}: {error or 'an invalid signature'}")
+    first = {keyid: entry.index for entry in reversed(entries) for keyid in entry.signers}
+    for keyid, old in [(keyid, keys.get(key.get("replaces"))) for keyid, key in keys.items() if keyid in first]:
+        if old:
+            old["until"] = min(first[keyid], first[keyid] if old.get("until") is None else old["until"])
+    faults += [f"statement {entry.index}: its key may not sign it" for entry in entries for keyid in entry.signers
+               if not signs(keys[keyid], entry.kind, entry.index)]  # fmt: skip
+    faults += ["two statements have the same key"] if len({entry.p["key"] for entry in entries}) < len(entries) else []
+    faults += [f"{path} is not statement {place}" for place, path in enumerate(paths) if int(path[11:19]) != place]
+    log = [b"sha256:" + sha256(tree[path]).hex().encode() for path in paths]
+    leaves = [sha256(b"\x00" + entry) for entry in log]
+    expected, found = layout(log, leaves), {path: tree[path] for path in tree if path not in {*paths, "checkpoint"}}
+    faults += [f"{path} is not of this log" for path in {*expected, *found} if expected.get(path) != found.get(path)]
+    try:
+        need(open_checkpoint(tree["checkpoint"], trust["origin"], keys) == (len(leaves), root(leaves)), "another log's")
+        if trust.get("previous_checkpoint"):
+            size, old = open_checkpoint(trust["previous_checkpoint"].encode(), trust["origin"], keys)
+            need(size <= len(leaves) and root(leaves[:size]) == old, "the log does not continue the previous one")
+    except PROBLEMS as error:
+        faults.append(f"checkpoint: {error or 'an invalid signature'}")
+    named = {entry.p["merge_request"] for entry in entries if entry.p.get("merge_request") is not None}
+    for number in sorted(named) if merge_request is None else [merge_request]:
+        for all_found, of_chain in zip((faults, missing), follow(entries, number, trust), strict=True):
+            all_found += [f"!{number}: {what}" for what in of_chain]
+    return faults, missing
+
+def follow(entries, number, trust):
+    """Return what is broken in a merge request's chain from claim to deploy, and what is missing at its end."""
+    own = [e for e in entries if e.p.get("merge_request") == number]
+    if not own: return [], ["any statement"]
+    def work(e): return e.p["project"], e.p["issue"]
+    mine = [e for e in entries if e.p.get("merge_request") == number or e.p.get("merge_request", 0) is None
+            or (e.kind in ("claim", "attempt") and work(e) == work(own[0]))]
+    agents, alone = {name.casefold() for name in trust["agent_accounts"]}, trust.get("separation") == "none"
+    def some(kind, **values):
+        return [e for e in mine if e.kind == kind and all(e.p[name] == value for name, value in values.items())]
+    def like(e, kind, *names): return some(kind, **{name: e.p[name] for name in ("commit", "manifest", "plan", *names)})
+    def plan_of(e): return last([p for p in like(e, "plan") if p.index < e.index and e.p["commit"] == commit])
+    def proof_of(e): return last([p for p in like(e, "proof", "job") if p.index > e.index])
+    def forbidden(e):
+        simulated = e.p["approval_type"] == "simulated" and not trust["simulated_approvals"]
+        by_agent = e.p["approver"].casefold() in agents
+        return [f"statement {e.index} is no approval of a person"] if simulated or by_agent else []
+    def approved(scope, relied, heads, plan, by, policy=None):
+        def fits(e): return e.p["head"] in heads and e.p["plan"] == plan and policy in (None, e.p["policy"])
+        what, end = [f"an approval to {scope}"], by.index if by else len(entries)
+        found = [forbidden(e) or [f"statement {e.index} approves something else"] * (not fits(e) or e.index > end)
+                 for e in some("approval", scope=scope)]
+        faults = [] if [] in found else [*found, what][-1 - bool(found)]
+        return Link(True, faults) if relied or not faults else Link(False, [], what)
+    def done(stack, e):
+        if e.p["result"] != "unknown" or not (proof := proof_of(e)):
+            return e.p["result"] == "applied" and e.p["replan_empty"]
+        new = {name: proof.p[f"new_{name}"] for name in ("manifest", "plan", "pipeline")}
+        planned = [p for p in some("plan", commit=commit, stack=stack, **new) if p.index < proof.index]
+        return planned and proof.p["serial_now"] > proof.p["serial_before"]
+    def stage(stack):
+        made, deploy = applied[stack], last(some("deploy", environment=stack))
+        asked = [approved("deploy", made, {head, commit}, p.p["plan"], e) for p, e in
+                 ([(plan_of(e), e) for e in made] or [(plans[stack], None)]) if p.p["approvals"] and not alone]
+        faults = [text for one in asked for text in one.faults]
+        faults += [f"the apply of {stack} did not end well"] if made and not done(stack, made[-1]) else []
+        missing = [] if made else [what for one in asked for what in one.missing] + [f"the apply of {stack}"]
+        yield Link(bool(made or any(one.reached for one in asked)), faults, missing)
+        late, what = made and deploy and deploy.index < made[-1].index, [f"a good deploy to {stack}"]
+        good = deploy and deploy.p["commit"] == commit and deploy.p["verified"] and not late
+        yield Link(bool(deploy), what if deploy and not good else [], [] if deploy else what)
+    merge = last(some("merge"))
+    latest, commit = merge or last(some("verdict")), merge.p["merge_commit"] if merge else None
+    head = latest.p["head"] if latest else None
+    verdict = last([e for e in some("verdict", head=head) if merge is None or e.index < merge.index])
+    passed, policy = verdict and verdict.p["result"] == "passed", verdict.p["policy"] if verdict else None
+    before = {e.p["stack"]: e.p["plan"] for e in some("plan", commit=head) if merge is None or e.index < merge.index}
+    plan = f"sha256:{sha256(canonical(before)).hex()}" if before else None
+    plans = {e.p["stack"]: e for e in some("plan", commit=commit)}
+    applies = [e for e in some("apply") if e.p["result"] != "refused"]
+    applied = {stack: [e for e in applies if plan_of(e) and plan_of(e).p["stack"] == stack] for stack in plans}
+    order = sorted(plans, key=lambda stack: (plans[stack].p["approvals"] > 0, not applied[stack], stack))
+    worked = [e for e in some("attempt") if e.p["session"] in {claim.p["session"] for claim in some("claim")}]
+    apart, failed = trust.get("separation", "apart") == "apart", verdict and merge and not passed
+    bad = merge and (len(some("merge")) > 1 or (apart and merge.p["merged_by"].casefold() in agents))
+    beside = [e for e in applies if not plan_of(e)] + [e for e in some("deploy") if e.p["environment"] not in plans]
+    beside += [p for p in some("proof") if p not in [proof_of(e) for e in applies]]
+    def link(reached, missing, *faults): return Link(bool(reached), list(faults), [] if reached else missing)
+    links = [
+        link(some("claim"), ["a claim"]),
+        link(worked, ["an attempt of a session that claimed the issue"]),
+        link(passed or failed, ["a passed verdict"], *["the verdict is failed"] * bool(failed)),
+        Link(False) if alone else approved("merge", merge, {head}, plan, merge, policy),
+        link(merge, ["the merge"], *["it is not allowed"] * bool(bad)),
+        link(plans, ["a plan of the merge commit", "an approval to deploy", "the apply", "the deploy"]),
+        *(part for stack in order for part in stage(stack)),
+        link(beside, [], *(f"statement {e.index} was not planned" for e in beside)),
+    ]  # fmt: skip
+    reached = max((place for place, one in enumerate(links) if one.reached), default=0)
+    faults = [f"statement {e.index} is of another issue" for e in own if work(e) != work(own[0])]
+    faults += sum([forbidden(e) for e in some("approval")] + [one.faults for one in links], [])
+    faults += [f"missing: {what}" for one in links[:reached] for what in one.missing]
+    return faults, [what for one in links[reached:] for what in one.missing]
+
+if __name__ == "__main__":
+    folder, (trust, schemas) = Path(sys.argv[1]), (json.loads(Path(name).read_bytes()) for name in sys.argv[2:4])
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    files = [path for path in files if folder / ".git" not in [path, *path.parents]]
+    tree = {path.relative_to(folder).as_posix(): b"" if path.is_symlink() else path.read_bytes() for path in files}
+    number = int(sys.argv[4].lstrip("!")) if len(sys.argv) > 4 else None
+    faults, missing = verify(tree, trust, schemas, number)
+    print(*(f"FAILED {what}" for what in faults), *(f"still missing: {what}" for what in missing), sep="\n")
+    print(f"{len(list(filter(PATH.fullmatch, tree)))} statements, {len(faults)} findings")
+    sys.exit(bool(faults or (missing and number)))
