@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Verifies evidence without the factory: this file, the standard library and the package `cryptography`.
 
     python3 verify.py FOLDER trust.json schemas.json [MERGE_REQUEST]        # FOLDER: a checkout of factory/evidence
@@ -26,8 +25,7 @@ Entry = namedtuple("Entry", "index kind signers p")
 Link = namedtuple("Link", "reached faults missing", defaults=([], []))
 
 def need(holds, what):
-    if not holds:
-        raise ValueError(what)
+    if not holds: raise ValueError(what)
 
 def sha256(data): return hashlib.sha256(data).digest()
 def last(items): return items[-1] if items else None
@@ -52,8 +50,7 @@ def unbase64(text):
     need(base64.b64encode(data).decode() == text, "base64 that is not canonical")
     return data
 
-def fits(value, schema):
-    """Return whether a value is as a JSON Schema says; knows the keywords that the schemas use."""
+def fits(value, schema):  # JSON Schema, as far as the schemas use it
     if "anyOf" in schema: return any(fits(value, one) for one in schema["anyOf"])
     if "enum" in schema: return value in schema["enum"]
     if type(value) is not TYPES[schema["type"]]: return False
@@ -72,8 +69,7 @@ def read_statement(path, data, keys, schemas):
     envelope = decode(data)
     need(fits(envelope, schemas["envelope"]), "not an envelope")
     payload, kind, signers = unbase64(envelope["payload"]), PATH.fullmatch(path)[2], []
-    kinds = envelope["payloadType"].encode()
-    signed = b"DSSEv1 %d %b %d %b" % (len(kinds), kinds, len(payload), payload)
+    signed = b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(payload), payload)
     for item in envelope["signatures"]:
         need(item["keyid"] in keys and item["keyid"] not in signers, "a key is not trusted, or signed twice")
         public(keys[item["keyid"]]).verify(unbase64(item["sig"]), signed)
@@ -162,77 +158,83 @@ def verify(tree, trust, schemas, merge_request=None):
             all_found += [f"!{number}: {what}" for what in of_chain]
     return faults, missing
 
-def follow(entries, number, trust):
-    """Return what is broken in a merge request's chain from claim to deploy, and what is missing at its end."""
-    own = [e for e in entries if e.p.get("merge_request") == number]
-    if not own: return [], ["any statement"]
-    def work(e): return e.p["project"], e.p["issue"]
-    mine = [e for e in entries if e.p.get("merge_request") == number or e.p.get("merge_request", 0) is None
-            or (e.kind in ("claim", "attempt") and work(e) == work(own[0]))]
-    agents, alone = {name.casefold() for name in trust["agent_accounts"]}, trust.get("separation") == "none"
-    def some(kind, **values):
-        return [e for e in mine if e.kind == kind and all(e.p[name] == value for name, value in values.items())]
-    def like(e, kind, *names): return some(kind, **{name: e.p[name] for name in ("commit", "manifest", "plan", *names)})
-    def plan_of(e): return last([p for p in like(e, "plan") if p.index < e.index and e.p["commit"] == commit])
-    def proof_of(e): return last([p for p in like(e, "proof", "job") if p.index > e.index])
-    def forbidden(e):
-        simulated = e.p["approval_type"] == "simulated" and not trust["simulated_approvals"]
-        by_agent = e.p["approver"].casefold() in agents
-        return [f"statement {e.index} is no approval of a person"] if simulated or by_agent else []
-    def approved(scope, relied, heads, plan, by, policy=None):
+def work(e): return e.p["project"], e.p["issue"]
+class Chain:
+    def __init__(self, entries, number, trust):
+        own = [e for e in entries if e.p.get("merge_request") == number]
+        self.mine = [e for e in entries if e in own or e.p.get("merge_request", 0) is None
+                     or (own and e.kind in ("claim", "attempt") and work(e) == work(own[0]))]
+        self.own, self.merge, self.simulated = own, last(self.some("merge")), trust["simulated_approvals"]
+        self.agents, self.roles = {n.casefold() for n in trust["agent_accounts"]}, trust.get("separation", "apart")
+        latest, self.end = self.merge or last(self.some("verdict")), self.merge.index if self.merge else len(entries)
+        self.head, self.commit = latest and latest.p["head"], self.merge and self.merge.p["merge_commit"]
+        self.plans = {e.p["stack"]: e for e in self.some("plan", commit=self.commit)}
+        self.applies = [e for e in self.some("apply") if e.p["result"] != "refused"]
+    def some(self, kind, like=None, **values):
+        values.update({name: like.p[name] for name in ("commit", "manifest", "plan")} if like else {})
+        return [e for e in self.mine if e.kind == kind and all(e.p[name] == value for name, value in values.items())]
+    def plan_of(self, e):
+        return last([p for p in self.some("plan", e) if p.index < e.index and e.p["commit"] == self.commit])
+    def proof_of(self, e):
+        return last([p for p in self.some("proof", e, job=e.p["job"]) if p.index > e.index])
+    def forbidden(self, e):
+        simulated = e.p["approval_type"] == "simulated" and not self.simulated
+        return [f"statement {e.index} is by no person"] * (simulated or e.p["approver"].casefold() in self.agents)
+    def approved(self, scope, relied, heads, plan, end, policy=None):
         def fits(e): return e.p["head"] in heads and e.p["plan"] == plan and policy in (None, e.p["policy"])
-        what, end = [f"an approval to {scope}"], by.index if by else len(entries)
-        found = [forbidden(e) or [f"statement {e.index} approves something else"] * (not fits(e) or e.index > end)
-                 for e in some("approval", scope=scope)]
-        faults = [] if [] in found else [*found, what][-1 - bool(found)]
-        return Link(True, faults) if relied or not faults else Link(False, [], what)
-    def done(stack, e):
-        if e.p["result"] != "unknown" or not (proof := proof_of(e)):
+        found = [self.forbidden(e) or [f"statement {e.index} approves something else"] * (not fits(e) or e.index > end)
+                 for e in self.some("approval", scope=scope)]
+        faults = [] if [] in found else [*found, [f"an approval to {scope}"]][-1 - bool(found)]
+        return Link(True, faults) if relied or not faults else Link(False, [], [f"an approval to {scope}"])
+    def done(self, stack, e):
+        if e.p["result"] != "unknown" or not (proof := self.proof_of(e)):
             return e.p["result"] == "applied" and e.p["replan_empty"]
         new = {name: proof.p[f"new_{name}"] for name in ("manifest", "plan", "pipeline")}
-        planned = [p for p in some("plan", commit=commit, stack=stack, **new) if p.index < proof.index]
+        planned = [p for p in self.some("plan", commit=self.commit, stack=stack, **new) if p.index < proof.index]
         return planned and proof.p["serial_now"] > proof.p["serial_before"]
-    def stage(stack):
-        made, deploy = applied[stack], last(some("deploy", environment=stack))
-        asked = [approved("deploy", made, {head, commit}, p.p["plan"], e) for p, e in
-                 ([(plan_of(e), e) for e in made] or [(plans[stack], None)]) if p.p["approvals"] and not alone]
+    def made(self, stack): return [e for e in self.applies if self.plan_of(e) and self.plan_of(e).p["stack"] == stack]
+    def stage(self, stack):
+        made, deploy, heads = self.made(stack), last(self.some("deploy", environment=stack)), {self.head, self.commit}
+        pairs = [(self.plan_of(e), e.index) for e in made] or [(self.plans[stack], 1 << 63)]
+        asked = [self.approved("deploy", made, heads, plan.p["plan"], end)
+                 for plan, end in pairs if plan.p["approvals"] and self.roles != "none"]
         faults = [text for one in asked for text in one.faults]
-        faults += [f"the apply of {stack} did not end well"] if made and not done(stack, made[-1]) else []
+        faults += [f"the apply of {stack} did not end well"] if made and not self.done(stack, made[-1]) else []
         missing = [] if made else [what for one in asked for what in one.missing] + [f"the apply of {stack}"]
         yield Link(bool(made or any(one.reached for one in asked)), faults, missing)
         late, what = made and deploy and deploy.index < made[-1].index, [f"a good deploy to {stack}"]
-        good = deploy and deploy.p["commit"] == commit and deploy.p["verified"] and not late
+        good = deploy and deploy.p["commit"] == self.commit and deploy.p["verified"] and not late
         yield Link(bool(deploy), what if deploy and not good else [], [] if deploy else what)
-    merge = last(some("merge"))
-    latest, commit = merge or last(some("verdict")), merge.p["merge_commit"] if merge else None
-    head = latest.p["head"] if latest else None
-    verdict = last([e for e in some("verdict", head=head) if merge is None or e.index < merge.index])
-    passed, policy = verdict and verdict.p["result"] == "passed", verdict.p["policy"] if verdict else None
-    before = {e.p["stack"]: e.p["plan"] for e in some("plan", commit=head) if merge is None or e.index < merge.index}
-    plan = f"sha256:{sha256(canonical(before)).hex()}" if before else None
-    plans = {e.p["stack"]: e for e in some("plan", commit=commit)}
-    applies = [e for e in some("apply") if e.p["result"] != "refused"]
-    applied = {stack: [e for e in applies if plan_of(e) and plan_of(e).p["stack"] == stack] for stack in plans}
-    order = sorted(plans, key=lambda stack: (plans[stack].p["approvals"] > 0, not applied[stack], stack))
-    worked = [e for e in some("attempt") if e.p["session"] in {claim.p["session"] for claim in some("claim")}]
-    apart, failed = trust.get("separation", "apart") == "apart", verdict and merge and not passed
-    bad = merge and (len(some("merge")) > 1 or (apart and merge.p["merged_by"].casefold() in agents))
-    beside = [e for e in applies if not plan_of(e)] + [e for e in some("deploy") if e.p["environment"] not in plans]
-    beside += [p for p in some("proof") if p not in [proof_of(e) for e in applies]]
-    def link(reached, missing, *faults): return Link(bool(reached), list(faults), [] if reached else missing)
-    links = [
-        link(some("claim"), ["a claim"]),
-        link(worked, ["an attempt of a session that claimed the issue"]),
-        link(passed or failed, ["a passed verdict"], *["the verdict is failed"] * bool(failed)),
-        Link(False) if alone else approved("merge", merge, {head}, plan, merge, policy),
-        link(merge, ["the merge"], *["it is not allowed"] * bool(bad)),
-        link(plans, ["a plan of the merge commit", "an approval to deploy", "the apply", "the deploy"]),
-        *(part for stack in order for part in stage(stack)),
-        link(beside, [], *(f"statement {e.index} was not planned" for e in beside)),
-    ]  # fmt: skip
+    def links(self):
+        def link(reached, missing, *faults): return Link(bool(reached), list(faults), [] if reached else missing)
+        merge, agents = self.merge, self.agents if self.roles == "apart" else ()
+        plans = {e.p["stack"]: e.p["plan"] for e in self.some("plan", commit=self.head) if e.index < self.end}
+        plan = f"sha256:{sha256(canonical(plans)).hex()}" if plans else None
+        verdict = last([e for e in self.some("verdict", head=self.head) if e.index < self.end])
+        passed, policy = verdict and verdict.p["result"] == "passed", verdict and verdict.p["policy"]
+        sessions, proven = {e.p["session"] for e in self.some("claim")}, [self.proof_of(e) for e in self.applies]
+        bad = merge and (merge.p["merged_by"].casefold() in agents or len(self.some("merge")) > 1)
+        beside = [e for e in self.applies if not self.plan_of(e)] + [p for p in self.some("proof") if p not in proven]
+        beside += [e for e in self.some("deploy") if e.p["environment"] not in self.plans]
+        yield link(sessions, ["a claim"])
+        yield link([e for e in self.some("attempt") if e.p["session"] in sessions], ["an attempt of its session"])
+        failed = verdict and merge and not passed
+        yield link(passed or failed, ["a passed verdict"], *["the verdict is failed"] * bool(failed))
+        if self.roles != "none": yield self.approved("merge", merge, {self.head}, plan, self.end, policy)
+        yield link(merge, ["the merge"], *["the merge is not allowed"] * bool(bad))
+        yield link(self.plans, ["a plan of the merge commit", "an approval to deploy", "the apply", "the deploy"])
+        order = sorted(self.plans, key=lambda name: (self.plans[name].p["approvals"] > 0, not self.made(name), name))
+        yield from (part for stack in order for part in self.stage(stack))
+        yield link(beside, [], *(f"statement {e.index} was not planned" for e in beside))
+
+def follow(entries, number, trust):
+    """Return what is broken in a merge request's chain from claim to deploy, and what is missing at its end."""
+    chain = Chain(entries, number, trust)
+    if not chain.own: return [], ["any statement"]
+    links = list(chain.links())
     reached = max((place for place, one in enumerate(links) if one.reached), default=0)
-    faults = [f"statement {e.index} is of another issue" for e in own if work(e) != work(own[0])]
-    faults += sum([forbidden(e) for e in some("approval")] + [one.faults for one in links], [])
+    faults = [f"statement {e.index} is of another issue" for e in chain.own if work(e) != work(chain.own[0])]
+    faults += sum([chain.forbidden(e) for e in chain.some("approval")] + [one.faults for one in links], [])
     faults += [f"missing: {what}" for one in links[:reached] for what in one.missing]
     return faults, [what for one in links[reached:] for what in one.missing]
 
@@ -241,8 +243,7 @@ if __name__ == "__main__":
     files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     files = [path for path in files if folder / ".git" not in [path, *path.parents]]
     tree = {path.relative_to(folder).as_posix(): b"" if path.is_symlink() else path.read_bytes() for path in files}
-    number = int(sys.argv[4].lstrip("!")) if len(sys.argv) > 4 else None
-    faults, missing = verify(tree, trust, schemas, number)
+    faults, missing = verify(tree, trust, schemas, *(int(number.lstrip("!")) for number in sys.argv[4:]))
     print(*(f"FAILED {what}" for what in faults), *(f"still missing: {what}" for what in missing), sep="\n")
     print(f"{len(list(filter(PATH.fullmatch, tree)))} statements, {len(faults)} findings")
-    sys.exit(bool(faults or (missing and number)))
+    sys.exit(bool(faults or (missing and sys.argv[4:])))
