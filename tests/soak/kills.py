@@ -105,7 +105,7 @@ def one(folder: Path, draw: random.Random, most: int) -> Run:
                 run.retried += _NEXT[done][0] == "issue"
                 _command(made, ["--instance", "demo", *_NEXT[done]], run, draw, most, start + _RUN)
         try:
-            assert_shipped_once(made, retried=run.retried)
+            assert_shipped_once(made, retried=run.retried, recovered=run.recoveries - run.retried)
         except AssertionError as error:
             line = traceback.extract_tb(error.__traceback__)[-1].line
             run.problem = f"lost or twice: {line} {str(error)[:300]}"

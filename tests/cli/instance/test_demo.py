@@ -50,10 +50,11 @@ def begun(tmp_path: Path) -> Iterator[Instance]:
     made.run("--instance", "demo", "down", check=False)
 
 
-def assert_shipped_once(demo: Instance, *, retried: int = 0) -> None:
+def assert_shipped_once(demo: Instance, *, retried: int = 0, recovered: int = 0) -> None:
     """One merge request, one more deployment to each environment, one issue closed, evidence whole, nothing twice.
 
-    Each time that a person offered the issue again, one session and its merge request were given up before.
+    Each time that a person offered the issue again, one session and its merge request were given up before. Each time
+    that a person recovered from an interrupted apply, a deployment had failed, and what it left was applied again.
     """
     issues = demo.json("--instance", "demo", "issue", "list", "--all")
     assert [(item["iid"], item["state"], item["labels"]) for item in issues] == [(1, "closed", [])]
@@ -63,10 +64,10 @@ def assert_shipped_once(demo: Instance, *, retried: int = 0) -> None:
     assert {state for _, state in given_up} <= {"closed"}
     assert len(given_up) <= retried
     deployments = demo.json("--instance", "demo", "deploy", "list")
-    assert [(item["environment"], item["status"]) for item in deployments] == [
-        ("production", "success"),
-        ("staging", "success"),
-    ] * 2
+    done = [item["environment"] for item in deployments if item["status"] == "success"]
+    assert done == ["production", "staging"] * 2
+    assert sum(item["status"] == "failed" for item in deployments) <= recovered
+    assert len(deployments) <= 4 + 2 * recovered
     folder = demo.folder("demo")
     project = connect(url(folder), "root", folder).projects.get("factory/control")
     (release,) = project.releases.list(get_all=True)
@@ -77,7 +78,8 @@ def assert_shipped_once(demo: Instance, *, retried: int = 0) -> None:
     keys = [item["key"] for item in demo.json("--instance", "demo", "evidence", "list")]
     assert len(keys) == len(set(keys))
     kinds = [re.split("/", key)[0] for key in keys]
-    assert [kinds.count(kind) for kind in ("merge", "apply", "deploy")] == [1, 2, 2]
+    assert [kinds.count(kind) for kind in ("merge", "deploy")] == [1, 2]
+    assert 2 <= kinds.count("apply") <= 2 + recovered
     assert 1 <= kinds.count("claim") <= 1 + retried
     notes = [note.body for note in project.issues.get(1).notes.list(get_all=True)]
     assert sum("<!-- factory:shipped" in note for note in notes) == 1
