@@ -15,11 +15,22 @@ _ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
     keep_trailing_newline=True,
 )
 
+_HTML = _ENVIRONMENT.overlay(autoescape=True)
+
 
 def render(template: str, values: Mapping[str, object], *, source: str) -> str:
     """Return ``template`` rendered with ``values``; raises ``InvalidInput`` naming ``source`` and the line."""
+    return _render(_ENVIRONMENT, template, values, source)
+
+
+def render_html(template: str, values: Mapping[str, object], *, source: str) -> str:
+    """Return a page as ``render`` does, with every value escaped."""
+    return _render(_HTML, template, values, source)
+
+
+def _render(environment: jinja2.Environment, template: str, values: Mapping[str, object], source: str) -> str:
     try:
-        return _ENVIRONMENT.from_string(template).render(values)
+        return environment.from_string(template).render(values)
     except jinja2.TemplateSyntaxError as error:
         raise InvalidInput(f"{source}:{error.lineno}: {error.message}") from error
     except jinja2.TemplateError as error:

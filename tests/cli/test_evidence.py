@@ -109,3 +109,20 @@ def test_why_tells_where_a_line_comes_from(evidence: Path) -> None:
     assert len(later["unknown"]) == 1
     for where, code in (("clone/src/app.py", 3), ("clone/src/app.py:99", 4), ("nothing:1", 4), ("trust.json:1", 4)):
         assert run(evidence, "why", where).returncode == code
+
+
+def test_a_bundle_needs_no_instance_and_no_broken_evidence(evidence: Path) -> None:
+    done = run(evidence, "evidence", "bundle", "!12", "--from", "project", "--trust", "trust.json")
+    assert done.returncode == 0, done.stderr
+    assert (evidence / "evidence-12.zip").exists()
+    for wrong in ("!99", "no-release"):
+        told = run(evidence, "evidence", "bundle", wrong, "--from", "project", "--trust", "trust.json")
+        assert told.returncode != 0
+        assert "no statement of" in told.stderr
+    more = run(evidence, "evidence", "bundle", "--since", "2026-01-01", "--from", "project", "--trust", "trust.json")
+    assert more.returncode == 0, more.stderr
+    (evidence / "project/checkpoint").write_bytes(b"x")
+    git("commit", "-qam", "x", cwd=evidence / "project")
+    broken = run(evidence, "evidence", "bundle", "!12", "--from", "project", "--trust", "trust.json", "--out", "b.zip")
+    assert broken.returncode == 13
+    assert not (evidence / "b.zip").exists()

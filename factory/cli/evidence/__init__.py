@@ -8,18 +8,12 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
-from factory.cli.current import current, number
-from factory.cli.evidence import keys, timeline
-from factory.cli.evidence.branch import read_instance
+from factory.cli.current import number
+from factory.cli.evidence import bundle, keys, timeline
+from factory.cli.evidence.source import files_of, read_instance, trust_of
 from factory.errors import EvidenceInvalid, NotFound
 from factory.evidence import transparency_log, verify
-from factory.evidence.trust import Trust
-from factory.instance.context import read_trust, trust
-from factory.operations import seen_checkpoint, trust_root
-from factory.policies.folder import read_folder
-from factory.policies.trust import PATH
-from factory.workflow.recorder import BRANCH
-from factory.worktrees import branch_files
+from factory.operations import seen_checkpoint
 
 
 @click.group()
@@ -27,6 +21,7 @@ def command() -> None:
     """List the evidence and verify it offline."""
 
 
+command.add_command(bundle.command)
 command.add_command(keys.command)
 command.add_command(timeline.command)
 
@@ -61,9 +56,7 @@ def verify_(merge_request: str | None, source: str | None, root: Path | None, of
     it reads the clone's evidence, and the keys of its policies/trust.yml.
     """
     iid = number(merge_request, "!") if merge_request else None
-    source = _source(source)
-    found = branch_files.fetch(source, BRANCH) if source else read_instance(fetch=not offline)
-    rooted = _trust(source, root)
+    found, rooted = files_of(source, fetch=not offline), trust_of(source, root)
     kept = seen_checkpoint.folder(environment.snapshot())
     seen = seen_checkpoint.read(kept, rooted) if rooted.previous_checkpoint is None else None
     if iid is not None and not _mentions(found.content, iid):
@@ -97,26 +90,8 @@ def verify_(merge_request: str | None, source: str | None, root: Path | None, of
 @output.as_json
 def trust_(as_json: bool) -> None:
     """Print the trust root, a JSON file with which anyone verifies the evidence."""
-    root = _trust(_source(None), None).write()
+    root = trust_of(None, None).write()
     output.one(json.loads(root), json_wanted=as_json, text=root.decode())
-
-
-def _source(given: str | None) -> str | None:
-    """Return where to read evidence: what is given, or this clone if it has no instance, or ``None``: the instance."""
-    if given:
-        return given
-    clone, has_instance = current().settings.clone, (current().state / "trust.json").exists()
-    return str(clone) if (clone / PATH).exists() and not has_instance else None
-
-
-def _trust(source: str | None, file: Path | None) -> Trust:
-    """Return the trust root of a file; else, with a source, that of the policies in it or here; else the instance's."""
-    if file:
-        return read_trust(file)
-    if source is None:
-        return trust(current())
-    folder = Path(source) if Path(source).is_dir() else current().settings.clone
-    return trust_root.of_policies(read_folder(folder))
 
 
 def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:

@@ -4,11 +4,9 @@ import click
 
 from factory.cli import output
 from factory.cli.current import number
-from factory.cli.evidence.branch import read_instance
+from factory.cli.evidence.source import files_of
 from factory.errors import NotFound
 from factory.evidence import timeline, transparency_log
-from factory.workflow.recorder import BRANCH
-from factory.worktrees import branch_files
 
 
 @click.command(name="timeline")
@@ -17,7 +15,7 @@ from factory.worktrees import branch_files
 @output.as_json
 def command(subject: str, source: str | None, as_json: bool) -> None:
     """Show what happened to an issue (7 or #7), a merge request (!7) or a release, oldest first."""
-    found = branch_files.fetch(source, BRANCH) if source else read_instance(fetch=False)
+    found = files_of(source, fetch=False)
     entries = transparency_log.read(found.content)
     if subject.startswith("!"):
         events = timeline.of_merge_request(entries, number(subject, "!"))

@@ -1,0 +1,53 @@
+"""Finds the evidence and the trust root that a command reads: of the instance, of a clone, or of an address."""
+
+from pathlib import Path
+
+from factory.cli import output
+from factory.cli.current import current
+from factory.errors import NotFound, Unreachable
+from factory.evidence.trust import Trust
+from factory.instance.context import make, mirror, read_trust, trust
+from factory.operations import trust_root
+from factory.policies.folder import read_folder
+from factory.policies.trust import PATH
+from factory.workflow.recorder import BRANCH
+from factory.worktrees import branch_files
+
+
+def files_of(given: str | None, *, fetch: bool = True) -> branch_files.BranchFiles:
+    """Return the evidence of a clone or address; without one the instance's, or this clone's if it has no instance."""
+    source = given or _clone()
+    return branch_files.fetch(source, BRANCH) if source else read_instance(fetch=fetch)
+
+
+def trust_of(given: str | None, file: Path | None) -> Trust:
+    """Return the trust root of a file, else that of the policies of the clone that is read, else the instance's."""
+    if file:
+        return read_trust(file)
+    source = given or _clone()
+    if source is None:
+        return trust(current())
+    folder = Path(source) if Path(source).is_dir() else current().settings.clone
+    return trust_root.of_policies(read_folder(folder))
+
+
+def read_instance(*, fetch: bool) -> branch_files.BranchFiles:
+    """Return the instance's evidence: fetched now, or where GitLab does not answer as of the last fetch.
+
+    Raises ``NotFound`` if it never fetched.
+    """
+    workspace = current()
+    try:
+        if fetch:
+            make(workspace, holder="", say=output.say).fetch()
+    except Unreachable as error:
+        output.say(f"{error}; this is the evidence as of the last fetch")
+    if not mirror(workspace).path.exists():
+        raise NotFound("this instance has no evidence", hint="Start the embedded servers with `factory up`.")
+    return branch_files.read(mirror(workspace), BRANCH)
+
+
+def _clone() -> str | None:
+    """Return this clone if its policies name keys and it has no instance, else ``None``."""
+    clone, has_instance = current().settings.clone, (current().state / "trust.json").exists()
+    return str(clone) if (clone / PATH).exists() and not has_instance else None
