@@ -22,12 +22,6 @@ class Chain:
     notices: tuple[str, ...]
 
 
-def merge_requests(entries: Sequence[Entry]) -> list[int]:
-    """Return the merge requests that the entries name, in ascending order."""
-    named = {entry.predicate.get("merge_request") for entry in entries}
-    return sorted(number for number in named if number is not None)
-
-
 def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Chain:
     """Return the checks of the chain from claim to deploy, the missing links, and notices for the reader."""
     facts = gather(entries, merge_request, trust)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import Trust
 
+# Statements about an issue, before it has a merge request.
+_BEFORE = frozenset({"claim", "attempt", "handover"})
+
 
 @dataclass(frozen=True)
 class Check:
@@ -51,6 +54,33 @@ class Facts:
         return [entry for entry in found if all(entry.predicate[name] == value for name, value in values.items())]
 
 
+class ByMergeRequest:
+    """The statements of a log, grouped once, so that each merge request's are found without reading all."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._own: dict[int, list[Entry]] = {}
+        self._of_work: dict[str, list[Entry]] = {}
+        self._loose: list[Entry] = []
+        for entry in entries:
+            number = entry.predicate.get("merge_request")
+            if number is not None:
+                self._own.setdefault(number, []).append(entry)
+            elif entry.kind in _BEFORE:
+                self._of_work.setdefault(work(entry), []).append(entry)
+            elif entry.kind == "plan":
+                self._loose.append(entry)
+
+    def numbers(self) -> list[int]:
+        """Return the merge requests that the statements name, in ascending order."""
+        return sorted(self._own)
+
+    def about(self, merge_request: int) -> list[Entry]:
+        """Return every statement that ``gather`` uses for a merge request, in the order of the log."""
+        own = self._own.get(merge_request, [])
+        before = self._of_work.get(work(own[0]), []) if own else []
+        return sorted([*own, *before, *self._loose], key=lambda entry: entry.index)
+
+
 def gather(entries: Sequence[Entry], merge_request: int, trust: Trust) -> Facts | None:
     """Return the facts about a merge request, or ``None`` if no statement names it."""
     own = [entry for entry in entries if entry.predicate.get("merge_request") == merge_request]
@@ -58,7 +88,7 @@ def gather(entries: Sequence[Entry], merge_request: int, trust: Trust) -> Facts 
         return None
     of: dict[str, list[Entry]] = {}
     for entry in entries:
-        about_issue = entry.kind in {"claim", "attempt", "handover"} and work(entry) == work(own[0])
+        about_issue = entry.kind in _BEFORE and work(entry) == work(own[0])
         # A plan of the default branch may name no merge request; `Facts.some` selects it by its commit.
         loose_plan = entry.kind == "plan" and entry.predicate["merge_request"] is None
         if about_issue or loose_plan or entry.predicate.get("merge_request") == merge_request:

@@ -40,6 +40,13 @@ def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, obj
     Subjects are sorted by name, so that equal facts give equal bytes. Raises ``InvalidInput`` for an unknown kind, no
     subject, a malformed digest, a float, and a missing or unknown predicate field.
     """
+    # Encoding and decoding gives plain JSON that shares no objects with the caller's values.
+    copy: dict[str, Any] = json.loads(encode(_form(kind, subjects, predicate)))
+    return copy
+
+
+def _form(kind: str, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> dict[str, Any]:
+    """Return the only form of a statement with these subjects and predicate, which are checked."""
     if kind not in KINDS:
         raise InvalidInput(f"unknown kind of statement {kind!r}; use one of {', '.join(KINDS)}")
     if not subjects:
@@ -51,9 +58,7 @@ def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, obj
         "predicate": predicate,
     }
     predicates.check(kind, predicate, subjects)
-    # Encoding and decoding gives plain JSON that shares no objects with the caller's values.
-    copy: dict[str, Any] = json.loads(encode(value))
-    return copy
+    return value
 
 
 def encode(value: Mapping[str, Any]) -> bytes:
@@ -77,7 +82,7 @@ def check(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise InvalidInput("a statement must be an object")
     kind = kind_of(value)
-    if build(kind, subjects=subjects_of(value), predicate=value.get("predicate", {})) != value:
+    if _form(kind, subjects_of(value), value.get("predicate", {})) != value:
         raise InvalidInput("the statement is not of the form in-toto Statement v1 with subjects sorted by name")
     return kind
 

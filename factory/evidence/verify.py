@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from factory.errors import EvidenceInvalid
 from factory.evidence import chain, merkle_tree, sign, transparency_log
 from factory.evidence.checkpoint import Checkpoint, signature_count
-from factory.evidence.facts import Check
+from factory.evidence.facts import ByMergeRequest, Check
 from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import Trust
 from factory.system import canonical
@@ -73,8 +73,9 @@ def verify(
     checks += _head(tree.get(transparency_log.CHECKPOINT), leaves, root, trust)
     missing: list[str] = []
     notices: list[str] = []
-    for number in chain.merge_requests(entries) if merge_request is None else [merge_request]:
-        found_chain = chain.follow(entries, merge_request=number, trust=trust)
+    grouped = ByMergeRequest(entries)
+    for number in grouped.numbers() if merge_request is None else [merge_request]:
+        found_chain = chain.follow(grouped.about(number), merge_request=number, trust=trust)
         checks += found_chain.checks
         missing += [f"!{number}: {what}" for what in found_chain.missing]
         notices += found_chain.notices
