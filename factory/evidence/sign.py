@@ -1,5 +1,7 @@
 """Signs and verifies DSSE envelopes with Ed25519; the only module that uses securesystemslib and cryptography.
 
+securesystemslib is imported where it is used: it takes half a second, which reading statements need not wait for.
+
 Specification: https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md). Public keys are the 64 hex
 digits of RFC 8032; a key's id is the one that securesystemslib derives from it.
 """
@@ -7,7 +9,7 @@ digits of RFC 8032; a key's id is the one that securesystemslib derives from it.
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,13 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import UnverifiedSignatureError
-
-# The package documents these names but exports them in a way that mypy cannot read.
-from securesystemslib.signer import CryptoSigner, Key, Signature, SSlibKey  # type: ignore[attr-defined]
 
 from factory.errors import EvidenceInvalid, InvalidInput
+
+if TYPE_CHECKING:
+    # The package documents these names but exports them in a way that mypy cannot read.
+    from securesystemslib.signer import Key, Signature  # type: ignore[attr-defined]
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 SIGNATURE_BYTES = 64
@@ -54,6 +55,8 @@ class Signer:
             raise InvalidInput("the signing key is not a private key in PEM form") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise InvalidInput("the signing key is not an Ed25519 key")
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
         self._signer = CryptoSigner(key)
         self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
         self.keyid = self._signer.public_key.keyid
@@ -64,6 +67,8 @@ class Signer:
 
     def seal(self, payload: bytes, payload_type: str) -> dict[str, Any]:
         """Return a DSSE envelope with this key's signature over PAE(payload_type, payload)."""
+        from securesystemslib.dsse import Envelope  # noqa: PLC0415 - see above
+
         envelope = Envelope(payload, payload_type, {})
         envelope.sign(self._signer)
         return envelope.to_dict()
@@ -76,6 +81,8 @@ def seal(payload: bytes, signer: Signer) -> dict[str, Any]:
 
 def keyid_of(public: str) -> str:
     """Return the id of a public key; raises ``InvalidInput`` unless it is an Ed25519 key in lower-case hex."""
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
     try:
         raw = bytes.fromhex(public)
         key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
@@ -88,6 +95,9 @@ def keyid_of(public: str) -> str:
 
 def signature_holds(public: str, signature: bytes, data: bytes) -> bool:
     """Return whether ``signature`` over ``data`` is valid for the public key."""
+    from securesystemslib.exceptions import UnverifiedSignatureError  # noqa: PLC0415 - see above
+    from securesystemslib.signer import Signature  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
     try:
         _key("", public).verify_signature(Signature("", signature.hex()), data)
     except UnverifiedSignatureError:
@@ -113,6 +123,9 @@ def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
     Raises ``EvidenceInvalid`` if any signature is untrusted or invalid; DSSE alone would accept one valid signature
     among others.
     """
+    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - see above
+    from securesystemslib.exceptions import UnverifiedSignatureError  # noqa: PLC0415 - see above
+
     payload = payload_of(envelope)
     signatures = _signatures(envelope["signatures"])
     for keyid in signatures:
@@ -139,7 +152,9 @@ def decode_base64(text: Any) -> bytes:
     return data
 
 
-def _signatures(value: Any) -> dict[str, Signature]:
+def _signatures(value: Any) -> "dict[str, Signature]":
+    from securesystemslib.signer import Signature  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
     if not isinstance(value, list) or not value:
         raise EvidenceInvalid("the envelope has no signature")
     found: dict[str, Signature] = {}
@@ -155,5 +170,7 @@ def _signatures(value: Any) -> dict[str, Signature]:
     return found
 
 
-def _key(keyid: str, public: str) -> Key:
+def _key(keyid: str, public: str) -> "Key":
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
     return SSlibKey(keyid, "ed25519", "ed25519", {"public": public})

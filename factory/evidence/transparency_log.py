@@ -9,14 +9,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory.errors import Conflict, EvidenceInvalid, Refused
 from factory.evidence import merkle_tree, sign, statement
 from factory.evidence.checkpoint import Checkpoint, sign_checkpoint
-from factory.evidence.trust import Trust
 from factory.system import canonical
 
+if TYPE_CHECKING:  # start-up speed: reading statements needs no trust root
+    from factory.evidence.trust import Trust
+
+BRANCH = "factory/evidence"
 CHECKPOINT = "checkpoint"
 STATEMENTS = "statements/"
 
@@ -51,7 +54,7 @@ class Entry:
 
 
 def append(
-    tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], *, signer: sign.Signer, trust: Trust
+    tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], *, signer: sign.Signer, trust: "Trust"
 ) -> dict[str, bytes | None]:
     """Return the files that change when ``statements`` are appended: new bytes, or ``None`` for a removed file.
 
@@ -130,7 +133,7 @@ def index_of(path: str) -> int | None:
     return int(match["index"]) if match else None
 
 
-def _require_current(tree: Mapping[str, bytes], size: int, signer: sign.Signer, trust: Trust) -> None:
+def _require_current(tree: Mapping[str, bytes], size: int, signer: sign.Signer, trust: "Trust") -> None:
     """Raise ``Refused`` unless the signer may sign the next statement and checkpoint."""
     if any(key.replaces == signer.keyid for key in trust.keys.values()):
         trust = trust.ending([(entry.index, keyid) for entry in read(tree) for keyid in entry.signers])
@@ -142,7 +145,7 @@ def _require_current(tree: Mapping[str, bytes], size: int, signer: sign.Signer, 
         )
 
 
-def _size(tree: Mapping[str, bytes], trust: Trust) -> int:
+def _size(tree: Mapping[str, bytes], trust: "Trust") -> int:
     recorded = sum(path.startswith(STATEMENTS) for path in tree)
     if not tree:
         return 0

@@ -13,8 +13,6 @@ from factory.system import canonical, clock
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.context import Context
 
-BRANCH = "factory/evidence"
-
 
 def record(
     context: Context, kind: str, *, issue: int, subjects: Mapping[str, str], predicate: Mapping[str, object]
@@ -39,7 +37,7 @@ def require_key(context: Context) -> None:
 def _require_key(context: Context) -> None:
     trust = context.trust()
     trust.recorder(context.recorder.signer(trust.keys).keyid)
-    head = context.mirror.head(BRANCH)
+    head = context.mirror.head(transparency_log.BRANCH)
     if head is None or trust is not context.recorder.own:
         return
     try:
@@ -68,7 +66,7 @@ def _append(context: Context, statements: Sequence[Mapping[str, object]], title:
             None, transparency_log.append(read_tree(context), statements, signer=signer, trust=trust), title
         )
 
-    append(context, BRANCH, fresh)
+    append(context, transparency_log.BRANCH, fresh)
 
 
 def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> SavedPlan:
@@ -132,5 +130,5 @@ def record_verdict(
 
 def read_tree(context: Context) -> dict[str, bytes]:
     """Return the files of the evidence branch as of the last fetch."""
-    head = context.mirror.head(BRANCH)
+    head = context.mirror.head(transparency_log.BRANCH)
     return context.mirror.tree(head) if head else {}

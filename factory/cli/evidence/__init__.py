@@ -1,112 +1,19 @@
-"""``factory evidence``: lists and verifies the evidence."""
-
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+"""``factory evidence``: lists, verifies and hands on the evidence; each command is loaded only when it is called."""
 
 import click
 
-from factory.cli import environment, output
-from factory.cli.current import number
-from factory.cli.evidence import bundle, keys, timeline
-from factory.cli.evidence.source import files_of, read_instance, trust_of
-from factory.errors import EvidenceInvalid, NotFound
-from factory.evidence import transparency_log, verify
-from factory.operations import seen_checkpoint
+from factory.cli.lazy import Commands
+
+COMMANDS = {
+    "list": ("factory.cli.evidence.statements", "List the statements in the log."),
+    "verify": ("factory.cli.evidence.verify", "Verify a merge request's whole chain, or the whole log."),
+    "timeline": ("factory.cli.evidence.timeline", "Show what happened to an issue, a merge request or a release."),
+    "bundle": ("factory.cli.evidence.bundle", "Write an archive that anyone verifies and reads."),
+    "trust": ("factory.cli.evidence.trust", "Print the trust root, with which anyone verifies the evidence."),
+    "keys": ("factory.cli.evidence.keys", "List and propose the keys that sign evidence."),
+}
 
 
-@click.group()
+@click.group(cls=Commands.of(COMMANDS))
 def command() -> None:
-    """List the evidence and verify it offline."""
-
-
-command.add_command(bundle.command)
-command.add_command(keys.command)
-command.add_command(timeline.command)
-
-
-@command.command(name="list")
-@output.as_json
-def list_(as_json: bool) -> None:
-    """List the statements in the log."""
-    found = [
-        {
-            "index": entry.index,
-            "kind": entry.kind,
-            "key": entry.key,
-            "time": entry.predicate["time"],
-            "digest": entry.digest,
-        }
-        for entry in transparency_log.read(_tree(fetch=True))
-    ]
-    output.rows(found, ("index", "kind", "key", "time"), json_wanted=as_json, empty="no evidence")
-
-
-@command.command(name="verify")
-@click.argument("merge_request", required=False)
-@click.option("--from", "source", help="Read the evidence of this clone or address, instead of the instance's.")
-@click.option("--trust", "root", type=click.Path(path_type=Path), help="The trust root, instead of the instance's.")
-@click.option("--offline", is_flag=True, help="Do not fetch newer evidence from GitLab first.")
-@output.as_json
-def verify_(merge_request: str | None, source: str | None, root: Path | None, offline: bool, as_json: bool) -> None:
-    """Verify a merge request's whole chain, or the whole log: signatures, log, digests, order.
-
-    With --from and --trust it needs nothing else: no instance, key, token or server. In a clone without an instance,
-    it reads the clone's evidence, and the keys of its policies/trust.yml.
-    """
-    iid = number(merge_request, "!") if merge_request else None
-    found, rooted = files_of(source, fetch=not offline), trust_of(source, root)
-    kept = seen_checkpoint.folder(environment.snapshot())
-    seen = seen_checkpoint.read(kept, rooted) if rooted.previous_checkpoint is None else None
-    if iid is not None and not _mentions(found.content, iid):
-        raise NotFound(
-            f"the evidence has no statement about !{iid}", hint="List the statements with `factory evidence list`."
-        )
-    report = verify.verify(
-        found.content,
-        trust=replace(rooted, previous_checkpoint=seen.note.encode()) if seen else rooted,
-        merge_request=iid,
-        modes=found.modes,
-    )
-    if report.passed:
-        seen_checkpoint.keep(kept, rooted, found.content[transparency_log.CHECKPOINT])
-    history = _history(report, seen)
-    lines = [f"log of {report.size} statements, root {report.root}", history]
-    lines += [f"note: {notice}" for notice in report.notices]
-    lines += [f"FAILED {check.rule}: {check.reason}" for check in report.findings]
-    lines.append(f"{sum(check.passed for check in report.checks)} checks passed, {len(report.findings)} failed")
-    if iid is not None:
-        lines.append("the chain is complete" if report.complete else f"still missing: {', '.join(report.missing)}")
-    value = asdict(report) | {"passed": report.passed, "history": history}
-    output.one(value, json_wanted=as_json, text="\n".join(lines))
-    if not report.passed:
-        raise EvidenceInvalid(f"{len(report.findings)} checks failed")
-    if iid is not None and not report.complete:
-        raise EvidenceInvalid(f"the chain of !{iid} is not complete: {', '.join(report.missing)}")
-
-
-@command.command(name="trust")
-@output.as_json
-def trust_(as_json: bool) -> None:
-    """Print the trust root, a JSON file with which anyone verifies the evidence."""
-    root = trust_of(None, None).write()
-    output.one(json.loads(root), json_wanted=as_json, text=root.decode())
-
-
-def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:
-    """Return what is known of the log's past, in one line."""
-    if report.findings:
-        first = report.findings[0]
-        return f"broken at {first.rule if first.statement is None else f'statement {first.statement} ({first.rule})'}"
-    if seen:
-        return f"continued from the checkpoint that this machine saw at {seen.seen}"
-    return "consistent: this machine has seen no earlier checkpoint, and nobody else has witnessed this one"
-
-
-def _mentions(tree: Mapping[str, bytes], merge_request: int) -> bool:
-    return any(entry.predicate.get("merge_request") == merge_request for entry in transparency_log.read(tree))
-
-
-def _tree(*, fetch: bool) -> Mapping[str, bytes]:
-    return read_instance(fetch=fetch).content
+    """List the evidence, verify it offline, and hand it on."""

@@ -11,6 +11,7 @@ from factory.cli.prompt import typed
 from factory.errors import InvalidInput, NotFound
 from factory.evidence import transparency_log
 from factory.evidence.checkpoint import VerifierKey
+from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
 from factory.instance import provision, recorder_key
 from factory.instance.context import own_trust
@@ -18,7 +19,6 @@ from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.operations import trust_root
 from factory.policies.model import TrustRoot
-from factory.workflow.recorder import BRANCH
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KEY_NAME = click.option("--name", metavar="NAME", help="The key's name (default: this machine's name).")

@@ -5,12 +5,11 @@ from pathlib import Path
 from factory.cli import output
 from factory.cli.current import current
 from factory.errors import NotFound, Unreachable
+from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
-from factory.instance.context import make, mirror, read_trust, trust
 from factory.operations import trust_root
 from factory.policies.folder import read_folder
 from factory.policies.trust import PATH
-from factory.workflow.recorder import BRANCH
 from factory.worktrees import branch_files
 
 
@@ -22,11 +21,13 @@ def files_of(given: str | None, *, fetch: bool = True) -> branch_files.BranchFil
 
 def trust_of(given: str | None, file: Path | None) -> Trust:
     """Return the trust root of a file, else that of the policies of the clone that is read, else the instance's."""
+    from factory.instance import context  # noqa: PLC0415 - start-up speed: the engine
+
     if file:
-        return read_trust(file)
+        return context.read_trust(file)
     source = given or _clone()
     if source is None:
-        return trust(current())
+        return context.trust(current())
     folder = Path(source) if Path(source).is_dir() else current().settings.clone
     return trust_root.of_policies(read_folder(folder))
 
@@ -36,6 +37,8 @@ def read_instance(*, fetch: bool) -> branch_files.BranchFiles:
 
     Raises ``NotFound`` if it never fetched.
     """
+    from factory.instance.context import make, mirror  # noqa: PLC0415 - start-up speed: the engine
+
     workspace = current()
     try:
         if fetch:

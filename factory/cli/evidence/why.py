@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 
 from factory.cli import output
-from factory.cli.current import number
 from factory.errors import InvalidInput
 from factory.evidence import provenance, transparency_log
 from factory.evidence.provenance import Provenance
-from factory.workflow.recorder import BRANCH
+from factory.evidence.transparency_log import BRANCH
 from factory.worktrees import blame, branch_files
 
 
@@ -25,11 +24,11 @@ def command(where: str, source: str | None, as_json: bool) -> None:
     verifies them.
     """
     name, _, line = where.rpartition(":")
-    if not name:
+    if not name or not line.isdigit():
         raise InvalidInput(f"{where!r} is not FILE:LINE", hint="For example: `factory why README.md:1`.")
     file = Path(name).resolve()
     clone = blame.clone_of(file)
-    found = blame.blame(clone, file, number(line, ""))
+    found = blame.blame(clone, file, int(line))
     if found.commit is None:
         output.one({"commit": None}, json_wanted=as_json, text=f"{found.text}\n\nnot committed yet")
         return
