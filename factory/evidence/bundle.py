@@ -66,17 +66,27 @@ def tlog_proof(leaves: Sequence[bytes], index: int, checkpoint: bytes) -> bytes:
 
 def page(entries: Sequence[Entry], trust: Trust, *, subject: str, report: VerifyReport) -> str:
     """Return the page that a person reads: what happened, what was proven, and who approved which digests."""
+    ended = trust.ending([(entry.index, keyid) for entry in entries for keyid in entry.signers])
     events = [Event(entry.index, str(entry.predicate["time"]), entry.kind, said(entry)) for entry in entries]
-    verdicts = [entry for entry in entries if entry.kind == "verdict" and entry.predicate["result"] == "passed"]
+    merges = [entry.predicate["head"] for entry in entries if entry.kind == "merge"]
+    verdicts = [
+        entry
+        for entry in entries
+        if entry.kind == "verdict" and entry.predicate["head"] in (merges or [entry.predicate["head"]])
+    ]
     values = {
         "subject": subject,
         "project": entries[0].predicate["project"] if entries else "",
         "events": events,
         "requirements": verdicts[-1].predicate["requirements"] if verdicts else [],
+        "verdict": verdicts[-1].predicate["result"] if verdicts else "",
         "gates": verdicts[-1].predicate["gates"] if verdicts else [],
         "approvals": [_approval(entry) for entry in entries if entry.kind == "approval"],
         "deploys": [entry.predicate for entry in entries if entry.kind == "deploy"],
-        "keys": [(key.name or "recorder", key.public, key.since, key.until) for key in trust.keys.values()],
+        "keys": [
+            (key.name or "recorder", key.public, key.since, key.until, ", ".join(key.kinds))
+            for key in ended.keys.values()
+        ],
         "report": report,
         "passed": sum(check.passed for check in report.checks),
         "origin": trust.origin,

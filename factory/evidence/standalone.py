@@ -29,6 +29,7 @@ def need(holds, what):
 
 def sha256(data): return hashlib.sha256(data).digest()
 def last(items): return items[-1] if items else None
+def matches(pattern, text): return re.search(pattern.replace("$", r"\Z"), text) is not None
 def public(key): return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["public"]))
 
 def canonical(value):
@@ -39,12 +40,10 @@ def canonical(value):
     if isinstance(value, list): return b"[" + b",".join(map(canonical, value)) + b"]"
     need(value is None or isinstance(value, (str, int)), "a number has a fraction")
     return json.dumps(value, ensure_ascii=False).encode()
-
 def decode(data):
     value = json.loads(data)
     need(canonical(value) == data, "not canonical JSON")
     return value
-
 def unbase64(text):
     data = base64.b64decode(text, validate=True)
     need(base64.b64encode(data).decode() == text, "base64 that is not canonical")
@@ -56,12 +55,12 @@ def fits(value, schema):  # JSON Schema, as far as the schemas use it
     if type(value) is not TYPES[schema["type"]]: return False
     if isinstance(value, str):
         if schema.get("format") == "date-time": datetime.fromisoformat(value[:19])
-        return re.search(schema.get("pattern", "").replace("$", r"\Z"), value) is not None
+        return matches(schema.get("pattern", ""), value)
     if isinstance(value, list):
         return len(value) >= schema.get("minItems", 0) and all(fits(item, schema["items"]) for item in value)
     if isinstance(value, dict):
         known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-        forms = {n: [known[n]] if n in known else [patterns[p] for p in patterns if re.search(p, n)] for n in value}
+        forms = {n: [known[n]] if n in known else [patterns[p] for p in patterns if matches(p, n)] for n in value}
         return known.keys() <= value.keys() and all(any(fits(value[n], form) for form in forms[n]) for n in value)
     return "maximum" not in schema or schema["minimum"] <= value <= schema["maximum"]
 
@@ -110,14 +109,14 @@ def signs(key, kind, index):
     ended = key.get("until") is not None and index >= key["until"]
     return (not key.get("kinds") or kind in key["kinds"]) and index >= key.get("since", 0) and not ended
 
-def open_checkpoint(note, origin, keys):
-    """Return size and root of a checkpoint with one signature, by a key of the log."""
+def open_checkpoint(note, origin, keys, most=1):
+    """Return size and root of a checkpoint with a signature by a key of the log, and at most so many in all."""
     text, blank, tail = note.decode().rpartition("\n\n")
-    lines, line = text.split("\n"), re.fullmatch(r"\u2014 ([^\s+]+) (\S+)\n", tail)
-    need(blank and line and len(lines) == 3 and lines[0] == line[1] == origin, "not the log's checkpoint")
-    need(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]) and "\r" not in text, "malformed size")
-    size, found, signature = int(lines[1]), unbase64(lines[2]), unbase64(line[2])
-    for key in keys.values():
+    lines, signed = text.split("\n"), re.findall(r"\u2014 ([^\s+]+) (\S+)\n", tail)
+    need(blank and re.fullmatch(r"(\u2014 [^\s+]+ \S+\n)+", tail) and len(signed) <= most, "not a checkpoint")
+    need(len(lines) == 3 and lines[0] == origin and re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]), "not of this log")
+    size, found = int(lines[1]), unbase64(lines[2])
+    for key, signature in [(key, unbase64(text)) for key in keys.values() for name, text in signed if name == origin]:
         identity = sha256(origin.encode() + b"\n\x01" + bytes.fromhex(key["public"]))[:4]
         if signature[:4] == identity and signs(key, "checkpoint", max(size - 1, 0)):
             public(key).verify(signature[4:], f"{text}\n".encode())
@@ -137,9 +136,8 @@ def verify(tree, trust, schemas, merge_request=None):
     for keyid, old in [(keyid, keys.get(key.get("replaces"))) for keyid, key in keys.items() if keyid in first]:
         if old:
             old["until"] = min(first[keyid], first[keyid] if old.get("until") is None else old["until"])
-    faults += [f"statement {entry.index}: its key may not sign it" for entry in entries for keyid in entry.signers
-               if not signs(keys[keyid], entry.kind, entry.index)]  # fmt: skip
-    faults += ["two statements have the same key"] if len({entry.p["key"] for entry in entries}) < len(entries) else []
+    entries = [e for e in entries if all(signs(keys[keyid], e.kind, e.index) for keyid in e.signers)]  # others are void
+    faults += ["two statements have one key"] * (len({entry.p["key"] for entry in entries}) < len(entries))
     faults += [f"{path} is not statement {place}" for place, path in enumerate(paths) if int(path[11:19]) != place]
     log = [b"sha256:" + sha256(tree[path]).hex().encode() for path in paths]
     leaves = [sha256(b"\x00" + entry) for entry in log]
@@ -147,9 +145,10 @@ def verify(tree, trust, schemas, merge_request=None):
     faults += [f"{path} is not of this log" for path in {*expected, *found} if expected.get(path) != found.get(path)]
     try:
         need(open_checkpoint(tree["checkpoint"], trust["origin"], keys) == (len(leaves), root(leaves)), "another log's")
-        if trust.get("previous_checkpoint"):
-            size, old = open_checkpoint(trust["previous_checkpoint"].encode(), trust["origin"], keys)
-            need(size <= len(leaves) and root(leaves[:size]) == old, "the log does not continue the previous one")
+        pins = [(trust["pinned"]["size"], bytes.fromhex(trust["pinned"]["root"]))] if trust.get("pinned") else []
+        kept = trust.get("previous_checkpoint")
+        pins += [open_checkpoint(kept.encode(), trust["origin"], keys, 64)] if kept else []
+        need(all(n <= len(leaves) and root(leaves[:n]) == old for n, old in pins), "the log continues no older one")
     except PROBLEMS as error:
         faults.append(f"checkpoint: {error or 'an invalid signature'}")
     named = {entry.p["merge_request"] for entry in entries if entry.p.get("merge_request") is not None}
@@ -240,6 +239,7 @@ def follow(entries, number, trust):
 
 if __name__ == "__main__":
     folder, (trust, schemas) = Path(sys.argv[1]), (json.loads(Path(name).read_bytes()) for name in sys.argv[2:4])
+    need("origin" in trust and trust["separation"] in ("apart", "two accounts", "none"), "not a trust root")
     files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     files = [path for path in files if folder / ".git" not in [path, *path.parents]]
     tree = {path.relative_to(folder).as_posix(): b"" if path.is_symlink() else path.read_bytes() for path in files}

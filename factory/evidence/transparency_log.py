@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,11 @@ def append(
     never sign inconsistent trees (tlog-checkpoint, Signatures).
     """
     size = _size(tree, trust)
-    fresh = _fresh(tree, statements)
+    trust = _ending(tree, trust)
+    fresh = _fresh(tree, statements, trust)
     if not fresh:
         return {}
-    _require_current(tree, size, signer, trust)
+    _require_current(size, fresh, signer, trust)
     changes: dict[str, bytes | None] = {}
     entries = []
     for index, value in enumerate(fresh, start=size):
@@ -133,16 +135,39 @@ def index_of(path: str) -> int | None:
     return int(match["index"]) if match else None
 
 
-def _require_current(tree: Mapping[str, bytes], size: int, signer: sign.Signer, trust: "Trust") -> None:
-    """Raise ``Refused`` unless the signer may sign the next statement and checkpoint."""
-    if any(key.replaces == signer.keyid for key in trust.keys.values()):
-        trust = trust.ending([(entry.index, keyid) for entry in read(tree) for keyid in entry.signers])
+def _ending(tree: Mapping[str, bytes], trust: "Trust") -> "Trust":
+    """Return the trust root with the ends of replaced keys, as the log's valid signatures say."""
+    if not any(key.replaces for key in trust.keys.values()):
+        return trust
+    return trust.ending([(entry.index, keyid) for entry in signed(tree, trust) for keyid in entry.signers])
+
+
+def signed(tree: Mapping[str, bytes], trust: "Trust") -> list[Entry]:
+    """Return the statements that only trusted keys signed, whether or not a key may sign at that place."""
+    found = []
+    for entry in read(tree):
+        with suppress(EvidenceInvalid):
+            sign.open_envelope(entry.envelope, trust.public_keys())
+            found.append(entry)
+    return found
+
+
+def valid(tree: Mapping[str, bytes], trust: "Trust") -> list[Entry]:
+    """Return the statements that trusted keys signed in their part of the log."""
+    found = signed(tree, trust)
+    ended = trust.ending([(entry.index, keyid) for entry in found for keyid in entry.signers])
+    return [entry for entry in found if ended.allows(entry.kind, entry.index, entry.signers)]
+
+
+def _require_current(size: int, fresh: Sequence[Mapping[str, Any]], signer: sign.Signer, trust: "Trust") -> None:
+    """Raise ``Refused`` unless the signer may sign each of the next statements, and their checkpoint."""
     key = trust.recorder(signer.keyid)
-    if not key.at(size):
-        raise Refused(
-            f"this machine's key {key.name or signer.keyid[:12]} may not sign statement {size}",
-            hint="See `factory evidence keys list`.",
-        )
+    for index, value in enumerate(fresh, start=size):
+        if not trust.allows(statement.kind_of(value), index, [signer.keyid]):
+            raise Refused(
+                f"this machine's key {key.name or signer.keyid[:12]} may not sign statement {index}",
+                hint="See `factory evidence keys list`.",
+            )
 
 
 def _size(tree: Mapping[str, bytes], trust: "Trust") -> int:
@@ -151,15 +176,35 @@ def _size(tree: Mapping[str, bytes], trust: "Trust") -> int:
         return 0
     if CHECKPOINT not in tree:
         raise EvidenceInvalid("the evidence tree has no checkpoint")
-    head = trust.open_checkpoint(tree[CHECKPOINT])
+    # A key that has ended may have signed the newest state; the next statement ends that.
+    head = trust.open_checkpoint(tree[CHECKPOINT], ended=True)
     if head.size != recorded:
         raise EvidenceInvalid(f"the checkpoint counts {head.size} statements, but the tree has {recorded}")
     if merkle_tree.root_of_tiles(tree, head.size) != head.root:
         raise EvidenceInvalid("the tiles do not match the checkpoint's root")
+    if merkle_tree.root(_leaves(tree)) != head.root:
+        raise EvidenceInvalid("the statements do not match the checkpoint's root")
+    pinned = trust.pinned
+    if pinned is not None and root_at(tree, pinned.size) != pinned.root:
+        raise EvidenceInvalid(f"the log does not continue the {pinned.size} statements that the trust root pins")
     return head.size
 
 
-def _fresh(tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def root_at(tree: Mapping[str, bytes], size: int) -> str:
+    """Return the root hash, in hex, of the first ``size`` statements; empty if there are fewer."""
+    leaves = _leaves(tree)[:size]
+    return merkle_tree.root(leaves).hex() if len(leaves) == size else ""
+
+
+def _leaves(tree: Mapping[str, bytes]) -> list[bytes]:
+    paths = sorted(path for path in tree if path.startswith(STATEMENTS))
+    return [merkle_tree.leaf_hash(canonical.digest(tree[path]).encode()) for path in paths]
+
+
+def _fresh(
+    tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]], trust: "Trust"
+) -> list[Mapping[str, Any]]:
+    """Return the statements that the log does not have; one that is void there is not counted."""
     paths: dict[str, list[str]] = {}
     for path in tree:
         match = _PATH.fullmatch(path)
@@ -172,7 +217,10 @@ def _fresh(tree: Mapping[str, bytes], statements: Sequence[Mapping[str, Any]]) -
         key = value["predicate"]["key"]
         # Twelve digits can collide, so compare the keys; only the few files with the same digits are read.
         for path in paths.get(_key_hash(key), []):
-            recorded = statement.parse(sign.payload_of(decode_envelope(tree[path])))
+            entry = read_entry(path, decode_envelope(tree[path]), canonical.digest(tree[path]))
+            if not trust.allows(entry.kind, entry.index, [keyid for keyid in entry.signers if keyid in trust.keys]):
+                continue
+            recorded = entry.statement
             seen.setdefault(recorded["predicate"]["key"], recorded)
         if key not in seen:
             seen[key] = value

@@ -1,6 +1,6 @@
 """Reads the trust root: the keys and accounts that a verifier trusts, from outside the evidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -47,6 +47,14 @@ class TrustedKey:
 
 
 @dataclass(frozen=True)
+class Pin:
+    """A state that the log must continue: its number of statements, and its root hash in hex."""
+
+    size: int
+    root: str
+
+
+@dataclass(frozen=True)
 class _Document:
     """The JSON of a trust root, of this version and of earlier ones."""
 
@@ -58,6 +66,7 @@ class _Document:
     log_key: str = ""
     previous_checkpoint: str | None = None
     separation: Separation = APART
+    pinned: Pin | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,8 @@ class Trust:
 
     ``keys`` has each trusted key by its id. ``origin`` is the log's name, in which its checkpoints are signed.
     ``agent_accounts`` must neither approve nor merge. ``previous_checkpoint`` is a signed checkpoint that the verifier
-    stored earlier. ``separation`` says which roles have separate accounts; checks that need separate accounts are
-    skipped without them.
+    stored earlier; ``pinned`` is a state that the log must continue, too. ``separation`` says which roles have separate
+    accounts; checks that need separate accounts are skipped without them.
     """
 
     keys: Mapping[str, TrustedKey]
@@ -76,6 +85,7 @@ class Trust:
     simulated_approvals: bool = False
     previous_checkpoint: bytes | None = None
     separation: Separation = APART
+    pinned: Pin | None = None
 
     @classmethod
     def of(cls, public: str, *, origin: str, agent_account: str) -> Self:
@@ -102,6 +112,7 @@ class Trust:
             simulated_approvals=found.simulated_approvals,
             previous_checkpoint=None if found.previous_checkpoint is None else found.previous_checkpoint.encode(),
             separation=found.separation,
+            pinned=found.pinned,
         )
 
     def is_agent(self, account: str) -> bool:
@@ -122,8 +133,12 @@ class Trust:
         """Return the keys that may sign checkpoints, each as a verifier key of the log's origin."""
         return {VerifierKey(self.origin, key.public): key for key in self.keys.values() if key.signs(CHECKPOINTS)}
 
-    def open_checkpoint(self, note: bytes) -> Checkpoint:
-        """Return the checkpoint that one of the log's keys signed, at a size at which it may.
+    def recorders(self, size: int) -> frozenset[str]:
+        """Return the ids of the keys that may sign the next statement, and the checkpoint, of a log of this size."""
+        return frozenset(keyid for keyid, key in self.keys.items() if key.signs(CHECKPOINTS) and key.at(size))
+
+    def open_checkpoint(self, note: bytes, *, ended: bool = False) -> Checkpoint:
+        """Return the checkpoint that one of the log's keys signed, at a size at which it may, or with ``ended`` at any.
 
         Raises ``EvidenceInvalid`` for a malformed note, another origin, and a note that none of these keys signed.
         """
@@ -134,7 +149,7 @@ class Trust:
             except EvidenceInvalid as error:
                 problem = error
                 continue
-            if not key.at(max(head.size - 1, 0)):
+            if not ended and not key.at(max(head.size - 1, 0)):
                 raise EvidenceInvalid(
                     f"the key {key.name or verifier.text} may not sign a log of {head.size} statements"
                 )
@@ -144,6 +159,10 @@ class Trust:
     def public_keys(self) -> dict[str, str]:
         """Return the public key of each id, whenever it may sign."""
         return {keyid: key.public for keyid, key in self.keys.items()}
+
+    def allows(self, kind: str, index: int, signers: Iterable[str]) -> bool:
+        """Return whether each signer may sign a statement of this kind with this index."""
+        return all(self.keys[keyid].signs(kind) and self.keys[keyid].at(index) for keyid in signers)
 
     def ending(self, signed: Sequence[tuple[int, str]]) -> Self:
         """Return this trust root with the end of each key that another has taken over from.
@@ -172,6 +191,7 @@ class Trust:
                 origin=self.origin,
                 previous_checkpoint=None if self.previous_checkpoint is None else self.previous_checkpoint.decode(),
                 separation=self.separation,
+                pinned=self.pinned,
             )
         )
 

@@ -51,7 +51,8 @@ def verify(
     """Return the checks of the whole log and of one merge request's chain (``None``: of all merge requests).
 
     The log is always checked as a whole: a file that is not part of the log is a finding. ``modes`` are the modes of
-    git's tree by path, if the tree comes from git: anything but a plain file is a finding.
+    git's tree by path, if the tree comes from git: anything but a plain file is a finding. A statement by a key that
+    may not sign it is void: it counts as if it were not there, and a notice names it.
     """
     paths = sorted(path for path in tree if transparency_log.index_of(path) is not None)
     entries: list[Entry] = []
@@ -63,7 +64,8 @@ def verify(
             entries.append(entry)
     digests = [canonical.digest(tree[path]).encode() for path in paths]
     trust = trust.ending([(entry.index, keyid) for entry in entries for keyid in entry.signers])
-    checks += _allowed(entries, trust)
+    notices = list(_void(entries, trust))
+    entries = [entry for entry in entries if trust.allows(entry.kind, entry.index, entry.signers)]
     checks += _places(paths)
     checks += _unique_keys(entries)
     checks += _layout(tree, paths, digests)
@@ -71,8 +73,8 @@ def verify(
     leaves = [merkle_tree.leaf_hash(digest) for digest in digests]
     root = merkle_tree.root(leaves)
     checks += _head(tree.get(transparency_log.CHECKPOINT), leaves, root, trust)
+    checks += _pinned(leaves, trust)
     missing: list[str] = []
-    notices: list[str] = []
     grouped = ByMergeRequest(entries)
     for number in grouped.numbers() if merge_request is None else [merge_request]:
         found_chain = chain.follow(grouped.about(number), merge_request=number, trust=trust)
@@ -99,15 +101,24 @@ def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list
     return entry, [*checks, Check(rule, index, True, f"{entry.kind} {entry.key}")]
 
 
-def _allowed(entries: Sequence[Entry], trust: Trust) -> Iterator[Check]:
+def _void(entries: Sequence[Entry], trust: Trust) -> Iterator[str]:
+    """Yield a notice for each statement that its key may not sign."""
     for entry in entries:
         for key in (trust.keys[keyid] for keyid in entry.signers):
             whose = f"the key {key.name}" if key.name else "its key"
             if not key.signs(entry.kind):
-                yield Check("EV-SIG", entry.index, False, f"{whose} signs only {', '.join(key.kinds)}")
-            if not key.at(entry.index):
+                yield f"statement {entry.index} is void: {whose} signs only {', '.join(key.kinds)}"
+            elif not key.at(entry.index):
                 part = f"statements from {key.since}" + ("" if key.until is None else f" to before {key.until}")
-                yield Check("EV-SIG", entry.index, False, f"{whose} signs only {part}")
+                yield f"statement {entry.index} is void: {whose} signs only {part}"
+
+
+def _pinned(leaves: Sequence[bytes], trust: Trust) -> Iterator[Check]:
+    if trust.pinned is not None:
+        size = trust.pinned.size
+        holds = size <= len(leaves) and merkle_tree.root(leaves[:size]).hex() == trust.pinned.root
+        reason = f"the log {'continues' if holds else 'does not continue'} the {size} entries that the trust root pins"
+        yield Check("EV-LOG-CONSISTENCY", None, holds, reason)
 
 
 def _places(paths: Sequence[str]) -> Iterator[Check]:

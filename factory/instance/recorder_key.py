@@ -1,16 +1,17 @@
 """The key with which this machine signs evidence: a private file, and beside it the key that will replace it."""
 
+import hashlib
 from collections.abc import Container
 from pathlib import Path
 
 from factory.errors import Conflict, NotFound
-from factory.evidence.sign import Signer, generate
+from factory.evidence.sign import Signer, generate, keyid_of
 from factory.instance.workspace import Workspace
 from factory.system import files
 
 # The environment variable with the passphrase of a sealed key.
 PASSPHRASE = "FACTORY_KEY_PASSPHRASE"  # noqa: S105 - a name
-_CURRENT, _NEXT = "recorder.pem", "next.pem"
+_CURRENT, _NEXT, _NEXT_PUBLIC, _LOCK = "recorder.pem", "next.pem", "next.pub", "lock"
 
 
 def ensure(workspace: Workspace) -> Signer:
@@ -33,30 +34,43 @@ def current(workspace: Workspace) -> Signer:
 
 
 def in_use(workspace: Workspace, trusted: Container[str]) -> Signer:
-    """Return the machine's key, from now on its successor if the successor's id is among the trusted ones."""
-    new = successor(workspace)
-    if new is not None and new.keyid in trusted:
-        # A crash at any point leaves a key in place.
-        kept = _path(workspace, f"recorder-{current(workspace).keyid[:12]}.pem")
-        files.write_atomic(kept, files.read_bytes(_path(workspace, _CURRENT)), mode=0o600)
-        _path(workspace, _NEXT).replace(_path(workspace, _CURRENT))
+    """Return the machine's key, from now on its successor if the successor's id is among the trusted ones.
+
+    A sealed successor is opened only then. A crash at any point leaves a key in place.
+    """
+    public = _path(workspace, _NEXT_PUBLIC)
+    if public.exists() and keyid_of(files.read_text(public).strip()) in trusted:
+        with files.locked(_path(workspace, _LOCK)):
+            if _path(workspace, _NEXT).exists():
+                old = files.read_bytes(_path(workspace, _CURRENT))
+                kept = _path(workspace, f"recorder-{hashlib.sha256(old).hexdigest()[:12]}.pem")
+                files.write_atomic(kept, old, mode=0o600)
+                _path(workspace, _NEXT).replace(_path(workspace, _CURRENT))
+            public.unlink(missing_ok=True)
     return current(workspace)
 
 
-def successor(workspace: Workspace) -> Signer | None:
-    """Return the key that will replace the machine's key, or ``None``."""
-    return _read(workspace, _NEXT) if _path(workspace, _NEXT).exists() else None
+def successor(workspace: Workspace) -> str | None:
+    """Return the public key, in hex, that will replace the machine's key, or ``None``."""
+    public = _path(workspace, _NEXT_PUBLIC)
+    return files.read_text(public).strip() if public.exists() else None
 
 
-def make_successor(workspace: Workspace, passphrase: str) -> Signer:
-    """Make the key that will replace the machine's key, sealed if a passphrase is given; raises ``Conflict``."""
-    if _path(workspace, _NEXT).exists():
-        raise Conflict(
-            "this machine already has a new key that is not in use",
-            hint="Propose it with `factory evidence keys rotate` or `enrol`.",
-        )
-    _write(workspace, _NEXT, passphrase)
-    return Signer(files.read_bytes(_path(workspace, _NEXT)), passphrase)
+def make_successor(workspace: Workspace, passphrase: str) -> str:
+    """Make the key that will replace the machine's key, sealed if a passphrase is given; return its public key.
+
+    Raises ``Conflict`` if there is one already.
+    """
+    with files.locked(_path(workspace, _LOCK)):
+        if _path(workspace, _NEXT_PUBLIC).exists():
+            raise Conflict(
+                "this machine already has a new key that is not in use",
+                hint="Propose it with `factory evidence keys rotate` or `enrol`.",
+            )
+        _write(workspace, _NEXT, passphrase)
+        made = Signer(files.read_bytes(_path(workspace, _NEXT)), passphrase).public
+        files.write_atomic(_path(workspace, _NEXT_PUBLIC), made.encode())
+    return made
 
 
 def _read(workspace: Workspace, name: str) -> Signer:

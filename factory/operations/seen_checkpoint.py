@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory.config import state_home
@@ -33,6 +33,12 @@ def read(kept: Path, trust: Trust) -> SeenCheckpoint | None:
     return data.read(SeenCheckpoint, files.read_bytes(path), source=str(path)) if path.exists() else None
 
 
+def trusted(kept: Path, trust: Trust) -> Trust:
+    """Return the trust root with the newest checkpoint that this machine has seen, if it names none itself."""
+    seen = read(kept, trust) if trust.previous_checkpoint is None else None
+    return replace(trust, previous_checkpoint=seen.note.encode()) if seen else trust
+
+
 def keep(kept: Path, trust: Trust, note: bytes) -> None:
     """Keep a checkpoint that was verified; where nothing can be written, nothing is kept."""
     with suppress(FactoryError):
@@ -40,4 +46,6 @@ def keep(kept: Path, trust: Trust, note: bytes) -> None:
 
 
 def _path(kept: Path, trust: Trust) -> Path:
-    return kept / f"{hashlib.sha256(trust.origin.encode()).hexdigest()[:32]}.json"
+    # Logs of one name but of other founders are other logs, as those of two demos are.
+    founder = min(trust.keys.values(), key=lambda key: key.since).public
+    return kept / f"{hashlib.sha256(f'{trust.origin} {founder}'.encode()).hexdigest()[:32]}.json"

@@ -4,18 +4,20 @@ Without the file, only the instance's own key may. The agents' accounts are thos
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 
 from factory.errors import Conflict, InvalidInput, NotFound
 from factory.evidence import sign
 from factory.evidence.kinds import DESCRIPTIONS
-from factory.evidence.trust import CHECKPOINTS, Trust, TrustedKey
+from factory.evidence.trust import CHECKPOINTS, Pin, Trust, TrustedKey
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.policies import read
-from factory.policies.model import EnrolledKey, Policies, TrustRoot
+from factory.policies.model import EnrolledKey, PinnedLog, Policies, TrustRoot
 from factory.policies.trust import PATH
+from factory.system import canonical
 from factory.worktrees.repository import Author, Mirror
 
 _HEAD = """\
@@ -24,9 +26,16 @@ _HEAD = """\
 """
 
 
-def trusted(own: Trust, root: TrustRoot | None) -> Trust:
-    """Return the instance's trust root with the keys of ``policies/trust.yml``; ``own`` itself without the file."""
-    return own if root is None else replace(own, origin=root.origin, keys=_keys(root))
+def trusted(own: Trust, root: TrustRoot | None, agents: Iterable[str] = ()) -> Trust:
+    """Return the instance's trust root with what ``policies/trust.yml`` says; ``own`` itself without the file.
+
+    ``agents`` are the agents' accounts of ``policies/scope.yml``.
+    """
+    if root is None:
+        return own
+    accounts = tuple(dict.fromkeys([*own.agent_accounts, *agents]))
+    found = replace(own, origin=root.origin, keys=keys_of(root), agent_accounts=accounts, separation=root.separation)
+    return replace(found, pinned=_pinned(root))
 
 
 def at(mirror: Mirror, commit: str) -> TrustRoot | None:
@@ -45,7 +54,8 @@ def of_policies(policies: Policies) -> Trust:
             hint="Pass one with --trust; `factory evidence trust` prints it on the machine that records.",
         )
     found = policies.trust
-    return Trust(_keys(found), found.origin, policies.scope.agents, separation=found.separation)
+    rooted = Trust(keys_of(found), found.origin, policies.scope.agents, separation=found.separation)
+    return replace(rooted, pinned=_pinned(found))
 
 
 def founded(own: Trust, name: str) -> TrustRoot:
@@ -88,13 +98,19 @@ def text(root: TrustRoot) -> str:
         fields = {field: item for field, item in key.model_dump().items() if item is not None}
         shown = ", ".join(f"{field}: {json.dumps(item)}" for field, item in fields.items())
         lines.append(f"  {name}: {{{shown}}}")
+    if root.pinned is not None:
+        lines.append(f'pinned: {{size: {root.pinned.size}, root: "{root.pinned.root}"}}')
     return _HEAD + "\n".join(lines) + "\n"
 
 
 def propose(
     mirror: Mirror, person: Connection, token: str, root: TrustRoot, *, branch: str, title: str, why: str
 ) -> MergeRequest:
-    """Open the person's merge request that changes ``policies/trust.yml`` on main, unless it is open already."""
+    """Open the person's merge request that changes ``policies/trust.yml`` on main, unless it is open already.
+
+    The branch's name has a digest of the change and of main: another change is another merge request.
+    """
+    branch = f"{branch}-{canonical.digest_of([text(root), mirror.head(MAIN)])[7:15]}"
     author = Author(person.account, f"{person.account}@localhost")
     content = {PATH: text(root).encode()}
     commit = mirror.commit(content, parent=mirror.head(MAIN), message=f"{title}\n\n{why}\n", author=author)
@@ -104,9 +120,20 @@ def propose(
     return merge_requests.open_once(person, source=branch, target=MAIN, title=title, description=why, labels=[])
 
 
-def _keys(root: TrustRoot) -> dict[str, TrustedKey]:
+def pinned(root: TrustRoot, *, size: int, log_root: str) -> TrustRoot:
+    """Return the trust root that a log must continue from this state on; an earlier state is not pinned again."""
+    known = root.pinned.size if root.pinned else 0
+    return root.model_copy(update={"pinned": PinnedLog(size=size, root=log_root)}) if size > known else root
+
+
+def keys_of(root: TrustRoot) -> dict[str, TrustedKey]:
+    """Return the trusted keys by id; raises ``InvalidInput`` for an unknown kind of statement."""
     ids = {name: sign.keyid_of(key.key) for name, key in root.keys.items()}
     return {ids[name]: _key(name, key, ids) for name, key in root.keys.items()}
+
+
+def _pinned(root: TrustRoot) -> Pin | None:
+    return Pin(root.pinned.size, root.pinned.root) if root.pinned else None
 
 
 def _key(name: str, key: EnrolledKey, ids: dict[str, str]) -> TrustedKey:

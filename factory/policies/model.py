@@ -164,12 +164,20 @@ class EnrolledKey(Strict):
     replaces: Name | None = None
 
 
+class PinnedLog(Strict):
+    """A state of the log that it must continue: its number of statements, and its root hash in hex."""
+
+    size: Count
+    root: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class TrustRoot(Strict):
     """``trust.yml``, which may be absent: the log's name, the keys by name, and which roles have separate accounts."""
 
     origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=255)]
     separation: Literal["apart", "two accounts", "none"] = "apart"
     keys: Annotated[dict[Name, EnrolledKey], Field(min_length=1)]
+    pinned: PinnedLog | None = None
 
 
 class Policies(Strict):

@@ -7,7 +7,7 @@ from typing import Any
 
 from factory.errors import InvalidInput
 from factory.policies import trust
-from factory.policies.model import Policies, TrustRoot
+from factory.policies.model import EnrolledKey, Policies, TrustRoot
 from factory.policies.problems import Document, document, nearest, parse
 from factory.system import canonical, strict_yaml
 
@@ -57,8 +57,10 @@ def check(files: Mapping[str, bytes]) -> list[str]:
 
 def trust_root(content: bytes) -> TrustRoot:
     """Return the content of ``policies/trust.yml``; raises ``InvalidInput`` with line, key and a suggestion."""
-    found, problems = parse(TrustRoot, document(trust.PATH, content))
-    if found is None:
+    given = document(trust.PATH, content)
+    found, problems = parse(TrustRoot, given)
+    problems += _key_problems(found, given) if found else []
+    if found is None or problems:
         raise InvalidInput(problems[0])
     return found
 
@@ -128,7 +130,8 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
             message = "has neither paths nor actions, so it never applies; add one of them"
             yield documents["approvals"].problem(("risks", name), message)
     yield from _stacks(policies, documents)
-    yield from _replaced(policies, documents)
+    if policies.trust is not None:
+        yield from _key_problems(policies.trust, documents["trust"])
     yield from _approvers(policies, documents["gitlab"])
     yield from _secrets(policies, documents["secrets"])
     seen: dict[tuple[str, str], int] = {}
@@ -183,17 +186,26 @@ def _secrets(policies: Policies, found: Document) -> Iterator[str]:
                 yield found.problem(("secrets", name, "variable"), message)
 
 
-def _replaced(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
-    """Yield a problem for each key that takes over from an unknown key, and for a key that two names have."""
-    if policies.trust is None:
-        return
-    keys, found, taken = policies.trust.keys, documents["trust"], dict[str, str]()
+def _key_problems(root: TrustRoot, found: Document) -> Iterator[str]:
+    """Yield a problem for each key with a value that another has, and for each that takes over from none or itself."""
+    keys, taken = root.keys, dict[str, str]()
     for name, key in keys.items():
         if key.replaces is not None and key.replaces not in keys:
             message = f"there is no key {key.replaces!r}{nearest(key.replaces, keys)}"
             yield found.problem(("keys", name, "replaces"), message)
+        elif name in _replaced(keys, name):
+            yield found.problem(("keys", name, "replaces"), "the key would take over from itself")
         if (other := taken.setdefault(key.key, name)) != name:
             yield found.problem(("keys", name, "key"), f"the key {other} has the same value")
+
+
+def _replaced(keys: Mapping[str, EnrolledKey], name: str) -> list[str]:
+    """Return the keys that a key takes over from, directly or through others, each once."""
+    chain: list[str] = []
+    while (before := keys[name].replaces if name in keys else None) is not None and before not in chain:
+        chain.append(before)
+        name = before
+    return chain
 
 
 def _stacks(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from factory.policies.model import TrustRoot
 
 PATH = "policies/trust.yml"
+_STRICTEST = ("apart", "two accounts", "none")
 
 
 def lost(before: TrustRoot | None, after: TrustRoot | None) -> Iterator[str]:
@@ -19,6 +20,10 @@ def lost(before: TrustRoot | None, after: TrustRoot | None) -> Iterator[str]:
         return
     if after.origin != before.origin:
         yield f"the log's name changes from {before.origin} to {after.origin}"
+    if _STRICTEST.index(after.separation) > _STRICTEST.index(before.separation):
+        yield f"the separation changes from {before.separation} to {after.separation}"
+    if before.pinned is not None and (after.pinned is None or after.pinned.size < before.pinned.size):
+        yield f"the log is no longer pinned at {before.pinned.size} statements"
     for name, old in before.keys.items():
         new = after.keys.get(name)
         if new is None:

@@ -14,9 +14,14 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 def encode(value: object) -> bytes:
     """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` for a float or a non-JSON type."""
-    _refuse_floats(value)
+    plain = _is_plain(value)
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_foreign
+        value if plain else _ordered(value),
+        sort_keys=plain,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        default=_foreign,
     ).encode()
 
 
@@ -30,19 +35,30 @@ def digest_of(value: object) -> str:
     return digest(encode(value))
 
 
-def _refuse_floats(value: object) -> None:
+def _is_plain(value: object) -> bool:
+    """Return whether code points sort all keys as UTF-16 does (RFC 8785, 3.2.3); raises ``TypeError`` for a float."""
     if isinstance(value, float):
         raise TypeError(f"a float has no canonical JSON form: {value!r}")
+    plain = True
     if isinstance(value, dict | Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"a JSON key must be a string: {key!r}")
+            plain = plain and key.isascii()
             if type(item) not in _PLAIN:
-                _refuse_floats(item)
+                plain = _is_plain(item) and plain
     elif isinstance(value, list | tuple):
         for item in value:
             if type(item) not in _PLAIN:
-                _refuse_floats(item)
+                plain = _is_plain(item) and plain
+    return plain
+
+
+def _ordered(value: object) -> object:
+    if isinstance(value, dict | Mapping):
+        pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be", "surrogatepass"))
+        return {key: _ordered(item) for key, item in pairs}
+    return [_ordered(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _foreign(value: object) -> object:

@@ -147,7 +147,8 @@ class Context:
 
     def trust(self) -> Trust:
         """Return the trust root of the project as of the last fetch."""
-        return trust_root.trusted(self.recorder.own, _trust_root(self.mirror, self.main()))
+        root = _trust_root(self.mirror, self.main())
+        return trust_root.trusted(self.recorder.own, root, self.policies().scope.agents if root else ())
 
 
 @functools.lru_cache(maxsize=16)

@@ -35,8 +35,13 @@ def require_key(context: Context) -> None:
 
 
 def _require_key(context: Context) -> None:
-    trust = context.trust()
-    trust.recorder(context.recorder.signer(trust.keys).keyid)
+    trust, size = context.trust(), _size(read_tree(context))
+    signer = context.recorder.signer(trust.recorders(size))
+    if not trust.recorder(signer.keyid).at(size):
+        raise Refused(
+            f"this machine's key may not sign statement {size} of this project's evidence",
+            hint="See `factory evidence keys list`.",
+        )
     head = context.mirror.head(transparency_log.BRANCH)
     if head is None or trust is not context.recorder.own:
         return
@@ -47,6 +52,10 @@ def _require_key(context: Context) -> None:
             f"this machine's key did not sign the project's evidence, and {PATH} names no other key",
             hint="Run `factory evidence keys enrol` on the machine that recorded it, then on this one.",
         ) from error
+
+
+def _size(tree: Mapping[str, bytes]) -> int:
+    return sum(path.startswith(transparency_log.STATEMENTS) for path in tree)
 
 
 def _statement(
@@ -60,11 +69,9 @@ def _append(context: Context, statements: Sequence[Mapping[str, object]], title:
     """Append statements with one push."""
 
     def fresh() -> Addition[None]:
-        trust = context.trust()
-        signer = context.recorder.signer(trust.keys)
-        return Addition(
-            None, transparency_log.append(read_tree(context), statements, signer=signer, trust=trust), title
-        )
+        trust, tree = context.trust(), read_tree(context)
+        signer = context.recorder.signer(trust.recorders(_size(tree)))
+        return Addition(None, transparency_log.append(tree, statements, signer=signer, trust=trust), title)
 
     append(context, transparency_log.BRANCH, fresh)
 

@@ -30,13 +30,13 @@ def read(mirror: Mirror, branch: str) -> BranchFiles:
 def fetch(source: str, branch: str) -> BranchFiles:
     """Return the files of a branch of a repository, which is a folder or a URL.
 
-    In a clone, this is its own branch, else its copy of the branch of ``origin``. Raises ``NotFound`` if it has
+    In a clone, this is its copy of the branch of ``origin``, else its own branch. Raises ``NotFound`` if it has
     neither, and ``Unreachable`` if git cannot read the repository.
     """
     with tempfile.TemporaryDirectory(prefix="factory-branch-") as folder:
         mirror = Mirror(Path(folder) / "mirror.git", str(Path(source).resolve()) if Path(source).is_dir() else source)
         mirror.ensure()
-        names = [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"]
+        names = [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
         listed = run(mirror.path, "ls-remote", "--quiet", "--", mirror.url, *names, failure=Unreachable)
         found = {line.split("\t", 1)[1] for line in listed.splitlines()}
         name = next((name for name in names if name in found), None)

@@ -1,3 +1,4 @@
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -8,10 +9,11 @@ from factory.errors import EvidenceInvalid, InvalidInput, Refused
 from factory.evidence import transparency_log
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.kinds import DESCRIPTIONS
-from factory.evidence.trust import Trust, TrustedKey
+from factory.evidence.trust import Pin, Trust, TrustedKey
 from factory.evidence.verify import VerifyReport
+from factory.system import canonical
 from tests.evidence import examples
-from tests.evidence.examples import ORIGIN, recorded, signer, statements, trust
+from tests.evidence.examples import ORIGIN, make, recorded, signer, statements, trust
 
 OLD, NEW, STRANGER = signer(), signer("laptop"), signer("stranger")
 VALUE = json.loads(trust(previous_checkpoint=recorded(statements())["checkpoint"]).write())
@@ -117,10 +119,52 @@ def test_two_machines_record_in_one_log() -> None:
         (two({"since": 1}), 0),
     ],
 )
-def test_what_a_key_signed_outside_its_part_is_a_finding(rooted: Trust, index: int | None) -> None:
-    tree = log((OLD, 3), (NEW, 5), (OLD, 6), rooted=two())
-    found = [check for check in report(tree, rooted).findings if check.rule == "EV-SIG"]
-    assert found[0].statement == (5 if index is None else index)
+def test_what_a_key_signed_outside_its_part_is_void(rooted: Trust, index: int | None) -> None:
+    found = report(log((OLD, 3), (NEW, 5), (OLD, 6), rooted=two()), rooted)
+    place = 5 if index is None else index
+    assert any(notice.startswith(f"statement {place} is void") for notice in found.notices)
+    assert place not in {check.statement for check in found.checks if check.rule.startswith("EV-CHAIN")}
+
+
+def test_a_forged_history_does_not_continue_the_pinned_one() -> None:
+    tree = log((OLD, 5), rooted=two())
+    pin = Pin(4, transparency_log.root_at(tree, 4))
+    ended = replace(two({"until": 5}, since=5), pinned=pin)
+    assert report(tree, ended).passed
+    forged = transparency_log.updated(
+        {}, transparency_log.append({}, [make("claim", issue=6, mr=66)], signer=OLD, trust=two())
+    )
+    assert {check.rule for check in report(forged, ended).findings} == {"EV-LOG-CONSISTENCY"}
+    with pytest.raises(EvidenceInvalid, match="pins"):
+        transparency_log.append(forged, statements()[5:6], signer=NEW, trust=ended)
+
+
+def test_a_statement_of_an_ended_key_stops_nobody() -> None:
+    tree = log((OLD, 6), rooted=two())
+    ended = two({"until": 5}, since=5)
+    assert {check.rule for check in report(tree, ended).findings} == {"EV-LOG-SIG"}
+    fresh = statements()[5:7]
+    tree = transparency_log.updated(tree, transparency_log.append(tree, fresh, signer=NEW, trust=ended))
+    assert report(tree, ended).passed, "what was void is recorded again by a key that may"
+    assert len(transparency_log.valid(tree, ended)) == 7
+
+
+def test_each_statement_of_an_append_must_be_allowed() -> None:
+    tree = log((OLD, 5), rooted=two())
+    for rooted in (two({"until": 6}), two({"kinds": ("claim", "checkpoint")})):
+        with pytest.raises(Refused, match="may not sign statement"):
+            transparency_log.append(tree, statements()[5:8], signer=OLD, trust=rooted)
+
+
+def test_a_signature_that_does_not_hold_ends_no_key() -> None:
+    rooted = two(since=2, replaces=OLD.keyid)
+    tree = log((OLD, 4), rooted=rooted)
+    path = next(path for path in tree if path.startswith("statements/00000003"))
+    envelope = json.loads(tree[path])
+    envelope["signatures"].append({"keyid": NEW.keyid, "sig": base64.b64encode(bytes(64)).decode()})
+    changed = {**tree, path: canonical.encode(envelope)}
+    with pytest.raises(EvidenceInvalid, match="statements do not match"):
+        transparency_log.append(changed, statements()[4:5], signer=OLD, trust=rooted)
 
 
 def test_a_key_ends_with_the_first_statement_of_the_key_that_replaces_it() -> None:
@@ -134,7 +178,7 @@ def test_a_key_ends_with_the_first_statement_of_the_key_that_replaces_it() -> No
 def test_a_checkpoint_of_a_key_that_had_ended_is_a_finding() -> None:
     tree = log((OLD, 5), rooted=two())
     ended = two({"until": 3})
-    assert {check.rule for check in report(tree, ended).findings} == {"EV-SIG", "EV-LOG-SIG"}
+    assert {check.rule for check in report(tree, ended).findings} == {"EV-LOG-SIG"}
     with pytest.raises(EvidenceInvalid, match="old may not sign a log of 5"):
         ended.open_checkpoint(tree["checkpoint"])
     assert report(log((OLD, 3), rooted=two()), ended).passed, "what it signed before stays valid"

@@ -4,12 +4,13 @@ import pytest
 
 from factory.errors import InvalidInput
 from factory.policies import read, trust
-from factory.policies.model import EnrolledKey, Policies, TrustRoot
+from factory.policies.model import EnrolledKey, PinnedLog, Policies, TrustRoot
 from tests.policies.shipped import FILES
 
 KEY, OTHER = "a" * 64, "b" * 64
 ROOT = TrustRoot(
     origin="log",
+    pinned=PinnedLog(size=5, root="1" * 64),
     keys={
         "laptop": EnrolledKey(key=KEY, since=0, until=9),
         "tower": EnrolledKey(key=OTHER, since=4, replaces="laptop"),
@@ -28,7 +29,6 @@ def with_key(name: str, **changes: object) -> TrustRoot:
         with_key("laptop", until=8),
         with_key("tower", until=12),
         ROOT.model_copy(update={"keys": {**ROOT.keys, "phone": EnrolledKey(key="c" * 64, since=0)}}),
-        ROOT.model_copy(update={"separation": "none"}),
     ],
 )
 def test_keys_are_added_and_end_earlier(after: TrustRoot) -> None:
@@ -41,6 +41,9 @@ def test_keys_are_added_and_end_earlier(after: TrustRoot) -> None:
     [
         (None, "the file is removed"),
         (ROOT.model_copy(update={"origin": "other"}), "the log's name changes"),
+        (ROOT.model_copy(update={"separation": "none"}), "the separation changes from apart to none"),
+        (ROOT.model_copy(update={"pinned": PinnedLog(size=3, root="0" * 64)}), "no longer pinned at 5"),
+        (ROOT.model_copy(update={"pinned": None}), "no longer pinned at 5"),
         (ROOT.model_copy(update={"keys": {"tower": ROOT.keys["tower"]}}), "the key laptop is removed"),
         (with_key("laptop", until=10), "gets a later end"),
         (with_key("laptop", until=None), "gets a later end"),
@@ -72,6 +75,7 @@ def test_the_file_may_be_absent_and_counts_in_the_digest() -> None:
         (f"{{a: {{key: {KEY}, since: 0}}, b: {{key: {KEY}, since: 1}}}}", "keys.b.key: the key a has the same value"),
         (f"{{a: {{key: {KEY[1:]}, since: 0}}}}", "keys.a.key"),
         (f"{{a: {{key: {KEY}, sinse: 0}}}}", "did you mean since?"),
+        (f"{{a: {{key: {KEY}, since: 0, replaces: a}}}}", "keys.a.replaces: the key would take over from itself"),
         ("{}", "keys"),
     ],
 )

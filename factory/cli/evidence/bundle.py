@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from factory.cli import output
+from factory.cli import environment, output
 from factory.cli.current import number
 from factory.cli.evidence.source import files_of, trust_of
 from factory.errors import EvidenceInvalid, InvalidInput, NotFound
 from factory.evidence import bundle, timeline, transparency_log, verify
 from factory.evidence.transparency_log import Entry
+from factory.operations import seen_checkpoint
 from factory.system import files
 
 
@@ -34,7 +35,8 @@ def command(
         raise InvalidInput("give either a merge request or release, or --since", hint="See --help.")
     found, trust = files_of(source), trust_of(source, root)
     merge_request = number(subject, "!") if subject and subject.startswith("!") else None
-    report = verify.verify(found.content, trust=trust, merge_request=merge_request, modes=found.modes)
+    known = seen_checkpoint.trusted(seen_checkpoint.folder(environment.snapshot()), trust)
+    report = verify.verify(found.content, trust=known, merge_request=merge_request, modes=found.modes)
     if not report.passed:
         raise EvidenceInvalid(f"{len(report.findings)} checks failed: {report.findings[0].reason}")
     about = _about(transparency_log.read(found.content), subject, since)

@@ -8,7 +8,7 @@ import click
 from factory.cli import output
 from factory.cli.current import current
 from factory.cli.prompt import typed
-from factory.errors import InvalidInput, NotFound
+from factory.errors import InvalidInput, NotFound, Refused
 from factory.evidence import transparency_log
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.transparency_log import BRANCH
@@ -72,8 +72,8 @@ def new(passphrase: bool, as_json: bool) -> None:
     recorder_key.require(workspace)
     sealed = typed("A passphrase for the key", twice=True).reveal() if passphrase else ""
     made = recorder_key.make_successor(workspace, sealed)
-    text = f"a new key is ready: {made.public}\n  next: factory evidence keys rotate"
-    output.one({"key": made.public, "sealed": bool(sealed)}, json_wanted=as_json, text=text)
+    text = f"a new key is ready: {made}\n  next: factory evidence keys rotate NAME"
+    output.one({"key": made, "sealed": bool(sealed)}, json_wanted=as_json, text=text)
 
 
 @command.command()
@@ -84,15 +84,17 @@ def new(passphrase: bool, as_json: bool) -> None:
 def enrol(name: str | None, instead_of: str | None, at: int | None, as_json: bool) -> None:
     """Propose that this machine's key may sign."""
     project = _Project(current())
-    signer = recorder_key.successor(project.workspace) or recorder_key.current(project.workspace)
-    called, size = _called(name), len(transparency_log.read(project.tree()))
+    own = recorder_key.current(project.workspace).public
+    public = recorder_key.successor(project.workspace) or own
+    called, size = _called(name), project.size()
     end = size if at is None else at
     root = project.root(called)
     if instead_of:
         root = trust_root.revoked(root, instead_of, until=end)
-    if project.has_file or signer.public not in {key.key for key in root.keys.values()}:
-        root = trust_root.enrolled(root, called, signer.public, since=end)
-    why = f"The key `{signer.public}` may sign evidence."
+    if project.has_file or public != own:
+        fresh = called if project.has_file else _numbered(root, called)
+        root = trust_root.enrolled(root, fresh, public, since=end)
+    why = f"The key `{public}` may sign evidence."
     why += f" Of the key {instead_of}, only what it signed before statement {end} stays valid." if instead_of else ""
     _tell(project.propose(root, f"Enrol the key {called}", why), called, as_json=as_json)
 
@@ -108,11 +110,16 @@ def rotate(name: str, called: str | None, as_json: bool) -> None:
     """
     project = _Project(current())
     root = project.root(name)
-    signer = recorder_key.successor(project.workspace) or recorder_key.make_successor(project.workspace, "")
+    own = recorder_key.current(project.workspace).public
+    if name in root.keys and root.keys[name].key != own:
+        raise Refused(
+            f"the key {name} is another machine's",
+            hint="Run this there, or end that key with `factory evidence keys revoke`.",
+        )
+    public = recorder_key.successor(project.workspace) or recorder_key.make_successor(project.workspace, "")
     fresh = called or _numbered(root, name)
-    size = len(transparency_log.read(project.tree()))
-    root = trust_root.enrolled(root, fresh, signer.public, since=size, replaces=name)
-    why = f"The key `{signer.public}` takes over from the key {name}, which ends with the new key's first statement."
+    root = trust_root.enrolled(root, fresh, public, since=project.size(), replaces=name)
+    why = f"The key `{public}` takes over from the key {name}, which ends with the new key's first statement."
     _tell(project.propose(root, f"Rotate the key {name}", why), fresh, as_json=as_json)
 
 
@@ -126,9 +133,9 @@ def revoke(name: str, at: int | None, as_json: bool) -> None:
     Its statements before SIZE (default: all until now) stay valid.
     """
     project = _Project(current())
-    size = len(transparency_log.read(project.tree()))
-    root = trust_root.revoked(project.root(name), name, until=size if at is None else at)
-    why = f"What the key {name} signed before statement {size if at is None else at} stays valid; later ones are not."
+    end = project.size() if at is None else at
+    root = trust_root.revoked(project.root(name), name, until=end)
+    why = f"What the key {name} signed before statement {end} stays valid; what it signs from there on is void."
     _tell(project.propose(root, f"Revoke the key {name}", why), name, as_json=as_json)
 
 
@@ -148,6 +155,10 @@ class _Project:
     def trust(self) -> Trust:
         """Return the trust root of the project."""
         return trust_root.trusted(own_trust(self.workspace), self._root)
+
+    def size(self) -> int:
+        """Return the number of statements in the log."""
+        return len(transparency_log.read(self.tree()))
 
     def tree(self) -> dict[str, bytes]:
         """Return the files of the evidence branch."""
@@ -176,6 +187,8 @@ class _Project:
 
     def propose(self, root: TrustRoot, title: str, why: str) -> MergeRequest:
         """Open a merge request with a new trust root."""
+        size = self.size()
+        root = trust_root.pinned(root, size=size, log_root=transparency_log.root_at(self.tree(), size))
         person = self.workspace.connection()
         branch = re.sub(r"[^a-z0-9]+", "-", title.lower())
         return trust_root.propose(self._mirror, person, self._token, root, branch=branch, title=title, why=why)

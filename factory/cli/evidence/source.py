@@ -7,8 +7,9 @@ from factory.cli.current import current
 from factory.errors import NotFound, Unreachable
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
+from factory.model.gitlab import MAIN
 from factory.operations import trust_root
-from factory.policies.folder import read_folder
+from factory.policies import read
 from factory.policies.trust import PATH
 from factory.worktrees import branch_files
 
@@ -20,7 +21,7 @@ def files_of(given: str | None, *, fetch: bool = True) -> branch_files.BranchFil
 
 
 def trust_of(given: str | None, file: Path | None) -> Trust:
-    """Return the trust root of a file, else that of the policies of the clone that is read, else the instance's."""
+    """Return the trust root of a file, else that of the policies on main in the clone, else the instance's."""
     from factory.instance import context  # noqa: PLC0415 - start-up speed: the engine
 
     if file:
@@ -28,8 +29,10 @@ def trust_of(given: str | None, file: Path | None) -> Trust:
     source = given or _clone()
     if source is None:
         return context.trust(current())
-    folder = Path(source) if Path(source).is_dir() else current().settings.clone
-    return trust_root.of_policies(read_folder(folder))
+    # Not the working tree: it may have somebody's merge request.
+    folder = source if Path(source).is_dir() else str(current().settings.clone)
+    main = branch_files.fetch(folder, MAIN).content
+    return trust_root.of_policies(read.read({path: main[path] for path in main if path.startswith("policies/")}))
 
 
 def read_instance(*, fetch: bool) -> branch_files.BranchFiles:

@@ -1,7 +1,7 @@
 """``factory evidence verify``: checks a merge request's whole chain, or the whole log."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -36,7 +36,7 @@ def command(merge_request: str | None, source: str | None, root: Path | None, of
         )
     report = verify.verify(
         found.content,
-        trust=replace(rooted, previous_checkpoint=seen.note.encode()) if seen else rooted,
+        trust=seen_checkpoint.trusted(kept, rooted),
         merge_request=iid,
         modes=found.modes,
     )

@@ -1,6 +1,7 @@
 """Collects the facts that gates judge, in the same way on a laptop, in a session and in a pipeline."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from factory.checks import cited, dependencies, leaks, static, tool
 from factory.errors import FactoryError, InvalidInput
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
+from factory.operations import trust_root
 from factory.policies import evaluate, trust
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
@@ -74,9 +76,13 @@ def _lost_trust(place: Checkout, change: Change, judge: Callable[[str], bytes | 
     after = b"" if found[0].status == "D" else process.run(show, cwd=place.folder, env=place.env).stdout
     try:
         new = policy_files.trust_root(after) if after else None
-        return tuple(trust.lost(policy_files.trust_root(before) if before else None, new))
+        if new is not None:
+            trust_root.keys_of(new)
     except InvalidInput as error:
         return (str(error),)
+    with suppress(InvalidInput):  # a file that is invalid on the protected branch may be repaired
+        return tuple(trust.lost(policy_files.trust_root(before) if before else None, new))
+    return ()
 
 
 def _brought(place: Checkout, policies: Policies, change: Change, path: str) -> bytes | None:

@@ -49,10 +49,10 @@ def interrupted(context: Context, iid: int, *, stack: str, pipeline: int) -> Int
     has the plan.
     """
     context.fetch()
-    entries = [entry for entry in transparency_log.read(read_tree(context)) if entry.kind in {"apply", "recovery"}]
-    known = context.trust().public_keys()
-    for entry in entries:
-        sign.open_envelope(entry.envelope, known)
+    tree, trust = read_tree(context), context.trust()
+    for entry in transparency_log.read(tree):
+        sign.open_envelope(entry.envelope, trust.public_keys())
+    entries = [entry for entry in transparency_log.valid(tree, trust) if entry.kind in {"apply", "recovery"}]
     after = {
         entry.predicate["job"]
         for entry in entries
