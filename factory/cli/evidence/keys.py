@@ -8,8 +8,8 @@ import click
 from factory.cli import output
 from factory.cli.current import current
 from factory.cli.prompt import typed
-from factory.errors import InvalidInput, NotFound, Refused
-from factory.evidence import transparency_log
+from factory.errors import EvidenceInvalid, InvalidInput, NotFound, Refused
+from factory.evidence import transparency_log, verify
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
@@ -21,6 +21,8 @@ from factory.operations import trust_root
 from factory.policies.model import TrustRoot
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+# The number of no merge request: only the log itself is verified.
+_NONE = 0
 _KEY_NAME = click.option("--name", metavar="NAME", help="The key's name (default: this machine's name).")
 
 
@@ -186,9 +188,14 @@ class _Project:
         return trust_root.founded(own, name)
 
     def propose(self, root: TrustRoot, title: str, why: str) -> MergeRequest:
-        """Open a merge request with a new trust root."""
-        size = self.size()
-        root = trust_root.pinned(root, size=size, log_root=transparency_log.root_at(self.tree(), size))
+        """Open a merge request with a new trust root that pins the log; raises ``EvidenceInvalid`` if it is broken."""
+        tree, size = self.tree(), self.size()
+        # A key that has ended may have signed the newest checkpoint; ending it is what this may be for.
+        report = verify.verify(tree, trust=self.trust(), merge_request=_NONE)
+        broken = [check.reason for check in report.findings if check.rule != "EV-LOG-SIG"]
+        if broken:
+            raise EvidenceInvalid(f"the log is broken, so it is not pinned: {broken[0]}")
+        root = trust_root.pinned(root, size=size, log_root=transparency_log.root_at(tree, size))
         person = self.workspace.connection()
         branch = re.sub(r"[^a-z0-9]+", "-", title.lower())
         return trust_root.propose(self._mirror, person, self._token, root, branch=branch, title=title, why=why)
