@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.servers import PATIENCE, ROOT
 
 UV = Path(sys.executable).with_name("uv")
 pytestmark = pytest.mark.skipif(not UV.exists(), reason="uv is not installed: run `make setup`")
@@ -28,7 +28,7 @@ for module in pkgutil.walk_packages(factory.__path__, "factory."):
 
 
 def run(arguments: Sequence[str | Path], cwd: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from factory.agents import mcp, outputs
 from factory.agents.outputs import Request
 from factory.errors import MachineError
-from tests.servers import TOOL_ENV
+from tests.servers import PATIENCE, TOOL_ENV
 
 
 def call(method: str, params: Any = None, *, number: Any = 1) -> bytes:
@@ -115,7 +115,7 @@ def test_the_commands_only_append_to_the_file_they_are_given(tmp_path: Path) -> 
             env=TOOL_ENV | env,
             cwd=tmp_path,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 

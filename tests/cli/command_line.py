@@ -19,12 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests.servers import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 _STARTING = threading.Lock()
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: str | None = None, timeout: float = 400
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: str | None = None, timeout: float = PATIENCE
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``factory`` with the arguments; return the finished process. Without ``stdin`` its input is empty.
 

@@ -57,7 +57,7 @@ def merge(first: Instance) -> Callable[[Any], None]:
     def merged(proposed: Any) -> None:
         found = project.mergerequests.get(proposed["merge_request"])
         over = {"success", "failed"}
-        pipeline = wait_for(lambda: [item for item in found.pipelines.list() if item.status in over], seconds=240)[0]
+        pipeline = wait_for(lambda: [item for item in found.pipelines.list() if item.status in over])[0]
         jobs = project.pipelines.get(pipeline.id).jobs.list(get_all=True)
         said = {job.name: project.jobs.get(job.id).trace()[-2000:] for job in jobs if job.status == "failed"}
         assert pipeline.status == "success", said

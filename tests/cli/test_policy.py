@@ -24,7 +24,7 @@ def judge(tmp_path: Path) -> Path:
 
 def call(*arguments: str, judge: Path, **env: str) -> subprocess.CompletedProcess[str]:
     kept = {"PATH": os.environ["PATH"], "HOME": str(judge), **env}
-    return command_line.run(["policy", *arguments], cwd=judge, env=kept, timeout=60)
+    return command_line.run(["policy", *arguments], cwd=judge, env=kept)
 
 
 def parsed(done: subprocess.CompletedProcess[str]) -> Any:

@@ -15,7 +15,7 @@ import pytest
 
 from factory.system import process
 from tests.instances import Instance, demonstrated, founded, make_instance
-from tests.servers import git, wait_for
+from tests.servers import PATIENCE, git, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
         subprocess.Popen(argv, cwd=running.clone, env=running.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120)[0].decode() for process in both]
+    told = [process.communicate(timeout=PATIENCE)[0].decode() for process in both]
     assert sorted(process.returncode for process in both) in ([0, 0], [0, 7]), told
     assert sum(f"deliver #{number}: done" in text for text in told) == 1, told
     requests = [item for item in running.json("mr", "list") if item["title"] == "Greet a visitor by name"]
@@ -201,10 +201,10 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         argv = [sys.executable, "-P", "-m", "factory", "demo", "--yes", "--keep"]
         demo = subprocess.Popen(argv, cwd=made.clone, env=made.env(), stderr=subprocess.PIPE, text=True)
         state = made.folder("demo")
-        wait_for(lambda: applying(made), seconds=60)
+        wait_for(lambda: applying(made))
         for pid in runners(state):
             os.kill(pid, signal.SIGKILL)
-        _, errors = demo.communicate(timeout=120)
+        _, errors = demo.communicate(timeout=PATIENCE)
         assert demo.returncode == 12, errors
         assert "runbooks/apply-unknown.md" in errors
         labels = made.json("--instance", "demo", "issue", "list")[0]["labels"]
@@ -287,7 +287,7 @@ def test_servers_end_once_their_folder_is_gone(tmp_path: Path, gone: str) -> Non
     pid = json.loads((made.folder("default") / "daemon.json").read_text())["pid"]
     try:
         (made.folder("default") if gone == "state" else made.clone).rename(tmp_path / "gone")
-        wait_for(lambda: process.started_at(pid) is None, seconds=60)
+        wait_for(lambda: process.started_at(pid) is None)
     finally:
         if process.started_at(pid):
             os.kill(pid, signal.SIGKILL)

@@ -13,6 +13,7 @@ import pytest
 from factory.evidence import bundle, merkle_tree
 from factory.evidence.verify import verify
 from tests.evidence.examples import make, recorded, statements, trust
+from tests.servers import PATIENCE
 
 TREE = recorded([*statements(), make("claim", issue=8, mr=13)])
 ABOUT = set(range(10))
@@ -32,10 +33,10 @@ def unpacked(tmp_path: Path) -> Path:
 
 def test_it_verifies_itself_alone(unpacked: Path) -> None:
     argv = [sys.executable, "-I", "verify.py", "log", "trust.json", "schemas.json", "!12"]
-    done = subprocess.run(argv, cwd=unpacked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=unpacked, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "11 statements, 0 findings"), done.stdout
     (unpacked / "log/checkpoint").write_bytes(b"x")
-    assert subprocess.run(argv, cwd=unpacked, capture_output=True, timeout=60, check=False).returncode == 1
+    assert subprocess.run(argv, cwd=unpacked, capture_output=True, timeout=PATIENCE, check=False).returncode == 1
 
 
 def test_each_proof_proves_one_statement(unpacked: Path) -> None:

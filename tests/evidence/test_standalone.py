@@ -13,6 +13,7 @@ import pytest
 from factory.evidence import standalone
 from factory.evidence.schemas import schemas
 from tests.evidence.examples import recorded, statements, trust
+from tests.servers import PATIENCE
 
 PROGRAM = Path(standalone.__file__)
 
@@ -38,7 +39,7 @@ def run(folder: Path, tree: Mapping[str, bytes], *more: str) -> Any:
     (folder / "trust.json").write_bytes(trust().write())
     (folder / "schemas.json").write_text(json.dumps(schemas()))
     argv = [sys.executable, "-I", "verify.py", "checkout", "trust.json", "schemas.json", *more]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_a_good_log_passes(tmp_path: Path) -> None:

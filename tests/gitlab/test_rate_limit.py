@@ -132,7 +132,7 @@ def test_a_person_is_told_of_a_pause() -> None:
     session.mount("http://", polite)
     with saying(lambda *_: Answer(200)) as stub:
         for _ in range(2):
-            session.get(stub.url + "/x", timeout=5)
+            session.get(stub.url + "/x", timeout=30)
     assert said == ["waiting 5 s for GitLab's rate limit"]
 
 
@@ -188,7 +188,7 @@ def test_answers_are_kept_by_account_and_not_without_end() -> None:
         session = requests.Session()
         session.mount("http://", polite)
         for number in (*range(rate_limit.KEPT + 1), 0):
-            session.get(f"{stub.url}/{number}", headers={"PRIVATE-TOKEN": "a"}, timeout=5)
+            session.get(f"{stub.url}/{number}", headers={"PRIVATE-TOKEN": "a"}, timeout=30)
         assert polite.kept == rate_limit.KEPT
         # The oldest was forgotten; another account's is never used.
-        assert session.get(f"{stub.url}/0", headers={"PRIVATE-TOKEN": "b"}, timeout=5).json() == rate_limit.KEPT + 2
+        assert session.get(f"{stub.url}/0", headers={"PRIVATE-TOKEN": "b"}, timeout=30).json() == rate_limit.KEPT + 2

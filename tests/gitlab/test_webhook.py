@@ -29,7 +29,7 @@ def served() -> Iterator[tuple[str, Inbox]]:
 
 def send(url: str, **headers: str) -> int:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(url, json={"object_kind": "push"}, headers=given, timeout=10).status_code
+    return requests.post(url, json={"object_kind": "push"}, headers=given, timeout=30).status_code
 
 
 def test_an_event_wakes_once_and_its_repetition_nobody(served: tuple[str, Inbox]) -> None:
@@ -61,9 +61,9 @@ def test_who_does_not_know_the_secret_wakes_nobody(served: tuple[str, Inbox]) ->
 
 def test_other_methods_and_what_is_too_large_are_refused(served: tuple[str, Inbox]) -> None:
     url, inbox = served
-    assert requests.get(url, timeout=10).status_code == 501
+    assert requests.get(url, timeout=30).status_code == 501
     for length in ("26214401", "-1", "x", "9" * 40, "0" * 5000 + "1"):
-        with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=30) as raw:
             raw.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
             assert b" 413 " in raw.recv(1000)
     assert not inbox.wait(0)
@@ -71,7 +71,7 @@ def test_other_methods_and_what_is_too_large_are_refused(served: tuple[str, Inbo
 
 def test_a_sender_that_stalls_keeps_nobody_from_being_heard(served: tuple[str, Inbox]) -> None:
     url, inbox = served
-    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=10) as slow:
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=30) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\n")
         assert send(url, X_Gitlab_Token=SECRET) == 200
         assert inbox.wait(5)

@@ -140,11 +140,11 @@ class Double:
         if self.process.poll() is None:
             assert self.process.stdin
             self.process.stdin.close()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=30)
         self._reap()
 
     def _reap(self) -> None:
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=30)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
@@ -153,5 +153,5 @@ class Double:
 def _send(method: str, url: str, **arguments: Any) -> http.Response:
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.request(method, url, timeout=15, allow_redirects=False, **arguments)
+        answer = session.request(method, url, timeout=30, allow_redirects=False, **arguments)
         return http.Response(answer.status_code, answer.headers, answer.content)

@@ -10,6 +10,7 @@ from typing import Any
 
 from factory.local_cloudflare.provider import mirror
 from tests.local_cloudflare.double import ACCOUNT, Double
+from tests.servers import PATIENCE
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 HOSTNAME = "www.hello.test"
@@ -74,7 +75,7 @@ class Root:
             env=self.env | env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         self.said = " ".join((done.stdout + done.stderr).split())

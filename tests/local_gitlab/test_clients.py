@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers import LocalGitlab
+from tests.servers import PATIENCE, LocalGitlab
 
 
 def ran(*argv: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     made = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", **env}
-    return subprocess.run(argv, cwd=cwd, env=made, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(argv, cwd=cwd, env=made, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.long

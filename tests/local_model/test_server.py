@@ -28,7 +28,7 @@ def stub() -> Iterator[server.Server]:
 
 
 def post(stub: server.Server, path: str, body: Mapping[str, Any], **headers: str) -> Any:
-    return requests.post(stub.url + path, json=body, headers=headers, timeout=10)
+    return requests.post(stub.url + path, json=body, headers=headers, timeout=30)
 
 
 def events(text: str) -> list[Any]:
@@ -158,11 +158,11 @@ def test_what_was_asked_is_remembered_without_the_credential(stub: server.Server
 
 
 def test_other_routes(stub: server.Server) -> None:
-    models = requests.get(stub.url + "/v1/models", timeout=10)
+    models = requests.get(stub.url + "/v1/models", timeout=30)
     assert (models.json()["data"][0]["id"], models.headers["X-Local-Model"]) == ("stub", "stub")
-    assert requests.head(stub.url + "/", timeout=10).status_code == 200
+    assert requests.head(stub.url + "/", timeout=30).status_code == 200
     assert post(stub, "/v1/images", {}).status_code == 404
-    assert requests.post(stub.url + "/v1/responses", data="not json", timeout=10).status_code == 400
+    assert requests.post(stub.url + "/v1/responses", data="not json", timeout=30).status_code == 400
 
 
 def test_a_port_that_is_taken(stub: server.Server) -> None:

@@ -31,7 +31,7 @@ from factory.system import process
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author, Mirror
 from tests.sandbox import attack
-from tests.servers import TOOL_ENV, TOOL_PATH, git, running_gitlab, wait_for
+from tests.servers import PATIENCE, TOOL_ENV, TOOL_PATH, git, running_gitlab, wait_for
 
 pytestmark = pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
 
@@ -208,7 +208,7 @@ def behind_the_door(folder: Path, facts: dict[str, Any]) -> tuple[dict[str, Any]
                 egress=folder / "egress" / "proxy",
             )
         )
-        done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, check=False, timeout=120)
+        done = process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.errors
     assert len(seen) == sum(name.startswith("proxy") for name in attack.ROWS)
     assert not any(event["allowed"] for event in seen)
@@ -407,9 +407,7 @@ def merge_request(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             project.commits.create({"branch": "x", "start_branch": "main", "commit_message": "m", "actions": change})
             request = project.mergerequests.create({"source_branch": "x", "target_branch": "main", "title": "t"})
             over = {"success", "failed"}
-            pipeline = wait_for(
-                lambda: [p for p in request.pipelines.list(get_all=True) if p.status in over], seconds=90
-            )[0]
+            pipeline = wait_for(lambda: [p for p in request.pipelines.list(get_all=True) if p.status in over])[0]
             (job,) = project.pipelines.get(pipeline.id).jobs.list(get_all=True)
             trace = project.jobs.get(job.id).trace().decode()
         finally:

@@ -29,7 +29,7 @@ def environment(openbao: DevServer, root: OpenBao) -> dict[str, str]:
 def alive(root: OpenBao) -> set[str]:
     """Return the accessors of all tokens that machines hold."""
     headers = {"X-Vault-Token": ROOT_TOKEN}
-    listed = requests.request("LIST", f"{root.address}/v1/auth/token/accessors", headers=headers, timeout=5).json()
+    listed = requests.request("LIST", f"{root.address}/v1/auth/token/accessors", headers=headers, timeout=30).json()
     told = {item: _path(root, item) for item in listed["data"]["keys"]}
     return {item for item, path in told.items() if path == "auth/approle/login"}
 

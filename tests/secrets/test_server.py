@@ -130,9 +130,9 @@ def test_a_job_can_not_operate(local: server.Local, operator: tuple[str, Secret]
 
 def test_the_recovery_key_makes_a_new_root_token(local: server.Local, operator: tuple[str, Secret]) -> None:
     del operator
-    begun = requests.put(f"{local.address}/v1/sys/generate-root/attempt", json={}, timeout=5).json()
+    begun = requests.put(f"{local.address}/v1/sys/generate-root/attempt", json={}, timeout=30).json()
     given = {"key": (local.folder / "recovery.key").read_text(), "nonce": begun["nonce"]}
-    done = requests.put(f"{local.address}/v1/sys/generate-root/update", json=given, timeout=5).json()
+    done = requests.put(f"{local.address}/v1/sys/generate-root/update", json=given, timeout=30).json()
     mixed = base64.b64decode(done["encoded_token"] + "==")
     token = "".join(chr(one ^ other) for one, other in zip(mixed, begun["otp"].encode(), strict=True))
     root = OpenBao(local.address, token=Secret(token))

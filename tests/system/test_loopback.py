@@ -67,21 +67,21 @@ def port() -> Iterator[int]:
 )
 def test_only_its_own_address_and_pages(port: int, headers: dict[str, str], status: int) -> None:
     given = {name: value.format(port=port) for name, value in headers.items()}
-    assert requests.post(f"http://127.0.0.1:{port}/", headers=given, timeout=10).status_code == status
+    assert requests.post(f"http://127.0.0.1:{port}/", headers=given, timeout=30).status_code == status
 
 
 def test_a_body_is_bounded_also_without_a_length(port: int) -> None:
     url = f"http://127.0.0.1:{port}/"
-    assert requests.post(url, data=b"x" * 1000, timeout=10).content == b"x" * 1000
-    assert requests.post(url, data=b"x" * 1001, timeout=10).status_code == 413
-    assert requests.post(url, data=iter([b"x" * 600, b"x" * 600]), timeout=10).status_code == 413
-    assert requests.post(url, files={"a": b"x"}, timeout=10).text == "a"
-    assert requests.post(url, files={"a": b"x" * 2000}, timeout=10).status_code == 413
+    assert requests.post(url, data=b"x" * 1000, timeout=30).content == b"x" * 1000
+    assert requests.post(url, data=b"x" * 1001, timeout=30).status_code == 413
+    assert requests.post(url, data=iter([b"x" * 600, b"x" * 600]), timeout=30).status_code == 413
+    assert requests.post(url, files={"a": b"x"}, timeout=30).text == "a"
+    assert requests.post(url, files={"a": b"x" * 2000}, timeout=30).status_code == 413
 
 
 def test_a_body_that_does_not_come_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "_PATIENCE", 0.3)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
         peer.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 10\r\n\r\nx" % port)
         assert peer.recv(100).startswith(b"HTTP/1.1 408")
 

@@ -18,7 +18,7 @@ from factory.cli.gate.challenge import run
 from factory.errors import GateFailed, InvalidInput, NotFound
 from factory.model.challenge import Defect, DefectOutcome
 from factory.reports import challenge as report
-from tests.servers import ROOT, TOOL_PATH
+from tests.servers import PATIENCE, ROOT, TOOL_PATH
 
 HELLO = ROOT / "apps/hello"
 BESIDE = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
@@ -222,7 +222,7 @@ def test_the_tests_of_hello_alone_find_nine_of_ten_mutants(tmp_path: Path) -> No
         before = {path: (tmp_path / path).read_bytes() for path, _ in files}
         for path, data in files:
             (tmp_path / path).write_bytes(data or b"")
-        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, timeout=PATIENCE, check=False)
         # Bytecode is known by size and second alone, which two mutants may share.
         shutil.rmtree(tmp_path / "apps/hello/src/__pycache__", ignore_errors=True)
         for path, data in before.items():

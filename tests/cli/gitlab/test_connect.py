@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.test_refusals import assert_told
 from tests.instances import Instance, make_instance
-from tests.servers import LocalGitlab
+from tests.servers import PATIENCE, LocalGitlab
 
 
 class Here:
@@ -119,7 +119,7 @@ def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: Lo
         subprocess.Popen(argv, cwd=here.instance.clone, env=here.instance.env(), stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120)[1] for process in both]
+    told = [process.communicate(timeout=PATIENCE)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert sorted(text.count("branches: ") for text in told) == [0, 2]
     assert here.run("gitlab", "plan").returncode == 0

@@ -77,7 +77,7 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
     git("clone", "-q", f"{address}/{PATH}.git", str(folder), cwd=mine.clone)
     git("push", "-qf", "origin", f"{head.sha}:refs/heads/{head.source_branch}", cwd=folder)
     merge = project(mine, "operator").mergerequests
-    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable", seconds=300)
+    wait_for(lambda: merge.get(1).detailed_merge_status == "mergeable")
     mine.run(*MINE, "work", "--once")
     assert requests(mine) == ["opened"], "an approval from before the push is of what was pushed then"
     statuses = project(mine, "operator").commits.get(head.sha).statuses.list(get_all=True)
@@ -104,13 +104,13 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
 def test_the_factorys_account_starts_no_apply(mine: Instance) -> None:
     made = project(mine, "operator").pipelines.create({"ref": "main"})
     pipelines = project(mine, "factory-bot").pipelines
-    wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
+    wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"})
     jobs = {job.name: job.id for job in pipelines.get(made.id).jobs.list(get_all=True)}
     with pytest.raises(GitlabError, match="403"):
         project(mine, "factory-agent").jobs.get(jobs["apply-production"]).play()
     job = project(mine, "factory-bot").jobs.get(jobs["apply-production"])
     job.play()
-    ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now, seconds=300)
+    ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now)
     assert ended.status == "failed"
     assert "a person must start this job" in ended.trace().decode()
 
@@ -121,7 +121,7 @@ def test_one_account_alone_leaves_the_click_to_a_person(mine: Instance) -> None:
     token = (mine.folder() / "tokens/operator").read_text()
     mine.run(*alone, "connect", url(mine.folder()), "--project", PATH, "--yes", stdin=token)
     made = project(mine, "operator").pipelines.create({"ref": "main"})
-    wait_for(lambda: project(mine, "operator").pipelines.get(made.id).status in {"manual", "failed"}, seconds=300)
+    wait_for(lambda: project(mine, "operator").pipelines.get(made.id).status in {"manual", "failed"})
     waiting = mine.json(*alone, "deploy", "list")[0]
     refused = mine.run(*alone, "deploy", "approve", str(waiting["id"]), check=False)
     assert_told(refused, 5, "only a click in GitLab", f"/-/jobs/{waiting['job']}")
@@ -143,7 +143,7 @@ def ended(by: Any, iid: int) -> Any:
         runs = by.mergerequests.get(iid).pipelines.list(get_all=True)
         return runs[0] if runs and runs[0].status in {"success", "failed"} else None
 
-    return wait_for(found, seconds=300)
+    return wait_for(found)
 
 
 def test_a_change_of_the_judge_is_judged_by_the_previous_judge(mine: Instance) -> None:
@@ -177,7 +177,7 @@ def test_who_starts_a_pipeline_again_frees_no_agents_change(mine: Instance) -> N
         request = person.mergerequests.create({"source_branch": branch, "target_branch": "main", "title": branch})
         first = ended(person, request.iid)
         again = request.pipelines.create({})
-        run = wait_for(lambda: (now := ended(person, request.iid)).id == again.id and now, seconds=300)  # noqa: B023
+        run = wait_for(lambda: (now := ended(person, request.iid)).id == again.id and now)  # noqa: B023
         assert (run.id != first.id, run.source) == (True, "merge_request_event")
         jobs = {job.name: job for job in person.pipelines.get(run.id).jobs.list(get_all=True)}
         assert jobs["gate"].user["username"] == "operator"
@@ -222,7 +222,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     assert "waits_for_approval" in fresh.run(*MINE, "status").stdout
     status = {"state": "success", "name": "factory/approval", "pipeline_id": held.head_pipeline["id"]}
     bot.commits.get(held.sha).statuses.create(status)
-    wait_for(lambda: bot.mergerequests.get(1).detailed_merge_status == "mergeable", seconds=300)
+    wait_for(lambda: bot.mergerequests.get(1).detailed_merge_status == "mergeable")
     bot.mergerequests.get(1).merge()
     fresh.run(*MINE, "work", "--once")
     told = fresh.run(*MINE, "evidence", "verify", "1", check=False)
@@ -241,7 +241,7 @@ def test_with_one_account_every_verdict_says_which_rules_are_not_checked(fresh: 
     fresh.run(*alone, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*alone, "work", "--once")
     person = project(fresh, "operator").mergerequests
-    wait_for(lambda: person.get(1).detailed_merge_status == "mergeable", seconds=300)
+    wait_for(lambda: person.get(1).detailed_merge_status == "mergeable")
     notes = [note.body for note in person.get(1).notes.list(get_all=True)]
     assert any("separation: none" in body for body in notes), notes
     person.get(1).approve()

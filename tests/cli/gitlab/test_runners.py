@@ -24,7 +24,7 @@ def here(tmp_path: Path, gitlab_server: LocalGitlab) -> Here:
 
 def verify(here: Here, token: str) -> int:
     """Verify a token as gitlab-runner does."""
-    return requests.post(f"{here.server.url}/api/v4/runners/verify", json={"token": token}, timeout=10).status_code
+    return requests.post(f"{here.server.url}/api/v4/runners/verify", json={"token": token}, timeout=30).status_code
 
 
 @pytest.mark.long

@@ -36,7 +36,7 @@ class Outside:
         self._records = f"/zones/{zone['id']}/dns_records"
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self._session.request(method, self._api + path, timeout=15, **arguments)
+        answer = self._session.request(method, self._api + path, timeout=30, **arguments)
         assert answer.ok, answer.text
         return answer.json()["result"]
 
@@ -59,7 +59,7 @@ def play(running: Instance) -> Any:
     schedules.get(schedule.id, lazy=True).play()
     newest = schedule.pipelines.list(get_all=True)[-1]
     ended = {"success", "failed", "canceled", "skipped", "manual"}
-    pipeline = wait_for(lambda: (p := project.pipelines.get(newest.id)).status in ended and p, seconds=120)
+    pipeline = wait_for(lambda: (p := project.pipelines.get(newest.id)).status in ended and p)
     failed = [job for job in pipeline.jobs.list(get_all=True) if job.status == "failed"]
     assert not failed, project.jobs.get(failed[0].id).trace().decode()
     return {job.name: project.jobs.get(job.id) for job in pipeline.jobs.list(get_all=True)}

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.infra.test_infra import DEMO, serial_of, state_address
 from tests.cli.test_refusals import connect, runners, url
 from tests.instances import Instance, demonstrated
-from tests.servers import wait_for
+from tests.servers import PATIENCE, wait_for
 
 
 def lose_after_saving(made: Instance) -> str:
@@ -21,10 +21,10 @@ def lose_after_saving(made: Instance) -> str:
     before = serial_of(client, address)
     argv = [sys.executable, "-P", "-m", "factory", *DEMO, "work", "--once"]
     work = subprocess.Popen(argv, cwd=made.clone, env=made.env(), stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: serial_of(client, address) > before, seconds=120)
+    wait_for(lambda: serial_of(client, address) > before)
     for pid in runners(made.folder("demo")):
         os.kill(pid, signal.SIGKILL)
-    _, errors = work.communicate(timeout=240)
+    _, errors = work.communicate(timeout=PATIENCE)
     assert work.returncode == 12, errors
     return errors
 

@@ -165,16 +165,14 @@ def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> No
         request = project.mergerequests
         # It is the operator's own: a person answers for it, and GitLab merges what its pipeline passed.
         request.get(made["merge_request"]).approve()
-        wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable", seconds=300)
+        wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable")
         request.get(made["merge_request"]).merge(sha=head)
         runs = project.pipelines
-        wait_for(
-            lambda: [run.status for run in runs.list(sha=head, ref="main", get_all=True)] == ["manual"], seconds=240
-        )
+        wait_for(lambda: [run.status for run in runs.list(sha=head, ref="main", get_all=True)] == ["manual"])
         port = json.loads((instance.folder() / "instance.json").read_text())["ports"]["edge"]
         for name in ("www", "shop"):
             host = {"Host": f"{name}.hello-staging.test"}
-            release = requests.get(f"http://127.0.0.1:{port}/version", headers=host, timeout=10).json()["release"]
+            release = requests.get(f"http://127.0.0.1:{port}/version", headers=host, timeout=30).json()["release"]
             assert release == f"{'hello' if name == 'www' else name}-{head}"
     finally:
         instance.run("down", check=False)

@@ -23,7 +23,7 @@ def jobs_of(project: Any, pipeline: int, *names: str) -> dict[str, Any]:
         found = {job.name: job for job in project.pipelines.get(pipeline).jobs.list(get_all=True)}
         return found if {found[name].status for name in names if name in found} <= ENDED and found else None
 
-    return dict(wait_for(ended, seconds=120))
+    return dict(wait_for(ended))
 
 
 def traces(project: Any, jobs: dict[str, Any]) -> str:

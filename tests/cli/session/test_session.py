@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.instances import Instance, founded
-from tests.servers import ROOT, git, wait_for
+from tests.servers import PATIENCE, ROOT, git, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
 
@@ -114,7 +114,7 @@ class Worker:
         self.session = self.folder.name
 
     def ended(self) -> tuple[int, str]:
-        said, _ = self.process.communicate(timeout=60)
+        said, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said
 
 

@@ -47,7 +47,7 @@ def tokens(payload: dict[str, Any]) -> dict[str, str]:
 
 def opened(server: LocalGitlab, text: str, audience: str) -> dict[str, Any]:
     """Return a token's claims, verified only with the documents that the issuer publishes."""
-    found = requests.get(server.url + "/.well-known/openid-configuration", timeout=5).json()
+    found = requests.get(server.url + "/.well-known/openid-configuration", timeout=30).json()
     key = jwt.PyJWKClient(found["jwks_uri"]).get_signing_key_from_jwt(text)
     claims: dict[str, Any] = jwt.decode(
         text,
@@ -187,7 +187,7 @@ def test_the_key_is_private_and_stays(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         with running_gitlab(tmp_path, concurrency=0) as server:
-            found.append(requests.get(server.url + "/oauth/discovery/keys", timeout=5).json())
+            found.append(requests.get(server.url + "/oauth/discovery/keys", timeout=30).json())
     assert found[0] == found[1]
     key = tmp_path / "id-token-key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600

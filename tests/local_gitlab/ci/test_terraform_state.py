@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.servers import TOOL_ENV, LocalGitlab, wait_for
+from tests.servers import PATIENCE, TOOL_ENV, LocalGitlab, wait_for
 
 _ROOT = """
 terraform {
@@ -72,7 +72,7 @@ class Root:
     def run(self, command: str, *arguments: str) -> int:
         """Run Terraform; store its output without line breaks in ``said`` and return the exit code."""
         with self.start(command, *arguments) as process:
-            self.said = " ".join(process.communicate(timeout=60)[0].split())
+            self.said = " ".join(process.communicate(timeout=PATIENCE)[0].split())
         return process.returncode
 
     def apply(self, value: str) -> int:
@@ -130,7 +130,7 @@ def test_a_second_concurrent_apply_is_refused(gitlab_server: LocalGitlab, tmp_pa
             assert "Error acquiring the state lock" in other.said
         finally:
             (slow.folder / "finish").touch()
-        said = first.communicate(timeout=30)[0]
+        said = first.communicate(timeout=PATIENCE)[0]
     assert first.returncode == 0, said
     assert other.apply("two") == 0, other.said
 
@@ -206,5 +206,5 @@ def test_the_state_with_the_highest_serial_is_the_newest(gitlab_server: LocalGit
     headers = {"PRIVATE-TOKEN": gitlab_server.root_token}
     for serial in (3, 9, 4):
         body = {"version": 4, "serial": serial, "lineage": "x"}
-        assert requests.post(address, json=body, headers=headers, timeout=10).status_code == 200
-    assert requests.get(address, headers=headers, timeout=10).json()["serial"] == 9
+        assert requests.post(address, json=body, headers=headers, timeout=30).status_code == 200
+    assert requests.get(address, headers=headers, timeout=30).json()["serial"] == 9

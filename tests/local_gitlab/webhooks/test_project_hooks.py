@@ -65,7 +65,7 @@ def heard(receiver: Receiver, count: int) -> bool:
 
 
 def soon(what: Callable[[], Any]) -> Any:
-    return wait_for(what, seconds=20)
+    return wait_for(what)
 
 
 def test_each_event_is_sent_once_with_the_token_and_ids(near: LocalGitlab, receiver: Receiver) -> None:
