@@ -1,6 +1,7 @@
 """Servers that tests share: one loopback GitLab with its runner per test process."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,19 +18,30 @@ from tests.summary import pytest_terminal_summary  # noqa: F401 - a hook, run wh
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=40)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=300)
 
+# The bytes that a whole run may leave in temporary files, with room to spare.
+_ROOM = 8 * 2**30
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let all test processes share what they can, in folders that go with the run.
 
-    That is what pipelines' definitions expand to, and instances after their founding deployment.
+    That is where temporary files are, what pipelines' definitions expand to, and instances after their founding
+    deployment. `--basetemp` names another folder for what tests write, which stays.
     """
     hypothesis.settings.load_profile("soak" if config.getoption("every_row") else "suite")
     if not hasattr(config, "workerinput"):
         os.environ["SEED"] = str(matrix.seed())
-        for variable in ("XDG_CACHE_HOME", "FACTORY_TEST_SHARED"):
-            folder = tempfile.TemporaryDirectory(prefix="factory-test-")
+        for variable in ("TMPDIR", "XDG_CACHE_HOME", "FACTORY_TEST_SHARED"):
+            folder = tempfile.TemporaryDirectory(prefix="f-", dir=_memory())
             config.add_cleanup(folder.cleanup)
             os.environ[variable] = folder.name
+        tempfile.tempdir = None  # read TMPDIR again
+
+
+def _memory() -> Path | None:
+    """Return the machine's file system in memory, if the tests' many small files fit there."""
+    found = Path("/dev/shm")
+    return found if found.is_dir() and shutil.disk_usage(found).free >= _ROOM else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
