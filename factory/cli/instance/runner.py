@@ -1,6 +1,7 @@
 """``factory runner``: runs the built-in runners of one instance."""
 
 import json
+import os
 import threading
 
 import click
@@ -10,13 +11,14 @@ from factory.instance.workspace import RUNNERS
 from factory.local_gitlab.runner import executor
 from factory.system import clock, files, process
 
-_PAUSE = 0.05
+_PAUSE, _LOOK_PAUSE = 0.05, 1.0
 
 
 @click.command(hidden=True)
 @click.option("--concurrency", default=2, show_default=True, help="How many jobs each runner runs at once.")
 def command(concurrency: int) -> None:
     """Wait until the instance has registered its runners, then run jobs until stopped."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     workspace = current()
     stored = workspace.token_folder / RUNNERS
     while not stored.exists():
@@ -30,3 +32,10 @@ def command(concurrency: int) -> None:
         concurrency=concurrency,
     )
     executor.run(settings, threading.Event())
+
+
+def _end_with(server: int) -> None:
+    """End this process, and so its jobs, once the server that started it is gone: the next one starts its own."""
+    while os.getppid() == server:
+        clock.sleep(_LOOK_PAUSE)
+    os._exit(1)

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from factory.system import process_tree
 from tests import matrix
 from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded, make_instance
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +149,17 @@ def test_killed_at_step_boundaries_with_its_store_lost_at_some_and_resumed(
     assert traced["evidence"]["ref"] == "origin/factory/evidence"
     assert "recorded" in {row["result"] for row in traced["rows"]}
     assert any(row["issues"] == [1] and row["merge_requests"] == [1] for row in traced["rows"])
+
+
+@pytest.mark.long
+def test_a_runner_ends_with_the_server_that_started_it(tmp_path: Path) -> None:
+    made = founded(tmp_path)
+    server = json.loads((made.folder() / "daemon.json").read_text())["pid"]
+    words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in process_tree.family(server)}
+    found = [pid for pid in words if b"runner" in words[pid]]
+    guards = [pid for pid in found if words[pid][0] == b"/bin/sh"]  # each kills its program's group with the server
+    (runner,) = set(found) - set(guards)
+    for pid in (*guards, server):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{runner}").exists())
+    made.run("down")
