@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from factory.gitlab import runners
 from factory.local_gitlab.runner import executor
 from factory.local_gitlab.server import serve
 from factory.local_gitlab.serving.context import Context
+from factory.system import ports
 
 ROOT = Path(__file__).parent.parent
 TOOL_PATH = f"{ROOT / '.venv/bin'}:{ROOT / '.tools/bin'}:/usr/local/bin:/usr/bin:/bin"
@@ -35,10 +35,8 @@ TOOL_ENV = {
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nothing listens."""
+    return ports.free(1)[0]
 
 
 # How long a test waits for what must happen. Benchmarks judge how fast; a slow machine fails no test.
@@ -123,7 +121,8 @@ def running_gitlab(
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
-    context = wait_for(lambda: ready and ready[0])
+    wait_for(lambda: ready or not thread.is_alive())
+    context = ready[0]  # nothing is there if the server failed, and the thread has told why
     root = (state / "root-token").read_text()
     server = LocalGitlab(context.base_url, state, root, context)
     server.client().http_put("/application/settings", post_data={"default_branch_protection": protection})

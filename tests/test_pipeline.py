@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.local_gitlab.definition import written
+from factory.local_gitlab.definition import source_files
 from factory.system import strict_yaml
 from tests.servers import ROOT, git
 
@@ -30,7 +30,7 @@ TRAPS = (
 def judge_lines() -> list[str]:
     """Return the lines of the scripts that run as the judge."""
     document = strict_yaml.compose(TEXT, source="ci")
-    jobs = strict_yaml.load_mapping(written.without_references(TEXT, document), source="ci")
+    jobs = strict_yaml.load_mapping(source_files.without_references(TEXT, document), source="ci")
     found = []
     for name, job in jobs.items():
         if isinstance(job, dict) and name not in {".claim", "unit", "contract"}:
@@ -79,7 +79,7 @@ def test_a_hostile_checkout_replaces_nothing_of_the_judge(tmp_path: Path) -> Non
     for name in ("uv.toml", "pip.conf", ".pydistutils.cfg"):
         (code / name).write_text('no-cache = 7\nindex-url = "http://127.0.0.1:9/"\n[pip]\nrequire-hashes = false\n')
     document = strict_yaml.load_mapping(
-        written.without_references(TEXT, strict_yaml.compose(TEXT, source="ci")), source="ci"
+        source_files.without_references(TEXT, strict_yaml.compose(TEXT, source="ci")), source="ci"
     )
     script = "\n".join(document[".judge"]["before_script"])
     head = git("rev-parse", "HEAD", cwd=code).stdout.strip()

@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import acp
 
-from factory.agents import metering, pause
+from factory.agents import attempt_limits, pause, token_costs
 from factory.agents.acp_client import Client
 from factory.agents.acp_conversation import BROKEN, Conversation, Opening
-from factory.agents.metering import Consumption
+from factory.agents.attempt_limits import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded, exited
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import PreparedLaunch
@@ -146,11 +146,11 @@ class _Attempt:
                     return self._troubled(_ended(group.process.returncode))
                 await self._pause(group.process.pid)
                 spent = self._spent()
-                ending = metering.over(spent, self._task.bounds) or self._task.provider.lost() or self._tick()
+                ending = attempt_limits.over(spent, self._task.bounds) or self._task.provider.lost() or self._tick()
                 ending = ending or exceeded(group.process.pid, self._task.watched) or _crowded()
                 if ending is not None:
                     return await self._stop(talk, ending)
-                near = metering.near(spent, self._task.bounds)
+                near = attempt_limits.near(spent, self._task.bounds)
                 if near is not None and not warned and self._conversation.sent:
                     warned = True
                     self._record({"event": "notice", "text": f"near its limit: {near[1]}; asked to save its work"})
@@ -206,8 +206,8 @@ class _Attempt:
             seconds=now - self._start,
             silent=now - max(self._heard, self._task.provider.heard),
             output=self._received + os.fstat(self._errors).st_size,
-            tokens=metering.total(usage),
-            usd_micros=metering.cost(usage, self._task.rates),
+            tokens=token_costs.total(usage),
+            usd_micros=token_costs.cost(usage, self._task.rates),
         )
 
     def _tokens(self) -> tuple[dict[str, int], str]:
@@ -221,10 +221,10 @@ class _Attempt:
             if reported != self._reported[0]:
                 self._reported = (reported, prompted, self._received)
             _, before_sent, before_received = self._reported
-            since = metering.estimate(prompted - before_sent, self._received - before_received)
-            return metering.add(reported, since), "agent"
+            since = token_costs.estimate(prompted - before_sent, self._received - before_received)
+            return token_costs.add(reported, since), "agent"
         sent, received = (provider.sent, provider.received) if provider.sent else (prompted, self._received)
-        return metering.estimate(sent, received), "estimate"
+        return token_costs.estimate(sent, received), "estimate"
 
     def _measured(self, turn: Turn) -> Turn:
         usage, source = self._tokens()

@@ -10,7 +10,7 @@ import acp
 from acp import schema
 
 from factory import __version__
-from factory.agents import metering
+from factory.agents import token_costs
 from factory.agents.acp_client import Client
 from factory.agents.task import Record, Tool
 from factory.model.agent import Reason, Turn
@@ -122,7 +122,7 @@ class Conversation:
         answer = await self._connection.prompt(session_id=self.session, prompt=[acp.text_block(text)])
         used = _usage(answer.usage)
         self._record({"event": "answer", "stop": answer.stop_reason, "usage": used})
-        self.usage = metering.add(self.usage, used)
+        self.usage = token_costs.add(self.usage, used)
         return Turn(_STOPS.get(answer.stop_reason, Reason.CRASHED), f"the agent stopped: {answer.stop_reason}")
 
     async def save(self, near: tuple[Reason, str]) -> None:

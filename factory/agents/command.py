@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from factory.agents import metering, pause
-from factory.agents.metering import Consumption
+from factory.agents import attempt_limits, pause, token_costs
+from factory.agents.attempt_limits import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded, exited
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import PreparedLaunch
@@ -86,7 +86,7 @@ class _Run:
                 ):
                     self._start += held
                     self._heard = clock.monotonic()
-                ending = metering.over(self._spent(), task.bounds) or task.provider.lost() or self._tick()
+                ending = attempt_limits.over(self._spent(), task.bounds) or task.provider.lost() or self._tick()
                 ending = ending or exceeded(group.process.pid, task.watched)
                 if ending is not None:
                     return ending
@@ -100,8 +100,8 @@ class _Run:
             seconds=now - self._start,
             silent=now - max(self._heard, self._task.provider.heard),
             output=self._received + os.fstat(self._errors).st_size,
-            tokens=metering.total(usage),
-            usd_micros=metering.cost(usage, self._task.rates),
+            tokens=token_costs.total(usage),
+            usd_micros=token_costs.cost(usage, self._task.rates),
         )
 
     async def _pump(self, group: process.AsyncGroup) -> None:
@@ -145,5 +145,5 @@ def _tokens(task: Task, received: int) -> tuple[dict[str, int], str]:
     if counted := task.provider.usage():
         return counted, "estimate" if task.provider.estimated else "provider"
     if task.provider.sent:
-        return metering.estimate(task.provider.sent, task.provider.received), "estimate"
-    return metering.estimate(len(task.brief), received), "estimate"
+        return token_costs.estimate(task.provider.sent, task.provider.received), "estimate"
+    return token_costs.estimate(len(task.brief), received), "estimate"

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from factory.agents import metering
+from factory.agents import token_costs
 
 # The ability that proves each capability in the policy; _ALWAYS lists the abilities that every agent must have.
 _CLAIMS: Mapping[str, str] = {
@@ -120,7 +120,7 @@ def _starts(seen: TrialResult) -> Cell:
 
 
 def _usage(seen: TrialResult) -> Cell:
-    own, counted = metering.total(seen.own), metering.total(seen.counted)
+    own, counted = token_costs.total(seen.own), token_costs.total(seen.counted)
     if not seen.speaks:
         return Cell("usage", Answer.NOT_APPLICABLE, f"only the proxy counts: {counted} tokens")
     if not seen.own:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from factory.agents import metering
+from factory.agents import token_costs
 from factory.agents.provider_answer import Answer
 from factory.model.agent import Reason
 from factory.system import clock
@@ -83,7 +83,7 @@ class Provider:
             if answer is None:
                 return
             answer.end()
-            self._usage = metering.add(self._usage, answer.spent())
+            self._usage = token_costs.add(self._usage, answer.spent())
             self.estimated = self.estimated or answer.estimated
             self._useless = 0 if answer.usage or answer.free else self._useless + 1
             if self._useless > _MOST_USELESS:
@@ -100,7 +100,7 @@ class Provider:
     def usage(self) -> dict[str, int]:
         """Return the tokens used so far; empty if none."""
         with self._lock:
-            return metering.add(self._usage, *(answer.spent() for answer in self._open.values()))
+            return token_costs.add(self._usage, *(answer.spent() for answer in self._open.values()))
 
     def lost(self) -> tuple[Reason, str] | None:
         """Return why the attempt must not wait for the provider any longer, or ``None``; agents would wait forever."""

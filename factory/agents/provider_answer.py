@@ -7,7 +7,7 @@ Supports streamed and whole answers of these APIs: Responses (``response.usage``
 import json
 from collections.abc import Iterator, Mapping
 
-from factory.agents import metering
+from factory.agents import token_costs
 
 _LONGEST = 4 * 1024 * 1024
 _MARKS = (b'"usage', b'"delta"', b'"input_tokens"')
@@ -57,7 +57,7 @@ class Answer:
         """Return the tokens of the request and its answer."""
         if not self.estimated:
             return self.usage
-        guess = metering.estimate(self._sent, self._text or (self._received if self._ended else 0))
+        guess = token_costs.estimate(self._sent, self._text or (self._received if self._ended else 0))
         inputs = self.usage.get("input_tokens") or guess["input_tokens"]
         outputs = max(self.usage.get("output_tokens", 0), guess["output_tokens"])
         return {**self.usage, "input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
@@ -119,7 +119,7 @@ def _length(value: object) -> int:
 
 
 def _normal(found: Mapping[str, object], before: Mapping[str, int]) -> dict[str, int]:
-    """Return a usage under the names of ``metering``; input includes cached tokens (Messages counts them apart).
+    """Return a usage under the names of ``token_costs``; input includes cached tokens (Messages counts them apart).
 
     Gemini counts the tokens of tools' results apart too.
     """

@@ -69,7 +69,7 @@ class Tokens:
 
     @classmethod
     def metered(cls, usage: Mapping[str, int]) -> "Tokens":
-        """Return the tokens of a usage in the names of ``metering``."""
+        """Return the tokens of a usage in the names of ``token_costs``."""
         names = ("input_tokens", "output_tokens", "cached_read_tokens", "thought_tokens")
         return cls(*(usage.get(name, 0) for name in names))
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from factory.agents.metering import FREE, Bounds, Rates
+from factory.agents.attempt_limits import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
+from factory.agents.token_costs import FREE, Rates
 from factory.model.agent import Reason, Turn
 from factory.sandbox import watch
 from factory.sandbox.limits import UNBOUNDED, Limits

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import IO
 
-from factory.agents import metering
-from factory.agents.metering import Consumption
+from factory.agents import attempt_limits, token_costs
+from factory.agents.attempt_limits import Consumption
 from factory.agents.task import Ending, Record, Task, exceeded
 from factory.model.agent import Reason, Turn
 from factory.sandbox.launch import PreparedLaunch
@@ -50,10 +50,10 @@ def run(
                 usage = task.provider.usage()
                 spent = Consumption(
                     seconds=clock.monotonic() - start,
-                    tokens=metering.total(usage),
-                    usd_micros=metering.cost(usage, task.rates),
+                    tokens=token_costs.total(usage),
+                    usd_micros=token_costs.cost(usage, task.rates),
                 )
-                ending = metering.over(spent, task.bounds) or tick()
+                ending = attempt_limits.over(spent, task.bounds) or tick()
                 ending = ending or exceeded(started.group.popen.pid, task.watched)
             while _copy(started.ours, record, typed, seconds=0):
                 continue

@@ -16,7 +16,7 @@ from factory.instance.context import opened
 from factory.instance.workspace import Workspace
 from factory.secrets import tokens
 from factory.workflow import work_loop
-from factory.workflow.next_action import Idle
+from factory.workflow.work_queue import Idle
 
 
 @click.command()

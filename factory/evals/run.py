@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from factory.agents import metering
 from factory.agents import outputs as asked
+from factory.agents import token_costs
 from factory.errors import InvalidInput, OutputTooLarge, Refused, ToolTimeout
 from factory.evals.issues import RecordedIssue
 from factory.evals.statistics import Outcome, Result
@@ -212,10 +212,10 @@ class EvalRun:
         """Add what an attempt took to the run's totals."""
         spent = self._spent
         spent.attempts = number
-        spent.tokens += metering.total(turn.usage)
+        spent.tokens += token_costs.total(turn.usage)
         spent.estimated |= turn.source == "estimate"
         if chosen.agent.prices:
-            spent.usd_micros = (spent.usd_micros or 0) + metering.cost(turn.usage, launch_plan.rates(chosen.agent))
+            spent.usd_micros = (spent.usd_micros or 0) + token_costs.cost(turn.usage, launch_plan.rates(chosen.agent))
         spent.denials += sum(bool(event.get("denied")) for event in transcript.events(self.session.attempt(number)))
 
     def _outcome(self, result: AttemptResult, requests: Sequence[asked.Request]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from factory.agents import metering, outputs
+from factory.agents import outputs, token_costs
 from factory.agents.doctor import TrialResult
 from factory.agents.task import Ending, driver
 from factory.errors import FactoryError
@@ -243,7 +243,7 @@ def _holds(path: Path, content: str) -> bool:
 def _reported(events: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
     """Return the usage that the agent itself reported for its prompts."""
     usages = [event["usage"] for event in events if event["event"] == "answer"]
-    return metering.add(*usages)
+    return token_costs.add(*usages)
 
 
 def _strayed(events: Sequence[Mapping[str, Any]]) -> list[str]:

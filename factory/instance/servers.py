@@ -1,7 +1,6 @@
 """Starts, finds and stops the embedded servers of an instance."""
 
 import json
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from pathlib import Path
 from factory.errors import MachineError, PortInUse, Unreachable
 from factory.instance.provision import provision, require_history
 from factory.instance.workspace import InstanceRecord, Say, Workspace
-from factory.system import clock, data, files, http, process
+from factory.system import clock, data, files, http, ports, process
 from factory.system.toolchain import names_secret
 
 HOST = "127.0.0.1"
@@ -34,9 +33,9 @@ def ensure_up(
         running = daemon(workspace)
         if running is None:
             require_history(workspace)
-            ports = _ports(workspace, new=new_ports)
-            _start(workspace, ports)
-            say(f"started: GitLab {workspace.url}, edge http://{HOST}:{ports['edge']}")
+            chosen = _ports(workspace, new=new_ports)
+            _start(workspace, chosen)
+            say(f"started: GitLab {workspace.url}, edge http://{HOST}:{chosen['edge']}")
         provision(workspace, say=say, meanwhile=meanwhile)
     return running is None
 
@@ -80,34 +79,19 @@ def _ports(workspace: Workspace, *, new: bool) -> Mapping[str, int]:
     if path.exists() and not new:
         stored = workspace.record.ports
         for name, port in stored.items():
-            if not _free(port):
+            if not ports.is_free(port):
                 raise PortInUse(f"port {port}, which this instance uses for {name}, is in use")
         return stored
-    sockets = [socket.socket() for _ in _NAMES]
-    for item in sockets:
-        item.bind((HOST, 0))
-    ports = {name: item.getsockname()[1] for name, item in zip(_NAMES, sockets, strict=True)}
-    for item in sockets:
-        item.close()
+    chosen = dict(zip(_NAMES, ports.free(len(_NAMES)), strict=True))
     # An existing instance keeps its tier and project.
-    fresh = InstanceRecord(workspace.settings["tier"], workspace.settings["project"], ports)
-    record = replace(workspace.record, ports=ports) if path.exists() else fresh
+    fresh = InstanceRecord(workspace.settings["tier"], workspace.settings["project"], chosen)
+    record = replace(workspace.record, ports=chosen) if path.exists() else fresh
     files.write_atomic(path, data.write(record))
     workspace.__dict__.pop("record", None)
-    return ports
+    return chosen
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _start(workspace: Workspace, ports: Mapping[str, int]) -> None:
+def _start(workspace: Workspace, chosen: Mapping[str, int]) -> None:
     workspace.tools.gitlab_ci_local()
     log = workspace.state / "servers.log"
     public = {name: value for name, value in workspace.environment.items() if not names_secret(name)}
@@ -115,7 +99,7 @@ def _start(workspace: Workspace, ports: Mapping[str, int]) -> None:
     argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "serve"]
     pid = process.start_daemon(argv, env=env, log=log, cwd=workspace.settings.clone)
     deadline = clock.monotonic() + _START_LIMIT
-    gitlab = http.Client(f"http://{HOST}:{ports['gitlab']}", timeout=2)
+    gitlab = http.Client(f"http://{HOST}:{chosen['gitlab']}", timeout=2)
     while clock.monotonic() < deadline:
         try:
             if daemon(workspace) == pid and gitlab.send("GET", "/-/health").status == HTTPStatus.OK:

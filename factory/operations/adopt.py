@@ -12,7 +12,7 @@ from factory.policies import apps
 from factory.policies.apps import App
 from factory.specs.new import render
 from factory.specs.read import path_of
-from factory.worktrees.bring import ImportedCommit
+from factory.worktrees.import_files import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
 
 # The pipeline builds a Python zip archive from the folder of this file (docs: zipapp).

@@ -19,10 +19,10 @@ from factory.gitlab import (
     schedules,
     variables,
 )
+from factory.gitlab.conformance_transcript import Answer, Recorder, recording
 from factory.gitlab.connect import Connection, connect, translated, version
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import DesiredSection
-from factory.gitlab.transcript import Answer, Recorder, recording
 from factory.model.gitlab import MAIN
 from factory.model.secret import Secret
 from factory.system import clock

@@ -9,15 +9,14 @@ import enum
 import functools
 import os
 import shlex
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory.errors import InvalidInput, MachineError, SandboxUnavailable, ToolFailed, ToolTimeout
-from factory.sandbox import cgroups, frozen, syscalls
+from factory.sandbox import cgroups, read_only_paths, syscalls
 from factory.sandbox.limits import Limits, hold
-from factory.system import process
+from factory.system import ports, process
 
 EGRESS_PORT = 18080
 
@@ -90,7 +89,7 @@ class PreparedLaunch:
     level: Level = Level.HOST
     limits: Mapping[str, str] = field(default_factory=dict)
     groups: cgroups.Groups = field(default_factory=cgroups.Groups)
-    stubs: tuple[frozen.Stub, ...] = ()
+    stubs: tuple[read_only_paths.Stub, ...] = ()
 
 
 def prepare(launch: Launch) -> PreparedLaunch:
@@ -113,7 +112,7 @@ def prepare(launch: Launch) -> PreparedLaunch:
     contained, devices, (opened, filtered) = _nesting(bwrap), _own_devices(), _filter()
     setup = hold(launch.limits, contained=True, root=os.geteuid() == 0)
     roots = _outermost(launch.writable)
-    mounts = frozen.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
+    mounts = read_only_paths.freeze(launch.frozen, writable=roots, visible=(*roots, *launch.readable))
     command = _relayed(launch, Path(_RELAY_INSIDE), Path(_SOCKET_INSIDE)) + launch.argv
     if setup.inside:
         command = _shell(setup.inside, command)
@@ -129,7 +128,7 @@ def put_back(prepared: PreparedLaunch) -> None:
     sockets at frozen paths remain (git ignores them), and a frozen link remains replaced.
     """
     cgroups.leave(prepared.groups)
-    frozen.put_back(prepared.stubs)
+    read_only_paths.put_back(prepared.stubs)
 
 
 def relay_port(path: str) -> int:
@@ -139,9 +138,7 @@ def relay_port(path: str) -> int:
     """
     if probe(path):
         return EGRESS_PORT
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    return ports.free(1)[0]
 
 
 def proxy_env(port: int) -> dict[str, str]:

@@ -7,7 +7,6 @@ Read access to the folder is access to the secrets, so only the owner can read i
 import importlib.util
 import json
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from factory.errors import FactoryError, MachineError, PortInUse, Unreachable
 from factory.model.secret import Secret
 from factory.secrets.openbao import Health, OpenBao
-from factory.system import clock, files, process
+from factory.system import clock, files, ports, process
 
 HOST = "127.0.0.1"
 _KEY_BYTES = 32
@@ -149,7 +148,7 @@ def stop(local: Local) -> bool:
 
 
 def _start(local: Local) -> None:
-    record = local.record or dict(zip(("api", "cluster"), _free_ports(), strict=True))
+    record = local.record or dict(zip(("api", "cluster"), ports.free(2), strict=True))
     for port in (record["api"], record["cluster"]):
         if not _is_free(port):
             raise PortInUse(
@@ -159,14 +158,14 @@ def _start(local: Local) -> None:
     if not key.exists():
         files.write_atomic(key, secrets.token_bytes(_KEY_BYTES), mode=0o600)
     files.private_folder(local.folder / "raft")
-    ports = {name: record[name] for name in ("api", "cluster")}
-    text = _CONFIGURATION.format(folder=local.folder, host=HOST, **ports)
+    chosen = {name: record[name] for name in ("api", "cluster")}
+    text = _CONFIGURATION.format(folder=local.folder, host=HOST, **chosen)
     files.write_atomic(local.folder / "server.hcl", text.encode(), mode=0o600)
     log = local.folder / "server.log"
     argv = [local.program, "server", f"-config={local.folder / 'server.hcl'}"]
     env = {"PATH": local.env["PATH"], "HOME": str(local.folder)}
     pid = process.start_daemon(argv, env=env, log=log, cwd=local.folder)
-    record = ports | {"pid": pid, "started_at": process.started_at(pid)}
+    record = chosen | {"pid": pid, "started_at": process.started_at(pid)}
     files.write_atomic(local.folder / "server.json", json.dumps(record).encode(), mode=0o600)
     _wait(local, OpenBao(local.address, timeout=2.0), lambda _: True, _START_LIMIT)
 
@@ -199,28 +198,11 @@ def _wait(local: Local, server: OpenBao, done: Callable[[Health], bool], within:
     raise MachineError(f"the local OpenBao was not ready within {within:g} s", hint=f"Read {log}.")
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for item in (first, second):
-            item.bind((HOST, 0))
-        return first.getsockname()[1], second.getsockname()[1]
-
-
 def _is_free(port: int) -> bool:
     """Return whether a port is free within ``_LINGER`` seconds: a killed process releases its port with a delay."""
     deadline = clock.monotonic() + _LINGER
-    while not _can_bind(port):
+    while not ports.is_free(port):
         if clock.monotonic() > deadline:
             return False
         clock.sleep(_PAUSE)
-    return True
-
-
-def _can_bind(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
     return True

@@ -13,7 +13,7 @@ from factory.model.gitlab import Issue, MergeRequest
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import next_action, ship
+from factory.workflow import ship, work_queue
 from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
@@ -32,7 +32,7 @@ _LOCAL_PAUSE, _REMOTE_PAUSE, _FULL_READ = 3.0, 15.0, 30.0
 class WorkResult:
     """One action and the state in which it left the issue or merge request."""
 
-    action: next_action.Action
+    action: work_queue.Action
     outcome: Outcome
 
 
@@ -62,7 +62,7 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
     engine.register("deploy", Shipping, lambda run, given: ship.deploy(run, context(), given.merge_request))
 
 
-def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | next_action.Idle:
+def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | work_queue.Idle:
     """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request."""
     context.fetch()
     policies = context.policies()
@@ -70,9 +70,9 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     infrastructure.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
-    candidates = [next_action.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = next_action.choose(candidates, [state for _, state in requests])
-    if isinstance(chosen, next_action.Idle):
+    candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
+    chosen = work_queue.choose(candidates, [state for _, state in requests])
+    if isinstance(chosen, work_queue.Idle):
         return chosen
     if chosen.kind == "deliver":
         found = next(item for item in offered if item.iid == chosen.number)
@@ -105,8 +105,8 @@ def forever(
         try:
             done = once(context, engine, held)
         except FactoryError as error:
-            done = next_action.Idle((f"{error} ({error.hint})",))
-        if isinstance(done, next_action.Idle):
+            done = work_queue.Idle((f"{error} ({error.hint})",))
+        if isinstance(done, work_queue.Idle):
             if done.waiting != printed:
                 context.say("; ".join(done.waiting) or "nothing to do")
                 printed = done.waiting
@@ -222,7 +222,7 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
     return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
 
 
-def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, next_action.Request]]:
+def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, work_queue.Request]]:
     labels = policies.session.labels
     found = [
         *merge_requests.find(context.bot, labels=[labels.review]),
@@ -234,7 +234,7 @@ def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, 
     return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
 
 
-def _state(context: Context, policies: Policies, request: MergeRequest) -> next_action.Request:
+def _state(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
     """Read the state of a merge request from GitLab."""
     merged = request.state == "merged"
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
@@ -255,7 +255,7 @@ def _state(context: Context, policies: Policies, request: MergeRequest) -> next_
             votes = approvals.counting(context, given, author=request.author, agents=policies.scope.agents)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
-    return next_action.Request(
+    return work_queue.Request(
         iid=request.iid,
         merged=merged,
         approved=enough,

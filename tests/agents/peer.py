@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.agents import acp
-from factory.agents.metering import Bounds
+from factory.agents.attempt_limits import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.task import Ending, Task
 from factory.model.agent import Turn

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factory.agents import acp
-from factory.agents.metering import Bounds
+from factory.agents.attempt_limits import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.task import Task
 from factory.model.agent import Reason, Turn

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from factory.agents.metering import Bounds, Rates
+from factory.agents.attempt_limits import Bounds
 from factory.agents.provider import Provider
 from factory.agents.task import Ending
+from factory.agents.token_costs import Rates
 from factory.model.agent import Reason
 from factory.system import process
 from tests.agents.peer import BOUNDS, named, run

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factory.agents import command
-from factory.agents.metering import Bounds
+from factory.agents.attempt_limits import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Task

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.agents import metering
-from factory.agents.metering import Rates
+from factory.agents import token_costs
 from factory.agents.provider import Provider
+from factory.agents.token_costs import Rates
 from factory.model.agent import Reason
 
 STREAM = {"content-type": "text/event-stream; charset=utf-8"}
@@ -78,10 +78,10 @@ def test_what_was_written_to_the_cache_is_priced_as_such() -> None:
     first = {"input_tokens": 6, "cache_creation_input_tokens": 159217, "cache_read_input_tokens": 0, "output_tokens": 1}
     provider = heard(lines({"message": {"usage": first}}, {"delta": {}, "usage": {**first, "output_tokens": 2745}}))
     assert provider.usage()["input_tokens"] == 159223
-    assert metering.cost(provider.usage(), Rates(5, 0.5, 25)) == 1063761
+    assert token_costs.cost(provider.usage(), Rates(5, 0.5, 25)) == 1063761
     parts = {"ephemeral_5m_input_tokens": 159000, "ephemeral_1h_input_tokens": 217}
     provider = heard(pretty({"usage": {**first, "cache_creation": parts}}), headers=WHOLE)
-    assert metering.cost(provider.usage(), Rates(4, 0, 0)) == 6 * 4 + 159000 * 5 + 217 * 8
+    assert token_costs.cost(provider.usage(), Rates(4, 0, 0)) == 6 * 4 + 159000 * 5 + 217 * 8
 
 
 def test_the_tokens_of_tools_results_are_counted() -> None:

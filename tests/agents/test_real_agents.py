@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from factory.agents import acp
+from factory.agents.attempt_limits import Bounds
 from factory.agents.homes import HOMES, Setting
-from factory.agents.metering import Bounds
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Ending, Task, Tool

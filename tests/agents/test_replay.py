@@ -7,7 +7,7 @@ from typing import Any
 
 from factory.agents import acp
 from factory.agents import recording as recorded
-from factory.agents.metering import Bounds
+from factory.agents.attempt_limits import Bounds
 from factory.agents.outputs import compose, read
 from factory.agents.permissions import Permissions
 from factory.agents.recording import Attempt, Recording

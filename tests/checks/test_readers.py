@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.checks import cited, coverage, dependencies, junit, leaks, performance, static
+from factory.checks import coverage, dependencies, junit, leaks, performance, static, tests_in_sources
 from factory.checks.dependencies import IMPORTED
 from factory.model.facts import Change, ChangedFile
 from tests.servers import TOOL_ENV
@@ -39,7 +39,7 @@ def helper(): assert call() == 1
 
 
 def test_tests_are_read_without_running_them() -> None:
-    found = {test.name: test for test in cited.read({"apps/a/tests/test_a.py": TESTS.encode()})}
+    found = {test.name: test for test in tests_in_sources.read({"apps/a/tests/test_a.py": TESTS.encode()})}
     assert {name: test.asserts for name, test in found.items()} == {
         "test_one": 2,
         "test_two": 1,
@@ -53,7 +53,7 @@ def test_tests_are_read_without_running_them() -> None:
 
 def test_marks_of_a_module_hold_for_each_of_its_tests() -> None:
     source = b'import pytest\npytestmark = [pytest.mark.skip, pytest.mark.spec("A-1")]\ndef test_a(): assert f()\n'
-    (test,) = cited.read({"apps/a/test_a.py": source})
+    (test,) = tests_in_sources.read({"apps/a/test_a.py": source})
     assert (test.skipped, test.requirements) == (True, ("A-1",))
 
 
@@ -84,7 +84,7 @@ def test_dependencies_of_manifests_and_imports() -> None:
 def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
     path = f"apps/a/{name}"
     assert {item.path for item in dependencies.read({path: data})} <= {path}
-    assert {item.path for item in cited.read({"apps/a/test_a.py": data})} <= {"apps/a/test_a.py"}
+    assert {item.path for item in tests_in_sources.read({"apps/a/test_a.py": data})} <= {"apps/a/test_a.py"}
     assert coverage.read(data).problem
     assert set(leaks.shapes(data.decode(errors="replace"))) <= {shape for shape, _ in leaks.SHAPES}
 
@@ -117,7 +117,7 @@ def test_logs_are_searched_whole_and_secrets_are_not_repeated(tmp_path: Path) ->
 )
 def test_deep_sources_are_not_read_and_say_so(source: str) -> None:
     text = f"def test_a():\n    assert f() == 1\n{source}\n".encode()
-    assert cited.read({"apps/a/tests/test_a.py": text}) is not None
+    assert tests_in_sources.read({"apps/a/tests/test_a.py": text}) is not None
     assert dependencies.read({"apps/a/src/a.py": b"import requests\n" + text})
 
 

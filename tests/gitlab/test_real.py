@@ -16,7 +16,7 @@ from typing import Any
 import gitlab
 import pytest
 
-from factory.gitlab.transcript import Answer, faults
+from factory.gitlab.conformance_transcript import Answer, faults
 from factory.operations import conformance
 from tests.instances import Instance, make_instance
 from tests.servers import ROOT, wait_for

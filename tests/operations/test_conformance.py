@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from factory.gitlab.transcript import Answer, faults
+from factory.gitlab.conformance_transcript import Answer, faults
 from factory.operations import conformance
 from tests.cli.test_refusals import assert_told
 from tests.instances import Instance, make_instance

@@ -39,7 +39,7 @@ DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/workflow/budget/budget.py": ("tests/workflow/budget/test_budget.py",),
     "factory/workflow/claim/lease.py": ("tests/workflow/test_deciders.py", "tests/workflow/claim/test_lease.py"),
     "factory/workflow/retry.py": ("tests/workflow/test_deciders.py",),
-    "factory/workflow/next_action.py": ("tests/workflow/test_deciders.py",),
+    "factory/workflow/work_queue.py": ("tests/workflow/test_deciders.py",),
     "factory/workflow/session/escalation.py": ("tests/workflow/session/test_escalation.py",),
     "factory/workflow/session/next_move.py": ("tests/workflow/session/test_next_move.py",),
     "factory/workflow/session/routing.py": ("tests/workflow/session/test_routing.py",),

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from factory.errors import Conflict, FactoryError, Refused, Unreachable
-from factory.workflow import next_action, retry
+from factory.workflow import retry, work_queue
 from factory.workflow.claim import lease
 from factory.workflow.claim.lease import Claim
-from factory.workflow.next_action import Action, Candidate, Idle, Request
+from factory.workflow.work_queue import Action, Candidate, Idle, Request
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def request(**fields: bool) -> Request:
     ],
 )
 def test_next_action_for_a_merge_request(state: Request, action: str | None) -> None:
-    chosen = next_action.choose([], [state])
+    chosen = work_queue.choose([], [state])
     assert chosen == Action(action, 1) if action else isinstance(chosen, Idle) and chosen.waiting
 
 
@@ -49,25 +49,25 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
     ],
 )
 def test_what_is_waited_for_is_told(state: Request, waiting: tuple[str, ...]) -> None:
-    assert next_action.choose([], [state]) == Idle(waiting)
+    assert work_queue.choose([], [state]) == Idle(waiting)
 
 
 def test_all_that_is_waited_for_is_told_and_deployments_come_first() -> None:
     waits, merges = request(), request(approved=True)
     deploys = request(merged=True, planned=True, deploy_approved=True)
-    assert next_action.choose([], [merges, deploys]).kind == "deploy"  # type: ignore[union-attr]
+    assert work_queue.choose([], [merges, deploys]).kind == "deploy"  # type: ignore[union-attr]
     held = [Candidate(4, Claim.HELD), Candidate(5, Claim.HELD)]
     told = ("!1 waits for review", "#4 is held by another session", "#5 is held by another session")
-    assert next_action.choose(held, [waits]) == Idle(told)
+    assert work_queue.choose(held, [waits]) == Idle(told)
 
 
 def test_finish_before_starting_and_resume_before_taking() -> None:
     both = [Candidate(2, Claim.TAKE), Candidate(3, Claim.RESUME)]
-    assert next_action.choose(both, [request(approved=True)]) == Action("merge", 1)
-    assert next_action.choose(both, [request()]) == Action("deliver", 3)
-    assert next_action.choose(both[:1], []) == Action("deliver", 2)
-    assert next_action.choose([Candidate(4, Claim.HELD)], []) == Idle(("#4 is held by another session",))
-    assert next_action.choose([], []) == Idle(())
+    assert work_queue.choose(both, [request(approved=True)]) == Action("merge", 1)
+    assert work_queue.choose(both, [request()]) == Action("deliver", 3)
+    assert work_queue.choose(both[:1], []) == Action("deliver", 2)
+    assert work_queue.choose([Candidate(4, Claim.HELD)], []) == Idle(("#4 is held by another session",))
+    assert work_queue.choose([], []) == Idle(())
 
 
 def held(holder: str, *, minutes: float = 5, released: bool = False, wait: float | None = None) -> lease.Lease:

@@ -10,7 +10,7 @@ from factory.errors import FactoryError, InvalidInput, MachineError, Refused, Un
 from factory.workflow import work_loop
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.durable_steps import Engine, Slot, slot
-from factory.workflow.next_action import Idle
+from factory.workflow.work_queue import Idle
 from tests.workflow.recorded_gitlab import World, world
 
 

@@ -7,9 +7,9 @@ import click
 
 from factory.cli import output
 from factory.errors import InvalidInput
-from factory.evidence import provenance, transparency_log
-from factory.evidence.provenance import Provenance
+from factory.evidence import transparency_log, why
 from factory.evidence.transparency_log import BRANCH
+from factory.evidence.why import Provenance
 from factory.worktrees import blame, branch_files
 
 
@@ -33,7 +33,7 @@ def command(where: str, source: str | None, as_json: bool) -> None:
         output.one({"commit": None}, json_wanted=as_json, text=f"{found.text}\n\nnot committed yet")
         return
     tree = branch_files.fetch(source or str(clone), BRANCH)
-    known = provenance.of_commit(
+    known = why.of_commit(
         transparency_log.read(tree.content),
         found.commit,
         containing=found.containing,

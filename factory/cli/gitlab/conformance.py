@@ -10,8 +10,8 @@ from factory.cli import output
 from factory.cli.environment import snapshot
 from factory.cli.prompt import typed
 from factory.errors import GateFailed, InvalidInput
-from factory.gitlab import accounts, transcript
-from factory.gitlab.transcript import Answer
+from factory.gitlab import accounts, conformance_transcript
+from factory.gitlab.conformance_transcript import Answer
 from factory.instance.workspace import OPERATOR
 from factory.operations import conformance
 from factory.secrets import tokens
@@ -59,7 +59,7 @@ def record(url: str, namespace: str, out: Path | None, patience: float, as_json:
 @output.as_json
 def compare(real: Path, loopback: Path, as_json: bool) -> None:
     """Show how the transcript LOOPBACK differs from REAL: another status, or a field of another type or not in REAL."""
-    found = transcript.faults(_read(real), _read(loopback))
+    found = conformance_transcript.faults(_read(real), _read(loopback))
     output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")
     if found:
         raise GateFailed(f"{len(found)} answers differ", hint="Fix factory/local_gitlab, or record both again.")

@@ -13,11 +13,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("factory.cli.infra.verify:verify", "Check the health of every app of a stack over its hostname."),
     "return": ("factory.cli.infra.return_traffic:return_traffic", "Return the traffic to the previous releases."),
     "drift": ("factory.cli.infra.drift:drift", "Find changes that were made outside terraform."),
-    "locks": ("factory.cli.infra.operator:locks", "Show which states are locked, by whom and until when."),
-    "unlock": ("factory.cli.infra.operator:unlock", "Force-release an abandoned state lock."),
-    "recover": ("factory.cli.infra.operator:recover", "Examine an interrupted apply, and plan again."),
-    "rollback": ("factory.cli.infra.operator:rollback", "Go back to the last verified release."),
-    "restore": ("factory.cli.infra.operator:restore", "Restore an earlier version of a state."),
+    "locks": ("factory.cli.infra.states:locks", "Show which states are locked, by whom and until when."),
+    "unlock": ("factory.cli.infra.states:unlock", "Force-release an abandoned state lock."),
+    "recover": ("factory.cli.infra.states:recover", "Examine an interrupted apply, and plan again."),
+    "rollback": ("factory.cli.infra.states:rollback", "Go back to the last verified release."),
+    "restore": ("factory.cli.infra.states:restore", "Restore an earlier version of a state."),
 }
 
 

@@ -19,7 +19,7 @@ from factory.instance.workspace import OPERATOR, REHEARSAL, Workspace
 from factory.operations import deployment_approval
 from factory.reports.tables import table
 from factory.system import clock, files, http
-from factory.workflow import next_action, recorder, work_loop
+from factory.workflow import recorder, work_loop, work_queue
 from factory.workflow.context import Context
 from factory.workflow.release import pipeline_watch
 
@@ -114,7 +114,7 @@ def _issue(workspace: Workspace) -> int:
 def _travel(
     workspace: Workspace,
     number: int,
-    once: Callable[[], work_loop.WorkResult | next_action.Idle],
+    once: Callable[[], work_loop.WorkResult | work_queue.Idle],
     decide: Callable[[Sequence[str]], None],
     times: _Clock,
 ) -> None:
@@ -123,7 +123,7 @@ def _travel(
     while issues.get(connection, number).state != "closed":
         start = clock.monotonic()
         done = once()
-        if isinstance(done, next_action.Idle):
+        if isinstance(done, work_queue.Idle):
             if not done.waiting:
                 issue = f"factory --instance {workspace.settings['instance']} issue"
                 raise AwaitingHuman(

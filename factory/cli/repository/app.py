@@ -12,7 +12,7 @@ from factory.instance import provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
 from factory.operations import adopt
-from factory.worktrees.bring import bring
+from factory.worktrees.import_files import bring
 from factory.worktrees.repository import Author, Mirror, credentials
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")

@@ -10,7 +10,7 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.errors import Conflict
 from factory.system import files
-from factory.worktrees import release
+from factory.worktrees import upgrade
 from factory.worktrees.repository import Mirror
 
 
@@ -31,13 +31,13 @@ def command(folder: Path, source: str | None, ref: str, as_json: bool) -> None:
     with files.disk_errors(target), tempfile.TemporaryDirectory(prefix="factory-init-") as scratch:
         mirror = Mirror(Path(scratch), "")
         mirror.ensure()
-        imported = release.import_(mirror, found, ref=ref, parent=None)
+        imported = upgrade.import_(mirror, found, ref=ref, parent=None)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Build it under another name and rename it, so that DIR never has half a repository.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as partial:
             work = Path(partial) / "made"
             work.mkdir()
-            release.found_in(work, mirror, imported)
+            upgrade.found_in(work, mirror, imported)
             work.rename(target)
     shown = os.path.relpath(target)
     lines = [f"{target} is a control repository, created from factory {imported.version}"]

@@ -12,9 +12,9 @@ from factory.gitlab import merge_requests
 from factory.instance import provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
-from factory.worktrees import release
-from factory.worktrees.release import Release
+from factory.worktrees import upgrade
 from factory.worktrees.repository import Mirror
+from factory.worktrees.upgrade import Release
 
 _SHOWN = 20
 
@@ -34,21 +34,21 @@ def command(source: str, ref: str, propose: bool, as_json: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="factory-upgrade-") as folder:
         scratch = Mirror(Path(folder), "")
         scratch.ensure()
-        base = release.newest(clone)
+        base = upgrade.newest(clone)
         scratch.take(clone, base.commit)
-        fresh = release.import_(scratch, source, ref=ref, parent=base.commit)
+        fresh = upgrade.import_(scratch, source, ref=ref, parent=base.commit)
         if fresh.tree == base.tree:
             _tell(
                 {"version": base.version, "upgraded": False}, f"factory {base.version} is up to date", as_json=as_json
             )
             return
-        kept = release.keep(clone, scratch, fresh)
-    merged = release.merge(clone, "HEAD", fresh.commit)
+        kept = upgrade.keep(clone, scratch, fresh)
+    merged = upgrade.merge(clone, "HEAD", fresh.commit)
     if merged.conflicts:
         raise Conflict(_conflicts(fresh, merged), hint=f"Merge it by hand: git switch -c upgrade && git merge {kept}")
     name = f"upgrade/{fresh.version}-{fresh.tree[:8]}"
     message = f"Upgrade the factory from {base.version} to {fresh.version}"
-    commit = release.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message)
+    commit = upgrade.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message)
     value = {"version": fresh.version, "from": base.version, "upgraded": True, "branch": name, "commit": commit}
     lines = [f"factory {fresh.version} is merged on the branch {name}"]
     if propose:
@@ -64,7 +64,7 @@ def _tell(value: dict[str, object], text: str, *, as_json: bool) -> None:
     output.one(value, json_wanted=as_json, text=text)
 
 
-def _conflicts(fresh: Release, merged: release.MergeResult) -> str:
+def _conflicts(fresh: Release, merged: upgrade.MergeResult) -> str:
     more = len(merged.conflicts) - _SHOWN
     shown = [*merged.conflicts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
     return f"factory {fresh.version} conflicts with this repository in {', '.join(shown)}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from factory.local_cloudflare.api import dns_rules, envelope
+from factory.local_cloudflare.api import dns_records, envelope
 from factory.local_cloudflare.api.call import Call, new_id
 from factory.local_cloudflare.store import Kind
 from factory.system import clock
@@ -41,7 +41,7 @@ def create_zone(call: Call) -> web.Response:
     name = str(call.body.get("name") or "").lower().rstrip(".")
     account = call.body.get("account") or {}
     kind = call.body.get("type") or "full"
-    if not dns_rules.hostname(name):
+    if not dns_records.hostname(name):
         raise envelope.failure(400, (1049, f"{name or 'the name'} is not a registered domain"))
     if not isinstance(account, dict) or not isinstance(account.get("id"), str):
         raise envelope.failure(400, (1001, "Invalid account identifier"))
@@ -158,11 +158,11 @@ def _record(call: Call, zone: dict[str, Any]) -> dict[str, Any]:
 
 
 def _save_record(call: Call, zone: dict[str, Any], base: dict[str, Any], body: Any) -> web.Response:
-    fields = dns_rules.record(body, zone=zone["name"])
-    if isinstance(fields, dns_rules.Problem):
+    fields = dns_records.record(body, zone=zone["name"])
+    if isinstance(fields, dns_records.Problem):
         raise envelope.failure(400, (fields.code, fields.message))
     others = [other for other in call.store.find("dns_record", owner=zone["id"]) if other["id"] != base["id"]]
-    problem = dns_rules.clash(fields, others)
+    problem = dns_records.clash(fields, others)
     if problem:
         raise envelope.failure(400, (problem.code, problem.message))
     record = base | fields | {"modified_on": clock.timestamp()}

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import re
-import socket
 import zipfile
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import aiohttp
 
 from factory.errors import Conflict, InvalidInput, NotFound, ToolFailed
 from factory.local_cloudflare.store import Store
-from factory.system import clock, files, log, process
+from factory.system import clock, files, log, ports, process
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 
@@ -154,13 +153,13 @@ class Supervisor:
                 return running
             died = not running.alive
             running.group.kill()
-            if not (died and _taken(running.port)):
+            if ports.is_free(running.port) or not died:
                 break
         log.event("local_cloudflare.release_failed", release=name, reason=reason)
         raise ToolFailed(f"the release {name} {reason}{self._last_words(name)}")
 
     def _spawn(self, name: str) -> ReleaseProcess:
-        port = _free_port()
+        port = ports.free(1)[0]
         env = {"PATH": _PATH, "HOST": _HOST, "PORT": str(port), "RELEASE": name}
         with self._log(name).open("wb") as output:
             group = process.start(
@@ -234,18 +233,3 @@ def _check_zipapp(data: bytes) -> None:
                 raise InvalidInput("the archive is damaged")
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise InvalidInput(f"the body is not a Python zipapp: {error}") from error
-
-
-def _taken(port: int) -> bool:
-    """Return whether another process took the port before the release started."""
-    try:
-        with socket.create_server((_HOST, port)):
-            return False
-    except OSError:
-        return True
-
-
-def _free_port() -> int:
-    with socket.create_server((_HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -8,7 +8,7 @@ from factory.errors import InvalidInput
 from factory.local_gitlab.ci import scheduler
 from factory.local_gitlab.ci.pipelines import ZERO
 from factory.local_gitlab.ci.variables import layers
-from factory.local_gitlab.definition import expand, written
+from factory.local_gitlab.definition import expand, source_files
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Route
 from factory.system import clock
 
@@ -19,7 +19,7 @@ def _lint(call: Call) -> Any:
     repository = call.context.repository(project)
     ref = str(call.params.get("content_ref") or call.params.get("sha") or project["default_branch"])
     sha = repository.resolve(ref)
-    name, _, _ = written.parse_config_path(project["ci_config_path"])
+    name, _, _ = source_files.parse_config_path(project["ci_config_path"])
     content = repository.read(sha, name) if sha else None
     if sha is None or content is None:
         return _answer(errors=["Please provide content of .gitlab-ci.yml"])

@@ -10,7 +10,7 @@ from factory.errors import InvalidInput
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import jobs, pipeline_rights
 from factory.local_gitlab.ci.variables import before_jobs
-from factory.local_gitlab.definition import conditions, written
+from factory.local_gitlab.definition import conditions, source_files
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
@@ -92,15 +92,15 @@ def create(
 def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
     """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
     name, sha = draft["_config"]["file"], draft["_config"]["sha"]
-    definition = written.read(context.repository(project), sha, name)
+    definition = source_files.read(context.repository(project), sha, name)
     if definition is None:
         return None
-    return conditions.admitted(written.workflow_rules(definition, name), before_jobs(context, project, draft))
+    return conditions.admitted(source_files.workflow_rules(definition, name), before_jobs(context, project, draft))
 
 
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
     """Return the definition's file and commit."""
-    name, path, ref = written.parse_config_path(project["ci_config_path"])
+    name, path, ref = source_files.parse_config_path(project["ci_config_path"])
     if path is None:
         return name, sha
     if path != project["path_with_namespace"]:

@@ -8,8 +8,8 @@ from factory.errors import FactoryError, InvalidInput
 from factory.local_gitlab.ci import environments, jobs, resource_groups, schedules, states, statuses
 from factory.local_gitlab.ci.variables import layers
 from factory.local_gitlab.definition import durations, expand
+from factory.local_gitlab.definition.source_files import Source
 from factory.local_gitlab.definition.variables import defined, substitute
-from factory.local_gitlab.definition.written import Source
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document

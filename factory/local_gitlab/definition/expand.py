@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.definition import keywords, preview, rules, written
+from factory.local_gitlab.definition import keywords, preview, rules, source_files
+from factory.local_gitlab.definition.source_files import Source
 from factory.local_gitlab.definition.variables import defined
-from factory.local_gitlab.definition.written import Source
 from factory.system import strict_yaml
 from factory.system.strict_yaml import Node
 
@@ -34,8 +34,8 @@ def expand(
     ``kept`` is a cache folder of earlier results. Raises ``InvalidInput`` with the definition's error.
     """
     known = {**variables.below, **variables.workflow, **variables.above}
-    texts, hidden = written.read_all(source, known)
-    main = written.read(source.repository, source.config_sha, source.config_file)
+    texts, hidden = source_files.read_all(source, known)
+    main = source_files.read(source.repository, source.config_sha, source.config_file)
     text = preview.joined(source.config_file, texts, program=program, env=env, kept=kept)
     merged = strict_yaml.load_mapping(text, source=source.config_file)
     keywords.refuse(_jobs_alone(text, source.config_file), f"{source.config_file}, joined")

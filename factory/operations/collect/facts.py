@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory.checks import change as changes
-from factory.checks import cited, dependencies, leaks, static, tool
+from factory.checks import dependencies, leaks, static, tests_in_sources, tool
 from factory.errors import FactoryError, InvalidInput
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
@@ -47,9 +47,9 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
     """
     found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
     found = replace(found, origin=place.origin)
-    after = cited.collect(place.folder)
+    after = tests_in_sources.collect(place.folder)
     touched = {file.path for file in found.files}
-    changed = cited.collect_at(place.folder, place.base, sorted(touched), env=place.env)
+    changed = tests_in_sources.collect_at(place.folder, place.base, sorted(touched), env=place.env)
     kept = tuple(test for test in after if test.path not in touched)
     return Facts(
         date=place.date,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from factory.checks import cited, junit
+from factory.checks import junit, tests_in_sources
 from factory.errors import InvalidInput, NotFound, OutsideRepository
 from factory.operations.collect import recorded
 from factory.policies.folder import read_folder
@@ -51,7 +51,7 @@ def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tup
     commits, requests = _history(root, env, dict(evidence.merges))
     found = trace(
         [specs.read(content, source=path) for path, content in contents(root).items()],
-        tests=cited.collect(root),
+        tests=tests_in_sources.collect(root),
         results=_results(reports or _left(root)),
         merge_requests=requests,
         commits=commits,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from factory.agents import metering
 from factory.agents import outputs as asked
+from factory.agents import token_costs
 from factory.errors import FactoryError, Refused
 from factory.gitlab import issues
 from factory.model.agent import Reason
@@ -93,8 +93,8 @@ class Attempts:
         finally:
             context.console.timed("agent", clock.monotonic() - start)
         turn = ran.turn
-        cost = metering.cost(turn.usage, launch_plan.rates(chosen.agent))
-        self._spending.settle(number, chosen, Amount(metering.total(turn.usage), cost), source=turn.source)
+        cost = token_costs.cost(turn.usage, launch_plan.rates(chosen.agent))
+        self._spending.settle(number, chosen, Amount(token_costs.total(turn.usage), cost), source=turn.source)
         result = AttemptResult(
             attempt=number,
             base=base,
@@ -138,8 +138,8 @@ class Attempts:
 
     def _lost(self, number: int, chosen: routing.AgentChoice) -> Amount:
         """Return an estimate of what an unfinished attempt took, from the bytes sent to and received from its model."""
-        usage = metering.estimate(*transcript.traffic(self._session.attempt(number)))
-        return Amount(metering.total(usage), metering.cost(usage, launch_plan.rates(chosen.agent)))
+        usage = token_costs.estimate(*transcript.traffic(self._session.attempt(number)))
+        return Amount(token_costs.total(usage), token_costs.cost(usage, launch_plan.rates(chosen.agent)))
 
     def _choose(self, move: Move, labels: Sequence[str], last: AttemptResult | None) -> routing.AgentChoice:
         agents = self._policies.agents

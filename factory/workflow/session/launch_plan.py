@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from factory.agents import command
+from factory.agents.attempt_limits import Bounds
 from factory.agents.homes import HOMES, Home, Setting
-from factory.agents.metering import Bounds, Rates
 from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Task, Tool
+from factory.agents.token_costs import Rates
 from factory.errors import MachineError, Refused, Unauthorized
 from factory.model.session import Session
 from factory.policies import evaluate

@@ -8,7 +8,7 @@ import pytest
 
 from factory.errors import InvalidInput
 from factory.local_gitlab.definition import expand
-from factory.local_gitlab.definition.written import Source
+from factory.local_gitlab.definition.source_files import Source
 from factory.local_gitlab.serving.git import Repository
 from tests.servers import expander, git
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from factory.local_cloudflare.api.dns_rules import Problem, clash, record
+from factory.local_cloudflare.api.dns_records import Problem, clash, record
 
 A = {"type": "A", "name": "www", "content": "192.0.2.1"}
 CNAME = {"type": "CNAME", "name": "www", "content": "t.cfargotunnel.com"}

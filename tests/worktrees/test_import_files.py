@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from factory.errors import InvalidInput, Refused, SourceNotFound
-from factory.worktrees.bring import bring
+from factory.worktrees.import_files import bring
 from factory.worktrees.repository import Mirror, run
 from tests.servers import git
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.agents import metering
-from factory.agents.metering import Bounds, Consumption, Rates
+from factory.agents import attempt_limits, token_costs
+from factory.agents.attempt_limits import Bounds, Consumption
+from factory.agents.token_costs import Rates
 from factory.model.agent import Reason
 
 BOUNDS = Bounds(
@@ -35,7 +36,7 @@ BOUNDS = Bounds(
     ],
 )
 def test_each_limit_ends_an_attempt_once_it_is_passed(spent: Consumption, reason: Reason | None, told: str) -> None:
-    assert metering.over(spent, BOUNDS) == (None if reason is None else (reason, told))
+    assert attempt_limits.over(spent, BOUNDS) == (None if reason is None else (reason, told))
 
 
 @pytest.mark.parametrize(
@@ -49,20 +50,20 @@ def test_each_limit_ends_an_attempt_once_it_is_passed(spent: Consumption, reason
     ],
 )
 def test_a_limit_is_near_past_its_share(spent: Consumption, reason: Reason | None) -> None:
-    found = metering.near(spent, BOUNDS)
+    found = attempt_limits.near(spent, BOUNDS)
     assert (found and found[0]) == reason
-    assert metering.near(spent, replace(BOUNDS, warn_percent=100)) is None
+    assert attempt_limits.near(spent, replace(BOUNDS, warn_percent=100)) is None
 
 
 def test_prices_count_what_is_cached_apart() -> None:
     usage = {"input_tokens": 100, "cached_read_tokens": 40, "output_tokens": 10, "thought_tokens": 5}
-    assert metering.cost(usage, Rates(2.5, 0.25, 10)) == 60 * 2.5 + 40 * 0.25 + 10 * 10
-    assert metering.cost({}, Rates(1, 1, 1)) == 0
+    assert token_costs.cost(usage, Rates(2.5, 0.25, 10)) == 60 * 2.5 + 40 * 0.25 + 10 * 10
+    assert token_costs.cost({}, Rates(1, 1, 1)) == 0
 
 
 def test_writing_a_cache_costs_more_than_reading_it() -> None:
     usage = {"input_tokens": 100, "cached_read_tokens": 20, "cached_write_tokens": 50, "cached_hour_write_tokens": 30}
-    assert metering.cost(usage, Rates(4, 1, 10)) == 30 * 4 + 20 * 4 * 1.25 + 30 * 4 * 2 + 20 * 1
+    assert token_costs.cost(usage, Rates(4, 1, 10)) == 30 * 4 + 20 * 4 * 1.25 + 30 * 4 * 2 + 20 * 1
 
 
 NAMES = [
@@ -85,22 +86,22 @@ RATES = st.builds(Rates, *(st.floats(0, 1000) for _ in range(3)))
 
 @given(st.lists(USAGES), RATES)
 def test_sums_are_exact_and_nothing_is_below_nought(usages: list[dict[str, int]], rates: Rates) -> None:
-    whole = metering.add(*usages)
+    whole = token_costs.add(*usages)
     for name in {name for usage in usages for name in usage}:
         assert whole[name] == sum(usage.get(name, 0) for usage in usages)
-    assert metering.cost(whole, rates) >= 0
-    assert metering.total(whole) >= whole.get("input_tokens", 0) + whole.get("output_tokens", 0)
+    assert token_costs.cost(whole, rates) >= 0
+    assert token_costs.total(whole) >= whole.get("input_tokens", 0) + whole.get("output_tokens", 0)
 
 
 @given(USAGES, USAGES, RATES)
 def test_more_never_costs_less(one: dict[str, int], more: dict[str, int], rates: Rates) -> None:
     cheaper = replace(rates, cached=min(rates.cached, rates.input))
     uncached = {name: value for name, value in more.items() if name != "cached_read_tokens"}
-    assert metering.cost(metering.add(one, uncached), cheaper) >= metering.cost(one, cheaper) - 1
-    assert metering.total(metering.add(one, more)) >= metering.total(one)
+    assert token_costs.cost(token_costs.add(one, uncached), cheaper) >= token_costs.cost(one, cheaper) - 1
+    assert token_costs.total(token_costs.add(one, more)) >= token_costs.total(one)
 
 
 def test_an_estimate_is_by_bytes_and_a_small_total_is_not_believed() -> None:
-    assert metering.estimate(400, 41) == {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
-    assert metering.total({"total_tokens": 1, "input_tokens": 100}) == 100
-    assert metering.total({"total_tokens": 500, "input_tokens": 100}) == 500
+    assert token_costs.estimate(400, 41) == {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+    assert token_costs.total({"total_tokens": 1, "input_tokens": 100}) == 100
+    assert token_costs.total({"total_tokens": 500, "input_tokens": 100}) == 500

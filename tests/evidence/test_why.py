@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from factory.evidence import provenance, transparency_log
-from factory.evidence.provenance import Deployment, Provenance, Requirement
+from factory.evidence import transparency_log, why
+from factory.evidence.why import Deployment, Provenance, Requirement
 from tests.evidence import examples
 
 ENTRIES = transparency_log.read(examples.recorded(examples.statements()))
@@ -12,7 +12,7 @@ OTHER = examples.commit("other")
 
 
 def known(commit: str = HEAD, containing: Collection[str] = (HEAD, MERGED), session: str = "s-7") -> Provenance:
-    return provenance.of_commit(ENTRIES, commit, containing=containing, author="Ada", session=session)
+    return why.of_commit(ENTRIES, commit, containing=containing, author="Ada", session=session)
 
 
 def test_the_chain_of_an_agents_commit() -> None:
@@ -58,6 +58,6 @@ def test_an_environment_that_went_back_no_longer_has_it() -> None:
     later = examples.predicates()["deploy"] | {"commit": OTHER, "deployment": 4}
     statements = [*examples.statements(), examples.make("deploy", later, key="deploy/again")]
     entries = transparency_log.read(examples.recorded(statements))
-    found = provenance.of_commit(entries, HEAD, containing=(HEAD, MERGED), author="Ada", session="s-7")
+    found = why.of_commit(entries, HEAD, containing=(HEAD, MERGED), author="Ada", session="s-7")
     assert [(item.environment, item.now) for item in found.deployments] == [("production", False)]
     assert isinstance(found.deployments[0], Deployment)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.gitlab.transcript import Answer, both, faults, of, template
+from factory.gitlab.conformance_transcript import Answer, both, faults, of, template
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

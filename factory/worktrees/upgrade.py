@@ -11,7 +11,7 @@ from pathlib import Path
 import git
 
 from factory.errors import Conflict, InvalidInput, MachineError, NotFound
-from factory.worktrees.bring import bring
+from factory.worktrees.import_files import bring
 from factory.worktrees.repository import NOBODY, Author, Mirror, run
 
 TRAILER = "Factory-Release"
