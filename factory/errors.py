@@ -162,6 +162,12 @@ class EvidenceInvalid(FactoryError):
     hint = "Do not ship on this evidence; compare it with another clone of the evidence branch."
 
 
+class EvidenceIncomplete(EvidenceInvalid):
+    """The evidence lacks, or contradicts, what a merge or an apply requires."""
+
+    hint = "See what is missing with `factory evidence verify`."
+
+
 class AwaitingHuman(FactoryError):
     """The factory waits for a person's decision; nothing failed."""
 

@@ -15,10 +15,10 @@ from factory.evidence.trust import ALONE, APART, SHARED, Trust
 
 @dataclass(frozen=True)
 class Chain:
-    """The checks, missing links and notices of one merge request."""
+    """The checks, missing links (each with the rule that asks for it) and notices of one merge request."""
 
     checks: tuple[Check, ...]
-    missing: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...]
     notices: tuple[str, ...]
 
 
@@ -26,16 +26,16 @@ def follow(entries: Sequence[Entry], *, merge_request: int, trust: Trust) -> Cha
     """Return the checks of the chain from claim to deploy, the missing links, and notices for the reader."""
     facts = gather(entries, merge_request, trust)
     if facts is None:
-        return Chain((), (f"any statement about !{merge_request}",), ())
+        return Chain((), (("EV-CHAIN-CLAIM", f"any statement about !{merge_request}"),), ())
     links = [*(link(facts) for link in _LINKS), *_stages(facts)]
     reached = max((position for position, link in enumerate(links) if link.checks), default=-1)
-    checks, missing = _rules_of_all(facts), []
+    checks, missing = _rules_of_all(facts), list[tuple[str, str]]()
     for position, link in enumerate(links):
         checks += link.checks
         if position < reached:
             checks += [broken(rule, None, f"missing: {what}") for rule, what in link.missing]
         else:
-            missing += [what for _, what in link.missing]
+            missing += link.missing
     notices = [*_separation(facts), *approvals.notices(facts), *_unattempted_head(facts), *_returns(facts)]
     notices += _proofs(facts)
     # A fault of an approval is found twice if a merge or an apply relied on the approval.

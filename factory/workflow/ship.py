@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from factory.errors import FactoryError, NotFound, Refused
+from factory.errors import EvidenceIncomplete, FactoryError, NotFound, Refused
+from factory.evidence import insist
 from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.deployment import CONFIRM, AppRelease
 from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
@@ -22,7 +23,7 @@ from factory.reports import plans as plan_note
 from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
-from factory.workflow.recorder import record, record_plans
+from factory.workflow.recorder import read_tree, record, record_plans
 from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
 from factory.workflow.release.rollout import ENDED, Rollout, decisions, job_of
 from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
@@ -88,6 +89,7 @@ class _Shipment:
             if self._is_behind(request):
                 return self._offer_again()
             self._record_approval(request)
+            self._insist()
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
@@ -107,6 +109,21 @@ class _Shipment:
             },
         )
         return Outcome("merged", issue=self.issue, merge_request=self.iid)
+
+    def _insist(self, stack: str = "") -> None:
+        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the merge, or the stack's apply."""
+        context = self.context
+        context.fetch()
+        tree, trust = read_tree(context), context.trust()
+        if stack:
+            unmet, what = insist.unmet_before_apply(tree, trust, self.iid, stack), f"deployed to {stack}"
+        else:
+            unmet, what = insist.unmet_before_merge(tree, trust, self.iid), "merged"
+        if unmet:
+            raise EvidenceIncomplete(
+                f"!{self.iid} is not {what}, because its evidence is not whole: {'; '.join(unmet[:3])}",
+                hint=f"See all with `factory evidence verify {self.iid}`.",
+            )
 
     def _is_behind(self, request: MergeRequest) -> bool:
         """Return whether main has commits that the merge request lacks; git shows that earlier than GitLab."""
@@ -172,6 +189,7 @@ class _Shipment:
         job, deployment = rollout.apply_job()
         destroy = self._record_deploy_approval(rollout, deployment, job)
         if job.status == "manual":
+            self._insist(self._stack)
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         pipeline_watch.until(

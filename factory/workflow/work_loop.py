@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from factory.errors import FactoryError, InvalidInput, NotFound, Refused
+from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, change_poll, issues, merge_requests
 from factory.gitlab.change_poll import LastChanges
 from factory.model.gitlab import Issue, MergeRequest
@@ -81,7 +81,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     key = f"{chosen.number}-{request.sha}"
     try:
         return WorkResult(chosen, engine.run(chosen.kind, key, Shipping(chosen.number)))
-    except (Refused, NotFound, InvalidInput) as error:
+    except (Refused, NotFound, InvalidInput, EvidenceIncomplete) as error:
         _block(context, policies, chosen.number, error)
         raise
 

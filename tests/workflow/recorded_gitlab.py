@@ -7,9 +7,12 @@ names. What is written is kept in ``sent`` and changes no answer: a test says wh
 import io
 import json
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from factory.model.session import Session
 from factory.policies import read
 from factory.specs import read as specs
 from factory.system import canonical, clock, files
+from factory.workflow import recorder, ship
 from factory.workflow.claim import lease
 from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.worktrees.repository import Mirror
@@ -123,13 +127,14 @@ class RecordedGitlab(BaseAdapter):
 
 @dataclass(frozen=True)
 class World:
-    """One test's context, its GitLab, its session, and the head of its merge request."""
+    """One test's context, its GitLab, its session, its merge request's head, and how many statements were there."""
 
     context: Context
     gitlab: RecordedGitlab
     session: Session
     head: str
     names: Mapping[str, str]
+    given: int = 0
 
     def follow(self, state: str) -> None:
         """Answer as GitLab did in another recorded state, and move main where the merge request is merged by then."""
@@ -137,18 +142,31 @@ class World:
         if state in _MERGED:
             self.context.mirror.push(self.head, "main", "")
 
+    def forget_evidence(self) -> None:
+        """Let the evidence branch be gone, for a machine that has not seen it."""
+        mirror = self.context.mirror
+        git("update-ref", "-d", "refs/heads/factory/evidence", cwd=Path(mirror.url))
+        git("update-ref", "-d", "refs/remotes/origin/factory/evidence", cwd=mirror.path)
+
     def recorded(self) -> list[str]:
-        """Return the kinds of the statements on the evidence branch, in order."""
+        """Return the kinds of the statements that the test added to the evidence branch, in order."""
         self.context.fetch()
         head = self.context.mirror.head("factory/evidence")
         paths = sorted(self.context.mirror.tree(head, "statements/")) if head else []
-        return [path.split("-")[1] for path in paths]
+        return [path.split("-")[1] for path in paths][self.given :]
 
 
 def world(folder: Path, state: str) -> World:
-    """Return the world in a recorded state: main, the claimed issue's lease, and the session's commit."""
-    origin, names = _origin(folder), {}
-    base = git("rev-parse", "main", cwd=origin).stdout.strip()
+    """Return the world in a recorded state: main, the claimed issue's lease, the session's commit, and the evidence."""
+    origin, given = _origin("merged" if state in _MERGED else "claimed" if state == "claimed" else "review")
+    shutil.copytree(origin, folder / origin.name)
+    return replace(_world(folder, state), given=given)
+
+
+def _world(folder: Path, state: str) -> World:
+    """Return the world around the repository ``origin.git`` of a folder."""
+    origin = folder / "origin.git"
+    base = git("rev-parse", "start", cwd=origin).stdout.strip()
     head = git("rev-parse", "proposed", cwd=origin).stdout.strip()
     policies = read.read({f"policies/{path.name}": path.read_bytes() for path in (ROOT / "policies").glob("*.yml")})
     spec = specs.read((ROOT / "specs/hello.md").read_bytes(), source="hello")
@@ -173,17 +191,41 @@ def world(folder: Path, state: str) -> World:
         ),
         mirror=mirror,
         machine=Machine(state=folder, holder="here/0", env=TOOL_ENV, readable=(ROOT / ".venv", Path(sys.base_prefix))),
-        recorder=Recorder(signer=lambda _: examples.signer(), own=examples.trust()),
+        recorder=Recorder(signer=lambda _: examples.signer(), own=examples.trust(simulated_approvals=True)),
         console=Console(say=lambda _: None, timed=lambda _, __: None),
     )
     # A status that is "success" ends the pipeline that it held.
     gitlab.then[f"POST statuses/{head}"] = lambda: gitlab.end_pipelines("success")
     context.fetch()
-    _claim(context, released=state != "claimed")
-    if state in _MERGED:
-        mirror.push(head, "main", "")
     session = Session(SESSION, 1, files.private_folder(folder / "sessions" / SESSION))
     return World(context, gitlab, session, head, names)
+
+
+@cache
+def _origin(stage: str) -> tuple[Path, int]:
+    """Return a repository as it is after the claim, in review or after the merge, and how many statements it has."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{stage}-"))
+    _seed(folder)
+    made = _world(folder, "claimed" if stage == "claimed" else "approved")
+    _claim(made.context, released=stage != "claimed")
+    if stage != "claimed":
+        _record_until_review(made)
+    if stage == "merged":
+        made.gitlab.then["PUT merge_requests/1/merge"] = lambda: made.follow("planned")
+        ship.merge(lambda _, __, step: step(), made.context, 1)
+    return folder / "origin.git", len(made.recorded())
+
+
+def _record_until_review(made: World) -> None:
+    """Record what the factory records from the claim of the issue to the review of its merge request."""
+    context, written = made.context, examples.predicates(1, 1)
+    for kind in ("claim", "attempt", "verdict"):
+        own = {"key": f"{kind}/1", "session": SESSION, "head": made.head, "policy": made.names["@POLICY@"]}
+        predicate = {name: own.get(name, value) for name, value in {"key": "", **written[kind]}.items()}
+        subjects = examples.subjects(kind, {**predicate, "issue": 1})
+        recorder.record(context, kind, issue=1, subjects=subjects, predicate=predicate)
+    newest = max(item["id"] for item in made.gitlab.answers["pipelines"] if item["source"] == "merge_request_event")
+    recorder.record_plans(context, 1, issue=1, pipeline=newest)
 
 
 def _fits(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
@@ -210,8 +252,8 @@ def _claim(context: Context, *, released: bool) -> None:
     lease.write(context.mirror, held, frozen, author=context.bot_author, token="")
 
 
-def _origin(folder: Path) -> Path:
-    """Return a bare repository with main and a commit that is proposed to it."""
+def _seed(folder: Path) -> None:
+    """Make the bare repository ``origin.git`` with main and a commit that is proposed to it."""
     seed, origin = folder / "seed", folder / "origin.git"
     for path in [*(ROOT / "policies").glob("*.yml"), *(ROOT / "specs").glob("*.md")]:
         place = seed / path.relative_to(ROOT)
@@ -220,12 +262,11 @@ def _origin(folder: Path) -> Path:
     git("init", "-q", "-b", "main", cwd=seed)
     git("add", "-A", cwd=seed)
     git("commit", "-qm", "start", cwd=seed)
-    git("branch", "proposed", cwd=seed)
-    git("clone", "-q", "--bare", str(seed), str(origin), cwd=folder)
-    git("checkout", "-q", "proposed", cwd=seed)
+    git("tag", "start", cwd=seed)
+    git("checkout", "-qb", "proposed", cwd=seed)
     git("commit", "-q", "--allow-empty", "-m", "Greet", cwd=seed)
-    git("push", "-q", str(origin), "proposed", cwd=seed)
-    return origin
+    git("clone", "-q", "--bare", str(seed), str(origin), cwd=folder)
+    git("symbolic-ref", "HEAD", "refs/heads/main", cwd=origin)
 
 
 def _answers(state: str, names: Mapping[str, str]) -> Answers:

@@ -149,7 +149,7 @@ def test_a_proven_apply_is_checked_and_closed_without_another_approval_or_apply(
     done = ship.merge(run, lost.context, 1)
     assert (done.state, done.issue) == ("closed", 1)
     assert started(lost) == [f"jobs/{_CONFIRM}/play"]
-    assert lost.recorded()[before:] == ["merge", "plan", "plan", "apply", "deploy", "proof", "deploy"]
+    assert lost.recorded()[before:] == ["plan", "plan", "apply", "deploy", "proof", "deploy"]
     (note,) = [body for body in lost.gitlab.notes("merge_requests") if "counts as done by proof" in body]
     assert "from serial 1 to 2" in note
     assert {"state_event": "close"} in [item.body for item in lost.gitlab.sent if item.path == "issues/1"]

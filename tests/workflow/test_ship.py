@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from factory.errors import ApplyUnknown, Conflict, FactoryError, NotFound, Refused
+from factory.errors import ApplyUnknown, Conflict, EvidenceIncomplete, FactoryError, NotFound, Refused
 from factory.workflow import ship
 from tests.workflow.recorded_gitlab import SESSION, Failure, World, world
 
@@ -75,6 +75,21 @@ def test_a_merge_request_behind_main_is_closed_and_its_issue_offered_again(appro
 
 def approvals(*names: str) -> dict[str, Any]:
     return {"approved_by": [{"user": {"username": name}} for name in names]}
+
+
+def test_without_its_evidence_nothing_is_merged_and_what_is_missing_is_named(approved: World) -> None:
+    approved.forget_evidence()
+    with pytest.raises(EvidenceIncomplete, match=r"not merged, .*: a claim of factory/control#1; an") as raised:
+        ship.merge(run, approved.context, 1)
+    assert "factory evidence verify 1" in raised.value.hint
+    assert not any(item.path.endswith("/merge") for item in approved.gitlab.sent)
+
+
+def test_without_its_evidence_nothing_is_deployed(planned: World) -> None:
+    planned.forget_evidence()
+    with pytest.raises(EvidenceIncomplete, match="!1 is not deployed to production"):
+        ship.deploy(run, planned.context, 1)
+    assert not any(item.path.endswith("/play") for item in planned.gitlab.sent)
 
 
 @pytest.mark.parametrize("names", [(), ("factory-agent",), ("factory-bot",), ("Factory-Agent",)])

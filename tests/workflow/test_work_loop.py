@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.errors import FactoryError, InvalidInput, MachineError, Refused, Unauthorized
+from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, MachineError, Refused, Unauthorized
 from factory.workflow import work_loop
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.durable_steps import Engine, Slot, slot
@@ -64,6 +64,14 @@ def test_a_merge_request_that_can_not_be_merged_is_blocked_and_says_why(tmp_path
         once(made, held)
     assert ("factory::blocked", "") in made.gitlab.labels("merge_requests/1")
     assert any("Blocked: !1 has changed since its approval" in body for body in made.gitlab.notes("merge_requests/1"))
+
+
+def test_a_merge_request_without_its_evidence_is_blocked(tmp_path: Path, held: Slot) -> None:
+    made = world(tmp_path, "approved")
+    made.forget_evidence()
+    with pytest.raises(EvidenceIncomplete):
+        once(made, held)
+    assert ("factory::blocked", "") in made.gitlab.labels("merge_requests/1")
 
 
 def test_another_issues_work_is_left_alone(tmp_path: Path, held: Slot) -> None:
