@@ -9,15 +9,16 @@ from factory.model.gitlab import Approval, Deployment
 def read(item: Any) -> Deployment:
     """Return a deployment from GitLab's JSON."""
     given = [entry for entry in item.get("approvals") or [] if entry["status"] == "approved"]
+    job = item["deployable"] or {}
     return Deployment(
         id=item["id"],
         status=item["status"],
         environment=item["environment"]["name"],
         ref=item["ref"],
-        tag=bool(item["deployable"].get("tag")),
+        tag=bool(job.get("tag")),
         sha=item["sha"],
-        job=item["deployable"]["id"],
-        pipeline=item["deployable"]["pipeline"]["id"],
+        job=job.get("id", 0),
+        pipeline=job.get("pipeline", {}).get("id", 0),
         approvals=tuple(
             Approval(entry["user"]["username"], entry.get("created_at") or "", entry.get("comment") or "")
             for entry in given
@@ -27,12 +28,17 @@ def read(item: Any) -> Deployment:
 
 
 def find(connection: Connection, *, status: str | None = None, environment: str | None = None) -> list[Deployment]:
-    """Return deployments, newest first."""
+    """Return deployments with their approvals, newest first."""
+    return [get(connection, item.id) for item in listed(connection, status=status, environment=environment)]
+
+
+def listed(connection: Connection, *, status: str | None = None, environment: str | None = None) -> list[Deployment]:
+    """Return deployments without their approvals, newest first."""
     only = {"status": status, "environment": environment}
     query = {"sort": "desc", "order_by": "id", "per_page": 100} | {key: value for key, value in only.items() if value}
     with translated("list deployments"):
         found: Any = connection.client.http_list(f"{connection.api}/deployments", query_data=query, get_all=True)
-        return [get(connection, item["id"]) for item in found]
+        return [read(item) for item in found]
 
 
 def get(connection: Connection, number: int) -> Deployment:

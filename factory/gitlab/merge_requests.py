@@ -24,6 +24,8 @@ def read(item: Any) -> MergeRequest:
         web_url=item["web_url"],
         created_at=item["created_at"],
         merged_by=(item.get("merge_user") or {}).get("username", ""),
+        merged_at=item.get("merged_at") or "",
+        merged_as=tuple(item[name] for name in ("merge_commit_sha", "squash_commit_sha") if item.get(name)),
     )
 
 

@@ -7,6 +7,7 @@ from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Pipeline
 
 _SOURCE = "schedule"
+_ENDED = {"success", "failed"}
 
 
 def make_once(connection: Connection, *, description: str, ref: str, cron: str) -> None:
@@ -25,3 +26,8 @@ def newest(connection: Connection, *, ref: str, most: int = 20) -> list[Pipeline
         read = [pipelines.read(item) for item in found]
     # Older servers ignore the filter.
     return [item for item in read if item.source == _SOURCE]
+
+
+def last_ended(connection: Connection, *, ref: str) -> Pipeline | None:
+    """Return the newest scheduled pipeline of a branch that passed or failed."""
+    return next((item for item in newest(connection, ref=ref) if item.status in _ENDED), None)

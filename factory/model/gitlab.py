@@ -23,7 +23,10 @@ class Issue:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """A merge request; ``state`` is ``opened``, ``closed`` or ``merged``."""
+    """A merge request; ``state`` is ``opened``, ``closed`` or ``merged``.
+
+    ``merged_as`` are the commits that its merge made: a merge commit, a squashed commit, or none.
+    """
 
     iid: int
     title: str
@@ -38,6 +41,8 @@ class MergeRequest:
     web_url: str
     created_at: str
     merged_by: str = ""
+    merged_at: str = ""
+    merged_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment to an environment; ``blocked`` while it waits for approval. ``tag``: ``ref`` is a tag."""
+    """A deployment to an environment; ``blocked`` while it waits for approval. ``tag``: ``ref`` is a tag.
+
+    ``job`` and ``pipeline`` are 0 for a deployment that was made by an API request.
+    """
 
     id: int
     status: str

@@ -17,7 +17,7 @@ from factory.workflow import ship, work_queue
 from factory.workflow.claim import intake, issue_spec, lease, questions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
-from factory.workflow.drift import infrastructure
+from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
 from factory.workflow.release import approvals, review, rollout, shipment
 from factory.workflow.session import launch_plan, routing
@@ -67,7 +67,7 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
-    infrastructure.tend(context, policies)
+    scheduled.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
     candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]

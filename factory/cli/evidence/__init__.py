@@ -8,6 +8,10 @@ COMMANDS = {
     "list": ("factory.cli.evidence.statements", "List the statements in the log."),
     "verify": ("factory.cli.evidence.verify", "Verify a merge request's whole chain, or the whole log."),
     "timeline": ("factory.cli.evidence.timeline", "Show what happened to an issue, a merge request or a release."),
+    "drift": (
+        "factory.cli.evidence.drift",
+        "Compare the evidence with GitLab's own records.",
+    ),
     "bundle": ("factory.cli.evidence.bundle", "Write an archive that anyone verifies and reads."),
     "trust": ("factory.cli.evidence.trust", "Print the trust root, with which anyone verifies the evidence."),
     "keys": ("factory.cli.evidence.keys", "List and propose the keys that sign evidence."),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from factory.errors import InvalidInput
-from factory.gitlab import issues, pipelines, schedules, tracking_issue
-from factory.model.gitlab import MAIN, Issue, Pipeline
+from factory.gitlab import issues, pipelines, tracking_issue
+from factory.model.gitlab import Issue, Pipeline
 from factory.policies.model import Policies
 from factory.reports import drift as drift_note
 from factory.reports.markdown import link, name
@@ -23,7 +23,6 @@ JOB, FOLDER = "drift", ".factory/drift"
 _SEEN = "drift-seen"
 _CLEAN = "clean"
 _MARK = re.compile(r"\A<!-- factory:drift \S+ (\S+) (\d+) -->")
-_WRITTEN = {"success", "failed"}
 _RECONCILE = """
 Reconcile the drift in one of two ways. The next scheduled pipeline that finds no drift closes this issue.
 
@@ -44,15 +43,12 @@ class _IssueMark:
     pipeline: int
 
 
-def tend(context: Context, policies: Policies) -> list[int]:
+def tend(context: Context, policies: Policies, newest: Pipeline) -> list[int]:
     """Update the drift issues from the newest scheduled pipeline; return the numbers of the issues that were written.
 
-    A file in the instance's state folder names the last pipeline that was read, so that a call without a new pipeline
-    costs one request. Without that file the pipeline is read again, and nothing is written twice.
+    A file in the instance's state folder names the last pipeline that was read. Without that file the pipeline is read
+    again, and nothing is written twice.
     """
-    newest = next((item for item in schedules.newest(context.bot, ref=MAIN) if item.status in _WRITTEN), None)
-    if newest is None:
-        return []
     path = context.machine.state / _SEEN
     # A retried job leaves new reports in the same pipeline.
     seen = f"{context.bot.url} {newest.id} {newest.status} {newest.duration}"

@@ -66,7 +66,8 @@ class World:
 
     def tend(self, context: Context | None = None) -> list[int]:
         context = context or self.context
-        return infrastructure.tend(context, context.policies())
+        newest = schedules.last_ended(context.bot, ref=MAIN)
+        return infrastructure.tend(context, context.policies(), newest) if newest else []
 
     def found(self, report: reports.Report) -> list[int]:
         """Run the schedule with a report; return the issues that the factory wrote."""
@@ -91,7 +92,9 @@ def test_the_issue_of_a_stack_that_the_policy_no_longer_lists_is_closed(world: W
     world.run(CLEAN.encode())
     policies = world.context.policies()
     terraform = policies.terraform.model_copy(update={"stacks": {"other": StackRule()}})
-    assert infrastructure.tend(world.context, policies.model_copy(update={"terraform": terraform})) == [iid]
+    newest = schedules.last_ended(world.context.bot, ref=MAIN)
+    assert newest
+    assert infrastructure.tend(world.context, policies.model_copy(update={"terraform": terraform}), newest) == [iid]
     assert [issue.state for issue in world.issues()] == ["closed"]
     assert "lists no stack" in world.notes(iid)[-1].body
 
