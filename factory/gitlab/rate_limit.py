@@ -119,7 +119,7 @@ class RateLimiter(HTTPAdapter):
             request.headers["If-None-Match"] = known.headers["ETag"]
         answer = self._sent(request, options)
         if known is not None and answer.status_code == HTTPStatus.NOT_MODIFIED:
-            answer.close()
+            _ = answer.content  # read to its end, so that the next request uses the same connection
             if _PAGE not in known.headers or _PAGE in answer.headers:
                 return _updated(known, answer)
             # The ETag covers only the body: without paging headers, a new next page would go unnoticed.

@@ -165,6 +165,19 @@ def test_an_unchanged_answer_is_not_sent_again(gitlab_server: LocalGitlab) -> No
     assert connection.project.issues.get(1).user_notes_count == 1
 
 
+def test_unchanged_answers_come_over_one_connection(
+    gitlab_server: LocalGitlab, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = client(gitlab_server.url, gitlab_server.project().path_with_namespace, gitlab_server.root_token)
+    with caplog.at_level("DEBUG", logger="urllib3.connectionpool"):
+        for _ in range(4):
+            connection.project.issues.list(get_all=True)
+    polite = connection.client.session.get_adapter(gitlab_server.url)
+    assert isinstance(polite, RateLimiter)
+    assert polite.sent["GET", 304] >= 3
+    assert not [line for line in caplog.messages if "Resetting dropped connection" in line]
+
+
 def test_a_304_without_its_headers_is_asked_for_anew() -> None:
     page = {"X-Page": "1", "X-Next-Page": ""}
 
