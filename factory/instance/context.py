@@ -16,7 +16,6 @@ from factory.instance import recorder_key
 from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.model.gitlab import MAIN
 from factory.operations import trust_root
-from factory.policies import read
 from factory.secrets import tokens
 from factory.system import files
 from factory.workflow import recorder, work_loop
@@ -111,10 +110,7 @@ def trust(workspace: Workspace) -> Trust:
     """Return the trust root of the instance's project as of the last fetch; raises ``NotFound``."""
     own, copy = own_trust(workspace), mirror(workspace)
     head = copy.head(MAIN) if copy.path.exists() else None
-    root = trust_root.at(copy, head) if head else None
-    if head is None or root is None:
-        return own
-    return trust_root.trusted(own, root, read.read(copy.tree(head, "policies/")).scope.agents)
+    return trust_root.trusted_at(copy, head, own) if head else own
 
 
 def own_trust(workspace: Workspace) -> Trust:

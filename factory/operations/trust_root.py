@@ -46,6 +46,12 @@ def at(mirror: Mirror, commit: str) -> TrustRoot | None:
         return None
 
 
+def trusted_at(mirror: Mirror, commit: str, own: Trust) -> Trust:
+    """Return the trust root of a project as of a commit of main; ``own`` is the instance's. Raises ``InvalidInput``."""
+    root = at(mirror, commit)
+    return trusted(own, root, read.read(mirror.tree(commit, "policies/")).scope.agents if root else ())
+
+
 def of_policies(policies: Policies) -> Trust:
     """Return the trust root that the policies alone give; raises ``NotFound`` if they name no key."""
     if policies.trust is None:

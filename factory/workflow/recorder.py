@@ -1,6 +1,6 @@
 """The recorder: signs statements about what it observed and appends them to the branch ``factory/evidence``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from factory.errors import EvidenceInvalid, Refused
@@ -35,14 +35,14 @@ def require_key(context: Context) -> None:
 
 
 def _require_key(context: Context) -> None:
-    trust, size = context.trust(), _size(read_tree(context))
+    head = context.mirror.head(transparency_log.BRANCH)
+    trust, size = context.trust(), _size(context.mirror.paths(head)) if head else 0
     signer = context.recorder.signer(trust.recorders(size))
     if not trust.recorder(signer.keyid).at(size):
         raise Refused(
             f"this machine's key may not sign statement {size} of this project's evidence",
             hint="See `factory evidence keys list`.",
         )
-    head = context.mirror.head(transparency_log.BRANCH)
     if head is None or trust is not context.recorder.own:
         return
     try:
@@ -54,8 +54,8 @@ def _require_key(context: Context) -> None:
         ) from error
 
 
-def _size(tree: Mapping[str, bytes]) -> int:
-    return sum(path.startswith(transparency_log.STATEMENTS) for path in tree)
+def _size(paths: Iterable[str]) -> int:
+    return sum(path.startswith(transparency_log.STATEMENTS) for path in paths)
 
 
 def _statement(

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from factory.gitlab import tracking_issue
+from factory.gitlab import schedules, tracking_issue
 from factory.model.gitlab import Issue
-from factory.workflow.drift import evidence
+from factory.workflow.drift import evidence, scheduled
 from factory.workflow.recorder import record
 from tests.evidence import examples
 from tests.servers import LocalGitlab, wait_for
 from tests.workflow import loopback
 
 DEFINITION = b"""
+check:
+  rules: [{if: $CI_PIPELINE_SOURCE == "schedule"}]
+  script: [echo checked]
 deploy:
   rules: [{if: $CI_PIPELINE_SOURCE == "push", when: manual}]
   environment: {name: production}
@@ -107,6 +110,24 @@ def test_a_merge_request_that_is_being_shipped_is_left_alone(world: World) -> No
     request.labels = [labels.shipping, labels.blocked]
     request.save()
     assert world.found() == [("merge", f"!{iid}")]
+
+
+def test_it_is_compared_once_after_each_scheduled_pipeline(world: World) -> None:
+    policies = world.context.policies()
+    world.project.protectedbranches.delete("main")
+    world.write("main")
+    scheduled.tend(world.context, policies)
+    assert world.issues() == []
+    schedules.make_once(world.context.bot, description="drift", ref="main", cron="23 4 * * *")
+    (schedule,) = world.context.bot.project.pipelineschedules.list(get_all=True)
+    world.context.bot.project.pipelineschedules.get(schedule.id, lazy=True).play()
+    wait_for(lambda: schedules.last_ended(world.context.bot, ref="main"))
+    scheduled.tend(world.context, policies)
+    (issue,) = world.issues()
+    world.write("mine")
+    world.merge("mine")
+    scheduled.tend(world.context, policies)
+    assert world.issues() == [issue]
 
 
 def test_a_deployment_by_hand_is_told(world: World) -> None:
