@@ -37,7 +37,7 @@ lint: $(READY) ## Check style, dead code, types and import floors
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || (cat .venv/lint-imports.log; false)
 
-soak: $(READY) ## Run every row of every matrix, and seed defects in the factory's own deciders (SEED=n LIMIT=n)
+soak: $(READY) ## Run every row of every matrix, seed defects in the deciders, and let 300 appends to the evidence fail (SEED=n LIMIT=n)
 	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT))
 
 soak-kills: $(READY) ## Kill the parts of demos at random moments on a busy machine (SEED=n RUNS=10; an hour)

@@ -9,15 +9,15 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import git
 
 from factory.errors import Conflict, FactoryError, MachineError, NotFound, Refused, Unreachable
 from factory.system import clock, files, git_locks
+from factory.worktrees import blobs
+from factory.worktrees.blobs import Blob
 
 NOBODY = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -125,10 +125,15 @@ class Mirror:
         return self.resolve(f"refs/remotes/origin/{branch}")
 
     def resolve(self, name: str) -> str | None:
-        """Return the commit that a ref or SHA names."""
-        with suppress(FactoryError):
-            return run(self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        return None
+        """Return the commit that a ref or SHA names, if there is one; raises ``MachineError`` if git fails."""
+        if not (self.path / "HEAD").exists():
+            return None
+        code, out, err = _execute(
+            self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+        if code > 1 or code < 0:
+            raise MachineError(f"git rev-parse failed: {_cause(err)} (exit code {code})")
+        return out if code == 0 else None
 
     def tree_of(self, commit: str) -> str:
         """Return the SHA of a commit's tree; commits with equal content have equal trees."""
@@ -146,27 +151,27 @@ class Mirror:
         return [(record[:40], record[41:]) for record in records if record]
 
     def read(self, revision: str, path: str) -> bytes:
-        """Return a file's content at a revision; raises ``NotFound``."""
-        repository = git.Repo(self.path)
-        try:
-            return bytes(repository.commit(revision).tree.join(path).data_stream.read())
-        except (KeyError, ValueError, git.exc.GitError) as error:
-            raise NotFound(f"{path} is not in {revision}") from error
-        finally:
-            repository.close()
+        """Return a file's content at a revision; raises ``NotFound``, or ``MachineError`` if git fails."""
+        found = [item for item in self._listed(revision, path) if item.path == path]
+        if not found:
+            raise NotFound(f"{path} is not in {revision}")
+        return blobs.contents(self.path, found)[0]
 
     def tree(self, revision: str, prefix: str = "") -> dict[str, bytes]:
-        """Return the content of every file below a folder at a revision, by path; empty if the folder is missing."""
-        repository = git.Repo(self.path)
+        """Return the content of every file below a folder at a revision, by path; empty if the folder is missing.
+
+        Raises ``NotFound`` for an unknown revision, ``MachineError`` if git fails.
+        """
+        found = self._listed(revision, prefix)
+        return dict(zip((item.path for item in found), blobs.contents(self.path, found), strict=True))
+
+    def _listed(self, revision: str, prefix: str) -> list[Blob]:
         try:
-            tree: Any = repository.commit(revision).tree
-            start = tree.join(prefix.rstrip("/")) if prefix else tree
-            blobs = start.traverse(predicate=lambda item, _: item.type == "blob")
-            return {str(item.path): bytes(item.data_stream.read()) for item in blobs}
-        except KeyError:
-            return {}
-        finally:
-            repository.close()
+            return blobs.listed(self.path, revision, prefix)
+        except MachineError:
+            if self.resolve(revision) is None:
+                raise NotFound(f"there is no commit {revision} in {self.path}") from None
+            raise
 
     def paths(self, revision: str) -> list[str]:
         """Return the paths of all files at a revision."""
@@ -174,24 +179,18 @@ class Mirror:
 
     def matching(self, revision: str, text: str) -> list[str]:
         """Return the paths of the files at a revision that have a line with ``text``."""
-        code, out, err = _git(self.path).execute(
-            ["git", "grep", "--fixed-strings", "--files-with-matches", "-z", "-e", text, revision],
-            with_extended_output=True,
-            with_exceptions=False,
-            env=NOBODY,
+        code, out, err = _execute(
+            self.path, "grep", "--fixed-strings", "--files-with-matches", "-z", "-e", text, revision
         )
-        if code > 1:
-            raise MachineError(f"git grep failed: {_cause(str(err))}")
-        return [hit.removeprefix(f"{revision}:") for hit in str(out).split("\0") if hit]
+        if code not in {0, 1}:
+            raise MachineError(f"git grep failed: {_cause(err)}")
+        return [hit.removeprefix(f"{revision}:") for hit in out.split("\0") if hit]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Tell whether ``newer`` contains ``older``."""
-        code, _, _ = _git(self.path).execute(
-            ["git", "merge-base", "--is-ancestor", older, newer],
-            with_extended_output=True,
-            with_exceptions=False,
-            env=NOBODY,
-        )
+        """Tell whether ``newer`` contains ``older``; an unknown commit contains nothing and is contained in none."""
+        code, _, err = _execute(self.path, "merge-base", "--is-ancestor", older, newer)
+        if code not in {0, 1} and "Not a valid" not in err:
+            raise MachineError(f"git merge-base failed: {_cause(err)} (exit code {code})")
         return code == 0
 
     def merge_base(self, one: str, other: str) -> str:
@@ -248,6 +247,14 @@ def run(
     except git.exc.GitCommandError as error:
         raise _failed(failure, arguments[0], str(error.stderr)) from error
     return str(answer)
+
+
+def _execute(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run a git command; return its exit code, output and errors."""
+    code, out, err = _git(folder).execute(
+        ["git", *arguments], with_extended_output=True, with_exceptions=False, env=NOBODY
+    )
+    return code, str(out), str(err)
 
 
 def _data(content: bytes) -> bytes:

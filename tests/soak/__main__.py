@@ -1,4 +1,4 @@
-"""`make soak`: every row of every matrix, and defects seeded in the factory's own deciders.
+"""`make soak`: every row of every matrix, defects seeded in the factory's own deciders, and faults during appends.
 
 The rows are those of the tests with the mark `matrix` or `soak`, of which CI runs a few. A decider is a pure module.
 The mutants of all deciders are shuffled by a seed; the tests of a decider run against a copy of the repository with
@@ -24,6 +24,7 @@ from factory.model.challenge import Defect
 from factory.reports.tables import table
 from tests import matrix
 from tests.servers import ROOT
+from tests.soak import appends
 
 # Deciders, and the tests that hold them.
 DECIDERS: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +46,7 @@ DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/workflow/session/routing.py": ("tests/workflow/session/test_routing.py",),
 }
 _LEAST, _SECONDS, _COPIES = 95, 120.0, 2
+_APPENDS = 300
 
 
 def mutants(chosen: Sequence[str]) -> list[Defect]:
@@ -154,7 +156,7 @@ def _copied(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Run both parts, or one of them, and print what was found."""
+    """Run all parts, or the defects alone, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=matrix.seed(), help="which defects are drawn, and in which order")
     parser.add_argument("--limit", type=int, default=200, help="how many defects")
@@ -162,6 +164,7 @@ def main() -> None:
     given = parser.parse_args()
     parts = [] if given.only else [rows()]
     parts.append(defects(given.seed, given.limit, [path for path in DECIDERS if given.only in path]))
+    parts += [] if given.only else [appends.runs(given.seed, _APPENDS)]
     sys.stdout.write("\n".join(text for text, _ in parts) + "\n")
     sys.exit(not all(held for _, held in parts))
 
