@@ -15,14 +15,18 @@ from factory.model.gitlab import Deployment, MergeRequest
 class GitlabRecords:
     """What GitLab has recorded since the evidence began.
 
-    ``unexplained`` are the commits of main that no merged merge request contains, ``approvers`` the accounts whose
-    approvals a merged merge request has, for those that were read.
+    ``unexplained`` are the commits of main that no merged merge request contains, ``lost`` those that statements name
+    and main no longer contains. ``approvers`` are the accounts whose approvals a merge request has. ``recent_merges``
+    and ``recent_deployments`` are numbers of those that ended a moment ago: statements about them may still come.
     """
 
     unexplained: tuple[str, ...]
+    lost: tuple[str, ...]
     merged: tuple[MergeRequest, ...]
     deployments: tuple[Deployment, ...]
     approvers: Mapping[int, frozenset[str]]
+    recent_merges: frozenset[int] = frozenset()
+    recent_deployments: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,15 @@ def differences(entries: Sequence[Entry], records: GitlabRecords) -> tuple[Diffe
         Difference("push", commit[:12], "is on main, and no merged merge request contains it")
         for commit in records.unexplained
     )
-    return (*pushes, *_merges(entries, records), *_deployments(entries, records), *_approvals(entries, records))
+    lost = (Difference("push", commit[:12], "is part of main in statements; main lacks it") for commit in records.lost)
+    return (*pushes, *lost, *_merges(entries, records), *_deployments(entries, records), *_approvals(entries, records))
 
 
 def _merges(entries: Sequence[Entry], records: GitlabRecords) -> Iterator[Difference]:
     stated = {entry.predicate["merge_request"]: entry.predicate["head"] for entry in _of(entries, "merge")}
     known = {item.iid: item for item in records.merged}
     for iid, item in known.items():
-        if iid not in stated:
+        if iid not in stated and iid not in records.recent_merges:
             said = f"was merged by {item.merged_by or 'an unknown account'}; no statement records it"
             yield Difference("merge", f"!{iid}", said)
     for iid, head in stated.items():
@@ -63,7 +68,7 @@ def _deployments(entries: Sequence[Entry], records: GitlabRecords) -> Iterator[D
     jobs = {entry.predicate["job"] for entry in _of(entries, "apply", "return")}
     known = {item.id for item in records.deployments}
     for item in records.deployments:
-        if item.id not in numbers and item.job not in jobs:
+        if item.id not in numbers and item.job not in jobs and item.id not in records.recent_deployments:
             said = f"deployed {item.sha[:12]}; no statement records it"
             yield Difference("deployment", f"{item.id} to {item.environment}", said)
     for entry in _of(entries, "apply"):
@@ -74,7 +79,10 @@ def _deployments(entries: Sequence[Entry], records: GitlabRecords) -> Iterator[D
 
 
 def _approvals(entries: Sequence[Entry], records: GitlabRecords) -> Iterator[Difference]:
+    merged = {item.iid: item.sha for item in records.merged}
     for entry in _of(entries, "approval"):
+        if entry.predicate["head"] != merged.get(entry.predicate["merge_request"]):
+            continue  # GitLab forgets the approvals of earlier heads
         iid, approver = entry.predicate["merge_request"], entry.predicate["approver"]
         given = records.approvers.get(iid)
         if entry.predicate["scope"] == "merge" and given is not None and approver not in given:

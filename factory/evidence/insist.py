@@ -1,34 +1,57 @@
-"""What the evidence must show before a merge request is merged, and before its plan is applied. Pure."""
+"""What the evidence must show before a merge request is merged, and before a plan is applied. Pure.
+
+A merge rests on the whole chain so far. An apply rests on its own plan and approval: faults of earlier merges and
+applies can't be healed, and must not keep a person from rolling back.
+"""
 
 from collections.abc import Mapping
 
-from factory.evidence import transparency_log, verify
-from factory.evidence.trust import Trust
+from factory.evidence import approvals, transparency_log, verify
+from factory.evidence.trust import ALONE, Trust
 
 _MERGE = frozenset({"EV-CHAIN-CLAIM", "EV-CHAIN-ATTEMPT", "EV-CHAIN-VERDICT", "EV-APPROVAL-MERGE"})
-_APPLY = _MERGE | {"EV-CHAIN-MERGE", "EV-CHAIN-PLAN", "EV-APPROVAL-DEPLOY"}
-# An apply that failed, was interrupted or whose deployment was returned may be followed by another one.
-_MAY_BE_REPEATED = frozenset({"EV-CHAIN-APPLY", "EV-CHAIN-DEPLOY"})
+_OF_CHAINS = ("EV-CHAIN", "EV-APPROVAL")
 
 
-def unmet_before_merge(tree: Mapping[str, bytes], trust: Trust, merge_request: int) -> tuple[str, ...]:
-    """Return what the whole log and this chain lack or break, from the claim to the approval; empty: it may merge."""
-    return _unmet(tree, trust, merge_request, _MERGE)
-
-
-def unmet_before_apply(tree: Mapping[str, bytes], trust: Trust, merge_request: int, stack: str) -> tuple[str, ...]:
-    """Return what the whole log and this chain lack or break, from the claim to the approval of the stack's plan."""
-    found = _unmet(tree, trust, merge_request, _APPLY)
-    plans = [
-        entry
-        for entry in transparency_log.read(tree)
-        if entry.kind == "plan" and entry.predicate["merge_request"] == merge_request
-    ]
-    known = any(entry.predicate["stack"] == stack for entry in plans)
-    return found if known or found else (f"a plan of {stack}",)
-
-
-def _unmet(tree: Mapping[str, bytes], trust: Trust, merge_request: int, needed: frozenset[str]) -> tuple[str, ...]:
+def unmet_before_merge(tree: Mapping[str, bytes], trust: Trust, merge_request: int, head: str) -> tuple[str, ...]:
+    """Return what the log and the chain lack or break, from the claim to the approval of ``head``; empty: merge it."""
     report = verify.verify(tree, trust=trust, merge_request=merge_request)
-    broken = [check.reason for check in report.findings if check.rule not in _MAY_BE_REPEATED]
-    return (*broken, *(what.removeprefix(f"!{merge_request}: ") for rule, what in report.absent if rule in needed))
+    if report.findings:
+        return tuple(check.reason for check in report.findings)
+    missing = [what.removeprefix(f"!{merge_request}: ") for rule, what in report.absent if rule in _MERGE]
+    verdicts = [
+        entry.predicate["head"]
+        for entry in transparency_log.valid(tree, trust)
+        if entry.kind == "verdict" and entry.predicate["merge_request"] == merge_request
+    ]
+    if verdicts and verdicts[-1] != head:
+        missing.append(f"a verdict for the head {head}: the newest is for {verdicts[-1]}")
+    return tuple(missing)
+
+
+def unmet_before_apply(
+    tree: Mapping[str, bytes], trust: Trust, merge_request: int, *, stack: str, manifest: str, plan: str
+) -> tuple[str, ...]:
+    """Return what the log lacks or breaks: its own integrity, the merge, this plan, and the approval of this plan."""
+    report = verify.verify(tree, trust=trust, merge_request=merge_request)
+    broken = [check.reason for check in report.findings if not check.rule.startswith(_OF_CHAINS)]
+    if broken:
+        return tuple(broken)
+    own = [
+        entry for entry in transparency_log.valid(tree, trust) if entry.predicate.get("merge_request") == merge_request
+    ]
+    unmet = [] if any(entry.kind == "merge" for entry in own) else ["the merge"]
+    wanted = {"stack": stack, "manifest": manifest, "plan": plan}
+    plans = [entry for entry in own if entry.kind == "plan" and wanted.items() <= entry.predicate.items()]
+    if not plans:
+        return (*unmet, f"the plan of {stack} with the manifest {manifest}")
+    approved = any(
+        entry.kind == "approval"
+        and (entry.predicate["scope"], entry.predicate["plan"]) == ("deploy", plan)
+        and entry.index > plans[0].index
+        and not approvals.forbidden(entry, trust)
+        for entry in own
+    )
+    if plans[-1].predicate["approvals"] and trust.separation != ALONE and not approved:
+        unmet.append(f"an approval to deploy the plan {plan}")
+    return tuple(unmet)

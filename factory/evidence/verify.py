@@ -159,7 +159,7 @@ def _layout(tree: Mapping[str, bytes], paths: Sequence[str], digests: Sequence[b
         reason = "matches the statements" if same else "missing" if path not in tree else "altered"
         yield Check("EV-LOG-TILE", None, same, f"{path}: {reason}")
     for path in sorted(set(tree) - set(expected) - set(paths) - {transparency_log.CHECKPOINT}):
-        yield Check("EV-FILE", None, False, f"{path} is not part of the log")
+        yield Check("EV-FILE", None, False, f"{path!r} is not part of the log")
 
 
 def _modes(modes: Mapping[str, str]) -> Iterator[Check]:

@@ -24,6 +24,7 @@ def read(item: Any) -> Deployment:
             for entry in given
         ),
         created_at=item["created_at"],
+        updated_at=item.get("updated_at") or "",
     )
 
 

@@ -108,6 +108,7 @@ class Deployment:
     pipeline: int
     approvals: tuple[Approval, ...]
     created_at: str
+    updated_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class _Shipment:
             if self._is_behind(request):
                 return self._offer_again()
             self._record_approval(request)
-            self._insist()
+            self._insist_on_merge(request.sha)
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
@@ -110,15 +110,21 @@ class _Shipment:
         )
         return Outcome("merged", issue=self.issue, merge_request=self.iid)
 
-    def _insist(self, stack: str = "") -> None:
-        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the merge, or the stack's apply."""
-        context = self.context
-        context.fetch()
-        tree, trust = read_tree(context), context.trust()
-        if stack:
-            unmet, what = insist.unmet_before_apply(tree, trust, self.iid, stack), f"deployed to {stack}"
-        else:
-            unmet, what = insist.unmet_before_merge(tree, trust, self.iid), "merged"
+    def _insist_on_merge(self, head: str) -> None:
+        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the merge of the head."""
+        self.context.fetch()
+        tree, trust = read_tree(self.context), self.context.trust()
+        self._refuse(insist.unmet_before_merge(tree, trust, self.iid, head), "merged")
+
+    def _insist_on_apply(self, rollout: Rollout) -> None:
+        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the apply of the plan."""
+        self.context.fetch()
+        tree, trust = read_tree(self.context), self.context.trust()
+        wanted = {"manifest": rollout.digest, "plan": rollout.manifest.plan}
+        unmet = insist.unmet_before_apply(tree, trust, self.iid, stack=self._stack, **wanted)
+        self._refuse(unmet, f"deployed to {self._stack}")
+
+    def _refuse(self, unmet: tuple[str, ...], what: str) -> None:
         if unmet:
             raise EvidenceIncomplete(
                 f"!{self.iid} is not {what}, because its evidence is not whole: {'; '.join(unmet[:3])}",
@@ -189,7 +195,7 @@ class _Shipment:
         job, deployment = rollout.apply_job()
         destroy = self._record_deploy_approval(rollout, deployment, job)
         if job.status == "manual":
-            self._insist(self._stack)
+            self._insist_on_apply(rollout)
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         pipeline_watch.until(

@@ -27,7 +27,7 @@ MERGED = MergeRequest(
     "factory-bot",
 )
 DEPLOYED = Deployment(3, "success", "production", "main", False, HEAD, 92, 32, (), "2026-11-20")
-EQUAL = GitlabRecords((), (MERGED,), (DEPLOYED,), {12: frozenset({"operator"})})
+EQUAL = GitlabRecords((), (), (MERGED,), (DEPLOYED,), {12: frozenset({"operator"})})
 
 
 def entries(**changes: object) -> list[Entry]:
@@ -76,3 +76,19 @@ def test_a_statement_about_a_deployment_that_gitlab_does_not_know_is_told() -> N
 def test_an_approval_that_gitlab_does_not_know_is_told() -> None:
     assert kinds(entries(), approvers={12: frozenset({"somebody"})}) == [("approval", "!12")]
     assert kinds(entries(), approvers={}) == []
+
+
+def test_an_approval_of_an_earlier_head_is_not_compared() -> None:
+    earlier = {"merge_approval": {"head": "0" * 40}}
+    assert kinds(entries(**earlier), approvers={12: frozenset()}) == []
+
+
+def test_a_commit_that_main_has_lost_is_told() -> None:
+    assert kinds(entries(), lost=("e" * 40,)) == [("push", "e" * 12)]
+
+
+def test_what_ended_a_moment_ago_may_still_get_its_statement() -> None:
+    other = dataclasses.replace(MERGED, iid=13)
+    by_hand = dataclasses.replace(DEPLOYED, id=4, job=0)
+    recent = {"recent_merges": frozenset({13}), "recent_deployments": frozenset({4})}
+    assert kinds(entries(), merged=(MERGED, other), deployments=(DEPLOYED, by_hand), **recent) == []

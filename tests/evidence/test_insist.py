@@ -3,36 +3,72 @@
 import pytest
 
 from factory.evidence import insist, transparency_log
-from factory.evidence.trust import TrustedKey
+from factory.evidence.trust import Trust, TrustedKey
 from tests.evidence import examples
 
 _BEFORE_MERGE = ("claim", "attempt", "verdict", "merge plan", "merge approval")
-_BEFORE_APPLY = (*_BEFORE_MERGE, "merge", "plan", "deploy approval")
+_BEFORE_APPLY = ("merge", "plan", "deploy approval")
+_HEAD = examples.commit("head 12")
 
 
 def tree(*steps: str, **changes: object) -> dict[str, bytes]:
     return examples.recorded([examples.make(step, changes.get(step.replace(" ", "_"))) for step in steps])  # type: ignore[arg-type]
 
 
+def before_merge(
+    given: dict[str, bytes], trust: Trust | None = None, *, mr: int = 12, head: str = _HEAD
+) -> tuple[str, ...]:
+    return insist.unmet_before_merge(given, trust or examples.trust(), mr, head)
+
+
+def before_apply(given: dict[str, bytes], *, stack: str = "production") -> tuple[str, ...]:
+    digests = {part: examples.digest(f"final 12 {part}") for part in ("manifest", "plan")}
+    return insist.unmet_before_apply(given, examples.trust(), 12, stack=stack, **digests)
+
+
 def test_a_whole_chain_may_be_merged_and_applied() -> None:
-    assert insist.unmet_before_merge(tree(*_BEFORE_MERGE), examples.trust(), 12) == ()
-    assert insist.unmet_before_apply(tree(*_BEFORE_APPLY), examples.trust(), 12, "production") == ()
+    assert before_merge(tree(*_BEFORE_MERGE)) == ()
+    assert before_apply(tree(*_BEFORE_MERGE, *_BEFORE_APPLY)) == ()
 
 
 @pytest.mark.parametrize("left_out", _BEFORE_MERGE)
 def test_what_is_missing_before_a_merge_is_named(left_out: str) -> None:
-    found = insist.unmet_before_merge(tree(*(step for step in _BEFORE_MERGE if step != left_out)), examples.trust(), 12)
-    assert found, left_out
+    assert before_merge(tree(*(step for step in _BEFORE_MERGE if step != left_out)))
 
 
 @pytest.mark.parametrize("left_out", _BEFORE_APPLY)
 def test_what_is_missing_before_an_apply_is_named(left_out: str) -> None:
-    kept = tree(*(step for step in _BEFORE_APPLY if step != left_out))
-    assert insist.unmet_before_apply(kept, examples.trust(), 12, "production"), left_out
+    kept = (step for step in _BEFORE_APPLY if step != left_out)
+    assert before_apply(tree(*_BEFORE_MERGE, *kept))
+
+
+def test_another_head_than_that_of_the_newest_verdict_is_not_merged() -> None:
+    (found,) = before_merge(tree(*_BEFORE_MERGE), head="0" * 40)
+    assert "a verdict for the head 0000" in found
+
+
+def test_a_plan_that_was_recorded_before_the_merge_stands_for_no_other() -> None:
+    same = {"commit": examples.commit("merge 12"), "plan": examples.digest("final 12 plan")}
+    found = tree(*_BEFORE_MERGE, "merge", "deploy approval", merge_plan=same)
+    assert any("the plan of production" in item for item in before_apply(found))
+
+
+def test_an_approval_that_was_recorded_before_its_plan_is_none() -> None:
+    assert before_apply(tree(*_BEFORE_MERGE, "merge", "deploy approval", "plan"))
 
 
 def test_a_stack_without_a_recorded_plan_is_not_applied() -> None:
-    assert insist.unmet_before_apply(tree(*_BEFORE_APPLY), examples.trust(), 12, "staging") == ("a plan of staging",)
+    assert before_apply(tree(*_BEFORE_MERGE, *_BEFORE_APPLY), stack="staging")
+
+
+@pytest.mark.parametrize("change", [{"approver": "factory-agent"}, {"approval_type": "simulated"}])
+def test_an_approval_that_does_not_count_allows_no_apply(change: dict[str, object]) -> None:
+    assert before_apply(tree(*_BEFORE_MERGE, *_BEFORE_APPLY, deploy_approval=change))
+
+
+@pytest.mark.parametrize("more", [{"apply": {"result": "unknown"}}, {"apply": {"manifest": examples.digest("other")}}])
+def test_faults_of_earlier_applies_and_merges_keep_no_approved_plan_back(more: dict[str, object]) -> None:
+    assert before_apply(tree("merge", "apply", "deploy", "plan", "deploy approval", **more)) == ()
 
 
 @pytest.mark.parametrize(
@@ -50,19 +86,19 @@ def test_a_stack_without_a_recorded_plan_is_not_applied() -> None:
     ],
 )
 def test_statements_that_do_not_fit_each_other_are_not_enough(change: dict[str, object]) -> None:
-    assert insist.unmet_before_merge(tree(*_BEFORE_MERGE, **change), examples.trust(), 12)
+    assert before_merge(tree(*_BEFORE_MERGE, **change))
 
 
 def test_a_log_with_a_changed_byte_and_another_key_are_not_enough() -> None:
     whole = tree(*_BEFORE_MERGE)
     path = min(path for path in whole if path.startswith(transparency_log.STATEMENTS))
     changed = {**whole, path: whole[path].replace(b"payload", b"payloaD", 1)}
-    assert insist.unmet_before_merge(changed, examples.trust(), 12)
+    assert before_merge(changed)
     other = examples.signer("another")
     keys = {other.keyid: TrustedKey(other.public)}
-    assert insist.unmet_before_merge(whole, examples.trust(keys=keys), 12)
-    assert insist.unmet_before_merge({}, examples.trust(), 12)
+    assert before_merge(whole, examples.trust(keys=keys))
+    assert before_merge({})
 
 
 def test_another_merge_requests_chain_is_not_this_ones() -> None:
-    assert insist.unmet_before_merge(tree(*_BEFORE_MERGE), examples.trust(), 13)
+    assert before_merge(tree(*_BEFORE_MERGE), mr=13)

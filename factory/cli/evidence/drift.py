@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
     Exits with 2 if there are differences.
     """
     context = make(current(), holder="operator", say=output.say)
-    found = evidence.differences(context, context.policies())
+    found = evidence.differences(context)
     evidence.report(context, found)
     output.rows(found, ("kind", "subject", "said"), json_wanted=as_json, empty="the evidence and GitLab say the same")
     raise click.exceptions.Exit(_DIFFERS if found else 0)

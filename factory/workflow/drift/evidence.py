@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 
-from factory.evidence import compare, transparency_log
+from factory.errors import EvidenceInvalid
+from factory.evidence import compare, transparency_log, verify
 from factory.evidence.compare import Difference, GitlabRecords
+from factory.evidence.facts import Check
 from factory.evidence.transparency_log import Entry
 from factory.gitlab import deployments, merge_requests
 from factory.model.gitlab import MAIN, MergeRequest, Pipeline
-from factory.policies.model import Policies
 from factory.reports.markdown import name
 from factory.system import clock, files
 from factory.workflow.context import Context
@@ -19,6 +21,8 @@ _SUBJECT = Subject("evidence-drift", "Drift: evidence", "reports what the eviden
 _SEEN = "evidence-drift-seen"
 # One request for each merge request; GitLab keeps approvals after the merge.
 _APPROVALS_READ = 100
+# The most rows that the issue shows, and the seconds in which another machine may still record a statement.
+_SHOWN, _GRACE = 200, 120.0
 _RESOLVE = """
 What happened without a statement was done by hand, or while a branch or an environment was not protected. Find out who
 did it (GitLab's events and audit events), and whether main and the deployed releases are what you want. Statements are
@@ -26,7 +30,7 @@ never added afterwards. If you close this issue by hand, it stays closed until t
 """
 
 
-def tend(context: Context, policies: Policies, newest: Pipeline) -> int | None:
+def tend(context: Context, newest: Pipeline) -> int | None:
     """Compare once after each scheduled pipeline; return the number of the issue if it was written.
 
     A file in the instance's state folder names the last scheduled pipeline. Without it the comparison is made again,
@@ -36,7 +40,7 @@ def tend(context: Context, policies: Policies, newest: Pipeline) -> int | None:
     seen = f"{context.bot.url} {newest.id}"
     if path.exists() and files.read_text(path) == seen:
         return None
-    written = report(context, differences(context, policies))
+    written = report(context, differences(context, grace=_GRACE))
     files.write_atomic(path, seen.encode())
     return written
 
@@ -46,48 +50,71 @@ def report(context: Context, found: Sequence[Difference]) -> int | None:
     return settle(context, _SUBJECT, [asdict(item) for item in found], _body(found))
 
 
-def differences(context: Context, policies: Policies) -> tuple[Difference, ...]:
-    """Return the differences between the evidence and GitLab's records, since the first statement."""
+def differences(context: Context, *, grace: float = 0.0) -> tuple[Difference, ...]:
+    """Return the differences between the evidence and GitLab's records, since the first statement.
+
+    What ended less than ``grace`` seconds ago may lack its statement. Raises ``EvidenceInvalid`` for a broken log.
+    """
     context.fetch()
-    entries = transparency_log.read(read_tree(context))
-    return compare.differences(entries, _records(context, policies, entries)) if entries else ()
+    tree, trust = read_tree(context), context.trust()
+    broken = [item for item in verify.verify(tree, trust=trust, merge_request=0).findings if not _absent(item)]
+    if tree and broken:
+        raise EvidenceInvalid(f"the evidence is broken: {broken[0].reason}", hint="Run `factory evidence verify`.")
+    entries = transparency_log.valid(tree, trust)
+    return compare.differences(entries, _records(context, entries, grace)) if entries else ()
 
 
-def _records(context: Context, policies: Policies, entries: Sequence[Entry]) -> GitlabRecords:
+def _absent(item: Check) -> bool:
+    return item.rule.startswith(("EV-CHAIN", "EV-APPROVAL"))
+
+
+def _records(context: Context, entries: Sequence[Entry], grace: float) -> GitlabRecords:
     began = clock.parse(min(entry.predicate["time"] for entry in entries))
     stated = {entry.predicate["merge_request"] for entry in entries if entry.kind == "merge"}
     merged = [
         item
         for item in merge_requests.find(context.bot, state="merged")
-        if item.target_branch == MAIN and (item.iid in stated or clock.parse(item.merged_at) >= began)
+        if item.target_branch == MAIN and (item.iid in stated or _since(item.merged_at, began))
     ]
-    # Statements about a merge request that another machine ships at this moment are still to come.
-    labels = policies.session.labels
-    shipping = [item for item in merged if labels.shipping in item.labels and labels.blocked not in item.labels]
-    ended = [item for item in merged if item not in shipping]
-    commits = {item.sha for item in shipping}.union(*(item.merged_as for item in shipping))
-    found = [
-        item
-        for item in deployments.listed(context.bot, status="success")
-        if clock.parse(item.created_at) >= began and item.sha not in commits
-    ]
-    return GitlabRecords(_unexplained(context, entries, merged), tuple(ended), tuple(found), _approvers(context, ended))
+    found = [item for item in deployments.listed(context.bot, status="success") if _since(item.created_at, began)]
+    settled = clock.now() - timedelta(seconds=grace)
+    unexplained, lost = _pushes(context, entries, merged)
+    return GitlabRecords(
+        unexplained=unexplained,
+        lost=lost,
+        merged=tuple(merged),
+        deployments=tuple(found),
+        approvers=_approvers(context, merged),
+        recent_merges=frozenset(item.iid for item in merged if grace and _since(item.merged_at, settled)),
+        recent_deployments=frozenset(item.id for item in found if grace and _since(item.updated_at, settled)),
+    )
 
 
-def _unexplained(context: Context, entries: Sequence[Entry], merged: Sequence[MergeRequest]) -> tuple[str, ...]:
-    """Return the commits on main, since the base of the first attempt, that no merged merge request contains."""
+def _since(time: str, moment: datetime) -> bool:
+    """Return whether a time is at or after a moment; older servers leave some times out."""
+    return not time or clock.parse(time) >= moment
+
+
+def _pushes(
+    context: Context, entries: Sequence[Entry], merged: Sequence[MergeRequest]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return main's commits, since the first attempt's base, of no merged merge request, and those that main lost."""
+    main = context.main()
     bases = [entry.predicate["base"] for entry in entries if entry.kind == "attempt"]
-    if not bases or not context.mirror.is_ancestor(bases[0], context.main()):
-        return ()
-    listed = [commit for commit, _ in context.mirror.messages("--first-parent", f"{bases[0]}..{context.main()}")]
-    known = {commit for item in merged for commit in (item.sha, *item.merged_as)}
+    named = [entry.predicate["merge_commit"] for entry in entries if entry.kind == "merge"]
+    kept = dict.fromkeys([*bases[:1], *named])
+    lost = tuple(commit for commit in kept if not context.mirror.is_ancestor(commit, main))
+    if not bases or bases[0] in lost:
+        return (), lost
+    known = {commit for item in merged for commit in (item.sha, *item.merged_as)} | set(named)
+    listed = (commit for commit, _ in context.mirror.messages(f"{bases[0]}..{main}"))
     left = dict.fromkeys(commit for commit in listed if commit not in known)
     for item in reversed(merged):
         if not left:
             break
         for commit in merge_requests.commits(context.bot, item.iid):
             left.pop(commit, None)
-    return tuple(left)
+    return tuple(left), lost
 
 
 def _approvers(context: Context, merged: Sequence[MergeRequest]) -> Mapping[int, frozenset[str]]:
@@ -101,6 +128,7 @@ def _approvers(context: Context, merged: Sequence[MergeRequest]) -> Mapping[int,
 def _body(found: Sequence[Difference]) -> str:
     if not found:
         return "The evidence and GitLab's own records say the same.\n"
-    lines = ["| What | Which | Difference |", "|---|---|---|"]
-    lines += [f"| {item.kind} | {name(item.subject)} | {name(item.said)} |" for item in found]
-    return "The evidence and GitLab's own records differ:\n\n" + "\n".join(lines) + "\n" + _RESOLVE
+    head = ["| What | Which | Difference |", "|---|---|---|"]
+    lines = [f"| {item.kind} | {name(item.subject)} | {name(item.said)} |" for item in found[:_SHOWN]]
+    more = f"\nand {len(found) - _SHOWN} more: see `factory evidence drift`\n" if len(found) > _SHOWN else ""
+    return "The evidence and GitLab's own records differ:\n\n" + "\n".join([*head, *lines]) + "\n" + more + _RESOLVE

@@ -9,7 +9,7 @@ from factory.model.gitlab import Issue
 from factory.workflow.drift import evidence, scheduled
 from factory.workflow.recorder import record
 from tests.evidence import examples
-from tests.servers import LocalGitlab, wait_for
+from tests.servers import LocalGitlab, git, wait_for, with_token
 from tests.workflow import loopback
 
 DEFINITION = b"""
@@ -30,6 +30,7 @@ class World:
         self.context = loopback.context(server, folder, {**loopback.shipped(), ".gitlab-ci.yml": DEFINITION})
         self.project = server.client().projects.get(self.context.bot.project_path)
         self.base = self.context.main()
+        self.url = with_token(self.project.http_url_to_repo, server.root_token)
         written = examples.predicates(1, 1)["attempt"]
         predicate = {"key": "attempt/1", **written, "base": self.base, "head": self.base}
         subjects = examples.subjects("attempt", {**predicate, "issue": 1})
@@ -55,8 +56,15 @@ class World:
         subjects = examples.subjects("merge", {**predicate, "issue": 1})
         record(self.context, "merge", issue=1, subjects=subjects, predicate=predicate)
 
+    def run_schedule(self) -> None:
+        """Run a scheduled pipeline to its end."""
+        schedules.make_once(self.context.bot, description="drift", ref="main", cron="23 4 * * *")
+        (schedule,) = self.context.bot.project.pipelineschedules.list(get_all=True)
+        self.context.bot.project.pipelineschedules.get(schedule.id, lazy=True).play()
+        wait_for(lambda: schedules.last_ended(self.context.bot, ref="main"))
+
     def found(self) -> list[tuple[str, str]]:
-        differences = evidence.differences(self.context, self.context.policies())
+        differences = evidence.differences(self.context)
         evidence.report(self.context, differences)
         return [(item.kind, item.subject) for item in differences]
 
@@ -99,17 +107,47 @@ def test_a_push_below_a_merge_is_found(world: World) -> None:
     assert world.found() == [("push", pushed[:12])]
 
 
-def test_a_merge_request_that_is_being_shipped_is_left_alone(world: World) -> None:
+def test_a_merge_of_a_moment_ago_is_left_to_the_machine_that_ships_it(world: World) -> None:
     world.write("mine")
     iid = world.merge("mine")
-    request = world.project.mergerequests.get(iid)
-    labels = world.context.policies().session.labels
-    request.labels = [labels.shipping]
-    request.save()
-    assert world.found() == []
-    request.labels = [labels.shipping, labels.blocked]
-    request.save()
+    assert evidence.differences(world.context, grace=600) == ()
     assert world.found() == [("merge", f"!{iid}")]
+
+
+def test_a_main_that_was_rewritten_is_told(world: World) -> None:
+    commit = world.write("mine")
+    iid = world.merge("mine")
+    world.state(iid, commit)
+    world.project.protectedbranches.delete("main")
+    mirror = world.context.mirror
+    other = mirror.commit(dict(mirror.tree(world.base)), parent=None, message="other", author=world.context.bot_author)
+    git("push", "-q", "--force", world.url, f"{other}:refs/heads/main", cwd=mirror.path)
+    assert {item for item in world.found() if item[0] == "push"} == {("push", world.base[:12]), ("push", commit[:12])}
+
+
+def test_a_push_that_a_branch_brings_along_is_found(world: World) -> None:
+    # The branch merges main, so the push is no first parent of the merged head.
+    world.project.protectedbranches.delete("main")
+    mirror, author = world.context.mirror, world.context.bot_author
+    side = mirror.commit({"side": b"1"}, parent=world.base, message="side", author=author)
+    pushed = world.write("main")
+    world.context.fetch()
+    both = mirror.tree_of(mirror.commit({"side": b"1"}, parent=pushed, message="both", author=author))
+    made = git("commit-tree", both, "-p", side, "-p", pushed, "-m", "merge main", cwd=mirror.path).stdout.strip()
+    git("push", "-q", world.url, f"{made}:refs/heads/mine", cwd=mirror.path)
+    iid = world.merge("mine")
+    world.state(iid, made)
+    assert ("push", pushed[:12]) in world.found()
+
+
+def test_a_comparison_that_fails_is_told_and_stops_no_other_work(world: World) -> None:
+    world.run_schedule()
+    for rule in world.project.protectedbranches.list(get_all=True):
+        rule.delete()
+    other = world.context.mirror.commit({"x": b""}, parent=None, message="x", author=world.context.bot_author)
+    git("push", "-q", "--force", world.url, f"{other}:refs/heads/factory/evidence", cwd=world.context.mirror.path)
+    scheduled.tend(world.context, world.context.policies())
+    assert world.issues() == []
 
 
 def test_it_is_compared_once_after_each_scheduled_pipeline(world: World) -> None:
@@ -118,10 +156,7 @@ def test_it_is_compared_once_after_each_scheduled_pipeline(world: World) -> None
     world.write("main")
     scheduled.tend(world.context, policies)
     assert world.issues() == []
-    schedules.make_once(world.context.bot, description="drift", ref="main", cron="23 4 * * *")
-    (schedule,) = world.context.bot.project.pipelineschedules.list(get_all=True)
-    world.context.bot.project.pipelineschedules.get(schedule.id, lazy=True).play()
-    wait_for(lambda: schedules.last_ended(world.context.bot, ref="main"))
+    world.run_schedule()
     scheduled.tend(world.context, policies)
     (issue,) = world.issues()
     world.write("mine")
