@@ -22,6 +22,8 @@ from tests.servers import ROOT, TOOL_ENV, running_gitlab
 TIERS = ("premium", "free")
 HERE = Path(__file__).parent
 _SECONDS_OF_A_TEST = "120"
+# As in a new GitLab: only maintainers push to the default branch.
+_PROTECTED = 2
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,10 @@ def results(cache: Path, suite: str, tier: str, newer: str | None, extra: list[s
     if prepared is None:
         return None
     (python, added), folder_of_sources = prepared, sources(cache, source)
-    with tempfile.TemporaryDirectory() as folder, running_gitlab(Path(folder) / "state", tier=tier) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_gitlab(Path(folder) / "state", tier=tier, protection=_PROTECTED) as server,
+    ):
         found = Path(folder) / "results"
         found.touch()
         env = TOOL_ENV | {
