@@ -76,6 +76,10 @@ def test_the_file_may_be_absent_and_counts_in_the_digest() -> None:
         (f"{{a: {{key: {KEY[1:]}, since: 0}}}}", "keys.a.key"),
         (f"{{a: {{key: {KEY}, sinse: 0}}}}", "did you mean since?"),
         (f"{{a: {{key: {KEY}, since: 0, replaces: a}}}}", "keys.a.replaces: the key would take over from itself"),
+        (
+            f"{{a: {{key: {KEY}, since: 0, replaces: b}}, b: {{key: {OTHER}, since: 0, replaces: a}}}}",
+            "keys.a.replaces: the key would take over from itself",
+        ),
         ("{}", "keys"),
     ],
 )

@@ -27,8 +27,8 @@ def test_two_machines_at_the_same_moment_lose_no_statement(tmp_path: Path) -> No
 
     def work(context: Context) -> None:
         for number in range(_EACH):
-            predicate = {"key": f"restore/{context.mirror.path.name}/{number}", "stack": "production"}
-            predicate |= {"from_serial": 1, "serial": 2, "by": "operator", "reason": "test"}
+            key = f"restore/{context.mirror.path.name}/{number}"
+            predicate = {"key": key, "stack": "production", "from_serial": 1, "serial": 2, "by": "a", "reason": "b"}
             record(context, "restore", issue=0, subjects={"state": examples.digest("state")}, predicate=predicate)
 
     machines = [machine(name) for name in keys]
