@@ -67,20 +67,20 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
-    scheduled.tend(context, policies)
+    newest = scheduled.tend(context, policies)
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
     candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
     chosen = work_queue.choose(candidates, [state for _, state in requests])
     if isinstance(chosen, work_queue.Idle):
+        scheduled.compare(context, newest)
         return chosen
     if chosen.kind == "deliver":
         found = next(item for item in offered if item.iid == chosen.number)
         return WorkResult(chosen, _deliver(context, engine, found, policies))
     request = merge_requests.get(context.bot, chosen.number)
-    key = f"{chosen.number}-{request.sha}"
     try:
-        return WorkResult(chosen, engine.run(chosen.kind, key, Shipping(chosen.number)))
+        return WorkResult(chosen, engine.run(chosen.kind, f"{chosen.number}-{request.sha}", Shipping(chosen.number)))
     except (Refused, NotFound, InvalidInput, EvidenceIncomplete) as error:
         _block(context, policies, chosen.number, error)
         raise

@@ -10,6 +10,14 @@ import git
 from factory.errors import MachineError
 
 _REGULAR = "blob"
+# Nobody's configuration: what a user's own says must not change what the factory reads and writes.
+NOBODY = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "LC_ALL": "C.UTF-8",
+}
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,18 @@ def _run(folder: Path, argv: Sequence[str], stdin: bytes = b"") -> bytes:
     with tempfile.TemporaryFile() as source:
         source.write(stdin)
         source.seek(0)
-        code, out, err = git.Git(str(folder)).execute(
-            list(argv),
-            istream=source,
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-        )
+        try:
+            code, out, err = git.Git(str(folder)).execute(
+                list(argv),
+                istream=source,
+                env={**NOBODY, "GIT_LITERAL_PATHSPECS": "1"},
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        except git.exc.GitCommandNotFound as error:
+            raise MachineError("git is not installed", hint="Install git and run the command again.") from error
     if code != 0:
         raise MachineError(f"{' '.join(argv[:2])} failed: {str(err).strip() or f'exit code {code}'}")
     return bytes(out)

@@ -17,19 +17,11 @@ import git
 from factory.errors import Conflict, FactoryError, MachineError, NotFound, Refused, Unreachable
 from factory.system import clock, files, git_locks
 from factory.worktrees import blobs
-from factory.worktrees.blobs import Blob
-
-NOBODY = {
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "/bin/false",
-    "LC_ALL": "C.UTF-8",
-}
-
+from factory.worktrees.blobs import NOBODY, Blob
 
 # No git of ours holds a lock of the mirror that long.
 _STALE = 30.0
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REASON = re.compile(r"(?:fatal|error): (.+)")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
@@ -169,7 +161,7 @@ class Mirror:
         try:
             return blobs.listed(self.path, revision, prefix)
         except MachineError:
-            if self.resolve(revision) is None:
+            if not _SHA.fullmatch(revision) and self.resolve(revision) is None:
                 raise NotFound(f"there is no commit {revision} in {self.path}") from None
             raise
 
@@ -251,9 +243,12 @@ def run(
 
 def _execute(folder: Path, *arguments: str) -> tuple[int, str, str]:
     """Run a git command; return its exit code, output and errors."""
-    code, out, err = _git(folder).execute(
-        ["git", *arguments], with_extended_output=True, with_exceptions=False, env=NOBODY
-    )
+    try:
+        code, out, err = _git(folder).execute(
+            ["git", *arguments], with_extended_output=True, with_exceptions=False, env=NOBODY
+        )
+    except git.exc.GitCommandNotFound as error:
+        raise MachineError("git is not installed", hint="Install git and run the command again.") from error
     return code, str(out), str(err)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import git
 
 from factory.errors import Conflict, InvalidInput, MachineError, NotFound
+from factory.worktrees.blobs import NOBODY
 from factory.worktrees.import_files import bring
-from factory.worktrees.repository import NOBODY, Author, Mirror, run
+from factory.worktrees.repository import Author, Mirror, run
 
 TRAILER = "Factory-Release"
 _AUTHOR = Author("factory", "factory@localhost")

@@ -9,7 +9,13 @@ from factory.worktrees import blobs
 from factory.worktrees.repository import Mirror
 from tests.servers import git
 
-FILES = {"a.txt": b"a\n", "empty": b"", "b/binary": bytes(range(256)), "b/c/name with\ttab": b"x\n\ny"}
+FILES = {
+    ":(glob)x": b"g",
+    "a.txt": b"a\n",
+    "b/binary": bytes(range(256)),
+    "b/c/name with\ttab": b"x\n\ny",
+    "empty": b"",
+}
 
 
 @pytest.fixture
@@ -28,14 +34,16 @@ def test_every_byte_comes_back(repository: Path) -> None:
     assert mirror.tree("main") == FILES
     assert set(mirror.tree("main", "b/")) == {"b/binary", "b/c/name with\ttab"}
     assert mirror.tree("main", "missing/") == {}
-    assert mirror.read("main", "b/binary") == FILES["b/binary"]
+    assert all(mirror.read("main", path) == content for path, content in FILES.items())
 
 
 def test_what_is_not_there_is_not_found(repository: Path) -> None:
     mirror = Mirror(repository / ".git", "")
-    for revision, path in (("main", "a"), ("main", "b"), ("nothing", "a.txt"), ("0" * 40, "a.txt")):
+    for revision, path in (("main", "a"), ("main", "b"), ("nothing", "a.txt")):
         with pytest.raises(NotFound):
             mirror.read(revision, path)
+    with pytest.raises(MachineError):
+        mirror.read("0" * 40, "a.txt")  # a commit that somebody named, and that is gone
     assert mirror.resolve("nothing") is None
     assert not mirror.is_ancestor("nothing", "main")
 

@@ -40,7 +40,11 @@ def tend(context: Context, newest: Pipeline) -> int | None:
     seen = f"{context.bot.url} {newest.id}"
     if path.exists() and files.read_text(path) == seen:
         return None
-    written = report(context, differences(context, grace=_GRACE))
+    try:
+        found = differences(context, grace=_GRACE)
+    except EvidenceInvalid as error:
+        found = (Difference("log", transparency_log.BRANCH, str(error)),)
+    written = report(context, found)
     files.write_atomic(path, seen.encode())
     return written
 
@@ -57,28 +61,27 @@ def differences(context: Context, *, grace: float = 0.0) -> tuple[Difference, ..
     """
     context.fetch()
     tree, trust = read_tree(context), context.trust()
-    broken = [item for item in verify.verify(tree, trust=trust, merge_request=0).findings if not _absent(item)]
-    if tree and broken:
+    found = verify.verify(tree, trust=trust, merge_request=0).findings
+    broken = [item for item in found if not _of_chain(item) and (tree or item.rule == "EV-LOG-CONSISTENCY")]
+    if broken:
         raise EvidenceInvalid(f"the evidence is broken: {broken[0].reason}", hint="Run `factory evidence verify`.")
     entries = transparency_log.valid(tree, trust)
     return compare.differences(entries, _records(context, entries, grace)) if entries else ()
 
 
-def _absent(item: Check) -> bool:
+def _of_chain(item: Check) -> bool:
     return item.rule.startswith(("EV-CHAIN", "EV-APPROVAL"))
 
 
 def _records(context: Context, entries: Sequence[Entry], grace: float) -> GitlabRecords:
     began = clock.parse(min(entry.predicate["time"] for entry in entries))
     stated = {entry.predicate["merge_request"] for entry in entries if entry.kind == "merge"}
-    merged = [
-        item
-        for item in merge_requests.find(context.bot, state="merged")
-        if item.target_branch == MAIN and (item.iid in stated or _since(item.merged_at, began))
-    ]
-    found = [item for item in deployments.listed(context.bot, status="success") if _since(item.created_at, began)]
+    every = [item for item in merge_requests.find(context.bot, state="merged") if item.target_branch == MAIN]
+    merged = [item for item in every if item.iid in stated or _since(item.merged_at, began)]
+    ended = deployments.listed(context.bot, status="success")
+    found = [item for item in ended if _since(item.updated_at or item.created_at, began)]
     settled = clock.now() - timedelta(seconds=grace)
-    unexplained, lost = _pushes(context, entries, merged)
+    unexplained, lost = _pushes(context, entries, every)
     return GitlabRecords(
         unexplained=unexplained,
         lost=lost,

@@ -140,28 +140,29 @@ def test_a_push_that_a_branch_brings_along_is_found(world: World) -> None:
     assert ("push", pushed[:12]) in world.found()
 
 
-def test_a_comparison_that_fails_is_told_and_stops_no_other_work(world: World) -> None:
+def test_a_broken_log_is_an_issue_and_stops_no_other_work(world: World) -> None:
     world.run_schedule()
     for rule in world.project.protectedbranches.list(get_all=True):
         rule.delete()
     other = world.context.mirror.commit({"x": b""}, parent=None, message="x", author=world.context.bot_author)
     git("push", "-q", "--force", world.url, f"{other}:refs/heads/factory/evidence", cwd=world.context.mirror.path)
-    scheduled.tend(world.context, world.context.policies())
-    assert world.issues() == []
+    scheduled.compare(world.context, scheduled.tend(world.context, world.context.policies()))
+    (issue,) = world.issues()
+    assert "factory/evidence" in issue.description
 
 
 def test_it_is_compared_once_after_each_scheduled_pipeline(world: World) -> None:
     policies = world.context.policies()
     world.project.protectedbranches.delete("main")
     world.write("main")
-    scheduled.tend(world.context, policies)
+    scheduled.compare(world.context, scheduled.tend(world.context, policies))
     assert world.issues() == []
     world.run_schedule()
-    scheduled.tend(world.context, policies)
+    scheduled.compare(world.context, scheduled.tend(world.context, policies))
     (issue,) = world.issues()
     world.write("mine")
     world.merge("mine")
-    scheduled.tend(world.context, policies)
+    scheduled.compare(world.context, scheduled.tend(world.context, policies))
     assert world.issues() == [issue]
 
 
