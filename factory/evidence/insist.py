@@ -6,7 +6,8 @@ applies can't be healed, and must not keep a person from rolling back.
 
 from collections.abc import Mapping
 
-from factory.evidence import approvals, transparency_log, verify
+from factory.evidence import approvals, chain, transparency_log, verify
+from factory.evidence.facts import ByMergeRequest
 from factory.evidence.trust import ALONE, Trust
 
 _MERGE = frozenset({"EV-CHAIN-CLAIM", "EV-CHAIN-ATTEMPT", "EV-CHAIN-VERDICT", "EV-APPROVAL-MERGE"})
@@ -18,12 +19,11 @@ def unmet_before_merge(tree: Mapping[str, bytes], trust: Trust, merge_request: i
     report = verify.verify(tree, trust=trust, merge_request=merge_request)
     if report.findings:
         return tuple(check.reason for check in report.findings)
-    missing = [what.removeprefix(f"!{merge_request}: ") for rule, what in report.absent if rule in _MERGE]
-    verdicts = [
-        entry.predicate["head"]
-        for entry in transparency_log.valid(tree, trust)
-        if entry.kind == "verdict" and entry.predicate["merge_request"] == merge_request
-    ]
+    entries = transparency_log.valid(tree, trust)
+    own = ByMergeRequest(entries).about(merge_request)
+    found = chain.follow(own, merge_request=merge_request, trust=trust)
+    missing = [what for rule, what in found.missing if rule in _MERGE]
+    verdicts = [entry.predicate["head"] for entry in own if entry.kind == "verdict"]
     if verdicts and verdicts[-1] != head:
         missing.append(f"a verdict for the head {head}: the newest is for {verdicts[-1]}")
     return tuple(missing)

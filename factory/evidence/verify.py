@@ -23,25 +23,16 @@ _PLAIN_FILE = "100644"
 class VerifyReport:
     """The result of a verification.
 
-    ``passed``: no check failed. ``absent`` are the missing links of chains, each with the rule that asks for it. Show
-    ``notices`` to everyone who relies on the result: they list every simulated approval and every skipped check.
+    ``passed``: no check failed. ``complete``: no link of a chain is missing. Show ``notices`` to everyone who relies on
+    the result: they list every simulated approval and every skipped check.
     """
 
     checks: tuple[Check, ...]
-    absent: tuple[tuple[str, str], ...]
+    complete: bool
+    missing: tuple[str, ...]
     notices: tuple[str, ...]
     size: int
     root: str
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The missing links of the chains."""
-        return tuple(what for _, what in self.absent)
-
-    @property
-    def complete(self) -> bool:
-        """Whether no link of a chain is missing."""
-        return not self.absent
 
     @property
     def passed(self) -> bool:
@@ -83,14 +74,14 @@ def verify(
     root = merkle_tree.root(leaves)
     checks += _head(tree.get(transparency_log.CHECKPOINT), leaves, root, trust)
     checks += _pinned(leaves, trust)
-    absent: list[tuple[str, str]] = []
+    missing: list[str] = []
     grouped = ByMergeRequest(entries)
     for number in grouped.numbers() if merge_request is None else [merge_request]:
         found_chain = chain.follow(grouped.about(number), merge_request=number, trust=trust)
         checks += found_chain.checks
-        absent += [(rule, f"!{number}: {what}") for rule, what in found_chain.missing]
+        missing += [f"!{number}: {what}" for _, what in found_chain.missing]
         notices += found_chain.notices
-    return VerifyReport(tuple(checks), tuple(absent), tuple(notices), len(paths), root.hex())
+    return VerifyReport(tuple(checks), not missing, tuple(missing), tuple(notices), len(paths), root.hex())
 
 
 def _statement(path: str, data: bytes, trust: Trust) -> tuple[Entry | None, list[Check]]:

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -411,3 +412,8 @@ def test_with_one_account_approvals_are_reported_as_not_held() -> None:
     assert alone.complete
     assert [notice.split(": ")[:2] for notice in alone.notices] == [["separation", "none"]]
     assert "not checked" in alone.notices[0]
+
+
+def test_the_report_has_the_fields_that_json_shows() -> None:
+    found = dataclasses.asdict(examples.report(examples.recorded(examples.statements())))
+    assert set(found) == {"checks", "complete", "missing", "notices", "size", "root"}
