@@ -16,9 +16,11 @@ _PAUSE, _LOOK_PAUSE = 0.05, 1.0
 
 @click.command(hidden=True)
 @click.option("--concurrency", default=2, show_default=True, help="How many jobs each runner runs at once.")
-def command(concurrency: int) -> None:
+@click.option("--server", type=int, help="End once this process, which started the runner, is gone.")
+def command(concurrency: int, server: int | None) -> None:
     """Wait until the instance has registered its runners, then run jobs until stopped."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if server is not None:  # its own parent by now may be another process: the server may have ended already
+        threading.Thread(target=_end_with, args=(server,), daemon=True).start()
     workspace = current()
     stored = workspace.token_folder / RUNNERS
     while not stored.exists():

@@ -71,7 +71,8 @@ async def _ended(told: asyncio.Event, needed: tuple[Path, ...]) -> None:
 
 async def _keep_runner(workspace: Workspace, state: Path) -> None:
     """Start the runner, and restart it whenever it exits."""
-    argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "runner"]
+    argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"]]
+    argv += ["runner", "--server", str(os.getpid())]
     while True:
         with (state / "runner.log").open("ab") as output:
             group = await process.start_async(
