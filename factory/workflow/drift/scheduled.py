@@ -21,7 +21,9 @@ def compare(context: Context, newest: Pipeline | None) -> None:
 
     Call it when nothing else is to do: what is being shipped gets its statements first.
     """
+    if newest is None:
+        return
     try:
-        _ = newest and evidence.tend(context, newest)
+        evidence.tend(context, newest)
     except FactoryError as error:
         context.say(f"the evidence is not compared with GitLab: {error} ({error.hint})")
