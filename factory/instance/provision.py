@@ -24,6 +24,7 @@ from factory.policies.secrets import JUDGE
 from factory.secrets import tokens
 from factory.system import clock, files, process
 from factory.workflow.drift import desired_settings as settings_of
+from factory.worktrees import blobs
 from factory.worktrees.repository import Mirror
 
 _ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
@@ -89,8 +90,9 @@ def _git(workspace: Workspace, *arguments: str) -> str:
 
 
 def _head_policies(workspace: Workspace) -> dict[str, bytes]:
-    names = _git(workspace, "ls-tree", "-r", "--name-only", "HEAD", "policies/").splitlines()
-    return {name: _git(workspace, "show", f"HEAD:{name}").encode() for name in names}
+    found = blobs.listed(workspace.settings.clone, "HEAD", "policies/")
+    contents = blobs.contents(workspace.settings.clone, found)
+    return {item.path: content for item, content in zip(found, contents, strict=True)}
 
 
 def _accounts(workspace: Workspace, root: Connection) -> None:
@@ -154,6 +156,13 @@ def require_history(workspace: Workspace) -> None:
             "this clone is shallow, and no server takes a push of a part of a history",
             hint="Run `git fetch --unshallow`, then the command again.",
         )
+
+
+def prepare(workspace: Workspace) -> None:
+    """Fetch the clone's HEAD into the mirror of an instance that is not provisioned; needs no server."""
+    if not (workspace.state / "provisioned").exists():
+        copy = mirror(workspace, workspace.url, workspace.settings["project"])
+        copy.take(workspace.settings.clone, _git(workspace, "rev-parse", "HEAD").strip())
 
 
 def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) -> tuple[str, bool]:

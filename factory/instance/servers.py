@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from factory.errors import MachineError, PortInUse, Unreachable
-from factory.instance.provision import provision, require_history
+from factory.instance.provision import prepare, provision, require_history
 from factory.instance.workspace import InstanceRecord, Say, Workspace
 from factory.system import clock, data, files, http, ports, process
 from factory.system.toolchain import names_secret
@@ -98,6 +98,7 @@ def _start(workspace: Workspace, chosen: Mapping[str, int]) -> None:
     env = {**public, "FACTORY_GITLAB_URL": ""}
     argv = [process.python(), "-P", "-m", "factory", "--instance", workspace.settings["instance"], "serve"]
     pid = process.start_daemon(argv, env=env, log=log, cwd=workspace.settings.clone)
+    prepare(workspace)  # the servers need a second to start
     deadline = clock.monotonic() + _START_LIMIT
     gitlab = http.Client(f"http://{HOST}:{chosen['gitlab']}", timeout=2)
     while clock.monotonic() < deadline:
