@@ -31,7 +31,7 @@ def _statement(kind: str) -> Mapping[str, object]:
         {
             "_type": {"enum": [statement.STATEMENT_TYPE]},
             "subject": {"type": "array", "minItems": 1, "items": subject},
-            "predicateType": {"enum": [statement.KINDS[kind]]},
+            "predicateType": {"enum": [statement.KINDS[kind], statement.EARLIER[kind]]},
             "predicate": predicates.schema(kind),
         }
     )

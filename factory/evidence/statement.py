@@ -13,25 +13,29 @@ from factory.system import canonical
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
-KINDS: Mapping[str, str] = {
-    "claim": "https://factory.example/predicate/claim/v1",
-    "attempt": "https://factory.example/predicate/attempt/v1",
-    "handover": "https://factory.example/predicate/handover/v1",
-    "verdict": "https://factory.example/predicate/verdict/v1",
-    "approval": "https://factory.example/predicate/approval/v1",
-    "merge": "https://factory.example/predicate/merge/v1",
-    "plan": "https://factory.example/predicate/plan/v1",
-    "apply": "https://factory.example/predicate/apply/v1",
-    "deploy": "https://factory.example/predicate/deploy/v1",
-    "unlock": "https://factory.example/predicate/unlock/v1",
-    "recovery": "https://factory.example/predicate/recovery/v1",
-    "proof": "https://factory.example/predicate/proof/v1",
-    "rollback": "https://factory.example/predicate/rollback/v1",
-    "return": "https://factory.example/predicate/return/v1",
-    "restore": "https://factory.example/predicate/restore/v1",
-}
+# In the order of a chain.
+_NAMES = (
+    "claim",
+    "attempt",
+    "handover",
+    "verdict",
+    "approval",
+    "merge",
+    "plan",
+    "apply",
+    "deploy",
+    "unlock",
+    "recovery",
+    "proof",
+    "rollback",
+    "return",
+    "restore",
+)
+KINDS: Mapping[str, str] = {kind: f"urn:factory:predicate:{kind}:v1" for kind in _NAMES}
+# The predicate types of statements that versions before December 2026 signed.
+EARLIER: Mapping[str, str] = {kind: f"https://factory.example/predicate/{kind}/v1" for kind in _NAMES}
 
-_KIND_OF: Mapping[str, str] = {predicate_type: kind for kind, predicate_type in KINDS.items()}
+_KIND_OF: Mapping[str, str] = {name: kind for types in (KINDS, EARLIER) for kind, name in types.items()}
 
 
 def build(kind: str, *, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> dict[str, Any]:
@@ -82,7 +86,8 @@ def check(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise InvalidInput("a statement must be an object")
     kind = kind_of(value)
-    if _form(kind, subjects_of(value), value.get("predicate", {})) != value:
+    form = _form(kind, subjects_of(value), value.get("predicate", {}))
+    if {**form, "predicateType": value["predicateType"]} != value:
         raise InvalidInput("the statement is not of the form in-toto Statement v1 with subjects sorted by name")
     return kind
 

@@ -234,9 +234,9 @@ def _fresh(
 
 
 def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
-    # A resumed step records the same fact at a later time.
+    # A resumed step records the same fact at a later time, or in a later version with another predicate type.
     predicate = {name: item for name, item in value["predicate"].items() if name != "time"}
-    return {**value, "predicate": predicate}
+    return {**value, "predicateType": statement.kind_of(value), "predicate": predicate}
 
 
 def _key_hash(key: str) -> str:

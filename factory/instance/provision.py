@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from urllib.parse import urlsplit
 
 from factory.errors import FactoryError, InvalidInput
 from factory.evidence.trust import APART, Separation, Trust
@@ -133,11 +134,17 @@ def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict
 def recorder(
     workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: Separation = APART
 ) -> None:
-    """Write the recorder's key, if missing, and the trust root of this key; ``agent`` is the agent's account."""
-    signer = recorder_key.ensure(workspace)
-    rooted = Trust.of(signer.public, origin=f"factory.example/{project}", agent_account=agent)
+    """Write the recorder's key, if missing, and the trust root of this key; ``agent`` is the agent's account.
+
+    The log is named after the project's address; a log that has a name keeps it.
+    """
+    signer, path = recorder_key.ensure(workspace), workspace.state / "trust.json"
+    name = f"{urlsplit(workspace.url).hostname}/{project}"
+    if path.exists():
+        name = Trust.read(files.read_bytes(path), source=path.name).origin
+    rooted = Trust.of(signer.public, origin=name, agent_account=agent)
     trust = replace(rooted, simulated_approvals=simulated, separation=separation)
-    files.write_atomic(workspace.state / "trust.json", trust.write())
+    files.write_atomic(path, trust.write())
 
 
 def mirror(workspace: Workspace, url: str, project: str) -> Mirror:

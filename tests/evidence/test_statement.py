@@ -17,7 +17,7 @@ CLAIM = make("claim")
 
 def test_a_statement_has_the_form_of_in_toto() -> None:
     assert CLAIM["_type"] == "https://in-toto.io/Statement/v1"
-    assert CLAIM["predicateType"] == "https://factory.example/predicate/claim/v1"
+    assert CLAIM["predicateType"] == "urn:factory:predicate:claim:v1"
     assert CLAIM["subject"] == [{"name": "issue/7", "digest": {"sha256": digest("issue")[7:]}}]
 
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.errors import Conflict, EvidenceInvalid, InvalidInput, Refused
-from factory.evidence import merkle_tree, sign, transparency_log
+from factory.evidence import merkle_tree, sign, statement, transparency_log
 from factory.evidence.checkpoint import VerifierKey, open_checkpoint
 from factory.evidence.trust import Trust
 from factory.evidence.verify import verify
 from factory.system import canonical
-from tests.evidence.examples import ORIGIN, STEPS, digest, make, recorded, signer, statements, trust
+from tests.evidence.examples import ORIGIN, STEPS, digest, make, recorded, report, signer, statements, trust
 
 
 def append(tree: dict[str, bytes], values: Sequence[dict[str, object]]) -> dict[str, bytes | None]:
@@ -54,6 +54,13 @@ def test_a_fact_is_recorded_once() -> None:
     assert append(tree, later) == {}
     assert append(tree, []) == {}
     assert len(transparency_log.read(recorded([*statements(), *later]))) == len(STEPS)
+
+
+def test_statements_of_earlier_versions_verify_and_are_not_recorded_again() -> None:
+    old = [{**value, "predicateType": statement.EARLIER[statement.kind_of(value)]} for value in statements()]
+    tree = recorded(old)
+    assert report(tree, trust()).findings == ()
+    assert append(tree, statements()) == {}
 
 
 def test_another_fact_under_the_same_key_is_a_conflict() -> None:
