@@ -49,6 +49,14 @@ def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[De
     return read(found)
 
 
+def read_apps(tree: Mapping[str, bytes]) -> dict[str, tuple[Dependency, ...]]:
+    """Return the packages that each app's manifests and lock files name; ``tree`` has the files below ``apps/``."""
+    found = read({path: content for path, content in tree.items() if _wanted(path)})
+    apps = sorted({path.split("/")[1] for path in tree if path.count("/") > 1})
+    named = [item for item in found if item.version not in {IMPORTED, SHADOWS}]
+    return {app: tuple(item for item in named if item.path.startswith(f"apps/{app}/")) for app in apps}
+
+
 def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
     """Return the dependencies in files, in order; an unreadable file gives one unpinned dependency."""
     local: dict[str, set[str]] = {}

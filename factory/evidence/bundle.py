@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.evidence import merkle_tree, standalone, transparency_log
+from factory.evidence import merkle_tree, provenance, standalone, transparency_log
 from factory.evidence.schemas import schemas
 from factory.evidence.timeline import Event, said
 from factory.evidence.transparency_log import Entry
@@ -36,6 +36,15 @@ class Approval:
     names: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class BuiltArchive:
+    """The name of a build, which its files in the bundle have, the digest of its archive, and its packages."""
+
+    name: str
+    archive: str
+    packages: tuple[str, ...]
+
+
 def pack(
     tree: Mapping[str, bytes], trust: Trust, *, subject: str, about: Collection[int], report: VerifyReport
 ) -> bytes:
@@ -47,6 +56,11 @@ def pack(
     for entry in chosen:
         proof = tlog_proof(leaves, entry.index, tree[transparency_log.CHECKPOINT])
         files[f"proofs/{entry.index:08}.tlog-proof"] = proof
+        if entry.kind == "build":
+            files[f"builds/{provenance.name_of(entry)}.intoto.json"] = tree[
+                transparency_log.path_of(entry.index, entry.statement)
+            ]
+            files[f"builds/{provenance.name_of(entry)}.cdx.json"] = provenance.bill_of_materials(entry)
     files["trust.json"] = trust.write()
     files["schemas.json"] = json.dumps(schemas(), indent=1, sort_keys=True).encode()
     files["verify.py"] = Path(standalone.__file__).read_bytes()
@@ -82,6 +96,7 @@ def page(entries: Sequence[Entry], trust: Trust, *, subject: str, report: Verify
         "verdict": verdicts[-1].predicate["result"] if verdicts else "",
         "gates": verdicts[-1].predicate["gates"] if verdicts else [],
         "approvals": [_approval(entry) for entry in entries if entry.kind == "approval"],
+        "builds": [_build(entry) for entry in entries if entry.kind == "build"],
         "deploys": [entry.predicate for entry in entries if entry.kind == "deploy"],
         "keys": [
             (key.name or "recorder", key.public, key.since, key.until, ", ".join(key.kinds))
@@ -92,6 +107,10 @@ def page(entries: Sequence[Entry], trust: Trust, *, subject: str, report: Verify
         "origin": trust.origin,
     }
     return templates.render_html(_PAGE.read_text(encoding="utf-8"), values, source=_PAGE.name)
+
+
+def _build(entry: Entry) -> BuiltArchive:
+    return BuiltArchive(provenance.name_of(entry), entry.predicate["archive"], provenance.packages_of(entry))
 
 
 def _approval(entry: Entry) -> Approval:

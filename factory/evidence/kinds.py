@@ -28,6 +28,13 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         ),
         "the commit and the three digests",
     ),
+    "build": (
+        (
+            "an archive of an app as SLSA provenance v1: app, source and commit, pipeline and job, the packages that "
+            "the app's files name; also the fields `merge_request`, `commit` and `archive`"
+        ),
+        "the archive",
+    ),
     "apply": (
         (
             "job, commit, manifest, plan, result (`applied`, `unknown` or `refused`), whether the plan after "

@@ -5,6 +5,7 @@ Missing, unknown and malformed fields are rejected, so that a misspelt field is 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +94,16 @@ def _object(fields: Mapping[str, Form]) -> Form:
     properties = {name: form.schema for name, form in fields.items()}
     schema = {"type": "object", "properties": properties, "required": list(fields), "additionalProperties": False}
     return Form(schema, check)
+
+
+def _either(*forms: Form) -> Form:
+    def check(path: str, value: Any) -> None:
+        for form in forms[:-1]:
+            with suppress(InvalidInput):
+                return form.check(path, value)
+        return forms[-1].check(path, value)
+
+    return Form({"anyOf": [form.schema for form in forms]}, check)
 
 
 def _list(form: Form) -> Form:
@@ -228,6 +239,27 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "plan_file": _DIGEST,
         "approvals": _COUNT,
     },
+    "build": {
+        "merge_request": _or_null(_COUNT),
+        "commit": _COMMIT,
+        "archive": _DIGEST,
+        "buildDefinition": _object(
+            {
+                "buildType": _TEXT,
+                "externalParameters": _object({"app": _TEXT, "source": _TEXT, "ref": _TEXT}),
+                "internalParameters": _object({"pipeline": _COUNT, "job": _COUNT}),
+                "resolvedDependencies": _list(
+                    _either(
+                        _object({"uri": _TEXT, "digest": _object({"gitCommit": _COMMIT})}),
+                        _object({"name": _TEXT, "uri": _TEXT}),
+                    )
+                ),
+            }
+        ),
+        "runDetails": _object(
+            {"builder": _object({"id": _TEXT}), "metadata": _object({"invocationId": _TEXT})},
+        ),
+    },
     "apply": {
         "merge_request": _COUNT,
         "pipeline": _COUNT,
@@ -317,6 +349,7 @@ _BOUND: Mapping[str, tuple[str, ...]] = {
     "approval": ("head", "plan"),
     "merge": ("merge_commit",),
     "plan": ("commit", "manifest", "plan", "plan_file"),
+    "build": ("archive",),
     "apply": ("commit", "manifest", "plan"),
     "unlock": (),
     "recovery": (),

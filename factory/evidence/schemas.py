@@ -31,7 +31,7 @@ def _statement(kind: str) -> Mapping[str, object]:
         {
             "_type": {"enum": [statement.STATEMENT_TYPE]},
             "subject": {"type": "array", "minItems": 1, "items": subject},
-            "predicateType": {"enum": [statement.KINDS[kind], statement.EARLIER[kind]]},
+            "predicateType": {"enum": [types[kind] for types in (statement.KINDS, statement.EARLIER) if kind in types]},
             "predicate": predicates.schema(kind),
         }
     )

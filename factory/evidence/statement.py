@@ -22,6 +22,7 @@ _NAMES = (
     "approval",
     "merge",
     "plan",
+    "build",
     "apply",
     "deploy",
     "unlock",
@@ -31,9 +32,13 @@ _NAMES = (
     "return",
     "restore",
 )
-KINDS: Mapping[str, str] = {kind: f"urn:factory:predicate:{kind}:v1" for kind in _NAMES}
+# A build is SLSA's own kind (https://slsa.dev/spec/v1.2/build-provenance); its predicate has some fields more.
+_FOREIGN: Mapping[str, str] = {"build": "https://slsa.dev/provenance/v1"}
+KINDS: Mapping[str, str] = {kind: _FOREIGN.get(kind, f"urn:factory:predicate:{kind}:v1") for kind in _NAMES}
 # The predicate types of statements that versions before December 2026 signed.
-EARLIER: Mapping[str, str] = {kind: f"https://factory.example/predicate/{kind}/v1" for kind in _NAMES}
+EARLIER: Mapping[str, str] = {
+    kind: f"https://factory.example/predicate/{kind}/v1" for kind in _NAMES if kind not in _FOREIGN
+}
 
 _KIND_OF: Mapping[str, str] = {name: kind for types in (KINDS, EARLIER) for kind, name in types.items()}
 

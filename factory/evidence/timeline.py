@@ -56,6 +56,8 @@ def _derived(entry: Entry) -> Mapping[str, str]:
     value = entry.predicate
     if entry.kind == "deploy":
         return {"how": "verified" if value["verified"] else "not verified"}
+    if entry.kind == "build":
+        return {"app": value["buildDefinition"]["externalParameters"]["app"]}
     if entry.kind != "attempt":
         return {}
     agent = value["agent"]
@@ -78,6 +80,7 @@ WORDS: Mapping[str, str] = {
     "approval": "{scope} approved by {approver} ({approval_type}) at {head:.12}",
     "merge": "!{merge_request} merged into {target} by {merged_by} as {merge_commit:.12}",
     "plan": "{stack} planned at {commit:.12} in pipeline {pipeline}",
+    "build": "{app} built from {commit:.12}: {archive:.19}",
     "apply": "plan {plan:.19} of {commit:.12}: {result}",
     "deploy": "{environment} has {commit:.12}, {how}",
     "rollback": "{environment} back from {from_commit:.12} to {commit:.12} by {by}: {reason}",

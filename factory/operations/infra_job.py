@@ -137,7 +137,7 @@ class Job:
             }
             carried = app_files.variable(self.apps, name, releases or self.releases())
             stack = self._stack(name, program, version, {**env, _APPS: carried})
-            found.append(replace(stack, archives=canonical.digest_of(built) if built else ""))
+            found.append(replace(stack, archives=built))
         return found
 
     def _stack(self, name: str, program: str, version: str, env: Mapping[str, str]) -> Stack:

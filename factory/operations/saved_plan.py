@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from factory.errors import NotFound
+from factory.errors import EvidenceInvalid, NotFound
 from factory.gitlab import pipelines
 from factory.gitlab.connect import Connection
 from factory.model.facts import Plan
-from factory.system import canonical
+from factory.system import canonical, data
 from factory.terraform import plan as planning
 from factory.terraform.manifest import Manifest, decode
 
@@ -61,6 +61,23 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
         else:
             found.append(planning.facts(name, canonical.digest(data), json.loads(data)))
     return tuple(found)
+
+
+def archives(connection: Connection, saved: SavedPlan) -> Mapping[str, str]:
+    """Return the digest of each app's archive that the plans were made with; raises ``EvidenceInvalid``.
+
+    Empty in a merge request and for a rollback, which build nothing, and for plans of earlier versions.
+    """
+    found: dict[str, str] = {}
+    for name, manifest in saved.manifests.items():
+        content = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.ARCHIVES}")
+        if content is None:
+            continue
+        named = data.parse(dict[str, str], content, source=planning.ARCHIVES)
+        if canonical.digest_of(named) != manifest.archives:
+            raise EvidenceInvalid(f"{planning.ARCHIVES} of the stack {name} is not the file that its manifest names")
+        found |= named
+    return found
 
 
 def left(connection: Connection, saved: SavedPlan, stack: str, counted: Callable[[Plan], int]) -> str:

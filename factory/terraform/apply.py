@@ -195,7 +195,7 @@ def _now(stack: Stack, manifest: Manifest, source: Source, saved: bytes, lock: b
         policy=stack.policy,
         source=planning.source_digest(source),
         variables=stack.variables_digest(),
-        archives=stack.archives,
+        archives=stack.archives_digest,
     )
 
 

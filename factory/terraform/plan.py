@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from factory.terraform.stacks import LIVE
 from factory.terraform.state import Identity, identity
 
 PLAN_FILE, PLAN_JSON, MANIFEST, LOCK = "plan.tfplan", "plan.json", "manifest.json", "lock.hcl"
-REPORT, INDEX = "report.json", "index.json"
+REPORT, INDEX, ARCHIVES = "report.json", "index.json", "archives.json"
 _SECRET = ("TF_HTTP_PASSWORD", "CLOUDFLARE_API_TOKEN")
 
 
@@ -31,7 +31,7 @@ class Stack:
     """One root of ``terraform/live`` in a checkout, and how terraform runs there.
 
     ``env`` is terraform's whole environment. ``providers`` maps allowed sources to their version, ``terraform`` is the
-    version of the program, ``archives`` the digest of the release archives that are published before an apply.
+    version of the program, ``archives`` has the digest of each app's archive that is published before an apply.
     ``locks_itself`` says that terraform locks the state; otherwise the caller does.
     """
 
@@ -44,8 +44,13 @@ class Stack:
     terraform: str
     env: Mapping[str, str]
     providers: Mapping[str, str]
-    archives: str = ""
+    archives: Mapping[str, str] = field(default_factory=dict)
     locks_itself: bool = True
+
+    @property
+    def archives_digest(self) -> str:
+        """The digest of the file ``archives.json``; empty if the stack has no archives."""
+        return canonical.digest_of(dict(self.archives)) if self.archives else ""
 
     def source(self) -> Source:
         """Return the checked source of the stack; raises ``NotFound`` or ``Refused``."""
@@ -139,6 +144,8 @@ def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
     files.write_new(out / PLAN_JSON, canonical.encode(normalised))
     files.write_new(out / LOCK, _lock(terraform.folder))
     files.write_new(out / MANIFEST, manifest.encode())
+    if stack.archives:
+        files.write_new(out / ARCHIVES, canonical.encode(dict(stack.archives)))
     files.remove_tree(work)
     return manifest, facts(stack.name, manifest.plan, normalised)
 
@@ -164,7 +171,7 @@ def planned(
         policy=stack.policy,
         source=source_digest(source),
         variables=stack.variables_digest(),
-        archives=stack.archives,
+        archives=stack.archives_digest,
     )
     return manifest, normalised
 

@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from factory.checks import dependencies
 from factory.errors import EvidenceInvalid, Refused
 from factory.evidence import statement, transparency_log
+from factory.evidence.provenance import Build, Package
+from factory.gitlab import pipelines
+from factory.model.gitlab import MAIN
 from factory.model.verdict import GateReport
 from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
@@ -12,6 +16,8 @@ from factory.policies.trust import PATH
 from factory.system import canonical, clock
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.context import Context
+
+_BUILD_JOB = "build"
 
 
 def record(
@@ -77,7 +83,10 @@ def _append(context: Context, statements: Sequence[Mapping[str, object]], title:
 
 
 def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> SavedPlan:
-    """Record and return the plans that a pipeline of a merge request or of main saved. Raises ``NotFound``."""
+    """Record and return the plans that a pipeline of a merge request or of main saved, and the builds in them.
+
+    Raises ``NotFound`` without plans, and ``EvidenceInvalid`` if the digests of the archives are not those of a plan.
+    """
     saved = saved_plan.of(context.bot, pipeline)
     environments = context.policies().environments
     statements = []
@@ -102,9 +111,41 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
             "approvals": environments.asked(stack),
         }
         statements.append(_statement(context, "plan", issue, subjects, predicate))
+    statements += [
+        _statement(context, "build", issue, item.subjects(), {"key": key, "merge_request": iid, **item.predicate()})
+        for item in _builds(context, saved, pipeline)
+        for key in (f"build/{iid}/{pipeline}/{item.app}",)
+    ]
     if statements:
         _append(context, statements, f"plan {iid}/{pipeline}")
     return saved
+
+
+def _builds(context: Context, saved: SavedPlan, pipeline: int) -> list[Build]:
+    """Return the builds whose archives the plans name."""
+    archives = saved_plan.archives(context.bot, saved)
+    if not archives:
+        return []
+    jobs = {job.name: job.id for job in pipelines.jobs(context.bot, pipeline)}
+    [commit] = {manifest.commit for manifest in saved.manifests.values()}
+    packages = dependencies.read_apps(context.mirror.tree(commit, "apps/"))
+    return [
+        Build(
+            app=app,
+            archive=archive,
+            commit=commit,
+            ref=f"refs/heads/{MAIN}",
+            server=context.bot.url,
+            source=f"{context.bot.url}/{context.bot.project_path}",
+            pipeline=pipeline,
+            job=jobs.get(_BUILD_JOB, saved.job),
+            packages=tuple(
+                Package("npm" if item.path.endswith("package.json") else "pypi", item.name, item.version, item.pinned)
+                for item in packages.get(app, ())
+            ),
+        )
+        for app, archive in sorted(archives.items())
+    ]
 
 
 def record_verdict(

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from factory.evidence import standalone, statement, transparency_log
+from factory.evidence.provenance import Build, Package
 from factory.evidence.schemas import schemas
 from factory.evidence.sign import Signer
 from factory.evidence.trust import Trust, TrustedKey
@@ -123,6 +124,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "head": merged,
             "plan": digest(f"final {mr} plan"),
         },
+        "build": {"merge_request": mr, **build(merged).predicate()},
         "apply": {
             "merge_request": mr,
             "pipeline": 32,
@@ -144,6 +146,25 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "deployment": 3,
         },
     }
+
+
+def build(commit_id: str) -> Build:
+    """Return the build of the app at a commit, with a pinned package, a range and a package of npm."""
+    return Build(
+        app="shop",
+        archive=digest("archive"),
+        commit=commit_id,
+        ref="refs/heads/main",
+        server="https://gitlab.example",
+        source="https://gitlab.example/factory/shop",
+        pipeline=32,
+        job=90,
+        packages=(
+            Package("pypi", "flask", "==3.0.1", pinned=True),
+            Package("pypi", "httpx", ">=0.27", pinned=False),
+            Package("npm", "@scope/left-pad", "1.3.0", pinned=True),
+        ),
+    )
 
 
 def all_plans(mr: int) -> str:
@@ -179,6 +200,8 @@ def subjects(kind: str, predicate: Mapping[str, Any]) -> dict[str, str]:
     for field in ("head", "commit", "merge_commit"):
         if predicate.get(field) is not None:
             named[field] = f"gitCommit:{predicate[field]}"
+    if kind == "build":
+        return {"shop.pyz": predicate["archive"]}
     for field in ("manifest", "plan", "plan_file", "new_manifest", "new_plan"):
         if predicate.get(field) is not None:
             named[field] = predicate[field]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -15,8 +16,8 @@ from factory.evidence.verify import verify
 from tests.evidence.examples import make, recorded, statements, trust
 from tests.servers import PATIENCE
 
-TREE = recorded([*statements(), make("claim", issue=8, mr=13)])
-ABOUT = set(range(10))
+TREE = recorded([*statements(), make("claim", issue=8, mr=13), make("build")])
+ABOUT = {*range(10), 11}
 
 
 def packed(tree: dict[str, bytes] = TREE) -> bytes:
@@ -34,7 +35,7 @@ def unpacked(tmp_path: Path) -> Path:
 def test_it_verifies_itself_alone(unpacked: Path) -> None:
     argv = [sys.executable, "-I", "verify.py", "log", "trust.json", "schemas.json", "!12"]
     done = subprocess.run(argv, cwd=unpacked, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "11 statements, 0 findings"), done.stdout
+    assert (done.returncode, done.stdout.strip()) == (0, "12 statements, 0 findings"), done.stdout
     (unpacked / "log/checkpoint").write_bytes(b"x")
     assert subprocess.run(argv, cwd=unpacked, capture_output=True, timeout=PATIENCE, check=False).returncode == 1
 
@@ -42,7 +43,7 @@ def test_it_verifies_itself_alone(unpacked: Path) -> None:
 def test_each_proof_proves_one_statement(unpacked: Path) -> None:
     proofs = sorted((unpacked / "proofs").iterdir())
     assert [path.name for path in proofs] == [f"{index:08}.tlog-proof" for index in sorted(ABOUT)]
-    for index, path in enumerate(proofs):
+    for index, path in zip(sorted(ABOUT), proofs, strict=True):
         head, note = path.read_bytes().split(b"\n\n", 1)
         first, named, *hashes = head.decode().split("\n")
         assert (first, named) == ("c2sp.org/tlog-proof@v1", f"index {index}")
@@ -53,9 +54,30 @@ def test_each_proof_proves_one_statement(unpacked: Path) -> None:
         assert merkle_tree.inclusion_holds(leaf, index, checkpoint.size, path_to_root, checkpoint.root)
 
 
+def test_it_has_the_signed_provenance_and_the_bill_of_materials_of_each_build(unpacked: Path) -> None:
+    envelope, sbom = sorted((unpacked / "builds").iterdir(), reverse=True)
+    assert envelope.name.removesuffix(".intoto.json") == sbom.name.removesuffix(".cdx.json")
+    (recorded_one,) = (unpacked / "log/statements").glob("*-build-*")
+    assert envelope.read_bytes() == recorded_one.read_bytes()
+    statement = json.loads(base64.b64decode(json.loads(envelope.read_bytes())["payload"]))
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    [subject] = statement["subject"]
+    [known] = json.loads(sbom.read_bytes())["metadata"]["component"]["hashes"]
+    assert known["content"] == subject["digest"]["sha256"]
+
+
 def test_the_page_says_who_approved_which_digests(unpacked: Path) -> None:
     page = (unpacked / "index.html").read_text()
-    for said in ("Who approved what", "operator", "What went where", "production", trust().origin, "verify.py"):
+    for said in (
+        "Who approved what",
+        "What was built",
+        "pkg:pypi/flask@3.0.1",
+        "operator",
+        "What went where",
+        "production",
+        trust().origin,
+        "verify.py",
+    ):
         assert said in page
     assert "src=" not in page
     assert "<link" not in page, "it loads nothing"
