@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-_LONGEST_SLEEP = 0.02
+# A pause of five seconds waits for a pipeline, which takes a second or two here too.
+_LONGEST_SLEEP, _FOR_A_PIPELINE, _LONG = 0.02, 3.0, 5.0
 _NO_ROUTE = '{"error": "404 Not Found"}'
 _UNSUPPORTED = "is not supported by the loopback GitLab"
 _HTTP_ERROR = 400
@@ -85,7 +86,9 @@ NOTES = Notes()
 
 def pytest_configure() -> None:
     """Shorten the pauses that give a real GitLab time to catch up."""
-    time.sleep = lambda seconds: _sleep(min(float(seconds), _LONGEST_SLEEP))
+    time.sleep = lambda seconds: _sleep(
+        _FOR_A_PIPELINE if float(seconds) >= _LONG else min(float(seconds), _LONGEST_SLEEP)
+    )
 
 
 @pytest.hookimpl(wrapper=True)
