@@ -27,6 +27,7 @@ LARGE_FOLDERS: dict[str, str] = {}
 # Folders of tests that mirror no folder of the product, and why.
 OWN_FOLDERS = {
     "outside": "runs test suites that others wrote for GitLab",
+    "bench": "targets of speed",
     "soak": "what takes longer than the long tests",
     "outside/recorder": "a folder for PYTHONPATH",
     "local_gitlab/contract": "holds the whole server against its OpenAPI description",

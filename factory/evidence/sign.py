@@ -9,6 +9,7 @@ digits of RFC 8032; a key's id is the one that securesystemslib derives from it.
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -170,6 +171,7 @@ def _signatures(value: Any) -> "dict[str, Signature]":
     return found
 
 
+@cache
 def _key(keyid: str, public: str) -> "Key":
     from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
 

@@ -5,11 +5,11 @@
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from factory.errors import Conflict, EvidenceInvalid, Refused
@@ -43,7 +43,7 @@ class Entry:
         predicate: Mapping[str, Any] = self.statement["predicate"]
         return predicate
 
-    @property
+    @cached_property
     def signers(self) -> tuple[str, ...]:
         """The ids of the keys in the envelope's signatures."""
         return tuple(item["keyid"] for item in self.envelope["signatures"])
@@ -106,18 +106,20 @@ def read(tree: Mapping[str, bytes]) -> list[Entry]:
 def decode_envelope(data: bytes) -> dict[str, Any]:
     """Return the JSON object in a statement file; raises ``EvidenceInvalid`` unless its bytes are canonical."""
     try:
-        value = json.loads(data)
-        exact = canonical.encode(value) == data
-    except (ValueError, TypeError, RecursionError) as error:
+        value = canonical.decode(data)
+    except (ValueError, RecursionError) as error:
         raise EvidenceInvalid("the envelope is not canonical JSON") from error
-    if not exact or not isinstance(value, dict):
+    if not isinstance(value, dict):
         raise EvidenceInvalid("the envelope is not a JSON object in canonical form")
     return value
 
 
-def read_entry(path: str, envelope: Mapping[str, Any], digest: str) -> Entry:
-    """Return the entry of a statement file; raises ``EvidenceInvalid`` if the path does not match the statement."""
-    value = statement.parse(sign.payload_of(envelope))
+def read_entry(path: str, envelope: Mapping[str, Any], digest: str, payload: bytes | None = None) -> Entry:
+    """Return the entry of a statement file; raises ``EvidenceInvalid`` if the path does not match the statement.
+
+    ``payload`` is the envelope's, if it is decoded already.
+    """
+    value = statement.parse(sign.payload_of(envelope) if payload is None else payload)
     index = index_of(path)
     if index is None or path_of(index, value) != path:
         raise EvidenceInvalid(f"{path} is not the path of the statement in the file, {value['predicate']['key']!r}")

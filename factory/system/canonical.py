@@ -7,6 +7,7 @@ Floats are refused, because JSON writers format them differently.
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import NoReturn
 
 # Types without parts. Verifying reads every value of a log, so these are not looked into.
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -14,15 +15,20 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 def encode(value: object) -> bytes:
     """Return the canonical UTF-8 bytes of a JSON value; raises ``TypeError`` for a float or a non-JSON type."""
-    plain = _is_plain(value)
-    return json.dumps(
-        value if plain else _ordered(value),
-        sort_keys=plain,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-        default=_foreign,
-    ).encode()
+    return (_SORTING.encode(value) if _is_plain(value) else _KEEPING.encode(_ordered(value))).encode()
+
+
+def decode(data: bytes) -> object:
+    """Return the JSON value of canonical bytes; raises ``ValueError`` for any other bytes.
+
+    It parses and encodes again, but looks into no value: in ASCII bytes code points sort all keys, and the parser
+    itself refuses floats.
+    """
+    value: object = _PARSER.decode(data.decode())
+    again = _SORTING.encode(value).encode() if data.isascii() else encode(value)
+    if again != data:
+        raise ValueError("the bytes are not canonical JSON")
+    return value
 
 
 def digest(data: bytes) -> str:
@@ -63,3 +69,17 @@ def _ordered(value: object) -> object:
 
 def _foreign(value: object) -> object:
     raise TypeError(f"not a JSON value: {type(value).__name__}")
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"a float has no canonical JSON form: {text}")
+
+
+def _encoder(*, sort_keys: bool) -> json.JSONEncoder:
+    return json.JSONEncoder(
+        sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_foreign
+    )
+
+
+_SORTING, _KEEPING = _encoder(sort_keys=True), _encoder(sort_keys=False)
+_PARSER = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)

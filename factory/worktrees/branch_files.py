@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.errors import NotFound, Unreachable
+from factory.worktrees import blobs
 from factory.worktrees.repository import Mirror, run
 
 
@@ -27,6 +28,27 @@ def read(mirror: Mirror, branch: str) -> BranchFiles:
     return BranchFiles(mirror.tree(head), {path: meta.split(" ", 1)[0] for meta, path in pairs})
 
 
+def own(clone: Path, branch: str) -> Mapping[str, bytes]:
+    """Return the content of the files of a branch of a clone that the user works in, by path.
+
+    It is the clone's copy of the branch of ``origin``, else its own branch, read in place: this runs git with the
+    clone's configuration, so that another's clone must be fetched. Raises ``NotFound`` if it has neither.
+    """
+    for name in _names(branch):
+        if run(clone, "for-each-ref", "--format=%(objectname)", name):
+            found = blobs.listed(clone, name)
+            return dict(zip((item.path for item in found), blobs.contents(clone, found), strict=True))
+    raise _missing(str(clone), branch)
+
+
+def _names(branch: str) -> list[str]:
+    return [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
+
+
+def _missing(source: str, branch: str) -> NotFound:
+    return NotFound(f"{source} has no branch {branch}", hint="Name a clone, or the address of the project.")
+
+
 def fetch(source: str, branch: str) -> BranchFiles:
     """Return the files of a branch of a repository, which is a folder or a URL.
 
@@ -36,12 +58,12 @@ def fetch(source: str, branch: str) -> BranchFiles:
     with tempfile.TemporaryDirectory(prefix="factory-branch-") as folder:
         mirror = Mirror(Path(folder) / "mirror.git", str(Path(source).resolve()) if Path(source).is_dir() else source)
         mirror.ensure()
-        names = [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
+        names = _names(branch)
         listed = run(mirror.path, "ls-remote", "--quiet", "--", mirror.url, *names, failure=Unreachable)
         found = {line.split("\t", 1)[1] for line in listed.splitlines()}
         name = next((name for name in names if name in found), None)
         if name is None:
-            raise NotFound(f"{source} has no branch {branch}", hint="Name a clone, or the address of the project.")
+            raise _missing(source, branch)
         refspec = f"+{name}:refs/remotes/origin/{branch}"
         run(
             mirror.path, "fetch", "--quiet", "--depth=1", "--no-tags", "--", mirror.url, refspec, failure=Unreachable

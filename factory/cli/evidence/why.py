@@ -32,9 +32,9 @@ def command(where: str, source: str | None, as_json: bool) -> None:
     if found.commit is None:
         output.one({"commit": None}, json_wanted=as_json, text=f"{found.text}\n\nnot committed yet")
         return
-    tree = branch_files.fetch(source or str(clone), BRANCH)
+    tree = branch_files.fetch(source, BRANCH).content if source else branch_files.own(clone, BRANCH)
     known = why.of_commit(
-        transparency_log.read(tree.content),
+        transparency_log.read(tree),
         found.commit,
         containing=found.containing,
         author=found.author,

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import bench_agents, bench_gates, bench_terraform
+from tests.bench import agents, evidence, gates, terraform
 from tests.instances import Instance, make_instance
 from tests.measure import row
 
@@ -47,9 +47,10 @@ def main() -> None:
             instance.run("down", check=False)
         instance.json("demo", "--yes")  # the measured one is warm, as a person's second is
         demo = instance.json("demo", "--yes")["seconds"]
-        found += bench_gates.rows(instance)
-    found += bench_agents.rows()
-    found += bench_terraform.rows()
+        found += gates.rows(instance)
+    found += agents.rows()
+    found += terraform.rows()
+    found += evidence.rows()
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})

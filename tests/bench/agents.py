@@ -178,7 +178,7 @@ async def _talk(work: Path, env: dict[str, str], mode: str, brief: str) -> str:
 @contextmanager
 def _stub() -> Iterator[str]:
     """Run the stub model in a process of its own; give its URL."""
-    argv = [sys.executable, "-m", "tests.bench_agents", _MODEL]
+    argv = [sys.executable, "-m", "tests.bench.agents", _MODEL]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdin

@@ -1,0 +1,1 @@
+"""Targets of speed, as ratios to a bare baseline in the same run."""
