@@ -4,11 +4,13 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from factory.reports.tables import table
+from factory.system import files
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_html = click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page for a browser to this file."
+)
 
 
 def rows(
@@ -48,6 +53,12 @@ def one(value: object, *, json_wanted: bool, text: str) -> None:
         click.echo(json.dumps(plain, indent=2, default=str))
     else:
         click.echo(visible(text))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page to a file and say so."""
+    files.write_atomic(path, text.encode())
+    click.echo(f"{path} is written")
 
 
 def say(line: str) -> None:

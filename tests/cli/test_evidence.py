@@ -82,6 +82,8 @@ def test_a_timeline_needs_no_instance(evidence: Path) -> None:
         done = run(evidence, "evidence", "timeline", subject, "--from", "project")
         assert done.returncode == code, done.stderr
         assert ("merge approved by operator (human)" in done.stdout) is (code == 0)
+    assert run(evidence, "evidence", "timeline", "!12", "--from", "project", "--html", "t.html").returncode == 0
+    assert "merge approved by operator (human)" in (evidence / "t.html").read_text()
 
 
 def test_why_tells_where_a_line_comes_from(evidence: Path) -> None:
@@ -104,6 +106,10 @@ def test_why_tells_where_a_line_comes_from(evidence: Path) -> None:
     ):
         assert told in shown
     assert "unknown" not in shown
+    assert run(evidence, "why", "clone/src/app.py:3", "--html", "why.html").returncode == 0
+    page = (evidence / "why.html").read_text()
+    assert "print(os.sep)" in page
+    assert "attempt 1 of session s-7" in page
     later = json.loads(run(evidence, "why", "clone/src/app.py:4", "--json").stdout)
     assert later["made"].startswith("written by ")
     assert len(later["unknown"]) == 1

@@ -10,14 +10,16 @@ from factory.errors import InvalidInput
 from factory.evidence import transparency_log, why
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.why import Provenance
+from factory.reports import html_page
 from factory.worktrees import blame, branch_files
 
 
 @click.command()
 @click.argument("where", metavar="FILE:LINE")
 @click.option("--from", "source", help="Read the evidence of this clone or address (default: the clone of the file).")
+@output.as_html
 @output.as_json
-def command(where: str, source: str | None, as_json: bool) -> None:
+def command(where: str, source: str | None, html: Path | None, as_json: bool) -> None:
     """Show where a line comes from: who made it, what proves it, who approved it, where it runs.
 
     Run it in a clone of the project, after `git fetch`. It reads statements as they are; `factory evidence verify`
@@ -40,12 +42,17 @@ def command(where: str, source: str | None, as_json: bool) -> None:
         author=found.author,
         session=found.session,
     )
+    rows = [("commit", f"{found.commit[:12]} {found.title}"), *_rows(known)]
+    if html:
+        output.write_page(html, html_page.page(where, ("What", "Evidence"), rows, quote=found.text))
+        return
     value = {"text": found.text, "commit": found.commit, "title": found.title} | asdict(known)
-    head = [found.text, "", f"commit      {found.commit[:12]} {found.title}"]
-    output.one(value, json_wanted=as_json, text="\n".join([*head, *_lines(known)]))
+    lines = [f"{label:<11} {text}" for label, text in rows]
+    output.one(value, json_wanted=as_json, text="\n".join([found.text, "", *lines]))
 
 
-def _lines(known: Provenance) -> list[str]:
+def _rows(known: Provenance) -> list[tuple[str, str]]:
+    """Return what is known as labels and sentences, in the order in which it happened."""
     rows = [
         ("issue", f"#{known.issue}" if known.issue is not None else ""),
         ("made", known.made),
@@ -62,4 +69,4 @@ def _lines(known: Provenance) -> list[str]:
         ),
         *(("unknown", item) for item in known.unknown),
     ]
-    return [f"{label:<11} {text}" for label, text in rows if text]
+    return [(label, text) for label, text in rows if text]
