@@ -83,6 +83,7 @@ class Mirror:
         Raises ``Conflict`` if it is not a fast-forward, ``Refused`` if GitLab rejects the push, ``Unreachable`` for any
         other failure. A push of the branch's current commit does nothing.
         """
+        checked("push", commit)
         code, out, err = _git(self.path).execute(
             ["git", "push", "--porcelain", self.url, f"{commit}:refs/heads/{branch}"],
             with_extended_output=True,
@@ -187,7 +188,7 @@ class Mirror:
 
     def merge_base(self, one: str, other: str) -> str:
         """Return the best common ancestor; raises ``NotFound``."""
-        return run(self.path, "merge-base", one, other, failure=NotFound)
+        return checked("merge-base", run(self.path, "merge-base", one, other, failure=NotFound))
 
     def commit(
         self,
@@ -215,10 +216,10 @@ class Mirror:
             name = json.dumps(path, ensure_ascii=False).encode()
             change = b"D " + name + b"\n" if content is None else b"M 100644 inline " + name + b"\n" + _data(content)
             parts.append(change)
-        parts.append(b"get-mark :1\n")
-        commit = run(self.path, "fast-import", "--quiet", "--date-format=raw", stdin=b"".join(parts))
+        parts.append(b"get-mark :1\ndone\n")
+        commit = run(self.path, "fast-import", "--quiet", "--done", "--date-format=raw", stdin=b"".join(parts))
         run(self.path, "update-ref", "-d", ref)
-        return commit
+        return checked("fast-import", commit)
 
 
 def run(
@@ -254,6 +255,16 @@ def _execute(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 def _data(content: bytes) -> bytes:
     return b"data %d\n%s\n" % (len(content), content)
+
+
+def checked(command: str, sha: str) -> str:
+    """Return the SHA that a git command printed or takes; raises ``MachineError`` for any other text.
+
+    A git whose input breaks off can print nothing and exit with 0, and to a push or to update-ref "" means: delete.
+    """
+    if not _SHA.fullmatch(sha):
+        raise MachineError(f"git {command} failed: {sha[:80]!r} is no commit")
+    return sha
 
 
 def credentials(url: str, token: str) -> dict[str, str]:

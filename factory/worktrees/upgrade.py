@@ -13,7 +13,7 @@ import git
 from factory.errors import Conflict, InvalidInput, MachineError, NotFound
 from factory.worktrees.blobs import NOBODY
 from factory.worktrees.import_files import bring
-from factory.worktrees.repository import Author, Mirror, run
+from factory.worktrees.repository import Author, Mirror, checked, run
 
 TRAILER = "Factory-Release"
 _AUTHOR = Author("factory", "factory@localhost")
@@ -148,7 +148,7 @@ def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: st
         return existing[0]
     env = author.env()
     commit = run(clone, "commit-tree", merged.tree, "-p", ours, "-p", theirs, "-m", message, env=env)
-    run(clone, "update-ref", f"refs/heads/{name}", commit)
+    run(clone, "update-ref", f"refs/heads/{name}", checked("commit-tree", commit))
     return commit
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.errors import Conflict, Refused, Unreachable
+from factory.errors import Conflict, MachineError, Refused, Unreachable
 from factory.worktrees import worktree
 from factory.worktrees.repository import Author, Mirror
 from tests.servers import LocalGitlab
@@ -33,6 +33,34 @@ def test_push_is_a_compare_and_swap(gitlab_server: LocalGitlab, tmp_path: Path) 
     mirror.push(first, "factory/leases/1", token)
     mirror.fetch(token)
     assert mirror.head("factory/leases/1") == first
+
+
+def test_no_push_without_a_commit_deletes_a_branch(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
+    mirror, token = _mirror(gitlab_server, tmp_path)
+    commit = mirror.commit({}, parent=None, message="lease", author=BOT)
+    mirror.push(commit, "factory/leases/1", token)
+    for nothing in ("", "main", commit[:39]):
+        with pytest.raises(MachineError, match="is no commit"):
+            mirror.push(nothing, "factory/leases/1", token)
+    mirror.fetch(token)
+    assert mirror.head("factory/leases/1") == commit
+
+
+def test_a_commit_whose_text_breaks_off_is_an_error(
+    gitlab_server: LocalGitlab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    real, fake = shutil.which("git"), tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\nif [ "$1" = fast-import ]; then head -n "$LINES_LEFT" | {real} "$@"; else exec {real} "$@"; fi\n'
+    )
+    fake.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    for lines in range(10):
+        monkeypatch.setenv("LINES_LEFT", str(lines))
+        with pytest.raises(MachineError, match="fast-import failed"):
+            mirror.commit({"a": b"1"}, parent=None, message="m", author=BOT)
 
 
 def test_protected_branch_refuses_by_its_hook(gitlab_server: LocalGitlab, tmp_path: Path) -> None:

@@ -206,6 +206,8 @@ class Repository:
 
     def set_branch(self, name: str, new: str, old: str | None) -> bool:
         """Move a branch from ``old`` (``None``: it must not exist) to ``new``; false if it is no longer at ``old``."""
+        if not new:  # update-ref would delete the branch
+            raise ToolFailed("git wrote no commit")
         try:
             self.git("update-ref", f"refs/heads/{name}", new, old or "0" * 40)
         except ToolFailed:
