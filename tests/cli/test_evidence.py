@@ -52,6 +52,16 @@ def test_it_needs_the_evidence_and_a_trust_root_alone(evidence: Path) -> None:
     assert "continued from the checkpoint that this machine saw at 20" in again.stdout
 
 
+def test_a_log_without_a_statement_is_broken_only_to_who_has_seen_one(evidence: Path) -> None:
+    git("init", "-q", "-b", BRANCH, "empty", cwd=evidence)
+    git("commit", "-q", "--allow-empty", "-m", "x", cwd=evidence / "empty")
+    argv = ("evidence", "verify", "--from", "empty", "--trust", "trust.json")
+    done = run(evidence, *argv)
+    assert (done.returncode, "has no evidence yet" in done.stderr) == (4, True)
+    assert verify(evidence).returncode == 0
+    assert run(evidence, *argv).returncode == 13
+
+
 @pytest.mark.parametrize("how", [slice(1), slice(None, None, -1)], ids=["rolled back", "forked"])
 def test_a_log_that_is_another_than_before_is_found(evidence: Path, how: slice) -> None:
     assert verify(evidence).returncode == 0

@@ -30,6 +30,11 @@ def command(merge_request: str | None, source: str | None, root: Path | None, of
     found, rooted = files_of(source, fetch=not offline), trust_of(source, root)
     kept = seen_checkpoint.folder(environment.snapshot())
     seen = seen_checkpoint.read(kept, rooted) if rooted.previous_checkpoint is None else None
+    if not found.content and not (seen or rooted.previous_checkpoint or rooted.pinned):
+        raise NotFound(
+            "the project has no evidence yet",
+            hint="The factory records its first statement when it claims an issue: `factory work`.",
+        )
     if iid is not None and not _mentions(found.content, iid):
         raise NotFound(
             f"the evidence has no statement about !{iid}", hint="List the statements with `factory evidence list`."
