@@ -5,7 +5,6 @@ A token is passed only in the environment of the git call that needs it, never i
 
 import base64
 import json
-import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -18,12 +17,10 @@ from factory.errors import Conflict, FactoryError, MachineError, NotFound, Refus
 from factory.system import clock, files, git_locks
 from factory.worktrees import blobs
 from factory.worktrees.blobs import NOBODY, Blob
+from factory.worktrees.git_errors import cause, checked, failed, is_sha, remote_reason
 
 # No git of ours holds a lock of the mirror that long.
 _STALE = 30.0
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_REASON = re.compile(r"(?:fatal|error): (.+)")
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -99,10 +96,10 @@ class Mirror:
         if any(word in summary for word in ("reference already exists", "cannot lock ref", "failed to update ref")):
             raise Conflict(f"{branch} has moved on GitLab: {summary}")
         if summary.startswith("[remote rejected]"):
-            raise Refused(f"GitLab refused the push to {branch}: {_remote_reason(str(err))}")
+            raise Refused(f"GitLab refused the push to {branch}: {remote_reason(str(err)) or cause(str(err))}")
         if summary.startswith("[rejected]"):
             raise Conflict(f"{branch} has moved on GitLab: {summary}")
-        raise Unreachable(f"cannot push to {branch}: {_cause(str(err))}")
+        raise Unreachable(f"cannot push to {branch}: {cause(str(err))}")
 
     def push_once(self, commit: str, branch: str, token: str) -> None:
         """Push as ``push`` does, unless the branch contained the commit at the last fetch.
@@ -125,7 +122,7 @@ class Mirror:
             self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
         )
         if code > 1 or code < 0:
-            raise MachineError(f"git rev-parse failed: {_cause(err)} (exit code {code})")
+            raise MachineError(f"git rev-parse failed: {cause(err)} (exit code {code})")
         return out if code == 0 else None
 
     def tree_of(self, commit: str) -> str:
@@ -162,7 +159,7 @@ class Mirror:
         try:
             return blobs.listed(self.path, revision, prefix)
         except MachineError:
-            if not _SHA.fullmatch(revision) and self.resolve(revision) is None:
+            if not is_sha(revision) and self.resolve(revision) is None:
                 raise NotFound(f"there is no commit {revision} in {self.path}") from None
             raise
 
@@ -176,14 +173,14 @@ class Mirror:
             self.path, "grep", "--fixed-strings", "--files-with-matches", "-z", "-e", text, revision
         )
         if code not in {0, 1}:
-            raise MachineError(f"git grep failed: {_cause(err)}")
+            raise MachineError(f"git grep failed: {cause(err)}")
         return [hit.removeprefix(f"{revision}:") for hit in out.split("\0") if hit]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Tell whether ``newer`` contains ``older``; an unknown commit contains nothing and is contained in none."""
         code, _, err = _execute(self.path, "merge-base", "--is-ancestor", older, newer)
         if code not in {0, 1} and "Not a valid" not in err:
-            raise MachineError(f"git merge-base failed: {_cause(err)} (exit code {code})")
+            raise MachineError(f"git merge-base failed: {cause(err)} (exit code {code})")
         return code == 0
 
     def merge_base(self, one: str, other: str) -> str:
@@ -238,7 +235,7 @@ def run(
     except git.exc.GitCommandNotFound as error:
         raise MachineError("git is not installed", hint="Install git and run the command again.") from error
     except git.exc.GitCommandError as error:
-        raise _failed(failure, arguments[0], str(error.stderr)) from error
+        raise failed(failure, arguments[0], str(error.stderr)) from error
     return str(answer)
 
 
@@ -257,16 +254,6 @@ def _data(content: bytes) -> bytes:
     return b"data %d\n%s\n" % (len(content), content)
 
 
-def checked(command: str, sha: str) -> str:
-    """Return the SHA that a git command printed or takes; raises ``MachineError`` for any other text.
-
-    A git whose input breaks off can print nothing and exit with 0, and to a push or to update-ref "" means: delete.
-    """
-    if not _SHA.fullmatch(sha):
-        raise MachineError(f"git {command} failed: {sha[:80]!r} is no commit")
-    return sha
-
-
 def credentials(url: str, token: str) -> dict[str, str]:
     """Return the environment that lets git authenticate to ``url`` with a token."""
     basic = base64.b64encode(f"oauth2:{token}".encode()).decode()
@@ -279,26 +266,3 @@ def credentials(url: str, token: str) -> dict[str, str]:
 
 def _git(folder: Path) -> git.Git:
     return git.Git(str(folder))
-
-
-def _failed(failure: type[FactoryError], command: str, said: str) -> FactoryError:
-    message = f"git {command} failed: {_cause(said)}"
-    if "dubious ownership" in said:
-        return Refused(
-            message,
-            hint="The factory reads no git configuration of yours, so `safe.directory` does not count: "
-            "make the folder your own with `chown -R`, or name a clone of it.",
-        )
-    return failure(message)
-
-
-def _cause(text: str) -> str:
-    """Return git's first line with a reason: the lines after it say what to do, or follow from it."""
-    told = _REASON.search(text)
-    lines = [told[1]] if told else [line for line in text.strip().strip("'").splitlines() if line.strip()]
-    return _CREDENTIALS.sub("//", lines[-1].strip().strip("'")) if lines else "no message"
-
-
-def _remote_reason(text: str) -> str:
-    lines = [line.removeprefix("remote:").strip() for line in text.splitlines() if line.startswith("remote:")]
-    return " ".join(line for line in lines if line) or _cause(text)

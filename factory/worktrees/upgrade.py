@@ -12,8 +12,9 @@ import git
 
 from factory.errors import Conflict, InvalidInput, MachineError, NotFound
 from factory.worktrees.blobs import NOBODY
+from factory.worktrees.git_errors import checked
 from factory.worktrees.import_files import bring
-from factory.worktrees.repository import Author, Mirror, checked, run
+from factory.worktrees.repository import Author, Mirror, run
 
 TRAILER = "Factory-Release"
 _AUTHOR = Author("factory", "factory@localhost")
