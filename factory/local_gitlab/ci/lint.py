@@ -54,7 +54,7 @@ def _checked(call: Call, sha: str, name: str, content: str) -> Awaitable[dict[st
         "_config": {"file": name, "sha": sha},
     }
     source = scheduler.source_of(context, project, draft)
-    variables = expand.Variables(*layers(context, project, draft), {})
+    variables = expand.Variables(*layers(context, project, draft, masked=True), {})
     shown = call.flag("include_jobs")
 
     def check() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from factory.local_gitlab.ci import environments, jobs, resource_groups, schedul
 from factory.local_gitlab.ci.variables import layers
 from factory.local_gitlab.definition import durations, expand
 from factory.local_gitlab.definition.source_files import Source
-from factory.local_gitlab.definition.variables import defined, substitute
+from factory.local_gitlab.definition.variables import defined, expanded, substitute, unexpanded
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
@@ -56,7 +56,7 @@ async def run(context: Context) -> None:
 async def _expand(context: Context, pipeline: Document, busy: set[int]) -> None:
     """Expand a new pipeline into jobs: the slow part runs in a thread, one transaction writes the jobs."""
     project = context.store.get("project", pipeline["project_id"]) or {}
-    variables = expand.Variables(*layers(context, project, pipeline), pipeline.get("_workflow") or {})
+    variables = expand.Variables(*layers(context, project, pipeline, masked=True), pipeline.get("_workflow") or {})
     try:
         source = source_of(context, project, pipeline)
         found: list[dict[str, Any]] | FactoryError = await asyncio.to_thread(
@@ -120,7 +120,8 @@ def _write_jobs(
     context.store.save("pipeline", pipeline)
     below, above = layers(context, project, pipeline)
     for spec in found:
-        _write_job(context, project, pipeline, spec, below | defined(spec["variables"]) | above)
+        own = expanded(defined(spec["variables"]), below | above, raw=unexpanded(spec["variables"]))
+        _write_job(context, project, pipeline, spec, below | own | above)
 
 
 def _write_job(

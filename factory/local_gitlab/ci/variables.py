@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from factory.local_gitlab.definition.variables import defined, text_of
+from factory.local_gitlab.definition.variables import defined, expanded, is_raw, text_of, unexpanded
 from factory.local_gitlab.refs import protected_tags
 from factory.local_gitlab.refs.protected_branches import protection
 from factory.local_gitlab.refs.ref_names import covers
@@ -67,14 +67,24 @@ def predefined(context: Context, project: Document, pipeline: Document) -> dict[
 
 
 def before_jobs(context: Context, project: Document, pipeline: Document) -> dict[str, str]:
-    """Return the variables that rules see before jobs exist; masked variables are left out."""
-    below, above = layers(context, project, pipeline)
+    """Return the variables that rules see before jobs exist."""
+    below, above = layers(context, project, pipeline, masked=True)
     return below | (pipeline.get("_workflow") or {}) | above
 
 
-def layers(context: Context, project: Document, pipeline: Document) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the variables with lower and with higher precedence than a definition's own variables."""
-    own = {item["key"]: item["value"] for item in _visible(context, project, pipeline) if not item["masked"]}
+def layers(
+    context: Context, project: Document, pipeline: Document, *, masked: bool = False
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the variables with lower and with higher precedence than a definition's own variables.
+
+    Those of one environment are not among them: rules do not see them (docs: Limit the environment scope of a CI/CD
+    variable). ``masked`` adds the masked ones, for rules alone.
+    """
+    own = {
+        item["key"]: item["value"]
+        for item in _visible(context, project, pipeline)
+        if item["environment_scope"] == "*" and (masked or not item["masked"])
+    }
     return predefined(context, project, pipeline), own | pipeline.get("_variables", {})
 
 
@@ -152,8 +162,12 @@ def of_url(context: Context, job: Document, reported: Mapping[str, str]) -> dict
     """Return the variables in the ``url`` of a job's environment; ``reported`` are those of the job's dotenv report."""
     project, pipeline = context.store.get("project", job["_project"]), context.store.get("pipeline", job["_pipeline"])
     below, above = layers(context, project or {}, pipeline or {})
-    own = defined(job["_spec"]["variables"])
-    return {**below, **own, **_of_environment(job), **job["_dotenv"], **reported, **above}
+    written = job["_spec"]["variables"]
+    scoped = {item["key"]: item["value"] for item in _of_project(context, project or {}, pipeline or {}, job)}
+    hidden = {item["key"] for item in _of_project(context, project or {}, pipeline or {}, job) if item["masked"]}
+    above |= {key: value for key, value in scoped.items() if key not in hidden}
+    known = {**below, **_of_environment(job), **job["_dotenv"], **reported, **above}
+    return {**below, **expanded(defined(written), known, raw=unexpanded(written)), **known}
 
 
 def _of_environment(job: Document) -> dict[str, str]:
@@ -173,14 +187,19 @@ def _of_project(context: Context, project: Document, pipeline: Document, job: Do
             "file": item["variable_type"] == "file",
             "raw": item["raw"],
         }
-        for item in _visible(context, project, pipeline)
+        for item in sorted(_visible(context, project, pipeline), key=lambda item: _precision(item["environment_scope"]))
         if covers(item["environment_scope"], environment)
     ]
 
 
+def _precision(scope: str) -> int:
+    """Return how exactly a scope names an environment: the most exact one that covers it has precedence."""
+    return 0 if scope == "*" else 1 if "*" in scope else 2
+
+
 def _defined(key: str, value: Any) -> dict[str, Any]:
     """Return a variable of the definition, expanded unless ``expand`` is false (docs: variables:expand)."""
-    return _item(key, text_of(value)) | {"raw": isinstance(value, Mapping) and value.get("expand") is False}
+    return _item(key, text_of(value)) | {"raw": is_raw(value)}
 
 
 def _item(key: str, value: str, *, masked: bool = False) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from factory.errors import InvalidInput
 from factory.local_gitlab.definition import keywords, preview, rules, source_files
 from factory.local_gitlab.definition.source_files import Source
-from factory.local_gitlab.definition.variables import defined
+from factory.local_gitlab.definition.variables import defined, expanded, unexpanded
 from factory.system import strict_yaml
 from factory.system.strict_yaml import Node
 
@@ -120,7 +120,7 @@ class _Jobs:
     def _seen(self, own: Mapping[str, Any]) -> dict[str, str]:
         """Return the variables that a job's rules see."""
         below, above = dict(self.variables.below), dict(self.variables.above)
-        return below | rules.expanded(defined(own), below | above) | above
+        return below | expanded(defined(own), below | above, raw=unexpanded(own)) | above
 
 
 def _with(value: Any, conditions: Mapping[str, str]) -> Any:

@@ -3,6 +3,7 @@
 A keyword that is ignored would make a pipeline green that is not green on GitLab.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from factory.system.strict_yaml import MERGE, Node
 
 _REFERENCE = "!reference"
 _WHENS = {"on_success", "on_failure", "always", "manual", "never"}
+# docs: rules:changes and rules:exists; environment:name; environment:deployment_tier.
+_MOST_PATTERNS = 50
+_ENVIRONMENT_NAME = re.compile(r"[\w ./${}-]+")
+_TIERS = ("production", "staging", "testing", "development", "other")
 _IN_MAIN_FILE_ALONE = {"workflow", "default"}
 
 
@@ -142,13 +147,50 @@ def _action(node: Node) -> str | None:
 
 
 def _paths(node: Node) -> str | None:
-    variable = any("$" in (item.text or "") for item in node.items)
+    variable = any("$" in (item.text or "") for item in (node, *node.items))
     return "takes no variable in the loopback GitLab; write the path" if variable else None
 
 
 def _one_file(node: Node) -> str | None:
-    several = len(node.items) > 1 or any("*" in (item.text or "") for item in (node, *node.items))
-    return "takes one file in the loopback GitLab" if several else None
+    several = len(node.items) > 1 or any(mark in (item.text or "") for item in (node, *node.items) for mark in "*{?[")
+    return "takes one file in the loopback GitLab" if several else _paths(node)
+
+
+def _patterns(node: Node) -> str | None:
+    many = len(node.items) > _MOST_PATTERNS
+    return f"has more than {_MOST_PATTERNS} patterns, which GitLab refuses" if many else None
+
+
+def _rules(node: Node) -> str | None:
+    texts = [item.text for item in node.items if item.text is not None and item.tag != _REFERENCE]
+    return f"has the entry {texts[0]!r}, which is no rule" if texts else None
+
+
+def _environment(node: Node) -> str | None:
+    valid = node.text is None or _ENVIRONMENT_NAME.fullmatch(node.text)
+    letters = "letters, digits, spaces, and - _ / . $ { }"
+    return None if valid else f"has the value {node.text!r}; the name of an environment has only {letters}"
+
+
+def _tier(node: Node) -> str | None:
+    return None if node.text in _TIERS else f"has the value {node.text!r}, which is none of {', '.join(_TIERS)}"
+
+
+def _image(node: Node) -> str | None:
+    named = node.text is not None or node.tag == _REFERENCE or any(key.text == "name" for key, _ in node.pairs)
+    return None if named else "needs a `name`"
+
+
+def _needs(node: Node) -> str | None:
+    nameless = any(
+        item.pairs and not any(key.text in {"job", "pipeline"} or key.tag == MERGE for key, _ in item.pairs)
+        for item in node.items
+    )
+    return "has an entry without `job`" if nameless else None
+
+
+def _variable(node: Node) -> str | None:
+    return "is a list; a variable is a text" if node.items else None
 
 
 def _included(node: Node) -> str | None:
@@ -171,6 +213,20 @@ _VALUES: Mapping[str, Callable[[Node], str | None]] = {
     "job.artifacts.paths": _paths,
     "job.artifacts.exclude": _paths,
     "job.artifacts.reports.junit": _one_file,
+    "job.artifacts.reports.dotenv": _one_file,
+    "job.rules": _rules,
+    "workflow.rules": _rules,
+    "job.rules.changes": _patterns,
+    "job.rules.changes.paths": _patterns,
+    "job.rules.exists": _patterns,
+    "job.rules.exists.paths": _patterns,
+    "job.environment": _environment,
+    "job.environment.name": _environment,
+    "job.environment.deployment_tier": _tier,
+    "job.image": _image,
+    "job.needs": _needs,
+    "variables.*": _variable,
+    "job.variables.*": _variable,
     "include": _included,
     "include.local": _included,
 }

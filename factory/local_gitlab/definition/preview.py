@@ -5,16 +5,21 @@ It also checks them against GitLab's schema. It evaluates conditions as JavaScri
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from factory.errors import InvalidInput, MachineError, OutputTooLarge, ToolTimeout
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
-from factory.system import canonical, files, process
+from factory.system import canonical, files, process, strict_yaml
+from factory.system.strict_yaml import Node
 
 _SECONDS, _MOST = 60, 8 * 2**20
+_FINDING = re.compile(r"^\s*•\s*(?P<words>.+?) at (?P<path>[^\s\[]+) \[#[^\]]*\]\s*$", re.MULTILINE)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Errors of the program itself, whose words say nothing about the definition.
+_OF_THE_PROGRAM = re.compile(r"(?:Type|Reference|Range|Syntax)Error\b")
 _LIMITS = Limits(memory_bytes=4 * 2**30, processes=256, file_bytes=2**26)
 
 
@@ -79,13 +84,51 @@ def _run(main: str, texts: Mapping[str, str], *, program: tuple[str, ...], env: 
         finally:
             launch.put_back(prepared)
     if done.returncode != 0:
-        raise InvalidInput(_reason(done.errors + done.text, main))
+        raise InvalidInput(_reason(done.errors + done.text, main, texts))
     return done.text[max(done.text.find("---"), 0) :]
 
 
-def _reason(said: str, main: str) -> str:
-    """Return why gitlab-ci-local refused a definition: the findings of its schema, or the last line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    found = [line.removeprefix("•").strip() for line in lines if line.startswith("•") and "json-schema" not in line]
+def _reason(said: str, main: str, texts: Mapping[str, str]) -> str:
+    """Return why gitlab-ci-local refused a definition: the findings of its schema with their lines, or its error."""
+    plain = _COLOURS.sub("", said)
+    found = [_with_line(match, main, texts) for match in _FINDING.finditer(plain)]
+    if found:
+        return "; ".join(dict.fromkeys(found))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     error = next((line for line in lines if re.match(r"\w*Error\b", line)), lines[-1] if lines else "no message")
-    return f"{main}: {'; '.join(found[:5]) or error}"
+    if _OF_THE_PROGRAM.match(error):
+        return (
+            f"{main}: a keyword has a value of a form that GitLab does not know, and gitlab-ci-local cannot say which"
+        )
+    return f"{main}: {error}"
+
+
+def _with_line(match: "re.Match[str]", main: str, texts: Mapping[str, str]) -> str:
+    """Return a finding such as ``property 'retry' must be <= 2 at a.retry`` with the line of its keyword."""
+    words, path = match["words"].strip(), match["path"].split(".")
+    named = re.search(r"'([^']+)'", words)
+    wanted = [*path, named[1]] if named and named[1] != path[-1] else path
+    for source, text in sorted(texts.items(), key=lambda item: item[0] != main):
+        with suppress(InvalidInput):
+            line = _line(strict_yaml.compose(text, source=source), wanted)
+            if line is not None:
+                return f"{source}:{line}: {'.'.join(path)}: {words}"
+    return f"{main}: {'.'.join(path)}: {words}"
+
+
+def _line(document: Node | None, path: Sequence[str]) -> int | None:
+    """Return the line of a keyword below a job, or of the same keyword below another, which the job may extend."""
+    job, last = path[0], path[-1]
+    below = [
+        (key.text == job, line) for key, value in (document.pairs if document else ()) for line in _lines(value, last)
+    ]
+    return next((line for _, line in sorted(below, key=lambda item: not item[0])), None)
+
+
+def _lines(node: Node, name: str) -> Iterator[int]:
+    for key, value in node.pairs:
+        if key.text == name:
+            yield key.line
+        yield from _lines(value, name)
+    for item in node.items:
+        yield from _lines(item, name)

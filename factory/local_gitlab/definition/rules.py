@@ -8,10 +8,6 @@ from typing import Any
 from factory.local_gitlab.definition import conditions
 from factory.local_gitlab.definition.variables import substitute
 
-_DEEPEST = 20
-# docs: rules:changes and rules:exists have at most 50 patterns.
-_MOST_PATTERNS = 50
-
 
 @dataclass(frozen=True)
 class Files:
@@ -54,18 +50,6 @@ def decide(job: Mapping[str, Any], variables: Mapping[str, str], code: Files, *,
     return None
 
 
-def expanded(own: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return a definition's own variables with the variables in their values replaced, by each other and ``known``."""
-
-    def value(name: str, above: frozenset[str]) -> str:
-        if name not in own or name in above or len(above) > _DEEPEST:
-            return known.get(name, "")
-        inner = {other: value(other, above | {name}) for other in re.findall(r"\$\{?([A-Za-z_]\w*)", own[name])}
-        return substitute(own[name], inner)
-
-    return {name: value(name, frozenset()) for name in own}
-
-
 def _flat(found: Any) -> list[Mapping[str, Any]]:
     if isinstance(found, list):
         return [rule for item in found for rule in _flat(item)]
@@ -89,7 +73,7 @@ def _patterns(value: Any, variables: Mapping[str, str]) -> list[str] | None:
     if listed is None:
         return None
     found = listed if isinstance(listed, list) else [listed]
-    return [substitute(str(item), variables).removeprefix("./") for item in found][:_MOST_PATTERNS]
+    return [substitute(str(item), variables).removeprefix("./") for item in found]
 
 
 def _any(patterns: Sequence[str], paths: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
@@ -12,6 +13,9 @@ from factory.errors import MachineError, Refused
 from factory.system import files, http
 
 _LARGEST = 100 * 2**20
+# The innermost braces; alternatives may have alternatives in turn.
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_MOST_ALTERNATIVES = 1000
 
 
 def upload(
@@ -22,8 +26,8 @@ def upload(
     ``tracked`` are the files of the commit, which ``untracked`` leaves out. Raises ``Refused`` if the files are larger
     than the server takes, or it refuses them.
     """
-    left_out = set(_files(checkout, rule.get("exclude") or []))
-    named = dict.fromkeys(_files(checkout, rule["paths"]))
+    left_out = set(matching(checkout, rule.get("exclude") or [], folders=False))
+    named = dict.fromkeys(matching(checkout, rule["paths"]))
     named |= dict.fromkeys(_untracked(checkout, tracked) if rule.get("untracked") else ())
     found = [path for path in named if path not in left_out]
     if not found:
@@ -58,16 +62,21 @@ def download(client: http.Client, dependency: Mapping[str, Any], checkout: Path)
                 files.write_atomic(target, archive.read(item))
 
 
-def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
-    """Yield the regular files that patterns match, each once, without following links out of the checkout."""
+def matching(checkout: Path, patterns: list[str], *, folders: bool = True) -> Iterator[Path]:
+    """Yield the regular files that patterns match, each once, without following links out of the checkout.
+
+    ``folders`` also yields the files below a folder that matches, as ``paths`` does, and ``exclude`` does not (docs:
+    artifacts:exclude).
+    """
     root = checkout.resolve()
     seen: set[Path] = set()
-    for pattern in patterns:
+    for pattern in (one for given in patterns for one in braces(given)):
         plain = pattern.strip().rstrip("/").removeprefix("./")
         if plain.startswith("/") or ".." in Path(plain).parts:
             continue
         for match in sorted(_matches(root, plain)):
-            inside = [match] if match.is_file() else sorted(files.below(match))
+            all_below = folders or plain.endswith("**")
+            inside = [match] if match.is_file() else sorted(files.below(match)) if all_below else []
             for path in inside:
                 real = path.resolve()
                 if path.is_file() and real == path and root in real.parents and path not in seen and _nameable(path):
@@ -75,10 +84,23 @@ def _files(checkout: Path, patterns: list[str]) -> Iterator[Path]:
                     yield path
 
 
+def braces(pattern: str) -> list[str]:
+    """Return the patterns that a pattern with alternatives in braces stands for, at most 1,000 of them."""
+    found, done = [pattern], list[str]()
+    while found and len(found) + len(done) <= _MOST_ALTERNATIVES:
+        one = found.pop(0)
+        match = _BRACES.search(one)
+        if match is None:
+            done.append(one)
+        else:
+            found += [f"{one[: match.start()]}{part}{one[match.end() :]}" for part in match[1].split(",")]
+    return list(dict.fromkeys([*done, *found]))
+
+
 def _untracked(checkout: Path, tracked: Collection[str]) -> Iterator[Path]:
     """Yield the files that are not of the commit; git itself would run by a configuration that the job can write."""
     root = checkout.resolve()
-    for path in _files(checkout, ["*"]):
+    for path in matching(checkout, ["*"]):
         name = path.relative_to(root)
         if name.parts[0] != ".git" and name.as_posix() not in tracked:
             yield path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from factory.local_gitlab.definition.variables import substitute
+from factory.local_gitlab.definition.variables import expanded
 from factory.system import files
 
 
@@ -27,11 +27,12 @@ def job_env(
     """Return a job's complete environment; without network it contains no masked variable, so no token or secret."""
     env = {**base, "HOME": str(scratch), "TMPDIR": str(scratch), "CI_PROJECT_DIR": str(checkout)}
     env |= {"CI_BUILDS_DIR": str(checkout.parent), "CI_SERVER_TLS_CA_FILE": ""}
-    plain = {item["key"]: item["value"] for item in payload["variables"]}
-    for item in payload["variables"]:
-        if item["masked"] and not network:
-            continue
-        value = item["value"] if item.get("raw") else substitute(item["value"], plain)
+    seen = [item for item in payload["variables"] if network or not item["masked"]]
+    last = {item["key"]: item for item in seen}
+    raw = {key for key, item in last.items() if item.get("raw")}
+    values = expanded({key: item["value"] for key, item in last.items()}, env, raw=raw)
+    for item in last.values():
+        value = values[item["key"]]
         if item.get("file"):
             path = scratch / "variables" / item["key"]
             files.write_atomic(path, value.encode(), mode=0o600)

@@ -9,6 +9,7 @@ import gitlab
 import pytest
 
 from factory.local_gitlab.ci import environments
+from factory.local_gitlab.runner import script
 from tests.servers import LocalGitlab, wait_for
 
 END = {"success", "failed", "canceled", "skipped", "manual"}
@@ -216,3 +217,42 @@ def test_keys_that_ruby_reads_as_symbols_are_keys(gitlab_server: LocalGitlab) ->
     assert answer.errors == []
     (job,) = answer.jobs
     assert (job["name"], job["script"], job["when"]) == ("look", ["echo :here"], "manual")
+
+
+SCOPED = """
+rules: {script: [echo], rules: [{if: '$HIDDEN == "secretvalue"'}]}
+scoped: {script: [echo], rules: [{if: $ONE}]}
+exact: {script: ['echo "K=$K"'], environment: {name: "prod/$LETTER"}}
+"""
+
+
+def test_rules_see_masked_variables_and_none_of_one_environment(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project()
+    # The most exact scope has precedence, also over a variable that was made later.
+    for key, value, scope in (
+        ("K", "exact", "prod/a"),
+        ("K", "wild", "prod/*"),
+        ("K", "all", "*"),
+        ("ONE", "1", "prod/*"),
+        ("LETTER", "a", "*"),
+    ):
+        project.variables.create({"key": key, "value": value, "environment_scope": scope})
+    project.variables.create({"key": "HIDDEN", "value": "secretvalue", "masked": True})
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": SCOPED}
+    made = project.commits.create({"branch": "main", "commit_message": "add", "actions": [action]})
+    pipeline = wait_for(lambda: [p for p in project.pipelines.list(sha=made.id, get_all=True) if p.status in END])[0]
+    jobs = {job.name: job for job in pipeline.jobs.list(get_all=True)}
+    assert jobs.keys() == {"rules", "exact"}
+    assert "K=exact\n" in trace_of(project, jobs["exact"])
+
+
+def test_a_job_without_network_gets_no_masked_value_by_another_variables_name() -> None:
+    payload = {
+        "variables": [
+            {"key": "SECRET", "value": "s3cret", "masked": True, "raw": True},
+            {"key": "A", "value": "a$SECRET", "masked": False, "raw": False},
+        ]
+    }
+    folder = Path("/nowhere")
+    assert script.job_env({}, payload, folder, folder, network=False)["A"] == "a"
+    assert script.job_env({}, payload, folder, folder, network=True)["A"] == "as3cret"

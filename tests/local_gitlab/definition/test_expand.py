@@ -177,3 +177,24 @@ def test_an_included_file_comes_from_the_definitions_commit(tmp_path: Path) -> N
 
 def test_jobs_of_the_first_and_last_stage_alone_make_no_pipeline(tmp_path: Path) -> None:
     assert project(tmp_path, "a: {script: [x], stage: .pre}\nb: {script: [x], stage: .post}\n").jobs() == {}
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        ("a:\n  script: [x]\n  retry: 3\n", ".gitlab-ci.yml:3: a.retry: property 'retry' must be <= 2"),
+        (".h:\n  script: [x]\n  paralel: 2\na: {extends: .h}\n", ".gitlab-ci.yml:3: a: 'paralel' property is not"),
+        (
+            "a: {script: [x], inherit: {variables: [NOPE]}}\n",
+            "a keyword has a value of a form that GitLab does not know",
+        ),
+        ("a: {script: [x], tags: foo}\n", ".gitlab-ci.yml:1: a.tags: "),
+    ],
+)
+def test_the_joining_programs_words_have_a_line_and_no_advice(tmp_path: Path, definition: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        project(tmp_path, definition).jobs()
+    said = str(refused.value)
+    assert told in said
+    for foreign in ("Error:", "--ignore", "Copy the content", "/tmp", "[#/"):
+        assert foreign not in said

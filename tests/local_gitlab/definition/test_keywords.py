@@ -178,3 +178,24 @@ def test_durations(text: str, seconds: int | None) -> None:
 def test_patterns_of_paths(pattern: str, yes: str, no: str) -> None:
     assert [path for path in yes.split() if not re.fullmatch(glob(pattern), path)] == []
     assert [path for path in no.split() if re.fullmatch(glob(pattern), path)] == []
+
+
+@pytest.mark.parametrize(
+    ("job", "word"),
+    [
+        ("rules: [always]", "no rule"),
+        ("rules: [{exists: [" + ", ".join(["a"] * 51) + "]}]", "more than 50 patterns"),
+        ("environment: {name: 'bad name!!'}", "has only letters"),
+        ("environment: {name: p, deployment_tier: bogus}", "none of production"),
+        ("image: {entrypoint: ['']}", "needs a `name`"),
+        ("needs: [{artifacts: true}]", "without `job`"),
+        ("variables: {A: [1]}", "is a list"),
+        ("artifacts: {reports: {junit: $F}}", "takes no variable"),
+        ("artifacts: {reports: {dotenv: 'v.en{v,w}'}}", "takes one file"),
+    ],
+)
+def test_a_value_that_gitlab_refuses_or_reads_otherwise_is_refused(job: str, word: str) -> None:
+    document = strict_yaml.compose(f"a:\n  script: [x]\n  {job}\n", source=".gitlab-ci.yml")
+    (problem,) = keywords.check(document)
+    assert problem.line == 3
+    assert word in problem.words
