@@ -8,13 +8,17 @@ from factory.model.facts import Problem, ToolRun
 from factory.system import files, process
 
 _LARGEST = 32 * 1024 * 1024
+# No shape needs more characters than two parts have in common.
+_PART, _OVERLAP = 1024, 400
 
 # A name that says that its value is secret, and what stands between a name and its value in code, YAML and `.env`.
-_NAME = r"(?i:\b[\w-]{0,40}(?:password|passwd|secret|api_?key|token)"
+_WORD = re.compile(r"(?i)password|passwd|secret|api_?key|token")
+_NAME = rf"(?i:\b[\w-]{{0,40}}(?:{_WORD.pattern.removeprefix('(?i)')})"
 _SIGN = r"[\"']?\s*[:=]\s*"
 # The start of a value that a program drew: letters and at least one digit, but no path, call or reference.
 _CHARACTER = "[A-Za-z0-9+/_=~-]"
-_DRAWN = rf"(?={_CHARACTER}*[0-9])(?={_CHARACTER}*[A-Za-z])[A-Za-z0-9+_=~-]{_CHARACTER}"
+_DRAWN = rf"(?={_CHARACTER}{{0,400}}[0-9])(?={_CHARACTER}{{0,400}}[A-Za-z])[A-Za-z0-9+_=~-]{_CHARACTER}"
+_ASSIGNED = "assigned-secret"
 # The prefixes of other services' tokens, as their own documentation gives them.
 _SERVICES = (
     r"\bnpm_[A-Za-z0-9]{36}",
@@ -51,20 +55,25 @@ SHAPES = (
     ("authorization", re.compile(rf"(?i)\bauthorization{_SIGN}[\"']?(?:bearer|basic|token)\s+[a-z0-9+/_.=~-]{{16,}}")),
     ("service-token", re.compile("|".join(_SERVICES))),
     (
-        "assigned-secret",
+        _ASSIGNED,
         re.compile(
             rf"{_NAME}\b){_SIGN}[\"'](?![$<{{])[^\"'\s]{{12,}}[\"']"
-            rf"|{_NAME}\w{{0,20}}){_SIGN}(?:[\"']{_DRAWN}{{11,}}[\"']|{_DRAWN}{{15,}}(?=[\s,;&\"'`]|$))"
+            rf"|{_NAME}\w{{0,20}}){_SIGN}(?:[\"']{_DRAWN}{{11,}}[\"']|{_DRAWN}{{15,}}+(?=[\s,;&\"'`]|$))"
         ),
     ),
 )
 
 
 def shapes(text: str) -> Iterator[str]:
-    """Yield the name of each kind of secret that a line seems to contain, never the secret."""
+    """Yield the name of each kind of secret that a line seems to contain, never the secret.
+
+    A long line is searched in parts that overlap: a search of the whole takes time with the square of its length.
+    """
     plain = text.replace("\0", "")
+    parts = [plain[start : start + _PART] for start in range(0, max(1, len(plain) - _OVERLAP), _PART - _OVERLAP)]
+    named = [part for part in parts if _WORD.search(part)]
     for name, shape in SHAPES:
-        if shape.search(plain):
+        if any(shape.search(part) for part in (named if name == _ASSIGNED else parts)):
             yield name
 
 

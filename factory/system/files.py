@@ -130,11 +130,15 @@ def remove_tree(path: Path) -> None:
     A missing folder is not an error; neither is what cannot be deleted. Each inner folder is first moved to the top, so
     that no depth of nesting, which a program makes with ``chdir``, exceeds the stack or the length of a path.
     """
+    if path.is_symlink():
+        with suppress(OSError):
+            path.unlink()
+        return
     waiting = [path]
     while waiting:
         folder = waiting.pop()
         with suppress(OSError):
-            folder.chmod(0o700, follow_symlinks=False)
+            folder.chmod(0o700)  # no link: each folder below is an entry that is none
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 with suppress(OSError):

@@ -41,13 +41,13 @@ def read(root: Path, path: Path, *, limit: int) -> bytes:
     return data
 
 
-def write(root: Path, path: Path, data: bytes) -> None:
+def write(root: Path, path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace a file atomically, and create missing folders; ``path`` must be below ``root`` and contain no link.
 
-    An existing file keeps its mode. Raises ``Refused`` for a link or a folder, ``MachineError`` if the write fails.
+    An existing file keeps its mode; a new one gets ``mode``. Raises ``Refused`` for a link or a folder, and
+    ``MachineError`` if the write fails.
     """
     with files.disk_errors(path), _parent(root, path, make=True) as folder:
-        mode = 0o644
         with suppress(FileNotFoundError):
             found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode):

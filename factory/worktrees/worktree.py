@@ -86,7 +86,7 @@ def state(path: Path) -> str:
         changed += run(path, "-c", f"core.bigFileThreshold={_SHOWN}", "diff", "--no-ext-diff", "--no-textconv", "HEAD")
     except MachineError:
         changed = "unreadable"
-    return canonical.digest(changed.encode())
+    return canonical.digest(changed.encode(errors="surrogateescape"))  # names and lines in any encoding
 
 
 def commit_all(path: Path, *, message: str, author: Author) -> str:

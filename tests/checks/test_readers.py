@@ -122,7 +122,13 @@ def test_deep_sources_are_not_read_and_say_so(source: str) -> None:
 
 
 def test_a_long_line_is_searched_in_one_pass() -> None:
-    assert not list(leaks.shapes("a-" * 100_000 + "b://" * 10_000))
+    assert not list(leaks.shapes("a-" * 100_000 + "b://" * 10_000 + "token=" * 50_000))
+
+
+@pytest.mark.parametrize("before", [0, 1000, 1023, 1024, 5000])
+def test_a_secret_is_found_anywhere_in_a_long_line(before: int) -> None:
+    line = "x " * before + 'password = "correct-horse-battery-1"' + " y" * 3000
+    assert list(leaks.shapes(line)) == ["assigned-secret"]
 
 
 def test_numbers_without_end_are_no_numbers() -> None:

@@ -153,6 +153,18 @@ def test_up_does_not_start_another_gitlab(running: Instance) -> None:
     )
 
 
+def test_a_demo_discards_no_instance_that_is_connected(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    state = Path(made.json("--instance", "work", "config")[-1]["value"])
+    state.mkdir(parents=True)
+    connection = {"gitlab_url": "http://127.0.0.1:9", "project": "a/b", "accounts": {}}
+    (state / "connection.json").write_text(json.dumps(connection))
+    (state / "tokens").mkdir()
+    done = made.run("--instance", "work", "demo", "--yes", check=False, stdin=None)
+    assert_told(done, 5, "is connected to http://127.0.0.1:9")
+    assert sorted(path.name for path in state.iterdir()) == ["connection.json", "tokens"]
+
+
 @pytest.mark.long
 def test_issue_without_a_spec_is_reported_on_the_issue(running: Instance) -> None:
     number = str(running.json("issue", "new", "Do something")["iid"])

@@ -127,3 +127,12 @@ def test_a_walk_names_every_entry_once_and_follows_no_link(tmp_path: Path) -> No
     (tmp_path / "b" / "up").symlink_to(tmp_path, target_is_directory=True)
     assert [str(path.relative_to(tmp_path)) for path in files.below(tmp_path)] == ["a", "z", "b/1", "b/up", "b/c/2"]
     assert list(files.below(tmp_path / "absent")) == []
+
+
+def test_a_link_in_place_of_a_folder_is_deleted_itself(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").touch()
+    (tmp_path / "link").symlink_to("kept")
+    files.remove_tree(tmp_path / "link")
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "kept/file").exists()

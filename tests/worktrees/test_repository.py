@@ -157,6 +157,19 @@ def test_what_git_cannot_add_is_refused_with_its_reason(gitlab_server: LocalGitl
     assert worktree.changed_paths(path) == []
 
 
+def test_a_worktree_with_names_and_lines_in_another_encoding_has_a_digest(
+    gitlab_server: LocalGitlab, tmp_path: Path
+) -> None:
+    mirror, _ = _mirror(gitlab_server, tmp_path)
+    path = tmp_path / "worktree"
+    worktree.prepare(mirror, path, commit=str(mirror.head("main")))
+    before = worktree.state(path)
+    (path / "a.txt").write_bytes(b"caf\xe9\n")
+    between = worktree.state(path)
+    Path(os.fsdecode(bytes(path) + b"/caf\xe9")).touch()
+    assert len({before, between, worktree.state(path)}) == 3
+
+
 def test_a_worktree_whose_making_was_killed_is_made_again(gitlab_server: LocalGitlab, tmp_path: Path) -> None:
     mirror, _ = _mirror(gitlab_server, tmp_path)
     head = mirror.head("main") or ""

@@ -9,7 +9,7 @@ import click
 
 from factory.cli import output
 from factory.cli.current import open_workspace
-from factory.errors import AwaitingHuman, EvidenceInvalid
+from factory.errors import AwaitingHuman, EvidenceInvalid, Refused
 from factory.evidence import verify
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
@@ -92,7 +92,16 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:
 
 
 def _begin(workspace: Workspace) -> None:
-    """Discard the instance of a finished demo, or of one without a first release; otherwise continue with it."""
+    """Discard the instance of a finished demo, or of one without a first release; otherwise continue with it.
+
+    Raises ``Refused`` for an instance that is connected to a project of a person.
+    """
+    if not workspace.settings.embedded:
+        name = workspace.settings["instance"]
+        raise Refused(
+            f"the instance {name} is connected to {workspace.url}, and a demo would discard it",
+            hint="Run `factory demo` without --instance and without FACTORY_GITLAB_URL.",
+        )
     if (workspace.state / "demo.json").exists() or not (workspace.state / "provisioned").exists():
         servers.discard(workspace)
 

@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 from factory.errors import FactoryError, InvalidInput
 from factory.local_gitlab.accounts import accounts
 from factory.local_gitlab.ci import pipeline_rights, pipelines, schedule_inputs, time_zones
+from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, Call, Page, Route
@@ -238,6 +239,8 @@ def _list_pipelines(call: Call) -> Any:
 
 
 def _create_variable(call: Call) -> Any:
+    if not project_settings.may_give_variables(call):
+        raise api.forbidden()
     schedule, key = _changeable(call), str(call.need("key"))
     if not _KEY.fullmatch(key):
         raise api.invalid({"key": ["can contain only letters, digits and '_'."]})
@@ -252,6 +255,8 @@ def _create_variable(call: Call) -> Any:
 
 
 def _change_variable(call: Call) -> Any:
+    if not project_settings.may_give_variables(call):
+        raise api.forbidden()
     schedule = _changeable(call)
     item = _variable(call, schedule)
     kind = call.choice("variable_type", VARIABLE_TYPES, item["variable_type"])

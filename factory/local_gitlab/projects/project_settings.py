@@ -175,8 +175,13 @@ def of(project: Document) -> Document:
     return found | _FIXED | {"tag_list": found["topics"]}
 
 
+def may_give_variables(call: Call) -> bool:
+    """Return whether the caller's role is high enough to pass variables to a pipeline."""
+    least = of(call.project)[_LEAST_ROLE]
+    return bool(least != "no_one_allowed" and call.role >= _MAY_GIVE_VARIABLES.get(least, 0))
+
+
 def refuse_variables(call: Call) -> None:
     """Raise 400 if the caller's role is too low to pass variables to a pipeline."""
-    least = of(call.project)[_LEAST_ROLE]
-    if least == "no_one_allowed" or call.role < _MAY_GIVE_VARIABLES.get(least, 0):
+    if not may_give_variables(call):
         raise api.invalid({"base": ["Insufficient permissions to set pipeline variables"]})

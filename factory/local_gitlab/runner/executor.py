@@ -19,7 +19,7 @@ from factory.local_gitlab.runner import script as runner_script
 from factory.local_gitlab.runner.trace import Trace
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
-from factory.system import clock, files, http, log, process
+from factory.system import clock, files, http, log, process, safe_path
 
 _RETRY_PAUSE = 0.5
 _TICK = 0.05
@@ -158,8 +158,10 @@ class _Execution:
 
     def _run_step(self, step: Mapping[str, Any], more: Mapping[str, str]) -> tuple[int, str | None]:
         """Run one step with ``more`` variables; return its exit code, and why it failed."""
+        if self._is_replaced():
+            return 1, "script_failure"
         script = self._scratch / f"{step['name']}.sh"
-        files.write_atomic(script, runner_script.bash(step["script"]).encode(), mode=0o700)
+        safe_path.write(self._folder, script, runner_script.bash(step["script"]).encode())
         prepared = self._door(("bash", str(script)), more)
         group = process.start(
             prepared.argv, cwd=self._checkout, env=prepared.env, stdout=process.PIPE, stderr=process.STDOUT
@@ -180,6 +182,14 @@ class _Execution:
         code = group.popen.returncode
         code = code if code >= 0 else _BY_SIGNAL - code
         return code, reason or (None if code == 0 else "script_failure")
+
+    def _is_replaced(self) -> bool:
+        """Return whether a step put something else in the place of one of the job's folders, and say so in the log."""
+        own = (self._folder, self._checkout, self._scratch)
+        gone = next((folder for folder in own if folder.is_symlink() or not folder.is_dir()), None)
+        if gone is not None:
+            self._trace.write(f"ERROR: the job replaced its folder {gone.name}\n".encode())
+        return gone is not None
 
     def _door(self, argv: tuple[str, ...], more: Mapping[str, str]) -> launch.PreparedLaunch:
         env = runner_script.job_env(
@@ -208,8 +218,8 @@ class _Execution:
 
     def _upload(self, *, failed: bool) -> bool:
         """Upload the artifacts of the rules that apply to the job's result; return whether none was refused."""
-        taken = True
-        for rule in self._payload["artifacts"]:
+        taken = not self._is_replaced()
+        for rule in self._payload["artifacts"] if taken else ():
             if rule["when"] == "always" or (rule["when"] == "on_failure") is failed:
                 try:
                     token = self._payload["token"]

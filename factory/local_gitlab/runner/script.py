@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from factory.local_gitlab.definition.variables import expanded
-from factory.system import files
+from factory.system import safe_path
 
 
 def bash(lines: Sequence[str]) -> str:
@@ -35,7 +35,7 @@ def job_env(
         value = values[item["key"]]
         if item.get("file"):
             path = scratch / "variables" / item["key"]
-            files.write_atomic(path, value.encode(), mode=0o600)
+            safe_path.write(scratch, path, value.encode(), mode=0o600)
             value = str(path)
         env[item["key"]] = value
     return env

@@ -246,6 +246,31 @@ def test_rules_see_masked_variables_and_none_of_one_environment(gitlab_server: L
     assert "K=exact\n" in trace_of(project, jobs["exact"])
 
 
+def test_what_a_job_puts_in_the_place_of_its_folders_is_not_followed(
+    gitlab_server: LocalGitlab, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.txt").write_text("of the host")
+    definition = f"""
+read:
+  script: ['cd .. && mv "$CI_PROJECT_NAME" gone && ln -s {tmp_path} "$CI_PROJECT_NAME"']
+  artifacts: {{paths: ["*.txt"]}}
+write: {{script: ['mv "$HOME" "$HOME.old" && ln -s {tmp_path} "$HOME"'], after_script: [echo after]}}
+variables: {{script: ['rm -rf "$HOME/variables" && ln -s {tmp_path} "$HOME/variables"'], after_script: [echo after]}}
+"""
+    project = gitlab_server.project()
+    project.variables.create({"key": "SETTINGS", "value": "x", "variable_type": "file"})
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": definition.replace("variables:", "jobs:")}
+    made = project.commits.create({"branch": "main", "commit_message": "add", "actions": [action]})
+    pipeline = wait_for(lambda: [p for p in project.pipelines.list(sha=made.id, get_all=True) if p.status in END])[0]
+    jobs = {job.name: project.jobs.get(job.id) for job in pipeline.jobs.list(get_all=True)}
+    for name in ("read", "write"):
+        assert jobs[name].status == "failed"
+        assert "the job replaced its folder" in trace_of(project, jobs[name])
+    with pytest.raises(gitlab.GitlabGetError):
+        jobs["read"].artifacts()
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.txt"]
+
+
 def test_a_job_without_network_gets_no_masked_value_by_another_variables_name() -> None:
     payload = {
         "variables": [

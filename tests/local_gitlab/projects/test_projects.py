@@ -137,9 +137,14 @@ def test_only_sufficient_roles_pass_variables_to_pipelines(
     gitlab_server.client().http_put(f"/projects/{project.id}", post_data=given)
     theirs = gitlab_server.client(token).projects.get(project.id)
     start = {"ref": "main", "variables": [{"key": "A", "value": "1"}]}
+    schedule = theirs.pipelineschedules.create({"description": "x", "ref": "main", "cron": "23 4 * * *"})
     if taken:
         assert theirs.pipelines.create(start).id
+        assert schedule.variables.create({"key": "A", "value": "1"}).key == "A"
         return
+    with pytest.raises(gitlab.GitlabCreateError) as refused:
+        schedule.variables.create({"key": "A", "value": "1"})
+    assert refused.value.response_code == 403
     with pytest.raises(gitlab.GitlabCreateError, match="Insufficient permissions to set pipeline variables"):
         theirs.pipelines.create(start)
     assert theirs.pipelines.create({"ref": "main"}).id
