@@ -10,8 +10,8 @@ from factory.gitlab import issues
 from factory.instance.context import make
 from factory.instance.workspace import OPERATOR
 from factory.system import clock
-from factory.workflow import work_loop
 from factory.workflow.budget import budget, ledger
+from factory.workflow.claim import sessions
 
 
 @click.group()
@@ -28,8 +28,8 @@ def show(issue: str | None, as_json: bool) -> None:
     context.fetch()
     policies = context.policies()
     iid = number(issue, "#") if issue else 0
-    sessions = [item.session for item in work_loop.sessions(context) if item.issue == iid]
-    found = ledger.states(context, policies, issue=iid, session=sessions[0] if sessions else "")
+    mine = [item.session for item in sessions.every(context) if item.issue == iid]
+    found = ledger.states(context, policies, issue=iid, session=mine[0] if mine else "")
     rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
     if as_json:
         shown = [item for item in found if issue or item.bound in {"day", "month"}]

@@ -1,7 +1,7 @@
 """The main loop: reads GitLab, chooses the next action, runs it and starts again."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,14 +14,13 @@ from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
 from factory.workflow import ship, work_queue
-from factory.workflow.claim import intake, issue_spec, lease, questions
+from factory.workflow.claim import intake, issue_spec, lease, questions, sessions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
 from factory.workflow.release import approvals, review, rollout, shipment
 from factory.workflow.session import launch_plan, routing
-from factory.worktrees import worktree
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
 # complete reads of GitLab.
@@ -62,8 +61,19 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
     engine.register("deploy", Shipping, lambda run, given: ship.deploy(run, context(), given.merge_request))
 
 
-def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = None) -> WorkResult | work_queue.Idle:
-    """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request."""
+def once(
+    context: Context,
+    engine: Engine,
+    held: Slot,
+    *,
+    issue: int | None = None,
+    failures: work_queue.Failures | None = None,
+) -> WorkResult | work_queue.Idle:
+    """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request.
+
+    An action that fails is added to ``failures``, which are left alone for a while.
+    """
+    known = failures or work_queue.Failures()
     context.fetch()
     policies = context.policies()
     questions.propose_all(context, policies)
@@ -71,16 +81,27 @@ def once(context: Context, engine: Engine, held: Slot, *, issue: int | None = No
     offered = _offered(context, policies, issue)
     requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
     candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = work_queue.choose(candidates, [state for _, state in requests])
+    chosen = work_queue.choose(candidates, [state for _, state in requests], known.resting(clock.monotonic()))
     if isinstance(chosen, work_queue.Idle):
         scheduled.compare(context, newest)
         return chosen
+    try:
+        done = _run(context, engine, chosen, {item.iid: item for item in offered}, policies)
+    except FactoryError:
+        known.add(chosen, clock.monotonic())
+        raise
+    known.forget(chosen)
+    return WorkResult(chosen, done)
+
+
+def _run(
+    context: Context, engine: Engine, chosen: work_queue.Action, offered: Mapping[int, Issue], policies: Policies
+) -> Outcome:
     if chosen.kind == "deliver":
-        found = next(item for item in offered if item.iid == chosen.number)
-        return WorkResult(chosen, _deliver(context, engine, found, policies))
+        return _deliver(context, engine, offered[chosen.number], policies)
     request = merge_requests.get(context.bot, chosen.number)
     try:
-        return WorkResult(chosen, engine.run(chosen.kind, f"{chosen.number}-{request.sha}", Shipping(chosen.number)))
+        return engine.run(chosen.kind, f"{chosen.number}-{request.sha}", Shipping(chosen.number))
     except (Refused, NotFound, InvalidInput, EvidenceIncomplete) as error:
         _block(context, policies, chosen.number, error)
         raise
@@ -99,11 +120,12 @@ def forever(
     ``wait`` waits for a number of seconds and returns true if something woke it up earlier.
     """
     printed: tuple[str, ...] = ()
+    failures = work_queue.Failures()
     while not stopped():
         # Read first, so that a change during ``once`` is noticed afterwards.
         before = _pulse(context)
         try:
-            done = once(context, engine, held)
+            done = once(context, engine, held, failures=failures)
         except FactoryError as error:
             done = work_queue.Idle((f"{error} ({error.hint})",))
         if isinstance(done, work_queue.Idle):
@@ -138,7 +160,7 @@ def _rest(
 
 def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies) -> Outcome:
     held = _acquire(context, issue, policies)
-    sweep(context, policies)
+    sessions.sweep(context, policies)
     context.say(f"#{issue.iid} is claimed as session {held.session}")
     return engine.run("deliver", f"{issue.iid}-{held.session}", Delivery(issue.iid, held.session))
 
@@ -274,27 +296,3 @@ def _is_of(context: Context, request: MergeRequest, issue: int) -> bool:
 
 def _session(context: Context, issue: int, session: str) -> Session:
     return Session(session, issue, files.private_folder(context.machine.state / "sessions" / session))
-
-
-def sweep(context: Context, policies: Policies) -> int:
-    """Delete the files of ended sessions after ``session_days`` of policies/retention.yml; return how many sessions."""
-    held = {item.session for item in sessions(context) if not item.released}
-    oldest = clock.now() - timedelta(days=policies.retention.session_days)
-    removed = 0
-    for folder in files.subfolders(context.machine.state / "sessions"):
-        if folder.name not in held and files.modified(folder) < oldest:
-            worktree.remove(context.mirror, folder / "worktree")
-            files.remove_tree(folder)
-            removed += 1
-    return removed
-
-
-def sessions(context: Context) -> list[lease.Lease]:
-    """Return the newest lease of every issue that has been claimed."""
-    found = []
-    for branch in context.mirror.branches(lease.PREFIX):
-        number = branch.removeprefix(lease.PREFIX)
-        held = lease.read(context.mirror, int(number)) if number.isdigit() else None
-        if held:
-            found.append(held[0])
-    return found

@@ -1,9 +1,12 @@
 """Chooses the next action from the state on GitLab: finish before starting, oldest first. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from factory.workflow.claim.lease import Claim
+
+# Seconds for which an action that failed is left alone.
+_SHORTEST, _LONGEST = 60.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,34 @@ class Action:
     kind: str
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.kind} {'#' if self.kind == 'deliver' else '!'}{self.number}"
+
+
+class Failures:
+    """The actions that failed last. Each is left alone for a time that doubles with each failure, so that others go on.
+
+    ``now`` is in seconds of a clock that never goes back.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[Action, float] = {}
+        self._pause: dict[Action, float] = {}
+
+    def add(self, action: Action, now: float) -> None:
+        """Count a failure of an action."""
+        self._pause[action] = min(_LONGEST, 2 * self._pause.get(action, _SHORTEST / 2))
+        self._until[action] = now + self._pause[action]
+
+    def forget(self, action: Action) -> None:
+        """Count the failures of an action from none again, because it did not fail."""
+        self._pause.pop(action, None)
+        self._until.pop(action, None)
+
+    def resting(self, now: float) -> frozenset[Action]:
+        """Return the actions that are left alone now."""
+        return frozenset(action for action, until in self._until.items() if now < until)
+
 
 @dataclass(frozen=True)
 class Idle:
@@ -45,9 +76,16 @@ class Idle:
     waiting: tuple[str, ...]
 
 
-def choose(candidates: Sequence[Candidate], requests: Sequence[Request]) -> Action | Idle:
-    """Return the next action: deployments, then merges, then interrupted sessions, then new issues."""
-    waiting: list[str] = []
+def choose(
+    candidates: Sequence[Candidate], requests: Sequence[Request], resting: Collection[Action] = ()
+) -> Action | Idle:
+    """Return the next action: deployments, then merges, then interrupted sessions, then new issues.
+
+    Nothing is chosen that an action in ``resting`` names.
+    """
+    waiting = [f"{action} failed, and is tried again later" for action in sorted(resting, key=str)]
+    candidates = [item for item in candidates if Action("deliver", item.issue) not in resting]
+    requests = [item for item in requests if not {Action("merge", item.iid), Action("deploy", item.iid)} & set(resting)]
     waiting += [
         f"!{item.iid} has an interrupted apply: examine it with `factory infra recover {item.iid}`"
         for item in requests

@@ -70,6 +70,33 @@ def test_finish_before_starting_and_resume_before_taking() -> None:
     assert work_queue.choose([], []) == Idle(())
 
 
+def test_what_failed_rests_and_lets_others_go_on() -> None:
+    failures, first = work_queue.Failures(), Action("deliver", 1)
+    both = [Candidate(1, Claim.RESUME), Candidate(2, Claim.TAKE)]
+    failures.add(first, now=100.0)
+    assert work_queue.choose(both, [], failures.resting(159.0)) == Action("deliver", 2)
+    assert work_queue.choose(both, [], failures.resting(160.0)) == first
+    failures.add(first, now=160.0)
+    assert failures.resting(279.0) == {first}
+    assert work_queue.choose(both[:1], [], failures.resting(279.0)) == Idle(
+        ("deliver #1 failed, and is tried again later",)
+    )
+    for _ in range(10):
+        failures.add(first, now=0.0)
+    assert failures.resting(3599.0) == {first}
+    assert not failures.resting(3600.0)
+    failures.forget(first)
+    assert not failures.resting(0.0)
+
+
+def test_a_merge_request_that_failed_rests_as_a_whole() -> None:
+    resting = frozenset({Action("deploy", 1)})
+    chosen = work_queue.choose(
+        [Candidate(2, Claim.TAKE)], [request(merged=True, planned=True, deploy_begun=True)], resting
+    )
+    assert chosen == Action("deliver", 2)
+
+
 def held(holder: str, *, minutes: float = 5, released: bool = False, wait: float | None = None) -> lease.Lease:
     expires = (NOW + timedelta(minutes=minutes)).isoformat()
     not_before = "" if wait is None else (NOW + timedelta(minutes=wait)).isoformat()

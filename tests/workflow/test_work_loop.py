@@ -10,8 +10,8 @@ from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, Machi
 from factory.workflow import work_loop
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.durable_steps import Engine, Slot, slot
-from factory.workflow.work_queue import Idle
-from tests.workflow.recorded_gitlab import World, world
+from factory.workflow.work_queue import Failures, Idle
+from tests.workflow.recorded_gitlab import Failure, World, world
 
 
 @pytest.fixture
@@ -20,12 +20,14 @@ def held(tmp_path: Path) -> Iterator[Slot]:
         yield found
 
 
-def once(made: World, held: Slot, *, issue: int | None = None) -> work_loop.WorkResult | Idle:
+def once(
+    made: World, held: Slot, *, issue: int | None = None, failures: Failures | None = None
+) -> work_loop.WorkResult | Idle:
     """Do one action, with a durable engine of its own."""
     engine = Engine(held, failpoint=lambda _: None)
     work_loop.register(engine, lambda: made.context)
     try:
-        return work_loop.once(made.context, engine, held, issue=issue)
+        return work_loop.once(made.context, engine, held, issue=issue, failures=failures)
     finally:
         engine.close()
 
@@ -64,6 +66,17 @@ def test_a_merge_request_that_can_not_be_merged_is_blocked_and_says_why(tmp_path
         once(made, held)
     assert ("factory::blocked", "") in made.gitlab.labels("merge_requests/1")
     assert any("Blocked: !1 has changed since its approval" in body for body in made.gitlab.notes("merge_requests/1"))
+
+
+def test_an_action_that_fails_rests_while_the_loop_goes_on(tmp_path: Path, held: Slot) -> None:
+    made = world(tmp_path, "approved")
+    made.gitlab.answers["PUT merge_requests/1/merge"] = Failure(500, "out of order")
+    failures = Failures()
+    with pytest.raises(FactoryError, match="out of order"):
+        once(made, held, failures=failures)
+    done = once(made, held, failures=failures)
+    assert isinstance(done, Idle)
+    assert "merge !1 failed, and is tried again later" in done.waiting
 
 
 def test_a_merge_request_without_its_evidence_is_blocked(tmp_path: Path, held: Slot) -> None:

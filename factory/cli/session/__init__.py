@@ -20,8 +20,7 @@ from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.system import clock, files
-from factory.workflow import work_loop
-from factory.workflow.claim import lease
+from factory.workflow.claim import lease, sessions
 from factory.workflow.context import Context
 from factory.workflow.session import control, handover, results, transcript
 from factory.workflow.session.control import ControlSignal
@@ -46,7 +45,7 @@ def list_(as_json: bool) -> None:
     """List the newest session of each claimed issue."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
-    found = [asdict(item) | {"state": _state(item)} for item in work_loop.sessions(context)]
+    found = [asdict(item) | {"state": _state(item)} for item in sessions.every(context)]
     columns = ("session", "issue", "state", "holder", "token", "expires_at")
     output.rows(found, columns, json_wanted=as_json, empty="no sessions")
 
@@ -230,7 +229,7 @@ def _folder(workspace: Workspace, session: str) -> Path:
 
 def _lease(context: Context, session: str) -> tuple[lease.Lease, FrozenIssue]:
     """Return the lease of a session and its frozen issue; raises ``NotFound``."""
-    for item in work_loop.sessions(context):
+    for item in sessions.every(context):
         if item.session == session:
             found = lease.read(context.mirror, item.issue)
             if found is not None:
