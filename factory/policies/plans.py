@@ -12,6 +12,7 @@ _ABSENT = object()
 _UNKNOWN = object()
 _HIDDEN = object()
 _SHOWN = {id(_UNKNOWN): "known only after the apply", id(_HIDDEN): "sensitive", id(_ABSENT): "not set"}
+_PLAIN = re.compile(r"[A-Za-z0-9_.*@-]+")
 
 
 def judge(policies: Policies, plan: Plan, *, today: str) -> tuple[Ruling, ...]:
@@ -143,12 +144,13 @@ def _holds(demand: Demand, value: object) -> bool:
 def _matches(item: PlannedChange, where: Mapping[str, str], flags: int = 0) -> bool:
     """Return whether a rule applies to a resource; a hidden or unknown value counts as a match.
 
-    A demand ignores the case of letters, because providers take other spellings for the same value (a DNS record of
-    the type ``cname``), so that no spelling evades it.
+    A demand (``flags``) ignores the case of letters, and applies to every value with other than plain characters:
+    providers take other spellings for the same value (the DNS record type ``cname``, the setting ``ssl?x`` in an
+    address), so that no spelling evades it.
     """
     for attribute, pattern in where.items():
         value = _value(item, attribute)
-        if not _seen(value):
+        if not _seen(value) or (flags and isinstance(value, str) and not _PLAIN.fullmatch(value)):
             continue
         if re.fullmatch(pattern, value if isinstance(value, str) else "", flags) is None:
             return False

@@ -178,7 +178,12 @@ def _lines(content: bytes) -> list[str]:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise _Refused(content.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    # CommonMark ends a line there, too, so that the page would have other lines than the spec.
+    alone = next((number for number, line in enumerate(lines, 1) if "\r" in line), None)
+    if alone is not None:
+        raise _Refused(alone, "a carriage return must be followed by a line feed")
+    return lines
 
 
 def _front(lines: Sequence[str]) -> Mapping[str, str]:

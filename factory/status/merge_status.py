@@ -16,5 +16,7 @@ def merge_status(connection: Connection, request: MergeRequest) -> str:
     if request.detailed_merge_status != "ci_still_running":
         return request.detailed_merge_status
     runs = pipelines.of_merge_request(connection, request.iid)
-    left = [job for run in runs[:1] for job in pipelines.jobs(connection, run.id) if job.status in _UNFINISHED]
-    return WAITS_FOR_APPROVAL if runs and not left else request.detailed_merge_status
+    jobs = [job for run in runs[:1] for job in pipelines.jobs(connection, run.id)]
+    # A new pipeline has no jobs yet.
+    done = bool(jobs) and not any(job.status in _UNFINISHED for job in jobs)
+    return WAITS_FOR_APPROVAL if done else request.detailed_merge_status

@@ -64,7 +64,16 @@ def test_a_demand_holds_only_for_a_known_value(
 
 @pytest.mark.parametrize(
     ("kind", "proxied", "expected"),
-    [("CNAME", False, False), ("cname", False, False), ("Cname", True, True), ("a", False, False)],
+    [
+        ("CNAME", False, False),
+        ("cname", False, False),
+        ("Cname", True, True),
+        ("a", False, False),
+        ("CNAME ", False, False),
+        ("A\u200b", False, False),
+        ("x/../A", False, False),
+        ("A?x", False, False),
+    ],
 )
 def test_a_demand_holds_for_every_spelling_of_a_value(kind: str, proxied: bool, expected: bool) -> None:  # noqa: FBT001 - rows
     assert allowed({**EQUALS, "where": {"type": "A|AAAA|CNAME"}}, {"type": kind, "proxied": proxied}) is expected

@@ -180,8 +180,23 @@ def test_the_same_specs_give_the_same_findings(lines: list[str], shuffled: rando
     assert all(item.rule in RULES and item.line <= len(specs[item.path].decode().split("\n")) for item in made)
 
 
-def test_a_comment_within_a_line_of_text_is_named() -> None:
-    text = CLEAN.replace("**A-1**: it answers.", "**A-1**: it answers.\n  And so <!-- never --> on.")
-    assert [(item.rule, item.line) for item in found(text) if item.rule == "spec.hidden-text"] == [
-        ("spec.hidden-text", 21)
-    ]
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "And so <!-- never --> on.",
+        "And so <span hidden>never</span> on.",
+        "And <b style='display: none'>never</b> on.",
+        "\b\n  [//]: # (and never)",
+        "\b\n  [a]: /x 'and\n  never'",
+    ],
+)
+def test_a_comment_within_a_line_of_text_is_named(hidden: str) -> None:
+    text = CLEAN.replace("**A-1**: it answers.", f"**A-1**: it answers.\n  {hidden}".replace("  \b", ""))
+    (line,) = [item.line for item in found(text) if item.rule == "spec.hidden-text"]
+    assert line == 21 + hidden.startswith("\b")
+
+
+def test_a_fold_is_named_and_a_lone_carriage_return_is_no_line() -> None:
+    folded = CLEAN.replace("## Validation", "<details>\n\nMore.\n\n</details>\n\n## Validation")
+    assert "spec.hidden-text" in {item.rule for item in found(folded)}
+    assert any("carriage return" in item.message for item in found(CLEAN.replace("it answers.", "it\rnever answers.")))

@@ -144,6 +144,8 @@ def test_what_a_comment_hides_is_neither_requirement_nor_scenario() -> None:
         "\t## Contract",
         "~~~\n- **A-2**: fenced\n~~~",
         "<div>\n- **A-2**: markup\n</div>",
+        "-     **A-2**: code in an item",
+        "[//]: # (- **A-2**: the title of a link definition)",
     ],
 )
 def test_code_and_markup_hold_no_requirement(block: str) -> None:
