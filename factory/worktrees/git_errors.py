@@ -53,7 +53,7 @@ def cause(text: str) -> str:
             break
         names.append(line.strip())
     told += f" {', '.join(names[:_MOST_NAMES])}" if told.endswith(":") else ""
-    remote = remote_reason(text)
+    remote = remote_reason("\n".join(lines))
     told += f" ({remote})" if remote and remote not in told else ""
     return _CREDENTIALS.sub("//", told)
 

@@ -21,8 +21,8 @@ _QUOTE = "\n  stderr: '{}'"
             "Your local changes to these files would be overwritten: a.py, b.py",
         ),
         (
-            "remote: You are not allowed to download code from this project.\nfatal: unable to access 'http://x/': 403",
-            "unable to access 'http://x/': 403 (You are not allowed to download code from this project.)",
+            _QUOTE.format("remote: You are not allowed to download code.\nfatal: unable to access 'http://x/': 403"),
+            "unable to access 'http://x/': 403 (You are not allowed to download code.)",
         ),
         ("fatal: unable to access 'http://oauth2:secret@host/x.git/': no", "unable to access 'http://host/x.git/': no"),
         ("warning: x\nsomething else", "something else"),
