@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from factory.errors import OutputTooLarge, Refused
 from factory.model.facts import Problem, ToolRun
 from factory.system import files, process
 
@@ -83,9 +84,12 @@ def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) ->
     A secret that a later commit removes was still pushed. Raises ``ToolFailed``.
     """
     span, log = f"{base}..{head}", ["git", "log", "--no-color"]
-    messages = process.run([*log, "--no-patch", "--format=commit %h%x00%n%B", span], cwd=folder, env=env).text
     patch = [*log, "--patch", "--unified=0", "--text", "--no-ext-diff", "--no-textconv", "--no-renames"]
-    changes = process.run([*patch, "--format=commit %h%x00", span], cwd=folder, env=env).text
+    try:
+        messages = process.run([*log, "--no-patch", "--format=commit %h%x00%n%B", span], cwd=folder, env=env).text
+        changes = process.run([*patch, "--format=commit %h%x00", span], cwd=folder, env=env).text
+    except OutputTooLarge as error:
+        return ToolRun(problem=f"the change is too large to search: {error}")
     found: dict[Problem, None] = {}
     for text, removed in ((messages, ()), (changes, ("-", "@@", "index "))):
         commit = ""
@@ -101,7 +105,11 @@ def in_history(folder: Path, base: str, head: str, *, env: Mapping[str, str]) ->
 def scan(folder: Path) -> ToolRun:
     """Return what looks like a secret in the files below a folder of job logs and artifacts."""
     found: list[Problem] = []
-    for path in files.below(folder):
+    try:
+        paths = list(files.below(folder))
+    except Refused as error:
+        return ToolRun(problem=str(error))
+    for path in paths:
         if not path.is_file() or path.is_symlink():
             continue
         if path.stat().st_size > _LARGEST:

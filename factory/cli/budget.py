@@ -6,6 +6,7 @@ import click
 
 from factory.cli import output
 from factory.cli.current import current, number
+from factory.errors import InvalidInput
 from factory.gitlab import issues
 from factory.instance.context import make
 from factory.instance.workspace import OPERATOR
@@ -56,6 +57,8 @@ def list_(as_json: bool) -> None:
 @output.as_json
 def increase(issue: str, tokens: int, usd: float, as_json: bool) -> None:
     """Raise an issue's budget, as yourself, and offer it again; raises the day's and month's budgets too."""
+    if not tokens and not usd:
+        raise InvalidInput("there is nothing to add", hint="Give --tokens, --usd or both.")
     workspace = current()
     context = make(workspace, holder="", say=output.say)
     context.fetch()

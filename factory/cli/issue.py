@@ -62,8 +62,17 @@ def show(issue: str, as_json: bool) -> None:
 @output.as_json
 def answer(issue: str, text: str, as_json: bool) -> None:
     """Answer an agent's question; the factory then proposes the answer as a change of the spec."""
+    from factory.workflow.claim import questions  # noqa: PLC0415 - start-up speed: the other commands need no workflow
+
     connection = current().connection()
     found = issues.get(connection, number(issue, "#"))
+    if found.state != "opened":
+        raise Refused(f"#{found.iid} is {found.state}", hint="Only a question on an open issue can be answered.")
+    if not questions.has_question(issues.notes(connection, "issues", found.iid)):
+        raise Refused(
+            f"no agent asked a question on #{found.iid}",
+            hint="Write what is missing into the spec, or comment on the issue on GitLab.",
+        )
     issues.comment(connection, "issues", found.iid, body=f"Answer: {text}")
     message = f"answered on #{found.iid}; `factory work` proposes it as a change of the spec"
     output.one({"issue": found.iid, "answer": text}, json_wanted=as_json, text=message)

@@ -92,5 +92,11 @@ def merge(merge_request: str, as_json: bool) -> None:
     """Merge a merge request yourself; otherwise `factory work` merges it once it is approved."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
-    done = merge_requests.merge(connection, found.iid, sha=found.sha)
+    if found.state != "opened":
+        raise Refused(f"!{found.iid} is {found.state}", hint="Only an open merge request can be merged.")
+    try:
+        done = merge_requests.merge(connection, found.iid, sha=found.sha)
+    except Refused as error:
+        why = merge_status(connection, merge_requests.get(connection, found.iid))
+        raise Refused(f"{error} ({why})", hint=f"See `factory mr show {found.iid}`.") from error
     output.one(done, json_wanted=as_json, text=f"!{done.iid} is {done.state} at {done.sha[:12]}")

@@ -133,6 +133,13 @@ def test_invalid_numbers_and_missing_objects(running: Instance) -> None:
 
 
 @pytest.mark.long
+def test_nothing_is_answered_raised_or_merged_in_vain(running: Instance) -> None:
+    number = str(running.json("issue", "new", "Nobody asks", "--draft")["iid"])
+    assert_told(running.run("issue", "answer", number, "Blue.", check=False), 5, "no agent asked a question")
+    assert_told(running.run("budget", "increase", number, check=False), 3, "nothing to add", "--tokens")
+
+
+@pytest.mark.long
 def test_terminal_control_characters_are_escaped(running: Instance) -> None:
     number = str(running.json("issue", "new", "red \x1b[31m text\u202e", "--draft")["iid"])
     for shown in (running.run("issue", "show", number).stdout, running.run("issue", "list").stdout):

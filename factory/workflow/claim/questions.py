@@ -6,6 +6,7 @@ completes its scenario, approves and merges it like any other merge request, and
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
@@ -73,6 +74,11 @@ def answered(issue: Issue, notes: list[Note], *, bot: str, agent: str) -> list[A
             answer, by = given[-1]
             found.append(AnsweredQuestion(issue.iid, key, spec, question, " ".join(answer.split()), by))
     return found
+
+
+def has_question(notes: Sequence[Note]) -> bool:
+    """Return whether an agent asked a question on an issue with these notes."""
+    return any(_MARK.search(note.body) for note in notes)
 
 
 def propose_all(context: Context, policies: Policies) -> list[int]:
