@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,15 @@ from factory.system import clock
 
 JOB_SCOPE = "job"
 _GHOST = "ghost"
+# docs: Personal access token scopes; Project access tokens, access_level.
+_TOKEN_SCOPES = frozenset(
+    (
+        *("api", "read_api", "read_user", "read_repository", "write_repository", "read_registry", "write_registry"),
+        *("read_virtual_registry", "write_virtual_registry", "sudo", "admin_mode", "create_runner", "manage_runner"),
+        *("ai_features", "k8s_proxy", "self_rotate", "read_service_ping"),
+    )
+)
+_TOKEN_LEVELS = frozenset({5, 10, 15, 20, 30, 40, 50})
 _UNSUPPORTED_FILTERS = ("external", "extern_uid", "provider", "custom_attributes", "without_projects", "two_factor")
 
 
@@ -178,12 +187,33 @@ def _create(call: Call) -> Any:
     return api.Answer(_show(call, user), 201)
 
 
+def expiry(call: Call) -> str | None:
+    """Return the requested expiry date, or ``None``; raises 400 for text that is no date, and for a past date."""
+    text = call.params.get("expires_at")
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(str(text)[:10])
+    except ValueError:
+        raise api.bad_request("expires_at is invalid", key="error") from None
+    if day.isoformat() < clock.timestamp()[:10]:
+        raise api.invalid({"expires_at": ["cannot be a date in the past"]})
+    return day.isoformat()
+
+
+def _scopes(call: Call) -> list[str]:
+    """Return the requested scopes of a token (docs: Personal access token scopes); raises 400 for any other."""
+    found = call.strings("scopes") or ["api"]
+    if not set(found) <= _TOKEN_SCOPES:
+        raise api.bad_request("scopes does not have a valid value", key="error")
+    return found
+
+
 def _create_token_for(call: Call) -> Any:
     api.need_admin(call)
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
-    scopes = call.strings("scopes") or ["api"]
-    expires = call.params.get("expires_at")
-    token, text = issue_token(call.store, user, str(call.need("name")), expires_at=expires, scopes=scopes)
+    name, expires = str(call.need("name")), expiry(call)
+    token, text = issue_token(call.store, user, name, expires_at=expires, scopes=_scopes(call))
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 
 
@@ -206,7 +236,9 @@ def _project_tokens(call: Call) -> Any:
 
 def _create_project_token(call: Call) -> Any:
     level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
-    name = str(call.need("name"))
+    name, expires, scopes = str(call.need("name")), expiry(call), _scopes(call)
+    if level not in _TOKEN_LEVELS:
+        raise api.bad_request("access_level does not have a valid value", key="error")
     if level >= OWNER > call.role:
         raise api.failed(400, "Could not provision owner access to project access token")
     suffix = secrets.token_hex(4)
@@ -220,8 +252,8 @@ def _create_project_token(call: Call) -> Any:
         name,
         project=call.project["id"],
         access_level=level,
-        expires_at=call.params.get("expires_at"),
-        scopes=call.strings("scopes") or ["api"],
+        expires_at=expires,
+        scopes=scopes,
     )
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 

@@ -1,15 +1,13 @@
 """Members of projects and groups, and their roles (docs: Members API)."""
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces
-from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.accounts.accounts import by_id, expiry
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.store import Document
-from factory.system import clock
 
 # GitLab docs: Members API, roles.
 _LEVELS = {5, 10, 15, 20, 30, 40, 50}
@@ -89,20 +87,6 @@ def valid_level(call: Call, role: int, name: str = "access_level") -> int:
     if level == OWNER and role < OWNER:
         raise api.forbidden()
     return level
-
-
-def expiry(call: Call) -> str | None:
-    """Return the requested expiry date, or ``None``; raises 400 for text that is no date, and for a past date."""
-    text = call.params.get("expires_at")
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(str(text)[:10])
-    except ValueError:
-        raise api.bad_request("expires_at is invalid", key="error") from None
-    if day.isoformat() < clock.timestamp()[:10]:
-        raise api.invalid({"expires_at": ["cannot be a date in the past"]})
-    return day.isoformat()
 
 
 def _change(call: Call) -> Any:

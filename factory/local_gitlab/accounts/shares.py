@@ -1,7 +1,8 @@
 """Projects that are shared with groups (docs: Projects API, share a project with a group)."""
 
 from factory.local_gitlab.accounts import membership, namespaces
-from factory.local_gitlab.accounts.members import expiry, valid_level
+from factory.local_gitlab.accounts.accounts import expiry
+from factory.local_gitlab.accounts.members import valid_level
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, Call, Route
 from factory.local_gitlab.serving.store import Document, Store

@@ -70,7 +70,7 @@ def _parent(call: Call, branch: str, branches: dict[str, str]) -> str | None:
 
 def _change(repository: Repository, parent: str | None, action: Document) -> Document:
     kind, path = action.get("action"), str(action.get("file_path") or "")
-    if not path or path.startswith("/") or ".." in path.split("/"):
+    if not path or path.startswith("/") or {"..", ".git"} & set(path.lower().split("/")):
         raise api.bad_request("file_path should be a valid file path", key="error")
     exists = parent is not None and repository.read(parent, path) is not None
     if kind == "create" and exists:

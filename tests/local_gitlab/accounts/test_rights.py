@@ -104,3 +104,16 @@ def test_who_has_no_token_makes_the_server_parse_nothing(gitlab_server: LocalGit
         requests.post(f"{gitlab_server.url}/api/v4/projects", data=form, headers=kind | given, timeout=60).status_code
         == 413
     )
+
+
+@pytest.mark.parametrize("wrong", [{"scopes": ["bogus"]}, {"expires_at": "bogus"}, {"expires_at": "2020-01-01"}])
+def test_a_token_that_gitlab_refuses_is_never_made(gitlab_server: LocalGitlab, wrong: dict[str, Any]) -> None:
+    user, _ = gitlab_server.user("tokens")
+    project = gitlab_server.project()
+    asked = {"name": "t", "scopes": ["api"], **wrong}
+    for make in (user.personal_access_tokens.create, project.access_tokens.create):
+        with pytest.raises(gitlab.GitlabCreateError) as refused:
+            make(asked)
+        assert refused.value.response_code == 400
+    with pytest.raises(gitlab.GitlabCreateError, match="access_level"):
+        project.access_tokens.create({"name": "t", "scopes": ["api"], "access_level": 35})
