@@ -37,10 +37,10 @@ def expand(
     texts, hidden = source_files.read_all(source, known)
     main = source_files.read(source.repository, source.config_sha, source.config_file)
     text = preview.joined(source.config_file, texts, program=program, env=env, kept=kept)
-    merged = strict_yaml.load_mapping(text, source=source.config_file)
+    merged = _restored(strict_yaml.load_mapping(text, source=source.config_file), hidden)
     keywords.refuse(_jobs_alone(text, source.config_file), f"{source.config_file}, joined")
     merged["variables"] = {**(merged.get("variables") or {}), **variables.workflow}
-    jobs = _Jobs(merged, (main.values if main else {}).get("default") or {}, hidden, variables, _code(source))
+    jobs = _Jobs(merged, (main.values if main else {}).get("default") or {}, variables, _code(source))
     # docs: workflow. Without its rules, jobs without rules are not part of a merge request's pipeline.
     return jobs.of_pipeline(usual=not source.of_request or bool(merged.get("workflow")))
 
@@ -70,11 +70,10 @@ def _code(source: Source) -> rules.Files:
 
 @dataclass(frozen=True)
 class _Jobs:
-    """The jobs of a joined definition; ``conditions`` has the expression that each constant stands for."""
+    """The jobs of a joined definition."""
 
     merged: Mapping[str, Any]
     default: Mapping[str, Any]
-    conditions: Mapping[str, str]
     variables: Variables
     code: rules.Files
 
@@ -94,7 +93,7 @@ class _Jobs:
         keywords_ = {**taken, **own}
         shared = _inherited(inherit.get("variables", True), self.merged["variables"])
         variables = {**shared, **(keywords_.get("variables") or {})}
-        outcome = rules.decide(self._restored(keywords_), self._seen(variables), self.code, usual=usual)
+        outcome = rules.decide(keywords_, self._seen(variables), self.code, usual=usual)
         if outcome is None:
             return None
         stage = str(own.get("stage", "test"))
@@ -113,22 +112,19 @@ class _Jobs:
             "variables": {**variables, **outcome.variables},
         }
 
-    def _restored(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a job with its expressions in place of the constants."""
-        return {**job, **({"rules": _with(job["rules"], self.conditions)} if job.get("rules") is not None else {})}
-
     def _seen(self, own: Mapping[str, Any]) -> dict[str, str]:
         """Return the variables that a job's rules see."""
         below, above = dict(self.variables.below), dict(self.variables.above)
         return below | expanded(defined(own), below | above, raw=unexpanded(own)) | above
 
 
-def _with(value: Any, conditions: Mapping[str, str]) -> Any:
+def _restored(value: Any, expressions: Mapping[str, str]) -> Any:
+    """Return a definition with its expressions in place of the constants that stood for them, wherever they stand."""
     if isinstance(value, list):
-        return [_with(item, conditions) for item in value]
-    if isinstance(value, Mapping) and "if" in value:
-        return {**value, "if": conditions.get(str(value["if"]), str(value["if"]))}
-    return value
+        return [_restored(item, expressions) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _restored(item, expressions) for name, item in value.items()}
+    return expressions.get(value, value) if isinstance(value, str) else value
 
 
 def _check_needs(jobs: Sequence[Mapping[str, Any]], written: Mapping[str, Any]) -> None:

@@ -198,3 +198,9 @@ def test_the_joining_programs_words_have_a_line_and_no_advice(tmp_path: Path, de
     assert told in said
     for foreign in ("Error:", "--ignore", "Copy the content", "/tmp", "[#/"):
         assert foreign not in said
+
+
+def test_a_key_named_if_outside_rules_keeps_its_value(tmp_path: Path) -> None:
+    definition = ".d: {x: {if: echo hello}}\na: {script: [!reference [.d, x, if]], variables: {if: $A == 'b'}}\n"
+    (job,) = project(tmp_path, definition).jobs().values()
+    assert (job["script"], job["variables"]["if"]) == (["echo hello"], "$A == 'b'")
