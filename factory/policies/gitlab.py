@@ -40,6 +40,7 @@ class ProjectSettings(Strict):
     allow_merge_on_skipped_pipeline: bool | None = None
     only_allow_merge_if_all_discussions_are_resolved: bool | None = None
     remove_source_branch_after_merge: bool | None = None
+    autoclose_referenced_issues: bool | None = None
     public_jobs: bool | None = None
     ci_config_path: Annotated[str, Field(max_length=255)] | None = None
     ci_forward_deployment_enabled: bool | None = None

@@ -19,6 +19,7 @@ FIELDS = (
     "allow_merge_on_skipped_pipeline",
     "only_allow_merge_if_all_discussions_are_resolved",
     "remove_source_branch_after_merge",
+    "autoclose_referenced_issues",
     "public_jobs",
     "ci_config_path",
     "ci_forward_deployment_enabled",

@@ -48,7 +48,16 @@ _FIXED: Document = {
     **{f"{name}_access_level": "disabled" for name in _NOT_SERVED},
     **dict.fromkeys(("issues_enabled", "jobs_enabled", "merge_requests_enabled", "packages_enabled"), True),
     **dict.fromkeys(("container_registry_enabled", "lfs_enabled", "mirror", "request_access_enabled"), False),
-    **dict.fromkeys(("auto_devops_enabled", "service_desk_enabled", "snippets_enabled", "wiki_enabled"), False),
+    **dict.fromkeys(
+        (
+            "autoclose_referenced_issues",
+            "auto_devops_enabled",
+            "service_desk_enabled",
+            "snippets_enabled",
+            "wiki_enabled",
+        ),
+        False,
+    ),
 }
 # Settings of GitLab that this server neither shows nor changes.
 _UNSUPPORTED = (
@@ -56,7 +65,6 @@ _UNSUPPORTED = (
     "approvals_before_merge",
     "auto_devops_deploy_strategy",
     "auto_duo_code_review_enabled",
-    "autoclose_referenced_issues",
     "build_coverage_regex",
     "build_git_strategy",
     "ci_default_git_depth",
