@@ -163,9 +163,8 @@ def of_url(context: Context, job: Document, reported: Mapping[str, str]) -> dict
     project, pipeline = context.store.get("project", job["_project"]), context.store.get("pipeline", job["_pipeline"])
     below, above = layers(context, project or {}, pipeline or {})
     written = job["_spec"]["variables"]
-    scoped = {item["key"]: item["value"] for item in _of_project(context, project or {}, pipeline or {}, job)}
-    hidden = {item["key"] for item in _of_project(context, project or {}, pipeline or {}, job) if item["masked"]}
-    above |= {key: value for key, value in scoped.items() if key not in hidden}
+    scoped = _of_project(context, project or {}, pipeline or {}, job)
+    above |= {item["key"]: item["value"] for item in scoped if not item["masked"]}
     known = {**below, **_of_environment(job), **job["_dotenv"], **reported, **above}
     return {**below, **expanded(defined(written), known, raw=unexpanded(written)), **known}
 
