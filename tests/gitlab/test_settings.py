@@ -178,6 +178,8 @@ def test_every_field_changed_by_hand_is_told_and_mended(settled: World) -> None:
     tried = 0
     settled.project.branches.create({"branch": "other", "ref": "main"})
     for section, key, field, value, there in list(fields_of(settled)):
+        if field == "autoclose_referenced_issues":
+            continue  # the loopback GitLab closes no issue by itself, so it takes only `false`
         changed = other(settled, field, value)
         section.write(settled.opened(), key, {**there, field: changed}, there)
         plan = settled.plan()
