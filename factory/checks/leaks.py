@@ -9,8 +9,8 @@ from factory.model.facts import Problem, ToolRun
 from factory.system import files, process
 
 _LARGEST = 32 * 1024 * 1024
-# No shape needs more characters than two parts have in common.
-_PART, _OVERLAP = 1024, 400
+# A longer line is searched in parts; a secret of up to the overlap's length stands whole in one of them.
+_PART, _OVERLAP = 4096, 2048
 
 # A name that says that its value is secret, and what stands between a name and its value in code, YAML and `.env`.
 _WORD = re.compile(r"(?i)password|passwd|secret|api_?key|token")
@@ -18,7 +18,7 @@ _NAME = rf"(?i:\b[\w-]{{0,40}}(?:{_WORD.pattern.removeprefix('(?i)')})"
 _SIGN = r"[\"']?\s*[:=]\s*"
 # The start of a value that a program drew: letters and at least one digit, but no path, call or reference.
 _CHARACTER = "[A-Za-z0-9+/_=~-]"
-_DRAWN = rf"(?={_CHARACTER}{{0,400}}[0-9])(?={_CHARACTER}{{0,400}}[A-Za-z])[A-Za-z0-9+_=~-]{_CHARACTER}"
+_DRAWN = rf"(?={_CHARACTER}*[0-9])(?={_CHARACTER}*[A-Za-z])[A-Za-z0-9+_=~-]{_CHARACTER}"
 _ASSIGNED = "assigned-secret"
 # The prefixes of other services' tokens, as their own documentation gives them.
 _SERVICES = (

@@ -18,7 +18,7 @@ from factory.system import clock
 
 JOB_SCOPE = "job"
 _GHOST = "ghost"
-# docs: Personal access token scopes; Project access tokens, access_level.
+# docs: Personal access token scopes; Access levels, of members and of project access tokens.
 _TOKEN_SCOPES = frozenset(
     (
         *("api", "read_api", "read_user", "read_repository", "write_repository", "read_registry", "write_registry"),
@@ -26,7 +26,7 @@ _TOKEN_SCOPES = frozenset(
         *("ai_features", "k8s_proxy", "self_rotate", "read_service_ping"),
     )
 )
-_TOKEN_LEVELS = frozenset({5, 10, 15, 20, 30, 40, 50})
+LEVELS = frozenset({5, 10, 15, 20, 30, 40, 50})
 _UNSUPPORTED_FILTERS = ("external", "extern_uid", "provider", "custom_attributes", "without_projects", "two_factor")
 
 
@@ -237,7 +237,7 @@ def _project_tokens(call: Call) -> Any:
 def _create_project_token(call: Call) -> Any:
     level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
     name, expires, scopes = str(call.need("name")), expiry(call), _scopes(call)
-    if level not in _TOKEN_LEVELS:
+    if level not in LEVELS:
         raise api.bad_request("access_level does not have a valid value", key="error")
     if level >= OWNER > call.role:
         raise api.failed(400, "Could not provision owner access to project access token")

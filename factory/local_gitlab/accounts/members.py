@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces
-from factory.local_gitlab.accounts.accounts import by_id, expiry
+from factory.local_gitlab.accounts.accounts import LEVELS, by_id, expiry
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.store import Document
-
-# GitLab docs: Members API, roles.
-_LEVELS = {5, 10, 15, 20, 30, 40, 50}
 
 
 def _show(call: Call, member: Document) -> Document:
@@ -82,7 +79,7 @@ def _user(call: Call) -> Document | None:
 def valid_level(call: Call, role: int, name: str = "access_level") -> int:
     """Return the requested access level; raises 400 for an unknown level, 403 if a non-owner requests Owner."""
     level = call.integer(name)
-    if level not in _LEVELS:
+    if level not in LEVELS:
         raise api.invalid({name: ["is not included in the list"]})
     if level == OWNER and role < OWNER:
         raise api.forbidden()
