@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from markdown_it.utils import EnvType as Environment
 
 # A page without these has no code blocks, HTML or link definitions, and needs no parser (CommonMark 4.4 to 4.7, 5.2).
-_MAY_HOLD_BLOCKS = re.compile(r"```|~~~|<|^(?: {4}| {0,3}\t)|^\s*[-*+][ \t]{5}|\]:", re.MULTILINE)
+_MAY_HOLD_BLOCKS = re.compile(r"```|~~~|<|^(?: {4}| {0,3}\t)|^[ \t]*[-*+][ \t]{5}|\]:", re.MULTILINE)
 _COMMENT = "<!--"
 # HTML below which a browser shows nothing until somebody asks for it, or never.
 _FOLDED = re.compile(r"(?i)<details|\bhidden\b|display\s*:\s*none")

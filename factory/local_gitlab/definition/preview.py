@@ -110,25 +110,31 @@ def _with_line(match: "re.Match[str]", main: str, texts: Mapping[str, str]) -> s
     wanted = [*path, named[1]] if named and named[1] != path[-1] else path
     for source, text in sorted(texts.items(), key=lambda item: item[0] != main):
         with suppress(InvalidInput):
-            line = _line(strict_yaml.compose(text, source=source), wanted)
+            line = line_of(strict_yaml.compose(text, source=source), wanted)
             if line is not None:
                 return f"{source}:{line}: {'.'.join(path)}: {words}"
     return f"{main}: {'.'.join(path)}: {words}"
 
 
-def _line(document: Node | None, path: Sequence[str]) -> int | None:
+def line_of(document: Node | None, path: Sequence[str]) -> int | None:
     """Return the line of a keyword below a job, or of the same keyword below another, which the job may extend."""
     job, last = path[0], path[-1]
     below = [
-        (key.text == job, line) for key, value in (document.pairs if document else ()) for line in _lines(value, last)
+        (key.text == job, line)
+        for key, value in (document.pairs if document else ())
+        for line in _lines(value, last, set())
     ]
     return next((line for _, line in sorted(below, key=lambda item: not item[0])), None)
 
 
-def _lines(node: Node, name: str) -> Iterator[int]:
+def _lines(node: Node, name: str, seen: set[int]) -> Iterator[int]:
+    """Yield the lines of the keys with a name; a node that several aliases name is visited once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     for key, value in node.pairs:
         if key.text == name:
             yield key.line
-        yield from _lines(value, name)
+        yield from _lines(value, name, seen)
     for item in node.items:
-        yield from _lines(item, name)
+        yield from _lines(item, name, seen)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.definition import expand
+from factory.local_gitlab.definition import expand, preview
 from factory.local_gitlab.definition.source_files import Source
 from factory.local_gitlab.serving.git import Repository
+from factory.system import strict_yaml
 from tests.servers import expander, git
 
 
@@ -204,3 +205,10 @@ def test_a_key_named_if_outside_rules_keeps_its_value(tmp_path: Path) -> None:
     definition = ".d: {x: {if: echo hello}}\na: {script: [!reference [.d, x, if]], variables: {if: $A == 'b'}}\n"
     (job,) = project(tmp_path, definition).jobs().values()
     assert (job["script"], job["variables"]["if"]) == (["echo hello"], "$A == 'b'")
+
+
+def test_the_line_of_a_keyword_is_found_below_aliases_of_aliases() -> None:
+    rows = ["x0: &x0 {deep: [1]}", *(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 30))]
+    document = strict_yaml.compose("\n".join([*rows, "a: {script: [x], retry: 3}"]), source="x.yml")
+    assert preview.line_of(document, ["a", "retry"]) == 31
+    assert preview.line_of(document, ["a", "nothing"]) is None
