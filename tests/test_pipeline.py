@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,33 @@ def test_the_judges_python_never_imports_from_the_checkout() -> None:
     lines = [line for line in lines if '--python "$PY"' not in line]  # uv only installs into it
     assert len(lines) > 8
     assert [line for line in lines if not re.search(r'(?:python3?|"\$PY"|python3\}") -I ', line)] == []
+
+
+def test_no_judging_job_takes_artifacts_of_a_job_that_runs_the_changes_code() -> None:
+    document = strict_yaml.compose(TEXT, source="ci")
+    jobs = strict_yaml.load_mapping(source_files.without_references(TEXT, document), source="ci")
+
+    def bases(name: str) -> set[str]:
+        given = jobs[name].get("extends", [])
+        named = [given] if isinstance(given, str) else given
+        return {name, *named}.union(*(bases(base) for base in named))
+
+    other = {"workflow", "stages", "variables", "default"}
+    named = [name for name in jobs if not name.startswith(".") and name not in other]
+    judging = {name for name in named if ".judge" in bases(name)}
+    assert judging >= {"validate", "gate", "plan", "apply-production"}
+    # `build` runs on main alone, and runs no code of an app.
+    trusted = judging | {"build"}
+    for name in judging:
+        needs = next((jobs[base]["needs"] for base in (name, *bases(name)) if "needs" in jobs[base]), None)
+        assert needs is not None or name == "validate", "a job without needs takes every artifact of earlier stages"
+        taken = [item if isinstance(item, str) else item["job"] for item in needs or [] if _takes(item)]
+        assert set(taken) <= trusted, name
+    assert jobs[".judge"]["variables"]["GIT_STRATEGY"] == "clone"
+
+
+def _takes(need: Any) -> bool:
+    return isinstance(need, str) or bool(need.get("artifacts", True))
 
 
 def test_the_judge_installs_by_hash_without_caches_or_the_checkouts_settings() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from factory.errors import NotFound
+from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Job, Pipeline, Variables
 
@@ -121,6 +121,20 @@ def artifact(connection: Connection, job: int, path: str) -> bytes | None:
     except NotFound:
         return None
     return bytes(answer.content)
+
+
+def archive(connection: Connection, job: int, *, limit: int) -> bytes:
+    """Return a job's artifacts as a zip archive.
+
+    Raises ``NotFound`` if there are none, ``InvalidInput`` if the archive has more than ``limit`` bytes.
+    """
+    with translated(f"download the artifacts of job {job}"):
+        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/artifacts", raw=True, streamed=True)
+        with answer:
+            data: bytes = answer.raw.read(limit + 1, decode_content=True)
+    if len(data) > limit:
+        raise InvalidInput(f"the artifacts of job {job} have more than {limit} bytes")
+    return data
 
 
 def document(connection: Connection, job: int, path: str) -> Mapping[str, Any]:

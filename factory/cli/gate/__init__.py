@@ -11,8 +11,8 @@ from factory.cli import environment, output
 from factory.cli.gate import challenge
 from factory.errors import GateFailed, InvalidInput
 from factory.gates.run import Decision, decide
-from factory.model.facts import Facts, ToolRun
-from factory.operations.collect import checkout
+from factory.model.facts import Facts, TestRun, ToolRun
+from factory.operations.collect import checkout, claims
 from factory.operations.collect import facts as collecting
 from factory.policies.folder import read_folder
 from factory.reports import annotations, cobertura, findings, sarif
@@ -68,8 +68,8 @@ def check(judge: Path, base: str | None, target: str) -> None:
 def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:
     """Judge a change by the policies; fail if a required gate did not pass.
 
-    In the pipeline it reads the facts that earlier jobs wrote to .factory/. Locally it first collects the facts and
-    runs the local checks.
+    In the pipeline it reads the facts that the job wrote to .factory/, and downloads the results of the jobs that ran
+    the change's code. Locally it first collects the facts and runs the local checks.
     """
     rules = read_folder(judge)
     if where == "pipeline":
@@ -94,14 +94,13 @@ command.add_command(challenge.command, "challenge")
 
 
 def _left() -> Facts:
-    """Return the facts that earlier jobs of the pipeline wrote to .factory/."""
+    """Return the facts that the job wrote to .factory/, with the claims of the jobs that ran the change's code."""
     found = checkout.read(FACTS)
-    if found.change is not None and found.change.head != checkout.head(environment.snapshot()):
+    given = environment.snapshot()
+    if found.change is not None and found.change.head != checkout.head(given):
         raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
-    suites = tuple(
-        (name, junit.read(_bytes(CLAIMS / name / "junit.xml"), _bytes(CLAIMS / name / "exit")))
-        for name in collecting.SUITES
-    )
+    problem = claims.fetch(given, CLAIMS) if "CI" in given else ""
+    suites = tuple((name, TestRun(problem=problem) if problem else _suite(CLAIMS / name)) for name in collecting.SUITES)
     return replace(
         found,
         tests=suites,
@@ -110,6 +109,10 @@ def _left() -> Facts:
         timings=performance.read(CLAIMS / "performance"),
         plans=plan.read_all(OUT / "plan"),
     )
+
+
+def _suite(folder: Path) -> TestRun:
+    return junit.read(_bytes(folder / "junit.xml"), _bytes(folder / "exit"))
 
 
 def _scanned() -> ToolRun:

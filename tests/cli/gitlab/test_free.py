@@ -186,6 +186,8 @@ def test_who_starts_a_pipeline_again_frees_no_agents_change(mine: Instance) -> N
         request.state_event = "close"
         request.save()
     assert "scope.path  policies/retention.yml" in told["theirs"]
+    # The gate downloaded the results of the jobs that ran the change's code.
+    assert all("✓ contract" in text for text in told.values())
     # A person's own change is told of, and passes.
     assert ("✓ scope" in told["own"], "✓ scope" in told["theirs"]) == (True, False)
 

@@ -1,0 +1,93 @@
+"""What the gate takes of the artifacts of jobs that ran a change's code: only their own claims, within bounds."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from factory.errors import InvalidInput
+from factory.operations.collect import claims
+
+LINK = 0o120777 << 16
+UNIT = ".factory/claims/unit/"
+
+
+def archive(*items: tuple[str, bytes], mode: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in items:
+            item = zipfile.ZipInfo(name)
+            item.external_attr = mode
+            made.writestr(item, data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_jobs_claims_are_written(tmp_path: Path) -> None:
+    claims.unpack(archive((UNIT + "junit.xml", b"<x/>"), (UNIT + "more/log.txt", b"y")), "unit", tmp_path)
+    assert written(tmp_path) == ["unit/junit.xml", "unit/more/log.txt"]
+    assert (tmp_path / "unit/junit.xml").read_bytes() == b"<x/>"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        (".git/config", 0),
+        ("apps/hello/src/hello.py", 0),
+        (".factory/facts/facts.json", 0),
+        (".factory/claims", 0),
+        (".factory/claims/unit", 0),
+        (".factory/claims/contract/junit.xml", 0),
+        (".factory/claims/performance/times.json", 0),
+        (".factory/claims/../../.git/config", 0),
+        (UNIT + "../contract/junit.xml", 0),
+        ("../outside", 0),
+        ("/etc/outside", 0),
+        (UNIT, 0),
+        (UNIT + "link", LINK),
+        (UNIT + "device", 0o020600 << 16),
+    ],
+)
+def test_nothing_else_of_its_artifacts_is_written(tmp_path: Path, name: str, mode: int) -> None:
+    out = tmp_path / "a/b/claims"
+    out.mkdir(parents=True)
+    claims.unpack(archive((name, b"target"), mode=mode), "unit", out)
+    assert written(tmp_path) == []
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "not an archive"),
+        (b"no archive", "not an archive"),
+        (archive((UNIT + "a", b"content " * 99))[:-40], "not an archive"),
+        (
+            archive((UNIT + "a", b"content")).replace(
+                b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"
+            ),
+            "enc",
+        ),
+        (archive(*((f"{UNIT}{number}", b"") for number in range(5_001))), "more than 5000 files"),
+        (archive((UNIT + "zeros", bytes(101 * 2**20))), "more than 104857600 bytes"),
+        (archive(*((f"{UNIT}{number}", bytes(11 * 2**20)) for number in range(10))), "more than 104857600 bytes"),
+    ],
+)
+def test_an_archive_that_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        claims.unpack(data, "unit", tmp_path)
+
+
+def test_without_the_judges_token_the_results_are_missing_and_it_says_why(tmp_path: Path) -> None:
+    left = tmp_path / "claims/unit/junit.xml"
+    left.parent.mkdir(parents=True)
+    left.write_text("left by an earlier job")
+    said = claims.fetch({"CI": "true", "CI_PIPELINE_ID": "1"}, tmp_path / "claims")
+    assert (
+        said == "the results of unit and contract cannot be read: this job has no FACTORY_TOKEN_JUDGE (docs/gates.md)"
+    )
+    assert not left.exists()
