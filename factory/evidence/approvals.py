@@ -22,13 +22,32 @@ def forbidden(entry: Entry, trust: Trust) -> list[Check]:
     return found
 
 
+def of_own_change(entry: Entry, facts: Facts) -> list[Check]:
+    """Return a finding if the author of a change made by hand approved it as another, or another as its author."""
+    predicate = entry.predicate
+    if predicate["approval_type"] == "simulated" or facts.trust.separation == ALONE:
+        return []
+    authors = {str(item.predicate["author"]).casefold() for item in facts.some("proposal")} if facts.by_hand else set()
+    own = str(predicate["approver"]).casefold() in authors
+    if own == (predicate["approval_type"] == "own"):
+        return []
+    said = "is the author's, but says" if own else "is not the author's, but says"
+    return [broken("EV-APPROVAL-SELF", entry, f"this approval {said} {predicate['approval_type']!r}")]
+
+
 def notices(facts: Facts) -> Iterator[str]:
-    """Yield a notice for each simulated approval, accepted or not."""
+    """Yield a notice for each simulated approval, accepted or not, and for each approval of an own change."""
     for entry in facts.some("approval", approval_type="simulated"):
         predicate = entry.predicate
         yield (
             f"simulated approval: statement {entry.index} by {predicate['approver']!r} to {predicate['scope']}"
             f" !{predicate['merge_request']}; no person approved"
+        )
+    for entry in facts.some("approval", approval_type="own"):
+        predicate = entry.predicate
+        yield (
+            f"own approval: statement {entry.index} by {predicate['approver']!r} to {predicate['scope']}"
+            f" !{predicate['merge_request']}, their own change; no second person approved"
         )
 
 

@@ -51,6 +51,7 @@ def _rules_of_all(facts: Facts) -> list[Check]:
     ]
     for entry in facts.some("approval"):
         found += approvals.forbidden(entry, facts.trust)
+        found += approvals.of_own_change(entry, facts)
     return found
 
 
@@ -85,12 +86,31 @@ def _returns(facts: Facts) -> list[str]:
 
 def _claim(facts: Facts) -> Link:
     claims = facts.some("claim")
+    if facts.by_hand:
+        return _proposal(facts)
     if not claims:
         return absent("EV-CHAIN-CLAIM", f"a claim of {work(facts.own[0])}")
     return Link(tuple(held("EV-CHAIN-CLAIM", entry, f"session {entry.predicate['session']}") for entry in claims))
 
 
+def _proposal(facts: Facts) -> Link:
+    """Check that a person, and no agent, opened a merge request that no session made, and pushed its head."""
+    entry = last([item for item in facts.some("proposal", head=facts.head) if facts.before_merge(item)])
+    rule = "EV-CHAIN-CLAIM"
+    if entry is None:
+        return absent(rule, f"the proposal of the head {facts.head}", facts.some("proposal"), "head")
+    author, pushers = entry.predicate["author"], entry.predicate["pushers"]
+    agents = [name for name in (author, *pushers) if facts.trust.is_agent(name)]
+    if agents and facts.trust.separation != ALONE:
+        return Link((broken(rule, entry, f"no claim records the work of the agent account {agents[0]!r}"),))
+    if not pushers:
+        return Link((broken(rule, entry, f"who pushed the head {facts.head} is not known"),))
+    return Link((held(rule, entry, f"{author}'s own change, without claim and attempt"),))
+
+
 def _attempt(facts: Facts) -> Link:
+    if facts.by_hand:
+        return Link()
     sessions = {entry.predicate["session"] for entry in facts.some("claim")}
     attempts = [entry for entry in facts.some("attempt") if entry.predicate["session"] in sessions]
     if not attempts:

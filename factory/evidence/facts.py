@@ -44,6 +44,11 @@ class Facts:
         """The merge commit, or ``None`` before the merge."""
         return None if self.merge is None else str(self.merge.predicate["merge_commit"])
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person made the change by hand: it has a proposal, and its issue was never claimed."""
+        return bool(self.of.get("proposal")) and not self.of.get("claim")
+
     def before_merge(self, entry: Entry) -> bool:
         """Return whether the entry was recorded before the merge; also true if no merge is recorded."""
         return self.merge is None or entry.index < self.merge.index

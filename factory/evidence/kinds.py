@@ -12,12 +12,16 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         "`brief`, `transcript`, the head commit if any",
     ),
     "handover": ("session, who took over, base and head commit, size of the change", "the head commit"),
+    "proposal": (
+        "a person's own merge request, which no session made: author, accounts that pushed it, branch, head commit",
+        "the head commit",
+    ),
     "verdict": (
         "pipeline, `judge_sha`, head commit, gates and their results, policy digest",
         "the head commit, the verdict file",
     ),
     "approval": (
-        "scope (merge or deploy), approver, human or simulated, head commit, digests of spec, policy and plan",
+        "scope (merge or deploy), approver, type (`human`, `own` by the author, `simulated`), head commit, digests of spec, policy and plan",
         "the head commit, the plan if any",
     ),
     "merge": ("head commit, target, who merged, merge commit", "the merge commit"),

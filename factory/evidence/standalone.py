@@ -6,15 +6,10 @@ Prints each finding, and exits with 1 if there is one.
 Formats: DSSE, in-toto Statement v1, RFC 8785, RFC 6962, C2SP tlog-tiles, tlog-checkpoint and signed-note.
 """
 
-import base64
-import hashlib
-import json
-import re
-import sys
+import base64, hashlib, json, re, sys
 from collections import namedtuple
 from datetime import datetime
 from pathlib import Path
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -26,10 +21,10 @@ Link = namedtuple("Link", "reached faults missing", defaults=([], []))
 
 def need(holds, what):
     if not holds: raise ValueError(what)
-
 def sha256(data): return hashlib.sha256(data).digest()
 def last(items): return items[-1] if items else None
 def matches(pattern, text): return re.search(pattern.replace("$", r"\Z"), text) is not None
+def read(path): return b"" if path.is_symlink() else path.read_bytes()
 def public(key): return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["public"]))
 
 def canonical(value):
@@ -106,8 +101,8 @@ def layout(entries, leaves):
     return tree
 
 def signs(key, kind, index):
-    ended = key.get("until") is not None and index >= key["until"]
-    return (not key.get("kinds") or kind in key["kinds"]) and index >= key.get("since", 0) and not ended
+    ended = key["until"] if key.get("until") is not None else index + 1
+    return (not key.get("kinds") or kind in key["kinds"]) and key.get("since", 0) <= index < ended
 
 def open_checkpoint(note, origin, keys, most=1):
     """Return size and root of a checkpoint with a signature by a key of the log, and at most so many in all."""
@@ -167,6 +162,7 @@ class Chain:
         self.agents, self.roles = {n.casefold() for n in trust["agent_accounts"]}, trust.get("separation", "apart")
         latest, self.end = self.merge or last(self.some("verdict")), self.merge.index if self.merge else len(entries)
         self.head, self.commit = latest and latest.p["head"], self.merge and self.merge.p["merge_commit"]
+        self.hand = [] if self.some("claim") else self.some("proposal")
         self.plans = {e.p["stack"]: e for e in self.some("plan", commit=self.commit)}
         self.applies = [e for e in self.some("apply") if e.p["result"] != "refused"]
     def some(self, kind, like=None, **values):
@@ -177,8 +173,10 @@ class Chain:
     def proof_of(self, e):
         return last([p for p in self.some("proof", e, job=e.p["job"]) if p.index > e.index])
     def forbidden(self, e):
-        simulated = e.p["approval_type"] == "simulated" and not self.simulated
-        return [f"statement {e.index} is by no person"] * (simulated or e.p["approver"].casefold() in self.agents)
+        name, said, simulated = e.p["approver"].casefold(), e.p["approval_type"], ["simulated"] * self.simulated
+        own = name in [one.p["author"].casefold() for one in self.hand]
+        right = ["own", "human"] if self.roles == "none" else ["own" if own else "human"]
+        return [f"statement {e.index} is by no person"] * (name in self.agents or said not in right + simulated)
     def approved(self, scope, relied, heads, plan, end, policy=None):
         def fits(e): return e.p["head"] in heads and e.p["plan"] == plan and policy in (None, e.p["policy"])
         found = [self.forbidden(e) or [f"statement {e.index} approves something else"] * (not fits(e) or e.index > end)
@@ -215,10 +213,13 @@ class Chain:
         bad = merge and (merge.p["merged_by"].casefold() in agents or len(self.some("merge")) > 1)
         beside = [e for e in self.applies if not self.plan_of(e)] + [p for p in self.some("proof") if p not in proven]
         beside += [e for e in self.some("deploy") if e.p["environment"] not in self.plans]
-        yield link(sessions, ["a claim"])
-        yield link([e for e in self.some("attempt") if e.p["session"] in sessions], ["an attempt of its session"])
-        failed = verdict and merge and not passed
-        yield link(passed or failed, ["a passed verdict"], *["the verdict is failed"] * bool(failed))
+        mine = last([e for e in self.hand if e.p["head"] == self.head and e.index < self.end])
+        by = {n.casefold() for n in [mine.p["author"], *mine.p["pushers"]]} if mine else set()
+        alien = mine and (not mine.p["pushers"] or by & (self.agents if self.roles != "none" else set()))
+        yield link(mine or sessions, ["a claim"], *["no person proposed it"] * bool(alien))
+        if not self.hand: yield link([e for e in self.some("attempt") if e.p["session"] in sessions], ["an attempt"])
+        over = bool(verdict and merge)
+        yield link(passed or over, ["a passed verdict"], *["the verdict is failed"] * (over and not passed))
         if self.roles != "none": yield self.approved("merge", merge, {self.head}, plan, self.end, policy)
         yield link(merge, ["the merge"], *["the merge is not allowed"] * bool(bad))
         yield link(self.plans, ["a plan of the merge commit", "an approval to deploy", "the apply", "the deploy"])
@@ -239,10 +240,9 @@ def follow(entries, number, trust):
 
 if __name__ == "__main__":
     folder, (trust, schemas) = Path(sys.argv[1]), (json.loads(Path(name).read_bytes()) for name in sys.argv[2:4])
-    need("origin" in trust and trust["separation"] in ("apart", "two accounts", "none"), "not a trust root")
-    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    files = [path for path in files if folder / ".git" not in [path, *path.parents]]
-    tree = {path.relative_to(folder).as_posix(): b"" if path.is_symlink() else path.read_bytes() for path in files}
+    need("origin" in trust and trust["separation"] in ["apart", "two accounts", "none"], "not a trust root")
+    files = [path for path in folder.rglob("*") if folder / ".git" not in [path, *path.parents]]
+    tree = {path.relative_to(folder).as_posix(): read(path) for path in files if path.is_symlink() or not path.is_dir()}
     faults, missing = verify(tree, trust, schemas, *(int(number.lstrip("!")) for number in sys.argv[4:]))
     print(*(f"FAILED {what}" for what in faults), *(f"still missing: {what}" for what in missing), sep="\n")
     print(f"{len(list(filter(PATH.fullmatch, tree)))} statements, {len(faults)} findings")

@@ -18,6 +18,7 @@ _NAMES = (
     "claim",
     "attempt",
     "handover",
+    "proposal",
     "verdict",
     "approval",
     "merge",

@@ -76,6 +76,7 @@ WORDS: Mapping[str, str] = {
     "claim": "issue #{issue} of {author} is claimed by session {session}",
     "attempt": "attempt {attempt} of session {session} by {who}: {reason}, {made}, {usd}",
     "handover": "{by} changed {files} files in session {session}: commit {head:.12}",
+    "proposal": "{author} proposed {head:.12} of {branch} by hand",
     "verdict": "pipeline {pipeline} {result} at {head:.12}, judged by {judge_sha:.12}",
     "approval": "{scope} approved by {approver} ({approval_type}) at {head:.12}",
     "merge": "!{merge_request} merged into {target} by {merged_by} as {merge_commit:.12}",

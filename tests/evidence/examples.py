@@ -34,6 +34,11 @@ STEPS = (
 )
 
 
+# A person's own change.
+OWN = ("proposal", *STEPS[2:])
+_APPROVED_BY_AUTHOR: dict[str, Any] = {"approval_type": "own"}
+
+
 def digest(text: str) -> str:
     return canonical.digest(text.encode())
 
@@ -88,6 +93,13 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "base": commit("base"),
             "head": head,
             "checks": [{"gate": "scope", "result": "passed"}],
+        },
+        "proposal": {
+            "merge_request": mr,
+            "author": "operator",
+            "pushers": ["operator"],
+            "branch": "shorter-greeting",
+            "head": head,
         },
         "verdict": {
             "merge_request": mr,
@@ -212,6 +224,14 @@ def statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) ->
     """Return the chain with some steps changed, or left out (``None``)."""
     wanted = changes or {}
     return [make(step, wanted.get(step)) for step in STEPS if wanted.get(step, {}) is not None]
+
+
+def own_statements(changes: Mapping[str, Mapping[str, Any] | None] | None = None) -> list[dict[str, Any]]:
+    """Return the chain of a person's own change, approved by its author, with some steps changed or left out."""
+    own = {"merge approval": _APPROVED_BY_AUTHOR, "deploy approval": _APPROVED_BY_AUTHOR}
+    given = changes or {}
+    wanted = [(step, given.get(step, {})) for step in OWN]
+    return [make(step, {**own.get(step, {}), **more}, issue=0) for step, more in wanted if more is not None]
 
 
 def recorded(values: Iterable[Mapping[str, Any]], *, by: str = "observer") -> dict[str, bytes]:

@@ -109,6 +109,62 @@ def test_a_link_that_names_something_else_is_a_finding(step: str, changes: dict[
     assert rule in rules(report(recorded(statements({step: changes}))))
 
 
+def test_a_persons_own_change_needs_no_claim_and_no_attempt_and_says_so() -> None:
+    result = report(recorded(examples.own_statements()))
+    assert (result.findings, result.complete) == ((), True)
+    [said] = [check.reason for check in result.checks if check.rule == "EV-CHAIN-CLAIM"]
+    assert said == "operator's own change, without claim and attempt"
+    assert result.notices == (
+        "own approval: statement 3 by 'operator' to merge !12, their own change; no second person approved",
+        "own approval: statement 6 by 'operator' to deploy !12, their own change; no second person approved",
+    )
+    approved = {step: {"approver": "second", "approval_type": "human"} for step in ("merge approval", "deploy approval")}
+    result = report(recorded(examples.own_statements(approved)))
+    assert (result.findings, result.notices) == ((), ())
+
+
+@pytest.mark.parametrize("steps", range(1, len(examples.OWN)))
+def test_the_chain_of_an_own_change_in_progress_is_not_wrong(steps: int) -> None:
+    result = report(recorded(examples.own_statements()[:steps]))
+    assert (result.findings, result.complete) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("step", "changes", "rule"),
+    [
+        ("proposal", None, "EV-CHAIN-CLAIM"),
+        ("proposal", {"head": commit("elsewhere")}, "EV-CHAIN-CLAIM"),
+        ("proposal", {"author": "factory-agent"}, "EV-CHAIN-CLAIM"),
+        ("proposal", {"pushers": ["operator", "Factory-Agent"]}, "EV-CHAIN-CLAIM"),
+        ("proposal", {"pushers": []}, "EV-CHAIN-CLAIM"),
+        ("proposal", {"merge_request": 13}, "EV-CHAIN-CLAIM"),
+        ("proposal", {"author": "second"}, "EV-APPROVAL-SELF"),
+        ("verdict", {"result": "failed"}, "EV-CHAIN-VERDICT"),
+        ("verdict", None, "EV-CHAIN-VERDICT"),
+        ("merge approval", {"approval_type": "human"}, "EV-APPROVAL-SELF"),
+        ("merge approval", {"approver": "second"}, "EV-APPROVAL-SELF"),
+        ("merge approval", {"approver": "factory-agent"}, "EV-APPROVAL-SELF"),
+        ("merge approval", None, "EV-APPROVAL-MERGE"),
+        ("deploy approval", {"approval_type": "human"}, "EV-APPROVAL-SELF"),
+    ],
+)
+def test_what_is_wrong_with_an_own_change_is_a_finding(step: str, changes: dict[str, Any] | None, rule: str) -> None:
+    assert rule in rules(report(recorded(examples.own_statements({step: changes}))))
+
+
+def test_a_proposal_recorded_after_the_merge_does_not_count() -> None:
+    values = examples.own_statements()
+    late = [*values[1:5], values[0], *values[5:]]
+    assert "EV-CHAIN-CLAIM" in rules(report(recorded(late)))
+
+
+def test_a_claimed_issue_needs_its_attempt_although_a_person_proposed_the_head() -> None:
+    values = [make("claim"), make("proposal"), *statements()[2:]]
+    assert rules(report(recorded(values))) == {"EV-CHAIN-ATTEMPT"}
+    own = statements({step: {"approval_type": "own"} for step in ("merge approval", "deploy approval")})
+    assert rules(report(recorded(own))) == {"EV-APPROVAL-SELF"}
+
+
 def test_a_finding_names_both_digests() -> None:
     other = digest("another plan")
     result = report(recorded(statements({"deploy approval": {"plan": other}})))
