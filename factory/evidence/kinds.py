@@ -21,7 +21,10 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         "the head commit, the verdict file",
     ),
     "approval": (
-        "scope (merge or deploy), approver, type (`human`, `own` by the author, `simulated`), head commit, digests of spec, policy and plan",
+        (
+            "scope (merge or deploy), approver, type (`human`, `own` by the author, `simulated`), head commit, "
+            "digests of spec, policy and plan"
+        ),
         "the head commit, the plan if any",
     ),
     "merge": ("head commit, target, who merged, merge commit", "the merge commit"),

@@ -6,7 +6,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,6 +129,12 @@ def read_entry(path: str, envelope: Mapping[str, Any], digest: str, payload: byt
 def path_of(index: int, value: Mapping[str, Any]) -> str:
     """Return the path of a statement."""
     return f"{STATEMENTS}{index:08}-{statement.kind_of(value)}-{_key_hash(value['predicate']['key'])}.json"
+
+
+def names(paths: Iterable[str], kind: str, key: str) -> bool:
+    """Return whether one of the paths is of the statement of a kind with a key."""
+    end = f"-{kind}-{_key_hash(key)}.json"
+    return any(path.endswith(end) for path in paths)
 
 
 def index_of(path: str) -> int | None:

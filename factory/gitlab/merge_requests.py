@@ -25,6 +25,8 @@ def read(item: Any) -> MergeRequest:
         created_at=item["created_at"],
         merged_by=(item.get("merge_user") or {}).get("username", ""),
         merged_at=item.get("merged_at") or "",
+        draft=item["draft"],
+        fork=item["source_project_id"] != item["target_project_id"],
         merged_as=tuple(item[name] for name in ("merge_commit_sha", "squash_commit_sha") if item.get(name)),
     )
 
@@ -45,6 +47,13 @@ def find(
     with translated("list merge requests"):
         found = connection.project.mergerequests.list(**query, get_all=True, per_page=100)
         return [read(item.attributes) for item in found]
+
+
+def merged_last(connection: Connection) -> list[MergeRequest]:
+    """Return the 20 merged merge requests that changed last, newest first."""
+    query: dict[str, Any] = {"state": "merged", "order_by": "updated_at", "sort": "desc", "per_page": 20}
+    with translated("list merged merge requests"):
+        return [read(item.attributes) for item in connection.project.mergerequests.list(**query, get_all=False)]
 
 
 def open_once(

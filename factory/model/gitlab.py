@@ -23,7 +23,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """A merge request; ``state`` is ``opened``, ``closed`` or ``merged``.
+    """A merge request; ``state`` is ``opened``, ``closed`` or ``merged``, ``fork`` says that another project has it.
 
     ``merged_as`` are the commits that its merge made: a merge commit, a squashed commit, or none.
     """
@@ -43,6 +43,8 @@ class MergeRequest:
     merged_by: str = ""
     merged_at: str = ""
     merged_as: tuple[str, ...] = ()
+    draft: bool = False
+    fork: bool = False
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,14 @@ class Retention(Strict):
 
 
 class MergeApproval(Strict):
-    """How many people must approve a merge request, and who may; an empty list allows all but author and agent."""
+    """How many people must approve a merge request, and who may; an empty list allows all but author and agent.
+
+    ``own`` says whether the author's approval of a change made by hand counts.
+    """
 
     required: Annotated[int, Field(ge=1, le=10)]
     approvers: Annotated[tuple[Account, ...], Field(strict=False)]
+    own: Literal["allow", "deny"] = "deny"
 
 
 class Risk(Strict):

@@ -267,7 +267,7 @@ class _Delivery:
         review.present(
             context,
             iid,
-            session=session,
+            issue=session.issue,
             spec=self._lease.frozen().spec,
             pipeline=pipeline,
             attempts=results.read_all(session.folder),

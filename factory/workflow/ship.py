@@ -5,33 +5,30 @@ environment that needs no approval. ``deploy``: apply the approved plan, verify 
 GitLab first. An interrupted apply is never started again: ``merge`` finishes it if a later plan proves that it is done.
 """
 
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from factory.errors import EvidenceIncomplete, FactoryError, NotFound, Refused
 from factory.evidence import insist
 from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.deployment import CONFIRM, AppRelease
-from factory.model.gitlab import MAIN, Deployment, Job, MergeRequest, Pipeline
+from factory.model.gitlab import MAIN, MergeRequest, Pipeline
 from factory.model.session import Outcome
 from factory.operations import saved_plan
 from factory.operations.deployment_approval import APPROVED, DESTROY
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
-from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import read_tree, record, record_plans
-from factory.workflow.release import approval_digests, approvals, pipeline_watch, proof, review
-from factory.workflow.release.rollout import ENDED, Rollout, decisions, job_of
-from factory.workflow.release.shipment import RELEASE, issue_of, main_pipeline
+from factory.workflow.release import own_change, pipeline_watch, proof, record_approvals, review, shipment
+from factory.workflow.release.rollout import ENDED, Rollout, job_of
+from factory.workflow.release.shipment import RELEASE, ShippedIssue, main_pipeline
 
 PROVEN = "proven"
 _SHORT = 12
-_NAMED = re.compile(r"manifest (sha256:[0-9a-f]{64})")
-_DESTROY = re.compile(r"destroy (sha256:[0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,18 @@ def merge(run: Steps, context: Context, iid: int) -> Outcome:
     """
     shipment = _Shipment.of(context, iid)
     merged = run("merge", Outcome, shipment.merge)
-    if merged.state == "superseded":
+    if merged.state != "merged":
         return merged
     planned = run("plan", Outcome, shipment.plan)
     if planned.state != PROVEN:
         return planned
     run("confirm", Outcome, shipment.confirm)
     return run("close", Outcome, lambda: shipment.close(planned.manifest))
+
+
+def review_own(run: Steps, context: Context, iid: int) -> Outcome:
+    """Show what an approval of a person's own merge request names, and record what its pipeline found."""
+    return run("review", Outcome, _Shipment.of(context, iid).review)
 
 
 def deploy(run: Steps, context: Context, iid: int) -> Outcome:
@@ -72,30 +74,47 @@ class _Shipment:
 
     context: Context
     iid: int
-    issue: int
-    spec: str
+    shipped: ShippedIssue
     policies: Policies
 
     @classmethod
     def of(cls, context: Context, iid: int) -> "_Shipment":
-        shipped = issue_of(context, merge_requests.get(context.bot, iid))
-        return cls(context, iid, shipped.number, shipped.spec, context.policies())
+        request, policies = merge_requests.get(context.bot, iid), context.policies()
+        own = own_change.is_own(context, request, policies)
+        return cls(context, iid, shipment.of(context, request, own=own), policies)
+
+    def review(self) -> Outcome:
+        """Record a person's own change that its pipeline passed, and show on it what an approval names."""
+        context = self.context
+        request = merge_requests.get(context.bot, self.iid)
+        pipeline = own_change.judged(context, request)
+        if pipeline is None:
+            return Outcome("waiting", merge_request=self.iid)
+        own_change.record_proposal(context, request, pipeline)
+        review.present(context, self.iid, issue=self.issue, spec=self.shipped.spec, pipeline=pipeline.id, attempts=())
+        context.say(f"!{self.iid} is ready for review")
+        return Outcome("review", merge_request=self.iid, pipeline=pipeline.id)
 
     def merge(self) -> Outcome:
         """Check and record the approval, and merge exactly the approved commit."""
         context, labels = self.context, self.policies.session.labels
         request = merge_requests.get(context.bot, self.iid)
         if request.state != "merged":
-            if self._is_behind(request):
+            context.fetch()
+            if own_change.is_behind(context, request):
                 return self._offer_again()
-            self._record_approval(request)
+            record_approvals.of_merge(context, self.policies, request, self.shipped)
             self._insist_on_merge(request.sha)
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
-        merge_requests.relabel(context.bot, self.iid, add=[labels.shipping], remove=[labels.review])
-        issues.relabel(context.bot, self.issue, add=[labels.shipping], remove=[labels.review])
+        elif self.shipped.own:
+            self._record_past(request)
         context.fetch()
+        # A merge by hand that main has overtaken is recorded; its plan is not offered any more.
+        newest = not self.shipped.own or context.main() == request.sha
+        shipping = [labels.shipping] if newest else []
+        shipment.relabel(context, self.issue, self.iid, add=shipping, remove=[labels.review])
         self._record(
             "merge",
             {"commit": f"gitCommit:{request.sha}"},
@@ -108,7 +127,16 @@ class _Shipment:
                 "merge_commit": request.sha,
             },
         )
-        return Outcome("merged", issue=self.issue, merge_request=self.iid)
+        return Outcome("merged" if newest else "recorded", issue=self.issue, merge_request=self.iid)
+
+    def _record_past(self, request: MergeRequest) -> None:
+        """Record what GitLab still knows of a change that a person merged by hand; what is missing stays missing."""
+        context = self.context
+        pipeline = next((item for item in self._pipelines() if item.sha == request.sha and item.over), None)
+        if pipeline is not None:
+            with suppress(NotFound):
+                own_change.record_proposal(context, request, pipeline)
+        record_approvals.of_past_merge(context, self.policies, request, self.shipped)
 
     def _insist_on_merge(self, head: str) -> None:
         """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the merge of the head."""
@@ -131,20 +159,11 @@ class _Shipment:
                 hint=f"See all with `factory evidence verify {self.iid}`.",
             )
 
-    def _is_behind(self, request: MergeRequest) -> bool:
-        """Return whether main has commits that the merge request lacks; git shows that earlier than GitLab."""
-        context = self.context
-        context.fetch()
-        known = bool(context.mirror.resolve(request.sha))
-        return (known and not context.mirror.is_ancestor(context.main(), request.sha)) or (
-            request.detailed_merge_status == "need_rebase"
-        )
-
     def _release_merge(self, request: MergeRequest) -> None:
         """Set the commit status that blocked the merge to success, and wait until the pipeline has ended with it."""
         context = self.context
         found = next((item for item in self._pipelines() if item.sha == request.sha), None)
-        if found is None or context.accounts.alone:
+        if found is None or context.accounts.alone or self.shipped.own:
             return
         review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
         pipeline_watch.until(
@@ -193,7 +212,7 @@ class _Shipment:
         """Start the apply of the approved plan once, wait for it and record its result."""
         context, rollout = self.context, self._rollout()
         job, deployment = rollout.apply_job()
-        destroy = self._record_deploy_approval(rollout, deployment, job)
+        destroy = record_approvals.of_deployment(rollout, self.shipped, deployment, job)
         if job.status == "manual":
             self._insist_on_apply(rollout)
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
@@ -250,12 +269,17 @@ class _Shipment:
         body = (
             f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
         )
-        issues.say(context.bot, "issues", self.issue, marker=f"shipped {self.iid}", body=body)
-        issues.close(context.bot, self.issue)
-        issues.relabel(context.bot, self.issue, remove=[labels.shipping, labels.review, labels.claimed])
-        merge_requests.relabel(context.bot, self.iid, remove=[labels.shipping, labels.review])
-        context.say(f"#{self.issue} is closed")
+        shipment.say(context, self.issue, self.iid, marker=f"shipped {self.iid}", body=body)
+        if not self.shipped.own:
+            issues.close(context.bot, self.issue)
+        shipment.relabel(context, self.issue, self.iid, remove=[labels.shipping, labels.review, labels.claimed])
+        context.say(f"!{self.iid} is shipped" if self.shipped.own else f"#{self.issue} is closed")
         return Outcome("closed", issue=self.issue, merge_request=self.iid)
+
+    @property
+    def issue(self) -> int:
+        """The number of the issue that is shipped, or 0."""
+        return self.shipped.number
 
     @property
     def _stack(self) -> str:
@@ -331,7 +355,7 @@ class _Shipment:
             return
         sha = rollout.request.sha
         lines = [
-            f"- issue: #{self.issue}",
+            *([] if self.shipped.own else [f"- issue: #{self.issue}"]),
             f"- merge request: !{self.iid}",
             f"- manifest: `{manifest or rollout.digest}`",
             f"- archives: `{rollout.manifest.archives}`",
@@ -345,8 +369,13 @@ class _Shipment:
         return self.close()
 
     def _offer_again(self) -> Outcome:
-        """Close a merge request that main has overtaken, and label its issue as ready again."""
+        """Close a merge request that main has overtaken, and label its issue as ready again.
+
+        A person's own stays open: its author rebases it.
+        """
         context, labels = self.context, self.policies.session.labels
+        if self.shipped.own:
+            return Outcome("superseded", merge_request=self.iid)
         body = (
             f"Superseded: main has new commits since the pipeline of this merge request. #{self.issue} is ready again."
         )
@@ -361,82 +390,6 @@ class _Shipment:
 
     def _record(self, kind: str, subjects: Mapping[str, str], predicate: Mapping[str, object]) -> None:
         record(self.context, kind, issue=self.issue, subjects=subjects, predicate=predicate)
-
-    def _record_approval(self, request: MergeRequest) -> None:
-        """Record the approvals of the head; raises ``Refused`` if what they approved has changed since."""
-        context = self.context
-        given = merge_requests.approvals(context.bot, self.iid)
-        allowed = self.policies.approvals.merge.approvers
-        counted = approvals.counting(
-            context, given, author=request.author, agents=self.policies.scope.agents, approvers=allowed
-        )
-        needed = approvals.required(context, request, self.policies, len(counted))
-        if len(counted) < needed:
-            raise Refused(f"!{self.iid} has {len(counted)} of {needed} approvals that count")
-        latest = next(item for item in pipelines.of_merge_request(context.bot, self.iid) if item.sha == request.sha)
-        digests = approval_digests.current(
-            context, head=request.sha, spec=self.spec, issue=self.issue, pipeline=latest.id
-        )
-        shown = review.shown(context, self.iid)
-        if shown != digests.lines():
-            changed = sorted(set(digests.lines()) - set(shown))
-            raise Refused(f"!{self.iid} has changed since its approval: {'; '.join(changed)}")
-        plan = None if digests.plan == approval_digests.NO_PLAN else digests.plan
-        for approval in counted:
-            self._record(
-                "approval",
-                {"commit": f"gitCommit:{digests.head}", **({"plan": plan} if plan else {})},
-                {
-                    "key": f"approval/merge/{self.iid}/{request.sha}/{approval.username}",
-                    "scope": "merge",
-                    "merge_request": self.iid,
-                    "approver": approval.username,
-                    "approval_type": approvals.approval_type(approval.username),
-                    "head": digests.head,
-                    "spec": digests.spec,
-                    "policy": digests.policy,
-                    "plan": plan,
-                },
-            )
-
-    def _record_deploy_approval(self, rollout: Rollout, deployment: Deployment, job: Job) -> str:
-        """Record the deployment's approvals of this manifest; one that names none approves the manifest in the note.
-
-        Returns the digest of the plan that an approval allows to destroy resources, or nothing. Raises ``Refused`` if
-        approvals are missing and the job has not started; a job that started without them lacks them in the evidence.
-        """
-        context, request, manifest, digest = self.context, rollout.request, rollout.manifest, rollout.digest
-        shown = review.shown_manifest(context, self.iid, deployment.pipeline)
-        counted = [
-            item
-            for item in approvals.counting(
-                context,
-                decisions(context, deployment, job),
-                author=request.author,
-                agents=self.policies.scope.agents,
-            )
-            if (_NAMED.findall(item.comment) or [shown]) == [digest]
-        ]
-        if len(counted) < self.policies.environments.target.approvals and job.status == "manual":
-            raise Refused(f"deployment {deployment.id} has no approval that names manifest {digest}")
-        spec = issue_spec.of_issue(context, request.sha, name=self.spec, issue=self.issue)
-        for approval in counted:
-            self._record(
-                "approval",
-                {"commit": f"gitCommit:{request.sha}", "plan": manifest.plan},
-                {
-                    "key": f"approval/deploy/{self.iid}/{digest}/{approval.username}",
-                    "scope": "deploy",
-                    "merge_request": self.iid,
-                    "approver": approval.username,
-                    "approval_type": approvals.approval_type(approval.username),
-                    "head": request.sha,
-                    "spec": spec.digest,
-                    "policy": manifest.policy,
-                    "plan": manifest.plan,
-                },
-            )
-        return next((found[1] for item in counted if (found := _DESTROY.search(item.comment))), "")
 
 
 def _served(first: AppRelease | None) -> str:

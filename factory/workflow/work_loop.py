@@ -9,7 +9,7 @@ from datetime import timedelta
 from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, change_poll, issues, merge_requests
 from factory.gitlab.change_poll import LastChanges
-from factory.model.gitlab import Issue, MergeRequest
+from factory.model.gitlab import Issue
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
@@ -19,7 +19,7 @@ from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
-from factory.workflow.release import approvals, review, rollout, shipment
+from factory.workflow.release import request_state
 from factory.workflow.session import launch_plan, routing
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
@@ -45,7 +45,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Shipping:
-    """What the workflows ``merge`` and ``deploy`` are given: a merge request."""
+    """What the workflows ``review``, ``merge`` and ``deploy`` are given: a merge request."""
 
     merge_request: int
 
@@ -57,6 +57,7 @@ def register(engine: Engine, context: Callable[[], Context]) -> None:
         return deliver(run, context(), _session(context(), given.issue, given.session))
 
     engine.register("deliver", Delivery, delivered)
+    engine.register("review", Shipping, lambda run, given: ship.review_own(run, context(), given.merge_request))
     engine.register("merge", Shipping, lambda run, given: ship.merge(run, context(), given.merge_request))
     engine.register("deploy", Shipping, lambda run, given: ship.deploy(run, context(), given.merge_request))
 
@@ -79,9 +80,9 @@ def once(
     questions.propose_all(context, policies)
     newest = scheduled.tend(context, policies)
     offered = _offered(context, policies, issue)
-    requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
+    requests = request_state.read(context, policies, issue)
     candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = work_queue.choose(candidates, [state for _, state in requests], known.resting(clock.monotonic()))
+    chosen = work_queue.choose(candidates, requests, known.resting(clock.monotonic()))
     if isinstance(chosen, work_queue.Idle):
         scheduled.compare(context, newest)
         return chosen
@@ -242,56 +243,6 @@ def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
         taken_over = number == lease.PERSON and clock.parse(current.expires_at) > clock.now()
         lives = taken_over or (number.isdigit() and held.lives(int(number)))
     return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
-
-
-def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, work_queue.Request]]:
-    labels = policies.session.labels
-    found = [
-        *merge_requests.find(context.bot, labels=[labels.review]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.apply_unknown]),
-    ]
-    unique = {request.iid: request for request in found if labels.blocked not in request.labels}
-    return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
-
-
-def _state(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
-    """Read the state of a merge request from GitLab."""
-    merged = request.state == "merged"
-    given = merge_requests.approvals(context.bot, request.iid) if not merged else []
-    allowed = policies.approvals.merge.approvers
-    counted = approvals.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
-    enough = len(counted) >= (1 if merged else approvals.required(context, request, policies, len(counted)))
-    if not merged and not enough:
-        review.hold_head(context, request)
-    planned = approved = begun = False
-    pipeline = shipment.main_pipeline(context, request.sha) if merged else None
-    if pipeline is not None:
-        notes = issues.notes(context.bot, "merge_requests", request.iid)
-        planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
-        deployment = rollout.deployment_of(context, pipeline, policies.environments.deploy)
-        if deployment is not None and planned:
-            job = rollout.job_of(context, pipeline.id, rollout.APPLY, policies.environments.deploy)
-            given = rollout.decisions(context, deployment, job)
-            votes = approvals.counting(context, given, author=request.author, agents=policies.scope.agents)
-            approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
-            begun = deployment.status in {"running", "success", "failed", "canceled"}
-    return work_queue.Request(
-        iid=request.iid,
-        merged=merged,
-        approved=enough,
-        planned=planned,
-        deploy_approved=approved,
-        deploy_begun=begun,
-        interrupted=policies.session.labels.apply_unknown in request.labels,
-    )
-
-
-def _is_of(context: Context, request: MergeRequest, issue: int) -> bool:
-    with suppress(NotFound, Refused):
-        return shipment.issue_of(context, request).number == issue
-    return False
 
 
 def _session(context: Context, issue: int, session: str) -> Session:

@@ -7,6 +7,7 @@ from factory.workflow.claim.lease import Claim
 
 # Seconds for which an action that failed is left alone.
 _SHORTEST, _LONGEST = 60.0, 3600.0
+_OF_REQUESTS = ("review", "merge", "deploy")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Candidate:
 class Request:
     """The state of one of the factory's merge requests, and whether a person has approved it.
 
-    ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that.
+    ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that. ``shown``
+    says that the review note of its head is written, ``behind`` that its author must rebase it.
     """
 
     iid: int
@@ -31,11 +33,13 @@ class Request:
     deploy_approved: bool
     deploy_begun: bool
     interrupted: bool = False
+    shown: bool = True
+    behind: bool = False
 
 
 @dataclass(frozen=True)
 class Action:
-    """The next thing to do: ``deliver`` an issue, or ``merge`` or ``deploy`` a merge request."""
+    """The next thing to do: ``deliver`` an issue, or ``review``, ``merge`` or ``deploy`` a merge request."""
 
     kind: str
     number: int
@@ -85,7 +89,7 @@ def choose(
     """
     waiting = [f"{action} failed, and is tried again later" for action in sorted(resting, key=str)]
     candidates = [item for item in candidates if Action("deliver", item.issue) not in resting]
-    requests = [item for item in requests if not {Action("merge", item.iid), Action("deploy", item.iid)} & set(resting)]
+    requests = [item for item in requests if not {Action(kind, item.iid) for kind in _OF_REQUESTS} & set(resting)]
     waiting += [
         f"!{item.iid} has an interrupted apply: examine it with `factory infra recover {item.iid}`"
         for item in requests
@@ -98,6 +102,11 @@ def choose(
         if request.merged and request.planned:
             waiting.append(f"!{request.iid} waits for the approval of its deployment")
     for request in requests:
+        if request.behind:
+            waiting.append(f"!{request.iid} lacks commits of main, and waits for a rebase by its author")
+            continue
+        if not request.shown:
+            return Action("review", request.iid)
         if (request.merged and not request.planned) or (not request.merged and request.approved):
             return Action("merge", request.iid)
         if not request.merged:

@@ -118,7 +118,9 @@ def test_a_persons_own_change_needs_no_claim_and_no_attempt_and_says_so() -> Non
         "own approval: statement 3 by 'operator' to merge !12, their own change; no second person approved",
         "own approval: statement 6 by 'operator' to deploy !12, their own change; no second person approved",
     )
-    approved = {step: {"approver": "second", "approval_type": "human"} for step in ("merge approval", "deploy approval")}
+    approved = {
+        step: {"approver": "second", "approval_type": "human"} for step in ("merge approval", "deploy approval")
+    }
     result = report(recorded(examples.own_statements(approved)))
     assert (result.findings, result.notices) == ((), ())
 

@@ -26,18 +26,22 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
 
 def counting(
     context: Context,
-    approvals: tuple[Approval, ...] | list[Approval],
+    approvals: Sequence[Approval],
+    request: MergeRequest,
+    policies: Policies,
     *,
-    author: str,
-    agents: Sequence[str],
+    own: bool,
     approvers: Sequence[str] = (),
 ) -> list[Approval]:
-    """Return the approvals that count: not an agent's, the factory's own or the author's; a simulated one only here.
+    """Return the approvals that count: not an agent's or the factory's own; a simulated one only here.
 
-    Where ``approvers`` are named, nobody else counts, but for the rehearsal against a simulator. Raises ``Refused``
-    where the rehearsal account approved on a server that is not a simulator.
+    The author's counts only if policy allows it and the change is the author's ``own``. Where ``approvers`` are named,
+    nobody else counts, but for the rehearsal against a simulator. Raises ``Refused`` where the rehearsal account
+    approved on a server that is not a simulator.
     """
-    excluded = {name.casefold() for name in (context.agent.account, context.bot.account, author, *agents)}
+    author = () if own and policies.approvals.merge.own == "allow" else (request.author,)
+    named = (context.agent.account, context.bot.account, *policies.scope.agents, *author)
+    excluded = {name.casefold() for name in named}
     found = [item for item in approvals if item.username.casefold() not in excluded]
     if approvers:
         found = [item for item in found if item.username in {*approvers, SIMULATED_APPROVER}]
@@ -46,6 +50,8 @@ def counting(
     return found
 
 
-def approval_type(approver: str) -> str:
-    """Return how evidence names an approver's decision."""
-    return "simulated" if approver == SIMULATED_APPROVER else "human"
+def approval_type(approver: str, author: str) -> str:
+    """Return how evidence names an approver's decision about a merge request of ``author``."""
+    if approver == SIMULATED_APPROVER:
+        return "simulated"
+    return "own" if approver.casefold() == author.casefold() else "human"

@@ -16,7 +16,7 @@ from factory.terraform import apply as applying
 from factory.terraform.state import Lock, State, describe, identity
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
-from factory.workflow.release import rollout, shipment
+from factory.workflow.release import own_change, rollout, shipment
 
 _NOBODY = 0
 
@@ -87,7 +87,8 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
             f"main has newer commits than !{iid}; the plan of its head shows the remaining changes",
             hint=f"Recover the newest merge request, then remove the label `{labels.apply_unknown}` from !{iid}.",
         )
-    issue = shipment.issue_of(context, request).number
+    own = own_change.is_own(context, request, context.policies())
+    issue = shipment.of(context, request, own=own).number
     pipeline, job, stack = _interrupted(context, request)
     found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
     asked = context.policies().environments.asked(stack)
@@ -114,8 +115,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
         },
     )
     issues.say(context.bot, "merge_requests", iid, marker=f"recovery {found.job}", body=_note(found))
-    for relabel, number in ((merge_requests.relabel, iid), (issues.relabel, issue)):
-        relabel(context.bot, number, add=[labels.shipping], remove=[labels.apply_unknown])
+    shipment.relabel(context, issue, iid, add=[labels.shipping], remove=[labels.apply_unknown])
     return found
 
 

@@ -31,21 +31,23 @@ def description(frozen: FrozenIssue, session: Session, *, claim: str) -> str:
 
 
 def present(
-    context: Context, iid: int, *, session: Session, spec: str, pipeline: int, attempts: Sequence[AttemptResult]
+    context: Context, iid: int, *, issue: int, spec: str, pipeline: int, attempts: Sequence[AttemptResult]
 ) -> None:
     """Write or update the merge request's one note: what a person must know, and what an approval names.
 
-    ``attempts`` are the session's results. Raises ``NotFound`` if the pipeline has no plan.
+    ``attempts`` are the session's results. A person's own change (``issue`` is 0) is not blocked: the person may merge
+    it by hand. Raises ``NotFound`` if the pipeline has no plan.
     """
     request = merge_requests.get(context.bot, iid)
-    digests = approval_digests.current(context, head=request.sha, spec=spec, issue=session.issue, pipeline=pipeline)
+    digests = approval_digests.current(context, head=request.sha, spec=spec, issue=issue, pipeline=pipeline)
     plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
     issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
     told = review_content.build(
-        context, request, issue=session.issue, spec=spec, pipeline=pipeline, named=digests, attempts=attempts
+        context, request, issue=issue, spec=spec, pipeline=pipeline, named=digests, attempts=attempts
     )
     issues.say(context.bot, "merge_requests", iid, marker=REVIEW_MARK, body=told)
-    hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))
+    if issue:
+        hold(context, request.sha, pipeline, "pending", _WAITS.format(iid))
 
 
 def hold(context: Context, sha: str, pipeline: int, state: statuses.State, why: str) -> None:

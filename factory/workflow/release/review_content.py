@@ -13,9 +13,8 @@ from factory.operations import saved_plan
 from factory.reports import review_note
 from factory.specs import read as specs
 from factory.system import data
-from factory.workflow.claim import issue_spec
 from factory.workflow.context import Context
-from factory.workflow.release import pipeline_watch
+from factory.workflow.release import approval_digests, pipeline_watch
 from factory.workflow.release.approval_digests import ApprovalDigests
 
 _FACTS, _FACTS_JOB = ".factory/facts/facts.json", "validate"
@@ -42,7 +41,7 @@ def build(
 
     ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
-    found = issue_spec.of_issue(context, context.main(), name=spec, issue=issue)
+    found = approval_digests.spec_of(context, context.main() if issue else request.sha, name=spec, issue=issue)
     decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
     return review_note.render(
@@ -50,7 +49,7 @@ def build(
             merge_request=request.iid,
             issue=named.issue,
             head=named.head,
-            spec=found.id,
+            spec=found.id if found else "",
             spec_digest=named.spec,
             policy=named.policy,
             plan=named.plan,
@@ -76,8 +75,8 @@ def build(
     )
 
 
-def _rows(spec: specs.Spec, decision: GateReport) -> tuple[review_note.Row, ...]:
-    texts = {item.id: item.text for item in spec.requirements}
+def _rows(spec: specs.Spec | None, decision: GateReport) -> tuple[review_note.Row, ...]:
+    texts = {item.id: item.text for item in spec.requirements} if spec else {}
     return tuple(
         review_note.Row(
             item.id,
@@ -88,11 +87,11 @@ def _rows(spec: specs.Spec, decision: GateReport) -> tuple[review_note.Row, ...]
     )
 
 
-def _decisions(spec: specs.Spec, decision: GateReport) -> tuple[str, ...]:
+def _decisions(spec: specs.Spec | None, decision: GateReport) -> tuple[str, ...]:
     """Return what a person must decide besides the risks."""
     open_ones = [item.id for item in decision.requirements if item.result == "untested"]
     found = [f"No test cites {', '.join(open_ones)}: does this change need to prove them?"] if open_ones else []
-    if not spec.requirements:
+    if spec is not None and not spec.requirements:
         found.append("The issue names no spec: does the change do what its list says?")
     return tuple(found)
 

@@ -8,7 +8,7 @@ from factory.gitlab import deployments, merge_requests, pipelines
 from factory.model.gitlab import MAIN
 from factory.workflow.context import Context
 from factory.workflow.recorder import read_tree, record
-from factory.workflow.release import shipment
+from factory.workflow.release import own_change, shipment
 
 _COMMIT = 40
 
@@ -33,7 +33,8 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     carrier = _shipped(entries, context.main())
     created = pipelines.create(context.bot, MAIN, {shipment.RELEASE: target})
     request = merge_requests.get(context.bot, carrier)
-    issue = shipment.issue_of(context, request).number
+    own = own_change.is_own(context, request, context.policies())
+    issue = shipment.of(context, request, own=own).number
     record(
         context,
         "rollback",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from factory.errors import ApplyUnknown, FactoryError, NotFound, Refused
-from factory.gitlab import deployments, issues, merge_requests, pipelines
+from factory.gitlab import deployments, pipelines
 from factory.model.deployment import AppRelease, CheckResult
 from factory.model.gitlab import Approval, Deployment, Job, MergeRequest, Pipeline
 from factory.operations import job_result, saved_plan
@@ -13,6 +13,7 @@ from factory.policies.model import Policies
 from factory.terraform.manifest import Manifest
 from factory.workflow.context import Context
 from factory.workflow.recorder import record
+from factory.workflow.release import shipment
 
 ENDED = frozenset({"success", "failed", "canceled", "skipped"})
 _WAITING = frozenset({"created", "manual", "skipped"})
@@ -177,7 +178,7 @@ class Rollout:
         if returned:
             message += f"; {returned}"
             body = f"{message[0].upper()}{message[1:]}. Fix it with a new merge request."
-            issues.say(context.bot, "issues", self.issue, marker=f"return {job.id}", body=body)
+            shipment.say(context, self.issue, iid, marker=f"return {job.id}", body=body)
         return Refused(
             message,
             hint=f"See `factory pipeline logs {self.pipeline.id}`. You can retry the job {job.name} in GitLab.",
@@ -185,14 +186,13 @@ class Rollout:
 
     def _unknown(self, job: Job) -> FactoryError:
         context, labels, iid = self.context, self.policies.session.labels, self.request.iid
-        issues.relabel(context.bot, self.issue, add=[labels.apply_unknown], remove=[labels.shipping])
-        merge_requests.relabel(context.bot, iid, add=[labels.apply_unknown], remove=[labels.shipping])
+        shipment.relabel(context, self.issue, iid, add=[labels.apply_unknown], remove=[labels.shipping])
         body = (
             f"The apply of !{iid} to {self.environment} (job {job.id}) was interrupted. Its changes are not known. "
             f"It is not started again. `factory infra recover {iid}` examines it and applies nothing; "
             "`runbooks/apply-unknown.md` says what follows."
         )
-        issues.say(context.bot, "issues", self.issue, marker=f"apply-unknown {job.id}", body=body)
+        shipment.say(context, self.issue, iid, marker=f"apply-unknown {job.id}", body=body)
         return ApplyUnknown(
             f"the apply of !{iid} to {self.environment} (job {job.id}) was interrupted; its changes are not known",
             hint=f"Run `factory infra recover {iid}`: it applies nothing. Then follow runbooks/apply-unknown.md.",

@@ -1,18 +1,22 @@
 """Finds the issue and the main pipeline of a merge request."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory.errors import NotFound, Refused
-from factory.gitlab import pipelines
+from factory.gitlab import issues, merge_requests, pipelines
 from factory.model.gitlab import MAIN, MergeRequest, Pipeline
 from factory.model.issue import FrozenIssue
+from factory.specs.trailers import trailers
 from factory.system import data
 from factory.workflow.claim import lease
 from factory.workflow.context import Context
 
 # The CI variable of main's pipeline that names the commit whose releases get the traffic.
 RELEASE = "RELEASE_COMMIT"
+# A person's own change is recorded without an issue.
+NO_ISSUE = 0
 # The CI variable that names the environment whose interrupted apply main's pipeline may confirm.
 CONFIRM = "CONFIRM"
 _BRANCH = re.compile(r"factory/([1-9][0-9]*)-([0-9a-f]{8})")
@@ -22,11 +26,32 @@ _TRAILER = re.compile(r"^(Issue|Factory-Session): (.*?)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ShippedIssue:
-    """The issue that a merge request ships, the session that worked on it, and the spec that it named at the claim."""
+    """The issue that a merge request ships, the session that worked on it, and the spec that it named at the claim.
+
+    A person's own change has no issue and no session; its commits may name a spec.
+    """
 
     number: int
     session: str
     spec: str
+
+    @property
+    def own(self) -> bool:
+        """Whether a person made the change by hand."""
+        return self.number == NO_ISSUE
+
+
+def is_session(request: MergeRequest) -> bool:
+    """Return whether a merge request is of a branch of the factory's sessions."""
+    return _BRANCH.fullmatch(request.source_branch) is not None
+
+
+def of(context: Context, request: MergeRequest, *, own: bool) -> ShippedIssue:
+    """Return what a merge request ships; ``own`` says that a person made it by hand. Raises as ``issue_of`` does."""
+    if not own:
+        return issue_of(context, request)
+    text = context.mirror.messages("-1", request.sha)[0][1] if context.mirror.resolve(request.sha) else ""
+    return ShippedIssue(NO_ISSUE, "", trailers(text).spec)
 
 
 def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
@@ -47,6 +72,19 @@ def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
     _refuse_others(context, request, number, session)
     frozen = data.read(FrozenIssue, context.mirror.read(commit, "issue.json"), source=f"the lease of #{number}")
     return ShippedIssue(number, session, frozen.spec)
+
+
+def say(context: Context, shipped: int, iid: int, *, marker: str, body: str) -> None:
+    """Write a note on the issue that a merge request ships, or on the merge request itself if it ships none."""
+    kind, number = ("issues", shipped) if shipped else ("merge_requests", iid)
+    issues.say(context.bot, kind, number, marker=marker, body=body)
+
+
+def relabel(context: Context, shipped: int, iid: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    """Add and remove labels of a merge request and of the issue that it ships, if any."""
+    if shipped:
+        issues.relabel(context.bot, shipped, add=add, remove=remove)
+    merge_requests.relabel(context.bot, iid, add=add, remove=remove)
 
 
 def _refuse_others(context: Context, request: MergeRequest, number: int, session: str) -> None:

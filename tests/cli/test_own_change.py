@@ -1,0 +1,83 @@
+"""A person's own merge request, on a running instance: reviewed, merged by the factory or by hand, and recorded."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_refusals import connect, url
+from tests.instances import Instance, founded
+from tests.servers import wait_for
+
+PATH = "factory/control"
+HELLO = "apps/hello/src/hello.py"
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[Instance]:
+    made = founded(tmp_path)
+    yield made
+    made.run("down", check=False)
+
+
+def proposed(mine: Instance, path: str, content: str, *, branch: str = "mine", account: str = "operator") -> Any:
+    """Commit a file on a branch as an account, open its merge request and wait for its pipeline."""
+    project = connect(url(mine.folder()), account, mine.folder()).projects.get(PATH)
+    action = "update" if (mine.clone / path).exists() else "create"
+    actions = [{"action": action, "file_path": path, "content": content}]
+    body = {"branch": branch, "start_branch": "main", "commit_message": "Say it\n\nSpec: hello", "actions": actions}
+    project.commits.create(body)
+    made = project.mergerequests.create({"source_branch": branch, "target_branch": "main", "title": "Say it"})
+    ended = {"success", "failed"}
+    wait_for(lambda: project.mergerequests.get(made.iid).pipelines.list(get_all=True)[0].status in ended)
+    return project
+
+
+def kinds(mine: Instance, iid: int) -> list[str]:
+    return [item["kind"] for item in mine.json("evidence", "timeline", f"!{iid}")]
+
+
+def said(mine: Instance) -> str:
+    done = mine.run("work", "--once")
+    return str(done.stdout + done.stderr)
+
+
+@pytest.mark.slow
+def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> None:
+    text = (mine.clone / HELLO).read_text().replace("without dependencies", "on Python alone")
+    project = proposed(mine, HELLO, text)
+    assert "!1 is ready for review" in mine.run("work", "--once").stderr
+    assert "manifest" not in mine.run("mr", "show", "1").stdout
+    assert "!1 waits for review" in said(mine)
+    mine.run("mr", "approve", "1")
+    mine.run("work", "--once")
+    assert project.mergerequests.get(1).state == "merged"
+    assert project.mergerequests.get(1).merge_user["username"] == "factory-bot"
+    [waiting] = [item for item in mine.json("deploy", "list") if item["status"] == "blocked"]
+    mine.run("deploy", "approve", str(waiting["id"]))
+    mine.run("work", "--once")
+    report = mine.json("evidence", "verify", "1")
+    assert (report["findings"], report["complete"]) == ([], True)
+    assert any("own approval" in text and "operator" in text for text in report["notices"])
+    assert kinds(mine, 1)[0] == "proposal"
+    assert not {"claim", "attempt"} & set(kinds(mine, 1))
+    assert "nothing to do" in said(mine)
+    assert "operator" in mine.run("why", f"{HELLO}:1").stdout
+
+
+def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
+    project = proposed(mine, "docs/note.md", "# A note\n")
+    mine.run("work", "--once")
+    mine.run("mr", "approve", "1")
+    mine.run("mr", "merge", "1")
+    mine.run("work", "--once")
+    assert mine.json("evidence", "verify", "1")["findings"] == []
+    assert {"proposal", "verdict", "approval", "merge", "plan"} <= set(kinds(mine, 1))
+    assert [item for item in mine.json("evidence", "drift")["differences"] if item["kind"] == "merge"] == []
+
+
+def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:
+    proposed(mine, "docs/note.md", "# A note\n", account="factory-agent")
+    assert "nothing to do" in said(mine)
