@@ -1,25 +1,23 @@
 """The main loop: reads GitLab, chooses the next action, runs it and starts again."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, change_poll, issues, merge_requests
 from factory.gitlab.change_poll import LastChanges
-from factory.model.gitlab import Issue, MergeRequest
+from factory.model.gitlab import Issue
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import ship, work_queue
+from factory.workflow import offers, ship, unexpected, work_queue
 from factory.workflow.claim import intake, issue_spec, lease, questions, sessions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
-from factory.workflow.release import approvals, review, rollout, shipment
 from factory.workflow.session import launch_plan, routing
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
@@ -71,22 +69,23 @@ def once(
 ) -> WorkResult | work_queue.Idle:
     """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request.
 
-    An action that fails is added to ``failures``, which are left alone for a while.
+    An action that fails is added to ``failures``, which are left alone for a while. Raises only ``FactoryError``; an
+    exception that nobody expected becomes ``Unexpected``.
     """
     known = failures or work_queue.Failures()
-    context.fetch()
-    policies = context.policies()
-    questions.propose_all(context, policies)
-    newest = scheduled.tend(context, policies)
-    offered = _offered(context, policies, issue)
-    requests = [item for item in _requests(context, policies) if issue is None or _is_of(context, item[0], issue)]
-    candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = work_queue.choose(candidates, [state for _, state in requests], known.resting(clock.monotonic()))
-    if isinstance(chosen, work_queue.Idle):
-        scheduled.compare(context, newest)
-        return chosen
+    with unexpected.kept(context.machine.state, "the look for work"):
+        context.fetch()
+        policies = context.policies()
+        questions.propose_all(context, policies)
+        newest = scheduled.tend(context, policies)
+        candidates, requests = offers.read(context, held, policies, known, issue)
+        chosen = work_queue.choose(candidates, requests, known.resting(clock.monotonic()))
+        if isinstance(chosen, work_queue.Idle):
+            scheduled.compare(context, newest)
+            return chosen
     try:
-        done = _run(context, engine, chosen, {item.iid: item for item in offered}, policies)
+        with unexpected.kept(context.machine.state, str(chosen)):
+            done = _run(context, engine, chosen, policies)
     except FactoryError:
         known.add(chosen, clock.monotonic())
         raise
@@ -94,11 +93,9 @@ def once(
     return WorkResult(chosen, done)
 
 
-def _run(
-    context: Context, engine: Engine, chosen: work_queue.Action, offered: Mapping[int, Issue], policies: Policies
-) -> Outcome:
+def _run(context: Context, engine: Engine, chosen: work_queue.Action, policies: Policies) -> Outcome:
     if chosen.kind == "deliver":
-        return _deliver(context, engine, offered[chosen.number], policies)
+        return _deliver(context, engine, issues.get(context.bot, chosen.number), policies)
     request = merge_requests.get(context.bot, chosen.number)
     try:
         return engine.run(chosen.kind, f"{chosen.number}-{request.sha}", Shipping(chosen.number))
@@ -143,7 +140,8 @@ def _sleep(seconds: float) -> bool:
 def _pulse(context: Context, before: LastChanges | None = None) -> LastChanges | None:
     """Return the last changes on GitLab, or ``before`` if GitLab does not answer."""
     try:
-        return change_poll.take(context.bot, before)
+        with unexpected.kept(context.machine.state, "the look for changes"):
+            return change_poll.take(context.bot, before)
     except FactoryError:
         return before
 
@@ -211,87 +209,6 @@ def _say_unready(context: Context, issue: Issue, policies: Policies, problem: st
     body = f"The factory cannot work on this: {problem}. Fix it, then `factory issue retry {issue.iid}`."
     issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
-
-
-def _offered(context: Context, policies: Policies, only: int | None) -> list[Issue]:
-    """Return the open issues that are ready or claimed, oldest first."""
-    labels = policies.session.labels
-    found = {
-        item.iid: item
-        for label in (labels.claimed, labels.ready)
-        for item in issues.find(context.bot, labels=[label])
-        if only in (None, item.iid)
-    }
-    for branch in context.mirror.branches(lease.PREFIX):
-        number = int(branch.removeprefix(lease.PREFIX)) if branch.removeprefix(lease.PREFIX).isdigit() else 0
-        held = lease.read(context.mirror, number)
-        if held and not held[0].released and number not in found and only in (None, number):
-            with suppress(NotFound):
-                issue = issues.get(context.bot, number)
-                if issue.state == "opened":
-                    found[number] = issue
-    return sorted(found.values(), key=lambda item: item.iid)
-
-
-def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
-    found = lease.read(context.mirror, issue.iid)
-    current = found[0] if found else None
-    lives = False
-    if current is not None:
-        _, _, number = current.holder.rpartition("/")
-        taken_over = number == lease.PERSON and clock.parse(current.expires_at) > clock.now()
-        lives = taken_over or (number.isdigit() and held.lives(int(number)))
-    return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
-
-
-def _requests(context: Context, policies: Policies) -> list[tuple[MergeRequest, work_queue.Request]]:
-    labels = policies.session.labels
-    found = [
-        *merge_requests.find(context.bot, labels=[labels.review]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
-        *merge_requests.find(context.bot, state="merged", labels=[labels.apply_unknown]),
-    ]
-    unique = {request.iid: request for request in found if labels.blocked not in request.labels}
-    return [(request, _state(context, policies, request)) for _, request in sorted(unique.items())]
-
-
-def _state(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
-    """Read the state of a merge request from GitLab."""
-    merged = request.state == "merged"
-    given = merge_requests.approvals(context.bot, request.iid) if not merged else []
-    allowed = policies.approvals.merge.approvers
-    counted = approvals.counting(context, given, author=request.author, agents=policies.scope.agents, approvers=allowed)
-    enough = len(counted) >= (1 if merged else approvals.required(context, request, policies, len(counted)))
-    if not merged and not enough:
-        review.hold_head(context, request)
-    planned = approved = begun = False
-    pipeline = shipment.main_pipeline(context, request.sha) if merged else None
-    if pipeline is not None:
-        notes = issues.notes(context.bot, "merge_requests", request.iid)
-        planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
-        deployment = rollout.deployment_of(context, pipeline, policies.environments.deploy)
-        if deployment is not None and planned:
-            job = rollout.job_of(context, pipeline.id, rollout.APPLY, policies.environments.deploy)
-            given = rollout.decisions(context, deployment, job)
-            votes = approvals.counting(context, given, author=request.author, agents=policies.scope.agents)
-            approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
-            begun = deployment.status in {"running", "success", "failed", "canceled"}
-    return work_queue.Request(
-        iid=request.iid,
-        merged=merged,
-        approved=enough,
-        planned=planned,
-        deploy_approved=approved,
-        deploy_begun=begun,
-        interrupted=policies.session.labels.apply_unknown in request.labels,
-    )
-
-
-def _is_of(context: Context, request: MergeRequest, issue: int) -> bool:
-    with suppress(NotFound, Refused):
-        return shipment.issue_of(context, request).number == issue
-    return False
 
 
 def _session(context: Context, issue: int, session: str) -> Session:
