@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from factory.cli import environment, output
+from factory.cli import environment, hints, output
 from factory.config import load
 from factory.errors import InvalidInput
 from factory.instance.workspace import Workspace
@@ -20,6 +20,7 @@ def open_workspace(instance: str | None) -> Workspace:
     """Return the workspace of an instance; raises ``InvalidInput`` outside a control repository."""
     variables = environment.snapshot()
     settings = load(variables, cwd=Path.cwd(), flags={"instance": instance})
+    hints.use(settings["instance"])
     return Workspace(settings, variables, output.say)
 
 

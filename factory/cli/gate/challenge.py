@@ -97,7 +97,7 @@ def _contents(app: Path) -> dict[str, bytes]:
     folder = app.resolve()
     if not folder.is_dir():
         raise NotFound(
-            f"the folder {app} does not exist", hint="Name the app's folder: factory gate challenge apps/hello"
+            f"the folder {app} does not exist", hint="Name the app's folder: `factory gate challenge apps/hello`"
         )
     root = folder.parent.parent
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
