@@ -43,7 +43,7 @@ def build(
     ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
     found = issue_spec.of_issue(context, context.main(), name=spec, issue=issue)
-    decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
+    decision = pipeline_watch.verdict(context.bot, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
     return review_note.render(
         review_note.ReviewNote(
