@@ -18,7 +18,7 @@ from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
-from factory.workflow.session import launch_plan, routing
+from factory.workflow.session import handover, launch_plan, results, routing
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
 # complete reads of GitLab.
@@ -177,6 +177,8 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
         old, frozen_before = found
+        if _begins(context, _session(context, issue.iid, old.session)):
+            launch_plan.require(context, routing.first(policies.agents, issue.labels, asked=context.console.agent_name))
         renewed = replace(old, holder=context.machine.holder, expires_at=expires, token=old.token + 1)
         return lease.write(
             context.mirror, renewed, frozen_before, author=context.bot_author, token=context.accounts.bot_token
@@ -209,6 +211,12 @@ def _say_unready(context: Context, issue: Issue, policies: Policies, problem: st
     body = f"The factory cannot work on this: {problem}. Fix it, then `factory issue retry {issue.iid}`."
     issues.say(context.bot, "issues", issue.iid, marker="unready", body=body)
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
+
+
+def _begins(context: Context, session: Session) -> bool:
+    """Tell whether an agent must work next in a session, because nothing of it is proposed or was left here."""
+    left = results.read_all(session.folder) or handover.read(session.folder)
+    return not left and context.mirror.head(session.branch) is None
 
 
 def _session(context: Context, issue: int, session: str) -> Session:

@@ -189,10 +189,14 @@ def test_an_issue_without_a_spec_is_told_so_and_not_claimed(tmp_path: Path, held
     assert ("factory::blocked", "factory::ready") in made.gitlab.labels("issues/1")
 
 
+@pytest.mark.parametrize("free", [True, False], ids=["free", "taken over"])
 @pytest.mark.parametrize("lacks", ["credential", "program"])
-def test_an_issue_whose_agent_cannot_start_is_not_claimed(tmp_path: Path, held: Slot, lacks: str) -> None:
+def test_an_issue_whose_agent_cannot_start_is_not_claimed(
+    tmp_path: Path, held: Slot, lacks: str, *, free: bool
+) -> None:
     made = world(tmp_path, "claimed")
-    HeldLease(made.context, made.session, minutes=5).release()
+    if free:
+        HeldLease(made.context, made.session, minutes=5).release()
     for item in (made.gitlab.answers["issues/1"], *made.gitlab.answers["issues"]):
         item["labels"] = ["factory::ready"]
     context = made.context
