@@ -19,6 +19,12 @@ class FactoryError(Exception):
             self.hint = hint
 
 
+class Unexpected(FactoryError):
+    """The factory has a defect, or the machine failed in a way that no code expects."""
+
+    hint = "Report it with the traceback in that file. `factory work` tries it again later."
+
+
 class InvalidInput(FactoryError):
     """A file or value that a person wrote is invalid."""
 

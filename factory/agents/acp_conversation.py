@@ -98,9 +98,12 @@ class Conversation:
             )
             for tool in opening.tools
         ]
-        if opening.resume and can is not None and can.load_session:
-            more = can.session_capabilities
-            begin = self._connection.resume_session if more and more.resume else self._connection.load_session
+        # ACP: `session/resume` and `session/load` are capabilities of their own; the first repeats no history.
+        resumes = (
+            can is not None and can.session_capabilities is not None and can.session_capabilities.resume is not None
+        )
+        if opening.resume and can is not None and (resumes or can.load_session):
+            begin = self._connection.resume_session if resumes else self._connection.load_session
             self._client.muted = True
             try:
                 await begin(cwd=opening.folder, session_id=opening.resume, mcp_servers=tools)
@@ -144,8 +147,20 @@ class Conversation:
 
 
 def _usage(usage: Any) -> dict[str, int]:
-    """Return the tokens that the agent reports for one prompt; empty if it reports none."""
+    """Return the tokens that the agent reports for one prompt, as ``token_costs`` counts them; empty if none.
+
+    ACP's total is the sum of all types (schema: Usage). Agents differ in whether their input includes what is cached,
+    and their output the thoughts, so that the total decides.
+    """
     if usage is None:
         return {}
-    names = ("input_tokens", "output_tokens", "thought_tokens", "cached_read_tokens", "total_tokens")
-    return {name: value for name in names if (value := getattr(usage, name)) is not None}
+    names = ("input_tokens", "output_tokens", "thought_tokens", "cached_read_tokens", "cached_write_tokens")
+    found = {name: value for name in (*names, "total_tokens") if (value := getattr(usage, name)) is not None}
+    apart = usage.total_tokens - usage.input_tokens - usage.output_tokens
+    cached = (usage.cached_read_tokens or 0) + (usage.cached_write_tokens or 0)
+    if cached <= apart or cached > usage.input_tokens:
+        found["input_tokens"] += cached
+        apart -= cached
+    if (usage.thought_tokens or 0) <= apart:
+        found["output_tokens"] += usage.thought_tokens or 0
+    return found

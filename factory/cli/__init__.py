@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from factory import __version__
+from factory.cli import hints
 from factory.cli.lazy import Commands
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ HIDDEN: Mapping[str, str] = {
 def root(ctx: click.Context, instance: str | None, debug: bool) -> None:
     """Run a software company from one repository: specs and issues in, reviewed and evidenced deploys out."""
     ctx.obj = {"instance": instance, "debug": debug}
+    if instance:
+        hints.use(instance)
 
 
 def tell(error: "FactoryError") -> None:
     """Show an expected error: one line, and its next step."""
-    click.echo(f"factory: {error}", err=True)
-    click.echo(f"  next: {error.hint}", err=True)
+    click.echo(f"factory: {hints.named(str(error))}", err=True)
+    click.echo(f"  next: {hints.named(error.hint)}", err=True)
 
 
 def main() -> None:
@@ -112,5 +115,5 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         click.echo(f"factory: unexpected {type(error).__name__}: {error}", err=True)
-        click.echo("  next: run it again as `factory --debug …` and report what that shows", err=True)
+        click.echo(hints.named("  next: run it again as `factory --debug …` and report what that shows"), err=True)
         sys.exit(1)

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
-from factory.config import find_clone
-from factory.errors import MachineError, OutsideRepository, ToolFailed, ToolTimeout
+from factory.cli.current import repository
+from factory.errors import MachineError, ToolFailed, ToolTimeout
 from factory.model.diagnosis import Diagnosis
 from factory.reports.tables import table
 from factory.sandbox import launch
@@ -39,7 +39,7 @@ def command(as_json: bool) -> None:
     Exits with 10 if something required is missing.
     """
     given = environment.snapshot()
-    tools = toolchain(given, _root(Path.cwd()))
+    tools = toolchain(given, repository())
     findings = (
         *contained(tools.search_path),
         limited(),
@@ -56,14 +56,6 @@ def command(as_json: bool) -> None:
         raise MachineError(
             f"this machine lacks: {', '.join(lacking)}", hint="Apply the fixes above, then run it again."
         )
-
-
-def _root(here: Path) -> Path:
-    """Return the clone that contains a folder, or the folder itself: a machine can be checked anywhere."""
-    try:
-        return find_clone(here)
-    except OutsideRepository:
-        return here
 
 
 def contained(path: str) -> tuple[Diagnosis, ...]:

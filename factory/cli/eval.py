@@ -37,7 +37,7 @@ _NOWHERE = "http://127.0.0.1:0"
 
 
 @click.command()
-@click.argument("folder", metavar="[SET]", type=click.Path(path_type=Path), default=_HELLO)
+@click.argument("folder", metavar="[SET]", type=click.Path(path_type=Path, resolve_path=True), required=False)
 @click.option(
     "--agent", "agents", multiple=True, help="An agent of policies/agents.yml (default: policy's default agent)."
 )
@@ -52,7 +52,7 @@ _NOWHERE = "http://127.0.0.1:0"
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the sessions in this folder.")
 @output.as_json
 def command(
-    folder: Path,
+    folder: Path | None,
     agents: tuple[str, ...],
     models: tuple[str, ...],
     briefs: tuple[str, ...],
@@ -63,13 +63,13 @@ def command(
 ) -> None:
     """Run a set of recorded issues and print outcome, cost, attempts and interventions, with 95 % intervals.
 
-    Several agents, models or briefs run on the same issues and are compared. SET is a folder with a file issues.yml. It
-    runs on this clone's HEAD, without GitLab, in temporary folders.
+    Several agents, models or briefs run on the same issues and are compared. SET is a folder with a file issues.yml
+    (default: docs/evals/hello). It runs on this clone's HEAD, without GitLab, in temporary folders.
     """
     workspace = current()
-    source = workspace.settings.clone / folder
+    source = folder or workspace.settings.clone / _HELLO
     text = files.read_text(source / issues.FILE)
-    found = issues.read(text, source=str(folder / issues.FILE), gates=GATES.__contains__)
+    found = issues.read(text, source=str(source / issues.FILE), gates=GATES.__contains__)
     recordings = files.contained(source, found.recordings) if found.recordings else None
     with _ground(workspace, keep, recordings) as ground:
         policies = ground.context("").policies()
@@ -78,7 +78,7 @@ def command(
         for variant in variants:
             variant.chosen(policies)  # fails before anything is spent
         outcomes = list(_outcomes(ground, found, variants, runs))
-    result = report.build(name=folder.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
+    result = report.build(name=source.name, runs=runs, variants=variants, policies=policies, outcomes=outcomes)
     if record:
         for digest, value in report.by_brief(result).items():
             path = workspace.settings.clone / RESULTS / f"{digest.removeprefix('sha256:')}.json"

@@ -7,6 +7,7 @@ from factory.cli.current import current, number
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.reports import terminal
+from factory.status import failed_jobs
 from factory.status.merge_status import merge_status
 
 
@@ -33,18 +34,17 @@ def list_(everything: bool, as_json: bool) -> None:
 @click.argument("merge_request")
 @output.as_json
 def show(merge_request: str, as_json: bool) -> None:
-    """Show one merge request: its state, head, pipelines, approvals and notes."""
+    """Show one merge request: its state, head, pipelines, failed jobs and gates, approvals and notes."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
     approvals = merge_requests.approvals(connection, found.iid)
     runs = pipelines.of_merge_request(connection, found.iid)
     notes = issues.notes(connection, "merge_requests", found.iid)
-    failed = [job.name for run in runs[:1] for job in pipelines.jobs(connection, run.id) if job.status == "failed"]
     lines = [
         f"!{found.iid} {found.title}",
         f"{found.state}  {merge_status(connection, found)}  head {found.sha[:12]}  by {found.author}",
         "pipelines: " + (", ".join(f"{run.id} {run.status}" for run in runs) or "none"),
-        *([f"failed jobs: {', '.join(failed)}; see `factory pipeline logs {runs[0].id}`"] if failed else []),
+        *(failed_jobs.lines(connection, runs[0].id) if runs else []),
         "approved by: " + (", ".join(item.username for item in approvals) or "nobody"),
         "",
         terminal.plain(found.description),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from factory.cli import hints
 from factory.reports.tables import table
 from factory.system import files
 
@@ -35,7 +36,7 @@ def rows(
     if json_wanted:
         click.echo(json.dumps(values, indent=2, default=str))
     elif not values:
-        click.echo(empty)
+        click.echo(hints.named(empty))
     else:
         headings = [name.replace("_", " ") for name in columns]
         click.echo(visible(table(headings, [[item[name] for name in columns] for item in values])))
@@ -52,7 +53,7 @@ def one(value: object, *, json_wanted: bool, text: str) -> None:
         plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         click.echo(json.dumps(plain, indent=2, default=str))
     else:
-        click.echo(visible(text))
+        click.echo(visible(hints.named(text)))
 
 
 def write_page(path: Path, text: str) -> None:
@@ -63,4 +64,4 @@ def write_page(path: Path, text: str) -> None:
 
 def say(line: str) -> None:
     """Print progress on standard error."""
-    click.echo(f"  {line}", err=True)
+    click.echo(f"  {hints.named(line)}", err=True)

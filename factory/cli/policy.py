@@ -1,15 +1,16 @@
 """``factory policy``: checks the policies, explains their decisions, and runs their example cases."""
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from factory.cli import output
-from factory.cli.current import current, number
+from factory.cli.current import JUDGE, current, number, repository
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
@@ -26,10 +27,6 @@ from factory.terraform.manifest import normalise
 
 _SUBMODULE = re.compile(r"^[-+]Subproject commit [0-9a-f]{40}", re.MULTILINE)
 
-judge_option = click.option(
-    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder of policies/ (default: here)."
-)
-
 
 @click.group()
 def command() -> None:
@@ -37,15 +34,16 @@ def command() -> None:
 
 
 @command.command()
-@judge_option
+@JUDGE
 @output.as_json
-def check(judge: Path, as_json: bool) -> None:
+def check(judge: Path | None, as_json: bool) -> None:
     """Check all policies and their cases; show each file's digest, or all errors."""
-    found = folder.contents(judge)
+    root = judge or repository()
+    found = folder.contents(root)
     problems = policy_files.check(found)
     if problems:
         output.one({"problems": problems}, json_wanted=as_json, text="\n".join(problems))
-        raise InvalidInput(f"{len(problems)} errors in {judge / 'policies'}")
+        raise InvalidInput(f"{len(problems)} errors in {root / 'policies'}")
     policies, examples = policy_files.read(found), cases.read(found)
     accepted = [item.model_dump() for item in policies.exceptions.exceptions]
     each = {path: canonical.digest(found[path]) for path in sorted(found) if not path.startswith(policy_files.CASES)}
@@ -69,7 +67,7 @@ def check(judge: Path, as_json: bool) -> None:
     "--as", "account", metavar="ACCOUNT", help="The author of the change (default: an agent; for --mr, its author)."
 )
 @click.option("--as-agent", is_flag=True, help="Judge a merge request as if an agent had created it.")
-@judge_option
+@JUDGE
 @output.as_json
 def explain(
     paths: tuple[str, ...],
@@ -77,13 +75,13 @@ def explain(
     plan_file: Path | None,
     account: str | None,
     as_agent: bool,
-    judge: Path,
+    judge: Path | None,
     as_json: bool,
 ) -> None:
     """Show which rules decide about paths, a merge request or a plan, their file and line, and their facts."""
     if [bool(paths), bool(merge_request), bool(plan_file)].count(True) != 1:
         raise click.UsageError("give either paths, --mr or --plan")
-    found = folder.contents(judge)
+    found = folder.contents(judge or repository())
     policies = policy_files.read(found)
     who = policies.scope.agents[0] if as_agent else account
     if merge_request:
@@ -91,7 +89,7 @@ def explain(
     elif plan_file:
         explained = _plan(policies, plan_file)
     else:
-        explained = _paths(policies, paths, who or policies.scope.agents[0])
+        explained = _paths(policies, [_in_repository(path) for path in paths], who or policies.scope.agents[0])
     output.one(explained.to_json(found), json_wanted=as_json, text=explained.text(found))
     if not evaluate.allows(explained.rulings):
         rules = sorted({ruling.rule for ruling in explained.rulings if not ruling.allowed})
@@ -99,18 +97,19 @@ def explain(
 
 
 @command.command()
-@judge_option
+@JUDGE
 @output.as_json
-def test(judge: Path, as_json: bool) -> None:
+def test(judge: Path | None, as_json: bool) -> None:
     """Run the cases in policies/cases/; fail if a decision differs from the expected one, or there are no cases."""
-    found = folder.contents(judge)
+    root = judge or repository()
+    found = folder.contents(root)
     results = cases.run(policy_files.read(found), cases.read(found))
     failed = [result for result in results if not result.passed]
     lines = [f"{item.where}: {item.name}: expected {item.expected}, got {item.got}" for item in failed]
     lines.append(f"{len(results) - len(failed)} of {len(results)} cases are decided as expected")
     output.one([item.to_json() for item in results], json_wanted=as_json, text="\n".join(lines))
     if not cases.passed(results):
-        problem = f"{len(failed)} cases failed" if results else f"there are no cases in {judge / policy_files.CASES}"
+        problem = f"{len(failed)} cases failed" if results else f"there are no cases in {root / policy_files.CASES}"
         raise GateFailed(problem, hint="Fix the policy or the case, then run `factory policy test` again.")
 
 
@@ -149,7 +148,12 @@ def _shown(facts: Mapping[str, object]) -> str:
     return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
 
 
-def _paths(policies: Policies, paths: tuple[str, ...], who: str) -> _Explanation:
+def _in_repository(path: str) -> str:
+    """Return the repository's path of a path that is relative to the current folder."""
+    return os.path.relpath(path, repository())
+
+
+def _paths(policies: Policies, paths: Sequence[str], who: str) -> _Explanation:
     change = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), origin=Origin(who))
     why = evaluate.bound(policies, change)
     each = tuple(evaluate.path(policies, path) for path in paths)

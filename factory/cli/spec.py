@@ -1,5 +1,6 @@
 """``factory spec``: writes and lints specs, and traces requirements to tests."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -189,7 +190,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    full = Path.cwd() / path
+    full = Path(os.path.normpath(Path.cwd() / path))
     return full.relative_to(root).as_posix() if full.is_relative_to(root) else path.as_posix()
 
 

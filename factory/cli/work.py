@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 import click
 
@@ -14,6 +15,7 @@ from factory.gitlab import webhook as webhooks
 from factory.instance import servers
 from factory.instance.context import opened
 from factory.instance.workspace import Workspace
+from factory.policies.folder import read_folder
 from factory.secrets import tokens
 from factory.workflow import work_loop
 from factory.workflow.work_queue import Idle
@@ -65,7 +67,9 @@ def _waking(workspace: Workspace, port: int | None) -> Iterator[Callable[[float]
     if port is None:
         yield None
         return
-    with webhooks.listening(port, tokens.webhook(workspace.token_folder)) as inbox:
+    hooks = read_folder(workspace.settings.clone).gitlab.hooks or {}
+    names = {urlsplit(url).hostname or "" for url in hooks}
+    with webhooks.listening(port, tokens.webhook(workspace.token_folder), names=names) as inbox:
         path = workspace.token_folder / tokens.WEBHOOK
         output.say(f"listening for webhooks on 127.0.0.1:{port}; their secret token is in {path}")
         yield inbox.wait

@@ -5,10 +5,12 @@ token. An event that GitLab sends again, as it does after a timeout, does not wa
 """
 
 import hmac
+import re
+import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 _REMEMBERED = 1000
 # GitLab docs: a payload may have 25 MB; it is read and discarded.
 _LARGEST, _DIGITS, _PATIENCE = 25 * 1024 * 1024, 10, 10.0
+# Connections at a time: each has a thread. GitLab sends a project's events one after another.
+_MOST_OPEN = 32
+_OWN, _PORT = ("127.0.0.1", "localhost"), re.compile(r":\d{1,5}$")
 _IDS = ("webhook-id", "Idempotency-Key", "X-Gitlab-Event-UUID")
 
 
@@ -62,14 +67,17 @@ class Inbox:
 
 
 @contextmanager
-def listening(port: int, secret: Secret) -> Iterator[Inbox]:
-    """Listen on a port of 127.0.0.1 until the block ends; raises ``PortInUse``."""
+def listening(port: int, secret: Secret, *, names: Collection[str] = ()) -> Iterator[Inbox]:
+    """Listen on a port of 127.0.0.1 until the block ends; raises ``PortInUse``.
+
+    ``names`` are the hosts under which a tunnel forwards requests, besides the own address.
+    """
     inbox = Inbox(secret)
+    known = {"inbox": inbox, "names": frozenset({*_OWN, *names})}
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"inbox": inbox}))
+        server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), known))
     except OSError as error:
         raise PortInUse(f"port {port} is in use", hint="Choose another port for --webhook.") from error
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="webhook", daemon=True)
     thread.start()
     try:
@@ -80,15 +88,61 @@ def listening(port: int, secret: Secret) -> Iterator[Inbox]:
         thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    """Ends each connection after ten seconds, however slowly it sends, and refuses more than ``_MOST_OPEN`` of them."""
+
+    daemon_threads = True
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._free = threading.BoundedSemaphore(_MOST_OPEN)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, if one is free."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection within the time."""
+        end = threading.Timer(_PATIENCE, _hang_up, [request])
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._free.release()
+
+    def handle_error(self, *_: Any) -> None:
+        """Print nothing: a sender that hangs up is no error of ours."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
-    """Answers at once, because GitLab stops waiting after ten seconds and sends the event again."""
+    """Answers at once, because GitLab stops waiting after ten seconds and sends the event again.
+
+    As ``system/loopback`` does, it answers 421 to a foreign ``Host`` (RFC 9110 section 15.5.20), and 403 to a web page.
+    """
 
     inbox: Inbox
+    names: frozenset[str]
     timeout = _PATIENCE
     server_version, sys_version = "factory", ""
 
     def do_POST(self) -> None:
         """Receive one event."""
+        if _PORT.sub("", self.headers.get("Host") or "").lower() not in self.names:
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST)
+            return
+        if self.headers.get("Origin") is not None:
+            self._answer(HTTPStatus.FORBIDDEN)
+            return
         length = self.headers.get("Content-Length") or "0"
         if not (length.isascii() and length.isdigit() and len(length) < _DIGITS) or int(length) > _LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -63,7 +63,7 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     later = {"environments", "resource_groups"}
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
     say(f"project {workspace.settings['project']} is created from this clone's HEAD")
-    _first_release(workspace, root, policies, seeded, say=say, meanwhile=meanwhile or _nothing)
+    _first_release(root, policies, seeded, say=say, meanwhile=meanwhile or _nothing)
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, ports)
 
@@ -210,9 +210,7 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def _first_release(
-    workspace: Workspace, root: Connection, policies: Policies, head: str, *, say: Say, meanwhile: Callable[[], None]
-) -> None:
+def _first_release(root: Connection, policies: Policies, head: str, *, say: Say, meanwhile: Callable[[], None]) -> None:
     """Deploy the first commit as the administrator, before the environment is protected."""
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
@@ -228,8 +226,7 @@ def _first_release(
             return
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
-            name = workspace.settings["instance"]
-            hint = f"See `factory --instance {name} pipeline logs {found[0].id}`; fix it, commit, `factory up --fresh`."
+            hint = f"See `factory pipeline logs {found[0].id}`; fix it, commit, `factory up --fresh`."
             raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=hint)
         if status == "manual" and not played:
             played = _play_apply(root, found[0].id, environment)

@@ -78,7 +78,7 @@ def _bindings(made: OpenBao, environments: list[str], audience: str) -> Iterator
             "bindings",
             "missing",
             "no role accepts id tokens",
-            "factory secrets init, with GitLab running",
+            "`factory secrets init`, with GitLab running",
             required=False,
         )
     for name, role in roles.items():
@@ -120,13 +120,13 @@ def _secrets(store: Store, provider: Provider) -> Iterator[Diagnosis]:
         try:
             kept = provider.get(place)
         except NotFound:
-            yield Diagnosis(name, "missing", "", f"factory secrets put {place.name}{option}", required=False)
+            yield Diagnosis(name, "missing", "", f"`factory secrets put {place.name}{option}`", required=False)
             continue
         except FactoryError as error:
             yield Diagnosis(name, "unknown", str(error), error.hint, required=False)
             continue
         age = (clock.now() - clock.parse(kept.created)).days if kept.created else None
         old = age is not None and age >= days
-        fix = f"factory secrets rotate {place.name}{option}" if old else ""
+        fix = f"`factory secrets rotate {place.name}{option}`" if old else ""
         detail = f"version {kept.version}, {age} of {days} days old" if age is not None else "exists"
         yield Diagnosis(name, "fix" if old else "ok", detail, fix)

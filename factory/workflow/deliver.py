@@ -237,7 +237,7 @@ class _Delivery:
             tries += 1
             pipeline = watching.until(context, find, minutes=limit, over=self._over)
         watching.require_machine(context, pipeline)
-        decision = watching.verdict(context, pipeline.id)
+        decision = watching.verdict(context.bot, pipeline.id)
         if decision is not None:
             record_verdict(
                 context,

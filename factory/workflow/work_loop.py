@@ -1,8 +1,7 @@
 """The main loop: reads GitLab, chooses the next action, runs it and starts again."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,14 +12,13 @@ from factory.model.gitlab import Issue
 from factory.model.session import Outcome, Session
 from factory.policies.model import Policies
 from factory.system import clock, files
-from factory.workflow import ship, work_queue
+from factory.workflow import offers, ship, unexpected, work_queue
 from factory.workflow.claim import intake, issue_spec, lease, questions, sessions
 from factory.workflow.context import Context
 from factory.workflow.deliver import deliver
 from factory.workflow.drift import scheduled
 from factory.workflow.durable_steps import Engine, Slot, Steps
-from factory.workflow.release import request_state
-from factory.workflow.session import launch_plan, routing
+from factory.workflow.session import handover, launch_plan, results, routing
 
 # Seconds between two checks for changes: on the simulator, and on a server with rate limits. Then seconds between two
 # complete reads of GitLab.
@@ -72,22 +70,23 @@ def once(
 ) -> WorkResult | work_queue.Idle:
     """Run the next action, if any. ``issue`` limits the choice to one issue and its merge request.
 
-    An action that fails is added to ``failures``, which are left alone for a while.
+    An action that fails is added to ``failures``, which are left alone for a while. Raises only ``FactoryError``; an
+    exception that nobody expected becomes ``Unexpected``.
     """
     known = failures or work_queue.Failures()
-    context.fetch()
-    policies = context.policies()
-    questions.propose_all(context, policies)
-    newest = scheduled.tend(context, policies)
-    offered = _offered(context, policies, issue)
-    requests = request_state.read(context, policies, issue)
-    candidates = [work_queue.Candidate(item.iid, _claim(context, held, item)) for item in offered]
-    chosen = work_queue.choose(candidates, requests, known.resting(clock.monotonic()))
-    if isinstance(chosen, work_queue.Idle):
-        scheduled.compare(context, newest)
-        return chosen
+    with unexpected.kept(context.machine.state, "the look for work"):
+        context.fetch()
+        policies = context.policies()
+        questions.propose_all(context, policies)
+        newest = scheduled.tend(context, policies)
+        candidates, requests = offers.read(context, held, policies, known, issue)
+        chosen = work_queue.choose(candidates, requests, known.resting(clock.monotonic()))
+        if isinstance(chosen, work_queue.Idle):
+            scheduled.compare(context, newest)
+            return chosen
     try:
-        done = _run(context, engine, chosen, {item.iid: item for item in offered}, policies)
+        with unexpected.kept(context.machine.state, str(chosen)):
+            done = _run(context, engine, chosen, policies)
     except FactoryError:
         known.add(chosen, clock.monotonic())
         raise
@@ -95,11 +94,9 @@ def once(
     return WorkResult(chosen, done)
 
 
-def _run(
-    context: Context, engine: Engine, chosen: work_queue.Action, offered: Mapping[int, Issue], policies: Policies
-) -> Outcome:
+def _run(context: Context, engine: Engine, chosen: work_queue.Action, policies: Policies) -> Outcome:
     if chosen.kind == "deliver":
-        return _deliver(context, engine, offered[chosen.number], policies)
+        return _deliver(context, engine, issues.get(context.bot, chosen.number), policies)
     request = merge_requests.get(context.bot, chosen.number)
     try:
         return engine.run(chosen.kind, f"{chosen.number}-{request.sha}", Shipping(chosen.number))
@@ -144,7 +141,8 @@ def _sleep(seconds: float) -> bool:
 def _pulse(context: Context, before: LastChanges | None = None) -> LastChanges | None:
     """Return the last changes on GitLab, or ``before`` if GitLab does not answer."""
     try:
-        return change_poll.take(context.bot, before)
+        with unexpected.kept(context.machine.state, "the look for changes"):
+            return change_poll.take(context.bot, before)
     except FactoryError:
         return before
 
@@ -180,6 +178,8 @@ def _acquire(context: Context, issue: Issue, policies: Policies) -> lease.Lease:
     expires = clock.iso(clock.now() + timedelta(minutes=policies.session.lease_minutes))
     if found is not None and not found[0].released:
         old, frozen_before = found
+        if _begins(context, _session(context, issue.iid, old.session)):
+            launch_plan.require(context, routing.first(policies.agents, issue.labels, asked=context.console.agent_name))
         renewed = replace(old, holder=context.machine.holder, expires_at=expires, token=old.token + 1)
         return lease.write(
             context.mirror, renewed, frozen_before, author=context.bot_author, token=context.accounts.bot_token
@@ -214,35 +214,10 @@ def _say_unready(context: Context, issue: Issue, policies: Policies, problem: st
     issues.relabel(context.bot, issue.iid, add=[labels.blocked], remove=[labels.ready])
 
 
-def _offered(context: Context, policies: Policies, only: int | None) -> list[Issue]:
-    """Return the open issues that are ready or claimed, oldest first."""
-    labels = policies.session.labels
-    found = {
-        item.iid: item
-        for label in (labels.claimed, labels.ready)
-        for item in issues.find(context.bot, labels=[label])
-        if only in (None, item.iid)
-    }
-    for branch in context.mirror.branches(lease.PREFIX):
-        number = int(branch.removeprefix(lease.PREFIX)) if branch.removeprefix(lease.PREFIX).isdigit() else 0
-        held = lease.read(context.mirror, number)
-        if held and not held[0].released and number not in found and only in (None, number):
-            with suppress(NotFound):
-                issue = issues.get(context.bot, number)
-                if issue.state == "opened":
-                    found[number] = issue
-    return sorted(found.values(), key=lambda item: item.iid)
-
-
-def _claim(context: Context, held: Slot, issue: Issue) -> lease.Claim:
-    found = lease.read(context.mirror, issue.iid)
-    current = found[0] if found else None
-    lives = False
-    if current is not None:
-        _, _, number = current.holder.rpartition("/")
-        taken_over = number == lease.PERSON and clock.parse(current.expires_at) > clock.now()
-        lives = taken_over or (number.isdigit() and held.lives(int(number)))
-    return lease.judge(current, holder=context.machine.holder, now=clock.now(), holder_lives=lives)
+def _begins(context: Context, session: Session) -> bool:
+    """Tell whether an agent must work next in a session, because nothing of it is proposed or was left here."""
+    left = results.read_all(session.folder) or handover.read(session.folder)
+    return not left and context.mirror.head(session.branch) is None
 
 
 def _session(context: Context, issue: int, session: str) -> Session:

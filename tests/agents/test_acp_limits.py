@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from factory.agents import token_costs
 from factory.agents.attempt_limits import Bounds
 from factory.agents.provider import Provider
 from factory.agents.task import Ending
@@ -193,22 +194,43 @@ def test_garbage_ends_soon_for_a_reason_of_ours(tmp_path: Path, what: str) -> No
     assert events[-1]["event"] == "end"
 
 
+@pytest.mark.parametrize(
+    ("told", "usd"),
+    [
+        # Apart from the input, as the total says; within it; more than it, so that it cannot be within it.
+        ("'totalTokens': 170, 'inputTokens': 30, 'cachedReadTokens': 40, 'cachedWriteTokens': 80", 30 + 4 + 100 + 60),
+        ("'totalTokens': 120, 'inputTokens': 100, 'cachedReadTokens': 40, 'cachedWriteTokens': 20", 40 + 4 + 25 + 60),
+        ("'totalTokens': 0, 'inputTokens': 10, 'cachedReadTokens': 40", 10 + 4 + 60),
+        ("'totalTokens': 57, 'inputTokens': 30, 'thoughtTokens': 7", 30 + 81),
+        ("'totalTokens': 50, 'inputTokens': 30, 'thoughtTokens': 7", 30 + 60),
+    ],
+)
+def test_what_an_agent_reports_as_cached_is_priced(tmp_path: Path, told: str, usd: int) -> None:
+    ended, _ = run(tmp_path, f"usage = {{{told}, 'outputTokens': 20}}")
+    assert ended.source == "agent"
+    assert token_costs.cost(ended.usage, Rates(1.0, 0.1, 3.0)) == usd
+
+
 HISTORY = """
-CAPABILITIES = {"loadSession": True, "sessionCapabilities": RESUME}
+CAPABILITIES = {"loadSession": LOAD, "sessionCapabilities": RESUME}
 def replay():
     for n in range(200): tool(f"old-{n}"); say("old")
 """
 
 
-@pytest.mark.parametrize("resume", ["{}", '{"resume": {}}'], ids=["load", "resume"])
-def test_what_a_resumed_agent_tells_of_its_past_is_not_counted(tmp_path: Path, resume: str) -> None:
-    ended, events = run(tmp_path, "tool('new'); say('new')", before=HISTORY.replace("RESUME", resume), resume="s")
+@pytest.mark.parametrize(
+    ("load", "resume"), [("True", "{}"), ("True", '{"resume": {}}'), ("False", '{"resume": {}}'), ("False", "{}")]
+)
+def test_what_a_resumed_agent_tells_of_its_past_is_not_counted(tmp_path: Path, load: str, resume: str) -> None:
+    before = HISTORY.replace("LOAD", load).replace("RESUME", resume)
+    ended, events = run(tmp_path, "tool('new'); say('new')", before=before, resume="old")
+    assert ended.resume == ("s" if (load, resume) == ("False", "{}") else "old")
     assert (ended.calls, ended.message) == (1, "new")
     assert len(named(events, "tool")) == 1
 
 
 def test_an_agent_that_cannot_resume_begins_anew(tmp_path: Path) -> None:
-    before = HISTORY.replace("RESUME", "{}").replace("for n", "raise SystemExit\n    for n")
+    before = HISTORY.replace("RESUME", "{}").replace("LOAD", "True").replace("for n", "raise SystemExit\n    for n")
     answer = "send({'id': name, 'error': {'code': -32002, 'message': 'no'}})"
     refuses = f"CAPABILITIES = {{'loadSession': True}}\ndef replay(): {answer}"
     ended, events = run(tmp_path, "say('new')", before=refuses, resume="gone")

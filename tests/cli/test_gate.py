@@ -160,3 +160,20 @@ def test_the_challenge_kills_most_of_a_sample_and_prints_the_rest(clone: Instanc
     found = json.loads(done.stdout)
     assert found["seeded"] == 16
     assert found["percent"] >= 90
+
+
+def test_without_a_base_it_says_what_it_compared_or_what_to_name(clone: Instance) -> None:
+    first, last = (git("rev-parse", name, cwd=clone.clone).stdout[:12] for name in ("main", "HEAD"))
+    git("remote", "add", "origin", "/nonexistent", cwd=clone.clone)
+    done = gate(clone, "check")
+    assert f"files changed between {first} and {last} (HEAD)" in done.stdout
+    git("branch", "-q", "-m", "main", "trunk", cwd=clone.clone)
+    try:
+        for command in ("check", "run"):
+            done = gate(clone, command)
+            assert done.returncode == 3
+            assert "there is no branch origin/main or main to compare with\n" in done.stderr
+            assert "  next: Run `git fetch origin main`, or name the commit" in done.stderr
+    finally:
+        git("branch", "-q", "-m", "trunk", "main", cwd=clone.clone)
+        git("remote", "remove", "origin", cwd=clone.clone)

@@ -59,7 +59,7 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
     mine.run("deploy", "approve", str(waiting["id"]))
     mine.run("work", "--once")
     report = mine.json("evidence", "verify", "1")
-    assert (report["findings"], report["complete"]) == ([], True)
+    assert (report["passed"], report["missing"]) == (True, [])
     assert any("own approval" in text and "operator" in text for text in report["notices"])
     assert kinds(mine, 1)[0] == "proposal"
     assert not {"claim", "attempt"} & set(kinds(mine, 1))
@@ -68,12 +68,12 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
 
 
 def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
-    project = proposed(mine, "docs/note.md", "# A note\n")
+    proposed(mine, HELLO, (mine.clone / HELLO).read_text().replace("without dependencies", "on Python alone"))
     mine.run("work", "--once")
     mine.run("mr", "approve", "1")
     mine.run("mr", "merge", "1")
     mine.run("work", "--once")
-    assert mine.json("evidence", "verify", "1")["findings"] == []
+    assert "FAILED" not in mine.run("evidence", "verify", "1", check=False).stdout
     assert {"proposal", "verdict", "approval", "merge", "plan"} <= set(kinds(mine, 1))
     assert [item for item in mine.json("evidence", "drift")["differences"] if item["kind"] == "merge"] == []
 

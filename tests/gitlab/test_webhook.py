@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from email.message import Message
 
 import pytest
@@ -64,9 +65,65 @@ def test_other_methods_and_what_is_too_large_are_refused(served: tuple[str, Inbo
     assert requests.get(url, timeout=30).status_code == 501
     for length in ("26214401", "-1", "x", "9" * 40, "0" * 5000 + "1"):
         with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1].strip("/"))), timeout=30) as raw:
-            raw.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            raw.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode())
             assert b" 413 " in raw.recv(1000)
     assert not inbox.wait(0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:1"}, 200),
+        ({"Host": "LOCALHOST"}, 200),
+        ({"Host": "hooks.test"}, 200),
+        ({"Host": "hooks.test:443"}, 200),
+        ({"Host": "evil.test"}, 421),
+        ({"Host": ""}, 421),
+        ({"Origin": "http://evil.test"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_it_answers_under_its_own_names_and_to_no_page(headers: dict[str, str], status: int) -> None:
+    port = free_port()
+    with listening(port, Secret(SECRET), names=["hooks.test"]) as inbox:
+        given = {"X-Gitlab-Token": SECRET, **headers}
+        answer = requests.post(f"http://127.0.0.1:{port}/", json={}, headers=given, timeout=30)
+        assert answer.status_code == status
+        assert inbox.wait(0) is (status == 200)
+
+
+@pytest.mark.long
+def test_a_sender_that_never_ends_is_hung_up_on(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    port = int(url.rsplit(":", 1)[1].strip("/"))
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - start < 30:
+                slow.sendall(b"X-More: 1\r\n")
+                time.sleep(0.5)
+    assert time.monotonic() - start < 20
+    assert send(url, X_Gitlab_Token=SECRET) == 200
+    assert inbox.wait(5)
+
+
+def test_many_open_connections_are_refused_and_free_threads_again(served: tuple[str, Inbox]) -> None:
+    url, inbox = served
+    port = int(url.rsplit(":", 1)[1].strip("/"))
+    with ExitStack() as stack:
+        for _ in range(32):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+        with pytest.raises(requests.ConnectionError):
+            send(url, X_Gitlab_Token=SECRET)
+
+    def heard() -> bool:
+        with suppress(requests.ConnectionError):
+            return send(url, X_Gitlab_Token=SECRET) == 200
+        return False
+
+    wait_for(heard)
+    assert inbox.wait(5)
 
 
 def test_a_sender_that_stalls_keeps_nobody_from_being_heard(served: tuple[str, Inbox]) -> None:

@@ -1,13 +1,24 @@
 """Tests of the loop's choice on recorded answers of GitLab: what it does next in each state of the project."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, MachineError, Refused, Unauthorized
+from factory.errors import (
+    EvidenceIncomplete,
+    FactoryError,
+    InvalidInput,
+    MachineError,
+    Refused,
+    Unauthorized,
+    Unexpected,
+)
 from factory.workflow import work_loop
+from factory.workflow.claim import lease
 from factory.workflow.claim.held_lease import HeldLease
 from factory.workflow.durable_steps import Engine, Slot, slot
 from factory.workflow.work_queue import Failures, Idle
@@ -79,6 +90,79 @@ def test_an_action_that_fails_rests_while_the_loop_goes_on(tmp_path: Path, held:
     assert "merge !1 failed, and is tried again later" in done.waiting
 
 
+def broken(error: BaseException) -> Callable[[object], NoReturn]:
+    """Return a function that raises an exception that none of the product's code expects."""
+
+    def fail(_: object) -> NoReturn:
+        raise error
+
+    return fail
+
+
+UNEXPECTED = [RecursionError("too deep"), MemoryError(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogate")]
+UNEXPECTED += [AssertionError("a\nb"), ExceptionGroup("several", [KeyError("x")])]
+
+
+@pytest.mark.parametrize("error", [*UNEXPECTED, asyncio.CancelledError()], ids=lambda error: type(error).__name__)
+def test_an_action_that_fails_unexpectedly_rests_and_its_traceback_is_kept(
+    tmp_path: Path, held: Slot, error: BaseException
+) -> None:
+    made = world(tmp_path, "approved")
+    recorder = replace(made.context.recorder, signer=broken(error))
+    made = replace(made, context=replace(made.context, recorder=recorder))
+    failures, log = Failures(), tmp_path / "failures" / "merge-1.log"
+    with pytest.raises(Unexpected) as failed:
+        once(made, held, failures=failures)
+    assert str(failed.value).startswith(f"merge !1 failed with an unexpected {type(error).__name__}: ")
+    assert str(failed.value).endswith(f"; the traceback is in {log}")
+    assert "\n" not in str(failed.value)
+    assert "in fail\n" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+    done = once(made, held, failures=failures)
+    assert isinstance(done, Idle)
+    assert "merge !1 failed, and is tried again later" in done.waiting
+
+
+def test_the_loop_goes_on_after_an_unexpected_failure(tmp_path: Path, held: Slot) -> None:
+    made, told = world(tmp_path, "approved"), list[str]()
+    recorder = replace(made.context.recorder, signer=broken(RecursionError("too deep")))
+    console = replace(made.context.console, say=told.append)
+    context = replace(made.context, recorder=recorder, console=console)
+    engine = Engine(held, failpoint=lambda _: None)
+    work_loop.register(engine, lambda: context)
+    try:
+        work_loop.forever(context, engine, held, stopped=lambda: len(told) > 1, wait=lambda _: True)
+    finally:
+        engine.close()
+    assert "merge !1 failed with an unexpected RecursionError: too deep" in told[0]
+    assert "merge !1 failed, and is tried again later" in told[1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__)
+def test_what_ends_the_process_ends_the_loop(tmp_path: Path, held: Slot, error: BaseException) -> None:
+    made = world(tmp_path, "claimed")
+    console = replace(made.context.console, say=broken(error))
+    HeldLease(made.context, made.session, minutes=5).release()
+    made.gitlab.answers["issues/1"]["labels"] = ["factory::ready"]
+    made = replace(made, context=replace(made.context, console=console))
+    with pytest.raises(type(error)):
+        once(made, held)
+    assert not (tmp_path / "failures").exists()
+
+
+def test_an_issue_that_cannot_be_read_rests_while_the_loop_goes_on(tmp_path: Path, held: Slot) -> None:
+    made, failures = world(tmp_path, "claimed"), Failures()
+    found = lease.read(made.context.mirror, 1)
+    assert found is not None
+    bot = made.context.bot_author
+    lease.write(
+        made.context.mirror, replace(found[0], holder="there/1", expires_at="x"), found[1], author=bot, token=""
+    )
+    with pytest.raises(Unexpected, match="deliver #1 failed with an unexpected ValueError"):
+        once(made, held, failures=failures)
+    assert once(made, held, failures=failures) == Idle(("deliver #1 failed, and is tried again later",))
+
+
 def test_a_merge_request_without_its_evidence_is_blocked(tmp_path: Path, held: Slot) -> None:
     made = world(tmp_path, "approved")
     made.forget_evidence()
@@ -105,10 +189,14 @@ def test_an_issue_without_a_spec_is_told_so_and_not_claimed(tmp_path: Path, held
     assert ("factory::blocked", "factory::ready") in made.gitlab.labels("issues/1")
 
 
+@pytest.mark.parametrize("free", [True, False], ids=["free", "taken over"])
 @pytest.mark.parametrize("lacks", ["credential", "program"])
-def test_an_issue_whose_agent_cannot_start_is_not_claimed(tmp_path: Path, held: Slot, lacks: str) -> None:
+def test_an_issue_whose_agent_cannot_start_is_not_claimed(
+    tmp_path: Path, held: Slot, lacks: str, *, free: bool
+) -> None:
     made = world(tmp_path, "claimed")
-    HeldLease(made.context, made.session, minutes=5).release()
+    if free:
+        HeldLease(made.context, made.session, minutes=5).release()
     for item in (made.gitlab.answers["issues/1"], *made.gitlab.answers["issues"]):
         item["labels"] = ["factory::ready"]
     context = made.context

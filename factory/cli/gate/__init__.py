@@ -8,10 +8,11 @@ import click
 
 from factory.checks import coverage, junit, leaks, performance
 from factory.cli import environment, output
+from factory.cli.current import JUDGE, enter
 from factory.cli.gate import challenge
 from factory.errors import GateFailed, InvalidInput
 from factory.gates.run import Decision, decide
-from factory.model.facts import Facts, TestRun, ToolRun
+from factory.model.facts import Change, Facts, TestRun, ToolRun
 from factory.operations.collect import checkout, claims
 from factory.operations.collect import facts as collecting
 from factory.policies.folder import read_folder
@@ -33,51 +34,43 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--judge",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="The folder of policies/ and specs/ (default: here).",
-)
-@click.option("--base", help="Compare with this commit (default: CI's diff base, else origin/main).")
+@JUDGE
+@click.option("--base", help="Compare with this commit (default: CI's diff base, origin/main or main).")
 @click.option("--target", default="", help="The target branch's commit, to check whether the change is up to date.")
-def check(judge: Path, base: str | None, target: str) -> None:
+def check(judge: Path | None, base: str | None, target: str) -> None:
     """Write the facts that need no code of the change to run, and the contracts for its tests."""
+    judge = enter(judge)
     rules = read_folder(judge)
     place = checkout.checkout(environment.snapshot(), base, target=target)
     found = checkout.collect(place, rules, judge)
     checkout.write(found, FACTS)
     checkout.freeze_contracts(judge, FROZEN)
     checkout.freeze_benchmark(rules, place.base, FROZEN)
-    change = found.change
-    if change is not None:
-        named = (found.spec.id if found.spec else "") or "-"
-        click.echo(f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]}; spec {named}")
+    click.echo(f"{_compared(found)}; spec {(found.spec.id if found.spec else '') or '-'}")
 
 
 @command.command()
-@click.option(
-    "--judge", type=click.Path(path_type=Path), default=Path(), help="The folder of policies/ (default: here)."
-)
+@JUDGE
 @click.option("--judge-sha", default="", help="The commit that the judge was built from.")
-@click.option("--base", help="With --where local: compare with this commit (default: origin/main).")
+@click.option("--base", help="With --where local: compare with this commit (default: origin/main or main).")
 @click.option(
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
 @output.as_json
-def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:
+def run(judge: Path | None, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:
     """Judge a change by the policies; fail if a required gate did not pass.
 
     In the pipeline it reads the facts that the job wrote to .factory/, and downloads the results of the jobs that ran
     the change's code. Locally it first collects the facts and runs the local checks.
     """
+    judge = enter(judge)
     rules = read_folder(judge)
     if where == "pipeline":
         decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
     else:
         place = checkout.checkout(environment.snapshot(), base)
         facts = checkout.collect(place, rules, judge)
-        output.say(f"{len(facts.change.files) if facts.change else 0} files changed; running the local checks")
+        output.say(f"{_compared(facts)}; running the local checks")
         scratch = (OUT / "local").absolute()
         tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=readable())
         facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
@@ -91,6 +84,12 @@ def run(judge: Path, judge_sha: str, base: str | None, where: str, as_json: bool
 
 
 command.add_command(challenge.command, "challenge")
+
+
+def _compared(found: Facts) -> str:
+    """Return between which commits how many files changed."""
+    change = found.change or Change("", "", ())
+    return f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]} (HEAD)"
 
 
 def _left() -> Facts:

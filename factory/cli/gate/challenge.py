@@ -1,6 +1,7 @@
 """``factory gate challenge``: seeds defects in an app and shows which of them the gates find."""
 
 import fnmatch
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _JUDGE_FILES = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
 
 
 @click.command()
-@click.argument("app", type=click.Path(path_type=Path), default=Path("apps/hello"))
+@click.argument("app", type=click.Path(path_type=Path, resolve_path=True), required=False)
 @click.option(
     "--limit", type=click.IntRange(1), help="Seed at most this many defects, from every kind in turn (default: all)."
 )
@@ -35,15 +36,17 @@ _JUDGE_FILES = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
 )
 @output.as_json
 def command(
-    app: Path,
+    app: Path | None,
     limit: int | None,
     seed: int,
     kinds: tuple[str, ...],
     at_least: int,
     as_json: bool,
 ) -> None:
-    """Seed defects in APP, run the gates on each, and show which defects the gates miss."""
-    find_clone(Path.cwd())
+    """Seed defects in APP (default: apps/hello), run the gates on each, and show which defects the gates miss."""
+    root = find_clone(Path.cwd())
+    os.chdir(root)
+    app = app or root / "apps/hello"
     with checkout.defect_judge(environment.snapshot(), app) as judge:
         outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
     found = score.summary(outcomes)
@@ -97,7 +100,7 @@ def _contents(app: Path) -> dict[str, bytes]:
     folder = app.resolve()
     if not folder.is_dir():
         raise NotFound(
-            f"the folder {app} does not exist", hint="Name the app's folder: factory gate challenge apps/hello"
+            f"the folder {app} does not exist", hint="Name the app's folder: `factory gate challenge apps/hello`"
         )
     root = folder.parent.parent
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]

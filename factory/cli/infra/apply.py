@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment
-from factory.cli.infra.options import ARCHIVES, JUDGE, STACK
+from factory.cli.current import JUDGE, enter
+from factory.cli.infra.options import ARCHIVES, STACK
 from factory.errors import Refused
 from factory.operations import infra_job
 from factory.system import files, process
@@ -19,13 +20,13 @@ from factory.terraform.manifest import decode
 @STACK
 @JUDGE
 @ARCHIVES
-def apply(stack: str, judge: Path, archives: Path | None) -> None:
+def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
     """Apply a stack's saved plan, only if it is the approved one and its inputs did not change.
 
     The job sets APPROVED_MANIFEST to the approved manifest, and ALLOWED_DESTROY to the plan that may destroy resources.
     """
     process.exit_when_terminated()
-    job = infra_job.opened(environment.snapshot(), judge)
+    job = infra_job.opened(environment.snapshot(), enter(judge))
     running = infra_job.require_protected(job)
     if stack not in planning.read_index(infra_job.PLANS):
         click.echo(f"the change does not affect {stack}: nothing to apply")

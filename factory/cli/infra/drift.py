@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from factory.cli import environment
-from factory.cli.infra.options import JUDGE
+from factory.cli.current import JUDGE, enter
 from factory.model.facts import Plan, PlannedChange
 from factory.operations import infra_job
 from factory.policies import plans
@@ -18,12 +18,12 @@ OUT = Path(".factory/drift")
 @click.command()
 @click.option("--parallel", type=click.IntRange(1, 64), help="How many stacks at once (default: one per processor).")
 @JUDGE
-def drift(parallel: int | None, judge: Path) -> None:
+def drift(parallel: int | None, judge: Path | None) -> None:
     """Compare every stack's state with its real resources, and write the differences to .factory/drift.
 
     Drift does not fail the job, because the factory opens an issue about it. A stack that can't be read fails it.
     """
-    job = infra_job.opened(environment.snapshot(), judge)
+    job = infra_job.opened(environment.snapshot(), enter(judge))
     today = clock.timestamp()[:10]
 
     def counts(change: PlannedChange) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment
-from factory.cli.infra.options import ARCHIVES, JUDGE
+from factory.cli.current import JUDGE, enter
+from factory.cli.infra.options import ARCHIVES
 from factory.model.facts import Plan
 from factory.operations import infra_job
 from factory.terraform import plan as planning
@@ -21,12 +22,12 @@ from factory.terraform import stacks
 @click.option("--parallel", type=click.IntRange(1, 64), help="How many stacks at once (default: one per processor).")
 @JUDGE
 @ARCHIVES
-def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path, archives: Path | None) -> None:
+def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | None, archives: Path | None) -> None:
     """Plan the stacks that the change affects; write plan files, their JSON and manifests of digests to .factory/plan.
 
     A manifest includes the digests of the apps' archives, so an apply releases exactly what was built for the plan.
     """
-    job = infra_job.opened(environment.snapshot(), judge, base=base)
+    job = infra_job.opened(environment.snapshot(), enter(judge), base=base)
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
     paths = job.changed() if job.base and not named else None
     with job.token() as token:

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment
-from factory.cli.infra.options import JUDGE, STACK
+from factory.cli.current import JUDGE, enter
+from factory.cli.infra.options import STACK
 from factory.errors import FactoryError
 from factory.model.deployment import CheckResult
 from factory.operations import infra_job
@@ -18,13 +19,13 @@ RETURNED = Path(".factory/return")
 @click.command("return")
 @STACK
 @JUDGE
-def return_traffic(stack: str, judge: Path) -> None:
+def return_traffic(stack: str, judge: Path | None) -> None:
     """Return the traffic to the previous releases after the check of an applied deployment failed.
 
     Undoes only what the applied plan changed, and refuses anything else. Writes the result to .factory/return.
     """
     process.exit_when_terminated()
-    job = infra_job.opened(environment.snapshot(), judge)
+    job = infra_job.opened(environment.snapshot(), enter(judge))
     infra_job.require_protected(job)
     rule = job.policies.environments.environments.get(stack)
     if rule is None or rule.failed_check != "return":

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment
-from factory.cli.infra.options import JUDGE, STACK
+from factory.cli.current import JUDGE, enter
+from factory.cli.infra.options import STACK
 from factory.model.deployment import CheckResult
 from factory.operations import infra_job, live_releases
 from factory.system import data, files
@@ -18,9 +19,9 @@ VERIFIED = Path(".factory/deploy/deploy.json")
 @STACK
 @click.option("--applied-earlier", is_flag=True, help="Check although this pipeline applied nothing.")
 @JUDGE
-def verify(stack: str, judge: Path, applied_earlier: bool) -> None:
+def verify(stack: str, judge: Path | None, applied_earlier: bool) -> None:
     """Check the health of every app of a stack over its hostname; write the answering releases to .factory/deploy."""
-    job = infra_job.opened(environment.snapshot(), judge)
+    job = infra_job.opened(environment.snapshot(), enter(judge))
     if not applied_earlier and not (infra_job.PLANS / stack / applying.RESULT).exists():
         click.echo(f"nothing was applied to {stack}: nothing to verify")
         return

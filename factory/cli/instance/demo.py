@@ -100,7 +100,7 @@ def _begin(workspace: Workspace) -> None:
         name = workspace.settings["instance"]
         raise Refused(
             f"the instance {name} is connected to {workspace.url}, and a demo would discard it",
-            hint="Run `factory demo` without --instance and without FACTORY_GITLAB_URL.",
+            hint="Run the demo without --instance and without FACTORY_GITLAB_URL.",
         )
     if (workspace.state / "demo.json").exists() or not (workspace.state / "provisioned").exists():
         servers.discard(workspace)
@@ -134,10 +134,9 @@ def _travel(
         done = once()
         if isinstance(done, work_queue.Idle):
             if not done.waiting:
-                issue = f"factory --instance {workspace.settings['instance']} issue"
                 raise AwaitingHuman(
-                    f"#{number} is not offered to the factory; its notes say why: `{issue} show {number}`",
-                    hint=f"Run `{issue} retry {number}`, then `factory demo` again to continue.",
+                    f"#{number} is not offered to the factory; its notes say why: `factory issue show {number}`",
+                    hint=f"Run `factory issue retry {number}`, then `factory demo` again to continue.",
                 )
             decide(done.waiting)
             continue

@@ -41,8 +41,8 @@ def reader(judge: Path) -> Callable[[str], bytes | None]:
 def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") -> judging.Checkout:
     """Return the checkout in the current folder, described by CI's variables; raises ``InvalidInput``.
 
-    ``given`` is the process' environment. ``base`` is the commit to compare with, by default CI's diff base or
-    ``origin/main``, or ``main`` in a repository without remote. Without CI the change is yours, on your branch.
+    ``given`` is the process' environment. ``base`` is the commit to compare with, by default CI's diff base,
+    ``origin/main`` or ``main``. Without CI the change is yours, on your branch.
     """
     env = checkout_env(given)
     _refuse_own_facts(env)
@@ -52,16 +52,28 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
 
     try:
         head = git("rev-parse", "--verify", "HEAD^{commit}")
-        # Whole refs: a tag `origin/main` would come before the remote's branch.
-        usual = "refs/remotes/origin/main" if git("remote") else "refs/heads/main"
-        start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or usual
+        start = base or given.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or _usual_base(git)
         fork = git("merge-base", git("rev-parse", "--verify", "--end-of-options", f"{start}^{{commit}}"), head)
         branch = git("branch", "--show-current")
     except FactoryError as error:
-        raise InvalidInput(f"the change cannot be read: {error}") from error
+        hint = error.hint if isinstance(error, InvalidInput) else None
+        raise InvalidInput(f"the change cannot be read: {error}", hint=hint) from error
     day = given.get("CI_PIPELINE_CREATED_AT", "") or clock.timestamp()
     whose = origin.in_job(given) if "CI" in given else Origin("you", branch=branch)
     return judging.Checkout(Path.cwd(), fork, head, target, whose, day[:10], env)
+
+
+def _usual_base(git: Callable[..., str]) -> str:
+    """Return the branch that a change is compared with where nobody names a commit; raises ``InvalidInput``."""
+    # Whole refs: a tag `origin/main` would come before the remote's branch.
+    usual = ("refs/remotes/origin/main", "refs/heads/main")
+    found = git("for-each-ref", "--format=%(refname)", *usual).splitlines()
+    if not found:
+        raise InvalidInput(
+            "there is no branch origin/main or main to compare with",
+            hint="Run `git fetch origin main`, or name the commit before your change with --base COMMIT.",
+        )
+    return next(name for name in usual if name in found)
 
 
 def collect(place: judging.Checkout, rules: Policies, judge: Path) -> Facts:

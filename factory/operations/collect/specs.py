@@ -27,11 +27,15 @@ class EvidenceFacts:
 
 
 def repository() -> Path:
-    """Return the git checkout or the folder with specs that contains the current one; raises ``OutsideRepository``."""
+    """Return the git checkout, or else the folder with specs, that contains the current folder.
+
+    Raises ``OutsideRepository``. A folder specs below a checkout may be another one, such as a package's.
+    """
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / ".git").exists() or (folder / "specs").is_dir():
-            return folder
+    for name in (".git", "specs"):
+        for folder in (here, *here.parents):
+            if (folder / name).exists():
+                return folder
     raise OutsideRepository(here)
 
 

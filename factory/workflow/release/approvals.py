@@ -20,7 +20,7 @@ def required(context: Context, request: MergeRequest, policies: Policies, given:
     if given < least or most == least:
         return least
     found = [item for item in pipelines.of_merge_request(context.bot, request.iid) if item.sha == request.sha]
-    decision = pipeline_watch.verdict(context, found[0].id) if found else None
+    decision = pipeline_watch.verdict(context.bot, found[0].id) if found else None
     return decision.needed.approvals if decision and decision.needed else most
 
 

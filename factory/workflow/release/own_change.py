@@ -39,7 +39,7 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
 
     Raises ``NotFound`` if the pipeline has no plan, ``Refused`` if its verdict is not the protected branch's.
     """
-    decision = pipeline_watch.verdict(context, pipeline.id)
+    decision = pipeline_watch.verdict(context.bot, pipeline.id)
     if decision is not None and (why := pipeline_watch.foreign(context, decision, request.sha)):
         raise Refused(f"!{request.iid}: {why}")
     whose = origin.of_merge_request(context.bot, request.iid)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from factory.errors import MachineError, ToolTimeout, Unreachable
 from factory.gitlab import pipelines
+from factory.gitlab.connect import Connection
 from factory.model.gitlab import Job, Pipeline
 from factory.model.verdict import GateReport
 from factory.reports import findings
@@ -65,11 +66,11 @@ def until(
     )
 
 
-def verdict(context: Context, pipeline: int) -> GateReport | None:
+def verdict(connection: Connection, pipeline: int) -> GateReport | None:
     """Return the verdict of the gate job, or ``None`` if it left none; raises ``InvalidInput``."""
-    for job in pipelines.jobs(context.bot, pipeline):
+    for job in pipelines.jobs(connection, pipeline):
         if job.name == GATE_JOB:
-            found = pipelines.artifact(context.bot, job.id, VERDICT)
+            found = pipelines.artifact(connection, job.id, VERDICT)
             return None if found is None else data.read(GateReport, found, source=f"{VERDICT} of job {job.id}")
     return None
 
@@ -157,7 +158,7 @@ def feedback(context: Context, pipeline: Pipeline, *, folder: Path) -> list[str]
         files.write_atomic(folder / f"{job.name}.log", text.encode())
         if job.name != GATE_JOB:
             logs[job.name] = str(folder / f"{job.name}.log")
-    decision = verdict(context, pipeline.id)
+    decision = verdict(context.bot, pipeline.id)
     lines = findings.brief(decision.gates, logs) if decision is not None else []
     if lines:
         return lines

@@ -11,8 +11,8 @@ from factory.workflow.context import Context
 from factory.workflow.release import approvals, own_change, review, rollout, shipment
 
 
-def read(context: Context, policies: Policies, issue: int | None) -> list[work_queue.Request]:
-    """Return the state of each merge request to ship, in ascending order; ``issue`` limits them to those of an issue.
+def find(context: Context, policies: Policies, issue: int | None) -> list[MergeRequest]:
+    """Return the merge requests to ship, in ascending order; ``issue`` limits them to those of an issue.
 
     These are the merge requests of sessions, persons' own that passed their pipeline, and those that persons merged.
     """
@@ -31,10 +31,11 @@ def read(context: Context, policies: Policies, issue: int | None) -> list[work_q
         own = [item for item in opened if own_change.is_own(context, item, policies)]
         unique |= {item.iid: item for item in own if own_change.judged(context, item)}
         unique |= {item.iid: item for item in own_change.unrecorded(context, policies)}
-    return [_state(context, policies, item) for _, item in sorted(unique.items()) if labels.blocked not in item.labels]
+    return [item for _, item in sorted(unique.items()) if labels.blocked not in item.labels]
 
 
-def _state(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
+def read(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
+    """Return the state of a merge request."""
     merged, own = request.state == "merged", own_change.is_own(context, request, policies)
     given = merge_requests.approvals(context.bot, request.iid) if not merged else []
     allowed = policies.approvals.merge.approvers

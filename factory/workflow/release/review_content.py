@@ -42,7 +42,7 @@ def build(
     ``named`` are the digests that an approval names, ``attempts`` are the session's results.
     """
     found = approval_digests.spec_of(context, context.main() if issue else request.sha, name=spec, issue=issue)
-    decision = pipeline_watch.verdict(context, pipeline) or _NOTHING
+    decision = pipeline_watch.verdict(context.bot, pipeline) or _NOTHING
     used = [item.total_tokens for item in attempts if item.usage]
     return review_note.render(
         review_note.ReviewNote(

@@ -70,10 +70,12 @@ class Attempts:
     ) -> AttemptResult | None:
         """Return the result of an attempt, or ``None`` if the agent was killed and works again."""
         context, session, number = self._context, self._session, move.attempt
-        base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
-        worktree.prepare(context.mirror, session.worktree, commit=base)
         labels = issues.get(context.bot, session.issue).labels
         chosen = self._choose(move, labels, last)
+        # Before anything is written: a stronger agent, or one in place of another, may lack its credential here.
+        launch_plan.require(context, chosen)
+        base = (handed.head if handed else None) or context.mirror.head(session.branch) or context.main()
+        worktree.prepare(context.mirror, session.worktree, commit=base)
         lost, kills = self._set_lost_aside(number, chosen), self._lost_runs(number)
         amount = self._spending.reserve(number, chosen)
         frozen = self._held_lease.frozen()
