@@ -98,6 +98,21 @@ def test_coverage_that_cannot_be_read_is_a_problem(data: bytes | None) -> None:
     assert coverage.read(data).problem
 
 
+def test_a_report_that_is_too_large_or_a_link_is_a_problem_and_none_is_missing(tmp_path: Path) -> None:
+    large, link = tmp_path / "large", tmp_path / "link"
+    with large.open("wb") as file:
+        file.truncate(16 * 2**20 + 1)
+    link.symlink_to("/dev/zero")
+    for path, problem in ((large, "large has more than 16 MiB"), (link, "not a regular file")):
+        assert problem in junit.read_file(path).problem
+        assert problem in coverage.read_file(path).problem
+        path.rename(tmp_path / "head.jsonl")
+        (tmp_path / "base.jsonl").write_text('{"a": 1}')
+        assert performance.read(tmp_path) is None
+    assert "missing" in junit.read_file(tmp_path / "none").problem
+    assert "no coverage" in coverage.read_file(tmp_path / "none").problem
+
+
 def test_coverage_by_file() -> None:
     found = coverage.read(b'{"files": {"a.py": {"executed_lines": [2, 1], "missing_lines": [3]}}}')
     assert (found.executed, found.missing, found.problem) == ((("a.py", (1, 2)),), (("a.py", (3,)),), "")

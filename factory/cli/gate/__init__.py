@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from factory.checks import coverage, junit, leaks, performance
+from factory.checks import coverage, junit, leaks, performance, report
 from factory.cli import environment, output
 from factory.cli.gate import challenge
-from factory.errors import GateFailed, InvalidInput
+from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates.run import Decision, decide
 from factory.model.facts import Facts, ToolRun
 from factory.operations.collect import checkout
@@ -99,13 +99,13 @@ def _left() -> Facts:
     if found.change is not None and found.change.head != checkout.head(environment.snapshot()):
         raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
     suites = tuple(
-        (name, junit.read(_bytes(CLAIMS / name / "junit.xml"), _bytes(CLAIMS / name / "exit")))
+        (name, junit.read_file(CLAIMS / name / "junit.xml", _exit_code(CLAIMS / name / "exit")))
         for name in collecting.SUITES
     )
     return replace(
         found,
         tests=suites,
-        coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
+        coverage=coverage.read_file(CLAIMS / "unit" / "coverage.json"),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),
         plans=plan.read_all(OUT / "plan"),
@@ -118,13 +118,16 @@ def _scanned() -> ToolRun:
     return ToolRun(tuple(item for run in runs for item in run.problems), problem)
 
 
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+def _exit_code(path: Path) -> bytes | None:
+    try:
+        return report.content(path)
+    except Refused:
+        return None
 
 
 def _report(decision: Decision) -> None:
     """Write the verdict, and the reports that GitLab shows."""
-    covered = coverage.read(_bytes(CLAIMS / "unit" / "coverage.json"))
+    covered = coverage.read_file(CLAIMS / "unit" / "coverage.json")
     root = os.fspath(Path.cwd())
     files.write_atomic(VERDICT / "verdict.json", decision.encode())
     for name, text in {
