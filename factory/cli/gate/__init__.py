@@ -52,7 +52,8 @@ def check(judge: Path, base: str | None, target: str) -> None:
     change = found.change
     if change is not None:
         named = (found.spec.id if found.spec else "") or "-"
-        click.echo(f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]}; spec {named}")
+        seen = change.problem or f"{len(change.files)} files changed"
+        click.echo(f"{seen}; between {change.base[:12]} and {change.head[:12]}; spec {named}")
 
 
 @command.command()
