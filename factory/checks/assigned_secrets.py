@@ -3,7 +3,7 @@
 import re
 
 # Names of passwords, which people make up, and of keys and tokens, which programs draw.
-_MADE_UP = r"pass(?:word|wd|phrase|code)|pwd|(?<![a-z])pass(?![a-z])|(?-i:(?<=[a-z])Pass(?![a-z]))"
+_MADE_UP = r"pass(?:word|wd|phrase|code)|pwd|(?<![a-z])p(?:ass|w)(?![a-z])|(?-i:(?<=[a-z])Pass(?![a-z]))"
 _DRAWN = (
     r"secret|token|credential|(?<![a-z0-9])_auth(?![a-z])"
     r"|(?:api|auth|access|private|signing|encryption|master|storage|account|shared|client|service)[_-]?key"
@@ -35,9 +35,11 @@ _ABOUT = re.compile(
 _CODE = re.compile(r"[()\[\]{}<>$|\\]|^=|::|^[A-Za-z_]{3,}=")
 _TEMPLATE = re.compile(r"^[$<{%]|\$\{|\{\{|\||^\w+\[")
 _REFERENCE = re.compile(r"://|^[.~#@]?/|^arn:|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^[\w.+-]+@[\w-]+(?:\.[\w-]+)+$")
-# Words and short numbers, as names in code and of resources have them; a drawn value has single letters.
+# Words and short numbers, as names in code and of resources have them; a drawn value has single letters. Nothing is
+# tried twice, or a long value would take for ever.
 _WORDS = re.compile(
-    r"[a-z]?(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}(?![a-z])|[A-Z](?=[A-Z][a-z])|[A-Z]$|[0-9]{1,5}|[vV][0-9]|[_:-])+"
+    r"[a-z]?(?:[A-Z]?+[a-z]{2,}+|(?>[A-Z]{2,}(?![a-z]))|[A-Z](?=[A-Z][a-z])|[A-Z]$"
+    r"|[0-9]{1,5}+(?![0-9])|[vV][0-9]|[_:-])++"
 )
 _NAMED = re.compile(rf"{_MADE_UP}|{_DRAWN}", re.IGNORECASE)
 _LETTERS_AND_DIGITS = ("[a-z]", "[A-Z]", "[0-9]")

@@ -137,8 +137,24 @@ def test_deep_sources_are_not_read_and_say_so(source: str) -> None:
     assert dependencies.read({"apps/a/src/a.py": b"import requests\n" + text})
 
 
-def test_a_long_line_is_searched_in_one_pass() -> None:
-    assert not list(leaks.shapes("a-" * 100_000 + "b://" * 10_000 + "token=" * 50_000))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a-" * 100_000 + "b://" * 10_000 + "token=" * 50_000,
+        "token: " + "a" * 2000 + "!",
+        "token: " + "A" * 2000 + "!",
+        "token: " + "1" * 2000 + "!",
+        "token: " + "aB" * 1000 + "/$",
+        "password" + " " * 100_000,
+        "curl " * 20_000 + "-u ",
+        "<token>" * 20_000,
+        " --token" * 20_000,
+        "password " * 20_000,
+        "redis://:" * 20_000,
+    ],
+)
+def test_a_long_line_is_searched_in_one_pass(line: str) -> None:
+    assert not list(leaks.shapes(line))
 
 
 @pytest.mark.parametrize("before", [0, 1000, 1023, 1024, 5000])
