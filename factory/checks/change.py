@@ -4,16 +4,21 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from factory.errors import OutputTooLarge
 from factory.model.facts import Change, ChangedFile
 from factory.system import process
 
+# Each line of a diff becomes a value of its own, which takes many times its bytes.
+_MOST = 64 * 2**20
 _SUBMODULE, _LINK = "160000", "120000"
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
 _SAFE = ("--text", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
 
 def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], target: str = "") -> Change:
-    """Return the files that differ between two commits and their added lines; raises ``ToolFailed``.
+    """Return the files that differ between two commits and their added lines.
+
+    Raises ``OutputTooLarge`` for a difference of more than 64 MiB, and ``ToolFailed``.
 
     ``target`` is the target branch's commit; the result counts its commits that ``head`` lacks. A rename counts as one
     removed and one added file, so that moving a protected file away is visible.
@@ -22,7 +27,7 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
     def git(*arguments: str) -> str:
         argv = ["git", "-c", "core.quotePath=false", *arguments]
         # Bytes that are not UTF-8 become escapes, so that different names stay different; policy rejects such names.
-        return process.run(argv, cwd=folder, env=env).stdout.decode(errors="backslashreplace")
+        return process.run(argv, cwd=folder, env=env, most=_MOST).stdout.decode(errors="backslashreplace")
 
     statuses = _pairs(git("diff", "--name-status", "-z", *_SAFE, base, head))
     statuses |= _special(git("diff", "--raw", "-z", *_SAFE, base, head))
@@ -43,6 +48,31 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
     merges = int(git("rev-list", "--count", "--merges", span))
     behind = int(git("rev-list", "--count", f"{head}..{target}")) if target else 0
     return Change(base, head, files, messages, merges=merges, behind=behind)
+
+
+def too_large(folder: Path, base: str, head: str, *, env: Mapping[str, str]) -> str:
+    """Return why a change cannot be read, with its largest file; raises ``ToolFailed`` if git cannot read the commits.
+
+    The size of a file is that at the commit at which it is larger.
+    """
+    reason = "the change is too large to be read"
+    try:
+        listed = process.run(["git", "diff", "--raw", "-z", "--no-abbrev", *_SAFE, base, head], cwd=folder, env=env)
+        parts = listed.stdout.decode(errors="backslashreplace").split("\0")
+        blobs = [
+            (blob, path) for entry, path in zip(parts[::2], parts[1::2], strict=False) for blob in entry.split()[2:4]
+        ]
+        sizes = process.run(
+            ["git", "cat-file", "--batch-check=%(objectsize)"],
+            cwd=folder,
+            env=env,
+            stdin="".join(f"{blob}\n" for blob, _ in blobs).encode(),
+        ).text.splitlines()
+    except OutputTooLarge:
+        return f"{reason}: it has too many files"
+    known = [(int(size), path) for size, (_, path) in zip(sizes, blobs, strict=True) if size.isdigit()]
+    size, path = max(known, default=(0, ""))
+    return f"{reason}: its largest file is {path} ({size >> 20} MiB)" if size >> 20 else reason
 
 
 def _pieces(text: str) -> list[str]:

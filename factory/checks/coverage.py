@@ -1,8 +1,19 @@
 """Reads the JSON report of coverage.py, which the merge request's own job wrote."""
 
 import json
+from pathlib import Path
 
+from factory.checks import report
+from factory.errors import Refused
 from factory.model.facts import Coverage
+
+
+def read_file(path: Path) -> Coverage:
+    """Return the lines in a report file, as ``read``; ``problem`` is also set for a link and a too large file."""
+    try:
+        return read(report.content(path))
+    except Refused as error:
+        return Coverage(problem=str(error))
 
 
 def read(data: bytes | None) -> Coverage:

@@ -1,11 +1,22 @@
 """Reads a JUnit report, which the merge request's own job wrote."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from factory.checks import report
+from factory.errors import Refused
 from factory.model.facts import TestCase, TestRun
 
 _PLACE = re.compile(r"^([\w./-]+\.py):(\d{1,9}):", re.MULTILINE)
+
+
+def read_file(path: Path, code: bytes | None = None) -> TestRun:
+    """Return the tests in a report file, as ``read``; ``problem`` is also set for a link and a too large file."""
+    try:
+        return read(report.content(path), code)
+    except Refused as error:
+        return TestRun(problem=str(error))
 
 
 def read(data: bytes | None, code: bytes | None = None) -> TestRun:
@@ -15,6 +26,8 @@ def read(data: bytes | None, code: bytes | None = None) -> TestRun:
     """
     if data is None:
         return TestRun(problem="the test report is missing")
+    if b"\0" in data:  # UTF-16 and UTF-32 would hide a declaration from the next line
+        return TestRun(problem="the test report is not UTF-8 text")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         return TestRun(problem="the test report declares XML entities")
     try:

@@ -5,6 +5,8 @@ import shlex
 import statistics
 from pathlib import Path
 
+from factory.checks import report
+from factory.errors import Refused
 from factory.model.facts import Timing
 
 ROUNDS = 5
@@ -33,8 +35,8 @@ def read(folder: Path) -> tuple[Timing, ...] | None:
     for side in _SIDES:
         path = folder / f"{side}.jsonl"
         try:
-            seen.append(_collected(path.read_bytes().splitlines()))
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            seen.append(_collected((report.content(path) or b"").splitlines()))
+        except (Refused, ValueError, TypeError, AttributeError, RecursionError):
             return None
     base, head = seen
     both = sorted(base.keys() & head.keys())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.checks import coverage, junit
-from factory.errors import NotFound, OutputTooLarge, Refused, ToolTimeout
+from factory.errors import OutputTooLarge, ToolTimeout
 from factory.model.facts import Coverage, TestRun
 from factory.sandbox import launch
 from factory.sandbox.limits import Limits
@@ -55,18 +55,4 @@ def run_tests(
     except (ToolTimeout, OutputTooLarge) as error:
         return TestRun(problem=str(error)), Coverage(problem=str(error))
     files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
-    try:
-        return junit.read(_report(report), str(done.returncode).encode()), coverage.read(_report(covered))
-    except Refused as error:
-        return TestRun(problem=str(error)), Coverage(problem=str(error))
-
-
-def _report(path: Path) -> bytes | None:
-    """Return a report that the tests wrote, or ``None``; raises ``Refused`` for a link, or for more than the limit."""
-    try:
-        data, longer = files.read_untrusted(path, _OUTPUT)
-    except NotFound:
-        return None
-    if longer:
-        raise Refused(f"{path.name} has more than {_OUTPUT >> 20} MiB")
-    return data
+    return junit.read_file(report, str(done.returncode).encode()), coverage.read_file(covered)

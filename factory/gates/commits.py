@@ -17,8 +17,8 @@ _TRAILERS = ("Issue", "Spec", "Factory-Session")
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return findings for missing or unfinished subjects, missing trailers and merge commits."""
     change = facts.change
-    if change is None:
-        return Verdict(GATE, "skipped", reason="the change is unknown")
+    if change is None or change.problem:
+        return Verdict(GATE, "skipped", reason=change.problem if change else "the change is unknown")
     findings = []
     if not change.messages:
         findings.append(Finding("commits.none", "no commit has a message", "Write a commit message."))

@@ -29,6 +29,8 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     change = facts.change
     if change is None:
         return Verdict(GATE, "skipped", reason="the change is unknown")
+    if change.problem:
+        return judged(GATE, [Finding("scope.unread", change.problem, "Leave large files out, or split the change.")])
     bound = evaluate.bound(policies, change)
     rulings = evaluate.change(policies, change)
     denied = [

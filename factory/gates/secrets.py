@@ -20,8 +20,14 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
         for number, line in file.lines
         for name in shapes(line)
     ]
-    if facts.scanned is not None and facts.scanned.problem:
-        findings.append(Finding("secrets.unsearched", facts.scanned.problem, "Make logs and artifacts smaller."))
+    findings += [
+        Finding("secrets.unsearched", run.problem, fix)
+        for run, fix in (
+            (facts.scanned, "Make logs and artifacts smaller."),
+            (facts.history, "Leave large files out of each commit, or split the change."),
+        )
+        if run is not None and run.problem
+    ]
     findings += [
         Finding(f"secrets.{item.rule}", f"line {item.line} of a job's output looks like a secret", _FIX, item.path)
         for item in (facts.scanned.problems if facts.scanned else ())

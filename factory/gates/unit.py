@@ -22,6 +22,8 @@ _RUNNER = re.compile(
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return findings for tests that failed, did not run or got weaker, and for changed lines that no test runs."""
+    if facts.change and facts.change.problem:
+        return Verdict(GATE, "skipped", reason=facts.change.problem)
     verdict = judge_suite(GATE, facts, fix="Fix the code, or fix the test if it contradicts the spec.")
     if verdict.result == "skipped":
         return verdict

@@ -33,7 +33,8 @@ class Origin:
 class Change:
     """The difference between two commits, with the messages of the commits in between.
 
-    ``behind`` counts the target's commits that the change lacks, ``merges`` counts its merge commits.
+    ``behind`` counts the target's commits that the change lacks, ``merges`` counts its merge commits. ``problem`` says
+    why the change could not be read; it then has neither files nor messages.
     """
 
     base: str
@@ -43,6 +44,7 @@ class Change:
     origin: Origin = Origin()
     behind: int = 0
     merges: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from factory.policies.evaluate import ACTIONS, Ruling, day
 from factory.policies.model import Policies
 from factory.policies.terraform import Companion, Demand, Noise, Terraform
 
+# The names and the positions that lead to a value of a resource.
+_Path = tuple[str | int, ...]
 _ABSENT = object()
 _UNKNOWN = object()
 _HIDDEN = object()
@@ -50,23 +52,45 @@ def _is_noise(item: PlannedChange, ignored: set[str] | None) -> bool:
     """Return whether a change updates only ignored attributes; a value that cannot be compared is never noise."""
     if not ignored or item.actions != ("update",) or item.before is None or item.after is None:
         return False
-    changed = list(_changed("", item.before, item.after, item.unknown or {}))
+    changed = list(_changed((), item.before, item.after, item.unknown or {}))
     return bool(changed) and all(any(_within(path, name) for name in ignored) for path in changed)
 
 
-def _changed(path: str, before: object, after: object, unknown: object) -> Iterator[str]:
-    """Yield the paths of the attributes that change or cannot be compared; a list counts as one attribute."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and unknown is not True:
+def _changed(path: _Path, before: object, after: object, unknown: object) -> Iterator[_Path]:
+    """Yield the paths of the attributes that change or cannot be compared.
+
+    A list of which elements were added or removed counts as one attribute.
+    """
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and isinstance(unknown or {}, Mapping):
         later = unknown if isinstance(unknown, Mapping) else {}
         for name in dict.fromkeys((*before, *after, *later)):
-            inner = f"{path}.{name}" if path else str(name)
-            yield from _changed(inner, before.get(name), after.get(name), later.get(name))
+            yield from _changed((*path, str(name)), before.get(name), after.get(name), later.get(name))
+    elif isinstance(before, list) and isinstance(after, list) and _alike(before, after, unknown or before):
+        # Terraform marks each element of a list, also of a list without unknown values.
+        marks = unknown if isinstance(unknown, list) and unknown else [None] * len(after)
+        for number, (old, new, mark) in enumerate(zip(before, after, marks, strict=True)):
+            yield from _changed((*path, number), old, new, mark)
     elif before != after or unknown or _hides(before) or _hides(after):
         yield path
 
 
-def _within(path: str, attribute: str) -> bool:
-    return path == attribute or path.startswith(f"{attribute}.")
+def _alike(*values: object) -> bool:
+    """Return whether all values are lists of one length."""
+    return len({len(value) if isinstance(value, list) else -1 for value in values}) == 1
+
+
+def _within(path: _Path, attribute: str) -> bool:
+    """Return whether a path is an attribute's or below it.
+
+    In the attribute a position names one element of a list, and no position names each.
+    """
+    left = list(path)
+    for name in attribute.split("."):
+        while left and isinstance(left[0], int) and not name.isdigit():
+            left.pop(0)
+        if not left or str(left.pop(0)) != name:
+            return False
+    return True
 
 
 def _hides(value: object) -> bool:

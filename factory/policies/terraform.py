@@ -77,7 +77,10 @@ class Companion(Strict):
 
 
 class Noise(Strict):
-    """An attribute that the provider changes by itself: until ``expires``, a change of it alone is not counted."""
+    """An attribute that the provider changes by itself: until ``expires``, a change of it alone is not counted.
+
+    ``rules.ref`` is the attribute ``ref`` of each element of the list ``rules``, and ``rules.0.ref`` that of the first.
+    """
 
     type: ResourceType
     attribute: Attribute

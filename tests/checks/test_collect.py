@@ -71,7 +71,16 @@ def test_junit_outcomes_and_places() -> None:
     assert (run.cases[1].path, run.cases[1].line) == ("apps/x.py", 7)
 
 
-@pytest.mark.parametrize("data", [None, b"", b"<a", b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        b"",
+        b"<a",
+        b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>',
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'.encode("utf-16"),
+    ],
+)
 def test_junit_that_cannot_be_read_is_a_problem(data: bytes | None) -> None:
     assert junit.read(data).problem
 

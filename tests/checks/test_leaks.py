@@ -16,6 +16,7 @@ _ALPHABETS = {
     "h": "0123456789abcdef",
     "A": string.ascii_uppercase + string.digits,
     "d": string.digits,
+    "s": string.ascii_letters + string.digits + "!#%^&*-_+=.?~@",
 }
 _ROUNDS = 50
 
@@ -27,7 +28,7 @@ def drawn(line: str, rng: random.Random) -> str:
         return "".join(rng.choice(_ALPHABETS[found[1]]) for _ in range(int(found[2])))
 
     plain = line.replace("{{", "\1").replace("}}", "\2")
-    return re.sub(r"\{([ahAd])(\d+)\}", value, plain).replace("\1", "{").replace("\2", "}")
+    return re.sub(r"\{([ahAds])(\d+)\}", value, plain).replace("\1", "{").replace("\2", "}")
 
 
 def share(lines: tuple[str, ...]) -> float:

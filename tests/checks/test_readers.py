@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from factory.checks import coverage, dependencies, junit, leaks, performance, static, tests_in_sources
 from factory.checks.dependencies import IMPORTED
+from factory.checks.secret_shapes import SHAPES
 from factory.model.facts import Change, ChangedFile
 from tests.servers import TOOL_ENV
 
@@ -86,7 +87,7 @@ def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
     assert {item.path for item in dependencies.read({path: data})} <= {path}
     assert {item.path for item in tests_in_sources.read({"apps/a/test_a.py": data})} <= {"apps/a/test_a.py"}
     assert coverage.read(data).problem
-    assert set(leaks.shapes(data.decode(errors="replace"))) <= {shape for shape, _ in leaks.SHAPES}
+    assert set(leaks.shapes(data.decode(errors="replace"))) <= {leaks.ASSIGNED, *(shape for shape, _ in SHAPES)}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,21 @@ def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
 )
 def test_coverage_that_cannot_be_read_is_a_problem(data: bytes | None) -> None:
     assert coverage.read(data).problem
+
+
+def test_a_report_that_is_too_large_or_a_link_is_a_problem_and_none_is_missing(tmp_path: Path) -> None:
+    large, link = tmp_path / "large", tmp_path / "link"
+    with large.open("wb") as file:
+        file.truncate(16 * 2**20 + 1)
+    link.symlink_to("/dev/zero")
+    for path, problem in ((large, "large has more than 16 MiB"), (link, "not a regular file")):
+        assert problem in junit.read_file(path).problem
+        assert problem in coverage.read_file(path).problem
+        path.rename(tmp_path / "head.jsonl")
+        (tmp_path / "base.jsonl").write_text('{"a": 1}')
+        assert performance.read(tmp_path) is None
+    assert "missing" in junit.read_file(tmp_path / "none").problem
+    assert "no coverage" in coverage.read_file(tmp_path / "none").problem
 
 
 def test_coverage_by_file() -> None:
@@ -121,8 +137,24 @@ def test_deep_sources_are_not_read_and_say_so(source: str) -> None:
     assert dependencies.read({"apps/a/src/a.py": b"import requests\n" + text})
 
 
-def test_a_long_line_is_searched_in_one_pass() -> None:
-    assert not list(leaks.shapes("a-" * 100_000 + "b://" * 10_000 + "token=" * 50_000))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a-" * 100_000 + "b://" * 10_000 + "token=" * 50_000,
+        "token: " + "a" * 2000 + "!",
+        "token: " + "A" * 2000 + "!",
+        "token: " + "1" * 2000 + "!",
+        "token: " + "aB" * 1000 + "/$",
+        "password" + " " * 100_000,
+        "curl " * 20_000 + "-u ",
+        "<token>" * 20_000,
+        " --token" * 20_000,
+        "password " * 20_000,
+        "redis://:" * 20_000,
+    ],
+)
+def test_a_long_line_is_searched_in_one_pass(line: str) -> None:
+    assert not list(leaks.shapes(line))
 
 
 @pytest.mark.parametrize("before", [0, 1000, 1023, 1024, 5000])

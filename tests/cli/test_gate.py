@@ -1,6 +1,7 @@
 """``factory gate`` on a checkout: local runs before a push, and the files that the pipeline's jobs pass on."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,15 @@ def test_a_person_runs_the_local_gates_before_pushing(clone: Instance) -> None:
 
 def test_the_pipeline_judges_the_facts_of_its_jobs_and_fails_without_them(clone: Instance) -> None:
     assert gate(clone, "check", "--base", "main").returncode == 0
+    claims = clone.clone / ".factory/claims/unit"
+    claims.mkdir(parents=True)
+    for name in ("junit.xml", "coverage.json"):
+        with (claims / name).open("wb") as file:
+            file.truncate(16 * 2**20 + 1)
     done = gate(clone, "run", "--where", "pipeline", "--judge-sha", "j")
+    shutil.rmtree(claims.parent)
     assert done.returncode == 6
+    assert "junit.xml has more than 16 MiB" in done.stdout
     results = {item["gate"]: item["result"] for item in json.loads(verdict(clone))["gates"]}
     assert results["lint"] == "passed"
     assert {results[name] for name in ("unit", "contract")} == {"skipped"}

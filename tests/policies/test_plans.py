@@ -108,10 +108,45 @@ BEFORE = {"name": "a", "settings": {"flatten": None, "ipv4": None}, "tags": ["x"
         (["tags"], {**BEFORE, "tags": ["y"]}, {}, 0),
         (["tags"], BEFORE, {"tags": True}, 0),
         (["tags"], BEFORE, {}, 1),
+        (["settings.flatten"], {**BEFORE, "settings": {"flatten": 1, "ipv4": None}}, {"tags": [False]}, 0),
+        (["settings.flatten"], {**BEFORE, "settings.flatten": 1}, {}, 1),
+        (["settings.flatten"], {**BEFORE, "settings": {"flatten": 1, "ipv4": None}}, {"settings": [True]}, 1),
     ],
 )
 def test_noise_may_be_a_nested_attribute(ignored: list[str], after: Any, unknown: Any, count: int) -> None:
     item = PlannedChange("x.y", TYPE, ("update",), before=BEFORE, after=after, unknown=unknown)
+    assert len(plans.counted(noise(*ignored), Plan("s", "", (item,)), today="2026-01-01")) == count
+
+
+RULES = [{"ref": "a", "to": {"host": "x", "port": 1}}, {"ref": "b", "to": {"host": "y", "port": 2}}]
+
+
+@pytest.mark.parametrize(
+    ("ignored", "after", "unknown", "count"),
+    [
+        (["rules.ref"], [{**RULES[0], "ref": "c"}, {**RULES[1], "ref": "d"}], [], 0),
+        (["rules.ref"], [{**RULES[0], "ref": None}, RULES[1]], [{"ref": True}, {}], 0),
+        (["rules.ref"], [{**RULES[0], "ref": "c"}, RULES[1]], [{}, {"to": {"host": True}}], 1),
+        (["rules.ref"], [{**RULES[0], "ref": "c", "to": RULES[1]["to"]}, RULES[1]], [{}, {"to": {}}], 1),
+        (["rules.ref"], RULES, [{}, {}], 1),
+        (["rules.ref"], RULES, [{}, True], 1),
+        (["rules.ref"], [{**RULES[0], "ref": "c"}, RULES[1]], [{}], 1),
+        (["rules.ref"], [{**RULES[0], "ref": "c"}], [{}], 1),
+        (["rules.to.port"], [{**RULES[0], "to": {"host": "x", "port": 3}}, RULES[1]], [{}, {}], 0),
+        (["rules.to"], [RULES[0], {**RULES[1], "to": {"host": "z", "port": 3}}], [{}, {}], 0),
+        (["rules.to.port"], [RULES[0], {**RULES[1], "to": {"host": "z", "port": 3}}], [{}, {}], 1),
+        (["rules.0.ref"], [{**RULES[0], "ref": "c"}, RULES[1]], [{}, {}], 0),
+        (["rules.0.ref"], [RULES[0], {**RULES[1], "ref": "c"}], [{}, {}], 1),
+        (["rules.1"], [RULES[0], {"ref": "c", "to": None}], [{}, {}], 0),
+        (["rules"], [RULES[0]], [{}], 0),
+        (["rules.ref"], [{**RULES[0], "ref": SENSITIVE}, RULES[1]], [{}, {}], 0),
+        (["rules.ref"], [{**RULES[0], "ref": "c"}, {**RULES[1], "to": SENSITIVE}], [{}, {}], 1),
+    ],
+)
+def test_noise_may_lead_into_the_elements_of_a_list(ignored: list[str], after: Any, unknown: Any, count: int) -> None:
+    item = PlannedChange(
+        "x.y", TYPE, ("update",), before={"rules": RULES}, after={"rules": after}, unknown={"rules": unknown}
+    )
     assert len(plans.counted(noise(*ignored), Plan("s", "", (item,)), today="2026-01-01")) == count
 
 

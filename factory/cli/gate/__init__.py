@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from factory.checks import coverage, junit, leaks, performance
+from factory.checks import coverage, junit, leaks, performance, report
 from factory.cli import environment, output
 from factory.cli.current import JUDGE, enter
 from factory.cli.gate import challenge
-from factory.errors import GateFailed, InvalidInput
+from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
 from factory.operations.collect import checkout, claims
@@ -89,7 +89,8 @@ command.add_command(challenge.command, "challenge")
 def _compared(found: Facts) -> str:
     """Return between which commits how many files changed."""
     change = found.change or Change("", "", ())
-    return f"{len(change.files)} files changed between {change.base[:12]} and {change.head[:12]} (HEAD)"
+    seen = change.problem or f"{len(change.files)} files changed"
+    return f"{seen} between {change.base[:12]} and {change.head[:12]} (HEAD)"
 
 
 def _left() -> Facts:
@@ -103,7 +104,7 @@ def _left() -> Facts:
     return replace(
         found,
         tests=suites,
-        coverage=coverage.read(_bytes(CLAIMS / "unit" / "coverage.json")),
+        coverage=coverage.read_file(CLAIMS / "unit" / "coverage.json"),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),
         plans=plan.read_all(OUT / "plan"),
@@ -111,7 +112,7 @@ def _left() -> Facts:
 
 
 def _suite(folder: Path) -> TestRun:
-    return junit.read(_bytes(folder / "junit.xml"), _bytes(folder / "exit"))
+    return junit.read_file(folder / "junit.xml", _exit_code(folder / "exit"))
 
 
 def _scanned() -> ToolRun:
@@ -120,13 +121,16 @@ def _scanned() -> ToolRun:
     return ToolRun(tuple(item for run in runs for item in run.problems), problem)
 
 
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+def _exit_code(path: Path) -> bytes | None:
+    try:
+        return report.content(path)
+    except Refused:
+        return None
 
 
 def _report(decision: Decision) -> None:
     """Write the verdict, and the reports that GitLab shows."""
-    covered = coverage.read(_bytes(CLAIMS / "unit" / "coverage.json"))
+    covered = coverage.read_file(CLAIMS / "unit" / "coverage.json")
     root = os.fspath(Path.cwd())
     files.write_atomic(VERDICT / "verdict.json", decision.encode())
     for name, text in {

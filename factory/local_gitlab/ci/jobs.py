@@ -4,7 +4,6 @@ import io
 import zipfile
 from functools import partial
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import environments, pipeline_rights
@@ -103,56 +102,6 @@ def reopen(store: Store, number: int) -> None:
             waiting = store.save("job", job | {"status": "created", "finished_at": None})
             if waiting["_environment"]:
                 environments.deploy(store, waiting)
-
-
-def test_report(context: Context, found: list[Document]) -> Document:
-    """Return the JUnit reports of jobs in the format of GitLab's test report."""
-    suites = []
-    for job in found:
-        path = context.artifact(job, "junit")
-        if path.exists():
-            suites.append(_suite(job["name"], path.read_bytes()))
-    totals = {
-        f"{key}_count": sum(suite[f"{key}_count"] for suite in suites)
-        for key in ("total", "success", "failed", "skipped", "error")
-    }
-    return {"total_time": sum(suite["total_time"] for suite in suites), **totals, "test_suites": suites}
-
-
-def _suite(name: str, report: bytes) -> Document:
-    cases = []
-    error = None
-    try:
-        root = ET.fromstring(report)  # noqa: S314 - expat of Python 3.11 bounds entity expansion
-        cases = [_case(element) for element in root.iter("testcase")]
-    except ET.ParseError as broken:
-        error = f"JUnit XML parsing failed: {broken}"
-    counts = {key: sum(case["status"] == key for case in cases) for key in ("success", "failed", "skipped", "error")}
-    return {
-        "name": name,
-        "total_time": sum(case["execution_time"] for case in cases),
-        "total_count": len(cases),
-        **{f"{key}_count": value for key, value in counts.items()},
-        "suite_error": error,
-        "test_cases": cases,
-    }
-
-
-def _case(element: "ET.Element") -> Document:
-    status, output = "success", None
-    for tag, name in (("failure", "failed"), ("error", "error"), ("skipped", "skipped")):
-        found = element.find(tag)
-        if found is not None:
-            status, output = name, found.text or found.get("message")
-    return {
-        "status": status,
-        "name": element.get("name", ""),
-        "classname": element.get("classname", ""),
-        "file": element.get("file"),
-        "execution_time": float(element.get("time") or 0),
-        "system_output": output,
-        "stack_trace": None,
-    }
 
 
 def _job(call: Call) -> Document:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from factory.checks import change as changes
 from factory.checks import dependencies, leaks, static, tests_in_sources, tool
-from factory.errors import FactoryError, InvalidInput
+from factory.errors import FactoryError, InvalidInput, OutputTooLarge
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
 from factory.operations import trust_root
@@ -43,8 +43,17 @@ class Checkout:
 def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes | None]) -> Facts:
     """Return the facts that need no code of the change to run; ``judge`` reads files of the protected branch.
 
-    Raises ``ToolFailed`` if git cannot read the commits.
+    A change that is too large has only its ``problem``. Raises ``ToolFailed`` if git cannot read the commits.
     """
+    try:
+        return _facts(place, policies, judge)
+    except OutputTooLarge:
+        problem = changes.too_large(place.folder, place.base, place.head, env=place.env)
+        change = Change(place.base, place.head, (), origin=place.origin, problem=problem)
+        return Facts(date=place.date, change=change, history=ToolRun(problem=problem))
+
+
+def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | None]) -> Facts:
     found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
     found = replace(found, origin=place.origin)
     after = tests_in_sources.collect(place.folder)

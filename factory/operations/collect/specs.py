@@ -93,7 +93,7 @@ def _left(root: Path) -> list[Path]:
 def _results(reports: Sequence[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in reports:
-        run = junit.read(files.read_bytes(path))
+        run = junit.read_file(path)
         if run.problem:
             raise InvalidInput(f"{path}: {run.problem}")
         found |= {case.name: case.outcome for case in run.cases}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from factory.checks import leaks
+from factory.checks.secret_shapes import SHAPES
 
 _REDACTED = "[redacted {name}]"
 _PRIVATE_KEY = re.compile(
@@ -29,8 +29,8 @@ def redact(text: str, secrets: Sequence[str]) -> str:
     for form in sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, _REDACTED.format(name="credential"))
     text = _PRIVATE_KEY.sub(_REDACTED.format(name="private-key"), text)
-    for name, shape in leaks.SHAPES:
-        if name not in {"assigned-secret", "private-key"}:
+    for name, shape in SHAPES:
+        if name != "private-key":
             text = shape.sub(_REDACTED.format(name=name), text)
     return text
 
