@@ -109,10 +109,13 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
     """Return a token's access level in a project; 0 means no access."""
     if token["_project"] and token["_project"] != project["id"] and not _admits(project, token):
         return api.NO_ROLE
-    if user["is_admin"]:
-        return ADMIN
-    level = membership.level(store, project, user["id"])
-    return min(level, token["access_level"]) if token["access_level"] else level
+    level = level_in(store, project, user)
+    return min(level, token["access_level"]) if token["access_level"] and level != ADMIN else level
+
+
+def level_in(store: Store, project: Document, user: Document) -> int:
+    """Return a user's access level in a project; 0 means no access."""
+    return ADMIN if user["is_admin"] else membership.level(store, project, user["id"])
 
 
 def job_token_scope(project: Document) -> Document:

@@ -98,6 +98,12 @@ def _admitted(context: Context, project: Document, draft: Document) -> dict[str,
     return conditions.admitted(source_files.workflow_rules(definition, name), before_jobs(context, project, draft))
 
 
+def is_defined(context: Context, project: Document, sha: str) -> bool:
+    """Return whether a commit has a definition of pipelines."""
+    location = _definition(context, project, sha)
+    return location is not None and context.repository(project).read(location[1], location[0]) is not None
+
+
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
     """Return the definition's file and commit."""
     name, path, ref = source_files.parse_config_path(project["ci_config_path"])
