@@ -147,9 +147,14 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 
 
 def _list(call: Call) -> Any:
-    filters = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
-    found = call.store.all("pipeline", project=call.project["id"], **filters)
-    return Page(lists.recent(call, found, newest_first=True), partial(show, call.context, call.project))
+    filters: dict[str, Any] = {
+        key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params
+    }
+    if call.params.get("username"):
+        filters["_user"] = (call.store.find("user", str(call.params["username"])) or {}).get("id", 0)
+    found = lists.within(call, call.store.all("pipeline", project=call.project["id"], **filters))
+    keys = ("id", "status", "ref", "updated_at")
+    return Page(lists.ordered(call, found, keys=keys), partial(show, call.context, call.project))
 
 
 def _pipeline(call: Call) -> Document:

@@ -32,18 +32,6 @@ SIMPLE = (
     "last_activity_at",
     "namespace",
 )
-_UNSUPPORTED_FILTERS = (
-    "custom_attributes",
-    "id_after",
-    "id_before",
-    "last_activity_after",
-    "last_activity_before",
-    "starred",
-    "statistics",
-    "topic",
-    "wiki_checksum_failed",
-    "with_programming_language",
-)
 _PATH_RULE = (
     "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-', end in '.git' or end in '.atom'"
 )
@@ -132,7 +120,6 @@ def _first_commit(call: Call, project: Document) -> None:
 
 
 def _list(call: Call) -> Any:
-    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     found = lists.ordered(call, [item for item in call.store.all("project") if _matches(call, item)], keys=_ORDERS)
     return Page(found, partial(_show_simple if call.flag("simple") else show, call.context))
 
