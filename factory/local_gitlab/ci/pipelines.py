@@ -21,6 +21,8 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 ZERO = "0" * 40
+FILTERED = "Pipeline filtered out by workflow rules."
+NO_RIGHTS = "You do not have sufficient permission to run a pipeline on the protected branch"
 _PATIENCE, _PAUSE = 90.0, 0.05
 # GitLab docs: Pipelines, skip a pipeline: the message of the pushed commit decides.
 _SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
@@ -77,7 +79,7 @@ def create(
         "_expanded": False,
     }
     try:
-        if (workflow := _admitted(context, project, draft)) is None:
+        if (workflow := admitted(context, project, draft)) is None:
             return None
         draft["_workflow"] = workflow
         if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
@@ -89,7 +91,7 @@ def create(
     return pipeline
 
 
-def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
+def admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
     """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
     name, sha = draft["_config"]["file"], draft["_config"]["sha"]
     definition = source_files.read(context.repository(project), sha, name)
@@ -175,7 +177,7 @@ def _create(call: Call) -> Any:
     if sha is None:
         raise api.bad_request("Reference not found")
     if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
-        raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
+        raise api.bad_request(NO_RIGHTS)
     variables, files = _requested_variables(call)
     pipeline = create(
         call.context,
@@ -190,7 +192,7 @@ def _create(call: Call) -> Any:
         files=files,
     )
     if pipeline is None:
-        raise api.invalid({"base": ["Pipeline filtered out by workflow rules."]})
+        raise api.invalid({"base": [FILTERED]})
     return _expanded(call, pipeline["id"])
 
 

@@ -216,7 +216,7 @@ def _new_pipeline(call: Call) -> Any:
         request=request,
     )
     if pipeline is None:
-        raise api.bad_request("Pipeline filtered out by workflow rules.")
+        raise api.bad_request(pipelines.FILTERED)
     return api.Answer(pipelines.show(call.context, call.project, pipeline), 201)
 
 

@@ -88,6 +88,7 @@ def _create(call: Call) -> Any:
         **project_settings.given(call),
         **avatars.given(call),
     }
+    project_settings.refuse_other_definition(full, document)
     project = call.store.add("project", document, name=full)
     avatars.keep(call, project)
     call.context.repository(project).create(project["default_branch"])
@@ -159,6 +160,7 @@ def _change(call: Call) -> Any:
     changes = {key: call.text(key) for key in ("name", "default_branch") if call.params.get(key)}
     changes |= project_settings.given(call) | avatars.given(call)
     project_settings.refuse_change(call, changes)
+    project_settings.refuse_other_definition(call.project["path_with_namespace"], changes)
     if call.params.get("path") not in (None, call.project["path"]):
         raise api.unsupported("a new path")
     if not changes:

@@ -228,6 +228,7 @@ def lint(world: World) -> None:
     assert not project.ci_lint.create({"content": "a: [\n"}).valid
     assert not world.project({"a": "1"}).ci_lint.get().valid
     world.call("POST", f"/projects/{project.id}/ci/lint", 400, json={})
+    world.call("GET", f"/projects/{project.id}/ci/lint", 400, params={"content_ref": "main", "sha": "main"})
 
 
 def repository(world: World) -> None:
