@@ -10,7 +10,7 @@ from factory.errors import InvalidInput
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import jobs, pipeline_rights
 from factory.local_gitlab.ci.variables import before_jobs
-from factory.local_gitlab.definition import conditions, source_files
+from factory.local_gitlab.definition import checkout, conditions, source_files
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
@@ -222,7 +222,11 @@ def _requested_variables(call: Call) -> tuple[dict[str, str], list[str]]:
     if any(item.get("variable_type", "env_var") not in VARIABLE_TYPES for item in items):
         raise api.bad_request("variables[variable_type] does not have a valid value", key="error")
     files = [str(item["key"]) for item in items if item.get("variable_type") == "file"]
-    return {str(item["key"]): str(item.get("value", "")) for item in items}, files
+    values = {str(item["key"]): str(item.get("value", "")) for item in items}
+    for key, value in values.items():
+        if words := checkout.problem(key, value):
+            raise api.bad_request(f"{key} {words}")
+    return values, files
 
 
 def _jobs(call: Call) -> Any:
