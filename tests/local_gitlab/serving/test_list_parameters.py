@@ -46,6 +46,8 @@ NOTHING: dict[str, dict[str, Any]] = {
     "/users": {"search": "none has it", "username": "nobody-at-all", "blocked": True, **CREATED},
     "/groups": {"search": "none has it", "visibility": "internal", "min_access_level": 60},
     "/namespaces": {"search": "none has it"},
+    "/projects/{id}/members": {"query": "none has it", "user_ids": [9999]},
+    "/projects/{id}/members/all": {"query": "none has it", "user_ids": [9999]},
     "/projects/{id}/repository/branches": {"search": "none-has-it", "regex": "^none"},
     "/projects/{id}/repository/commits": {"author": "nobody", "since": LATE, "until": EARLY, "path": "none"},
     "/projects/{id}/deployments": {"environment": "none", "status": "blocked", **UPDATED},
