@@ -116,7 +116,8 @@ def _endpoints() -> str:
     text = (
         f"{count} operations of API v4 on {len(rows)} paths, as `factory/local_gitlab/serving/openapi.yml` describes\n"
         "them; a test compares the server with it. *Full*: every parameter and field that the product and common\n"
-        "clients use. Any other path gets GitLab's 404 and a log line.\n"
+        "clients use. Any other path gets GitLab's 404 and a log line. A parameter of a list that GitLab\n"
+        "documents and this server does not honour gets 400.\n"
     )
     head = ["| path | methods | | |", "|---|---|---|---|"]
     return "\n".join([_HEAD, "# The loopback GitLab's endpoints\n", text, *head, *rows, *absent, ""])

@@ -40,7 +40,7 @@ from factory.local_gitlab.repository import git_http, repository
 from factory.local_gitlab.runner import api as runner_api
 from factory.local_gitlab.runner import registration
 from factory.local_gitlab.serving import call as api
-from factory.local_gitlab.serving import http
+from factory.local_gitlab.serving import http, list_parameters
 from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
@@ -139,6 +139,8 @@ def _handler(context: Context, route: Route) -> Handler:
         with context.store.transaction():
             call = _call(context, route, request, params, body)
             context.store.actor = call.user["id"]
+            if route.method == "GET":
+                list_parameters.refuse(call, route.path)
             result = route.handler(call)
         if inspect.isawaitable(result):
             result = await result

@@ -13,6 +13,12 @@ from factory.system import clock
 
 # Push options with which a branch's push makes no pipeline; a merge request's is made (docs: Push options).
 _SKIPS = {"ci.skip", "ci.no_pipeline"}
+# The fields of a merge request that does not merge by itself.
+NO_AUTO_MERGE: Document = {
+    "merge_when_pipeline_succeeds": False,
+    "should_remove_source_branch": None,
+    "_auto_merge": None,
+}
 
 
 def sync_refs(context: Context, project: Document, user: Document, *, known_user: bool = True) -> None:
@@ -48,13 +54,25 @@ def _pushed(
 ) -> None:
     for request in context.store.all("merge_request", project=project["id"], state="opened", source_branch=branch):
         follow_source(context, project, request, sha, user)
+    _drop_auto_merges_behind(context, project, branch, sha)
     if not quiet:
         pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
     context.wake_pipelines()
 
 
+def _drop_auto_merges_behind(context: Context, project: Document, target: str, sha: str) -> None:
+    """Drop the auto-merge of merge requests that now need a rebase (docs: Auto-merge, pipeline success)."""
+    if project["merge_method"] == "merge":
+        return
+    for request in context.store.all(
+        "merge_request", project=project["id"], state="opened", target_branch=target, merge_when_pipeline_succeeds=True
+    ):
+        if not context.repository(project).is_ancestor(sha, request["sha"]):
+            context.store.save("merge_request", request | NO_AUTO_MERGE)
+
+
 def follow_source(context: Context, project: Document, request: Document, sha: str, user: Document) -> None:
-    """Update a merge request to its source branch's new head: diff, approvals, pipeline."""
+    """Update a merge request to its source branch's new head: diff, approvals, auto-merge, pipeline."""
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"], sha)
     base = repository.merge_base(target, sha) or target
@@ -65,6 +83,7 @@ def follow_source(context: Context, project: Document, request: Document, sha: s
         versions = request.get("_versions", [])
         version = {"id": request["id"] * 1000 + len(versions) + 1, "merge_request_id": request["id"], **diff}
         request["_versions"] = [{**version, "created_at": clock.timestamp()}, *versions]
+        request |= NO_AUTO_MERGE  # the new commits need a review (docs: Auto-merge)
     request["sha"] = sha
     request["diff_refs"] = {"base_sha": base, "head_sha": sha, "start_sha": target}
     request["updated_at"] = clock.timestamp()

@@ -9,6 +9,7 @@ from factory.errors import FactoryError, Refused
 from factory.local_gitlab import app
 from factory.local_gitlab.accounts import accounts, namespaces
 from factory.local_gitlab.ci import scheduler
+from factory.local_gitlab.merge_requests import merging
 from factory.local_gitlab.ref_updates import sync_refs
 from factory.local_gitlab.repository import git_http
 from factory.local_gitlab.serving.context import Context
@@ -52,7 +53,7 @@ async def serve(
     try:
         # A server without a running scheduler is useless: if a background task fails, the block ends too.
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work(context)) for work in (scheduler.run, deliveries.run)]
+            tasks = [group.create_task(work(context)) for work in (scheduler.run, merging.run, deliveries.run)]
             yield context
             for task in tasks:
                 task.cancel()

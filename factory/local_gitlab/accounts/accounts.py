@@ -27,7 +27,6 @@ _TOKEN_SCOPES = frozenset(
     )
 )
 LEVELS = frozenset({5, 10, 15, 20, 30, 40, 50})
-_UNSUPPORTED_FILTERS = ("external", "extern_uid", "provider", "custom_attributes", "without_projects", "two_factor")
 
 
 def fingerprint(token: str) -> str:
@@ -109,10 +108,13 @@ def role_in(store: Store, project: Document, user: Document, token: Document) ->
     """Return a token's access level in a project; 0 means no access."""
     if token["_project"] and token["_project"] != project["id"] and not _admits(project, token):
         return api.NO_ROLE
-    if user["is_admin"]:
-        return ADMIN
-    level = membership.level(store, project, user["id"])
-    return min(level, token["access_level"]) if token["access_level"] else level
+    level = level_in(store, project, user)
+    return min(level, token["access_level"]) if token["access_level"] and level != ADMIN else level
+
+
+def level_in(store: Store, project: Document, user: Document) -> int:
+    """Return a user's access level in a project; 0 means no access."""
+    return ADMIN if user["is_admin"] else membership.level(store, project, user["id"])
 
 
 def job_token_scope(project: Document) -> Document:
@@ -149,14 +151,13 @@ def _current(call: Call) -> Any:
 
 
 def _list(call: Call) -> Any:
-    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     username, search = call.params.get("username"), str(call.params.get("search") or "").lower()
     states = [state for state in ("active", "blocked") if call.flag(state)]
     users = lists.ordered(
         call,
         [
             user
-            for user in call.store.all("user")
+            for user in lists.within(call, call.store.all("user"), ("created",))
             if str(username or user["username"]).lower() == user["username"].lower()
             and (search in f"{user['username']} {user['name']}".lower() or search == user["email"].lower())
             and (not states or user["state"] in states)

@@ -169,7 +169,6 @@ def _url(call: Call, namespace: Document) -> str:
 
 
 def _groups(call: Call) -> Any:
-    api.refuse_unsupported(call, ("custom_attributes", "statistics", "with_custom_attributes", "repository_storage"))
     skipped, visibility = call.strings("skip_groups") or [], call.params.get("visibility")
     least = api.as_int(call.params.get("min_access_level") or 0, "min_access_level")
     found = [

@@ -22,6 +22,8 @@ _TIERS = (
     ("st(?:a|)g|mod(?:e|)l|pre|demo|non", "staging"),
     ("pr(?:o|)d|live", "production"),
 )
+# docs: Environments API, list environments.
+_SHORTEST_SEARCH = 3
 _FOLLOWS = {"success": "success", "failed": "failed", "canceled": "canceled", "skipped": "skipped"}
 
 
@@ -133,9 +135,18 @@ def _allows(call: Call, levels: list[Document]) -> bool:
 
 
 def _environments(call: Call) -> Any:
-    name = call.params.get("name")
-    found = call.store.all("environment", project=call.project["id"])
-    return Page([item for item in found if name in (None, item["name"])], partial(_environment, call))
+    name, search = call.params.get("name"), call.text("search") or ""
+    states = call.params.get("states")
+    if name and search:
+        raise api.bad_request("name, search cannot be used together", key="error")
+    if 0 < len(search) < _SHORTEST_SEARCH:
+        raise api.bad_request(f"Search query is less than {_SHORTEST_SEARCH} characters")
+    found = [
+        item
+        for item in call.store.all("environment", project=call.project["id"])
+        if name in (None, item["name"]) and search.lower() in item["name"].lower() and states in (None, item["state"])
+    ]
+    return Page(found, partial(_environment, call))
 
 
 def _environment(call: Call, item: Document) -> Document:
@@ -176,8 +187,9 @@ def _stop(call: Call) -> Any:
 
 def _deployments(call: Call) -> Any:
     status, name = call.params.get("status"), call.params.get("environment")
-    stored = lists.recent(call, call.store.all("deployment", project=call.project["id"]), newest_first=False)
-    found = [_deployment(call, item) for item in stored]
+    stored = lists.within(call, call.store.all("deployment", project=call.project["id"]), ("updated",))
+    keys = ("id", "iid", "created_at", "updated_at")
+    found = [_deployment(call, item) for item in lists.ordered(call, stored, keys=keys, descending=False)]
     return Page(
         [item for item in found if status in (None, item["status"]) and name in (None, item["environment"]["name"])]
     )

@@ -11,7 +11,7 @@ from factory.errors import InvalidInput
 from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import jobs, pipeline_rights, unit_test_reports
 from factory.local_gitlab.ci.variables import before_jobs
-from factory.local_gitlab.definition import conditions, source_files
+from factory.local_gitlab.definition import checkout, conditions, source_files
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
 from factory.local_gitlab.serving import call as api
@@ -22,6 +22,8 @@ from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
 ZERO = "0" * 40
+FILTERED = "Pipeline filtered out by workflow rules."
+NO_RIGHTS = "You do not have sufficient permission to run a pipeline on the protected branch"
 _PATIENCE, _PAUSE = 90.0, 0.05
 # GitLab docs: Pipelines, skip a pipeline: the message of the pushed commit decides.
 _SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
@@ -78,7 +80,7 @@ def create(
         "_expanded": False,
     }
     try:
-        if (workflow := _admitted(context, project, draft)) is None:
+        if (workflow := admitted(context, project, draft)) is None:
             return None
         draft["_workflow"] = workflow
         if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
@@ -90,13 +92,19 @@ def create(
     return pipeline
 
 
-def _admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
+def admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
     """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
     name, sha = draft["_config"]["file"], draft["_config"]["sha"]
     definition = source_files.read(context.repository(project), sha, name)
     if definition is None:
         return None
     return conditions.admitted(source_files.workflow_rules(definition, name), before_jobs(context, project, draft))
+
+
+def is_defined(context: Context, project: Document, sha: str) -> bool:
+    """Return whether a commit has a definition of pipelines."""
+    location = _definition(context, project, sha)
+    return location is not None and context.repository(project).read(location[1], location[0]) is not None
 
 
 def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
@@ -142,9 +150,14 @@ def _seconds(start: str | None, end: str | None) -> int | None:
 
 
 def _list(call: Call) -> Any:
-    filters = {key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params}
-    found = call.store.all("pipeline", project=call.project["id"], **filters)
-    return Page(lists.recent(call, found, newest_first=True), partial(show, call.context, call.project))
+    filters: dict[str, Any] = {
+        key: call.params[key] for key in ("sha", "ref", "status", "source") if key in call.params
+    }
+    if call.params.get("username"):
+        filters["_user"] = (call.store.find("user", str(call.params["username"])) or {}).get("id", 0)
+    found = lists.within(call, call.store.all("pipeline", project=call.project["id"], **filters))
+    keys = ("id", "status", "ref", "updated_at")
+    return Page(lists.ordered(call, found, keys=keys), partial(show, call.context, call.project))
 
 
 def _pipeline(call: Call) -> Document:
@@ -165,7 +178,7 @@ def _create(call: Call) -> Any:
     if sha is None:
         raise api.bad_request("Reference not found")
     if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
-        raise api.bad_request("You do not have sufficient permission to run a pipeline on the protected branch")
+        raise api.bad_request(NO_RIGHTS)
     variables, files = _requested_variables(call)
     pipeline = create(
         call.context,
@@ -180,7 +193,7 @@ def _create(call: Call) -> Any:
         files=files,
     )
     if pipeline is None:
-        raise api.invalid({"base": ["Pipeline filtered out by workflow rules."]})
+        raise api.invalid({"base": [FILTERED]})
     return _expanded(call, pipeline["id"])
 
 
@@ -210,7 +223,11 @@ def _requested_variables(call: Call) -> tuple[dict[str, str], list[str]]:
     if any(item.get("variable_type", "env_var") not in VARIABLE_TYPES for item in items):
         raise api.bad_request("variables[variable_type] does not have a valid value", key="error")
     files = [str(item["key"]) for item in items if item.get("variable_type") == "file"]
-    return {str(item["key"]): str(item.get("value", "")) for item in items}, files
+    values = {str(item["key"]): str(item.get("value", "")) for item in items}
+    for key, value in values.items():
+        if words := checkout.problem(key, value):
+            raise api.bad_request(f"{key} {words}")
+    return values, files
 
 
 def _jobs(call: Call) -> Any:

@@ -20,7 +20,7 @@ from factory.system import clock, log
 HEARTBEAT_LIMIT, _STALL = 30.0, 5.0
 _TICK = 1.0
 # GitLab's words for a pipeline that somebody starts and that would have no job.
-_EMPTY = (
+EMPTY = (
     "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to "
     "the pipeline."
 )
@@ -111,7 +111,7 @@ def _write_jobs(
         if not found and pipeline["source"] != "api":
             context.store.delete("pipeline", pipeline)  # GitLab makes no pipeline without jobs
             return
-        reason = str(found) if isinstance(found, InvalidInput) else _EMPTY
+        reason = str(found) if isinstance(found, InvalidInput) else EMPTY
         if isinstance(found, FactoryError) and not isinstance(found, InvalidInput):
             reason = f"the pipeline definition could not be expanded: {found}"
         pipeline |= {"status": "failed", "yaml_errors": reason, "finished_at": clock.timestamp()}

@@ -1,7 +1,7 @@
 """Expands a pipeline definition into jobs, and decides by their rules which are part of the pipeline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ class Variables:
 
 
 def expand(
-    source: Source, variables: Variables, *, program: tuple[str, ...], env: Mapping[str, str], kept: Path
+    source: Source,
+    variables: Variables,
+    *,
+    program: tuple[str, ...],
+    env: Mapping[str, str],
+    kept: Path,
+    every: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the pipeline's jobs by stage, each with its evaluated ``when`` and its expanded keywords.
 
-    ``kept`` is a cache folder of earlier results. Raises ``InvalidInput`` with the definition's error.
+    With ``every``, return all jobs of the definition, as if none had rules. ``kept`` is a cache folder of earlier
+    results. Raises ``InvalidInput`` with the definition's error.
     """
     known = {**variables.below, **variables.workflow, **variables.above}
     texts, hidden = source_files.read_all(source, known)
@@ -41,8 +48,16 @@ def expand(
     keywords.refuse(_jobs_alone(text, source.config_file), f"{source.config_file}, joined")
     merged["variables"] = {**(merged.get("variables") or {}), **variables.workflow}
     jobs = _Jobs(merged, (main.values if main else {}).get("default") or {}, variables, _code(source))
+    if every:
+        jobs = replace(jobs, merged={name: _without_rules(name, value) for name, value in merged.items()})
     # docs: workflow. Without its rules, jobs without rules are not part of a merge request's pipeline.
     return jobs.of_pipeline(usual=not source.of_request or bool(merged.get("workflow")))
+
+
+def _without_rules(name: str, value: Any) -> Any:
+    if name in _NO_JOB or not isinstance(value, Mapping):
+        return value
+    return {key: item for key, item in value.items() if key != "rules"}
 
 
 def _jobs_alone(preview: str, name: str) -> Node | None:

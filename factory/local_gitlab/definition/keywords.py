@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.definition import conditions, durations
+from factory.local_gitlab.definition import checkout, conditions, durations
 from factory.local_gitlab.definition.keyword_table import ANY, GLOBAL, REFUSED, TABLE, verdict
 from factory.system.strict_yaml import MERGE, Node
 
@@ -79,7 +79,7 @@ class _Walk:
         elif known.startswith(REFUSED):
             words = f"is not supported by the loopback GitLab: {known.removeprefix(REFUSED)}"
         else:
-            words = _value(path, node)
+            words = _value(path, node) or _git_variable(path, shown, node)
         if words:
             self.found.append(Problem(shown, line, words))
         elif path in TABLE:
@@ -115,6 +115,14 @@ def _value(path: str, node: Node) -> str | None:
         return _condition(node)
     check = _VALUES.get(path.replace("default.", "job.", 1))
     return check(node) if check else None
+
+
+def _git_variable(path: str, shown: str, node: Node) -> str | None:
+    """Return why a variable that says how to check out is not honoured; one that names others is judged in the job."""
+    above, _, last = path.removesuffix(".value").rpartition(".")
+    if last != ANY or above.rpartition(".")[2] != "variables":
+        return None
+    return checkout.written_problem(shown.removesuffix(":value").rpartition(":")[2], node.text or "")
 
 
 def _condition(node: Node) -> str | None:

@@ -5,41 +5,12 @@ from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import Call
 from factory.local_gitlab.serving.store import Document
 
-_UNSUPPORTED_FILTERS = (
-    "approved_by_ids",
-    "approver_ids",
-    "assignee_id",
-    "assignee_username",
-    "confidential",
-    "deployed_after",
-    "deployed_before",
-    "due_date",
-    "environment",
-    "epic_id",
-    "health_status",
-    "in",
-    "issue_type",
-    "iteration_id",
-    "iteration_title",
-    "merge_user_id",
-    "milestone",
-    "milestone_id",
-    "my_reaction_emoji",
-    "non_archived",
-    "not",
-    "reviewer_id",
-    "reviewer_username",
-    "weight",
-    "wip",
-)
-
 
 def listed(call: Call, kind: str, states: tuple[str, ...]) -> list[Document]:
     """Return the project's issues or merge requests that match the call's filters, in the requested order.
 
-    Raises 400 for values that GitLab refuses, and for filters that this server does not support.
+    Raises 400 for values that GitLab refuses.
     """
-    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     state = call.choice("state", ("all", *states), "all")
     authors = _authors(call)
     found = [
@@ -58,7 +29,8 @@ def _matches(call: Call, document: Document) -> bool:
     return (
         _has_labels(document, call.strings("labels") or [])
         and (not iids or str(document["iid"]) in iids)
-        and str(call.params.get("search") or "").lower() in f"{document['title']} {document['description']}".lower()
+        and str(call.params.get("search") or "").lower()
+        in f"{document['title']} {document['description'] or ''}".lower()
     )
 
 

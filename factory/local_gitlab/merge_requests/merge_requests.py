@@ -9,7 +9,7 @@ from factory.local_gitlab.ci.states import detailed_merge_status
 from factory.local_gitlab.issues import discussions, filters, issues
 from factory.local_gitlab.merge_requests import approvals
 from factory.local_gitlab.projects import project_settings
-from factory.local_gitlab.ref_updates import follow_source
+from factory.local_gitlab.ref_updates import NO_AUTO_MERGE, follow_source
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
@@ -27,8 +27,11 @@ _UNSUPPORTED = (
 )
 
 
-def status(context: Context, project: Document, request: Document) -> str:
-    """Return whether a merge request can be merged, or why not (docs: Merge requests API, merge status)."""
+def status(context: Context, project: Document, request: Document, *, later: bool = False) -> str:
+    """Return whether a merge request can be merged, or why not (docs: Merge requests API, merge status).
+
+    ``later`` leaves out what an auto-merge waits for: the pipeline, approvals, threads, and the end of a draft.
+    """
     repository = context.repository(project)
     target = repository.branches().get(request["target_branch"])
     head = request["sha"]
@@ -38,12 +41,13 @@ def status(context: Context, project: Document, request: Document) -> str:
     latest = found[0]["status"] if found and found[0]["sha"] == head else None
     return detailed_merge_status(
         state=request["state"],
-        draft=request["draft"],
+        draft=request["draft"] and not later,
         pipeline=latest,
-        must_succeed=project["only_allow_merge_if_pipeline_succeeds"],
+        must_succeed=project["only_allow_merge_if_pipeline_succeeds"] and not later,
         allow_skipped=project["allow_merge_on_skipped_pipeline"],
-        approvals_left=approvals.left(context, project, request),
-        discussions_open=project["only_allow_merge_if_all_discussions_are_resolved"]
+        approvals_left=0 if later else approvals.left(context, project, request),
+        discussions_open=not later
+        and project["only_allow_merge_if_all_discussions_are_resolved"]
         and discussions.unresolved(context, project, request),
         conflict=target is None or (behind and repository.merged_tree(target, head) is None),
         needs_rebase=behind and project["merge_method"] in {"ff", "rebase_merge"},
@@ -64,7 +68,7 @@ def show(context: Context, project: Document, request: Document) -> Document:
         "target_project_id": project["id"],
         "author": by_id(context, request["_author"]),
         "merged_by": by_id(context, request["_merged_by"]),
-        "merge_user": by_id(context, request["_merged_by"]),
+        "merge_user": by_id(context, request["_merged_by"] or (request.get("_auto_merge") or {}).get("user")),
         "assignees": [],
         "assignee": None,
         "reviewers": [],
@@ -73,7 +77,7 @@ def show(context: Context, project: Document, request: Document) -> Document:
         "merge_status": "can_be_merged" if state == "mergeable" else "cannot_be_merged",
         "has_conflicts": state == "conflict",
         "blocking_discussions_resolved": not discussions.unresolved(context, project, request),
-        "merge_when_pipeline_succeeds": False,
+        "merge_when_pipeline_succeeds": request.get("merge_when_pipeline_succeeds", False),
         "work_in_progress": request["draft"],
         "user_notes_count": len(notes),
         "head_pipeline": latest,
@@ -128,13 +132,13 @@ def create(call: Call) -> Any:
         "squash_commit_sha": None,
         "squash": call.flag("squash"),
         "diff_refs": None,
-        "should_remove_source_branch": None,
         "force_remove_source_branch": call.flag(
             "remove_source_branch", default=project_settings.of(call.project)["remove_source_branch_after_merge"]
         ),
         "_author": call.user["id"],
         "_merged_by": None,
         "_approved_by": [],
+        **NO_AUTO_MERGE,
     }
     issues.apply_labels(call, document)
     request = call.store.add("merge_request", document, project=call.project["id"])
@@ -166,7 +170,7 @@ def change(call: Call) -> Any:
     request["draft"] = request["title"].lower().startswith(("draft:", "[draft]", "(draft)"))
     issues.apply_labels(call, request)
     if event == "close" and request["state"] == "opened":
-        request |= {"state": "closed", "closed_at": clock.timestamp()}
+        request |= {"state": "closed", "closed_at": clock.timestamp(), **NO_AUTO_MERGE}
     elif event == "reopen" and request["state"] == "closed":
         request |= {"state": "opened", "closed_at": None}
     request["updated_at"] = clock.timestamp()
@@ -212,7 +216,7 @@ def _new_pipeline(call: Call) -> Any:
         request=request,
     )
     if pipeline is None:
-        raise api.bad_request("Pipeline filtered out by workflow rules.")
+        raise api.bad_request(pipelines.FILTERED)
     return api.Answer(pipelines.show(call.context, call.project, pipeline), 201)
 
 

@@ -51,7 +51,9 @@ def _list(call: Call) -> Any:
     found = [
         item
         for item in call.store.all(_KIND, project=call.project["id"])
-        if state in (None, item["state"]) and title in (None, item["title"]) and search in item["title"].lower()
+        if state in (None, item["state"])
+        and title in (None, item["title"])
+        and search in f"{item['title']} {item['description'] or ''}".lower()
     ]
     return Page([show(call.context, call.project, item) for item in reversed(found)])
 

@@ -147,6 +147,14 @@ def given(call: Call) -> Document:
     return found
 
 
+def refuse_other_definition(path: str, settings: Document) -> None:
+    """Raise 400 if the settings of the project at ``path`` take its pipeline definition from elsewhere."""
+    setting = settings.get("ci_config_path") or ""
+    _, at, elsewhere = setting.partition("@")
+    if "://" in setting or (at and elsewhere.partition(":")[0] != path):
+        raise api.unsupported("ci_config_path with a definition of another project or server")
+
+
 def _refuse_others(call: Call) -> None:
     """Raise 400 for a setting that is not supported, or has another value here than the request's."""
     for name in (*_FIXED, *_UNSUPPORTED):

@@ -32,18 +32,6 @@ SIMPLE = (
     "last_activity_at",
     "namespace",
 )
-_UNSUPPORTED_FILTERS = (
-    "custom_attributes",
-    "id_after",
-    "id_before",
-    "last_activity_after",
-    "last_activity_before",
-    "starred",
-    "statistics",
-    "topic",
-    "wiki_checksum_failed",
-    "with_programming_language",
-)
 _PATH_RULE = (
     "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-', end in '.git' or end in '.atom'"
 )
@@ -100,6 +88,7 @@ def _create(call: Call) -> Any:
         **project_settings.given(call),
         **avatars.given(call),
     }
+    project_settings.refuse_other_definition(full, document)
     project = call.store.add("project", document, name=full)
     avatars.keep(call, project)
     call.context.repository(project).create(project["default_branch"])
@@ -132,7 +121,6 @@ def _first_commit(call: Call, project: Document) -> None:
 
 
 def _list(call: Call) -> Any:
-    api.refuse_unsupported(call, _UNSUPPORTED_FILTERS)
     found = lists.ordered(call, [item for item in call.store.all("project") if _matches(call, item)], keys=_ORDERS)
     return Page(found, partial(_show_simple if call.flag("simple") else show, call.context))
 
@@ -172,6 +160,7 @@ def _change(call: Call) -> Any:
     changes = {key: call.text(key) for key in ("name", "default_branch") if call.params.get(key)}
     changes |= project_settings.given(call) | avatars.given(call)
     project_settings.refuse_change(call, changes)
+    project_settings.refuse_other_definition(call.project["path_with_namespace"], changes)
     if call.params.get("path") not in (None, call.project["path"]):
         raise api.unsupported("a new path")
     if not changes:

@@ -42,7 +42,9 @@ def for_hook(store: Store, project: Document, user: Document, role: int) -> str:
 
 
 def _rules(call: Call) -> Any:
-    return Page([_rule(call, rule) for rule in call.store.all("protected_branch", project=call.project["id"])])
+    search = str(call.params.get("search") or "").lower()
+    rules = call.store.all("protected_branch", project=call.project["id"])
+    return Page([_rule(call, rule) for rule in rules if search in rule["name"].lower()])
 
 
 def _rule(call: Call, rule: Document) -> Document:

@@ -10,12 +10,15 @@ from factory.local_gitlab.refs.protected_branches import may, protection
 from factory.local_gitlab.refs.ref_names import as_rule, covers, is_branch_name
 from factory.local_gitlab.repository import commit_writes, file_contents
 from factory.local_gitlab.serving import call as api
+from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.git import Repository
 from factory.local_gitlab.serving.store import Document
 from factory.system import loopback
 
+# The last second of 2099: git reads no later time.
+_LAST_TIME = 4_102_444_799
 _NOT_DELETED = "You are not allowed to delete protected branches from this project."
 
 
@@ -124,9 +127,12 @@ def _delete_branch(call: Call) -> Any:
 
 
 def _commits(call: Call) -> Any:
-    api.refuse_unsupported(call, ("trailers", "follow"))
-    options = [f"--{key}={call.text(key)}" for key in ("since", "until", "author") if call.params.get(key)]
+    topological = call.choice("order", ("default", "topo"), "default") == "topo"
+    times = {key: lists.moment(call, key) for key in ("since", "until")}
+    options = [f"--{key}=@{min(int(time.timestamp()), _LAST_TIME)} +0000" for key, time in times.items() if time]
+    options += [f"--author={call.text('author')}"] if call.params.get("author") else []
     options += ["--first-parent"] if call.flag("first_parent") else []
+    options += ["--topo-order"] if topological else []
     path = call.text("path") or ""
     if call.flag("all"):
         return Page(_repo(call).commits("--branches", "--tags", *options, path=path))

@@ -14,6 +14,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from factory.errors import FactoryError, Refused, Unreachable
+from factory.local_gitlab.definition import checkout
 from factory.local_gitlab.runner import artifacts
 from factory.local_gitlab.runner import script as runner_script
 from factory.local_gitlab.runner.trace import Trace
@@ -130,14 +131,26 @@ class _Execution:
         env = {**self._settings.env, "HOME": str(self._scratch)}
         plain = runner_script.without_credentials(git["repo_url"])
         origin = git["repo_url"] if self._network else plain
+        how = checkout.of(runner_script.values(self._settings.env, self._payload))
+        if not how.fetch:
+            self._trace.write(b"Skipping Git repository setup\n")
+            self._download()
+            return
         self._git("init", "--quiet", env=env)
         files.write_atomic(self._checkout / ".git" / "config", runner_script.git_config(origin).encode(), mode=0o600)
         fetch = {**env, **runner_script.credential_env(git["repo_url"], plain)}
-        self._git("fetch", "--quiet", "--no-tags", "origin", *git["refspecs"], env=fetch)
-        self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
-        self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
+        depth = (f"--depth={how.depth}",) if how.depth else ()
+        self._git("fetch", "--quiet", "--no-tags", *depth, "origin", *git["refspecs"], env=fetch)
+        if how.files:
+            self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
+            self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
+        else:
+            self._trace.write(b"Skipping Git checkout\n")
         if any(rule.get("untracked") for rule in self._payload["artifacts"]):
             self._tracked = frozenset(self._git("ls-files", "-z", env=env).split("\0"))
+        self._download()
+
+    def _download(self) -> None:
         for dependency in self._payload["dependencies"]:
             artifacts.download(self._client, dependency, self._checkout)
 

@@ -28,17 +28,22 @@ def job_env(
     env = {**base, "HOME": str(scratch), "TMPDIR": str(scratch), "CI_PROJECT_DIR": str(checkout)}
     env |= {"CI_BUILDS_DIR": str(checkout.parent), "CI_SERVER_TLS_CA_FILE": ""}
     seen = [item for item in payload["variables"] if network or not item["masked"]]
-    last = {item["key"]: item for item in seen}
-    raw = {key for key, item in last.items() if item.get("raw")}
-    values = expanded({key: item["value"] for key, item in last.items()}, env, raw=raw)
-    for item in last.values():
-        value = values[item["key"]]
+    found = values(env, {"variables": seen})
+    for item in {item["key"]: item for item in seen}.values():
+        value = found[item["key"]]
         if item.get("file"):
             path = scratch / "variables" / item["key"]
             safe_path.write(scratch, path, value.encode(), mode=0o600)
             value = str(path)
         env[item["key"]] = value
     return env
+
+
+def values(known: Mapping[str, str], payload: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a job's variables; those that they name and that are not among them are ``known``."""
+    last = {item["key"]: item for item in payload["variables"]}
+    raw = {key for key, item in last.items() if item.get("raw")}
+    return expanded({key: item["value"] for key, item in last.items()}, known, raw=raw)
 
 
 def without_credentials(url: str) -> str:

@@ -72,6 +72,36 @@ def test_untracked_files_are_those_that_the_commit_does_not_have(gitlab_server: 
     assert names == {".hidden/b.txt", "new/a.txt", "passed.txt"}
 
 
+GIT = """
+variables: {SHOW: 'ls -A | tr "\\n" " "; git rev-list --count HEAD 2>/dev/null || true'}
+usual: {script: ['eval "$SHOW"']}
+fetch: {variables: {GIT_STRATEGY: fetch, GIT_DEPTH: "1"}, script: ['eval "$SHOW"']}
+none: {variables: {GIT_STRATEGY: none}, script: ['eval "$SHOW"; echo "left=$(ls -A)"']}
+empty: {variables: {HOW: empty, GIT_STRATEGY: $HOW}, script: ['echo "left=$(ls -A)"']}
+bare: {variables: {GIT_CHECKOUT: "false"}, script: ['echo "left=$(ls -A)"']}
+raw: {variables: {GIT_DEPTH: {value: $X, expand: false}}, script: ['true'], allow_failure: true}
+wrong: {variables: {HOW: recursive, GIT_SUBMODULE_STRATEGY: $HOW}, script: ['true'], allow_failure: true}
+"""
+
+
+def test_a_job_checks_out_as_its_variables_say(gitlab_server: LocalGitlab) -> None:
+    project = gitlab_server.project({"a": "1"})
+    project.files.create({"file_path": ".gitlab-ci.yml", "branch": "main", "content": GIT, "commit_message": "second"})
+    pipeline = wait_for(lambda: [p for p in project.pipelines.list(get_all=True) if p.status in END])[0]
+    assert pipeline.status == "success"
+    traces = {job.name: trace_of(project, job) for job in pipeline.jobs.list(get_all=True)}
+    assert ".git .gitlab-ci.yml a 2\n" in traces["usual"]
+    assert ".git .gitlab-ci.yml a 1\n" in traces["fetch"]
+    for name in ("none", "empty"):
+        assert "left=\n" in traces[name]
+        assert "Checked out" not in traces[name]
+    assert "left=.git\n" in traces["bare"]
+    assert "GIT_DEPTH has the value '$X', which is no number of commits" in traces["raw"]
+    with pytest.raises(gitlab.GitlabCreateError, match="GIT_STRATEGY has the value 'pull'"):
+        project.pipelines.create({"ref": "main", "variables": [{"key": "GIT_STRATEGY", "value": "pull"}]})
+    assert "GIT_SUBMODULE_STRATEGY has the value 'recursive', which is not supported: none" in traces["wrong"]
+
+
 def test_a_job_takes_what_it_inherits(gitlab_server: LocalGitlab) -> None:
     project, _, jobs = ran(gitlab_server, INHERIT)
     traces = {name: trace_of(project, job) for name, job in jobs.items()}
@@ -213,7 +243,8 @@ def test_the_usual_tier_of_an_environment(name: str, tier: str) -> None:
 
 def test_keys_that_ruby_reads_as_symbols_are_keys(gitlab_server: LocalGitlab) -> None:
     text = ":look:\n  :script:\n    - echo :here\n  :rules:\n    - :if: $CI_COMMIT_BRANCH\n      :when: manual\n"
-    answer = gitlab_server.project({"a": "1"}).ci_lint.create({"content": text, "include_jobs": True})
+    project = gitlab_server.project({"a": "1"})
+    answer = project.ci_lint.create({"content": text, "include_jobs": True, "dry_run": True})
     assert answer.errors == []
     (job,) = answer.jobs
     assert (job["name"], job["script"], job["when"]) == ("look", ["echo :here"], "manual")

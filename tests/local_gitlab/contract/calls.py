@@ -228,6 +228,7 @@ def lint(world: World) -> None:
     assert not project.ci_lint.create({"content": "a: [\n"}).valid
     assert not world.project({"a": "1"}).ci_lint.get().valid
     world.call("POST", f"/projects/{project.id}/ci/lint", 400, json={})
+    world.call("GET", f"/projects/{project.id}/ci/lint", 400, params={"content_ref": "main", "sha": "main"})
 
 
 def repository(world: World) -> None:
@@ -392,11 +393,26 @@ def merge_requests(world: World) -> None:
     theirs.unapprove()
     world.call("POST", one + "/unapprove", 404, who="developer")
     _merge(world, project, request, one)
-    waiting = world.project({".gitlab-ci.yml": "a: {script: [ls], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"})
-    world.change(waiting, "x", "b")
-    number = waiting.mergerequests.create(given).iid
-    world.call("PUT", f"/projects/{waiting.id}/merge_requests/{number}/merge", 400, json={"auto_merge": True})
-    waiting.delete()
+    _auto_merge(world, given)
+
+
+def _auto_merge(world: World, given: dict[str, str]) -> None:
+    project = world.project(
+        {".gitlab-ci.yml": "a: {script: [ls], tags: [nobody], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"}
+    )
+    project.protectedbranches.create({"name": "main", "merge_access_level": 40})
+    world.change(project, "x", "b")
+    request = project.mergerequests.create(given)
+    one = f"/projects/{project.id}/merge_requests/{request.iid}"
+    cancel = one + "/cancel_merge_when_pipeline_succeeds"
+    world.call("PUT", one + "/merge", 400, json={"auto_merge": "perhaps"})
+    assert request.merge(merge_when_pipeline_succeeds=True)["merge_when_pipeline_succeeds"] is True
+    world.call("POST", cancel, 401, who="developer")
+    assert request.cancel_merge_when_pipeline_succeeds()["merge_user"] is None
+    world.call("POST", cancel, 406)
+    request.state_event = "close"
+    request.save()
+    world.call("POST", cancel, 405)
 
 
 def _merge(world: World, project: Any, request: Any, one: str) -> None:

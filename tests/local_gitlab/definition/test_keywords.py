@@ -72,6 +72,20 @@ def problems(text: str, *, included: bool = False) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("variables:\n  GIT_STRATEGY: pull\n", "ci:2: `variables:GIT_STRATEGY` has the value 'pull'.*: clone, fetch"),
+        (
+            "variables:\n  GIT_DEPTH: {value: all}\n",
+            "ci:2: `variables:GIT_DEPTH:value` has the value 'all', which is no number",
+        ),
+        (
+            "a:\n  script: [x]\n  variables:\n    GIT_SUBMODULE_STRATEGY: recursive\n",
+            "ci:4: `variables:GIT_SUBMODULE_STRATEGY` has the value 'recursive'.*: none",
+        ),
+        (
+            "a:\n  script: [x]\n  rules:\n    - variables: {GIT_CHECKOUT: maybe}\n",
+            "ci:4: `rules:variables:GIT_CHECKOUT` has the value 'maybe'.*: true, false",
+        ),
+        ("variables:\n  GIT_CLONE_PATH: $CI_BUILDS_DIR/x\n", "ci:2: `variables:GIT_CLONE_PATH` is not supported"),
         ("a: {script: [x]}\nb:\n  script: [x]\n  only: [tags]\n", "ci:4: `only` is not supported .*: write `rules`"),
         ("a:\n  script: [x]\n  paralel: 2\n", "ci:3: `paralel` is not a keyword of GitLab"),
         ("a:\n  parallel: {matrix: [{A: [b]}]}\n  script: [x]\n", "ci:2: `parallel` is not supported"),

@@ -1,4 +1,4 @@
-"""Merging at once, with and without squash; what would merge later or differently is refused."""
+"""Merging at once, with and without squash, and what is refused."""
 
 from typing import Any
 
@@ -6,8 +6,6 @@ import gitlab
 import pytest
 
 from tests.servers import LocalGitlab
-
-PIPELINE = {".gitlab-ci.yml": "wait: {script: ['true'], tags: [nobody], rules: [{if: $CI_MERGE_REQUEST_ID}]}\n"}
 
 
 def change(project: Any, *, commits: int = 2, **fields: Any) -> Any:
@@ -48,17 +46,6 @@ def test_without_squash_all_commits_are_merged(gitlab_server: LocalGitlab) -> No
     assert refused.value.response_code == 422
     request.merge()
     assert titles(project) == ["c1", "c0", "start"]
-
-
-@pytest.mark.parametrize("parameter", ["auto_merge", "merge_when_pipeline_succeeds"])
-def test_a_merge_that_waits_for_the_pipeline_is_refused(gitlab_server: LocalGitlab, parameter: str) -> None:
-    project = gitlab_server.project({"a": "1", **PIPELINE})
-    request = change(project)
-    path = f"/projects/{project.id}/merge_requests/{request.iid}/merge"
-    with pytest.raises(gitlab.GitlabHttpError, match=f"{parameter} is not supported") as refused:
-        gitlab_server.client().http_put(path, post_data={parameter: True})
-    assert refused.value.response_code == 400
-    assert project.mergerequests.get(request.iid).state == "opened"
 
 
 @pytest.mark.parametrize("body", [{"state_event": "luck"}, {"target_branch": "y"}, {"reviewer_ids": [1]}])
