@@ -218,7 +218,7 @@ def _first_release(root: Connection, policies: Policies, head: str, *, say: Say,
     say("deploying the first release as the instance's administrator")
     meanwhile()
     deadline = clock.monotonic() + _PATIENCE
-    played = False
+    played = set[str]()
     while clock.monotonic() < deadline:
         found = pipelines.of_commit(root, head, ref=MAIN)
         status = found[0].status if found else "created"
@@ -228,13 +228,18 @@ def _first_release(root: Connection, policies: Policies, head: str, *, say: Say,
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
             hint = f"See `factory pipeline logs {found[0].id}`; fix it, commit, `factory up --fresh`."
             raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=hint)
-        if status == "manual" and not played:
-            played = _play_apply(root, found[0].id, environment)
+        if status == "manual":
+            _play_applies(root, found[0].id, policies, played)
         clock.sleep(0.1)
     raise InvalidInput("the first release was not deployed within 3 minutes")
 
 
-def _play_apply(root: Connection, pipeline: int, stack: str) -> bool:
-    jobs = {job.name: job for job in pipelines.jobs(root, pipeline)}
-    pipelines.play(root, jobs[f"apply-{stack}"].id, {"APPROVED_MANIFEST": saved_plan.of(root, pipeline).digest(stack)})
-    return True
+def _play_applies(root: Connection, pipeline: int, policies: Policies, played: set[str]) -> None:
+    """Start the applies that wait, and add their stacks to ``played``."""
+    for job in pipelines.jobs(root, pipeline):
+        stack = job.name.removeprefix("apply-")
+        if stack != job.name and job.status == "manual" and stack not in played:
+            asked = policies.environments.asked(stack)
+            approved = {"APPROVED_MANIFEST": saved_plan.of(root, pipeline).digest(stack)} if asked else {}
+            pipelines.play(root, job.id, approved)
+            played.add(stack)

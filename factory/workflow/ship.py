@@ -5,7 +5,7 @@ environment that needs no approval. ``deploy``: apply the approved plan, verify 
 GitLab first. An interrupted apply is never started again: ``merge`` finishes it if a later plan proves that it is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -24,7 +24,7 @@ from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import read_tree, record, record_plans
 from factory.workflow.release import own_change, pipeline_watch, proof, record_approvals, review, shipment
-from factory.workflow.release.rollout import ENDED, Rollout, job_of
+from factory.workflow.release.rollout import APPLY, ENDED, Rollout, job_of
 from factory.workflow.release.shipment import RELEASE, ShippedIssue, main_pipeline
 
 PROVEN = "proven"
@@ -149,8 +149,8 @@ class _Shipment:
         self.context.fetch()
         tree, trust = read_tree(self.context), self.context.trust()
         wanted = {"manifest": rollout.digest, "plan": rollout.manifest.plan}
-        unmet = insist.unmet_before_apply(tree, trust, self.iid, stack=self._stack, **wanted)
-        self._refuse(unmet, f"deployed to {self._stack}")
+        unmet = insist.unmet_before_apply(tree, trust, self.iid, stack=rollout.environment, **wanted)
+        self._refuse(unmet, f"deployed to {rollout.environment}")
 
     def _refuse(self, unmet: tuple[str, ...], what: str) -> None:
         if unmet:
@@ -166,12 +166,11 @@ class _Shipment:
         if found is None or context.accounts.alone or self.shipped.own:
             return
         review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
-        pipeline_watch.until(
-            context,
-            lambda: pipelines.get(context.bot, found.id),
-            minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda item: item.over,
-        )
+        self._watch(lambda: pipelines.get(context.bot, found.id), lambda item: item.over)
+
+    def _watch(self, find: Callable[[], Pipeline | None], over: Callable[[Pipeline], bool]) -> Pipeline:
+        """Return the pipeline once ``over`` is true; raises ``ToolTimeout`` after the time that policy allows."""
+        return pipeline_watch.until(self.context, find, minutes=self.policies.budgets.pipeline_minutes, over=over)
 
     def _pipelines(self) -> list[Pipeline]:
         return pipelines.of_merge_request(self.context.bot, self.iid)
@@ -180,23 +179,24 @@ class _Shipment:
         """Wait for main's plan, record it, and write on the merge request which plan a deployment approval approves."""
         context = self.context
         request = merge_requests.get(context.bot, self.iid)
-        pipeline = pipeline_watch.until(
-            context,
-            lambda: main_pipeline(context, request.sha),
-            minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda item: item.over,
-        )
-        reached = pipeline.status in {"manual", "success"}
+        pipeline = self._watch(lambda: main_pipeline(context, request.sha), lambda item: item.over)
         try:
             saved = record_plans(context, self.iid, issue=self.issue, pipeline=pipeline.id)
         except NotFound:
-            if reached:
+            if pipeline.status in {"manual", "success"}:
                 raise
             raise _red(pipeline) from None
-        for environment in saved.manifests:
-            if not self.policies.environments.asked(environment):
-                self._record_rollout(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
-        if not reached:
+        for job in pipelines.jobs(context.bot, pipeline.id):
+            environment = job.name.removeprefix(f"{APPLY}-")
+            if environment == job.name or self.policies.environments.asked(environment):
+                continue
+            if environment in saved.manifests:
+                self._roll_out(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
+            elif self._stack in saved.manifests and job.status == "manual":
+                # It has nothing to apply, and jobs of later environments wait for it.
+                pipelines.play(context.bot, job.id, {})
+        pipeline = self._watch(lambda: pipelines.get(context.bot, pipeline.id), lambda item: item.over)
+        if pipeline.status not in {"manual", "success"}:
             raise _red(pipeline)
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
@@ -217,11 +217,9 @@ class _Shipment:
             self._insist_on_apply(rollout)
             pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
-        pipeline_watch.until(
-            context,
+        self._watch(
             lambda: pipelines.get(context.bot, rollout.pipeline.id),
-            minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda _: rollout.apply_job()[0].status in ENDED,
+            lambda _: rollout.apply_job()[0].status in ENDED,
         )
         number = rollout.record_apply()
         return Applied(rollout.pipeline.id, number)
@@ -229,12 +227,7 @@ class _Shipment:
     def verify(self, applied: Applied) -> Outcome:
         """Wait for the job that checks the deployment from outside, and record its result."""
         context, rollout = self.context, self._rollout()
-        pipeline_watch.until(
-            context,
-            lambda: pipelines.get(context.bot, applied.pipeline),
-            minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda item: item.over,
-        )
+        self._watch(lambda: pipelines.get(context.bot, applied.pipeline), lambda item: item.over)
         checked = rollout.record_check(applied.deployment)
         context.say(f"verified: {_served(checked)}")
         release = checked.release if checked else ""
@@ -249,11 +242,9 @@ class _Shipment:
         job = rollout.check_job(CONFIRM)
         if job.status == "manual":
             pipelines.play(context.bot, job.id, {})
-        pipeline_watch.until(
-            context,
+        self._watch(
             lambda: pipelines.get(context.bot, rollout.pipeline.id),
-            minutes=self.policies.budgets.pipeline_minutes,
-            over=lambda _: rollout.check_job(CONFIRM).status in ENDED,
+            lambda _: rollout.check_job(CONFIRM).status in ENDED,
         )
         checked = rollout.record_check(done.deployment, CONFIRM)
         context.say(f"verified: {_served(checked)}")
@@ -294,9 +285,18 @@ class _Shipment:
         saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
-    def _record_rollout(self, rollout: Rollout) -> None:
-        """Record the apply and check of an environment that needs no approval; raises if either failed."""
+    def _roll_out(self, rollout: Rollout) -> None:
+        """Apply and check the plan of an environment that needs no approval, and record it; raises if either failed."""
         job, _ = rollout.apply_job()
+        if job.status == "manual":
+            self._insist_on_apply(rollout)
+            pipelines.play(self.context.bot, job.id, {})
+            self.context.say(f"the plan of {rollout.environment} is being applied (job {job.id})")
+            self._watch(
+                lambda: pipelines.get(self.context.bot, rollout.pipeline.id),
+                lambda _: rollout.check_job().status in ENDED,
+            )
+            job, _ = rollout.apply_job()
         if job.status in {"success", "failed", "canceled"}:
             checked = rollout.record_check(rollout.record_apply())
             self.context.say(f"{rollout.environment}: {_served(checked)}")

@@ -75,7 +75,7 @@ def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
     mine.run("work", "--once")
     assert "FAILED" not in mine.run("evidence", "verify", "1", check=False).stdout
     assert {"proposal", "verdict", "approval", "merge", "plan"} <= set(kinds(mine, 1))
-    assert [item for item in mine.json("evidence", "drift")["differences"] if item["kind"] == "merge"] == []
+    assert [item for item in mine.json("evidence", "drift") if item["kind"] == "merge"] == []
 
 
 def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:
