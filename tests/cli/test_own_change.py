@@ -64,7 +64,6 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
     assert kinds(mine, 1)[0] == "proposal"
     assert not {"claim", "attempt"} & set(kinds(mine, 1))
     assert "nothing to do" in said(mine)
-    assert "operator" in mine.run("why", f"{HELLO}:1").stdout
 
 
 def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
