@@ -30,9 +30,19 @@ def unmet_before_merge(tree: Mapping[str, bytes], trust: Trust, merge_request: i
 
 
 def unmet_before_apply(
-    tree: Mapping[str, bytes], trust: Trust, merge_request: int, *, stack: str, manifest: str, plan: str
+    tree: Mapping[str, bytes],
+    trust: Trust,
+    merge_request: int,
+    *,
+    stack: str,
+    manifest: str,
+    plan: str,
+    by_hand: bool = False,
 ) -> tuple[str, ...]:
-    """Return what the log lacks or breaks: its own integrity, the merge, this plan, and the approval of this plan."""
+    """Return what the log lacks or breaks: its own integrity, the merge, this plan, and the approval of this plan.
+
+    ``by_hand`` says that a person's start of the apply is the approval, which is recorded afterwards.
+    """
     report = verify.verify(tree, trust=trust, merge_request=merge_request)
     broken = [check.reason for check in report.findings if not check.rule.startswith(_OF_CHAINS)]
     if broken:
@@ -52,6 +62,6 @@ def unmet_before_apply(
         and not approvals.forbidden(entry, trust)
         for entry in own
     )
-    if plans[-1].predicate["approvals"] and trust.separation != ALONE and not approved:
+    if plans[-1].predicate["approvals"] and trust.separation != ALONE and not approved and not by_hand:
         unmet.append(f"an approval to deploy the plan {plan}")
     return tuple(unmet)

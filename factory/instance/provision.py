@@ -17,7 +17,7 @@ from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS,
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
 from factory.model.secret import Secret
-from factory.operations import saved_plan
+from factory.operations import apply_evidence, saved_plan
 from factory.operations.collect import origin
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
@@ -203,6 +203,7 @@ def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
         "TF_VAR_account_id": (_ACCOUNT_ID, False),
         "FACTORY_RELEASES_URL": (f"{base}/releases", False),
         "FACTORY_EDGE_URL": (f"http://127.0.0.1:{ports['edge']}", False),
+        apply_evidence.VARIABLE: (files.read_text(workspace.state / "trust.json"), False),
     }
 
 

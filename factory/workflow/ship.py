@@ -148,8 +148,14 @@ class _Shipment:
         """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the apply of the plan."""
         self.context.fetch()
         tree, trust = read_tree(self.context), self.context.trust()
-        wanted = {"manifest": rollout.digest, "plan": rollout.manifest.plan}
-        unmet = insist.unmet_before_apply(tree, trust, self.iid, stack=rollout.environment, **wanted)
+        unmet = insist.unmet_before_apply(
+            tree,
+            trust,
+            self.iid,
+            stack=rollout.environment,
+            manifest=rollout.digest,
+            plan=rollout.manifest.plan,
+        )
         self._refuse(unmet, f"deployed to {rollout.environment}")
 
     def _refuse(self, unmet: tuple[str, ...], what: str) -> None:

@@ -22,8 +22,8 @@ def before_merge(
 
 
 def before_apply(given: dict[str, bytes], *, stack: str = "production") -> tuple[str, ...]:
-    digests = {part: examples.digest(f"final 12 {part}") for part in ("manifest", "plan")}
-    return insist.unmet_before_apply(given, examples.trust(), 12, stack=stack, **digests)
+    manifest, plan = (examples.digest(f"final 12 {part}") for part in ("manifest", "plan"))
+    return insist.unmet_before_apply(given, examples.trust(), 12, stack=stack, manifest=manifest, plan=plan)
 
 
 def test_a_whole_chain_may_be_merged_and_applied() -> None:

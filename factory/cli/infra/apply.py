@@ -8,7 +8,7 @@ from factory.cli import environment
 from factory.cli.current import JUDGE, enter
 from factory.cli.infra.options import ARCHIVES, STACK
 from factory.errors import Refused
-from factory.operations import infra_job
+from factory.operations import apply_evidence, infra_job
 from factory.system import files, process
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
@@ -21,7 +21,7 @@ from factory.terraform.manifest import decode
 @JUDGE
 @ARCHIVES
 def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
-    """Apply a stack's saved plan, only if it is the approved one and its inputs did not change.
+    """Apply a stack's saved plan, only if it is the approved one, its evidence is whole and its inputs did not change.
 
     The job sets APPROVED_MANIFEST to the approved manifest, and ALLOWED_DESTROY to the plan that may destroy resources.
     """
@@ -33,6 +33,8 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
         return
     folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder, started_by=running.user)
+    manifest = decode(files.read_bytes(folder / planning.MANIFEST))
+    click.echo(apply_evidence.require(job, stack, manifest, by_hand=not job.given.get("APPROVED_MANIFEST")))
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish(token: str) -> None:

@@ -1,0 +1,72 @@
+"""What the job of an apply checks itself: the evidence must allow exactly this plan, as ``factory work`` has found."""
+
+from pathlib import Path
+
+from factory.errors import EvidenceIncomplete, NotFound
+from factory.evidence import insist, transparency_log
+from factory.evidence.trust import Trust
+from factory.operations import trust_root
+from factory.operations.infra_job import Job
+from factory.system import process
+from factory.system.toolchain import tool_env, toolchain
+from factory.terraform.manifest import Manifest
+from factory.worktrees import blobs
+
+# The CI variable with the trust root of an instance whose policies name no keys.
+VARIABLE = "FACTORY_TRUST_ROOT"
+_REF = f"refs/remotes/origin/{transparency_log.BRANCH}"
+
+
+def require(job: Job, stack: str, manifest: Manifest, *, by_hand: bool) -> str:
+    """Return what the evidence says about an apply.
+
+    Raises ``EvidenceIncomplete`` if it does not allow the apply, ``EvidenceInvalid`` if it cannot be read.
+    ``by_hand`` says that a person's start of this job is the approval, which nobody could record before. The founding
+    deployment comes before every merge, so it needs no statement.
+    """
+    trust = _trust(job)
+    if trust is None:
+        return "the evidence is not checked: policies/trust.yml names no key; see `factory evidence keys enrol`"
+    tree = _tree(job)
+    # Whoever signed them: a log of foreign statements must not look like none.
+    if trust.pinned is None and not any(entry.kind == "merge" for entry in transparency_log.read(tree)):
+        return "founding deployment: no merge is recorded yet"
+    merges = [entry.predicate for entry in transparency_log.valid(tree, trust) if entry.kind == "merge"]
+    carried = [merge["merge_request"] for merge in merges if merge["merge_commit"] == job.commit]
+    if not carried:
+        raise _refused(stack, f"no statement records a merge of {job.commit}")
+    unmet = insist.unmet_before_apply(
+        tree, trust, carried[-1], stack=stack, manifest=manifest.digest(), plan=manifest.plan, by_hand=by_hand
+    )
+    if unmet:
+        raise _refused(stack, "; ".join(unmet[:3]))
+    return f"the evidence of !{carried[-1]} allows this plan"
+
+
+def _refused(stack: str, why: str) -> EvidenceIncomplete:
+    return EvidenceIncomplete(
+        f"{stack} is not applied, because the evidence does not allow it: {why}",
+        hint="Run `factory work`: it records what is missing, then starts this job.",
+    )
+
+
+def _trust(job: Job) -> Trust | None:
+    """Return the trust root: of the instance, with the keys of the judge's policies; ``None`` if neither names keys."""
+    given = job.given.get(VARIABLE, "")
+    if given:
+        own = Trust.read(given.encode(), source=VARIABLE)
+        return trust_root.trusted(own, job.policies.trust, job.policies.scope.agents)
+    try:
+        return trust_root.of_policies(job.policies)
+    except NotFound:
+        return None
+
+
+def _tree(job: Job) -> dict[str, bytes]:
+    """Return the files of the evidence branch, which the job has fetched; empty if the project has none."""
+    env = tool_env(job.given, toolchain(job.given, job.judge))
+    known = process.run(["git", "rev-parse", "--verify", "--quiet", _REF], env=env, check=False)
+    if known.returncode:
+        return {}
+    found = blobs.listed(Path.cwd(), _REF)
+    return {item.path: data for item, data in zip(found, blobs.contents(Path.cwd(), found), strict=True)}
