@@ -28,6 +28,8 @@ from factory.workflow.release.rollout import APPLY, ENDED, Rollout, job_of
 from factory.workflow.release.shipment import RELEASE, ShippedIssue, main_pipeline
 
 PROVEN = "proven"
+# The states of main's pipeline in which its next apply may be started.
+_REACHED = frozenset({"manual", "success"})
 _SHORT = 12
 
 
@@ -189,20 +191,22 @@ class _Shipment:
         try:
             saved = record_plans(context, self.iid, issue=self.issue, pipeline=pipeline.id)
         except NotFound:
-            if pipeline.status in {"manual", "success"}:
+            if pipeline.status in _REACHED:
                 raise
             raise _red(pipeline) from None
         for job in pipelines.jobs(context.bot, pipeline.id):
             environment = job.name.removeprefix(f"{APPLY}-")
             if environment == job.name or self.policies.environments.asked(environment):
                 continue
+            if job.status == "manual" and pipeline.status not in _REACHED:
+                raise _red(pipeline)
             if environment in saved.manifests:
                 self._roll_out(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
             elif self._stack in saved.manifests and job.status == "manual":
                 # It has nothing to apply, and jobs of later environments wait for it.
                 pipelines.play(context.bot, job.id, {})
         pipeline = self._watch(lambda: pipelines.get(context.bot, pipeline.id), lambda item: item.over)
-        if pipeline.status not in {"manual", "success"}:
+        if pipeline.status not in _REACHED:
             raise _red(pipeline)
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
