@@ -122,7 +122,8 @@ def test_a_red_pipeline_of_main_is_refused_with_the_command_that_shows_it(approv
     def merged() -> None:
         approved.follow("planned")
         (newest, *others) = approved.gitlab.answers["pipelines"]
-        approved.gitlab.answers["pipelines"] = [{**newest, "status": "failed"}, *others]
+        red = {**newest, "status": "failed"}
+        approved.gitlab.answers |= {"pipelines": [red, *others], f"pipelines/{red['id']}": red}
 
     approved.gitlab.then["PUT merge_requests/1/merge"] = merged
     with pytest.raises(Refused, match=r"main's pipeline \d+ is failed") as raised:
