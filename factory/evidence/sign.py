@@ -52,7 +52,9 @@ class Signer:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             if sealed:
                 problem = "the signing key is sealed, and the passphrase is missing or wrong"
-                raise InvalidInput(problem, hint="Set FACTORY_KEY_PASSPHRASE to the key's passphrase.") from error
+                raise InvalidInput(
+                    problem, hint="Set FACTORY_KEY_PASSPHRASE or FACTORY_KEY_PASSPHRASE_COMMAND."
+                ) from error
             raise InvalidInput("the signing key is not a private key in PEM form") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise InvalidInput("the signing key is not an Ed25519 key")

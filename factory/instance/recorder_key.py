@@ -1,16 +1,19 @@
 """The key with which this machine signs evidence: a private file, and beside it the key that will replace it."""
 
 import hashlib
+import shlex
 from collections.abc import Container
 from pathlib import Path
 
-from factory.errors import Conflict, NotFound
+from factory.errors import Conflict, InvalidInput, NotFound
 from factory.evidence.sign import Signer, generate, keyid_of
 from factory.instance.workspace import Workspace
-from factory.system import files
+from factory.system import files, process
 
 # The environment variable with the passphrase of a sealed key.
 PASSPHRASE = "FACTORY_KEY_PASSPHRASE"  # noqa: S105 - a name
+# The environment variable with a command that prints the passphrase, such as the keyring's of the operating system.
+COMMAND = "FACTORY_KEY_PASSPHRASE_COMMAND"
 _CURRENT, _NEXT, _NEXT_PUBLIC, _LOCK = "recorder.pem", "next.pem", "next.pub", "lock"
 
 
@@ -73,8 +76,28 @@ def make_successor(workspace: Workspace, passphrase: str) -> str:
     return made
 
 
+def stored_passphrase(workspace: Workspace) -> str:
+    """Return the passphrase in the environment, or the first line that the command there prints; empty without both.
+
+    Raises ``InvalidInput`` if the command cannot be read or prints nothing, ``MachineError`` if it fails.
+    """
+    given = workspace.environment
+    command = given.get(COMMAND, "")
+    if given.get(PASSPHRASE) or not command:
+        return given.get(PASSPHRASE, "")
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise InvalidInput(f"{COMMAND} is not a command: {error}") from error
+    printed = process.run(argv, env=given).text.splitlines() if argv else []
+    if not printed or not printed[0]:
+        raise InvalidInput(f"the command in {COMMAND} printed no passphrase", hint="Run it in a terminal to see why.")
+    return printed[0]
+
+
 def _read(workspace: Workspace, name: str) -> Signer:
-    return Signer(files.read_bytes(_path(workspace, name)), workspace.environment.get(PASSPHRASE, ""))
+    pem = files.read_bytes(_path(workspace, name))
+    return Signer(pem, stored_passphrase(workspace) if b"ENCRYPTED" in pem else "")
 
 
 def _write(workspace: Workspace, name: str, passphrase: str) -> None:

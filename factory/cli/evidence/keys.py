@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--passphrase", is_flag=True, help="Seal the key; commands that record then need FACTORY_KEY_PASSPHRASE.")
+@click.option("--passphrase", is_flag=True, help="Seal the key with a passphrase: typed, or your keyring's.")
 @output.as_json
 def new(passphrase: bool, as_json: bool) -> None:
     """Make a new key for this machine.
@@ -72,7 +72,9 @@ def new(passphrase: bool, as_json: bool) -> None:
     """
     workspace = current()
     recorder_key.require(workspace)
-    sealed = typed("A passphrase for the key", twice=True).reveal() if passphrase else ""
+    sealed = recorder_key.stored_passphrase(workspace) if passphrase else ""
+    if passphrase and not sealed:
+        sealed = typed("A passphrase for the key", twice=True).reveal()
     made = recorder_key.make_successor(workspace, sealed)
     text = f"a new key is ready: {made}\n  next: factory evidence keys rotate NAME"
     output.one({"key": made, "sealed": bool(sealed)}, json_wanted=as_json, text=text)
