@@ -43,14 +43,15 @@ def test_a_keyrings_command_opens_a_sealed_key(machine: Callable[..., Workspace]
     assert recorder_key.in_use(keyring, trusted).public == made
     assert recorder_key.current(machine(FACTORY_KEY_PASSPHRASE="one two")).public == made
     # The variable comes first, and a key without passphrase asks nobody.
-    assert recorder_key.current(machine(FACTORY_KEY_PASSPHRASE="one two", FACTORY_KEY_PASSPHRASE_COMMAND="false"))
+    both = machine(FACTORY_KEY_PASSPHRASE="one two", FACTORY_KEY_PASSPHRASE_COMMAND="false")
+    assert recorder_key.current(both).public == made
     with pytest.raises(InvalidInput, match="missing or wrong") as raised:
         recorder_key.current(machine())
     assert recorder_key.COMMAND in raised.value.hint
 
 
 def test_a_key_without_passphrase_runs_no_command(machine: Callable[..., Workspace]) -> None:
-    assert recorder_key.ensure(machine(FACTORY_KEY_PASSPHRASE_COMMAND="false"))
+    assert recorder_key.ensure(machine(FACTORY_KEY_PASSPHRASE_COMMAND="false")).public
 
 
 @pytest.mark.parametrize(
