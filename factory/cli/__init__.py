@@ -21,7 +21,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("factory.cli.status", "Show where everything stands."),
     "work": ("factory.cli.work", "Do the next thing: deliver an issue, merge, deploy."),
     "issue": ("factory.cli.issue", "Open, list and show issues."),
-    "mr": ("factory.cli.mr", "List, show, approve and merge merge requests."),
+    "propose": ("factory.cli.propose", "Judge your branch, push it and open its merge request."),
+    "mr": ("factory.cli.mr", "Open, list, show, approve and merge merge requests."),
     "pipeline": ("factory.cli.pipeline", "Show pipelines and the logs of their jobs."),
     "deploy": ("factory.cli.deploy", "List deployments and approve them."),
     "session": ("factory.cli.session", "List sessions, show what an agent did, and step in."),
@@ -58,6 +59,7 @@ HIDDEN: Mapping[str, str] = {
     "serve": "factory.cli.instance.serve",
     "runner": "factory.cli.instance.runner",
     "output": "factory.cli.agent.output_request",
+    "git-credential": "factory.cli.gitlab.git_credential",
     "reference": "factory.cli.reference",
 }
 

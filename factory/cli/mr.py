@@ -1,4 +1,4 @@
-"""``factory mr``: list, show, approve and merge merge requests."""
+"""``factory mr``: open, list, show, approve and merge merge requests."""
 
 import click
 
@@ -6,6 +6,8 @@ from factory.cli import output
 from factory.cli.current import current, number
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
+from factory.instance import person_remote
+from factory.operations import proposal
 from factory.reports import terminal
 from factory.status import failed_jobs
 from factory.status.merge_status import merge_status
@@ -13,7 +15,7 @@ from factory.status.merge_status import merge_status
 
 @click.group()
 def command() -> None:
-    """List, show, approve and merge merge requests."""
+    """Open, list, show, approve and merge merge requests."""
 
 
 @command.command(name="list")
@@ -28,6 +30,48 @@ def list_(everything: bool, as_json: bool) -> None:
     ]
     columns = ("iid", "state", "merge_status", "labels", "title")
     output.rows(found, columns, json_wanted=as_json, empty="no merge requests")
+
+
+@command.command()
+@click.option("--title", default="", help="The title (default: the first commit's subject).")
+@click.option("--draft", is_flag=True, help="Open it as a draft.")
+@output.as_json
+def new(title: str, draft: bool, as_json: bool) -> None:
+    """Push your branch and open its merge request as you; `factory propose` runs the local gates first."""
+    workspace = current()
+    clone, remote = person_remote.clone_of(workspace), person_remote.remote(workspace)
+    branch, ahead = clone.branch(), clone.ahead(remote)
+    found = proposal.open_own(
+        clone, workspace.connection(), remote=remote, branch=branch, ahead=ahead, title=title, draft=draft
+    )
+    output.one(found, json_wanted=as_json, text=f"{proposal.size(ahead)} · !{found.iid} {found.title}")
+
+
+@command.command()
+@click.argument("merge_request")
+@output.as_json
+def checkout(merge_request: str, as_json: bool) -> None:
+    """Check out a merge request's branch in this clone."""
+    workspace = current()
+    found = merge_requests.get(workspace.connection(), number(merge_request, "!"))
+    if found.fork:
+        raise Refused(f"the branch of !{found.iid} is in another project", hint="Fetch it from there with git.")
+    person_remote.clone_of(workspace).checkout(person_remote.remote(workspace), found.source_branch)
+    value = {"merge_request": found.iid, "branch": found.source_branch, "head": found.sha}
+    output.one(value, json_wanted=as_json, text=f"!{found.iid} is checked out as {found.source_branch}")
+
+
+@command.command(name="open")
+@click.argument("merge_request")
+@output.as_json
+def open_(merge_request: str, as_json: bool) -> None:
+    """Open a merge request's page in your browser."""
+    workspace = current()
+    found = merge_requests.get(workspace.connection(), number(merge_request, "!"))
+    if workspace.settings.embedded:
+        raise Refused("the loopback GitLab has no pages", hint=f"See `factory mr show {found.iid}`.")
+    click.launch(found.web_url)
+    output.one({"merge_request": found.iid, "url": found.web_url}, json_wanted=as_json, text=found.web_url)
 
 
 @command.command()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded
-from tests.servers import wait_for
+from tests.servers import git, wait_for
 
 PATH = "factory/control"
 HELLO = "apps/hello/src/hello.py"
@@ -75,6 +75,51 @@ def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
     assert "FAILED" not in mine.run("evidence", "verify", "1", check=False).stdout
     assert {"proposal", "verdict", "approval", "merge", "plan"} <= set(kinds(mine, 1))
     assert [item for item in mine.json("evidence", "drift") if item["kind"] == "merge"] == []
+
+
+def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instance) -> None:
+    def own(*arguments: str, check: bool = True) -> Any:
+        return git(*arguments, cwd=mine.clone, env=mine.env(), check=check)
+
+    mine.run("up")
+    assert "this is main; a change needs a branch of its own" in mine.run("propose", check=False).stderr
+    own("switch", "-qc", "mine")
+    assert "has no commit that main lacks" in mine.run("mr", "new", check=False).stderr
+    hello = mine.clone / HELLO
+    hello.write_text(hello.read_text().replace("without dependencies", "on Python alone"))
+    own("commit", "-qam", "Say what it needs\n\nSpec: hello")
+    (mine.clone / "README.md").write_text("not proposed")
+    done = mine.run("propose")
+    assert "1 file +1 -1 · local gates" in done.stdout
+    assert "!1 Say what it needs" in done.stdout
+    assert "1 files have changes" in done.stderr
+    project = connect(url(mine.folder()), "operator", mine.folder()).projects.get(PATH)
+    request = project.mergerequests.get(1)
+    assert (request.author["username"], request.source_branch) == ("operator", "mine")
+    assert mine.json("mr", "new")["iid"] == 1, "one merge request for each branch"
+
+    own("checkout", "-q", "README.md")
+    own("commit", "-q", "--allow-empty", "-m", "More\n\nSpec: hello")
+    own("push", "-q")
+    head = own("rev-parse", "HEAD").stdout.strip()
+    assert project.branches.get("mine").commit["id"] == head
+    token = (mine.folder() / "tokens/operator").read_text()
+    kept = [path for path in (mine.clone / ".git").rglob("*") if path.is_file() and token.encode() in path.read_bytes()]
+    assert kept == []
+    assert own("ls-remote", url(mine.folder()).replace("127.0.0.1", "localhost"), check=False).returncode != 0
+
+    hello.write_text(hello.read_text() + "\nbroken = (\n")
+    own("switch", "-qc", "broken")
+    own("commit", "-qam", "Break it\n\nSpec: hello")
+    refused = mine.run("propose", check=False)
+    assert (refused.returncode, "nothing was pushed" in refused.stderr) == (6, True)
+    assert "broken" not in [item.name for item in project.branches.list(get_all=True)]
+    assert "Draft: Say what it needs" in mine.run("propose", "--draft").stdout
+    own("switch", "-q", "main")
+    own("branch", "-qD", "mine")
+    mine.run("mr", "checkout", "!1")
+    assert own("rev-parse", "HEAD").stdout.strip() == head
+    assert "no pages" in mine.run("mr", "open", "1", check=False).stderr
 
 
 def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:

@@ -13,12 +13,11 @@ from factory.cli.gate import challenge
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
-from factory.operations.collect import checkout, claims
+from factory.operations.collect import checkout, claims, local
 from factory.operations.collect import facts as collecting
 from factory.policies.folder import read_folder
 from factory.reports import annotations, cobertura, findings, sarif
 from factory.system import files
-from factory.system.toolchain import readable
 from factory.terraform import plan
 
 OUT = Path(".factory")
@@ -71,10 +70,7 @@ def run(judge: Path | None, judge_sha: str, base: str | None, where: str, as_jso
         place = checkout.checkout(environment.snapshot(), base)
         facts = checkout.collect(place, rules, judge)
         output.say(f"{_compared(facts)}; running the local checks")
-        scratch = (OUT / "local").absolute()
-        tests, covered, leaked = collecting.claims(place, rules, scratch=scratch, readable=readable())
-        facts = replace(facts, tests=tests, coverage=covered, scanned=leaked)
-        decision = decide(facts, rules, where="local", judge_sha=judge_sha)
+        decision = local.judged(place, facts, rules, scratch=(OUT / "local").absolute(), judge_sha=judge_sha)
     _report(decision)
     text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.report.digest}"])
     output.one(decision.report, json_wanted=as_json, text=text)

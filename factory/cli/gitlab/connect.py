@@ -20,7 +20,7 @@ from factory.gitlab.connect import Connection
 from factory.gitlab.settings import objects
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import Plan
-from factory.instance import provision
+from factory.instance import person_remote, provision
 from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.model.secret import Secret
 from factory.policies import read
@@ -105,9 +105,13 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
         _await_groups(target)
     left = _settle(target, yes=yes)
     provision.recorder(workspace, target.project, agent=named[AGENT], simulated=False, separation=separation)
+    remote = person_remote.ensure(workspace)
     result = {**value, "made": not exists, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     result["unenforced"] = [vars(item) for item in left.unenforced]
-    text = _summary(target, left, separation)
+    result["remote"] = remote
+    text = (
+        _summary(target, left, separation) + f"\n  git: the remote {remote} is the project; `git push {remote} BRANCH`"
+    )
     output.one(result, json_wanted=as_json, text=text)
 
 

@@ -4,8 +4,9 @@ import click
 
 from factory.cli import output
 from factory.cli.current import current
-from factory.errors import Refused
-from factory.instance import servers
+from factory.errors import FactoryError, Refused
+from factory.instance import person_remote, servers
+from factory.instance.workspace import Workspace
 
 
 @click.command()
@@ -23,7 +24,21 @@ def command(new_ports: bool, fresh: bool, as_json: bool) -> None:
     if fresh:
         servers.discard(workspace)
     started = servers.ensure_up(workspace, say=output.say, new_ports=new_ports)
+    remote = _remote(workspace)
     ports = workspace.record.ports
-    value = {"gitlab": workspace.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started}
+    value = {"gitlab": workspace.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started, "remote": remote}
     word = "up" if started else "already up"
-    output.one(value, json_wanted=as_json, text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}")
+    output.one(
+        value,
+        json_wanted=as_json,
+        text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}{f'  git remote {remote}' if remote else ''}",
+    )
+
+
+def _remote(workspace: Workspace) -> str:
+    """Return the name of the clone's remote for the project; without one, the instance works all the same."""
+    try:
+        return person_remote.ensure(workspace)
+    except FactoryError as error:
+        output.say(f"`git push` does not reach this instance: {error} ({error.hint})")
+        return ""

@@ -1,0 +1,55 @@
+"""``factory propose``: judges a person's branch, pushes it and opens its merge request."""
+
+import os
+from pathlib import Path
+
+import click
+
+from factory.cli import environment, output
+from factory.cli.current import current
+from factory.errors import GateFailed
+from factory.instance import person_remote
+from factory.operations import proposal
+from factory.operations.collect import checkout, local
+from factory.policies.folder import read_folder
+from factory.reports import findings
+
+_SCRATCH = Path(".factory/local")
+
+
+@click.command()
+@click.option("--title", default="", help="The merge request's title (default: the first commit's subject).")
+@click.option("--draft", is_flag=True, help="Open it as a draft, also if a gate does not pass.")
+@output.as_json
+def command(title: str, draft: bool, as_json: bool) -> None:
+    """Judge your branch with the gates that need no server, push it, and open its merge request as you.
+
+    If a required gate does not pass, nothing is pushed. Commit first: only commits count.
+    """
+    workspace = current()
+    clone, remote = person_remote.clone_of(workspace), person_remote.remote(workspace)
+    os.chdir(clone.path)
+    branch, ahead = clone.branch(), clone.ahead(remote)
+    if left := clone.uncommitted():
+        output.say(f"{left} files have changes that no commit has; they are not proposed")
+    rules = read_folder(clone.path)
+    place = checkout.checkout(environment.snapshot(), f"refs/remotes/{remote}/main")
+    decision = local.judged(place, checkout.collect(place, rules, clone.path), rules, scratch=_SCRATCH.absolute())
+    failed = [item.gate for item in decision.verdicts if item.result != "passed"]
+    for line in findings.lines([item for item in decision.verdicts if item.result != "passed"]):
+        output.say(line)
+    if not decision.passed and not draft:
+        raise GateFailed(
+            f"not passed: {', '.join(failed)}; nothing was pushed",
+            hint="Fix the findings and commit, or open a draft with `factory propose --draft`.",
+        )
+    opened = proposal.open_own(
+        clone, workspace.connection(), remote=remote, branch=branch, ahead=ahead, title=title, draft=draft
+    )
+    gates = f"local gates {len(decision.verdicts) - len(failed)} of {len(decision.verdicts)}"
+    value = {"merge_request": opened.iid, "branch": branch, "head": opened.sha, "gates": decision.report.digest}
+    lines = [
+        f"{proposal.size(ahead)} · {gates} · !{opened.iid} {opened.title}",
+        f"  next: factory mr show {opened.iid}",
+    ]
+    output.one(value, json_wanted=as_json, text="\n".join(lines))

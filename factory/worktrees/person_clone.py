@@ -1,0 +1,133 @@
+"""The person's own clone: its remote for the project, its branch, and pushes as the person's own git makes them.
+
+git asks a credential helper for the token, so no URL, argument or configuration has it (gitcredentials(7)).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.errors import Conflict, Refused
+from factory.model.gitlab import MAIN
+from factory.system import process
+from factory.worktrees.git_errors import cause
+
+_PATIENCE = 600.0
+# How people write the address of a repository: as a URL, or as ssh's user@host:path.
+_ADDRESS = re.compile(r"(?:[a-z+]+://)?(?:[^@/]+@)?([^:/]+(?::\d+(?=/))?)[:/](.+?)(?:\.git)?/?")
+
+
+def origin_of(url: str) -> str:
+    """Return a URL's scheme and host, as git names them to a credential helper."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _project(address: str) -> tuple[str, ...]:
+    """Return host and path of a repository's address, however it is written; empty for any other text."""
+    found = _ADDRESS.fullmatch(address)
+    return (found[1].lower(), found[2]) if found else ()
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a branch has that main lacks: the commits' subjects and bodies, oldest first, and the size of the change.
+
+    ``behind`` counts the commits of main that the branch lacks.
+    """
+
+    commits: tuple[tuple[str, str], ...]
+    files: int
+    added: int
+    removed: int
+    behind: int
+
+
+@dataclass(frozen=True)
+class PersonClone:
+    """A clone that a person works in; ``env`` is the person's environment, without the factory's tokens."""
+
+    path: Path
+    env: Mapping[str, str]
+
+    def branch(self) -> str:
+        """Return the checked-out branch; raises ``Refused`` on main, or on no branch."""
+        name = self._git("branch", "--show-current", check=False)
+        if name in {"", MAIN}:
+            raise Refused(
+                f"this is {name or 'no branch'}; a change needs a branch of its own", hint="Run `git switch -c NAME`."
+            )
+        return name
+
+    def uncommitted(self) -> int:
+        """Return how many files have changes that no commit has."""
+        return len(self._git("status", "--porcelain", "--untracked-files=no").splitlines())
+
+    def connect(self, instance: str, url: str, helper: str) -> str:
+        """Set the remote of an instance's project and its credential helper; return the remote's name.
+
+        A remote that leads to the project already stays as it is, also by ssh. Otherwise the remote is ``origin`` if
+        there is none, else ``factory`` or ``factory-<instance>``; it follows a server that changes its address. Raises
+        ``Conflict`` if a remote of that name leads elsewhere.
+        """
+        key = f"factory.{instance}.remote"
+        known = {name: self._git("remote", "get-url", name) for name in self._git("remote").split()}
+        name = self._git("config", "--local", "--get", key, check=False)
+        name = name or next((name for name, address in known.items() if _project(address) == _project(url)), "")
+        if not name:
+            name = "factory" if instance == "default" else f"factory-{instance}"
+            name = name if "origin" in known else "origin"
+            if name in known:
+                raise Conflict(
+                    f"the remote {name} of {self.path} leads to {known[name]}, not to {url}",
+                    hint=f"Rename it with `git remote rename {name} OTHER`, then run this again.",
+                )
+        if _project(known.get(name, "")) != _project(url):
+            self._git("config", "--local", f"remote.{name}.url", url)
+            self._git("config", "--local", f"remote.{name}.fetch", f"+refs/heads/*:refs/remotes/{name}/*")
+        section = f"credential.{origin_of(url)}"
+        # The empty helper leaves out those that the person's other settings name, so that none stores the token.
+        self._git("config", "--local", "--replace-all", f"{section}.helper", "")
+        self._git("config", "--local", "--add", f"{section}.helper", helper)
+        self._git("config", "--local", key, name)
+        return name
+
+    def remote(self, instance: str) -> str:
+        """Return the name of an instance's remote; raises ``Refused`` if none was set."""
+        name = self._git("config", "--local", "--get", f"factory.{instance}.remote", check=False)
+        if not name:
+            raise Refused("this clone has no remote of the project", hint="Run `factory up`, or `factory connect URL`.")
+        return name
+
+    def ahead(self, remote: str) -> Ahead:
+        """Fetch main, and return what the checked-out commit has that main lacks."""
+        self._git("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{MAIN}:refs/remotes/{remote}/{MAIN}")
+        main = f"refs/remotes/{remote}/{MAIN}"
+        listed = self._git("log", "--reverse", "--format=%s%x00%b%x01", f"{main}..HEAD")
+        commits = [item.strip("\n").partition("\0") for item in listed.split("\x01") if item.strip("\n")]
+        rows = [line.split("\t")[:2] for line in self._git("diff", "--numstat", f"{main}...HEAD").splitlines()]
+        added, removed = (sum(int(row[side]) for row in rows if row[side].isdigit()) for side in (0, 1))
+        behind = int(self._git("rev-list", "--count", f"HEAD..{main}"))
+        return Ahead(tuple((subject, body.strip()) for subject, _, body in commits), len(rows), added, removed, behind)
+
+    def push(self, remote: str, branch: str) -> None:
+        """Push the checked-out commit to a branch of the remote, and follow that branch; raises ``Refused``."""
+        self._git("push", "--quiet", "--set-upstream", remote, f"HEAD:refs/heads/{branch}")
+
+    def checkout(self, remote: str, branch: str) -> None:
+        """Check out a branch of the remote; a local branch of that name moves to it if it has nothing of its own."""
+        tracked = f"refs/remotes/{remote}/{branch}"
+        self._git("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{tracked}")
+        if self._git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", check=False):
+            self._git("switch", "--quiet", branch)
+            self._git("merge", "--quiet", "--ff-only", tracked)
+        else:
+            self._git("switch", "--quiet", "--create", branch, "--track", tracked)
+
+    def _git(self, *arguments: str, check: bool = True) -> str:
+        """Return what the person's git prints; with ``check``, raises ``Refused`` with git's reason if it fails."""
+        done = process.run(["git", *arguments], env=self.env, cwd=self.path, timeout=_PATIENCE, check=False)
+        if done.returncode and check:
+            raise Refused(f"git {arguments[0]} failed: {cause(done.errors)}")
+        return done.text.strip() if not done.returncode else ""
