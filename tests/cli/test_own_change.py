@@ -1,5 +1,6 @@
 """A person's own merge request, on a running instance: reviewed, merged by the factory or by hand, and recorded."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded
-from tests.servers import git, wait_for
+from tests.servers import wait_for
 
 PATH = "factory/control"
 HELLO = "apps/hello/src/hello.py"
@@ -79,7 +80,8 @@ def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
 
 def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instance) -> None:
     def own(*arguments: str, check: bool = True) -> Any:
-        return git(*arguments, cwd=mine.clone, env=mine.env(), check=check)
+        argv = ["git", "-c", "user.name=Op", "-c", "user.email=op@localhost", *arguments]
+        return subprocess.run(argv, cwd=mine.clone, env=mine.env(), check=check, capture_output=True, text=True)
 
     mine.run("up")
     assert "this is main; a change needs a branch of its own" in mine.run("propose", check=False).stderr
