@@ -31,7 +31,7 @@ def command(title: str, draft: bool, as_json: bool) -> None:
     os.chdir(clone.path)
     branch, ahead = clone.branch(), clone.ahead(remote)
     if left := clone.uncommitted():
-        output.say(f"{left} files have changes that no commit has; they are not proposed")
+        output.say(f"not proposed, because no commit has them: changes in {left} file{'' if left == 1 else 's'}")
     rules = read_folder(clone.path)
     place = checkout.checkout(environment.snapshot(), f"refs/remotes/{remote}/main")
     decision = local.judged(place, checkout.collect(place, rules, clone.path), rules, scratch=_SCRATCH.absolute())

@@ -90,17 +90,17 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
     hello = mine.clone / HELLO
     hello.write_text(hello.read_text().replace("without dependencies", "on Python alone"))
     own("commit", "-qam", "Say what it needs\n\nSpec: hello")
-    (mine.clone / "README.md").write_text("not proposed")
+    (mine.clone / "policies/retention.yml").write_text("not proposed")
     done = mine.run("propose")
     assert "1 file +1 -1 · local gates" in done.stdout
     assert "!1 Say what it needs" in done.stdout
-    assert "1 files have changes" in done.stderr
+    assert "changes in 1 file" in done.stderr
     project = connect(url(mine.folder()), "operator", mine.folder()).projects.get(PATH)
     request = project.mergerequests.get(1)
     assert (request.author["username"], request.source_branch) == ("operator", "mine")
     assert mine.json("mr", "new")["iid"] == 1, "one merge request for each branch"
 
-    own("checkout", "-q", "README.md")
+    own("checkout", "-q", "policies/retention.yml")
     own("commit", "-q", "--allow-empty", "-m", "More\n\nSpec: hello")
     own("push", "-q")
     head = own("rev-parse", "HEAD").stdout.strip()
