@@ -90,7 +90,8 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
     hello = mine.clone / HELLO
     hello.write_text(hello.read_text().replace("without dependencies", "on Python alone"))
     own("commit", "-qam", "Say what it needs\n\nSpec: hello")
-    (mine.clone / "policies/retention.yml").write_text("not proposed")
+    with (mine.clone / "apps/hello/app.yml").open("a") as file:
+        file.write("# not proposed\n")
     done = mine.run("propose")
     assert "1 file +1 -1 · local gates" in done.stdout
     assert "!1 Say what it needs" in done.stdout
@@ -100,7 +101,7 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
     assert (request.author["username"], request.source_branch) == ("operator", "mine")
     assert mine.json("mr", "new")["iid"] == 1, "one merge request for each branch"
 
-    own("checkout", "-q", "policies/retention.yml")
+    own("checkout", "-q", "apps/hello/app.yml")
     own("commit", "-q", "--allow-empty", "-m", "More\n\nSpec: hello")
     own("push", "-q")
     head = own("rev-parse", "HEAD").stdout.strip()
