@@ -64,6 +64,33 @@ def test_the_pipeline_judges_the_facts_of_its_jobs_and_fails_without_them(clone:
     assert gate(clone, "run", "--where", "pipeline").returncode == 6
 
 
+def test_history_says_what_the_gates_would_have_done_to_past_merges(tmp_path: Path) -> None:
+    made = make_instance(tmp_path)
+    (made.clone / "docs").mkdir(exist_ok=True)
+    (made.clone / "docs/fine.md").write_text("Fine.\n")
+    git("add", "-A", cwd=made.clone)
+    git("commit", "-qm", "Add a page", cwd=made.clone)
+    git("checkout", "-qb", "coupons", cwd=made.clone)
+    (made.clone / ".env").write_text("DB_PASSWORD=Zx81kQp4vLm29TbR7wYc\n")
+    git("add", "-Af", cwd=made.clone)
+    git("commit", "-qm", "Add coupons", cwd=made.clone)
+    git("checkout", "-q", "main", cwd=made.clone)
+    message = "Merge branch 'coupons'\n\nSee merge request acme/shop!38"
+    git("merge", "-q", "--no-ff", "coupons", "-m", message, cwd=made.clone)
+
+    done = gate(made, "run", "--history", "2")
+    assert done.returncode == 0, done.stderr
+    assert "of your last 2 merges 1 would pass, 1 would be blocked" in done.stdout
+    assert "!38" in done.stdout
+    assert "  secrets .env:1 " in done.stdout
+    assert "Zx81" not in done.stdout + done.stderr
+    newest, older = json.loads(gate(made, "run", "--history", "2", "--json").stdout)
+    assert (newest["merge_request"], list(newest["failed"]), older["failed"]) == (38, ["secrets"], {})
+    assert "unit" in newest["skipped"]
+    assert not list(made.clone.glob(".factory/verdict/*")), "it leaves no verdict"
+    assert len(json.loads(gate(made, "run", "--history", "999", "--json").stdout)) == 2
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"date": 1}', "\0", "[" * 100_000])
 def test_facts_that_are_not_ours_are_refused(clone: Instance, text: str) -> None:
     path = clone.clone / ".factory/facts/facts.json"

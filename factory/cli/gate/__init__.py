@@ -9,7 +9,7 @@ import click
 from factory.checks import coverage, junit, leaks, performance, report
 from factory.cli import environment, output
 from factory.cli.current import JUDGE, enter
-from factory.cli.gate import challenge
+from factory.cli.gate import challenge, history
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
@@ -55,14 +55,21 @@ def check(judge: Path | None, base: str | None, target: str) -> None:
 @click.option(
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
+@click.option(
+    "--history", "past", type=click.IntRange(1, 1000), metavar="N", help="Judge the last N merges of main instead."
+)
 @output.as_json
-def run(judge: Path | None, judge_sha: str, base: str | None, where: str, as_json: bool) -> None:
+def run(judge: Path | None, judge_sha: str, base: str | None, where: str, past: int | None, as_json: bool) -> None:
     """Judge a change by the policies; fail if a required gate did not pass.
 
     In the pipeline it reads the facts that the job wrote to .factory/, and downloads the results of the jobs that ran
-    the change's code. Locally it first collects the facts and runs the local checks.
+    the change's code. Locally it first collects the facts and runs the local checks. With --history it says what the
+    gates would have done to past merges; it blocks nothing, and runs no code of them.
     """
     judge = enter(judge)
+    if past:
+        history.report(judge, past, as_json=as_json)
+        return
     rules = read_folder(judge)
     if where == "pipeline":
         decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
