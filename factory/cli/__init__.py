@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("factory.cli.status", "Show where everything stands."),
     "work": ("factory.cli.work", "Do the next thing: deliver an issue, merge, deploy."),
     "issue": ("factory.cli.issue", "Open, list and show issues."),
-    "propose": ("factory.cli.propose", "Judge your branch, push it and open its merge request."),
+    "propose": ("factory.cli.repository.propose", "Judge your branch, push it and open its merge request."),
     "mr": ("factory.cli.mr", "Open, list, show, approve and merge merge requests."),
     "pipeline": ("factory.cli.pipeline", "Show pipelines and the logs of their jobs."),
     "deploy": ("factory.cli.deploy", "List deployments and approve them."),
