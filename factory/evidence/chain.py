@@ -143,6 +143,8 @@ def _merge(facts: Facts) -> Link:
 
 def _plan(facts: Facts) -> Link:
     rule, plans = "EV-CHAIN-PLAN", latest_by(facts.some("plan", commit=facts.merge_commit), "stack")
+    if not plans and facts.unchanged is not None:
+        return Link((held(rule, facts.unchanged, f"{facts.merge_commit} changes no stack, so nothing is deployed"),))
     if not plans:
         what = f"a plan for the merge commit {facts.merge_commit}"
         return absent(rule, what, facts.some("plan"), "commit")
@@ -155,6 +157,8 @@ def _stages(facts: Facts) -> list[Link]:
     Stacks that need no approval come first, because a change reaches the other stacks only after them.
     """
     plans = latest_by(facts.some("plan", commit=facts.merge_commit), "stack").values()
+    if not plans and facts.unchanged is not None:
+        return [_beside(facts, [])]
     if not plans:
         approval = ("EV-APPROVAL-DEPLOY", "an approval to deploy the plan")
         apply = Link(missing=(approval, ("EV-CHAIN-APPLY", "the apply of the plan")))

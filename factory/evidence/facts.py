@@ -49,6 +49,11 @@ class Facts:
         """Whether a person made the change by hand: it has a proposal, and its issue was never claimed."""
         return bool(self.of.get("proposal")) and not self.of.get("claim")
 
+    @property
+    def unchanged(self) -> Entry | None:
+        """The statement that main's plan of the merge commit changes no stack, or ``None``."""
+        return last(self.some("unchanged", commit=self.merge_commit))
+
     def before_merge(self, entry: Entry) -> bool:
         """Return whether the entry was recorded before the merge; also true if no merge is recorded."""
         return self.merge is None or entry.index < self.merge.index

@@ -35,6 +35,7 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         ),
         "the commit and the three digests",
     ),
+    "unchanged": ("main's plan of the commit changes no stack, so nothing is deployed: pipeline, job", "the commit"),
     "build": (
         (
             "an archive of an app as SLSA provenance v1: app, source and commit, pipeline and job, the packages that "

@@ -246,6 +246,12 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "plan_file": _DIGEST,
         "approvals": _COUNT,
     },
+    "unchanged": {
+        "merge_request": _COUNT,
+        "pipeline": _COUNT,
+        "job": _COUNT,
+        "commit": _COMMIT,
+    },
     "build": {
         "merge_request": _or_null(_COUNT),
         "commit": _COMMIT,
@@ -357,6 +363,7 @@ _BOUND: Mapping[str, tuple[str, ...]] = {
     "approval": ("head", "plan"),
     "merge": ("merge_commit",),
     "plan": ("commit", "manifest", "plan", "plan_file"),
+    "unchanged": ("commit",),
     "build": ("archive",),
     "apply": ("commit", "manifest", "plan"),
     "unlock": (),

@@ -222,7 +222,7 @@ class Chain:
         yield link(passed or over, ["a passed verdict"], *["the verdict is failed"] * (over and not passed))
         if self.roles != "none": yield self.approved("merge", merge, {self.head}, plan, self.end, policy)
         yield link(merge, ["the merge"], *["the merge is not allowed"] * bool(bad))
-        yield link(self.plans, ["a plan of the merge commit", "an approval to deploy", "the apply", "the deploy"])
+        yield link(self.plans or self.some("unchanged", commit=self.commit), ["a plan, its approval, apply and deploy"])
         order = sorted(self.plans, key=lambda name: (self.plans[name].p["approvals"] > 0, not self.made(name), name))
         yield from (part for stack in order for part in self.stage(stack))
         yield link(beside, [], *(f"statement {e.index} was not planned" for e in beside))

@@ -23,6 +23,7 @@ _NAMES = (
     "approval",
     "merge",
     "plan",
+    "unchanged",
     "build",
     "apply",
     "deploy",

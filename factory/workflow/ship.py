@@ -208,6 +208,8 @@ class _Shipment:
         pipeline = self._watch(lambda: pipelines.get(context.bot, pipeline.id), lambda item: item.over)
         if pipeline.status not in _REACHED:
             raise _red(pipeline)
+        if not saved.manifests:
+            self._record_unchanged(saved, pipeline.id, request.sha)
         if self._stack not in saved.manifests:
             return self._nothing_to_deploy()
         if proven := self._proven(saved, pipeline.id):
@@ -377,6 +379,20 @@ class _Shipment:
     def _nothing_to_deploy(self) -> Outcome:
         self.context.say(f"!{self.iid} does not change {self.policies.environments.deploy}: nothing to deploy")
         return self.close()
+
+    def _record_unchanged(self, saved: SavedPlan, pipeline: int, sha: str) -> None:
+        """Record that main's plan changes no stack, so that the chain ends there."""
+        self._record(
+            "unchanged",
+            {"commit": f"gitCommit:{sha}"},
+            {
+                "key": f"unchanged/{self.iid}/{pipeline}",
+                "merge_request": self.iid,
+                "pipeline": pipeline,
+                "job": saved.job,
+                "commit": sha,
+            },
+        )
 
     def _offer_again(self) -> Outcome:
         """Close a merge request that main has overtaken, and label its issue as ready again.

@@ -129,6 +129,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "merge_commit": merged,
         },
         "plan": {**plan, **_planned(f"final {mr}"), "pipeline": 32, "job": 91, "commit": merged},
+        "unchanged": {"merge_request": mr, "pipeline": 32, "job": 91, "commit": merged},
         "deploy approval": {
             **approval,
             "scope": "deploy",

@@ -154,6 +154,18 @@ def test_what_is_wrong_with_an_own_change_is_a_finding(step: str, changes: dict[
     assert rule in rules(report(recorded(examples.own_statements({step: changes}))))
 
 
+def test_a_merge_that_changes_no_stack_ends_with_that_statement() -> None:
+    steps = ("claim", "attempt", "verdict", "merge plan", "merge approval", "merge", "unchanged")
+    result = report(recorded(make(step) for step in steps))
+    assert (result.findings, result.complete) == ((), True)
+    assert "EV-CHAIN-PLAN" in {check.rule for check in result.checks}
+    for wrong in (steps[:-2] + steps[-1:], steps[:-1], (*steps, "apply"), (*steps, "deploy"), (*steps, "plan")):
+        found = report(recorded(make(step) for step in wrong))
+        assert not (found.passed and found.complete), wrong
+    other = report(recorded([*(make(step) for step in steps[:-1]), make("unchanged", {"commit": commit("elsewhere")})]))
+    assert not other.complete
+
+
 def test_a_proposal_recorded_after_the_merge_does_not_count() -> None:
     values = examples.own_statements()
     late = [*values[1:5], values[0], *values[5:]]
