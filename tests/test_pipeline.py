@@ -70,6 +70,19 @@ def test_no_judging_job_takes_artifacts_of_a_job_that_runs_the_changes_code() ->
     assert jobs[".judge"]["variables"]["GIT_STRATEGY"] == "clone"
 
 
+def test_a_change_is_compared_with_the_protected_branch_whatever_it_targets() -> None:
+    lines = [line for line in judge_lines() if "gate check" in line]
+    assert len(lines) == 2
+    assert all('--base "$JUDGE_SHA" --target "$JUDGE_SHA"' in line for line in lines)
+    assert "CI_MERGE_REQUEST_DIFF_BASE_SHA" not in TEXT
+
+
+def test_a_server_that_does_not_answer_is_no_project_without_evidence() -> None:
+    [asked] = [line for line in judge_lines() if "ls-remote origin refs/heads/factory/evidence" in line]
+    assert asked == 'EVIDENCE="$(git ls-remote origin refs/heads/factory/evidence)"'
+    assert "|| true" not in "\n".join(judge_lines())
+
+
 def _takes(need: Any) -> bool:
     return isinstance(need, str) or bool(need.get("artifacts", True))
 

@@ -11,6 +11,7 @@ from factory.operations import proposal
 from factory.reports import terminal
 from factory.status import failed_jobs
 from factory.status.merge_status import merge_status
+from factory.workflow.release.review import REVIEW_MARK
 
 
 @click.group()
@@ -114,7 +115,12 @@ def approve(merge_request: str, as_json: bool) -> None:
     """Approve a merge request at its current head, as yourself."""
     connection = current().connection()
     found = merge_requests.get(connection, number(merge_request, "!"))
-    approvers = [item.username for item in merge_requests.approvals(connection, found.iid)]
+    mark = f"<!-- factory:{REVIEW_MARK} -->"
+    notes = issues.notes(connection, "merge_requests", found.iid)
+    shown = max((note.updated_at for note in notes if note.body.startswith(mark)), default="")
+    # An approval from before the review note does not count, and may be given again.
+    given = merge_requests.approvals(connection, found.iid)
+    approvers = [item.username for item in given if not item.at or item.at >= shown]
     if found.state != "opened":
         raise Refused(f"!{found.iid} is {found.state}", hint="Only an open merge request can be approved.")
     if connection.account in approvers:

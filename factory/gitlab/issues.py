@@ -84,4 +84,7 @@ def notes(connection: Connection, kind: str, iid: int) -> list[Note]:
     path = f"{connection.api}/{kind}/{iid}/notes"
     with translated(f"list the notes of {kind} {iid}"):
         found: Any = connection.client.http_list(path, query_data={"sort": "asc", "per_page": 100}, get_all=True)
-        return [Note(item["id"], item["author"]["username"], item["body"], item["created_at"]) for item in found]
+        return [
+            Note(item["id"], item["author"]["username"], item["body"], item["created_at"], item["updated_at"])
+            for item in found
+        ]

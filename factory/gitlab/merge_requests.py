@@ -50,8 +50,8 @@ def find(
 
 
 def merged_last(connection: Connection) -> list[MergeRequest]:
-    """Return the 20 merged merge requests that changed last, newest first."""
-    query: dict[str, Any] = {"state": "merged", "order_by": "updated_at", "sort": "desc", "per_page": 20}
+    """Return the 100 merge requests that changed last and are merged, newest first."""
+    query: dict[str, Any] = {"state": "merged", "order_by": "updated_at", "sort": "desc", "per_page": 100}
     with translated("list merged merge requests"):
         return [read(item.attributes) for item in connection.project.mergerequests.list(**query, get_all=False)]
 

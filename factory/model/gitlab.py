@@ -132,6 +132,7 @@ class Note:
     author: str
     body: str
     created_at: str = ""
+    updated_at: str = ""
 
 
 @dataclass(frozen=True)

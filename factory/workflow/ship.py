@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from factory.errors import EvidenceIncomplete, FactoryError, NotFound, Refused
+from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
 from factory.evidence import insist
 from factory.gitlab import issues, merge_requests, pipelines, releases
 from factory.model.deployment import CONFIRM, AppRelease
-from factory.model.gitlab import MAIN, MergeRequest, Pipeline
+from factory.model.gitlab import MAIN, Job, MergeRequest, Pipeline, Variables
 from factory.model.session import Outcome
 from factory.operations import saved_plan
 from factory.operations.deployment_approval import APPROVED, DESTROY
@@ -110,9 +110,9 @@ class _Shipment:
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
-        elif self.shipped.own:
-            self._record_past(request)
         context.fetch()
+        if self.shipped.own and not own_change.is_recorded(context, "merge", f"merge/{self.iid}"):
+            self._record_past(request)
         # A merge by hand that main has overtaken is recorded; its plan is not offered any more.
         newest = not self.shipped.own or context.main() == request.sha
         shipping = [labels.shipping] if newest else []
@@ -204,7 +204,7 @@ class _Shipment:
                 self._roll_out(Rollout(context, self.policies, request, self.issue, environment, pipeline, saved))
             elif self._stack in saved.manifests and job.status == "manual":
                 # It has nothing to apply, and jobs of later environments wait for it.
-                pipelines.play(context.bot, job.id, {})
+                self._start(job, {})
         pipeline = self._watch(lambda: pipelines.get(context.bot, pipeline.id), lambda item: item.over)
         if pipeline.status not in _REACHED:
             raise _red(pipeline)
@@ -227,7 +227,7 @@ class _Shipment:
         destroy = record_approvals.of_deployment(rollout, self.shipped, deployment, job)
         if job.status == "manual":
             self._insist_on_apply(rollout)
-            pipelines.play(context.bot, job.id, {APPROVED: rollout.digest, DESTROY: destroy})
+            self._start(job, {APPROVED: rollout.digest, DESTROY: destroy})
             context.say(f"the approved plan is being applied (job {job.id})")
         self._watch(
             lambda: pipelines.get(context.bot, rollout.pipeline.id),
@@ -253,7 +253,7 @@ class _Shipment:
             raise NotFound(f"pipeline {rollout.pipeline.id} follows no interrupted apply")
         job = rollout.check_job(CONFIRM)
         if job.status == "manual":
-            pipelines.play(context.bot, job.id, {})
+            self._start(job, {})
         self._watch(
             lambda: pipelines.get(context.bot, rollout.pipeline.id),
             lambda _: rollout.check_job(CONFIRM).status in ENDED,
@@ -297,12 +297,20 @@ class _Shipment:
         saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
+    def _start(self, job: Job, variables: Variables) -> None:
+        """Start a manual job, unless another machine has just done so."""
+        try:
+            pipelines.play(self.context.bot, job.id, variables)
+        except (Refused, InvalidInput):
+            if pipelines.job(self.context.bot, job.id).status == "manual":
+                raise
+
     def _roll_out(self, rollout: Rollout) -> None:
         """Apply and check the plan of an environment that needs no approval, and record it; raises if either failed."""
         job, _ = rollout.apply_job()
         if job.status == "manual":
             self._insist_on_apply(rollout)
-            pipelines.play(self.context.bot, job.id, {})
+            self._start(job, {})
             self.context.say(f"the plan of {rollout.environment} is being applied (job {job.id})")
             self._watch(
                 lambda: pipelines.get(self.context.bot, rollout.pipeline.id),

@@ -165,9 +165,15 @@ def _deliver(context: Context, engine: Engine, issue: Issue, policies: Policies)
 
 
 def _block(context: Context, policies: Policies, iid: int, error: FactoryError) -> None:
-    """Label a merge request that failed as blocked, so that the others go on; a person removes the label."""
-    label = policies.session.labels.blocked
-    body = f"Blocked: {error}. {error.hint} Then remove the label `{label}`."
+    """Label a merge request that failed as blocked, so that the others go on; a person removes the label.
+
+    GitLab Premium takes away the scoped label that said how far it was, so the note names it.
+    """
+    labels = policies.session.labels
+    label = labels.blocked
+    before = {labels.review, labels.shipping, labels.apply_unknown} & set(merge_requests.get(context.bot, iid).labels)
+    again = f"set the label `{before.pop()}` again and " if before else ""
+    body = f"Blocked: {error}. {error.hint} Then {again}remove the label `{label}`."
     issues.say(context.bot, "merge_requests", iid, marker="blocked", body=body)
     merge_requests.relabel(context.bot, iid, add=[label])
 

@@ -49,9 +49,10 @@ def said(mine: Instance) -> str:
 def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> None:
     text = (mine.clone / HELLO).read_text().replace("without dependencies", "on Python alone")
     project = proposed(mine, HELLO, text)
+    mine.run("mr", "approve", "1")
     assert "!1 is ready for review" in mine.run("work", "--once").stderr
     assert "manifest" not in mine.run("mr", "show", "1").stdout
-    assert "!1 waits for review" in said(mine)
+    assert "!1 waits for review" in said(mine), "the approval was given before the note said what it names"
     mine.run("mr", "approve", "1")
     mine.run("work", "--once")
     assert project.mergerequests.get(1).state == "merged"
@@ -62,7 +63,7 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
     report = mine.json("evidence", "verify", "1")
     assert (report["passed"], report["missing"]) == (True, [])
     assert any("own approval" in text and "operator" in text for text in report["notices"])
-    assert kinds(mine, 1)[0] == "proposal"
+    assert {"proposal", "verdict"} <= set(kinds(mine, 1)[:4])
     assert not {"claim", "attempt"} & set(kinds(mine, 1))
     assert "nothing to do" in said(mine)
 
@@ -70,6 +71,9 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
 def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
     proposed(mine, HELLO, (mine.clone / HELLO).read_text().replace("without dependencies", "on Python alone"))
     mine.run("work", "--once")
+    # Whoever pushes the same commit later has not worked on it.
+    agents = connect(url(mine.folder()), "factory-agent", mine.folder()).projects.get(PATH)
+    agents.branches.create({"branch": "other", "ref": "mine"})
     mine.run("mr", "approve", "1")
     mine.run("mr", "merge", "1")
     mine.run("work", "--once")
@@ -126,5 +130,18 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
 
 
 def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:
-    proposed(mine, "docs/note.md", "# A note\n", account="factory-agent")
+    project = proposed(mine, "docs/note.md", "# A note\n", account="factory-agent")
+    request = project.mergerequests.get(1)
+    request.labels = ["factory::review"]
+    request.save()
     assert "nothing to do" in said(mine)
+
+
+def test_a_label_of_an_agent_on_a_change_that_failed_holds_nothing_up(mine: Instance) -> None:
+    proposed(mine, HELLO, (mine.clone / HELLO).read_text() + "\nbroken = (\n")
+    agents = connect(url(mine.folder()), "factory-agent", mine.folder()).projects.get(PATH)
+    request = agents.mergerequests.get(1)
+    request.labels = ["factory::review"]
+    request.save()
+    assert "nothing to do" in said(mine)
+    assert not [item for item in agents.commits.get(request.sha).statuses.list() if item.name == "factory/approval"]

@@ -34,7 +34,8 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
     folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder, started_by=running.user)
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
-    click.echo(apply_evidence.require(job, stack, manifest, by_hand=not job.given.get("APPROVED_MANIFEST")))
+    by_hand = not job.given.get("APPROVED_MANIFEST") and not job.has("protected_environments")
+    click.echo(apply_evidence.require(job, stack, manifest, by_hand=by_hand))
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish(token: str) -> None:

@@ -5,6 +5,7 @@ module reads them with bounds, and writes only files below the job's own folder 
 """
 
 import io
+import lzma
 import stat
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from factory.errors import InvalidInput, NotFound, Refused, Unauthorized
+from factory.errors import InvalidInput, MachineError, NotFound, Refused, Unauthorized
 from factory.gitlab import pipelines
 from factory.gitlab.connect import connect
 from factory.operations.collect.origin import VARIABLE
@@ -23,6 +24,13 @@ FOLDERS = {"unit": ("unit",), "contract": ("contract", "performance")}
 _PREFIX = PurePosixPath(".factory/claims")
 # Of one job: bytes as an archive, bytes of all files, number of files.
 _ARCHIVE, _UNPACKED, _FILES = 20 * 2**20, 100 * 2**20, 5_000
+
+
+# What reading and unpacking a crafted archive raises, by its parts: container, compression, names.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError),
+    *(OSError, ValueError, MachineError),
+)
 
 
 def fetch(given: Mapping[str, str], out: Path) -> str:
@@ -59,7 +67,7 @@ def unpack(data: bytes, job: str, out: Path) -> None:
                 if left < 0:
                     raise InvalidInput(f"the artifacts of {job} have more than {_UNPACKED} bytes")
                 files.write_atomic(files.contained(out, name), content)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput(f"the artifacts of {job} are not an archive that can be read: {error}") from error
 
 

@@ -14,7 +14,9 @@ from factory.workflow.release import pipeline_watch, shipment
 
 def is_own(context: Context, request: MergeRequest, policies: Policies) -> bool:
     """Return whether a person opened a merge request to main by hand; drafts and those of forks are left alone."""
-    agents = {context.agent.account, context.bot.account, *policies.scope.agents}
+    # With one account for everything, only the branch tells a session's merge request from a person's.
+    factory = () if context.accounts.alone else (context.agent.account, context.bot.account)
+    agents = {*factory, *policies.scope.agents}
     person = request.author.casefold() not in {name.casefold() for name in agents}
     apart = not (request.draft or request.fork or shipment.is_session(request))
     return person and apart and request.target_branch == MAIN
@@ -35,28 +37,17 @@ def is_behind(context: Context, request: MergeRequest) -> bool:
 
 
 def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline) -> None:
-    """Record who proposed the head and pushed it, its plans, and the verdict of its pipeline.
+    """Record once who proposed the head and pushed it, its plans, and the verdict of its pipeline.
 
+    Later pushes and policies change nothing about that.
     Raises ``NotFound`` if the pipeline has no plan, ``Refused`` if its verdict is not the protected branch's.
     """
+    key = f"proposal/{request.iid}/{request.sha}"
+    if is_recorded(context, "proposal", key):
+        return
     decision = pipeline_watch.verdict(context.bot, pipeline.id)
     if decision is not None and (why := pipeline_watch.foreign(context, decision, request.sha)):
         raise Refused(f"!{request.iid}: {why}")
-    whose = origin.of_merge_request(context.bot, request.iid)
-    record(
-        context,
-        "proposal",
-        issue=shipment.NO_ISSUE,
-        subjects={"commit": f"gitCommit:{request.sha}"},
-        predicate={
-            "key": f"proposal/{request.iid}/{request.sha}",
-            "merge_request": request.iid,
-            "author": request.author,
-            "pushers": list(whose.pushers),
-            "branch": request.source_branch,
-            "head": request.sha,
-        },
-    )
     record_plans(context, request.iid, issue=shipment.NO_ISSUE, pipeline=pipeline.id)
     if decision is not None:
         record_verdict(
@@ -67,6 +58,28 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             pipeline=pipeline.id,
             decision=decision,
         )
+    # Last: that it is there says that the others are.
+    whose = origin.of_merge_request(context.bot, request.iid)
+    record(
+        context,
+        "proposal",
+        issue=shipment.NO_ISSUE,
+        subjects={"commit": f"gitCommit:{request.sha}"},
+        predicate={
+            "key": key,
+            "merge_request": request.iid,
+            "author": request.author,
+            "pushers": list(whose.pushers),
+            "branch": request.source_branch,
+            "head": request.sha,
+        },
+    )
+
+
+def is_recorded(context: Context, kind: str, key: str) -> bool:
+    """Return whether the evidence, as of the last fetch, has a statement of a kind with a key."""
+    head = context.mirror.head(transparency_log.BRANCH)
+    return head is not None and transparency_log.names(context.mirror.paths(head), kind, key)
 
 
 def unrecorded(context: Context, policies: Policies) -> list[MergeRequest]:

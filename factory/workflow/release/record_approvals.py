@@ -43,7 +43,7 @@ def of_past_merge(context: Context, policies: Policies, request: MergeRequest, s
 
 
 def _counted(context: Context, policies: Policies, request: MergeRequest, shipped: ShippedIssue) -> Sequence[Approval]:
-    given = merge_requests.approvals(context.bot, request.iid)
+    given = review.seen(context, request.iid, merge_requests.approvals(context.bot, request.iid))
     return approvals.counting(
         context, given, request, policies, own=shipped.own, approvers=policies.approvals.merge.approvers
     )

@@ -19,7 +19,8 @@ def find(context: Context, policies: Policies, issue: int | None) -> list[MergeR
     labels = policies.session.labels
     opened = merge_requests.find(context.bot)
     found = [
-        *(item for item in opened if labels.review in item.labels),
+        # Anybody who works on the project can set a label.
+        *(item for item in opened if labels.review in item.labels and shipment.is_session(item)),
         *merge_requests.find(context.bot, state="merged", labels=[labels.review]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.shipping]),
         *merge_requests.find(context.bot, state="merged", labels=[labels.apply_unknown]),
@@ -37,11 +38,11 @@ def find(context: Context, policies: Policies, issue: int | None) -> list[MergeR
 def read(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
     """Return the state of a merge request."""
     merged, own = request.state == "merged", own_change.is_own(context, request, policies)
-    given = merge_requests.approvals(context.bot, request.iid) if not merged else []
+    given = [] if merged else review.seen(context, request.iid, merge_requests.approvals(context.bot, request.iid))
     allowed = policies.approvals.merge.approvers
     counted = approvals.counting(context, given, request, policies, own=own, approvers=allowed)
     enough = len(counted) >= (1 if merged else approvals.required(context, request, policies, len(counted)))
-    if not merged and not enough and not own:
+    if not merged and not enough and shipment.is_session(request):
         review.hold_head(context, request)
     shown = merged or not own or f"- head: `{request.sha}`" in review.shown(context, request.iid)
     planned = approved = begun = False

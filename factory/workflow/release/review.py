@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from factory.gitlab import issues, merge_requests, pipelines, statuses
 from factory.model.attempt import AttemptResult
-from factory.model.gitlab import MergeRequest
+from factory.model.gitlab import Approval, MergeRequest, Note
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
 from factory.operations import saved_plan
 from factory.reports import plans as plan_note
+from factory.system import clock
 from factory.workflow.context import Context
 from factory.workflow.release import approval_digests, review_content
 
@@ -68,10 +69,29 @@ def hold_head(context: Context, request: MergeRequest) -> None:
 
 def shown(context: Context, iid: int) -> list[str]:
     """Return the lines of digests that the review note shows; empty where there is none."""
-    for note in issues.notes(context.bot, "merge_requests", iid):
-        if note.author == context.bot.account and note.body.startswith(f"<!-- factory:{REVIEW_MARK} -->"):
-            return [line for line in note.body.splitlines() if line.startswith("- ")]
-    return []
+    note = _note(context, iid)
+    return [line for line in note.body.splitlines() if line.startswith("- ")] if note else []
+
+
+def seen(context: Context, iid: int, given: Sequence[Approval]) -> list[Approval]:
+    """Return the approvals that were given after the review note said what they name.
+
+    An approval without a time counts; GitLab before 17.9 gives none.
+    """
+    note = _note(context, iid)
+    if note is None:
+        return []
+    return [
+        item
+        for item in given
+        if not (item.at and note.updated_at) or clock.parse(item.at) >= clock.parse(note.updated_at)
+    ]
+
+
+def _note(context: Context, iid: int) -> Note | None:
+    head = f"<!-- factory:{REVIEW_MARK} -->"
+    found = issues.notes(context.bot, "merge_requests", iid)
+    return next((note for note in found if note.author == context.bot.account and note.body.startswith(head)), None)
 
 
 def shown_manifest(context: Context, iid: int, pipeline: int) -> str:

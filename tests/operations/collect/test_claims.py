@@ -60,9 +60,21 @@ def test_nothing_else_of_its_artifacts_is_written(tmp_path: Path, name: str, mod
     assert not list(out.iterdir())
 
 
+def damaged(compression: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as made:
+        made.writestr(UNIT + "a", b"content " * 99)
+    data = buffer.getvalue()
+    return data[:60] + bytes(20) + data[80:]
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
+        *((damaged(kind), "not an archive") for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)),
+        (archive((UNIT + "a", b""), (UNIT + "a/b", b"")), "not an archive"),
+        (archive((UNIT + "n" * 300, b"")), "not an archive"),
+        (archive((UNIT + "nul\0", b""), (UNIT + "nul/x", b"")), "not an archive"),
         (b"", "not an archive"),
         (b"no archive", "not an archive"),
         (archive((UNIT + "a", b"content " * 99))[:-40], "not an archive"),

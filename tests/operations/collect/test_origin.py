@@ -33,6 +33,7 @@ def decided(*pushes: Push, author: str = ME) -> Origin:
         ([Push(ME, "mine", HEAD), Push(AGENT, "", "")], (AGENT, ME)),
         ([Push(ME, "mine", HEAD), Push(AGENT, "theirs", OTHER)], (ME,)),
         ([Push(AGENT, "theirs", HEAD)], (AGENT,)),
+        ([Push(ME, "mine", HEAD), Push("bot", "main", HEAD)], (ME,)),
     ],
 )
 def test_a_push_counts_by_its_branch_or_its_commit(pushes: list[Push], pushers: tuple[str, ...]) -> None:
