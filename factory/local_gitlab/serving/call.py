@@ -233,11 +233,6 @@ def not_allowed() -> web.HTTPException:
     return web.HTTPMethodNotAllowed("PUT", ["GET"], **_message("405 Method Not Allowed"))
 
 
-def not_acceptable(reason: str) -> web.HTTPException:
-    """GitLab's 406 for an auto-merge that is not set."""
-    return web.HTTPNotAcceptable(**_message(reason))
-
-
 def unprocessable(reason: Any, *, key: str = "message") -> web.HTTPException:
     """GitLab's 422; the key for a few of its reasons is ``error``."""
     return web.HTTPUnprocessableEntity(**_message(reason, key))
