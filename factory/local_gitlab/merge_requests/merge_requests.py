@@ -101,7 +101,7 @@ def _list(call: Call) -> Any:
 def create(call: Call) -> Any:
     """Open the merge request that the call's parameters describe."""
     source, target = str(call.need("source_branch")), str(call.need("target_branch"))
-    title = str(call.need("title"))
+    title = issues.title(call)
     api.refuse_unsupported(call, _UNSUPPORTED)
     if source == target:
         raise api.unprocessable("You can't use same project/branch for source and target")
@@ -162,8 +162,9 @@ def change(call: Call) -> Any:
     if call.params.get("target_branch") not in (None, request["target_branch"]):
         raise api.unsupported("another target_branch")
     event = call.choice("state_event", ("close", "reopen", "none"), "none")
-    for key in ("title", "description"):
-        request[key] = call.text(key) if key in call.params else request[key]
+    if "title" in call.params:
+        request["title"] = issues.title(call)
+    request["description"] = call.text("description") if "description" in call.params else request["description"]
     request["squash"] = call.flag("squash", default=request["squash"])
     removes = "force_remove_source_branch"
     request[removes] = call.flag("remove_source_branch", default=request[removes])

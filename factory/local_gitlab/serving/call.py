@@ -51,9 +51,9 @@ class Call:
         return self.params[name]
 
     def text(self, name: str) -> str | None:
-        """Return an optional text parameter; raises 400 if it is not text."""
+        """Return an optional text parameter; raises 400 if it is not text, or has a null byte."""
         value = self.params.get(name)
-        if value is not None and not isinstance(value, str):
+        if value is not None and not (isinstance(value, str) and "\0" not in value):
             raise bad_request(f"{name} is invalid", key="error")
         return value
 
