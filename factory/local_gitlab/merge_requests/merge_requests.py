@@ -7,8 +7,7 @@ from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import detailed_merge_status
 from factory.local_gitlab.issues import discussions, filters, issues
-from factory.local_gitlab.merge_requests import approvals
-from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.projects import approval_rules, project_settings
 from factory.local_gitlab.ref_updates import NO_AUTO_MERGE, follow_source
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
@@ -45,7 +44,7 @@ def status(context: Context, project: Document, request: Document, *, later: boo
         pipeline=latest,
         must_succeed=project["only_allow_merge_if_pipeline_succeeds"] and not later,
         allow_skipped=project["allow_merge_on_skipped_pipeline"],
-        approvals_left=0 if later else approvals.left(context, project, request),
+        approvals_left=0 if later else approval_rules.left(context, project, request),
         discussions_open=not later
         and project["only_allow_merge_if_all_discussions_are_resolved"]
         and discussions.unresolved(context, project, request),
