@@ -12,7 +12,7 @@ from factory.cli.current import repository
 from factory.evidence import predicates
 from factory.evidence.kinds import DESCRIPTIONS
 from factory.evidence.schemas import schemas
-from factory.local_gitlab.definition import keyword_table
+from factory.local_gitlab.definition import keyword_table, variable_table
 from factory.local_gitlab.serving import openapi
 from factory.policies import rules as policy_rules
 from factory.policies.apps import App
@@ -42,6 +42,7 @@ def pages() -> dict[str, str]:
         "local-gitlab.md": _endpoints(),
         "rules.md": _rules(),
         "statements.md": _statements(),
+        "variables.md": _variables(),
         **_schemas(),
     }
 
@@ -136,6 +137,14 @@ def _keywords() -> str:
     )
     head = ["| keyword | of a | in the loopback GitLab |", "|---|---|---|"]
     return "\n".join([_HEAD, "# Keywords of a pipeline definition\n", text, *head, *rows, ""])
+
+
+def _variables() -> str:
+    """Return the page of GitLab's predefined variables: who has each, or why nothing does."""
+    rows = [f"| `{name}` | {words} |" for name, words in sorted(variable_table.TABLE.items())]
+    text = "The predefined variables that GitLab documents. A variable that is not set expands to nothing.\n"
+    head = ["| variable | in the loopback GitLab |", "|---|---|"]
+    return "\n".join([_HEAD, "# Predefined variables\n", text, *head, *rows, ""])
 
 
 def _schemas() -> dict[str, str]:

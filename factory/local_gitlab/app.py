@@ -42,23 +42,22 @@ from factory.local_gitlab.runner import registration
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import http, list_parameters
 from factory.local_gitlab.serving.call import ADMIN, NO_ROLE, PUBLIC, Call, Route
-from factory.local_gitlab.serving.context import Context
+from factory.local_gitlab.serving.context import VERSION, Context
 from factory.local_gitlab.serving.store import Document
 from factory.local_gitlab.webhooks import deliveries, project_hooks
 from factory.system import log, loopback
 
-API_VERSION = "19.5.0-local"
 LABEL = "local_gitlab (a loopback double of GitLab, not GitLab)"
 _JOB_TOKEN_MAY = ("/terraform/state/", "/artifacts", "/releases", "/trace", "/packages")
 
 
 def _version(call: Call) -> object:
-    return {"version": API_VERSION, "revision": __version__, "enterprise": call.context.tier != "free"}
+    return {"version": VERSION, "revision": __version__, "enterprise": call.context.tier != "free"}
 
 
 def _metadata(call: Call) -> object:
     kas = {"enabled": False, "externalUrl": None, "version": None}
-    return {"version": API_VERSION, "revision": __version__, "kas": kas, "enterprise": call.context.tier != "free"}
+    return {"version": VERSION, "revision": __version__, "kas": kas, "enterprise": call.context.tier != "free"}
 
 
 ROUTES: tuple[Route, ...] = (

@@ -151,7 +151,10 @@ def test_protected_branch_levels(gitlab_server: LocalGitlab) -> None:
     assert rule.allow_force_push is False
 
 
-@pytest.mark.parametrize("body", [{"title": "\ud800"}, {"title": "a", "description": ["x"]}])
+@pytest.mark.parametrize(
+    "body",
+    [{"title": "\ud800"}, {"title": "a", "description": ["x"]}, {"title": "a\0"}, {"title": "x" * 256}, {"title": ""}],
+)
 def test_invalid_text_is_400(gitlab_server: LocalGitlab, body: dict[str, Any]) -> None:
     project = gitlab_server.project()
     with pytest.raises(gitlab.GitlabHttpError) as refused:

@@ -8,7 +8,7 @@ from typing import Any
 from factory.local_gitlab.accounts.access_levels import grants
 from factory.local_gitlab.accounts.accounts import brief, by_id
 from factory.local_gitlab.ci.variables import of_url
-from factory.local_gitlab.definition.variables import substitute
+from factory.local_gitlab.definition.variables import environment_slug, substitute
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, NO_ROLE, Call, Page, Route
@@ -34,7 +34,7 @@ def ensure(store: Store, project: int, name: str, url: str | None = None, tier: 
         now = clock.timestamp()
         document = {
             "name": name,
-            "slug": name.replace("/", "-"),
+            "slug": environment_slug(name),
             "description": None,
             "external_url": url,
             "created_at": now,

@@ -6,7 +6,7 @@ from typing import Any
 
 from factory.local_gitlab.accounts import membership, namespaces
 from factory.local_gitlab.ci import oidc
-from factory.local_gitlab.ci.variables import is_protected
+from factory.local_gitlab.ci.predefined import is_protected
 from factory.local_gitlab.definition import durations
 from factory.local_gitlab.definition.variables import substitute
 from factory.local_gitlab.serving.context import Context

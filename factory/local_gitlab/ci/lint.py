@@ -67,6 +67,7 @@ def _checked(call: Call, name: str, content: str, sha: str | None, ref: str) -> 
         "source": "push",
         "created_at": clock.timestamp(),
         "_request": None,
+        "_user": call.user["id"],
         "_config": {"file": name, "sha": config},
     }
     try:

@@ -9,7 +9,7 @@ from factory.local_gitlab.ci import environments, jobs, resource_groups, schedul
 from factory.local_gitlab.ci.variables import layers
 from factory.local_gitlab.definition import durations, expand
 from factory.local_gitlab.definition.source_files import Source
-from factory.local_gitlab.definition.variables import defined, expanded, substitute, unexpanded
+from factory.local_gitlab.definition.variables import defined, expanded, named, substitute, unexpanded
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
@@ -120,8 +120,9 @@ def _write_jobs(
     context.store.save("pipeline", pipeline)
     below, above = layers(context, project, pipeline)
     for spec in found:
-        own = expanded(defined(spec["variables"]), below | above, raw=unexpanded(spec["variables"]))
-        _write_job(context, project, pipeline, spec, below | own | above)
+        first = below | named(spec["name"], spec["stage"])
+        own = expanded(defined(spec["variables"]), first | above, raw=unexpanded(spec["variables"]))
+        _write_job(context, project, pipeline, spec, first | own | above)
 
 
 def _write_job(

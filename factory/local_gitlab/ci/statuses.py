@@ -3,8 +3,8 @@
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
+from factory.local_gitlab.ci.predefined import is_protected
 from factory.local_gitlab.ci.states import Job
-from factory.local_gitlab.ci.variables import is_protected
 from factory.local_gitlab.refs.protected_branches import may
 from factory.local_gitlab.refs.protected_tags import may_create
 from factory.local_gitlab.serving import call as api

@@ -8,7 +8,7 @@ from typing import Any
 from factory.errors import InvalidInput
 from factory.local_gitlab.definition import keywords, preview, rules, source_files
 from factory.local_gitlab.definition.source_files import Source
-from factory.local_gitlab.definition.variables import defined, expanded, unexpanded
+from factory.local_gitlab.definition.variables import defined, expanded, named, unexpanded
 from factory.system import strict_yaml
 from factory.system.strict_yaml import Node
 
@@ -108,10 +108,10 @@ class _Jobs:
         keywords_ = {**taken, **own}
         shared = _inherited(inherit.get("variables", True), self.merged["variables"])
         variables = {**shared, **(keywords_.get("variables") or {})}
-        outcome = rules.decide(keywords_, self._seen(variables), self.code, usual=usual)
+        stage = str(own.get("stage", "test"))
+        outcome = rules.decide(keywords_, self._seen(variables, named(name, stage)), self.code, usual=usual)
         if outcome is None:
             return None
-        stage = str(own.get("stage", "test"))
         if stage not in stages:
             raise InvalidInput(
                 f"{name} job: chosen stage {stage} does not exist; available stages are {', '.join(stages)}"
@@ -127,9 +127,9 @@ class _Jobs:
             "variables": {**variables, **outcome.variables},
         }
 
-    def _seen(self, own: Mapping[str, Any]) -> dict[str, str]:
+    def _seen(self, own: Mapping[str, Any], of_job: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that a job's rules see."""
-        below, above = dict(self.variables.below), dict(self.variables.above)
+        below, above = {**self.variables.below, **of_job}, dict(self.variables.above)
         return below | expanded(defined(own), below | above, raw=unexpanded(own)) | above
 
 

@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
+from hashlib import sha256
 from typing import Any
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)")
+# docs: Jobs, group similar jobs together. `a 1/2`, `a 1 2` and `a: [b, c]` are of the group `a`.
+_NUMBERED = re.compile(r"(?:[\s:]+(?:\[.*\]|\d+[\s:/\\]+\d+)){1,3}\s*\Z")
+_LONGEST_NAME, _LONGEST_SLUG, _SUFFIX, _DIGITS = 255, 24, 6, "0123456789abcdefghijklmnopqrstuvwxyz"
 # Variables may name others in turn, so that a few lines could grow without end.
 _DEEPEST, _LONGEST = 50, 2**16
 
@@ -40,6 +44,35 @@ def expanded(own: Mapping[str, str], known: Mapping[str, str], *, raw: Collectio
         return done[name]
 
     return {name: value(name, frozenset()) for name in own}
+
+
+def slug(text: str) -> str:
+    """Return a text as a part of a host's name (docs: Predefined CI/CD variables reference, `CI_COMMIT_REF_SLUG`)."""
+    return re.sub(r"[^a-z0-9]", "-", text.lower())[:63].strip("-")
+
+
+def environment_slug(name: str) -> str:
+    """Return the slug of an environment: it starts with a letter, and is the name's own (gitlab-org/gitlab#20941)."""
+    text = re.sub(r"[^a-z0-9]", "-", name.lower())
+    text = re.sub("-+", "-", text if re.match("[a-z]", text) else f"env-{text}")
+    if text == name and len(text) <= _LONGEST_SLUG:
+        return text.removesuffix("-")
+    number, suffix = int.from_bytes(sha256(name.encode()).digest()), ""
+    while len(suffix) < _SUFFIX:
+        number, digit = divmod(number, len(_DIGITS))
+        suffix = _DIGITS[digit] + suffix
+    return f"{text[: _LONGEST_SLUG - _SUFFIX - 1].removesuffix('-')}-{suffix}"
+
+
+def named(name: str, stage: str) -> dict[str, str]:
+    """Return the predefined variables that a job's name and stage give; its rules see them."""
+    return {
+        "CI_JOB_NAME": name,
+        "CI_JOB_NAME_SLUG": slug(name),
+        "CI_JOB_GROUP_NAME": _NUMBERED.sub("", name[:_LONGEST_NAME]).strip(),
+        "CI_JOB_STAGE": stage,
+        "CI_NODE_TOTAL": "1",
+    }
 
 
 def defined(variables: Mapping[str, Any]) -> dict[str, str]:

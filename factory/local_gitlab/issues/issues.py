@@ -26,6 +26,7 @@ _UNSUPPORTED_FIELDS = (
     "merge_request_to_resolve_discussions_of",
     "weight",
 )
+_LONGEST_TITLE = 255
 NOTEABLES = {"issues": ("issue", "Issue"), "merge_requests": ("merge_request", "MergeRequest")}
 
 
@@ -74,6 +75,14 @@ def show(context: Context, project: Document, issue: Document) -> Document:
     }
 
 
+def title(call: Call) -> str:
+    """Return the title of an issue or merge request; raises 400 if it is missing or too long (GitLab's limit)."""
+    text = call.text("title") or str(call.need("title"))
+    if len(text) > _LONGEST_TITLE:
+        raise api.invalid({"title": [f"is too long (maximum is {_LONGEST_TITLE} characters)"]})
+    return text
+
+
 def _list(call: Call) -> Any:
     found = filters.listed(call, "issue", ("opened", "closed"))
     return Page(found, partial(show, call.context, call.project))
@@ -83,7 +92,7 @@ def _create(call: Call) -> Any:
     api.refuse_unsupported(call, _UNSUPPORTED_FIELDS)
     now = clock.timestamp()
     document = {
-        "title": str(call.need("title")),
+        "title": title(call),
         "description": call.text("description"),
         "state": "opened",
         "labels": [],
@@ -115,8 +124,9 @@ def _change(call: Call) -> Any:
         raise api.forbidden()
     api.refuse_unsupported(call, _UNSUPPORTED_FIELDS)
     event = call.choice("state_event", ("close", "reopen", "none"), "none")
-    for key in ("title", "description"):
-        issue[key] = call.text(key) if key in call.params else issue[key]
+    if "title" in call.params:
+        issue["title"] = title(call)
+    issue["description"] = call.text("description") if "description" in call.params else issue["description"]
     issue["_milestone"] = milestones.chosen(call, issue)
     apply_labels(call, issue)
     if event == "close" and issue["state"] == "opened":

@@ -6,26 +6,15 @@ from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.projects import approval_rules
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Route
-from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
-
-
-def left(context: Context, project: Document, request: Document) -> int:
-    """Return how many approvals the project's rules still require for a merge request."""
-    approvers = {item["user"] for item in request["_approved_by"]}
-    missing = 0
-    for rule in approval_rules.required(context, project, request["target_branch"]):
-        eligible = approval_rules.eligible(context.store, rule)
-        missing += max(0, rule["approvals_required"] - len(approvers & eligible if eligible else approvers))
-    return missing
 
 
 def _approvals(call: Call) -> Any:
     request = call.own("merge_request")
     rules = approval_rules.required(call.context, call.project, request["target_branch"])
     required = sum(rule["approvals_required"] for rule in rules)
-    missing = left(call.context, call.project, request)
+    missing = approval_rules.left(call.context, call.project, request)
     approved_by = [
         {"user": by_id(call.context, item["user"]), "approved_at": item["approved_at"]}
         for item in request["_approved_by"]

@@ -7,8 +7,7 @@ from factory.local_gitlab.accounts.accounts import by_id
 from factory.local_gitlab.ci import pipelines
 from factory.local_gitlab.ci.states import detailed_merge_status
 from factory.local_gitlab.issues import discussions, filters, issues
-from factory.local_gitlab.merge_requests import approvals
-from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.projects import approval_rules, project_settings
 from factory.local_gitlab.ref_updates import NO_AUTO_MERGE, follow_source
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Page, Route
@@ -45,7 +44,7 @@ def status(context: Context, project: Document, request: Document, *, later: boo
         pipeline=latest,
         must_succeed=project["only_allow_merge_if_pipeline_succeeds"] and not later,
         allow_skipped=project["allow_merge_on_skipped_pipeline"],
-        approvals_left=0 if later else approvals.left(context, project, request),
+        approvals_left=0 if later else approval_rules.left(context, project, request),
         discussions_open=not later
         and project["only_allow_merge_if_all_discussions_are_resolved"]
         and discussions.unresolved(context, project, request),
@@ -101,7 +100,7 @@ def _list(call: Call) -> Any:
 def create(call: Call) -> Any:
     """Open the merge request that the call's parameters describe."""
     source, target = str(call.need("source_branch")), str(call.need("target_branch"))
-    title = str(call.need("title"))
+    title = issues.title(call)
     api.refuse_unsupported(call, _UNSUPPORTED)
     if source == target:
         raise api.unprocessable("You can't use same project/branch for source and target")
@@ -162,8 +161,9 @@ def change(call: Call) -> Any:
     if call.params.get("target_branch") not in (None, request["target_branch"]):
         raise api.unsupported("another target_branch")
     event = call.choice("state_event", ("close", "reopen", "none"), "none")
-    for key in ("title", "description"):
-        request[key] = call.text(key) if key in call.params else request[key]
+    if "title" in call.params:
+        request["title"] = issues.title(call)
+    request["description"] = call.text("description") if "description" in call.params else request["description"]
     request["squash"] = call.flag("squash", default=request["squash"])
     removes = "force_remove_source_branch"
     request[removes] = call.flag("remove_source_branch", default=request[removes])

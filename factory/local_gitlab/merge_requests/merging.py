@@ -113,17 +113,16 @@ def _wait(merge: _Planned) -> Document:
 
 
 def _cancel(call: Call) -> api.Answer:
+    """Cancel an auto-merge; as in GitLab, the body says whether there was one, and the status is 201 either way."""
     request = call.own("merge_request")
     is_author = request["_author"] == call.user["id"]
     if not is_author and not may(call.store, call.project, request["target_branch"], "merge", call.user, call.role):
         raise api.unauthorized()
-    if request["state"] != "opened":
-        raise api.not_allowed()
     if not request.get("_auto_merge"):
-        raise api.not_acceptable("Can't cancel the automatic merge")
-    request |= {**NO_AUTO_MERGE, "updated_at": clock.timestamp()}
-    call.store.save("merge_request", request)
-    return api.Answer(merge_requests.show(call.context, call.project, request), 201)
+        refused = {"message": "Can't cancel the automatic merge", "status": "error", "http_status": 406}
+        return api.Answer(refused, 201)
+    call.store.save("merge_request", request | {**NO_AUTO_MERGE, "updated_at": clock.timestamp()})
+    return api.Answer({"status": "success"}, 201)
 
 
 async def run(context: Context) -> None:

@@ -50,6 +50,16 @@ def eligible(store: Store, rule: Document) -> set[int]:
     return {*rule["_users"], *(user for group in _groups(store, rule) for user in _members(store, group))}
 
 
+def left(context: Context, project: Document, request: Document) -> int:
+    """Return how many approvals the project's rules still require for a merge request."""
+    approvers = {item["user"] for item in request["_approved_by"]}
+    missing = 0
+    for rule in required(context, project, request["target_branch"]):
+        people = eligible(context.store, rule)
+        missing += max(0, rule["approvals_required"] - len(approvers & people if people else approvers))
+    return missing
+
+
 def _groups(store: Store, rule: Document) -> list[Document]:
     found = (store.get("namespace", number) for number in rule.get("_groups", []))
     return [group for group in found if group is not None]

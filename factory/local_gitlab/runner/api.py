@@ -12,7 +12,8 @@ from aiohttp import web
 
 from factory.local_gitlab.accounts import accounts
 from factory.local_gitlab.ci import environments, id_tokens, jobs
-from factory.local_gitlab.ci.variables import is_protected, of_job
+from factory.local_gitlab.ci.predefined import is_protected
+from factory.local_gitlab.ci.variables import of_job
 from factory.local_gitlab.definition import durations
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.runner import registration

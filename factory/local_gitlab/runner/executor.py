@@ -7,7 +7,7 @@ token.
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
     files.remove_tree(settings.builds)
     files.private_folder(settings.builds)
     threads = [
-        threading.Thread(target=_serve, args=(settings, token, stop), daemon=True)
+        threading.Thread(target=_serve, args=(settings, token, place, stop), daemon=True)
         for token in settings.tokens
-        for _ in range(settings.concurrency)
+        for place in range(settings.concurrency)
     ]
     for thread in threads:
         thread.start()
@@ -64,15 +64,18 @@ def run(settings: Settings, stop: threading.Event) -> None:
         thread.join()
 
 
-def _serve(settings: Settings, token: str, stop: threading.Event) -> None:
+def _serve(settings: Settings, token: str, place: int, stop: threading.Event) -> None:
     """Run jobs one after another; an error in one thread stops all threads, and with them the program."""
     try:
-        _take_jobs(settings, token, stop)
+        _take_jobs(settings, token, place, stop)
     finally:
         stop.set()
 
 
-def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
+def _take_jobs(settings: Settings, token: str, place: int, stop: threading.Event) -> None:
+    # Of the jobs that a runner runs at the same time, each has a place of its own.
+    ids = dict.fromkeys(("CI_CONCURRENT_ID", "CI_CONCURRENT_PROJECT_ID"), str(place))
+    own = replace(settings, env={**settings.env, **ids})
     client = http.Client(settings.url + "/api/v4", timeout=40)
     while not stop.is_set():
         try:
@@ -81,7 +84,7 @@ def _take_jobs(settings: Settings, token: str, stop: threading.Event) -> None:
             stop.wait(_RETRY_PAUSE)
             continue
         if answer.status == HTTPStatus.CREATED:
-            _Execution(settings, answer.json()).run()
+            _Execution(own, answer.json()).run()
         elif answer.status != HTTPStatus.NO_CONTENT:
             log.event("the server refused the runner", status=answer.status)
             stop.wait(_RETRY_PAUSE)

@@ -26,7 +26,13 @@ def job_env(
 ) -> dict[str, str]:
     """Return a job's complete environment; without network it contains no masked variable, so no token or secret."""
     env = {**base, "HOME": str(scratch), "TMPDIR": str(scratch), "CI_PROJECT_DIR": str(checkout)}
-    env |= {"CI_BUILDS_DIR": str(checkout.parent), "CI_SERVER_TLS_CA_FILE": ""}
+    env |= {
+        "CI_SERVER": "yes",
+        "CI_SERVER_TLS_CA_FILE": "",
+        "CI_SHARED_ENVIRONMENT": "true",
+        "CI_BUILDS_DIR": str(checkout.parent),
+        "CI_JOB_TIMEOUT": str(payload["runner_info"]["timeout"]),
+    }
     seen = [item for item in payload["variables"] if network or not item["masked"]]
     found = values(env, {"variables": seen})
     for item in {item["key"]: item for item in seen}.values():

@@ -51,9 +51,9 @@ class Call:
         return self.params[name]
 
     def text(self, name: str) -> str | None:
-        """Return an optional text parameter; raises 400 if it is not text."""
+        """Return an optional text parameter; raises 400 if it is not text, or has a null byte."""
         value = self.params.get(name)
-        if value is not None and not isinstance(value, str):
+        if value is not None and not (isinstance(value, str) and "\0" not in value):
             raise bad_request(f"{name} is invalid", key="error")
         return value
 
@@ -231,11 +231,6 @@ def failed(status: int, reason: Any) -> web.HTTPException:
 def not_allowed() -> web.HTTPException:
     """GitLab's 405 for a merge request that cannot be merged."""
     return web.HTTPMethodNotAllowed("PUT", ["GET"], **_message("405 Method Not Allowed"))
-
-
-def not_acceptable(reason: str) -> web.HTTPException:
-    """GitLab's 406 for an auto-merge that is not set."""
-    return web.HTTPNotAcceptable(**_message(reason))
 
 
 def unprocessable(reason: Any, *, key: str = "message") -> web.HTTPException:

@@ -8,6 +8,8 @@ from pathlib import Path
 from factory.local_gitlab.serving.git import Repository
 from factory.local_gitlab.serving.store import Document, Store
 
+VERSION = "19.5.0-local"
+
 
 @dataclass(frozen=True)
 class Context:

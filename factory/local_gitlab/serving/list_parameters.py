@@ -102,10 +102,17 @@ VALUES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     f"{_PROJECT}/milestones": {"state": ("active", "closed")},
     f"{_PROJECT}/runners": {"type": ("instance_type", "group_type", "project_type")},
 }
+# Lists that GitLab also pages by keys (docs: REST API, keyset-based pagination); it ignores the parameter elsewhere.
+KEYSET = (
+    *("/projects", "/users", "/groups", f"{_PROJECT}/issues", f"{_PROJECT}/jobs"),
+    *(f"{_PROJECT}/repository/{name}" for name in ("branches", "tags", "tree")),
+)
 
 
 def refuse(call: Call, path: str) -> None:
     """Raise 400 if a request for the list at ``path`` has a parameter that is refused, or a value that is none."""
+    if path in KEYSET and call.params.get("pagination") == "keyset":
+        raise api.unsupported("pagination=keyset")
     names = REFUSED.get(path, ())
     # A filter may have parts: `not[labels]`.
     api.refuse_unsupported(call, [name for name in call.params if name.partition("[")[0] in names])

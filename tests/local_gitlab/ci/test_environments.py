@@ -24,4 +24,4 @@ def test_the_address_has_the_variables_of_the_jobs_report(gitlab_server: LocalGi
 
     wait_for(done)
     (environment,) = project.environments.list(get_all=True)
-    assert environment.external_url == "http://localhost:81/review-one/review-one"
+    assert environment.external_url == "http://localhost:81/review-one-sbi7zf/review-one-sbi7zf"

@@ -307,7 +307,8 @@ def test_a_job_without_network_gets_no_masked_value_by_another_variables_name() 
         "variables": [
             {"key": "SECRET", "value": "s3cret", "masked": True, "raw": True},
             {"key": "A", "value": "a$SECRET", "masked": False, "raw": False},
-        ]
+        ],
+        "runner_info": {"timeout": 60},
     }
     folder = Path("/nowhere")
     assert script.job_env({}, payload, folder, folder, network=False)["A"] == "a"

@@ -184,10 +184,8 @@ def test_the_rights_at_the_time_of_the_merge_decide(gitlab_server: LocalGitlab, 
 
 def test_an_auto_merge_is_cancelled_by_its_author_or_who_may_merge(gitlab_server: LocalGitlab) -> None:
     project, request = waiting(gitlab_server)
-    assert request.cancel_merge_when_pipeline_succeeds()["merge_when_pipeline_succeeds"] is False
-    with pytest.raises(gitlab.GitlabMROnBuildSuccessError) as refused:
-        request.cancel_merge_when_pipeline_succeeds()
-    assert refused.value.response_code == 406
+    assert request.cancel_merge_when_pipeline_succeeds() == {"status": "success"}
+    assert request.cancel_merge_when_pipeline_succeeds()["status"] == "error"
     run_check(project)
     stays_open(project, request, status="success", auto=False)
 

@@ -6,7 +6,7 @@ import gitlab
 import pytest
 
 from factory.local_gitlab.app import ROUTES
-from factory.local_gitlab.serving.list_parameters import REFUSED, VALUES
+from factory.local_gitlab.serving.list_parameters import KEYSET, REFUSED, VALUES
 from tests.servers import LocalGitlab
 
 EARLY, LATE = "2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
@@ -96,6 +96,14 @@ def test_a_parameter_that_is_not_supported_is_refused(project: Any, path: str, n
         assert refused.value.response_code == 400
 
 
+@pytest.mark.parametrize("path", KEYSET)
+def test_pages_by_keys_are_refused(project: Any, path: str) -> None:
+    assert listed(project, path, pagination="legacy") == listed(project, path)
+    with pytest.raises(gitlab.GitlabHttpError, match="pagination=keyset is not supported") as refused:
+        listed(project, path, pagination="keyset", order_by="id", per_page=1)
+    assert refused.value.response_code == 400
+
+
 @pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in WRONG.items() for name in names])
 def test_a_value_that_gitlab_does_not_know_is_refused(project: Any, path: str, name: str) -> None:
     with pytest.raises(gitlab.GitlabHttpError) as refused:
@@ -113,7 +121,7 @@ def test_a_filter_is_honoured(project: Any, path: str, name: str) -> None:
 
 def test_the_tables_name_routes_that_are_served() -> None:
     served = {route.path for route in ROUTES if route.method == "GET"}
-    assert {*REFUSED, *VALUES, *NOTHING, *WRONG} <= served
+    assert {*KEYSET, *REFUSED, *VALUES, *NOTHING, *WRONG} <= served
 
 
 def test_names_that_gitlab_does_not_document_have_no_effect(project: Any) -> None:
