@@ -23,7 +23,8 @@ class Request:
     """The state of one of the factory's merge requests, and whether a person has approved it.
 
     ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that. ``shown``
-    says that the review note of its head is written, ``behind`` that its author must rebase it.
+    says that the review note of its head is written, ``behind`` that its author must rebase it, ``unseen`` that somebody
+    approved it before the note said what an approval names.
     """
 
     iid: int
@@ -35,6 +36,7 @@ class Request:
     interrupted: bool = False
     shown: bool = True
     behind: bool = False
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def choose(
         if (request.merged and not request.planned) or (not request.merged and request.approved):
             return Action("merge", request.iid)
         if not request.merged:
-            waiting.append(f"!{request.iid} waits for review")
+            again = f": approve it again with `factory mr approve {request.iid}`, now that its review note is written"
+            waiting.append(f"!{request.iid} waits for review{again if request.unseen else ''}")
     for claim in (Claim.RESUME, Claim.TAKE):
         for candidate in candidates:
             if candidate.claim is claim:

@@ -27,6 +27,11 @@ def request(**fields: bool) -> Request:
         (request(merged=True, planned=True), None),
         (request(merged=True, planned=True, deploy_approved=True), "deploy"),
         (request(merged=True, planned=True, deploy_begun=True), "deploy"),
+        (request(shown=False), "review"),
+        (request(shown=False, approved=True), "review"),
+        (request(behind=True, approved=True), None),
+        (request(behind=True, shown=False), None),
+        (request(merged=True, shown=True), "merge"),
     ],
 )
 def test_next_action_for_a_merge_request(state: Request, action: str | None) -> None:
@@ -44,6 +49,11 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
             ("!1 has an interrupted apply: examine it with `factory infra recover 1`",),
         ),
         (request(planned=True, deploy_approved=True, deploy_begun=True), ("!1 waits for review",)),
+        (
+            request(unseen=True),
+            ("!1 waits for review: approve it again with `factory mr approve 1`, now that its review note is written",),
+        ),
+        (request(behind=True), ("!1 lacks commits of main, and waits for a rebase by its author",)),
         (request(merged=True, planned=True), ("!1 waits for the approval of its deployment",)),
         (request(merged=True, approved=True, planned=True), ("!1 waits for the approval of its deployment",)),
     ],

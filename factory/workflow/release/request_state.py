@@ -38,7 +38,8 @@ def find(context: Context, policies: Policies, issue: int | None) -> list[MergeR
 def read(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
     """Return the state of a merge request."""
     merged, own = request.state == "merged", own_change.is_own(context, request, policies)
-    given = [] if merged else review.seen(context, request.iid, merge_requests.approvals(context.bot, request.iid))
+    every = [] if merged else merge_requests.approvals(context.bot, request.iid)
+    given = review.seen(context, request.iid, every) if every else []
     allowed = policies.approvals.merge.approvers
     counted = approvals.counting(context, given, request, policies, own=own, approvers=allowed)
     enough = len(counted) >= (1 if merged else approvals.required(context, request, policies, len(counted)))
@@ -65,6 +66,7 @@ def read(context: Context, policies: Policies, request: MergeRequest) -> work_qu
         deploy_begun=begun,
         interrupted=policies.session.labels.apply_unknown in request.labels,
         shown=shown,
+        unseen=shown and len(given) < len(every),
         behind=own and not merged and own_change.is_behind(context, request),
     )
 
