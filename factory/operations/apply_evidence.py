@@ -17,12 +17,12 @@ VARIABLE = "FACTORY_TRUST_ROOT"
 _REF = f"refs/remotes/origin/{transparency_log.BRANCH}"
 
 
-def require(job: Job, stack: str, manifest: Manifest, *, by_hand: bool) -> str:
+def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> str:
     """Return what the evidence says about an apply.
 
     Raises ``EvidenceIncomplete`` if it does not allow the apply, ``EvidenceInvalid`` if it cannot be read.
-    ``by_hand`` says that a person's start of this job is the approval, which nobody could record before. The founding
-    deployment comes before every merge, so it needs no statement.
+    ``starter`` is the person whose start of this job is the approval, which nobody could record before; empty where
+    approvals are recorded. The founding deployment comes before every merge, so it needs no statement.
     """
     trust = _trust(job)
     if trust is None:
@@ -31,12 +31,23 @@ def require(job: Job, stack: str, manifest: Manifest, *, by_hand: bool) -> str:
     # Whoever signed them: a log of foreign statements must not look like none.
     if trust.pinned is None and not any(entry.kind == "merge" for entry in transparency_log.read(tree)):
         return "founding deployment: no merge is recorded yet"
-    merges = [entry.predicate for entry in transparency_log.valid(tree, trust) if entry.kind == "merge"]
-    carried = [merge["merge_request"] for merge in merges if merge["merge_commit"] == job.commit]
+    entries = transparency_log.valid(tree, trust)
+    carried = [
+        entry.predicate["merge_request"]
+        for entry in entries
+        if entry.kind == "merge" and entry.predicate["merge_commit"] == job.commit
+    ]
     if not carried:
         raise _refused(stack, f"no statement records a merge of {job.commit}")
+    authors = {
+        str(entry.predicate["author"]).casefold()
+        for entry in entries
+        if entry.kind == "proposal" and entry.predicate["merge_request"] == carried[-1]
+    }
+    if starter.casefold() in authors and job.policies.approvals.merge.own == "deny":
+        raise _refused(stack, f"{starter} made the change, and policy says `own: deny`")
     unmet = insist.unmet_before_apply(
-        tree, trust, carried[-1], stack=stack, manifest=manifest.digest(), plan=manifest.plan, by_hand=by_hand
+        tree, trust, carried[-1], stack=stack, manifest=manifest.digest(), plan=manifest.plan, by_hand=bool(starter)
     )
     if unmet:
         raise _refused(stack, "; ".join(unmet[:3]))

@@ -23,8 +23,8 @@ class Request:
     """The state of one of the factory's merge requests, and whether a person has approved it.
 
     ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that. ``shown``
-    says that the review note of its head is written, ``behind`` that its author must rebase it, ``unseen`` that somebody
-    approved it before the note said what an approval names.
+    says that the review note of its head is written, ``behind`` that its author must rebase it, ``unseen`` that
+    somebody approved it before the note said what an approval names.
     """
 
     iid: int

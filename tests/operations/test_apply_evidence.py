@@ -53,8 +53,8 @@ def record(*steps: str, **changes: Any) -> None:
     fetched(examples.recorded(examples.make(step, changes.get(step.replace(" ", "_"))) for step in steps))
 
 
-def require(job: Job, *, by_hand: bool = False) -> str:
-    return apply_evidence.require(job, "production", manifest(), by_hand=by_hand)
+def require(job: Job, *, starter: str = "") -> str:
+    return apply_evidence.require(job, "production", manifest(), starter=starter)
 
 
 def test_a_recorded_merge_plan_and_approval_allow_an_apply(job: Job) -> None:
@@ -71,9 +71,26 @@ def test_what_is_missing_is_named(job: Job, left_out: str) -> None:
 
 def test_a_persons_start_is_the_approval_where_gitlab_has_no_other(job: Job) -> None:
     record(*BEFORE[:-1])
-    assert "allows this plan" in require(job, by_hand=True)
+    assert "allows this plan" in require(job, starter="operator")
     with pytest.raises(EvidenceIncomplete):
         require(job)
+
+
+@pytest.mark.parametrize(
+    ("own", "starter", "allowed"), [("allow", "Operator", True), ("deny", "second", True), ("deny", "Operator", False)]
+)
+def test_policy_says_whether_an_author_may_start_their_own_change(
+    job: Job, own: str, starter: str, *, allowed: bool
+) -> None:
+    fetched(examples.recorded(examples.own_statements()[:6]))
+    merge = job.policies.approvals.merge.model_copy(update={"own": own})
+    approvals = job.policies.approvals.model_copy(update={"merge": merge})
+    rules = job.policies.model_copy(update={"approvals": approvals})
+    if allowed:
+        assert "allows this plan" in require(replace(job, policies=rules), starter=starter)
+    else:
+        with pytest.raises(EvidenceIncomplete, match="own: deny"):
+            require(replace(job, policies=rules), starter=starter)
 
 
 def test_a_commit_that_no_statement_merged_is_not_applied(job: Job) -> None:

@@ -35,7 +35,7 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
     approved = _approved(job, stack, folder, started_by=running.user)
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
     by_hand = not job.given.get("APPROVED_MANIFEST") and not job.has("protected_environments")
-    click.echo(apply_evidence.require(job, stack, manifest, by_hand=by_hand))
+    click.echo(apply_evidence.require(job, stack, manifest, starter=running.user if by_hand else ""))
     url = job.given.get("FACTORY_RELEASES_URL")
 
     def publish(token: str) -> None:
