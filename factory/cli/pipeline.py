@@ -5,8 +5,10 @@ import click
 from factory.cli import output
 from factory.cli.current import current, number
 from factory.errors import NotFound
-from factory.gitlab import pipelines
+from factory.gitlab import merge_requests, pipelines
 from factory.instance.workspace import BOT
+from factory.model.gitlab import MAIN
+from factory.policies.folder import read_folder
 
 _NEWEST = 20
 
@@ -47,8 +49,16 @@ def show(pipeline: str, as_json: bool) -> None:
 @output.as_json
 def run(ref: str, as_json: bool) -> None:
     """Start a pipeline on a branch, as the factory's bot, because whoever starts it cannot approve its deployment."""
-    started = pipelines.create(current().connection(BOT), ref)
+    workspace = current()
+    bot = workspace.connection(BOT)
+    started = pipelines.create(bot, ref)
     text = f"pipeline {started.id} is {started.status} on {started.ref}"
+    # Its plan is shipped with the merge request of its commit: only a recorded plan may be applied.
+    carried = next((item for item in merge_requests.merged_last(bot) if item.sha == started.sha), None)
+    if ref == MAIN and carried is not None:
+        label = read_folder(workspace.settings.clone).session.labels.shipping
+        merge_requests.relabel(bot, carried.iid, add=[label])
+        text += f"; `factory work` ships its plan with !{carried.iid}"
     output.one(started, json_wanted=as_json, text=text)
 
 

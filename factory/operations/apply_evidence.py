@@ -30,7 +30,7 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
     tree = _tree(job)
     # Whoever signed them: a log of foreign statements must not look like none.
     if trust.pinned is None and not any(entry.kind == "merge" for entry in transparency_log.read(tree)):
-        return "founding deployment: no merge is recorded yet"
+        return "the first deployment: no merge is recorded yet, so nothing is checked"
     entries = transparency_log.valid(tree, trust)
     carried = [
         entry.predicate["merge_request"]
@@ -45,7 +45,8 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
         if entry.kind == "proposal" and entry.predicate["merge_request"] == carried[-1]
     }
     if starter.casefold() in authors and job.policies.approvals.merge.own == "deny":
-        raise _refused(stack, f"{starter} made the change, and policy says `own: deny`")
+        why = f"{starter} made the change, and policy says `own: deny`"
+        raise _refused(stack, why, hint="Let another person start this job.")
     unmet = insist.unmet_before_apply(
         tree, trust, carried[-1], stack=stack, manifest=manifest.digest(), plan=manifest.plan, by_hand=bool(starter)
     )
@@ -54,10 +55,10 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
     return f"the evidence of !{carried[-1]} allows this plan"
 
 
-def _refused(stack: str, why: str) -> EvidenceIncomplete:
+def _refused(stack: str, why: str, *, hint: str = "") -> EvidenceIncomplete:
     return EvidenceIncomplete(
         f"{stack} is not applied, because the evidence does not allow it: {why}",
-        hint="Run `factory work`: it records what is missing, then starts this job.",
+        hint=hint or "Nothing was applied. Fix what `factory evidence verify` names, then retry this job in GitLab.",
     )
 
 

@@ -100,9 +100,9 @@ def test_a_commit_that_no_statement_merged_is_not_applied(job: Job) -> None:
 
 
 def test_the_founding_deployment_needs_no_statement(job: Job) -> None:
-    assert "founding deployment" in require(job)
+    assert "the first deployment" in require(job)
     record("claim", "attempt")
-    assert "founding deployment" in require(job)
+    assert "the first deployment" in require(job)
 
 
 def test_a_log_of_another_key_allows_nothing(job: Job) -> None:

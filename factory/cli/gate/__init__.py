@@ -56,7 +56,11 @@ def check(judge: Path | None, base: str | None, target: str) -> None:
     "--where", type=click.Choice(["local", "pipeline"]), default="local", show_default=True, help="Which gates run."
 )
 @click.option(
-    "--history", "past", type=click.IntRange(1, 1000), metavar="N", help="Judge the last N merges of main instead."
+    "--history",
+    "past",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Judge the last N commits of main's first-parent line instead.",
 )
 @output.as_json
 def run(judge: Path | None, judge_sha: str, base: str | None, where: str, past: int | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ _SHOWN = 3
 def report(judge: Path, count: int, *, as_json: bool) -> None:
     """Judge the last ``count`` merges by the policies in ``judge``, and print which would be blocked, and why."""
     found = []
-    for item in history.judged(environment.snapshot(), read_folder(judge), count=count):
+    for item in history.judged(environment.snapshot(), read_folder(judge), judge, count=count):
         found.append(item)
         output.say(f"{'✗' if item.failed else '✓'} {_named(item.merge)}")
     blocked = [item for item in found if item.failed]

@@ -34,11 +34,12 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
     folder = infra_job.PLANS.resolve() / stack
     approved = _approved(job, stack, folder, started_by=running.user)
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
-    by_hand = not job.given.get("APPROVED_MANIFEST") and not job.has("protected_environments")
-    click.echo(apply_evidence.require(job, stack, manifest, starter=running.user if by_hand else ""))
+    # Without protected environments, the start of the job is the approval.
+    starter = "" if job.has("protected_environments") else running.user
     url = job.given.get("FACTORY_RELEASES_URL")
 
-    def publish(token: str) -> None:
+    def before(token: str) -> None:
+        click.echo(apply_evidence.require(job, stack, manifest, starter=starter))
         for app, archive in job.archives(stack, archives).items() if url else ():
             name = job.releases()[app]
             release.publish(str(url), token, name, archive)
@@ -48,7 +49,7 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
     order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
     with job.token(stack) as token:
         (item,) = job.stacks([stack], token, archives=archives)
-        applying.apply(item, folder, order, job.rules(), first=lambda: publish(token))
+        applying.apply(item, folder, order, job.rules(), first=lambda: before(token))
     click.echo(f"applied {approved}; the plan after it is empty")
 
 

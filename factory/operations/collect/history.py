@@ -37,10 +37,10 @@ class JudgedMerge:
     skipped: tuple[str, ...]
 
 
-def judged(given: Mapping[str, str], rules: Policies, *, count: int) -> Iterator[JudgedMerge]:
-    """Yield the verdict on each of the last ``count`` merges, the newest first, by the repository's policies of now.
+def judged(given: Mapping[str, str], rules: Policies, judge: Path, *, count: int) -> Iterator[JudgedMerge]:
+    """Yield the verdict on each of the last ``count`` commits of main's own line, the newest first.
 
-    ``given`` is the process' environment; the current folder is the repository. A merge of a session is judged by the
+    ``given`` is the process' environment, the current folder the repository, ``judge`` the folder of its specs. A merge of a session is judged by the
     agents' rules. Raises ``NotFound`` if main has no such commit.
     """
     now = checkout.checkout(given, None)
@@ -66,7 +66,7 @@ def judged(given: Mapping[str, str], rules: Policies, *, count: int) -> Iterator
             whose = Origin() if _SESSION.search(text) else Origin("you")
             place = judging.Checkout(clone, parent, head, "", whose, now.date, now.env)
             decision = decide(
-                judging.facts(place, rules, judge=checkout.reader(now.folder)), rules, where="local", judge_sha=""
+                judging.facts(place, rules, judge=checkout.reader(judge)), rules, where="local", judge_sha=""
             )
             failed = [item for item in decision.verdicts if item.result == "failed" and item.gate in decision.required]
             yield JudgedMerge(

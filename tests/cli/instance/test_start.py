@@ -42,6 +42,7 @@ def test_help_loads_click_alone() -> None:
     assert third == {"factory"}
     assert {name for name in loaded if name.startswith("factory")} == {
         "factory",
+        "factory.cli.hints",
         "factory.cli",
         "factory.cli.lazy",
         "factory.errors",
