@@ -22,7 +22,7 @@ class FactoryError(Exception):
 class Unexpected(FactoryError):
     """The factory has a defect, or the machine failed in a way that no code expects."""
 
-    hint = "Report it with the traceback in that file. `factory work` tries it again later."
+    hint = "Report it with the traceback file that the message names. `factory work` tries it again later."
 
 
 class InvalidInput(FactoryError):

@@ -40,5 +40,5 @@ def open_own(
 def size(ahead: Ahead) -> str:
     """Return the size of a change in words."""
     files = f"{ahead.files} file{'' if ahead.files == 1 else 's'} +{ahead.added} -{ahead.removed}"
-    late = f", {ahead.behind} commits of {MAIN} are missing: `git rebase`" if ahead.behind else ""
+    late = f", {MAIN} has {ahead.behind} newer commits: rebase your branch" if ahead.behind else ""
     return files + late

@@ -163,7 +163,7 @@ class _Shipment:
     def _refuse(self, unmet: tuple[str, ...], what: str) -> None:
         if unmet:
             raise EvidenceIncomplete(
-                f"!{self.iid} is not {what}, because its evidence is not whole: {'; '.join(unmet[:3])}",
+                f"!{self.iid} is not {what}, because its evidence is incomplete or invalid: {'; '.join(unmet[:3])}",
                 hint=f"See all with `factory evidence verify {self.iid}`.",
             )
 

@@ -99,7 +99,7 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
     done = mine.run("propose")
     assert "1 file +1 -1 · local gates" in done.stdout
     assert "!1 Say what it needs" in done.stdout
-    assert "changes in 1 file" in done.stderr
+    assert "uncommitted changes in 1 file are" in done.stderr
     project = connect(url(mine.folder()), "operator", mine.folder()).projects.get(PATH)
     request = project.mergerequests.get(1)
     assert (request.author["username"], request.source_branch) == ("operator", "mine")

@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--passphrase", is_flag=True, help="Seal the key with a passphrase: typed, or your keyring's.")
+@click.option("--passphrase", is_flag=True, help="Encrypt the key with a passphrase that you type, or your keyring's.")
 @output.as_json
 def new(passphrase: bool, as_json: bool) -> None:
     """Make a new key for this machine.

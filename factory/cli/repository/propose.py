@@ -24,23 +24,25 @@ _SCRATCH = Path(".factory/local")
 def command(title: str, draft: bool, as_json: bool) -> None:
     """Judge your branch with the gates that need no server, push it, and open its merge request as you.
 
-    If a required gate does not pass, nothing is pushed. Commit first: only commits count.
+    If a required gate does not pass, nothing is pushed. It judges your working tree and pushes only commits, so commit
+    or stash everything first.
     """
     workspace = current()
     clone, remote = person_remote.clone_of(workspace), person_remote.remote(workspace)
     os.chdir(clone.path)
     branch, ahead = clone.branch(), clone.ahead(remote)
     if left := clone.uncommitted():
-        output.say(f"not proposed, because no commit has them: changes in {left} file{'' if left == 1 else 's'}")
+        output.say(f"uncommitted changes in {left} file{'' if left == 1 else 's'} are not pushed")
     rules = read_folder(clone.path)
     place = checkout.checkout(environment.snapshot(), f"refs/remotes/{remote}/main")
     decision = local.judged(place, checkout.collect(place, rules, clone.path), rules, scratch=_SCRATCH.absolute())
     failed = [item.gate for item in decision.verdicts if item.result != "passed"]
+    needed = [gate for gate in failed if gate in decision.required]
     for line in findings.lines([item for item in decision.verdicts if item.result != "passed"]):
         output.say(line)
     if not decision.passed and not draft:
         raise GateFailed(
-            f"not passed: {', '.join(failed)}; nothing was pushed",
+            f"these required gates did not pass: {', '.join(needed)}; nothing was pushed",
             hint="Fix the findings and commit, or open a draft with `factory propose --draft`.",
         )
     opened = proposal.open_own(

@@ -40,8 +40,8 @@ class JudgedMerge:
 def judged(given: Mapping[str, str], rules: Policies, judge: Path, *, count: int) -> Iterator[JudgedMerge]:
     """Yield the verdict on each of the last ``count`` commits of main's own line, the newest first.
 
-    ``given`` is the process' environment, the current folder the repository, ``judge`` the folder of its specs. A merge of a session is judged by the
-    agents' rules. Raises ``NotFound`` if main has no such commit.
+    ``given`` is the process' environment, the current folder the repository, ``judge`` the folder of its specs. A
+    merge of a session is judged by the agents' rules. Raises ``NotFound`` if main has no such commit.
     """
     now = checkout.checkout(given, None)
     with tempfile.TemporaryDirectory(prefix="factory-history-") as name:
