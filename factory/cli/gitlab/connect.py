@@ -105,6 +105,7 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
         _await_groups(target)
     left = _settle(target, yes=yes)
     provision.recorder(workspace, target.project, agent=named[AGENT], simulated=False, separation=separation)
+    provision.publish_trust(workspace, target.operator)
     remote = person_remote.ensure(workspace)
     result = {**value, "made": not exists, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     result["unenforced"] = [vars(item) for item in left.unenforced]

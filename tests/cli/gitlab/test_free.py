@@ -24,7 +24,14 @@ def connected(folder: Path) -> Instance:
     for account, more in (("operator", ()), ("factory-bot", ("--bot",))):
         token = (made.folder() / "tokens" / account).read_text()
         made.run(*MINE, "connect", url(made.folder()), "--project", PATH, "--yes", *more, stdin=token)
+    trust_in_jobs(made, *MINE)
     return made
+
+
+def trust_in_jobs(made: Instance, *words: str) -> None:
+    """Let the jobs trust the evidence of the connected instance, in place of the one that runs the server."""
+    text = made.run(*words, "evidence", "trust").stdout
+    project(made, "operator").variables.update("FACTORY_TRUST_ROOT", {"value": text})
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +114,13 @@ def test_the_factorys_account_starts_no_apply(mine: Instance) -> None:
     wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"})
     jobs = {job.name: job.id for job in pipelines.get(made.id).jobs.list(get_all=True)}
     with pytest.raises(GitlabError, match="403"):
-        project(mine, "factory-agent").jobs.get(jobs["apply-production"]).play()
-    job = project(mine, "factory-bot").jobs.get(jobs["apply-production"])
+        project(mine, "factory-agent").jobs.get(jobs["apply-staging"]).play()
+    # Nothing recorded this plan, so the job of staging refuses it, whoever starts it.
+    job = project(mine, "factory-bot").jobs.get(jobs["apply-staging"])
     job.play()
     ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now)
     assert ended.status == "failed"
-    assert "a person must start this job" in ended.trace().decode()
+    assert "because the evidence does not allow it: the plan of staging" in ended.trace().decode()
 
 
 @pytest.mark.matrix(10, group="flows")
@@ -240,6 +248,7 @@ def test_with_one_account_every_verdict_says_which_rules_are_not_checked(fresh: 
     token = (fresh.folder() / "tokens/operator").read_text()
     connected = fresh.run(*alone, "connect", url(fresh.folder()), "--project", PATH, "--yes", stdin=token)
     assert "separation: none" in connected.stdout
+    trust_in_jobs(fresh, *alone)
     fresh.run(*alone, "issue", "new", "Greet a visitor by name", "--spec", "hello")
     fresh.run(*alone, "work", "--once")
     person = project(fresh, "operator").mergerequests

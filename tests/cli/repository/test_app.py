@@ -169,6 +169,8 @@ def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> No
         request.get(made["merge_request"]).merge(sha=head)
         runs = project.pipelines
         wait_for(lambda: [run.status for run in runs.list(sha=head, ref="main", get_all=True)] == ["manual"])
+        # What the operator merged by hand is recorded, and its plan is applied to staging.
+        instance.run("work", "--once")
         port = json.loads((instance.folder() / "instance.json").read_text())["ports"]["edge"]
         for name in ("www", "shop"):
             host = {"Host": f"{name}.hello-staging.test"}
