@@ -230,7 +230,7 @@ def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
         labels = made.json("--instance", "demo", "issue", "list")[0]["labels"]
         assert "factory::apply-unknown" in labels
         again = made.run("--instance", "demo", "work", "--once")
-        assert "factory infra recover 1" in again.stdout
+        assert "infra recover 1`" in again.stdout
         recover(made)
         kinds = [item["kind"] for item in made.json("--instance", "demo", "evidence", "list")]
         assert (kinds.count("apply") + kinds.count("proof"), kinds.count("recovery")) == (4, 1)

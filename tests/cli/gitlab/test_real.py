@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from factory.gitlab.runners import VARIABLE
+from factory.operations import apply_evidence
 from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded
 from tests.servers import ROOT
@@ -32,10 +33,10 @@ def running(tmp_path: Path) -> Iterator[Instance]:
 
 
 def variables(made: Instance) -> dict[str, dict[str, object]]:
-    """Return the CI variables of the embedded project that lead to its Cloudflare; its runners are its own."""
+    """Return the CI variables of the embedded project that lead to its Cloudflare; its runners and keys are its own."""
     with closing(sqlite3.connect(made.folder() / "gitlab/gitlab.sqlite")) as database:
         rows = database.execute("SELECT body FROM documents WHERE kind='variable'").fetchall()
-    found = [item for row in rows if (item := json.loads(row[0]))["key"] != VARIABLE]
+    found = [item for row in rows if (item := json.loads(row[0]))["key"] not in {VARIABLE, apply_evidence.VARIABLE}]
     return {item["key"]: {key: item[key] for key in ("value", "masked", "protected")} for item in found}
 
 
