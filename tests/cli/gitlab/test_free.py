@@ -108,19 +108,19 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
 
 
 @pytest.mark.matrix(10, group="flows")
-def test_the_factorys_account_starts_no_apply(mine: Instance) -> None:
-    made = project(mine, "operator").pipelines.create({"ref": "main"})
-    pipelines = project(mine, "factory-bot").pipelines
-    wait_for(lambda: pipelines.get(made.id).status in {"manual", "failed"})
-    jobs = {job.name: job.id for job in pipelines.get(made.id).jobs.list(get_all=True)}
+def test_the_factorys_account_starts_no_apply_that_needs_approval(fresh: Instance) -> None:
+    made = project(fresh, "operator").pipelines.create({"ref": "main"})
+    wait_for(lambda: project(fresh, "operator").pipelines.get(made.id).status in {"manual", "failed"})
+    jobs = {job.name: job.id for job in project(fresh, "operator").pipelines.get(made.id).jobs.list(get_all=True)}
     with pytest.raises(GitlabError, match="403"):
-        project(mine, "factory-agent").jobs.get(jobs["apply-staging"]).play()
-    # Nothing recorded this plan, so the job of staging refuses it, whoever starts it.
-    job = project(mine, "factory-bot").jobs.get(jobs["apply-staging"])
-    job.play()
-    ended = wait_for(lambda: (now := project(mine, "operator").jobs.get(job.id)).finished_at and now)
+        project(fresh, "factory-agent").jobs.get(jobs["apply-staging"]).play()
+    bot = project(fresh, "factory-bot").jobs
+    bot.get(jobs["apply-staging"]).play()
+    wait_for(lambda: bot.get(jobs["apply-production"]).status == "manual")
+    bot.get(jobs["apply-production"]).play()
+    ended = wait_for(lambda: (now := bot.get(jobs["apply-production"])).finished_at and now)
     assert ended.status == "failed"
-    assert "because the evidence does not allow it: the plan of staging" in ended.trace().decode()
+    assert "a person must start this job" in ended.trace().decode()
 
 
 @pytest.mark.matrix(10, group="flows")
