@@ -82,8 +82,7 @@ class _Shipment:
     @classmethod
     def of(cls, context: Context, iid: int) -> "_Shipment":
         request, policies = merge_requests.get(context.bot, iid), context.policies()
-        own = own_change.is_own(context, request, policies)
-        return cls(context, iid, shipment.of(context, request, own=own), policies)
+        return cls(context, iid, own_change.shipped_by(context, request, policies), policies)
 
     def review(self) -> Outcome:
         """Record a person's own change that its pipeline passed, and show on it what an approval names."""

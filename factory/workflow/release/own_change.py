@@ -10,6 +10,7 @@ from factory.system import clock
 from factory.workflow.context import Context
 from factory.workflow.recorder import record, record_plans, record_verdict
 from factory.workflow.release import pipeline_watch, shipment
+from factory.workflow.release.shipment import ShippedIssue
 
 
 def is_own(context: Context, request: MergeRequest, policies: Policies) -> bool:
@@ -20,6 +21,11 @@ def is_own(context: Context, request: MergeRequest, policies: Policies) -> bool:
     person = request.author.casefold() not in {name.casefold() for name in agents}
     apart = not (request.draft or request.fork or shipment.is_session(request))
     return person and apart and request.target_branch == MAIN
+
+
+def shipped_by(context: Context, request: MergeRequest, policies: Policies) -> ShippedIssue:
+    """Return what a merge request ships, a session's or a person's own; raises as ``shipment.issue_of`` does."""
+    return shipment.of(context, request, own=is_own(context, request, policies))
 
 
 def judged(context: Context, request: MergeRequest) -> Pipeline | None:

@@ -87,8 +87,7 @@ def recover(context: Context, iid: int, state_of: Callable[[str], State], *, by:
             f"main has newer commits than !{iid}; the plan of its head shows the remaining changes",
             hint=f"Recover the newest merge request, then remove the label `{labels.apply_unknown}` from !{iid}.",
         )
-    own = own_change.is_own(context, request, context.policies())
-    issue = shipment.of(context, request, own=own).number
+    issue = own_change.shipped_by(context, request, context.policies()).number
     pipeline, job, stack = _interrupted(context, request)
     found = _inspect(context, request, (pipeline, job, stack), state_of(stack), by=by)
     asked = context.policies().environments.asked(stack)

@@ -76,7 +76,7 @@ def shown(context: Context, iid: int) -> list[str]:
 def seen(context: Context, iid: int, given: Sequence[Approval]) -> list[Approval]:
     """Return the approvals that were given after the review note said what they name.
 
-    An approval without a time counts; GitLab before 17.9 gives none.
+    An approval without a time counts, as in ``merge_requests.approvals``.
     """
     note = _note(context, iid)
     if note is None:

@@ -33,8 +33,7 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     carrier = _shipped(entries, context.main())
     created = pipelines.create(context.bot, MAIN, {shipment.RELEASE: target})
     request = merge_requests.get(context.bot, carrier)
-    own = own_change.is_own(context, request, context.policies())
-    issue = shipment.of(context, request, own=own).number
+    issue = own_change.shipped_by(context, request, context.policies()).number
     record(
         context,
         "rollback",
