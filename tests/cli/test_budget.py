@@ -10,7 +10,7 @@ from factory.local_model.script import Fail
 from factory.local_model.server import Server, running
 from tests.instances import Instance, founded
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows")]
 
 LIMITS = """limits:
       {turns: 9, turn_seconds: 120, silence_seconds: 60, output_bytes: 9000000, tokens: 1000, usd: 1,

@@ -11,7 +11,7 @@ from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded, name_agent
 from tests.servers import ROOT, git, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows")]
 REFUSED, EXHAUSTED = 5, 15
 
 
@@ -98,7 +98,7 @@ def test_machines_are_enrolled_and_lost_and_everything_still_verifies(
     tower = connected(first, tmp_path / "second")
     told = tower.works()
     assert told.returncode == REFUSED, told.stderr
-    assert "factory evidence keys enrol" in told.stderr
+    assert "evidence keys enrol" in told.stderr
     early = tower.run("evidence", "keys", "enrol", "--name", "tower", check=False)
     assert "another machine's key has recorded" in early.stderr
 
@@ -120,7 +120,7 @@ def test_machines_are_enrolled_and_lost_and_everything_still_verifies(
     assert phone.works().returncode == EXHAUSTED
     lost = laptop.works()
     assert lost.returncode == REFUSED, "the lost machine's key signs no more"
-    assert "factory evidence keys" in lost.stderr
+    assert "evidence keys" in lost.stderr
     assert phone.size() == tower.size() > both
 
     stranger = Machine(cloned(first, tmp_path / "stranger"))

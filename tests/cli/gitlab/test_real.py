@@ -18,7 +18,7 @@ from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded
 from tests.servers import ROOT
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture

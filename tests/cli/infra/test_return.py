@@ -10,7 +10,7 @@ from tests.cli.test_refusals import assert_told
 from tests.instances import demonstrated
 
 DEMO = ("--instance", "demo")
-pytestmark = [pytest.mark.long, pytest.mark.matrix(10, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows")]
 
 
 def break_release(state: Path, name: str) -> None:
