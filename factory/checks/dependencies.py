@@ -11,10 +11,11 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from factory.checks import app_files
+from factory.model.app_paths import FOLDERS, AppPaths
 from factory.model.facts import Dependency
 from factory.system import canonical, process
 
-_SOURCE = re.compile(r"^apps/([^/]+)/(?!setup\.py$).*\.py$")
 IMPORTED, SHADOWS = "(imported)", "(stands in for Python's own)"
 _PYTHON = sys.stdlib_module_names - {"__main__"}
 # Manifests and lock files that are not parsed: a change of one is reported as an unknown dependency.
@@ -33,52 +34,71 @@ _UNREAD = {
 _REQUIREMENTS = re.compile(r"(?:^|/)requirements[^/]*(?:/[^/]+)?\.(?:txt|lock|in)$")
 
 
-def collect(folder: Path) -> tuple[Dependency, ...]:
-    """Return the dependencies of the apps in a checkout."""
-    paths = [path for path in sorted(folder.glob("apps/**/*")) if path.is_file() and not path.is_symlink()]
-    return read({str(path.relative_to(folder)): path.read_bytes() for path in paths if _wanted(str(path))})
+def collect(folder: Path, apps: AppPaths = FOLDERS, *, env: Mapping[str, str]) -> tuple[Dependency, ...]:
+    """Return the dependencies of the apps in a checkout; raises ``ToolFailed``."""
+    found = app_files.present(folder, apps, env=env)
+    return read({name: path.read_bytes() for name, path in found.items() if _wanted(name, apps)}, apps)
 
 
-def collect_at(folder: Path, commit: str, *, env: Mapping[str, str]) -> tuple[Dependency, ...]:
+def collect_at(
+    folder: Path, commit: str, *, env: Mapping[str, str], apps: AppPaths = FOLDERS
+) -> tuple[Dependency, ...]:
     """Return the dependencies of the apps at a commit; raises ``ToolFailed``."""
-    listed = process.run(["git", "ls-tree", "-r", "-z", "--name-only", commit, "apps/"], cwd=folder, env=env).text
+    within = ["--", apps.folder] if apps.folder else []
+    listed = process.run(["git", "ls-tree", "-r", "-z", "--name-only", commit, *within], cwd=folder, env=env).text
     found = {}
     for path in filter(None, listed.split("\0")):
-        if _wanted(path):
+        if _wanted(path, apps):
             found[path] = process.run(["git", "cat-file", "blob", f"{commit}:{path}"], cwd=folder, env=env).stdout
-    return read(found)
+    return read(found, apps)
 
 
 def read_apps(tree: Mapping[str, bytes]) -> dict[str, tuple[Dependency, ...]]:
     """Return the packages that each app's manifests and lock files name; ``tree`` has the files below ``apps/``."""
-    found = read({path: content for path, content in tree.items() if _wanted(path)})
-    apps = sorted({path.split("/")[1] for path in tree if path.count("/") > 1})
+    found = read({path: content for path, content in tree.items() if _wanted(path, FOLDERS)})
+    apps = sorted({app for path in tree if (app := FOLDERS.app_of(path))})
     named = [item for item in found if item.version not in {IMPORTED, SHADOWS}]
     return {app: tuple(item for item in named if item.path.startswith(f"apps/{app}/")) for app in apps}
 
 
-def read(sources: Mapping[str, bytes]) -> tuple[Dependency, ...]:
+def read(sources: Mapping[str, bytes], apps: AppPaths = FOLDERS) -> tuple[Dependency, ...]:
     """Return the dependencies in files, in order; an unreadable file gives one unpinned dependency."""
     local: dict[str, set[str]] = {}
     for path in sources:
-        if match := _SOURCE.match(path):
-            local.setdefault(match.group(1), set()).update(part.removesuffix(".py") for part in path.split("/")[2:])
+        if _is_python(path, apps):
+            parts = path.removeprefix(apps.below(apps.app_of(path))).split("/")
+            local.setdefault(apps.app_of(path), set()).update(part.removesuffix(".py") for part in parts)
     found = [
         Dependency(name, SHADOWS, path, 1, pinned=True)
         for path in sorted(sources)
-        if "/src/" in path and (name := path.split("/src/", 1)[1].split("/")[0].removesuffix(".py")) in _PYTHON
+        if (name := _top_module(path, apps)) in _PYTHON
     ]
     for path, data in sorted(sources.items()):
         text = data.decode(errors="replace")
         try:
-            match = _SOURCE.match(path)
-            found += _imports(path, text, local[match.group(1)]) if match else _reader(path)(path, text)
+            python = _is_python(path, apps)
+            found += _imports(path, text, local[apps.app_of(path)]) if python else _reader(path)(path, text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             found.append(Dependency("(unreadable)", "", path, 1, pinned=False))
     return tuple(dict.fromkeys(found))
 
 
-def _wanted(path: str) -> bool:
+def _is_python(path: str, apps: AppPaths) -> bool:
+    """Return whether the imports of an app's file are read; its setup.py is a manifest."""
+    app = apps.app_of(path)
+    return bool(app) and path.endswith(".py") and path != f"{apps.below(app)}setup.py"
+
+
+def _top_module(path: str, apps: AppPaths) -> str:
+    """Return the name by which Python imports a file of an app's code, or the package that it is in."""
+    code = apps.code_of(path)
+    within = path.removeprefix(f"{code}/") if code.endswith("src") else path
+    return within.split("/")[0].removesuffix(".py") if code else ""
+
+
+def _wanted(path: str, apps: AppPaths) -> bool:
+    if not apps.owns(path):
+        return False
     name = path.rsplit("/", 1)[-1]
     known = name in {"pyproject.toml", "package.json"} or name in _UNREAD
     return known or name.endswith(".py") or _REQUIREMENTS.search(path) is not None

@@ -1,30 +1,35 @@
 """Runs linters and type checkers on a change and reads their JSON output; none of them runs the code."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from factory.errors import MachineError, ToolTimeout
+from factory.model.app_paths import FOLDERS, AppPaths
 from factory.model.facts import Change, Problem, ToolRun
 from factory.system import process
 
 _LIMIT = 300.0
-_SOURCE = re.compile(r"^apps/[^/]+/src/")
 
 
-def lint(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
+def lint(
+    command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str], apps: AppPaths = FOLDERS
+) -> ToolRun:
     """Return ruff's findings in the Python files of apps that a change adds or modifies."""
-    paths = sources(change)
+    paths = sources(change, apps)
     return _run([*command, "--output-format=json", "--", *paths], folder, env, _ruff) if paths else ToolRun()
 
 
-def types(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str]) -> ToolRun:
+def types(
+    command: Sequence[str], folder: Path, change: Change, *, env: Mapping[str, str], apps: AppPaths = FOLDERS
+) -> ToolRun:
     """Return mypy's findings in the sources of each app that a change modifies."""
     found: list[Problem] = []
-    for root in sorted({match.group() for path in sources(change) if (match := _SOURCE.match(path))}):
-        paths = [str(path.relative_to(folder)) for path in sorted((folder / root).rglob("*.py"))]
+    for root in sorted({code for path in sources(change, apps) if (code := apps.code_of(path))}):
+        place = folder / root
+        within = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        paths = [name for path in within if apps.is_code(name := path.relative_to(folder).as_posix())]
         run = _run([*command, "--output=json", "--", *paths], folder, env, _mypy)
         if run.problem:
             return run
@@ -32,9 +37,13 @@ def types(command: Sequence[str], folder: Path, change: Change, *, env: Mapping[
     return ToolRun(tuple(found))
 
 
-def sources(change: Change) -> list[str]:
+def sources(change: Change, apps: AppPaths = FOLDERS) -> list[str]:
     """Return the changed Python files of apps that still exist after the change."""
-    return [file.path for file in change.files if file.status not in "DS" and re.match(r"^apps/.*\.pyi?$", file.path)]
+    return [
+        file.path
+        for file in change.files
+        if file.status not in "DS" and apps.owns(file.path) and file.path.endswith((".py", ".pyi"))
+    ]
 
 
 def _run(

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from factory.checks import app_files
+from factory.model.app_paths import FOLDERS, AppPaths
 from factory.model.facts import CitedTest
 from factory.system import process
 
@@ -15,21 +17,19 @@ _ASSERTS = {"raises", "warns", "approx", "fail"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def collect(folder: Path) -> tuple[CitedTest, ...]:
-    """Return the tests of every app in a checkout."""
-    found = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.glob("apps/**/*.py"))
-        if is_test(str(path.relative_to(folder))) and path.is_file() and not path.is_symlink()
-    }
-    return read(found)
+def collect(folder: Path, apps: AppPaths = FOLDERS, *, env: Mapping[str, str]) -> tuple[CitedTest, ...]:
+    """Return the tests of every app in a checkout; raises ``ToolFailed``."""
+    found = app_files.present(folder, apps, env=env)
+    return read({name: path.read_bytes() for name, path in found.items() if apps.is_test(name)})
 
 
-def collect_at(folder: Path, commit: str, paths: list[str], *, env: Mapping[str, str]) -> tuple[CitedTest, ...]:
+def collect_at(
+    folder: Path, commit: str, paths: list[str], *, env: Mapping[str, str], apps: AppPaths = FOLDERS
+) -> tuple[CitedTest, ...]:
     """Return the tests in files at a commit; a file missing from the commit has none. Raises ``ToolFailed``."""
     found = {}
     for path in paths:
-        if is_test(path):
+        if apps.is_test(path):
             shown = process.run(["git", "cat-file", "blob", f"{commit}:{path}"], cwd=folder, env=env, check=False)
             if shown.returncode == 0:
                 found[path] = shown.stdout
@@ -53,12 +53,6 @@ def _tests(path: str, tree: ast.Module) -> list[CitedTest]:
         _test(path, name, node, [*shared, *(mark for item in marks for mark in _marks(item))])
         for name, node, marks in _functions(tree)
     ]
-
-
-def is_test(path: str) -> bool:
-    """Return whether pytest collects an app's file by its name."""
-    name = path.rsplit("/", 1)[-1]
-    return path.startswith("apps/") and name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, Function, list[ast.expr]]]:

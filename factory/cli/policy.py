@@ -5,13 +5,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
 from factory.cli import output
 from factory.cli.current import JUDGE, current, number, repository
-from factory.errors import GateFailed, InvalidInput, Refused
+from factory.errors import GateFailed, InvalidInput, NotFound, Refused
 from factory.gitlab import merge_requests
 from factory.model import gitlab
 from factory.model.facts import Change, ChangedFile, Origin, Plan
@@ -46,12 +46,35 @@ def check(judge: Path | None, as_json: bool) -> None:
         raise InvalidInput(f"{len(problems)} errors in {root / 'policies'}")
     policies, examples = policy_files.read(found), cases.read(found)
     accepted = [item.model_dump() for item in policies.exceptions.exceptions]
-    each = {path: canonical.digest(found[path]) for path in sorted(found) if not path.startswith(policy_files.CASES)}
-    lines = [f"{value}  {path}" for path, value in each.items()]
+    each = {path: canonical.digest(data) for path, data in sorted(policy_files.effective(found).items())}
+    lines = [f"{value}  {path}{'' if path in found else ' (default)'}" for path, value in each.items()]
     lines += [f"{policies.digest}  all", f"{len(examples)} cases, {len(accepted)} exceptions"]
     lines += ["  {rule} for {subject} until {expires}, {owner}: {reason}".format_map(item) for item in accepted]
     shown = {"files": each, "digest": policies.digest, "cases": len(examples), "exceptions": accepted}
     output.one(shown, json_wanted=as_json, text="\n".join(lines))
+
+
+@command.command()
+@click.argument("name", required=False)
+@JUDGE
+@output.as_json
+def show(name: str | None, judge: Path | None, as_json: bool) -> None:
+    """Print a policy, such as `gates`, as it decides here; without NAME, list all and say which are defaults.
+
+    To change a default, save what this prints as policies/NAME.yml, and edit that file.
+    """
+    given = folder.contents(judge or repository())
+    found = {PurePosixPath(path).stem: path for path in policy_files.effective(given)}
+    if name is None:
+        rows = [{"name": one, "file": path, "default": path not in given} for one, path in sorted(found.items())]
+        output.rows(rows, ("name", "file", "default"), json_wanted=as_json, empty="no policies")
+        return
+    if name not in found:
+        raise NotFound(f"there is no policy {name!r}", hint=f"Use one of {', '.join(sorted(found))}.")
+    path = found[name]
+    text = policy_files.effective(given)[path].decode()
+    value = {"name": name, "file": path, "default": path not in given, "text": text}
+    output.one(value, json_wanted=as_json, text=text.rstrip("\n"))
 
 
 @command.command()

@@ -11,4 +11,4 @@ GATE = "lint"
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each violated rule, and for each comment with which an agent silences a tool."""
     verdict = judge_tool(GATE, facts.lint, fix="Fix the line; `ruff rule <code>` explains the rule.")
-    return for_agents(verdict, policies, facts.change, suppressions(GATE, facts.change))
+    return for_agents(verdict, policies, facts.change, suppressions(GATE, facts.change, policies.apps.paths))

@@ -23,7 +23,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
             number,
         )
         for file in (facts.change.files if facts.change else ())
-        if file.path.startswith("apps/") and "/src/" in file.path
+        if policies.apps.paths.is_code(file.path)
         for number, line in file.lines
         if (found := _LOADS.search(line))
     ]

@@ -6,7 +6,6 @@ from factory.policies import evaluate
 from factory.policies.model import Policies
 
 GATE = "spec"
-_APPS = "apps/"
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -17,7 +16,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     if spec.small:
         return _small(spec, facts, policies)
     if spec.unnamed and _persons_outside_apps(facts, policies):
-        return Verdict(GATE, "passed", reason="a person's change outside apps/ needs no spec")
+        return Verdict(GATE, "passed", reason="a person's change outside the apps needs no spec")
     if spec.problem:
         fix = "Name exactly one spec of specs/ in a trailer `Spec: <id>`."
         return judged(GATE, [Finding("spec.missing", spec.problem, fix)])
@@ -35,7 +34,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 def _persons_outside_apps(facts: Facts, policies: Policies) -> bool:
     if facts.change is None or evaluate.bound(policies, facts.change) is not None:
         return False
-    return not any(file.path.startswith(_APPS) for file in facts.change.files)
+    return not any(policies.apps.paths.owns(file.path) for file in facts.change.files)
 
 
 def _small(spec: SpecFacts, facts: Facts, policies: Policies) -> Verdict:

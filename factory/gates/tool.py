@@ -2,6 +2,7 @@
 
 import re
 
+from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, ToolRun
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import evaluate
@@ -29,13 +30,13 @@ def judge_tool(gate: str, run: ToolRun | None, *, fix: str) -> Verdict:
     )
 
 
-def suppressions(gate: str, change: Change | None) -> list[Finding]:
+def suppressions(gate: str, change: Change | None, apps: AppPaths) -> list[Finding]:
     """Return a finding for each added line of an app's source that silences a tool."""
     fix = "Fix the tool's finding instead of silencing it."
     return [
         Finding(f"{gate}.suppressed", "a comment silences a tool", fix, file.path, number)
         for file in (change.files if change else ())
-        if file.path.startswith("apps/") and file.path.endswith((".py", ".pyi"))
+        if apps.owns(file.path) and file.path.endswith((".py", ".pyi"))
         for number, line in file.lines
         if SUPPRESSION.search(line)
     ]

@@ -18,7 +18,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     widened = [
         Finding("types.any", "the type Any disables type checking", _FIX, file.path, number)
         for file in (facts.change.files if facts.change else ())
-        if file.path.startswith("apps/") and "/src/" in file.path
+        if policies.apps.paths.is_code(file.path)
         for number, line in file.lines
         if _ANY.search(line)
     ]

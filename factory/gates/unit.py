@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from factory.gates.suite import judge_suite
 from factory.gates.tool import for_agents
+from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, CitedTest, Coverage, Facts, TestRun
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies.model import Policies
@@ -27,18 +28,19 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     verdict = judge_suite(GATE, facts, fix="Fix the code, or fix the test if it contradicts the spec.")
     if verdict.result == "skipped":
         return verdict
-    run = facts.suite(GATE) or TestRun()
+    run, apps = facts.suite(GATE) or TestRun(), policies.apps.paths
     after = [test for test in facts.after or () if not is_contract(test)]
     found = [*verdict.findings, *_unrun(run, after)]
-    found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered)
+    found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered, apps)
     weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
-    weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after), *_tampering(facts.change)]
+    weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after)]
+    weaker += _tampering(facts.change, apps)
     return for_agents(judged(GATE, found), policies, facts.change, weaker)
 
 
 def is_contract(test: CitedTest) -> bool:
     """Return whether a test is a contract test; these run in the suite `contract`."""
-    return "/tests/contract/" in test.path
+    return "/tests/contract/" in f"/{test.path}"
 
 
 def case_name(test: CitedTest) -> str:
@@ -53,7 +55,7 @@ def _unrun(run: TestRun, after: Sequence[CitedTest]) -> list[Finding]:
     missing = [test for test in after if case_name(test) not in seen]
     fix = "Run the whole suite; its report must name every test."
     found = [Finding("unit.unrun", f"{test.name} is not in the report", fix, test.path, test.line) for test in missing]
-    strange = sorted(name for name in seen if name not in held and ".tests." in name and ".contract." not in name)
+    strange = sorted(name for name in seen if name not in held and ".tests." in f".{name}" and ".contract." not in name)
     found += [
         Finding("unit.unknown", f"the report names {name[:200]}, which is not in the sources", fix)
         for name in strange[:_SHOWN]
@@ -116,13 +118,13 @@ def _unreached(change: Change | None, coverage: Coverage | None, after: Sequence
     ]
 
 
-def _tampering(change: Change | None) -> list[Finding]:
+def _tampering(change: Change | None, apps: AppPaths) -> list[Finding]:
     """Return findings for added lines that use the test runner's internals and could forge its report."""
     fix = "Do not use the test runner's internals."
     return [
         Finding("unit.tampers", f"{found.group()!r} uses the test runner's internals", fix, file.path, number)
         for file in (change.files if change else ())
-        if file.path.startswith("apps/") and file.path.endswith(".py")
+        if apps.owns(file.path) and file.path.endswith(".py")
         for number, line in file.lines
         if (found := _RUNNER.search(line))
     ]
@@ -149,9 +151,9 @@ def _place(
     return "", 0
 
 
-def _uncovered(change: Change | None, coverage: Coverage | None, least: int) -> list[Finding]:
+def _uncovered(change: Change | None, coverage: Coverage | None, least: int, apps: AppPaths) -> list[Finding]:
     """Return a finding if tests run less than ``least`` percent of the changed source lines."""
-    files = [file for file in (change.files if change else ()) if _measured(file.path) and file.lines]
+    files = [file for file in (change.files if change else ()) if _measured(file.path, apps) and file.lines]
     if not files:
         return []
     if coverage is None or coverage.problem:
@@ -176,5 +178,5 @@ def _uncovered(change: Change | None, coverage: Coverage | None, least: int) -> 
     return [Finding("unit.uncovered", message, "Add tests that run these lines.", *missed[0])]
 
 
-def _measured(path: str) -> bool:
-    return path.startswith("apps/") and "/src/" in path and path.endswith(".py")
+def _measured(path: str, apps: AppPaths) -> bool:
+    return apps.is_code(path) and path.endswith(".py")

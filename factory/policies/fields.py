@@ -36,6 +36,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    if text != "." and (text.startswith(("/", "-")) or {"", ".", ".."} & set(text.split("/"))):
+        raise ValueError(f"{text!r} is no path below the repository")
+    return text
+
+
 def _rule(text: str) -> str:
     if not exceptable(text):
         raise ValueError(f"exceptions cannot name {text}")
@@ -56,6 +62,8 @@ def _day(text: str) -> str:
     return text
 
 
+# A file or folder below the repository, or `.`.
+RepositoryPath = Annotated[str, Field(max_length=200), AfterValidator(_path)]
 Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
 ExceptableRule = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$"), AfterValidator(_rule)]
 Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_day)]

@@ -1,11 +1,23 @@
 """Defines the types of the policies; reading a file rejects unknown keys and values out of range."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from factory.model.app_paths import AppPaths
 from factory.policies.agents import Agents, Budgets, Outputs
-from factory.policies.fields import Account, Action, Count, Day, ExceptableRule, Name, Pattern, Positive, Strict
+from factory.policies.fields import (
+    Account,
+    Action,
+    Count,
+    Day,
+    ExceptableRule,
+    Name,
+    Pattern,
+    Positive,
+    RepositoryPath,
+    Strict,
+)
 from factory.policies.gitlab import GitLab
 from factory.policies.secrets import Secrets
 from factory.policies.terraform import Terraform
@@ -184,6 +196,28 @@ class TrustRoot(Strict):
     pinned: PinnedLog | None = None
 
 
+class Apps(Strict):
+    """``apps.yml``: with ``root``, the repository itself is one app of that name; without the file, apps are in apps/.
+
+    ``sources`` are the folders and files with that app's code, ``install`` the files that name what it needs.
+    """
+
+    root: Name | None = None
+    sources: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
+    install: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if bool(self.root) != bool(self.sources):
+            raise ValueError("root and sources belong together: name both, or delete the file")
+        return self
+
+    @property
+    def paths(self) -> AppPaths:
+        """Which files belong to the apps."""
+        return AppPaths(self.root or "", self.sources)
+
+
 class Policies(Strict):
     """All policies, and the digest of the files they were read from."""
 
@@ -201,4 +235,5 @@ class Policies(Strict):
     secrets: Secrets
     gitlab: GitLab
     digest: str
+    apps: Apps = Apps()
     trust: TrustRoot | None = None

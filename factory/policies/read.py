@@ -1,4 +1,7 @@
-"""Reads ``policies/*.yml`` into types and checks that they are consistent."""
+"""Reads ``policies/*.yml`` into types and checks that they are consistent.
+
+A file that is absent has the content that the package carries for it.
+"""
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -9,7 +12,7 @@ from factory.errors import InvalidInput
 from factory.policies import trust
 from factory.policies.model import EnrolledKey, Policies, TrustRoot
 from factory.policies.problems import Document, document, nearest, parse
-from factory.system import canonical, strict_yaml
+from factory.system import canonical, defaults, strict_yaml
 
 FILES = (
     "agents",
@@ -26,8 +29,8 @@ FILES = (
     "secrets",
     "gitlab",
 )
-# Files that may be absent.
-OPTIONAL = ("trust",)
+# Files that have no default.
+OPTIONAL = ("apps", "trust")
 # The factory's own accounts, in addition to the agents of scope.yml.
 _OURS = ("factory-bot", "factory-agent", "rehearsal")
 # Examples, which decide nothing and are not part of the digest.
@@ -65,20 +68,35 @@ def trust_root(content: bytes) -> TrustRoot:
     return found
 
 
+def effective(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the policy files that decide: the given ones, and the package's for those that are absent.
+
+    Without any policy file, there is no control repository, and nothing is added.
+    """
+    given = {path: files[path] for path in files if path in _KNOWN or path in _RENAMED}
+    standing = {_RENAMED.get(path, path) for path in given}
+    absent = {
+        path: data for path, data in defaults.below("policies").items() if path in _KNOWN and path not in standing
+    }
+    return {**absent, **given} if given else {}
+
+
 def digest(files: Mapping[str, bytes]) -> str:
-    """Return the digest of all policy files, computed over the sorted pairs of path and content digest."""
-    return canonical.digest_of([[path, canonical.digest(files[path])] for path in sorted(set(_KNOWN) & set(files))])
+    """Return the digest of all policy files that decide, computed over the sorted pairs of path and content digest."""
+    found = effective(files)
+    return canonical.digest_of([[path, canonical.digest(found[path])] for path in sorted(set(_KNOWN) & set(found))])
 
 
 def _read(files: Mapping[str, bytes]) -> tuple[Policies | None, list[str]]:
     problems = list(_misplaced(files))
+    deciding = effective(files)
     documents: dict[str, Document] = {}
     parts: dict[str, Any] = {}
     for path, name in _KNOWN.items():
-        if path not in files:
+        if path not in deciding:
             continue
         try:
-            documents[name] = document(path, files[path])
+            documents[name] = document(path, deciding[path])
         except InvalidInput as error:
             problems.append(str(error))
             continue
@@ -98,9 +116,8 @@ def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:
     for path in sorted(set(files) - set(renamed)):
         if path.endswith((".yml", ".yaml")) and path not in _KNOWN and not path.startswith(CASES):
             yield f"{path}: no policy has this name{nearest(PurePosixPath(path).stem, (*FILES, *OPTIONAL))}"
-    for path, name in _KNOWN.items():
-        if path not in files and path not in renamed.values() and name not in OPTIONAL:
-            yield f"{path} is missing"
+    if not effective(files):
+        yield "policies/ has no policy file"
 
 
 def _model(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from factory.policies import read
 from factory.policies.evaluate import Ruling
 from factory.policies.problems import document
 from factory.system.strict_yaml import Key
@@ -28,15 +29,18 @@ _CLAUSES: Mapping[str, tuple[str, Key]] = {
 def where(files: Mapping[str, bytes], ruling: Ruling) -> str:
     """Return ``policies/<name>.yml:<line>`` of the clause that decided, or an empty text for a built-in rule.
 
-    ``files`` are the policy files. Raises ``InvalidInput`` if the policy cannot be read.
+    ``(default)`` follows if that file is absent. ``files`` are the policy files. Raises ``InvalidInput`` if the policy
+    cannot be read.
     """
     kind, _, risk = ruling.rule.partition(".")
     name, key = _CLAUSES.get(ruling.rule, ("approvals", ("risks", risk)) if kind == "approvals" else ("", ()))
     path = f"policies/{name}.yml"
-    if path not in files:
+    deciding = read.effective(files)
+    if path not in deciding:
         return ""
-    found = document(path, files[path])
-    return f"{path}:{found.marks.line(_entry(found.value, key, ruling.facts))}"
+    found = document(path, deciding[path])
+    place = f"{path}:{found.marks.line(_entry(found.value, key, ruling.facts))}"
+    return place if path in files else f"{place} (default)"
 
 
 def _entry(value: Mapping[str, object], key: Key, facts: Mapping[str, object]) -> Key:

@@ -128,3 +128,14 @@ def test_explain_a_merge_request(judge: Path, gitlab_server: LocalGitlab) -> Non
     assert by_rule["scope.protected"]["path"] == "specs/a.md"
     assert by_rule["scope.size"]["files"] == 3
     assert by_rule["scope.size"]["lines"] == 5
+
+
+def test_an_absent_policy_is_shown_with_its_default(judge: Path) -> None:
+    (judge / "policies/budgets.yml").unlink()
+    rows = {row["name"]: row["default"] for row in parsed(call("show", "--json", judge=judge))}
+    assert rows["budgets"]
+    assert not rows["scope"]
+    assert call("show", "budgets", judge=judge).stdout == (ROOT / "policies/budgets.yml").read_text()
+    assert "policies/budgets.yml (default)" in call("check", judge=judge).stdout
+    unknown = call("show", "budget", judge=judge)
+    assert (unknown.returncode, "there is no policy 'budget'" in unknown.stderr) == (4, True), unknown.stderr

@@ -261,9 +261,16 @@ def test_all_problems_are_listed_and_the_first_is_told() -> None:
     assert read.check(FILES) == []
 
 
-def test_missing_and_unknown_files() -> None:
-    with pytest.raises(InvalidInput, match=r"scope.yml is missing"):
-        read.read({name: text for name, text in FILES.items() if "scope" not in name})
+def test_an_absent_file_has_the_packages_content() -> None:
+    some = {name: text for name, text in FILES.items() if "scope" not in name}
+    shipped = (ROOT / "policies/scope.yml").read_bytes()
+    assert read.effective(some) == FILES | {"policies/scope.yml": shipped}
+    assert read.read(some).scope.allowed[0] == "apps/**"
+    assert read.read(some).digest == read.digest(FILES | {"policies/scope.yml": shipped})
+    assert read.check({"docs/x.md": b""}) == ["policies/ has no policy file"]
+
+
+def test_unknown_files() -> None:
     with pytest.raises(InvalidInput, match=r"no policy has this name; did you mean scope\?"):
         read.read(FILES | {"policies/scop.yml": b"{}"})
     with pytest.raises(InvalidInput, match="no policy has this name"):

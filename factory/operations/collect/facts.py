@@ -8,6 +8,7 @@ from pathlib import Path
 from factory.checks import change as changes
 from factory.checks import dependencies, leaks, static, tests_in_sources, tool
 from factory.errors import FactoryError, InvalidInput, OutputTooLarge
+from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
 from factory.operations import trust_root
@@ -56,9 +57,10 @@ def facts(place: Checkout, policies: Policies, *, judge: Callable[[str], bytes |
 def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | None]) -> Facts:
     found = changes.collect(place.folder, place.base, place.head, env=place.env, target=place.target)
     found = replace(found, origin=place.origin)
-    after = tests_in_sources.collect(place.folder)
+    apps = policies.apps.paths
+    after = tests_in_sources.collect(place.folder, apps, env=place.env)
     touched = {file.path for file in found.files}
-    changed = tests_in_sources.collect_at(place.folder, place.base, sorted(touched), env=place.env)
+    changed = tests_in_sources.collect_at(place.folder, place.base, sorted(touched), env=place.env, apps=apps)
     kept = tuple(test for test in after if test.path not in touched)
     return Facts(
         date=place.date,
@@ -66,7 +68,7 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
         spec=spec_facts(found, lambda path: judge(path) or _brought(place, policies, found, path)),
         before=(*kept, *changed),
         after=after,
-        dependencies=_dependencies(place, found),
+        dependencies=_dependencies(place, found, apps),
         trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
         lint=_tool("lint", place, policies, found),
@@ -156,13 +158,16 @@ def _tool(name: str, place: Checkout, policies: Policies, change: Change) -> Too
     if command is None or name not in policies.gates.gates:
         return None
     run = static.types if name == "types" else static.lint
-    return run(command, place.folder, change, env=place.env)
+    return run(command, place.folder, change, env=place.env, apps=policies.apps.paths)
 
 
-def _dependencies(place: Checkout, change: Change) -> tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None:
-    if not any(file.path.startswith("apps/") for file in change.files):
+def _dependencies(
+    place: Checkout, change: Change, apps: AppPaths
+) -> tuple[tuple[Dependency, ...], tuple[Dependency, ...]] | None:
+    if not any(apps.owns(file.path) for file in change.files):
         return (), ()
     try:
-        return dependencies.collect_at(place.folder, place.base, env=place.env), dependencies.collect(place.folder)
+        before = dependencies.collect_at(place.folder, place.base, env=place.env, apps=apps)
+        return before, dependencies.collect(place.folder, apps, env=place.env)
     except FactoryError:
         return None

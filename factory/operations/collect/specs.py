@@ -8,6 +8,7 @@ from pathlib import Path
 
 from factory.checks import junit, tests_in_sources
 from factory.errors import InvalidInput, NotFound, OutsideRepository
+from factory.model.app_paths import FOLDERS, AppPaths
 from factory.operations.collect import recorded
 from factory.policies.folder import read_folder
 from factory.specs import read as specs
@@ -55,7 +56,7 @@ def traced(given: Mapping[str, str], root: Path, reports: Sequence[Path]) -> tup
     commits, requests = _history(root, env, dict(evidence.merges))
     found = trace(
         [specs.read(content, source=path) for path, content in contents(root).items()],
-        tests=tests_in_sources.collect(root),
+        tests=tests_in_sources.collect(root, _apps(root), env=env),
         results=_results(reports or _left(root)),
         merge_requests=requests,
         commits=commits,
@@ -98,6 +99,10 @@ def _results(reports: Sequence[Path]) -> dict[str, str]:
             raise InvalidInput(f"{path}: {run.problem}")
         found |= {case.name: case.outcome for case in run.cases}
     return found
+
+
+def _apps(root: Path) -> AppPaths:
+    return read_folder(root).apps.paths if (root / "policies").is_dir() else FOLDERS
 
 
 def _waivers(root: Path) -> list[Waiver]:
