@@ -12,6 +12,8 @@ from factory.system import files, strict_yaml
 # `factory connect` writes this file into the instance's folder: the project's URL and its accounts, no secret.
 CONNECTION = "connection.json"
 DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
+# The folder of apps' environments, where it is not in the user's cache: jobs of the loopback GitLab share one.
+ENVIRONMENTS = "FACTORY_ENVIRONMENTS"
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -69,7 +71,7 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
             f"invalid instance name {instance!r}: only lower-case letters, digits and hyphens are allowed"
         )
     digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
-    cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
+    cache = cache_home(environment)
     state = state_home(environment) / digest / instance
     for name, value in connection(state).items():
         if name in DEFAULTS and values[name].source == "default":
@@ -81,6 +83,18 @@ def state_home(environment: Mapping[str, str]) -> Path:
     """Return the folder of all state of this user (XDG Base Directory Specification)."""
     home = Path(environment.get("HOME") or "/")
     return Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / "factory"
+
+
+def cache_home(environment: Mapping[str, str]) -> Path:
+    """Return the folder of this user's caches, which may be deleted at any time (XDG Base Directory Specification)."""
+    home = Path(environment.get("HOME") or "/")
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "factory"
+
+
+def environments(environment: Mapping[str, str]) -> Path:
+    """Return the folder of the environments in which apps' tests run."""
+    named = environment.get(ENVIRONMENTS)
+    return Path(named) if named else cache_home(environment) / "environments"
 
 
 def connection(state: Path) -> Mapping[str, object]:

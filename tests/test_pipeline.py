@@ -93,7 +93,7 @@ def test_the_judge_installs_by_hash_without_caches_or_the_checkouts_settings() -
     for line in lines:
         assert "--require-hashes" in line
         assert "--no-cache" in line
-        assert '-r "$JUDGE/' in line
+        assert '-r "$LOCKS/' in line
         assert "uv" not in line.split("install")[0] or "--no-config" in line
     assert "cache:" not in TEXT
 
@@ -126,7 +126,7 @@ def test_a_hostile_checkout_replaces_nothing_of_the_judge(tmp_path: Path) -> Non
     head = git("rev-parse", "HEAD", cwd=code).stdout.strip()
     env = {key: value for key, value in os.environ.items() if key not in {"FACTORY_PYTHON", "VIRTUAL_ENV"}}
     env |= {"JUDGE_SHA": head, "HOME": str(tmp_path)}
-    script += '\n"$PY" -I "$JUDGE" --version\n"$PY" -I -c "import python_terraform"\n'
+    script += '\n"$PY" -I "$TOOLKIT" --version\n"$PY" -I -c "import python_terraform"\n'
     done = subprocess.run(["bash", "-euc", script], cwd=code, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^\d+\.\d+", done.stdout, re.MULTILINE)

@@ -16,11 +16,17 @@ _LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
 def run_tests(
-    command: tuple[str, ...], folder: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
+    command: tuple[str, ...],
+    folder: Path,
+    *,
+    scratch: Path,
+    env: Mapping[str, str],
+    readable: tuple[Path, ...],
+    runner: Path | None = None,
 ) -> tuple[TestRun, Coverage]:
     """Run a test command in a worktree without network; return its JUnit and coverage reports.
 
-    The command's output is written to ``scratch/log.txt``. Raises ``MachineError`` if the command cannot start.
+    ``runner`` is the program `python` of the command, by default this program's. The command's output is written to ``scratch/log.txt``. Raises ``MachineError`` if the command cannot start.
     """
     files.remove_tree(scratch)
     files.private_folder(scratch)
@@ -31,11 +37,11 @@ def run_tests(
     def run(argv: tuple[str, ...]) -> process.CompletedProcess:
         prepared = launch.prepare(
             launch.Launch(
-                argv=process.ours(argv),
+                argv=process.ours(argv) if runner is None else (str(runner), *argv[1:]),
                 cwd=folder,
                 env=given,
                 writable=(scratch,),
-                readable=(*readable, folder),
+                readable=(*readable, folder, *([runner.parents[1]] if runner else [])),
                 limits=_LIMITS,
             )
         )

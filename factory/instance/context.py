@@ -87,6 +87,7 @@ def make(
             holder=holder,
             env=workspace.tool_env,
             readable=workspace.readable,
+            environments=workspace.settings.cache / "environments",
             wheels=_existing(workspace.settings.cache / "wheels"),
             npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
             agents_path=workspace.tools.agents_path,

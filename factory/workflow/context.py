@@ -58,14 +58,15 @@ class Machine:
     """The machine that the factory runs on.
 
     ``state`` is the instance's folder, ``holder`` the name of this process in leases. Our own programs get ``env`` and
-    may read ``readable``. Agents are found on ``agents_path`` and may install packages from ``wheels`` and ``npm``.
-    ``credential`` returns a model's credential by name.
+    may read ``readable``. ``environments`` is the folder of the apps' environments. Agents are found on ``agents_path``
+    and may install packages from ``wheels`` and ``npm``. ``credential`` returns a model's credential by name.
     """
 
     state: Path
     holder: str
     env: Mapping[str, str]
     readable: tuple[Path, ...]
+    environments: Path = Path("/nonexistent")
     agents_path: str = ""
     wheels: Path | None = None
     npm: Path | None = None

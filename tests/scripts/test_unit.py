@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ TESTS = {"success": "def test_it():\n    assert True\n", "failed": "def test_it(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("outcome", "code"), [("success", 0), ("failed", 1)])
+@pytest.mark.parametrize(("outcome", "code"), [("success", 0), ("failed", 6)])
 def test_a_run_leaves_its_reports(outcome: str, code: int, tmp_path: Path) -> None:
-    (tmp_path / "apps/x").mkdir(parents=True)
+    for name in ("apps/x", "policies", ".git"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(ROOT / "policies/scope.yml", tmp_path / "policies")
     (tmp_path / "apps/x/test_x.py").write_text(TESTS[outcome])
     env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
@@ -30,7 +33,7 @@ def test_a_run_leaves_its_reports(outcome: str, code: int, tmp_path: Path) -> No
     )
     assert done.returncode == code, done.stdout + done.stderr
     out = tmp_path / "out"
-    assert (out / "log.txt").read_text() == done.stdout
+    assert (out / "log.txt").read_text() == done.stdout.removesuffix("\n")
     run = junit.read((out / "junit.xml").read_bytes(), (out / "exit").read_bytes())
     assert [case.outcome for case in run.cases] == [outcome]
     assert coverage.read((out / "coverage.json").read_bytes()) is not None

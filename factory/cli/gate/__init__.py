@@ -10,6 +10,7 @@ from factory.checks import coverage, junit, leaks, performance, report
 from factory.cli import environment, output
 from factory.cli.current import JUDGE, enter
 from factory.cli.gate import challenge, history
+from factory.config import ENVIRONMENTS, environments
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
@@ -45,6 +46,9 @@ def check(judge: Path | None, base: str | None, target: str) -> None:
     checkout.write(found, FACTS)
     checkout.freeze_contracts(judge, FROZEN)
     checkout.freeze_benchmark(rules, place.base, FROZEN)
+    given = environment.snapshot()
+    if ENVIRONMENTS in given:
+        checkout.install(place, found, rules, judge, environments(given))
     click.echo(f"{_compared(found)}; spec {(found.spec.id if found.spec else '') or '-'}")
 
 
@@ -81,7 +85,14 @@ def run(judge: Path | None, judge_sha: str, base: str | None, where: str, past: 
         place = checkout.checkout(environment.snapshot(), base)
         facts = checkout.collect(place, rules, judge)
         output.say(f"{_compared(facts)}; running the local checks")
-        decision = local.judged(place, facts, rules, scratch=(OUT / "local").absolute(), judge_sha=judge_sha)
+        decision = local.judged(
+            place,
+            facts,
+            rules,
+            scratch=(OUT / "local").absolute(),
+            environments=environments(environment.snapshot()),
+            judge_sha=judge_sha,
+        )
     _report(decision)
     text = "\n".join([*findings.lines(decision.verdicts), f"verdict {decision.report.digest}"])
     output.one(decision.report, json_wanted=as_json, text=text)

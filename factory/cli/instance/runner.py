@@ -7,6 +7,7 @@ import threading
 import click
 
 from factory.cli.current import current
+from factory.config import ENVIRONMENTS, environments
 from factory.instance.workspace import RUNNERS
 from factory.local_gitlab.runner import executor
 from factory.system import clock, files, process
@@ -25,12 +26,14 @@ def command(concurrency: int, server: int | None) -> None:
     stored = workspace.token_folder / RUNNERS
     while not stored.exists():
         clock.sleep(_PAUSE)
+    shared = environments(workspace.environment)
+    files.private_folder(shared)
     settings = executor.Settings(
         url=workspace.url,
         tokens=tuple(json.loads(files.read_text(stored)).values()),
         builds=workspace.state / "builds",
-        env={**workspace.tool_env, "FACTORY_PYTHON": process.python()},
-        readable=(*workspace.readable, workspace.state / "provider"),
+        env={**workspace.tool_env, "FACTORY_PYTHON": process.python(), ENVIRONMENTS: str(shared)},
+        readable=(*workspace.readable, workspace.state / "provider", shared),
         concurrency=concurrency,
     )
     executor.run(settings, threading.Event())

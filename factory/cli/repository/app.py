@@ -1,17 +1,21 @@
 """``factory app``: lists the apps, and adds an existing repository as one."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from factory.cli import output
-from factory.cli.current import current
-from factory.errors import InvalidInput
+from factory.cli import environment, output
+from factory.cli.current import current, repository
+from factory.config import environments
+from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
-from factory.operations import adopt
+from factory.operations import adopt, app_tests
+from factory.policies.folder import read_folder
+from factory.system import files, process
 from factory.worktrees.import_files import bring
 from factory.worktrees.repository import Author, Mirror, credentials
 
@@ -20,7 +24,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 @click.group()
 def command() -> None:
-    """List the apps, and add an existing repository as one."""
+    """List the apps, add an existing repository as one, and run the apps' tests."""
 
 
 @command.command(name="list")
@@ -94,6 +98,23 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
         "left_out": proposed.left_out,
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
+
+
+@command.command()
+@click.argument("out", type=click.Path(path_type=Path))
+def test(out: Path) -> None:
+    """Run the apps' own tests, as the job `unit` does; OUT receives the log, the exit code and the reports.
+
+    What the app needs is installed first, from the files that policies/apps.yml names.
+    """
+    folder, given = repository(), environment.snapshot()
+    rules = read_folder(folder)
+    env = {**given, "PATH": f"{Path(process.python()).parent}:{given.get('PATH', '')}"}
+    runner = app_tests.python(environments(given), rules, folder, env=env)
+    code = app_tests.run(rules, folder, out.absolute(), runner=runner, env=given)
+    click.echo(files.read_text(out / "log.txt"))
+    if code:
+        raise GateFailed(f"the tests ended with {code}")
 
 
 def _fetched(workspace: Workspace) -> Mirror:

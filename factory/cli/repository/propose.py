@@ -35,7 +35,13 @@ def command(title: str, draft: bool, as_json: bool) -> None:
         output.say(f"uncommitted changes in {left} file{'' if left == 1 else 's'} are not pushed")
     rules = read_folder(clone.path)
     place = checkout.checkout(environment.snapshot(), f"refs/remotes/{remote}/main")
-    decision = local.judged(place, checkout.collect(place, rules, clone.path), rules, scratch=_SCRATCH.absolute())
+    decision = local.judged(
+        place,
+        checkout.collect(place, rules, clone.path),
+        rules,
+        scratch=_SCRATCH.absolute(),
+        environments=workspace.settings.cache / "environments",
+    )
     failed = [item.gate for item in decision.verdicts if item.result != "passed"]
     needed = [gate for gate in failed if gate in decision.required]
     for line in findings.lines([item for item in decision.verdicts if item.result != "passed"]):

@@ -13,8 +13,10 @@ from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
 from factory.model.facts import Facts, Origin, SessionEvidence
+from factory.operations import app_tests
 from factory.operations.collect import facts as judging
 from factory.operations.collect import origin, recorded
+from factory.policies import evaluate
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.system import clock, data, files, process
@@ -99,6 +101,15 @@ def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
     return SessionEvidence(
         claim=any("lease" in item for item in mine), attempt=any(item.get("head") == place.head for item in mine)
     )
+
+
+def install(place: judging.Checkout, facts: Facts, rules: Policies, judge: Path, environments: Path) -> None:
+    """Install what the app's tests need, for a job without network; raises as ``app_tests.python`` does.
+
+    An agent's change says nothing about what is installed: for it, the protected branch's files do.
+    """
+    bound = facts.change is None or evaluate.bound(rules, facts.change)
+    app_tests.python(environments, rules, judge if bound else place.folder, env=place.env)
 
 
 def head(given: Mapping[str, str]) -> str:

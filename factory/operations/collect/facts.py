@@ -11,7 +11,7 @@ from factory.errors import FactoryError, InvalidInput, OutputTooLarge
 from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
-from factory.operations import trust_root
+from factory.operations import app_tests, trust_root
 from factory.policies import evaluate, trust
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
@@ -133,10 +133,12 @@ def claims(
     scratch: Path,
     readable: tuple[Path, ...],
     suites: tuple[str, ...] | None = None,
+    runner: Path | None = None,
 ) -> tuple[tuple[tuple[str, TestRun], ...], Coverage, ToolRun]:
     """Run the test suites in the sandbox; return their reports, the coverage, and secrets found in their output.
 
-    ``suites`` defaults to the suites of ``local`` gates. Raises ``MachineError`` if a command cannot start.
+    ``suites`` defaults to the suites of ``local`` gates; ``runner`` is the Python of the suite `unit`. Raises
+    ``MachineError`` if a command cannot start.
     """
     rules = policies.gates
     local = tuple(name for name in SUITES if name in rules.gates and rules.gates[name].where == "local")
@@ -145,11 +147,17 @@ def claims(
     for name in local if suites is None else suites:
         if name not in rules.checks:
             continue
+        unit = name == UNIT
         run, lines = tool.run_tests(
-            rules.checks[name], place.folder, scratch=scratch / name, env=place.env, readable=readable
+            rules.checks[name],
+            place.folder,
+            scratch=scratch / name,
+            env={**place.env, **app_tests.import_path(policies, place.folder)} if unit else place.env,
+            readable=readable,
+            runner=runner if unit else None,
         )
         runs.append((name, run))
-        covered = lines if name == UNIT else covered
+        covered = lines if unit else covered
     return tuple(runs), covered, leaks.scan(scratch) if scratch.exists() else ToolRun()
 
 

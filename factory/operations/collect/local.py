@@ -5,17 +5,22 @@ from pathlib import Path
 
 from factory.gates.run import Decision, decide
 from factory.model.facts import Facts
+from factory.operations import app_tests
 from factory.operations.collect import facts as judging
 from factory.policies.model import Policies
 from factory.system.toolchain import readable
 
 
-def judged(place: judging.Checkout, facts: Facts, rules: Policies, *, scratch: Path, judge_sha: str = "") -> Decision:
+def judged(
+    place: judging.Checkout, facts: Facts, rules: Policies, *, scratch: Path, environments: Path, judge_sha: str = ""
+) -> Decision:
     """Run the local checks on a checkout, whose other ``facts`` are given, and decide.
 
-    ``scratch`` receives the reports of the checks. Raises ``MachineError`` if a check cannot start.
+    ``scratch`` receives the reports of the checks, ``environments`` is the folder of the apps' environments. Raises
+    ``MachineError`` if a check cannot start, ``InvalidInput`` if what the app needs cannot be installed.
     """
-    tests, covered, leaked = judging.claims(place, rules, scratch=scratch, readable=readable())
+    runner = app_tests.python(environments, rules, place.folder, env=place.env)
+    tests, covered, leaked = judging.claims(place, rules, scratch=scratch, readable=readable(), runner=runner)
     return decide(
         replace(facts, tests=tests, coverage=covered, scanned=leaked), rules, where="local", judge_sha=judge_sha
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from factory.gates.run import Decision, decide
 from factory.model.facts import Origin
 from factory.model.session import Session
+from factory.operations import app_tests
 from factory.operations.collect import facts as judging
 from factory.policies.model import Policies
 from factory.reports import findings
@@ -53,6 +54,15 @@ def check(context: Context, session: Session, policies: Policies, *, number: int
     return checked
 
 
+def tests_python(context: Context, policies: Policies, main: str) -> Path | None:
+    """Return the Python of the apps' tests, with what main's files name; ``None``: the factory's own."""
+    if not policies.apps.install:
+        return None
+    known = set(context.mirror.paths(main))
+    contents = {path: context.mirror.read(main, path) for path in app_tests.named(policies) if path in known}
+    return app_tests.python_for(context.machine.environments, policies, contents, env=context.machine.env)
+
+
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
     """Judge the session's commit by the protected branch's local gates."""
     main = context.main()
@@ -72,7 +82,11 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
     known = set(context.mirror.paths(main))
     facts = judging.facts(place, policies, judge=judge)
     tests, covered, leaked = judging.claims(
-        place, policies, scratch=checks_folder(session), readable=context.machine.readable
+        place,
+        policies,
+        scratch=checks_folder(session),
+        readable=context.machine.readable,
+        runner=tests_python(context, policies, main),
     )
     return decide(
         replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main

@@ -1,0 +1,59 @@
+"""Runs the apps' own tests as the pipeline's job `unit` does, and leaves what the gates read as the change's claim."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from factory.operations import app_environment
+from factory.policies.model import Policies
+from factory.system import files, process
+
+_LIMIT = 3600.0
+_OUTPUT = 64 * 2**20
+
+
+def python(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> Path | None:
+    """Return the Python that runs the app's tests, with what the app in a checkout needs; ``None``: this program's.
+
+    ``root`` is the folder of environments. Raises as ``app_environment.ensure`` does.
+    """
+    contents = {path: files.read_bytes(folder / path) for path in named(policies) if (folder / path).is_file()}
+    return python_for(root, policies, contents, env=env)
+
+
+def named(policies: Policies) -> set[str]:
+    """Return the files that say what the app needs; empty if its tests need nothing but the factory's packages."""
+    return {*policies.apps.install, app_environment.PYPROJECT} if policies.apps.install else set()
+
+
+def python_for(root: Path, policies: Policies, contents: Mapping[str, bytes], *, env: Mapping[str, str]) -> Path | None:
+    """Return the Python of the apps' tests as ``python`` does, from the files of a commit."""
+    if not policies.apps.install:
+        return None
+    found = app_environment.needed(policies.apps, contents)
+    return app_environment.existing(root, found) or app_environment.ensure(root, found, env=env)
+
+
+def import_path(policies: Policies, folder: Path) -> dict[str, str]:
+    """Return the variable with which Python finds an app's code below ``src``, if it is there."""
+    below = [str(folder / path) for path in policies.apps.sources if Path(path).name == "src"]
+    return {"PYTHONPATH": ":".join(below)} if below else {}
+
+
+def run(policies: Policies, folder: Path, out: Path, *, runner: Path | None, env: Mapping[str, str]) -> int:
+    """Run the check `unit` in a checkout; return its exit code.
+
+    ``out`` receives log.txt, exit, junit.xml and coverage.json. ``env`` is the whole environment. Raises
+    ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    given = {**env, **import_path(policies, folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    program = str(runner or sys.executable)
+    command = [program if word == "python" else word for word in policies.gates.checks["unit"]]
+    argv = [*command, f"--junitxml={out / 'junit.xml'}"]
+    done = process.run(argv, cwd=folder, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
+    files.write_atomic(out / "log.txt", done.stdout + done.stderr)
+    files.write_atomic(out / "exit", f"{done.returncode}\n".encode())
+    covered = [program, "-m", "coverage", "json", "-q", "-o", str(out / "coverage.json")]
+    process.run(covered, cwd=folder, env=given, check=False)
+    return done.returncode
