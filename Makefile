@@ -64,8 +64,10 @@ up: $(READY) ## Start the embedded GitLab, Cloudflare and runner
 down: $(READY) ## Stop them
 	@$(FACTORY) down
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --only-binary :all: --no-binary python-terraform --emit-build-options
 lock: $(READY) ## Lock the Python packages again, at their newest versions
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra loopback --extra judge --group dev --no-header --no-emit-index-url --no-emit-find-links --only-binary :all: --no-binary python-terraform --emit-build-options -o requirements.lock pyproject.toml
+	@$(COMPILE) --group dev -o requirements.lock pyproject.toml
+	@$(COMPILE) --constraint requirements.lock -o factory/defaults/requirements.lock pyproject.toml
 
 clean: ## Remove what setup installed; instances' state stays
 	@rm -rf .venv .tools/node_modules .tools/bin .tools/agents/node_modules .tools/agents/bin

@@ -32,15 +32,6 @@ class InvalidInput(FactoryError):
     hint = "Correct the file or value named above and run the command again."
 
 
-class MissingExtra(InvalidInput):
-    """A command needs a package that only an extra of the factory installs."""
-
-    hint = "Install the extras: pip install 'factory[loopback,judge]' (in a clone: make setup)."
-
-    def __init__(self, package: str) -> None:
-        super().__init__(f"the package {package} is not installed")
-
-
 class OutsideRepository(InvalidInput):
     """The folder is not in a control repository: a git clone with a folder ``policies/``."""
 

@@ -13,7 +13,13 @@ from factory.system import strict_yaml
 from tests.servers import ROOT, git
 
 TEXT = (ROOT / ".gitlab-ci.yml").read_text()
-LOCKS = ("requirements.lock", "requirements-uv.lock", "requirements-terraform.lock", "requirements-node.lock")
+LOCKS = (
+    "requirements.lock",
+    "factory/defaults/requirements.lock",
+    "requirements-uv.lock",
+    "requirements-terraform.lock",
+    "requirements-node.lock",
+)
 # Modules that Python or a tool of the judge would import from the folder in which it starts.
 TRAPS = (
     "venv",

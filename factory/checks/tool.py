@@ -26,7 +26,8 @@ def run_tests(
 ) -> tuple[TestRun, Coverage]:
     """Run a test command in a worktree without network; return its JUnit and coverage reports.
 
-    ``runner`` is the program `python` of the command, by default this program's. The command's output is written to ``scratch/log.txt``. Raises ``MachineError`` if the command cannot start.
+    ``runner`` is the program `python` of the command, by default this program's. The command's output is written to
+    ``scratch/log.txt``. Raises ``MachineError`` if the command cannot start.
     """
     files.remove_tree(scratch)
     files.private_folder(scratch)

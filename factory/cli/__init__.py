@@ -88,7 +88,7 @@ def tell(error: "FactoryError") -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one line, its next step, and its own exit code."""
-    from factory.errors import FactoryError, Interrupted, MissingExtra  # noqa: PLC0415 - start-up speed
+    from factory.errors import FactoryError, Interrupted  # noqa: PLC0415 - start-up speed
 
     try:
         ended = root.main(prog_name="factory", standalone_mode=False)
@@ -99,11 +99,6 @@ def main() -> None:
             raise
         tell(error)
         sys.exit(error.exit_code)
-    except ModuleNotFoundError as error:
-        if "--debug" in sys.argv:
-            raise
-        tell(MissingExtra(error.name or str(error)))
-        sys.exit(MissingExtra.exit_code)
     except click.ClickException as usage:
         usage.show()
         sys.exit(usage.exit_code)

@@ -35,8 +35,8 @@ def lose_after_saving(made: Instance) -> str:
 def test_a_lost_apply_whose_new_plan_is_empty_is_checked_and_closed(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "apply:before")
     try:
-        assert "factory infra recover 1" in lose_after_saving(made)
-        assert "factory infra recover 1" in made.run(*DEMO, "work", "--once").stdout
+        assert "infra recover 1" in lose_after_saving(made)
+        assert "infra recover 1" in made.run(*DEMO, "work", "--once").stdout
         assert made.json(*DEMO, "infra", "recover", "1")["unlocked"]
         done = made.run(*DEMO, "work", "--once")
         assert "by proof" in done.stderr

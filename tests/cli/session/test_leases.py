@@ -58,6 +58,7 @@ def test_jobs_lease_their_tokens(tmp_path: Path) -> None:
             root = connect(url(state), "root", state).projects.get("factory/control")
             tokens = leave_to_openbao(made, root)
             main = root.pipelines.create({"ref": "main"})
+            root.jobs.get(jobs_of(root, main.id, "plan")["apply-staging"].id).play()
             jobs = jobs_of(root, main.id, "plan", "verify-staging")
             told = traces(root, jobs)
             assert [jobs[name].status for name in ("plan", "apply-staging", "verify-staging")] == ["success"] * 3, told
