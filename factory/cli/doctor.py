@@ -44,8 +44,8 @@ def command(as_json: bool) -> None:
         *contained(tools.search_path),
         limited(),
         _program("git", tools.search_path, given, "apt-get install git, or xcode-select --install"),
-        _program("node", tools.search_path, given, "make setup"),
-        _program("terraform", tools.search_path, given, "make setup"),
+        _program("node", tools.search_path, given, "factory setup"),
+        _program("terraform", tools.search_path, given, "factory setup"),
     )
     rows = [[item.thing, item.state, item.found, item.fix.split("\n")[0]] for item in findings]
     text = [table(["", "", "found", "fix"], rows)]

@@ -118,6 +118,11 @@ def approve(merge_request: str, as_json: bool) -> None:
     mark = f"<!-- factory:{REVIEW_MARK} -->"
     notes = issues.notes(connection, "merge_requests", found.iid)
     shown = max((note.updated_at for note in notes if note.body.startswith(mark)), default="")
+    if not shown and found.state == "opened":
+        raise Refused(
+            f"!{found.iid} has no review note yet, which says what an approval names",
+            hint="Let its pipeline pass, and run `factory work --once`, which writes the note.",
+        )
     # An approval from before the review note does not count, and may be given again.
     given = merge_requests.approvals(connection, found.iid)
     approvers = [item.username for item in given if not item.at or item.at >= shown]

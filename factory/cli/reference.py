@@ -14,7 +14,7 @@ from factory.evidence.kinds import DESCRIPTIONS
 from factory.evidence.schemas import schemas
 from factory.local_gitlab.definition import keyword_table, variable_table
 from factory.local_gitlab.serving import openapi
-from factory.operations import pipeline_template
+from factory.operations.repository import pipeline_template
 from factory.policies import rules as policy_rules
 from factory.policies.apps import App
 from factory.policies.cases import Cases

@@ -35,7 +35,10 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
         ),
         "the commit and the three digests",
     ),
-    "unchanged": ("main's plan of the commit changes no stack, so nothing is deployed: pipeline, job", "the commit"),
+    "unchanged": (
+        "main's pipeline of the commit changes no stack, so nothing is deployed: pipeline, job of the plan (0: none)",
+        "the commit",
+    ),
     "build": (
         (
             "an archive of an app as SLSA provenance v1: app, source and commit, pipeline and job, the packages that "

@@ -81,7 +81,7 @@ WORDS: Mapping[str, str] = {
     "approval": "{scope} approved by {approver} ({approval_type}) at {head:.12}",
     "merge": "!{merge_request} merged into {target} by {merged_by} as {merge_commit:.12}",
     "plan": "{stack} planned at {commit:.12} in pipeline {pipeline}",
-    "unchanged": "pipeline {pipeline} planned {commit:.12}: no stack changes, nothing to deploy",
+    "unchanged": "pipeline {pipeline} of {commit:.12} changes no stack: nothing to deploy",
     "build": "{app} built from {commit:.12}: {archive:.19}",
     "apply": "plan {plan:.19} of {commit:.12}: {result}",
     "deploy": "{environment} has {commit:.12}, {how}",

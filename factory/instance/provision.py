@@ -54,11 +54,13 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     bootstrap.project(root.client, workspace.settings["project"])
     _accounts(workspace, root)
     recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True)
+    wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
+    # Before the first push, whose pipeline GitLab creates by the definition that the settings name.
+    _settle(workspace, root, {}, {"project": wanted["project"]} if "project" in wanted else {})
     seeded, _ = seed(workspace, workspace.url, workspace.settings["project"], _root_token(workspace), say=say)
     bootstrap.variables(root, _variables(workspace) | _runners(workspace, root, policies))
     _judge_token(root)
     acting = {BOT: workspace.connection(BOT)}
-    wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
     # Sections to apply after the first deployment: protection would block it, and its jobs create resource groups.
     later = {"environments", "resource_groups"}
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
@@ -226,7 +228,7 @@ def _first_release(root: Connection, policies: Policies, head: str, *, say: Say,
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
         return
-    say("deploying the first release as the instance's administrator")
+    say("running main's first pipeline as the instance's administrator")
     meanwhile()
     deadline = clock.monotonic() + _PATIENCE
     played = set[str]()

@@ -92,7 +92,8 @@ def _ports(workspace: Workspace, *, new: bool) -> Mapping[str, int]:
 
 
 def _start(workspace: Workspace, chosen: Mapping[str, int]) -> None:
-    workspace.tools.gitlab_ci_local()
+    for line in workspace.tools.install(workspace.environment):
+        workspace.say(f"installed {line}")
     log = workspace.state / "servers.log"
     public = {name: value for name, value in workspace.environment.items() if not names_secret(name)}
     env = {**public, "FACTORY_GITLAB_URL": ""}

@@ -61,7 +61,7 @@ class Workspace:
     @property
     def readable(self) -> tuple[Path, ...]:
         """Return the folders that the factory's own programs must be able to read behind the launch door."""
-        return (self.settings.clone / ".tools", *readable())
+        return (self.tools.tools, *readable())
 
     @cached_property
     def record(self) -> InstanceRecord:

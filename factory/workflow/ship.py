@@ -268,9 +268,8 @@ class _Shipment:
         """
         context, labels = self.context, self.policies.session.labels
         self._release(manifest)
-        body = (
-            f"Shipped by !{self.iid}: merged, applied and verified. Check it with `factory evidence verify {self.iid}`."
-        )
+        done = "merged, applied and verified" if self._stack in self._rollout().saved.manifests else "merged"
+        body = f"Shipped by !{self.iid}: {done}. Check it with `factory evidence verify {self.iid}`."
         shipment.say(context, self.issue, self.iid, marker=f"shipped {self.iid}", body=body)
         if not self.shipped.own:
             issues.close(context.bot, self.issue)
@@ -384,7 +383,7 @@ class _Shipment:
         releases.make(self.context.bot, tag, sha=sha, name=tag, description="\n".join(lines))
 
     def _nothing_to_deploy(self) -> Outcome:
-        self.context.say(f"!{self.iid} does not change {self.policies.environments.deploy}: nothing to deploy")
+        self.context.say(f"!{self.iid} is merged; it changes nothing that is deployed")
         return self.close()
 
     def _record_unchanged(self, saved: SavedPlan, pipeline: int, sha: str) -> None:

@@ -7,6 +7,7 @@ from factory.workflow.claim.lease import Claim
 
 # Seconds for which an action that failed is left alone.
 _SHORTEST, _LONGEST = 60.0, 3600.0
+_RUNNING = {"created", "waiting_for_resource", "preparing", "pending", "running"}
 _OF_REQUESTS = ("review", "merge", "deploy")
 
 
@@ -24,7 +25,8 @@ class Request:
 
     ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that. ``shown``
     says that the review note of its head is written, ``behind`` that its author must rebase it, ``unseen`` that
-    somebody approved it before the note said what an approval names.
+    somebody approved it before the note said what an approval names. ``pipeline`` is the status of its head's pipeline
+    if that has not passed, which only a person's own merge request waits for here.
     """
 
     iid: int
@@ -37,6 +39,7 @@ class Request:
     shown: bool = True
     behind: bool = False
     unseen: bool = False
+    pipeline: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,10 @@ def choose(
     for request in requests:
         if request.behind:
             waiting.append(f"!{request.iid} lacks commits of main, and waits for a rebase by its author")
+            continue
+        if request.pipeline:
+            more = "" if request.pipeline in _RUNNING else f": see `factory mr show {request.iid}`"
+            waiting.append(f"!{request.iid} waits for its pipeline, which is {request.pipeline}{more}")
             continue
         if not request.shown:
             return Action("review", request.iid)

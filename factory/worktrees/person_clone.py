@@ -11,7 +11,9 @@ from pathlib import Path
 from factory.errors import Conflict, Refused
 from factory.model.gitlab import MAIN
 from factory.system import process
+from factory.worktrees import upgrade
 from factory.worktrees.git_errors import cause
+from factory.worktrees.repository import Mirror
 
 _PATIENCE = 600.0
 # How people write the address of a repository: as a URL, or as ssh's user@host:path.
@@ -53,12 +55,16 @@ class PersonClone:
 
     def branch(self) -> str:
         """Return the checked-out branch; raises ``Refused`` on main, or on no branch."""
-        name = self._git("branch", "--show-current", check=False)
+        name = self.current()
         if name in {"", MAIN}:
             raise Refused(
                 f"this is {name or 'no branch'}; a change needs a branch of its own", hint="Run `git switch -c NAME`."
             )
         return name
+
+    def current(self) -> str:
+        """Return the checked-out branch, or an empty text."""
+        return self._git("branch", "--show-current", check=False)
 
     def uncommitted(self) -> int:
         """Return how many files have changes that no commit has."""
@@ -124,6 +130,42 @@ class PersonClone:
             self._git("merge", "--quiet", "--ff-only", tracked)
         else:
             self._git("switch", "--quiet", "--create", branch, "--track", tracked)
+
+    def whole(self) -> "PersonClone":
+        """Return the clone at the root of the repository that the folder is in; raises ``Refused``."""
+        return PersonClone(Path(self._git("rev-parse", "--show-toplevel")), self.env)
+
+    def head(self) -> str:
+        """Return the checked-out commit; raises ``Refused`` if there is none."""
+        return self._git("rev-parse", "--verify", "HEAD^{commit}")
+
+    def paths(self) -> frozenset[str]:
+        """Return the paths of the checked-out commit."""
+        return frozenset(filter(None, self._git("ls-tree", "-r", "-z", "--name-only", "HEAD").split("\0")))
+
+    def read(self, path: str) -> bytes:
+        """Return a file of the checked-out commit; raises ``ToolFailed``."""
+        return process.run(["git", "cat-file", "blob", f"HEAD:{path}"], env=self.env, cwd=self.path).stdout
+
+    def start(self, branch: str, added: Mapping[str, bytes], *, message: str) -> str:
+        """Commit new files on a new branch on top of the checked-out commit, and switch to it; return the commit.
+
+        Raises ``Conflict`` if the branch exists, ``InvalidInput`` if git does not know the person's name, ``Refused``
+        if the checkout has something else at the new paths; then nothing has changed.
+        """
+        ref = f"refs/heads/{branch}"
+        if self._git("rev-parse", "--verify", "--quiet", ref, check=False):
+            raise Conflict(f"the branch {branch} exists already", hint=f"Use it, or delete it: git branch -D {branch}")
+        author = upgrade.person(self.path)
+        store = Mirror(Path(self._git("rev-parse", "--absolute-git-dir")), "")
+        commit = store.commit(added, parent=self.head(), message=message, author=author)
+        self._git("update-ref", ref, commit, "0" * len(commit))
+        try:
+            self._git("switch", "--quiet", branch)
+        except Refused:
+            self._git("update-ref", "-d", ref, commit)
+            raise
+        return commit
 
     def _git(self, *arguments: str, check: bool = True) -> str:
         """Return what the person's git prints; with ``check``, raises ``Refused`` with git's reason if it fails."""

@@ -27,7 +27,7 @@ from factory.system.toolchain import Toolchain
 from tests.servers import TOOL_PATH, git, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
-TOOLS = Toolchain(ROOT, TOOL_PATH, sys.executable)
+TOOLS = Toolchain(ROOT / ".tools", TOOL_PATH, sys.executable)
 AGENTS = {"codex": ("codex-acp",), "claude": ("claude-agent-acp",), "opencode": ("opencode", "acp")}
 SECRET = "Bearer the-real-credential"
 Tick = Callable[[], Ending | None]

@@ -13,9 +13,9 @@ from factory.workflow.work_queue import Action, Candidate, Idle, Request
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def request(**fields: bool) -> Request:
+def request(*, pipeline: str = "", **fields: bool) -> Request:
     usual = {"merged": False, "approved": False, "planned": False, "deploy_approved": False, "deploy_begun": False}
-    return Request(iid=1, **{**usual, **fields})
+    return Request(iid=1, pipeline=pipeline, **{**usual, **fields})
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,11 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
         (
             request(unseen=True),
             ("!1 waits for review: approve it again with `factory mr approve 1`, now that its review note is written",),
+        ),
+        (request(pipeline="running"), ("!1 waits for its pipeline, which is running",)),
+        (
+            request(pipeline="failed"),
+            ("!1 waits for its pipeline, which is failed: see `factory mr show 1`",),
         ),
         (request(behind=True), ("!1 lacks commits of main, and waits for a rebase by its author",)),
         (request(merged=True, planned=True), ("!1 waits for the approval of its deployment",)),

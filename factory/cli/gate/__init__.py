@@ -17,6 +17,7 @@ from factory.model.facts import Change, Facts, TestRun, ToolRun
 from factory.operations.collect import checkout, claims, local
 from factory.operations.collect import facts as collecting
 from factory.policies.folder import read_folder
+from factory.policies.model import Policies
 from factory.reports import annotations, cobertura, findings, sarif
 from factory.system import files
 from factory.terraform import plan
@@ -80,7 +81,7 @@ def run(judge: Path | None, judge_sha: str, base: str | None, where: str, past: 
         return
     rules = read_folder(judge)
     if where == "pipeline":
-        decision = decide(_left(), rules, where="pipeline", judge_sha=judge_sha)
+        decision = decide(_left(rules), rules, where="pipeline", judge_sha=judge_sha)
     else:
         place = checkout.checkout(environment.snapshot(), base)
         facts = checkout.collect(place, rules, judge)
@@ -111,7 +112,7 @@ def _compared(found: Facts) -> str:
     return f"{seen} between {change.base[:12]} and {change.head[:12]} (HEAD)"
 
 
-def _left() -> Facts:
+def _left(rules: Policies) -> Facts:
     """Return the facts that the job wrote to .factory/, with the claims of the jobs that ran the change's code."""
     found = checkout.read(FACTS)
     given = environment.snapshot()
@@ -125,7 +126,8 @@ def _left() -> Facts:
         coverage=coverage.read_file(CLAIMS / "unit" / "coverage.json"),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),
-        plans=plan.read_all(OUT / "plan"),
+        # A project that deploys nothing has no gate for plans, and its pipeline no job that makes one.
+        plans=plan.read_all(OUT / "plan") if "plan" in rules.gates.gates or (OUT / "plan").exists() else (),
     )
 
 

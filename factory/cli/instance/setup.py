@@ -10,7 +10,7 @@ from factory.cli.current import current
 @click.option("--agents", is_flag=True, help="Also install Codex, Claude Code and opencode (0.9 GB).")
 @output.as_json
 def command(agents: bool, as_json: bool) -> None:
-    """Install gitlab-ci-local, and node and terraform if missing, below .tools/ and .venv/."""
+    """Install gitlab-ci-local, and node and terraform if missing, beside the factory."""
     workspace = current()
     env = dict(environment.snapshot())
     done = workspace.tools.install(env)

@@ -13,7 +13,7 @@ from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
-from factory.operations import adopt, app_tests
+from factory.operations.repository import adopt, app_tests
 from factory.policies.folder import read_folder
 from factory.system import files, process
 from factory.worktrees.import_files import bring

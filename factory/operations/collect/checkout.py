@@ -13,9 +13,9 @@ from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
 from factory.model.facts import Facts, Origin, SessionEvidence
-from factory.operations import app_tests
 from factory.operations.collect import facts as judging
 from factory.operations.collect import origin, recorded
+from factory.operations.repository import app_tests
 from factory.policies import evaluate
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies

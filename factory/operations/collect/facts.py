@@ -11,7 +11,8 @@ from factory.errors import FactoryError, InvalidInput, OutputTooLarge
 from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
-from factory.operations import app_tests, trust_root
+from factory.operations import trust_root
+from factory.operations.repository import app_tests
 from factory.policies import evaluate, trust
 from factory.policies import read as policy_files
 from factory.policies.model import Policies

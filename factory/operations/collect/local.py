@@ -5,8 +5,8 @@ from pathlib import Path
 
 from factory.gates.run import Decision, decide
 from factory.model.facts import Facts
-from factory.operations import app_tests
 from factory.operations.collect import facts as judging
+from factory.operations.repository import app_tests
 from factory.policies.model import Policies
 from factory.system.toolchain import readable
 

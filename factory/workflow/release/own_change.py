@@ -34,6 +34,14 @@ def judged(context: Context, request: MergeRequest) -> Pipeline | None:
     return found if found is not None and (found.sha, found.status) == (request.sha, "success") else None
 
 
+def unfinished(context: Context, request: MergeRequest) -> str:
+    """Return the status of the head's newest pipeline, ``created`` if there is none; empty if it passed."""
+    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
+    if found is None or found.sha != request.sha:
+        return "created"
+    return "" if found.status == "success" else found.status
+
+
 def is_behind(context: Context, request: MergeRequest) -> bool:
     """Return whether main has commits that the merge request lacks; git shows that earlier than GitLab."""
     known = bool(context.mirror.resolve(request.sha))

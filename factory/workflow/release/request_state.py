@@ -14,7 +14,7 @@ from factory.workflow.release import approvals, own_change, review, rollout, shi
 def find(context: Context, policies: Policies, issue: int | None) -> list[MergeRequest]:
     """Return the merge requests to ship, in ascending order; ``issue`` limits them to those of an issue.
 
-    These are the merge requests of sessions, persons' own that passed their pipeline, and those that persons merged.
+    These are the merge requests of sessions, persons' own, and those that persons merged.
     """
     labels = policies.session.labels
     opened = merge_requests.find(context.bot)
@@ -30,7 +30,7 @@ def find(context: Context, policies: Policies, issue: int | None) -> list[MergeR
         unique = {iid: item for iid, item in unique.items() if _is_of(context, item, issue)}
     else:
         own = [item for item in opened if own_change.is_own(context, item, policies)]
-        unique |= {item.iid: item for item in own if own_change.judged(context, item)}
+        unique |= {item.iid: item for item in own}
         unique |= {item.iid: item for item in own_change.unrecorded(context, policies)}
     return [item for _, item in sorted(unique.items()) if labels.blocked not in item.labels]
 
@@ -38,6 +38,7 @@ def find(context: Context, policies: Policies, issue: int | None) -> list[MergeR
 def read(context: Context, policies: Policies, request: MergeRequest) -> work_queue.Request:
     """Return the state of a merge request."""
     merged, own = request.state == "merged", own_change.is_own(context, request, policies)
+    pipeline = own_change.unfinished(context, request) if own and not merged else ""
     every = [] if merged else merge_requests.approvals(context.bot, request.iid)
     given = review.seen(context, request.iid, every) if every else []
     allowed = policies.approvals.merge.approvers
@@ -47,13 +48,13 @@ def read(context: Context, policies: Policies, request: MergeRequest) -> work_qu
         review.hold_head(context, request)
     shown = merged or not own or f"- head: `{request.sha}`" in review.shown(context, request.iid)
     planned = approved = begun = False
-    pipeline = shipment.main_pipeline(context, request.sha) if merged else None
-    if pipeline is not None:
+    of_main = shipment.main_pipeline(context, request.sha) if merged else None
+    if of_main is not None:
         notes = issues.notes(context.bot, "merge_requests", request.iid)
-        planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(pipeline.id)} -->") for note in notes)
-        deployment = rollout.deployment_of(context, pipeline, policies.environments.deploy)
+        planned = any(note.body.startswith(f"<!-- factory:{review.deploy_mark(of_main.id)} -->") for note in notes)
+        deployment = rollout.deployment_of(context, of_main, policies.environments.deploy)
         if deployment is not None and planned:
-            job = rollout.job_of(context, pipeline.id, rollout.APPLY, policies.environments.deploy)
+            job = rollout.job_of(context, of_main.id, rollout.APPLY, policies.environments.deploy)
             votes = approvals.counting(context, rollout.decisions(context, deployment, job), request, policies, own=own)
             approved = len(votes) >= policies.environments.target.approvals and deployment.status != "blocked"
             begun = deployment.status in {"running", "success", "failed", "canceled"}
@@ -68,6 +69,7 @@ def read(context: Context, policies: Policies, request: MergeRequest) -> work_qu
         shown=shown,
         unseen=shown and len(given) < len(every),
         behind=own and not merged and own_change.is_behind(context, request),
+        pipeline=pipeline,
     )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from factory.gates.run import Decision, decide
 from factory.model.facts import Origin
 from factory.model.session import Session
-from factory.operations import app_tests
 from factory.operations.collect import facts as judging
+from factory.operations.repository import app_tests
 from factory.policies.model import Policies
 from factory.reports import findings
 from factory.system import clock, data, files

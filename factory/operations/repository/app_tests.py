@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from factory.operations import app_environment
+from factory.operations.repository import app_environment
 from factory.policies.model import Policies
 from factory.system import files, process
 
