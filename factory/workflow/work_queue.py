@@ -107,12 +107,8 @@ def choose(
         if request.merged and request.planned:
             waiting.append(f"!{request.iid} waits for the approval of its deployment")
     for request in requests:
-        if request.behind:
-            waiting.append(f"!{request.iid} lacks commits of main, and waits for a rebase by its author")
-            continue
-        if request.pipeline:
-            more = "" if request.pipeline in _RUNNING else f": see `factory mr show {request.iid}`"
-            waiting.append(f"!{request.iid} waits for its pipeline, which is {request.pipeline}{more}")
+        if why := _not_ready(request):
+            waiting.append(why)
             continue
         if not request.shown:
             return Action("review", request.iid)
@@ -127,3 +123,13 @@ def choose(
                 return Action("deliver", candidate.issue)
     waiting += [f"#{item.issue} is held by another session" for item in candidates if item.claim is Claim.HELD]
     return Idle(tuple(waiting))
+
+
+def _not_ready(request: Request) -> str:
+    """Return what a person's merge request waits for before it can be reviewed, or an empty text."""
+    if request.behind:
+        return f"!{request.iid} lacks commits of main, and waits for a rebase by its author"
+    if request.pipeline:
+        more = "" if request.pipeline in _RUNNING else f": see `factory mr show {request.iid}`"
+        return f"!{request.iid} waits for its pipeline, which is {request.pipeline}{more}"
+    return ""
