@@ -29,11 +29,13 @@ class Setting:
 class Settings:
     """All settings of one run.
 
-    ``clone`` is the control repository, ``state`` the instance's folder, ``cache`` a folder that you may delete at any
-    time.
+    ``clone`` is the checkout of the control repository, ``owner`` the clone that a linked worktree belongs to, else the
+    same; the clone's instances are its worktrees' too. ``state`` is the instance's folder, ``cache`` a folder that you
+    may delete at any time.
     """
 
     clone: Path
+    owner: Path
     state: Path
     cache: Path
     values: Mapping[str, Setting]
@@ -70,13 +72,14 @@ def load(environment: Mapping[str, str], *, cwd: Path, flags: Mapping[str, str |
         raise InvalidInput(
             f"invalid instance name {instance!r}: only lower-case letters, digits and hyphens are allowed"
         )
-    digest = hashlib.sha256(str(clone).encode()).hexdigest()[:12]
+    owner = owner_of(clone)
+    digest = hashlib.sha256(str(owner).encode()).hexdigest()[:12]
     cache = cache_home(environment)
     state = state_home(environment) / digest / instance
     for name, value in connection(state).items():
         if name in DEFAULTS and values[name].source == "default":
             values[name] = Setting(str(value), str(state / CONNECTION))
-    return Settings(clone, state, cache, values)
+    return Settings(clone, owner, state, cache, values)
 
 
 def state_home(environment: Mapping[str, str]) -> Path:
@@ -102,6 +105,16 @@ def connection(state: Path) -> Mapping[str, object]:
     path = state / CONNECTION
     found: Mapping[str, object] = json.loads(files.read_text(path)) if path.exists() else {}
     return found
+
+
+def owner_of(clone: Path) -> Path:
+    """Return the clone of a linked worktree (gitrepository-layout(5): commondir), or the clone itself."""
+    link = clone / ".git"
+    if not link.is_file():
+        return clone
+    folder = clone / files.read_text(link).removeprefix("gitdir:").strip()
+    common = folder / "commondir"
+    return (folder / files.read_text(common).strip()).resolve().parent if common.is_file() else clone
 
 
 def find_clone(cwd: Path) -> Path:

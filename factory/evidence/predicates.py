@@ -197,6 +197,8 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "pushers": _list(_TEXT),
         "branch": _TEXT,
         "head": _COMMIT,
+        "asked": _COUNT,
+        "agents": _list(_TEXT),
     },
     "verdict": {
         "merge_request": _COUNT,

@@ -56,6 +56,9 @@ def _derived(entry: Entry) -> Mapping[str, str]:
     value = entry.predicate
     if entry.kind == "deploy":
         return {"how": "verified" if value["verified"] else "not verified"}
+    if entry.kind == "proposal":
+        made = f"made with {', '.join(value['agents'])}" if value["agents"] else "made by hand"
+        return {"how": f"{made}, for #{value['asked']}" if value["asked"] else made}
     if entry.kind == "build":
         return {"app": value["buildDefinition"]["externalParameters"]["app"]}
     if entry.kind != "attempt":
@@ -76,7 +79,7 @@ WORDS: Mapping[str, str] = {
     "claim": "issue #{issue} of {author} is claimed by session {session}",
     "attempt": "attempt {attempt} of session {session} by {who}: {reason}, {made}, {usd}",
     "handover": "{by} changed {files} files in session {session}: commit {head:.12}",
-    "proposal": "{author} proposed {head:.12} of {branch} by hand",
+    "proposal": "{author} proposed {head:.12} of {branch}, {how}",
     "verdict": "pipeline {pipeline} {result} at {head:.12}, judged by {judge_sha:.12}",
     "approval": "{scope} approved by {approver} ({approval_type}) at {head:.12}",
     "merge": "!{merge_request} merged into {target} by {merged_by} as {merge_commit:.12}",

@@ -61,9 +61,8 @@ def of_commit(
     verdicts = [item for item in entries if item.kind == "verdict" and merge and _judges(item, merge)]
     if merge and not verdicts:
         unknown.append(f"what was checked: no passed verdict names the head of !{number}")
-    found = merge or made
     return Provenance(
-        issue=found.predicate["issue"] if found else None,
+        issue=_issue(made) or _issue(merge),
         merge_request=number,
         made=timeline.said(made) if made else "" if session else f"written by {author}, in no session",
         merged=timeline.said(merge) if merge else "",
@@ -79,9 +78,14 @@ def of_commit(
     )
 
 
+def _issue(entry: Entry | None) -> int | None:
+    """Return the issue that a statement names, or the one that a person's own proposal says it answers."""
+    return (entry.predicate["issue"] or entry.predicate.get("asked") or None) if entry else None
+
+
 def _made(entries: Sequence[Entry], commit: str) -> Entry | None:
-    """Return the attempt or the handover whose commit it is."""
-    kinds = {"attempt", "handover"}
+    """Return the attempt, the handover or the person's own proposal whose commit it is."""
+    kinds = {"attempt", "handover", "proposal"}
     return next((item for item in entries if item.kind in kinds and item.predicate["head"] == commit), None)
 
 

@@ -51,7 +51,7 @@ class Workspace:
     @property
     def tools(self) -> Toolchain:
         """Return the locations of external programs."""
-        return toolchain(self.environment, self.settings.clone)
+        return toolchain(self.environment, self.settings.owner)
 
     @property
     def tool_env(self) -> dict[str, str]:

@@ -121,6 +121,11 @@ def prepare(launch: Launch) -> PreparedLaunch:
     return PreparedLaunch(argv, launch.cwd, launch.env, Level.BWRAP, setup.means, setup.groups, mounts.stubs)
 
 
+def supervised(argv: tuple[str, ...], *, cwd: Path, env: Mapping[str, str]) -> PreparedLaunch:
+    """Return the launch of a person's own program, which they watch: with all their rights, at the level ``host``."""
+    return PreparedLaunch(argv, cwd, env, Level.HOST)
+
+
 def put_back(prepared: PreparedLaunch) -> None:
     """Remove the control groups and mount points that ``prepare`` created for a launch that has ended.
 

@@ -305,6 +305,16 @@ def find(name: str, path: str | None) -> str | None:
     return shutil.which(name, path=path)
 
 
+def attended(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Run a program on the person's terminal until it ends; return its exit code. Raises ``MachineError``."""
+    try:
+        return subprocess.run(argv, cwd=cwd, env=dict(env), check=False).returncode
+    except OSError as error:
+        raise MachineError(
+            f"{argv[0]} cannot start: {error.strerror}", hint="Install it, or check your PATH."
+        ) from error
+
+
 def python() -> str:
     """Return the Python interpreter that runs this program."""
     return sys.executable

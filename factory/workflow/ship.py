@@ -267,15 +267,25 @@ class _Shipment:
         ``manifest`` is the digest of the applied plan's manifest, by default that of main's newest plan.
         """
         context, labels = self.context, self.policies.session.labels
-        self._release(manifest)
-        done = "merged, applied and verified" if self._stack in self._rollout().saved.manifests else "merged"
+        done = "merged, applied and verified" if self._release(manifest) else "merged"
         body = f"Shipped by !{self.iid}: {done}. Check it with `factory evidence verify {self.iid}`."
         shipment.say(context, self.issue, self.iid, marker=f"shipped {self.iid}", body=body)
-        if not self.shipped.own:
+        if self.shipped.own:
+            self._close_asked(body)
+        else:
             issues.close(context.bot, self.issue)
         shipment.relabel(context, self.issue, self.iid, remove=[labels.shipping, labels.review, labels.claimed])
         context.say(f"!{self.iid} is shipped" if self.shipped.own else f"#{self.issue} is closed")
         return Outcome("closed", issue=self.issue, merge_request=self.iid)
+
+    def _close_asked(self, body: str) -> None:
+        """Close the issue that a person's own change answers, unless a session works on it or there is none."""
+        context, asked = self.context, self.shipped.asked
+        with suppress(NotFound):
+            found = issues.get(context.bot, asked) if asked else None
+            if found and found.state == "opened" and self.policies.session.labels.claimed not in found.labels:
+                issues.say(context.bot, "issues", asked, marker=f"shipped {self.iid}", body=body)
+                issues.close(context.bot, asked)
 
     @property
     def issue(self) -> int:
@@ -365,12 +375,12 @@ class _Shipment:
             head = [f"This plan goes back to the release of commit {back[:12]}.", "", *head]
         return "\n".join([*head, f"manifest {digest}", "", *lines, "", plan_note.render(plans)])
 
-    def _release(self, manifest: str) -> None:
-        """Create a GitLab release of the merged commit, unless it deployed nothing or was a rollback."""
+    def _release(self, manifest: str) -> bool:
+        """Return whether main's plan was deployed; create a GitLab release of it, unless it was a rollback."""
         rollout = self._rollout()
         back = pipelines.variables(self.context.bot, rollout.pipeline.id).get(RELEASE)
         if self._stack not in rollout.saved.manifests or back:
-            return
+            return bool(back)
         sha = rollout.request.sha
         lines = [
             *([] if self.shipped.own else [f"- issue: #{self.issue}"]),
@@ -381,6 +391,7 @@ class _Shipment:
         ]
         tag = f"{self._stack}-{sha[:_SHORT]}"
         releases.make(self.context.bot, tag, sha=sha, name=tag, description="\n".join(lines))
+        return True
 
     def _nothing_to_deploy(self) -> Outcome:
         self.context.say(f"!{self.iid} is merged; it changes nothing that is deployed")

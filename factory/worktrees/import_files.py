@@ -31,11 +31,18 @@ class ImportedCommit:
     paths: frozenset[str]
 
 
-def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, str] | None = None) -> ImportedCommit:
+def bring(
+    mirror: Mirror,
+    source: str,
+    *,
+    ref: str = "HEAD",
+    env: Mapping[str, str] | None = None,
+    links: bool = False,
+) -> ImportedCommit:
     """Fetch ``ref`` of a repository by path or URL; ``env`` is the environment with which git logs in.
 
     Raises ``SourceNotFound`` if the repository or ref does not exist, ``InvalidInput`` for an empty repository and for
-    one with links, submodules or Git LFS pointers, because all three point to files that nobody reviewed.
+    one with submodules, Git LFS pointers or, without ``links``, links: they point to files that nobody reviewed.
     """
     if source.startswith("-") or "::" in source:
         raise InvalidInput(f"{source!r} is not a path or URL of a repository")
@@ -54,15 +61,15 @@ def bring(mirror: Mirror, source: str, *, ref: str = "HEAD", env: Mapping[str, s
         run(shallow.path, "update-ref", own, copied)
         run(mirror.path, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", folder, f"+{own}:{own}")
     run(mirror.path, "update-ref", "-d", own)
-    return ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied))
+    return ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied, links=links))
 
 
-def _paths(mirror: Mirror, commit: str) -> frozenset[str]:
+def _paths(mirror: Mirror, commit: str, *, links: bool) -> frozenset[str]:
     listed = run(mirror.path, "ls-tree", "-r", "-z", commit).strip("\0").split("\0")
     paths = set()
     for line in filter(None, listed):
         kind, _, path = line.partition("\t")
-        if kind.startswith((_LINK, _SUBMODULE)):
+        if kind.startswith(_SUBMODULE if links else (_LINK, _SUBMODULE)):
             what = "a symbolic link" if kind.startswith(_LINK) else "a submodule"
             raise InvalidInput(
                 f"{path} is {what}", hint="Replace it by the files themselves, commit, and run the command again."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from factory.errors import Conflict, Refused
 from factory.model.gitlab import MAIN
-from factory.system import process
+from factory.system import files, process
 from factory.worktrees import upgrade
 from factory.worktrees.git_errors import cause
 from factory.worktrees.repository import Mirror
@@ -134,6 +134,32 @@ class PersonClone:
     def whole(self) -> "PersonClone":
         """Return the clone at the root of the repository that the folder is in; raises ``Refused``."""
         return PersonClone(Path(self._git("rev-parse", "--show-toplevel")), self.env)
+
+    def add_worktree(self, folder: Path, branch: str, start: str) -> "PersonClone":
+        """Check out a new branch at a commit in a new folder beside the clone; raises ``Conflict``, ``Refused``."""
+        if folder.exists():
+            raise Conflict(f"{folder} exists already", hint=f"Go on there, or delete it: git worktree remove {folder}")
+        self._git("worktree", "add", "--quiet", "--no-track", "-b", branch, str(folder), start)
+        return PersonClone(folder, self.env)
+
+    def private(self, name: str) -> Path:
+        """Return the path of a file of this checkout alone, among git's own files."""
+        return (self.path / self._git("rev-parse", "--git-path", name)).resolve()
+
+    def ignore(self, pattern: str) -> None:
+        """Let git ignore what matches, in this clone and its worktrees, without a change of a tracked file."""
+        path = (self.path / self._git("rev-parse", "--git-path", "info/exclude")).resolve()
+        known = files.read_text(path).splitlines() if path.exists() else []
+        if pattern not in known:
+            files.write_atomic(path, "\n".join([*known, pattern, ""]).encode())
+
+    def commit_all(self, message: str) -> bool:
+        """Commit every change of the checkout as the person; return whether there was any. Raises ``Refused``."""
+        if not self._git("status", "--porcelain"):
+            return False
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--message", message)
+        return True
 
     def head(self) -> str:
         """Return the checked-out commit; raises ``Refused`` if there is none."""

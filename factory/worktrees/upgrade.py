@@ -48,7 +48,7 @@ def import_(scratch: Mirror, source: str, *, ref: str, parent: str | None) -> Re
 
     Raises ``NotFound`` if the repository or ref does not exist, ``InvalidInput`` if it is not a release of the factory.
     """
-    found = bring(scratch, source, ref=ref)
+    found = bring(scratch, source, ref=ref, links=True)
     if not {"pyproject.toml", "factory/__init__.py", ".gitlab-ci.yml"} <= found.paths:
         raise InvalidInput(f"{source} is not a repository of the factory")
     said = _VERSION.search(scratch.read(found.copy, "factory/__init__.py").decode(errors="replace"))

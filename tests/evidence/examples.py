@@ -100,6 +100,8 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "pushers": ["operator"],
             "branch": "shorter-greeting",
             "head": head,
+            "asked": 0,
+            "agents": [],
         },
         "verdict": {
             "merge_request": mr,

@@ -32,7 +32,7 @@ def test_installed_agents_stand_first_on_their_path_and_are_linked_once(tmp_path
 
 
 def test_what_is_missing_and_cannot_be_had_is_an_error(tmp_path: Path) -> None:
-    tools = Toolchain(tmp_path, "/bin", "/python/bin/python")
+    tools = Toolchain(tmp_path, "/nonexistent", "/python/bin/python")
     assert tools.missing_agents() == sorted(BUILDS)
     with pytest.raises(MachineError):
         tools.install_agents({})

@@ -9,7 +9,7 @@ from factory.cli import environment, output
 from factory.cli.current import current
 from factory.errors import GateFailed
 from factory.instance import person_remote
-from factory.operations import proposal
+from factory.operations import own_session, proposal
 from factory.operations.collect import checkout, local
 from factory.policies.folder import read_folder
 from factory.reports import findings
@@ -25,11 +25,14 @@ def command(title: str, draft: bool, as_json: bool) -> None:
     """Judge your branch with the gates that need no server, push it, and open its merge request as you.
 
     If a required gate does not pass, nothing is pushed. It judges your working tree and pushes only commits, so commit
-    or stash everything first.
+    or stash everything first; in a worktree of `factory session start`, it commits everything itself.
     """
     workspace = current()
     clone, remote = person_remote.clone_of(workspace), person_remote.remote(workspace)
     os.chdir(clone.path)
+    session = own_session.read(clone)
+    if session is not None and clone.commit_all(session.message()):
+        output.say(f"committed as {session.title!r}")
     branch, ahead = clone.branch(), clone.ahead(remote)
     if left := clone.uncommitted():
         output.say(f"uncommitted changes in {left} file{'' if left == 1 else 's'} are not pushed")

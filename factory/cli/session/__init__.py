@@ -12,7 +12,7 @@ import click
 from factory.agents import events
 from factory.cli import output
 from factory.cli.current import current
-from factory.cli.session import session_record
+from factory.cli.session import session_record, start
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, issues
 from factory.instance.context import make, opened
@@ -33,10 +33,11 @@ _ATTEMPT = re.compile(r"attempt-([1-9][0-9]*)")
 
 @click.group()
 def command() -> None:
-    """List sessions, show what an agent did, and intervene."""
+    """Start one of your own, list sessions, show what an agent did, and intervene."""
 
 
 command.add_command(session_record.command, name="record")
+command.add_command(start.command, name="start")
 
 
 @command.command(name="list")

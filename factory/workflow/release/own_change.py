@@ -6,6 +6,7 @@ from factory.gitlab import merge_requests, pipelines
 from factory.model.gitlab import MAIN, MergeRequest, Pipeline
 from factory.operations.collect import origin
 from factory.policies.model import Policies
+from factory.specs.trailers import trailers
 from factory.system import clock
 from factory.workflow.context import Context
 from factory.workflow.recorder import record, record_plans, record_verdict
@@ -72,6 +73,7 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             pipeline=pipeline.id,
             decision=decision,
         )
+    messages = [text for _, text in context.mirror.messages(request.sha, f"^{context.main()}")]
     # Last: that it is there says that the others are.
     whose = origin.of_merge_request(context.bot, request.iid)
     record(
@@ -86,6 +88,8 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             "pushers": list(whose.pushers),
             "branch": request.source_branch,
             "head": request.sha,
+            "asked": next((issue for text in messages if (issue := trailers(text).issue)), shipment.NO_ISSUE),
+            "agents": sorted({name for text in messages for name in trailers(text).agents}),
         },
     )
 

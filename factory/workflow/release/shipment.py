@@ -28,12 +28,13 @@ _TRAILER = re.compile(r"^(Issue|Factory-Session): (.*?)\s*$", re.MULTILINE)
 class ShippedIssue:
     """The issue that a merge request ships, the session that worked on it, and the spec that it named at the claim.
 
-    A person's own change has no issue and no session; its commits may name a spec.
+    A person's own change has no issue and no session; its last commit may name a spec, and the issue that ``asked``.
     """
 
     number: int
     session: str
     spec: str
+    asked: int = 0
 
     @property
     def own(self) -> bool:
@@ -51,7 +52,8 @@ def of(context: Context, request: MergeRequest, *, own: bool) -> ShippedIssue:
     if not own:
         return issue_of(context, request)
     text = context.mirror.messages("-1", request.sha)[0][1] if context.mirror.resolve(request.sha) else ""
-    return ShippedIssue(NO_ISSUE, "", trailers(text).spec)
+    named = trailers(text)
+    return ShippedIssue(NO_ISSUE, "", named.spec, named.issue)
 
 
 def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:

@@ -21,7 +21,8 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in git("ls-files", "-z", cwd=ROOT).stdout.strip("\0").split("\0"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).exists():
-            shutil.copy2(ROOT / name, folder / name)
+            (folder / name).unlink(missing_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     git("add", "-A", cwd=folder)
     git("commit", "-q", "--allow-empty", "-m", "as it is", cwd=folder)
     return folder
