@@ -154,11 +154,17 @@ class PersonClone:
             files.write_atomic(path, "\n".join([*known, pattern, ""]).encode())
 
     def commit_all(self, message: str) -> bool:
-        """Commit every change of the checkout as the person; return whether there was any. Raises ``Refused``."""
+        """Commit every change of the checkout as the person; return whether there was any. Raises ``Refused``.
+
+        What an earlier call committed, and nobody pushed, is amended.
+        """
         if not self._git("status", "--porcelain"):
             return False
         self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", message)
+        again = self._git("log", "-1", "--format=%B") == message.strip()
+        pushed = self._git("for-each-ref", "--contains=HEAD", "--format=%(refname)", "refs/remotes/")
+        amend = ["--amend"] if again and not pushed else []
+        self._git("commit", "--quiet", *amend, "--message", message)
         return True
 
     def head(self) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from factory.cli import output
 from factory.cli.current import current
+from factory.config import owner_of
 from factory.errors import NotFound, Unreachable
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
@@ -53,7 +54,13 @@ def read_instance(*, fetch: bool) -> branch_files.BranchFiles:
     return branch_files.read(mirror(workspace), BRANCH)
 
 
+def has_instance(clone: Path) -> bool:
+    """Return whether the running command's instance was provisioned, and belongs to a clone or to its worktrees."""
+    workspace = current()
+    return (workspace.state / "trust.json").exists() and workspace.settings.owner == owner_of(clone)
+
+
 def _clone() -> str | None:
     """Return this clone if its policies name keys and it has no instance, else ``None``."""
-    clone, has_instance = current().settings.clone, (current().state / "trust.json").exists()
-    return str(clone) if (clone / PATH).exists() and not has_instance else None
+    clone = current().settings.clone
+    return str(clone) if (clone / PATH).exists() and not has_instance(clone) else None

@@ -1,12 +1,14 @@
 """``factory why``: tells where a line comes from: who made it, what proves it, who approved it, where it runs."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from factory.cli import output
-from factory.errors import InvalidInput
+from factory.cli.evidence import source as sources
+from factory.errors import InvalidInput, NotFound, OutsideRepository
 from factory.evidence import transparency_log, why
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.why import Provenance
@@ -16,13 +18,14 @@ from factory.worktrees import blame, branch_files
 
 @click.command()
 @click.argument("where", metavar="FILE:LINE")
-@click.option("--from", "source", help="Read the evidence of this clone or address (default: the clone of the file).")
+@click.option("--from", "source", help="Read the evidence of this clone or address.")
 @output.as_html
 @output.as_json
 def command(where: str, source: str | None, html: Path | None, as_json: bool) -> None:
     """Show where a line comes from: who made it, what proves it, who approved it, where it runs.
 
-    Run it in a clone of the project, after `git fetch`. It reads statements as they are; `factory evidence verify`
+    Run it in a clone of the project: one with an instance asks that, any other has the evidence as of its last
+    `git fetch`. It reads statements as they are; `factory evidence verify`
     verifies them.
     """
     name, _, line = where.rpartition(":")
@@ -34,7 +37,7 @@ def command(where: str, source: str | None, html: Path | None, as_json: bool) ->
     if found.commit is None:
         output.one({"commit": None}, json_wanted=as_json, text=f"{found.text}\n\nnot committed yet")
         return
-    tree = branch_files.fetch(source, BRANCH).content if source else branch_files.own(clone, BRANCH)
+    tree = branch_files.fetch(source, BRANCH).content if source else _own(clone)
     known = why.of_commit(
         transparency_log.read(tree),
         found.commit,
@@ -49,6 +52,16 @@ def command(where: str, source: str | None, html: Path | None, as_json: bool) ->
     value = {"text": found.text, "commit": found.commit, "title": found.title} | asdict(known)
     lines = [f"{label:<11} {text}" for label, text in rows]
     output.one(value, json_wanted=as_json, text="\n".join([found.text, "", *lines]))
+
+
+def _own(clone: Path) -> Mapping[str, bytes]:
+    """Return the evidence of the instance that belongs to a clone, else that of the clone's last fetch."""
+    try:
+        if sources.has_instance(clone):
+            return sources.read_instance(fetch=True).content
+    except (NotFound, OutsideRepository):
+        pass  # the clone has what it has
+    return branch_files.own(clone, BRANCH)
 
 
 def _rows(known: Provenance) -> list[tuple[str, str]]:

@@ -47,8 +47,10 @@ def command(title: str, draft: bool, as_json: bool) -> None:
     )
     failed = [item.gate for item in decision.verdicts if item.result != "passed"]
     needed = [gate for gate in failed if gate in decision.required]
-    for line in findings.lines([item for item in decision.verdicts if item.result != "passed"]):
+    for line in findings.lines([item for item in decision.verdicts if item.gate in needed]):
         output.say(line)
+    if optional := [gate for gate in failed if gate not in needed]:
+        output.say(f"did not pass, and is not required: {', '.join(optional)}")
     if not decision.passed and not draft:
         raise GateFailed(
             f"these required gates did not pass: {', '.join(needed)}; nothing was pushed",
