@@ -1,6 +1,7 @@
 """Reads the change between two commits from a checkout with git."""
 
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -123,3 +124,11 @@ def _added(text: str) -> list[tuple[int, str]]:
             found.append((number, line[1:]))
             number += 1
     return found
+
+
+def check_out(folder: Path, commit: str, target: Path, *, env: Mapping[str, str]) -> None:
+    """Write a commit's files into an empty folder, without a change to the checkout; raises ``ToolFailed``."""
+    with tempfile.TemporaryDirectory(prefix="factory-index-") as name:
+        given = {**env, "GIT_INDEX_FILE": str(Path(name) / "index")}
+        process.run(["git", "read-tree", commit], cwd=folder, env=given)
+        process.run(["git", "checkout-index", "--quiet", "--all", f"--prefix={target}/"], cwd=folder, env=given)

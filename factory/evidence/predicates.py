@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from factory.errors import InvalidInput
@@ -78,7 +79,7 @@ def _or_null(form: Form) -> Form:
     return Form({"anyOf": [form.schema, {"type": "null"}]}, check)
 
 
-def _object(fields: Mapping[str, Form]) -> Form:
+def _object(fields: Mapping[str, Form], optional: Mapping[str, Form] = MappingProxyType({})) -> Form:
     def check(path: str, value: Any) -> None:
         if not isinstance(value, Mapping):
             raise InvalidInput(f"{path} must be an object, not {repr(value)[:80]}")
@@ -86,12 +87,13 @@ def _object(fields: Mapping[str, Form]) -> Form:
             if name not in value:
                 raise InvalidInput(f"{path} lacks the field {name!r}")
         for name in value:
-            if name not in fields:
+            if name not in fields and name not in optional:
                 raise InvalidInput(f"{path} has the unknown field {name!r}")
-        for name, form in fields.items():
-            form.check(f"{path}.{name}", value[name])
+        for name, form in {**fields, **optional}.items():
+            if name in value:
+                form.check(f"{path}.{name}", value[name])
 
-    properties = {name: form.schema for name, form in fields.items()}
+    properties = {name: form.schema for name, form in {**fields, **optional}.items()}
     schema = {"type": "object", "properties": properties, "required": list(fields), "additionalProperties": False}
     return Form(schema, check)
 
@@ -353,7 +355,11 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
     },
 }
 
-_PREDICATES: Mapping[str, Form] = {kind: _object({**_COMMON, **fields}) for kind, fields in _FIELDS.items()}
+# Fields that a statement has only where they say something.
+_OPTIONAL: Mapping[str, Mapping[str, Form]] = {"verdict": {"observed": _list(_TEXT)}}
+_PREDICATES: Mapping[str, Form] = {
+    kind: _object({**_COMMON, **fields}, _OPTIONAL.get(kind, {})) for kind, fields in _FIELDS.items()
+}
 
 # The subjects must include the digests in these fields.
 _BOUND: Mapping[str, tuple[str, ...]] = {

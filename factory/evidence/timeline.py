@@ -56,6 +56,10 @@ def _derived(entry: Entry) -> Mapping[str, str]:
     value = entry.predicate
     if entry.kind == "deploy":
         return {"how": "verified" if value["verified"] else "not verified"}
+    if entry.kind == "verdict":
+        failed = value.get("observed")
+        more = f"; enforced, these would block it: {', '.join(failed)}" if failed else ""
+        return {"observed": more if failed is None or failed else "; gates are observed, all passed"}
     if entry.kind == "proposal":
         made = f"made with {', '.join(value['agents'])}" if value["agents"] else "made by hand"
         return {"how": f"{made}, for #{value['asked']}" if value["asked"] else made}
@@ -80,7 +84,7 @@ WORDS: Mapping[str, str] = {
     "attempt": "attempt {attempt} of session {session} by {who}: {reason}, {made}, {usd}",
     "handover": "{by} changed {files} files in session {session}: commit {head:.12}",
     "proposal": "{author} proposed {head:.12} of {branch}, {how}",
-    "verdict": "pipeline {pipeline} {result} at {head:.12}, judged by {judge_sha:.12}",
+    "verdict": "pipeline {pipeline} {result} at {head:.12}, judged by {judge_sha:.12}{observed}",
     "approval": "{scope} approved by {approver} ({approval_type}) at {head:.12}",
     "merge": "!{merge_request} merged into {target} by {merged_by} as {merge_commit:.12}",
     "plan": "{stack} planned at {commit:.12} in pipeline {pipeline}",

@@ -22,11 +22,16 @@ from factory.policies.model import Policies
 from factory.system import canonical
 
 EXCEPTIONS = "exceptions"
+# These gates hold in every mode: what they judge reaches what runs.
+_ALWAYS = {EXCEPTIONS, "plan", "evidence"}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdicts of a run, the policies' digest, the judged commit, and the approvals that a merge needs."""
+    """The verdicts of a run, the policies' digest, the judged commit, and the approvals that a merge needs.
+
+    ``observed`` are the gates that must pass as soon as policy enforces them; ``None`` if it does.
+    """
 
     verdicts: tuple[Verdict, ...]
     required: frozenset[str]
@@ -35,6 +40,7 @@ class Decision:
     head: str
     requirements: tuple[ProvenRequirement, ...] = ()
     needed: RequiredApprovals | None = None
+    observed: frozenset[str] | None = None
 
     @property
     def passed(self) -> bool:
@@ -55,6 +61,7 @@ class Decision:
             self.requirements,
             sum(len(verdict.excused) for verdict in self.verdicts),
             self.needed,
+            None if self.observed is None else tuple(sorted(self.observed)),
         )
         value = {name: field for name, field in asdict(report).items() if name != "digest"}
         return replace(report, digest=canonical.digest_of(value))
@@ -67,7 +74,8 @@ class Decision:
 def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipeline"], judge_sha: str) -> Decision:
     """Judge the facts by the gates that policy names: in the pipeline by all of them, locally by the local ones.
 
-    Raises ``InvalidInput`` if policy names a gate that does not exist.
+    The mode `observe` is of the pipeline alone: locally, every required gate must pass. Raises ``InvalidInput`` if
+    policy names a gate that does not exist.
     """
     verdicts = []
     required = {EXCEPTIONS}
@@ -82,6 +90,10 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
     judged_all = _excused(verdicts, policies, facts.date)
     if len(required) == 1:
         required.clear()
+    observed = frozenset[str]() if where == "pipeline" and policies.gates.mode == "observe" else None
+    if observed is not None:
+        observed = frozenset(required - _ALWAYS)
+        required -= observed
     return Decision(
         judged_all,
         frozenset(required),
@@ -90,6 +102,7 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
         facts.change.head if facts.change else "",
         requirements(facts),
         evaluate.needed(policies, facts.change, facts.plans or ()),
+        observed,
     )
 
 

@@ -94,7 +94,8 @@ class GateReport:
     """What the gates decided on the commit ``head``: the content of the file ``verdict.json``.
 
     ``judge_sha`` is the commit whose code and policies judged, ``policy`` the policies' digest. ``required`` are the
-    gates that must pass, ``excused`` counts the findings that exceptions accept. ``digest`` covers all other fields.
+    gates that must pass, ``excused`` counts the findings that exceptions accept. ``observed`` are the gates that would
+    be required if policy enforced them; ``None`` if it does. ``digest`` covers all other fields.
     """
 
     result: Result
@@ -106,7 +107,14 @@ class GateReport:
     requirements: tuple[ProvenRequirement, ...]
     excused: int
     needed: RequiredApprovals | None
+    observed: tuple[str, ...] | None = None
     digest: str = ""
+
+    @property
+    def would_block(self) -> tuple[str, ...]:
+        """The observed gates that did not pass."""
+        results = {verdict.gate: verdict.result for verdict in self.gates}
+        return tuple(gate for gate in self.observed or () if results.get(gate) != "passed")
 
 
 def judged(gate: str, findings: list[Finding], *, flags: tuple[Finding, ...] = ()) -> Verdict:

@@ -45,8 +45,13 @@ class Dependencies(Strict):
 
 
 class Gates(Strict):
-    """``gates.yml``: the gates by name, the command of each check that runs a tool, and the thresholds."""
+    """``gates.yml``: the gates by name, the command of each check that runs a tool, and the thresholds.
 
+    With ``mode: observe``, the pipeline's verdict names the required gates that did not pass, and blocks nothing but on
+    the gates of plans and evidence.
+    """
+
+    mode: Literal["observe", "enforce"] = "enforce"
     gates: Annotated[dict[Name, Gate], Field(min_length=1)]
     checks: dict[Name, Annotated[tuple[str, ...], Field(min_length=1, strict=False)]]
     thresholds: Thresholds

@@ -81,7 +81,8 @@ class ReviewNote:
     """The content of the note; an approval of ``head`` also names ``issue``, ``spec_digest``, ``policy`` and ``plan``.
 
     ``required`` are the gates that must pass, ``claim`` is the agent's own summary, ``decisions`` are the questions for
-    a person besides those of the risks, ``links`` are pairs of label and URL.
+    a person besides those of the risks, ``would_block`` are the gates that did not pass and are only observed,
+    ``links`` are pairs of label and URL.
     """
 
     merge_request: int
@@ -100,6 +101,7 @@ class ReviewNote:
     excused: tuple[AcceptedFinding, ...] = ()
     risks: tuple[Risk, ...] = ()
     decisions: tuple[str, ...] = ()
+    would_block: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 
 
@@ -139,9 +141,10 @@ def _headline(note: ReviewNote) -> str:
         return f"**✗ Do not approve yet** — {why}; {proven}. Wait until this line says ready."
     points = len(note.risks) + len(note.decisions)
     first = f"Decide {count(points, 'point')} below, then approve" if points else "Approve"
+    observed = f"Gates are observed: {some(note.would_block, _NAMES)} would block this. " if note.would_block else ""
     sign = "✓ Ready" if all(row.proven for row in note.rows) else "! Ready, with unproven requirements"
     return (
-        f"**{sign}** — {count(len(note.required), 'required gate')} passed, {proven}. "
+        f"**{sign}** — {count(len(note.required), 'required gate')} passed, {proven}. {observed}"
         f"{first} here or with `factory mr approve {note.merge_request}`."
     )
 

@@ -172,6 +172,7 @@ def record_verdict(
             ],
             "excused": decision.excused,
             "policy": decision.policy,
+            **({} if decision.observed is None else {"observed": list(decision.would_block)}),
         },
     )
 

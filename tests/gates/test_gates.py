@@ -304,3 +304,21 @@ def test_a_persons_change_outside_apps_needs_no_spec() -> None:
     assert GATES["spec"](replace(PERSON, change=made, spec=UNNAMED), policies()).result == "passed"
     several = SpecFacts(problem="the commits name several specs: a, b")
     assert GATES["spec"](replace(PERSON, change=made, spec=several), policies()).result == "failed"
+
+
+def test_the_mode_observe_lifts_the_verdict_but_not_that_on_plans() -> None:
+    shipped = (ROOT / "policies/gates.yml").read_text()
+    observing = policies(gates=f"mode: observe\n{shipped}")
+    red = changed(lint=PROBLEM)
+    report = decide(red, observing, where="pipeline", judge_sha="j").report
+    assert (report.result, report.would_block, report.required) == ("passed", ("lint",), ("exceptions", "plan"))
+    assert decide(GOOD, observing, where="pipeline", judge_sha="j").report.would_block == ()
+    assert not decide(red, observing, where="local", judge_sha="").passed, "a session's own check still blocks"
+    enforced = decide(red, policies(), where="pipeline", judge_sha="j").report
+    assert (enforced.result, enforced.observed, enforced.would_block) == ("failed", None, ())
+    unplanned = decide(changed(plans=None), observing, where="pipeline", judge_sha="j")
+    assert not unplanned.passed
+    loose = policies(gates="mode: observe\ngates: {scope: {where: local, required: false}}\nchecks: {}" + REST)
+    assert not decide(GOOD, loose, where="pipeline", judge_sha="j").passed, (
+        "nothing is required, so nothing is observed"
+    )

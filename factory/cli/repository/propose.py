@@ -51,7 +51,10 @@ def command(title: str, draft: bool, as_json: bool) -> None:
         output.say(line)
     if optional := [gate for gate in failed if gate not in needed]:
         output.say(f"did not pass, and is not required: {', '.join(optional)}")
-    if not decision.passed and not draft:
+    observed = rules.gates.mode == "observe"
+    if needed and observed:
+        output.say(f"gates are observed; enforced, these would block it: {', '.join(needed)}")
+    if not decision.passed and not (draft or observed):
         raise GateFailed(
             f"these required gates did not pass: {', '.join(needed)}; nothing was pushed",
             hint="Fix the findings and commit, or open a draft with `factory propose --draft`.",

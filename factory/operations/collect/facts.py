@@ -1,5 +1,6 @@
 """Collects the facts that gates judge, in the same way on a laptop, in a session and in a pipeline."""
 
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -163,11 +164,21 @@ def claims(
 
 
 def _tool(name: str, place: Checkout, policies: Policies, change: Change) -> ToolRun | None:
+    """Return what a tool finds in the change and not in the commit before it: what is older is nobody's task now."""
     command = policies.gates.checks.get(name)
     if command is None or name not in policies.gates.gates:
         return None
     run = static.types if name == "types" else static.lint
-    return run(command, place.folder, change, env=place.env, apps=policies.apps.paths)
+    apps = policies.apps.paths
+    found = run(command, place.folder, change, env=place.env, apps=apps)
+    if not found.problems:
+        return found
+    with tempfile.TemporaryDirectory(prefix="factory-base-") as base:
+        folder = Path(base)
+        changes.check_out(place.folder, place.base, folder, env=place.env)
+        kept = tuple(file for file in change.files if (folder / file.path).is_file())
+        before = run(command, folder, replace(change, files=kept), env=place.env, apps=apps)
+    return replace(found, problems=static.newer(found.problems, before.problems))
 
 
 def _dependencies(

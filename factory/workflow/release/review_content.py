@@ -56,6 +56,7 @@ def build(
             rows=_rows(found, decision),
             verdicts=decision.gates,
             required=decision.required,
+            would_block=decision.would_block,
             behaviour=_behaviour(context, request, pipeline),
             claim=attempts[-1].message if attempts else "",
             cost=review_note.Cost(

@@ -135,7 +135,9 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     refused = 'EXPIRED = {"FALL"}\n\n\ndef discount(code):\n    if code in EXPIRED:\n        return 0\n'
     (mine / "shop/coupons.py").write_text(COUPONS.replace("def discount(code):\n", refused))
     (mine / "tests/test_coupons.py").write_text(TESTS.replace("20}", "0}"))
-    assert "shop/coupons.py:10" in person.types("factory", "propose", cwd=mine, code=6), "no test runs this line"
+    told = person.types("factory", "propose", cwd=mine)
+    assert "shop/coupons.py:10" in told, "no test runs this line"
+    assert "enforced, these would block it: unit" in told
     (mine / "tests/test_coupons.py").write_text(TESTS.replace("20}", "0}") + MORE)
     assert "!1 Reject expired coupons" in person.types("factory", "propose", cwd=mine)
 
@@ -150,12 +152,12 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     why = person.types("factory", "why", "shop/coupons.py:8", cwd=mine)
     assert "for #1" in why
     assert "merge approved by operator (own)" in why
+    assert "Of 1 observed verdicts, the gates would have blocked 0" in person.types("factory", "enforce")
     assert "the chain is complete" in person.types("factory", "evidence", "verify", "1")
     assert took < ALLOWED["seconds"] * float(os.environ.get("PACE", "1.6")), f"{took:.0f} s"
     commands = list(dict.fromkeys(person.commands))
     assert len(commands) <= ALLOWED["commands"] + 1, commands
     words = set(re.findall(r"\b[a-z]{3,}\b", re.sub(r"\S*[/._]\S*", " ", person.printed.lower()))) - KNOWN
-    print(f"{len(commands)} commands, {len(words)} words, {took:.0f} s: {sorted(words)}")
     assert len(words) <= ALLOWED["words"], sorted(words)
 
 

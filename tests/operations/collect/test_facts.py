@@ -40,3 +40,22 @@ def test_a_change_that_is_too_large_is_a_finding_that_names_its_largest_file(tmp
     assert not decision.passed
     found = {finding.rule: finding.message for verdict in decision.verdicts for finding in verdict.findings}
     assert found == {"scope.unread": problem, "secrets.unsearched": problem}
+
+
+def test_what_a_tool_found_before_the_change_is_not_the_changes(tmp_path: Path) -> None:
+    git("init", "-q", "-b", "main", cwd=tmp_path)
+    code = tmp_path / "apps/a/src/a.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("import pickle\n\n\ndef load(data: bytes) -> object:\n    return pickle.loads(data)\n")
+    git("add", "-A", cwd=tmp_path)
+    git("commit", "-q", "-m", "one", cwd=tmp_path)
+    code.write_text(f"{code.read_text()}\n\ndef run(text: str) -> object:\n    return eval(text)\n")
+    (tmp_path / "apps/a/src/b.py").write_text("exec('')\n")
+    git("add", "-A", cwd=tmp_path)
+    git("commit", "-q", "-m", "two", cwd=tmp_path)
+    found = collected(tmp_path).security
+    assert found is not None
+    assert {(item.path, item.rule) for item in found.problems} == {
+        ("apps/a/src/a.py", "S307"),
+        ("apps/a/src/b.py", "S102"),
+    }
