@@ -56,8 +56,7 @@ def fits(value, schema):  # JSON Schema, as far as the schemas use it
     if isinstance(value, dict):
         known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
         forms = {n: [known[n]] if n in known else [patterns[p] for p in patterns if matches(p, n)] for n in value}
-        whole = value.keys() >= set(schema.get("required", ()))
-        return whole and all(any(fits(value[n], form) for form in forms[n]) for n in value)
+        return value.keys() >= {*schema.get("required", ())} and all(any(fits(value[n], f) for f in forms[n]) for n in value)
     return "maximum" not in schema or schema["minimum"] <= value <= schema["maximum"]
 
 def read_statement(path, data, keys, schemas):

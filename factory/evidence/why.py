@@ -58,13 +58,15 @@ def of_commit(
     if merge is None:
         unknown.append("how it came to the default branch: no statement records the merge that brought it")
     number = merge.predicate["merge_request"] if merge else None
+    proposal = _proposed(entries, merge)
+    written = f"written by {author}{f'; {timeline.said(proposal)}' if proposal else ', in no session'}"
     verdicts = [item for item in entries if item.kind == "verdict" and merge and _judges(item, merge)]
     if merge and not verdicts:
         unknown.append(f"what was checked: no passed verdict names the head of !{number}")
     return Provenance(
-        issue=_issue(made) or _issue(merge),
+        issue=_issue(made) or _issue(proposal) or _issue(merge),
         merge_request=number,
-        made=timeline.said(made) if made else "" if session else f"written by {author}, in no session",
+        made=timeline.said(made) if made else "" if session else written,
         merged=timeline.said(merge) if merge else "",
         judged=timeline.said(verdicts[-1]) if verdicts else "",
         requirements=_requirements(verdicts[-1]) if verdicts else (),
@@ -87,6 +89,14 @@ def _made(entries: Sequence[Entry], commit: str) -> Entry | None:
     """Return the attempt, the handover or the person's own proposal whose commit it is."""
     kinds = {"attempt", "handover", "proposal"}
     return next((item for item in entries if item.kind in kinds and item.predicate["head"] == commit), None)
+
+
+def _proposed(entries: Sequence[Entry], merge: Entry | None) -> Entry | None:
+    """Return the person's proposal of what a merge merged, if it was one."""
+    if merge is None:
+        return None
+    same = [item for item in entries if item.kind == "proposal" and item.predicate["head"] == merge.predicate["head"]]
+    return next((item for item in same if item.predicate["merge_request"] == merge.predicate["merge_request"]), None)
 
 
 def _brought(entries: Sequence[Entry], containing: Collection[str]) -> Entry | None:
