@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 .DEFAULT_GOAL := help
 # Thousands of programs start in a run of the tests: none compiles its modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test suite test-long test-gitlab lint soak soak-kills conformance coverage bench agent-session up down lock clean
+.PHONY: help setup demo test suite test-long test-gitlab lint soak soak-kills conformance coverage bench agent-session up down lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: $(READY) ## Lock the Python packages again, at their newest versions
 	@$(COMPILE) --group dev -o requirements.lock pyproject.toml
 	@$(COMPILE) --constraint requirements.lock -o factory/defaults/requirements.lock pyproject.toml
+
+wheel: $(READY) ## Pack the factory as a wheel in dist/, for `uv tool install`
+	@$(BIN)/python -c 'from pathlib import Path; from factory.operations.repository import toolkit_wheel as w; Path("dist").mkdir(exist_ok=True); print(Path("dist", w.name()).write_bytes(w.pack()) and f"dist/{w.name()}")'
 
 clean: ## Remove what setup installed; instances' state stays
 	@rm -rf .venv .tools/node_modules .tools/bin .tools/agents/node_modules .tools/agents/bin

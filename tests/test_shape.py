@@ -203,7 +203,7 @@ def test_every_folder_of_tests_is_a_package() -> None:
 def test_top_level_is_fixed() -> None:
     allowed = {
         "pyproject.toml", "factory", "terraform", "runbooks", "specs", "policies", "scripts", "apps", "tests",
-        "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "AGENTS.md", "docs",
+        "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "AGENTS.md", "docs", "dist",
     }  # fmt: skip
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     extra = {name for name in found - allowed if not name.endswith((".lock", ".egg-info"))}

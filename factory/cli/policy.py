@@ -61,7 +61,7 @@ def check(judge: Path | None, as_json: bool) -> None:
 def show(name: str | None, judge: Path | None, as_json: bool) -> None:
     """Print a policy, such as `gates`, as it decides here; without NAME, list all and say which are defaults.
 
-    To change a default, save what this prints as policies/NAME.yml, and edit that file.
+    To change a default, copy it with `factory customize policies/NAME.yml`, and edit that file.
     """
     given = folder.contents(judge or repository())
     found = {PurePosixPath(path).stem: path for path in policy_files.effective(given)}
