@@ -4,6 +4,7 @@ git asks a credential helper for the token, so no URL, argument or configuration
 """
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,18 +180,28 @@ class PersonClone:
         """Return a file of the checked-out commit; raises ``ToolFailed``."""
         return process.run(["git", "cat-file", "blob", f"HEAD:{path}"], env=self.env, cwd=self.path).stdout
 
-    def start(self, branch: str, added: Mapping[str, bytes], *, message: str) -> str:
-        """Commit new files on a new branch on top of the checked-out commit, and switch to it; return the commit.
+    def merge_file(self, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+        """Return a three-way merge of a file (git-merge-file), or ``None`` if it conflicts."""
+        with tempfile.TemporaryDirectory(prefix="factory-merge-") as name:
+            paths = [Path(name) / side for side in ("ours", "base", "theirs")]
+            for path, text in zip(paths, (ours, base, theirs), strict=True):
+                files.write_new(path, text)
+            argv = ["git", "merge-file", "-p", "--quiet", *map(str, paths)]
+            done = process.run(argv, env=self.env, cwd=self.path, check=False)
+        return done.stdout if done.returncode == 0 else None
 
-        Raises ``Conflict`` if the branch exists, ``InvalidInput`` if git does not know the person's name, ``Refused``
-        if the checkout has something else at the new paths; then nothing has changed.
+    def start(self, branch: str, changes: Mapping[str, bytes | None], *, message: str) -> str:
+        """Commit changed files (``None`` removes one) on a new branch at the checked-out commit, and switch to it.
+
+        Returns the commit. Raises ``Conflict`` if the branch exists, ``InvalidInput`` if git does not know the person's name, ``Refused``
+        if the checkout has something else at these paths; then nothing has changed.
         """
         ref = f"refs/heads/{branch}"
         if self._git("rev-parse", "--verify", "--quiet", ref, check=False):
             raise Conflict(f"the branch {branch} exists already", hint=f"Use it, or delete it: git branch -D {branch}")
         author = upgrade.person(self.path)
         store = Mirror(Path(self._git("rev-parse", "--absolute-git-dir")), "")
-        commit = store.commit(added, parent=self.head(), message=message, author=author)
+        commit = store.commit(changes, parent=self.head(), message=message, author=author)
         self._git("update-ref", ref, commit, "0" * len(commit))
         try:
             self._git("switch", "--quiet", branch)

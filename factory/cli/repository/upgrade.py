@@ -9,9 +9,10 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.errors import Conflict
 from factory.gitlab import merge_requests
-from factory.instance import provision
+from factory.instance import person_remote, provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
+from factory.operations.repository import app_detection, wheel_upgrade
 from factory.worktrees import upgrade
 from factory.worktrees.repository import Mirror
 from factory.worktrees.upgrade import Release
@@ -20,16 +21,43 @@ _SHOWN = 20
 
 
 @click.command()
-@click.option("--from", "source", required=True, metavar="PATH|URL", help="The factory's repository.")
+@click.option(
+    "--from", "source", metavar="PATH|URL", help="The factory's repository, if yours has a copy of its source."
+)
 @click.option("--ref", default="HEAD", help="A branch or tag of that repository (default: HEAD).")
 @click.option("--propose", is_flag=True, help="Push the branch and open its merge request, as you.")
 @output.as_json
-def command(source: str, ref: str, propose: bool, as_json: bool) -> None:
-    """Merge a later release of the factory with HEAD, on a new branch; your checkout does not change.
+def command(source: str | None, ref: str, propose: bool, as_json: bool) -> None:
+    """Merge a later release of the factory with HEAD, on a new branch.
 
-    If the merge conflicts, it lists the files and creates no branch: resolve the conflicts with `git merge`.
+    A repository that carries the factory's wheel gets the installed factory, and what its templates changed: install
+    the later one first. With --from, a release is merged into a copy of the source; your checkout does not change, and
+    if the merge conflicts, it lists the files and creates no branch: resolve the conflicts with `git merge`.
     """
-    workspace = current()
+    if source is None:
+        _wheel(as_json=as_json)
+    else:
+        _source(current(), source, ref, propose=propose, as_json=as_json)
+
+
+def _wheel(*, as_json: bool) -> None:
+    clone = person_remote.clone_of(current())
+    paths = clone.paths()
+    if not wheel_upgrade.carried(paths):
+        raise click.UsageError("this repository carries no wheel of the factory: name its source with --from")
+    app = app_detection.configured(paths, clone.read, folder=clone.path.name)
+    made = wheel_upgrade.made(app, paths, clone.read, merge=clone.merge_file)
+    if not made.files:
+        _tell({"version": made.after, "upgraded": False}, f"factory {made.after} is up to date", as_json=as_json)
+        return
+    name = f"upgrade-factory-{made.after}"
+    commit = clone.start(name, made.files, message=f"Upgrade the factory from {made.before} to {made.after}\n")
+    value = {"version": made.after, "from": made.before, "upgraded": True, "branch": name, "commit": commit}
+    text = f"branch {name}: factory {made.after}, {len(made.files)} files changed\n  next: factory propose"
+    _tell(value, text, as_json=as_json)
+
+
+def _source(workspace: Workspace, source: str, ref: str, *, propose: bool, as_json: bool) -> None:
     clone = workspace.settings.clone
     with tempfile.TemporaryDirectory(prefix="factory-upgrade-") as folder:
         scratch = Mirror(Path(folder), "")

@@ -1,13 +1,15 @@
 """Finds out how a Python repository is built and tested, from the names and contents of its files. Pure."""
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from factory.errors import InvalidInput
+from factory.system import strict_yaml
 
 _FRAMEWORKS = ("flask", "django", "fastapi", "starlette", "aiohttp", "bottle", "falcon")
 # Folders at the root that hold no code of the app.
@@ -28,6 +30,7 @@ _TESTS = {"tests", "test"}
 _NOT_APP = {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "tasks.py"}
 _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]\s*(\S+)", re.MULTILINE)
 _REQUIREMENTS = re.compile(r"requirements[^/]*\.txt|requirements/[^/]+\.txt")
+APPS = "policies/apps.yml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -79,6 +82,18 @@ def detect(paths: Collection[str], read: Callable[[str], bytes], *, folder: str)
     )
 
 
+def configured(paths: Collection[str], read: Callable[[str], bytes], *, folder: str) -> DetectedApp:
+    """Return the app as ``detect`` does, with the name, the code and the packages that policies/apps.yml names."""
+    found = detect(paths, read, folder=folder)
+    said = strict_yaml.load_mapping(read(APPS).decode(), source=APPS) if APPS in paths else {}
+    return replace(
+        found,
+        name=str(said.get("root", found.name)),
+        sources=tuple(map(str, said.get("sources", found.sources))),
+        install=tuple(map(str, said.get("install", found.install))),
+    )
+
+
 def _project(read: Callable[[str], bytes]) -> Mapping[str, dict[str, object]]:
     with suppress(ValueError):
         return tomllib.loads(read("pyproject.toml").decode())
@@ -114,18 +129,17 @@ def _install(
         return
     listed = sorted(path for path in paths if _REQUIREMENTS.fullmatch(path))
     if listed:
-        yield from dict.fromkeys([*listed, *(name for path in listed for name in _included(path, paths, read))])
+        yield from dict.fromkeys(
+            [*listed, *(name for path in listed for name in included(path, read(path)) & set(paths))]
+        )
     elif "dependencies" in project.get("project", {}):
         yield "pyproject.toml"
 
 
-def _included(path: str, paths: Collection[str], read: Callable[[str], bytes]) -> Iterator[str]:
-    """Yield the files that a requirements file includes, by their path in the repository."""
-    folder = PurePosixPath(path).parent
-    for name in _INCLUDED.findall(read(path).decode(errors="replace")):
-        found = (folder / name).as_posix()
-        if found in paths:
-            yield found
+def included(path: str, content: bytes) -> set[str]:
+    """Return the files that a requirements file includes or takes constraints from, by their repository paths."""
+    named = _INCLUDED.findall(content.decode(errors="replace"))
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) for name in named}
 
 
 def _tools(paths: Collection[str], project: Mapping[str, dict[str, object]]) -> Iterator[str]:

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.errors import InvalidInput, MachineError, ToolFailed
+from factory.operations.repository.app_detection import included
 from factory.policies.model import Apps
 from factory.system import canonical, files, process
 
 UV_LOCK, PYPROJECT = "uv.lock", "pyproject.toml"
 _LIMIT = 900.0
 _READY = "ready"
+# How many lines of uv's explanation an error has.
+_SAID = 3
 # What runs the tests, installed beside the app's own packages if they lack it.
 _RUNNERS = ("coverage", "pytest")
 # A requirement that names the app itself or a folder of it.
@@ -80,16 +83,21 @@ def _install(folder: Path, found: Mapping[str, bytes], env: Mapping[str, str]) -
         raise MachineError("uv is not installed", hint="Run `factory setup`, or install uv.")
     given = {**env, "UV_PROJECT_ENVIRONMENT": str(folder), "HOME": str(folder)}
     given |= {"UV_CACHE_DIR": str(folder.parent / "cache"), "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
+    given["UV_SYSTEM_CERTS"] = "1"  # those of the machine, which a company's registry may need
 
     def call(*arguments: str) -> None:
-        process.run([uv, *arguments], env=given, cwd=source, timeout=_LIMIT)
+        done = process.run([uv, *arguments], env=given, cwd=source, timeout=_LIMIT, check=False)
+        if done.returncode:
+            lines = [line.strip(" ×╰─▶│├") for line in done.errors.splitlines()]
+            raise ToolFailed("; ".join([line for line in lines if line][:_SAID]) or f"uv ended with {done.returncode}")
 
     call("venv", "--quiet", "--allow-existing", "--python", process.python(), str(folder))
     program = str(folder / "bin" / "python")
     if UV_LOCK in found:
         call("sync", "--quiet", "--frozen", "--no-build", "--no-install-project", "--all-groups", "--all-extras")
     else:
-        named = [word for path in found if path != PYPROJECT for word in ("-r", path)]
+        within = {name for path, data in found.items() if path != PYPROJECT for name in included(path, data)}
+        named = [word for path in found if path != PYPROJECT and path not in within for word in ("-r", path)]
         if PYPROJECT in found:
             groups = tomllib.loads(found[PYPROJECT].decode()).get("dependency-groups", {})
             named += ["-r", PYPROJECT, "--all-extras", *(word for name in groups for word in ("--group", name))]

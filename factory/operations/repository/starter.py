@@ -1,6 +1,6 @@
 """The files that bring an existing repository under the factory: policies, the pipeline, and the toolkit's wheel."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
 
 from factory.errors import Conflict
@@ -11,9 +11,9 @@ from factory.system import defaults, templates
 # Not below `factory/`: those branches are the factory's own, and the agents' rules apply to them.
 BRANCH = "init-factory"
 TOOLKIT = ".gitlab/factory"
+AGENTS = "AGENTS.md"
 _LOCKS = ("requirements.lock", "requirements-uv.lock")
 _POLICIES = ("apps.yml.j2", "gates.yml.j2", "gitlab.yml", "scope.yml")
-AGENTS = "AGENTS.md"
 
 
 def made(app: DetectedApp, paths: Collection[str]) -> dict[str, bytes]:
@@ -21,21 +21,24 @@ def made(app: DetectedApp, paths: Collection[str]) -> dict[str, bytes]:
 
     Raises ``Conflict`` if one exists already: then this is a control repository, or a folder has another meaning.
     """
-    found = {f"policies/{name.removesuffix('.j2')}": _rendered(name, app) for name in _POLICIES}
-    found[f"{TOOLKIT}/pipeline.yml"] = defaults.read("pipeline.yml")
-    found |= {f"{TOOLKIT}/{name}": defaults.read(name) for name in _LOCKS}
-    found[f"{TOOLKIT}/{toolkit_wheel.name()}"] = toolkit_wheel.pack()
     taken = [path for path in paths if PurePosixPath(path).parts[0] == "policies" or path.startswith(f"{TOOLKIT}/")]
     if taken:
         raise Conflict(
             f"{min(taken)} exists: this is a control repository already",
             hint="See what it decides with `factory policy show`.",
         )
-    if AGENTS not in paths:
-        found[AGENTS] = _rendered(f"{AGENTS}.j2", app)
-    return dict(sorted(found.items()))
+    found = contents(app) | {f"{TOOLKIT}/{toolkit_wheel.name()}": toolkit_wheel.pack()}
+    return {path: found[path] for path in sorted(found) if path not in paths}
 
 
-def _rendered(name: str, app: DetectedApp) -> bytes:
-    path = f"here/{name}"
-    return templates.render(defaults.read(path).decode(), {"app": app}, source=path).encode()
+def contents(app: DetectedApp, *, template: Callable[[str], bytes] = defaults.read) -> dict[str, bytes]:
+    """Return the files but the wheel; ``template`` reads a file of the package by its path below ``defaults``."""
+    here = {f"policies/{name.removesuffix('.j2')}": f"here/{name}" for name in _POLICIES}
+    here[AGENTS] = f"here/{AGENTS}.j2"
+    found = {path: _rendered(template(source), app, source) for path, source in here.items()}
+    found[f"{TOOLKIT}/pipeline.yml"] = template("pipeline.yml")
+    return found | {f"{TOOLKIT}/{name}": template(name) for name in _LOCKS}
+
+
+def _rendered(text: bytes, app: DetectedApp, source: str) -> bytes:
+    return templates.render(text.decode(), {"app": app}, source=source).encode()
