@@ -193,8 +193,8 @@ class PersonClone:
     def start(self, branch: str, changes: Mapping[str, bytes | None], *, message: str) -> str:
         """Commit changed files (``None`` removes one) on a new branch at the checked-out commit, and switch to it.
 
-        Returns the commit. Raises ``Conflict`` if the branch exists, ``InvalidInput`` if git does not know the person's name, ``Refused``
-        if the checkout has something else at these paths; then nothing has changed.
+        Returns the commit. Raises ``Conflict`` if the branch exists, ``InvalidInput`` if git does not know the person's
+        name, ``Refused`` if the checkout has something else at these paths; then nothing has changed.
         """
         ref = f"refs/heads/{branch}"
         if self._git("rev-parse", "--verify", "--quiet", ref, check=False):

@@ -88,8 +88,8 @@ def _install(folder: Path, found: Mapping[str, bytes], env: Mapping[str, str]) -
     def call(*arguments: str) -> None:
         done = process.run([uv, *arguments], env=given, cwd=source, timeout=_LIMIT, check=False)
         if done.returncode:
-            lines = [line.strip(" ×╰─▶│├") for line in done.errors.splitlines()]
-            raise ToolFailed("; ".join([line for line in lines if line][:_SAID]) or f"uv ended with {done.returncode}")
+            lines = [line.strip() for line in done.errors.splitlines() if line.strip()]
+            raise ToolFailed("; ".join(lines[:_SAID]) or f"uv ended with {done.returncode}")
 
     call("venv", "--quiet", "--allow-existing", "--python", process.python(), str(folder))
     program = str(folder / "bin" / "python")

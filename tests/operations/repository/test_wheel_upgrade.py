@@ -1,0 +1,84 @@
+"""An upgrade of the factory that a repository carries: what the templates changed, merged with the person's changes."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from factory.errors import Conflict
+from factory.operations.repository import starter, toolkit_wheel, wheel_upgrade
+from factory.operations.repository.app_detection import DetectedApp
+from factory.worktrees.person_clone import PersonClone
+from tests.servers import TOOL_ENV, git
+
+APP = DetectedApp("shop", "flask", ("shop",), ("pyproject.toml",), 1, ("ruff",))
+SCOPE, GATES = "policies/scope.yml", "policies/gates.yml"
+OLD = ".gitlab/factory/factory-0.0.9-py3-none-any.whl"
+NEW = f"{starter.TOOLKIT}/{toolkit_wheel.name()}"
+
+
+def earlier(changes: dict[str, tuple[str, str]]) -> bytes:
+    """Return the wheel as it was: with other texts in its templates (new, old)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(toolkit_wheel.pack())) as now, zipfile.ZipFile(buffer, "w") as then:
+        for name in now.namelist():
+            data = now.read(name).decode() if name.endswith((".yml", ".j2", "RECORD")) else now.read(name)
+            for path, (new, old) in changes.items():
+                if name == f"factory/defaults/{path}":
+                    assert isinstance(data, str)
+                    assert new in data
+                    data = data.replace(new, old)
+            then.writestr(name, data if isinstance(data, bytes) or not name.endswith("RECORD") else f"{data}older,,\n")
+    return buffer.getvalue()
+
+
+def repository(wheel: bytes) -> dict[str, bytes]:
+    """Return the files of a repository that the earlier wheel brought under the factory."""
+
+    def template(path: str) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            return archive.read(f"factory/defaults/{path}")
+
+    return {**starter.contents(APP, template=template), OLD: wheel, "shop/a.py": b""}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> PersonClone:
+    git("init", "-q", "-b", "main", cwd=tmp_path)
+    return PersonClone(tmp_path, TOOL_ENV)
+
+
+def upgraded(files: dict[str, bytes], clone: PersonClone) -> wheel_upgrade.WheelUpgrade:
+    return wheel_upgrade.made(APP, frozenset(files), files.__getitem__, merge=clone.merge_file)
+
+
+def test_the_wheel_and_what_the_templates_changed_are_replaced(clone: PersonClone) -> None:
+    wheel = earlier(
+        {"here/scope.yml": ("max_files: 40", "max_files: 30"), "pipeline.yml": ("python:3.12", "python:3.11")}
+    )
+    files = repository(wheel)
+    assert b"max_files: 30" in files[SCOPE]
+    made = upgraded(files, clone)
+    assert (made.before, made.after) == ("0.0.9", toolkit_wheel.name().split("-")[1])
+    assert set(made.files) == {OLD, NEW, SCOPE, ".gitlab/factory/pipeline.yml"}
+    assert made.files[OLD] is None
+    assert b"max_files: 40" in (made.files[SCOPE] or b"")
+    now = {name: data for name, data in {**files, **made.files}.items() if data is not None}
+    assert upgraded(now, clone).files == {}
+
+
+def test_the_persons_changes_are_kept_or_conflict(clone: PersonClone) -> None:
+    files = repository(earlier({"here/scope.yml": ("max_files: 40", "max_files: 30")}))
+    mine = files | {SCOPE: files[SCOPE].replace(b"small_lines: 30", b"small_lines: 99"), "AGENTS.md": b"mine\n"}
+    del mine[GATES]
+    merged = upgraded(mine, clone).files
+    assert b"max_files: 40" in (merged[SCOPE] or b"")
+    assert b"small_lines: 99" in (merged[SCOPE] or b"")
+    assert not {GATES, "AGENTS.md"} & set(merged), "what a person deleted or wrote anew stays so"
+    with pytest.raises(Conflict, match=r"conflicts with your changes in policies/scope\.yml"):
+        upgraded(files | {SCOPE: files[SCOPE].replace(b"max_files: 30", b"max_files: 7")}, clone)
+
+
+def test_a_repository_without_a_wheel_carries_none() -> None:
+    assert wheel_upgrade.carried(frozenset({"a.whl", ".gitlab/factory/pipeline.yml"})) == ""
