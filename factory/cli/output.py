@@ -64,4 +64,4 @@ def write_page(path: Path, text: str) -> None:
 
 def say(line: str) -> None:
     """Print progress on standard error."""
-    click.echo(f"  {hints.named(line)}", err=True)
+    click.echo(f"  {visible(hints.named(line))}", err=True)

@@ -63,12 +63,17 @@ class Decision:
             self.needed,
             None if self.observed is None else tuple(sorted(self.observed)),
         )
-        value = {name: field for name, field in asdict(report).items() if name != "digest"}
+        value = {name: field for name, field in _written(report).items() if name != "digest"}
         return replace(report, digest=canonical.digest_of(value))
 
     def encode(self) -> bytes:
         """Return the canonical bytes of the report."""
-        return canonical.encode(asdict(self.report))
+        return canonical.encode(_written(self.report))
+
+
+def _written(report: GateReport) -> dict[str, object]:
+    """Return the report as its file has it: without ``observed`` if policy enforces the gates."""
+    return {name: field for name, field in asdict(report).items() if name != "observed" or field is not None}
 
 
 def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipeline"], judge_sha: str) -> Decision:

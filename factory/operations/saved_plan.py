@@ -15,13 +15,15 @@ from factory.terraform.manifest import Manifest, decode
 PLAN_JOB = "plan"
 FOLDER = ".factory/plan"
 _APPLY = "apply-"
+# Stands for the job of a project whose pipelines plan nothing.
+NO_JOB = 0
 
 
 @dataclass(frozen=True)
 class SavedPlan:
     """A plan job's id and the manifest of each stack; without manifests if the change affects no stack.
 
-    The id is 0 if the project deploys nothing, so that its pipelines plan nothing.
+    The id is ``NO_JOB`` if the project deploys nothing, so that its pipelines plan nothing.
     """
 
     job: int
@@ -48,7 +50,7 @@ def of(connection: Connection, pipeline: int) -> SavedPlan:
     """Return what a pipeline's plan job saved; raises ``NotFound`` if it saved no plan or a plan failed."""
     jobs = pipelines.jobs(connection, pipeline)
     if jobs and not any(job.name == PLAN_JOB or job.name.startswith(_APPLY) for job in jobs):
-        return SavedPlan(0, {})
+        return SavedPlan(NO_JOB, {})
     for job in jobs:
         if job.name == PLAN_JOB:
             data = pipelines.artifact(connection, job.id, f"{FOLDER}/{planning.INDEX}")

@@ -20,6 +20,7 @@ AGENT_FOLDERS = (".claude", ".codex", ".gemini", ".opencode", ".agents", ".curso
 PROTECTED_IN_WORKTREE = (
     ".git",
     ".gitlab-ci.yml",
+    ".gitlab",
     "policies",
     "factory",
     "scripts",

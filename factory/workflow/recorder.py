@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from factory.checks import dependencies
-from factory.errors import EvidenceInvalid, Refused
+from factory.errors import EvidenceInvalid, NotFound, Refused
 from factory.evidence import statement, transparency_log
 from factory.evidence.provenance import Build, Package
 from factory.gitlab import pipelines
@@ -14,6 +14,7 @@ from factory.operations import saved_plan
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.trust import PATH
 from factory.system import canonical, clock
+from factory.terraform.stacks import LIVE
 from factory.workflow.append_branch import Addition, append
 from factory.workflow.context import Context
 
@@ -88,6 +89,10 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     Raises ``NotFound`` without plans, and ``EvidenceInvalid`` if the digests of the archives are not those of a plan.
     """
     saved = saved_plan.of(context.bot, pipeline)
+    if saved.job == saved_plan.NO_JOB and any(
+        path.startswith(f"{LIVE}/") for path in context.mirror.paths(context.main())
+    ):
+        raise NotFound(f"pipeline {pipeline} has no job {saved_plan.PLAN_JOB}, and main has Terraform to plan")
     environments = context.policies().environments
     statements = []
     for stack, manifest in saved.manifests.items():

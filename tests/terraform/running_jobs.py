@@ -58,4 +58,7 @@ def alive(server: LocalGitlab, jobs: Mapping[str, Job]) -> Iterator[None]:
 
 def _report(server: LocalGitlab, job: Job, state: str) -> None:
     url = f"{server.url}/api/v4/jobs/{job.given['CI_JOB_ID']}"
-    requests.put(url, json={"token": job.given["CI_JOB_TOKEN"], "state": state}, timeout=30)
+    with requests.Session() as session:
+        # Otherwise it reads os.environ, while pytest writes to it in another thread.
+        session.trust_env = False
+        session.put(url, json={"token": job.given["CI_JOB_TOKEN"], "state": state}, timeout=30)

@@ -102,7 +102,8 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
 
 @command.command()
 @click.argument("out", type=click.Path(path_type=Path))
-def test(out: Path) -> None:
+@output.as_json
+def test(out: Path, as_json: bool) -> None:
     """Run the apps' own tests, as the job `unit` does; OUT receives the log, the exit code and the reports.
 
     What the app needs is installed first, from the files that policies/apps.yml names.
@@ -112,7 +113,7 @@ def test(out: Path) -> None:
     env = {**given, "PATH": f"{Path(process.python()).parent}:{given.get('PATH', '')}"}
     runner = app_tests.python(environments(given), rules, folder, env=env)
     code = app_tests.run(rules, folder, out.absolute(), runner=runner, env=given)
-    click.echo(files.read_text(out / "log.txt"))
+    output.one({"code": code, "out": str(out)}, json_wanted=as_json, text=files.read_text(out / "log.txt"))
     if code:
         raise GateFailed(f"the tests ended with {code}")
 

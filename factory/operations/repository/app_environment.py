@@ -97,6 +97,8 @@ def _install(folder: Path, found: Mapping[str, bytes], env: Mapping[str, str]) -
         call("sync", "--quiet", "--frozen", "--no-build", "--no-install-project", "--all-groups", "--all-extras")
     else:
         within = {name for path, data in found.items() if path != PYPROJECT for name in included(path, data)}
+        if outside := sorted(within - set(found)):
+            raise ToolFailed(f"they include {outside[0]}, which `install` in policies/apps.yml does not name")
         named = [word for path in found if path != PYPROJECT and path not in within for word in ("-r", path)]
         if PYPROJECT in found:
             groups = tomllib.loads(found[PYPROJECT].decode()).get("dependency-groups", {})

@@ -15,9 +15,12 @@ _OUTPUT = 64 * 2**20
 def python(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> Path | None:
     """Return the Python that runs the app's tests, with what the app in a checkout needs; ``None``: this program's.
 
-    ``root`` is the folder of environments. Raises as ``app_environment.ensure`` does.
+    ``root`` is the folder of environments. Raises ``Refused`` for a link that leads out of the checkout, and as
+    ``app_environment.ensure`` does.
     """
-    contents = {path: files.read_bytes(folder / path) for path in named(policies) if (folder / path).is_file()}
+    # Inside the checkout: a change may have made a link of the file.
+    found = {path: files.contained(folder, path) for path in named(policies)}
+    contents = {path: files.read_bytes(file) for path, file in found.items() if file.is_file()}
     return python_for(root, policies, contents, env=env)
 
 

@@ -15,6 +15,7 @@ from factory.agents.task import Task, Tool
 from factory.agents.token_costs import Rates
 from factory.errors import MachineError, Refused, Unauthorized
 from factory.model.session import Session
+from factory.operations.repository import app_tests
 from factory.policies import evaluate
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
@@ -25,6 +26,7 @@ from factory.system import files, process, safe_path
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
 from factory.workflow.session import control
+from factory.workflow.session.local_gates import tests_python
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
@@ -75,7 +77,7 @@ def prepare(
     with _proxy(context, agent, provider, record) as (socket, port):
         place = _Place(session, session.attempt(number), files.private_folder(home_of(session.folder, chosen.name)))
         agent_home = _home(policies, agent, place, port, brief if interactive else "")
-        base = _launch(context, agent, place, agent_home, interactive=interactive)
+        base = _with_app(context, policies, _launch(context, agent, place, agent_home, interactive=interactive))
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
         tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
         task = Task(
@@ -158,6 +160,15 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
         limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
         terminal=interactive,
     )
+
+
+def _with_app(context: Context, policies: Policies, given: Launch) -> Launch:
+    """Let the agent run the app's tests: with the Python that has what the app of main needs, if it needs something."""
+    runner = tests_python(context, policies, context.main())
+    if runner is None:
+        return given
+    env = {**given.env, **app_tests.import_path(policies, given.cwd), "PATH": f"{runner.parent}:{given.env['PATH']}"}
+    return replace(given, env=env, readable=(*given.readable, runner.parents[1]))
 
 
 def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:

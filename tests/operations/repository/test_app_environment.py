@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from factory.errors import InvalidInput
-from factory.operations.repository import app_environment
+from factory.errors import InvalidInput, Refused
+from factory.operations.repository import app_environment, app_tests
+from factory.policies.folder import read_folder
 from factory.policies.model import Apps
-from tests.servers import TOOL_ENV
+from tests.servers import ROOT, TOOL_ENV
 
 FILES = {
     "requirements.txt": b"-r requirements/base.txt\n-e .\n.[test]\n./\n",
@@ -59,3 +60,20 @@ def test_installing_runs_no_code_of_a_package(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         app_environment.ensure(tmp_path / "made", {"requirements.txt": f"{source}\n".encode()}, env=TOOL_ENV)
     assert not mark.exists()
+
+
+def test_a_file_that_leads_out_of_the_checkout_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("password\n")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "requirements.txt").symlink_to("../secret")
+    rules = read_folder(ROOT).model_copy(
+        update={"apps": Apps(root="shop", sources=("shop",), install=("requirements.txt",))}
+    )
+    with pytest.raises(Refused, match="outside"):
+        app_tests.python(tmp_path / "made", rules, checkout, env=TOOL_ENV)
+    (checkout / "requirements.txt").unlink()
+    (checkout / "requirements.txt").write_text(f"-r {tmp_path}/secret\n")
+    with pytest.raises(InvalidInput, match="which `install` in policies/apps.yml does not name") as caught:
+        app_tests.python(tmp_path / "made", rules, checkout, env=TOOL_ENV)
+    assert "password" not in str(caught.value)
