@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "session": ("factory.cli.session", "List sessions, show what an agent did, and step in."),
     "budget": ("factory.cli.budget", "Show what was spent and allow more."),
     "agent": ("factory.cli.agent", "List coding agents and try them out."),
+    "mcp": ("factory.cli.agent.reading_tools", "Let your own agent read what waits and why, and change nothing."),
     "evidence": ("factory.cli.evidence", "List the evidence and verify it offline."),
     "why": ("factory.cli.evidence.why", "Show where a line comes from, who approved it and where it runs."),
     "eval": ("factory.cli.eval", "Compare agents, models and briefs on recorded issues."),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from factory.agents import mcp, outputs
 from factory.agents.outputs import Request
 from factory.errors import MachineError
+from factory.system import mcp as server
 from tests.servers import PATIENCE, TOOL_ENV
 
 
@@ -22,7 +23,7 @@ def call(method: str, params: Any = None, *, number: Any = 1) -> bytes:
 
 def ask(line: bytes) -> tuple[Any, list[Request]]:
     asked: list[Request] = []
-    return mcp.handle(line, asked.append), asked
+    return server.handle(line, mcp.tools(asked.append)), asked
 
 
 def tool(name: str, **arguments: Any) -> tuple[Any, list[Request]]:
@@ -63,7 +64,7 @@ def test_a_request_that_cannot_be_kept_is_told() -> None:
     def full(_: Request) -> None:
         raise MachineError("no space left")
 
-    answer = mcp.handle(call("tools/call", {"name": "done", "arguments": {"why": "x"}}), full)
+    answer = server.handle(call("tools/call", {"name": "done", "arguments": {"why": "x"}}), mcp.tools(full))
     assert answer is not None
     assert answer["result"] == {"content": [{"type": "text", "text": "no space left"}], "isError": True}
 
@@ -99,7 +100,7 @@ def test_any_line_is_answered_by_an_object_or_not_at_all(line: bytes | str) -> N
 
 def test_a_conversation_goes_on_after_nonsense() -> None:
     target = io.BytesIO()
-    mcp.serve(io.BytesIO(b"{\n" + call("ping", number="two")), target, lambda _: None)
+    server.serve(io.BytesIO(b"{\n" + call("ping", number="two")), target, mcp.tools(lambda _: None))
     answers = [json.loads(line) for line in target.getvalue().splitlines()]
     assert answers[1] == {"jsonrpc": "2.0", "id": "two", "result": {}}
 

@@ -10,6 +10,7 @@ import click
 from factory.agents import mcp, outputs
 from factory.cli import environment, output
 from factory.cli.agent import output_request
+from factory.system import mcp as server
 
 
 @click.group()
@@ -61,4 +62,4 @@ def replay(recordings: Path | None) -> None:
 def mcp_() -> None:
     """Serve the tools with which an agent requests writes to an MCP client on standard input and output."""
     target = output_request.path()
-    mcp.serve(sys.stdin.buffer, sys.stdout.buffer, functools.partial(outputs.append, target))
+    server.serve(sys.stdin.buffer, sys.stdout.buffer, mcp.tools(functools.partial(outputs.append, target)))
