@@ -176,8 +176,8 @@ POLICY = [
         "record that is not proxied",
         unchanged,
         Refused,
-        "exposes the origin server",
-        FIRST + record("a", '"192.0.2.1"').replace('"TXT"', '"A"'),
+        "works only behind Cloudflare's proxy",
+        FIRST + record("a", '"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415.cfargotunnel.com"').replace('"TXT"', '"CNAME"'),
     ),
 ]
 
