@@ -14,6 +14,7 @@ CONNECTION = "connection.json"
 DEFAULTS = {"instance": "default", "gitlab_url": "", "project": "factory/control", "agent": "", "tier": "premium"}
 # The folder of apps' environments, where it is not in the user's cache: jobs of the loopback GitLab share one.
 ENVIRONMENTS = "FACTORY_ENVIRONMENTS"
+_SECTION = '[factory "'
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -117,9 +118,15 @@ def owner_of(clone: Path) -> Path:
     return (folder / files.read_text(common).strip()).resolve().parent if common.is_file() else clone
 
 
+def _connected(clone: Path) -> bool:
+    """Return whether `factory up` or `connect` named a remote in a clone, whatever branch is checked out."""
+    config = owner_of(clone) / ".git" / "config"
+    return config.is_file() and any(line.startswith(_SECTION) for line in files.read_text(config).splitlines())
+
+
 def find_clone(cwd: Path) -> Path:
     """Return the control repository that contains ``cwd``; raises ``OutsideRepository``."""
     for folder in (cwd.resolve(), *cwd.resolve().parents):
-        if (folder / "policies").is_dir() and (folder / ".git").exists():
+        if (folder / ".git").exists() and ((folder / "policies").is_dir() or _connected(folder)):
             return folder
     raise OutsideRepository(cwd)

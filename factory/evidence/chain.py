@@ -146,7 +146,7 @@ def _plan(facts: Facts) -> Link:
     if not plans and facts.unchanged is not None:
         return Link((held(rule, facts.unchanged, f"{facts.merge_commit} changes no stack, so nothing is deployed"),))
     if not plans:
-        what = f"a plan for the merge commit {facts.merge_commit}"
+        what = f"a plan for the merge commit {facts.merge_commit or '(not merged yet)'}"
         return absent(rule, what, facts.some("plan"), "commit")
     return Link(tuple(held(rule, plan, f"{plan.predicate['plan']} of stack {stack}") for stack, plan in plans.items()))
 
@@ -162,7 +162,7 @@ def _stages(facts: Facts) -> list[Link]:
     if not plans:
         approval = ("EV-APPROVAL-DEPLOY", "an approval to deploy the plan")
         apply = Link(missing=(approval, ("EV-CHAIN-APPLY", "the apply of the plan")))
-        deploy = absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit}")
+        deploy = absent("EV-CHAIN-DEPLOY", f"a verified deploy of {facts.merge_commit or 'the change'}")
         return [apply, deploy, _beside(facts, [])]
     begun = {plan.predicate["stack"]: bool(_applied(facts, plan.predicate["stack"])) for plan in plans}
     ordered = sorted(plans, key=lambda plan: (plan.predicate["approvals"] > 0, not begun[plan.predicate["stack"]]))

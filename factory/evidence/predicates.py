@@ -199,6 +199,7 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "pushers": _list(_TEXT),
         "branch": _TEXT,
         "head": _COMMIT,
+        "base": _COMMIT,
         "asked": _COUNT,
         "agents": _list(_TEXT),
     },

@@ -100,7 +100,7 @@ def _proposed(entries: Sequence[Entry], merge: Entry | None) -> Entry | None:
 
 
 def _brought(entries: Sequence[Entry], containing: Collection[str]) -> Entry | None:
-    """Return the merge that brought a commit: the first one that contains it, unless its session began with it."""
+    """Return the first merge that contains a commit, unless its session or its proposal began with the commit."""
     merge = next(
         (item for item in entries if item.kind == "merge" and item.predicate["merge_commit"] in containing), None
     )
@@ -114,6 +114,8 @@ def _brought(entries: Sequence[Entry], containing: Collection[str]) -> Entry | N
         and item.predicate["attempt"] == 1
         and item.predicate["issue"] == merge.predicate["issue"]
     ]
+    proposal = _proposed(entries, merge)
+    began += [str(proposal.predicate["base"])] if proposal else []
     return None if began and began[-1] in containing else merge
 
 

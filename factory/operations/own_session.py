@@ -16,7 +16,8 @@ _RECORD = "factory-session.json"
 _LONGEST = 40
 _TEMPLATE = """# {{ issue.title }}
 
-Issue: #{{ issue.iid }}{% if issue.description %}
+Issue: #{{ issue.iid }}
+{% if issue.description %}
 
 {{ issue.description }}
 {% endif %}

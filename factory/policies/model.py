@@ -204,12 +204,14 @@ class TrustRoot(Strict):
 class Apps(Strict):
     """``apps.yml``: with ``root``, the repository itself is one app of that name; without the file, apps are in apps/.
 
-    ``sources`` are the folders and files with that app's code, ``install`` the files that name what it needs.
+    ``sources`` are the folders and files with that app's code, ``install`` the files that name what it needs,
+    ``unrun`` the tests that the suite leaves out on purpose, as patterns of ``path::name``.
     """
 
     root: Name | None = None
     sources: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
     install: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
+    unrun: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=300)], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.errors import Conflict, Refused
+from factory.errors import Conflict, InvalidInput, Refused
 from factory.model.gitlab import MAIN
 from factory.system import files, process
 from factory.worktrees import upgrade
@@ -133,8 +133,15 @@ class PersonClone:
             self._git("switch", "--quiet", "--create", branch, "--track", tracked)
 
     def whole(self) -> "PersonClone":
-        """Return the clone at the root of the repository that the folder is in; raises ``Refused``."""
-        return PersonClone(Path(self._git("rev-parse", "--show-toplevel")), self.env)
+        """Return the clone at the root of the repository that the folder is in; raises ``InvalidInput`` outside one."""
+        top = self._git("rev-parse", "--show-toplevel", check=False)
+        if not top:
+            raise InvalidInput(
+                f"{self.path} is not in a git repository", hint="Run `git init` and make a first commit."
+            )
+        if not self._git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False):
+            raise InvalidInput(f"{top} has no commit yet", hint="Make a first commit.")
+        return PersonClone(Path(top), self.env)
 
     def add_worktree(self, folder: Path, branch: str, start: str) -> "PersonClone":
         """Check out a new branch at a commit in a new folder beside the clone; raises ``Conflict``, ``Refused``."""
@@ -154,19 +161,20 @@ class PersonClone:
         if pattern not in known:
             files.write_atomic(path, "\n".join([*known, pattern, ""]).encode())
 
-    def commit_all(self, message: str) -> bool:
-        """Commit every change of the checkout as the person; return whether there was any. Raises ``Refused``.
+    def commit_all(self, message: str) -> list[str]:
+        """Commit every change of the checkout as the person; return the paths, if there is any. Raises ``Refused``.
 
         What an earlier call committed, and nobody pushed, is amended.
         """
         if not self._git("status", "--porcelain"):
-            return False
+            return []
         self._git("add", "--all")
+        paths = self._git("diff", "--cached", "--name-only").splitlines()
         again = self._git("log", "-1", "--format=%B") == message.strip()
         pushed = self._git("for-each-ref", "--contains=HEAD", "--format=%(refname)", "refs/remotes/")
         amend = ["--amend"] if again and not pushed else []
         self._git("commit", "--quiet", *amend, "--message", message)
-        return True
+        return paths
 
     def head(self) -> str:
         """Return the checked-out commit; raises ``Refused`` if there is none."""

@@ -207,8 +207,8 @@ def test_without_a_base_it_says_what_it_compared_or_what_to_name(clone: Instance
         for command in ("check", "run"):
             done = gate(clone, command)
             assert done.returncode == 3
-            assert "there is no branch origin/main or main to compare with\n" in done.stderr
-            assert "  next: Run `git fetch origin main`, or name the commit" in done.stderr
+            assert "there is no branch main or master to compare with, here or on a remote\n" in done.stderr
+            assert "  next: Name the commit before your change" in done.stderr
     finally:
         git("branch", "-q", "-m", "trunk", "main", cwd=clone.clone)
         git("remote", "remove", "origin", cwd=clone.clone)

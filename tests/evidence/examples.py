@@ -100,6 +100,7 @@ def predicates(issue: int = 7, mr: int = 12) -> dict[str, dict[str, Any]]:
             "pushers": ["operator"],
             "branch": "shorter-greeting",
             "head": head,
+            "base": commit("base"),
             "asked": 0,
             "agents": [],
         },

@@ -69,7 +69,12 @@ FILES = [
     Attack(
         "other stack's manifest", lambda s: approved(s.edit(MANIFEST, stack="staging")), Refused, "has changed: stack"
     ),
-    Attack("field added to the manifest", lambda s: s.edit(MANIFEST, a=1), InvalidInput, "the plan's manifest: a: unknown key"),
+    Attack(
+        "field added to the manifest",
+        lambda s: s.edit(MANIFEST, a=1),
+        InvalidInput,
+        "the plan's manifest: a: unknown key",
+    ),
     Attack("manifest cut short", lambda s: cut(s, MANIFEST, 40), InvalidInput, "the plan's manifest"),
     Attack("plan that ended in an error", lambda s: gone(s, MANIFEST), InvalidInput, f"cannot read .*{MANIFEST}"),
     Attack("other provider lock", lambda s: s.written(planning.LOCK, b"#\n"), Refused, "has changed: provider_lock"),

@@ -59,7 +59,10 @@ def command(merge_request: str | None, source: str | None, root: Path | None, of
     if not report.passed:
         raise EvidenceInvalid(f"{len(report.findings)} checks failed")
     if iid is not None and not report.complete:
-        raise EvidenceInvalid(f"the chain of !{iid} is not complete: {', '.join(report.missing)}")
+        raise EvidenceInvalid(
+            f"the chain of !{iid} is not complete: {', '.join(report.missing)}",
+            hint="What is there is valid. Continue with `factory work`, or see what waits with `factory status`.",
+        )
 
 
 def _history(report: verify.VerifyReport, seen: seen_checkpoint.SeenCheckpoint | None) -> str:

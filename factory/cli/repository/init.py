@@ -15,6 +15,8 @@ from factory.worktrees import upgrade
 from factory.worktrees.person_clone import PersonClone
 from factory.worktrees.repository import Mirror
 
+PIPELINE = ".gitlab-ci.yml"
+
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
@@ -41,11 +43,14 @@ def _here(*, as_json: bool) -> None:
     head, left, paths = clone.head(), clone.current(), clone.paths()
     app = app_detection.detect(paths, clone.read, folder=clone.path.name)
     added = starter.made(app, paths)
+    clone.ignore("/.factory/")
     commit = clone.start(starter.BRANCH, added, message=f"Bring {app.name} under the factory\n")
+    own = PIPELINE in paths
     undo = f"git switch {left or f'--detach {head[:12]}'} && git branch -D {starter.BRANCH}"
     lines = [
         f"branch {starter.BRANCH}: {len(added)} files new, none changed",
         f"  found {app.summary()}",
+        *([f"  {PIPELINE} stays as it is, but GitLab will run the factory's pipeline in its place"] if own else []),
         f"  nothing is pushed · undo: {undo}",
         "  next: factory gate run --history 5",
     ]

@@ -14,6 +14,7 @@ from factory.operations.collect import checkout, local
 from factory.policies.folder import read_folder
 from factory.reports import findings
 
+_SHOWN = 10
 _SCRATCH = Path(".factory/local")
 
 
@@ -31,8 +32,9 @@ def command(title: str, draft: bool, as_json: bool) -> None:
     clone, remote = person_remote.clone_of(workspace), person_remote.remote(workspace)
     os.chdir(clone.path)
     session = own_session.read(clone)
-    if session is not None and clone.commit_all(session.message()):
-        output.say(f"committed as {session.title!r}")
+    if session is not None and (paths := clone.commit_all(session.message())):
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        output.say(f"committed as {session.title!r}: {', '.join(paths[:_SHOWN])}{more}")
     branch, ahead = clone.branch(), clone.ahead(remote)
     if left := clone.uncommitted():
         output.say(f"uncommitted changes in {left} file{'' if left == 1 else 's'} are not pushed")
@@ -66,6 +68,6 @@ def command(title: str, draft: bool, as_json: bool) -> None:
     value = {"merge_request": opened.iid, "branch": branch, "head": opened.sha, "gates": decision.report.digest}
     lines = [
         f"{proposal.size(ahead)} · {gates} · !{opened.iid} {opened.title}",
-        f"  next: factory mr show {opened.iid}",
+        f"  next: factory work --once, which writes the review note once the pipeline of !{opened.iid} has passed",
     ]
     output.one(value, json_wanted=as_json, text="\n".join(lines))

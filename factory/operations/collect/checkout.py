@@ -67,13 +67,17 @@ def checkout(given: Mapping[str, str], base: str | None, *, target: str = "") ->
 
 def _usual_base(git: Callable[..., str]) -> str:
     """Return the branch that a change is compared with where nobody names a commit; raises ``InvalidInput``."""
-    # Whole refs: a tag `origin/main` would come before the remote's branch.
-    usual = ("refs/remotes/origin/main", "refs/heads/main")
-    found = git("for-each-ref", "--format=%(refname)", *usual).splitlines()
+    # Whole refs: a tag `origin/main` would come before the remote's branch. The project's own remote comes first, which
+    # `factory up` and `connect` name; a repository that has none yet may have another default branch.
+    settings = [line.partition("=") for line in git("config", "--local", "--list").splitlines()]
+    remotes = [value for key, _, value in settings if key.startswith("factory.") and key.endswith(".remote")]
+    usual = [*(f"refs/remotes/{name}/main" for name in (*remotes, "origin")), "refs/heads/main"]
+    usual += ["refs/remotes/origin/HEAD", "refs/remotes/origin/master", "refs/heads/master"]
+    found = set(git("for-each-ref", "--format=%(refname)", *usual).splitlines())
     if not found:
         raise InvalidInput(
-            "there is no branch origin/main or main to compare with",
-            hint="Run `git fetch origin main`, or name the commit before your change with --base COMMIT.",
+            "there is no branch main or master to compare with, here or on a remote",
+            hint="Name the commit before your change with --base COMMIT.",
         )
     return next(name for name in usual if name in found)
 

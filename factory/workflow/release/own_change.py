@@ -73,7 +73,9 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             pipeline=pipeline.id,
             decision=decision,
         )
-    messages = [text for _, text in context.mirror.messages(request.sha, f"^{context.main()}")]
+    oldest = merge_requests.commits(context.bot, request.iid)[-1]
+    base = context.mirror.resolve(f"{oldest}^") or oldest
+    messages = [text for _, text in context.mirror.messages(request.sha, f"^{base}")]
     # Last: that it is there says that the others are.
     whose = origin.of_merge_request(context.bot, request.iid)
     record(
@@ -88,6 +90,7 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             "pushers": list(whose.pushers),
             "branch": request.source_branch,
             "head": request.sha,
+            "base": base,
             "asked": next((issue for text in messages if (issue := trailers(text).issue)), shipment.NO_ISSUE),
             "agents": sorted({name for text in messages for name in trailers(text).agents}),
         },

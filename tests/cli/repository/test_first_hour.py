@@ -166,7 +166,7 @@ def test_what_is_refused(person: Person, tmp_path: Path) -> None:
     person.types("uv", "tool", "install", "-q", str(tmp_path / toolkit_wheel.name()), cwd=tmp_path)
     empty = tmp_path / "empty"
     written(empty, {"README.md": "# Nothing\n"})
-    assert "not a git repository" in person.types("factory", "init", "--here", cwd=empty, code=5)
+    assert "is not in a git repository" in person.types("factory", "init", "--here", cwd=empty, code=3)
     git("init", "-q", "-b", "main", cwd=empty)
     git("add", "-A", cwd=empty)
     git("commit", "-qm", "start", cwd=empty)
