@@ -322,3 +322,17 @@ def test_the_mode_observe_lifts_the_verdict_but_not_that_on_plans() -> None:
     assert not decide(GOOD, loose, where="pipeline", judge_sha="j").passed, (
         "nothing is required, so nothing is observed"
     )
+
+
+def test_tests_that_policy_leaves_out_and_inherited_ones_are_no_findings() -> None:
+    slow = replace(TEST, name="test_slow", path="apps/hello/tests/test_slow.py")
+    inherited = TestCase("apps.hello.tests.test_slow.TestAll.test_base", "success")
+    facts = changed(after=(TEST, slow), tests=(("unit", TestRun((*RAN.cases, inherited))),))
+    found = [finding.rule for finding in GATES["unit"](facts, policies()).findings]
+    assert found == ["unit.unrun"], "the inherited test is in a file that the change leaves alone"
+    left_out = policies(apps='unrun: ["apps/*/tests/test_slow.py::test_slow"]\n')
+    assert GATES["unit"](facts, left_out).result == "passed"
+    skipping = TestCase("apps.hello.tests.test_slow", "skipped")
+    whole = changed(after=(TEST, slow), tests=(("unit", TestRun((*RAN.cases, skipping))),))
+    assert GATES["unit"](whole, policies()).result == "passed"
+    assert GATES["unit"](replace(whole, change=change(SOURCE, slow.path)), policies()).result == "failed"
