@@ -92,7 +92,7 @@ def _is_python(path: str, apps: AppPaths) -> bool:
 def _top_module(path: str, apps: AppPaths) -> str:
     """Return the name by which Python imports a file of an app's code, or the package that it is in."""
     code = apps.code_of(path)
-    within = path.removeprefix(f"{code}/") if code.endswith("src") else path
+    within = path.removeprefix(f"{code}/") if code.rsplit("/", 1)[-1] == "src" else path
     return within.split("/")[0].removesuffix(".py") if code else ""
 
 

@@ -33,7 +33,8 @@ def command(concurrency: int, server: int | None) -> None:
         tokens=tuple(json.loads(files.read_text(stored)).values()),
         builds=workspace.state / "builds",
         env={**workspace.tool_env, "FACTORY_PYTHON": process.python(), ENVIRONMENTS: str(shared)},
-        readable=(*workspace.readable, workspace.state / "provider", shared),
+        readable=(*workspace.readable, workspace.state / "provider"),
+        shared=(shared,),
         concurrency=concurrency,
     )
     executor.run(settings, threading.Event())

@@ -37,7 +37,8 @@ _JOB_LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**3
 class Settings:
     """Settings of the built-in runners: server, build folder, environment of jobs, and limits of sandboxed jobs.
 
-    Each of ``tokens`` belongs to a separate runner, which runs ``concurrency`` jobs at once.
+    Each of ``tokens`` belongs to a separate runner, which runs ``concurrency`` jobs at once. Every job may read the
+    ``shared`` folders, and one that has the machine's network may write to them: it runs the judge's code alone.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Settings:
     builds: Path
     env: Mapping[str, str]
     readable: tuple[Path, ...]
+    shared: tuple[Path, ...] = ()
     concurrency: int = 2
     limits: Limits = field(default_factory=lambda: _JOB_LIMITS)
 
@@ -219,8 +221,8 @@ class _Execution:
                 argv=argv,
                 cwd=self._checkout,
                 env=env,
-                writable=(self._folder,),
-                readable=self._settings.readable,
+                writable=(self._folder, *(self._settings.shared if self._network else ())),
+                readable=(*self._settings.readable, *self._settings.shared),
                 network=self._network,
                 limits=self._settings.limits,
             )

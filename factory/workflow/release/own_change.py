@@ -73,7 +73,7 @@ def record_proposal(context: Context, request: MergeRequest, pipeline: Pipeline)
             pipeline=pipeline.id,
             decision=decision,
         )
-    oldest = merge_requests.commits(context.bot, request.iid)[-1]
+    oldest = [request.sha, *merge_requests.commits(context.bot, request.iid)][-1]
     base = context.mirror.resolve(f"{oldest}^") or oldest
     messages = [text for _, text in context.mirror.messages(request.sha, f"^{base}")]
     # Last: that it is there says that the others are.

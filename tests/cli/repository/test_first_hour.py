@@ -83,11 +83,17 @@ class Person:
         path = f"{self.home}/.local/bin:{UV.parent}:/usr/local/bin:/usr/bin:/bin"
         return {**passed, "HOME": str(self.home), "PATH": path}
 
-    def types(self, *argv: str, cwd: Path | None = None, code: int = 0) -> str:
+    def types(self, *argv: str, cwd: Path | None = None, code: int = 0, **more: str) -> str:
         """Run a command of the transcript; return what it printed."""
         self.commands.append(" ".join(argv))
         done = subprocess.run(
-            argv, cwd=cwd or self.shop, env=self.env(), capture_output=True, text=True, timeout=PATIENCE, check=False
+            argv,
+            cwd=cwd or self.shop,
+            env=self.env() | more,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         self.printed += done.stdout + done.stderr
@@ -128,7 +134,8 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     assert {line[0] for line in added} == {"A"}
     assert len(added) <= ALLOWED["new_files"]
     assert "1 would pass" in person.types("factory", "gate", "run", "--history", "5")
-    person.types("factory", "up")
+    # Its own folder: the pipeline installs what the app needs, and takes nothing that `propose` left.
+    person.types("factory", "up", FACTORY_ENVIRONMENTS=str(tmp_path / "installed"))
     assert "worktree ../shop-1" in person.types("factory", "session", "start", "Reject expired coupons", "--mine")
     mine = person.shop.parent / "shop-1"
     assert "Reject expired coupons" in (mine / ".factory/brief.md").read_text()
@@ -145,6 +152,7 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
         return "is ready for review" in person.types("factory", "work", "--once")
 
     wait_for(reviewed)
+    assert list((tmp_path / "installed").glob("*/ready"))
     person.types("factory", "mr", "show", "1")
     person.types("factory", "mr", "approve", "1")
     assert "!1 is merged" in person.types("factory", "work", "--once")
