@@ -24,9 +24,8 @@ from factory.worktrees import blame, branch_files
 def command(where: str, source: str | None, html: Path | None, as_json: bool) -> None:
     """Show where a line comes from: who made it, what proves it, who approved it, where it runs.
 
-    Run it in a clone of the project: one with an instance asks that, any other has the evidence as of its last
-    `git fetch`. It reads statements as they are; `factory evidence verify`
-    verifies them.
+    Run it in a clone of the project. A clone with an instance asks GitLab, any other has the evidence of its last `git
+    fetch`. It reads statements as they are; `factory evidence verify` verifies them.
     """
     name, _, line = where.rpartition(":")
     if not name or not line.isdigit():
