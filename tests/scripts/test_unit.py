@@ -40,6 +40,23 @@ def test_a_run_leaves_its_reports(outcome: str, code: int, tmp_path: Path) -> No
     assert json.loads((out / "coverage.json").read_text())["files"]
 
 
+@pytest.mark.long
+def test_a_package_of_the_factorys_name_is_the_apps(tmp_path: Path) -> None:
+    for name in ("policies", ".git", "factory"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "factory/__init__.py").write_text("OURS = 1\n")
+    (tmp_path / "test_x.py").write_text("import factory\n\n\ndef test_it():\n    assert factory.OURS == 1\n")
+    (tmp_path / "policies/apps.yml").write_text("root: factory\nsources: [factory]\n")
+    gates = (
+        (ROOT / "policies/gates.yml").read_text().replace("--source=apps, -m, pytest, apps", "--source=., -m, pytest")
+    )
+    (tmp_path / "policies/gates.yml").write_text(gates)
+    env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-P", "-m", "factory", "app", "test", "out"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_it_says_how_it_is_called() -> None:
     done = subprocess.run([ROOT / "scripts/unit"], capture_output=True, text=True, check=False)
     assert done.returncode != 0

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from factory.errors import InvalidInput
 from factory.operations.repository import app_environment
 from factory.policies.model import Policies
 from factory.system import files, process
 
 _LIMIT = 3600.0
 _OUTPUT = 64 * 2**20
+UNIT = "unit"
 
 
 def python(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> Path | None:
@@ -47,12 +49,16 @@ def run(policies: Policies, folder: Path, out: Path, *, runner: Path | None, env
     """Run the check `unit` in a checkout; return its exit code.
 
     ``out`` receives log.txt, exit, junit.xml and coverage.json. ``env`` is the whole environment. Raises
-    ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
+    ``InvalidInput`` without such a check, ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    given = {**env, **import_path(policies, folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    # Not the path on which this program was found: an app may have a package of the same name.
+    given = {name: value for name, value in env.items() if name != "PYTHONPATH"}
+    given |= {**import_path(policies, folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
     program = str(runner or sys.executable)
-    command = [program if word == "python" else word for word in policies.gates.checks["unit"]]
+    if UNIT not in policies.gates.checks:
+        raise InvalidInput(f"policies/gates.yml names no check `{UNIT}`", hint="See `factory policy show gates`.")
+    command = [program if word == "python" else word for word in policies.gates.checks[UNIT]]
     argv = [*command, f"--junitxml={out / 'junit.xml'}"]
     done = process.run(argv, cwd=folder, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
     files.write_atomic(out / "log.txt", done.stdout + done.stderr)

@@ -29,7 +29,8 @@ def pack() -> bytes:
     """Return the wheel; the same files give the same bytes. Raises ``MachineError`` if the factory is not installed."""
     info = f"{_PACKAGE}-{factory.__version__}.dist-info"
     found = dict(_package())
-    found[f"{info}/METADATA"] = _metadata()
+    found[f"{info}/METADATA"] = _installed("METADATA")
+    found[f"{info}/licenses/LICENSE"] = _installed("licenses/LICENSE")
     found[f"{info}/WHEEL"] = _WHEEL.encode()
     found[f"{info}/entry_points.txt"] = _SCRIPTS.encode()
     record = "".join(f"{path},{_hash(data)},{len(data)}\n" for path, data in found.items())
@@ -37,9 +38,10 @@ def pack() -> bytes:
     return _zipped(found)
 
 
-def _metadata() -> bytes:
+def _installed(path: str) -> bytes:
+    """Return a file of the installed distribution's own data."""
     try:
-        text = metadata.distribution(_PACKAGE).read_text("METADATA")
+        text = metadata.distribution(_PACKAGE).read_text(path)
     except metadata.PackageNotFoundError:
         text = None
     if text is None:
