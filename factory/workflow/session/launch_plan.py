@@ -164,7 +164,7 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
 
 def _with_app(context: Context, policies: Policies, given: Launch) -> Launch:
     """Let the agent run the app's tests: with the Python that has what the app of main needs, if it needs something."""
-    runner = tests_python(context, policies, context.main())
+    runner = tests_python(context, policies, context.main()) if policies.apps.install else None
     if runner is None:
         return given
     env = {**given.env, **app_tests.import_path(policies, given.cwd), "PATH": f"{runner.parent}:{given.env['PATH']}"}

@@ -24,6 +24,7 @@ FOR_CI = {
     "infra return",
     "session attach",
     "session record",
+    "mcp",
 }
 
 
