@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 # What `factory --help` shows, by what a person does; the others stand under `factory help --all`.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "up", "down", "init"),
-    "Work": ("spec", "issue", "work"),
+    "Work": ("spec", "issue", "work", "propose"),
     "Review": ("mr",),
     "Ship": ("deploy",),
     "Look": ("status", "evidence"),

@@ -8,6 +8,7 @@ from factory.worktrees.repository import run
 
 _UNCOMMITTED = "0" * 40
 _SESSION = "Factory-Session"
+_HINT = "Name a file and a line as they are checked out here; `git fetch` and `git switch` bring a later version."
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,17 @@ class BlamedLine:
 def clone_of(file: Path) -> Path:
     """Return the clone that a file is in; raises ``NotFound`` if there is no such file, or it is in no clone."""
     if not file.is_file():
-        raise NotFound(f"there is no file {file}")
+        raise NotFound(f"there is no file {file}", hint=_HINT)
     return Path(run(file.parent, "rev-parse", "--show-toplevel", failure=NotFound))
 
 
 def blame(clone: Path, file: Path, line: int) -> BlamedLine:
     """Return where a line of a file in a clone comes from; raises ``NotFound`` if there is no such line in git."""
     folder, name = clone, str(file.relative_to(clone))
-    said = run(folder, "blame", "--porcelain", f"-L{line},{line}", "--", name, failure=NotFound)
+    try:
+        said = run(folder, "blame", "--porcelain", f"-L{line},{line}", "--", name, failure=NotFound)
+    except NotFound as error:
+        raise NotFound(str(error), hint=_HINT) from error
     header, *_, text = said.split("\n")
     commit = header.split(" ", 1)[0]
     if commit == _UNCOMMITTED:

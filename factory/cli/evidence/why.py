@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from factory.cli import output
+from factory.cli.current import repository
 from factory.cli.evidence import source as sources
 from factory.errors import InvalidInput, NotFound, OutsideRepository
 from factory.evidence import transparency_log, why
@@ -31,6 +32,8 @@ def command(where: str, source: str | None, html: Path | None, as_json: bool) ->
     if not name or not line.isdigit():
         raise InvalidInput(f"{where!r} is not FILE:LINE", hint="For example: `factory why README.md:1`.")
     file = Path(name).resolve()
+    if not file.exists():  # findings and diffs name paths from the root of the repository
+        file = repository() / name
     clone = blame.clone_of(file)
     found = blame.blame(clone, file, int(line))
     if found.commit is None:

@@ -159,6 +159,7 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     took = time.monotonic() - start
     why = person.types("factory", "why", "shop/coupons.py:8", cwd=mine)
     assert "for #1" in why
+    assert person.types("factory", "why", "shop/coupons.py:8", cwd=mine / "tests") == why, "paths are the repository's"
     assert "merge approved by operator (own)" in why
     assert took < ALLOWED["seconds"] * float(os.environ.get("PACE", "1.6")), f"{took:.0f} s"
     commands = list(dict.fromkeys(person.commands))
