@@ -12,8 +12,9 @@ from tests.instances import Instance, founded
 
 pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows")]
 
+# More tokens than a brief is estimated at while the model has not answered yet.
 LIMITS = """limits:
-      {turns: 9, turn_seconds: 120, silence_seconds: 60, output_bytes: 9000000, tokens: 1000, usd: 1,
+      {turns: 9, turn_seconds: 120, silence_seconds: 60, output_bytes: 9000000, tokens: 100000, usd: 1,
        memory_bytes: 900000000, processes: 64, file_bytes: 9000000}
 """
 # Plain commands that ask their model once, through the proxy: one with a stand-in, one without.
