@@ -95,8 +95,8 @@ def decide(facts: Facts, policies: Policies, *, where: Literal["local", "pipelin
     judged_all = _excused(verdicts, policies, facts.date)
     if len(required) == 1:
         required.clear()
-    observed = frozenset[str]() if where == "pipeline" and policies.gates.mode == "observe" else None
-    if observed is not None:
+    observed = None
+    if where == "pipeline" and policies.gates.mode == "observe":
         observed = frozenset(required - _ALWAYS)
         required -= observed
     return Decision(

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from factory.agents.task import driver
+from factory.config import environments
 from factory.errors import InvalidInput, NotFound
 from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
@@ -87,7 +88,7 @@ def make(
             holder=holder,
             env=workspace.tool_env,
             readable=workspace.readable,
-            environments=workspace.settings.cache / "environments",
+            environments=environments(workspace.environment),
             wheels=_existing(workspace.settings.cache / "wheels"),
             npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
             agents_path=workspace.tools.agents_path,

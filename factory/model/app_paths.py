@@ -5,7 +5,8 @@ from dataclasses import dataclass
 APPS = "apps/"
 # Folders of the factory beside an app whose folder is the repository.
 _BESIDE = ("policies/", "specs/", "terraform/", "runbooks/", ".gitlab/", ".factory/", ".agents/", ".claude/")
-_TESTS = {"tests", "test"}
+# Folders of tests, beside or inside an app's code.
+TESTS = {"tests", "test"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class AppPaths:
         if not self.root:
             app, sign, _ = path.partition("/src/")
             return f"{app}/src" if sign else ""
-        if _TESTS & set(path.split("/")[:-1]) or path.endswith("conftest.py") or self._named_as_test(path):
+        if TESTS & set(path.split("/")[:-1]) or path.endswith("conftest.py") or named_as_test(path):
             return ""
         found = [item for item in self.sources if item in {".", path} or path.startswith(f"{item}/")]
         return found[0] if found else ""
@@ -55,12 +56,13 @@ class AppPaths:
 
     def is_test(self, path: str) -> bool:
         """Return whether pytest collects an app's file by its name."""
-        return self.owns(path) and self._named_as_test(path)
+        return self.owns(path) and named_as_test(path)
 
-    @staticmethod
-    def _named_as_test(path: str) -> bool:
-        name = path.rsplit("/", 1)[-1]
-        return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+
+def named_as_test(path: str) -> bool:
+    """Return whether pytest collects a file by its name."""
+    name = path.rsplit("/", 1)[-1]
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
 
 FOLDERS = AppPaths()

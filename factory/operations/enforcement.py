@@ -35,10 +35,7 @@ def propose(mirror: Mirror, person: Connection, token: str, *, shown: Sequence[s
         raise Refused("the gates block already", hint="See `factory policy show gates`.")
     message = f"{TITLE}\n\n{chr(10).join(shown)}\n"
     commit = mirror.commit({PATH: changed.encode()}, parent=main, message=message, author=author)
-    pushed = mirror.head(BRANCH)
-    if pushed and mirror.tree_of(pushed) == mirror.tree_of(commit):
-        commit = pushed
-    mirror.push(commit, BRANCH, token)
+    mirror.push_content(commit, BRANCH, token)
     return merge_requests.open_once(
         person, source=BRANCH, target=MAIN, title=TITLE, description="\n".join(shown), labels=[]
     )

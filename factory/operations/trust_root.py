@@ -120,9 +120,7 @@ def propose(
     author = Author(person.account, f"{person.account}@localhost")
     content = {PATH: text(root).encode()}
     commit = mirror.commit(content, parent=mirror.head(MAIN), message=f"{title}\n\n{why}\n", author=author)
-    pushed = mirror.head(branch)
-    if pushed is None or mirror.tree_of(pushed) != mirror.tree_of(commit):
-        mirror.push(commit, branch, token)
+    mirror.push_content(commit, branch, token)
     return merge_requests.open_once(person, source=branch, target=MAIN, title=title, description=why, labels=[])
 
 

@@ -151,12 +151,12 @@ class PersonClone:
         return PersonClone(folder, self.env)
 
     def private(self, name: str) -> Path:
-        """Return the path of a file of this checkout alone, among git's own files."""
+        """Return the path of a file among git's own: of this checkout alone, or where git shares it, of the clone."""
         return (self.path / self._git("rev-parse", "--git-path", name)).resolve()
 
     def ignore(self, pattern: str) -> None:
         """Let git ignore what matches, in this clone and its worktrees, without a change of a tracked file."""
-        path = (self.path / self._git("rev-parse", "--git-path", "info/exclude")).resolve()
+        path = self.private("info/exclude")
         known = files.read_text(path).splitlines() if path.exists() else []
         if pattern not in known:
             files.write_atomic(path, "\n".join([*known, pattern, ""]).encode())

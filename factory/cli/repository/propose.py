@@ -7,6 +7,7 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current
+from factory.config import environments
 from factory.errors import GateFailed
 from factory.instance import person_remote
 from factory.operations import own_session, proposal
@@ -45,7 +46,7 @@ def command(title: str, draft: bool, as_json: bool) -> None:
         checkout.collect(place, rules, clone.path),
         rules,
         scratch=_SCRATCH.absolute(),
-        environments=workspace.settings.cache / "environments",
+        environments=environments(workspace.environment),
     )
     failed = [item.gate for item in decision.verdicts if item.result != "passed"]
     needed = [gate for gate in failed if gate in decision.required]

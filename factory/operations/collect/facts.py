@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from factory.checks import change as changes
@@ -21,9 +22,8 @@ from factory.specs import lint, trailers
 from factory.specs import read as specs
 from factory.system import process
 
-UNIT = "unit"
 # The checks that are test suites; each has its own report.
-SUITES = (UNIT, "contract")
+SUITES = (app_tests.UNIT, "contract")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
     touched = {file.path for file in found.files}
     changed = tests_in_sources.collect_at(place.folder, place.base, sorted(touched), env=place.env, apps=apps)
     kept = tuple(test for test in after if test.path not in touched)
+    with tempfile.TemporaryDirectory(prefix="factory-base-") as name:
+        base = _Base(place, Path(name))
+        tools = {tool: _tool(tool, place, policies, found, base) for tool in ("lint", "types", "security")}
     return Facts(
         date=place.date,
         change=found,
@@ -73,9 +76,9 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
         dependencies=_dependencies(place, found, apps),
         trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
-        lint=_tool("lint", place, policies, found),
-        types=_tool("types", place, policies, found),
-        security=_tool("security", place, policies, found),
+        lint=tools["lint"],
+        types=tools["types"],
+        security=tools["security"],
     )
 
 
@@ -149,7 +152,7 @@ def claims(
     for name in local if suites is None else suites:
         if name not in rules.checks:
             continue
-        unit = name == UNIT
+        unit = name == app_tests.UNIT
         run, lines = tool.run_tests(
             rules.checks[name],
             place.folder,
@@ -163,7 +166,20 @@ def claims(
     return tuple(runs), covered, leaks.scan(scratch) if scratch.exists() else ToolRun()
 
 
-def _tool(name: str, place: Checkout, policies: Policies, change: Change) -> ToolRun | None:
+@dataclass(frozen=True)
+class _Base:
+    """The files of the commit before a change, which are checked out once, for the tools that find something."""
+
+    place: Checkout
+    empty: Path
+
+    @cached_property
+    def folder(self) -> Path:
+        changes.check_out(self.place.folder, self.place.base, self.empty, env=self.place.env)
+        return self.empty
+
+
+def _tool(name: str, place: Checkout, policies: Policies, change: Change, base: _Base) -> ToolRun | None:
     """Return what a tool finds in the change and not in the commit before it: what is older is nobody's task now."""
     command = policies.gates.checks.get(name)
     if command is None or name not in policies.gates.gates:
@@ -173,11 +189,8 @@ def _tool(name: str, place: Checkout, policies: Policies, change: Change) -> Too
     found = run(command, place.folder, change, env=place.env, apps=apps)
     if not found.problems:
         return found
-    with tempfile.TemporaryDirectory(prefix="factory-base-") as base:
-        folder = Path(base)
-        changes.check_out(place.folder, place.base, folder, env=place.env)
-        kept = tuple(file for file in change.files if (folder / file.path).is_file())
-        before = run(command, folder, replace(change, files=kept), env=place.env, apps=apps)
+    kept = tuple(file for file in change.files if (base.folder / file.path).is_file())
+    before = run(command, base.folder, replace(change, files=kept), env=place.env, apps=apps)
     return replace(found, problems=static.newer(found.problems, before.problems))
 
 

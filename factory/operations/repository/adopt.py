@@ -81,11 +81,7 @@ def propose(
         author=author,
     )
     branch = f"app/{name}"
-    pushed = mirror.head(branch)
-    # An earlier call already pushed the same content, with another timestamp.
-    if pushed and mirror.tree_of(pushed) == mirror.tree_of(commit):
-        commit = pushed
-    mirror.push(commit, branch, token)
+    mirror.push_content(commit, branch, token)
     request = merge_requests.open_once(
         person,
         source=branch,

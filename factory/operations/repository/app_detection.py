@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from factory.errors import InvalidInput
+from factory.model.app_paths import TESTS, named_as_test
 from factory.system import strict_yaml
 
 _FRAMEWORKS = ("flask", "django", "fastapi", "starlette", "aiohttp", "bottle", "falcon")
@@ -26,7 +27,6 @@ _NO_CODE = {
     "policies",
     "terraform",
 }
-_TESTS = {"tests", "test"}
 _NOT_APP = {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "tasks.py"}
 _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]\s*(\S+)", re.MULTILINE)
 _REQUIREMENTS = re.compile(r"requirements[^/]*\.txt|requirements/[^/]+\.txt")
@@ -38,7 +38,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 class DetectedApp:
     """A Python app: its name, framework, code, the files that name what it needs, and its own tools.
 
-    ``tests`` counts the files with tests; ``tools`` names the linters and type checkers that it configures.
+    ``tests`` counts the files with tests; ``tools`` names the linters that it configures.
     """
 
     name: str
@@ -77,7 +77,7 @@ def detect(paths: Collection[str], read: Callable[[str], bytes], *, folder: str)
         framework=next((name for name in _FRAMEWORKS if re.search(rf"\b{name}\b", declared)), ""),
         sources=tuple(_sources(python)),
         install=install,
-        tests=sum(_is_test(path) for path in python),
+        tests=sum(map(named_as_test, python)),
         tools=tuple(_tools(paths, project)),
     )
 
@@ -105,18 +105,13 @@ def _called(name: str) -> str:
     return plain if _NAME.fullmatch(plain) else ""
 
 
-def _is_test(path: str) -> bool:
-    name = PurePosixPath(path).name
-    return name.startswith("test_") or name.endswith("_test.py")
-
-
 def _sources(python: Collection[str]) -> Iterator[str]:
     """Yield the folders and files with code: `src`, or the packages and modules at the root."""
     if any(path.startswith("src/") for path in python):
         yield "src"
         return
-    tops = {PurePosixPath(path).parts[0] for path in python if not _is_test(path)}
-    found = sorted(tops - _NO_CODE - _TESTS - _NOT_APP)
+    tops = {PurePosixPath(path).parts[0] for path in python if not named_as_test(path)}
+    found = sorted(tops - _NO_CODE - TESTS - _NOT_APP)
     yield from found or ["."]
 
 
@@ -146,5 +141,3 @@ def _tools(paths: Collection[str], project: Mapping[str, dict[str, object]]) -> 
     tool = project.get("tool", {})
     if "ruff" in tool or {"ruff.toml", ".ruff.toml"} & set(paths):
         yield "ruff"
-    if "mypy" in tool or {"mypy.ini", ".mypy.ini"} & set(paths):
-        yield "mypy"

@@ -31,22 +31,18 @@ def carried(paths: frozenset[str]) -> str:
     return found[0] if found else ""
 
 
-def is_installed(wheel: bytes) -> bool:
-    """Return whether a wheel has the same files as the installed factory, however it was compressed."""
-    return _record(wheel) == _record(toolkit_wheel.pack())
-
-
 def made(app: DetectedApp, paths: frozenset[str], read: Callable[[str], bytes], *, merge: Merge) -> WheelUpgrade:
     """Return the upgrade of a repository, whose app is ``app``; without files if the wheel is the installed factory.
 
     Raises ``Conflict`` with the files in which the person's changes and those of the templates conflict.
     """
     path = carried(paths)
-    old = read(path)
+    old, installed = read(path), toolkit_wheel.pack()
     before, after = path.split("-")[1], toolkit_wheel.name().split("-")[1]
-    if is_installed(old):
+    # Their lists of files and hashes: another machine may compress the same files to other bytes.
+    if _record(old) == _record(installed):
         return WheelUpgrade({}, before, after)
-    new = starter.contents(app) | {f"{starter.TOOLKIT}/{toolkit_wheel.name()}": toolkit_wheel.pack()}
+    new = starter.contents(app) | {f"{starter.TOOLKIT}/{toolkit_wheel.name()}": installed}
     earlier = starter.contents(app, template=_template_of(old))
     changed: dict[str, bytes | None] = {path: None}
     conflicts = []

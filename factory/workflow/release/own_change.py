@@ -29,16 +29,22 @@ def shipped_by(context: Context, request: MergeRequest, policies: Policies) -> S
     return shipment.of(context, request, own=is_own(context, request, policies))
 
 
+def _of_head(context: Context, request: MergeRequest) -> Pipeline | None:
+    """Return the newest pipeline of the merge request, if it is of the head."""
+    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
+    return found if found is not None and found.sha == request.sha else None
+
+
 def judged(context: Context, request: MergeRequest) -> Pipeline | None:
     """Return the newest pipeline of the merge request, if it passed for the head."""
-    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
-    return found if found is not None and (found.sha, found.status) == (request.sha, "success") else None
+    found = _of_head(context, request)
+    return found if found is not None and found.status == "success" else None
 
 
 def unfinished(context: Context, request: MergeRequest) -> str:
     """Return the status of the head's newest pipeline, ``created`` if there is none; empty if it passed."""
-    found = next(iter(pipelines.of_merge_request(context.bot, request.iid)), None)
-    if found is None or found.sha != request.sha:
+    found = _of_head(context, request)
+    if found is None:
         return "created"
     return "" if found.status == "success" else found.status
 
