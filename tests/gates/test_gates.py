@@ -335,4 +335,8 @@ def test_tests_that_policy_leaves_out_and_inherited_ones_are_no_findings() -> No
     skipping = TestCase("apps.hello.tests.test_slow", "skipped")
     whole = changed(after=(TEST, slow), tests=(("unit", TestRun((*RAN.cases, skipping))),))
     assert GATES["unit"](whole, policies()).result == "passed"
+    made_up = changed(
+        after=(TEST, slow), tests=(("unit", TestRun((*RAN.cases, replace(skipping, outcome="success")))),)
+    )
+    assert [finding.rule for finding in GATES["unit"](made_up, policies()).findings] == ["unit.unrun"]
     assert GATES["unit"](replace(whole, change=change(SOURCE, slow.path)), policies()).result == "failed"
