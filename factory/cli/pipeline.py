@@ -1,14 +1,17 @@
 """``factory pipeline``: shows pipelines and job logs, and starts pipelines."""
 
+from pathlib import Path
+
 import click
 
 from factory.cli import output
 from factory.cli.current import current, number
-from factory.errors import NotFound
+from factory.errors import GateFailed, NotFound
 from factory.gitlab import merge_requests, pipelines
 from factory.instance.workspace import BOT
 from factory.model.gitlab import MAIN
 from factory.policies.folder import read_folder
+from factory.system import files
 
 _NEWEST = 20
 
@@ -60,6 +63,18 @@ def run(ref: str, as_json: bool) -> None:
         merge_requests.relabel(bot, carried.iid, add=[label])
         text += f"; `factory work` ships its plan with !{carried.iid}"
     output.one(started, json_wanted=as_json, text=text)
+
+
+@command.command()
+@click.argument("file", default=".gitlab-ci.yml", type=click.Path(path_type=Path))
+@output.as_json
+def check(file: Path, as_json: bool) -> None:
+    """Ask GitLab whether it accepts the pipeline definition in FILE (default: .gitlab-ci.yml)."""
+    found = pipelines.errors(current().connection(), files.read_text(file))
+    text = "\n".join(found) or f"GitLab accepts {file}"
+    output.one({"valid": not found, "errors": found}, json_wanted=as_json, text=text)
+    if found:
+        raise GateFailed(f"GitLab refuses {file}", hint="Correct the lines that it names.")
 
 
 @command.command()

@@ -8,6 +8,7 @@ from factory.gates import (
     dependencies,
     evidence,
     lint,
+    own_pipeline,
     performance,
     plan,
     scope,
@@ -38,5 +39,6 @@ GATES: Mapping[str, Judge] = {
     "evidence": evidence.judge,
     "contract": contract.judge,
     "performance": performance.judge,
+    "own_pipeline": own_pipeline.judge,
     "plan": plan.judge,
 }

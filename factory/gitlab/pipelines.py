@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, translated
-from factory.model.gitlab import Job, Pipeline, Variables
+from factory.model.gitlab import Bridge, Job, Pipeline, Variables
 
 
 def read(item: Any) -> Pipeline:
@@ -75,6 +75,24 @@ def jobs(connection: Connection, number: int, *, retried: bool = False) -> list[
         query = {"per_page": 100, **({"include_retried": True} if retried else {})}
         found: Any = connection.client.http_list(path, get_all=True, query_data=query)
         return sorted((_job(item) for item in found), key=lambda job: job.id)
+
+
+def bridges(connection: Connection, number: int) -> list[Bridge]:
+    """Return a pipeline's jobs that start child pipelines (GitLab docs: Jobs API, list trigger jobs)."""
+    with translated(f"list the child pipelines of pipeline {number}"):
+        path = f"{connection.api}/pipelines/{number}/bridges"
+        found: Any = connection.client.http_list(path, get_all=True, query_data={"per_page": 100})
+    children = [(item, item.get("downstream_pipeline") or {}) for item in found]
+    return [
+        Bridge(item["name"], item["status"], child.get("id", 0), child.get("web_url", "")) for item, child in children
+    ]
+
+
+def errors(connection: Connection, definition: str) -> list[str]:
+    """Return what GitLab refuses in the text of a definition of pipelines (GitLab docs: CI Lint API)."""
+    with translated("check the pipeline definition"):
+        found: Any = connection.client.http_post(f"{connection.api}/ci/lint", post_data={"content": definition})
+    return [str(item) for item in found["errors"]]
 
 
 def create(connection: Connection, ref: str, variables: Variables | None = None) -> Pipeline:

@@ -4,7 +4,7 @@ The project document stores the refs that were processed last. Comparing them wi
 even if the server died between the ref update and this function.
 """
 
-from factory.local_gitlab.ci import pipelines
+from factory.local_gitlab.ci import creation
 from factory.local_gitlab.projects import approval_rules
 from factory.local_gitlab.refs import push_events
 from factory.local_gitlab.serving.context import Context
@@ -46,7 +46,7 @@ def sync_refs(context: Context, project: Document, user: Document, *, known_user
     for tag, sha in tags.items():
         if known_tags.get(tag) != sha:
             before = known_tags.get(tag, push_events.ZERO)
-            pipelines.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
+            creation.create(context, project, ref=tag, sha=sha, before=before, source="push", user=user, tag=True)
 
 
 def _pushed(
@@ -56,7 +56,7 @@ def _pushed(
         follow_source(context, project, request, sha, user)
     _drop_auto_merges_behind(context, project, branch, sha)
     if not quiet:
-        pipelines.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
+        creation.create(context, project, ref=branch, sha=sha, before=before, source="push", user=user)
     context.wake_pipelines()
 
 
@@ -89,7 +89,7 @@ def follow_source(context: Context, project: Document, request: Document, sha: s
     request["updated_at"] = clock.timestamp()
     repository.git("update-ref", f"refs/merge-requests/{request['iid']}/head", sha)
     context.store.save("merge_request", request)
-    pipelines.create(
+    creation.create(
         context,
         project,
         ref=f"refs/merge-requests/{request['iid']}/head",

@@ -137,6 +137,19 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class ChildPipeline:
+    """The child pipeline of the repository's own definition: its status, its failed jobs and its address.
+
+    Without a ``status``, GitLab did not create it. ``problem`` says why all this is unknown.
+    """
+
+    status: str = ""
+    failed: tuple[str, ...] = ()
+    url: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class SessionEvidence:
     """The evidence branch's statements about the change's session; ``problem`` says which one is invalid."""
 
@@ -236,6 +249,7 @@ class Facts:
     recorded: SessionEvidence | None = None
     plans: tuple[Plan, ...] | None = None
     trust: tuple[str, ...] = ()
+    own_pipeline: ChildPipeline | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON value."""

@@ -77,6 +77,16 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
+class Bridge:
+    """A job that starts a child pipeline; ``child`` is the pipeline's id, 0 if GitLab did not create it."""
+
+    name: str
+    status: str
+    child: int
+    child_url: str
+
+
+@dataclass(frozen=True)
 class Job:
     """A job of a pipeline; ``duration`` is in seconds; ``user`` is GitLab's: for a manual job, who started it."""
 

@@ -12,6 +12,7 @@ from factory.gates.run import decide
 from factory.model.facts import (
     Change,
     ChangedFile,
+    ChildPipeline,
     CitedTest,
     Coverage,
     Dependency,
@@ -75,6 +76,7 @@ GOOD = Facts(
     timings=(Timing("greet", 1.0, 1.1),),
     recorded=SessionEvidence(claim=True, attempt=True),
     plans=(plan(ZONE),),
+    own_pipeline=ChildPipeline("success"),
 )
 PERSON = replace(GOOD, change=replace(CHANGE, origin=Origin("operator", ("operator",), "mine")))
 UNNAMED = SpecFacts(problem="the commits name no spec", unnamed=True)
@@ -142,6 +144,9 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ("unit", Facts(tests=(("unit", suite()),)), "unit.empty"),
         ("unit", Facts(tests=(("unit", suite("skipped")),)), "unit.empty"),
         ("contract", Facts(tests=(("contract", suite("failed")),)), "contract.empty"),
+        ("own_pipeline", Facts(own_pipeline=ChildPipeline()), "own_pipeline.not_created"),
+        ("own_pipeline", Facts(own_pipeline=ChildPipeline("failed", ("a",), "http://x")), "own_pipeline.failed"),
+        ("own_pipeline", Facts(own_pipeline=ChildPipeline("canceled")), "own_pipeline.failed"),
         ("plan", Facts(plans=(plan(PlannedChange("x.y", "null_resource", ("create",))),)), "plan.type"),
         ("plan", Facts(plans=(plan(PlannedChange("z", "cloudflare_zone", ("delete", "create"))),)), "plan.protected"),
         ("plan", Facts(plans=(plan(*[ZONE] * 21),)), "plan.size"),

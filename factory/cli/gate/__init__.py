@@ -12,6 +12,7 @@ from factory.cli.current import JUDGE, enter
 from factory.cli.gate import challenge, history
 from factory.config import ENVIRONMENTS, environments
 from factory.errors import GateFailed, InvalidInput, Refused
+from factory.gates import own_pipeline
 from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
 from factory.operations.collect import checkout, claims, local
@@ -128,6 +129,7 @@ def _left(rules: Policies) -> Facts:
         timings=performance.read(CLAIMS / "performance"),
         # A project that deploys nothing has no gate for plans, and its pipeline no job that makes one.
         plans=plan.read_all(OUT / "plan") if "plan" in rules.gates.gates or (OUT / "plan").exists() else (),
+        own_pipeline=claims.child_pipeline(given) if "CI" in given and own_pipeline.GATE in rules.gates.gates else None,
     )
 
 

@@ -10,12 +10,11 @@ from factory.cli import environment, output
 from factory.cli.current import current
 from factory.errors import Conflict
 from factory.operations.repository import app_detection, starter
+from factory.operations.repository.app_detection import PIPELINE
 from factory.system import files
 from factory.worktrees import upgrade
 from factory.worktrees.person_clone import PersonClone
 from factory.worktrees.repository import Mirror
-
-PIPELINE = ".gitlab-ci.yml"
 
 
 @click.command()
@@ -45,12 +44,11 @@ def _here(*, as_json: bool) -> None:
     added = starter.made(app, paths)
     clone.ignore("/.factory/")
     commit = clone.start(starter.BRANCH, added, message=f"Bring {app.name} under the factory\n")
-    own = PIPELINE in paths
     undo = f"git switch {left or f'--detach {head[:12]}'} && git branch -D {starter.BRANCH}"
     lines = [
         f"branch {starter.BRANCH}: {len(added)} files new, none changed",
         f"  found {app.summary()}",
-        *([f"  {PIPELINE} stays as it is, but GitLab will run the factory's pipeline in its place"] if own else []),
+        *([f"  {PIPELINE} stays as it is: it runs as a child pipeline of the factory's"] if app.pipeline else []),
         f"  nothing is pushed · undo: {undo}",
         "  next: factory gate run --history 5",
     ]

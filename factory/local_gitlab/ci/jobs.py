@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
-from factory.local_gitlab.ci import environments, pipeline_rights
+from factory.local_gitlab.ci import environments
 from factory.local_gitlab.ci.states import ACTIVE, FINISHED
 from factory.local_gitlab.projects import project_settings
+from factory.local_gitlab.refs import pipeline_rights
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, GUEST, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
@@ -36,6 +37,11 @@ def show(context: Context, project: Document, job: Document) -> Document:
         **({"failure_reason": job["failure_reason"]} if job["status"] == "failed" else {}),
         **({"artifacts_file": {"filename": archive["filename"], "size": archive["size"]}} if archive else {}),
     }
+
+
+def is_bridge(job: Document) -> bool:
+    """Return whether a job starts a pipeline, and no runner takes it."""
+    return "trigger" in job["_spec"]
 
 
 def latest(store: Store, pipeline: Document) -> list[Document]:
@@ -104,9 +110,10 @@ def reopen(store: Store, number: int) -> None:
                 environments.deploy(store, waiting)
 
 
-def _job(call: Call) -> Document:
+def _job(call: Call, *, bridges: bool = False) -> Document:
+    """Return the call's job; a job that starts a pipeline only with ``bridges``."""
     found = api.require(call.store.get("job", call.iid("job_id")))
-    if found["_project"] != call.project["id"]:
+    if found["_project"] != call.project["id"] or (is_bridge(found) and not bridges):
         raise api.not_found()
     return found
 
@@ -118,13 +125,14 @@ def _show(call: Call) -> Any:
 def _list(call: Call) -> Any:
     scope = call.strings("scope")
     found = call.store.all("job", project=call.project["id"])
-    found = [job for job in reversed(found) if scope is None or job["status"] in scope]
+    found = [job for job in reversed(found) if not is_bridge(job)]
+    found = [job for job in found if scope is None or job["status"] in scope]
     return Page(found, partial(show, call.context, call.project))
 
 
 def _updatable(call: Call) -> Document:
     """Return the call's job; raises 403 if the user may not run pipelines on its ref."""
-    job = _job(call)
+    job = _job(call, bridges=True)
     pipeline_rights.need(call, call.store.get("pipeline", job["_pipeline"]) or {})
     return job
 

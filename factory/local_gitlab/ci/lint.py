@@ -5,9 +5,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 from factory.errors import InvalidInput
-from factory.local_gitlab.ci import pipeline_rights, pipelines, scheduler
+from factory.local_gitlab.ci import creation, pipelines, scheduler
 from factory.local_gitlab.ci.variables import layers
 from factory.local_gitlab.definition import expand, source_files
+from factory.local_gitlab.refs import pipeline_rights
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import DEVELOPER, Call, Route
 from factory.local_gitlab.serving.store import Document
@@ -61,7 +62,7 @@ def _checked(call: Call, name: str, content: str, sha: str | None, ref: str) -> 
     config = repository.commit(files, parent=sha, message="lint", author=author)
     draft = {
         "sha": sha or config,
-        "before_sha": pipelines.ZERO,
+        "before_sha": creation.ZERO,
         "ref": ref if dry else call.project["default_branch"],
         "tag": dry and tag,
         "source": "push",
@@ -71,10 +72,10 @@ def _checked(call: Call, name: str, content: str, sha: str | None, ref: str) -> 
         "_config": {"file": name, "sha": config},
     }
     try:
-        workflow = pipelines.admitted(call.context, call.project, draft) if dry else {}
+        workflow = creation.admitted(call.context, call.project, draft) if dry else {}
     except InvalidInput as error:
         return _answer(errors=str(error).splitlines())
-    return _answer(errors=[pipelines.FILTERED]) if workflow is None else _expanded(call, draft, content, workflow)
+    return _answer(errors=[creation.FILTERED]) if workflow is None else _expanded(call, draft, content, workflow)
 
 
 def _expanded(call: Call, draft: Document, content: str, workflow: dict[str, str]) -> Awaitable[dict[str, Any]]:

@@ -1,19 +1,17 @@
-"""Creates pipelines and serves the Pipelines API."""
+"""Serves the Pipelines API."""
 
 import asyncio
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from factory.errors import InvalidInput
 from factory.local_gitlab.accounts.accounts import by_id
-from factory.local_gitlab.ci import jobs, pipeline_rights, unit_test_reports
-from factory.local_gitlab.ci.variables import before_jobs
-from factory.local_gitlab.definition import checkout, conditions, source_files
+from factory.local_gitlab.ci import child_pipelines, creation, jobs, unit_test_reports
+from factory.local_gitlab.definition import checkout
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
+from factory.local_gitlab.refs import pipeline_rights
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, Answer, Call, Page, Route
@@ -21,101 +19,8 @@ from factory.local_gitlab.serving.context import Context
 from factory.local_gitlab.serving.store import Document
 from factory.system import clock
 
-ZERO = "0" * 40
-FILTERED = "Pipeline filtered out by workflow rules."
 NO_RIGHTS = "You do not have sufficient permission to run a pipeline on the protected branch"
 _PATIENCE, _PAUSE = 90.0, 0.05
-# GitLab docs: Pipelines, skip a pipeline: the message of the pushed commit decides.
-_SKIP = re.compile(r"\[(?:ci[ _-]skip|skip[ _-]ci)\]", re.IGNORECASE)
-_SKIPPABLE = {"push", "merge_request_event"}
-
-
-def create(
-    context: Context,
-    project: Document,
-    *,
-    ref: str,
-    sha: str,
-    before: str,
-    source: str,
-    user: Document,
-    tag: bool = False,
-    request: Document | None = None,
-    variables: Mapping[str, str] | None = None,
-    files: Collection[str] = (),
-    schedule: int | None = None,
-) -> Document | None:
-    """Create a pipeline; returns ``None`` if the definition is missing or its ``workflow:rules`` exclude the pipeline.
-
-    ``ref`` is a branch, with ``tag`` a tag; ``schedule`` is the id of its schedule; jobs get the variables ``files`` as
-    files. An invalid definition results in a failed pipeline with ``yaml_errors``, as in GitLab.
-    """
-    location = _definition(context, project, sha)
-    if location is None:
-        return None
-    now = clock.timestamp()
-    draft: Document = {
-        "project_id": project["id"],
-        "sha": sha,
-        "before_sha": before,
-        "ref": ref,
-        "tag": tag,
-        "status": "created",
-        "source": source,
-        "yaml_errors": None,
-        "created_at": now,
-        "updated_at": now,
-        "started_at": None,
-        "finished_at": None,
-        "committed_at": None,
-        "coverage": None,
-        "name": None,
-        "_user": user["id"],
-        "_request": request["iid"] if request else None,
-        "_schedule": schedule,
-        "_config": {"file": location[0], "sha": location[1]},
-        "_variables": dict(variables or {}),
-        "_files": list(files),
-        "_workflow": {},
-        "_expanded": False,
-    }
-    try:
-        if (workflow := admitted(context, project, draft)) is None:
-            return None
-        draft["_workflow"] = workflow
-        if source in _SKIPPABLE and _SKIP.search(context.repository(project).one(sha)["message"]):
-            draft |= {"status": "skipped", "finished_at": now, "_expanded": True}
-    except InvalidInput as error:
-        draft |= {"status": "failed", "yaml_errors": str(error), "finished_at": now, "_expanded": True}
-    pipeline = context.store.add("pipeline", draft, project=project["id"])
-    context.wake_pipelines()
-    return pipeline
-
-
-def admitted(context: Context, project: Document, draft: Document) -> dict[str, str] | None:
-    """Return the variables of the matching workflow rule, or ``None`` if the pipeline must not be created."""
-    name, sha = draft["_config"]["file"], draft["_config"]["sha"]
-    definition = source_files.read(context.repository(project), sha, name)
-    if definition is None:
-        return None
-    return conditions.admitted(source_files.workflow_rules(definition, name), before_jobs(context, project, draft))
-
-
-def is_defined(context: Context, project: Document, sha: str) -> bool:
-    """Return whether a commit has a definition of pipelines."""
-    location = _definition(context, project, sha)
-    return location is not None and context.repository(project).read(location[1], location[0]) is not None
-
-
-def _definition(context: Context, project: Document, sha: str) -> tuple[str, str] | None:
-    """Return the definition's file and commit."""
-    name, path, ref = source_files.parse_config_path(project["ci_config_path"])
-    if path is None:
-        return name, sha
-    if path != project["path_with_namespace"]:
-        return None
-    config_sha = context.repository(project).resolve(ref or project["default_branch"])
-    return None if config_sha is None else (name, config_sha)
 
 
 def show(context: Context, project: Document, pipeline: Document) -> Document:
@@ -140,8 +45,8 @@ def show(context: Context, project: Document, pipeline: Document) -> Document:
 
 
 def of_request(context: Context, project: Document, request: Document) -> list[Document]:
-    """Return a merge request's pipelines, newest first."""
-    found = context.store.all("pipeline", project=project["id"], _request=request["iid"])
+    """Return a merge request's pipelines without their children, newest first."""
+    found = context.store.all("pipeline", project=project["id"], _request=request["iid"], _bridge=None)
     return list(reversed(found))
 
 
@@ -155,6 +60,8 @@ def _list(call: Call) -> Any:
     }
     if call.params.get("username"):
         filters["_user"] = (call.store.find("user", str(call.params["username"])) or {}).get("id", 0)
+    if filters.get("source") != child_pipelines.SOURCE:
+        filters["_bridge"] = None  # docs: Pipelines API, list: child pipelines only if asked for
     found = lists.within(call, call.store.all("pipeline", project=call.project["id"], **filters))
     keys = ("id", "status", "ref", "updated_at")
     return Page(lists.ordered(call, found, keys=keys), partial(show, call.context, call.project))
@@ -180,12 +87,12 @@ def _create(call: Call) -> Any:
     if not pipeline_rights.may_update(call.store, call.project, ref, call.user, call.role, tag=tag):
         raise api.bad_request(NO_RIGHTS)
     variables, files = _requested_variables(call)
-    pipeline = create(
+    pipeline = creation.create(
         call.context,
         call.project,
         ref=ref,
         sha=sha,
-        before=ZERO,
+        before=creation.ZERO,
         source="api",
         user=call.user,
         tag=tag,
@@ -193,7 +100,7 @@ def _create(call: Call) -> Any:
         files=files,
     )
     if pipeline is None:
-        raise api.invalid({"base": [FILTERED]})
+        raise api.invalid({"base": [creation.FILTERED]})
     return _expanded(call, pipeline["id"])
 
 
@@ -231,15 +138,24 @@ def _requested_variables(call: Call) -> tuple[dict[str, str], list[str]]:
 
 
 def _jobs(call: Call) -> Any:
-    pipeline = _pipeline(call)
-    found = call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"])
+    return _listed(call, jobs.show, bridges=False)
+
+
+def _bridges(call: Call) -> Any:
+    return _listed(call, child_pipelines.show_bridge, bridges=True)
+
+
+def _listed(call: Call, shown: Callable[[Context, Document, Document], Document], *, bridges: bool) -> Page:
+    found = call.store.all("job", project=call.project["id"], _pipeline=_pipeline(call)["id"])
     hidden = not call.flag("include_retried")
     scope = call.strings("scope")
     return Page(
         [
-            jobs.show(call.context, call.project, job)
+            shown(call.context, call.project, job)
             for job in reversed(found)
-            if not (hidden and job["_retried"]) and (scope is None or job["status"] in scope)
+            if jobs.is_bridge(job) == bridges
+            and not (hidden and job["_retried"])
+            and (scope is None or job["status"] in scope)
         ]
     )
 
@@ -248,7 +164,7 @@ def _cancel(call: Call) -> Any:
     pipeline = _pipeline(call)
     pipeline_rights.need(call, pipeline)
     for job in call.store.all("job", project=call.project["id"], _pipeline=pipeline["id"]):
-        jobs.cancel(call.store, job)
+        child_pipelines.cancel(call.store, job)
     call.context.wake_pipelines()
     return show(call.context, call.project, pipeline)
 
@@ -293,6 +209,7 @@ ROUTES = (
     Route("POST", "/projects/{id}/pipeline", _create, DEVELOPER),
     Route("GET", _PIPELINES + "/{pipeline_id}", _show),
     Route("GET", _PIPELINES + "/{pipeline_id}/jobs", _jobs),
+    Route("GET", _PIPELINES + "/{pipeline_id}/bridges", _bridges),
     Route("GET", _PIPELINES + "/{pipeline_id}/variables", _variables, DEVELOPER),
     Route("GET", _PIPELINES + "/{pipeline_id}/test_report", _test_report),
     Route("POST", _PIPELINES + "/{pipeline_id}/cancel", _cancel, DEVELOPER),

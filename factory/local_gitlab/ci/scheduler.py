@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from factory.errors import FactoryError, InvalidInput
-from factory.local_gitlab.ci import environments, jobs, resource_groups, schedules, states, statuses
+from factory.local_gitlab.ci import child_pipelines, environments, jobs, resource_groups, schedules, states, statuses
 from factory.local_gitlab.ci.variables import layers
 from factory.local_gitlab.definition import durations, expand
 from factory.local_gitlab.definition.source_files import Source
@@ -108,12 +108,15 @@ def _write_jobs(
 ) -> None:
     pipeline["_expanded"] = True
     if isinstance(found, FactoryError) or not found:
-        if not found and pipeline["source"] != "api":
-            context.store.delete("pipeline", pipeline)  # GitLab makes no pipeline without jobs
-            return
         reason = str(found) if isinstance(found, InvalidInput) else EMPTY
         if isinstance(found, FactoryError) and not isinstance(found, InvalidInput):
             reason = f"the pipeline definition could not be expanded: {found}"
+        bridge = context.store.get("job", pipeline.get("_bridge") or 0)
+        if bridge:
+            child_pipelines.fail(context, bridge, reason)
+        if bridge or (not found and pipeline["source"] != "api"):
+            context.store.delete("pipeline", pipeline)  # GitLab makes no pipeline without jobs
+            return
         pipeline |= {"status": "failed", "yaml_errors": reason, "finished_at": clock.timestamp()}
         context.store.save("pipeline", pipeline)
         return
@@ -193,13 +196,17 @@ def _advance_all(context: Context) -> bool:
 def renew_heartbeats(context: Context) -> None:
     """Give every running job's runner time to report again, because it could not while the server stood still."""
     with context.store.transaction():
-        for job in context.store.all("job", status="running"):
+        for job in _with_runner(context):
             context.store.save("job", job | {"_beat": clock.timestamp()})
+
+
+def _with_runner(context: Context) -> list[Document]:
+    return [job for job in context.store.all("job", status="running") if not jobs.is_bridge(job)]
 
 
 def _end_lost_jobs(context: Context) -> None:
     now = clock.now()
-    for job in context.store.all("job", status="running"):
+    for job in _with_runner(context):
         silent = (now - clock.parse(job["_beat"])).total_seconds()
         running = (now - clock.parse(job["started_at"])).total_seconds()
         project = project_settings.of(context.store.get("project", job["_project"]) or {})
@@ -233,6 +240,8 @@ def _advance(context: Context, pipeline: Document) -> None:
         changes["finished_at"] = None
     if changes:
         store.save("pipeline", pipeline | changes)
+    if over:
+        child_pipelines.follow(context, pipeline | changes)
 
 
 def _step(context: Context, found: list[Document]) -> bool:
@@ -253,6 +262,8 @@ def _step(context: Context, found: list[Document]) -> bool:
             continue
         if target == "skipped":
             jobs.finish(context.store, job, "skipped")
+        elif target == "pending" and jobs.is_bridge(job):
+            child_pipelines.start(context, job)
         else:
             context.store.save("job", job | {"status": target})
         moved = True

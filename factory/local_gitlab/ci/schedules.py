@@ -12,9 +12,10 @@ from cronsim import CronSim, CronSimError
 
 from factory.errors import FactoryError, InvalidInput
 from factory.local_gitlab.accounts import accounts
-from factory.local_gitlab.ci import pipeline_rights, pipelines, schedule_inputs, time_zones
+from factory.local_gitlab.ci import creation, pipelines, schedule_inputs, time_zones
 from factory.local_gitlab.projects import project_settings
 from factory.local_gitlab.projects.ci_variables import VARIABLE_TYPES
+from factory.local_gitlab.refs import pipeline_rights
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving.call import ADMIN, DEVELOPER, MAINTAINER, Call, Page, Route
 from factory.local_gitlab.serving.context import Context
@@ -82,12 +83,12 @@ def _start(context: Context, project: Document, schedule: Document, user: Docume
     sha = context.repository(project).branches().get(branch)
     if sha is None or schedule.get("_inputs"):
         return None
-    return pipelines.create(
+    return creation.create(
         context,
         project,
         ref=branch,
         sha=sha,
-        before=pipelines.ZERO,
+        before=creation.ZERO,
         source="schedule",
         user=user,
         variables={item["key"]: item["value"] for item in schedule["_variables"]},

@@ -41,13 +41,12 @@ def expand(
     results. Raises ``InvalidInput`` with the definition's error.
     """
     known = {**variables.below, **variables.workflow, **variables.above}
-    texts, hidden = source_files.read_all(source, known)
-    main = source_files.read(source.repository, source.config_sha, source.config_file)
-    text = preview.joined(source.config_file, texts, program=program, env=env, kept=kept)
-    merged = _restored(strict_yaml.load_mapping(text, source=source.config_file), hidden)
-    keywords.refuse(_jobs_alone(text, source.config_file), f"{source.config_file}, joined")
+    files = source_files.read_all(source, known)
+    text = preview.joined(source.config_file, files.texts, program=program, env=env, kept=kept)
+    merged = _restored(strict_yaml.load_mapping(text, source=source.config_file), files.hidden)
+    keywords.refuse(_jobs_alone(text, source.config_file), f"{source.config_file}, joined", joined=True)
     merged["variables"] = {**(merged.get("variables") or {}), **variables.workflow}
-    jobs = _Jobs(merged, (main.values if main else {}).get("default") or {}, variables, _code(source))
+    jobs = _Jobs(merged, files.default, variables, _code(source))
     if every:
         jobs = replace(jobs, merged={name: _without_rules(name, value) for name, value in merged.items()})
     # docs: workflow. Without its rules, jobs without rules are not part of a merge request's pipeline.

@@ -24,6 +24,18 @@ _EXISTS = {
     "exists.ref": f"{REFUSED}other refs are not read",
 }
 _NEEDS = {"needs": RIGHT, "needs.job": RIGHT, "needs.artifacts": RIGHT, "needs.optional": RIGHT}
+_CHILD = ("local", "ref", "artifact", "job", "remote", "template", "component", "inputs")
+# One form alone starts a pipeline: a child, of a file of the default branch (`keywords`).
+_TRIGGER = {
+    **dict.fromkeys(
+        ("trigger", "trigger.include", "trigger.include.project", "trigger.include.file", "trigger.strategy"), RIGHT
+    ),
+    **dict.fromkeys(("trigger.project", "trigger.branch"), f"{REFUSED}no pipeline of another project is started"),
+    **dict.fromkeys(("trigger.forward", "trigger.inputs"), f"{REFUSED}a child pipeline gets no values"),
+    **dict.fromkeys(
+        (f"trigger.include.{name}" for name in _CHILD), f"{REFUSED}write `project: $CI_PROJECT_PATH` and `file`"
+    ),
+}
 _ALLOWED = {"allow_failure": RIGHT, "allow_failure.exit_codes": RIGHT}
 # Reports that GitLab reads for its pages alone.
 _REPORTS = dict.fromkeys(
@@ -134,7 +146,7 @@ _JOB: Mapping[str, str] = {
     "release": f"{REFUSED}write a `script` that calls the Releases API",
     "run": f"{REFUSED}write `script`",
     "secrets": f"{REFUSED}write `id_tokens`, and fetch the secret in `script`",
-    "trigger": f"{REFUSED}no other pipeline is started",
+    **_TRIGGER,
 }
 _DEFAULT = {
     "after_script",

@@ -4,7 +4,7 @@ A keyword that is ignored would make a pipeline green that is not green on GitLa
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from factory.errors import InvalidInput
@@ -18,7 +18,9 @@ _WHENS = {"on_success", "on_failure", "always", "manual", "never"}
 _MOST_PATTERNS = 50
 _ENVIRONMENT_NAME = re.compile(r"[\w ./${}-]+")
 _TIERS = ("production", "staging", "testing", "development", "other")
-_IN_MAIN_FILE_ALONE = {"workflow", "default"}
+# docs: trigger, and Downstream pipelines: what a job that starts a pipeline may have.
+_TRIGGERING = {"trigger", "stage", "needs", "rules", "variables", "inherit", "allow_failure", "when", "extends"}
+_CHILD = "$CI_PROJECT_PATH"
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,23 @@ class Problem:
         return f"{source}:{self.line}: `{self.keyword}` {self.words}"
 
 
-def check(document: Node | None, *, included: bool = False) -> list[Problem]:
-    """Return the keywords of a definition's file that are not honoured; ``included`` files have no defaults. Pure."""
+def check(document: Node | None, *, joined: bool = False) -> list[Problem]:
+    """Return the keywords of a definition's file that are not honoured; ``joined`` jobs have their defaults. Pure."""
     walk = _Walk()
     for key, value in document.pairs if document else ():
         name = key.text or ""
-        if included and name in _IN_MAIN_FILE_ALONE:
-            walk.found.append(Problem(name, key.line, "is read from the main file only; write it there"))
-        elif name in GLOBAL or name.startswith("!"):
+        if value.tag != MERGE and not name.startswith("."):
+            walk.found += _triggering(value, {"script", "run"} if joined else None)
+        if name in GLOBAL or name.startswith("!"):
             walk.keyword(name, name, key.line, value)
         else:
             walk.job(name, key.line, value)
     return walk.found
 
 
-def refuse(document: Node | None, source: str, *, included: bool = False) -> None:
+def refuse(document: Node | None, source: str, *, joined: bool = False) -> None:
     """Raise ``InvalidInput`` with every keyword of a file that is not honoured, one on a line."""
-    if problems := check(document, included=included):
+    if problems := check(document, joined=joined):
         raise InvalidInput("\n".join(dict.fromkeys(problem.text(source) for problem in problems)))
 
 
@@ -103,6 +105,18 @@ class _Walk:
             self._pair(path, shown, key, value)
         for item in node.items:
             self._inner(path, shown, item)
+
+
+def _triggering(job: Node, wrong: Collection[str] | None) -> list[Problem]:
+    """Return the keywords that a job with ``trigger`` must not have: those ``wrong``, or all that GitLab refuses."""
+    if all(key.text != "trigger" for key, _ in job.pairs):
+        return []
+    words = "does not stand beside `trigger`"
+    return [
+        Problem(key.text or "", key.line, words)
+        for key, _ in job.pairs
+        if key.tag != MERGE and (key.text not in _TRIGGERING if wrong is None else key.text in wrong)
+    ]
 
 
 def _value(path: str, node: Node) -> str | None:
@@ -201,6 +215,23 @@ def _variable(node: Node) -> str | None:
     return "is a list; a variable is a text" if node.items else None
 
 
+def _trigger(node: Node) -> str | None:
+    """Accept one form: a child pipeline from a file of the default branch, for which the job waits."""
+    given = {key.text: value for key, value in node.pairs}
+    include = given.get("include")
+    entries = [include, *include.items] if include else []
+    files = [{key.text: value.text for key, value in entry.pairs} for entry in entries if entry.pairs]
+    plain = len(files) == 1 and files[0].keys() == {"project", "file"} and files[0]["project"] == _CHILD
+    named = plain and bool(files[0]["file"]) and "$" not in (files[0]["file"] or "")
+    strategy = given.get("strategy")
+    if named and given.keys() == {"include", "strategy"} and strategy is not None and strategy.text == "depend":
+        return None
+    return (
+        "is supported by the loopback GitLab in one form: `include` with one `file` of `project: $CI_PROJECT_PATH`, "
+        "and `strategy: depend`"
+    )
+
+
 def _included(node: Node) -> str | None:
     names = [item.text for item in (node, *node.items) if item.text is not None]
     if any("://" in name for name in names):
@@ -233,6 +264,7 @@ _VALUES: Mapping[str, Callable[[Node], str | None]] = {
     "job.environment.deployment_tier": _tier,
     "job.image": _image,
     "job.needs": _needs,
+    "job.trigger": _trigger,
     "variables.*": _variable,
     "job.variables.*": _variable,
     "include": _included,

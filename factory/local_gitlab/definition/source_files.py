@@ -55,7 +55,7 @@ def parse_config_path(setting: str | None) -> tuple[str, str | None, str | None]
     return name, project or None, ref or None
 
 
-def read(repository: Repository, sha: str, name: str, *, included: bool = False) -> Definition | None:
+def read(repository: Repository, sha: str, name: str) -> Definition | None:
     """Return a file of a definition, or ``None`` if it does not exist.
 
     Raises ``InvalidInput`` for bad YAML, and for keywords that are not honoured.
@@ -66,11 +66,11 @@ def read(repository: Repository, sha: str, name: str, *, included: bool = False)
     content = _CONTENTS[key]
     if content is None:
         return None
-    return _parsed(content, name, included=included)
+    return _parsed(content, name)
 
 
 @lru_cache(maxsize=32)
-def _parsed(content: bytes, name: str, *, included: bool) -> Definition:
+def _parsed(content: bytes, name: str) -> Definition:
     """Return a file's definition; a pipeline asks for it several times, and the next one mostly for the same bytes."""
     if len(content) > _LARGEST:
         raise InvalidInput(f"{name}: the file has {len(content)} bytes; the loopback GitLab reads {_LARGEST}")
@@ -82,7 +82,7 @@ def _parsed(content: bytes, name: str, *, included: bool) -> Definition:
     if document is None or document.items or document.text is not None:
         raise InvalidInput("Invalid configuration format")
     values = strict_yaml.load_mapping(without_references(text, document), source=name)
-    keywords.refuse(document, name, included=included)
+    keywords.refuse(document, name)
     return Definition(text, document, values)
 
 
@@ -94,10 +94,23 @@ def workflow_rules(definition: Definition, name: str) -> Any:
     return workflow.get("rules")
 
 
-def read_all(source: Source, known: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the definition's files, each ``if`` of which is replaced, and the expressions by their replacements."""
+@dataclass(frozen=True)
+class Files:
+    """A definition's files, each ``if`` of which is replaced, the expressions by their replacements, the defaults."""
+
+    texts: Mapping[str, str]
+    hidden: Mapping[str, str]
+    default: Mapping[str, Any]
+
+
+def read_all(source: Source, known: Mapping[str, str]) -> Files:
+    """Return the definition's files; raises ``InvalidInput``.
+
+    The main file's ``workflow`` replaces that of an included file (docs: include, override). One file has ``default``.
+    """
     texts: dict[str, str] = {}
     hidden: dict[str, str] = {}
+    found: dict[str, Definition] = {}
     waiting = [source.config_file]
     while waiting:
         name = waiting.pop(0)
@@ -105,12 +118,25 @@ def read_all(source: Source, known: Mapping[str, str]) -> tuple[dict[str, str], 
             continue
         if len(texts) >= _MOST_FILES:
             raise InvalidInput(f"more than {_MOST_FILES} files are included")
-        found = read(source.repository, source.config_sha, name, included=name != source.config_file)
-        if found is None:
+        one = read(source.repository, source.config_sha, name)
+        if one is None:
             raise InvalidInput(f"Local file `{name}` does not exist!")
-        texts[name] = _neutral(found, known, hidden)
-        waiting += _included(found.values.get("include"))
-    return texts, hidden
+        texts[name], found[name] = _neutral(one, known, hidden), one
+        waiting += _included(one.values.get("include"))
+    main, *others = found
+    for name in others if "workflow" not in found[main].values else ():
+        if "workflow" in found[name].values:
+            line = _line(found[name], "workflow")
+            raise InvalidInput(f"{name}:{line}: `workflow` is read from the main file only; write it there")
+    having = [name for name, one in found.items() if "default" in one.values]
+    if having[1:]:
+        line = _line(found[having[1]], "default")
+        raise InvalidInput(f"{having[1]}:{line}: `default` stands in {having[0]} too; write it in one file")
+    return Files(texts, hidden, (found[having[0]].values["default"] or {}) if having else {})
+
+
+def _line(found: Definition, keyword: str) -> int:
+    return next(key.line for key, _ in (found.document.pairs if found.document else ()) if key.text == keyword)
 
 
 def _included(value: Any) -> list[str]:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from factory.local_gitlab.accounts.accounts import by_id
-from factory.local_gitlab.ci import pipelines
+from factory.local_gitlab.ci import creation, pipelines
 from factory.local_gitlab.ci.states import detailed_merge_status
 from factory.local_gitlab.issues import discussions, filters, issues
 from factory.local_gitlab.projects import approval_rules, project_settings
@@ -205,18 +205,18 @@ def _pipelines(call: Call) -> Any:
 
 def _new_pipeline(call: Call) -> Any:
     request = _request(call)
-    pipeline = pipelines.create(
+    pipeline = creation.create(
         call.context,
         call.project,
         ref=f"refs/merge-requests/{request['iid']}/head",
         sha=request["sha"],
-        before=pipelines.ZERO,
+        before=creation.ZERO,
         source="merge_request_event",
         user=call.user,
         request=request,
     )
     if pipeline is None:
-        raise api.bad_request(pipelines.FILTERED)
+        raise api.bad_request(creation.FILTERED)
     return api.Answer(pipelines.show(call.context, call.project, pipeline), 201)
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from factory.errors import FactoryError
 from factory.local_gitlab.accounts import accounts
-from factory.local_gitlab.ci import pipelines
+from factory.local_gitlab.ci import creation, pipelines
 from factory.local_gitlab.ci.states import ACTIVE, FINISHED
 from factory.local_gitlab.merge_requests import merge_requests
 from factory.local_gitlab.projects import project_settings
@@ -162,7 +162,7 @@ def _ready(context: Context, request: Document) -> _Planned | None:
         return None
     role = accounts.level_in(store, project, user)
     pipeline = _head_status(context, project, request)
-    passed = pipeline == "success" or (pipeline is None and not pipelines.is_defined(context, project, request["sha"]))
+    passed = pipeline == "success" or (pipeline is None and not creation.is_defined(context, project, request["sha"]))
     if (
         not passed
         or merge_requests.status(context, project, request) != "mergeable"

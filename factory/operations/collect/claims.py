@@ -16,11 +16,16 @@ from pathlib import Path, PurePosixPath
 from factory.errors import InvalidInput, MachineError, NotFound, Refused, Unauthorized
 from factory.gitlab import pipelines
 from factory.gitlab.connect import connect
+from factory.model.facts import ChildPipeline
 from factory.operations.collect.origin import VARIABLE
 from factory.system import files
 
 # The folders below .factory/claims/ that each job may fill.
 FOLDERS = {"unit": ("unit",), "contract": ("contract", "performance")}
+# The job of the pipeline that starts the repository's own.
+CHILD = "own-pipeline"
+# Failed jobs of it that are named, and the length of a name.
+_NAMED, _NAME = 10, 100
 _PREFIX = PurePosixPath(".factory/claims")
 # Of one job: bytes as an archive, bytes of all files, number of files.
 _ARCHIVE, _UNPACKED, _FILES = 20 * 2**20, 100 * 2**20, 5_000
@@ -53,6 +58,24 @@ def fetch(given: Mapping[str, str], out: Path) -> str:
         files.remove_tree(out)
         return f"the results of {' and '.join(FOLDERS)} cannot be read: {error}"
     return ""
+
+
+def child_pipeline(given: Mapping[str, str]) -> ChildPipeline:
+    """Return the child pipeline that the running pipeline started; arguments and errors are those of ``fetch``."""
+    token = given.get(VARIABLE, "")
+    if not token:
+        return ChildPipeline(problem=f"the child pipeline cannot be read: this job has no {VARIABLE} (docs/gates.md)")
+    connection = connect(given["CI_SERVER_URL"], given["CI_PROJECT_PATH"], account="judge", token=token)
+    try:
+        bridges = pipelines.bridges(connection, int(given["CI_PIPELINE_ID"]))
+        found = next((item for item in bridges if item.name == CHILD), None)
+        if found is None:
+            return ChildPipeline(problem=f"the pipeline has no job {CHILD}")
+        jobs = pipelines.jobs(connection, found.child) if found.child else []
+    except (Unauthorized, Refused, NotFound) as error:
+        return ChildPipeline(problem=f"the child pipeline cannot be read: {error}")
+    failed = [item.name[:_NAME] for item in jobs if item.status == "failed" and not item.allow_failure]
+    return ChildPipeline(found.status if found.child else "", tuple(failed[:_NAMED]), found.child_url)
 
 
 def unpack(data: bytes, job: str, out: Path) -> None:

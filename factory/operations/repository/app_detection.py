@@ -31,6 +31,7 @@ _NOT_APP = {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "tasks.py"}
 _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]\s*(\S+)", re.MULTILINE)
 _REQUIREMENTS = re.compile(r"requirements[^/]*\.txt|requirements/[^/]+\.txt")
 APPS = "policies/apps.yml"
+PIPELINE = ".gitlab-ci.yml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -38,7 +39,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 class DetectedApp:
     """A Python app: its name, framework, code, the files that name what it needs, and its own tools.
 
-    ``tests`` counts the files with tests; ``tools`` names the linters that it configures.
+    ``tests`` counts the files with tests; ``tools`` names the linters that it configures; ``pipeline`` tells whether
+    the repository has a GitLab pipeline of its own.
     """
 
     name: str
@@ -47,6 +49,7 @@ class DetectedApp:
     install: tuple[str, ...]
     tests: int
     tools: tuple[str, ...]
+    pipeline: bool = False
 
     def summary(self) -> str:
         """Return what was found in one line."""
@@ -79,6 +82,7 @@ def detect(paths: Collection[str], read: Callable[[str], bytes], *, folder: str)
         install=install,
         tests=sum(map(named_as_test, python)),
         tools=tuple(_tools(paths, project)),
+        pipeline=PIPELINE in paths,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
 
 from factory.errors import Conflict
-from factory.operations.repository import toolkit_wheel
+from factory.operations.repository import pipeline_template, toolkit_wheel
 from factory.operations.repository.app_detection import DetectedApp
 from factory.system import defaults, templates
 
@@ -12,6 +12,8 @@ from factory.system import defaults, templates
 BRANCH = "init-factory"
 TOOLKIT = ".gitlab/factory"
 AGENTS = "AGENTS.md"
+# Wraps the repository's own definition of pipelines.
+CHILD = "child.yml"
 _LOCKS = ("requirements.lock", "requirements-uv.lock")
 _POLICIES = ("apps.yml.j2", "gates.yml.j2", "gitlab.yml", "scope.yml")
 
@@ -37,6 +39,9 @@ def contents(app: DetectedApp, *, template: Callable[[str], bytes] = defaults.re
     here[AGENTS] = f"here/{AGENTS}.j2"
     found = {path: _rendered(template(source), app, source) for path, source in here.items()}
     found[f"{TOOLKIT}/pipeline.yml"] = template("pipeline.yml")
+    if app.pipeline:
+        found[f"{TOOLKIT}/pipeline.yml"] = pipeline_template.with_own_pipeline(template("pipeline.yml"))
+        found[f"{TOOLKIT}/{CHILD}"] = template(f"here/{CHILD}")
     return found | {f"{TOOLKIT}/{name}": template(name) for name in _LOCKS}
 
 

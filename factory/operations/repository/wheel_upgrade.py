@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from factory.errors import Conflict, InvalidInput
@@ -37,6 +37,7 @@ def made(app: DetectedApp, paths: frozenset[str], read: Callable[[str], bytes], 
     Raises ``Conflict`` with the files in which the person's changes and those of the templates conflict.
     """
     path = carried(paths)
+    app = replace(app, pipeline=f"{starter.TOOLKIT}/{starter.CHILD}" in paths)
     old, installed = read(path), toolkit_wheel.pack()
     before, after = path.split("-")[1], toolkit_wheel.name().split("-")[1]
     # Their lists of files and hashes: another machine may compress the same files to other bytes.

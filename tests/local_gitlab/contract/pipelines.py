@@ -20,6 +20,10 @@ break:
   stage: build
   script: ["false"]
   allow_failure: true
+child:
+  stage: build
+  allow_failure: true
+  trigger: {include: [{project: $CI_PROJECT_PATH, file: child.yml}], strategy: depend}
 hold:
   stage: build
   script: ["true"]
@@ -182,6 +186,8 @@ def _pipelines(world: World, project: Any, found: dict[str, Any]) -> None:
     pipeline = project.pipelines.get(pipeline.id)
     pipeline.jobs.list(get_all=True, include_retried=True)
     pipeline.variables.list(get_all=True)
+    assert [bridge.status for bridge in pipeline.bridges.list(get_all=True)] == ["failed"]
+    world.call("GET", f"/projects/{project.id}/pipelines/99999/bridges", 404)
     assert pipeline.test_report.get().failed_count == 1
     world.call("GET", f"/projects/{project.id}/pipelines/99999", 404)
     pipeline.cancel()

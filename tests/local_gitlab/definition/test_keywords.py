@@ -64,8 +64,11 @@ def test_every_keyword_of_gitlabs_schema_is_right_or_refused() -> None:
     assert sorted(path for path in keyword_table.TABLE if path not in known) == []
 
 
-def problems(text: str, *, included: bool = False) -> list[str]:
-    found = keywords.check(strict_yaml.compose(text, source="ci"), included=included)
+CHILD = "a:\n  trigger: {include: [{project: $CI_PROJECT_PATH, file: a.yml}], strategy: depend}\n"
+
+
+def problems(text: str) -> list[str]:
+    found = keywords.check(strict_yaml.compose(text, source="ci"))
     return [problem.text("ci") for problem in found]
 
 
@@ -89,7 +92,13 @@ def problems(text: str, *, included: bool = False) -> list[str]:
         ("a: {script: [x]}\nb:\n  script: [x]\n  only: [tags]\n", "ci:4: `only` is not supported .*: write `rules`"),
         ("a:\n  script: [x]\n  paralel: 2\n", "ci:3: `paralel` is not a keyword of GitLab"),
         ("a:\n  parallel: {matrix: [{A: [b]}]}\n  script: [x]\n", "ci:2: `parallel` is not supported"),
-        (".a:\n  trigger: other\n", "ci:2: `trigger` is not supported"),
+        (".a:\n  trigger: other\n", "ci:2: `trigger` is supported by the loopback GitLab in one form"),
+        ("a:\n  trigger: {include: a.yml, strategy: depend}\n", "ci:2: `trigger` is supported .* in one form"),
+        ("a:\n  trigger: {include: [{project: b, file: a.yml}], strategy: depend}\n", "ci:2: `trigger` is supported"),
+        ("a:\n  trigger: {include: [{project: $CI_PROJECT_PATH, file: a}]}\n", "ci:2: `trigger` is supported"),
+        ("a:\n  trigger: {include: [{project: $CI_PROJECT_PATH, file: $A}], strategy: depend}\n", "ci:2: `trigger`"),
+        (CHILD + "  script: [x]\n", "ci:3: `script` does not stand beside `trigger`"),
+        (CHILD + "  environment: x\n", "ci:3: `environment` does not stand beside `trigger`"),
         ("a:\n  script: [x]\n  rules:\n    - when: delayed\n", "ci:4: `rules:when` has the value 'delayed'"),
         ("a:\n  script: [x]\n  when: delayed\n  start_in: 5 minutes\n", "ci:3: `when`.*|ci:4: `start_in`.*"),
         ("a:\n  script: [x]\n  rules: [{if: 1 + 1}]\n", "ci:3: `rules:if` cannot read the rule"),
@@ -119,18 +128,13 @@ def test_what_is_not_honoured_is_refused_with_its_line(text: str, expected: str)
     assert all(re.match(expected, line) for line in found), found
 
 
-def test_defaults_of_an_included_file_are_refused() -> None:
-    assert problems("default: {tags: [a]}\nworkflow: {rules: [{when: always}]}\n", included=True) == [
-        "ci:1: `default` is read from the main file only; write it there",
-        "ci:2: `workflow` is read from the main file only; write it there",
-    ]
-
-
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "a: {script: [x], image: python, cache: {paths: [a]}}",
+        CHILD + "  needs: []\n  allow_failure: true\n  rules: [{if: $A}]\n",
+        "a: {trigger: {include: {project: $CI_PROJECT_PATH, file: a}, strategy: depend}}",
         ".data: {anything: {only: here}, list: [1]}\na: {script: [x]}",
         "variables: {only: a, B: {value: c, description: d, expand: false}}\na: {script: [x], variables: {trigger: b}}",
         "a: {script: [x], id_tokens: {ID: {aud: b}}, rules: [{if: $A, changes: [b], variables: {C: d}, needs: [e]}]}",
