@@ -8,6 +8,9 @@ import pytest
 
 from factory.errors import InvalidInput
 from factory.operations.collect import claims
+from factory.operations.collect.origin import VARIABLE
+from factory.operations.repository import pipeline_template
+from tests.servers import ROOT, LocalGitlab, wait_for
 
 LINK = 0o120777 << 16
 UNIT = ".factory/claims/unit/"
@@ -103,3 +106,41 @@ def test_without_the_judges_token_the_results_are_missing_and_it_says_why(tmp_pa
         said == "the results of unit and contract cannot be read: this job has no FACTORY_TOKEN_JUDGE (docs/gates.md)"
     )
     assert not left.exists()
+
+
+OWN = "stages: [test]\na: {script: [CODE]}\nb: {script: [exit 1], allow_failure: true}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "failed"),
+    [pytest.param("echo a", "success", (), id="passes"), pytest.param("exit 3", "failed", ("a",), id="fails")],
+)
+def test_the_shipped_job_runs_the_repositorys_pipeline(
+    gitlab_server: LocalGitlab, code: str, status: str, failed: tuple[str, ...]
+) -> None:
+    derived = pipeline_template.with_own_pipeline((ROOT / "factory/defaults/pipeline.yml").read_bytes()).decode()
+    assert "- {job: own-pipeline, artifacts: false}" in derived
+    job = "own-pipeline:" + derived.partition("own-pipeline:")[2].partition("\n\n")[0]
+    files = {
+        "ci.yml": f"stages: [test]\nfirst: {{script: [echo x]}}\n{job}\n",
+        ".gitlab/factory/child.yml": (ROOT / "factory/defaults/here/child.yml").read_text(),
+        ".gitlab-ci.yml": OWN.replace("CODE", code),
+    }
+    project = gitlab_server.project(files, ci_config_path="ci.yml")
+
+    def over() -> int | None:
+        found = project.pipelines.list(get_all=True)
+        return found[0].id if found and found[0].status == "success" else None
+
+    given = {
+        VARIABLE: gitlab_server.root_token,
+        "CI_SERVER_URL": gitlab_server.url,
+        "CI_PROJECT_PATH": project.path_with_namespace,
+        "CI_PIPELINE_ID": str(wait_for(over)),
+    }
+    found = claims.child_pipeline(given)
+    assert (found.status, found.failed, found.problem) == (status, failed, "")
+    assert "/-/pipelines/" in found.url
+    assert "has no FACTORY" in claims.child_pipeline({}).problem
+    assert claims.child_pipeline(given | {"CI_PIPELINE_ID": "99999"}).problem
+
