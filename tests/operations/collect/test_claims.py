@@ -143,4 +143,3 @@ def test_the_shipped_job_runs_the_repositorys_pipeline(
     assert "/-/pipelines/" in found.url
     assert "has no FACTORY" in claims.child_pipeline({}).problem
     assert claims.child_pipeline(given | {"CI_PIPELINE_ID": "99999"}).problem
-
