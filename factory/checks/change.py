@@ -45,7 +45,8 @@ def collect(folder: Path, base: str, head: str, *, env: Mapping[str, str], targe
         for path, status in sorted(statuses.items())
     )
     span = f"{base}..{head}"
-    messages = tuple(item for item in git("log", "--format=%B%x00", span).split("\0") if item.strip())
+    # Messages of commits that a merge brings, such as an app's earlier history, are not the change's.
+    messages = tuple(item for item in git("log", "--first-parent", "--format=%B%x00", span).split("\0") if item.strip())
     merges = int(git("rev-list", "--count", "--merges", span))
     behind = int(git("rev-list", "--count", f"{head}..{target}")) if target else 0
     return Change(base, head, files, messages, merges=merges, behind=behind)

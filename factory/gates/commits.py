@@ -15,7 +15,7 @@ _TRAILERS = ("Issue", "Spec", "Factory-Session")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
-    """Return findings for missing or unfinished subjects, missing trailers and merge commits."""
+    """Return findings for missing or unfinished subjects, missing trailers and, in an agent's change, for merges."""
     change = facts.change
     if change is None or change.problem:
         return Verdict(GATE, "skipped", reason=change.problem if change else "the change is unknown")
@@ -43,7 +43,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     named = {issue for message in change.messages for issue in _ISSUE.findall(message)}
     if bound is not None and len(named) > 1:
         findings.append(Finding("commits.issue", f"the commits name {len(named)} issues", "Split the change by issue."))
-    if change.merges:
+    if change.merges and bound is not None:
         findings.append(
             Finding("commits.merge", f"the change has {change.merges} merge commits", "Rebase instead of merging.")
         )

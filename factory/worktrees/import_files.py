@@ -1,4 +1,4 @@
-"""Imports another repository's files into the mirror, so that a commit can place them in a folder of the project."""
+"""Imports another repository into the mirror, so that a commit can place its files in a folder of the project."""
 
 import secrets
 import tempfile
@@ -21,7 +21,7 @@ _AUTHOR = Author("factory", "factory@localhost")
 class ImportedCommit:
     """A commit of another repository and its file paths; ``source`` contains no password or local path.
 
-    ``copy`` is a commit without history, in the mirror, of the same ``tree``.
+    ``copy`` is a commit in the mirror of the same ``tree``: the commit itself with its history, or one without history.
     """
 
     source: str
@@ -38,11 +38,13 @@ def bring(
     ref: str = "HEAD",
     env: Mapping[str, str] | None = None,
     links: bool = False,
+    history: bool = False,
 ) -> ImportedCommit:
     """Fetch ``ref`` of a repository by path or URL; ``env`` is the environment with which git logs in.
 
-    Raises ``SourceNotFound`` if the repository or ref does not exist, ``InvalidInput`` for an empty repository and for
-    one with submodules, Git LFS pointers or, without ``links``, links: they point to files that nobody reviewed.
+    Without ``history``, the files alone are brought. Raises ``SourceNotFound`` if the repository or ref does not exist,
+    ``InvalidInput`` for an empty repository, for a part of a history, and for submodules, Git LFS pointers or, without
+    ``links``, links: they point to files that nobody reviewed.
     """
     if source.startswith("-") or "::" in source:
         raise InvalidInput(f"{source!r} is not a path or URL of a repository")
@@ -50,15 +52,23 @@ def bring(
     own = f"refs/brought/{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory() as folder:
         # A mirror that fetched a shallow commit would be shallow itself, and could push nothing any more.
-        shallow = Mirror(Path(folder), "")
-        shallow.ensure()
-        fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--update-shallow")
-        run(shallow.path, *fetch, "--", located(source), f"+{ref}:{own}", env=env, failure=SourceNotFound)
-        commit = run(shallow.path, "rev-parse", "--verify", "--quiet", f"{own}^{{commit}}", failure=SourceNotFound)
-        copied = shallow.commit(
-            {}, parent=None, trees={"": shallow.tree_of(commit)}, message=f"{commit}\n", author=_AUTHOR
+        apart = Mirror(Path(folder), "")
+        apart.ensure()
+        depth = () if history else ("--depth=1",)
+        fetch = ("fetch", "--quiet", *depth, "--no-tags", "--no-write-fetch-head", "--update-shallow")
+        run(apart.path, *fetch, "--", located(source), f"+{ref}:{own}", env=env, failure=SourceNotFound)
+        commit = copied = run(
+            apart.path, "rev-parse", "--verify", "--quiet", f"{own}^{{commit}}", failure=SourceNotFound
         )
-        run(shallow.path, "update-ref", own, copied)
+        if history and run(apart.path, "rev-parse", "--is-shallow-repository") == "true":
+            raise InvalidInput(
+                f"{_shown(source)} has a part of its history only",
+                hint="Fetch the rest there (`git fetch --unshallow`), or leave the history out with --squash.",
+            )
+        if not history:
+            tree = {"": apart.tree_of(commit)}
+            copied = apart.commit({}, parent=None, trees=tree, message=f"{commit}\n", author=_AUTHOR)
+        run(apart.path, "update-ref", own, copied)
         run(mirror.path, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", folder, f"+{own}:{own}")
     run(mirror.path, "update-ref", "-d", own)
     return ImportedCommit(_shown(source), commit, copied, mirror.tree_of(copied), _paths(mirror, copied, links=links))

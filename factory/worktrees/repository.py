@@ -201,11 +201,12 @@ class Mirror:
         message: str,
         author: Author,
         trees: Mapping[str, str] | None = None,
+        merged: str | None = None,
     ) -> str:
         """Write a commit with changed files (``None`` removes a file) on top of ``parent``; return its SHA.
 
-        ``trees`` maps folders to whole trees, which are written before ``changes``. ``git fast-import`` writes the
-        commit, because it is one program and needs no index or worktree.
+        ``trees`` maps folders to whole trees, which are written before ``changes``; ``merged`` is a second parent.
+        ``git fast-import`` writes the commit, because it is one program and needs no index or worktree.
         """
         who = f"{author.name} <{author.email}> {int(clock.now().timestamp())} +0000".encode()
         ref = f"refs/scratch/{secrets.token_hex(8)}"
@@ -213,6 +214,8 @@ class Mirror:
         parts.append(_data(message.encode()))
         if parent:
             parts.append(f"from {parent}\n".encode())
+        if merged:
+            parts.append(f"merge {merged}\n".encode())
         for folder, tree in (trees or {}).items():
             parts.append(f"M 040000 {tree} {json.dumps(folder)}\n".encode())
         for path, content in changes.items():

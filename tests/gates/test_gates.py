@@ -99,6 +99,11 @@ def package(name: str, version: str = "==1.0", *, pinned: bool = True) -> Facts:
     return changed(dependencies=((), (Dependency(name, version, "apps/hello/requirements.txt", 1, pinned),)))
 
 
+def test_a_person_may_merge_a_history() -> None:
+    theirs = replace(PERSON, change=replace(PERSON.change or CHANGE, merges=1))
+    assert GATES["commits"](theirs, policies()).result == "passed"
+
+
 @pytest.mark.parametrize("gate", GATES)
 def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
     assert GATES[gate](GOOD, policies()).result == "passed"

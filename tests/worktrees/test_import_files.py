@@ -7,7 +7,7 @@ import pytest
 
 from factory.errors import InvalidInput, Refused, SourceNotFound
 from factory.worktrees.import_files import bring
-from factory.worktrees.repository import Mirror, run
+from factory.worktrees.repository import Author, Mirror, run
 from tests.servers import git
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -75,3 +75,29 @@ def test_git_tells_its_reason_and_no_password(mirror: Mirror) -> None:
     with pytest.raises(SourceNotFound, match=r"unable to access '?http://127\.0\.0\.1:9") as refused:
         bring(mirror, "http://me:s3cret@127.0.0.1:9/app.git")
     assert "s3cret" not in str(refused.value)
+
+
+def test_a_history_comes_with_its_commits(mirror: Mirror, tmp_path: Path) -> None:
+    source = repository(tmp_path / "full", {"a": "1", "b/c": "2"})
+    brought = bring(mirror, str(source), history=True)
+    assert brought.copy == brought.commit
+    start = mirror.commit({"x": b"1"}, parent=None, message="start", author=Author("a", "a@localhost"))
+    made = mirror.commit(
+        {},
+        parent=start,
+        trees={"apps/full": brought.tree},
+        message="Bring it",
+        author=Author("a", "a@localhost"),
+        merged=brought.copy,
+    )
+    assert mirror.paths(made) == ["apps/full/a", "apps/full/b/c", "x"]
+    assert run(mirror.path, "rev-list", "--count", made) == "4"
+    assert run(mirror.path, "rev-list", "--count", "--first-parent", made) == "2"
+
+
+def test_a_part_of_a_history_is_refused(mirror: Mirror, tmp_path: Path) -> None:
+    full = repository(tmp_path / "full", {"a": "1", "b/c": "2"})
+    git("clone", "-q", "--depth", "1", f"file://{full}", "shallow", cwd=tmp_path)
+    with pytest.raises(InvalidInput, match="shallow has a part of its history only") as refused:
+        bring(mirror, str(tmp_path / "shallow"), history=True)
+    assert "--squash" in refused.value.hint

@@ -55,12 +55,13 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--hostname", "hostnames", multiple=True, metavar="ENVIRONMENT=HOST", help="The app's hostname in an environment."
 )
+@click.option("--squash", is_flag=True, help="Leave the repository's history out.")
 @output.as_json
-def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_json: bool) -> None:
-    """Open a merge request, as you, that adds a repository's files as apps/NAME.
+def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squash: bool, as_json: bool) -> None:
+    """Open a merge request, as you, that adds a repository as apps/NAME, with its history.
 
-    It also adds a draft spec and, if the pipeline can build the app, an app.yml with its hostnames. The git history is
-    not imported; the commit message names the source commit.
+    Its one commit merges that history. It also adds a draft spec and, if the pipeline can build the app, an app.yml
+    with its hostnames. The commit's message names the source commit.
     """
     workspace = current()
     called = name or _called(source)
@@ -72,7 +73,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], as_
     mirror = _fetched(workspace)
     token = workspace.token(OPERATOR)
     same_server = urlsplit(source)[:2] == urlsplit(workspace.url)[:2]
-    found = bring(mirror, source, ref=ref, env=credentials(source, token) if same_server else None)
+    found = bring(mirror, source, ref=ref, env=credentials(source, token) if same_server else None, history=not squash)
     person = workspace.connection()
     proposed = adopt.propose(
         mirror,

@@ -77,6 +77,7 @@ def propose(
         {**removed, **added},
         parent=main,
         trees={folder: brought.tree},
+        merged=brought.copy if brought.copy == brought.commit else None,
         message=f"Bring {name} under the factory\n\nSpec: {name}\nImported-From: {brought.source}@{brought.commit}\n",
         author=author,
     )

@@ -152,8 +152,10 @@ def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> No
     }
     files["tests/test_shop.py"] = files["tests/test_shop.py"].replace("HELLO-", "SHOP-")
     spec = (ROOT / "specs/hello.md").read_text().replace("id: hello", "id: shop").replace("HELLO-", "SHOP-")
+    shop = repository(tmp_path / "shop", files)
+    git("commit", "-q", "--allow-empty", "-m", "wip: a subject that our gates would not take", cwd=shop)
     try:
-        made = instance.json("app", "add", str(repository(tmp_path / "shop", files)))
+        made = instance.json("app", "add", str(shop))
         project = connect(url(instance.folder()), "operator", instance.folder()).projects.get("factory/control")
         decided = [
             {"action": "update", "file_path": "specs/shop.md", "content": spec.replace("apps/hello", "apps/shop")}
@@ -167,6 +169,9 @@ def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> No
         request.get(made["merge_request"]).approve()
         wait_for(lambda: request.get(made["merge_request"]).detailed_merge_status == "mergeable")
         request.get(made["merge_request"]).merge(sha=head)
+        earlier = git("rev-parse", "HEAD", cwd=shop).stdout.strip()
+        assert made["commit"] in [item.id for item in project.commits.list(ref_name="main", get_all=True)]
+        assert earlier in project.commits.get(made["commit"]).parent_ids
         runs = project.pipelines
         wait_for(lambda: [run.status for run in runs.list(sha=head, ref="main", get_all=True)] == ["manual"])
         (run,) = runs.list(sha=head, ref="main", get_all=True)
