@@ -27,7 +27,11 @@ class Amount:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one attempt reserved or spent; ``key`` is ``issue/session/attempt``, ``day`` an ISO 8601 date in UTC."""
+    """What one attempt reserved or spent; ``key`` is ``issue/session/attempt``, ``day`` an ISO 8601 date in UTC.
+
+    The money is by the price list ``prices``. Without ``priced`` nobody knows it, and it is 0 here. Without ``billed``
+    a plan's fee pays for the tokens, and the money is what they would cost by the list.
+    """
 
     key: str
     issue: int
@@ -39,6 +43,9 @@ class Entry:
     tokens: int
     usd_micros: int
     source: str = ""
+    priced: bool = True
+    billed: bool = True
+    prices: str = ""
 
     @property
     def problem(self) -> str:
