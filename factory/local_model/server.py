@@ -20,6 +20,7 @@ from factory.system import loopback
 MARK = ("X-Local-Model", "stub")
 MODEL = "stub"
 ABSENT = "absent"
+_SECRET = ("authorization", "x-api-key")
 
 _REMEMBERED = 500
 _START_SECONDS = 10.0
@@ -37,7 +38,7 @@ ScriptFor = Callable[[str], Sequence[script.Step]]
 
 @dataclass(frozen=True)
 class Request:
-    """A recorded request; ``credential`` is a fingerprint, or ``absent``.
+    """A recorded request; ``credential`` is a fingerprint, or ``absent``; ``headers`` (lower case) are the others.
 
     ``tools`` are the names of the offered tools, ``results`` is the number of tool results since the last prompt,
     ``usage`` the reported usage of the answer, ``body`` the unchanged JSON.
@@ -52,6 +53,7 @@ class Request:
     tools: tuple[str, ...] = ()
     usage: script.Usage | None = None
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class _Exchange:
                 tools=tuple(tool.name for tool in conversation.tools) if conversation else (),
                 usage=usage,
                 body=body or {},
+                headers={name.lower(): text for name, text in headers.items() if name.lower() not in _SECRET},
             )
         )
 

@@ -48,6 +48,11 @@ class Entry:
     prices: str = ""
 
     @property
+    def unknown(self) -> bool:
+        """Whether nobody knows the price of the tokens; entries of older versions say nothing of prices."""
+        return not self.priced or bool(self.model and self.tokens and not self.prices and not self.usd_micros)
+
+    @property
     def problem(self) -> str:
         """Return what is wrong with an entry that was read, or an empty string."""
         if self.state not in {RESERVED, SPENT} or not _DAY.fullmatch(self.day):
@@ -68,12 +73,13 @@ class BudgetIncrease:
 
 @dataclass(frozen=True)
 class BudgetState:
-    """One limit: what was spent, what is reserved, and the cap."""
+    """One limit: what was spent, what is reserved, and the cap; ``unpriced`` are the spent tokens of unknown price."""
 
     bound: str
     spent: Amount
     reserved: Amount
     cap: Amount
+    unpriced: int = 0
 
     @property
     def left(self) -> Amount:
@@ -134,6 +140,7 @@ def states(
             _sum([entry for entry in found if entry.state == SPENT]),
             _sum([entry for entry in found if entry.state != SPENT]),
             _allowed(cap, more),
+            sum(entry.tokens for entry in found if entry.state == SPENT and entry.unknown),
         )
         for name, (cap, found, more) in scopes.items()
     ]

@@ -14,6 +14,7 @@ from factory.model.session import Session
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
 from factory.system import clock
+from factory.workflow.budget import plan_use
 from factory.workflow.budget.budget import Amount
 from factory.workflow.claim import issue_spec
 from factory.workflow.claim.held_lease import HeldLease
@@ -99,6 +100,7 @@ class Attempts:
         finally:
             context.console.timed("agent", clock.monotonic() - start)
         turn = ran.turn
+        plan_use.keep(context.machine.state, chosen.name, ran.windows)
         cost = token_costs.cost(turn.usage, launch_plan.rates(chosen.agent))
         self._spending.settle(number, chosen, Amount(token_costs.total(turn.usage), cost), source=turn.source)
         result = AttemptResult(
