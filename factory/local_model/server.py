@@ -20,6 +20,13 @@ from factory.system import loopback
 MARK = ("X-Local-Model", "stub")
 MODEL = "stub"
 ABSENT = "absent"
+# What the service of a plan tells of its windows with each answer, by the names that Codex reads.
+_PLAN_PATH = "/backend-api/"
+_PLAN_HEADERS = {
+    "x-codex-primary-used-percent": "62",
+    "x-codex-primary-window-minutes": "300",
+    "x-codex-primary-reset-after-seconds": "7800",
+}
 _SECRET = ("authorization", "x-api-key")
 
 _REMEMBERED = 500
@@ -205,6 +212,8 @@ async def _stop(runner: web.AppRunner) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _mark(_request: web.Request, response: web.StreamResponse) -> None:
+async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    if _PLAN_PATH in request.path:
+        response.headers.update(_PLAN_HEADERS)
     response.headers[MARK[0]] = MARK[1]
     response.headers["Server"] = "local-model"

@@ -245,6 +245,10 @@ def test_the_login_reaches_the_service_and_nothing_behind_the_door(
     assert not [request.path for request in asked if any(part in request.path for part in REFUSED_PATHS)]
     if name == "codex":
         assert {request.headers["chatgpt-account-id"] for request in asked} == {"account-of-a-person"}
+        shown = made.run("budget", "show", number).stdout
+        assert "codex · 5 h: 62 %, resets " in shown
+        assert "USD of codex by the list, not billed: a plan" in shown
+        assert "price of 2025-10, older than policy allows (400 days): codex" in shown
     else:
         assert all("oauth-2025-04-20" in item.headers["anthropic-beta"] for item in asked if item.tools)
     assert seen.found == set()
