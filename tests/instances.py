@@ -65,7 +65,7 @@ class Instance:
 
     def folder(self, name: str = "default") -> Path:
         """Return an instance's own folder."""
-        of_clones = (path for path in (self.state / "factory").glob("*") if path.name != "checkpoints")
+        of_clones = (path for path in (self.state / "factory").glob("*") if path.name not in {"checkpoints", "logins"})
         return next(of_clones) / name
 
 

@@ -5,15 +5,20 @@ telemetry, no updates, no sandbox of the agent's own, permission requests to the
 and the instructions.
 """
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from factory.system import clock
+
 DUMMY_KEY = "stand-in"
 _PROVIDER = "factory"
 _PROFILE = "outer-sandbox"
 _RETRIES = 2
+# 2100-01-01: a login that expires sooner makes Codex ask for a new one.
+_FAR = 4_102_444_800
 
 
 _CODEX_OFF = (
@@ -46,9 +51,12 @@ _CODEX = (
     f"permissions.{_PROFILE}.filesystem.':root' = \"write\"",
     f"permissions.{_PROFILE}.network.enabled = true",
 )
+_CODEX_KEY = ('env_key = "FACTORY_MODEL_KEY"',)
+# As a provider of its own, not as ``openai_base_url``: Codex then stays with this address whatever its service answers
+# about the workspace's address, and opens no WebSocket (tried with 0.166.0).
+_CODEX_LOGIN = ("requires_openai_auth = true",)
 _CODEX_PROVIDER = (
     f'name = "{_PROVIDER}"',
-    'env_key = "FACTORY_MODEL_KEY"',
     'wire_api = "responses"',
     f"request_max_retries = {_RETRIES}",
     f"stream_max_retries = {_RETRIES}",
@@ -60,7 +68,8 @@ _CODEX_PROVIDER = (
 class Setting:
     """An agent's folders, model and instructions.
 
-    ``base_url`` ends with ``/v1`` for OpenAI's API, not for Anthropic's and Gemini's. ``instructions`` are added to
+    ``base_url`` ends with ``/v1`` for OpenAI's API, not for Anthropic's and Gemini's. With an empty ``model`` the agent
+    uses its default. ``subscription``: the agent believes that it works on a plan. ``instructions`` are added to
     those of the worktree. ``denied`` are patterns of a command's words (``git push*``): the agent itself refuses such
     commands and tells its model, which saves a round trip but protects nothing.
     """
@@ -71,6 +80,7 @@ class Setting:
     model: str
     instructions: str = ""
     denied: tuple[str, ...] = ()
+    subscription: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,10 +105,13 @@ def codex(setting: Setting) -> Home:
     """
     config = "\n".join(
         (
-            f"model = {_toml(setting.model)}",
+            *([f"model = {_toml(setting.model)}"] if setting.model else []),
             *_CODEX,
+            # Codex asks here for a login's plugins, settings and workspaces; the proxy refuses these paths.
+            *([f"chatgpt_base_url = {_toml(setting.base_url)}"] if setting.subscription else []),
             f"[model_providers.{_PROVIDER}]",
             f"base_url = {_toml(setting.base_url)}",
+            *(_CODEX_LOGIN if setting.subscription else _CODEX_KEY),
             *_CODEX_PROVIDER,
             # Avoids Codex's question about trust: the settings in the worktree come from main and are frozen.
             f"[projects.{_toml(str(setting.worktree))}]",
@@ -109,7 +122,7 @@ def codex(setting: Setting) -> Home:
     env = {
         **_common(setting.home),
         "CODEX_HOME": str(setting.home / ".codex"),
-        "FACTORY_MODEL_KEY": DUMMY_KEY,
+        **({} if setting.subscription else {"FACTORY_MODEL_KEY": DUMMY_KEY}),
         "NO_BROWSER": "1",
     }
     rules = "".join(
@@ -121,6 +134,7 @@ def codex(setting: Setting) -> Home:
         ".codex/config.toml": config.encode(),
         **_text(".codex/rules/default.rules", rules),
         **_text(".codex/AGENTS.md", setting.instructions),
+        **({".codex/auth.json": dummy_login()} if setting.subscription else {}),
     }
     return Home(env, files, mode=f"permission-profile:{_PROFILE}", saving_seconds=0.0)
 
@@ -133,14 +147,13 @@ def claude(setting: Setting) -> Home:
         "deny": ["WebFetch", "WebSearch", *(f"Bash({pattern})" for pattern in setting.denied)],
     }
     settings = {"cleanupPeriodDays": 3650, "includeCoAuthoredBy": False, "permissions": permissions}
+    models = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL")
     env = {
         **_common(setting.home),
         "CLAUDE_CONFIG_DIR": str(setting.home / ".claude"),
         "ANTHROPIC_BASE_URL": setting.base_url,
-        "ANTHROPIC_AUTH_TOKEN": DUMMY_KEY,
-        "ANTHROPIC_MODEL": setting.model,
-        "ANTHROPIC_SMALL_FAST_MODEL": setting.model,
-        "ANTHROPIC_DEFAULT_HAIKU_MODEL": setting.model,
+        "CLAUDE_CODE_OAUTH_TOKEN" if setting.subscription else "ANTHROPIC_AUTH_TOKEN": DUMMY_KEY,
+        **(dict.fromkeys(models, setting.model) if setting.model else {}),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1",
         "CLAUDE_CODE_MAX_RETRIES": str(_RETRIES),
@@ -155,7 +168,7 @@ def claude(setting: Setting) -> Home:
 
 
 def opencode(setting: Setting) -> Home:
-    """Return the home of opencode, which speaks ACP by ``opencode acp``.
+    """Return the home of opencode, which speaks ACP by ``opencode acp``; it needs a model's name.
 
     The project's configuration is disabled, because it is code that runs at start. That disables ``AGENTS.md`` too, so
     ``instructions`` lists it.
@@ -204,7 +217,7 @@ def opencode(setting: Setting) -> Home:
 
 
 def gemini(setting: Setting) -> Home:
-    """Return the home of Gemini CLI, which speaks ACP by ``gemini --acp``."""
+    """Return the home of Gemini CLI, which speaks ACP by ``gemini --acp``; it needs a model's name."""
     settings = {
         "general": {"disableAutoUpdate": True, "disableUpdateNag": True},
         "privacy": {"usageStatisticsEnabled": False},
@@ -229,6 +242,23 @@ HOMES: Mapping[str, Callable[[Setting], Home]] = {
     "opencode": opencode,
     "gemini": gemini,
 }
+
+
+def dummy_login() -> bytes:
+    """Return an ``auth.json`` with which Codex believes that it is logged in: its tokens are signed by nobody."""
+    claims = {
+        "email": "stand-in@localhost",
+        "exp": _FAR,
+        "https://api.openai.com/auth": {"chatgpt_account_id": DUMMY_KEY, "chatgpt_plan_type": "plus"},
+    }
+    token = ".".join((_part({"alg": "none", "typ": "JWT"}), _part(claims), _part({})))
+    tokens = {"id_token": token, "access_token": token, "refresh_token": DUMMY_KEY, "account_id": DUMMY_KEY}
+    login = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": clock.timestamp()}
+    return json.dumps(login).encode()
+
+
+def _part(value: Mapping[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def _common(home: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from factory.agents import token_costs
+from factory.agents import plan_windows, token_costs
 from factory.agents.provider_answer import Answer
 from factory.model.agent import Reason
 from factory.system import clock
@@ -40,6 +40,8 @@ class Provider:
         self.heard = 0.0
         self.sent = 0
         self.received = 0
+        # A plan's windows, as of the newest answer that told of them.
+        self.windows: plan_windows.Windows = ()
 
     def asked(self, size: int) -> None:
         """Record the bytes of a request."""
@@ -56,6 +58,7 @@ class Provider:
             # With concurrent requests, the first answer gets the bytes of all of them; the sum is correct.
             self._open[number] = Answer(served=served, stream=stream, sent=self._unanswered)
             self._unanswered = 0
+            self.windows = plan_windows.read(headers, clock.now()) or self.windows
             if status in _REFUSED:
                 self._fail(Reason.AUTH_FAILED, f"the model's provider answers {status}")
             elif status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

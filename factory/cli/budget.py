@@ -11,7 +11,7 @@ from factory.gitlab import issues
 from factory.instance.context import make
 from factory.instance.workspace import OPERATOR
 from factory.system import clock
-from factory.workflow.budget import budget, ledger
+from factory.workflow.budget import budget, ledger, money, plan_use
 from factory.workflow.claim import sessions
 
 
@@ -24,19 +24,33 @@ def command() -> None:
 @click.argument("issue", required=False)
 @output.as_json
 def show(issue: str | None, as_json: bool) -> None:
-    """Show the budgets of the day and the month, and of ISSUE (its newest session and in total)."""
+    """Show the budgets of the day and the month, and of ISSUE (its newest session and in total).
+
+    Below the table: what of it has no known price, what no bill has, and the windows of the agents' plans.
+    """
     context = make(current(), holder="", say=output.say)
     context.fetch()
     policies = context.policies()
-    iid = number(issue, "#") if issue else 0
+    iid, now = number(issue, "#") if issue else 0, clock.now()
     mine = [item.session for item in sessions.every(context) if item.issue == iid]
     found = ledger.states(context, policies, issue=iid, session=mine[0] if mine else "")
-    rows = [{"bound": item.bound, **_amounts(item)} for item in found if issue or item.bound in {"day", "month"}]
+    shown = [item for item in found if issue or item.bound in {"day", "month"}]
+    plans = plan_use.newest(context.machine.state)
     if as_json:
-        shown = [item for item in found if issue or item.bound in {"day", "month"}]
-        output.rows([asdict(item) for item in shown], (), json_wanted=True, empty="")
+        windows = [
+            {"bound": "plan", "agent": plan.agent, "at": plan.at, **asdict(w)} for plan in plans for w in plan.windows
+        ]
+        output.rows([*(asdict(item) for item in shown), *windows], (), json_wanted=True, empty="")
         return
+    rows = [{"bound": item.bound, **_amounts(item)} for item in shown]
     output.rows(rows, ("bound", "tokens", "reserved", "cap", "USD", "of_USD"), json_wanted=False, empty="nothing")
+    month = f"{now:%Y-%m}"
+    counted = [item for item in ledger.read(context) if item.day.startswith(month) or (iid and item.issue == iid)]
+    for line in money.remarks(counted, today=now.date(), age_days=policies.budgets.price_age_days):
+        click.echo(line)
+    for plan in plans:
+        for line in plan.lines(now):
+            click.echo(line)
 
 
 @command.command(name="list")
@@ -45,7 +59,7 @@ def list_(as_json: bool) -> None:
     """List what each attempt reserved or spent."""
     context = make(current(), holder="", say=output.say)
     context.fetch()
-    found = [asdict(item) | {"USD": f"{item.usd_micros / 1e6:.4f}"} for item in ledger.read(context)]
+    found = [asdict(item) | {"USD": money.of_entry(item)} for item in ledger.read(context)]
     columns = ("key", "day", "agent", "model", "state", "tokens", "USD", "source")
     output.rows(found, columns, json_wanted=as_json, empty="nothing was spent")
 
@@ -78,6 +92,14 @@ def _amounts(item: budget.BudgetState) -> dict[str, object]:
         "tokens": item.spent.tokens,
         "reserved": item.reserved.tokens,
         "cap": item.cap.tokens,
-        "USD": f"{item.spent.usd_micros / 1e6:.2f}",
+        "USD": _usd(item),
         "of_USD": f"{item.cap.usd_micros / 1e6:.2f}",
     }
+
+
+def _usd(item: budget.BudgetState) -> str:
+    """Return the spent money; an amount of unknown price is never shown as none."""
+    known = f"{item.spent.usd_micros / 1e6:.2f}"
+    if not item.unpriced:
+        return known
+    return f"{known} + unknown" if item.spent.usd_micros else "unknown"

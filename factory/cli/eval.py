@@ -21,10 +21,10 @@ from factory.evidence.sign import Signer, generate
 from factory.evidence.trust import Trust
 from factory.gates import GATES
 from factory.gitlab.connect import connect
+from factory.instance.context import machine
 from factory.instance.workspace import AGENT, BOT, Workspace
 from factory.model.gitlab import MAIN
 from factory.model.session import Session
-from factory.secrets import tokens
 from factory.system import files
 from factory.workflow.context import Accounts, Console, Context, Machine, Recorder
 from factory.worktrees.repository import Mirror, run
@@ -106,7 +106,7 @@ class _Ground:
             mirror.take(place.settings.clone, name)
             run(mirror.path, "update-ref", f"refs/remotes/origin/{MAIN}", f"refs/seed/{name}")
         signer = Signer(generate())
-        wheels, npm = place.settings.cache / "wheels", Path(place.environment.get("HOME") or "/") / ".npm"
+        here = machine(place, state=self.folder, holder="eval")
         return Context(
             accounts=Accounts(
                 bot=connect(_NOWHERE, "eval/eval", account=BOT, token=""),
@@ -116,15 +116,10 @@ class _Ground:
                 simulator=True,
             ),
             mirror=mirror,
-            machine=Machine(
-                state=self.folder,
-                holder="eval",
-                env=place.tool_env,
-                readable=(*place.readable, *([self.recordings] if self.recordings else [])),
-                wheels=wheels if wheels.is_dir() else None,
-                npm=npm if npm.is_dir() else None,
-                agents_path=place.tools.agents_path,
-                credential=lambda key: tokens.credential(place.token_folder, key, place.environment),
+            machine=replace(
+                here,
+                readable=(*here.readable, *([self.recordings] if self.recordings else [])),
+                environments=Machine.environments,
             ),
             recorder=Recorder(signer=lambda _: signer, own=Trust.of(signer.public, origin="eval", agent_account=AGENT)),
             console=Console(say=output.say, timed=lambda _, __: None),

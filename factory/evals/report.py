@@ -76,7 +76,7 @@ def _variant(item: Variant, policies: Policies) -> dict[str, Any]:
         "name": item.name,
         "agent": item.agent,
         "version": agent.version,
-        "model": agent.model.name if agent.model else None,
+        "model": agent.model.called if agent.model else None,
         "prices": agent.prices.version if agent.prices else None,
         "brief": brief.version(item.template),
     }

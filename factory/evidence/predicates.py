@@ -166,7 +166,9 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
         "agent": _object({"name": _TEXT, "version": _TEXT, "model": _or_null(_TEXT), "brief": _DIGEST}),
         "reason": _TEXT,
         "usage": _USAGE,
-        "cost": _object({"usd_micros": _COUNT, "prices": _or_null(_TEXT), "source": _TEXT}),
+        "cost": _object(
+            {"usd_micros": _COUNT, "prices": _or_null(_TEXT), "source": _TEXT}, {"priced": _FLAG, "billed": _FLAG}
+        ),
         "sandbox": _object({"level": _TEXT, "limits": _NAMES}),
         "outputs": _list(
             _object(
@@ -357,7 +359,11 @@ _FIELDS: Mapping[str, Mapping[str, Form]] = {
 }
 
 # Fields that a statement has only where they say something.
-_OPTIONAL: Mapping[str, Mapping[str, Form]] = {"verdict": {"observed": _list(_TEXT)}}
+_WINDOW = _object({"name": _TEXT, "used_percent": _COUNT, "resets_at": _or_null(_TEXT)})
+_OPTIONAL: Mapping[str, Mapping[str, Form]] = {
+    "verdict": {"observed": _list(_TEXT)},
+    "attempt": {"windows": _list(_WINDOW)},
+}
 _PREDICATES: Mapping[str, Form] = {
     kind: _object({**_COMMON, **fields}, _OPTIONAL.get(kind, {})) for kind, fields in _FIELDS.items()
 }

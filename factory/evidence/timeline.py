@@ -71,8 +71,19 @@ def _derived(entry: Entry) -> Mapping[str, str]:
     return {
         "who": f"{agent['name']} {agent['version']}" + (f" with {agent['model']}" if agent["model"] else ""),
         "made": f"commit {value['head'][:12]}" if value["head"] else "no commit",
-        "usd": f"{value['cost']['usd_micros'] / _MICROS:.4f} USD",
+        "usd": _money(
+            value["cost"]["usd_micros"],
+            # Statements of older versions have neither field.
+            priced=value["cost"].get("priced", True),
+            billed=value["cost"].get("billed", True),
+        ),
     }
+
+
+def _money(usd_micros: int, *, priced: bool, billed: bool) -> str:
+    if not priced:
+        return "price unknown"
+    return f"{usd_micros / _MICROS:.4f} USD" + ("" if billed else " by the list, not billed: a plan")
 
 
 def _event(entry: Entry) -> Event:

@@ -48,11 +48,14 @@ def speaks(agent: Agent) -> bool:
 def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
     """Try an agent out for at most a minute: do the work, resume it in a second process, and cancel a third."""
     agent, planted = policies.agents.agents[name], f"planted-{secrets.token_hex(12)}"
-    with TemporaryDirectory(prefix="factory-doctor-") as temporary:
+    with (
+        TemporaryDirectory(prefix="factory-doctor-") as temporary,
+        TemporaryDirectory(prefix="factory-login-") as outside,
+    ):
         folder = Path(temporary)
         steps = agent_trial_script.steps(launch_plan.home_of(folder / "session", name))
         with server.running(functools.partial(agent_trial_script.spoken, steps)) as stub:
-            trial = _Trial(workspace, policies, name, stub, folder, planted)
+            trial = _Trial(workspace, policies, name, stub, folder, planted, _plan_login(Path(outside), planted))
             try:
                 seen = trial.seen()
             except FactoryError as error:
@@ -62,8 +65,11 @@ def tried(workspace: Workspace, policies: Policies, name: str) -> TrialResult:
     return replace(seen, left=left)
 
 
-def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
-    """Return a separate context in a folder, without a server, with one credential for every model."""
+def alone(workspace: Workspace, folder: Path, credential: str, *, login: Path = Path("/nonexistent")) -> Context:
+    """Return a separate context in a folder, without a server, with one credential for every model.
+
+    ``login`` is the folder of a made-up login of Codex.
+    """
     mirror = Mirror(folder / "mirror.git", "")
     mirror.ensure()
     nobody = connect("http://127.0.0.1:0", "doctor/doctor", account=AGENT, token="")
@@ -78,6 +84,7 @@ def alone(workspace: Workspace, folder: Path, credential: str) -> Context:
             readable=workspace.readable,
             agents_path=workspace.tools.agents_path,
             credential=lambda _: credential,
+            person={"CODEX_HOME": str(login)},
         ),
         recorder=Recorder(signer=lambda _: signer, own=Trust.of(signer.public, origin="doctor", agent_account=AGENT)),
         console=Console(say=lambda _: None, timed=lambda _, __: None),
@@ -97,6 +104,8 @@ def on_stub(agent: Agent, url: str) -> Agent:
     if agent.model is None:
         return agent
     base = url if agent.model.api == "messages" else f"{url}/v1"
+    if agent.model.login == "subscription" and agent.home == "codex":
+        base = f"{url}/backend-api/codex"
     return agent.model_copy(update={"model": agent.model.model_copy(update={"url": base, "name": server.MODEL})})
 
 
@@ -110,6 +119,7 @@ class _Trial:
     stub: server.Server
     folder: Path
     planted: str
+    login: Path
     events: list[Mapping[str, Any]] = field(default_factory=list)
 
     def seen(self) -> TrialResult:
@@ -117,7 +127,7 @@ class _Trial:
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         deadline = clock.monotonic() + SECONDS
         session = Session("doctor", 1, files.private_folder(self.folder / "session"))
-        context = alone(self.workspace, self.folder, self.planted)
+        context = alone(self.workspace, self.folder, self.planted, login=self.login)
         begin(context, session)
 
         def late() -> Ending | None:
@@ -228,6 +238,13 @@ class _Trial:
                 if path.is_file() and not path.is_symlink() and self.planted.encode() in path.read_bytes():
                     found.append(path.relative_to(self.folder).as_posix())
         return found
+
+
+def _plan_login(folder: Path, token: str) -> Path:
+    """Write a made-up login of Codex with a token to a folder, and return the folder."""
+    login = {"auth_mode": "chatgpt", "tokens": {"access_token": token, "account_id": "doctor"}}
+    files.write_atomic(folder / "auth.json", json.dumps(login).encode(), mode=0o600)
+    return folder
 
 
 def _why(turn: Turn, folder: Path) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from factory.agents.task import driver
-from factory.config import environments
+from factory.config import environments, state_home
 from factory.errors import InvalidInput, NotFound
 from factory.evidence.trust import ALONE, Trust
 from factory.gitlab import connect as gitlab
@@ -83,19 +83,26 @@ def make(
             alone=own.separation == ALONE,
         ),
         mirror=copy,
-        machine=Machine(
-            state=workspace.state,
-            holder=holder,
-            env=workspace.tool_env,
-            readable=workspace.readable,
-            environments=environments(workspace.environment),
-            wheels=_existing(workspace.settings.cache / "wheels"),
-            npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
-            agents_path=workspace.tools.agents_path,
-            credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
-        ),
+        machine=machine(workspace, state=workspace.state, holder=holder),
         recorder=Recorder(signer=partial(recorder_key.in_use, workspace), own=own),
         console=Console(say=say, timed=timed, agent_name=workspace.settings["agent"] or None),
+    )
+
+
+def machine(workspace: Workspace, *, state: Path, holder: str) -> Machine:
+    """Return this machine, as the workspace's environment describes it."""
+    return Machine(
+        state=state,
+        holder=holder,
+        env=workspace.tool_env,
+        readable=workspace.readable,
+        environments=environments(workspace.environment),
+        wheels=_existing(workspace.settings.cache / "wheels"),
+        npm=_existing(Path(workspace.environment.get("HOME") or "/") / ".npm"),
+        agents_path=workspace.tools.agents_path,
+        credential=lambda name: tokens.credential(workspace.token_folder, name, workspace.environment),
+        person=workspace.environment,
+        logins=state_home(workspace.environment) / "logins",
     )
 
 

@@ -20,6 +20,14 @@ from factory.system import loopback
 MARK = ("X-Local-Model", "stub")
 MODEL = "stub"
 ABSENT = "absent"
+# What the service of a plan tells of its windows with each answer, by the names that Codex reads.
+_PLAN_PATH = "/backend-api/"
+_PLAN_HEADERS = {
+    "x-codex-primary-used-percent": "62",
+    "x-codex-primary-window-minutes": "300",
+    "x-codex-primary-reset-after-seconds": "7800",
+}
+_SECRET = ("authorization", "x-api-key")
 
 _REMEMBERED = 500
 _START_SECONDS = 10.0
@@ -37,7 +45,7 @@ ScriptFor = Callable[[str], Sequence[script.Step]]
 
 @dataclass(frozen=True)
 class Request:
-    """A recorded request; ``credential`` is a fingerprint, or ``absent``.
+    """A recorded request; ``credential`` is a fingerprint, or ``absent``; ``headers`` (lower case) are the others.
 
     ``tools`` are the names of the offered tools, ``results`` is the number of tool results since the last prompt,
     ``usage`` the reported usage of the answer, ``body`` the unchanged JSON.
@@ -52,6 +60,7 @@ class Request:
     tools: tuple[str, ...] = ()
     usage: script.Usage | None = None
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,7 @@ class _Exchange:
                 tools=tuple(tool.name for tool in conversation.tools) if conversation else (),
                 usage=usage,
                 body=body or {},
+                headers={name.lower(): text for name, text in headers.items() if name.lower() not in _SECRET},
             )
         )
 
@@ -202,6 +212,8 @@ async def _stop(runner: web.AppRunner) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _mark(_request: web.Request, response: web.StreamResponse) -> None:
+async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    if _PLAN_PATH in request.path:
+        response.headers.update(_PLAN_HEADERS)
     response.headers[MARK[0]] = MARK[1]
     response.headers["Server"] = "local-model"

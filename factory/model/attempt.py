@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from factory.model.agent import Reason
+from factory.model.plan_window import PlanWindow
 
 
 class Escalation(enum.StrEnum):
@@ -28,11 +29,17 @@ class AgentRef:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an attempt cost in millionths of a US dollar, by which price list, and who counted the tokens."""
+    """What an attempt cost in millionths of a US dollar, by which price list, and who counted the tokens.
+
+    ``priced`` is false if nobody knows the price of the model, ``billed`` if a plan's fee pays for the tokens: then the
+    amount is what the list price would be.
+    """
 
     usd_micros: int = 0
     prices: str | None = None
     source: str = "provider"
+    priced: bool = True
+    billed: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,8 @@ class AttemptResult:
     ``head`` is the commit of the work, ``None`` if nothing changed; ``tree`` is that commit's tree. ``usage`` counts
     tokens by name, ``seconds`` is the agent's time. ``level`` and ``limits`` say how the sandbox held the agent.
     ``resume`` is the agent's own session id, ``reset_at`` the time at which a limited provider serves again.
-    ``refused`` lists requests that policy refused. ``proposed`` says that the commit is on the session's branch,
-    ``handed_back`` that a person changed the work after this attempt.
+    ``windows`` are those of the agent's plan. ``refused`` lists requests that policy refused. ``proposed`` says that
+    the commit is on the session's branch, ``handed_back`` that a person changed the work after this attempt.
     """
 
     attempt: int
@@ -73,6 +80,7 @@ class AttemptResult:
     calls: int = 0
     resume: str = ""
     reset_at: str = ""
+    windows: tuple[PlanWindow, ...] = ()
     escalation: Escalation = Escalation.AGAIN
     question: str | None = None
     outputs: tuple[RequestRecord, ...] = ()

@@ -1,11 +1,16 @@
 """Defines the types of ``agents.yml``, ``budgets.yml`` and ``outputs.yml``: what agents may do and spend."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from factory.policies.fields import Capability, Host, Label, Money, Name, Percent, Positive, Strict
 from factory.sandbox.launch import Level
+
+# The agents that choose a model themselves if their configuration names none.
+_HAVE_DEFAULT = ("codex", "claude")
+# The path of the service that serves Codex with a plan's login (openai/codex#34608: another one than the API's).
+_PLAN_PATH = "/backend-api/codex"
 
 
 class Limits(Strict):
@@ -23,16 +28,32 @@ class Limits(Strict):
 
 
 class Model(Strict):
-    """The model that an agent uses: type of its API, name, base URL, and the variable that holds the credential."""
+    """The model that an agent uses: type of its API, name, base URL, and how the factory logs in to it.
+
+    Without ``name``, the agent uses its own default. With ``login: key``, ``key`` is the variable that holds the
+    credential. With ``login: subscription``, the agent works on a person's plan: see docs/agents.md.
+    """
 
     api: Literal["responses", "messages", "chat", "gemini"]
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     url: Annotated[str, Field(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)(/[^\s]*)?$")]
-    key: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    login: Literal["key", "subscription"] = "key"
+    key: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.login == "key") != bool(self.key):
+            raise ValueError("name a key with login: key, and none with login: subscription")
+        return self
+
+    @property
+    def called(self) -> str:
+        """The model's name, for people and records."""
+        return self.name or "the agent's default"
 
 
 class Prices(Strict):
-    """What a model costs, in US dollars per million tokens, and the version of this table."""
+    """What a model costs, in US dollars per million tokens, and the version of this table: a month or a day of it."""
 
     version: Annotated[str, Field(min_length=1)]
     input: Money
@@ -60,6 +81,24 @@ class Agent(Strict):
     stronger: Name | None = None
     instead: Name | None = None
     limits: Limits
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.model is None:
+            return self
+        if self.model.login == "subscription":
+            if (self.home, self.model.api) not in {("codex", "responses"), ("claude", "messages")}:
+                raise ValueError("login: subscription needs home: codex with api: responses, or claude with messages")
+            if self.home == "codex" and not self.model.url.endswith(_PLAN_PATH):
+                raise ValueError(f"the url of a plan's login of Codex ends with {_PLAN_PATH}, not that of the API")
+        if self.model.name is None and self.home not in _HAVE_DEFAULT:
+            raise ValueError(f"name the model: only agents with home: {' or '.join(_HAVE_DEFAULT)} have a default")
+        return self
+
+    @property
+    def billed(self) -> bool:
+        """Whether somebody pays for each token; a plan's tokens are paid by its fee."""
+        return self.model is None or self.model.login == "key"
 
 
 class Permissions(Strict):
@@ -105,13 +144,14 @@ class Budgets(Strict):
     """``budgets.yml``: what may be spent before a person must decide, and when an idle agent is stopped.
 
     At ``warn_percent`` of a limit the agent is asked to save its work and end. ``idle_turns`` is the maximum number of
-    tool calls without a change of the worktree.
+    tool calls without a change of the worktree. Money by prices older than ``price_age_days`` is shown as such.
     """
 
     attempts: Annotated[int, Field(ge=1, le=20)]
     warn_percent: Percent
     idle_turns: Positive
     pipeline_minutes: Annotated[int, Field(ge=1, le=1440)]
+    price_age_days: Annotated[int, Field(ge=1, le=10_000)] = 400
     caps: SpendingLimits
 
 

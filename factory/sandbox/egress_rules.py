@@ -27,10 +27,14 @@ _HOP_BY_HOP = frozenset(
 
 @dataclass(frozen=True)
 class Route:
-    """The base URL for requests to ``/<name>/…``, and the headers (a credential) that the proxy adds."""
+    """The base URL for requests to ``/<name>/…``, and the headers (a credential) that the proxy adds.
+
+    ``paths`` are the only paths below the base URL that pass, each with what is below it; empty means all.
+    """
 
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _route(rules: Rules, target: str, shown: str) -> RequestDecision:
     plain = unquote(unquote(path))
     if any(part in {".", ".."} for part in re.split(r"[/\\]", plain)) or "%2f" in path.lower() or "\\" in plain:
         return RequestDecision(allowed=False, reason="the path leaves its route", path=shown)
+    if route.paths and not any(path == only or path.startswith(f"{only}/") for only in route.paths):
+        return RequestDecision(allowed=False, reason=f"the route {name} does not serve this path", path=shown)
     parts = urlsplit(route.base_url)
     tls = parts.scheme == "https"
     return RequestDecision(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory.evidence.sign import Signer
@@ -61,6 +61,8 @@ class Machine:
     ``state`` is the instance's folder, ``holder`` the name of this process in leases. Our own programs get ``env`` and
     may read ``readable``. ``environments`` is the folder of the apps' environments. Agents are found on ``agents_path``
     and may install packages from ``wheels`` and ``npm``. ``credential`` returns a model's credential by name.
+    ``person`` is the environment of the person, for the login that an agent's official program keeps; sessions that
+    share a login take turns by files in ``logins``.
     """
 
     state: Path
@@ -72,6 +74,8 @@ class Machine:
     wheels: Path | None = None
     npm: Path | None = None
     credential: Callable[[str], str] = lambda _: ""
+    person: Mapping[str, str] = field(default_factory=dict, repr=False)
+    logins: Path = Path("/nonexistent")
 
 
 @dataclass(frozen=True)

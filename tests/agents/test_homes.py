@@ -1,12 +1,15 @@
 """What stands in the private homes of the agents."""
 
+import base64
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from factory.agents.homes import DUMMY_KEY, HOMES, Setting
+from factory.system import clock
 
 SETTING = Setting(
     home=Path("/private/home"),
@@ -67,3 +70,22 @@ def test_denied_commands_in_each_agents_words() -> None:
 def test_the_worktrees_own_instructions_are_named_where_they_would_not_be_read() -> None:
     assert b"@/private/tree/AGENTS.md" in HOMES["claude"](SETTING).files[".claude/CLAUDE.md"]
     assert "/private/tree/AGENTS.md" in HOMES["opencode"](SETTING).env["OPENCODE_CONFIG_CONTENT"]
+
+
+def test_a_plans_login_behind_the_door_is_signed_by_nobody_and_lasts() -> None:
+    setting = replace(SETTING, subscription=True, model="")
+    home = HOMES["codex"](setting)
+    login = json.loads(home.files[".codex/auth.json"])
+    header, claims, _ = (part + "=" * (-len(part) % 4) for part in login["tokens"]["id_token"].split("."))
+    assert json.loads(base64.urlsafe_b64decode(header))["alg"] == "none"
+    assert json.loads(base64.urlsafe_b64decode(claims))["exp"] > clock.now().timestamp() + 10**8
+    assert login["tokens"]["account_id"] == DUMMY_KEY
+    config = tomllib.loads(home.files[".codex/config.toml"].decode())
+    provider = config["model_providers"][config["model_provider"]]
+    assert provider["requires_openai_auth"] is True
+    assert "env_key" not in provider
+    assert (provider["base_url"], config["chatgpt_base_url"]) == (SETTING.base_url, SETTING.base_url)
+    assert "model" not in config, "Codex chooses its own"
+    env = HOMES["claude"](setting).env
+    assert env["CLAUDE_CODE_OAUTH_TOKEN"] == DUMMY_KEY
+    assert not {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"} & set(env)

@@ -80,6 +80,38 @@ def test_a_route_keeps_path_and_query_and_shows_the_path_alone() -> None:
     assert (found.target, found.path, found.tls) == ("/v1x/messages?beta=true", "/model/messages", True)
 
 
+NARROW = Rules(routes={"model": Route("https://chatgpt.com/backend-api/codex", paths=("responses", "v1/messages"))})
+
+
+@pytest.mark.parametrize(
+    "path", ["responses", "responses?x=1", "responses/compact", "v1/messages?beta=true", "v1/messages/count_tokens"]
+)
+def test_a_route_with_paths_serves_these_and_what_is_below_them(path: str) -> None:
+    assert judge(NARROW, "POST", f"/model/{path}").target == f"/backend-api/codex/{path}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "",
+            "?responses",
+            "Responses",
+            "responsesx",
+            "/responses",
+            "v1",
+            "v1/",
+            "v1/messagesx",
+            "wham/accounts/check",
+        ),
+        *("responses/../wham", "responses/%2e%2e/wham", "responses%2f..%2fwham", "responses\\..\\wham", "%72esponses"),
+        *("responses/%252e%252e/wham", "ps/plugins/list", "codex/analytics-events", "./responses", "x/responses"),
+    ],
+)
+def test_a_route_with_paths_serves_no_other(path: str) -> None:
+    assert judge(NARROW, "POST", f"/model/{path}").allowed is False
+
+
 @pytest.mark.parametrize(
     "rule", ["*", "*.com", "", "a b", "http://pypi.org", "pypi.org/x", "pypi.org:0", "a..b", "*.*.com", "user@host"]
 )

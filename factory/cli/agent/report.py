@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from factory.agents import doctor
 from factory.errors import GateFailed, NotFound
 from factory.instance import agent_trial
+from factory.instance.context import machine
 from factory.instance.workspace import Workspace
 from factory.policies.agents import Agent
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.reports.tables import table
-from factory.secrets import tokens
 from factory.system import process
+from factory.workflow.session import credentials
 
 _AT_ONCE = 2
 COLUMNS = (
@@ -23,6 +24,7 @@ COLUMNS = (
     "protocol",
     "version",
     "model",
+    "login",
     "sandbox",
     "installed",
     "credential",
@@ -42,6 +44,7 @@ class AgentRow:
     protocol: str
     version: str
     model: str
+    login: str
     sandbox: str
     installed: str
     credential: str
@@ -124,17 +127,17 @@ def _installed(workspace: Workspace, agent: Agent) -> bool:
 
 
 def _listed(workspace: Workspace, policies: Policies, name: str, agent: Agent) -> AgentRow:
-    key = agent.model.key if agent.model else ""
-    has = bool(key) and bool(tokens.credential(workspace.token_folder, key, workspace.environment))
+    here = machine(workspace, state=workspace.state, holder="")
     return AgentRow(
         name=name,
         default="default" if name == policies.agents.default else "",
         protocol=agent.protocol,
         version=agent.version,
-        model=agent.model.name if agent.model else "",
+        model=agent.model.called if agent.model else "",
+        login=agent.model.login if agent.model else "",
         sandbox=agent.sandbox.value,
         installed="yes" if _installed(workspace, agent) else f"no: {doctor.installs(agent.command[0])}",
-        credential=f"{key} {'set' if has else 'missing'}" if key else "not needed",
+        credential=credentials.describe(here, agent),
         stronger=agent.stronger or "",
         instead=agent.instead or "",
         prices=agent.prices.version if agent.prices else "",

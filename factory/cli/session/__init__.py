@@ -12,13 +12,14 @@ import click
 from factory.agents import events
 from factory.cli import output
 from factory.cli.current import current
-from factory.cli.session import session_record, start
+from factory.cli.session import attempt_rows, session_record, start
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, issues
 from factory.instance.context import make, opened
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
+from factory.policies.folder import read_folder
 from factory.system import clock, files
 from factory.workflow.claim import lease, sessions
 from factory.workflow.context import Context
@@ -55,21 +56,10 @@ def list_(as_json: bool) -> None:
 @click.argument("session")
 @output.as_json
 def show(session: str, as_json: bool) -> None:
-    """Show a session's attempts: the agent, the end reason, the tokens, and the lines that a person changed."""
-    folder = _folder(current(), session)
-    found = [
-        {**asdict(result), "by": result.agent.name, "tokens": result.total_tokens or ""}
-        for result in results.read_all(folder)
-    ]
-    person = handover.read(folder)
-    if person is not None:
-        lines = f"+{person.added} -{person.removed}"
-        found.append(
-            {"attempt": f"after {person.after}", "by": person.by, "reason": lines, "head": person.head, "tokens": ""}
-        )
-    if not found:
-        found = [{"attempt": "1", "by": "", "reason": "unfinished", "head": None, "tokens": ""}]
-    output.rows(found, ("attempt", "by", "reason", "head", "tokens"), json_wanted=as_json, empty="no attempts")
+    """Show a session's attempts: agent, end reason, tokens, cost, and the lines that a person changed."""
+    workspace = current()
+    found = attempt_rows.rows(_folder(workspace, session), read_folder(workspace.settings.clone).budgets)
+    output.rows(found, ("attempt", "by", "reason", "head", "tokens", "money"), json_wanted=as_json, empty="no attempts")
 
 
 @command.command()

@@ -10,6 +10,7 @@ from factory.errors import NotFound
 from factory.evals import recording
 from factory.instance.context import make
 from factory.system import files
+from factory.workflow.session import credentials
 
 
 @click.command()
@@ -23,11 +24,11 @@ def command(session: str, target: Path | None) -> None:
         raise NotFound(f"there is no session {session} on this machine", hint="List them with `factory session list`.")
     context = make(workspace, holder="", say=output.say)
     context.fetch()
-    keys = {item.model.key for item in context.policies().agents.agents.values() if item.model}
+    agents = context.policies().agents.agents.values()
     secrets = (
         context.accounts.bot_token,
         context.accounts.agent_token,
-        *(context.machine.credential(key) for key in sorted(keys)),
+        *(secret for agent in agents for secret in credentials.secrets(context.machine, agent)),
     )
     data = recording.make(context.mirror, folder, session, secrets=secrets).encode()
     if target is None:

@@ -27,7 +27,11 @@ class Amount:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one attempt reserved or spent; ``key`` is ``issue/session/attempt``, ``day`` an ISO 8601 date in UTC."""
+    """What one attempt reserved or spent; ``key`` is ``issue/session/attempt``, ``day`` an ISO 8601 date in UTC.
+
+    The money is by the price list ``prices``. Without ``priced`` nobody knows it, and it is 0 here. Without ``billed``
+    a plan's fee pays for the tokens, and the money is what they would cost by the list.
+    """
 
     key: str
     issue: int
@@ -39,6 +43,14 @@ class Entry:
     tokens: int
     usd_micros: int
     source: str = ""
+    priced: bool = True
+    billed: bool = True
+    prices: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody knows the price of the tokens; entries of older versions say nothing of prices."""
+        return not self.priced or bool(self.model and self.tokens and not self.prices and not self.usd_micros)
 
     @property
     def problem(self) -> str:
@@ -61,12 +73,13 @@ class BudgetIncrease:
 
 @dataclass(frozen=True)
 class BudgetState:
-    """One limit: what was spent, what is reserved, and the cap."""
+    """One limit: what was spent, what is reserved, and the cap; ``unpriced`` are the spent tokens of unknown price."""
 
     bound: str
     spent: Amount
     reserved: Amount
     cap: Amount
+    unpriced: int = 0
 
     @property
     def left(self) -> Amount:
@@ -127,6 +140,7 @@ def states(
             _sum([entry for entry in found if entry.state == SPENT]),
             _sum([entry for entry in found if entry.state != SPENT]),
             _allowed(cap, more),
+            sum(entry.tokens for entry in found if entry.state == SPENT and entry.unknown),
         )
         for name, (cap, found, more) in scopes.items()
     ]

@@ -83,7 +83,7 @@ def increase_note(tokens: int, usd: float) -> str:
 
 def decode(path: str, content: bytes) -> tuple[Entry, ...]:
     """Return the entries in a file of the branch; raises ``InvalidInput``."""
-    found = data.read(tuple[Entry, ...], content, source=path)
+    found = data.parse(tuple[Entry, ...], content, source=path)
     if problem := next((entry.problem for entry in found if entry.problem), ""):
         raise InvalidInput(f"{path}: {problem}")
     return found

@@ -11,8 +11,10 @@ from factory.model.agent import Reason
 from factory.model.attempt import AgentRef, AttemptResult, Cost, Escalation
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
+from factory.policies.agents import Agent
 from factory.policies.model import Policies
 from factory.system import clock
+from factory.workflow.budget import plan_use
 from factory.workflow.budget.budget import Amount
 from factory.workflow.claim import issue_spec
 from factory.workflow.claim.held_lease import HeldLease
@@ -86,6 +88,9 @@ class Attempts:
             if ran.turn.reason is Reason.KILLED and kills < _MOST_KILLS:
                 context.say(f"attempt {number}: {chosen.name} was killed ({ran.turn.detail}); it works again")
                 return None
+            if ran.renewed and not kills:
+                context.say(f"attempt {number}: {chosen.name} works again, with the renewed login")
+                return None
             head, reason, detail = self._commit(number, frozen, ran)
             if reason is not Reason.DONE_FOR_REVIEW:
                 context.say(f"attempt {number} ended: {reason.value}: {detail}")
@@ -95,6 +100,7 @@ class Attempts:
         finally:
             context.console.timed("agent", clock.monotonic() - start)
         turn = ran.turn
+        plan_use.keep(context.machine.state, chosen.name, ran.windows)
         cost = token_costs.cost(turn.usage, launch_plan.rates(chosen.agent))
         self._spending.settle(number, chosen, Amount(token_costs.total(turn.usage), cost), source=turn.source)
         result = AttemptResult(
@@ -105,9 +111,10 @@ class Attempts:
             reason=reason,
             detail=detail,
             agent=agent_ref(chosen, brief.version()),
-            seconds=round(clock.monotonic() - start, 3),
+            seconds=round(clock.monotonic() - start - ran.waited, 3),
             usage=turn.usage,
-            cost=Cost(cost, chosen.agent.prices.version if chosen.agent.prices else None, turn.source),
+            cost=_cost(chosen.agent, cost, turn.source),
+            windows=ran.windows,
             level=ran.level,
             limits=ran.limits,
             message=turn.message,
@@ -241,7 +248,12 @@ class Attempts:
         return result if result.head is None or self._context.mirror.resolve(result.head) is not None else None
 
 
+def _cost(agent: Agent, usd_micros: int, source: str) -> Cost:
+    version = agent.prices.version if agent.prices else None
+    return Cost(usd_micros, version, source, priced=launch_plan.priced(agent), billed=agent.billed)
+
+
 def agent_ref(chosen: routing.AgentChoice, version: str) -> AgentRef:
     """Return who works; ``version`` is the digest of the brief's template."""
     model = chosen.agent.model
-    return AgentRef(chosen.name, chosen.agent.version, model.name if model else None, version)
+    return AgentRef(chosen.name, chosen.agent.version, model.called if model else None, version)

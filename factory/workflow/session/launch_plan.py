@@ -13,7 +13,7 @@ from factory.agents.permissions import Permissions
 from factory.agents.provider import Provider
 from factory.agents.task import Task, Tool
 from factory.agents.token_costs import Rates
-from factory.errors import MachineError, Refused, Unauthorized
+from factory.errors import MachineError, Refused
 from factory.model.session import Session
 from factory.operations.repository import app_tests
 from factory.policies import evaluate
@@ -25,7 +25,7 @@ from factory.sandbox.limits import Limits
 from factory.system import files, process, safe_path
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
-from factory.workflow.session import control
+from factory.workflow.session import control, credentials
 from factory.workflow.session.local_gates import tests_python
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
@@ -102,7 +102,7 @@ def prepare(
 
 def require(context: Context, chosen: AgentChoice) -> None:
     """Raise ``Unauthorized`` if the agent's model has no credential, ``MachineError`` if its program is missing."""
-    _headers(context, chosen.agent)
+    credentials.route(context.machine, chosen.agent)
     env = context.machine.env
     interactive = context.console.interactive and chosen.agent.terminal
     program = (chosen.agent.terminal if interactive else chosen.agent.command)[0]
@@ -185,6 +185,11 @@ def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:
     )
 
 
+def priced(agent: Agent) -> bool:
+    """Return whether it is known what an agent's tokens cost; without a model they cost nothing."""
+    return agent.model is None or agent.prices is not None
+
+
 def rates(agent: Agent) -> Rates:
     """Return the prices of an agent's model; zero without a price list."""
     prices = agent.prices
@@ -196,39 +201,19 @@ def requested_amount(agent: Agent) -> Amount:
     return Amount(agent.limits.tokens, round(agent.limits.usd * 1e6) if agent.prices else 0)
 
 
-def secrets(context: Context, agent: Agent) -> tuple[str, ...]:
-    """Return the secrets to remove from a transcript."""
-    return (context.machine.credential(agent.model.key),) if agent.model else ()
-
-
 @contextmanager
 def _proxy(context: Context, agent: Agent, provider: Provider, record: Record) -> Iterator[tuple[Path | None, int]]:
     """Serve the egress proxy of an attempt, unless it has no model and no hosts. Yields its socket and port."""
     if agent.model is None and not agent.egress:
         yield None, launch.EGRESS_PORT
         return
-    routes = {MODEL: egress.Route(agent.model.url, _headers(context, agent))} if agent.model else {}
-    rules = egress.Rules(allowed=agent.egress, routes=routes)
+    route = credentials.route(context.machine, agent)
+    rules = egress.Rules(allowed=agent.egress, routes={MODEL: route} if route else {})
     # A socket's path is limited to about 100 bytes, so the socket cannot be in the session's folder.
     with TemporaryDirectory(prefix="factory-egress-") as folder:
         socket = Path(folder) / "proxy"
         with egress.serve(socket, rules, record=lambda event: record({"event": "network", **event}), tap=provider):
             yield socket, launch.relay_port(context.machine.env.get("PATH", ""))
-
-
-def _headers(context: Context, agent: Agent) -> dict[str, str]:
-    """Return the header with a model's credential for its API; raises ``Unauthorized``."""
-    if agent.model is None:
-        return {}
-    found = context.machine.credential(agent.model.key)
-    if not found:
-        raise Unauthorized(
-            f"the credential {agent.model.key} for the model {agent.model.name} is not set",
-            hint=f"Set the variable {agent.model.key}; see runbooks/agent-credentials.md.",
-        )
-    if agent.model.api == "messages":
-        return {"x-api-key": found}
-    return {"x-goog-api-key": found} if agent.model.api == "gemini" else {"Authorization": f"Bearer {found}"}
 
 
 def _home(policies: Policies, agent: Agent, place: _Place, port: int, instructions: str) -> Home:
@@ -239,7 +224,11 @@ def _home(policies: Policies, agent: Agent, place: _Place, port: int, instructio
         key = {"OPENAI_API_BASE": url, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "stand-in", "ANTHROPIC_BASE_URL": url}
         return Home(key, {}, "")
     denied = policies.agents.permissions.deny
-    home = HOMES[agent.home](Setting(place.home, place.session.worktree, url, agent.model.name, instructions, denied))
+    subscription = agent.model.login == "subscription"
+    setting = Setting(
+        place.home, place.session.worktree, url, agent.model.name or "", instructions, denied, subscription=subscription
+    )
+    home = HOMES[agent.home](setting)
     try:
         _write(place.home, home.files)
     except Refused:

@@ -20,7 +20,7 @@ def write(folder: Path, result: AttemptResult) -> AttemptResult:
 def read(folder: Path) -> AttemptResult | None:
     """Return the result in an attempt's folder, or ``None`` if the attempt has not ended; raises ``InvalidInput``."""
     path = folder / _FILE
-    return data.read(AttemptResult, files.read_bytes(path), source=str(path)) if path.exists() else None
+    return data.parse(AttemptResult, files.read_bytes(path), source=str(path)) if path.exists() else None
 
 
 def read_all(session: Path) -> tuple[AttemptResult, ...]:

@@ -59,9 +59,12 @@ class Spending:
             session=session.id,
             day=clock.timestamp()[:10],
             agent=chosen.name,
-            model=chosen.agent.model.name if chosen.agent.model else "",
+            model=chosen.agent.model.called if chosen.agent.model else "",
             state=state,
             tokens=amount.tokens,
             usd_micros=amount.usd_micros,
             source=source,
+            priced=launch_plan.priced(chosen.agent),
+            billed=chosen.agent.billed,
+            prices=chosen.agent.prices.version if chosen.agent.prices else "",
         )

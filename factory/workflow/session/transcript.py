@@ -21,7 +21,7 @@ _GZIP = 31  # zlib's value for the gzip format; it sets the modification time to
 def recording(folder: Path, secrets: Sequence[str]) -> Iterator[Callable[[Event], None]]:
     """Yield the function that records an event; compress the transcript when the block ends, even by an exception.
 
-    Several threads may call the function.
+    Several threads may call the function. ``secrets`` may grow while the block runs.
     """
     stream, lock = Stream(secrets), threading.Lock()
     with files.appender(folder / LIVE) as append:
