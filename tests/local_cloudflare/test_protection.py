@@ -102,9 +102,9 @@ def test_a_token_reads_one_zone_and_nothing_else(shared: Double) -> None:
     assert value.startswith("local-")
     assert shared.call("GET", f"/zones/{mine['id']}", token=value).status == 200
     assert shared.call("GET", f"/zones/{mine['id']}/dns_records", token=value).status == 200
+    assert [each["id"] for each in shared.result("GET", "/zones", token=value)] == [mine["id"]]
     for method, path in (
         ("GET", f"/zones/{other['id']}"),
-        ("GET", "/zones"),
         ("POST", "/zones"),
         ("GET", f"/zones/{mine['id']}/settings/ssl"),
         ("GET", f"/zones/{mine['id']}/rulesets"),

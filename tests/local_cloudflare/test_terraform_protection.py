@@ -85,7 +85,7 @@ resource "cloudflare_ruleset" "r" {{
 }}
 """
     root = Root(tmp_path, shared, text)
-    assert root.run("import", "cloudflare_ruleset.r", f"{zone_id}/{made['id']}") == 0, root.said
+    assert root.run("import", "cloudflare_ruleset.r", f"zones/{zone_id}/{made['id']}") == 0, root.said
     assert root.run(*PLAN) == 0, root.said
     shared.result("PUT", f"/zones/{zone_id}/rulesets/{made['id']}", json={"rules": []})
     assert root.run(*PLAN) == 2, "a rule that somebody removed is drift"
