@@ -1,10 +1,13 @@
 """What the factory knows of a Cloudflare zone: records, rules, and what a zone's plan can do. No I/O."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 CUSTOM, RATE_LIMIT = "http_request_firewall_custom", "http_ratelimit"
+# The setting of a root's zone.tf that leaves out a phase.
+SETTINGS: Mapping[str, str] = {CUSTOM: "custom_rules", RATE_LIMIT: "rate_limited"}
 # Types of records that lead a hostname to a server; a hostname has one CNAME, or any number of the others.
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CNAME"})
 
@@ -61,6 +64,23 @@ class ZoneContents:
 
 
 @dataclass(frozen=True)
+class PlannedRuleset:
+    """A ruleset that a Terraform plan changes.
+
+    ``id`` is empty if the plan creates it, ``rules`` are those after the change. ``recorded`` has the ids of the rules
+    that the last apply left, and ``owned`` says whether Terraform also has the zone itself.
+    """
+
+    address: str
+    zone: str
+    phase: str
+    id: str
+    rules: tuple[Rule, ...]
+    recorded: frozenset[str]
+    owned: bool
+
+
+@dataclass(frozen=True)
 class RateLimits:
     """What a plan's rate limiting rules can do; times in seconds. ``fields`` is ``None`` if any field is allowed."""
 
@@ -101,6 +121,24 @@ def beyond_plan(plan: str, rules: tuple[Rule, ...]) -> tuple[str, ...]:
     if len(rules) > limits.rules:
         found.append(f"{len(rules)} rules, but at most {limits.rules}")
     return tuple(found)
+
+
+def foreign_rules(live: Ruleset | None, planned: PlannedRuleset) -> tuple[Rule, ...]:
+    """Return the rules of a phase that a plan would remove, and that Terraform did not make.
+
+    Ours are the rules that the last apply left. Of a ruleset that the plan changes or imports, a rule with the ``ref``
+    of a planned rule is ours too: a person has written it into the configuration.
+    """
+    if live is None or planned.owned:
+        return ()
+    named = {rule.ref for rule in planned.rules} if planned.id == live.id else frozenset[str]()
+    return tuple(rule for rule in live.rules if rule.id not in planned.recorded and rule.ref not in named)
+
+
+def visible(text: str, most: int = 200) -> str:
+    """Return the beginning of a text from outside, without control and invisible characters."""
+    kept = "".join(letter for letter in text if unicodedata.category(letter)[0] not in {"C", "Z"} or letter == " ")
+    return kept if len(kept) <= most else f"{kept[:most]}…"
 
 
 def _beyond(limits: RateLimits, rule: Rule) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def test_an_expression_that_is_read(text: str, *, matches: bool) -> None:
         'http.host eq "a" or http.host eq "b"',
         'not http.host eq "a"',
         'http.host eq "a" and',
-        'http.host in {}',
+        "http.host in {}",
         'http.host in {"a" "b"',
         '(http.host eq "a" and',
         '(http.host eq "a") or (http.host eq "b")',
