@@ -41,7 +41,7 @@ def mine(tmp_path: Path) -> Instance:
     return made
 
 
-def env(double: Double, token: str = "local-reader") -> dict[str, str]:
+def env(double: Double, token: str = "local-reader") -> dict[str, Any]:
     return {"CLOUDFLARE_API_TOKEN": token, "CLOUDFLARE_BASE_URL": double.api}
 
 
