@@ -46,25 +46,42 @@ class Reader:
         Raises ``Unauthorized`` (401, 403), ``NotFound`` (404), ``RateLimited`` (429), ``Unreachable`` (5xx, no whole
         answer in time) and ``InvalidInput`` for an answer that is not Cloudflare's.
         """
-        answer = self._answer(path, params)
-        try:
-            envelope = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            envelope = None
-        if answer.status == _OK and isinstance(envelope, dict) and envelope.get("success") is True:
-            return envelope.get("result")
-        family = _FAMILIES.get(answer.status, InvalidInput)
-        reason = f"GET {path}: HTTP {answer.status}: {_reasons(envelope)}"
-        raise family(reason, hint=_RIGHTS if family is Unauthorized else None)
+        return self._envelope(path, params).get("result")
 
     def all(self, path: str) -> Iterator[Mapping[str, object]]:
-        """Yield the items of every page of a list; raises the errors of ``get``."""
+        """Yield the items of every numbered page of a list; raises the errors of ``get``."""
         for number in range(1, _MOST_PAGES + 1):
             items = listed(self.get(path, page=str(number), per_page=str(_PER_PAGE)), path)
             yield from items
             if len(items) < _PER_PAGE:
                 return
         raise InvalidInput(f"GET {path}: more than {_PER_PAGE * _MOST_PAGES} items")
+
+    def following(self, path: str) -> Iterator[Mapping[str, object]]:
+        """Yield the items of a list whose pages name the next one by a cursor; raises the errors of ``get``."""
+        params: Mapping[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            envelope = self._envelope(path, params)
+            yield from listed(envelope.get("result"), path)
+            info = envelope.get("result_info")
+            cursors = info.get("cursors") if isinstance(info, dict) else None
+            after = cursors.get("after") if isinstance(cursors, dict) else None
+            if not isinstance(after, str) or not after:
+                return
+            params = {"cursor": after}
+        raise InvalidInput(f"GET {path}: more than {_MOST_PAGES} pages")
+
+    def _envelope(self, path: str, params: Mapping[str, str]) -> Mapping[str, object]:
+        answer = self._answer(path, params)
+        try:
+            envelope = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            envelope = None
+        if answer.status == _OK and isinstance(envelope, dict) and envelope.get("success") is True:
+            return envelope
+        family = _FAMILIES.get(answer.status, InvalidInput)
+        reason = f"GET {path}: HTTP {answer.status}: {_reasons(envelope)}"
+        raise family(reason, hint=_RIGHTS if family is Unauthorized else None)
 
     def _answer(self, path: str, params: Mapping[str, str]) -> http.Response:
         wait = 0.0

@@ -41,7 +41,7 @@ def contents(reader: Reader, zone: ZoneFacts) -> ZoneContents:
         Record(text(item, "id", _ID), text(item, "name").lower(), text(item, "type"), str(item.get("content") or ""))
         for item in reader.all(f"/zones/{zone.id}/dns_records")
     )
-    found = [item for item in reader.all(f"/zones/{zone.id}/rulesets") if item.get("kind") == "zone"]
+    found = [item for item in reader.following(f"/zones/{zone.id}/rulesets") if item.get("kind") == "zone"]
     phases = sorted({text(item, "phase", _PHASE) for item in found})
     if len(phases) > _MOST_PHASES:
         raise InvalidInput(f"{zone.name} has rulesets in {len(phases)} phases")

@@ -166,6 +166,17 @@ def test_every_page_is_read_and_endless_ones_are_not() -> None:
     assert len(asked) == 40
 
 
+def test_rulesets_come_in_pages_that_name_the_next() -> None:
+    def page(number: int) -> Answer:
+        return good([{"kind": "managed"}], result_info={"cursors": {"after": f"c{number}"}})
+
+    with reading(good([RECORD]), page(1), page(2), good([{"kind": "managed"}]), good([])) as (reader, asked):
+        assert zones.contents(reader, FACTS).rulesets == ()
+    assert [path.partition("?")[2] for _, path, _ in asked[1:4]] == ["", "cursor=c1", "cursor=c2"]
+    with reading(good([RECORD]), page(1)) as (reader, _), pytest.raises(InvalidInput, match="more than 40 pages"):
+        zones.contents(reader, FACTS)
+
+
 @pytest.mark.parametrize(
     ("answers", "said"),
     [

@@ -87,6 +87,9 @@ def test_everything_foreign_stays_as_it_is(adopted: tuple[Instance, str, str]) -
     made.run("evidence", "verify", "1")
     assert foreign_zone.dump(cloudflare, zone, without=OURS) == before
 
+    # Without a token of the person's, the command reads the instance's own Cloudflare.
+    assert "nothing to change" in made.run("infra", "adopt-zone", ZONE).stdout
+
     made.run("infra", "rollback", "--reason", "the greeting is wrong")
     made.run("work", "--once")
     deploy(made)
