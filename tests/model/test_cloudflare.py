@@ -4,7 +4,17 @@ import itertools
 
 import pytest
 
-from factory.model.cloudflare import PLANS, PlannedRuleset, Rule, Ruleset, beyond_plan, foreign_rules, visible
+from factory.model.cloudflare import (
+    ADDRESS_TYPES,
+    PLANS,
+    SETTINGS,
+    PlannedRuleset,
+    Rule,
+    Ruleset,
+    beyond_plan,
+    foreign_rules,
+    visible,
+)
 
 HOST, PATH = 'http.host eq "www.acme.com"', 'http.request.uri.path eq "/http.host"'
 OURS, THEIRS = Rule("1" * 32, "hello", "", HOST), Rule("2" * 32, "2" * 32, "theirs", "ssl")
@@ -37,6 +47,26 @@ def test_a_plan_has_the_limits_of_cloudflares_documentation(
     found = beyond_plan(plan, rules)
     assert len(found) == len(reasons)
     assert all(reason in told for reason, told in zip(reasons, found, strict=True))
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    """Read from "Rate limiting rules: Availability" of Cloudflare's documentation in December 2026."""
+    assert {name: (each.rules, each.longest_period, each.longest_timeout) for name, each in PLANS.items()} == {
+        "free": (1, 10, 10),
+        "pro": (2, 60, 3600),
+        "business": (5, 600, 86_400),
+        "enterprise": (100, 65_535, 86_400),
+    }
+    free = {"cf.bot_management.verified_bot", "http.request.uri.path"}
+    pro = free | {"http.host", "http.request.full_uri", "http.request.uri", "http.request.uri.query"}
+    business = pro | {"http.request.method", "http.user_agent", "ip.src"}
+    assert [each.fields for each in PLANS.values()] == [free, pro, business, None]
+
+
+def test_a_phase_has_its_setting_and_a_rule_without_times_has_none() -> None:
+    assert SETTINGS == {"http_request_firewall_custom": "custom_rules", "http_ratelimit": "rate_limited"}
+    assert {"A", "AAAA", "CNAME"} == ADDRESS_TYPES
+    assert (OURS.period, OURS.timeout) == (0, 0)
 
 
 def test_a_larger_plan_can_do_no_less() -> None:
