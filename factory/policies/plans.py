@@ -235,12 +235,16 @@ def _limits(rules: Terraform, digest: str, plan: Plan, today: str) -> Iterator[R
     reason = f"{gone} resources are destroyed; the maximum is {limits.destroys}"
     facts = {"destroys": gone, "max_destroys": limits.destroys, "plan": plan.digest}
     yield Ruling("plan.destroys", gone <= limits.destroys, reason, facts, digest)
-    # An imported resource is not yet in this state, so it does not count as existing.
+    # An imported resource is not yet in this state: it does not count as existing, and its update not as touched.
     existing = sum(item.before is not None and "import" not in item.actions for item in plan.resources)
-    touched = sum(item.before is not None and bool({"update", "delete"} & set(item.actions)) for item in changes)
+    touched = sum(item.before is not None and _touches(item.actions) for item in changes)
     facts = {"there": existing, "touched": touched, "max_percent": limits.percent, "plan": plan.digest}
     reason = f"{touched} of {existing} resources are changed or destroyed; the maximum is {limits.percent} %"
     yield Ruling("plan.percent", touched * 100 <= limits.percent * existing, reason, facts, digest)
+
+
+def _touches(actions: Sequence[str]) -> bool:
+    return "delete" in actions or ("update" in actions and "import" not in actions)
 
 
 def _seen(value: object) -> bool:

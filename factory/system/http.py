@@ -1,13 +1,16 @@
 """HTTP client for everything except GitLab's API and the agents' traffic."""
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from factory.errors import InvalidInput, Unreachable
+from factory.errors import FactoryError, InvalidInput, Unreachable
+
+_BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,37 @@ class Client:
         except requests.RequestException as error:
             raise Unreachable(f"no answer from {self._base_url}: {_reason(error)}") from error
         return Response(answer.status_code, answer.headers, answer.content)
+
+    def fetch(self, path: str, *, params: Mapping[str, str], largest: int, seconds: float) -> Response:
+        """Get an answer that may be hostile: at most ``largest`` bytes, and whole within ``seconds``.
+
+        Raises ``Unreachable`` and, for a longer answer, ``InvalidInput``.
+        """
+        found: list[Response | FactoryError] = []
+        # A server that sends a byte now and then resets every timeout of the socket, so the whole has a time limit.
+        worker = threading.Thread(target=lambda: found.append(self._fetched(path, params, largest)), daemon=True)
+        worker.start()
+        worker.join(seconds)
+        result = found[0] if found else Unreachable(f"no answer from {self._base_url}: timed out")
+        if isinstance(result, FactoryError):
+            raise result
+        return result
+
+    def _fetched(self, path: str, params: Mapping[str, str], largest: int) -> Response | FactoryError:
+        headers = {"Accept-Encoding": "identity"}
+        url, wait = self._base_url + path, self._timeout
+        try:
+            with self._session.get(
+                url, params=params, headers=headers, timeout=wait, allow_redirects=False, stream=True
+            ) as answer:
+                body = b""
+                for block in answer.iter_content(_BLOCK):
+                    body += block
+                    if len(body) > largest:
+                        return InvalidInput(f"the answer of {self._base_url} is larger than {largest} bytes")
+                return Response(answer.status_code, answer.headers, body)
+        except requests.RequestException as error:
+            return Unreachable(f"no answer from {self._base_url}: {_reason(error)}")
 
     def close(self) -> None:
         """Close the connections."""

@@ -86,6 +86,10 @@ class PlanResult:
     error: FactoryError | None = None
 
 
+# Raises an error for a plan, given as terraform's JSON, that may not be saved.
+Check = Callable[[Stack, Mapping[str, object]], None]
+
+
 def source_digest(source: Source) -> str:
     """Return the digest of all files of a stack."""
     return canonical.digest_of([[name, canonical.digest(data)] for name, data in source.files])
@@ -98,11 +102,13 @@ def make_all(
     after: Mapping[str, Sequence[str]],
     lock_state: bool,
     parallel: int,
+    check: Check | None = None,
 ) -> list[PlanResult]:
     """Plan the stacks, given in dependency order, ``parallel`` at a time; write each plan to ``out/<stack>``.
 
     If a stack cannot be planned, the stacks that come after it are not planned. ``out/index.json`` lists the manifests
     and ``out/report.json`` is GitLab's Terraform report of all stacks. A stack's error is in its result, not raised.
+    ``check`` raises an error for a plan that may not be saved.
     """
     files.remove_tree(out)
     with ThreadPoolExecutor(max_workers=parallel) as pool:
@@ -114,7 +120,7 @@ def make_all(
                     error = ToolFailed(f"{stack.name} is not planned because {name}, which it depends on, has no plan")
                     return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
             try:
-                manifest, plan = make(stack, out / stack.name, lock_state=lock_state)
+                manifest, plan = make(stack, out / stack.name, lock_state=lock_state, check=check)
             except FactoryError as error:
                 return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
             return PlanResult(stack.name, manifest, plan)
@@ -128,17 +134,17 @@ def make_all(
     return results
 
 
-def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
+def make(stack: Stack, out: Path, *, lock_state: bool, check: Check | None = None) -> tuple[Manifest, Plan]:
     """Plan one stack and write plan file, JSON, manifest and provider lock into ``out``.
 
     ``lock_state`` is false for merge requests, because their token can only read. Raises ``Refused`` if the source
-    is refused, and the errors of ``Terraform``.
+    is refused, and the errors of ``Terraform`` and ``check``.
     """
     source = stack.source()
     work = out / "work"
     terraform = stack.work(work, source)
     terraform.start()
-    manifest, normalised = planned(stack, terraform, source, lock_state=lock_state)
+    manifest, normalised = planned(stack, terraform, source, lock_state=lock_state, check=check)
     # The manifest is written last: a file that a crash cut short does not match its digest.
     files.write_new(out / PLAN_FILE, (terraform.folder / PLAN_FILE).read_bytes(), mode=0o600)
     files.write_new(out / PLAN_JSON, canonical.encode(normalised))
@@ -151,11 +157,14 @@ def make(stack: Stack, out: Path, *, lock_state: bool) -> tuple[Manifest, Plan]:
 
 
 def planned(
-    stack: Stack, terraform: Terraform, source: Source, *, lock_state: bool
+    stack: Stack, terraform: Terraform, source: Source, *, lock_state: bool, check: Check | None = None
 ) -> tuple[Manifest, Mapping[str, Any]]:
     """Plan an initialised folder into ``plan.tfplan``; return the manifest and the normalised JSON."""
     terraform.write_plan(PLAN_FILE, lock=lock_state)
-    normalised = read_normalised(stack, terraform, PLAN_FILE)
+    shown = _shown(stack, terraform, PLAN_FILE)
+    if check is not None:
+        check(stack, shown)
+    normalised = normalise(shown)
     data = files.read_bytes(terraform.folder / PLAN_FILE)
     where = state_of(data)
     manifest = Manifest(
@@ -178,10 +187,15 @@ def planned(
 
 def read_normalised(stack: Stack, terraform: Terraform, name: str) -> Mapping[str, Any]:
     """Return a plan file's normalised JSON with tokens redacted; raises ``ToolFailed``, ``InvalidInput``."""
+    return normalise(_shown(stack, terraform, name))
+
+
+def _shown(stack: Stack, terraform: Terraform, name: str) -> Mapping[str, Any]:
     try:
-        return normalise(json.loads(stack.redacted(terraform.show(name))))
+        found: Mapping[str, Any] = json.loads(stack.redacted(terraform.show(name)))
     except ValueError as error:
         raise ToolFailed("terraform's JSON of the plan is not readable") from error
+    return found
 
 
 def state_of(plan_file: bytes) -> Identity:

@@ -117,4 +117,5 @@ class Root:
         """Return the resources of the state file."""
         file = self.folder / "terraform.tfstate"
         found: list[dict[str, Any]] = json.loads(file.read_text())["resources"] if file.exists() else []
-        return found
+        # An apply that failed leaves entries without an instance for what has count 0.
+        return [each for each in found if each["instances"]]

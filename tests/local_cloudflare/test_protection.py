@@ -86,6 +86,26 @@ def test_a_rule_that_cloudflare_refuses_is_refused(shared: Double, phase: str, r
     assert code(ruleset(shared, zone(shared)["id"], rules, phase)) == (400, 20127)
 
 
+def test_a_zones_plan_limits_its_rate_limits(shared: Double) -> None:
+    zone_id = zone(shared)["id"]
+    path = f"/zones/{zone_id}/subscription"
+    by_host = [{**RULE, "ratelimit": LIMIT}]
+    assert code(shared.call("POST", path, json={"rate_plan": {"id": "gold"}})) == (400, 1004)
+    assert code(shared.call("POST", path, json={"rate_plan": "free"})) == (400, 1004)
+    shared.result("POST", path, json={"rate_plan": {"id": "free"}})
+    assert shared.result("GET", f"/zones/{zone_id}")["plan"]["legacy_id"] == "free"
+    told = ruleset(shared, zone_id, by_host, RATE)
+    assert code(told) == (400, 20127)
+    assert "not entitled on the plan Free Website: the rule one matches http.host" in told.text
+    by_path = {"action": "block", "expression": 'http.request.uri.path eq "/login"'}
+    short = {**by_path, "ratelimit": {**LIMIT, "period": 10, "mitigation_timeout": 10}}
+    assert code(ruleset(shared, zone_id, [short, short], RATE)) == (400, 20127)
+    assert ruleset(shared, zone_id, [short], RATE).status == 200
+    shared.result("PUT", path, json={"rate_plan": {"id": "pro"}})
+    made = shared.result("GET", f"/zones/{zone_id}/rulesets/phases/{RATE}/entrypoint")
+    assert shared.result("PUT", f"/zones/{zone_id}/rulesets/{made['id']}", json={"rules": by_host})["rules"]
+
+
 def test_a_deleted_zone_takes_settings_and_rulesets_with_it(shared: Double) -> None:
     made = zone(shared)
     shared.result("PATCH", f"/zones/{made['id']}/settings/ssl", json={"value": "strict"})
@@ -102,9 +122,9 @@ def test_a_token_reads_one_zone_and_nothing_else(shared: Double) -> None:
     assert value.startswith("local-")
     assert shared.call("GET", f"/zones/{mine['id']}", token=value).status == 200
     assert shared.call("GET", f"/zones/{mine['id']}/dns_records", token=value).status == 200
+    assert [each["id"] for each in shared.result("GET", "/zones", token=value)] == [mine["id"]]
     for method, path in (
         ("GET", f"/zones/{other['id']}"),
-        ("GET", "/zones"),
         ("POST", "/zones"),
         ("GET", f"/zones/{mine['id']}/settings/ssl"),
         ("GET", f"/zones/{mine['id']}/rulesets"),

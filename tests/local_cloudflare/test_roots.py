@@ -14,12 +14,10 @@ from tests.local_cloudflare.misbehaving import Deed, misbehaving
 from tests.local_cloudflare.root import PROVIDER, TERRAFORM, Root, apps
 
 LIVE = TERRAFORM / "live"
-ZONES = {
-    path.parent.name: re.findall(r'"([a-z-]+\.test)"', path.read_text())[0] for path in LIVE.glob("*/variables.tf")
-}
+ZONES = {path.parent.name: re.findall(r'"([a-z-]+\.test)"', path.read_text())[0] for path in LIVE.glob("*/zone.tf")}
 ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
-SSL = 'module.stack.module.zone.cloudflare_zone_setting.this["ssl"]'
-ZONE = "module.stack.module.zone.cloudflare_zone.this"
+SSL = 'module.zone.cloudflare_zone_setting.this["ssl"]'
+ZONE = "module.zone.cloudflare_zone.this"
 TUNNEL = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared"
 
 
@@ -96,6 +94,12 @@ def test_an_app_that_asks_for_what_it_may_not_have_is_refused(root: Root, change
     assert said in root.said
 
 
+LOCALS = """
+locals {
+  all  = merge({ tunnel = null, shared = false, custom_rules = true, settings = {} }, local.zone)
+  apps = { for name, app in var.apps : name => merge({ requests_per_minute = 300 }, app) }
+}
+"""
 OLDER = """
 resource "cloudflare_zone" "this" {{
   account = {{ id = "{account}" }}
@@ -147,26 +151,30 @@ def test_a_state_from_before_the_modules_keeps_its_objects(tmp_path: Path, own: 
 
 
 @pytest.mark.long
-def test_a_state_from_before_the_stack_module_only_moves(tmp_path: Path, own: Double) -> None:
+def test_a_state_of_an_earlier_release_only_moves(tmp_path: Path, own: Double) -> None:
+    """The zone was in the module stack, and before that the root had the modules themselves."""
     own.release(ONE)
     root = Root(tmp_path, own)
     stack, now = TERRAFORM / "modules/stack", {path: path.read_text() for path in root.folder.glob("*.tf")}
     for path in now:
-        if path.name in {"main.tf", "variables.tf", "outputs.tf"}:
-            text = (stack / path.name).read_text()
-            path.write_text(text.replace('source = "../', 'source = "../../modules/'))
-        elif path.name == "moved.tf":
+        if path.name == "main.tf":
+            text = (stack / path.name).read_text().replace('source = "../', 'source = "../../modules/')
+            path.write_text(text.replace("var.zone", "local.all").replace("var.apps", "local.apps") + LOCALS)
+        elif path.name in {"moved.tf", "outputs.tf"}:
             path.unlink()
     assert root.run("init") == 0, root.said
-    assert root.apply(ONE, TF_VAR_zone="hello.test") == 0, root.said
+    assert root.apply(ONE) == 0, root.said
     for path, text in now.items():
         path.write_text(text)
+    state = root.folder / "terraform.tfstate"
+    # As the stack module had it.
+    state.write_text(state.read_text().replace('"module.zone"', '"module.stack.module.zone"'))
     assert root.run("init") == 0, root.said
     assert root.plan(ONE) == 2, root.said
     assert "Plan: 0 to add, 0 to change, 0 to destroy" in root.said
     assert root.run("apply", "plan") == 0, root.said
     assert root.plan(ONE) == 0, root.said
-    assert all(address.startswith("module.stack.module.") for address in root.addresses())
+    assert all(address.startswith(("module.stack.module.", "module.zone.")) for address in root.addresses())
 
 
 @pytest.mark.long

@@ -62,7 +62,7 @@ def test_a_change_behind_terraforms_back_is_drift(applied: Root, own: Double) ->
     shown = applied.shown()
     assert {address for address, actions in shown["actions"].items() if actions == ["update"]} == {
         'module.stack.module.dns.cloudflare_dns_record.this["hello"]',
-        "module.stack.module.zone.cloudflare_zone.this",  # the root says nothing of paused: its default is false
+        "module.zone.cloudflare_zone.this",  # the root says nothing of paused: its default is false
         ADDRESS,
     }
     assert shown["drift"][RECORD]["after"]["content"] == "elsewhere.test"
@@ -124,8 +124,8 @@ def test_an_import_is_followed_by_an_empty_plan(root: Root, own: Double) -> None
     ids = own.serve_host("hello.test", f"http://{ONE}")
     tunnel = f"{ACCOUNT}/{ids['tunnel']}"
     imports = {
-        "module.stack.module.zone.cloudflare_zone.this": ids["zone"],
-        'module.stack.module.zone.cloudflare_zone_setting.this["ssl"]': f"{ids['zone']}/ssl",
+        "module.zone.cloudflare_zone.this": ids["zone"],
+        'module.zone.cloudflare_zone_setting.this["ssl"]': f"{ids['zone']}/ssl",
         f'module.stack.module.dns.{RECORD}.this["hello"]': f"{ids['zone']}/{ids['record']}",
         f"module.stack.module.tunnel.{TUNNEL}.this": tunnel,
         ADDRESS: tunnel,

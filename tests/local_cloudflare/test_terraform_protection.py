@@ -1,12 +1,13 @@
 """Settings, rulesets and account tokens through Terraform: rules that move, values of any type, import, drift."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.local_cloudflare.double import ACCOUNT, Double
-from tests.local_cloudflare.root import Root
+from tests.local_cloudflare.root import PROVIDER, Root
 from tests.local_cloudflare.test_api import fresh, zone
 from tests.local_cloudflare.test_protection import IDS, TOKENS, policy, ruleset, token
 
@@ -85,7 +86,7 @@ resource "cloudflare_ruleset" "r" {{
 }}
 """
     root = Root(tmp_path, shared, text)
-    assert root.run("import", "cloudflare_ruleset.r", f"{zone_id}/{made['id']}") == 0, root.said
+    assert root.run("import", "cloudflare_ruleset.r", f"zones/{zone_id}/{made['id']}") == 0, root.said
     assert root.run(*PLAN) == 0, root.said
     shared.result("PUT", f"/zones/{zone_id}/rulesets/{made['id']}", json={"rules": []})
     assert root.run(*PLAN) == 2, "a rule that somebody removed is drift"
@@ -161,3 +162,35 @@ def test_resources_that_are_no_json_are_refused_at_once(tmp_path: Path, shared: 
     root = Root(tmp_path, shared, text)
     assert root.run("validate") == 1
     assert "The resources of a policy must be a JSON object" in root.said
+
+
+DATA = """
+data "cloudflare_zone" "z" {{
+  {by}
+}}
+output "zone" {{
+  value = [data.cloudflare_zone.z.id, data.cloudflare_zone.z.name_servers, data.cloudflare_zone.z.account.id]
+}}
+"""
+
+
+@pytest.mark.long
+def test_a_zone_is_read_by_its_id_or_its_name(tmp_path: Path, shared: Double) -> None:
+    made = zone(shared)
+    by_id, by_name = f'zone_id = "{made["id"]}"', f'filter = {{ name = "{made["name"]}" }}'
+    root = Root(tmp_path, shared, DATA.format(by=by_id))
+    for by in (by_id, by_name, f'filter = {{ name = "{made["name"]}", account = {{ id = "{ACCOUNT}" }} }}'):
+        (root.folder / "main.tf").write_text(PROVIDER + DATA.format(by=by))
+        assert root.run(*APPLY, CLOUDFLARE_API_TOKEN="local-reader") == 0, root.said
+        assert root.run("output", "-json", "zone") == 0
+        assert json.loads(root.said) == [made["id"], made["name_servers"], ACCOUNT]
+        assert root.run(*PLAN) == 0, root.said
+    for by, said in (
+        (f"{by_id}\n  {by_name}", "It must have either zone_id or filter"),
+        ("", "It must have either zone_id or filter"),
+        ('filter = { name = "nobody.test" }', "0 zones match the filter, not one"),
+        (f'zone_id = "{"9" * 32}"', "HTTP 404: 1001 Invalid zone identifier"),
+    ):
+        (root.folder / "main.tf").write_text(PROVIDER + DATA.format(by=by))
+        assert root.run(*PLAN) == 1
+        assert said in root.said

@@ -29,6 +29,8 @@ from tests.soak import appends
 # Deciders, and the tests that hold them.
 DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/agents/permissions.py": ("tests/agents/test_permissions.py",),
+    "factory/model/cloudflare.py": ("tests/model/test_cloudflare.py",),
+    "factory/operations/zone/adoption.py": ("tests/operations/zone/test_adoption.py",),
     "factory/policies/evaluate.py": ("tests/policies/test_rulings.py", "tests/policies/test_evaluate.py"),
     "factory/policies/plans.py": (
         "tests/policies/test_rulings.py",
@@ -37,6 +39,7 @@ DECIDERS: Mapping[str, tuple[str, ...]] = {
     ),
     "factory/sandbox/egress_rules.py": ("tests/sandbox/test_egress_rules.py",),
     "factory/terraform/diagnostics.py": ("tests/terraform/test_diagnostics.py",),
+    "factory/terraform/rulesets.py": ("tests/terraform/test_rulesets.py",),
     "factory/workflow/budget/budget.py": ("tests/workflow/budget/test_budget.py",),
     "factory/workflow/claim/lease.py": ("tests/workflow/test_deciders.py", "tests/workflow/claim/test_lease.py"),
     "factory/workflow/retry.py": ("tests/workflow/test_deciders.py",),

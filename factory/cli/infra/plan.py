@@ -8,8 +8,10 @@ import click
 from factory.cli import environment
 from factory.cli.current import JUDGE, enter
 from factory.cli.infra.options import ARCHIVES
+from factory.cloudflare.client import Reader
 from factory.model.facts import Plan
 from factory.operations import infra_job
+from factory.operations.zone import plan_check
 from factory.terraform import plan as planning
 from factory.terraform import stacks
 
@@ -25,7 +27,8 @@ from factory.terraform import stacks
 def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | None, archives: Path | None) -> None:
     """Plan the stacks that the change affects; write plan files, their JSON and manifests of digests to .factory/plan.
 
-    A manifest includes the digests of the apps' archives, so an apply releases exactly what was built for the plan.
+    A manifest includes the digests of the apps' archives, so an apply releases exactly what was built for the plan. A
+    plan that would remove others' Cloudflare rules, or needs what the zone's Cloudflare plan lacks, is refused.
     """
     job = infra_job.opened(environment.snapshot(), enter(judge), base=base)
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
@@ -40,6 +43,7 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | 
             after=after,
             lock_state=job.protected,
             parallel=parallel or infra_job.parallelism(),
+            check=plan_check.of(Reader(token, url=job.given.get("CLOUDFLARE_BASE_URL", ""))),
         )
     for item in results:
         _tell(item)

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from factory.errors import FactoryError
 from factory.local_cloudflare.api import account_tokens, envelope, permissions, rulesets, settings, tunnels, zones
-from factory.local_cloudflare.api.call import STORE, transactional
+from factory.local_cloudflare.api.call import STORE, TOKEN, transactional
 from factory.local_cloudflare.tokens import Scope, bearer
 from factory.system import clock, log
 
@@ -35,6 +35,8 @@ _ROUTES = (
     ("GET", _ZONE, zones.get_zone),
     ("PATCH", _ZONE, zones.edit_zone),
     ("DELETE", _ZONE, zones.delete_zone),
+    ("POST", f"{_ZONE}/subscription", zones.subscribe),
+    ("PUT", f"{_ZONE}/subscription", zones.subscribe),
     ("GET", f"{_ZONE}/dns_records", zones.list_records),
     ("POST", f"{_ZONE}/dns_records", zones.create_record),
     ("GET", _RECORD, zones.get_record),
@@ -94,6 +96,7 @@ async def authorised(request: web.Request, handler: Handler) -> web.StreamRespon
         raise envelope.failure(401 if value is None else 403, (10000, "Authentication error"))
     if not (_may(request, created) if created else scope == "write" or request.method in permissions.READING):
         raise envelope.failure(403, (10000, "Authentication error"))
+    request[TOKEN] = created
     try:
         return await handler(request)
     except FactoryError as error:
@@ -105,6 +108,8 @@ def _may(request: web.Request, token: Mapping[str, Any]) -> bool:
     want = permissions.wanted(request.method, request.path)
     if want is None or account_tokens.status(token, clock.now()) != "active":
         return False
+    if (request.method, request.path) == ("GET", f"{_BASE}/zones"):
+        return account_tokens.from_here(token, request.remote or "127.0.0.1")
     zone = request.app[STORE].get("zone", want.zone) if want.zone else None
     owner = zone["account"]["id"] if zone else ""
     return permissions.allowed(token["policies"], want, owner) and account_tokens.from_here(

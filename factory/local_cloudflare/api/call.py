@@ -13,17 +13,23 @@ from factory.local_cloudflare.store import Store
 from factory.system import loopback
 
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
+# The key of a request's account token.
+TOKEN = "local_cloudflare.token"  # noqa: S105 - the name of a key
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """Path parameters, query and JSON body of one request, and the store in a transaction."""
+    """Path parameters, query and JSON body of one request, and the store in a transaction.
+
+    ``token`` is the account token of the request, or ``None`` for a token of the double's configuration.
+    """
 
     store: Store
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Mapping[str, Any]
+    token: Mapping[str, Any] | None = None
 
 
 def transactional(function: Callable[[Call], web.Response]) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -33,7 +39,7 @@ def transactional(function: Callable[[Call], web.Response]) -> Callable[[web.Req
         body = await _json_body(request) if request.method in _WITH_BODY else {}
         store = request.app[STORE]
         with store.transaction():
-            return function(Call(store, request.match_info, request.query, body))
+            return function(Call(store, request.match_info, request.query, body, request.get(TOKEN)))
 
     return handle
 

@@ -2,17 +2,18 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 PROXIABLE = frozenset({"A", "AAAA", "CNAME"})
-PRIORITISED = frozenset({"MX"})
-CONTENT_TYPES = PROXIABLE | PRIORITISED | {"NS", "OPENPGPKEY", "PTR", "TXT"}
+PRIORITISED = frozenset({"MX", "SRV"})
+CONTENT_TYPES = PROXIABLE | {"MX", "NS", "OPENPGPKEY", "PTR", "TXT"}
 _FREE_TEXT = frozenset({"OPENPGPKEY", "TXT"})
-DATA_TYPES = frozenset(
-    {"CAA", "CERT", "DNSKEY", "DS", "HTTPS", "LOC", "NAPTR", "SMIMEA", "SRV", "SSHFP", "SVCB", "TLSA", "URI"}
-)
+# Types whose content Cloudflare makes of ``data``: the two that the double has, and the others.
+DATA_TYPES = frozenset({"CAA", "SRV"})
+_MISSING_TYPES = frozenset({"CERT", "DNSKEY", "DS", "HTTPS", "LOC", "NAPTR", "SMIMEA", "SSHFP", "SVCB", "TLSA", "URI"})
+_CAA_TAGS = ("issue", "issuewild", "iodef")
 AUTOMATIC_TTL = 1
 
 _TTL = range(60, 86_400 + 1)
@@ -41,20 +42,24 @@ def record(body: Mapping[str, Any], *, zone: str) -> dict[str, Any] | Problem:
     ``ttl`` is always 1 (automatic), even if the request has another value.
     """
     kind = str(body.get("type"))
-    if kind in DATA_TYPES:
+    if kind in _MISSING_TYPES:
         return Problem(1004, f"DNS Validation Error: the loopback double has no {kind} records.")
-    if kind not in CONTENT_TYPES:
+    if kind not in CONTENT_TYPES | DATA_TYPES:
         return Problem(1004, "DNS Validation Error: record type is invalid.")
     name = _full_name(body.get("name"), zone)
     if not hostname(name):
         return Problem(9000, "DNS name is invalid.")
     ttl, proxied, comment = body.get("ttl", AUTOMATIC_TTL), body.get("proxied") or False, body.get("comment")
-    priority = body.get("priority")
+    data = _data(kind, body.get("data")) if kind in DATA_TYPES else {}
+    if isinstance(data, Problem):
+        return data
+    content: Any = _DATA_CONTENT[kind](data) if data else body.get("content")
+    priority = data.get("priority", body.get("priority"))
     problem = (
         _ttl_problem(ttl)
         or _proxied_problem(kind, proxied)
         or _priority_problem(kind, priority)
-        or _content_problem(kind, name, body.get("content"))
+        or (None if data else _content_problem(kind, name, content))
         or _comment_problem(comment, body.get("tags"))
     )
     if problem:
@@ -62,14 +67,37 @@ def record(body: Mapping[str, Any], *, zone: str) -> dict[str, Any] | Problem:
     fields = {
         "name": name,
         "type": kind,
-        "content": _canonical_content(kind, body["content"]),
+        "content": content if data else _canonical_content(kind, content),
         "proxiable": kind in PROXIABLE,
         "proxied": proxied,
         "ttl": AUTOMATIC_TTL if proxied else ttl,
         "comment": comment or None,
         "tags": list(body.get("tags") or []),
     }
-    return fields | ({"priority": priority} if kind in PRIORITISED else {})
+    return fields | ({"priority": priority} if kind in PRIORITISED else {}) | ({"data": data} if data else {})
+
+
+def _data(kind: str, data: Any) -> dict[str, Any] | Problem:
+    """Return the components of an SRV or CAA record, as Cloudflare's API documents them (DNS Records), or a problem."""
+    given = data if isinstance(data, dict) else {}
+    if kind == "SRV":
+        found = {name: given.get(name) for name in ("priority", "weight", "port", "target")}
+        good = all(_is_short(found[name], 65_535) for name in ("priority", "weight", "port"))
+        good = good and (found["target"] == "." or hostname(found["target"]))
+    else:
+        found = {name: given.get(name) for name in ("flags", "tag", "value")}
+        good = _is_short(found["flags"], 255) and found["tag"] in _CAA_TAGS and isinstance(found["value"], str)
+    return found if good else Problem(1004, f"DNS Validation Error: {kind} record data is invalid.")
+
+
+_DATA_CONTENT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "SRV": lambda data: f"{data['weight']} {data['port']} {data['target']}",
+    "CAA": lambda data: f'{data["flags"]} {data["tag"]} "{data["value"]}"',
+}
+
+
+def _is_short(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def clash(new: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> Problem | None:

@@ -55,7 +55,7 @@ class PermissionCheck:
 def wanted(method: str, path: str) -> PermissionCheck | None:
     """Return the permission that a request needs, or ``None`` if no permission group allows its route.
 
-    Listing or creating zones needs all zones (``….zone.*``); Cloudflare itself lists the zones that the token may read.
+    Creating zones needs all zones (``….zone.*``). ``reads_zone`` decides which zones a list has.
     """
     match = _PATH.fullmatch(path)
     name = _KINDS.get((match[1], match[3])) if match else None
@@ -71,6 +71,12 @@ def allowed(policies: Sequence[Mapping[str, Any]], want: PermissionCheck, accoun
     """Return whether policies allow a request; a ``deny`` wins. ``account`` is the owner of the request's zone."""
     effects = {policy["effect"] for policy in policies if _applies(policy, want, account)}
     return "allow" in effects and "deny" not in effects
+
+
+def reads_zone(policies: Sequence[Mapping[str, Any]], zone: str, account: str) -> bool:
+    """Return whether policies allow reading a zone: a list of zones has only those that its token may read."""
+    want = PermissionCheck(("Zone Read", "Zone Write"), f"{ZONE}.{zone}", zone)
+    return allowed(policies, want, account)
 
 
 def problem(policies: Any) -> str | None:

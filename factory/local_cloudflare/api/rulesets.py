@@ -9,9 +9,9 @@ from aiohttp import web
 from factory.local_cloudflare.api import envelope, expressions
 from factory.local_cloudflare.api.call import Call, new_id
 from factory.local_cloudflare.api.zones import zone_of
+from factory.model.cloudflare import CUSTOM, RATE_LIMIT, Rule, beyond_plan
 from factory.system import clock, log
 
-CUSTOM, RATE_LIMIT = "http_request_firewall_custom", "http_ratelimit"
 _CHALLENGES = ("challenge", "js_challenge", "managed_challenge")
 _ACTIONS: Mapping[str, tuple[str, ...]] = {
     CUSTOM: ("block", *_CHALLENGES, "log", "skip"),
@@ -41,7 +41,7 @@ def create_ruleset(call: Call) -> web.Response:
         message = f"exceeded maximum number of zone rulesets for phase {phase}"
         raise envelope.failure(400, (20217, message))
     base: dict[str, Any] = {"id": new_id(), "kind": "zone", "phase": phase, "version": "0", "rules": []}
-    return _save(call, zone["id"], base)
+    return _save(call, zone, base)
 
 
 def get_ruleset(call: Call) -> web.Response:
@@ -52,7 +52,7 @@ def get_ruleset(call: Call) -> web.Response:
 def update_ruleset(call: Call) -> web.Response:
     """Replace a ruleset's rules and description (PUT); a rule with the same ``ref`` keeps its id."""
     ruleset = _ruleset(call)
-    return _save(call, zone_of(call)["id"], ruleset)
+    return _save(call, zone_of(call), ruleset)
 
 
 def delete_ruleset(call: Call) -> web.Response:
@@ -69,11 +69,15 @@ def get_entrypoint(call: Call) -> web.Response:
     return envelope.success(found[0])
 
 
-def _save(call: Call, zone: str, base: Mapping[str, Any]) -> web.Response:
+def _save(call: Call, zone: Mapping[str, Any], base: Mapping[str, Any]) -> web.Response:
     rules = call.body.get("rules") or []
     problem = _problem(rules, base["phase"])
     if problem:
         raise envelope.failure(400, (20127, problem))
+    if base["phase"] == RATE_LIMIT:
+        beyond = beyond_plan(zone["plan"]["legacy_id"], tuple(_rate_limit(rule) for rule in rules))
+        if beyond:
+            raise envelope.failure(400, (20127, f"not entitled on the plan {zone['plan']['name']}: {beyond[0]}"))
     ids = {rule["ref"]: rule["id"] for rule in base["rules"]}
     now = clock.timestamp()
     ruleset = {
@@ -84,12 +88,18 @@ def _save(call: Call, zone: str, base: Mapping[str, Any]) -> web.Response:
         "version": str(int(base["version"]) + 1),
         "last_updated": now,
     }
-    call.store.put("ruleset", ruleset["id"], ruleset, owner=zone, name=ruleset["phase"])
+    call.store.put("ruleset", ruleset["id"], ruleset, owner=zone["id"], name=ruleset["phase"])
     unparsed = [rule["ref"] for rule in ruleset["rules"] if expressions.parse(rule["expression"]) is None]
     if unparsed:
         log.event("local_cloudflare.expressions_not_read", ruleset=ruleset["id"], rules=unparsed)
     texts = [f"the loopback edge cannot parse the expression of rule {ref}: requests pass" for ref in unparsed]
     return envelope.success(ruleset, messages=[{"code": 0, "message": text, "type": None} for text in texts])
+
+
+def _rate_limit(rule: Mapping[str, Any]) -> Rule:
+    limit = rule["ratelimit"]
+    ref = rule.get("ref") or rule.get("description") or "without a ref"
+    return Rule("", ref, "", rule["expression"], limit["period"], limit.get("mitigation_timeout") or 0)
 
 
 def _rule(rule: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:

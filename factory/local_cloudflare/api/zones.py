@@ -1,37 +1,38 @@
 """Serves zones and their DNS records (``/zones`` and ``/zones/:id/dns_records``)."""
 
+import hashlib
 from typing import Any
 
 from aiohttp import web
 
-from factory.local_cloudflare.api import dns_records, envelope
+from factory.local_cloudflare.api import dns_records, envelope, permissions
 from factory.local_cloudflare.api.call import Call, new_id
 from factory.local_cloudflare.store import Kind
+from factory.model.cloudflare import PLANS
 from factory.system import clock
 
 _OF_A_ZONE: tuple[Kind, ...] = ("dns_record", "zone_setting", "ruleset")
 _ZONE_TYPES = ("full", "partial", "secondary", "internal")
-_FREE_PLAN = {
-    "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
-    "name": "Free Website",
-    "price": 0,
-    "currency": "USD",
-    "frequency": "",
-    "is_subscribed": False,
-    "can_subscribe": False,
-    "legacy_id": "free",
-    "legacy_discount": False,
-    "externally_managed": False,
+# The double's own: at Cloudflare a new zone is on the plan free. A larger plan lets roots that create their zone have
+# every rate limit; ``/subscription`` changes it.
+_NEW_ZONE_PLAN = "enterprise"
+_PLAN_NAMES = {
+    "free": "Free Website",
+    "pro": "Pro Website",
+    "business": "Business Website",
+    "enterprise": "Enterprise Website",
 }
 
 
 def list_zones(call: Call) -> web.Response:
-    """Return the zones; ``name``, ``status`` and ``account.id`` filter the list."""
+    """Return the zones that the token may read; ``name``, ``status`` and ``account.id`` filter the list."""
+    policies = call.token["policies"] if call.token else None
     zones = [
         zone
         for zone in call.store.find("zone", name=call.query.get("name"))
         if call.query.get("status", zone["status"]) == zone["status"]
         and call.query.get("account.id", zone["account"]["id"]) == zone["account"]["id"]
+        and (policies is None or permissions.reads_zone(policies, zone["id"], zone["account"]["id"]))
     ]
     return envelope.page(zones, call.query)
 
@@ -67,7 +68,7 @@ def create_zone(call: Call) -> web.Response:
         "account": {"id": account["id"], "name": "local-cloudflare"},
         "owner": {"id": None, "type": "user", "email": None},
         "permissions": ["#zone:read", "#zone:edit", "#dns_records:read", "#dns_records:edit"],
-        "plan": _FREE_PLAN,
+        "plan": _plan(_NEW_ZONE_PLAN),
     }
     call.store.put("zone", zone["id"], zone, owner=account["id"], name=name)
     return envelope.success(zone)
@@ -87,6 +88,18 @@ def edit_zone(call: Call) -> web.Response:
     changed = zone | {"paused": paused, "type": kind, "modified_on": clock.timestamp()}
     call.store.put("zone", zone["id"], changed, owner=zone["account"]["id"], name=zone["name"])
     return envelope.success(changed)
+
+
+def subscribe(call: Call) -> web.Response:
+    """Change a zone's plan (``rate_plan``); rules that exist stay, as the double does not know what Cloudflare does."""
+    zone, wanted = zone_of(call), call.body.get("rate_plan")
+    key = wanted.get("id") if isinstance(wanted, dict) else None
+    if not isinstance(key, str) or key not in PLANS:
+        raise envelope.failure(400, (1004, f"rate_plan.id is one of {', '.join(PLANS)}"))
+    call.store.put("zone", zone["id"], zone | {"plan": _plan(key)}, owner=zone["account"]["id"], name=zone["name"])
+    return envelope.success(
+        {"id": zone["id"], "rate_plan": {"id": key, "public_name": _PLAN_NAMES[key], "scope": "zone"}}
+    )
 
 
 def delete_zone(call: Call) -> web.Response:
@@ -148,6 +161,21 @@ def zone_of(call: Call) -> dict[str, Any]:
     if zone is None:
         raise envelope.failure(404, (1001, "Invalid zone identifier"))
     return zone
+
+
+def _plan(key: str) -> dict[str, Any]:
+    return {
+        "id": hashlib.sha256(key.encode()).hexdigest()[:32],
+        "name": _PLAN_NAMES[key],
+        "price": 0,
+        "currency": "USD",
+        "frequency": "",
+        "is_subscribed": False,
+        "can_subscribe": False,
+        "legacy_id": key,
+        "legacy_discount": False,
+        "externally_managed": False,
+    }
 
 
 def _record(call: Call, zone: dict[str, Any]) -> dict[str, Any]:

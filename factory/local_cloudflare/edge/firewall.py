@@ -10,9 +10,9 @@ from typing import Any
 
 from factory.local_cloudflare.api import expressions
 from factory.local_cloudflare.api.expressions import RequestFields
-from factory.local_cloudflare.api.rulesets import CUSTOM, RATE_LIMIT
 from factory.local_cloudflare.edge.routes import Answer
 from factory.local_cloudflare.store import Store
+from factory.model.cloudflare import CUSTOM, RATE_LIMIT
 
 # Cloudflare's codes: 1020 access denied, 1015 rate limited.
 _DENIED, _LIMITED = (403, 1020), (429, 1015)

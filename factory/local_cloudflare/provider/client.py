@@ -60,7 +60,14 @@ class Cloudflare:
         self._client = http.Client(url, headers={"Authorization": f"Bearer {token}"}, timeout=patience.answer)
         self._patience = patience
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
         """Return the ``result`` of one request; ``None`` if the answer has no body.
 
         The request is retried after 429, after 5xx and if there is no answer, except a POST that the server may have
@@ -68,7 +75,9 @@ class Cloudflare:
         (404), ``Conflict`` (409), ``InvalidInput`` (other 4xx, and an answer that is not an envelope) and
         ``Unreachable``.
         """
-        answer = self._answer(method, path, body)
+        answer = self._answer(
+            method, path, ({} if body is None else {"json": body}) | ({"params": params} if params else {})
+        )
         if answer.status == _NO_CONTENT:
             return None
         envelope = answer.json()
@@ -91,9 +100,8 @@ class Cloudflare:
         if status != "active":
             raise Unauthorized(_STATE.format(state=status), hint=_RENEW)
 
-    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    def _answer(self, method: str, path: str, arguments: Mapping[str, Any]) -> Any:
         """Return the first answer that needs no retry; raises ``Unreachable``."""
-        arguments = {} if body is None else {"json": body}
         end = clock.monotonic() + self._patience.altogether
         for number in range(1, self._patience.tries + 1):
             try:

@@ -103,6 +103,7 @@ class Ruleset(Resource):
 
     name = "ruleset"
     import_form = ("zone_id", "id")
+    import_prefix = "zones"
     update_method = "PUT"
     attributes = (
         _ID,

@@ -18,6 +18,7 @@ from factory.local_cloudflare.provider.protection import AccountToken, Ruleset, 
 from factory.local_cloudflare.provider.resource import Resource, State
 from factory.local_cloudflare.provider.routing import DnsRecord, Tunnel, TunnelConfig, Zone
 from factory.local_cloudflare.provider.types import UNKNOWN, Attribute
+from factory.local_cloudflare.provider.zone_data import ZoneData
 
 ADDRESS = "registry.terraform.io/cloudflare/cloudflare"
 VERSION = "5.14.0"
@@ -73,9 +74,9 @@ class Provider:
         """Return the resource types."""
         return [Zone, ZoneSetting, DnsRecord, Ruleset, Tunnel, TunnelConfig, AccountToken]
 
-    def get_data_sources(self) -> list[Any]:
-        """Return no data sources."""
-        return []
+    def get_data_sources(self) -> list[type[ZoneData]]:
+        """Return the data sources."""
+        return [ZoneData]
 
     def get_functions(self) -> list[Any]:
         """Return no functions."""
@@ -83,6 +84,10 @@ class Provider:
 
     def new_resource(self, kind: type[Resource]) -> Resource:
         """Return a resource instance for one call."""
+        return kind(self)
+
+    def new_data_source(self, kind: type[ZoneData]) -> ZoneData:
+        """Return a data source instance for one call."""
         return kind(self)
 
 

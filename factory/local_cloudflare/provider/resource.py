@@ -23,6 +23,7 @@ class Resource:
     name: ClassVar[str]
     attributes: ClassVar[tuple[Attribute, ...]]
     import_form: ClassVar[tuple[str, ...]]
+    import_prefix: ClassVar[str] = ""
     update_method: ClassVar[str] = "PATCH"
 
     def __init__(self, provider: Any) -> None:
@@ -117,9 +118,10 @@ class Resource:
         """Return the object that an import id such as ``<zone_id>/<dns_record_id>`` names."""
 
         def fetch() -> State:
-            parts = id.split("/")
-            if len(parts) != len(self.import_form):
-                form = "/".join(f"<{part}>" for part in self.import_form)
+            prefix = f"{self.import_prefix}/" if self.import_prefix else ""
+            parts = id.removeprefix(prefix).split("/")
+            if len(parts) != len(self.import_form) or not id.startswith(prefix):
+                form = prefix + "/".join(f"<{part}>" for part in self.import_form)
                 raise InvalidInput(f"the import id {id!r} does not have the form {form}")
             known = {each.name: None for each in self.attributes} | dict(zip(self.import_form, parts, strict=True))
             return self.from_result(self._fetch(known), known)
@@ -148,7 +150,7 @@ class Resource:
         if attribute.name not in result:
             value = known.get(attribute.name)
             return None if value is UNKNOWN else value
-        value = _shaped(attribute.type, result[attribute.name])
+        value = shaped(attribute.type, result[attribute.name])
         # The API returns [] or "" for an unset value; Terraform requires the planned null.
         unset = known.get(attribute.name) is None and not attribute.computed and value in ([], {}, "")
         return None if unset else value
@@ -161,9 +163,9 @@ def _set_only(value: Any) -> Any:
     return [_set_only(item) for item in value] if isinstance(value, list) else value
 
 
-def _shaped(kind: Any, value: Any) -> Any:
+def shaped(kind: Any, value: Any) -> Any:
     """Return an API value whose objects have exactly the attributes of the schema."""
     if isinstance(kind, Object) and isinstance(value, dict):
-        return {each.name: _shaped(each.type, value.get(each.name)) for each in kind.attributes}
+        return {each.name: shaped(each.type, value.get(each.name)) for each in kind.attributes}
     element = getattr(kind, "element_type", None)
-    return [_shaped(element, item) for item in value] if element and isinstance(value, list) else value
+    return [shaped(element, item) for item in value] if element and isinstance(value, list) else value

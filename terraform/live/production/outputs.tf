@@ -15,5 +15,5 @@ output "tunnel_id" {
 
 output "name_servers" {
   description = "The name servers to set at the domain's registrar."
-  value       = module.stack.name_servers
+  value       = local.zone.name_servers
 }

@@ -1,9 +1,8 @@
-# The module is the whole environment; this root sets the zone, the state and the provider.
+# The module is all that the environment has in its zone; this root sets the state and the provider, and zone.tf the zone.
 module "stack" {
   source = "../../modules/stack"
 
-  account_id   = var.account_id
-  zone         = var.zone
-  apps         = var.apps
-  rate_limited = var.rate_limited
+  account_id = var.account_id
+  zone       = local.zone
+  apps       = var.apps
 }

@@ -1,10 +1,5 @@
 # Addresses from before the module stack, so that an older state keeps its objects.
 moved {
-  from = module.zone
-  to   = module.stack.module.zone
-}
-
-moved {
   from = module.tunnel
   to   = module.stack.module.tunnel
 }
@@ -17,4 +12,10 @@ moved {
 moved {
   from = module.waf
   to   = module.stack.module.waf
+}
+
+# The zone was in the module stack.
+moved {
+  from = module.stack.module.zone
+  to   = module.zone
 }

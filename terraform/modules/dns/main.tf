@@ -1,8 +1,3 @@
-locals {
-  # The record types that Cloudflare can proxy.
-  proxiable = ["A", "AAAA", "CNAME"]
-}
-
 resource "cloudflare_dns_record" "this" {
   for_each = var.records
 
@@ -10,7 +5,7 @@ resource "cloudflare_dns_record" "this" {
   name     = each.value.name
   type     = each.value.type
   content  = each.value.content
-  proxied  = coalesce(each.value.proxied, contains(local.proxiable, each.value.type))
+  proxied  = coalesce(each.value.proxied, each.value.type == "CNAME" && endswith(each.value.content, ".cfargotunnel.com"))
   ttl      = each.value.ttl
   priority = each.value.priority
   comment  = each.value.comment

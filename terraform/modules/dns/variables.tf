@@ -4,7 +4,7 @@ variable "zone_id" {
 }
 
 variable "records" {
-  description = "The records, by any key. By default a record is proxied if its type allows it; ttl 1 means automatic."
+  description = "The records, by any key. By default only a record that leads to a tunnel is proxied; ttl 1 means automatic."
   type = map(object({
     name     = string
     type     = string
@@ -31,7 +31,7 @@ variable "records" {
   validation {
     condition = alltrue([
       for record in var.records :
-      record.ttl == 1 || !coalesce(record.proxied, contains(["A", "AAAA", "CNAME"], record.type))
+      record.ttl == 1 || !coalesce(record.proxied, record.type == "CNAME" && endswith(record.content, ".cfargotunnel.com"))
     ])
     error_message = "A proxied record must have the ttl 1 (automatic)."
   }

@@ -12,8 +12,3 @@ output "tunnel_id" {
   description = "The id of the tunnel that the hostnames point to."
   value       = module.tunnel.id
 }
-
-output "name_servers" {
-  description = "The name servers to set at the domain's registrar."
-  value       = module.zone.name_servers
-}

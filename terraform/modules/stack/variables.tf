@@ -9,8 +9,16 @@ variable "account_id" {
 }
 
 variable "zone" {
-  description = "The domain."
-  type        = string
+  description = "The zone: id, name, [tunnel: its tunnel's name, if several environments use the zone], [shared: whether it has traffic other than the apps'], [custom_rules, rate_limited: whether this environment has rules in these phases], [settings: zone settings by id]."
+  type = object({
+    id           = string
+    name         = string
+    tunnel       = optional(string)
+    shared       = optional(bool, false)
+    custom_rules = optional(bool, true)
+    rate_limited = optional(bool, true)
+    settings     = optional(map(string), {})
+  })
 }
 
 # A hostname must not be the apex: a CNAME next to the apex's other records is not valid DNS and works only if the DNS
@@ -24,7 +32,7 @@ variable "apps" {
   }))
 
   validation {
-    condition     = alltrue([for app in var.apps : endswith(app.hostname, ".${var.zone}")])
+    condition     = alltrue([for app in var.apps : endswith(app.hostname, ".${var.zone.name}")])
     error_message = "A hostname must be in the zone."
   }
 
@@ -37,10 +45,4 @@ variable "apps" {
     condition     = alltrue([for app in var.apps : can(regex("^[a-z][a-z0-9-]*-[0-9a-f]{7,40}$", app.release))])
     error_message = "A release must be the app's name, a hyphen and 7 to 40 hexadecimal characters of a commit."
   }
-}
-
-variable "rate_limited" {
-  description = "Whether apps have rate limits; Cloudflare's Free plan does not support rate limits by hostname."
-  type        = bool
-  default     = true
 }

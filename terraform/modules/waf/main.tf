@@ -1,3 +1,7 @@
+locals {
+  hosts = join(" ", [for hostname in sort(var.hostnames) : "\"${hostname}\""])
+}
+
 resource "cloudflare_ruleset" "custom" {
   count = length(var.rules) > 0 ? 1 : 0
 
@@ -11,7 +15,7 @@ resource "cloudflare_ruleset" "custom" {
       # The ref identifies the rule if the order of the rules changes.
       ref         = rule.ref
       description = rule.description
-      expression  = rule.expression
+      expression  = length(var.hostnames) > 0 ? "(http.host in {${local.hosts}}) and (${rule.expression})" : rule.expression
       action      = rule.action
       enabled     = rule.enabled
     }

@@ -3,6 +3,17 @@ variable "zone_id" {
   type        = string
 }
 
+variable "hostnames" {
+  description = "The hostnames that custom rules apply to, in a zone with other traffic too; an empty list means all of the zone."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for hostname in var.hostnames : can(regex("^[a-z0-9.-]+$", hostname))])
+    error_message = "A hostname must be in lower case, because it becomes part of an expression."
+  }
+}
+
 variable "rules" {
   description = "Custom rules; the first match applies: ref (a stable name), description, expression and action."
   type = list(object({
@@ -12,6 +23,7 @@ variable "rules" {
     action      = optional(string, "block")
     enabled     = optional(bool, true)
   }))
+  nullable = false
 
   # Paths that scanners request from every host and that no app serves.
   default = [

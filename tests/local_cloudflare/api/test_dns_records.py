@@ -50,6 +50,10 @@ def test_a_name_becomes_a_full_name(name: str, expected: str) -> None:
         ({"type": "MX", "content": "mail.test"}, 9100),
         ({"comment": "x" * 101}, 9205),
         ({"tags": "x"}, 1004),
+        ({"type": "SRV", "data": {"priority": 1, "weight": 1, "port": 70_000, "target": "sip.test"}}, 1004),
+        ({"type": "CAA", "data": {"flags": 0, "tag": "all", "value": "ca.test"}}, 1004),
+        ({"type": "CAA", "data": ["issue"]}, 1004),
+        ({"type": "TLSA", "data": {}}, 1004),
     ],
 )
 def test_a_bad_record_has_a_code(body: dict[str, Any], code: int) -> None:
@@ -81,3 +85,14 @@ def test_a_ttl_is_automatic_or_a_minute_to_a_day(ttl: int) -> None:
 def test_records_that_cannot_stand_together(new: dict[str, Any], other: dict[str, Any], code: int | None) -> None:
     problem = clash(new, [other])
     assert (problem and problem.code) == code
+
+
+def test_cloudflare_makes_the_content_of_a_record_with_data() -> None:
+    srv = {"priority": 10, "weight": 5, "port": 5060, "target": "sip.hello.test"}
+    made = record({"type": "SRV", "name": "_sip._tcp", "data": srv}, zone="hello.test")
+    assert not isinstance(made, Problem)
+    assert (made["name"], made["content"], made["priority"]) == ("_sip._tcp.hello.test", "5 5060 sip.hello.test", 10)
+    caa = {"flags": 0, "tag": "issue", "value": "letsencrypt.org"}
+    made = record({"type": "CAA", "name": "@", "data": caa}, zone="hello.test")
+    assert not isinstance(made, Problem)
+    assert (made["content"], made["data"]) == ('0 issue "letsencrypt.org"', caa)

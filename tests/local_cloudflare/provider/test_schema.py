@@ -8,6 +8,7 @@ import pytest
 
 from factory.local_cloudflare.provider.provider import VERSION, Provider
 from factory.local_cloudflare.provider.types import Attribute, Object, is_set
+from factory.local_cloudflare.provider.zone_data import ZoneData
 
 REAL = json.loads(Path(__file__).with_name("provider_5_14_0.json").read_text())
 DOUBLE = {f"cloudflare_{kind.get_name()}": kind.attributes for kind in Provider({}).get_resources()}
@@ -56,6 +57,12 @@ def test_sets_are_sets(kind: str) -> None:
     have = {f"{kind}.{name}" for name in sets(DOUBLE[kind])}
     real = {name for name in REAL["sets"] if name.startswith(f"{kind}.")}
     assert have == real
+
+
+def test_the_data_source_is_the_real_one() -> None:
+    real, have = REAL["data_sources"]["cloudflare_zone"], dict(names(ZoneData.attributes))
+    assert {name: real.get(name) for name in have} == have
+    assert [kind.get_name() for kind in Provider({}).get_data_sources()] == ["zone"]
 
 
 def test_the_provider_block_is_the_real_one() -> None:

@@ -8,11 +8,14 @@ run "zone" {
   }
 }
 
-run "records_are_proxied_if_their_type_allows_it" {
+run "only_records_that_lead_to_a_tunnel_are_proxied" {
   variables {
     zone_id = run.zone.id
     records = {
-      www  = { name = "www.dns-module.test", type = "CNAME", content = "target.example.com" }
+      www  = { name = "www.dns-module.test", type = "CNAME", content = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415.cfargotunnel.com" }
+      dkim = { name = "k1._domainkey.dns-module.test", type = "CNAME", content = "dkim.mail.example" }
+      home = { name = "home.dns-module.test", type = "AAAA", content = "2001:db8::1" }
+      site = { name = "site.dns-module.test", type = "A", content = "192.0.2.2", proxied = true }
       bare = { name = "bare.dns-module.test", type = "A", content = "192.0.2.1", proxied = false, ttl = 300 }
       mail = { name = "dns-module.test", type = "MX", content = "mail.example.com", priority = 10 }
       spf  = { name = "dns-module.test", type = "TXT", content = "v=spf1 -all", comment = "no mail from here" }
@@ -21,9 +24,9 @@ run "records_are_proxied_if_their_type_allows_it" {
 
   assert {
     condition = { for key, record in cloudflare_dns_record.this : key => record.proxied } == {
-      www = true, bare = false, mail = false, spf = false
+      www = true, site = true, dkim = false, home = false, bare = false, mail = false, spf = false
     }
-    error_message = "Only the CNAME must be proxied."
+    error_message = "Only the record of the tunnel, and the record that says so, must be proxied."
   }
 
   assert {
@@ -32,7 +35,7 @@ run "records_are_proxied_if_their_type_allows_it" {
   }
 
   assert {
-    condition     = toset(keys(output.ids)) == toset(["www", "bare", "mail", "spf"])
+    condition     = toset(keys(output.ids)) == toset(["www", "dkim", "home", "site", "bare", "mail", "spf"])
     error_message = "Every record must have an id."
   }
 }
@@ -53,7 +56,7 @@ run "a_proxied_record_with_a_ttl_is_refused" {
 
   variables {
     zone_id = run.zone.id
-    records = { www = { name = "www.dns-module.test", type = "A", content = "192.0.2.1", ttl = 300 } }
+    records = { www = { name = "www.dns-module.test", type = "A", content = "192.0.2.1", proxied = true, ttl = 300 } }
   }
 
   expect_failures = [var.records]

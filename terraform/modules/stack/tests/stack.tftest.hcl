@@ -1,13 +1,13 @@
 variables {
   account_id = "0123456789abcdef0123456789abcdef"
-  zone       = "stack-module.test"
+  zone       = { id = "0123456789abcdef0123456789abcdef", name = "stack-module.test" }
   apps = {
     api   = { hostname = "api.stack-module.test", release = "api-ccccccc", requests_per_minute = 60 }
     hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaa" }
   }
 }
 
-# These tests only plan, because the zone has prevent_destroy and a test could not remove it.
+# These tests only plan, because no zone has that id.
 run "each_app_has_its_hostname_and_release" {
   command = plan
 
@@ -53,4 +53,41 @@ run "a_release_without_a_commit_is_refused" {
   }
 
   expect_failures = [var.apps]
+}
+
+run "a_zone_that_was_there_keeps_its_settings_and_rules" {
+  command = plan
+
+  variables {
+    zone = {
+      id           = "0123456789abcdef0123456789abcdef"
+      name         = "stack-module.test"
+      tunnel       = "stack-module.test-staging"
+      shared       = true
+      custom_rules = false
+      rate_limited = false
+    }
+  }
+
+  assert {
+    condition     = length(cloudflare_zone_setting.this) == 0 && module.waf.ruleset_ids == {}
+    error_message = "Neither a setting nor a ruleset may be planned."
+  }
+}
+
+run "only_the_listed_settings_are_set" {
+  command = plan
+
+  variables {
+    zone = {
+      id       = "0123456789abcdef0123456789abcdef"
+      name     = "stack-module.test"
+      settings = { http3 = "on" }
+    }
+  }
+
+  assert {
+    condition     = keys(cloudflare_zone_setting.this) == ["http3"]
+    error_message = "Only the listed setting may be planned."
+  }
 }

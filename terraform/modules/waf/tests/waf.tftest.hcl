@@ -29,6 +29,21 @@ run "custom_rules_are_the_default_and_rate_limits_are_not" {
   }
 }
 
+run "in_a_zone_with_other_traffic_custom_rules_apply_only_to_the_given_hostnames" {
+  variables {
+    zone_id   = run.zone.id
+    hostnames = ["www.waf-module.test", "api.waf-module.test"]
+  }
+
+  assert {
+    condition = (
+      cloudflare_ruleset.custom[0].rules[0].expression
+      == "(http.host in {\"api.waf-module.test\" \"www.waf-module.test\"}) and (starts_with(http.request.uri.path, \"/.git\"))"
+    )
+    error_message = "A rule must apply only to the given hostnames."
+  }
+}
+
 run "each_app_has_its_limit" {
   variables {
     zone_id = run.zone.id

@@ -1,0 +1,1 @@
+"""Reads zones by Cloudflare's API; nothing here writes."""
