@@ -30,7 +30,6 @@ from tests.soak import appends
 DECIDERS: Mapping[str, tuple[str, ...]] = {
     "factory/agents/permissions.py": ("tests/agents/test_permissions.py",),
     "factory/model/cloudflare.py": ("tests/model/test_cloudflare.py",),
-    "factory/operations/zone/adoption.py": ("tests/operations/zone/test_adoption.py",),
     "factory/policies/evaluate.py": ("tests/policies/test_rulings.py", "tests/policies/test_evaluate.py"),
     "factory/policies/plans.py": (
         "tests/policies/test_rulings.py",

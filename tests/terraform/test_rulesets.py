@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from factory.model.cloudflare import Rule
 from factory.terraform import rulesets
 
 ZONE = "f" * 32
@@ -38,6 +39,20 @@ def test_a_rate_limit_has_its_times() -> None:
     assert (planned.rules[0].period, planned.rules[0].timeout) == (60, 600)
 
 
+def test_a_rule_is_read_whole_and_without_a_limit_has_no_times() -> None:
+    fields = {"id": "1", "ref": "a", "description": "d", "expression": "ssl"}
+    after = {"id": "r", "zone_id": ZONE, "phase": "http_request_firewall_custom", "rules": [fields]}
+    (planned,) = rulesets.changed({"resource_changes": [item(["update"], after=after)]})
+    assert planned.rules == (Rule("1", "a", "d", "ssl", 0, 0),)
+    assert planned.id == "r"
+
+
+def test_a_zone_that_the_plan_creates_has_its_rulesets_in_terraform_too() -> None:
+    made = {"type": "cloudflare_zone", "address": "z", "change": {"actions": ["update"], "after": {"id": ZONE}}}
+    (planned,) = rulesets.changed({"resource_changes": [made, item(["update"])]})
+    assert planned.owned
+
+
 def test_a_ruleset_that_goes_has_no_rules_left() -> None:
     (planned,) = rulesets.changed({"resource_changes": [item(["delete"], after=None)]})
     assert (planned.rules, planned.recorded, planned.phase) == ((), frozenset({"1"}), "http_ratelimit")
@@ -56,6 +71,7 @@ def test_a_zone_in_the_plan_is_terraforms_own() -> None:
         {"resource_changes": "x"},
         {"resource_changes": [7, None, {"type": "cloudflare_ruleset"}]},
         {"resource_changes": [item(["no-op"])]},
+        {"resource_changes": [item(["read"])]},
         {"resource_changes": [item(["create"], before=None, after={"rules": "x"})]},
         {"resource_changes": [item(["create"], before=None, after={"zone_id": None, "account_id": "a"})]},
         {"resource_changes": [{"type": "cloudflare_zone", "address": "z", "change": {"actions": ["create"]}}]},
