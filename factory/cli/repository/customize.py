@@ -1,6 +1,5 @@
 """``factory customize``: copies a file that the factory brings along into the repository, to change it."""
 
-from pathlib import Path
 
 import click
 
@@ -10,7 +9,7 @@ from factory.errors import Conflict, NotFound
 from factory.system import defaults, files
 
 # Folder of the repository → folder of the package's files.
-_FOLDERS = {"policies": "policies", "runbooks": "runbooks", "docs/skills": "skills"}
+_FOLDERS = {"policies": "policies", "runbooks": "runbooks", ".agents/skills": "skills"}
 
 
 @click.command()
@@ -20,9 +19,9 @@ _FOLDERS = {"policies": "policies", "runbooks": "runbooks", "docs/skills": "skil
 def command(file: str | None, shown: bool, as_json: bool) -> None:
     """Copy FILE, such as runbooks/roll-back.md, into the repository to change it; without FILE, list what there is."""
     known = {
-        f"{folder}/{Path(path).name}": data
+        f"{folder}/{path.removeprefix(f'{shelf}/')}": data
         for folder, shelf in _FOLDERS.items()
-        for path, data in defaults.below(shelf).items()
+        for path, data in defaults.below(shelf, nested=shelf == "skills").items()
     }
     root = repository()
     if file is None:
