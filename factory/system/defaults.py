@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "defaults"
 
 @cache
 def below(folder: str, *, nested: bool = False) -> Mapping[str, bytes]:
-    """Return the files in one of the folders, by their path below ``defaults``, sorted; ``nested``: in its subfolders."""
+    """Return the files in one of the folders, by their path below ``defaults``, sorted, or those in its subfolders."""
     found = sorted(path for path in (FOLDER / folder).glob("*/*" if nested else "*") if path.is_file())
     return MappingProxyType({path.relative_to(FOLDER).as_posix(): files.read_bytes(path) for path in found})
 
