@@ -1,6 +1,5 @@
 """``factory customize``: copies a file that the factory brings along into the repository, to change it."""
 
-
 import click
 
 from factory.cli import output
