@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("factory.cli.repository.init", "Make a control repository of your own."),
     "upgrade": ("factory.cli.repository.upgrade", "Merge the next release of the factory into yours."),
     "customize": ("factory.cli.repository.customize", "Copy a file that the factory brings along, to change it."),
+    "eject": ("factory.cli.repository.eject", "Take the factory out: plain GitLab and Terraform remain."),
     "connect": ("factory.cli.gitlab.connect", "Connect this clone to a project of your own on GitLab."),
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
     "conformance": ("factory.cli.gitlab.conformance", "Write down what a GitLab answers, and compare two of them."),

@@ -1,0 +1,39 @@
+"""``factory eject``: takes the factory out of the repository, on a branch."""
+
+from pathlib import Path
+
+import click
+
+from factory.cli import environment, output
+from factory.operations.repository import ejection
+from factory.policies import apps as app_files
+from factory.policies import read as policy_files
+from factory.worktrees.person_clone import PersonClone
+
+_REPLACED = ("the gates and approvals by policy", "evidence", "agents", "returns of traffic", "drift issues")
+
+
+@click.command()
+@output.as_json
+def command(as_json: bool) -> None:
+    """Replace the factory by a plain pipeline, on a new branch: GitLab and Terraform alone build and deploy.
+
+    Pushes nothing. docs/your-repository.md says what is lost.
+    """
+    clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
+    left, paths = clone.current() or f"--detach {clone.head()[:12]}", clone.paths()
+    own = {path: clone.read(path) for path in sorted(paths) if path.startswith("policies/") and path.endswith(".yml")}
+    apps = app_files.read({path: clone.read(path) for path in paths if Path(path).match(f"apps/*/{app_files.FILE}")})
+    changes = ejection.made(paths, apps, policy_files.read(own).terraform.stacks)
+    commit = clone.start(ejection.BRANCH, changes, message="Take the factory out\n")
+    undo = f"git switch {left} && git branch -D {ejection.BRANCH}"
+    gone = [path for path, content in changes.items() if content is None]
+    written = [path for path, content in changes.items() if content is not None]
+    lines = [
+        f"branch {ejection.BRANCH}: {len(gone)} files of the factory deleted, written: {', '.join(written) or 'none'}",
+        f"  lost: {', '.join(_REPLACED)}",
+        f"  nothing is pushed · undo: {undo}",
+        "  next: in the GitLab project, clear the path of the pipeline definition, and set the variables that it names",
+    ]
+    value = {"branch": ejection.BRANCH, "commit": commit, "deleted": gone, "written": written, "undo": undo}
+    output.one(value, json_wanted=as_json, text="\n".join(lines))
