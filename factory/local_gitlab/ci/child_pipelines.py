@@ -7,12 +7,17 @@ from factory.local_gitlab.serving.store import Document, Store
 from factory.system import clock, log
 
 SOURCE = "parent_pipeline"
-_FAILED = "downstream_pipeline_creation_failed"
+_FAILED, _TOO_DEEP = "downstream_pipeline_creation_failed", "reached_max_descendant_pipelines_depth"
+# docs: Downstream pipelines, nested child pipelines.
+_DEEPEST = 2
 
 
 def start(context: Context, bridge: Document) -> None:
     """Start a bridge's child pipeline on its own pipeline's commit, with the default branch's definition."""
     store = context.store
+    if _depth(store, bridge) > _DEEPEST:
+        jobs.finish(store, bridge, "failed", _TOO_DEEP)
+        return
     project, parent = store.get("project", bridge["_project"]) or {}, store.get("pipeline", bridge["_pipeline"]) or {}
     include = bridge["_spec"]["trigger"]["include"]
     name = (include[0] if isinstance(include, list) else include)["file"]
@@ -39,6 +44,16 @@ def start(context: Context, bridge: Document) -> None:
         store.delete("pipeline", child)
 
 
+def _depth(store: Store, bridge: Document) -> int:
+    """Return how many generations of child pipelines a bridge's child would end."""
+    depth, job = 0, bridge
+    while job:
+        depth += 1
+        pipeline = store.get("pipeline", job["_pipeline"]) or {}
+        job = store.get("job", pipeline.get("_bridge") or 0) or {}
+    return depth
+
+
 def _exists(context: Context, project: Document, name: str, head: str | None) -> bool:
     return head is not None and source_files.read(context.repository(project), head, name.lstrip("/")) is not None
 
@@ -58,11 +73,11 @@ def follow(context: Context, pipeline: Document) -> None:
 
 
 def cancel(store: Store, job: Document) -> None:
-    """Cancel a job, and the jobs of the pipeline that it started."""
+    """Cancel a job, and the jobs of the pipelines that it started."""
     jobs.cancel(store, job)
     child = of_bridge(store, job) if jobs.is_bridge(job) else None
     for inner in jobs.latest(store, child) if child else ():
-        jobs.cancel(store, inner)
+        cancel(store, inner)
 
 
 def of_bridge(store: Store, bridge: Document) -> Document | None:

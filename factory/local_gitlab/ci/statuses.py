@@ -38,8 +38,8 @@ def of_pipeline(store: Store, pipeline: Document) -> list[Job]:
 
 
 def _pipeline(call: Call, sha: str) -> Document | None:
-    """Return the pipeline of a status: the one in ``pipeline_id``, or the commit's newest."""
-    found = call.store.all("pipeline", project=call.project["id"], sha=sha)
+    """Return the pipeline of a status: the one in ``pipeline_id``, or the commit's newest that is no child."""
+    found = call.store.all("pipeline", project=call.project["id"], sha=sha, _bridge=None)
     if "pipeline_id" in call.params:
         number = call.integer("pipeline_id")
         return api.require(next((item for item in found if item["id"] == number), None), "Pipeline")

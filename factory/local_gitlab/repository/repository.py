@@ -145,7 +145,7 @@ def _commits(call: Call) -> Any:
 def _one_commit(call: Call) -> Any:
     sha = _commit_or_404(call, call.path["sha"])
     commit = _repo(call).one(sha)
-    pipelines = [item for item in call.store.all("pipeline", project=call.project["id"]) if item["sha"] == sha]
+    pipelines = call.store.all("pipeline", project=call.project["id"], sha=sha, _bridge=None)
     return commit | {
         "status": pipelines[-1]["status"] if pipelines else None,
         "project_id": call.project["id"],

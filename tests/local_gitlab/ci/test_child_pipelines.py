@@ -52,6 +52,9 @@ def test_a_bridge_has_the_status_of_its_child(gitlab_server: LocalGitlab) -> Non
     assert [item.id for item in project.pipelines.list(get_all=True)] == [pipeline.id]
     assert [item.id for item in project.pipelines.list(get_all=True, source="parent_pipeline")] == [child.id]
     assert {item.name for item in project.jobs.list(get_all=True)} == {"x", "first", "after"}
+    assert project.commits.get(pipeline.sha).last_pipeline["id"] == pipeline.id
+    status = project.commits.get(pipeline.sha).statuses.create({"state": "success", "name": "outside"})
+    assert status.pipeline_id == pipeline.id
     with pytest.raises(gitlab.GitlabGetError) as missing:
         project.jobs.get(bridge.id)
     assert missing.value.response_code == 404
@@ -123,3 +126,13 @@ def test_a_cancelled_parent_cancels_its_child(gitlab_server: LocalGitlab) -> Non
     wait_for(lambda: project.pipelines.get(child.id).status == "canceled")
     (bridge,) = pipeline.bridges.list(get_all=True)
     assert bridge.status == "canceled"
+
+
+def test_a_child_that_starts_itself_ends_at_gitlabs_depth(gitlab_server: LocalGitlab) -> None:
+    _, own = PARENT.split("first:")
+    project, pipeline, bridge = _project(gitlab_server, "stages: [one, two]\nfirst:" + own)
+    assert (pipeline.status, bridge.status) == ("success", "success")
+    found = project.pipelines.list(get_all=True, source="parent_pipeline")
+    assert len(found) == 2
+    (last,) = found[0].bridges.list(get_all=True)
+    assert (last.status, last.failure_reason) == ("failed", "reached_max_descendant_pipelines_depth")
