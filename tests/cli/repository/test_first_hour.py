@@ -181,12 +181,15 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     assert "for #1" in why
     assert person.types("factory", "why", "shop/coupons.py:8", cwd=mine / "tests") == why, "paths are the repository's"
     assert "merge approved by operator (own)" in why
-    assert pipeline or took < ALLOWED["seconds"] * float(os.environ.get("PACE", "1.6")), f"{took:.0f} s"
+    # Other tests run beside it where several processes share the machine.
+    beside = 1.5 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
+    assert pipeline or took < ALLOWED["seconds"] * float(os.environ.get("PACE", "1.6")) * beside, f"{took:.0f} s"
     commands = list(dict.fromkeys(person.commands))
     assert len(commands) <= ALLOWED["commands"], commands
     words = set(re.findall(r"\b[a-z]{3,}\b", re.sub(r"\S*[/._]\S*", " ", person.printed.lower()))) - KNOWN
     assert len(words) <= ALLOWED["words"], sorted(words)
-    assert "Of 1 observed verdicts, the gates would have blocked 0" in person.types("factory", "enforce")
+    blocked = f"Of 1 observed verdicts, the gates would have blocked {int(bool(pipeline))}"
+    assert blocked in person.types("factory", "enforce")
     assert "the chain is complete" in person.types("factory", "evidence", "verify", "1")
     if pipeline:
         told = person.types("factory", "pipeline", "check", code=6)
