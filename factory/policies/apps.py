@@ -1,6 +1,7 @@
 """Reads ``apps/<name>/app.yml``: what an app needs from the infrastructure in each of its environments."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from factory.policies.fields import Name, Strict
 from factory.policies.problems import document, parse
 
 FILE = "app.yml"
+PATH = re.compile(rf"apps/[^/]+/{re.escape(FILE)}")
 Hostname = Annotated[
     str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$", max_length=253)
 ]

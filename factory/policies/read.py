@@ -3,6 +3,7 @@
 A file that is absent has the content that the package carries for it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
@@ -35,6 +36,7 @@ OPTIONAL = ("apps", "trust")
 _OURS = ("factory-bot", "factory-agent", "rehearsal")
 # Examples, which decide nothing and are not part of the digest.
 CASES = "policies/cases/"
+PATH = re.compile(r"policies/.+\.yml", re.DOTALL)
 _KNOWN = {f"policies/{name}.yml": name for name in (*FILES, *OPTIONAL)}
 # Files that had another name in an earlier version of the factory.
 _RENAMED = {"policies/workflow.yml": "policies/session.yml"}

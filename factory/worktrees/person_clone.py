@@ -198,6 +198,14 @@ class PersonClone:
             done = process.run(argv, env=self.env, cwd=self.path, check=False)
         return done.stdout if done.returncode == 0 else None
 
+    def matching(self, pattern: "re.Pattern[str]") -> dict[str, bytes]:
+        """Return the files of the checked-out commit whose whole path matches, sorted by path."""
+        return {path: self.read(path) for path in sorted(self.paths()) if pattern.fullmatch(path)}
+
+    def place(self) -> str:
+        """Return what `git switch` takes to come back here: the branch, or the detached commit."""
+        return self.current() or f"--detach {self.head()[:12]}"
+
     def start(self, branch: str, changes: Mapping[str, bytes | None], *, message: str) -> str:
         """Commit changed files (``None`` removes one) on a new branch at the checked-out commit, and switch to it.
 

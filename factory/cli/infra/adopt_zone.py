@@ -41,17 +41,15 @@ def adopt_zone(name: str, named: tuple[str, ...], rules: str | None, as_json: bo
         for path in sorted(paths)
         if path.startswith(f"{LIVE}/") and path.endswith(suffix)
     }
-    policies = policy_files.read(
-        {path: clone.read(path) for path in sorted(paths) if path.startswith("policies/") and path.endswith(".yml")}
-    )
-    apps = app_files.read({path: clone.read(path) for path in paths if Path(path).match(f"apps/*/{app_files.FILE}")})
+    policies = policy_files.read(clone.matching(policy_files.PATH))
+    apps = app_files.read(clone.matching(app_files.PATH))
     reader = _reader()
     zone = zones.find(reader, name)
     decided = adoption.decide(
         zones.contents(reader, zone), apps, texts, named or tuple(texts), owner=rules or policies.environments.deploy
     )
     branch = f"adopt-{name}"
-    left = clone.current() or f"--detach {clone.head()[:12]}"
+    left = clone.place()
     commit = clone.start(branch, decided.changes, message=f"Adopt the zone {name}\n") if decided.changes else ""
     undo = f"git switch {left} && git branch -D {branch}" if commit else ""
     done = {"changes": list(decided.changes), "branch": branch if commit else "", "commit": commit, "undo": undo}

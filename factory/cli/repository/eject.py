@@ -21,10 +21,8 @@ def command(as_json: bool) -> None:
     Pushes nothing. docs/your-repository.md says what is lost.
     """
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
-    left, paths = clone.current() or f"--detach {clone.head()[:12]}", clone.paths()
-    own = {path: clone.read(path) for path in sorted(paths) if path.startswith("policies/") and path.endswith(".yml")}
-    apps = app_files.read({path: clone.read(path) for path in paths if Path(path).match(f"apps/*/{app_files.FILE}")})
-    changes = ejection.made(paths, apps, policy_files.read(own).terraform.stacks)
+    left, apps = clone.place(), app_files.read(clone.matching(app_files.PATH))
+    changes = ejection.made(clone.paths(), apps, policy_files.read(clone.matching(policy_files.PATH)).terraform.stacks)
     commit = clone.start(ejection.BRANCH, changes, message="Take the factory out\n")
     undo = f"git switch {left} && git branch -D {ejection.BRANCH}"
     gone = [path for path, content in changes.items() if content is None]

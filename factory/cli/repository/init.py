@@ -39,12 +39,12 @@ def command(folder: Path | None, here: bool, source: str | None, ref: str, as_js
 
 def _here(*, as_json: bool) -> None:
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
-    head, left, paths = clone.head(), clone.current(), clone.paths()
+    left, paths = clone.place(), clone.paths()
     app = app_detection.detect(paths, clone.read, folder=clone.path.name)
     added = starter.made(app, paths)
     clone.ignore("/.factory/")
     commit = clone.start(starter.BRANCH, added, message=f"Bring {app.name} under the factory\n")
-    undo = f"git switch {left or f'--detach {head[:12]}'} && git branch -D {starter.BRANCH}"
+    undo = f"git switch {left} && git branch -D {starter.BRANCH}"
     lines = [
         f"branch {starter.BRANCH}: {len(added)} files new, none changed",
         f"  found {app.summary()}",

@@ -1,6 +1,5 @@
 """Adds an existing repository to the factory as an app: its files, a draft spec and its `app.yml`."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from factory.worktrees.repository import Author, Mirror
 
 # The pipeline builds a Python zip archive from the folder of this file (docs: zipapp).
 ENTRY = "src/__main__.py"
-_APP_FILE = re.compile(rf"apps/[^/]+/{re.escape(apps.FILE)}")
 HEALTH, RATE = "/version", 300
 
 
@@ -38,7 +36,7 @@ def existing(mirror: Mirror, commit: str) -> dict[str, App]:
 
 
 def _app_files(mirror: Mirror, commit: str) -> dict[str, bytes]:
-    found = [path for path in mirror.paths(commit) if _APP_FILE.fullmatch(path)]
+    found = [path for path in mirror.paths(commit) if apps.PATH.fullmatch(path)]
     return {path: mirror.read(commit, path) for path in found}
 
 

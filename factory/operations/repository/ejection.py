@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from factory.errors import Refused
+from factory.operations.repository.app_detection import PIPELINE
 from factory.operations.repository.starter import TOOLKIT
 from factory.policies import apps as app_files
 from factory.policies.apps import App
@@ -11,7 +12,6 @@ from factory.policies.terraform import StackRule
 from factory.system import defaults, templates
 
 BRANCH = "eject-factory"
-PIPELINE = ".gitlab-ci.yml"
 _TEMPLATE = "eject/gitlab-ci.yml.j2"
 _TERRAFORM_LOCK = "requirements-terraform.lock"
 # What a repository with the factory's source has of it; a repository with a wheel has one folder.
