@@ -14,6 +14,8 @@ from factory.errors import MachineError, ToolFailed, ToolTimeout
 from factory.model.diagnosis import Diagnosis
 from factory.reports.tables import table
 from factory.sandbox import launch
+from factory.sandbox.held import HELD
+from factory.sandbox.launch import Level
 from factory.sandbox.limits import Limits
 from factory.system import process
 from factory.system.toolchain import toolchain
@@ -36,21 +38,32 @@ _INSTALL = "sudo install -m 644 bwrap.apparmor /etc/apparmor.d/bwrap\nsudo appar
 def command(as_json: bool) -> None:
     """Check bubblewrap, namespaces, control groups, git, node and terraform; show how to fix what is missing.
 
-    Exits with 10 if something required is missing.
+    Then say what confines an agent and a merge request's jobs on this machine. Exits with 10 if something required is
+    missing.
     """
-    given = environment.snapshot()
-    tools = toolchain(given, repository())
+    given, clone = environment.snapshot(), repository()
+    tools = toolchain(given, clone)
+    level = Level.HOST if launch.probe(tools.search_path) is None else Level.BWRAP
+    infrastructure = (clone / "terraform" / "live").is_dir()
     findings = (
         *contained(tools.search_path),
         limited(),
         _program("git", tools.search_path, given, "apt-get install git, or xcode-select --install"),
         _program("node", tools.search_path, given, "factory setup"),
-        _program("terraform", tools.search_path, given, "factory setup"),
+        _program("terraform", tools.search_path, given, "factory setup", required=infrastructure),
     )
     rows = [[item.thing, item.state, item.found, item.fix.split("\n")[0]] for item in findings]
     text = [table(["", "", "found", "fix"], rows)]
     text += [f"\n{item.thing}:\n{item.fix}" for item in findings if "\n" in item.fix]
-    output.one([asdict(item) for item in findings], json_wanted=as_json, text="\n".join(text))
+    text += ["", *_held(level)]
+    held = [asdict(item) for item in HELD[level]]
+    value = {
+        "platform": platform.system(),
+        "level": level,
+        "held": held,
+        "findings": [asdict(item) for item in findings],
+    }
+    output.one(value, json_wanted=as_json, text="\n".join(text))
     lacking = [item.thing for item in findings if item.required and item.state != "ok"]
     if lacking:
         raise MachineError(
@@ -58,11 +71,23 @@ def command(as_json: bool) -> None:
         )
 
 
+def _held(level: Level) -> list[str]:
+    """Return the lines that say what holds an agent on this machine, and a person's own session on any."""
+    rows = [[item.what, "" if item.contained else "not held", item.how] for item in HELD[level]]
+    lines = [f"An agent, and a merge request's jobs, at the sandbox level {level} of this machine:"]
+    lines.append(table(["", "", ""], rows).strip("\n"))
+    if level is Level.HOST:
+        lines.append("Agents whose `sandbox` in policies/agents.yml is bwrap do not start here.")
+    lines.append("Your own sessions (`factory session start --mine`) have all rights of your user, on every machine.")
+    return lines
+
+
 def contained(path: str) -> tuple[Diagnosis, ...]:
     """Check bubblewrap and the namespaces that it needs."""
     program = process.find("bwrap", path)
     if platform.system() != "Linux":
-        return (Diagnosis("bubblewrap", "missing", "not Linux: sandbox level host", required=False),)
+        fix = "a Linux machine, or a virtual one, has the level bwrap"
+        return (Diagnosis("bubblewrap", "missing", "not Linux: sandbox level host", fix, required=False),)
     if program is None:
         return (Diagnosis("bubblewrap", "missing", "", "apt-get install bubblewrap, or dnf install bubblewrap"),)
     version = _version(program, {"PATH": path})
@@ -91,10 +116,10 @@ def limited() -> Diagnosis:
     return Diagnosis("control groups", "ok" if ok else "fix", means, fix, required=False)
 
 
-def _program(name: str, path: str, given: Mapping[str, str], fix: str) -> Diagnosis:
+def _program(name: str, path: str, given: Mapping[str, str], fix: str, *, required: bool = True) -> Diagnosis:
     program = process.find(name, path)
     if program is None:
-        return Diagnosis(name, "missing", "", fix)
+        return Diagnosis(name, "missing", "", fix, required)
     return Diagnosis(name, "ok", _version(program, {"PATH": path, "HOME": given.get("HOME", "/")}))
 
 

@@ -120,7 +120,7 @@ class Job:
         ``archives`` is the folder of the apps' archives; ``releases`` replace the job's own releases.
         """
         tools = toolchain(self.given, self.judge)
-        program = tools.terraform()
+        program = tools.terraform(self.policies.terraform.program)
         env = {
             **tool_env(self.given, tools),
             **{key: self.given[key] for key in _PASSED if key in self.given},

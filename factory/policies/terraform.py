@@ -94,8 +94,10 @@ class Terraform(Strict):
 
     ``destroy`` says whether resources may never be destroyed, or only with a token that names the plan. ``stale`` is
     what an apply does if the state changed after the plan: refuse, or plan again and apply if both plans are equal.
+    ``program`` is what plans and applies; OpenTofu's is ``tofu``.
     """
 
+    program: Literal["terraform", "tofu"] = "terraform"
     stacks: Annotated[dict[Name, StackRule], Field(min_length=1)]
     providers: Annotated[dict[str, Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]], Field(min_length=1)]
     types: Annotated[tuple[ResourceType, ...], Field(min_length=1, strict=False)]

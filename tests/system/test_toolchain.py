@@ -38,6 +38,17 @@ def test_what_is_missing_and_cannot_be_had_is_an_error(tmp_path: Path) -> None:
         tools.install_agents({})
 
 
+def test_opentofu_is_found_but_never_installed_and_terraform_never_stands_in(tmp_path: Path) -> None:
+    tools = Toolchain(tmp_path / "tools", str(tmp_path), "/python/bin/python")
+    (tmp_path / "terraform").write_text("#!/bin/sh\n")
+    (tmp_path / "terraform").chmod(0o755)
+    with pytest.raises(MachineError, match=r"policies/terraform\.yml names tofu, which is not installed"):
+        tools.terraform("tofu")
+    (tmp_path / "tofu").symlink_to(tmp_path / "terraform")
+    assert tools.terraform("tofu") == str(tmp_path / "tofu")
+    assert tools.terraform() == str(tmp_path / "terraform")
+
+
 def test_agents_are_pinned_without_naming_a_registry() -> None:
     lock = json.loads((ROOT / ".tools/agents/package-lock.json").read_text())
     wanted = json.loads((ROOT / ".tools/agents/package.json").read_text())

@@ -13,6 +13,7 @@ from factory.system import files
 from factory.terraform import apply, plan
 from factory.terraform.manifest import decode, normalise
 from factory.terraform.plan import Stack
+from factory.terraform.program import Terraform
 from factory.terraform.state import State
 from tests.servers import LocalGitlab
 from tests.terraform.stacks import ALLOWED, ROOT, TERRAFORM, denying, make_stack, order, state_env
@@ -55,6 +56,20 @@ def test_plan_then_apply_then_nothing_is_left_to_do(stack: Stack, saved: tuple[P
     assert not after.changes
     assert manifest.state_serial > 0
     assert state_of(stack).holder() is None
+
+
+def test_a_plan_of_opentofu_says_so_and_terraform_does_not_apply_it(stack: Stack, tmp_path: Path) -> None:
+    # The real OpenTofu is in no registry of packages, so a program with its name and its words runs terraform.
+    tofu = tmp_path / "tofu"
+    tofu.write_text(f'#!/bin/sh\n[ "$1" = version ] && echo OpenTofu v1.11.0 || exec {TERRAFORM} "$@"\n')
+    tofu.chmod(0o755)
+    version = Terraform(tmp_path, program=str(tofu), env=stack.env).version()
+    other = replace(stack, program=str(tofu), terraform=version)
+    manifest, _ = plan.make(other, tmp_path / "plan", lock_state=True)
+    assert manifest.terraform == "OpenTofu 1.11.0"
+    with pytest.raises(Refused, match="terraform"):
+        apply.apply(stack, tmp_path / "plan", order(manifest.digest()), ALLOWED)
+    assert apply.apply(other, tmp_path / "plan", order(manifest.digest()), ALLOWED).replan_empty
 
 
 def test_a_release_that_is_not_accepted_refuses_the_apply(stack: Stack, saved: tuple[Path, str]) -> None:

@@ -163,7 +163,9 @@ def test_a_module_is_checked_as_its_root_is(tree: Path) -> None:
         check_source(tree, LIVE, PROVIDERS)
 
 
-@pytest.mark.parametrize("name", ["a.tf.json", "x.auto.tfvars", "terraform.tfvars", "override.sh", "terraform.rc"])
+@pytest.mark.parametrize(
+    "name", ["a.tf.json", "x.auto.tfvars", "terraform.tfvars", "main.tofu", "main.tofu.json", "terraform.rc"]
+)
 def test_other_files_do_not_belong_there(tree: Path, name: str) -> None:
     (tree / LIVE / name).write_text("{}")
     with pytest.raises(Refused, match="a file that is not"):
