@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import factory
 from factory.errors import MachineError
-from factory.system import files
+from factory.system import defaults, files
 
 _PACKAGE = "factory"
 _BUILT = (1980, 1, 1, 0, 0, 0)
@@ -55,8 +54,7 @@ def _installed(path: str) -> bytes:
 def _package() -> Iterator[tuple[str, bytes]]:
     """Yield the files of the package, sorted; those behind links, which a clone of the source has, among them."""
     root = Path(factory.__file__).parent
-    paths = [Path(folder) / name for folder, _, names in os.walk(root, followlinks=True) for name in names]
-    for path in sorted(path for path in paths if "__pycache__" not in path.parts and path.suffix != ".pyc"):
+    for path in defaults.under(root):
         yield f"{_PACKAGE}/{path.relative_to(root).as_posix()}", files.read_bytes(path)
 
 

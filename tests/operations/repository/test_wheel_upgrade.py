@@ -9,10 +9,11 @@ import pytest
 from factory.errors import Conflict
 from factory.operations.repository import starter, toolkit_wheel, wheel_upgrade
 from factory.operations.repository.app_detection import DetectedApp
+from factory.operations.repository.starter import Layout
 from factory.worktrees.person_clone import PersonClone
 from tests.servers import TOOL_ENV, git
 
-APP = DetectedApp("shop", "flask", ("shop",), ("pyproject.toml",), 1, ("ruff",))
+APP = Layout(DetectedApp("shop", "flask", ("shop",), ("pyproject.toml",), 1, ("ruff",)))
 SCOPE, GATES = "policies/scope.yml", "policies/gates.yml"
 OLD = ".gitlab/factory/factory-0.0.9-py3-none-any.whl"
 NEW = f"{starter.TOOLKIT}/{toolkit_wheel.name()}"
@@ -33,14 +34,9 @@ def earlier(changes: dict[str, tuple[str, str]]) -> bytes:
     return buffer.getvalue()
 
 
-def repository(wheel: bytes) -> dict[str, bytes]:
+def repository(wheel: bytes, layout: Layout = APP) -> dict[str, bytes]:
     """Return the files of a repository that the earlier wheel brought under the factory."""
-
-    def template(path: str) -> bytes:
-        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-            return archive.read(f"factory/defaults/{path}")
-
-    return {**starter.contents(APP, template=template), OLD: wheel, "shop/a.py": b""}
+    return {**starter.contents(layout, package=wheel_upgrade.package_of(wheel)), OLD: wheel, "shop/a.py": b""}
 
 
 @pytest.fixture
@@ -49,13 +45,13 @@ def clone(tmp_path: Path) -> PersonClone:
     return PersonClone(tmp_path, TOOL_ENV)
 
 
-def upgraded(files: dict[str, bytes], clone: PersonClone) -> wheel_upgrade.WheelUpgrade:
-    return wheel_upgrade.made(APP, frozenset(files), files.__getitem__, merge=clone.merge_file)
+def upgraded(files: dict[str, bytes], clone: PersonClone, layout: Layout = APP) -> wheel_upgrade.WheelUpgrade:
+    return wheel_upgrade.made(layout, frozenset(files), files.__getitem__, merge=clone.merge_file)
 
 
 def test_the_wheel_and_what_the_templates_changed_are_replaced(clone: PersonClone) -> None:
     wheel = earlier(
-        {"here/scope.yml": ("max_files: 40", "max_files: 30"), "pipeline.yml": ("python:3.12", "python:3.11")}
+        {"repository/scope.yml.j2": ("max_files: 40", "max_files: 30"), "pipeline.yml": ("python:3.12", "python:3.11")}
     )
     files = repository(wheel)
     assert b"max_files: 30" in files[SCOPE]
@@ -69,7 +65,7 @@ def test_the_wheel_and_what_the_templates_changed_are_replaced(clone: PersonClon
 
 
 def test_the_persons_changes_are_kept_or_conflict(clone: PersonClone) -> None:
-    files = repository(earlier({"here/scope.yml": ("max_files: 40", "max_files: 30")}))
+    files = repository(earlier({"repository/scope.yml.j2": ("max_files: 40", "max_files: 30")}))
     mine = files | {SCOPE: files[SCOPE].replace(b"small_lines: 30", b"small_lines: 99"), "AGENTS.md": b"mine\n"}
     del mine[GATES]
     merged = upgraded(mine, clone).files

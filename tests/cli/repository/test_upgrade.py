@@ -1,11 +1,12 @@
-"""``factory init`` and ``factory upgrade``: create a control repository, change it, and upgrade it."""
+"""``factory upgrade --from``: a repository that has a copy of the factory's source, changed and upgraded."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from factory.worktrees import upgrade
+from factory.worktrees.repository import Mirror
 from tests.cli.test_refusals import assert_told
 from tests.instances import Instance
 from tests.servers import ROOT, LocalGitlab, git, with_token
@@ -42,11 +43,15 @@ def instance(clone: Path, state: Path) -> Instance:
 
 @pytest.fixture
 def mine(tmp_path: Path, toolkit: Path) -> Instance:
-    """Return a control repository that the command created and its owner changed."""
-    maker = Instance(toolkit, tmp_path / "state")
-    made = json.loads(maker.run("init", str(tmp_path / "mine"), "--json").stdout)
-    assert made["folder"] == str(tmp_path / "mine")
-    found = instance(tmp_path / "mine", tmp_path / "state")
+    """Return a control repository that has a release as its first commit, and that its owner changed."""
+    scratch, clone = Mirror(tmp_path / "scratch", ""), tmp_path / "mine"
+    scratch.ensure()
+    release = upgrade.import_(scratch, str(toolkit), ref="HEAD", parent=None)
+    clone.mkdir()
+    git("init", "-q", "-b", "main", cwd=clone)
+    git("fetch", "-q", str(scratch.path), release.commit, cwd=clone)
+    git("reset", "-q", "--hard", release.commit, cwd=clone)
+    found = instance(clone, tmp_path / "state")
     change(found.clone, BUDGETS, lambda text: text.replace("tokens: 6000000", "tokens: 50000"))
     return found
 
@@ -75,17 +80,6 @@ def newer(tmp_path: Path, toolkit: Path) -> Path:
 
 def read(clone: Path, revision: str, name: str) -> str:
     return git("show", f"{revision}:{name}", cwd=clone).stdout
-
-
-def test_init_creates_a_repository(mine: Instance, toolkit: Path) -> None:
-    log = git("log", "--format=%s", cwd=mine.clone).stdout.splitlines()
-    assert log == [f"change {BUDGETS}", "Factory 0.1.0"]
-    files = set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=mine.clone).stdout.splitlines())
-    theirs = set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=toolkit).stdout.splitlines())
-    assert set(theirs - files) == {".ci/run"}
-    assert git("status", "--porcelain", cwd=mine.clone).stdout == ""
-    assert git("remote", cwd=mine.clone).stdout == ""
-    mine.run("policy", "check")
 
 
 @pytest.mark.long
@@ -132,18 +126,15 @@ def test_a_message_alone_is_no_release(mine: Instance, newer: Path) -> None:
 
 @pytest.mark.long
 def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
-    maker = Instance(toolkit, tmp_path / "state")
-    assert_told(maker.run("init", str(mine.clone), check=False), 7, "not an empty folder")
-    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(tmp_path / "none"), check=False), 4, "fetch")
+    assert_told(mine.run("upgrade", "--from", str(tmp_path / "none"), check=False), 4, "fetch")
     other = tmp_path / "other"
     other.mkdir()
     git("init", "-q", "-b", "main", cwd=other)
     change(other, "a.txt", lambda _: "x")
-    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(other), check=False), 3, "not a repository of")
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".x", "x"))]
     assert_told(mine.run("upgrade", "--from", str(other), check=False), 3, "not a repository of")
     assert_told(mine.run("upgrade", "--from", "ext::sh -c true", check=False), 3, "not a path or URL")
-    assert_told(maker.run("upgrade", "--from", str(mine.clone), check=False), 4, "factory init")
+    maker = Instance(toolkit, tmp_path / "state")
+    assert_told(maker.run("upgrade", "--from", str(mine.clone), check=False), 4, "no copy of a release")
 
 
 @pytest.mark.long
