@@ -25,7 +25,7 @@ def add(domain: str, staging: str, as_json: bool) -> None:
 
     Writes the files on a new branch, with what policies/ needs merged into your changes there, and pushes nothing. Each
     app that the pipeline can build and that has no hostname yet gets NAME.DOMAIN. Terraform creates both zones; for a
-    zone that exists, run `factory infra adopt-zone` on the branch.
+    zone that exists, use `factory infra adopt-zone` in place of this command.
     """
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
     paths, left = clone.paths(), clone.place()
@@ -48,7 +48,7 @@ def add(domain: str, staging: str, as_json: bool) -> None:
         *(f"  {name}: the zone {zone}" for name, zone in domains.items()),
         *(f"  written: {path}" for path in new if app_files.PATH.fullmatch(path)),
         f"  nothing is pushed · undo: {undo}",
-        "  next: factory gitlab apply, which protects production before its first deployment; then factory propose",
+        "  next: factory propose; once it is merged, factory gitlab apply",
     ]
     value = {"branch": infrastructure.BRANCH, "commit": commit, "domains": domains, "new": new, "changed": changed}
     output.one(value | {"undo": undo}, json_wanted=as_json, text="\n".join(lines))

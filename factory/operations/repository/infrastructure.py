@@ -26,10 +26,12 @@ def made(
     *,
     domains: Mapping[str, str],
     merge: Merge,
+    adopted: bool = False,
 ) -> dict[str, bytes | None]:
     """Return the changed files by path of a repository with these files.
 
-    ``stacks`` are those of policies/terraform.yml, ``domains`` has the domain of each root. Raises ``Refused`` for a
+    ``stacks`` are those of policies/terraform.yml, ``domains`` has the domain of each root, whose zone is its own, or
+    with ``adopted`` one that exists. Raises ``Refused`` for a
     repository that is an app or carries no wheel, ``Conflict`` if Terraform is there or a template conflicts with the
     person's changes, and ``InvalidInput``.
     """
@@ -42,7 +44,7 @@ def made(
     if there := [path for path in sorted(paths) if path.startswith("terraform/")]:
         raise Conflict(
             f"{there[0]} exists: this repository has Terraform already",
-            hint="For a zone that exists on Cloudflare, use `factory infra adopt-zone NAME`.",
+            hint="Change it there, or let it use a zone that exists with `factory infra adopt-zone NAME`.",
         )
     if not wheel:
         raise Refused("this repository carries no wheel of the factory", hint="Run `factory init DIR` for a new one.")
@@ -57,9 +59,18 @@ def made(
         raise Refused("the wheel in this repository is too old", hint="Run `factory upgrade`, and merge its branch.")
     before = starter.contents(layout, package=package)
     after = starter.contents(replace(layout, infrastructure=True), package=package)
-    after |= {f"{LIVE}/{name}/{ZONE}": _zone(package, name, domain) for name, domain in domains.items()}
+    after |= {
+        f"{LIVE}/{name}/{ZONE}": _zone(package, name, "" if adopted else domain) for name, domain in domains.items()
+    }
     changed = wheel_upgrade.merged(before, after, paths, read, merge=merge, what="the infrastructure")
     return changed | _hostnames(paths, read, domains)
+
+
+def shared(domain: str) -> dict[str, str]:
+    """Return the domain of each root in one zone that both use; raises ``InvalidInput``."""
+    if not app_files.is_hostname(domain):
+        raise InvalidInput(f"{domain!r} is not a domain like example.com")
+    return {STAGING: domain, PRODUCTION: domain}
 
 
 def domains_of(domain: str, staging: str) -> dict[str, str]:
@@ -72,21 +83,32 @@ def domains_of(domain: str, staging: str) -> dict[str, str]:
     if len(set(found.values())) < len(found):
         raise InvalidInput(
             f"{domain} cannot be the zone of two roots",
-            hint="Leave --staging out; then let both use one zone with `factory infra adopt-zone NAME`.",
+            hint="Both can share a zone that exists: use `factory infra adopt-zone NAME` in place of this command.",
         )
     return found
 
 
 def _zone(package: Mapping[str, bytes], name: str, domain: str) -> bytes:
-    return _DOMAIN.sub(domain, package[f"{LIVE}/{name}/{ZONE}"].decode()).encode()
+    """Return the file of a root's zone, which the root creates; without ``domain``, as the package has it."""
+    text = package[f"{LIVE}/{name}/{ZONE}"].decode()
+    return (_DOMAIN.sub(domain, text) if domain else text).encode()
 
 
 def _hostnames(paths: frozenset[str], read: Callable[[str], bytes], domains: Mapping[str, str]) -> dict[str, bytes]:
-    """Return a new `app.yml` for each app that the pipeline can build and that has none: its name below the domains."""
+    """Return a new `app.yml` for each app that the pipeline can build and that has none: its name below the domains.
+
+    Environments of one domain differ in the name.
+    """
+    one = len(set(domains.values())) == 1
     built = {path.split("/")[1] for path in paths if re.fullmatch(rf"apps/[^/]+/{re.escape(adopt.ENTRY)}", path)}
     lacking = sorted(name for name in built if f"apps/{name}/{app_files.FILE}" not in paths)
     added = {
-        f"apps/{name}/{app_files.FILE}": adopt.app_file({key: f"{name}.{domain}" for key, domain in domains.items()})
+        f"apps/{name}/{app_files.FILE}": adopt.app_file(
+            {
+                key: f"{name}-{key}.{domain}" if one and key != PRODUCTION else f"{name}.{domain}"
+                for key, domain in domains.items()
+            }
+        )
         for name in lacking
     }
     there = {path: read(path) for path in paths if app_files.PATH.fullmatch(path)}

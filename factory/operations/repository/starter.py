@@ -63,7 +63,8 @@ def company(name: str) -> dict[str, bytes]:
     """Return the files of a new repository of a company, whose apps will be below ``apps/``."""
     source = f"{_FOLDER}/{README}.j2"
     readme = templates.render(defaults.read(source).decode(), {"name": name}, source=source)
-    return dict(sorted((contents(Layout()) | toolkit() | {README: readme.encode()}).items()))
+    own = {README: readme.encode(), ".gitignore": defaults.read(f"{_FOLDER}/gitignore")}
+    return dict(sorted((contents(Layout()) | toolkit() | own).items()))
 
 
 def toolkit() -> dict[str, bytes]:
@@ -72,7 +73,7 @@ def toolkit() -> dict[str, bytes]:
 
 
 def contents(layout: Layout, *, package: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
-    """Return the files but the wheel, and but those that are the person's from the start: README.md, the roots' zones.
+    """Return the files but the wheel, and but what is the person's own from the start: README.md, the roots' zones.
 
     ``package`` has the files that the package carries, by their path below ``defaults``; a template that it lacks gives
     no file.

@@ -5,6 +5,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def name() -> str:
     return f"{_PACKAGE}-{factory.__version__}-py3-none-any.whl"
 
 
+@cache
 def pack() -> bytes:
     """Return the wheel; the same files give the same bytes. Raises ``MachineError`` if the factory is not installed."""
     info = f"{_PACKAGE}-{factory.__version__}.dist-info"
