@@ -1,14 +1,17 @@
 """The package alone: the wheel, installed in a new environment with what it declares, and nothing of this checkout."""
 
+import io
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from factory.operations.repository import toolkit_wheel
 from tests.servers import PATIENCE, ROOT
 
 UV = Path(sys.executable).with_name("uv")
@@ -73,6 +76,16 @@ def install(python: Path, package: str) -> None:
 def test_each_module_imports(python: Path, wheel: Path) -> None:
     complete = run([python, "-I", "-c", IMPORT_ALL], wheel.parent)
     assert (complete.stdout, complete.returncode) == ("", 0), complete.stderr
+
+
+@pytest.mark.long
+def test_it_has_the_files_that_a_repository_gets(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as built, zipfile.ZipFile(io.BytesIO(toolkit_wheel.pack())) as packed:
+        names = [
+            {name for name in archive.namelist() if name.startswith("factory/defaults/")} for archive in (built, packed)
+        ]
+    assert names[0] == names[1]
+    assert "factory/defaults/terraform/modules/stack/main.tf" in names[0]
 
 
 @pytest.mark.long

@@ -52,10 +52,11 @@ def _wheel(*, as_json: bool) -> None:
     if not made.files:
         _tell({"version": made.after, "upgraded": False}, f"factory {made.after} is up to date", as_json=as_json)
         return
-    left, name = clone.place(), f"upgrade-factory-{made.after}"
-    commit = clone.start(name, made.files, message=f"Upgrade the factory from {made.before} to {made.after}\n")
+    left, name = clone.place(), f"upgrade-factory-{made.after}" if made.replaced else "add-own-pipeline"
+    subject = f"Upgrade the factory from {made.before} to {made.after}" if made.replaced else f"Run {PIPELINE} too"
+    commit = clone.start(name, made.files, message=f"{subject}\n")
     undo = f"git switch {left} && git branch -D {name}"
-    value = {"version": made.after, "from": made.before, "upgraded": True, "branch": name, "commit": commit}
+    value = {"version": made.after, "from": made.before, "upgraded": made.replaced, "branch": name, "commit": commit}
     value |= {"files": sorted(made.files), "own_pipeline": made.own_pipeline, "undo": undo}
     lines = [f"branch {name}: factory {made.after}, {len(made.files)} files changed"]
     lines += [f"  {PIPELINE} runs as a child pipeline of the factory's"] if made.own_pipeline else []

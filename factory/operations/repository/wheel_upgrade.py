@@ -21,12 +21,14 @@ _OWN_WORDS = {starter.AGENTS, starter.README}
 class WheelUpgrade:
     """The files to write by path (``None`` deletes one), and the versions before and after.
 
-    ``own_pipeline`` tells whether the repository's own pipeline becomes a child pipeline.
+    ``replaced`` tells whether the wheel is another one, ``own_pipeline`` whether the repository's own pipeline becomes
+    a child pipeline.
     """
 
     files: Mapping[str, bytes | None]
     before: str
     after: str
+    replaced: bool = False
     own_pipeline: bool = False
 
 
@@ -55,7 +57,8 @@ def made(layout: Layout, paths: frozenset[str], read: Callable[[str], bytes], *,
         earlier, starter.contents(layout), paths, read, merge=merge, what=f"factory {after}" if not same else PIPELINE
     )
     wheel: dict[str, bytes | None] = {} if same else {path: None, **starter.toolkit()}
-    return WheelUpgrade(wheel | changed, before, after, own_pipeline=gained and starter.CHILD in changed)
+    came = gained and starter.CHILD in changed
+    return WheelUpgrade(wheel | changed, before, after, replaced=not same, own_pipeline=came)
 
 
 def merged(
