@@ -2,13 +2,14 @@
 
 import re
 
-from factory.errors import FactoryError, MachineError, Refused
+from factory.errors import DiskFull, FactoryError, MachineError, Refused
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REASON = re.compile(r"^(?:fatal|error): (.+)")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 # GitPython quotes what a failed command printed.
 _QUOTED = re.compile(r"\s*stderr: '(.*)'\s*", re.DOTALL)
+_FULL = re.compile("No space left on device|Out of diskspace|Disk quota exceeded")
 _MOST_NAMES = 5
 
 
@@ -36,7 +37,7 @@ def failed(failure: type[FactoryError], command: str, said: str) -> FactoryError
             hint="The factory reads no git configuration of yours, so `safe.directory` does not count: "
             "make the folder your own with `chown -R`, or name a clone of it.",
         )
-    return failure(message)
+    return DiskFull(message) if _FULL.search(said) else failure(message)
 
 
 def cause(text: str) -> str:

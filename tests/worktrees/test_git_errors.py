@@ -2,7 +2,8 @@
 
 import pytest
 
-from factory.worktrees.git_errors import cause
+from factory.errors import DiskFull, Refused
+from factory.worktrees.git_errors import cause, failed
 
 _QUOTE = "\n  stderr: '{}'"
 
@@ -30,3 +31,16 @@ _QUOTE = "\n  stderr: '{}'"
 )
 def test_the_reason_its_names_and_the_servers_words_are_kept(said: str, told: str) -> None:
     assert cause(said) == told
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "fatal: unable to write loose object file: No space left on device\n",
+        "fatal: sha1 file 'objects/pack/tmp_pack_1xj2mE' write error. Out of diskspace\n",
+    ],
+)
+def test_a_full_disk_is_named_as_such(said: str) -> None:
+    error = failed(Refused, "fast-import", said)
+    assert isinstance(error, DiskFull)
+    assert "Free some space" in (error.hint or "")

@@ -1,5 +1,6 @@
 """``factory init``: creates a control repository, or brings the repository that you stand in under the factory."""
 
+import errno
 import os
 import shlex
 import tempfile
@@ -53,11 +54,15 @@ def _here(*, as_json: bool) -> None:
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
+def _exists(target: Path) -> Conflict:
+    return Conflict(f"{target} exists and is not an empty folder", hint="Name a folder that does not exist.")
+
+
 def _new(folder: Path, *, as_json: bool) -> None:
     target = folder.expanduser().absolute()
     with files.disk_errors(target):
         if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
-            raise Conflict(f"{target} exists and is not an empty folder", hint="Name a folder that does not exist.")
+            raise _exists(target)
         made = starter.company(target.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Build it under another name and rename it, so that DIR never has half a repository.
@@ -65,10 +70,15 @@ def _new(folder: Path, *, as_json: bool) -> None:
             work = Path(partial) / "made"
             work.mkdir()
             commit = PersonClone(work, environment.snapshot()).begin(made, message="Start the control repository\n")
-            work.rename(target)
+            try:
+                work.rename(target)
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:  # another process was faster
+                    raise _exists(target) from error
+                raise
     lines = [
         f"{target} is a control repository: {len(made)} files, one commit on main",
-        f"  nothing is pushed · undo: rm -r {shlex.quote(os.path.relpath(target))}",
+        f"  nothing is pushed · undo: rm -rf {shlex.quote(os.path.relpath(target))}",
         f"  next: cd {shlex.quote(os.path.relpath(target))} && factory up",
     ]
     value = {"folder": str(target), "commit": commit, "files": list(made), "version": factory.__version__}

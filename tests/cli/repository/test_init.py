@@ -44,6 +44,8 @@ def test_a_companys_repository_is_one_commit_of_the_person(person: Instance) -> 
     assert git("status", "--porcelain", cwd=acme).stdout == ""
     assert git("remote", cwd=acme).stdout == ""
     assert "policies/gates.yml" in Instance(acme, person.state).run("policy", "check").stdout
+    made = person.run("init", "other").stdout
+    assert "undo: rm -rf other\n" in made
     assert set(tracked(acme)) == set(starter.company("acme"))
 
 
@@ -79,6 +81,18 @@ def test_one_that_is_killed_leaves_no_folder_or_a_whole_one(person: Instance, af
         assert tracked(acme) == set(starter.company("acme"))
     else:
         assert len(tracked(company(person).clone)) == len(starter.company("acme"))
+
+
+def test_of_two_at_once_one_is_told_that_the_folder_exists(person: Instance) -> None:
+    argv = [sys.executable, "-P", "-m", "factory", "init", "acme"]
+    both = [
+        subprocess.Popen(argv, cwd=person.clone, env=person.env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    told = [running.communicate(timeout=PATIENCE)[1].decode() for running in both]
+    assert sorted(running.returncode for running in both) == [0, 7]
+    assert "is not an empty folder" in "".join(told)
+    assert [path.name for path in person.clone.iterdir()] == ["acme"]
 
 
 def test_infrastructure_is_added_on_a_branch_and_undone_by_the_printed_command(person: Instance) -> None:
