@@ -57,6 +57,7 @@ def made(
     package = wheel_upgrade.package_of(read(wheel))
     if _DEPLOYS not in package:
         raise Refused("the wheel in this repository is too old", hint="Run `factory upgrade`, and merge its branch.")
+    layout = replace(layout, pipeline=starter.CHILD in paths)  # one that came later waits for `factory upgrade`
     before = starter.contents(layout, package=package)
     after = starter.contents(replace(layout, infrastructure=True), package=package)
     after |= {

@@ -56,6 +56,16 @@ def test_terraform_the_pipeline_and_the_policies_change_and_nothing_else(clone: 
     assert not [path for path, data in made.items() if re.search(rb"hello[a-z-]*\.test", data or b"")]
 
 
+def test_a_pipeline_of_its_own_stays_or_waits_for_an_upgrade(clone: PersonClone) -> None:
+    later = starter.company("acme") | {".gitlab-ci.yml": b""}
+    had = later | starter.contents(Layout(pipeline=True))
+    for files, runs in ((later, False), (had, True)):
+        made = added(clone, files, layout=starter.layout_of(set(files), files.__getitem__, folder="acme"))
+        assert (b"own-pipeline:" in (made[PIPELINE] or b"")) == runs
+        assert b"apply-production:" in (made[PIPELINE] or b"")
+        assert starter.CHILD not in made
+
+
 def test_an_app_that_can_be_built_gets_hostnames(clone: PersonClone) -> None:
     files = starter.company("acme") | {"apps/shop/src/__main__.py": b"", "apps/site/index.html": b""}
     made = added(clone, files)
