@@ -1,0 +1,67 @@
+"""The files of an app at a commit: its folder, or the whole repository where the repository is one app."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from factory.apps import build
+from factory.apps.archive import CODE
+from factory.apps.resolved import ResolvedApp, resolve
+from factory.errors import InvalidInput, NotFound
+from factory.model.app_paths import APPS, AppPaths
+from factory.policies import apps
+from factory.policies.apps import FILE, App
+from factory.policies.problems import document, parse
+from factory.system import files, process
+
+
+def names(paths: frozenset[str], known: AppPaths) -> list[str]:
+    """Return the names of the apps that a commit with these paths has."""
+    if known.root:
+        return [known.root]
+    return sorted({path.split("/")[1] for path in paths if path.startswith(APPS) and path.count("/") > 1})
+
+
+def chosen(found: list[str], name: str | None) -> str:
+    """Return the app with a name, or the only one; raises ``NotFound``, and ``InvalidInput`` if there are several."""
+    if name is None and len(found) == 1:
+        return found[0]
+    if name is None and found:
+        raise InvalidInput(f"there are {len(found)} apps: {', '.join(found)}", hint="Name one of them.")
+    if name not in found:
+        raise NotFound(f"there is no app {name}" if name else "there is no app", hint="See `factory app list`.")
+    return name
+
+
+def extract(
+    repository: Path, commit: str, name: str, known: AppPaths, work: Path, *, env: Mapping[str, str]
+) -> ResolvedApp:
+    """Write an app's files at a commit below ``work/app``, and return the app with its defaults.
+
+    Raises ``InvalidInput`` for an invalid ``app.yml``, and for what its files do not say.
+    """
+    tree = commit if known.root else f"{commit}:{known.below(name).rstrip('/')}"
+    packed = process.run(["git", "-C", str(repository), "archive", "--format=tar", tree], env=env)
+    code = work / CODE
+    files.remove_tree(work)
+    build.extract(packed.stdout, code)
+    for path in [item.relative_to(code).as_posix() for item in files.below(code)] if known.root else ():
+        if not known.owns(path):
+            (code / path).unlink()
+    return read(code, name)
+
+
+def read(code: Path, name: str) -> ResolvedApp:
+    """Return the app whose files are in a folder; raises ``InvalidInput``."""
+    paths = {item.relative_to(code).as_posix() for item in files.below(code)}
+
+    def content(path: str) -> bytes:
+        return files.read_bytes(files.contained(code, path))
+
+    return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+
+
+def _app(name: str, text: bytes) -> App:
+    found, problems = parse(apps.App, document(f"{name}/{FILE}", text))
+    if found is None:
+        raise InvalidInput(problems[0])
+    return found
