@@ -40,6 +40,11 @@ class ReleaseManifest:
     needs: Mapping[str, str] = field(default_factory=dict)
 
 
+def file_name(app: str) -> str:
+    """Return the name of the file with an app's release, as the pipeline's job `build` leaves it."""
+    return f"{app}.tar.gz"
+
+
 def pack(folder: Path, manifest: ReleaseManifest) -> bytes:
     """Return the archive of what ``folder`` has below ``app`` and ``packages``.
 

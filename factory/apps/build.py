@@ -66,8 +66,9 @@ def build(app: ResolvedApp, work: Path, machine: BuildMachine, *, say: Callable[
 
 def manifest(app: ResolvedApp, machine: BuildMachine) -> ReleaseManifest:
     """Return how a release of the app runs, and what it needs of the machine, which is what it was built with."""
-    needs = {"machine": platform.machine()} if app.kind in {"python", "command"} and (app.lock or app.build) else {}
-    if app.kind == "python":
+    binary = app.lock if app.kind == "python" else app.kind == "command" and app.build
+    needs = {"machine": platform.machine()} if binary else {}
+    if app.kind == "python" and app.lock:
         needs["python"] = ".".join(map(str, sys.version_info[:2]))
     if app.kind == "node":
         needs["node"] = node_version(machine.env)

@@ -5,8 +5,10 @@ If its program listens on a port, the port is on the loopback of its own network
 
 import http.client
 import os
+import platform
 import shutil
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,6 +26,7 @@ from factory.system import clock, files, ports, process
 
 SOCKET, LOG = "app.sock", "app.log"
 _VENV = "venv"
+_PYTHON = ".".join(map(str, sys.version_info[:2]))
 _OPEN_FILES = 4096
 _MIB = 2**20
 # Seconds between two requests: until it listens, and once it answers something else.
@@ -61,6 +64,13 @@ class RunningRelease:
         """Whether its process runs."""
         return self.group.popen.poll() is None
 
+    def answers(self) -> bool:
+        """Whether it answers a request for its health path, whatever the status."""
+        try:
+            return bool(get(self.socket, self.manifest.health, seconds=_PROBE)[0])
+        except (OSError, http.client.HTTPException):
+            return False
+
     def stop(self) -> None:
         """Kill it and what it started, and clean up."""
         self.group.kill()
@@ -81,7 +91,7 @@ def unpack(packed: bytes, folder: Path) -> ReleaseManifest:
     manifest = archive.unpack(packed, folder)
     if manifest.kind == "python":
         interpreter = Path(os.path.realpath(process.python()))
-        site = folder / _VENV / "lib" / f"python{manifest.needs.get('python', '')}" / "site-packages"
+        site = folder / _VENV / "lib" / f"python{_PYTHON}" / "site-packages"
         files.write_new(
             folder / _VENV / "pyvenv.cfg",
             f"home = {interpreter.parent}\ninclude-system-site-packages = false\n".encode(),
@@ -92,6 +102,14 @@ def unpack(packed: bytes, folder: Path) -> ReleaseManifest:
         if (folder / PACKAGES).is_dir():
             shutil.move(folder / PACKAGES, site)
     return manifest
+
+
+def versions(path: str) -> dict[str, str]:
+    """Return what this machine has of what a release may need; ``path`` is the ``PATH`` of its programs."""
+    found = {"machine": platform.machine(), "python": _PYTHON}
+    if process.find("node", path):
+        found["node"] = process.run(["node", "--version"], env={"PATH": path}).text.strip("v\n").partition(".")[0]
+    return found
 
 
 def lacking(manifest: ReleaseManifest, has: Mapping[str, str]) -> list[str]:
@@ -114,8 +132,11 @@ def start(
 ) -> RunningRelease:
     """Start an unpacked release; ``place`` is its own writable folder, in which its socket and its log are.
 
-    ``variables`` are added to those that the release names. Raises ``SandboxUnavailable`` and ``MachineError``.
+    ``variables`` are added to those that the release names. Raises ``ToolFailed`` if the release needs what this
+    machine lacks, ``SandboxUnavailable`` and ``MachineError``.
     """
+    if missing := lacking(manifest, versions(machine.path) if manifest.needs else {}):
+        raise ToolFailed(f"the release needs {', '.join(missing)}")
     files.private_folder(place)
     (place / SOCKET).unlink(missing_ok=True)
     port = _PORT if launch.probe(machine.path) else ports.free(1)[0]

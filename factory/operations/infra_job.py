@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from factory.apps import archive
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
 from factory.gitlab.jobs import RunningJob
@@ -105,7 +106,7 @@ class Job:
         """
         if folder is None or not folder.is_dir() or self.release_commit != self.commit:
             return {}
-        return {app: folder / f"{app}.pyz" for app in self.carried(stack)}
+        return {app: folder / archive.file_name(app) for app in self.carried(stack)}
 
     def stacks(
         self,

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -229,8 +230,12 @@ def test_a_hostile_release_reaches_nothing(start: Start, tmp_path: Path) -> None
 
 
 def test_a_release_says_what_it_needs_of_the_machine(tmp_path: Path) -> None:
-    manifest = archive.read_manifest(packed(layouts.PACKAGED, tmp_path))
-    assert set(manifest.needs) == {"python"}
-    assert running.lacking(manifest, {"python": "2.7"}) == [f"python {manifest.needs['python']}, not 2.7"]
-    assert running.lacking(manifest, {}) == [f"python {manifest.needs['python']}, not none"]
-    assert running.lacking(manifest, manifest.needs) == []
+    assert archive.read_manifest(packed(layouts.PACKAGED, tmp_path / "one")).needs == {}
+    manifest = archive.read_manifest(packed(layouts.COMPILED, tmp_path / "two"))
+    has = running.versions(TOOL_PATH)
+    assert manifest.needs == {"machine": has["machine"]}
+    assert running.lacking(manifest, has) == []
+    assert running.lacking(manifest, {"machine": "riscv64"}) == [f"machine {has['machine']}, not riscv64"]
+    wrong = replace(manifest, needs={"python": "2.7"})
+    with pytest.raises(ToolFailed, match=r"the release needs python 2\.7, not 3"):
+        running.start(tmp_path, wrong, RunMachine(TOOL_PATH, ()), name="x", place=tmp_path, variables={})

@@ -74,7 +74,7 @@ def _started(workspace: Workspace, found: MergeRequest, name: str | None, folder
     mirror = provision.mirror(workspace, workspace.url, workspace.settings["project"])
     mirror.fetch(workspace.token(OPERATOR))
     known = read.read(mirror.tree(mirror.head(MAIN) or "", "policies/")).apps.paths
-    app = app_source.chosen(app_source.names(frozenset(mirror.paths(found.sha)), known), name)
+    app = app_source.chosen(app_source.names(mirror.paths(found.sha), known), name)
     tools, env = (workspace.tools.tools, *readable()), workspace.tool_env
     resolved = app_source.extract(mirror.path, found.sha, app, known, folder / "work", env=env)
     packed = build.build(resolved, folder / "work", BuildMachine(env, tools, Level.BWRAP), say=output.say)

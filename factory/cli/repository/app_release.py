@@ -1,7 +1,6 @@
 """``factory app show`` and ``factory app build``: what an app's file and its defaults say, and its release."""
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -39,36 +38,40 @@ def show(name: str | None, as_json: bool) -> None:
 
 @click.command(name="build")
 @click.argument("name", metavar="[APP]", required=False)
+@click.option("--deployed", is_flag=True, help="Build every app that has environments.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("dist"), help="The folder for the archive.")
 @output.as_json
-def build_(name: str | None, out: Path, as_json: bool) -> None:
+def build_(name: str | None, deployed: bool, out: Path, as_json: bool) -> None:
     """Build the release of an app at the checked-out commit, and pack it.
 
     Its packages come from its lock file alone, by their hashes, and none of their code runs. The build command has no
     network. The same files give the same archive.
     """
     tools = toolchain(environment.snapshot(), repository())
-    with tempfile.TemporaryDirectory(prefix="factory-app-") as folder:
-        app = _extracted(name, Path(folder))
-        packed = build.build(app, Path(folder) / "work", machine(tools), say=output.say)
-    path = out / f"{app.name}.tar.gz"
-    files.write_atomic(path, packed)
-    digest = canonical.digest(packed)
-    value = {"app": app.name, "archive": str(path), "digest": digest, "manifest": asdict(archive.read_manifest(packed))}
-    output.one(value, json_wanted=as_json, text=f"{path}  {len(packed)} bytes  {digest}")
+    clone, known = _clone()
+    rows = []
+    for one in (
+        app_source.deployed(clone) if deployed else [app_source.chosen(app_source.names(clone.paths(), known), name)]
+    ):
+        with tempfile.TemporaryDirectory(prefix="factory-app-") as folder:
+            app = _extracted(one, Path(folder))
+            packed = build.build(app, Path(folder) / "work", machine(tools), say=output.say)
+        path = out / archive.file_name(one)
+        files.write_atomic(path, packed)
+        rows.append({"app": one, "archive": str(path), "bytes": len(packed), "digest": canonical.digest(packed)})
+    output.rows(rows, ("archive", "bytes", "digest"), json_wanted=as_json, empty="no app has environments")
 
 
 def _extracted(name: str | None, folder: Path) -> ResolvedApp:
-    given, root = environment.snapshot(), repository()
-    clone = PersonClone(root, given).whole()
-    known = _paths(root)
+    given, (clone, known) = environment.snapshot(), _clone()
     found = app_source.chosen(app_source.names(clone.paths(), known), name)
-    env = tool_env(given, toolchain(given, root))
+    env = tool_env(given, toolchain(given, clone.path))
     return app_source.extract(clone.path, clone.head(), found, known, folder / "work", env=env)
 
 
-def _paths(root: Path) -> AppPaths:
-    return read_folder(root).apps.paths
+def _clone() -> tuple[PersonClone, AppPaths]:
+    root = repository()
+    return PersonClone(root, environment.snapshot()).whole(), read_folder(root).apps.paths
 
 
 def _shown(app: ResolvedApp, field: str) -> str:

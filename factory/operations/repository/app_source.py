@@ -1,6 +1,6 @@
 """The files of an app at a commit: its folder, or the whole repository where the repository is one app."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from factory.apps import build
@@ -12,13 +12,19 @@ from factory.policies import apps
 from factory.policies.apps import FILE, App
 from factory.policies.problems import document, parse
 from factory.system import files, process
+from factory.worktrees.person_clone import PersonClone
 
 
-def names(paths: frozenset[str], known: AppPaths) -> list[str]:
+def names(paths: Iterable[str], known: AppPaths) -> list[str]:
     """Return the names of the apps that a commit with these paths has."""
     if known.root:
         return [known.root]
     return sorted({path.split("/")[1] for path in paths if path.startswith(APPS) and path.count("/") > 1})
+
+
+def deployed(clone: PersonClone) -> list[str]:
+    """Return the names of the apps of the checked-out commit that have environments; raises ``InvalidInput``."""
+    return [name for name, app in apps.read(clone.matching(apps.PATH)).items() if app.environments]
 
 
 def chosen(found: list[str], name: str | None) -> str:
