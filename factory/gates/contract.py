@@ -10,5 +10,4 @@ GATE = "contract"
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each contract test that failed."""
-    del policies
-    return judge_suite(GATE, facts, fix="Make the app answer as openapi.yml says; the contract is protected.")
+    return judge_suite(GATE, facts, policies, fix="Make the app answer as openapi.yml says; the contract is protected.")

@@ -2,6 +2,7 @@
 
 from factory.model.facts import Facts, SpecFacts
 from factory.model.verdict import Finding, Verdict, judged
+from factory.policies import apps as app_files
 from factory.policies import evaluate
 from factory.policies.model import Policies
 
@@ -34,7 +35,9 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
 def _persons_outside_apps(facts: Facts, policies: Policies) -> bool:
     if facts.change is None or evaluate.bound(policies, facts.change) is not None:
         return False
-    return not any(policies.apps.paths.owns(file.path) for file in facts.change.files)
+    # What an app needs of the infrastructure, its hostnames, is no requirement of a spec.
+    paths = [file.path for file in facts.change.files if not app_files.PATH.fullmatch(file.path)]
+    return not any(policies.apps.paths.owns(path) for path in paths)
 
 
 def _small(spec: SpecFacts, facts: Facts, policies: Policies) -> Verdict:

@@ -26,7 +26,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return findings for tests that failed, did not run or got weaker, and for changed lines that no test runs."""
     if facts.change and facts.change.problem:
         return Verdict(GATE, "skipped", reason=facts.change.problem)
-    verdict = judge_suite(GATE, facts, fix="Fix the code, or fix the test if it contradicts the spec.")
+    verdict = judge_suite(GATE, facts, policies, fix="Fix the code, or fix the test if it contradicts the spec.")
     if verdict.result == "skipped":
         return verdict
     run, apps = facts.suite(GATE) or TestRun(), policies.apps.paths

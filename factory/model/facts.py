@@ -1,6 +1,6 @@
 """The facts that checks collect and gates judge. An unavailable fact is ``None`` or absent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -70,6 +70,13 @@ class TestRun:
     problem: str = ""
     code: int | None = None
 
+    @classmethod
+    def joined(cls, runs: Sequence["TestRun"]) -> "TestRun":
+        """Return the reports of several suites as one, with the first problem and the largest exit code."""
+        problem = next((run.problem for run in runs if run.problem), "")
+        codes = [run.code for run in runs if run.code is not None]
+        return cls(tuple(case for run in runs for case in run.cases), problem, max(codes, default=0))
+
 
 @dataclass(frozen=True)
 class CitedTest:
@@ -96,6 +103,13 @@ class Coverage:
     executed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     missing: tuple[tuple[str, tuple[int, ...]], ...] = ()
     problem: str = ""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Coverage"]) -> "Coverage":
+        """Return the lines of several suites as those of one; files without a report count as not run."""
+        executed = dict(pair for part in parts for pair in part.executed)
+        missing = dict(pair for part in parts for pair in part.missing)
+        return cls(tuple(sorted(executed.items())), tuple(sorted(missing.items())))
 
 
 @dataclass(frozen=True)

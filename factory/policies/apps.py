@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import InvalidInput
 from factory.policies.fields import Name, RepositoryPath, Strict
@@ -86,6 +86,15 @@ def read(files: Mapping[str, bytes]) -> dict[str, App]:
             taken[place.hostname] = f"{name} in {environment}"
         found[name] = app
     return found
+
+
+def is_hostname(text: str) -> bool:
+    """Return whether a text is a hostname as an app's file may name it: lower-case labels, at least two."""
+    try:
+        TypeAdapter(Hostname).validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: int) -> str:

@@ -15,6 +15,8 @@ from factory.policies.path_patterns import matches, odd, touches
 
 _WIDE = 200
 _JUDGE = "judge"
+# The branches of the factory, from which it opens the merge requests of its agents.
+OURS = "factory/"
 ACTIONS = frozenset({"create", "update", "delete", "read", "no-op", "import", "move"})
 # GitLab's private commit addresses are `<id>-<account>@users.noreply.…`. An owner may add a suffix after a plus sign.
 
@@ -59,7 +61,7 @@ def bound(policies: Policies, change: Change) -> str | None:
     for account in origin.pushers:
         if account.casefold() in agents:
             return f"{account}, who pushed commits of it, is an agent"
-    if origin.branch.casefold().startswith("factory/"):
+    if origin.branch.casefold().startswith(OURS):
         return f"the branch {origin.branch} belongs to the factory"
     return None
 

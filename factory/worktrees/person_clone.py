@@ -12,11 +12,11 @@ from pathlib import Path
 from factory.errors import Conflict, InvalidInput, Refused
 from factory.model.gitlab import MAIN
 from factory.system import files, process
-from factory.worktrees import upgrade
 from factory.worktrees.git_errors import cause
-from factory.worktrees.repository import Mirror
+from factory.worktrees.repository import Author, Mirror
 
 _PATIENCE = 600.0
+_IDENTITY = re.compile(r"(.+) <(.+)> \d+ [+-]\d+")
 # How people write the address of a repository: as a URL, or as ssh's user@host:path.
 _ADDRESS = re.compile(r"(?:[a-z+]+://)?(?:[^@/]+@)?([^:/]+(?::\d+(?=/))?)[:/](.+?)(?:\.git)?/?")
 
@@ -221,9 +221,7 @@ class PersonClone:
         ref = f"refs/heads/{branch}"
         if self._git("rev-parse", "--verify", "--quiet", ref, check=False):
             raise Conflict(f"the branch {branch} exists already", hint=f"Use it, or delete it: git branch -D {branch}")
-        author = upgrade.person(self.path)
-        store = Mirror(Path(self._git("rev-parse", "--absolute-git-dir")), "")
-        commit = store.commit(changes, parent=self.head(), message=message, author=author)
+        commit = self._commit(changes, parent=self.head(), message=message)
         self._git("update-ref", ref, commit, "0" * len(commit))
         try:
             self._git("switch", "--quiet", branch)
@@ -231,6 +229,29 @@ class PersonClone:
             self._git("update-ref", "-d", ref, commit)
             raise
         return commit
+
+    def begin(self, contents: Mapping[str, bytes], *, message: str) -> str:
+        """Make a repository of an empty folder, with these files as the one commit of its branch main; return that.
+
+        Raises ``InvalidInput`` if git does not know the person's name, and ``Refused``.
+        """
+        self._git("init", "--quiet", f"--initial-branch={MAIN}")
+        commit = self._commit(contents, parent=None, message=message)
+        self._git("reset", "--quiet", "--hard", commit)
+        return commit
+
+    def author(self) -> Author:
+        """Return whom git names as author; raises ``InvalidInput`` if it would have to guess."""
+        found = _IDENTITY.fullmatch(self._git("-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT", check=False))
+        if found is None:
+            raise InvalidInput(
+                "git has no user.name or user.email", hint="Set user.name and user.email with `git config --global`."
+            )
+        return Author(found[1], found[2])
+
+    def _commit(self, changes: Mapping[str, bytes | None], *, parent: str | None, message: str) -> str:
+        store = Mirror(Path(self._git("rev-parse", "--absolute-git-dir")), "")
+        return store.commit(changes, parent=parent, message=message, author=self.author())
 
     def _git(self, *arguments: str, check: bool = True) -> str:
         """Return what the person's git prints; with ``check``, raises ``Refused`` with git's reason if it fails."""

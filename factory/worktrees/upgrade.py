@@ -1,4 +1,4 @@
-"""Releases of the factory in a control repository: a separate line of commits, merged into the person's branch.
+"""Releases of the factory in a repository that has its source: a line of commits, merged into the person's branch.
 
 A release is a commit with the release's files as its tree; the commit message names the version and the tree. The
 newest release in a branch's history is the base of the next upgrade, which is a three-way merge of git.
@@ -83,24 +83,9 @@ def newest(clone: Path, revision: str = "HEAD") -> Release:
         if named and named.group(2) == tree:
             return Release(named.group(1), commit, tree)
     raise NotFound(
-        "this repository was not created by `factory init`",
+        "this repository has no copy of a release of the factory",
         hint="Merge the new release by `git pull` from the repository from which you cloned this repository.",
     )
-
-
-def found_in(folder: Path, scratch: Mirror, release: Release) -> None:
-    """Create a repository with a release as its branch main, checked out; raises ``MachineError``."""
-    run(folder, "init", "--quiet", "--initial-branch=main")
-    run(
-        folder,
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        str(scratch.path),
-        f"{release.commit}:refs/heads/main",
-        "--update-head-ok",
-    )
-    run(folder, "reset", "--quiet", "--hard", "main")
 
 
 def keep(clone: Path, scratch: Mirror, release: Release) -> str:
@@ -133,12 +118,11 @@ def merge(clone: Path, ours: str, theirs: str) -> MergeResult:
     return MergeResult(tree, tuple(rest[:end]), tuple(messages))
 
 
-def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: str, message: str) -> str:
-    """Write the merge as a commit of the person on a branch; return it. An existing equal merge is returned instead.
+def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: str, message: str, author: Author) -> str:
+    """Write the merge as a commit on a branch; return it. An existing equal merge is returned instead.
 
-    Raises ``InvalidInput`` if git has no user name, ``Conflict`` if the branch exists with other content.
+    Raises ``Conflict`` if the branch exists with other content.
     """
-    author = person(clone)
     existing = run(clone, "for-each-ref", "--format=%(objectname) %(tree) %(parent)", f"refs/heads/{name}").split()
     if existing:
         if existing[1] != merged.tree or run(clone, "rev-parse", ours) not in existing[2:]:
@@ -151,16 +135,3 @@ def branch(clone: Path, name: str, merged: MergeResult, *, ours: str, theirs: st
     commit = run(clone, "commit-tree", merged.tree, "-p", ours, "-p", theirs, "-m", message, env=env)
     run(clone, "update-ref", f"refs/heads/{name}", checked("commit-tree", commit))
     return commit
-
-
-def person(clone: Path) -> Author:
-    """Return the user name and email of git's configuration; raises ``InvalidInput`` if one is missing."""
-    repository = git.Repo(clone)
-    try:
-        reader = repository.config_reader()
-        name, email = (str(reader.get_value("user", key, default="")) for key in ("name", "email"))
-    finally:
-        repository.close()
-    if not name or not email:
-        raise InvalidInput("git has no user.name or user.email", hint="Set user.name and user.email with `git config`.")
-    return Author(name, email)

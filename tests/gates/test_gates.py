@@ -316,6 +316,21 @@ def test_a_persons_change_outside_apps_needs_no_spec() -> None:
     assert GATES["spec"](replace(PERSON, change=made, spec=several), policies()).result == "failed"
 
 
+def test_a_persons_change_of_hostnames_needs_no_spec() -> None:
+    made = replace(PERSON.change or CHANGE, files=change("apps/hello/app.yml", "terraform/live/staging/zone.tf").files)
+    assert GATES["spec"](replace(PERSON, change=made, spec=UNNAMED), policies()).result == "passed"
+    made = replace(made, files=change("apps/hello/app.yml", "apps/hello/src/app.yml").files)
+    assert GATES["spec"](replace(PERSON, change=made, spec=UNNAMED), policies()).result == "failed"
+
+
+def test_a_repository_without_an_app_has_no_tests_to_run() -> None:
+    empty = replace(GOOD, tests=(("unit", TestRun(code=0)),), before=(), after=(), coverage=Coverage())
+    outside = replace(CHANGE, files=change("policies/gates.yml").files)
+    assert GATES["unit"](replace(empty, change=outside), policies()).result == "passed"
+    for facts in (empty, replace(empty, change=outside, before=(TEST,)), replace(empty, change=outside, after=None)):
+        assert "unit.empty" in [item.rule for item in GATES["unit"](facts, policies()).findings]
+
+
 def test_the_mode_observe_lifts_the_verdict_but_not_that_on_plans() -> None:
     shipped = (ROOT / "policies/gates.yml").read_text()
     observing = policies(gates=f"mode: observe\n{shipped}")

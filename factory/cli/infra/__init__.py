@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "unlock": ("factory.cli.infra.states:unlock", "Force-release an abandoned state lock."),
     "recover": ("factory.cli.infra.states:recover", "Examine an interrupted apply, and plan again."),
     "rollback": ("factory.cli.infra.states:rollback", "Go back to the last verified release."),
+    "add": ("factory.cli.infra.add:add", "Add Terraform and the pipeline that deploys, on a branch."),
     "adopt-zone": ("factory.cli.infra.adopt_zone:adopt_zone", "Use a Cloudflare zone that exists already."),
     "restore": ("factory.cli.infra.states:restore", "Restore an earlier version of a state."),
 }

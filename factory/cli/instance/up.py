@@ -7,6 +7,8 @@ from factory.cli.current import current
 from factory.errors import FactoryError, Refused
 from factory.instance import person_remote, servers
 from factory.instance.workspace import Workspace
+from factory.operations.repository import app_tests
+from factory.policies.folder import read_folder
 
 
 @click.command()
@@ -28,11 +30,11 @@ def command(new_ports: bool, fresh: bool, as_json: bool) -> None:
     ports = workspace.record.ports
     value = {"gitlab": workspace.url, "edge": f"http://127.0.0.1:{ports['edge']}", "started": started, "remote": remote}
     word = "up" if started else "already up"
-    output.one(
-        value,
-        json_wanted=as_json,
-        text=f"{word}: GitLab {value['gitlab']}  edge {value['edge']}{f'  git remote {remote}' if remote else ''}",
-    )
+    text = f"{word}: GitLab {value['gitlab']}  edge {value['edge']}{f'  git remote {remote}' if remote else ''}"
+    clone = workspace.settings.clone
+    if not read_folder(clone).apps.root and not app_tests.apps_in(clone):
+        text += "\n  next: factory app add PATH, which opens a merge request with an app"
+    output.one(value, json_wanted=as_json, text=text)
 
 
 def _remote(workspace: Workspace) -> str:

@@ -91,7 +91,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
     )
     lines = [f"!{proposed.request.iid} {proposed.request.title}: {len(found.paths)} files in apps/{called}"]
     lines += [f"  hostname in {key}: {host}" for key, host in proposed.hostnames.items()]
-    lines += [] if proposed.deployed else [f"  not deployed: apps/{called}/{adopt.ENTRY} does not exist"]
+    lines += [f"  not deployed: {proposed.waits}"] if proposed.waits else []
     lines.append(f"  next: fill in specs/{called}.md on the branch {proposed.request.source_branch}, then merge it")
     value = {
         "name": called,
@@ -100,7 +100,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
         "commit": proposed.request.sha,
         "source": found.commit,
         "hostnames": proposed.hostnames,
-        "deployed": proposed.deployed,
+        "deployed": not proposed.waits,
         "left_out": proposed.left_out,
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
@@ -112,13 +112,13 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
 def test(out: Path, as_json: bool) -> None:
     """Run the apps' own tests, as the job `unit` does; OUT receives the log, the exit code and the reports.
 
-    What the app needs is installed first, from the files that policies/apps.yml names.
+    What an app needs is installed first, from the files that policies/apps.yml or the app's own folder names.
     """
     folder, given = repository(), environment.snapshot()
     rules = read_folder(folder)
     env = {**given, "PATH": f"{Path(process.python()).parent}:{given.get('PATH', '')}"}
-    runner = app_tests.python(environments(given), rules, folder, env=env)
-    code = app_tests.run(rules, folder, out.absolute(), runner=runner, env=given)
+    suites = app_tests.of_checkout(environments(given), rules, folder, env=env)
+    code = app_tests.run(suites, folder, out.absolute(), env=given)
     output.one({"code": code, "out": str(out)}, json_wanted=as_json, text=files.read_text(out / "log.txt"))
     if code:
         raise GateFailed(f"the tests ended with {code}")

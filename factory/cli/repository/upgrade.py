@@ -12,7 +12,8 @@ from factory.gitlab import merge_requests
 from factory.instance import person_remote, provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
-from factory.operations.repository import app_detection, wheel_upgrade
+from factory.operations.repository import starter, wheel_upgrade
+from factory.operations.repository.app_detection import PIPELINE
 from factory.worktrees import upgrade
 from factory.worktrees.repository import Mirror
 from factory.worktrees.upgrade import Release
@@ -31,8 +32,9 @@ def command(source: str | None, ref: str, propose: bool, as_json: bool) -> None:
     """Merge a later release of the factory with HEAD, on a new branch.
 
     A repository that carries the factory's wheel gets the installed factory, and what its templates changed: install
-    the later one first. With --from, a release is merged into a copy of the source; your checkout does not change, and
-    if the merge conflicts, it lists the files and creates no branch: resolve the conflicts with `git merge`.
+    the later one first. If it has gained a .gitlab-ci.yml, that becomes a child pipeline. With --from, a release is
+    merged into a copy of the source; your checkout does not change, and if the merge conflicts, it lists the files and
+    creates no branch: resolve the conflicts with `git merge`.
     """
     if source is None:
         _wheel(as_json=as_json)
@@ -45,16 +47,20 @@ def _wheel(*, as_json: bool) -> None:
     paths = clone.paths()
     if not wheel_upgrade.carried(paths):
         raise click.UsageError("this repository carries no wheel of the factory: name its source with --from")
-    app = app_detection.configured(paths, clone.read, folder=clone.path.name)
-    made = wheel_upgrade.made(app, paths, clone.read, merge=clone.merge_file)
+    layout = starter.layout_of(paths, clone.read, folder=clone.path.name)
+    made = wheel_upgrade.made(layout, paths, clone.read, merge=clone.merge_file)
     if not made.files:
         _tell({"version": made.after, "upgraded": False}, f"factory {made.after} is up to date", as_json=as_json)
         return
-    name = f"upgrade-factory-{made.after}"
+    left, name = clone.place(), f"upgrade-factory-{made.after}"
     commit = clone.start(name, made.files, message=f"Upgrade the factory from {made.before} to {made.after}\n")
+    undo = f"git switch {left} && git branch -D {name}"
     value = {"version": made.after, "from": made.before, "upgraded": True, "branch": name, "commit": commit}
-    text = f"branch {name}: factory {made.after}, {len(made.files)} files changed\n  next: factory propose"
-    _tell(value, text, as_json=as_json)
+    value |= {"files": sorted(made.files), "own_pipeline": made.own_pipeline, "undo": undo}
+    lines = [f"branch {name}: factory {made.after}, {len(made.files)} files changed"]
+    lines += [f"  {PIPELINE} runs as a child pipeline of the factory's"] if made.own_pipeline else []
+    lines += [f"  nothing is pushed · undo: {undo}", "  next: factory propose"]
+    _tell(value, "\n".join(lines), as_json=as_json)
 
 
 def _source(workspace: Workspace, source: str, ref: str, *, propose: bool, as_json: bool) -> None:
@@ -76,7 +82,8 @@ def _source(workspace: Workspace, source: str, ref: str, *, propose: bool, as_js
         raise Conflict(_conflicts(fresh, merged), hint=f"Merge it by hand: git switch -c upgrade && git merge {kept}")
     name = f"upgrade/{fresh.version}-{fresh.tree[:8]}"
     message = f"Upgrade the factory from {base.version} to {fresh.version}"
-    commit = upgrade.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message)
+    author = person_remote.clone_of(workspace).author()
+    commit = upgrade.branch(clone, name, merged, ours="HEAD", theirs=fresh.commit, message=message, author=author)
     value = {"version": fresh.version, "from": base.version, "upgraded": True, "branch": name, "commit": commit}
     lines = [f"factory {fresh.version} is merged on the branch {name}"]
     if propose:

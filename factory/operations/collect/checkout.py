@@ -108,12 +108,18 @@ def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
 
 
 def install(place: judging.Checkout, facts: Facts, rules: Policies, judge: Path, environments: Path) -> None:
-    """Install what the app's tests need, for a job without network; raises as ``app_tests.python`` does.
+    """Install what the app's tests need, for a job without network; raises as ``app_tests.of_checkout`` does.
 
-    An agent's change says nothing about what is installed: for it, the protected branch's files do.
+    An agent's change says nothing about what is installed: for it, the protected branch's files do. This job may not
+    know who opened the merge request; agents' changes are on the factory's branches.
     """
-    bound = facts.change is None or evaluate.bound(rules, facts.change)
-    app_tests.python(environments, rules, judge if bound else place.folder, env=place.env)
+    if app_tests.UNIT in rules.gates.checks:
+        whose = facts.change.origin if facts.change else Origin()
+        known = bool(whose.author) or not whose.branch
+        bound = facts.change is None or (
+            evaluate.bound(rules, facts.change) if known else whose.branch.casefold().startswith(evaluate.OURS)
+        )
+        app_tests.of_checkout(environments, rules, judge if bound else place.folder, env=place.env)
 
 
 def head(given: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Collects the facts that gates judge, in the same way on a laptop, in a session and in a pipeline."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,12 +15,13 @@ from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, Spe
 from factory.model.issue import SMALL
 from factory.operations import trust_root
 from factory.operations.repository import app_tests
+from factory.operations.repository.app_tests import Suite
 from factory.policies import evaluate, trust
 from factory.policies import read as policy_files
 from factory.policies.model import Policies
 from factory.specs import lint, trailers
 from factory.specs import read as specs
-from factory.system import process
+from factory.system import files, process
 
 # The checks that are test suites; each has its own report.
 SUITES = (app_tests.UNIT, "contract")
@@ -138,12 +139,12 @@ def claims(
     scratch: Path,
     readable: tuple[Path, ...],
     suites: tuple[str, ...] | None = None,
-    runner: Path | None = None,
+    unit: Sequence[Suite] | None = None,
 ) -> tuple[tuple[tuple[str, TestRun], ...], Coverage, ToolRun]:
     """Run the test suites in the sandbox; return their reports, the coverage, and secrets found in their output.
 
-    ``suites`` defaults to the suites of ``local`` gates; ``runner`` is the Python of the suite `unit`. Raises
-    ``MachineError`` if a command cannot start.
+    ``suites`` defaults to the suites of ``local`` gates; ``unit`` are the prepared suites of the check `unit`, by
+    default those of this program's Python. Raises ``MachineError`` if a command cannot start.
     """
     rules = policies.gates
     local = tuple(name for name in SUITES if name in rules.gates and rules.gates[name].where == "local")
@@ -152,18 +153,38 @@ def claims(
     for name in local if suites is None else suites:
         if name not in rules.checks:
             continue
-        unit = name == app_tests.UNIT
-        run, lines = tool.run_tests(
-            rules.checks[name],
-            place.folder,
-            scratch=scratch / name,
-            env={**place.env, **app_tests.import_path(policies, place.folder)} if unit else place.env,
-            readable=readable,
-            runner=runner if unit else None,
-        )
+        if name == app_tests.UNIT:
+            found = app_tests.suites(policies, app_tests.apps_in(place.folder), {}) if unit is None else unit
+            run, covered = _unit(found, place, scratch=scratch / name, readable=readable)
+        else:
+            command = rules.checks[name]
+            run, _ = tool.run_tests(command, place.folder, scratch=scratch / name, env=place.env, readable=readable)
         runs.append((name, run))
-        covered = lines if unit else covered
     return tuple(runs), covered, leaks.scan(scratch) if scratch.exists() else ToolRun()
+
+
+def _unit(
+    found: Sequence[Suite], place: Checkout, *, scratch: Path, readable: tuple[Path, ...]
+) -> tuple[TestRun, Coverage]:
+    """Run the suites of the check `unit`; return their reports as one."""
+    files.remove_tree(scratch)
+    done = [
+        tool.run_tests(
+            suite.command,
+            place.folder,
+            scratch=scratch / suite.app,
+            env={**place.env, **suite.variables(place.folder)},
+            readable=readable,
+            runner=suite.runner,
+        )
+        for suite in found
+    ]
+    if len(found) == 1 and not found[0].app:
+        return done[0]
+    logs = [files.read_bytes(path) for suite in found if (path := scratch / suite.app / "log.txt").exists()]
+    files.write_atomic(scratch / "log.txt", b"".join(logs))
+    runs = [app_tests.without_tests(run) for run, _ in done]
+    return TestRun.joined(runs), Coverage.joined([lines for _, lines in done])
 
 
 @dataclass(frozen=True)

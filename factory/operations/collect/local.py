@@ -7,6 +7,7 @@ from factory.gates.run import Decision, decide
 from factory.model.facts import Facts
 from factory.operations.collect import facts as judging
 from factory.operations.repository import app_tests
+from factory.operations.repository.app_tests import UNIT
 from factory.policies.model import Policies
 from factory.system.toolchain import readable
 
@@ -19,8 +20,8 @@ def judged(
     ``scratch`` receives the reports of the checks, ``environments`` is the folder of the apps' environments. Raises
     ``MachineError`` if a check cannot start, ``InvalidInput`` if what the app needs cannot be installed.
     """
-    runner = app_tests.python(environments, rules, place.folder, env=place.env)
-    tests, covered, leaked = judging.claims(place, rules, scratch=scratch, readable=readable(), runner=runner)
+    unit = app_tests.of_checkout(environments, rules, place.folder, env=place.env) if UNIT in rules.gates.checks else ()
+    tests, covered, leaked = judging.claims(place, rules, scratch=scratch, readable=readable(), unit=unit)
     return decide(
         replace(facts, tests=tests, coverage=covered, scanned=leaked), rules, where="local", judge_sha=judge_sha
     )

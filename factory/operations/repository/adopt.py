@@ -11,6 +11,7 @@ from factory.policies import apps
 from factory.policies.apps import App
 from factory.specs.new import render
 from factory.specs.read import path_of
+from factory.terraform.stacks import LIVE
 from factory.worktrees.import_files import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
 
@@ -21,13 +22,13 @@ HEALTH, RATE = "/version", 300
 
 @dataclass(frozen=True)
 class AppProposal:
-    """A merge request that adds an app: its name, hostnames, left-out files, and whether it will be deployed."""
+    """A merge request that adds an app: its name, hostnames, left-out files, and why it will not be deployed, if so."""
 
     name: str
     request: MergeRequest
     hostnames: Mapping[str, str]
     left_out: tuple[str, ...]
-    deployed: bool
+    waits: str
 
 
 def existing(mirror: Mirror, commit: str) -> dict[str, App]:
@@ -61,16 +62,19 @@ def propose(
     for path in (folder, spec):
         if any(known == path or known.startswith(f"{path}/") for known in existing_paths):
             raise Conflict(f"{path} already exists", hint="Choose another name with --name.")
-    deployed = ENTRY in brought.paths
+    built = ENTRY in brought.paths
+    rooted = any(path.startswith(f"{LIVE}/") for path in existing_paths)
+    deployed = built and (rooted or bool(hostnames))
     files = _app_files(mirror, main)
     own = apps.FILE in brought.paths
     places = {**apps.beside(apps.read(files), name), **hostnames}
     added = {spec: _spec(name, brought, author).encode()}
     if deployed and not own:
-        added[f"{folder}/{apps.FILE}"] = _app_file(files, name, places)
+        added[f"{folder}/{apps.FILE}"] = _checked_app_file(files, name, places)
     # Leave out the pipeline definitions of the old repository: this project does not use them.
     left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
     removed = {f"{folder}/{path}": None for path in left_out}
+    waits = "" if deployed else _waits(name, built=built)
     commit = mirror.commit(
         {**removed, **added},
         parent=main,
@@ -86,21 +90,33 @@ def propose(
         source=branch,
         target=MAIN,
         title=f"Bring {name} under the factory",
-        description=_text(name, brought, places, deployed=deployed, own=own, left_out=left_out),
+        description=_text(name, brought, places, waits=waits, own=own, left_out=left_out),
         labels=[],
     )
-    return AppProposal(name, request, places if deployed and not own else {}, left_out, deployed)
+    return AppProposal(name, request, places if deployed and not own else {}, left_out, waits)
 
 
-def _app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
+def _waits(name: str, *, built: bool) -> str:
+    """Return why an app is not deployed."""
+    if built:
+        return "this repository has no infrastructure yet, which `factory infra add DOMAIN` adds"
+    return f"apps/{name}/{ENTRY} does not exist"
+
+
+def _checked_app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
     """Return the new app's file; raises ``InvalidInput`` if it conflicts with the other apps or has no hostname."""
     if not places:
         raise InvalidInput(
             "the app needs a hostname", hint="Pass one, for example --hostname production=www.example.com."
         )
-    made = apps.render(places, health=HEALTH, requests_per_minute=RATE).encode()
+    made = app_file(places)
     apps.read({**files, f"apps/{name}/{apps.FILE}": made})
     return made
+
+
+def app_file(hostnames: Mapping[str, str]) -> bytes:
+    """Return the `app.yml` of a new app, which has these hostnames by environment."""
+    return apps.render(hostnames, health=HEALTH, requests_per_minute=RATE).encode()
 
 
 def _spec(name: str, brought: ImportedCommit, author: Author) -> str:
@@ -115,7 +131,7 @@ def _text(
     brought: ImportedCommit,
     places: Mapping[str, str],
     *,
-    deployed: bool,
+    waits: str,
     own: bool,
     left_out: tuple[str, ...],
 ) -> str:
@@ -129,8 +145,8 @@ def _text(
     ]
     lines.append("- The gates require that the app's tests run the changed lines. To accept a gap for now, add an")
     lines.append("  exception with an owner and an expiry date to policies/exceptions.yml.")
-    if not deployed:
-        lines.append(f"- The app is judged but not deployed, because it has no `apps/{name}/{ENTRY}` to build.")
+    if waits:
+        lines.append(f"- The app is judged but not deployed: {waits}.")
     elif own:
         lines.append(f"- The app is deployed as its `apps/{name}/{apps.FILE}` says.")
     else:

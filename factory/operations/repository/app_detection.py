@@ -86,13 +86,15 @@ def detect(paths: Collection[str], read: Callable[[str], bytes], *, folder: str)
     )
 
 
-def configured(paths: Collection[str], read: Callable[[str], bytes], *, folder: str) -> DetectedApp:
-    """Return the app as ``detect`` does, with the name, the code and the packages that policies/apps.yml names."""
-    found = detect(paths, read, folder=folder)
+def configured(paths: Collection[str], read: Callable[[str], bytes], *, folder: str) -> DetectedApp | None:
+    """Return the app that policies/apps.yml says the repository is, with what ``detect`` finds; or ``None``."""
     said = strict_yaml.load_mapping(read(APPS).decode(), source=APPS) if APPS in paths else {}
+    if "root" not in said:
+        return None
+    found = detect(paths, read, folder=folder)
     return replace(
         found,
-        name=str(said.get("root", found.name)),
+        name=str(said["root"]),
         sources=tuple(map(str, said.get("sources", found.sources))),
         install=tuple(map(str, said.get("install", found.install))),
     )
@@ -117,6 +119,11 @@ def _sources(python: Collection[str]) -> Iterator[str]:
     tops = {PurePosixPath(path).parts[0] for path in python if not named_as_test(path)}
     found = sorted(tops - _NO_CODE - TESTS - _NOT_APP)
     yield from found or ["."]
+
+
+def install(paths: Collection[str], read: Callable[[str], bytes]) -> tuple[str, ...]:
+    """Return the files from which an app's packages are installed, the most exact; empty if it names none."""
+    return tuple(_install(paths, read, _project(read) if "pyproject.toml" in paths else {}))
 
 
 def _install(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.errors import InvalidInput, MachineError, ToolFailed
+from factory.operations.repository import app_detection
 from factory.operations.repository.app_detection import included
 from factory.policies.model import Apps
 from factory.system import canonical, files, process
@@ -36,6 +37,12 @@ def needed(apps: Apps, contents: Mapping[str, bytes]) -> dict[str, bytes]:
     if UV_LOCK in found and PYPROJECT in contents:  # uv reads both
         found[PYPROJECT] = contents[PYPROJECT]
     return found
+
+
+def of_app(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files among those of an app's folder that name what the app needs, the most exact; often none."""
+    found = app_detection.install(contents, contents.__getitem__)
+    return needed(Apps(install=tuple(found)), contents) if found else {}
 
 
 def place(root: Path, found: Mapping[str, bytes], python: str) -> Path:

@@ -1,10 +1,21 @@
-"""Runs the apps' own tests as the pipeline's job `unit` does, and leaves what the gates read as the change's claim."""
+"""Runs the apps' own tests as the pipeline's job `unit` does, and leaves what the gates read as the change's claim.
 
+All apps' tests are one suite; or with the word `{app}` in the check's command, each app's are one, in an environment of
+its own packages.
+"""
+
+import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from factory.errors import InvalidInput
+from factory.model.app_paths import APPS
+from factory.model.facts import TestRun
 from factory.operations.repository import app_environment
 from factory.policies.model import Policies
 from factory.system import files, process
@@ -12,57 +23,148 @@ from factory.system import files, process
 _LIMIT = 3600.0
 _OUTPUT = 64 * 2**20
 UNIT = "unit"
+_APP = "{app}"
+# Files in an app's folder that may say what the app needs.
+_NAMING = re.compile(r"apps/[^/]+/(uv\.lock|pyproject\.toml|[^/]+\.txt|requirements/[^/]+\.txt)")
+# What pytest ends with if an app has no tests (docs: exit codes).
+_NO_TESTS = 5
 
 
-def python(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> Path | None:
-    """Return the Python that runs the app's tests, with what the app in a checkout needs; ``None``: this program's.
+@dataclass(frozen=True)
+class Suite:
+    """Tests that run by one command: those of the app ``app``, or without it of all apps.
 
-    ``root`` is the folder of environments. Raises ``Refused`` for a link that leads out of the checkout, and as
-    ``app_environment.ensure`` does.
+    ``needs`` are the files that name what they need, by their path in the app's folder; without them, this program's
+    Python runs the tests, else ``runner``. ``code`` are the folders from which Python imports the app's code.
     """
+
+    app: str
+    command: tuple[str, ...]
+    needs: Mapping[str, bytes]
+    code: tuple[str, ...]
+    runner: Path | None = None
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """Return the variable with which Python finds the app's code in a checkout, if it is below ``src``."""
+        below = [str(folder / path) for path in self.code if Path(path).name == "src"]
+        return {"PYTHONPATH": ":".join(below)} if below else {}
+
+
+def apps_in(folder: Path) -> tuple[str, ...]:
+    """Return the names of the apps in a checkout."""
+    return tuple(path.name for path in files.subfolders(folder / APPS) if not path.is_symlink())
+
+
+def naming(policies: Policies, paths: Sequence[str]) -> list[str]:
+    """Return those paths whose files may say what the apps' tests need."""
+    named = {*policies.apps.install, app_environment.PYPROJECT} if policies.apps.install else set()
+    return [path for path in paths if path in named or (_per_app(policies) and _NAMING.fullmatch(path))]
+
+
+def contents(policies: Policies, folder: Path) -> dict[str, bytes]:
+    """Return a checkout's files that may say what the apps' tests need; raises ``Refused`` for a link out of it."""
+    listed = {*policies.apps.install, app_environment.PYPROJECT}
+    for pattern in ("*/*", "*/requirements/*"):
+        listed |= {path.relative_to(folder).as_posix() for path in (folder / APPS).glob(pattern)}
     # Inside the checkout: a change may have made a link of the file.
-    found = {path: files.contained(folder, path) for path in named(policies)}
-    contents = {path: files.read_bytes(file) for path, file in found.items() if file.is_file()}
-    return python_for(root, policies, contents, env=env)
+    found = {path: files.contained(folder, path) for path in naming(policies, sorted(listed))}
+    return {path: files.read_bytes(file) for path, file in found.items() if file.is_file()}
 
 
-def named(policies: Policies) -> set[str]:
-    """Return the files that say what the app needs; empty if its tests need nothing but the factory's packages."""
-    return {*policies.apps.install, app_environment.PYPROJECT} if policies.apps.install else set()
+def suites(policies: Policies, apps: Sequence[str], given: Mapping[str, bytes]) -> tuple[Suite, ...]:
+    """Return the suites of the check `unit`, of which ``given`` has the files that say what they need.
+
+    Raises ``InvalidInput`` if there is no such check, or if a file that policy names is missing.
+    """
+    command = policies.gates.checks.get(UNIT)
+    if command is None:
+        raise InvalidInput(f"policies/gates.yml names no check `{UNIT}`", hint="See `factory policy show gates`.")
+    if not _per_app(policies):
+        needs = app_environment.needed(policies.apps, given) if policies.apps.install else {}
+        return (Suite("", command, needs, policies.apps.sources),)
+    found = []
+    for app in apps:
+        below = f"{APPS}{app}/"
+        own = {path.removeprefix(below): data for path, data in given.items() if path.startswith(below)}
+        words = tuple(word.replace(_APP, app) for word in command)
+        found.append(Suite(app, words, app_environment.of_app(own), (f"{below}src",)))
+    return tuple(found)
 
 
-def python_for(root: Path, policies: Policies, contents: Mapping[str, bytes], *, env: Mapping[str, str]) -> Path | None:
-    """Return the Python of the apps' tests as ``python`` does, from the files of a commit."""
-    if not policies.apps.install:
-        return None
-    found = app_environment.needed(policies.apps, contents)
-    return app_environment.existing(root, found) or app_environment.ensure(root, found, env=env)
+def prepared(root: Path, found: Sequence[Suite], *, env: Mapping[str, str]) -> tuple[Suite, ...]:
+    """Return the suites with their Pythons, installed unless they are in ``root``, the folder of environments.
+
+    Raises as ``app_environment.ensure`` does.
+    """
+    return tuple(
+        replace(suite, runner=app_environment.existing(root, suite.needs) or _installed(root, suite, env))
+        if suite.needs
+        else suite
+        for suite in found
+    )
 
 
-def import_path(policies: Policies, folder: Path) -> dict[str, str]:
-    """Return the variable with which Python finds an app's code below ``src``, if it is there."""
-    below = [str(folder / path) for path in policies.apps.sources if Path(path).name == "src"]
-    return {"PYTHONPATH": ":".join(below)} if below else {}
+def _installed(root: Path, suite: Suite, env: Mapping[str, str]) -> Path:
+    try:
+        return app_environment.ensure(root, suite.needs, env=env)
+    except InvalidInput as error:
+        raise InvalidInput(f"{APPS}{suite.app}: {error}" if suite.app else str(error), hint=error.hint) from error
 
 
-def run(policies: Policies, folder: Path, out: Path, *, runner: Path | None, env: Mapping[str, str]) -> int:
-    """Run the check `unit` in a checkout; return its exit code.
+def of_checkout(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> tuple[Suite, ...]:
+    """Return the prepared suites of a checkout, by its own files; arguments and errors are those of the parts."""
+    return prepared(root, suites(policies, apps_in(folder), contents(policies, folder)), env=env)
+
+
+def run(found: Sequence[Suite], folder: Path, out: Path, *, env: Mapping[str, str]) -> int:
+    """Run the suites in a checkout; return their exit code.
 
     ``out`` receives log.txt, exit, junit.xml and coverage.json. ``env`` is the whole environment. Raises
-    ``InvalidInput`` without such a check, ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
+    ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    codes = [_run(suite, folder, out / suite.app, env=env) for suite in found]
+    code = max(codes, default=0)
+    if any(suite.app for suite in found) or not found:
+        _join(out, [out / suite.app for suite in found])
+    files.write_atomic(out / "exit", f"{code}\n".encode())
+    return code
+
+
+def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     # Not the path on which this program was found: an app may have a package of the same name.
     given = {name: value for name, value in env.items() if name != "PYTHONPATH"}
-    given |= {**import_path(policies, folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
-    program = str(runner or sys.executable)
-    if UNIT not in policies.gates.checks:
-        raise InvalidInput(f"policies/gates.yml names no check `{UNIT}`", hint="See `factory policy show gates`.")
-    command = [program if word == "python" else word for word in policies.gates.checks[UNIT]]
+    given |= {**suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    program = str(suite.runner or sys.executable)
+    command = [program if word == "python" else word for word in suite.command]
     argv = [*command, f"--junitxml={out / 'junit.xml'}"]
     done = process.run(argv, cwd=folder, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
     files.write_atomic(out / "log.txt", done.stdout + done.stderr)
-    files.write_atomic(out / "exit", f"{done.returncode}\n".encode())
     covered = [program, "-m", "coverage", "json", "-q", "-o", str(out / "coverage.json")]
     process.run(covered, cwd=folder, env=given, check=False)
-    return done.returncode
+    return 0 if suite.app and done.returncode == _NO_TESTS else done.returncode
+
+
+def without_tests(run: TestRun) -> TestRun:
+    """Return the run of an app without tests as one that ended well; the gate knows which lines no test runs."""
+    return replace(run, code=0) if run.code == _NO_TESTS and not run.cases else run
+
+
+def _join(out: Path, folders: Sequence[Path]) -> None:
+    """Write the reports of several suites as those of one; a report that is missing or unreadable is left out."""
+    report, logs = ET.Element("testsuites"), b""
+    covered: dict[str, object] = {}
+    for folder in folders:
+        logs += files.read_bytes(folder / "log.txt")
+        with suppress(OSError, ET.ParseError):
+            report.extend(ET.parse(folder / "junit.xml").getroot())  # noqa: S314 - of a program in this very job
+        with suppress(OSError, ValueError, KeyError):
+            covered |= json.loads((folder / "coverage.json").read_bytes())["files"]
+    files.write_atomic(out / "log.txt", logs)
+    files.write_atomic(out / "junit.xml", ET.tostring(report))
+    files.write_atomic(out / "coverage.json", json.dumps({"files": covered}).encode())
+
+
+def _per_app(policies: Policies) -> bool:
+    return any(_APP in word for word in policies.gates.checks.get(UNIT, ()))

@@ -1,6 +1,7 @@
-"""Derives the pipeline of a repository that ships nothing yet from the factory's own definition."""
+"""Derives the pipelines of repositories that carry the factory's wheel from the factory's own definition."""
 
 import re
+from collections.abc import Callable
 
 SOURCE = ".gitlab-ci.yml"
 # What such a repository needs of the definition; the other jobs come with its infrastructure.
@@ -19,7 +20,8 @@ _KEPT = {
 }
 _BLOCK = re.compile(r"\n\n(?=(?:#[^\n]*\n)*[.a-z])")
 _KEY = re.compile(r"^([.a-z-]+):", re.MULTILINE)
-_LEFT_OUT = ("    - {job: contract, artifacts: false}\n", "    - plan\n")
+# Its tests lie in an app's `tests/contract`; a company's gates read none until it adds the gate and the job.
+_CONTRACT = "contract"
 
 
 # The protected branch's version of the repository's own definition: like the factory's, it names environments, and with
@@ -48,9 +50,17 @@ def with_own_pipeline(definition: bytes) -> bytes:
 
 def derive(definition: str) -> str:
     """Return the text of the pipeline without the jobs of contracts, plans and deployments."""
-    head, *blocks = _BLOCK.split(definition.rstrip("\n"))
-    kept = [block for block in blocks if (key := _KEY.search(block)) and key[1] in _KEPT]
-    text = "\n\n".join([head, *kept]) + "\n"
-    for line in _LEFT_OUT:
-        text = text.replace(line, "")
+    text = _without(definition, lambda job: job not in _KEPT)
+    text = text.replace("    - plan\n", "")
     return re.sub(r"^stages: .*$", "stages: [validate, test, gate]", text, flags=re.MULTILINE)
+
+
+def derive_deploying(definition: str) -> str:
+    """Return the text of the pipeline that also plans and deploys, without contracts and the hostnames of this app."""
+    return re.sub(r', url: "[^"]*"', "", _without(definition, lambda job: job == _CONTRACT))
+
+
+def _without(definition: str, left_out: Callable[[str], bool]) -> str:
+    head, *blocks = _BLOCK.split(definition.rstrip("\n"))
+    kept = [block for block in blocks if (key := _KEY.search(block)) and not left_out(key[1])]
+    return "\n\n".join([head, *kept]).replace(f"    - {{job: {_CONTRACT}, artifacts: false}}\n", "") + "\n"

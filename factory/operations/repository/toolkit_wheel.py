@@ -3,15 +3,15 @@
 import base64
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import factory
 from factory.errors import MachineError
-from factory.system import files
+from factory.system import defaults, files
 
 _PACKAGE = "factory"
 _BUILT = (1980, 1, 1, 0, 0, 0)
@@ -25,6 +25,7 @@ def name() -> str:
     return f"{_PACKAGE}-{factory.__version__}-py3-none-any.whl"
 
 
+@cache
 def pack() -> bytes:
     """Return the wheel; the same files give the same bytes. Raises ``MachineError`` if the factory is not installed."""
     info = f"{_PACKAGE}-{factory.__version__}.dist-info"
@@ -55,8 +56,7 @@ def _installed(path: str) -> bytes:
 def _package() -> Iterator[tuple[str, bytes]]:
     """Yield the files of the package, sorted; those behind links, which a clone of the source has, among them."""
     root = Path(factory.__file__).parent
-    paths = [Path(folder) / name for folder, _, names in os.walk(root, followlinks=True) for name in names]
-    for path in sorted(path for path in paths if "__pycache__" not in path.parts and path.suffix != ".pyc"):
+    for path in defaults.under(root):
         yield f"{_PACKAGE}/{path.relative_to(root).as_posix()}", files.read_bytes(path)
 
 

@@ -4,23 +4,30 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 from factory.errors import Conflict, InvalidInput
 from factory.operations.repository import starter, toolkit_wheel
-from factory.operations.repository.app_detection import DetectedApp
+from factory.operations.repository.app_detection import PIPELINE
+from factory.operations.repository.starter import Layout
 
 Merge = Callable[[bytes, bytes, bytes], bytes | None]
 """Takes the person's, the earlier and the new text; returns the merged one, or ``None`` where they conflict."""
+_DEFAULTS = "factory/defaults/"
+# Texts for people and agents, which a repository words itself; a change of their templates gives no conflict.
+_OWN_WORDS = {starter.AGENTS, starter.README}
 
 
 @dataclass(frozen=True)
 class WheelUpgrade:
-    """The files to write by path (``None`` deletes one), and the versions before and after."""
+    """The files to write by path (``None`` deletes one), and the versions before and after.
+
+    ``own_pipeline`` tells whether the repository's own pipeline becomes a child pipeline.
+    """
 
     files: Mapping[str, bytes | None]
     before: str
     after: str
+    own_pipeline: bool = False
 
 
 def carried(paths: frozenset[str]) -> str:
@@ -31,50 +38,74 @@ def carried(paths: frozenset[str]) -> str:
     return found[0] if found else ""
 
 
-def made(app: DetectedApp, paths: frozenset[str], read: Callable[[str], bytes], *, merge: Merge) -> WheelUpgrade:
-    """Return the upgrade of a repository, whose app is ``app``; without files if the wheel is the installed factory.
+def made(layout: Layout, paths: frozenset[str], read: Callable[[str], bytes], *, merge: Merge) -> WheelUpgrade:
+    """Return the upgrade of a repository; without files if it carries the installed factory, and nothing else is new.
 
-    Raises ``Conflict`` with the files in which the person's changes and those of the templates conflict.
+    A repository that has gained a pipeline of its own gets the job that starts it. Raises ``Conflict`` with the files
+    in which the person's changes and those of the templates conflict.
     """
     path = carried(paths)
-    app = replace(app, pipeline=f"{starter.TOOLKIT}/{starter.CHILD}" in paths)
     old, installed = read(path), toolkit_wheel.pack()
     before, after = path.split("-")[1], toolkit_wheel.name().split("-")[1]
     # Their lists of files and hashes: another machine may compress the same files to other bytes.
-    if _record(old) == _record(installed):
-        return WheelUpgrade({}, before, after)
-    new = starter.contents(app) | {f"{starter.TOOLKIT}/{toolkit_wheel.name()}": installed}
-    earlier = starter.contents(app, template=_template_of(old))
-    changed: dict[str, bytes | None] = {path: None}
+    same = _record(old) == _record(installed)
+    gained = PIPELINE in paths and starter.CHILD not in paths
+    earlier = starter.contents(replace(layout, pipeline=layout.pipeline and not gained), package=package_of(old))
+    changed = merged(
+        earlier, starter.contents(layout), paths, read, merge=merge, what=f"factory {after}" if not same else PIPELINE
+    )
+    wheel: dict[str, bytes | None] = {} if same else {path: None, **starter.toolkit()}
+    return WheelUpgrade(wheel | changed, before, after, own_pipeline=gained and starter.CHILD in changed)
+
+
+def merged(
+    earlier: Mapping[str, bytes],
+    new: Mapping[str, bytes],
+    paths: frozenset[str],
+    read: Callable[[str], bytes],
+    *,
+    merge: Merge,
+    what: str,
+) -> dict[str, bytes | None]:
+    """Return the changed files of a repository whose templates gave ``earlier`` and give ``new`` (``None``: deleted).
+
+    What a person deleted, or words in their own way, stays so. Raises ``Conflict`` with the files in which ``what`` and
+    the person's changes conflict.
+    """
+    changed: dict[str, bytes | None] = {}
     conflicts = []
-    for name, text in new.items():
-        base, ours = earlier.get(name), read(name) if name in paths else None
-        if ours == base or name.endswith(".whl"):
+    for name in sorted({*earlier, *new}):
+        base, text = earlier.get(name), new.get(name)
+        ours = read(name) if name in paths else None
+        if text in {base, ours}:
+            continue
+        if ours == base:
             changed[name] = text
-        elif ours is not None and base is not None and text != base and name != starter.AGENTS:
-            changed[name] = merge(ours, base, text)
-            conflicts += [name] if changed[name] is None else []
+        elif base is None:
+            conflicts.append(name)
+        elif ours is not None and text is not None and name not in _OWN_WORDS:
+            found = merge(ours, base, text)
+            conflicts += [name] if found is None else []
+            changed |= {name: found} if found != ours else {}
     if conflicts:
         raise Conflict(
-            f"factory {after} conflicts with your changes in {', '.join(conflicts)}",
-            hint="Take your changes back there, upgrade, and make them again.",
+            f"{what} conflicts with your changes in {', '.join(conflicts)}",
+            hint="Take your changes back there, run this again, and make them once more.",
         )
-    same = {name for name, text in changed.items() if text is not None and name in paths and read(name) == text}
-    return WheelUpgrade({name: text for name, text in changed.items() if name not in same}, before, after)
+    return changed
+
+
+def package_of(wheel: bytes) -> dict[str, bytes]:
+    """Return the files in a wheel that the package carries for a repository, by their path below ``defaults``."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        return {
+            name.removeprefix(_DEFAULTS): archive.read(name)
+            for name in archive.namelist()
+            if name.startswith(_DEFAULTS) and not name.endswith("/")
+        }
 
 
 def _record(wheel: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         name = next(item for item in archive.namelist() if item.endswith(".dist-info/RECORD"))
         return archive.read(name)
-
-
-def _template_of(wheel: bytes) -> Callable[[str], bytes]:
-    """Return a function that reads the files of the package in a wheel by their path below ``defaults``."""
-
-    def read(path: str) -> bytes:
-        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-            name = (PurePosixPath("factory/defaults") / path).as_posix()
-            return archive.read(name) if name in archive.namelist() else b""
-
-    return read

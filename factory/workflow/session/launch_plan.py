@@ -15,7 +15,6 @@ from factory.agents.task import Task, Tool
 from factory.agents.token_costs import Rates
 from factory.errors import MachineError, Refused
 from factory.model.session import Session
-from factory.operations.repository import app_tests
 from factory.policies import evaluate
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
@@ -25,8 +24,7 @@ from factory.sandbox.limits import Limits
 from factory.system import files, process, safe_path
 from factory.workflow.budget.budget import Amount
 from factory.workflow.context import AGENT_FOLDERS, PROTECTED_IN_WORKTREE, Context
-from factory.workflow.session import control, credentials
-from factory.workflow.session.local_gates import tests_python
+from factory.workflow.session import control, credentials, local_gates
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
 
@@ -163,12 +161,17 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
 
 
 def _with_app(context: Context, policies: Policies, given: Launch) -> Launch:
-    """Let the agent run the app's tests: with the Python that has what the app of main needs, if it needs something."""
-    runner = tests_python(context, policies, context.main()) if policies.apps.install else None
-    if runner is None:
+    """Let the agent run the apps' tests: with the Pythons that have what the apps of main need, if they need something.
+
+    Of several apps, `python` is that of the first.
+    """
+    found = [item for item in local_gates.suites(context, policies, given.cwd, context.main()) if item.runner]
+    runners = list(dict.fromkeys(item.runner for item in found if item.runner))
+    if not runners:
         return given
-    env = {**given.env, **app_tests.import_path(policies, given.cwd), "PATH": f"{runner.parent}:{given.env['PATH']}"}
-    return replace(given, env=env, readable=(*given.readable, runner.parents[1]))
+    env = {**given.env, **found[0].variables(given.cwd)}
+    env["PATH"] = ":".join([*(str(runner.parent) for runner in runners), env["PATH"]])
+    return replace(given, env=env, readable=(*given.readable, *(runner.parents[1] for runner in runners)))
 
 
 def bounds(policies: Policies, agent: Agent, amount: Amount) -> Bounds:

@@ -9,6 +9,7 @@ from factory.model.facts import Origin
 from factory.model.session import Session
 from factory.operations.collect import facts as judging
 from factory.operations.repository import app_tests
+from factory.operations.repository.app_tests import Suite
 from factory.policies.model import Policies
 from factory.reports import findings
 from factory.system import clock, data, files
@@ -54,13 +55,14 @@ def check(context: Context, session: Session, policies: Policies, *, number: int
     return checked
 
 
-def tests_python(context: Context, policies: Policies, main: str) -> Path | None:
-    """Return the Python of the apps' tests, with what main's files name; ``None``: the factory's own."""
-    if not policies.apps.install:
-        return None
-    known = set(context.mirror.paths(main))
-    contents = {path: context.mirror.read(main, path) for path in app_tests.named(policies) if path in known}
-    return app_tests.python_for(context.machine.environments, policies, contents, env=context.machine.env)
+def suites(context: Context, policies: Policies, folder: Path, main: str) -> tuple[Suite, ...]:
+    """Return the prepared suites of the apps in a worktree, whose Pythons have what main's files name."""
+    if app_tests.UNIT not in policies.gates.checks:
+        return ()
+    paths = app_tests.naming(policies, sorted(context.mirror.paths(main)))
+    contents = {path: context.mirror.read(main, path) for path in paths}
+    found = app_tests.suites(policies, app_tests.apps_in(folder), contents)
+    return app_tests.prepared(context.machine.environments, found, env=context.machine.env)
 
 
 def local_verdict(context: Context, session: Session, policies: Policies, head: str) -> Decision:
@@ -86,7 +88,7 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
         policies,
         scratch=checks_folder(session),
         readable=context.machine.readable,
-        runner=tests_python(context, policies, main),
+        unit=suites(context, policies, session.worktree, main),
     )
     return decide(
         replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main

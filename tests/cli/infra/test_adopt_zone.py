@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from factory.operations.repository import starter
 from tests.cli.infra import foreign_zone
 from tests.cli.infra.foreign_zone import CUSTOM, RATE, ZONE
 from tests.cli.test_refusals import assert_told
@@ -103,9 +104,36 @@ def test_a_plan_that_has_no_limit_by_hostname_leaves_limits_out(mine: Instance, 
     assert "plan free cannot do it: the rule hello matches http.host" in root["left_out"][RATE]
 
 
-def refused(mine: Instance, code: int, *words: str, name: str = ZONE, **given: str) -> None:
+def test_a_company_without_terraform_gets_it_with_the_zone(tmp_path: Path, double: Double) -> None:
+    zone = foreign_zone.make(double)
+    files = starter.company("acme") | {"apps/blog/src/__main__.py": b"", "apps/blog/requirements.txt": b""}
+    mine = Instance(tmp_path / "acme", tmp_path / "state")
+    for name, data in files.items():
+        (mine.clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine.clone / name).write_bytes(data)
+    git("init", "-q", "-b", "main", cwd=mine.clone)
+    git("add", "-A", cwd=mine.clone)
+    git("commit", "-qm", "start", cwd=mine.clone)
+    for key, value in (("user.name", "Jane"), ("user.email", "jane@example.com")):
+        git("config", key, value, cwd=mine.clone)
+    refused(mine, 3, "terraform/live has no staging", more=("--environment", "staging"), **env(double))
+    refused(mine, 4, "Cloudflare has no zone other.com", name="other.com", **env(double))
+    done = mine.json(*ADOPT, **env(double))
+    assert len(git("ls-files", cwd=mine.clone).stdout.splitlines()) <= 60 + 2
+    for name in ("staging", "production"):
+        text = (mine.clone / f"terraform/live/{name}/zone.tf").read_text()
+        assert f'zone_id = "{zone}"' in text
+        assert f"terraform/live/{name}/zone.tf" in done["changes"]
+    hostnames = (mine.clone / "apps/blog/app.yml").read_text()
+    assert "hostname: blog-staging.acme.com" in hostnames
+    assert "hostname: blog.acme.com" in hostnames
+    assert "apply-production:" in (mine.clone / ".gitlab/factory/pipeline.yml").read_text()
+    mine.run("policy", "check")
+
+
+def refused(mine: Instance, code: int, *words: str, name: str = ZONE, more: tuple[str, ...] = (), **given: str) -> None:
     before = head(mine.clone)
-    assert_told(mine.run("infra", "adopt-zone", name, check=False, **given), code, *words)
+    assert_told(mine.run("infra", "adopt-zone", name, *more, check=False, **given), code, *words)
     assert head(mine.clone) == before
     assert git("branch", "--list", "adopt*", cwd=mine.clone).stdout == ""
 

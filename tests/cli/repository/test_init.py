@@ -1,172 +1,108 @@
-"""``factory init`` and ``factory upgrade``: create a control repository, change it, and upgrade it."""
+"""``factory init DIR`` and ``factory infra add`` by the real command line: a company's repository, and its undo."""
 
-import json
-import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from factory.operations.repository import starter
 from tests.cli.test_refusals import assert_told
 from tests.instances import Instance
-from tests.servers import ROOT, LocalGitlab, git, with_token
-
-BUDGETS = "policies/budgets.yml"
-
-
-@pytest.fixture(scope="module")
-def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clone of the toolkit's repository with the working tree committed."""
-    folder = tmp_path_factory.mktemp("toolkit") / "factory"
-    git("clone", "-q", "--no-tags", str(ROOT), str(folder), cwd=ROOT)
-    for name in git("ls-files", "-z", cwd=ROOT).stdout.strip("\0").split("\0"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).exists():
-            (folder / name).unlink(missing_ok=True)
-            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-    git("add", "-A", cwd=folder)
-    git("commit", "-q", "--allow-empty", "-m", "as it is", cwd=folder)
-    return folder
-
-
-def instance(clone: Path, state: Path) -> Instance:
-    for name in (".venv", ".tools"):
-        if not (clone / name).is_symlink():
-            shutil.rmtree(clone / name, ignore_errors=True)
-            (clone / name).symlink_to(ROOT / name)
-    (clone / ".git/info/exclude").write_text(".venv\n.tools\n")
-    git("update-index", "--skip-worktree", *git("ls-files", ".tools", cwd=clone).stdout.split(), cwd=clone)
-    for key, value in (("user.name", "Jane"), ("user.email", "jane@example.com")):
-        git("config", key, value, cwd=clone)
-    return Instance(clone, state)
+from tests.servers import PATIENCE, git
 
 
 @pytest.fixture
-def mine(tmp_path: Path, toolkit: Path) -> Instance:
-    """Return a control repository that the command created and its owner changed."""
-    maker = Instance(toolkit, tmp_path / "state")
-    made = json.loads(maker.run("init", str(tmp_path / "mine"), "--json").stdout)
-    assert made["folder"] == str(tmp_path / "mine")
-    found = instance(tmp_path / "mine", tmp_path / "state")
-    change(found.clone, BUDGETS, lambda text: text.replace("tokens: 6000000", "tokens: 50000"))
-    return found
+def person(tmp_path: Path) -> Instance:
+    """Return how to call the command in a folder, as somebody whom git knows."""
+    made = Instance(tmp_path / "code", tmp_path / "state")
+    made.clone.mkdir()
+    (Path(made.env()["HOME"]) / ".gitconfig").write_text("[user]\nname = Jane\nemail = jane@example.com\n")
+    return made
 
 
-def change(clone: Path, name: str, how: object) -> str:
-    path = clone / name
-    before = path.read_text() if path.exists() else ""
-    assert callable(how)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(how(before))
-    assert path.read_text() != before
-    git("add", name, cwd=clone)
-    git("commit", "-qm", f"change {name}", cwd=clone)
-    return git("rev-parse", "HEAD", cwd=clone).stdout.strip()
+def company(person: Instance) -> Instance:
+    person.run("init", "acme")
+    return Instance(person.clone / "acme", person.state)
 
 
-@pytest.fixture
-def newer(tmp_path: Path, toolkit: Path) -> Path:
-    """Return the toolkit's next release."""
-    folder = tmp_path / "newer"
-    git("clone", "-q", str(toolkit), str(folder), cwd=tmp_path)
-    change(folder, "factory/__init__.py", lambda text: text.replace('"0.1.0"', '"0.2.0"'))
-    change(folder, "runbooks/new.md", lambda _: "# New\n")
-    return folder
+def tracked(clone: Path) -> set[str]:
+    return set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=clone).stdout.splitlines())
 
 
-def read(clone: Path, revision: str, name: str) -> str:
-    return git("show", f"{revision}:{name}", cwd=clone).stdout
+def test_a_companys_repository_is_one_commit_of_the_person(person: Instance) -> None:
+    done = person.json("init", "../acme")
+    acme = person.clone.parent / "acme"
+    assert (Path(done["folder"]).resolve(), set(done["files"])) == (acme, tracked(acme))
+    log = git("log", "--format=%H %an <%ae> %cn", "--all", cwd=acme).stdout.splitlines()
+    assert log == [f"{done['commit']} Jane <jane@example.com> Jane"]
+    assert git("branch", "--show-current", cwd=acme).stdout == "main\n"
+    (acme / ".factory").mkdir()
+    (acme / ".factory/x").touch()
+    assert git("status", "--porcelain", cwd=acme).stdout == ""
+    assert git("remote", cwd=acme).stdout == ""
+    assert "policies/gates.yml" in Instance(acme, person.state).run("policy", "check").stdout
+    assert set(tracked(acme)) == set(starter.company("acme"))
 
 
-def test_init_creates_a_repository(mine: Instance, toolkit: Path) -> None:
-    log = git("log", "--format=%s", cwd=mine.clone).stdout.splitlines()
-    assert log == [f"change {BUDGETS}", "Factory 0.1.0"]
-    files = set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=mine.clone).stdout.splitlines())
-    theirs = set(git("ls-tree", "-r", "--name-only", "HEAD", cwd=toolkit).stdout.splitlines())
-    assert set(theirs - files) == {".ci/run"}
-    assert git("status", "--porcelain", cwd=mine.clone).stdout == ""
-    assert git("remote", cwd=mine.clone).stdout == ""
-    mine.run("policy", "check")
+def test_where_no_repository_is_made(person: Instance) -> None:
+    (person.clone / "full").mkdir()
+    (person.clone / "full/a").touch()
+    (person.clone / "file").touch()
+    (person.clone / "link").symlink_to("nowhere")
+    for name in ("full", "file", "link", "."):
+        assert_told(person.run("init", name, check=False), 7, "is not an empty folder", "does not exist")
+    assert_told(person.run("init", "file/below", check=False), 10, "file")
+    assert person.run("init", check=False).returncode == 2
+    assert person.run("init", "x", "--here", check=False).returncode == 2
+    (Path(person.env()["HOME"]) / ".gitconfig").unlink()
+    assert_told(person.run("init", "acme", check=False), 3, "no user.name or user.email", "git config --global")
+    assert sorted(path.name for path in person.clone.iterdir()) == ["file", "full", "link"]
 
 
-@pytest.mark.long
-def test_the_next_release_is_merged_with_the_owners_changes(mine: Instance, newer: Path) -> None:
-    before = git("rev-parse", "HEAD", cwd=mine.clone).stdout
-    done = mine.json("upgrade", "--from", str(newer))
-    assert (done["from"], done["version"]) == ("0.1.0", "0.2.0")
-    assert "tokens: 50000" in read(mine.clone, done["branch"], BUDGETS)
-    assert read(mine.clone, done["branch"], "runbooks/new.md") == "# New\n"
-    assert git("rev-parse", "HEAD", cwd=mine.clone).stdout == before
-    assert git("status", "--porcelain", cwd=mine.clone).stdout == ""
-    assert git("log", "-1", "--format=%an", done["branch"], cwd=mine.clone).stdout == "Jane\n"
-    again = mine.json("upgrade", "--from", "../newer")
-    assert again["branch"].startswith("upgrade/0.2.0-")
-    git("merge", "-q", "--ff-only", done["branch"], cwd=mine.clone)
-    assert mine.json("upgrade", "--from", str(newer)) == {"version": "0.2.0", "upgraded": False}
-    change(newer, "runbooks/new.md", lambda text: text + "\nMore.\n")
-    third = mine.json("upgrade", "--from", str(newer))
-    assert read(mine.clone, third["branch"], "runbooks/new.md") == "# New\n\nMore.\n"
-    assert "tokens: 50000" in read(mine.clone, third["branch"], BUDGETS)
+def test_an_empty_folder_is_filled(person: Instance) -> None:
+    (person.clone / "acme").mkdir()
+    assert len(tracked(company(person).clone)) == len(starter.company("acme"))
 
 
-@pytest.mark.long
-def test_conflicts_are_listed_and_left_to_the_owner(mine: Instance, newer: Path) -> None:
-    change(newer, BUDGETS, lambda text: text.replace("tokens: 6000000", "tokens: 7000000"))
-    refused = mine.run("upgrade", "--from", str(newer), check=False)
-    assert_told(refused, 7, BUDGETS, "git switch -c upgrade && git merge refs/factory/releases/0.2.0")
-    assert git("branch", "--list", "upgrade*", cwd=mine.clone).stdout == ""
-    git("switch", "-qc", "upgrade", cwd=mine.clone)
-    assert git("merge", "-q", "refs/factory/releases/0.2.0", cwd=mine.clone, check=False).returncode == 1
-    assert git("diff", "--name-only", "--diff-filter=U", cwd=mine.clone).stdout.split() == [BUDGETS]
-    git("checkout", "-q", "--ours", BUDGETS, cwd=mine.clone)
-    git("commit", "-qam", "decided", cwd=mine.clone)
-    assert mine.json("upgrade", "--from", str(newer))["upgraded"] is False
-    assert "tokens: 50000" in (mine.clone / BUDGETS).read_text()
+@pytest.mark.parametrize("after", [0.2, 0.5])
+def test_one_that_is_killed_leaves_no_folder_or_a_whole_one(person: Instance, after: float) -> None:
+    argv = [sys.executable, "-P", "-m", "factory", "init", "acme"]
+    running = subprocess.Popen(argv, cwd=person.clone, env=person.env(), stdout=subprocess.DEVNULL)
+    time.sleep(after)
+    running.send_signal(signal.SIGKILL)
+    running.wait(PATIENCE)
+    acme = person.clone / "acme"
+    if acme.exists():
+        assert tracked(acme) == set(starter.company("acme"))
+    else:
+        assert len(tracked(company(person).clone)) == len(starter.company("acme"))
 
 
-@pytest.mark.long
-def test_a_message_alone_is_no_release(mine: Instance, newer: Path) -> None:
-    forged = f"Factory-Release: 9.9.9 {'0' * 40}"
-    git("commit", "-q", "--allow-empty", "-m", f"x\n\n{forged}", cwd=mine.clone)
-    assert mine.json("upgrade", "--from", str(newer))["from"] == "0.1.0"
+def test_infrastructure_is_added_on_a_branch_and_undone_by_the_printed_command(person: Instance) -> None:
+    acme = company(person)
+    before = tracked(acme.clone)
+    done = acme.json("infra", "add", "acme.com")
+    assert git("branch", "--show-current", cwd=acme.clone).stdout == "add-infrastructure\n"
+    assert set(done["new"]) == tracked(acme.clone) - before
+    assert len(tracked(acme.clone)) <= 60
+    changed = git("diff", "--name-only", "--diff-filter=M", "main", cwd=acme.clone).stdout.split()
+    assert sorted(done["changed"]) == changed
+    assert git("remote", cwd=acme.clone).stdout == ""
+    acme.run("policy", "check")
+    assert_told(acme.run("infra", "add", "acme.com", check=False), 7, "has Terraform already", "adopt-zone")
+    subprocess.run(done["undo"], shell=True, cwd=acme.clone, check=True, capture_output=True)
+    assert tracked(acme.clone) == before
+    assert git("branch", "--format=%(refname:short)", cwd=acme.clone).stdout == "main\n"
+    assert_told(acme.run("infra", "add", "acme", check=False), 3, "is not a domain")
 
 
-@pytest.mark.long
-def test_what_is_refused(mine: Instance, toolkit: Path, tmp_path: Path) -> None:
-    maker = Instance(toolkit, tmp_path / "state")
-    assert_told(maker.run("init", str(mine.clone), check=False), 7, "not an empty folder")
-    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(tmp_path / "none"), check=False), 4, "fetch")
-    other = tmp_path / "other"
-    other.mkdir()
-    git("init", "-q", "-b", "main", cwd=other)
-    change(other, "a.txt", lambda _: "x")
-    assert_told(maker.run("init", str(tmp_path / "x"), "--from", str(other), check=False), 3, "not a repository of")
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".x", "x"))]
-    assert_told(mine.run("upgrade", "--from", str(other), check=False), 3, "not a repository of")
-    assert_told(mine.run("upgrade", "--from", "ext::sh -c true", check=False), 3, "not a path or URL")
-    assert_told(maker.run("upgrade", "--from", str(mine.clone), check=False), 4, "factory init")
-
-
-@pytest.mark.long
-def test_an_upgrade_is_proposed_as_a_merge_request(mine: Instance, newer: Path, gitlab_server: LocalGitlab) -> None:
-    project = gitlab_server.project()
-    url = with_token(f"{gitlab_server.url}/{project.path_with_namespace}.git", gitlab_server.root_token)
-    git("push", "-q", url, "HEAD:refs/heads/main", cwd=mine.clone)
-    env = {
-        "FACTORY_GITLAB_URL": gitlab_server.url,
-        "FACTORY_PROJECT": project.path_with_namespace,
-        "FACTORY_TOKEN_OPERATOR": gitlab_server.root_token,
-    }
-    done = mine.json("upgrade", "--from", str(newer), "--propose", **env)
-    request = project.mergerequests.get(done["merge_request"])
-    assert request.title == "Upgrade the factory from 0.1.0 to 0.2.0"
-    assert request.sha == done["commit"]
-    changed = {item["new_path"] for item in request.changes()["changes"]}
-    assert changed == {"factory/__init__.py", "runbooks/new.md"}
-    request.state_event = "close"
-    request.save()
-    again = mine.json("upgrade", "--from", str(newer), "--propose", **env)
-    assert (again["branch"], again["commit"]) == (done["branch"], done["commit"])
-    assert project.mergerequests.get(again["merge_request"]).sha == done["commit"]
-    git("commit", "-q", "--allow-empty", "-m", "later", cwd=mine.clone)
-    refused = mine.run("upgrade", "--from", str(newer), "--propose", check=False, **env)
-    assert_told(refused, 7, "already exists with other content", f"git branch -D {done['branch']}")
+def test_the_factorys_own_files_of_a_company_are_taken_out(person: Instance) -> None:
+    acme = company(person)
+    acme.run("infra", "add", "acme.com")
+    acme.run("eject")
+    left = tracked(acme.clone)
+    assert {".gitlab-ci.yml", "requirements-terraform.lock", "terraform/live/production/main.tf"} <= left
+    assert not [path for path in left if path.startswith(".gitlab/")]

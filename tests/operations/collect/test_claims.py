@@ -123,7 +123,7 @@ def test_the_shipped_job_runs_the_repositorys_pipeline(
     job = "own-pipeline:" + derived.partition("own-pipeline:")[2].partition("\n\n")[0]
     files = {
         "ci.yml": f"stages: [test]\nfirst: {{script: [echo x]}}\n{job}\n",
-        ".gitlab/factory/child.yml": (ROOT / "factory/defaults/here/child.yml").read_text(),
+        ".gitlab/factory/child.yml": (ROOT / "factory/defaults/repository/child.yml").read_text(),
         ".gitlab-ci.yml": OWN.replace("CODE", code),
     }
     project = gitlab_server.project(files, ci_config_path="ci.yml")

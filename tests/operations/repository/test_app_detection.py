@@ -58,7 +58,9 @@ def test_a_repository_without_python_is_refused() -> None:
 def test_the_policy_corrects_what_was_detected() -> None:
     files = {"a.py": "", "policies/apps.yml": "root: shop\nsources: [lib]\ninstall: []\n"}
     found = app_detection.configured(files, lambda path: files[path].encode(), folder="code")
+    assert found is not None
     assert (found.name, found.sources, found.install) == ("shop", ("lib",), ())
+    assert app_detection.configured(["a.py"], lambda path: files[path].encode(), folder="code") is None
 
 
 def test_a_name_that_is_no_name_gives_way_to_the_folders() -> None:

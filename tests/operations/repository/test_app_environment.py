@@ -71,9 +71,9 @@ def test_a_file_that_leads_out_of_the_checkout_is_not_read(tmp_path: Path) -> No
         update={"apps": Apps(root="shop", sources=("shop",), install=("requirements.txt",))}
     )
     with pytest.raises(Refused, match="outside"):
-        app_tests.python(tmp_path / "made", rules, checkout, env=TOOL_ENV)
+        app_tests.of_checkout(tmp_path / "made", rules, checkout, env=TOOL_ENV)
     (checkout / "requirements.txt").unlink()
     (checkout / "requirements.txt").write_text(f"-r {tmp_path}/secret\n")
     with pytest.raises(InvalidInput, match="which `install` in policies") as caught:
-        app_tests.python(tmp_path / "made", rules, checkout, env=TOOL_ENV)
+        app_tests.of_checkout(tmp_path / "made", rules, checkout, env=TOOL_ENV)
     assert "password" not in str(caught.value)

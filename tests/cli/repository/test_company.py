@@ -1,0 +1,201 @@
+"""A company from nothing to a deployed app: an installed factory, a fresh home, an ordinary repository."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from factory.operations.repository import toolkit_wheel
+from factory.system import strict_yaml
+from tests.cli.repository.test_first_hour import Person, written
+from tests.servers import PATIENCE, git, wait_for
+
+WEB = '''"""The HTTP server."""
+
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from coupons import discount
+
+
+def answer(path: str) -> dict[str, object]:
+    """Return the JSON of a path."""
+    if path == "/version":
+        return {"release": os.environ["RELEASE"]}
+    return {"discount": discount(path.rpartition("/")[2])}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET requests."""
+
+    def do_GET(self) -> None:
+        """Answer one."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer(self.path)).encode())
+
+
+def server(port: int) -> ThreadingHTTPServer:
+    """Return the server of a port."""
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+'''
+COUPONS = """CODES = {"FALL": 20}
+
+
+def discount(code):
+    return CODES.get(code, 0)
+
+
+def best():
+    found = max(CODES.values())
+    return found
+
+
+def worst():
+    found = min(CODES.values())
+    return found
+
+
+def known():
+    found = sorted(CODES)
+    return found
+
+
+def number():
+    found = len(CODES)
+    return found
+"""
+TESTS = """import threading
+from urllib.request import urlopen
+
+import coupons
+import markupsafe
+import pytest
+
+from web import server
+
+
+@pytest.fixture
+def base(monkeypatch):
+    monkeypatch.setenv("RELEASE", "shop-1")
+    with server(0) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+
+
+@pytest.mark.parametrize(("code", "percent"), [("FALL", 20), ("none", 0)])
+def test_discount(base, code, percent):
+    assert urlopen(f"{base}/coupons/{code}").read() == b'{"discount": %d}' % percent
+
+
+def test_version(base):
+    assert urlopen(f"{base}/version").read() == b'{"release": "shop-1"}'
+
+
+def test_best():
+    assert coupons.best() == coupons.worst() == 20
+    assert (coupons.known(), coupons.number()) == (["FALL"], 1)
+
+
+def test_the_packages_are_those_of_the_lock():
+    assert markupsafe.__version__ == "3.0.2"
+"""
+FILES = {
+    "src/__main__.py": 'import os\n\nfrom web import server\n\nserver(int(os.environ["PORT"])).serve_forever()\n',
+    "src/coupons.py": COUPONS,
+    "src/web.py": WEB,
+    "tests/test_web.py": TESTS,
+    "requirements.txt": "markupsafe==3.0.2\n",
+}
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Iterator[Person]:
+    """Return somebody with the repository of an app, whose company is in the folder ``acme`` beside it."""
+    made = Person(tmp_path)
+    made.home.mkdir()
+    (made.home / ".gitconfig").write_text("[user]\nname = Jane\nemail = jane@example.com\n")
+    written(tmp_path / "shop", FILES)
+    git("init", "-q", "-b", "main", cwd=tmp_path / "shop")
+    git("add", "-A", cwd=tmp_path / "shop")
+    git("commit", "-qm", "Start the shop", cwd=tmp_path / "shop")
+    (tmp_path / toolkit_wheel.name()).write_bytes(toolkit_wheel.pack())
+    made.types("uv", "tool", "install", "-q", str(tmp_path / toolkit_wheel.name()), cwd=tmp_path)
+    made.types("factory", "init", "acme", cwd=tmp_path)
+    made.shop = tmp_path / "acme"
+    yield made
+    subprocess.run(["factory", "down"], cwd=made.shop, env=made.env(), capture_output=True, check=False)
+
+
+def read(person: Person, *argv: str) -> "list[dict[str, object]]":
+    """Return what a command that reads prints as JSON."""
+    done = subprocess.run(
+        ["factory", *argv, "--json"], cwd=person.shop, env=person.env(), capture_output=True, text=True, check=True
+    )
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+def merged(person: Person, number: int) -> str:
+    """Wait until a merge request is ready, approve it and merge it; return what that printed."""
+    wait_for(lambda: "is ready for review" in person.types("factory", "work", "--once"))
+    person.types("factory", "mr", "approve", str(number))
+    said = person.types("factory", "work", "--once")
+    assert f"!{number} is merged" in said
+    return said
+
+
+@pytest.mark.long
+def test_from_nothing_to_a_deployed_app(person: Person, tmp_path: Path) -> None:
+    installed = str(tmp_path / "installed")
+    assert "next: factory app add PATH" in person.types("factory", "up", FACTORY_ENVIRONMENTS=installed)
+    assert person.types("factory", "up").startswith("already up")
+    said = person.types("factory", "app", "add", "../shop")
+    assert "not deployed: this repository has no infrastructure yet, which `factory infra add DOMAIN` adds" in said
+    merged(person, 1)
+    shown = person.types("factory", "mr", "show", "1")
+    assert "* ✓ `unit` passed" in shown, shown
+    assert "GitLab could not" not in shown
+    assert len(list(Path(installed).glob("*/ready"))) == 1, "the tests ran with the app's packages"
+    person.types("git", "pull", "-q", "--ff-only", "origin", "main")
+    person.types("factory", "app", "test", ".factory/tests")
+    assert git("status", "--porcelain", cwd=person.shop).stdout == ""
+
+    assert "nothing is pushed" in person.types("factory", "infra", "add", "acme.test")
+    assert "!2 Add the infrastructure for acme.test" in person.types("factory", "propose")
+    said = merged(person, 2)
+    assert "staging: https://shop.acme-staging.test serves release shop-" in said
+    waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
+    assert waiting["status"] == "blocked"
+    person.types("factory", "deploy", "approve", str(waiting["id"]))
+    assert "verified: https://shop.acme.test serves release shop-" in person.types("factory", "work", "--once")
+    assert "the chain is complete" in person.types("factory", "evidence", "verify", "2")
+    [record] = (person.home / ".local/state/factory").glob("*/default/instance.json")
+    edge = f"http://127.0.0.1:{json.loads(record.read_text())['ports']['edge']}"
+    for host in ("shop.acme-staging.test", "shop.acme.test"):
+        answer = requests.get(f"{edge}/coupons/FALL", headers={"Host": host}, timeout=PATIENCE).json()
+        assert answer == {"discount": 20}
+    assert "0 differ" in person.types("factory", "gitlab", "apply")
+    person.types("git", "switch", "-q", "main")
+    person.types("git", "pull", "-q", "--ff-only", "origin", "main")
+    assert "is up to date" in person.types("factory", "upgrade")
+    ejected(person)
+
+
+def ejected(person: Person) -> None:
+    """Take the factory out, and run the job `test` of the plain pipeline that remains."""
+    person.types("factory", "eject")
+    jobs = strict_yaml.load_mapping((person.shop / ".gitlab-ci.yml").read_text(), source="ci")
+    script = "\n".join(jobs["test"]["script"])
+    env = {**person.env(), "HOME": str(person.home / "ci"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=person.shop, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 passed" in done.stdout
