@@ -93,22 +93,40 @@ def unpack(archive: bytes, folder: Path) -> ReleaseManifest:
     """
     manifest = read_manifest(archive)
     with _opened(archive) as packed:
-        for entry in packed:
-            path = PurePosixPath(entry.name)
-            if path.is_absolute() or ".." in path.parts or not path.parts:
-                raise InvalidInput(f"the archive has the path {entry.name!r}")
-            target = folder / path
-            if any((folder / parent).is_symlink() for parent in path.parents):
-                raise InvalidInput(f"the archive writes {entry.name!r} through a link")
-            if entry.issym():
-                link = _inside(entry.name, entry.linkname)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.symlink_to(link)
-            elif entry.isreg() and (stream := packed.extractfile(entry)) is not None:
-                files.write_new(target, stream.read(), mode=_PROGRAM if entry.mode & 0o100 else _PLAIN)
-            else:
-                raise InvalidInput(f"the archive has {entry.name!r}, which is neither a file nor a link")
+        _write(packed, folder, "")
     return manifest
+
+
+def extract(tar: bytes, folder: Path) -> None:
+    """Write the files of a tar archive, as git makes it of a commit, to ``folder/app``; raises ``InvalidInput``."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as packed:
+            _write(packed, folder, f"{CODE}/")
+    except tarfile.TarError as error:
+        raise InvalidInput(f"the archive is damaged: {error}") from error
+
+
+def _write(packed: tarfile.TarFile, folder: Path, prefix: str) -> None:
+    """Write entries below a folder, each with a prefix before its name.
+
+    Python's own filter for archives is not in every version that the factory runs on (3.11.4 has it first).
+    """
+    for entry in packed:
+        name = f"{prefix}{entry.name}"
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise InvalidInput(f"the archive has the path {entry.name!r}")
+        target = folder / path
+        if any((folder / parent).is_symlink() for parent in path.parents):
+            raise InvalidInput(f"the archive writes {entry.name!r} through a link")
+        if entry.issym():
+            link = _inside(name, entry.linkname)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(link)
+        elif entry.isreg() and (stream := packed.extractfile(entry)) is not None:
+            files.write_new(target, stream.read(), mode=_PROGRAM if entry.mode & 0o100 else _PLAIN)
+        elif not (entry.isdir() and prefix):  # git names folders, a release does not
+            raise InvalidInput(f"the archive has {entry.name!r}, which is neither a file nor a link")
 
 
 def _opened(archive: bytes) -> tarfile.TarFile:

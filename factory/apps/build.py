@@ -1,12 +1,10 @@
 """Builds an app's release: fetches its packages, runs its build command without network, and packs what is left."""
 
-import io
 import platform
 import shutil
 import sys
-import tarfile
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factory.apps import archive, packages
@@ -36,15 +34,6 @@ class BuildMachine:
     required: Level = Level.HOST
 
 
-def extract(tar: bytes, folder: Path) -> None:
-    """Write the files of a tar archive, as git makes it of a commit, below a new folder; raises ``InvalidInput``."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(tar)) as found:
-            found.extractall(folder, filter="data")
-    except tarfile.TarError as error:
-        raise InvalidInput(f"the app has a file that no release can have: {error}") from error
-
-
 def build(app: ResolvedApp, work: Path, machine: BuildMachine, *, say: Callable[[str], None]) -> bytes:
     """Return the archive of a release of the app whose files are in ``work/app``.
 
@@ -72,6 +61,11 @@ def manifest(app: ResolvedApp, machine: BuildMachine) -> ReleaseManifest:
         needs["python"] = ".".join(map(str, sys.version_info[:2]))
     if app.kind == "node":
         needs["node"] = node_version(machine.env)
+    return replace(described(app), needs=dict(sorted(needs.items())))
+
+
+def described(app: ResolvedApp) -> ReleaseManifest:
+    """Return how a release of the app runs, on any machine."""
     return ReleaseManifest(
         app=app.name,
         kind=app.kind,
@@ -81,7 +75,6 @@ def manifest(app: ResolvedApp, machine: BuildMachine) -> ReleaseManifest:
         listen=app.listen,
         memory_mb=app.memory_mb,
         processes=app.processes,
-        needs=dict(sorted(needs.items())),
     )
 
 

@@ -1,6 +1,9 @@
-"""A release that a supervisor keeps."""
+"""A release that a supervisor keeps, and the path at which the supervisor says which one answers."""
 
 from dataclasses import dataclass
+
+# Under each hostname of an app, the supervisor answers this path with JSON that names the release; no app has to.
+RELEASE_PATH = "/.well-known/factory-release"
 
 
 @dataclass(frozen=True)

@@ -97,15 +97,17 @@ def is_hostname(text: str) -> bool:
     return True
 
 
-def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: int) -> str:
-    """Return the text of an app's file; ``hostnames`` maps environments to hostnames."""
+def render(hostnames: Mapping[str, str], own: bytes = b"") -> str:
+    """Return the text of an app's file; ``hostnames`` maps environments to hostnames.
+
+    ``own`` is the app's file so far, without environments; they are added at its end.
+    """
     lines = [
-        "# What the app needs from the infrastructure (schema: docs/reference/app.schema.json).",
+        own.decode().rstrip("\n")
+        or "# What the app needs; `factory app show` prints what else follows from its files.",
         "environments:",
         *(f"  {environment}: {{hostname: {hostname}}}" for environment, hostname in hostnames.items()),
-        "# The path that answers with JSON that names the running release.",
-        f"health: {health}",
-        f"requests_per_minute: {requests_per_minute}",
+        *([] if own else ["# GET must answer 200.", "health: /"]),
     ]
     return "\n".join(lines) + "\n"
 

@@ -20,6 +20,7 @@ from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.edge.firewall import Firewall
 from factory.local_cloudflare.edge.release_api import SUPERVISOR
 from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, route
+from factory.model.release import RELEASE_PATH
 from factory.system import clock, log
 
 # A session for each unix socket, and one for ports (``None``).
@@ -124,6 +125,8 @@ def _refusal(request: web.Request) -> Answer | None:
 async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
     supervisor = request.app[SUPERVISOR]
     path = supervisor.running(name) or await asyncio.to_thread(supervisor.socket, name)
+    if request.path == RELEASE_PATH:
+        return web.json_response({"release": name})
     try:
         return await _proxy(request, Loopback("localhost", 80), ray, path)
     except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:

@@ -1,13 +1,13 @@
 """The files of an app at a commit: its folder, or the whole repository where the repository is one app."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from factory.apps import build
+from factory.apps import archive
 from factory.apps.archive import CODE
 from factory.apps.resolved import ResolvedApp, resolve
 from factory.errors import InvalidInput, NotFound
-from factory.model.app_paths import APPS, AppPaths
+from factory.model.app_paths import APPS, FOLDERS, AppPaths
 from factory.policies import apps
 from factory.policies.apps import FILE, App
 from factory.policies.problems import document, parse
@@ -49,7 +49,7 @@ def extract(
     packed = process.run(["git", "-C", str(repository), "archive", "--format=tar", tree], env=env)
     code = work / CODE
     files.remove_tree(work)
-    build.extract(packed.stdout, code)
+    archive.extract(packed.stdout, work)
     for path in [item.relative_to(code).as_posix() for item in files.below(code)] if known.root else ():
         if not known.owns(path):
             (code / path).unlink()
@@ -64,6 +64,26 @@ def read(code: Path, name: str) -> ResolvedApp:
         return files.read_bytes(files.contained(code, path))
 
     return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+
+
+def committed(clone: PersonClone, name: str) -> ResolvedApp:
+    """Return an app below ``apps/`` at the checked-out commit, with its defaults; raises ``InvalidInput``."""
+    folder = FOLDERS.below(name)
+    paths = {path.removeprefix(folder) for path in clone.paths() if path.startswith(folder)}
+
+    def content(path: str) -> bytes:
+        return clone.read(f"{folder}{path}")
+
+    return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+
+
+def unclear(name: str, paths: Collection[str], content: Callable[[str], bytes]) -> str:
+    """Return what an app's own files leave open of how it is built and run; empty if they say all."""
+    try:
+        resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+    except InvalidInput as error:
+        return f"{error}. {error.hint}".strip()
+    return ""
 
 
 def _app(name: str, text: bytes) -> App:
