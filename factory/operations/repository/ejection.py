@@ -76,7 +76,7 @@ def made(
 def _build(app: ResolvedApp) -> _Build:
     """Return the plain commands for what `factory app build` does."""
     source, out = f"apps/{app.name}", f"build/{app.name}"
-    lines = [f"mkdir -p {out}/{CODE}", f"printf '%s' {shlex.quote(_manifest(app))} > {out}/{MANIFEST}"]
+    lines = [f"mkdir -p {out}/{CODE} {out}/{PACKAGES}", f"printf '%s' {shlex.quote(_manifest(app))} > {out}/{MANIFEST}"]
     if app.lock == "uv.lock":
         lines.append(f"pip install --quiet uv && uv export --project {source} {_EXPORT} -o {out}/requirements.lock")
     if app.lock and app.kind == "python":
