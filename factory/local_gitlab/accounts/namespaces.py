@@ -61,6 +61,11 @@ def _add(store: Store, path: str, owner: Document, **values: Any) -> Document:
     return store.add(_KIND, document, name=path)
 
 
+def is_path(text: str) -> bool:
+    """Return whether a text may be the path of a namespace, so also a user's name."""
+    return bool(_PATH.fullmatch(text))
+
+
 def group(call: Call) -> Document:
     """Return the call's group; raises 404 if the user can't see it."""
     return _find(call, "Group")
@@ -217,7 +222,7 @@ def _new_group(call: Call) -> Any:
         if not _owns(call, parent) and _level(call, parent) < MAINTAINER:
             raise api.forbidden()
     full = f"{parent['full_path']}/{path}" if parent else path
-    if not _PATH.fullmatch(path):
+    if not is_path(path):
         raise api.failed(400, "Failed to save group {path: [\"can contain only letters, digits, '_', '-' and '.'.\"]}")
     if call.store.find(_KIND, full) or call.store.find("user", full):
         raise api.failed(400, 'Failed to save group {path: ["has already been taken"]}')
