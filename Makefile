@@ -52,7 +52,7 @@ coverage: $(READY) ## Measure which lines of the toolkit the tests of `make test
 	@$(BIN)/coverage combine --quiet --rcfile=tests/coverage.ini
 	@$(BIN)/coverage report --rcfile=tests/coverage.ini
 
-bench: $(READY) ## Measure start-up against bare baselines in the same run
+bench: $(READY) ## Measure start-up against bare baselines in the same run, and the job time of a shipped change
 	@$(BIN)/python -m tests.bench
 
 agent-session: $(READY) ## Work on an issue with an agent, in its own interface (ISSUE=n AGENT=name pick)
