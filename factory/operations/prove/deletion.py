@@ -100,8 +100,11 @@ def _delete(place: Path, connection: Connection, kind: str, path: str, deadline:
             return ""
         number = int(str(found["id"]))
         records.write(place, replace(made, ids={**made.ids, path: number}))
-    while namespaces.find(connection, kind, number) is not None:
-        namespaces.delete(connection, kind, number)
+    asked: set[bool] = set()
+    while (found := namespaces.find(connection, kind, number)) is not None:
+        if (stage := namespaces.marked(found)) not in asked:
+            asked.add(stage)
+            namespaces.delete(connection, kind, found)
         deadline.left()
         clock.sleep(_PAUSE)
     return f"the {kind.removesuffix('s')} {path}"

@@ -12,6 +12,7 @@ from factory.operations.prove.deadline import Deadline
 from factory.operations.prove.record import Record
 from factory.operations.prove.throwaway_clone import APP
 from factory.policies import apps as app_files
+from factory.policies.folder import read_folder
 from factory.system import clock, files
 from factory.system.toolchain import tool_env, toolchain
 from factory.terraform.program import Terraform
@@ -47,6 +48,7 @@ def destroy(
         clock.sleep(_PAUSE)
     given = {"CI_API_V4_URL": f"{made.url}/api/v4", "CI_PROJECT_ID": str(number), "CI_JOB_TOKEN": token}
     tools = toolchain(env, place / "clone")
+    program = tools.terraform(read_folder(place / "clone").terraform.program)
     apps = app_files.read({APP: files.read_bytes(place / "clone" / APP)})
     found = []
     for stack in made.hostnames:
@@ -56,9 +58,9 @@ def destroy(
             continue
         if (held := state.holder()) is not None:
             state.unlock(held)
-        program = Terraform(
+        terraform = Terraform(
             place / "clone/terraform/live" / stack,
-            program=tools.terraform(),
+            program=program,
             env={
                 **tool_env(env, tools),
                 **{name: made.variables[name] for name in infra_job.PASSED if name in made.variables},
@@ -70,8 +72,8 @@ def destroy(
                 "TF_VAR_apps": app_files.variable(apps, stack, {app: f"{app}-{_NO_COMMIT}" for app in apps}),
             },
         )
-        program.start()
-        if program.write_plan(_PLAN, lock=True, destroy=True):
-            program.apply_plan(_PLAN, place / f"{stack}.jsonl", lock=True, seconds=deadline.left())
+        terraform.start()
+        if terraform.write_plan(_PLAN, lock=True, destroy=True):
+            terraform.apply_plan(_PLAN, place / f"{stack}.jsonl", lock=True, seconds=deadline.left())
             found.append(stack)
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from factory.errors import FactoryError, InvalidInput, NotFound
+from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, translated
 
 GROUPS, PROJECTS = "groups", "projects"
@@ -48,24 +48,20 @@ def cancel_pipelines(connection: Connection) -> bool:
     return bool(running)
 
 
-def delete(connection: Connection, kind: str, number: int) -> None:
-    """Ask GitLab to delete a group or project; ask again for what it only marked for deletion.
+def marked(found: Mapping[str, object]) -> bool:
+    """Return whether GitLab only marked a group or project for deletion, and keeps it for some days."""
+    return bool(found.get("marked_for_deletion_on") or found.get("marked_for_deletion_at"))
 
-    Source: GitLab docs, Projects API and Groups API, `permanently_remove`.
+
+def delete(connection: Connection, kind: str, found: Mapping[str, object]) -> None:
+    """Ask GitLab to delete a group or project; what it only marked for deletion, to delete at once.
+
+    Source: GitLab docs, Projects API and Groups API, `permanently_remove`. GitLab deletes it some time afterwards.
     """
-    found = find(connection, kind, number)
-    if found is None:
-        return
     full_path = str(found["full_path" if kind == GROUPS else "path_with_namespace"])
-    marked = found.get("marked_for_deletion_on") or found.get("marked_for_deletion_at")
-    more = {"permanently_remove": "true", "full_path": full_path} if marked else {}
-    try:
-        with translated(f"delete {full_path}"):
-            connection.client.http_delete(_address(kind, number), query_data=more)
-    except FactoryError:
-        # It may be gone by now, or GitLab may be at it: it refuses a second request meanwhile.
-        if not marked and find(connection, kind, number) is not None:
-            raise
+    more = {"permanently_remove": "true", "full_path": full_path} if marked(found) else {}
+    with translated(f"delete {full_path}"):
+        connection.client.http_delete(_address(kind, str(found["id"])), query_data=more)
 
 
 def _get(connection: Connection, path: str) -> Mapping[str, object]:

@@ -91,8 +91,8 @@ def left(environment: Mapping[str, str]) -> dict[Path, Record]:
 
 def require_none(environment: Mapping[str, str]) -> None:
     """Raise ``Conflict`` if an earlier run left something."""
-    for found in left(environment).values():
+    for place, found in left(environment).items():
         raise Conflict(
             f"an earlier run has not deleted {found.group or found.project} on {found.url}",
-            hint="Run `factory prove --clean-up` first.",
+            hint=f"Run `factory prove --clean-up` first. If that server is gone for good, delete {place}.",
         )

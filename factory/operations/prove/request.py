@@ -17,6 +17,7 @@ from factory.operations.prove import record as records
 from factory.operations.prove.command_line import CommandLine
 from factory.operations.prove.record import Record
 from factory.operations.prove.report import Server
+from factory.policies.folder import read_folder
 from factory.system.toolchain import toolchain
 
 ENVIRONMENTS = ("staging", "production")
@@ -92,7 +93,7 @@ def look(request: Request, tokens: Tokens, command: CommandLine, *, env: Mapping
     made = replace(made, variables=request.variables)
     if not request.zone:
         return Found(server, operator, bot, made)
-    toolchain(env, source).terraform()
+    toolchain(env, source).terraform(read_folder(source).terraform.program)
     reader = Reader(tokens.cloudflare.reveal(), url=made.cloudflare)
     zone = zones.find(reader, request.zone)
     names = {name: f"{records.PREFIX}{made.suffix}-{name}.{zone.name}" for name in ENVIRONMENTS}

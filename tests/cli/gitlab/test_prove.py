@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import requests
 
+from factory.instance.agent_trial_script import CONTENT, FILE
+from factory.local_model import script
+from factory.local_model.server import running
 from tests.cli.test_refusals import assert_told, connect, url
 from tests.flaky_proxy import between
 from tests.instances import Instance, founded, make_instance
@@ -21,6 +24,8 @@ from tests.servers import PATIENCE, ROOT, wait_for
 pytestmark = pytest.mark.timeout(1100)
 ZONE = "prove.example"
 CROWD = "crowd"
+# Codex with a stub in its model's place, where it is installed.
+AGENTS = ("replay", *(["codex"] if (ROOT / ".tools/agents/bin/codex-acp").exists() and shutil.which("bwrap") else []))
 
 
 def _with_transcripts(clone: Path) -> None:
@@ -50,6 +55,7 @@ class Services:
             "FACTORY_TOKEN_FACTORY_BOT": tokens["factory-bot"],
             "FACTORY_TOKEN_JUDGE": tokens["factory-bot"],
             "CLOUDFLARE_API_TOKEN": self.write,
+            "OPENAI_API_KEY": "sk-proj-planted000000000000000000000000",
         }
         self.client = connect(self.url, "operator", folder)
         self.client.groups.create({"name": CROWD, "path": CROWD})
@@ -109,9 +115,16 @@ class Services:
 
 @pytest.fixture
 def services(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Services]:
-    made = founded(tmp_path, tier=getattr(request, "param", "free"), change=_with_transcripts)
-    yield Services(made)
-    made.run("down", check=False)
+    with running(lambda _: [script.Write(FILE, CONTENT), script.Say("Done.")]) as model:
+
+        def change(clone: Path) -> None:
+            _with_transcripts(clone)
+            agents = clone / "policies/agents.yml"
+            agents.write_text(agents.read_text().replace("https://api.openai.com/v1", model.url + "/v1"))
+
+        made = founded(tmp_path, tier=getattr(request, "param", "free"), change=change)
+        yield Services(made)
+        made.run("down", check=False)
 
 
 @pytest.mark.long
@@ -119,11 +132,12 @@ def services(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service
 @pytest.mark.parametrize("services", ["free", "premium"], indirect=True)
 def test_everything_on_the_loopback_parts(services: Services) -> None:
     before = services.has()
-    done = services.prove("--group", CROWD, "--zone", ZONE, "--agent", "replay", "--json")
+    agents = [f"--agent={name}" for name in AGENTS]
+    done = services.prove("--group", CROWD, "--zone", ZONE, *agents, "--json")
     found = json.loads(done.stdout)
     outcomes = {step["name"]: step["outcome"] for step in found["steps"]}
     assert set(outcomes.values()) == {"passed"}, outcomes
-    assert len(outcomes) == 11
+    assert len(outcomes) == 10 + len(AGENTS)
     assert (found["differences"], found["left"]) == ([], [])
     assert found["server"]["loopback"] is True
     assert found["seconds"] < 900
