@@ -26,6 +26,7 @@ _PAUSE = 0.5
 # How often the recording of the transcript waits for GitLab.
 _WAITS = 4
 _PLAN_TOKEN, _APPLY_TOKEN = "CLOUDFLARE_PLAN_TOKEN", "CLOUDFLARE_APPLY_TOKEN"
+_NO_TOKEN = "nothing-is-deployed"  # noqa: S105 - a stand-in
 _JUDGE = "gitlab-judge-token"
 _ACCOUNT = "TF_VAR_account_id"
 # Where releases are published. Without it nothing answers behind the tunnel: no machine runs the releases.
@@ -136,6 +137,9 @@ def _connect(proof: Proof) -> str:
     if made.zone:
         values |= dict.fromkeys((_PLAN_TOKEN, _APPLY_TOKEN), (tokens.cloudflare.reveal(), True))
         values[_ACCOUNT] = (made.account, False)
+    else:
+        # The job `plan` asks for the token before it sees that no stack is affected.
+        values[_PLAN_TOKEN] = (_NO_TOKEN, True)
     bootstrap.variables(proof.project, values)
     proof.tier = settings.tier(proof.project)
     return f"{made.project} is made; {len(values)} CI variables are set"

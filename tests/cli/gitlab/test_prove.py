@@ -230,7 +230,7 @@ def test_what_is_not_there_is_said_before_anything_is_made(services: Services) -
         (("--group", "nowhere"), 4, "you have access to no group nowhere"),
         (("--zone", "nowhere.example"), 4, "Cloudflare has no zone nowhere.example"),
         (("--agent", "nobody"), 4, "policies/agents.yml names no agent nobody"),
-        (("--agent", "claude"), 9, "the agent claude has no login"),
+        (("--agent", "aider"), 10, "the agent aider is not installed"),
     ):
         done = services.prove(*more, code=code)
         assert words in done.stderr, done.stderr
