@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "eject": ("factory.cli.repository.eject", "Take the factory out: plain GitLab and Terraform remain."),
     "connect": ("factory.cli.gitlab.connect", "Connect this clone to a project of your own on GitLab."),
     "gitlab": ("factory.cli.gitlab", "Compare the project's settings on GitLab, and make them so."),
+    "prove": ("factory.cli.gitlab.prove", "Do the main job on a real GitLab and Cloudflare, and delete everything."),
     "conformance": ("factory.cli.gitlab.conformance", "Write down what a GitLab answers, and compare two of them."),
     "secrets": ("factory.cli.secrets", "Keep secrets, log in to what keeps them, copy them to CI variables."),
     "doctor": ("factory.cli.doctor", "Check this machine, and say how to fix what is missing."),

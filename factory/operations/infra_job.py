@@ -29,7 +29,7 @@ _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
 # The names of Cloudflare's tokens in policies/secrets.yml.
 _READS, _WRITES = "cloudflare-plan-token", "cloudflare-apply-token"
-_PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
+PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Job:
         program = tools.terraform(self.policies.terraform.program)
         env = {
             **tool_env(self.given, tools),
-            **{key: self.given[key] for key in _PASSED if key in self.given},
+            **{key: self.given[key] for key in PASSED if key in self.given},
             **{key: value for key, value in self.given.items() if key.startswith("TF_VAR_")},
             "HOME": self.given.get("HOME", "/nonexistent"),
             "TMPDIR": self.given.get("TMPDIR", "/tmp"),  # noqa: S108 - the system's default for temporary files
