@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 .DEFAULT_GOAL := help
 # Thousands of programs start in a run of the tests: none compiles its modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test suite test-long test-gitlab lint soak soak-kills conformance coverage bench agent-session up down lock wheel clean
+.PHONY: help setup demo test suite test-long prove lint soak soak-kills conformance coverage bench agent-session up down lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,8 @@ suite: $(READY)
 test-long: $(READY) ## Run the tests that take minutes or need the coding agents (`factory setup --agents`)
 	@$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --durations=20 --durations-min=1 -m long $(ARGS)
 
-test-gitlab: $(READY) ## Do the main job on a real GitLab (URL=… and two accounts' tokens, see docs/gitlab.md)
-	@FACTORY_TEST_URL=$(URL) $(BIN)/python -m pytest -m real tests/gitlab/test_real.py $(ARGS)
+prove: $(READY) ## Do the main job on a real GitLab and Cloudflare, and delete everything (URL=… ARGS=…, see docs/gitlab.md)
+	@$(FACTORY) prove $(URL) $(ARGS)
 
 lint: $(READY) ## Check style, dead code, types and import floors
 	@$(BIN)/ruff format --check --quiet .
@@ -52,7 +52,7 @@ coverage: $(READY) ## Measure which lines of the toolkit the tests of `make test
 	@$(BIN)/coverage combine --quiet --rcfile=tests/coverage.ini
 	@$(BIN)/coverage report --rcfile=tests/coverage.ini
 
-bench: $(READY) ## Measure start-up against bare baselines in the same run
+bench: $(READY) ## Measure start-up against bare baselines in the same run, and the job time of a shipped change
 	@$(BIN)/python -m tests.bench
 
 agent-session: $(READY) ## Work on an issue with an agent, in its own interface (ISSUE=n AGENT=name pick)

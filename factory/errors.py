@@ -186,6 +186,20 @@ class ProviderLimited(FactoryError):
     hint = "The factory offers the issue again after that time. `factory agent doctor` shows which agents work."
 
 
+class ProofFailed(FactoryError):
+    """A step of `factory prove` failed, or something that the run made could not be deleted."""
+
+    exit_code = 17
+    hint = "Read the report. If it lists something as left, run `factory prove --clean-up`."
+
+
+class LoopbackDiffers(FactoryError):
+    """The GitLab answers otherwise than the loopback GitLab; all steps of `factory prove` passed."""
+
+    exit_code = 18
+    hint = "Read the differences in the report, and correct factory/local_gitlab by them."
+
+
 class Interrupted(FactoryError):
     """A person interrupted the command; the same command resumes it."""
 

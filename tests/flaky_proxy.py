@@ -1,4 +1,4 @@
-"""A proxy between a client and a loopback GitLab: it counts what passes, and fails as it is told to."""
+"""A proxy between a client and a loopback GitLab: it counts what passes, and fails or lies as it is told to."""
 
 import socket
 import threading
@@ -24,6 +24,7 @@ class Between:
     url: str
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     fate: Callable[[str, str], Fate] = lambda _method, _path: "pass"
+    changed: Callable[[str, bytes], bytes] = lambda _path, data: data
 
     @property
     def writes(self) -> int:
@@ -71,6 +72,8 @@ class _Passing(BaseHTTPRequestHandler):
             self._cut()
             return
         status, headers, data = self._asked(body)
+        if self.path.startswith("/api/"):
+            data = self.proxy.changed(self.path, data)
         if fate == "slow":
             time.sleep(self.slow)
         if fate == "answer lost":

@@ -65,7 +65,9 @@ class Instance:
 
     def folder(self, name: str = "default") -> Path:
         """Return an instance's own folder."""
-        of_clones = (path for path in (self.state / "factory").glob("*") if path.name not in {"checkpoints", "logins"})
+        of_clones = (
+            path for path in (self.state / "factory").glob("*") if path.name not in {"checkpoints", "logins", "prove"}
+        )
         return next(of_clones) / name
 
 

@@ -1,5 +1,6 @@
 """Docs that can fail: generated pages, links, and the commands that pages name."""
 
+import json
 import re
 from pathlib import Path
 
@@ -67,3 +68,10 @@ def test_named_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in re.findall(r"`make ([a-z-]+)", page.read_text()):
         assert name in targets, name
+
+
+def test_readme_says_when_the_proof_was_last_run() -> None:
+    last = json.loads((ROOT / "docs/conformance/last-prove.json").read_text())
+    text = " ".join((ROOT / "README.md").read_text().split())
+    real = last["real"] or "*not yet run*"
+    assert f"last run against the loopback parts on {last['loopback']}; against real services: {real}." in text

@@ -58,6 +58,7 @@ DOORS = {
         "factory/local_cloudflare/",
         "factory/local_model/",
         "factory/system/loopback.py",
+        "factory/apps/static_site.py",
     ),
     "securesystemslib": ("factory/evidence/sign.py",),
     "python_terraform": ("factory/terraform/",),

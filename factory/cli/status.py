@@ -4,6 +4,10 @@ import click
 
 from factory.cli import output
 from factory.cli.current import current
+from factory.gitlab.namespace.compute_minutes import OF_A_CHANGE, ComputeMinutes
+from factory.gitlab.runners import OWN, VARIABLE
+from factory.instance.workspace import Workspace
+from factory.policies.folder import read_folder
 from factory.reports.tables import table
 from factory.status import snapshot
 from factory.status.merge_status import merge_status
@@ -12,10 +16,12 @@ from factory.status.merge_status import merge_status
 @click.command()
 @output.as_json
 def command(as_json: bool) -> None:
-    """Show open issues, open merge requests, main's pipeline and waiting deployments."""
-    connection = current().connection()
-    state = snapshot.take(connection)
-    lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}", ""]
+    """Show open issues, open merge requests, main's pipeline, waiting deployments, and minutes on hosted runners."""
+    workspace = current()
+    connection = workspace.connection()
+    state = snapshot.take(connection, hosted=_hosted(workspace))
+    lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}"]
+    lines += [*(_minutes(state.compute_minutes) if state.compute_minutes else ()), ""]
     lines.append(
         table(["issue", "labels", "title"], [[f"#{i.iid}", ", ".join(i.labels), i.title] for i in state.issues])
     )
@@ -26,3 +32,23 @@ def command(as_json: bool) -> None:
         for item in state.waiting_deployments
     ]
     output.one(state, json_wanted=as_json, text="\n".join(lines))
+
+
+def _hosted(workspace: Workspace) -> bool:
+    """Return whether jobs run on GitLab's hosted runners: not on this machine, and not on runners of one's own."""
+    if workspace.settings.embedded:
+        return False
+    variable = (read_folder(workspace.settings.clone).gitlab.variables or {}).get(VARIABLE)
+    return variable is None or variable.value != OWN
+
+
+def _minutes(minutes: ComputeMinutes) -> list[str]:
+    numbers = {"spent": minutes.spent, "left": minutes.left}
+    told = [f"{what} not known" if number is None else f"{number} {what}" for what, number in numbers.items()]
+    lines = [f"compute minutes of {minutes.namespace} this month: {', '.join(told)}"]
+    if not minutes.enough:
+        lines.append(
+            f"  one change may need {OF_A_CHANGE}: `factory gitlab runners register` makes runners of your own, "
+            "which spend none"
+        )
+    return lines

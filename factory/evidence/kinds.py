@@ -33,7 +33,7 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
             "job, commit, stack, digests of manifest, normalised plan and plan file, number of approvals "
             "that policy requires"
         ),
-        "the commit and the three digests",
+        "the commit and the three digests; on main, the archive of each release, `release/<app>-<commit>`",
     ),
     "unchanged": (
         "main's pipeline of the commit changes no stack, so nothing is deployed: pipeline, job of the plan (0: none)",

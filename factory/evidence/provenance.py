@@ -49,7 +49,7 @@ class Build:
 
     def subjects(self) -> Mapping[str, str]:
         """Return the subject: the archive."""
-        return {f"{self.app}.pyz": self.archive}
+        return {f"{self.app}.tar.gz": self.archive}
 
     def predicate(self) -> Mapping[str, object]:
         """Return the fields of SLSA's predicate, and the digests that name the build."""

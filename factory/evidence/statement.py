@@ -12,6 +12,8 @@ from factory.evidence import predicates
 from factory.system import canonical
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+# Before the name of a release: a subject of the plan that names its archive.
+RELEASE = "release/"
 
 # In the order of a chain.
 _NAMES = (

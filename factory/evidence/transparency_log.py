@@ -242,9 +242,11 @@ def _fresh(
 
 
 def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
-    # A resumed step records the same fact at a later time, or in a later version with another predicate type.
+    # A resumed step records the same fact at a later time, or in a later version with another predicate type and with
+    # the releases of a plan, which the digest of its manifest binds.
     predicate = {name: item for name, item in value["predicate"].items() if name != "time"}
-    return {**value, "predicateType": statement.kind_of(value), "predicate": predicate}
+    subjects = [item for item in value["subject"] if not item["name"].startswith(statement.RELEASE)]
+    return {**value, "predicateType": statement.kind_of(value), "predicate": predicate, "subject": subjects}
 
 
 def _key_hash(key: str) -> str:

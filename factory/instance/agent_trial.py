@@ -109,6 +109,21 @@ def on_stub(agent: Agent, url: str) -> Agent:
     return agent.model_copy(update={"model": agent.model.model_copy(update={"url": base, "name": server.MODEL})})
 
 
+def without_scope(policies: Policies) -> Policies:
+    """Return policies that allow every path."""
+    scope = policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
+    return policies.model_copy(update={"scope": scope})
+
+
+def with_recordings(agent: Agent, folder: Path) -> Agent:
+    """Return the replay agent with a recording for the trial's brief; any other agent unchanged."""
+    if agent.model is not None or agent.command[-2:] != ("agent", "replay"):
+        return agent
+    recordings = files.private_folder(folder / "recordings")
+    files.write_atomic(recordings / "doctor.json", agent_trial_script.recording())
+    return agent.model_copy(update={"command": (*agent.command, "--recordings", str(recordings))})
+
+
 @dataclass
 class _Trial:
     """One agent's trial; ``events`` are those of its runs."""
@@ -178,12 +193,12 @@ class _Trial:
         agent = on_stub(self.policies.agents.agents[self.name], self.stub.url)
         folder = files.private_folder(session.attempt(number))
         files.write_atomic(folder / "brief.md", brief.encode())
-        chosen = AgentChoice(self.name, self._with_recordings(agent, folder), "the doctor tries it")
+        chosen = AgentChoice(self.name, with_recordings(agent, folder), "the doctor tries it")
         amount = launch_plan.requested_amount(agent)
         with (
             launch_plan.prepare(
-                context, session, number, policies=self._policies(), chosen=chosen, brief=brief, amount=amount,
-                record=self.events.append,
+                context, session, number, policies=without_scope(self.policies), chosen=chosen, brief=brief,
+                amount=amount, record=self.events.append,
             ) as given,
             (folder / "stderr.log").open("wb") as errors,
         ):  # fmt: skip
@@ -206,19 +221,6 @@ class _Trial:
 
         self._run(context, session, 3, agent_trial_script.WAIT, tick=tick)
         return clock.monotonic() - began[0] if began else None
-
-    def _policies(self) -> Policies:
-        """Return policies that allow every path."""
-        scope = self.policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
-        return self.policies.model_copy(update={"scope": scope})
-
-    def _with_recordings(self, agent: Agent, folder: Path) -> Agent:
-        """Return the replay agent with a recording for the trial's brief; any other agent unchanged."""
-        if agent.model is not None or agent.command[-2:] != ("agent", "replay"):
-            return agent
-        recordings = files.private_folder(folder / "recordings")
-        files.write_atomic(recordings / "doctor.json", agent_trial_script.recording())
-        return agent.model_copy(update={"command": (*agent.command, "--recordings", str(recordings))})
 
     def _injected(self, agent: Agent) -> bool:
         """Return whether every request to the model had the planted credential."""

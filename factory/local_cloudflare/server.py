@@ -11,8 +11,7 @@ from factory.errors import InvalidInput
 from factory.local_cloudflare.api import app as api
 from factory.local_cloudflare.api.call import STORE
 from factory.local_cloudflare.edge import proxy, release_api
-from factory.local_cloudflare.edge.release_api import SUPERVISOR
-from factory.local_cloudflare.edge.releases import Supervisor
+from factory.local_cloudflare.edge.release_api import SUPERVISOR, Host
 from factory.local_cloudflare.store import Store
 from factory.local_cloudflare.tokens import Scope, refuse_foreign
 from factory.system import files, log, loopback
@@ -34,21 +33,18 @@ class Endpoints:
         return f"http://{HOST}:{self.api_port}/client/v4"
 
 
-def create_app(
-    state: Path, tokens: Mapping[str, Scope], *, python: str, health_seconds: float = 10.0
-) -> web.Application:
+def create_app(state: Path, tokens: Mapping[str, Scope], *, host: Host) -> web.Application:
     """Return the application for API and releases, with its state in the folder ``state``.
 
-    ``tokens`` maps each token to its scope; ``python`` is the interpreter for releases. Raises ``Refused`` if a token
-    is not of the double, ``MachineError`` if the state can't be opened, and, on start, ``Conflict`` if another server
-    uses the state.
+    ``tokens`` maps each token to its scope; ``host`` runs the releases. Raises ``Refused`` if a token is not of the
+    double, ``MachineError`` if the state can't be opened, and, on start, ``Conflict`` if another server uses the state.
     """
     for token in tokens:
         refuse_foreign(token)
     app = web.Application(middlewares=[loopback.own_address, api.authorised])
     app[api.TOKENS] = dict(tokens)
     app[STORE] = Store(state / "cloudflare.sqlite3")
-    app[SUPERVISOR] = Supervisor(state / "releases", app[STORE], python=python, health_seconds=health_seconds)
+    app[SUPERVISOR] = host(state / "releases")
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
         try:

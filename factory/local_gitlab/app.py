@@ -32,6 +32,7 @@ from factory.local_gitlab.projects import (
     labels,
     milestones,
     projects,
+    service_accounts,
     templates,
 )
 from factory.local_gitlab.refs import protected_branches, protected_tags, push_events, push_rules
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     *members.ROUTES,
     *shares.ROUTES,
     *namespaces.ROUTES,
+    *service_accounts.ROUTES,
     *projects.ROUTES,
     *archive.ROUTES,
     *labels.ROUTES,

@@ -89,13 +89,23 @@ class Transcript:
     answers: list[Answer]
 
 
-def record(url: str, *, token: str, namespace: str, say: Callable[[str], None], patience: float = 900.0) -> Transcript:
+def record(
+    url: str,
+    *,
+    token: str,
+    namespace: str,
+    say: Callable[[str], None],
+    patience: float = 900.0,
+    name: str = "",
+) -> Transcript:
     """Run all calls in a new project of ``namespace`` (default: the token's user), and delete the project.
+
+    ``name`` is the new project's (default: one with a random end).
 
     ``patience`` is in seconds. Raises the errors of the calls, and ``InvalidInput`` if a job has an unexpected status.
     """
     someone = accounts.look(connect(url, "", account="", token=token))
-    path = f"{namespace or someone.username}/{PREFIX}{secrets.token_hex(4)}"
+    path = f"{namespace or someone.username}/{name or PREFIX + secrets.token_hex(4)}"
     connection = connect(url, path, account=someone.username, token=token, say=say)
     recorder = Recorder(path)
     with recording(connection, recorder):

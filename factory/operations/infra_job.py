@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from factory.apps import archive
 from factory.errors import InvalidInput, Refused
 from factory.gitlab import jobs
 from factory.gitlab.jobs import RunningJob
@@ -28,7 +29,7 @@ _ZERO = "0" * 40
 _APPS = "TF_VAR_apps"
 # The names of Cloudflare's tokens in policies/secrets.yml.
 _READS, _WRITES = "cloudflare-plan-token", "cloudflare-apply-token"
-_PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
+PASSED = ("TF_CLI_CONFIG_FILE", "CLOUDFLARE_BASE_URL", "TF_PLUGIN_CACHE_DIR")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Job:
         """
         if folder is None or not folder.is_dir() or self.release_commit != self.commit:
             return {}
-        return {app: folder / f"{app}.pyz" for app in self.carried(stack)}
+        return {app: folder / archive.file_name(app) for app in self.carried(stack)}
 
     def stacks(
         self,
@@ -123,7 +124,7 @@ class Job:
         program = tools.terraform(self.policies.terraform.program)
         env = {
             **tool_env(self.given, tools),
-            **{key: self.given[key] for key in _PASSED if key in self.given},
+            **{key: self.given[key] for key in PASSED if key in self.given},
             **{key: value for key, value in self.given.items() if key.startswith("TF_VAR_")},
             "HOME": self.given.get("HOME", "/nonexistent"),
             "TMPDIR": self.given.get("TMPDIR", "/tmp"),  # noqa: S108 - the system's default for temporary files

@@ -1,6 +1,7 @@
 """A person's own session: a worktree, a brief, and what `factory propose` commits of the work."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +47,15 @@ class OwnSession:
 
 
 def opened(person: Connection, text: str) -> Issue:
-    """Return the issue with a number such as ``7`` or ``#7``, or open one with the text as its title."""
+    """Return the issue with a number such as ``7`` or ``#7``, or open one with the text as its title.
+
+    An open issue of the person with that title is taken, so that a start that was cut off can be repeated.
+    """
     plain = text.removeprefix("#")
-    return (
-        issues.get(person, int(plain))
-        if plain.isdigit()
-        else issues.create(person, title=text, description="", labels=[])
-    )
+    if plain.isdigit():
+        return issues.get(person, int(plain))
+    same = (item for item in issues.find(person) if (item.title, item.author) == (text, person.account))
+    return next(same, None) or issues.create(person, title=text, description="", labels=[])
 
 
 def start(clone: PersonClone, issue: Issue, policies: Policies, *, remote: str, agent: str) -> PersonClone:
@@ -76,3 +79,11 @@ def read(clone: PersonClone) -> OwnSession | None:
     """Return the session of a checkout, if it is one's worktree."""
     path = clone.private(_RECORD)
     return data.read(OwnSession, files.read_bytes(path), source=str(path)) if path.exists() else None
+
+
+def every(clone: PersonClone) -> Iterator[tuple[PersonClone, OwnSession]]:
+    """Yield the worktrees of a clone that are sessions of one's own."""
+    for worktree in clone.worktrees():
+        found = read(worktree)
+        if found is not None:
+            yield worktree, found

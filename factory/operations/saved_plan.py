@@ -72,12 +72,12 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
     return tuple(found)
 
 
-def archives(connection: Connection, saved: SavedPlan) -> Mapping[str, str]:
-    """Return the digest of each app's archive that the plans were made with; raises ``EvidenceInvalid``.
+def archives(connection: Connection, saved: SavedPlan) -> Mapping[str, Mapping[str, str]]:
+    """Return, by stack, the digest of each app's archive that its plan was made with; raises ``EvidenceInvalid``.
 
     Empty in a merge request and for a rollback, which build nothing, and for plans of earlier versions.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Mapping[str, str]] = {}
     for name, manifest in saved.manifests.items():
         content = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.ARCHIVES}")
         if content is None:
@@ -85,7 +85,7 @@ def archives(connection: Connection, saved: SavedPlan) -> Mapping[str, str]:
         named = data.parse(dict[str, str], content, source=planning.ARCHIVES)
         if canonical.digest_of(named) != manifest.archives:
             raise EvidenceInvalid(f"{planning.ARCHIVES} of the stack {name} is not the file that its manifest names")
-        found |= named
+        found[name] = named
     return found
 
 

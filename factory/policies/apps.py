@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import InvalidInput
-from factory.policies.fields import Name, Strict
+from factory.policies.fields import Name, RepositoryPath, Strict
 from factory.policies.problems import document, parse
 
 FILE = "app.yml"
@@ -17,6 +17,9 @@ Hostname = Annotated[
     str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$", max_length=253)
 ]
 UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=200)]
+Kind = Literal["python", "node", "static", "command"]
+Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...], Field(strict=False, max_length=100)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$")]
 
 
 class Place(Strict):
@@ -25,12 +28,42 @@ class Place(Strict):
     hostname: Hostname
 
 
-class App(Strict):
-    """What an app needs: a hostname in each environment, the path of its health check, a rate limit per client."""
+class Build(Strict):
+    """How a release is made: a command that runs without network, and the files that the release has.
 
-    environments: Annotated[dict[Name, Place], Field(min_length=1)]
-    health: UrlPath
-    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)]
+    Paths are below the app's folder; a folder stands for everything in it.
+    """
+
+    command: Words = ()
+    files: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
+
+
+class Limits(Strict):
+    """What the processes of one release may use."""
+
+    memory_mb: Annotated[int, Field(ge=16, le=65_536)] = 512
+    processes: Annotated[int, Field(ge=4, le=4096)] = 128
+
+
+class App(Strict):
+    """What an app needs: a hostname in each environment, the path of its health check, a rate limit per client.
+
+    An app without environments is not deployed. The other fields say how a release is built and run. Those that are
+    absent follow from ``kind`` and from the app's files: ``factory app show`` prints them. ``lock`` is the file that
+    names its packages with their hashes. ``run`` is the command of a release, without a shell. ``listen`` says where
+    its program listens: on the unix socket ``$SOCKET``, or on ``$PORT`` of 127.0.0.1.
+    """
+
+    environments: dict[Name, Place] = Field(default_factory=dict)
+    health: UrlPath = "/"
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    kind: Kind | None = None
+    lock: RepositoryPath | None = None
+    build: Build = Field(default_factory=Build)
+    run: Words = ()
+    listen: Literal["socket", "port"] | None = None
+    variables: dict[Variable, str] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=Limits)
 
 
 def read(files: Mapping[str, bytes]) -> dict[str, App]:
@@ -64,15 +97,17 @@ def is_hostname(text: str) -> bool:
     return True
 
 
-def render(hostnames: Mapping[str, str], *, health: str, requests_per_minute: int) -> str:
-    """Return the text of an app's file; ``hostnames`` maps environments to hostnames."""
+def render(hostnames: Mapping[str, str], own: bytes = b"") -> str:
+    """Return the text of an app's file; ``hostnames`` maps environments to hostnames.
+
+    ``own`` is the app's file so far, without environments; they are added at its end.
+    """
     lines = [
-        "# What the app needs from the infrastructure (schema: docs/reference/app.schema.json).",
+        own.decode().rstrip("\n")
+        or "# What the app needs; `factory app show` prints what else follows from its files.",
         "environments:",
         *(f"  {environment}: {{hostname: {hostname}}}" for environment, hostname in hostnames.items()),
-        "# The path that answers with JSON that names the running release.",
-        f"health: {health}",
-        f"requests_per_minute: {requests_per_minute}",
+        *([] if own else ["# GET must answer 200.", "health: /"]),
     ]
     return "\n".join(lines) + "\n"
 

@@ -59,7 +59,8 @@ class Launch:
     ``env`` is the whole environment. ``readable`` and ``writable`` are folders added to the allow-list. ``frozen`` are
     paths inside a writable folder that the process cannot change or create. ``required`` is the lowest level that
     policy accepts. ``egress`` is the socket of a ``sandbox.egress`` proxy, which the process reaches on loopback at
-    ``egress_port``. ``terminal`` leaves the process on the caller's terminal.
+    ``egress_port``. ``inlet`` is a socket in a writable folder: who connects to it reaches the port ``inlet_port`` of
+    the process's own loopback. ``terminal`` leaves the process on the caller's terminal.
     """
 
     argv: tuple[str, ...]
@@ -73,6 +74,8 @@ class Launch:
     limits: Limits = field(default_factory=Limits)
     egress: Path | None = None
     egress_port: int = EGRESS_PORT
+    inlet: Path | None = None
+    inlet_port: int = 0
     terminal: bool = False
 
 
@@ -208,11 +211,12 @@ def _shell(lines: tuple[str, ...], command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _relayed(launch: Launch, relay: Path, end: Path | None) -> tuple[str, ...]:
-    """Return the words before the command that start the relay to the egress proxy."""
-    if launch.egress is None:
-        return ()
+    """Return the words before the command that start the relays: to the egress proxy, and from the inlet."""
     # -I -S -E: neither the worktree nor the environment can change the code of the relay.
-    return (_interpreter(), "-I", "-S", "-E", str(relay), str(launch.egress_port), str(end), "--")
+    program = (_interpreter(), "-I", "-S", "-E", str(relay))
+    out = (*program, "out", str(launch.egress_port), str(end), "--") if launch.egress else ()
+    into = (*program, "in", str(launch.inlet_port), str(launch.inlet), "--") if launch.inlet else ()
+    return (*out, *into)
 
 
 def _interpreter() -> str:
@@ -235,7 +239,9 @@ def _options(launch: Launch) -> list[str]:
         options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     readable = set(launch.readable)
     if launch.egress:
-        options += ["--ro-bind", str(_RELAY), _RELAY_INSIDE, "--ro-bind", str(launch.egress), _SOCKET_INSIDE]
+        options += ["--ro-bind", str(launch.egress), _SOCKET_INSIDE]
+    if launch.egress or launch.inlet:
+        options += ["--ro-bind", str(_RELAY), _RELAY_INSIDE]
         readable.add(Path(_interpreter()).parents[1])
     # Parents first, so that a later mount never hides an earlier one; a folder named as both is writable.
     binds = dict.fromkeys(readable, "--ro-bind-try") | dict.fromkeys(launch.writable, "--bind")

@@ -1,8 +1,9 @@
-"""Runs inside the sandbox: relays a loopback port to the egress proxy's socket, and starts the command that uses it.
+"""Runs inside the sandbox: relays between a loopback port and a unix socket, and starts the command that uses the port.
 
-Called as ``python -I -S -E relay.py PORT SOCKET -- COMMAND…``. The command starts once the port listens. The relay
-copies bytes without decisions, and ends with the command's exit code or signal. It imports only built-in modules, so
-that it starts fast.
+Called as ``python -I -S -E relay.py out|in PORT SOCKET -- COMMAND…``. ``out`` listens on the port, and connects to the
+egress proxy's socket; ``in`` listens on the socket, and connects to the port, on which the command listens. The command
+starts once the relay listens. The relay copies bytes without decisions, and ends with the command's exit code or
+signal. It imports only built-in modules, so that it starts fast.
 """
 
 import _signal  # type: ignore[import-not-found]  # the signal module starts too slowly
@@ -16,16 +17,25 @@ _CANNOT_START = 125
 _FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT")
 
 
-def main(port: int, path: str, command: list[str]) -> int:
+def main(way: str, port: int, path: str, command: list[str]) -> int:
     """Listen, start the command, and relay until it ends; return its exit code, or its signal as a negative number."""
-    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0)
-    listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    # The socket's whole path may be longer than an address can hold, so it is named from its folder.
+    here, (folder, _, end) = os.getcwd(), path.rpartition("/")  # noqa: PTH109 - pathlib starts too slowly
+    if way == "in":
+        os.chdir(folder or "/")
+    inet: tuple[int, tuple[str, int] | str] = (_socket.AF_INET, ("127.0.0.1", port))
+    unix: tuple[int, tuple[str, int] | str] = (_socket.AF_UNIX, end)
+    near, far = (inet, unix) if way == "out" else (unix, inet)
+    listener = _socket.socket(near[0], _socket.SOCK_STREAM, 0)
+    if near[0] == _socket.AF_INET:
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    listener.bind(near[1])
     listener.listen(128)
     child = os.fork()
     if child == 0:
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # else the command inherits that Python ignores SIGPIPE
         try:
+            os.chdir(here)
             os.execvp(command[0], command)  # noqa: S606 - the command of the launch
         except OSError as error:
             os.write(2, f"cannot start {command[0]}: {error.strerror}\n".encode())
@@ -33,10 +43,8 @@ def main(port: int, path: str, command: list[str]) -> int:
     for name in _FORWARDED:
         _signal.signal(getattr(_signal, name), lambda number, _: os.kill(child, number))
     _release_streams()
-    # The socket's whole path may be longer than an address can hold.
-    folder, _, name = path.rpartition("/")
     os.chdir(folder or "/")
-    _thread.start_new_thread(_accept, (listener, name))
+    _thread.start_new_thread(_accept, (listener, *far))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -47,21 +55,27 @@ def _release_streams() -> None:
         os.dup2(nothing, number)
 
 
-def _accept(listener: _socket.socket, name: str) -> None:
+def _accept(listener: _socket.socket, family: int, address: "tuple[str, int] | str") -> None:
     while True:
         handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket module starts too slowly
         near = _socket.socket(fileno=handle)
-        near.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)  # an answer is a stream of small pieces
-        far = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0)
+        far = _socket.socket(family, _socket.SOCK_STREAM, 0)
+        for end in (near, far):
+            if end.family == _socket.AF_INET:
+                end.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)  # an answer is a stream of small pieces
         try:
-            far.connect(name)
+            far.connect(address)
         except OSError:
             near.close()
             far.close()
             continue
         open_ends = [near, far]
-        _thread.start_new_thread(_copy, (near, far, open_ends))
-        _thread.start_new_thread(_copy, (far, near, open_ends))
+        try:
+            _thread.start_new_thread(_copy, (near, far, open_ends))
+            _thread.start_new_thread(_copy, (far, near, open_ends))
+        except RuntimeError:  # the command has as many processes as it may: this connection ends, later ones may not
+            for end in (near, far):
+                _shut(end)
 
 
 def _copy(source: _socket.socket, target: _socket.socket, open_ends: list[_socket.socket]) -> None:
@@ -87,7 +101,7 @@ def _shut(end: _socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    ended = main(int(sys.argv[1]), sys.argv[2], sys.argv[4:])
+    ended = main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[5:])
     if ended < 0:
         # End by the same signal, so that the parent sees the same status as without the relay.
         if -ended not in {_signal.SIGKILL, _signal.SIGSTOP}:

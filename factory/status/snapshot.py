@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
+from factory.gitlab.namespace import compute_minutes
+from factory.gitlab.namespace.compute_minutes import ComputeMinutes
 from factory.model.deployment import CONFIRM
 from factory.model.gitlab import MAIN, Deployment, Issue, MergeRequest
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Open issues, open merge requests and unfinished deployments of a project."""
+    """Open issues, open merge requests and unfinished deployments of a project, and minutes on hosted runners."""
 
     url: str
     project: str
@@ -18,10 +20,11 @@ class Snapshot:
     merge_requests: tuple[MergeRequest, ...]
     waiting_deployments: tuple[Deployment, ...]
     main_pipeline: str
+    compute_minutes: ComputeMinutes | None
 
 
-def take(connection: Connection) -> Snapshot:
-    """Return the state of the project as GitLab shows it now."""
+def take(connection: Connection, *, hosted: bool) -> Snapshot:
+    """Return the state of the project as GitLab shows it now; ``hosted`` says that GitLab's runners run its jobs."""
     runs = pipelines.latest(connection, ref=MAIN)
     return Snapshot(
         url=connection.url,
@@ -32,6 +35,7 @@ def take(connection: Connection) -> Snapshot:
             item for item in deployments.find(connection, status="blocked") if not _confirmed(connection, item)
         ),
         main_pipeline=f"{runs.id} {runs.status}" if runs else "none",
+        compute_minutes=compute_minutes.read(connection) if hosted else None,
     )
 
 

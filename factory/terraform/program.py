@@ -72,9 +72,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         if _OVERRIDDEN in diagnostics.warnings(diagnostics.read_events(output.encode())):
             raise Refused("the CLI configuration overrides a provider (dev_overrides), so the lock file is not checked")
 
-    def write_plan(self, name: str, *, lock: bool, refresh_only: bool = False) -> bool:
+    def write_plan(self, name: str, *, lock: bool, refresh_only: bool = False, destroy: bool = False) -> bool:
         """Write a plan file; return whether it has changes. ``lock=False`` needs no write access to the state."""
-        options: dict[str, Any] = {"refresh_only": _FLAG} if refresh_only else {}
+        flags = {"refresh_only": refresh_only, "destroy": destroy}
+        options: dict[str, Any] = {flag: _FLAG for flag, given in flags.items() if given}
         code, _, _ = self.cmd(
             "plan", input=False, no_color=_FLAG, detailed_exitcode=_FLAG, lock=lock, out=name, **options
         )

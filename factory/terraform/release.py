@@ -5,6 +5,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from factory.errors import Refused, Unreachable
+from factory.model.release import RELEASE_PATH
 from factory.system import clock, files, http
 
 _PATIENCE = 15.0
@@ -27,25 +28,33 @@ def publish(url: str, token: str, name: str, archive: Path) -> None:
 
 
 def observe(edge: str, hostname: str, health: str, release: str) -> str:
-    """Request the health path of the hostname until ``release`` answers; return the release that answered.
+    """Wait until a hostname answers with ``release``, and its health path with 200; return the release.
 
-    ``edge`` is the address that serves the hostname. ``health`` is the path that returns JSON with a ``release``.
-    Raises ``Unreachable`` if ``release`` does not answer within 15 s.
+    ``edge`` is the address that serves the hostname. The supervisor says which release answers, at ``RELEASE_PATH``.
+    Raises ``Unreachable`` if that does not happen within 15 s.
     """
     client = http.Client(edge, headers={"Host": hostname}, timeout=5)
     deadline = clock.monotonic() + _PATIENCE
     result = "no answer"
     while clock.monotonic() < deadline:
         try:
-            answer = client.send("GET", health)
-            result = (
-                str(json.loads(answer.body)["release"]) if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
-            )
+            result = _answering(client)
+            if result == release:
+                status = client.send("GET", health).status
+                if status == HTTPStatus.OK:
+                    return release
+                result = f"HTTP {status} for {health}"
         except Unreachable:
             result = "no answer"
-        except (ValueError, KeyError, TypeError):
-            result = f"the answer to {health} is not JSON with a `release`"
-        if result == release:
-            return result
         clock.sleep(_PAUSE)
     raise Unreachable(f"{hostname} does not answer with {release} after {_PATIENCE:g} s: {result}")
+
+
+def _answering(client: http.Client) -> str:
+    answer = client.send("GET", RELEASE_PATH)
+    if answer.status != HTTPStatus.OK:
+        return f"HTTP {answer.status}"
+    try:
+        return str(json.loads(answer.body)["release"])
+    except (ValueError, KeyError, TypeError):
+        return f"the answer to {RELEASE_PATH} is not JSON with a `release`"

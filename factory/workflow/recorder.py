@@ -8,6 +8,7 @@ from factory.errors import EvidenceInvalid, NotFound, Refused
 from factory.evidence import statement, transparency_log
 from factory.evidence.provenance import Build, Package
 from factory.gitlab import pipelines
+from factory.host import runnable
 from factory.model.gitlab import MAIN
 from factory.model.verdict import GateReport
 from factory.operations import saved_plan
@@ -94,6 +95,7 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     ):
         raise NotFound(f"pipeline {pipeline} has no job {saved_plan.PLAN_JOB}, and main has Terraform to plan")
     environments = context.policies().environments
+    archives = saved_plan.archives(context.bot, saved)
     statements = []
     for stack, manifest in saved.manifests.items():
         digest = saved.digest(stack)
@@ -102,6 +104,7 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
             "manifest": digest,
             "plan": manifest.plan,
             "plan file": manifest.plan_file,
+            **runnable.subjects(manifest.commit, archives.get(stack, {}).items()),
         }
         predicate = {
             "key": f"plan/{iid}/{pipeline}/{stack}",
@@ -116,9 +119,10 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
             "approvals": environments.asked(stack),
         }
         statements.append(_statement(context, "plan", issue, subjects, predicate))
+    built = {app: digest for each in archives.values() for app, digest in each.items()}
     statements += [
         _statement(context, "build", issue, item.subjects(), {"key": key, "merge_request": iid, **item.predicate()})
-        for item in _builds(context, saved, pipeline)
+        for item in _builds(context, saved, built, pipeline)
         for key in (f"build/{iid}/{pipeline}/{item.app}",)
     ]
     if statements:
@@ -126,9 +130,8 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     return saved
 
 
-def _builds(context: Context, saved: SavedPlan, pipeline: int) -> list[Build]:
-    """Return the builds whose archives the plans name."""
-    archives = saved_plan.archives(context.bot, saved)
+def _builds(context: Context, saved: SavedPlan, archives: Mapping[str, str], pipeline: int) -> list[Build]:
+    """Return the builds of the archives (app to digest) that the plans name."""
     if not archives:
         return []
     jobs = {job.name: job.id for job in pipelines.jobs(context.bot, pipeline)}

@@ -150,6 +150,12 @@ class PersonClone:
         self._git("worktree", "add", "--quiet", "--no-track", "-b", branch, str(folder), start)
         return PersonClone(folder, self.env)
 
+    def worktrees(self) -> list["PersonClone"]:
+        """Return the clone and its worktrees whose folders exist."""
+        lines = self._git("worktree", "list", "--porcelain").splitlines()
+        folders = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+        return [PersonClone(folder, self.env) for folder in folders if folder.is_dir()]
+
     def private(self, name: str) -> Path:
         """Return the path of a file among git's own: of this checkout alone, or where git shares it, of the clone."""
         return (self.path / self._git("rev-parse", "--git-path", name)).resolve()

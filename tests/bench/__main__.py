@@ -1,4 +1,4 @@
-"""`make bench`: start-up, status, gates and agents' turns as ratios to bare baselines, measured in turn in one run."""
+"""`make bench`: start-up, status, gates and agents' turns as ratios to bare baselines, and the job time of a change."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import agents, evidence, gates, terraform
+from tests.bench import agents, evidence, gates, minutes, terraform
 from tests.instances import Instance, make_instance
 from tests.measure import row
 
@@ -51,6 +51,7 @@ def main() -> None:
     found += agents.rows()
     found += terraform.rows()
     found += evidence.rows()
+    found.append(minutes.row())
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
     found.append({"what": "demo: the factory's own seconds", "seconds": own, "limit": _OWN, "holds": own <= _OWN})

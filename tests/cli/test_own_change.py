@@ -53,6 +53,7 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
     project.mergerequests.get(1).approve()
     assert "!1 is ready for review" in mine.run("work", "--once").stderr
     assert "manifest" not in mine.run("mr", "show", "1").stdout
+    assert "hello at" in mine.run("mr", "try", "1", "--check").stdout
     assert "!1 waits for review" in said(mine), "the approval was given before the note said what it names"
     mine.run("mr", "approve", "1")
     mine.run("work", "--once")

@@ -217,7 +217,7 @@ def subjects(kind: str, predicate: Mapping[str, Any]) -> dict[str, str]:
         if predicate.get(field) is not None:
             named[field] = f"gitCommit:{predicate[field]}"
     if kind == "build":
-        return {"shop.pyz": predicate["archive"]}
+        return {"shop.tar.gz": predicate["archive"]}
     for field in ("manifest", "plan", "plan_file", "new_manifest", "new_plan"):
         if predicate.get(field) is not None:
             named[field] = predicate[field]

@@ -10,6 +10,7 @@ from factory.evidence import merkle_tree, sign, statement, transparency_log
 from factory.evidence.checkpoint import VerifierKey, open_checkpoint
 from factory.evidence.trust import Trust
 from factory.evidence.verify import verify
+from factory.host import runnable
 from factory.system import canonical
 from tests.evidence.examples import ORIGIN, STEPS, digest, make, recorded, report, signer, statements, trust
 
@@ -61,6 +62,13 @@ def test_statements_of_earlier_versions_verify_and_are_not_recorded_again() -> N
     tree = recorded(old)
     assert report(tree, trust()).findings == ()
     assert append(tree, statements()) == {}
+
+
+def test_a_plan_that_was_recorded_without_its_releases_is_not_recorded_again() -> None:
+    made = make("plan")
+    named = {**statement.subjects_of(made), **runnable.subjects(made["predicate"]["commit"], [("shop", digest("a"))])}
+    again = statement.build("plan", subjects=named, predicate=made["predicate"])
+    assert append(recorded([made]), [again]) == {}
 
 
 def test_another_fact_under_the_same_key_is_a_conflict() -> None:

@@ -177,7 +177,7 @@ sys.exit(7)
 def test_the_relay_ends_by_the_signal_that_ended_the_command_and_passes_signals_on(tmp_path: Path) -> None:
     relay = [sys.executable, "-I", "-S", "-E", str(Path(launch.__file__).with_name("relay.py"))]
     port = launch.relay_port("/nonexistent")
-    argv = [*relay, str(port), "/nonexistent", "--", "sh", "-c"]
+    argv = [*relay, "out", str(port), "/nonexistent/s", "--", "sh", "-c"]
     assert process.run([*argv, "kill -9 $$"], env=TOOL_ENV, check=False).returncode == -9
     assert process.run([*argv, "exit 3"], env=TOOL_ENV, check=False).returncode == 3
     ready = tmp_path / "ready"
@@ -186,7 +186,10 @@ def test_the_relay_ends_by_the_signal_that_ended_the_command_and_passes_signals_
     wait_for(ready.exists)
     running.terminate()
     assert running.wait(10) == 4
-    assert process.run([*relay, str(port), "/x", "--", "no-such-program"], env=TOOL_ENV, check=False).returncode == 127
+    assert (
+        process.run([*relay, "out", str(port), "/x", "--", "no-such-program"], env=TOOL_ENV, check=False).returncode
+        == 127
+    )
 
 
 def test_a_launch_has_the_network_or_a_proxy(tmp_path: Path) -> None:

@@ -31,15 +31,22 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--own-login", is_flag=True, help="Let one agent do a tiny task on its real model, with your login.")
 @output.as_json
-def doctor(names: tuple[str, ...], as_json: bool) -> None:
+def doctor(names: tuple[str, ...], own_login: bool, as_json: bool) -> None:
     """Try agents out on a stub model, in the sandbox and with the tools of an attempt; without names, try all.
 
-    Exits with 6 if an agent lacks a capability that policy claims. Uses no network and none of your credentials.
+    Exits with 6 if an agent lacks a capability that policy claims. Uses no network and none of your credentials. With
+    --own-login, one agent writes one file for at most two minutes and half a dollar; exits with 11 if it does not.
     """
     from factory.cli.agent import report  # noqa: PLC0415 - see above
     from factory.cli.current import current  # noqa: PLC0415 - see above
 
+    if own_login:
+        turn = report.tiny_turn(current(), names)
+        output.one(turn, json_wanted=as_json, text=report.turn_text(turn))
+        report.require_written(turn)
+        return
     found = report.tried(current(), names)
     output.one([asdict(item) for item in found], json_wanted=as_json, text=report.text(found))
     report.require(found)

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from factory.agents import doctor
-from factory.errors import GateFailed, NotFound
-from factory.instance import agent_trial
+from factory.errors import AgentFailed, GateFailed, InvalidInput, NotFound
+from factory.instance import agent_trial, agent_turn
+from factory.instance.agent_turn import TinyTurn
 from factory.instance.context import machine
 from factory.instance.workspace import Workspace
 from factory.policies.agents import Agent
@@ -90,6 +91,28 @@ def trial(workspace: Workspace, policies: Policies, name: str) -> TrialRow:
     seen = agent_trial.tried(workspace, policies, name)
     cells = doctor.judged(seen)
     return TrialRow(name, doctor.version(seen), "tried", cells, doctor.broken(cells, agent.capabilities))
+
+
+def tiny_turn(workspace: Workspace, names: Sequence[str]) -> TinyTurn:
+    """Let one agent do a tiny task with the person's login; raises ``InvalidInput`` unless one is named."""
+    if len(names) != 1:
+        raise InvalidInput("--own-login spends money or windows of your plan: name one agent")
+    return agent_turn.take(workspace, read_folder(workspace.settings.clone), names[0])
+
+
+def turn_text(turn: TinyTurn) -> str:
+    """Return a tiny turn as a line."""
+    wrote = "wrote the file" if turn.wrote else f"did not write the file: {turn.detail}"
+    spent = f"{turn.tokens} tokens by {turn.source}; {turn.cost}"
+    return f"{turn.name}: {turn.reason} in {turn.seconds:.1f} s; it {wrote}; {spent}"
+
+
+def require_written(turn: TinyTurn) -> None:
+    """Raise ``AgentFailed`` if a tiny turn did not do its task."""
+    if not turn.wrote:
+        raise AgentFailed(
+            f"{turn.name} did not write the file: {turn.reason}: {turn.detail}", hint="See docs/agents.md."
+        )
 
 
 def require(found: Sequence[TrialRow]) -> None:

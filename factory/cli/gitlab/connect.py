@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import click
 
@@ -10,9 +12,10 @@ from factory import config
 from factory.cli import gitlab as gitlab_command
 from factory.cli import output
 from factory.cli.current import current, open_workspace
+from factory.cli.gitlab import service_accounts
 from factory.cli.prompt import typed
 from factory.errors import Refused, Unauthorized
-from factory.evidence.trust import ALONE, SHARED
+from factory.evidence.trust import ALONE, APART, SHARED, Separation
 from factory.gitlab import accounts
 from factory.gitlab import connect as gitlab
 from factory.gitlab.accounts import TokenScope
@@ -76,23 +79,20 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     target, token = _operator(workspace, accounts.address(url), project)
     named = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
     named[OPERATOR] = target.scope.username
-    exists = accounts.adopt(target.operator, make=False)
-    if not exists:
-        _agree(yes, f"Create the private project {target.project} as {target.scope.username}?")
-        accounts.adopt(target.operator, make=True)
-    if accounts.rank(target.operator, target.scope.number) < _MAINTAINER:
-        raise Refused(
-            f"{target.scope.username} is not a maintainer of {target.project}", hint="Ask its owner for that role."
-        )
+    exists = _project(target, yes=yes)
     _seal(workspace, OPERATOR, token)
     head, pushed = provision.seed(workspace, target.url, target.project, token.reveal(), say=output.say)
+    wants = partial(_wants, yes)
+    offered = None if bot else service_accounts.offer(workspace, target.url, target.operator, head, named)
     if bot:
         named[BOT] = named[AGENT] = _bot(target, head)
+    elif offered:
+        named |= service_accounts.take(offered, workspace, target.url, target.operator, agree=wants)
     if pushed:
         output.say(f"main is {head[:12]}, from this clone")
     for account in (BOT, AGENT):
         named.setdefault(account, target.scope.username)
-    separation = SHARED if named[BOT] != target.scope.username else ALONE
+    separation = _separation(named)
     tier = settings.tier(target.operator)
     value = {"gitlab_url": target.url, "project": target.project, "accounts": named}
     value |= {"tier": tier, "separation": separation}
@@ -107,11 +107,13 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
     provision.recorder(workspace, target.project, agent=named[AGENT], simulated=False, separation=separation)
     provision.publish_trust(workspace, target.operator)
     remote = person_remote.ensure(workspace)
+    following = service_accounts.propose(offered, workspace, target.operator, token.reveal(), agree=wants)
     result = {**value, "made": not exists, "pushed": pushed, "in_sync": left.in_sync, "fields": left.fields}
     result["unenforced"] = [vars(item) for item in left.unenforced]
-    result["remote"] = remote
+    result |= {"remote": remote, "next": following}
     text = (
-        _summary(target, left, separation) + f"\n  git: the remote {remote} is the project; `git push {remote} BRANCH`"
+        _summary(target, left, separation, following)
+        + f"\n  git: the remote {remote} is the project; `git push {remote} BRANCH`"
     )
     output.one(result, json_wanted=as_json, text=text)
 
@@ -130,6 +132,19 @@ def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Tar
     path = project or known or f"{found.username}/{workspace.settings.clone.name}"
     operator = gitlab.connect(url, path, account=found.username, token=token.reveal(), say=output.say)
     return _Target(workspace, url, path, operator, found), token
+
+
+def _project(target: _Target, *, yes: bool) -> bool:
+    """Make the project if it is missing; return whether it existed. Raises ``Refused`` for who is not a maintainer."""
+    exists = accounts.adopt(target.operator, make=False)
+    if not exists:
+        _agree(yes, f"Create the private project {target.project} as {target.scope.username}?")
+        accounts.adopt(target.operator, make=True)
+    if accounts.rank(target.operator, target.scope.number) < _MAINTAINER:
+        raise Refused(
+            f"{target.scope.username} is not a maintainer of {target.project}", hint="Ask its owner for that role."
+        )
+    return exists
 
 
 def _bot(target: _Target, main: str) -> str:
@@ -203,11 +218,23 @@ def _agree(yes: bool, question: str) -> None:
         raise Refused("you did not agree: nothing was changed", hint="Change policies/gitlab.yml, and run it again.")
 
 
-def _summary(target: _Target, left: Plan, separation: str) -> str:
+def _wants(yes: bool, question: str) -> bool:
+    """Return whether the person agrees to what is not necessary; without a terminal, only --yes does."""
+    return yes or (sys.stdin.isatty() and click.confirm(question, err=True))
+
+
+def _separation(named: Mapping[str, str]) -> Separation:
+    if named[BOT] == named[OPERATOR]:
+        return ALONE
+    return SHARED if named[BOT] == named[AGENT] else APART
+
+
+def _summary(target: _Target, left: Plan, separation: str, following: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {target.url}/{target.project} as {target.scope.username}"]
     if target.scope.expires:
         lines.append(f"the token ends on {target.scope.expires}")
     if separation == ALONE:
         name = f"{target.scope.username}-factory"
-        lines += ["", "separation: none", _WALK.format(url=target.url, project=target.project, name=name)]
+        walk = _WALK.format(url=target.url, project=target.project, name=name)
+        lines += ["", "separation: none", following or walk]
     return "\n".join(lines)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import click
 
+from factory.apps.running import RunMachine
 from factory.cli.current import current
+from factory.host.supervisor import Supervisor
 from factory.instance.workspace import Workspace
 from factory.local_cloudflare import server as cloudflare
 from factory.local_gitlab import server as gitlab
 from factory.system import files, log, process
+from factory.system.toolchain import readable
 
 _RESTART_PAUSE = 1.0
 _LOOK_PAUSE = 2.0
@@ -34,10 +37,11 @@ async def _serve(workspace: Workspace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     tokens = workspace.cloudflare_tokens()
+    machine = RunMachine(workspace.tool_env["PATH"], (workspace.tools.tools, *readable()))
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
         {tokens["plan"]: "read", tokens["apply"]: "write"},
-        python=process.python(),
+        host=lambda folder: Supervisor(folder, machine),
     )
     async with (
         gitlab.serve(

@@ -8,6 +8,7 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current, repository
+from factory.cli.repository import app_release
 from factory.config import environments
 from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
@@ -24,7 +25,11 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 @click.group()
 def command() -> None:
-    """List the apps, add an existing repository as one, and run the apps' tests."""
+    """List the apps, add an existing repository as one, test and build them."""
+
+
+command.add_command(app_release.show)
+command.add_command(app_release.build_)
 
 
 @command.command(name="list")

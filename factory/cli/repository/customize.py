@@ -24,8 +24,8 @@ def command(file: str | None, shown: bool, as_json: bool) -> None:
     }
     root = repository()
     if file is None:
-        rows = [{"file": path, "own": (root / path).exists()} for path in sorted(known)]
-        output.rows(rows, ("file", "own"), json_wanted=as_json, empty="nothing")
+        rows = [{"file": path, "default": not (root / path).exists()} for path in sorted(known)]
+        output.rows(rows, ("file", "default"), json_wanted=as_json, empty="nothing")
         return
     if file not in known:
         raise NotFound(f"the factory brings no {file} along", hint="List what there is with `factory customize`.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
-from factory.operations.repository import ejection
+from factory.operations.repository import app_source, ejection
 from factory.policies import apps as app_files
 from factory.policies import read as policy_files
 from factory.worktrees.person_clone import PersonClone
@@ -22,7 +22,8 @@ def command(as_json: bool) -> None:
     """
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
     left, apps = clone.place(), app_files.read(clone.matching(app_files.PATH))
-    changes = ejection.made(clone.paths(), apps, policy_files.read(clone.matching(policy_files.PATH)).terraform.stacks)
+    stacks = policy_files.read(clone.matching(policy_files.PATH)).terraform.stacks
+    changes = ejection.made(clone.paths(), apps, stacks, lambda name: app_source.committed(clone, name))
     commit = clone.start(ejection.BRANCH, changes, message="Take the factory out\n")
     undo = f"git switch {left} && git branch -D {ejection.BRANCH}"
     gone = [path for path, content in changes.items() if content is None]

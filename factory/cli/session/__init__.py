@@ -15,10 +15,12 @@ from factory.cli.current import current
 from factory.cli.session import attempt_rows, session_record, start
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import accounts, issues
+from factory.instance import person_remote
 from factory.instance.context import make, opened
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
+from factory.operations import own_session
 from factory.policies.folder import read_folder
 from factory.system import clock, files
 from factory.workflow.claim import lease, sessions
@@ -44,10 +46,15 @@ command.add_command(start.command, name="start")
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:
-    """List the newest session of each claimed issue."""
-    context = make(current(), holder="", say=output.say)
+    """List the newest session of each claimed issue, and the worktrees of your own sessions."""
+    workspace = current()
+    context = make(workspace, holder="", say=output.say)
     context.fetch()
     found = [asdict(item) | {"state": _state(item)} for item in sessions.every(context)]
+    for worktree, own in own_session.every(person_remote.clone_of(workspace)):
+        helper = f"you, with {own.agent}" if own.agent else "you"
+        row = {"session": worktree.path.name, "issue": own.issue, "state": "yours", "holder": helper}
+        found.append({**row, "token": "", "expires_at": ""})
     columns = ("session", "issue", "state", "holder", "token", "expires_at")
     output.rows(found, columns, json_wanted=as_json, empty="no sessions")
 

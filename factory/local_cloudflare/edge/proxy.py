@@ -3,9 +3,11 @@
 It blocks requests that a zone's rulesets block. It ignores the zone's settings, because loopback has no TLS.
 """
 
+import asyncio
 import html
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -18,9 +20,11 @@ from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.edge.firewall import Firewall
 from factory.local_cloudflare.edge.release_api import SUPERVISOR
 from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, route
+from factory.model.release import RELEASE_PATH
 from factory.system import clock, log
 
-_SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
+# A session for each unix socket, and one for ports (``None``).
+_SESSIONS: web.AppKey["dict[Path | None, aiohttp.ClientSession]"] = web.AppKey("sessions", dict)
 _FIREWALL: web.AppKey[Firewall] = web.AppKey("firewall", Firewall)
 _HOP_BY_HOP = frozenset(
     {
@@ -37,6 +41,7 @@ _HOP_BY_HOP = frozenset(
 )
 _AS_SENT = "local_cloudflare.content_type_as_sent"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=100.0)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 # RFC 9110 section 7.6.1 and Cloudflare's codes: 502 bad gateway, 504 gateway time-out.
@@ -54,23 +59,36 @@ _PAGE = """<!doctype html>
 def add_routes(app: web.Application) -> None:
     """Route every request through the edge; the application must contain the store and ``SUPERVISOR``."""
     app[_FIREWALL] = Firewall()
-    app.cleanup_ctx.append(_session)
+    app.cleanup_ctx.append(_sessions)
     app.on_response_prepare.append(_keep_untyped)
     app.router.add_route("*", "/{path:.*}", _forward)
 
 
-async def _session(app: web.Application) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession(
-        timeout=_TIMEOUT,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=_NOT_ADDED,
+async def _sessions(app: web.Application) -> AsyncIterator[None]:
+    app[_SESSIONS] = {}
+    yield
+    for session in app[_SESSIONS].values():
+        await session.close()
+
+
+def _session(app: web.Application, path: Path | None) -> aiohttp.ClientSession:
+    """Return the session to a unix socket, or to ports."""
+    sessions = app[_SESSIONS]
+    if path not in sessions:
         # Each request has its own connection. That costs less than the 40 ms of delayed acknowledgement on a reused
         # connection when a release writes head and body separately, and no connection outlives its release.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-    ) as session:
-        app[_SESSION] = session
-        yield
+        sessions[path] = aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NOT_ADDED,
+            connector=(
+                aiohttp.UnixConnector(str(path), limit=0, force_close=True)
+                if path
+                else aiohttp.TCPConnector(limit=0, force_close=True)
+            ),
+        )
+    return sessions[path]
 
 
 async def _keep_untyped(_request: web.Request, response: web.StreamResponse) -> None:
@@ -105,17 +123,25 @@ def _refusal(request: web.Request) -> Answer | None:
 
 
 async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
-    port = await request.app[SUPERVISOR].port(name)
+    supervisor = request.app[SUPERVISOR]
+    path = supervisor.running(name) or await asyncio.to_thread(supervisor.socket, name)
+    if request.path == RELEASE_PATH:
+        return web.json_response({"release": name})
     try:
-        return await _proxy(request, Loopback("127.0.0.1", port), ray)
-    except aiohttp.ClientConnectorError:
-        # The release has just ended. Nothing of the request was sent yet, so sending it again is safe.
-        port = await request.app[SUPERVISOR].replaced(name, port)
-        return await _proxy(request, Loopback("127.0.0.1", port), ray)
+        return await _proxy(request, Loopback("localhost", 80), ray, path)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+        # The release has just ended. Sending the request again is safe if nothing of it was sent, or if its method is
+        # safe (RFC 9110 section 9.2.1).
+        if isinstance(error, aiohttp.ServerDisconnectedError) and request.method not in _SAFE:
+            raise
+        return await _proxy(request, Loopback("localhost", 80), ray, await asyncio.to_thread(supervisor.again, name))
 
 
-async def _proxy(request: web.Request, origin: Loopback, ray: str) -> web.StreamResponse:
-    """Forward the request and stream the answer back; raises aiohttp's errors if no answer has begun."""
+async def _proxy(request: web.Request, origin: Loopback, ray: str, path: Path | None = None) -> web.StreamResponse:
+    """Forward the request to a port, or to a unix socket, and stream the answer back.
+
+    Raises aiohttp's errors if no answer has begun.
+    """
     # Built from parts, because a joined URL with a path that begins with // would name another host.
     target = URL.build(
         scheme="http",
@@ -124,7 +150,7 @@ async def _proxy(request: web.Request, origin: Loopback, ray: str) -> web.Stream
         query_string=request.rel_url.raw_query_string,
         encoded=True,
     )
-    async with request.app[_SESSION].request(
+    async with _session(request.app, path).request(
         request.method,
         target,
         headers=_to_origin(request, ray),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from factory.local_cloudflare.edge.releases import NAME
 from factory.local_cloudflare.store import Store
 
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _TUNNEL_SUFFIX = ".cfargotunnel.com"
 _LOOPBACK_SERVICE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})")
 _PORTS = range(1, 65_536)
@@ -90,6 +90,6 @@ def _service(service: str) -> Route:
     if server and int(server[2]) in _PORTS:
         return Loopback("127.0.0.1" if server[1] == "localhost" else server[1], int(server[2]))
     release = service.removeprefix("http://")
-    if release != service and NAME.fullmatch(release):
+    if release != service and _NAME.fullmatch(release):
         return Release(release)
     return Answer(502, f"the loopback double does not route to {service}")

@@ -202,7 +202,7 @@ def expiry(call: Call) -> str | None:
     return day.isoformat()
 
 
-def _scopes(call: Call) -> list[str]:
+def scopes(call: Call) -> list[str]:
     """Return the requested scopes of a token (docs: Personal access token scopes); raises 400 for any other."""
     found = call.strings("scopes") or ["api"]
     if not set(found) <= _TOKEN_SCOPES:
@@ -214,7 +214,7 @@ def _create_token_for(call: Call) -> Any:
     api.need_admin(call)
     user = api.require(call.store.get("user", call.iid("user_id")), "User")
     name, expires = str(call.need("name")), expiry(call)
-    token, text = issue_token(call.store, user, name, expires_at=expires, scopes=_scopes(call))
+    token, text = issue_token(call.store, user, name, expires_at=expires, scopes=scopes(call))
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 
 
@@ -237,7 +237,7 @@ def _project_tokens(call: Call) -> Any:
 
 def _create_project_token(call: Call) -> Any:
     level = call.integer("access_level") if "access_level" in call.params else MAINTAINER
-    name, expires, scopes = str(call.need("name")), expiry(call), _scopes(call)
+    name, expires, granted = str(call.need("name")), expiry(call), scopes(call)
     if level not in LEVELS:
         raise api.bad_request("access_level does not have a valid value", key="error")
     if level >= OWNER > call.role:
@@ -254,7 +254,7 @@ def _create_project_token(call: Call) -> Any:
         project=call.project["id"],
         access_level=level,
         expires_at=expires,
-        scopes=scopes,
+        scopes=granted,
     )
     return api.Answer(api.public(token, "iid") | {"token": text}, 201)
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from factory.local_gitlab.accounts import membership
+from factory.local_gitlab.accounts import compute_minutes, membership
 from factory.local_gitlab.serving import call as api
 from factory.local_gitlab.serving import lists
 from factory.local_gitlab.serving.call import DEVELOPER, MAINTAINER, OWNER, PUBLIC, Call, Page, Route
@@ -59,6 +59,11 @@ def _add(store: Store, path: str, owner: Document, **values: Any) -> Document:
         **values,
     }
     return store.add(_KIND, document, name=path)
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text may be the path of a namespace, so also a user's name."""
+    return bool(_PATH.fullmatch(text))
 
 
 def group(call: Call) -> Document:
@@ -159,8 +164,13 @@ def _one(call: Call) -> Any:
 
 
 def _show(call: Call, namespace: Document) -> Document:
-    plan = {"plan": call.context.tier} if _owns(call, namespace) else {}
-    return in_project(namespace) | {"web_url": _url(call, namespace)} | plan
+    owners = {"plan": call.context.tier, **compute_minutes.shown(call.store, namespace)}
+    return in_project(namespace) | {"web_url": _url(call, namespace)} | (owners if _owns(call, namespace) else {})
+
+
+def _set_minutes(call: Call) -> Any:
+    api.need_admin(call)
+    return _show(call, call.store.save(_KIND, compute_minutes.changed(call, _find(call, "Namespace"))))
 
 
 def _url(call: Call, namespace: Document) -> str:
@@ -212,7 +222,7 @@ def _new_group(call: Call) -> Any:
         if not _owns(call, parent) and _level(call, parent) < MAINTAINER:
             raise api.forbidden()
     full = f"{parent['full_path']}/{path}" if parent else path
-    if not _PATH.fullmatch(path):
+    if not is_path(path):
         raise api.failed(400, "Failed to save group {path: [\"can contain only letters, digits, '_', '-' and '.'.\"]}")
     if call.store.find(_KIND, full) or call.store.find("user", full):
         raise api.failed(400, 'Failed to save group {path: ["has already been taken"]}')
@@ -251,6 +261,7 @@ def _one_group(call: Call) -> Any:
 ROUTES = (
     Route("GET", "/namespaces", _list, PUBLIC),
     Route("GET", "/namespaces/{reference}", _one, PUBLIC),
+    Route("PUT", "/namespaces/{reference}", _set_minutes, PUBLIC),
     Route("GET", "/groups", _groups, PUBLIC),
     Route("POST", "/groups", _new_group, PUBLIC),
     Route("GET", "/groups/{reference}", _one_group, PUBLIC),

@@ -40,11 +40,14 @@ def _delete_group(call: Call) -> api.Answer:
 
 
 def _delete_user(call: Call) -> None:
-    """Delete a user; with ``hard_delete`` also the user's contributions and the groups that nobody else owns."""
     api.need_admin(call)
-    store = call.store
-    user = api.require(store.get("user", call.iid("user_id")), "User")
-    hard, alone = call.flag("hard_delete"), membership.owned_alone(store, user["id"])
+    remove_user(call, api.require(call.store.get("user", call.iid("user_id")), "User"))
+
+
+def remove_user(call: Call, user: Document) -> None:
+    """Delete a user; with the parameter ``hard_delete`` also contributions, and the groups that nobody else owns."""
+    store, hard = call.store, call.flag("hard_delete")
+    alone = membership.owned_alone(store, user["id"])
     if alone and not hard:
         raise api.conflict("User cannot be removed while is the sole-owner of a group")
     for group in alone:

@@ -7,6 +7,7 @@ from factory.errors import Conflict, InvalidInput
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
+from factory.operations.repository import app_source
 from factory.policies import apps
 from factory.policies.apps import App
 from factory.specs.new import render
@@ -14,10 +15,6 @@ from factory.specs.read import path_of
 from factory.terraform.stacks import LIVE
 from factory.worktrees.import_files import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
-
-# The pipeline builds a Python zip archive from the folder of this file (docs: zipapp).
-ENTRY = "src/__main__.py"
-HEALTH, RATE = "/version", 300
 
 
 @dataclass(frozen=True)
@@ -62,19 +59,24 @@ def propose(
     for path in (folder, spec):
         if any(known == path or known.startswith(f"{path}/") for known in existing_paths):
             raise Conflict(f"{path} already exists", hint="Choose another name with --name.")
-    built = ENTRY in brought.paths
+    unclear = app_source.unclear(name, brought.paths, lambda path: mirror.read(brought.copy, path))
     rooted = any(path.startswith(f"{LIVE}/") for path in existing_paths)
-    deployed = built and (rooted or bool(hostnames))
+    deployed = not unclear and (rooted or bool(hostnames))
     files = _app_files(mirror, main)
-    own = apps.FILE in brought.paths
+    own_file = mirror.read(brought.copy, apps.FILE) if apps.FILE in brought.paths else b""
+    own = bool(own_file) and (bool(unclear) or bool(_placed(name, own_file)))
     places = {**apps.beside(apps.read(files), name), **hostnames}
     added = {spec: _spec(name, brought, author).encode()}
     if deployed and not own:
-        added[f"{folder}/{apps.FILE}"] = _checked_app_file(files, name, places)
+        added[f"{folder}/{apps.FILE}"] = _checked_app_file(files, name, places, own_file)
     # Leave out the pipeline definitions of the old repository: this project does not use them.
     left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
     removed = {f"{folder}/{path}": None for path in left_out}
-    waits = "" if deployed else _waits(name, built=built)
+    waits = (
+        ""
+        if deployed
+        else unclear or "this repository has no infrastructure yet, which `factory infra add DOMAIN` adds"
+    )
     commit = mirror.commit(
         {**removed, **added},
         parent=main,
@@ -96,27 +98,26 @@ def propose(
     return AppProposal(name, request, places if deployed and not own else {}, left_out, waits)
 
 
-def _waits(name: str, *, built: bool) -> str:
-    """Return why an app is not deployed."""
-    if built:
-        return "this repository has no infrastructure yet, which `factory infra add DOMAIN` adds"
-    return f"apps/{name}/{ENTRY} does not exist"
+def _placed(name: str, own_file: bytes) -> bool:
+    """Return whether an app's own file names environments; raises ``InvalidInput``."""
+    path = f"apps/{name}/{apps.FILE}"
+    return bool(apps.read({path: own_file})[name].environments)
 
 
-def _checked_app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str]) -> bytes:
+def _checked_app_file(files: Mapping[str, bytes], name: str, places: Mapping[str, str], own: bytes) -> bytes:
     """Return the new app's file; raises ``InvalidInput`` if it conflicts with the other apps or has no hostname."""
     if not places:
         raise InvalidInput(
             "the app needs a hostname", hint="Pass one, for example --hostname production=www.example.com."
         )
-    made = app_file(places)
+    made = app_file(places, own)
     apps.read({**files, f"apps/{name}/{apps.FILE}": made})
     return made
 
 
-def app_file(hostnames: Mapping[str, str]) -> bytes:
-    """Return the `app.yml` of a new app, which has these hostnames by environment."""
-    return apps.render(hostnames, health=HEALTH, requests_per_minute=RATE).encode()
+def app_file(hostnames: Mapping[str, str], own: bytes = b"") -> bytes:
+    """Return the `app.yml` of a new app with these hostnames by environment; ``own`` is the one that it brings."""
+    return apps.render(hostnames, own).encode()
 
 
 def _spec(name: str, brought: ImportedCommit, author: Author) -> str:
@@ -151,10 +152,8 @@ def _text(
         lines.append(f"- The app is deployed as its `apps/{name}/{apps.FILE}` says.")
     else:
         shown = ", ".join(f"{key}: `{value}`" for key, value in places.items())
-        lines.append(
-            f"- The app will have the hostnames {shown}. To verify a deployment, the pipeline requests `{HEALTH}`:"
-        )
-        lines.append("  it must return JSON with the environment variable RELEASE as `release`.")
+        lines.append(f"- The app will have the hostnames {shown}. To verify a deployment, the pipeline requests its")
+        lines.append("  health path, `/`; it must answer 200. See `factory app show` for how the app is built and run.")
     if left_out:
         lines.append(
             f"- Left out, because this project has its own pipeline: {', '.join(f'`{path}`' for path in left_out)}."

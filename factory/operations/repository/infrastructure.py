@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from factory.errors import Conflict, InvalidInput, Refused
-from factory.operations.repository import adopt, starter, wheel_upgrade
+from factory.model.app_paths import FOLDERS
+from factory.operations.repository import adopt, app_source, starter, wheel_upgrade
 from factory.operations.repository.starter import ZONE, Layout
 from factory.operations.repository.wheel_upgrade import Merge
 from factory.policies import apps as app_files
@@ -96,22 +97,32 @@ def _zone(package: Mapping[str, bytes], name: str, domain: str) -> bytes:
 
 
 def _hostnames(paths: frozenset[str], read: Callable[[str], bytes], domains: Mapping[str, str]) -> dict[str, bytes]:
-    """Return a new `app.yml` for each app that the pipeline can build and that has none: its name below the domains.
+    """Return a new `app.yml` for each app that can be built and has no environments: its name below the domains.
 
     Environments of one domain differ in the name.
     """
     one = len(set(domains.values())) == 1
-    built = {path.split("/")[1] for path in paths if re.fullmatch(rf"apps/[^/]+/{re.escape(adopt.ENTRY)}", path)}
-    lacking = sorted(name for name in built if f"apps/{name}/{app_files.FILE}" not in paths)
+    own = {name: f"apps/{name}/{app_files.FILE}" for name in app_source.names(paths, FOLDERS)}
+    known = app_files.read({path: read(path) for path in own.values() if path in paths})
+    lacking = [
+        name for name in own if not (name in known and known[name].environments) and not _unclear(name, paths, read)
+    ]
     added = {
-        f"apps/{name}/{app_files.FILE}": adopt.app_file(
+        own[name]: adopt.app_file(
             {
                 key: f"{name}-{key}.{domain}" if one and key != PRODUCTION else f"{name}.{domain}"
                 for key, domain in domains.items()
-            }
+            },
+            read(own[name]) if own[name] in paths else b"",
         )
         for name in lacking
     }
     there = {path: read(path) for path in paths if app_files.PATH.fullmatch(path)}
     app_files.read(there | added)
     return added
+
+
+def _unclear(name: str, paths: frozenset[str], read: Callable[[str], bytes]) -> str:
+    folder = FOLDERS.below(name)
+    own = {path.removeprefix(folder) for path in paths if path.startswith(folder)}
+    return app_source.unclear(name, own, lambda path: read(f"{folder}{path}"))

@@ -16,7 +16,7 @@ LOOKING = {
     "issue show 1": 2,
     "mr list": 1,
     "deploy list": 4,
-    "status": 6,
+    "status": 7,  # one for the compute minutes
     "app list": 0,
     "gitlab plan": 17,
     "gitlab apply": 17,

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.long, pytest.mark.matrix(8, group="flows")]
 
 def break_release(state: Path, name: str) -> None:
     """Kill a release's process, if it runs, and damage its archive, as a broken machine does."""
-    archive = state / "cloudflare/releases" / f"{name}.pyz"
-    archive.write_bytes(b"damaged")
-    subprocess.run(["pkill", "-KILL", "-f", str(archive)], check=False)
+    releases = state / "cloudflare/releases"
+    (releases / f"{name}.archive").write_bytes(b"damaged")
+    subprocess.run(["pkill", "-KILL", "-f", f"^{releases}/unpacked/{name}/"], check=False)
 
 
 @pytest.mark.slow

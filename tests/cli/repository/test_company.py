@@ -11,7 +11,8 @@ import requests
 
 from factory.operations.repository import toolkit_wheel
 from factory.system import strict_yaml
-from tests.cli.repository.test_first_hour import Person, written
+from tests.apps import layouts
+from tests.cli.repository.test_first_hour import UV, Person, written
 from tests.servers import PATIENCE, git, wait_for
 
 WEB = '''"""The HTTP server."""
@@ -21,13 +22,14 @@ import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from coupons import discount
+from markupsafe import escape
 
 
 def answer(path: str) -> dict[str, object]:
     """Return the JSON of a path."""
     if path == "/version":
         return {"release": os.environ["RELEASE"]}
-    return {"discount": discount(path.rpartition("/")[2])}
+    return {"discount": discount(escape(path.rpartition("/")[2]))}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -111,8 +113,22 @@ FILES = {
     "src/coupons.py": COUPONS,
     "src/web.py": WEB,
     "tests/test_web.py": TESTS,
-    "requirements.txt": "markupsafe==3.0.2\n",
 }
+
+
+def locked(package: str, folder: Path) -> str:
+    """Return the lock of a package, with the hashes of its wheels."""
+    argv = [str(UV), "pip", "compile", "-q", "--no-header", "--no-annotate", "--generate-hashes", "-"]
+    done = subprocess.run(
+        argv,
+        input=package,
+        env=os.environ | {"HOME": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 @pytest.fixture
@@ -121,7 +137,7 @@ def person(tmp_path: Path) -> Iterator[Person]:
     made = Person(tmp_path)
     made.home.mkdir()
     (made.home / ".gitconfig").write_text("[user]\nname = Jane\nemail = jane@example.com\n")
-    written(tmp_path / "shop", FILES)
+    written(tmp_path / "shop", FILES | {"requirements.txt": locked("markupsafe==3.0.2", tmp_path)})
     git("init", "-q", "-b", "main", cwd=tmp_path / "shop")
     git("add", "-A", cwd=tmp_path / "shop")
     git("commit", "-qm", "Start the shop", cwd=tmp_path / "shop")
@@ -181,11 +197,27 @@ def test_from_nothing_to_a_deployed_app(person: Person, tmp_path: Path) -> None:
     for host in ("shop.acme-staging.test", "shop.acme.test"):
         answer = requests.get(f"{edge}/coupons/FALL", headers={"Host": host}, timeout=PATIENCE).json()
         assert answer == {"discount": 20}
+    another(person, edge)
     assert "0 differ" in person.types("factory", "gitlab", "apply")
     person.types("git", "switch", "-q", "main")
     person.types("git", "pull", "-q", "--ff-only", "origin", "main")
     assert "is up to date" in person.types("factory", "upgrade")
     ejected(person)
+
+
+def another(person: Person, edge: str) -> None:
+    """Add an app in another language, which says itself how it is built and run; it is deployed."""
+    folder = person.shop.parent / "count"
+    written(folder, layouts.COMPILED)
+    git("init", "-q", "-b", "main", cwd=folder)
+    git("add", "-A", cwd=folder)
+    git("commit", "-qm", "Count", cwd=folder)
+    assert "hostname in production: count.acme.test" in person.types("factory", "app", "add", "../count")
+    assert "staging: https://count.acme-staging.test serves release count-" in merged(person, 3)
+    waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
+    person.types("factory", "deploy", "approve", str(waiting["id"]))
+    person.types("factory", "work", "--once")
+    assert requests.get(edge, headers={"Host": "count.acme.test"}, timeout=PATIENCE).text == "ok"
 
 
 def ejected(person: Person) -> None:

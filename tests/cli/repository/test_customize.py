@@ -32,9 +32,9 @@ def test_a_file_is_copied_once(here: Path) -> None:
     call(here, name)
     assert (here / name).read_text() == text
     assert_told(call(here, name), 7, "exists already", "Edit it")
-    rows = {row["file"]: row["own"] for row in json.loads(call(here, "--json").stdout)}
-    assert rows[name]
-    assert not rows["policies/gates.yml"]
+    rows = {row["file"]: row["default"] for row in json.loads(call(here, "--json").stdout)}
+    assert not rows[name]
+    assert rows["policies/gates.yml"]
 
 
 @pytest.mark.parametrize("name", ["runbooks/none.md", "../x", "factory/errors.py"])

@@ -30,6 +30,10 @@ def accounts(world: World) -> None:
     world.root.personal_access_tokens.delete(token.id)
     world.call("GET", "/users", 400, params={"order_by": "luck"})
     world.call("GET", "/projects", 400, params={"sort": "luck"})
+    world.call("PUT", "/namespaces/anna", 404, json={"shared_runners_minutes_limit": 400})
+    world.call("PUT", "/namespaces/root", 200, json={"shared_runners_minutes_limit": 400})
+    world.call("PUT", "/namespaces/root", 400, json={})
+    world.call("PUT", "/namespaces/root", 403, who="guest", json={"shared_runners_minutes_limit": 400})
     owned = world.root.groups.create({"name": "Owned", "path": "owned"})
     owned.members.create({"user_id": made.id, "access_level": 50})
     owned.members.delete(world.root.users.list(username="root", get_all=True)[0].id)
@@ -37,6 +41,27 @@ def accounts(world: World) -> None:
     world.call("DELETE", f"/users/{made.id}", 409)
     world.call("DELETE", f"/users/{made.id}", 204, params={"hard_delete": True})
     world.call("DELETE", f"/users/{made.id}", 404)
+
+
+def service_accounts(world: World) -> None:
+    group = world.root.groups.create({"name": "Served", "path": "served"})
+    below = world.root.groups.create({"name": "Below", "path": "below", "parent_id": group.id})
+    base = f"/groups/{group.id}/service_accounts"
+    made = group.service_accounts.create({"name": "Bot", "username": "served-bot"})
+    group.service_accounts.list(get_all=True)
+    token = made.access_tokens.create({"name": "t", "scopes": ["api"]})
+    made.access_tokens.list(get_all=True)
+    own = f"{base}/{made.id}"
+    tokens = f"{own}/personal_access_tokens"
+    group.members.create({"user_id": world.users["guest"].id, "access_level": 40})
+    every = (("GET", base), ("POST", base), ("DELETE", own), ("GET", tokens), ("POST", tokens))
+    for method, path in (*every, ("DELETE", f"{tokens}/{token.id}")):
+        world.call(method, path, 403, who="guest", json={})
+        world.call(method, path.replace(f"/{group.id}/", "/99999/"), 404, json={})
+        world.call(method, path.replace(f"/{group.id}/", f"/{below.id}/"), 400, json={})
+    world.call("DELETE", f"{tokens}/99999", 404)
+    made.access_tokens.delete(token.id)
+    made.delete()
 
 
 def members(world: World) -> None:
@@ -462,6 +487,7 @@ def terraform(world: World) -> None:
 
 AREAS = (
     accounts,
+    service_accounts,
     members,
     settings,
     issues,

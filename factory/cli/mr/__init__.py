@@ -4,6 +4,7 @@ import click
 
 from factory.cli import output
 from factory.cli.current import current, number
+from factory.cli.mr import trial
 from factory.errors import Refused
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.instance import person_remote
@@ -16,7 +17,10 @@ from factory.workflow.release.review import REVIEW_MARK
 
 @click.group()
 def command() -> None:
-    """Open, list, show, approve and merge merge requests."""
+    """Open, list, show, try, approve and merge merge requests."""
+
+
+command.add_command(trial.command)
 
 
 @command.command(name="list")

@@ -1,0 +1,187 @@
+"""Completes an ``app.yml`` with what follows from the app's kind and from its files. Pure."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from factory.errors import InvalidInput
+from factory.policies.apps import FILE, App
+
+Read = Callable[[str], bytes]
+_SAID = FILE
+_PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", "package.json", "package-lock.json"
+# The most exact first. A text file counts only with the hashes of its packages.
+_PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
+_WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
+# What only a shell understands; `$PORT`, `${PORT}` and `$SOCKET` are replaced without one.
+_SHELL = re.compile(r"[|&;<>`*?~#]|\$\(|\$(?!PORT\b|SOCKET\b|\{PORT\}|\{SOCKET\})")
+_SITE = ("dist", "build", "public", "_site", "site", "out")
+# Serves the files of a static site; the host has this program.
+STATIC = "static-site"
+
+
+@dataclass(frozen=True)
+class ResolvedApp:
+    """An app with nothing left open. Paths are below its folder.
+
+    ``lock`` is empty if the app has no packages, ``build`` if nothing is built. ``files`` are what a release has.
+    ``listen`` is ``socket`` or ``port``. ``origins`` says of each field where its value comes from: the app's file,
+    another file, or its kind.
+    """
+
+    name: str
+    kind: str
+    lock: str
+    build: tuple[str, ...]
+    files: tuple[str, ...]
+    run: tuple[str, ...]
+    listen: str
+    variables: Mapping[str, str]
+    health: str
+    memory_mb: int
+    processes: int
+    origins: Mapping[str, str]
+
+
+def resolve(name: str, app: App, paths: Collection[str], read: Read) -> ResolvedApp:
+    """Return the app with its defaults; ``paths`` are its files below its folder, ``read`` returns one's content.
+
+    Raises ``InvalidInput`` naming the field that its files don't answer.
+    """
+    origins: dict[str, str] = {}
+
+    def chosen(field: str, said: object, default: Callable[[], tuple[object, str]]) -> object:
+        value, origins[field] = (said, _SAID) if said else default()
+        return value
+
+    kind = str(chosen("kind", app.kind, lambda: _kind(paths)))
+    lock = str(chosen("lock", app.lock, lambda: _lock(kind, paths, read)) or "")
+    build = _words(chosen("build.command", app.build.command, lambda: _build(kind, paths, read)))
+    files = _words(chosen("build.files", app.build.files, lambda: _files(kind, paths, built=bool(build))))
+    run = _words(chosen("run", app.run, lambda: _run(kind, files, paths, read)))
+    listen = str(chosen("listen", app.listen, lambda: _listen(kind, (*run, *app.variables.values()))))
+    limits = app.limits
+    given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
+    for field in ("health", "variables", "limits.memory_mb", "limits.processes"):
+        origins[field] = _SAID if field in given else "default"
+    if lock and lock not in paths:
+        raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
+    return ResolvedApp(
+        name=name,
+        kind=kind,
+        lock=lock,
+        build=build,
+        files=files,
+        run=run,
+        listen=listen,
+        variables=dict(app.variables),
+        health=app.health,
+        memory_mb=limits.memory_mb,
+        processes=limits.processes,
+        origins=origins,
+    )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, tuple) else ()
+
+
+def _kind(paths: Collection[str]) -> tuple[str, str]:
+    tops = {PurePosixPath(path).parts[0] for path in paths}
+    if _PACKAGE in tops:
+        return "node", f"{_PACKAGE} exists"
+    if {"pyproject.toml", *_PYTHON_LOCKS} & tops or any(path.endswith(".py") for path in paths):
+        return "python", "it has Python files"
+    if "index.html" in tops or any(f"{folder}/index.html" in paths for folder in _SITE):
+        return "static", "index.html exists"
+    raise _open("kind", "python, node, static or command")
+
+
+def _lock(kind: str, paths: Collection[str], read: Read) -> tuple[str, str]:
+    if kind == "python":
+        for name in _PYTHON_LOCKS:
+            if name in paths and (name == _PYTHON_LOCKS[0] or b"--hash=" in read(name)):
+                return name, f"{name} exists"
+        if any(path in paths and _declares(path, read) for path in ("requirements.txt", "pyproject.toml")):
+            raise InvalidInput(
+                "the app names packages, but no lock file with their hashes",
+                hint="Make one: uv lock, or uv pip compile --generate-hashes requirements.txt -o requirements.lock",
+            )
+    if _PACKAGE in paths and kind != "command":
+        if _NODE_LOCK in paths:
+            return _NODE_LOCK, f"{_NODE_LOCK} exists"
+        if _package(read).get("dependencies") or _package(read).get("devDependencies"):
+            raise InvalidInput(f"the app has no {_NODE_LOCK}", hint="Make one: npm install --package-lock-only")
+    return "", "it names no packages"
+
+
+def _declares(path: str, read: Read) -> bool:
+    text = read(path).decode(errors="replace")
+    if path == "pyproject.toml":
+        return re.search(r"^dependencies\s*=\s*\[\s*[\"']", text, re.MULTILINE) is not None
+    return any(line.strip() and not line.lstrip().startswith(("#", "-")) for line in text.splitlines())
+
+
+def _build(kind: str, paths: Collection[str], read: Read) -> tuple[tuple[str, ...], str]:
+    if kind in {"node", "static"} and _PACKAGE in paths and "build" in _scripts(read):
+        return ("npm", "run", "build"), f"the script `build` of {_PACKAGE}"
+    return (), "nothing is built"
+
+
+def _files(kind: str, paths: Collection[str], *, built: bool) -> tuple[tuple[str, ...], str]:
+    if kind == "command":
+        raise _open("build.files", "the files that the build makes and the program needs")
+    if kind != "static":
+        return (".",), f"kind {kind}: all but tests"
+    found = [folder for folder in _SITE if f"{folder}/index.html" in paths]
+    if found or built:
+        return tuple(found[:1] or _SITE[:1]), f"{found[0]}/index.html exists" if found else "what builds leave in dist"
+    return (".",), "index.html exists"
+
+
+def _run(kind: str, files: tuple[str, ...], paths: Collection[str], read: Read) -> tuple[tuple[str, ...], str]:
+    if kind == "static":
+        return (STATIC, files[0]), "kind static"
+    if _PROCFILE in paths and (web := _WEB.search(read(_PROCFILE).decode(errors="replace"))):
+        return _split(web[1], _PROCFILE), f"`web` of {_PROCFILE}"
+    if kind == "python":
+        for folder in ("src", "."):
+            if PurePosixPath(folder, "__main__.py").as_posix() in paths:
+                return ("python", folder), f"{folder}/__main__.py exists"
+    if kind == "node" and (start := _scripts(read).get("start", "")).startswith("node "):
+        return _split(start, _PACKAGE), f"the script `start` of {_PACKAGE}"
+    raise _open("run", "the command that serves the app, with $SOCKET or $PORT where the program listens")
+
+
+def _listen(kind: str, words: Collection[str]) -> tuple[str, str]:
+    if kind == "static":
+        return "socket", "kind static"
+    if any("$SOCKET" in word for word in words):
+        return "socket", "$SOCKET is named"
+    return "port", "$SOCKET is not named"
+
+
+def _split(command: str, source: str) -> tuple[str, ...]:
+    if _SHELL.search(command):
+        raise InvalidInput(f"{source} starts {command!r}, which needs a shell", hint=f"Write `run` in {FILE}.")
+    return tuple(word.replace("${PORT}", "$PORT").replace("${SOCKET}", "$SOCKET") for word in shlex.split(command))
+
+
+def _package(read: Read) -> Mapping[str, object]:
+    try:
+        value = json.loads(read(_PACKAGE))
+    except ValueError as error:
+        raise InvalidInput(f"{_PACKAGE} is not JSON: {error}") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _scripts(read: Read) -> Mapping[str, str]:
+    found = _package(read).get("scripts", {})
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _open(field: str, what: str) -> InvalidInput:
+    return InvalidInput(f"the app's files don't say what `{field}` is", hint=f"Write `{field}` in {FILE}: {what}.")

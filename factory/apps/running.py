@@ -1,0 +1,238 @@
+"""Starts a release behind the launch door, and finds out whether it answers. A release listens on a unix socket.
+
+If its program listens on a port, the port is on the loopback of its own network, and a relay stands before it.
+"""
+
+import http.client
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
+
+from factory.apps import archive
+from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
+from factory.apps.resolved import STATIC
+from factory.errors import ToolFailed
+from factory.sandbox import launch
+from factory.sandbox.launch import Launch, Level, PreparedLaunch
+from factory.sandbox.limits import Limits
+from factory.system import clock, files, ports, process
+
+SOCKET, LOG = "app.sock", "app.log"
+_VENV = "venv"
+_PYTHON = ".".join(map(str, sys.version_info[:2]))
+_OPEN_FILES = 4096
+_MIB = 2**20
+# Seconds between two requests: until it listens, and once it answers something else.
+_PAUSE, _LONGER, _PROBE = 0.05, 0.5, 2.0
+_LOG_LINES, _LOG_BYTES, _BODY = 10, 8192, 200
+# In a network of the release's own, every port is free.
+_PORT = 8000
+
+
+@dataclass(frozen=True)
+class RunMachine:
+    """What releases run with: the ``PATH`` of programs, the folders that they may read, the level that is needed."""
+
+    path: str
+    readable: tuple[Path, ...]
+    required: Level = Level.HOST
+
+
+@dataclass(frozen=True)
+class RunningRelease:
+    """A release that was started: its process, its manifest, its socket and its log."""
+
+    manifest: ReleaseManifest
+    place: Path
+    group: process.Group = field(repr=False)
+    prepared: PreparedLaunch = field(repr=False)
+
+    @property
+    def socket(self) -> Path:
+        """The unix socket on which it answers."""
+        return self.place / SOCKET
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self.group.popen.poll() is None
+
+    def answers(self) -> bool:
+        """Whether it answers a request for its health path, whatever the status."""
+        try:
+            return bool(get(self.socket, self.manifest.health, seconds=_PROBE)[0])
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def stop(self) -> None:
+        """Kill it and what it started, and clean up."""
+        self.group.kill()
+        launch.put_back(self.prepared)
+
+    def last_words(self) -> str:
+        """Return the last lines of its log, each indented; empty if it wrote none."""
+        path = self.place / LOG
+        text = files.tail(path, _LOG_BYTES).decode(errors="replace") if path.exists() else ""
+        return "".join(f"\n  {line}" for line in text.strip().splitlines()[-_LOG_LINES:])
+
+
+def unpack(packed: bytes, folder: Path) -> ReleaseManifest:
+    """Write a release below a new folder, ready to be started; raises ``InvalidInput``, ``MachineError``.
+
+    A Python release gets a virtual environment of its own packages (https://docs.python.org/3/library/venv.html).
+    """
+    manifest = archive.unpack(packed, folder)
+    if manifest.kind == "python":
+        interpreter = Path(os.path.realpath(process.python()))
+        site = folder / _VENV / "lib" / f"python{_PYTHON}" / "site-packages"
+        files.write_new(
+            folder / _VENV / "pyvenv.cfg",
+            f"home = {interpreter.parent}\ninclude-system-site-packages = false\n".encode(),
+        )
+        (folder / _VENV / "bin").mkdir()
+        (folder / _VENV / "bin" / "python").symlink_to(interpreter)
+        site.parent.mkdir(parents=True)
+        if (folder / PACKAGES).is_dir():
+            shutil.move(folder / PACKAGES, site)
+    return manifest
+
+
+def versions(path: str) -> dict[str, str]:
+    """Return what this machine has of what a release may need; ``path`` is the ``PATH`` of its programs."""
+    found = {"machine": platform.machine(), "python": _PYTHON}
+    if process.find("node", path):
+        found["node"] = process.run(["node", "--version"], env={"PATH": path}).text.strip("v\n").partition(".")[0]
+    return found
+
+
+def lacking(manifest: ReleaseManifest, has: Mapping[str, str]) -> list[str]:
+    """Return what the release needs that this machine, with these versions by program, does not have."""
+    return [
+        f"{name} {wanted}, not {has.get(name, 'none')}"
+        for name, wanted in manifest.needs.items()
+        if has.get(name) != wanted
+    ]
+
+
+def start(
+    folder: Path,
+    manifest: ReleaseManifest,
+    machine: RunMachine,
+    *,
+    name: str,
+    place: Path,
+    variables: Mapping[str, str],
+) -> RunningRelease:
+    """Start an unpacked release; ``place`` is its own writable folder, in which its socket and its log are.
+
+    ``variables`` are added to those that the release names. Raises ``ToolFailed`` if the release needs what this
+    machine lacks, ``SandboxUnavailable`` and ``MachineError``.
+    """
+    if missing := lacking(manifest, versions(machine.path) if manifest.needs else {}):
+        raise ToolFailed(f"the release needs {', '.join(missing)}")
+    files.private_folder(place)
+    (place / SOCKET).unlink(missing_ok=True)
+    port = _PORT if launch.probe(machine.path) else ports.free(1)[0]
+    values = {"SOCKET": str(place / SOCKET), "PORT": str(port), "RELEASE": name}
+    own = {key: Template(value).safe_substitute(values) for key, value in manifest.variables.items()}
+    listens = (
+        {"SOCKET": values["SOCKET"]} if manifest.listen == "socket" else {"HOST": "127.0.0.1", "PORT": values["PORT"]}
+    )
+    env = {"PATH": machine.path, "HOME": str(place), "LANG": "C.UTF-8", "RELEASE": name, **listens, **own, **variables}
+    if manifest.kind == "python":
+        env |= {"VIRTUAL_ENV": str(folder / _VENV), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    wanted = Launch(
+        _argv(folder, manifest, values),
+        folder / CODE,
+        env,
+        writable=(place,),
+        readable=(folder, *machine.readable),
+        required=machine.required,
+        limits=Limits(memory_bytes=manifest.memory_mb * _MIB, processes=manifest.processes, open_files=_OPEN_FILES),
+        inlet=None if manifest.listen == "socket" else place / SOCKET,
+        inlet_port=port,
+    )
+    prepared = launch.prepare(wanted)
+    with (place / LOG).open("ab") as log:
+        group = process.start(prepared.argv, env=prepared.env, cwd=prepared.cwd, stdout=log, stderr=process.STDOUT)
+    return RunningRelease(manifest, place, group, prepared)
+
+
+def _argv(folder: Path, manifest: ReleaseManifest, values: Mapping[str, str]) -> tuple[str, ...]:
+    program, *words = (Template(word).safe_substitute(values) for word in manifest.run)
+    if program == STATIC:
+        return (
+            process.python(),
+            "-I",
+            "-m",
+            "factory.apps.static_site",
+            str(folder / CODE / words[0]),
+            values["SOCKET"],
+        )
+    if manifest.kind != "python":
+        own = folder / CODE / program
+        return (str(own) if own.is_file() else program, *words)
+    python = str(folder / _VENV / "bin" / "python")
+    if program in {"python", "python3"}:
+        return (python, *words)
+    scripts = list((folder / _VENV).glob(f"lib/*/site-packages/bin/{Path(program).name}"))
+    return (python, str(scripts[0]), *words) if scripts else (program, *words)
+
+
+def await_health(running: RunningRelease, *, seconds: float) -> None:
+    """Wait until ``GET`` of the health path answers 200.
+
+    Raises ``ToolFailed`` after some seconds, or when the release has ended, saying why: status, start of the body, and
+    the last lines of its log.
+    """
+    deadline, said = clock.monotonic() + seconds, "did not listen"
+    path = running.manifest.health
+    while clock.monotonic() < deadline:
+        pause = _PAUSE
+        if not running.alive:
+            said = f"ended with {running.group.popen.returncode} before it answered"
+            break
+        try:
+            status, body = get(running.socket, path, seconds=_PROBE)
+        except TimeoutError:
+            said = f"did not answer GET {path}"
+        except (OSError, http.client.HTTPException):
+            pass
+        else:
+            if status == HTTPStatus.OK:
+                return
+            pause = _LONGER
+            said = f"answered {status} to GET {path}: {body[:_BODY].decode(errors='replace').strip()}"
+        clock.sleep(pause)
+    else:
+        said += f" within {seconds:g} s"
+    raise ToolFailed(f"the release {said}{running.last_words()}")
+
+
+def get(path: Path, url_path: str, *, seconds: float) -> tuple[int, bytes]:
+    """Return status and body of a ``GET`` over a unix socket; raises ``OSError`` and ``http.client``'s errors."""
+    connection = _UnixConnection(path, seconds)
+    try:
+        connection.request("GET", url_path, headers={"Host": "localhost", "Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(_MIB)
+    finally:
+        connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

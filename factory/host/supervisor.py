@@ -1,0 +1,187 @@
+"""Supervises releases: stores their archives on disk, and runs each behind the launch door on a unix socket.
+
+Stored releases survive a restart of the server; their processes do not. Methods wait for the release; call them from a
+thread. One thread at a time works on one release.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from collections import defaultdict, deque
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+
+from factory.apps import running, zipapp
+from factory.apps.running import RunMachine, RunningRelease
+from factory.errors import Conflict, InvalidInput, MachineError, NotFound, ToolFailed
+from factory.model.release import KeptRelease
+from factory.system import clock, data, files, log
+
+NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
+_STARTS_PER_WINDOW = 4
+_WINDOW_SECONDS = 60.0
+# How long a release that does not answer may take to end, before it is ended.
+_ENDING_SECONDS, _PAUSE = 2.0, 0.02
+_RUNS = "running"
+
+
+class Supervisor:
+    """Stores and runs releases by name, in a folder of its own."""
+
+    def __init__(self, folder: Path, machine: RunMachine, *, health_seconds: float = 10.0) -> None:
+        self._folder = files.private_folder(folder)
+        self._machine = machine
+        self._health_seconds = health_seconds
+        self._sockets = _short(folder)
+        self._running: dict[str, RunningRelease] = {}
+        self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+        for path in folder.glob("*.pyz"):  # as an earlier version stored them
+            digest = hashlib.sha256(files.read_bytes(path)).hexdigest()
+            files.write_atomic(self._path(path.stem), data.write(KeptRelease(path.stem, digest, clock.timestamp())))
+            path.rename(self._archive(path.stem))
+
+    def keep(self, name: str, archive: bytes) -> bool:
+        """Store and start a release; return ``False`` if the same bytes are already stored.
+
+        Raises ``InvalidInput`` if the name or the archive is malformed, or the release does not become healthy (it is
+        then not stored), and ``Conflict`` if the name has other bytes.
+        """
+        if not NAME.fullmatch(name):
+            raise InvalidInput(f"a release's name must match ^{NAME.pattern}$")
+        digest = hashlib.sha256(archive).hexdigest()
+        with self._locks[name]:
+            known = self._record(name)
+            if known is not None and known.sha256 != digest:
+                raise Conflict(f"the release {name} exists with other bytes (sha256 {known.sha256})")
+            if known is not None:
+                return False
+            files.write_atomic(self._archive(name), archive)
+            try:
+                self._start(name)
+            except (ToolFailed, InvalidInput) as error:
+                self._forget(name)
+                raise InvalidInput(str(error)) from error
+            files.write_atomic(self._path(name), data.write(KeptRelease(name, digest, clock.timestamp())))
+            return True
+
+    def running(self, name: str) -> Path | None:
+        """Return the socket of a release if it runs; returns at once."""
+        found = self._running.get(name)
+        return found.socket if found is not None and found.alive else None
+
+    def socket(self, name: str) -> Path:
+        """Return the socket of a release; start the release if it does not run.
+
+        Raises ``NotFound`` for an unknown name, ``ToolFailed`` if the release can't be started.
+        """
+        with self._locks[name]:
+            return self.running(name) or self._start_again(name)
+
+    def again(self, name: str) -> Path:
+        """Return the socket of a release that did not answer: at once if it answers now, else it is started again.
+
+        Raises as ``socket`` does.
+        """
+        deadline = clock.monotonic() + _ENDING_SECONDS
+        with self._locks[name]:
+            found = self._running.get(name)
+            while found is not None and found.alive and clock.monotonic() < deadline:
+                if found.answers():
+                    return found.socket
+                clock.sleep(_PAUSE)
+            return self._start_again(name)
+
+    def listing(self) -> list[KeptRelease]:
+        """Return every stored release, sorted by name."""
+        return [self.show(path.stem) for path in sorted(self._folder.glob("*.json"))]
+
+    def show(self, name: str) -> KeptRelease:
+        """Return a stored release; raises ``NotFound``."""
+        known = self._record(name)
+        if known is None:
+            raise NotFound(f"the release {name} does not exist")
+        return replace(known, state=_RUNS) if self.running(name) else known
+
+    def remove(self, name: str) -> None:
+        """Stop and delete a release; raises ``NotFound``."""
+        with self._locks[name]:
+            self.show(name)
+            self._forget(name)
+
+    def close(self) -> None:
+        """Stop every release."""
+        for name in list(self._running):
+            self._stop(name)
+        files.remove_tree(self._sockets)
+
+    def _start_again(self, name: str) -> Path:
+        known = self.show(name)
+        starts = self._starts[name]
+        while starts and starts[0] < clock.monotonic() - _WINDOW_SECONDS:
+            starts.popleft()
+        if len(starts) >= _STARTS_PER_WINDOW:
+            raise ToolFailed(f"the release {name} was started {len(starts)} times within {_WINDOW_SECONDS:g} s")
+        if hashlib.sha256(files.read_bytes(self._archive(name))).hexdigest() != known.sha256:
+            raise ToolFailed(f"the stored file of the release {name} was changed (expected sha256 {known.sha256})")
+        return self._start(name)
+
+    def _start(self, name: str) -> Path:
+        self._stop(name)
+        self._starts[name].append(clock.monotonic())
+        archive, folder = files.read_bytes(self._archive(name)), self._folder / "unpacked" / name
+        for earlier in (folder, self._place(name)):
+            files.remove_tree(earlier)
+        manifest = running.unpack(zipapp.converted(archive), folder)
+        found = running.start(folder, manifest, self._machine, name=name, place=self._place(name), variables={})
+        try:
+            running.await_health(found, seconds=self._health_seconds)
+        except BaseException as error:
+            found.stop()
+            log.event("host.release_failed", release=name, reason=str(error))
+            raise
+        self._running[name] = found
+        log.event("host.release_started", release=name)
+        return found.socket
+
+    def _stop(self, name: str) -> None:
+        found = self._running.pop(name, None)
+        if found is not None:
+            found.stop()
+
+    def _forget(self, name: str) -> None:
+        self._stop(name)
+        self._starts.pop(name, None)
+        for path in (self._path(name), self._archive(name)):
+            path.unlink(missing_ok=True)
+        for folder in (self._folder / "unpacked" / name, self._place(name)):
+            files.remove_tree(folder)
+
+    def _record(self, name: str) -> KeptRelease | None:
+        path = self._path(name)
+        return data.read(KeptRelease, files.read_bytes(path), source=str(path)) if path.exists() else None
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def _archive(self, name: str) -> Path:
+        return self._folder / f"{name}.archive"
+
+    def _place(self, name: str) -> Path:
+        return self._sockets / hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def _short(folder: Path) -> Path:
+    """Return a folder whose path is short, since a socket's has at most 107 bytes (unix(7)).
+
+    Raises ``MachineError`` if the folder of such folders is another user's.
+    """
+    own = Path(tempfile.gettempdir()) / f"factory-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise MachineError(f"{own} is not a folder of yours alone", hint="Delete it, or set TMPDIR to another folder.")
+    return files.private_folder(own / hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8])
