@@ -56,8 +56,8 @@ def test_a_body_that_is_no_zipapp_is_refused(shared: Double) -> None:
     ("main", "said"),
     [
         ("raise SystemExit('no database')", "ended with 1 before it answered\n  no database"),
-        ("import time; time.sleep(60)", "did not listen within 0.6 s"),
-        (HELLO.replace("send_response(200)", "send_response(503)"), "answered 503 to GET /health: ok within 0.6 s"),
+        ("import time; time.sleep(60)", "did not listen within 1.5 s"),
+        (HELLO.replace("send_response(200)", "send_response(503)"), "answered 503 to GET /health: ok within 1.5 s"),
         (
             HELLO.replace("def do_GET(self):", "def do_GET(self):\n        import time; time.sleep(60)"),
             "did not answer",
@@ -65,7 +65,7 @@ def test_a_body_that_is_no_zipapp_is_refused(shared: Double) -> None:
     ],
 )
 def test_a_release_that_does_not_become_healthy_is_refused_and_ended(tmp_path: Path, main: str, said: str) -> None:
-    server = Double(tmp_path / "state", health_seconds=0.6)
+    server = Double(tmp_path / "state", health_seconds=1.5)
     try:
         answer = server.release("hello-4444444", main)
         assert answer.status == 422
