@@ -67,7 +67,7 @@ def test_a_pipeline_of_its_own_stays_or_waits_for_an_upgrade(clone: PersonClone)
 
 
 def test_an_app_that_can_be_built_gets_hostnames(clone: PersonClone) -> None:
-    files = starter.company("acme") | {"apps/shop/src/__main__.py": b"", "apps/site/index.html": b""}
+    files = starter.company("acme") | {"apps/shop/src/__main__.py": b"", "apps/notes/README.md": b""}
     made = added(clone, files)
     own = {path: data for path, data in made.items() if data and path.startswith("apps/")}
     found = app_files.read(own)
