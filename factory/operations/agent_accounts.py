@@ -22,13 +22,8 @@ def missing(bound: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in wanted if name.casefold() not in known]
 
 
-def propose(mirror: Mirror, person: Connection, token: str, *, accounts: Sequence[str], author: Author) -> MergeRequest:
-    """Push the longer list and open its merge request as the person.
-
-    Raises ``Refused`` if the list is not written on one line.
-    """
-    main = mirror.head(MAIN) or ""
-    text = (mirror.tree(main, "policies/").get(PATH) or defaults.read(PATH)).decode()
+def longer(text: str, accounts: Sequence[str]) -> str:
+    """Return the text of scope.yml with more ``agents``; raises ``Refused`` if the list is not written on one line."""
     found = _AGENTS.search(text)
     if found is None:
         raise Refused(
@@ -36,9 +31,15 @@ def propose(mirror: Mirror, person: Connection, token: str, *, accounts: Sequenc
             hint="Add them there, merge that into main, and run it again.",
         )
     names = [name for part in found["names"].split(",") if (name := part.strip())]
-    changed = f"{text[: found.start()]}agents: [{', '.join([*names, *accounts])}]{text[found.end() :]}"
-    message = f"{TITLE}\n"
-    commit = mirror.commit({PATH: changed.encode()}, parent=main, message=message, author=author)
+    return f"{text[: found.start()]}agents: [{', '.join([*names, *accounts])}]{text[found.end() :]}"
+
+
+def propose(mirror: Mirror, person: Connection, token: str, *, accounts: Sequence[str], author: Author) -> MergeRequest:
+    """Push the longer list and open its merge request as the person; raises ``Refused`` as ``longer`` does."""
+    main = mirror.head(MAIN) or ""
+    text = (mirror.tree(main, "policies/").get(PATH) or defaults.read(PATH)).decode()
+    changed = longer(text, accounts).encode()
+    commit = mirror.commit({PATH: changed}, parent=main, message=f"{TITLE}\n", author=author)
     mirror.push_content(commit, BRANCH, token)
     description = f"The factory works as {' and '.join(f'`{name}`' for name in accounts)}. Unlisted, they are people."
     return merge_requests.open_once(person, source=BRANCH, target=MAIN, title=TITLE, description=description, labels=[])

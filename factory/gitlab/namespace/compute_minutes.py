@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from factory.errors import NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 
-# The job time of a shipped change is at most this on hosted runners; `make bench` measures it.
+# The job time that a shipped change may take; `make bench` measures it.
 OF_A_CHANGE = 5
 
 

@@ -3,6 +3,7 @@
 Their owner makes them by the API on every tier; a personal namespace has none.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from factory.model.secret import Secret
 # The scope of the factory's tokens; `api` includes git over HTTP.
 SCOPE = "api"
 # A user's name is at most 255 characters; each starts with the path of the project, since it is unique on the server.
-_LONGEST = 200
+_LONGEST, _PLAIN = 200, re.compile("[a-z0-9]+(/[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,15 @@ class Group:
 
 
 def username(project: str, account: str) -> str:
-    """Return the user name of a project's service account, such as ``crew-shop-factory-bot``; always the same."""
-    stem = re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-")[:_LONGEST].strip("-")
+    """Return the user name of a project's service account, such as ``crew-shop-factory-bot``; always the same.
+
+    No two projects share one: if the path has other characters than letters and digits, the name has a part of its
+    digest.
+    """
+    path = project.lower()
+    stem = re.sub(r"[^a-z0-9]+", "-", path).strip("-")
+    if len(stem) > _LONGEST or not _PLAIN.fullmatch(path):
+        stem = f"{stem[:_LONGEST].strip('-')}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
     return f"{stem}-{account}"
 
 

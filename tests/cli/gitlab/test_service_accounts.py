@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from factory.gitlab.namespace.service_accounts import username
 from tests.cli.gitlab.test_connect import Here
 from tests.cli.test_refusals import assert_told
 from tests.servers import LocalGitlab, git
@@ -17,7 +18,7 @@ class InAGroup(Here):
     def __init__(self, folder: Path, server: LocalGitlab) -> None:
         super().__init__(folder, server)
         self.below_a_group()
-        self.names = [f"{self.path.replace('/', '-')}-factory-{role}" for role in ("bot", "agent")]
+        self.names = [username(self.path, f"factory-{role}") for role in ("bot", "agent")]
 
     def listed(self) -> None:
         """List both accounts in the clone's policies, before main is pushed."""
