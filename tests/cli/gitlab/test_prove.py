@@ -210,6 +210,7 @@ def test_an_interrupted_run_deletes_what_it_made(services: Services) -> None:
     before = services.has()
     run = services.start("--group", CROWD)
     wait_for(lambda: run.poll() is not None or services.throwaway())
+    assert_told(services.prove(code=7), 7, "another process holds")
     run.send_signal(signal.SIGINT)
     told, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 17, told
