@@ -22,7 +22,7 @@ from factory.operations.prove import command_line, deadline, deletion, report, r
 from factory.operations.prove import record as records
 from factory.operations.prove.command_line import CommandLine
 from factory.operations.prove.record import Record
-from factory.operations.prove.report import Report, StepResult
+from factory.operations.prove.report import Report
 from factory.operations.prove.request import Found, Request, Tokens
 from factory.operations.prove.run import Looked
 from factory.operations.prove.steps import Proof
@@ -104,7 +104,7 @@ def _prove(asked: Request, out: Path, *, yes: bool, as_json: bool) -> None:
         deadline=until.earlier(deadline.CLEAN_UP),
         decide=decide,
     )
-    ended = run.run(proof, looked=looked, until=until, decisions=decisions, say=_say)
+    ended = run.run(proof, looked=looked, until=until, decisions=decisions, say=output.say)
     _write(ended, proof.transcript, out, as_json=as_json)
 
 
@@ -159,10 +159,6 @@ def _decider(found: Found, *, yes: bool) -> tuple[str, Callable[[str, str], None
             raise AwaitingHuman("you did not approve")
 
     return "by the operator, on the terminal", ask
-
-
-def _say(result: StepResult) -> None:
-    output.say(f"{result.seconds:6.1f} s  {result.outcome:<9}  {result.name}: {result.detail}")
 
 
 def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> None:

@@ -91,7 +91,7 @@ def _unchanged(made: Record, token: Secret) -> str:
 def _delete(place: Path, connection: Connection, kind: str, path: str, deadline: Deadline) -> str:
     """Delete a group or project, and wait until GitLab knows it no more; its id is written down first."""
     made = records.read(place)
-    if made.suffix not in path.rpartition("/")[2] and made.suffix not in made.group:
+    if made.suffix not in path:
         raise Refused(f"{path} is not a name of this run")
     number = made.ids.get(path)
     if number is None:

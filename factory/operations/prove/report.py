@@ -62,6 +62,11 @@ class Report:
         return not self.left and all(step.outcome is not Outcome.FAILED for step in self.steps)
 
 
+def line_of(step: StepResult) -> str:
+    """Return a step's result as a line for a terminal."""
+    return f"{step.seconds:8.1f} s  {step.outcome:<9}  {step.name}: {step.detail}"
+
+
 def markdown_of(report: Report) -> str:
     """Return the report as Markdown."""
     server = report.server

@@ -9,11 +9,11 @@ from factory.errors import FactoryError, ProofFailed
 from factory.operations.prove import deletion, throwaway_clone
 from factory.operations.prove import record as records
 from factory.operations.prove.deadline import Deadline
-from factory.operations.prove.report import Outcome, Report, StepResult, redacted
+from factory.operations.prove.report import Outcome, Report, StepResult, line_of, redacted
 from factory.operations.prove.steps import STEPS, Proof, Step
 from factory.system import clock
 
-Say = Callable[[StepResult], None]
+Say = Callable[[str], None]
 _DELETE = "delete everything"
 
 
@@ -32,7 +32,7 @@ def run(proof: Proof, *, looked: Looked, until: Deadline, decisions: str, say: S
     are not run; a second one also ends the deletion, and the record remains for ``factory prove --clean-up``.
     """
     results = [StepResult("look at tokens and services", Outcome.PASSED, looked.seconds, proof.found.summary)]
-    say(results[0])
+    say(line_of(results[0]))
     records.write(proof.place, proof.found.record)
     try:
         _steps(proof, results, say)
@@ -51,7 +51,7 @@ def run(proof: Proof, *, looked: Looked, until: Deadline, decisions: str, say: S
     zone = f"; {proof.request.zone} has what it had before" if proof.request.zone else ""
     told = "; ".join(gone.left) or f"nothing is left{zone}"
     results.append(StepResult(_DELETE, Outcome.FAILED if gone.left else Outcome.PASSED, end - began, told))
-    say(results[-1])
+    say(line_of(results[-1]))
     report = Report(
         date=clock.timestamp()[:10],
         version=__version__,
@@ -73,14 +73,17 @@ def _steps(proof: Proof, results: list[StepResult], say: Say) -> None:
     stopped, without = "", set[str]()
     for step in (*STEPS, *(_agent(name) for name in proof.request.agents)):
         missing = next((f"there is no {name!r}" for name in step.after if name in without), "")
+        why_not = stopped or step.needs(proof) or missing
+        if not why_not:
+            say(f"{'…':>10}  {step.name}")
         try:
-            results.append(_result(proof, step, stopped or step.needs(proof) or missing))
+            results.append(_result(proof, step, why_not))
         except (KeyboardInterrupt, SystemExit):
             stopped = "you interrupted the run"
             results.append(StepResult(step.name, Outcome.FAILED, 0.0, stopped))
         if missing or results[-1].outcome is Outcome.FAILED:
             without.add(step.name)
-        say(results[-1])
+        say(line_of(results[-1]))
     if not proof.request.agents:
         results.append(StepResult("agents", Outcome.NOT_RUN, 0.0, "no --agent was given"))
 

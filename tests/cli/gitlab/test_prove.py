@@ -177,6 +177,20 @@ def test_without_zone_and_group_on_a_server_that_answers_otherwise(services: Ser
 
 
 @pytest.mark.long
+def test_a_zone_behind_which_nothing_answers(services: Services) -> None:
+    before = services.has()
+    for name in ("FACTORY_RELEASES_URL", "FACTORY_EDGE_URL"):
+        del services.variables[name]
+    found = json.loads(services.prove("--zone", ZONE, "--json", code=17).stdout)
+    steps = {step["name"]: step for step in found["steps"]}
+    assert steps["approve, merge, staging"]["outcome"] == "passed"
+    assert "no machine runs releases" in steps["production"]["detail"]
+    assert steps["evidence"]["outcome"] == "not run"
+    assert found["left"] == []
+    assert services.has() == before
+
+
+@pytest.mark.long
 def test_a_killed_run_is_cleaned_up(services: Services) -> None:
     before = services.has()
     run = services.start("--group", CROWD, "--zone", ZONE)
@@ -196,6 +210,7 @@ def test_an_interrupted_run_deletes_what_it_made(services: Services) -> None:
     before = services.has()
     run = services.start("--group", CROWD)
     wait_for(lambda: run.poll() is not None or services.throwaway())
+    assert_told(services.prove(code=7), 7, "another process holds")
     run.send_signal(signal.SIGINT)
     told, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 17, told
