@@ -136,3 +136,11 @@ def address(text: str) -> str:
     if not parts.hostname or not (parts.scheme == "https" or local) or parts.username or parts.query or parts.fragment:
         raise InvalidInput(f"{text!r} is not an https URL", hint="Name the server like https://gitlab.com.")
     return text.rstrip("/")
+
+
+def token_page(url: str) -> str:
+    """Return the address of GitLab's form for a new token, with name and scope filled in.
+
+    Source: docs.gitlab.com/user/profile/personal_access_tokens, "Prefill personal access token name and scopes".
+    """
+    return f"{url}/-/user_settings/personal_access_tokens?name=factory&scopes={_SCOPE}"

@@ -95,7 +95,11 @@ def test_an_archive_writes_nothing_out_of_its_folder(tmp_path: Path, entries: li
     assert [path.name for path in tmp_path.iterdir()] in (["out"], [])
 
 
-@pytest.mark.parametrize("packed", [b"", b"no archive", gzip.compress(b"no tar"), crafted()[:60]])
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"no archive", gzip.compress(b"no tar"), crafted()[:60]],
+    ids=["nothing", "no gzip", "no tar", "half"],
+)
 def test_what_is_no_archive_is_refused(tmp_path: Path, packed: bytes) -> None:
     with pytest.raises(InvalidInput):
         archive.unpack(packed, tmp_path / "out")

@@ -60,15 +60,16 @@ class _Target:
 @click.option(
     "--project", metavar="PATH", help="The project, as group/name (default: your user name and this clone's name)."
 )
+@click.option("--browser", is_flag=True, help="Open GitLab's form for a new token in your browser, filled in.")
 @click.option("--bot", is_flag=True, help="Connect the factory's own account, with its token.")
 @click.option("--yes", is_flag=True, help="Do not ask before the project is created or changed.")
 @output.as_json
-def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) -> None:
+def command(*, url: str, project: str | None, browser: bool, bot: bool, yes: bool, as_json: bool) -> None:
     """Connect this clone to a project on GitLab: check the token, create or adopt the project, apply its settings.
 
     The token is entered at a hidden prompt, read from standard input, or taken from FACTORY_TOKEN_OPERATOR (with --bot
     FACTORY_TOKEN_FACTORY_BOT), and stored encrypted. The project keeps everything that policies/gitlab.yml does not
-    name or enforce. You can run it again at any time.
+    name or enforce. You can run it again at any time. --browser opens the form on which you make the token.
     """
     workspace = current()
     if (workspace.state / "instance.json").exists():
@@ -76,7 +77,10 @@ def command(url: str, project: str | None, bot: bool, yes: bool, as_json: bool) 
         raise Refused(
             f"the instance {name} is an embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
-    target, token = _operator(workspace, accounts.address(url), project)
+    url = accounts.address(url)
+    if browser:
+        click.launch(accounts.token_page(url))
+    target, token = _operator(workspace, url, project)
     named = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
     named[OPERATOR] = target.scope.username
     exists = _project(target, yes=yes)

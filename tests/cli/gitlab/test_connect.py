@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.test_refusals import assert_told
 from tests.instances import Instance, make_instance
-from tests.servers import PATIENCE, LocalGitlab
+from tests.servers import PATIENCE, LocalGitlab, wait_for
 
 
 class Here:
@@ -172,3 +172,14 @@ def test_a_server_that_does_not_answer_is_reported(tmp_path: Path, gitlab_server
     done = here.run("connect", "http://127.0.0.1:9", "--project", "a/b", "--yes", stdin=here.token, code=8)
     assert_told(done, 8, "did not answer")
     assert list(here.instance.state.rglob("connection.json")) == []
+
+
+def test_the_browser_opens_the_form_for_a_token(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    here = Here(tmp_path, gitlab_server)
+    browser = tmp_path / "bin" / "xdg-open"
+    browser.parent.mkdir()
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    here.connect("--browser", "--yes", stdin="glpat-wrong", code=9, PATH=f"{browser.parent}:/usr/bin:/bin")
+    page = f"{gitlab_server.url}/-/user_settings/personal_access_tokens?name=factory&scopes=api"
+    wait_for(lambda: (tmp_path / "opened").exists() and (tmp_path / "opened").read_text() == page)
