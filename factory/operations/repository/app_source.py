@@ -63,7 +63,7 @@ def read(code: Path, name: str) -> ResolvedApp:
     def content(path: str) -> bytes:
         return files.read_bytes(files.contained(code, path))
 
-    return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+    return _resolved(name, paths, content)
 
 
 def committed(clone: PersonClone, name: str) -> ResolvedApp:
@@ -74,16 +74,20 @@ def committed(clone: PersonClone, name: str) -> ResolvedApp:
     def content(path: str) -> bytes:
         return clone.read(f"{folder}{path}")
 
-    return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+    return _resolved(name, paths, content)
 
 
 def unclear(name: str, paths: Collection[str], content: Callable[[str], bytes]) -> str:
     """Return what an app's own files leave open of how it is built and run; empty if they say all."""
     try:
-        resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
+        _resolved(name, paths, content)
     except InvalidInput as error:
         return f"{error}. {error.hint}".strip()
     return ""
+
+
+def _resolved(name: str, paths: Collection[str], content: Callable[[str], bytes]) -> ResolvedApp:
+    return resolve(name, _app(name, content(FILE)) if FILE in paths else App(), paths, content)
 
 
 def _app(name: str, text: bytes) -> App:
