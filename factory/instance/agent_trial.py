@@ -109,10 +109,11 @@ def on_stub(agent: Agent, url: str) -> Agent:
     return agent.model_copy(update={"model": agent.model.model_copy(update={"url": base, "name": server.MODEL})})
 
 
-def without_scope(policies: Policies) -> Policies:
-    """Return policies that allow every path."""
+def without_rules(policies: Policies) -> Policies:
+    """Return policies that allow every path and check nothing: a trial has no project whose apps could be tested."""
     scope = policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
-    return policies.model_copy(update={"scope": scope})
+    gates = policies.gates.model_copy(update={"checks": {}})
+    return policies.model_copy(update={"scope": scope, "gates": gates})
 
 
 def with_recordings(agent: Agent, folder: Path) -> Agent:
@@ -197,7 +198,7 @@ class _Trial:
         amount = launch_plan.requested_amount(agent)
         with (
             launch_plan.prepare(
-                context, session, number, policies=without_scope(self.policies), chosen=chosen, brief=brief,
+                context, session, number, policies=without_rules(self.policies), chosen=chosen, brief=brief,
                 amount=amount, record=self.events.append,
             ) as given,
             (folder / "stderr.log").open("wb") as errors,

@@ -94,7 +94,7 @@ def _run(workspace: Workspace, policies: Policies, name: str, agent: Agent, fold
             return Turn(reason, detail), False
         with (
             launch_plan.prepare(
-                context, session, 1, policies=agent_trial.without_scope(policies), chosen=chosen, brief=brief,
+                context, session, 1, policies=agent_trial.without_rules(policies), chosen=chosen, brief=brief,
                 amount=launch_plan.requested_amount(agent), record=_ignored,
             ) as given,
             (attempt / "stderr.log").open("wb") as errors,

@@ -129,10 +129,10 @@ async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamRe
         return web.json_response({"release": name})
     try:
         return await _proxy(request, Loopback("localhost", 80), ray, path)
-    except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         # The release has just ended. Sending the request again is safe if nothing of it was sent, or if its method is
         # safe (RFC 9110 section 9.2.1).
-        if isinstance(error, aiohttp.ServerDisconnectedError) and request.method not in _SAFE:
+        if not isinstance(error, aiohttp.ClientConnectorError) and request.method not in _SAFE:
             raise
         return await _proxy(request, Loopback("localhost", 80), ray, await asyncio.to_thread(supervisor.again, name))
 

@@ -55,6 +55,11 @@ def apps_in(folder: Path) -> tuple[str, ...]:
     return tuple(path.name for path in files.subfolders(folder / APPS) if not path.is_symlink())
 
 
+def need_packages(policies: Policies) -> bool:
+    """Return whether the check `unit` may run tests with other packages than the factory's own."""
+    return UNIT in policies.gates.checks and (bool(policies.apps.install) or _per_app(policies))
+
+
 def naming(policies: Policies, paths: Sequence[str]) -> list[str]:
     """Return those paths whose files may say what the apps' tests need."""
     named = {*policies.apps.install, app_environment.PYPROJECT} if policies.apps.install else set()

@@ -15,6 +15,7 @@ from factory.agents.task import Task, Tool
 from factory.agents.token_costs import Rates
 from factory.errors import MachineError, Refused
 from factory.model.session import Session
+from factory.operations.repository import app_tests
 from factory.policies import evaluate
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
@@ -165,6 +166,8 @@ def _with_app(context: Context, policies: Policies, given: Launch) -> Launch:
 
     Of several apps, `python` is that of the first.
     """
+    if not app_tests.need_packages(policies):
+        return given
     found = [item for item in local_gates.suites(context, policies, given.cwd, context.main()) if item.runner]
     runners = list(dict.fromkeys(item.runner for item in found if item.runner))
     if not runners:
