@@ -88,9 +88,10 @@ def test_a_repository_is_added_by_a_merge_request(here: Here, tmp_path: Path) ->
 
 @pytest.mark.long
 def test_what_the_pipeline_can_not_build_is_not_deployed(here: Here, tmp_path: Path) -> None:
-    made = here.json("add", str(repository(tmp_path / "site", {"index.html": "x"})))
+    made = here.json("add", str(repository(tmp_path / "site", {"README.md": "x"})))
     assert (made["deployed"], made["hostnames"]) == (False, {})
-    assert "apps/site/src/__main__.py" in here.project.mergerequests.get(made["merge_request"]).description
+    told = here.project.mergerequests.get(made["merge_request"]).description
+    assert "judged but not deployed: the app's files don't say what `kind` is" in told
 
 
 @pytest.mark.long
@@ -149,6 +150,7 @@ def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> No
         "tests/test_shop.py": (ours / "tests/test_hello.py").read_text().replace("from hello", "from shop"),
         "conftest.py": (ours / "conftest.py").read_text(),
         "openapi.yml": (ours / "openapi.yml").read_text(),
+        "app.yml": "health: /version\n",
     }
     files["tests/test_shop.py"] = files["tests/test_shop.py"].replace("HELLO-", "SHOP-")
     spec = (ROOT / "specs/hello.md").read_text().replace("id: hello", "id: shop").replace("HELLO-", "SHOP-")
