@@ -17,6 +17,7 @@ from string import Template
 
 from factory.apps import archive
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
+from factory.apps.build import node_version
 from factory.apps.resolved import STATIC
 from factory.errors import ToolFailed
 from factory.sandbox import launch
@@ -108,7 +109,7 @@ def versions(path: str) -> dict[str, str]:
     """Return what this machine has of what a release may need; ``path`` is the ``PATH`` of its programs."""
     found = {"machine": platform.machine(), "python": _PYTHON}
     if process.find("node", path):
-        found["node"] = process.run(["node", "--version"], env={"PATH": path}).text.strip("v\n").partition(".")[0]
+        found["node"] = node_version({"PATH": path})
     return found
 
 

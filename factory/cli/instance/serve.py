@@ -16,7 +16,6 @@ from factory.instance.workspace import Workspace
 from factory.local_cloudflare import server as cloudflare
 from factory.local_gitlab import server as gitlab
 from factory.system import files, log, process
-from factory.system.toolchain import readable
 
 _RESTART_PAUSE = 1.0
 _LOOK_PAUSE = 2.0
@@ -37,7 +36,7 @@ async def _serve(workspace: Workspace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     tokens = workspace.cloudflare_tokens()
-    machine = RunMachine(workspace.tool_env["PATH"], (workspace.tools.tools, *readable()))
+    machine = RunMachine(workspace.tool_env["PATH"], workspace.readable)
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
         {tokens["plan"]: "read", tokens["apply"]: "write"},

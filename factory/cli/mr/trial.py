@@ -22,7 +22,6 @@ from factory.operations.repository import app_source
 from factory.policies import read
 from factory.sandbox.launch import Level
 from factory.system import ports
-from factory.system.toolchain import readable
 
 _PATIENCE = 60.0
 # The change says what it may use; a trial allows at most this.
@@ -75,7 +74,7 @@ def _started(workspace: Workspace, found: MergeRequest, name: str | None, folder
     mirror.fetch(workspace.token(OPERATOR))
     known = read.read(mirror.tree(mirror.head(MAIN) or "", "policies/")).apps.paths
     app = app_source.chosen(app_source.names(mirror.paths(found.sha), known), name)
-    tools, env = (workspace.tools.tools, *readable()), workspace.tool_env
+    tools, env = workspace.readable, workspace.tool_env
     resolved = app_source.extract(mirror.path, found.sha, app, known, folder / "work", env=env)
     packed = build.build(resolved, folder / "work", BuildMachine(env, tools, Level.BWRAP), say=output.say)
     manifest = _bounded(running.unpack(packed, folder / "release"))
