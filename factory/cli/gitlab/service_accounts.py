@@ -8,7 +8,7 @@ from factory.gitlab.connect import Connection
 from factory.gitlab.namespace import service_accounts
 from factory.gitlab.namespace.service_accounts import SCOPE, Group
 from factory.instance import factory_accounts, provision
-from factory.instance.workspace import BOT, OPERATOR, Workspace
+from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.operations import agent_accounts
 from factory.policies import read
 from factory.system import files
@@ -29,7 +29,10 @@ class Offer:
 
 
 def offer(workspace: Workspace, url: str, operator: Connection, main: str, named: Mapping[str, str]) -> Offer | None:
-    """Return the offer, or ``None`` if the person can make no service accounts, or the factory has another account."""
+    """Return the offer, or ``None`` if the person can make no service accounts, or has chosen another account.
+
+    That is one that is connected, or that main's ``agents`` lists already for ``--bot``.
+    """
     names = factory_accounts.names(operator.project_path)
     if named.get(BOT, named[OPERATOR]) not in {named[OPERATOR], names[BOT]}:
         return None
@@ -38,6 +41,8 @@ def offer(workspace: Workspace, url: str, operator: Connection, main: str, named
         return None
     policies = read.read(provision.mirror(workspace, url, operator.project_path).tree(main, "policies/"))
     unlisted = agent_accounts.missing(policies.scope.agents, list(names.values()))
+    if unlisted and agent_accounts.missing((BOT, AGENT, *names.values()), policies.scope.agents):
+        return None
     return Offer(within, names, policies.gitlab.members or {}, tuple(unlisted))
 
 

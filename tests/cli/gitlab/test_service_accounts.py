@@ -18,6 +18,7 @@ class InAGroup(Here):
     def __init__(self, folder: Path, server: LocalGitlab) -> None:
         super().__init__(folder, server)
         self.below_a_group()
+        git("reset", "-q", "--hard", "HEAD^", cwd=self.instance.clone)
         self.names = [username(self.path, f"factory-{role}") for role in ("bot", "agent")]
 
     def listed(self) -> None:
@@ -52,7 +53,7 @@ def test_main_lists_the_accounts_before_they_are_made(here: InAGroup) -> None:
     assert request.author["username"] == here.operator.username
     assert f"!{request.iid} lists {' and '.join(here.names)}" in first["next"]
     text = project.files.get("policies/scope.yml", ref=request.source_branch).decode().decode()
-    assert f"agents: [factory-agent, {here.bot.username}, {', '.join(here.names)}]" in text
+    assert f"agents: [factory-agent, {', '.join(here.names)}]" in text
     again = here.connect("--yes", stdin="").stdout
     assert "sign up" not in again
     assert len(project.mergerequests.list(get_all=True)) == 1
@@ -113,6 +114,15 @@ def test_a_token_that_nobody_kept_is_revoked_by_the_next_run(tmp_path: Path, fre
     here.connected()
     assert [len(found) for found in here.tokens().values()] == [1, 1]
     assert not any(set(before[name]) & set(found) for name, found in here.tokens().items())
+
+
+@pytest.mark.long
+def test_none_are_offered_where_main_lists_an_account_of_ones_own(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = InAGroup(tmp_path, free_gitlab)
+    here.instance.bind(here.bot.username)
+    first = here.connected()
+    assert (first["next"], here.accounts, here.project().mergerequests.list(get_all=True)) == ("", {}, [])
+    assert "sign up" in here.connect("--yes", stdin="").stdout
 
 
 @pytest.mark.long
