@@ -41,7 +41,7 @@ def offer(workspace: Workspace, url: str, operator: Connection, main: str, named
         return None
     policies = read.read(provision.mirror(workspace, url, operator.project_path).tree(main, "policies/"))
     unlisted = agent_accounts.missing(policies.scope.agents, list(names.values()))
-    if unlisted and agent_accounts.missing((BOT, AGENT, *names.values()), policies.scope.agents):
+    if unlisted and agent_accounts.missing((AGENT, *names.values()), policies.scope.agents):
         return None
     return Offer(within, names, policies.gitlab.members or {}, tuple(unlisted))
 
