@@ -134,9 +134,8 @@ def person(tmp_path: Path) -> Iterator[Person]:
 @pytest.mark.parametrize(
     "pipeline",
     [
-        pytest.param("", marks=pytest.mark.slow, id="plain"),
-        # Not among the tests that start first: two first hours at once would take each other's time.
-        pytest.param(PIPELINE, id="with a pipeline of its own"),
+        pytest.param("", marks=pytest.mark.matrix(5, group="flows"), id="plain"),
+        pytest.param(PIPELINE, marks=pytest.mark.slow, id="with a pipeline of its own"),
     ],
 )
 def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path: Path, pipeline: str) -> None:
