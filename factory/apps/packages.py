@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.apps.archive import CODE, PACKAGES
+from factory.apps.own_tests import NODE_LOCK, NODE_MODULES, PACKAGE
 from factory.apps.resolved import ResolvedApp
 from factory.errors import InvalidInput, MachineError
 from factory.system import files, process
 
 _LIMIT = 900.0
 _UV_LOCK, _PYPROJECT = "uv.lock", "pyproject.toml"
-NODE_MODULES = "node_modules"
 _SAID = 3
 _REGISTRY = re.compile(r"https?://[^ ]+\.tgz")
 
@@ -32,10 +32,16 @@ def fetch(app: ResolvedApp, work: Path, *, env: Mapping[str, str], development: 
     scratch = work / "lock"
     files.remove_tree(scratch)
     given = {**env, "HOME": str(files.private_folder(work / "home"))}
-    if app.lock == "package-lock.json":
+    if app.lock == NODE_LOCK:
         _npm(work, scratch, given, development=development)
     elif app.kind == "python":
         _uv(app.lock, work, scratch, given)
+
+
+def fetch_node(work: Path, *, env: Mapping[str, str]) -> None:
+    """Install all packages of the package-lock.json in ``work/app`` beside it; errors are those of ``fetch``."""
+    given = {**env, "HOME": str(files.private_folder(work / "home"))}
+    _npm(work, work / "lock", given, development=True)
 
 
 def _uv(lock: str, work: Path, scratch: Path, env: Mapping[str, str]) -> None:
@@ -70,10 +76,10 @@ def _without_machine(folder: Path) -> None:
 
 def _npm(work: Path, scratch: Path, env: Mapping[str, str], *, development: bool) -> None:
     npm = _program("npm", env, "Run `factory setup`, which installs node from PyPI.")
-    lock = files.read_bytes(files.contained(work / CODE, "package-lock.json"))
+    lock = files.read_bytes(files.contained(work / CODE, NODE_LOCK))
     _require_integrity(lock)
-    files.write_new(scratch / "package-lock.json", lock)
-    files.write_new(scratch / "package.json", files.read_bytes(files.contained(work / CODE, "package.json")))
+    files.write_new(scratch / NODE_LOCK, lock)
+    files.write_new(scratch / PACKAGE, files.read_bytes(files.contained(work / CODE, PACKAGE)))
     given = {**env, "npm_config_cache": str(work / "home" / "npm"), "npm_config_update_notifier": "false"}
     omitted = [] if development else ["--omit=dev"]
     quiet = ["--no-audit", "--no-fund", "--loglevel=error"]

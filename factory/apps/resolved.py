@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from factory.apps import own_tests
 from factory.errors import InvalidInput
 from factory.policies.apps import FILE, App
 
@@ -27,9 +28,9 @@ STATIC = "static-site"
 class ResolvedApp:
     """An app with nothing left open. Paths are below its folder.
 
-    ``lock`` is empty if the app has no packages, ``build`` if nothing is built. ``files`` are what a release has.
-    ``listen`` is ``socket`` or ``port``. ``origins`` says of each field where its value comes from: the app's file,
-    another file, or its kind.
+    ``tests`` says how its own tests run, and is empty if policy names them. ``lock`` is empty if the app has no
+    packages, ``build`` if nothing is built. ``files`` are what a release has. ``listen`` is ``socket`` or ``port``.
+    ``origins`` says of each field where its value comes from: the app's file, another file, or its kind.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ResolvedApp:
     health: str
     memory_mb: int
     processes: int
+    tests: str
     origins: Mapping[str, str]
 
 
@@ -63,6 +65,8 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
     files = _words(chosen("build.files", app.build.files, lambda: _files(kind, paths, built=bool(build))))
     run = _words(chosen("run", app.run, lambda: _run(kind, files, paths, read)))
     listen = str(chosen("listen", app.listen, lambda: _listen(kind, (*run, *app.variables.values()))))
+    own = own_tests.found(name, app, read(_PACKAGE) if _PACKAGE in paths else None)
+    origins["tests"] = _SAID if app.checks.unit else f"the script `test` of {_PACKAGE}" if own else "policies/gates.yml"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
     for field in ("health", "variables", "limits.memory_mb", "limits.processes"):
@@ -81,6 +85,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         health=app.health,
         memory_mb=limits.memory_mb,
         processes=limits.processes,
+        tests=own.told if own else "",
         origins=origins,
     )
 

@@ -9,6 +9,8 @@ from factory.errors import Refused
 from factory.model.facts import TestCase, TestRun
 
 _PLACE = re.compile(r"^([\w./-]+\.py):(\d{1,9}):", re.MULTILINE)
+# Properties of a case whose values are ids of requirements.
+_CITING = {"requirement", "spec"}
 
 
 def read_file(path: Path, code: bytes | None = None) -> TestRun:
@@ -40,11 +42,15 @@ def read(data: bytes | None, code: bytes | None = None) -> TestRun:
 
 def _case(element: "ET.Element") -> TestCase:
     name = f"{element.get('classname', '')}.{element.get('name', '')}".strip(".")
+    app = element.get("app", "")
+    cited = tuple(
+        item.get("value", "")[:100] for item in element.iterfind("properties/property") if item.get("name") in _CITING
+    )
     for tag, outcome in (("failure", "failed"), ("error", "error"), ("skipped", "skipped")):
         found = element.find(tag)
         if found is not None:
             text = found.text or ""
             places = _PLACE.findall(text)
             path, line = places[-1] if places else ("", "0")
-            return TestCase(name, outcome, (found.get("message") or text).strip()[:500], path, int(line))
-    return TestCase(name, "success")
+            return TestCase(name, outcome, (found.get("message") or text).strip()[:500], path, int(line), app, cited)
+    return TestCase(name, "success", app=app, requirements=cited)

@@ -15,6 +15,27 @@ _OUTPUT = 16 * 2**20
 _LIMITS = Limits(memory_bytes=8 * 2**30, processes=2048, file_bytes=8 * 2**30)
 
 
+def confined(
+    argv: tuple[str, ...],
+    folder: Path,
+    *,
+    env: Mapping[str, str],
+    writable: tuple[Path, ...],
+    readable: tuple[Path, ...],
+) -> process.CompletedProcess:
+    """Run a program in a folder, which is among those that it may read or write, without network; return how it ended.
+
+    Raises ``ToolTimeout``, ``OutputTooLarge``, and ``MachineError`` if it cannot start.
+    """
+    prepared = launch.prepare(
+        launch.Launch(argv=argv, cwd=folder, env=env, writable=writable, readable=readable, limits=_LIMITS)
+    )
+    try:
+        return process.run(prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, most=_OUTPUT, check=False)
+    finally:
+        launch.put_back(prepared)
+
+
 def run_tests(
     command: tuple[str, ...],
     folder: Path,
@@ -36,22 +57,9 @@ def run_tests(
     given |= {"COVERAGE_FILE": str(scratch / "coverage.sqlite"), "APPS": str(folder / "apps")}
 
     def run(argv: tuple[str, ...]) -> process.CompletedProcess:
-        prepared = launch.prepare(
-            launch.Launch(
-                argv=process.ours(argv) if runner is None else (str(runner), *argv[1:]),
-                cwd=folder,
-                env=given,
-                writable=(scratch,),
-                readable=(*readable, folder, *([runner.parents[1]] if runner else [])),
-                limits=_LIMITS,
-            )
-        )
-        try:
-            return process.run(
-                prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=_LIMIT, most=_OUTPUT, check=False
-            )
-        finally:
-            launch.put_back(prepared)
+        ours = process.ours(argv) if runner is None else (str(runner), *argv[1:])
+        also = (*readable, folder, *([runner.parents[1]] if runner else []))
+        return confined(ours, folder, env=given, writable=(scratch,), readable=also)
 
     try:
         done = run((*command, f"--junitxml={report}"))

@@ -122,6 +122,7 @@ def requirements(facts: Facts) -> tuple[ProvenRequirement, ...]:
     for requirement, digest in facts.spec.requirements if facts.spec else ():
         names = [case_name(test) for test in facts.after or () if requirement in test.requirements]
         tests = tuple(TestOutcome(name, outcomes.get(name, "not run")) for name in names)
+        tests += tuple(TestOutcome(case.name, case.outcome) for case in facts.own_cases() if case.cites(requirement))
         found.append(ProvenRequirement(requirement, digest, _proof(tests), tests))
     return tuple(found)
 

@@ -78,5 +78,5 @@ def _unproven(spec: SpecFacts, facts: Facts) -> tuple[Finding, ...]:
     return tuple(
         Finding("spec.unproven", f"no test cites {name}", fix, f"specs/{spec.id}.md")
         for name, _ in spec.requirements
-        if facts.after is not None and name not in cited
+        if facts.after is not None and name not in cited and not any(case.cites(name) for case in facts.own_cases())
     )

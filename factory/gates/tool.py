@@ -1,6 +1,7 @@
 """Judges the results of linters and type checkers; a tool that could not run has not passed."""
 
 import re
+from dataclasses import replace
 
 from factory.model.app_paths import AppPaths
 from factory.model.facts import Change, ToolRun
@@ -47,5 +48,5 @@ def for_agents(verdict: Verdict, policies: Policies, change: Change | None, find
     if not findings:
         return verdict
     if change is not None and evaluate.bound(policies, change) is None:
-        return Verdict(verdict.gate, verdict.result, verdict.findings, verdict.reason, tuple(findings), verdict.excused)
-    return judged(verdict.gate, [*verdict.findings, *findings])
+        return replace(verdict, flags=(*verdict.flags, *findings))
+    return judged(verdict.gate, [*verdict.findings, *findings], flags=verdict.flags)

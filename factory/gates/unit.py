@@ -6,12 +6,13 @@ The test report is self-reported by the merge request; the judge compares it wit
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from factory.gates.suite import judge_suite
 from factory.gates.tool import for_agents
-from factory.model.app_paths import AppPaths
-from factory.model.facts import Change, CitedTest, Coverage, Facts, TestRun
+from factory.model.app_paths import APPS, AppPaths
+from factory.model.facts import EXIT_CODE, Change, CitedTest, Coverage, Facts, TestRun
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies.model import Policies
 
@@ -29,14 +30,59 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     verdict = judge_suite(GATE, facts, policies, fix="Fix the code, or fix the test if it contradicts the spec.")
     if verdict.result == "skipped":
         return verdict
-    run, apps = facts.suite(GATE) or TestRun(), policies.apps.paths
+    run, apps = _of_sources(facts), policies.apps.paths
     after = [test for test in facts.after or () if not is_contract(test)]
-    found = [*verdict.findings, *_unrun(run, after, facts.change, policies.apps.unrun)]
+    found = [*verdict.findings, *_unreported(facts), *_unrun(run, after, facts.change, policies.apps.unrun)]
     found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered, apps)
     weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
     weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after)]
-    weaker += _tampering(facts.change, apps)
-    return for_agents(judged(GATE, found), policies, facts.change, weaker)
+    weaker += [*_tampering(facts.change, apps), *_other_command(facts)]
+    return for_agents(judged(GATE, found, flags=_reported(facts)), policies, facts.change, weaker)
+
+
+def _of_sources(facts: Facts) -> TestRun:
+    """Return the cases whose tests are in the sources that the judge reads."""
+    run, own = facts.suite(GATE) or TestRun(), dict(facts.own_after)
+    return replace(run, cases=tuple(case for case in run.cases if case.app not in own))
+
+
+def _unreported(facts: Facts) -> list[Finding]:
+    """Return a finding for each app with tests of its own of which none passed."""
+    passed = {case.app for case in facts.own_cases() if case.outcome == "success"}
+    return [
+        Finding("unit.empty", f"no test of {app} passed", f"Make the command run tests: {told}", f"{APPS}{app}")
+        for app, told in facts.own_after
+        if app not in passed
+    ]
+
+
+def _reported(facts: Facts) -> tuple[Finding, ...]:
+    """Return what a person must know of tests whose sources are not read."""
+    found = []
+    for app, told in facts.own_after:
+        cases = [case for case in facts.own_cases() if case.app == app]
+        alone = len(cases) == 1 and cases[0].name.endswith(EXIT_CODE)
+        skipped = sum(case.outcome == "skipped" for case in cases)
+        known = "by their exit code alone" if alone else f"by their report alone: {len(cases)}, {skipped} skipped"
+        message = f"the tests of {app} are known {known}; they run by {told}"
+        found.append(Finding("unit.reported", message, "Read what changed in them.", f"{APPS}{app}"))
+    return tuple(found)
+
+
+def _other_command(facts: Facts) -> list[Finding]:
+    """Return a finding for each app whose tests run otherwise than before."""
+    before, after = dict(facts.own_before), dict(facts.own_after)
+    return [
+        Finding(
+            "unit.command",
+            f"the tests of {app} ran by {before.get(app) or 'what policy names'}, "
+            f"and now by {after.get(app) or 'what policy names'}",
+            "Only a person may change how tests run.",
+            f"{APPS}{app}",
+        )
+        for app in sorted(before.keys() | after.keys())
+        if before.get(app) != after.get(app)
+    ]
 
 
 def is_contract(test: CitedTest) -> bool:

@@ -1,5 +1,6 @@
 """The facts that checks collect and gates judge. An unavailable fact is ``None`` or absent."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -47,9 +48,17 @@ class Change:
     problem: str = ""
 
 
+# How the one case of a command without a report ends.
+EXIT_CODE = "(exit code)"
+
+
 @dataclass(frozen=True)
 class TestCase:
-    """One test's outcome: ``success``, ``failed``, ``error`` or ``skipped``."""
+    """One test's outcome: ``success``, ``failed``, ``error`` or ``skipped``.
+
+    ``app`` is the app whose own command reported it; its sources are not read. ``requirements`` are those that the
+    report's properties name.
+    """
 
     __test__ = False
 
@@ -58,6 +67,13 @@ class TestCase:
     message: str = ""
     path: str = ""
     line: int = 0
+    app: str = ""
+    requirements: tuple[str, ...] = ()
+
+    def cites(self, requirement: str) -> bool:
+        """Return whether the case names a requirement, in its name or in a property."""
+        named = re.search(rf"(?<![\w-]){re.escape(requirement)}(?![\w-])", self.name)
+        return requirement in self.requirements or named is not None
 
 
 @dataclass(frozen=True)
@@ -243,6 +259,7 @@ class SpecFacts:
 class Facts:
     """All facts for one run of the gates; ``date`` is the day (ISO 8601) for which exceptions are evaluated.
 
+    ``own_before`` and ``own_after`` say for each app with tests of its own how they run, before and after the change.
     ``trust`` has what the change loses of the keys in ``policies/trust.yml``, each in a sentence.
     """
 
@@ -252,6 +269,8 @@ class Facts:
     tests: tuple[tuple[str, TestRun], ...] = ()
     before: tuple[CitedTest, ...] | None = None
     after: tuple[CitedTest, ...] | None = None
+    own_before: tuple[tuple[str, str], ...] = ()
+    own_after: tuple[tuple[str, str], ...] = ()
     coverage: Coverage | None = None
     lint: ToolRun | None = None
     types: ToolRun | None = None
@@ -268,6 +287,11 @@ class Facts:
     def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON value."""
         return asdict(self)
+
+    def own_cases(self) -> tuple[TestCase, ...]:
+        """Return what the apps with tests of their own reported."""
+        apps = dict(self.own_after)
+        return tuple(case for _, run in self.tests for case in run.cases if case.app in apps)
 
     def suite(self, name: str) -> TestRun | None:
         """Return the run of one test suite."""

@@ -45,6 +45,19 @@ class Limits(Strict):
     processes: Annotated[int, Field(ge=4, le=4096)] = 128
 
 
+class Check(Strict):
+    """A command that runs in the app's folder, and the JUnit report that it leaves there, if it leaves one."""
+
+    command: Annotated[Words, Field(min_length=1)]
+    report: RepositoryPath | None = None
+
+
+class Checks(Strict):
+    """The app's own checks, by their gates. An app without ``unit`` has the tests that policy names."""
+
+    unit: Check | None = None
+
+
 class App(Strict):
     """What an app needs: a hostname in each environment, the path of its health check, a rate limit per client.
 
@@ -64,6 +77,7 @@ class App(Strict):
     listen: Literal["socket", "port"] | None = None
     variables: dict[Variable, str] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
+    checks: Checks = Field(default_factory=Checks)
 
 
 def read(files: Mapping[str, bytes]) -> dict[str, App]:

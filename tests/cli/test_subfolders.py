@@ -22,6 +22,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     return made
 
 
+@pytest.mark.matrix(6)
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize(
     ("line", "code"),

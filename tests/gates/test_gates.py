@@ -8,8 +8,9 @@ import pytest
 from factory.checks.dependencies import IMPORTED
 from factory.errors import InvalidInput
 from factory.gates import GATES
-from factory.gates.run import decide
+from factory.gates.run import decide, requirements
 from factory.model.facts import (
+    EXIT_CODE,
     Change,
     ChangedFile,
     ChildPipeline,
@@ -91,12 +92,41 @@ def altered(**of_the_change: Any) -> Facts:
     return replace(GOOD, change=replace(CHANGE, **of_the_change))
 
 
+def with_own(*outcomes: str, told: str = "npm test") -> Facts:
+    """Return good facts of a repository whose app `web` has tests of its own, which nothing but their report tells."""
+    cases = [TestCase(f"com.tests.t{n} HELLO-1", outcome, app="web") for n, outcome in enumerate(outcomes)]
+    own = (("web", told),)
+    return changed(tests=(("unit", TestRun((*RAN.cases, *cases))),), own_before=(("web", "npm test"),), own_after=own)
+
+
 def cookie(name: str) -> tuple[ChangedFile, ...]:
     return (ChangedFile(SOURCE, "M", 1, 0, ((1, f"# -*- coding: {name} -*-"),)),)
 
 
 def package(name: str, version: str = "==1.0", *, pinned: bool = True) -> Facts:
     return changed(dependencies=((), (Dependency(name, version, "apps/hello/requirements.txt", 1, pinned),)))
+
+
+def test_tests_that_an_app_runs_itself_are_told_to_a_person() -> None:
+    verdict = GATES["unit"](with_own("success", "success", "skipped"), policies())
+    assert (verdict.result, [flag.rule for flag in verdict.flags]) == ("passed", ["unit.reported"])
+    assert "the tests of web are known by their report alone: 3, 1 skipped; they run by npm test" in str(verdict.flags)
+    alone = changed(
+        tests=(("unit", TestRun((*RAN.cases, TestCase(f"npm test {EXIT_CODE}", "success", app="web")))),),
+        own_before=(("web", "npm test"),),
+        own_after=(("web", "npm test"),),
+    )
+    assert "known by their exit code alone" in str(GATES["unit"](alone, policies()).flags)
+
+
+def test_a_case_names_its_requirement() -> None:
+    found = with_own("success", "failed")
+    without = replace(found, after=(), before=())
+    assert GATES["spec"](without, policies()).flags == ()
+    (proven,) = requirements(without)
+    assert (proven.result, [test.outcome for test in proven.tests]) == ("failed", ["success", "failed"])
+    assert not TestCase("HELLO-10 and X-HELLO-1", "success").cites("HELLO-1")
+    assert TestCase("a", "success", requirements=("HELLO-1",)).cites("HELLO-1")
 
 
 def test_a_person_may_merge_a_history() -> None:
@@ -164,6 +194,11 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ("spec", changed(spec=SpecFacts("small", small="#1"), change=change("apps/a", lines=31)), "spec.small"),
         ("spec", changed(after=(replace(TEST, path=SOURCE, requirements=("HELLO-9",)),)), "spec.orphan"),
         ("unit", changed(after=(TEST, replace(TEST, name="test_b"))), "unit.unrun"),
+        ("unit", with_own("failed"), "unit.failed"),
+        ("unit", with_own("skipped"), "unit.empty"),
+        ("unit", with_own(), "unit.empty"),
+        ("unit", with_own("success", told="true"), "unit.command"),
+        ("unit", replace(with_own("success"), own_after=()), "unit.command"),
         ("unit", changed(tests=(("unit", TestRun((*RAN.cases, TestCase("a.tests.x", "success")))),)), "unit.unknown"),
         ("unit", changed(before=(TEST, replace(TEST, name="test_b"))), "unit.deleted"),
         ("unit", changed(after=(replace(TEST, asserts=1),)), "unit.weakened"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from factory.checks import change as changes
 from factory.checks import dependencies, leaks, static, tests_in_sources, tool
 from factory.errors import FactoryError, InvalidInput, OutputTooLarge
-from factory.model.app_paths import AppPaths
+from factory.model.app_paths import APPS, AppPaths
 from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
 from factory.model.issue import SMALL
 from factory.operations import trust_root
@@ -74,6 +74,8 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
         spec=spec_facts(found, lambda path: judge(path) or _brought(place, policies, found, path)),
         before=(*kept, *changed),
         after=after,
+        own_before=_own_tests(place, place.base),
+        own_after=_own_tests(place, place.head),
         dependencies=_dependencies(place, found, apps),
         trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
@@ -81,6 +83,23 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
         types=tools["types"],
         security=tools["security"],
     )
+
+
+def _own_tests(place: Checkout, commit: str) -> tuple[tuple[str, str], ...]:
+    """Return how the own tests of each app run at a commit; an app whose files are invalid there has none."""
+    listed = process.run(
+        ["git", "ls-tree", "-z", "--name-only", "-r", commit, "--", APPS], cwd=place.folder, env=place.env
+    ).text.split("\0")
+    found: list[tuple[str, str]] = []
+    for app in sorted({path.split("/")[1] for path in listed if path.count("/") > 1}):
+        named = [path for path in listed if path in {f"{APPS}{app}/{name}" for name in app_tests.SAYING}]
+        given = {
+            path: process.run(["git", "show", f"{commit}:{path}"], cwd=place.folder, env=place.env).stdout
+            for path in named
+        }
+        with suppress(InvalidInput):
+            found += app_tests.told((app,), given)
+    return tuple(found)
 
 
 def _lost_trust(place: Checkout, change: Change, judge: Callable[[str], bytes | None]) -> tuple[str, ...]:
@@ -169,14 +188,7 @@ def _unit(
     """Run the suites of the check `unit`; return their reports as one."""
     files.remove_tree(scratch)
     done = [
-        tool.run_tests(
-            suite.command,
-            place.folder,
-            scratch=scratch / suite.app,
-            env={**place.env, **suite.variables(place.folder)},
-            readable=readable,
-            runner=suite.runner,
-        )
+        app_tests.run_confined(suite, place.folder, scratch=scratch / suite.app, env=place.env, readable=readable)
         for suite in found
     ]
     if len(found) == 1 and not found[0].app:

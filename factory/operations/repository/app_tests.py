@@ -1,22 +1,27 @@
 """Runs the apps' own tests as the pipeline's job `unit` does, and leaves what the gates read as the change's claim.
 
 All apps' tests are one suite; or with the word `{app}` in the check's command, each app's are one, in an environment of
-its own packages.
+its own packages. An app that says itself how its tests run has a suite of its own.
 """
 
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from factory.errors import InvalidInput
+from factory.apps import own_tests
+from factory.apps.own_tests import OwnTests
+from factory.checks import junit, tool
+from factory.errors import InvalidInput, OutputTooLarge, ToolTimeout
 from factory.model.app_paths import APPS
-from factory.model.facts import TestRun
-from factory.operations.repository import app_environment
+from factory.model.facts import Coverage, TestRun
+from factory.operations.repository import app_environment, node_packages
+from factory.policies.apps import FILE
 from factory.policies.model import Policies
 from factory.system import files, process
 
@@ -26,6 +31,9 @@ UNIT = "unit"
 _APP = "{app}"
 # Files in an app's folder that may say what the app needs.
 _NAMING = re.compile(r"apps/[^/]+/(uv\.lock|pyproject\.toml|[^/]+\.txt|requirements/[^/]+\.txt)")
+# Files in an app's folder that say how its own tests run.
+SAYING = (FILE, own_tests.PACKAGE)
+_OWN = re.compile(rf"apps/[^/]+/({'|'.join(map(re.escape, (*SAYING, own_tests.NODE_LOCK)))})")
 # What pytest ends with if an app has no tests (docs: exit codes).
 _NO_TESTS = 5
 
@@ -35,7 +43,8 @@ class Suite:
     """Tests that run by one command: those of the app ``app``, or without it of all apps.
 
     ``needs`` are the files that name what they need, by their path in the app's folder; without them, this program's
-    Python runs the tests, else ``runner``. ``code`` are the folders from which Python imports the app's code.
+    Python runs the tests, else ``runner``. ``code`` are the folders from which Python imports the app's code. ``own``
+    are tests that the app runs by a command of its own, with the Node packages in ``modules``.
     """
 
     app: str
@@ -43,6 +52,8 @@ class Suite:
     needs: Mapping[str, bytes]
     code: tuple[str, ...]
     runner: Path | None = None
+    own: OwnTests | None = None
+    modules: Path | None = None
 
     def variables(self, folder: Path) -> dict[str, str]:
         """Return the variable with which Python finds the app's code in a checkout, if it is below ``src``."""
@@ -63,7 +74,11 @@ def need_packages(policies: Policies) -> bool:
 def naming(policies: Policies, paths: Sequence[str]) -> list[str]:
     """Return those paths whose files may say what the apps' tests need."""
     named = {*policies.apps.install, app_environment.PYPROJECT} if policies.apps.install else set()
-    return [path for path in paths if path in named or (_per_app(policies) and _NAMING.fullmatch(path))]
+    return [
+        path
+        for path in paths
+        if path in named or _OWN.fullmatch(path) or (_per_app(policies) and _NAMING.fullmatch(path))
+    ]
 
 
 def contents(policies: Policies, folder: Path) -> dict[str, bytes]:
@@ -84,36 +99,54 @@ def suites(policies: Policies, apps: Sequence[str], given: Mapping[str, bytes]) 
     command = policies.gates.checks.get(UNIT)
     if command is None:
         raise InvalidInput(f"policies/gates.yml names no check `{UNIT}`", hint="See `factory policy show gates`.")
-    if not _per_app(policies):
-        needs = app_environment.needed(policies.apps, given) if policies.apps.install else {}
-        return (Suite("", command, needs, policies.apps.sources),)
-    found = []
+    found = [] if _per_app(policies) else [_of_all(policies, command, given)]
     for app in apps:
-        below = f"{APPS}{app}/"
-        own = {path.removeprefix(below): data for path, data in given.items() if path.startswith(below)}
-        words = tuple(word.replace(_APP, app) for word in command)
-        found.append(Suite(app, words, app_environment.of_app(own), (f"{below}src",)))
+        own = _below(app, given)
+        tests = own_tests.in_files(app, own)
+        if tests is not None:
+            needs = node_packages.needed(own) or (app_environment.of_app(own) if tests.command[0] == "python" else {})
+            found.append(Suite(app, tests.command, needs, (f"{APPS}{app}/src",), own=tests))
+        elif _per_app(policies):
+            words = tuple(word.replace(_APP, app) for word in command)
+            found.append(Suite(app, words, app_environment.of_app(own), (f"{APPS}{app}/src",)))
     return tuple(found)
 
 
+def told(apps: Sequence[str], given: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
+    """Return how the tests of each app with a command of its own run; raises ``InvalidInput`` as ``suites`` does."""
+    found = [own_tests.in_files(app, _below(app, given)) for app in apps]
+    return tuple((tests.app, tests.told) for tests in found if tests is not None)
+
+
+def _of_all(policies: Policies, command: tuple[str, ...], given: Mapping[str, bytes]) -> Suite:
+    needs = app_environment.needed(policies.apps, given) if policies.apps.install else {}
+    return Suite("", command, needs, policies.apps.sources)
+
+
+def _below(app: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
+    folder = f"{APPS}{app}/"
+    return {path.removeprefix(folder): data for path, data in given.items() if path.startswith(folder)}
+
+
 def prepared(root: Path, found: Sequence[Suite], *, env: Mapping[str, str]) -> tuple[Suite, ...]:
-    """Return the suites with their Pythons, installed unless they are in ``root``, the folder of environments.
+    """Return the suites with their packages, installed unless they are in ``root``, the folder of environments.
 
-    Raises as ``app_environment.ensure`` does.
+    Raises as ``app_environment.ensure`` and ``node_packages.ensure`` do.
     """
-    return tuple(
-        replace(suite, runner=app_environment.existing(root, suite.needs) or _installed(root, suite, env))
-        if suite.needs
-        else suite
-        for suite in found
-    )
+    return tuple(_with_packages(root, suite, env) for suite in found)
 
 
-def _installed(root: Path, suite: Suite, env: Mapping[str, str]) -> Path:
+def _with_packages(root: Path, suite: Suite, env: Mapping[str, str]) -> Suite:
     try:
-        return app_environment.ensure(root, suite.needs, env=env)
+        if suite.needs and own_tests.NODE_LOCK in suite.needs:
+            found = node_packages.existing(root, suite.needs) or node_packages.ensure(root, suite.needs, env=env)
+            return replace(suite, modules=found)
+        if suite.needs:
+            runner = app_environment.existing(root, suite.needs) or app_environment.ensure(root, suite.needs, env=env)
+            return replace(suite, runner=runner)
     except InvalidInput as error:
         raise InvalidInput(f"{APPS}{suite.app}: {error}" if suite.app else str(error), hint=error.hint) from error
+    return suite
 
 
 def of_checkout(root: Path, policies: Policies, folder: Path, *, env: Mapping[str, str]) -> tuple[Suite, ...]:
@@ -129,6 +162,8 @@ def run(found: Sequence[Suite], folder: Path, out: Path, *, env: Mapping[str, st
     """
     out.mkdir(parents=True, exist_ok=True)
     codes = [_run(suite, folder, out / suite.app, env=env) for suite in found]
+    if codes != [_NO_TESTS] or found[0].app:  # one app may have none
+        codes = [0 if code == _NO_TESTS else code for code in codes]
     code = max(codes, default=0)
     if any(suite.app for suite in found) or not found:
         _join(out, [out / suite.app for suite in found])
@@ -143,12 +178,60 @@ def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> in
     given |= {**suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
     program = str(suite.runner or sys.executable)
     command = [program if word == "python" else word for word in suite.command]
+    if suite.own is not None:
+        return _run_own(suite.own, suite, command, folder, out, env=given)
     argv = [*command, f"--junitxml={out / 'junit.xml'}"]
     done = process.run(argv, cwd=folder, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
     files.write_atomic(out / "log.txt", done.stdout + done.stderr)
     covered = [program, "-m", "coverage", "json", "-q", "-o", str(out / "coverage.json")]
     process.run(covered, cwd=folder, env=given, check=False)
-    return 0 if suite.app and done.returncode == _NO_TESTS else done.returncode
+    return done.returncode
+
+
+def _run_own(
+    tests: OwnTests, suite: Suite, command: Sequence[str], folder: Path, out: Path, *, env: Mapping[str, str]
+) -> int:
+    with tempfile.TemporaryDirectory(prefix="factory-tests-") as name:
+        work = own_tests.stage(files.contained(folder, f"{APPS}{tests.app}"), Path(name) / "app", suite.modules)
+        done = process.run(command, cwd=work, env={**env, "CI": "true"}, timeout=_LIMIT, most=_OUTPUT, check=False)
+        files.write_atomic(out / "log.txt", done.stdout + done.stderr)
+        files.write_atomic(out / "junit.xml", own_tests.junit_of(tests, work, done.returncode))
+    return int(_failed(junit.read_file(out / "junit.xml")))
+
+
+def run_confined(
+    suite: Suite, folder: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
+) -> tuple[TestRun, Coverage]:
+    """Run a suite of a checkout in the sandbox; return its reports. Arguments and errors are ``tool.run_tests``'s."""
+    given = {**env, **suite.variables(folder)}
+    if suite.own is None:
+        return tool.run_tests(suite.command, folder, scratch=scratch, env=given, readable=readable, runner=suite.runner)
+    home = files.private_folder(scratch / "home")
+    work = own_tests.stage(files.contained(folder, f"{APPS}{suite.app}"), scratch / "app", suite.modules)
+    given |= {"HOME": str(home), "TMPDIR": str(home), "CI": "true"}
+    also = (
+        *readable,
+        *([suite.modules] if suite.modules else []),
+        *([suite.runner.parents[1]] if suite.runner else []),
+    )
+    program = str(suite.runner or sys.executable)
+    argv = tuple(program if word == "python" else word for word in suite.command)
+    report = scratch / "junit.xml"
+    try:
+        done = tool.confined(argv, work, env=given, writable=(scratch,), readable=also)
+        files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
+        files.write_atomic(report, own_tests.junit_of(suite.own, work, done.returncode))
+    except (ToolTimeout, OutputTooLarge) as error:
+        return TestRun(problem=str(error)), Coverage(problem=str(error))
+    finally:  # secrets are looked for in what is left
+        files.remove_tree(work)
+        files.remove_tree(home)
+    run = junit.read_file(report)
+    return replace(run, code=int(_failed(run))), Coverage()
+
+
+def _failed(run: TestRun) -> bool:
+    return any(case.outcome in {"failed", "error"} for case in run.cases)
 
 
 def without_tests(run: TestRun) -> TestRun:

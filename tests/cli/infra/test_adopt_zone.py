@@ -138,6 +138,7 @@ def refused(mine: Instance, code: int, *words: str, name: str = ZONE, more: tupl
     assert git("branch", "--list", "adopt*", cwd=mine.clone).stdout == ""
 
 
+@pytest.mark.long
 def test_what_cannot_be_adopted_changes_nothing(mine: Instance, double: Double) -> None:
     given = env(double)
     refused(mine, 4, "Cloudflare has no zone acme.com that this token may read", **given)

@@ -216,11 +216,15 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     person.types("factory", "up")
     folder = person.shop.parent / "count"
     written(folder, layouts.COMPILED)
+    written(folder, {"Makefile": layouts.COMPILED["Makefile"] + "test: server\n\ttest -x server\n"})
+    written(folder, {"app.yml": layouts.COMPILED["app.yml"] + "checks: {unit: {command: [make, test]}}\n"})
     git("init", "-q", "-b", "main", cwd=folder)
     git("add", "-A", cwd=folder)
     git("commit", "-qm", "Count", cwd=folder)
     assert "hostname in production: count.acme.test" in person.types("factory", "app", "add", "../count")
     assert "staging: https://count.acme-staging.test serves release count-" in merged(person, 1)
+    told = "the tests of count are known by their exit code alone; they run by make test"
+    assert told in person.types("factory", "mr", "show", "1")
     waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
     person.types("factory", "deploy", "approve", str(waiting["id"]))
     person.types("factory", "work", "--once")

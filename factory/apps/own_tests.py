@@ -1,0 +1,134 @@
+"""The tests that an app runs by a command of its own, in any language, and the report that it leaves.
+
+Their sources are not read: what they report is all that is known of them.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from factory.checks import junit, report
+from factory.errors import InvalidInput, Refused
+from factory.model.facts import EXIT_CODE
+from factory.policies.apps import FILE, App
+from factory.policies.problems import document, parse
+from factory.system import files
+
+PACKAGE, NODE_LOCK, NODE_MODULES = "package.json", "package-lock.json", "node_modules"
+NPM_TEST = ("npm", "test")
+# The script that `npm init` writes.
+_PLACEHOLDER = "no test specified"
+
+
+@dataclass(frozen=True)
+class OwnTests:
+    """The command of an app's tests, which runs in the app's folder, and the JUnit report that it leaves below it.
+
+    Without a ``report``, the exit code is the one result. ``script`` is the script of package.json that runs.
+    """
+
+    app: str
+    command: tuple[str, ...]
+    report: str = ""
+    script: str = ""
+
+    @property
+    def told(self) -> str:
+        """Return how the tests run, in one line."""
+        script = f" ({self.script})" if self.script else ""
+        return f"{' '.join(self.command)}{script}" + (f", which leaves {self.report}" if self.report else "")
+
+
+def in_files(name: str, given: Mapping[str, bytes]) -> OwnTests | None:
+    """Return an app's own tests, as ``found`` does, by the content of its files.
+
+    Raises ``InvalidInput`` for an ``app.yml`` or package.json that cannot be read.
+    """
+    return found(name, _app(name, given[FILE]) if FILE in given else App(), given.get(PACKAGE))
+
+
+def found(name: str, app: App, package: bytes | None) -> OwnTests | None:
+    """Return an app's own tests: those that ``app.yml`` names, else the script `test` of package.json.
+
+    Raises ``InvalidInput`` if that is not JSON.
+    """
+    said = app.checks.unit
+    script = script_of(package) if package is not None else ""
+    if said is not None:
+        return OwnTests(name, said.command, said.report or "", script if said.command[0] == "npm" else "")
+    if app.kind in {None, "node"} and script:
+        return OwnTests(name, NPM_TEST, script=script)
+    return None
+
+
+def script_of(package: bytes) -> str:
+    """Return the script `test` of a package.json, or an empty text; raises ``InvalidInput`` if it is not JSON."""
+    try:
+        value = json.loads(package)
+    except ValueError as error:
+        raise InvalidInput(f"{PACKAGE} is not JSON: {error}") from error
+    scripts = value.get("scripts") if isinstance(value, dict) else None
+    script = str(scripts.get("test", "")) if isinstance(scripts, dict) else ""
+    return "" if _PLACEHOLDER in script else script
+
+
+def stage(source: Path, work: Path, modules: Path | None) -> Path:
+    """Copy an app's folder to ``work``, with a link to its installed packages; return the copy.
+
+    So the tests may write into it, and no other run sees what they wrote.
+    """
+    files.remove_tree(work)
+    left_out = shutil.ignore_patterns(".git", NODE_MODULES)
+    shutil.copytree(source, work, symlinks=True, ignore=left_out)
+    if modules is not None:
+        (work / NODE_MODULES).symlink_to(modules)
+    return work
+
+
+def junit_of(tests: OwnTests, work: Path, code: int) -> bytes:
+    """Return the JUnit report of a run that ended with ``code``: each case names its app.
+
+    A report that is missing, unreadable, or without the failure that the exit code tells, has a case that says so.
+    """
+    suite = ET.Element("testsuite", name=tests.app)
+    cases, problem = _cases(tests, work)
+    suite.extend(cases)
+    if not tests.report:
+        case = _case(suite, f"{' '.join(tests.command)} {EXIT_CODE}")
+        if code:
+            ET.SubElement(case, "failure", message=f"it ended with {code}")
+    elif problem or (code and not any(case.find(tag) is not None for case in cases for tag in ("failure", "error"))):
+        message = problem or f"the command ended with {code}, but {tests.report} has no failure"
+        ET.SubElement(_case(suite, " ".join(tests.command)), "error", message=message)
+    for case in suite:
+        case.set("app", tests.app)
+    return ET.tostring(suite)
+
+
+def _cases(tests: OwnTests, work: Path) -> tuple[list[ET.Element], str]:
+    if not tests.report:
+        return [], ""
+    try:
+        data = report.content(files.contained(work, tests.report))
+    except Refused as error:
+        return [], str(error)
+    if data is None:
+        return [], f"the command left no {tests.report}"
+    if problem := junit.read(data).problem:
+        return [], problem
+    cases = list(ET.fromstring(data).iter("testcase"))  # noqa: S314 - read once above
+    return cases, "" if cases else f"{tests.report} has no test"
+
+
+def _case(suite: ET.Element, name: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", name=name)
+
+
+def _app(name: str, data: bytes) -> App:
+    app, problems = parse(App, document(f"apps/{name}/{FILE}", data))
+    if app is None:
+        raise InvalidInput(problems[0])
+    return app
