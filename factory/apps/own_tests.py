@@ -5,6 +5,7 @@ Their sources are not read: what they report is all that is known of them.
 
 import json
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +79,27 @@ def script_of(package: bytes) -> str:
 def stage(source: Path, work: Path, modules: Path | None) -> Path:
     """Copy an app's folder to ``work``, with a link to its installed packages; return the copy.
 
-    So the tests may write into it, and no other run sees what they wrote.
+    So the tests may write into it, and no other run sees what they wrote. Raises ``InvalidInput`` for a file that
+    cannot be read.
     """
     files.remove_tree(work)
-    left_out = shutil.ignore_patterns(".git", NODE_MODULES)
-    shutil.copytree(source, work, symlinks=True, ignore=left_out)
+    try:
+        shutil.copytree(source, work, symlinks=True, ignore=_left_out)
+    except (shutil.Error, OSError) as error:
+        raise InvalidInput(f"the app's files cannot be copied: {str(error)[:300]}") from error
     if modules is not None:
         (work / NODE_MODULES).symlink_to(modules)
     return work
+
+
+def _left_out(folder: str, names: list[str]) -> list[str]:
+    return [".git", NODE_MODULES, *(name for name in names if _is_special(Path(folder, name)))]
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path is neither a file nor a folder nor a link, such as a pipe, which cannot be copied."""
+    mode = path.lstat().st_mode
+    return not any(kind(mode) for kind in (stat.S_ISDIR, stat.S_ISREG, stat.S_ISLNK))
 
 
 def junit_of(tests: OwnTests, work: Path, code: int) -> bytes:

@@ -1,5 +1,6 @@
 """Tests that an app runs by a command of its own: which they are, and what their report says."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,17 @@ def test_a_report_that_is_a_link_is_not_read(tmp_path: Path) -> None:
     run = junit.read(own_tests.junit_of(MAKE, tmp_path / "work", 0))
     assert [case.outcome for case in run.cases] == ["error"]
     assert "outside" in run.cases[0].message
+
+
+def test_a_copy_has_no_pipes_links_to_packages_and_says_what_cannot_be_copied(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "node_modules").mkdir(parents=True)
+    os.mkfifo(source / "pipe")
+    (source / "link").symlink_to("/etc/passwd")
+    work = own_tests.stage(source, tmp_path / "work", tmp_path)
+    assert {path.name: path.is_symlink() for path in work.iterdir()} == {"link": True, "node_modules": True}
+    with pytest.raises(InvalidInput, match="cannot be copied"):
+        own_tests.stage(tmp_path / "missing", tmp_path / "other", None)
 
 
 @given(left=st.binary(max_size=200) | st.text(max_size=60).map(lambda text: f"<testcase name='{text}'/>".encode()))

@@ -206,8 +206,7 @@ def run_confined(
     given = {**env, **suite.variables(folder)}
     if suite.own is None:
         return tool.run_tests(suite.command, folder, scratch=scratch, env=given, readable=readable, runner=suite.runner)
-    home = files.private_folder(scratch / "home")
-    work = own_tests.stage(files.contained(folder, f"{APPS}{suite.app}"), scratch / "app", suite.modules)
+    home, work = files.private_folder(scratch / "home"), scratch / "app"
     given |= {"HOME": str(home), "TMPDIR": str(home), "CI": "true"}
     also = (
         *readable,
@@ -218,10 +217,11 @@ def run_confined(
     argv = tuple(program if word == "python" else word for word in suite.command)
     report = scratch / "junit.xml"
     try:
+        own_tests.stage(files.contained(folder, f"{APPS}{suite.app}"), work, suite.modules)
         done = tool.confined(argv, work, env=given, writable=(scratch,), readable=also)
         files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
         files.write_atomic(report, own_tests.junit_of(suite.own, work, done.returncode))
-    except (ToolTimeout, OutputTooLarge) as error:
+    except (ToolTimeout, OutputTooLarge, InvalidInput) as error:
         return TestRun(problem=str(error)), Coverage(problem=str(error))
     finally:  # secrets are looked for in what is left
         files.remove_tree(work)

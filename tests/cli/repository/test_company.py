@@ -221,7 +221,11 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     git("init", "-q", "-b", "main", cwd=folder)
     git("add", "-A", cwd=folder)
     git("commit", "-qm", "Count", cwd=folder)
-    assert "hostname in production: count.acme.test" in person.types("factory", "app", "add", "../count")
+    named = [
+        f"--hostname={name}=count.{domain}.test"
+        for name, domain in (("staging", "acme-staging"), ("production", "acme"))
+    ]
+    person.types("factory", "app", "add", "../count", *named)
     assert "staging: https://count.acme-staging.test serves release count-" in merged(person, 1)
     told = "the tests of count are known by their exit code alone; they run by make test"
     assert told in person.types("factory", "mr", "show", "1")
