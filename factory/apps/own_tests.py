@@ -6,20 +6,23 @@ Their sources are not read: what they report is all that is known of them.
 import json
 import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from factory.checks import junit, report
-from factory.errors import InvalidInput, Refused
-from factory.model.facts import EXIT_CODE
+from factory.checks import junit, report, tool
+from factory.errors import InvalidInput, OutputTooLarge, Refused, ToolTimeout
+from factory.model.facts import EXIT_CODE, TestRun
 from factory.policies.apps import FILE, App
 from factory.policies.problems import document, parse
-from factory.system import files
+from factory.system import files, process
 
 PACKAGE, NODE_LOCK, NODE_MODULES = "package.json", "package-lock.json", "node_modules"
 NPM_TEST = ("npm", "test")
+_LIMIT, _OUTPUT = 3600.0, 64 * 2**20
 # The script that `npm init` writes.
 _PLACEHOLDER = "no test specified"
 
@@ -29,12 +32,21 @@ class OwnTests:
     """The command of an app's tests, which runs in the app's folder, and the JUnit report that it leaves below it.
 
     Without a ``report``, the exit code is the one result. ``script`` is the script of package.json that runs.
+    ``modules`` are the installed Node packages, ``runner`` is the Python that the word `python` of the command means,
+    by default this program's.
     """
 
     app: str
     command: tuple[str, ...]
     report: str = ""
     script: str = ""
+    modules: Path | None = None
+    runner: Path | None = None
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Return the command with its Python."""
+        return tuple(str(self.runner or sys.executable) if word == "python" else word for word in self.command)
 
     @property
     def told(self) -> str:
@@ -74,6 +86,51 @@ def script_of(package: bytes) -> str:
     scripts = value.get("scripts") if isinstance(value, dict) else None
     script = str(scripts.get("test", "")) if isinstance(scripts, dict) else ""
     return "" if _PLACEHOLDER in script else script
+
+
+def run(tests: OwnTests, source: Path, out: Path, *, env: Mapping[str, str]) -> int:
+    """Run the tests on a copy of the app's folder ``source``, as a job does; return 0, or 1 if one failed.
+
+    ``out`` receives log.txt and junit.xml. Raises ``ToolTimeout`` after an hour, ``OutputTooLarge``, ``InvalidInput``
+    for files that cannot be copied, and ``MachineError`` if the command cannot start.
+    """
+    with tempfile.TemporaryDirectory(prefix="factory-tests-") as name:
+        work = stage(source, Path(name) / "app", tests.modules)
+        given = {**env, "CI": "true"}
+        done = process.run(tests.argv, cwd=work, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
+        return int(_failed(_written(tests, work, out, done)))
+
+
+def run_confined(
+    tests: OwnTests, source: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
+) -> TestRun:
+    """Run the tests on such a copy in the sandbox, without network; ``scratch`` receives log.txt and junit.xml.
+
+    Raises ``MachineError`` if the command cannot start.
+    """
+    home, work = files.private_folder(scratch / "home"), scratch / "app"
+    given = {**env, "HOME": str(home), "TMPDIR": str(home), "CI": "true"}
+    packages = [*([tests.modules] if tests.modules else []), *([tests.runner.parents[1]] if tests.runner else [])]
+    try:
+        stage(source, work, tests.modules)
+        done = tool.confined(tests.argv, work, env=given, writable=(scratch,), readable=(*readable, *packages))
+        found = _written(tests, work, scratch, done)
+    except (ToolTimeout, OutputTooLarge, InvalidInput) as error:
+        return TestRun(problem=str(error))
+    finally:  # secrets are looked for in what is left
+        files.remove_tree(work)
+        files.remove_tree(home)
+    return replace(found, code=int(_failed(found)))
+
+
+def _written(tests: OwnTests, work: Path, out: Path, done: process.CompletedProcess) -> TestRun:
+    files.write_atomic(out / "log.txt", done.stdout + done.stderr)
+    files.write_atomic(out / "junit.xml", junit_of(tests, work, done.returncode))
+    return junit.read_file(out / "junit.xml")
+
+
+def _failed(found: TestRun) -> bool:
+    return any(case.outcome in {"failed", "error"} for case in found.cases)
 
 
 def stage(source: Path, work: Path, modules: Path | None) -> Path:

@@ -36,7 +36,7 @@ def judge(facts: Facts, policies: Policies) -> Verdict:
     found += _uncovered(facts.change, facts.coverage, policies.gates.thresholds.changed_lines_covered, apps)
     weaker = _weaker([test for test in facts.before or () if not is_contract(test)], after)
     weaker += [*_skipped(run, after), *_unreached(facts.change, facts.coverage, after)]
-    weaker += [*_tampering(facts.change, apps), *_other_command(facts)]
+    weaker += [*_tampering(facts.change, apps), *_other_command(facts), *_fewer(facts)]
     return for_agents(judged(GATE, found, flags=_reported(facts)), policies, facts.change, weaker)
 
 
@@ -64,9 +64,34 @@ def _reported(facts: Facts) -> tuple[Finding, ...]:
         alone = len(cases) == 1 and cases[0].name.endswith(EXIT_CODE)
         skipped = sum(case.outcome == "skipped" for case in cases)
         known = "by their exit code alone" if alone else f"by their report alone: {len(cases)}, {skipped} skipped"
-        message = f"the tests of {app} are known {known}; they run by {told}"
+        compared = ", compared with the one before the change" if app in facts.own_touched and not alone else ""
+        message = f"the tests of {app} are known {known}{compared}; they run by {told}"
         found.append(Finding("unit.reported", message, "Read what changed in them.", f"{APPS}{app}"))
     return tuple(found)
+
+
+def _fewer(facts: Facts) -> list[Finding]:
+    """Return findings for tests of an app's own that passed before the change, and no longer run or count."""
+    found = []
+    for app in facts.own_touched:
+        before = [case for case in facts.own_base.cases if case.app == app]
+        after = [case for case in facts.own_cases() if case.app == app]
+        place = f"{APPS}{app}"
+        if not before:
+            message = f"no report says what the tests of {app} did before the change"
+            found.append(Finding("unit.unrun", message, "Let the job `unit` run them.", place))
+        passed = [case.name for case in before if case.outcome == "success"]
+        skipped = sorted({case.name for case in after if case.outcome == "skipped"} & set(passed))
+        found += [Finding("unit.skipped", f"{name} was skipped", "Make it run.", place) for name in skipped[:_SHOWN]]
+        ids = [""] + [requirement for requirement, _ in (facts.spec.requirements if facts.spec else ())]
+        for requirement in ids:
+            was, now = (sum(not requirement or case.cites(requirement) for case in cases) for cases in (before, after))
+            if now < was:
+                message = f"{was - now} fewer tests of {app} for {requirement or 'all requirements together'}"
+                found.append(
+                    Finding("unit.deleted", message, "Restore the tests; only a person may remove them.", place)
+                )
+    return found
 
 
 def _other_command(facts: Facts) -> list[Finding]:

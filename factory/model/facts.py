@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from factory.model.app_paths import APPS
+from factory.model.child_pipeline import ChildPipeline
+
 
 @dataclass(frozen=True)
 class ChangedFile:
@@ -167,19 +170,6 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class ChildPipeline:
-    """The child pipeline of the repository's own definition: its status, its failed jobs and its address.
-
-    Without a ``status``, GitLab did not create it. ``problem`` says why all this is unknown.
-    """
-
-    status: str = ""
-    failed: tuple[str, ...] = ()
-    url: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True)
 class SessionEvidence:
     """The evidence branch's statements about the change's session; ``problem`` says which one is invalid."""
 
@@ -259,7 +249,8 @@ class SpecFacts:
 class Facts:
     """All facts for one run of the gates; ``date`` is the day (ISO 8601) for which exceptions are evaluated.
 
-    ``own_before`` and ``own_after`` say for each app with tests of its own how they run, before and after the change.
+    ``own_before`` and ``own_after`` say for each app with tests of its own how they run, before and after the change;
+    ``own_base`` is what those of the touched apps reported before it.
     ``trust`` has what the change loses of the keys in ``policies/trust.yml``, each in a sentence.
     """
 
@@ -271,6 +262,7 @@ class Facts:
     after: tuple[CitedTest, ...] | None = None
     own_before: tuple[tuple[str, str], ...] = ()
     own_after: tuple[tuple[str, str], ...] = ()
+    own_base: TestRun = TestRun()
     coverage: Coverage | None = None
     lint: ToolRun | None = None
     types: ToolRun | None = None
@@ -287,6 +279,12 @@ class Facts:
     def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON value."""
         return asdict(self)
+
+    @property
+    def own_touched(self) -> tuple[str, ...]:
+        """The apps that had tests of their own before a change of their files."""
+        files = [file.path for file in (self.change.files if self.change else ())]
+        return tuple(app for app, _ in self.own_before if any(path.startswith(f"{APPS}{app}/") for path in files))
 
     def own_cases(self) -> tuple[TestCase, ...]:
         """Return what the apps with tests of their own reported."""

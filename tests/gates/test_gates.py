@@ -1,5 +1,6 @@
 """Each gate on facts: what passes, what fails with which rule, what is skipped."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,11 @@ from factory.checks.dependencies import IMPORTED
 from factory.errors import InvalidInput
 from factory.gates import GATES
 from factory.gates.run import decide, requirements
+from factory.model.child_pipeline import ChildPipeline
 from factory.model.facts import (
     EXIT_CODE,
     Change,
     ChangedFile,
-    ChildPipeline,
     CitedTest,
     Coverage,
     Dependency,
@@ -99,6 +100,21 @@ def with_own(*outcomes: str, told: str = "npm test") -> Facts:
     return changed(tests=(("unit", TestRun((*RAN.cases, *cases))),), own_before=(("web", "npm test"),), own_after=own)
 
 
+def touched(before: Sequence[str], after: Sequence[str], *, names: str = "abc") -> Facts:
+    """Return facts of a change of the app `web`, whose own tests had and have these outcomes."""
+    was, now = (
+        tuple(TestCase(f"{name} HELLO-1", outcome, app="web") for name, outcome in zip(names, outcomes, strict=False))
+        for outcomes in (before, after)
+    )
+    files = (*CHANGE.files, *change("apps/web/a.js").files)
+    return replace(
+        with_own("success"),
+        change=replace(CHANGE, files=files),
+        tests=(("unit", TestRun((*RAN.cases, *now))),),
+        own_base=TestRun(was),
+    )
+
+
 def cookie(name: str) -> tuple[ChangedFile, ...]:
     return (ChangedFile(SOURCE, "M", 1, 0, ((1, f"# -*- coding: {name} -*-"),)),)
 
@@ -117,6 +133,24 @@ def test_tests_that_an_app_runs_itself_are_told_to_a_person() -> None:
         own_after=(("web", "npm test"),),
     )
     assert "known by their exit code alone" in str(GATES["unit"](alone, policies()).flags)
+
+
+def test_reports_before_and_after_are_compared_for_agents_and_shown_to_people() -> None:
+    assert GATES["unit"](touched(["success"], ["success", "success"]), policies()).result == "passed"
+    fewer = touched(["success", "failed"], ["success"])
+    failed = GATES["unit"](fewer, policies())
+    assert {(item.rule, item.message) for item in failed.findings} == {
+        ("unit.deleted", "1 fewer tests of web for all requirements together"),
+        ("unit.deleted", "1 fewer tests of web for HELLO-1"),
+    }
+    assert "compared with the one before the change" in str(failed.flags)
+    assert fewer.change
+    theirs = replace(fewer, change=replace(fewer.change, origin=Origin("operator", ("operator",), "mine")))
+    verdict = GATES["unit"](theirs, policies())
+    assert (verdict.result, sorted({flag.rule for flag in verdict.flags})) == (
+        "passed",
+        ["unit.deleted", "unit.reported"],
+    )
 
 
 def test_a_case_names_its_requirement() -> None:
@@ -198,6 +232,9 @@ def test_good_facts_pass_and_none_are_skipped(gate: str) -> None:
         ("unit", with_own("skipped"), "unit.empty"),
         ("unit", with_own(), "unit.empty"),
         ("unit", with_own("success", told="true"), "unit.command"),
+        ("unit", touched(["success", "success"], ["success"]), "unit.deleted"),
+        ("unit", touched(["success", "success"], ["success", "skipped"]), "unit.skipped"),
+        ("unit", touched([], ["success"]), "unit.unrun"),
         ("unit", replace(with_own("success"), own_after=()), "unit.command"),
         ("unit", changed(tests=(("unit", TestRun((*RAN.cases, TestCase("a.tests.x", "success")))),)), "unit.unknown"),
         ("unit", changed(before=(TEST, replace(TEST, name="test_b"))), "unit.deleted"),

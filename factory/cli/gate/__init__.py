@@ -17,6 +17,7 @@ from factory.gates.run import Decision, decide
 from factory.model.facts import Change, Facts, TestRun, ToolRun
 from factory.operations.collect import checkout, claims, local
 from factory.operations.collect import facts as collecting
+from factory.operations.repository import app_tests
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.reports import annotations, cobertura, findings, sarif
@@ -48,6 +49,7 @@ def check(judge: Path | None, base: str | None, target: str) -> None:
     checkout.write(found, FACTS)
     checkout.freeze_contracts(judge, FROZEN)
     checkout.freeze_benchmark(rules, place.base, FROZEN)
+    checkout.freeze_before(place, found, FROZEN)
     given = environment.snapshot()
     if ENVIRONMENTS in given:
         checkout.install(place, found, rules, judge, environments(given))
@@ -124,6 +126,7 @@ def _left(rules: Policies) -> Facts:
     return replace(
         found,
         tests=suites,
+        own_base=_suite(CLAIMS / "unit" / app_tests.EARLIER.name),
         coverage=coverage.read_file(CLAIMS / "unit" / "coverage.json"),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),

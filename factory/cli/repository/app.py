@@ -118,6 +118,7 @@ def test(out: Path, as_json: bool) -> None:
     rules = read_folder(folder)
     env = {**given, "PATH": f"{Path(process.python()).parent}:{given.get('PATH', '')}"}
     suites = app_tests.of_checkout(environments(given), rules, folder, env=env)
+    app_tests.run_before(suites, folder / app_tests.EARLIER, out.absolute() / app_tests.EARLIER.name, env=given)
     code = app_tests.run(suites, folder, out.absolute(), env=given)
     output.one({"code": code, "out": str(out)}, json_wanted=as_json, text=files.read_text(out / "log.txt"))
     if code:

@@ -186,7 +186,8 @@ def defect_judge(
             tests, covered, leaked = judging.claims(
                 there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=judging.SUITES
             )
-            found = replace(facts, tests=tests, coverage=covered, scanned=leaked)
+            # Defects are seeded in Python; tests in other languages do not run here.
+            found = replace(facts, tests=tests, coverage=covered, scanned=leaked, own_before=(), own_after=())
             decision = decide(found, rules, where="pipeline", judge_sha=place.head)
             hit = {item.rule for verdict in decision.verdicts for item in verdict.findings}
             skipped = {item.gate for item in decision.verdicts if item.result == "skipped"} & decision.required
@@ -223,6 +224,12 @@ def freeze_contracts(judge: Path, out: Path) -> None:
             target = out / path.relative_to(judge)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+
+
+def freeze_before(place: judging.Checkout, facts: Facts, out: Path) -> None:
+    """Write the earlier files of the apps whose own tests run before and after the change."""
+    if facts.own_touched:
+        app_tests.take_before(place.folder, place.base, facts.own_touched, out / app_tests.EARLIER.name, env=place.env)
 
 
 def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from factory.errors import InvalidInput, MachineError, NotFound, Refused, Unauthorized
 from factory.gitlab import pipelines
 from factory.gitlab.connect import connect
-from factory.model.facts import ChildPipeline
+from factory.model.child_pipeline import ChildPipeline
 from factory.operations.collect.origin import VARIABLE
 from factory.system import files
 

@@ -182,6 +182,32 @@ def claims(
     return tuple(runs), covered, leaks.scan(scratch) if scratch.exists() else ToolRun()
 
 
+def checked(
+    place: Checkout,
+    policies: Policies,
+    found: Facts,
+    *,
+    scratch: Path,
+    readable: tuple[Path, ...],
+    unit: Sequence[Suite],
+) -> Facts:
+    """Return the facts with what the local checks say; arguments and errors are those of ``claims``."""
+    tests, covered, leaked = claims(place, policies, scratch=scratch, readable=readable, unit=unit)
+    before = _own_base(place, found, unit, scratch=scratch / app_tests.EARLIER.name, readable=readable)
+    return replace(found, tests=tests, coverage=covered, scanned=leaked, own_base=before)
+
+
+def _own_base(
+    place: Checkout, found: Facts, unit: Sequence[Suite], *, scratch: Path, readable: tuple[Path, ...]
+) -> TestRun:
+    """Return what the own tests of the apps that a change touches report at its base, run in the sandbox."""
+    if not found.own_touched:
+        return TestRun()
+    with tempfile.TemporaryDirectory(prefix="factory-base-") as name:
+        app_tests.take_before(place.folder, place.base, found.own_touched, Path(name), env=place.env)
+        return app_tests.confined_before(unit, Path(name), scratch=scratch, env=place.env, readable=readable)
+
+
 def _unit(
     found: Sequence[Suite], place: Checkout, *, scratch: Path, readable: tuple[Path, ...]
 ) -> tuple[TestRun, Coverage]:

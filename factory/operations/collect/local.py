@@ -1,6 +1,5 @@
 """Judges a person's change where it lies: the gates that need no server, as ``factory gate run`` does."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from factory.gates.run import Decision, decide
@@ -21,7 +20,5 @@ def judged(
     ``MachineError`` if a check cannot start, ``InvalidInput`` if what the app needs cannot be installed.
     """
     unit = app_tests.of_checkout(environments, rules, place.folder, env=place.env) if UNIT in rules.gates.checks else ()
-    tests, covered, leaked = judging.claims(place, rules, scratch=scratch, readable=readable(), unit=unit)
-    return decide(
-        replace(facts, tests=tests, coverage=covered, scanned=leaked), rules, where="local", judge_sha=judge_sha
-    )
+    found = judging.checked(place, rules, facts, scratch=scratch, readable=readable(), unit=unit)
+    return decide(found, rules, where="local", judge_sha=judge_sha)

@@ -7,17 +7,17 @@ its own packages. An app that says itself how its tests run has a suite of its o
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from factory.apps import own_tests
+from factory.apps import archive, own_tests
+from factory.apps.archive import CODE
 from factory.apps.own_tests import OwnTests
-from factory.checks import junit, tool
-from factory.errors import InvalidInput, OutputTooLarge, ToolTimeout
+from factory.checks import tool
+from factory.errors import InvalidInput
 from factory.model.app_paths import APPS
 from factory.model.facts import Coverage, TestRun
 from factory.operations.repository import app_environment, node_packages
@@ -28,6 +28,8 @@ from factory.system import files, process
 _LIMIT = 3600.0
 _OUTPUT = 64 * 2**20
 UNIT = "unit"
+# Where the job `unit` finds the earlier files of the apps whose own tests run before and after a change.
+EARLIER = Path(".factory/judge/before")
 _APP = "{app}"
 # Files in an app's folder that may say what the app needs.
 _NAMING = re.compile(r"apps/[^/]+/(uv\.lock|pyproject\.toml|[^/]+\.txt|requirements/[^/]+\.txt)")
@@ -44,7 +46,7 @@ class Suite:
 
     ``needs`` are the files that name what they need, by their path in the app's folder; without them, this program's
     Python runs the tests, else ``runner``. ``code`` are the folders from which Python imports the app's code. ``own``
-    are tests that the app runs by a command of its own, with the Node packages in ``modules``.
+    are tests that the app runs by a command of its own.
     """
 
     app: str
@@ -53,7 +55,6 @@ class Suite:
     code: tuple[str, ...]
     runner: Path | None = None
     own: OwnTests | None = None
-    modules: Path | None = None
 
     def variables(self, folder: Path) -> dict[str, str]:
         """Return the variable with which Python finds the app's code in a checkout, if it is below ``src``."""
@@ -138,12 +139,13 @@ def prepared(root: Path, found: Sequence[Suite], *, env: Mapping[str, str]) -> t
 
 def _with_packages(root: Path, suite: Suite, env: Mapping[str, str]) -> Suite:
     try:
-        if suite.needs and own_tests.NODE_LOCK in suite.needs:
+        if suite.own is not None and own_tests.NODE_LOCK in suite.needs:
             found = node_packages.existing(root, suite.needs) or node_packages.ensure(root, suite.needs, env=env)
-            return replace(suite, modules=found)
+            return replace(suite, own=replace(suite.own, modules=found))
         if suite.needs:
             runner = app_environment.existing(root, suite.needs) or app_environment.ensure(root, suite.needs, env=env)
-            return replace(suite, runner=runner)
+            own = replace(suite.own, runner=runner) if suite.own is not None else None
+            return replace(suite, runner=runner, own=own)
     except InvalidInput as error:
         raise InvalidInput(f"{APPS}{suite.app}: {error}" if suite.app else str(error), hint=error.hint) from error
     return suite
@@ -176,10 +178,11 @@ def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> in
     # Not the path on which this program was found: an app may have a package of the same name.
     given = {name: value for name, value in env.items() if name != "PYTHONPATH"}
     given |= {**suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    if suite.own is not None:
+        source = files.contained(folder, f"{APPS}{suite.app}")
+        return own_tests.run(suite.own, source, out, env=given)
     program = str(suite.runner or sys.executable)
     command = [program if word == "python" else word for word in suite.command]
-    if suite.own is not None:
-        return _run_own(suite.own, suite, command, folder, out, env=given)
     argv = [*command, f"--junitxml={out / 'junit.xml'}"]
     done = process.run(argv, cwd=folder, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
     files.write_atomic(out / "log.txt", done.stdout + done.stderr)
@@ -188,15 +191,37 @@ def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> in
     return done.returncode
 
 
-def _run_own(
-    tests: OwnTests, suite: Suite, command: Sequence[str], folder: Path, out: Path, *, env: Mapping[str, str]
-) -> int:
-    with tempfile.TemporaryDirectory(prefix="factory-tests-") as name:
-        work = own_tests.stage(files.contained(folder, f"{APPS}{tests.app}"), Path(name) / "app", suite.modules)
-        done = process.run(command, cwd=work, env={**env, "CI": "true"}, timeout=_LIMIT, most=_OUTPUT, check=False)
-        files.write_atomic(out / "log.txt", done.stdout + done.stderr)
-        files.write_atomic(out / "junit.xml", own_tests.junit_of(tests, work, done.returncode))
-    return int(_failed(junit.read_file(out / "junit.xml")))
+def take_before(folder: Path, commit: str, apps: Sequence[str], out: Path, *, env: Mapping[str, str]) -> None:
+    """Write the files that apps have at a commit below ``out``, each app's in a folder of its name."""
+    files.remove_tree(out)
+    for app in apps:
+        packed = process.run(["git", "archive", "--format=tar", f"{commit}:{APPS}{app}"], cwd=folder, env=env)
+        archive.extract(packed.stdout, out / app)
+
+
+def run_before(found: Sequence[Suite], before: Path, out: Path, *, env: Mapping[str, str]) -> None:
+    """Run the own tests of the apps whose earlier files are below ``before``; their reports go to ``out``."""
+    ran = _earlier(found, before)
+    for tests, source in ran:
+        own_tests.run(tests, source, out / tests.app, env=env)
+    if ran:
+        _join(out, [out / tests.app for tests, _ in ran])
+
+
+def confined_before(
+    found: Sequence[Suite], before: Path, *, scratch: Path, env: Mapping[str, str], readable: tuple[Path, ...]
+) -> TestRun:
+    """Return the reports of those tests, which run in the sandbox; raises ``MachineError`` if one cannot start."""
+    ran = [
+        own_tests.run_confined(tests, source, scratch=scratch / tests.app, env=env, readable=readable)
+        for tests, source in _earlier(found, before)
+    ]
+    return TestRun.joined(ran)
+
+
+def _earlier(found: Sequence[Suite], before: Path) -> list[tuple[OwnTests, Path]]:
+    places = [(suite.own, before / suite.app / CODE) for suite in found]
+    return [(tests, source) for tests, source in places if tests is not None and source.is_dir()]
 
 
 def run_confined(
@@ -206,32 +231,9 @@ def run_confined(
     given = {**env, **suite.variables(folder)}
     if suite.own is None:
         return tool.run_tests(suite.command, folder, scratch=scratch, env=given, readable=readable, runner=suite.runner)
-    home, work = files.private_folder(scratch / "home"), scratch / "app"
-    given |= {"HOME": str(home), "TMPDIR": str(home), "CI": "true"}
-    also = (
-        *readable,
-        *([suite.modules] if suite.modules else []),
-        *([suite.runner.parents[1]] if suite.runner else []),
-    )
-    program = str(suite.runner or sys.executable)
-    argv = tuple(program if word == "python" else word for word in suite.command)
-    report = scratch / "junit.xml"
-    try:
-        own_tests.stage(files.contained(folder, f"{APPS}{suite.app}"), work, suite.modules)
-        done = tool.confined(argv, work, env=given, writable=(scratch,), readable=also)
-        files.write_atomic(scratch / "log.txt", done.stdout + done.stderr)
-        files.write_atomic(report, own_tests.junit_of(suite.own, work, done.returncode))
-    except (ToolTimeout, OutputTooLarge, InvalidInput) as error:
-        return TestRun(problem=str(error)), Coverage(problem=str(error))
-    finally:  # secrets are looked for in what is left
-        files.remove_tree(work)
-        files.remove_tree(home)
-    run = junit.read_file(report)
-    return replace(run, code=int(_failed(run))), Coverage()
-
-
-def _failed(run: TestRun) -> bool:
-    return any(case.outcome in {"failed", "error"} for case in run.cases)
+    source = files.contained(folder, f"{APPS}{suite.app}")
+    done = own_tests.run_confined(suite.own, source, scratch=scratch, env=given, readable=readable)
+    return done, Coverage(problem=done.problem)
 
 
 def without_tests(run: TestRun) -> TestRun:

@@ -1,7 +1,7 @@
 """The local gates: what they say of an attempt's commit, kept with the attempt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from factory.gates.run import Decision, decide
@@ -83,16 +83,15 @@ def local_verdict(context: Context, session: Session, policies: Policies, head: 
 
     known = set(context.mirror.paths(main))
     facts = judging.facts(place, policies, judge=judge)
-    tests, covered, leaked = judging.claims(
+    found = judging.checked(
         place,
         policies,
+        facts,
         scratch=checks_folder(session),
         readable=context.machine.readable,
         unit=suites(context, policies, session.worktree, main),
     )
-    return decide(
-        replace(facts, tests=tests, coverage=covered, scanned=leaked), policies, where="local", judge_sha=main
-    )
+    return decide(found, policies, where="local", judge_sha=main)
 
 
 def checks_folder(session: Session) -> Path:

@@ -77,6 +77,23 @@ def test_in_the_job_each_app_has_its_cases_in_one_report(tmp_path: Path) -> None
     assert len([case for case in run.cases if not case.app]) == 2
 
 
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_tests_run_on_the_files_before_the_change_too(tmp_path: Path, *, sandbox: bool) -> None:
+    code = written(tmp_path / "code", MAKE)
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        process.run(["git", *command], cwd=code, env=TOOL_ENV)
+    written(code, {"apps/count/Makefile": "test:\n\tfalse\n"})
+    before, out = tmp_path / "before", tmp_path / "out"
+    app_tests.take_before(code, "HEAD", ("count",), before, env=TOOL_ENV)
+    found = suites(code, tmp_path / "environments")
+    if sandbox:
+        run = app_tests.confined_before(found, before, scratch=out, env=TOOL_ENV, readable=readable())
+    else:
+        app_tests.run_before(found, before, out, env=TOOL_ENV)
+        run = junit.read_file(out / "junit.xml")
+    assert [(case.app, case.outcome) for case in run.cases] == [("count", "success")]
+
+
 def test_where_all_apps_are_one_suite_others_come_beside_it(tmp_path: Path) -> None:
     code = written(tmp_path, MAKE)
     policies = read_folder(ROOT)
