@@ -12,6 +12,7 @@ import requests
 from factory.operations.repository import toolkit_wheel
 from tests.apps import layouts
 from tests.cli.repository.test_first_hour import UV, Person, written
+from tests.operations.repository.test_own_suites import locked as locked_node_app
 from tests.servers import PATIENCE, git, wait_for
 
 WEB = '''"""The HTTP server."""
@@ -233,3 +234,30 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     person.types("factory", "deploy", "approve", str(waiting["id"]))
     person.types("factory", "work", "--once")
     assert answer(person, "count.acme.test") == "ok"
+
+
+@pytest.mark.long
+@pytest.mark.matrix(5, group="flows")
+@pytest.mark.slow
+def test_a_node_app_is_tested_by_its_own_runner(person: Person, tmp_path: Path) -> None:
+    person.types("factory", "up")
+    folder = tmp_path / "hours"
+    text = locked_node_app(tmp_path)
+    written(folder, {path.removeprefix("apps/hours/"): content for path, content in text.items()})
+    git("init", "-q", "-b", "main", cwd=folder)
+    git("add", "-A", cwd=folder)
+    git("commit", "-qm", "Tell hours", cwd=folder)
+    person.types("factory", "app", "add", "../hours")
+    merged(person, 1)
+    told = "the tests of hours are known by their report alone: 2, 0 skipped"
+    assert told in person.types("factory", "mr", "show", "1")
+    person.types("git", "pull", "-q", "--ff-only", "origin", "main")
+    test = person.shop / "apps/hours/hours.test.js"
+    test.write_text("".join(test.read_text().splitlines(keepends=True)[:-1]))
+    person.types("git", "switch", "-qc", "fewer")
+    person.types("git", "commit", "-qam", "Test less")
+    assert "!2 Test less" in person.types("factory", "propose")
+    wait_for(lambda: "is ready for review" in person.types("factory", "work", "--once"))
+    shown = person.types("factory", "mr", "show", "2")
+    assert "1 fewer tests of hours for all requirements together" in shown, shown
+    assert "compared with the one before the change" in shown
