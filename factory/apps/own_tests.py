@@ -9,8 +9,9 @@ import stat
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
 from factory.checks import junit, report, tool
@@ -95,7 +96,7 @@ def run(tests: OwnTests, source: Path, out: Path, *, env: Mapping[str, str]) -> 
     for files that cannot be copied, and ``MachineError`` if the command cannot start.
     """
     with tempfile.TemporaryDirectory(prefix="factory-tests-") as name:
-        work = stage(source, Path(name) / "app", tests.modules)
+        work = _staged(tests, source, Path(name) / "app")
         given = {**env, "CI": "true"}
         done = process.run(tests.argv, cwd=work, env=given, timeout=_LIMIT, most=_OUTPUT, check=False)
         return int(_failed(_written(tests, work, out, done)))
@@ -112,7 +113,7 @@ def run_confined(
     given = {**env, "HOME": str(home), "TMPDIR": str(home), "CI": "true"}
     packages = [*([tests.modules] if tests.modules else []), *([tests.runner.parents[1]] if tests.runner else [])]
     try:
-        stage(source, work, tests.modules)
+        _staged(tests, source, work)
         done = tool.confined(tests.argv, work, env=given, writable=(scratch,), readable=(*readable, *packages))
         found = _written(tests, work, scratch, done)
     except (ToolTimeout, OutputTooLarge, InvalidInput) as error:
@@ -121,6 +122,16 @@ def run_confined(
         files.remove_tree(work)
         files.remove_tree(home)
     return replace(found, code=int(_failed(found)))
+
+
+def _staged(tests: OwnTests, source: Path, work: Path) -> Path:
+    """Return the copy, without a report that is committed: it is of no run."""
+    stage(source, work, tests.modules)
+    with suppress(Refused):  # outside the copy nothing is deleted, and nothing is read
+        place = files.contained(work, str(PurePosixPath(tests.report).parent)) / PurePosixPath(tests.report).name
+        if place.is_file() or place.is_symlink():
+            place.unlink()
+    return work
 
 
 def _written(tests: OwnTests, work: Path, out: Path, done: process.CompletedProcess) -> TestRun:

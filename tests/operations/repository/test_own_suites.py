@@ -77,6 +77,20 @@ def test_in_the_job_each_app_has_its_cases_in_one_report(tmp_path: Path) -> None
     assert len([case for case in run.cases if not case.app]) == 2
 
 
+@pytest.mark.parametrize("report", ["junit.xml", "out/junit.xml", "link/junit.xml", "linked.xml", "app.yml/junit.xml"])
+def test_a_committed_report_is_of_no_run(tmp_path: Path, report: str) -> None:
+    good = "<testsuite><testcase name='forged'/></testsuite>"
+    app = f"kind: command\nchecks: {{unit: {{command: ['true'], report: {report}}}}}\n"
+    code = written(tmp_path / "code", {"apps/count/app.yml": app, "elsewhere/junit.xml": good})
+    written(code / "apps/count", {"junit.xml": good, "out/junit.xml": good})
+    (code / "apps/count/link").symlink_to(code / "elsewhere")
+    (code / "apps/count/linked.xml").symlink_to(code / "elsewhere/junit.xml")
+    found = app_tests.suites(company(), ("count",), app_tests.contents(company(), code))
+    assert app_tests.run(found, code, tmp_path / "out", env=TOOL_ENV) == 1
+    assert [case.outcome for case in junit.read_file(tmp_path / "out/junit.xml").cases] == ["error"]
+    assert (code / "elsewhere/junit.xml").exists()
+
+
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_tests_run_on_the_files_before_the_change_too(tmp_path: Path, *, sandbox: bool) -> None:
     code = written(tmp_path / "code", MAKE)
