@@ -72,7 +72,7 @@ def test_an_agent_that_does_not_heed_is_ended_within_its_grace(tmp_path: Path, w
     began = time.monotonic()
     ended, _ = run(tmp_path, what, bounds=replace(BOUNDS, turn_seconds=2, warn_percent=30))
     assert ended.reason is Reason.TIMED_OUT
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 45
     assert ended.resume == "s"
 
 
@@ -85,10 +85,10 @@ def test_a_person_who_cancels_is_heeded_at_once_and_nothing_more_is_asked(tmp_pa
         said.append(None)
         return (Reason.CANCELLED_BY_HUMAN, "cancel by me") if len(said) > 4 else None
 
-    ended, events = run(tmp_path, what, bounds=replace(BOUNDS, grace_seconds=10), tick=tick)
+    ended, events = run(tmp_path, what, bounds=replace(BOUNDS, grace_seconds=90), tick=tick)
     assert (ended.reason, ended.detail) == (Reason.CANCELLED_BY_HUMAN, "cancel by me")
     assert len(prompts(events)) == 1
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 45
 
 
 def test_an_agent_cannot_say_that_a_person_cancelled_it(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ FLOODS = {
 def test_a_flood_is_stopped_soon_and_costs_us_little_memory(tmp_path: Path, flood: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
-    ended, events = run(tmp_path, FLOODS[flood], bounds=replace(BOUNDS, output_bytes=8_000_000, turn_seconds=60))
+    ended, events = run(tmp_path, FLOODS[flood], bounds=replace(BOUNDS, output_bytes=8_000_000, turn_seconds=90))
     assert ended.reason is Reason.CRASHED, ended
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert events[-1]["event"] == "end"
     assert (tmp_path / "errors").stat().st_size < 2_000_000_000
@@ -334,7 +334,7 @@ def test_what_ends_a_held_agent_ends_it(tmp_path: Path) -> None:
 
 def test_an_agent_whose_child_holds_its_pipes_is_known_to_be_gone(tmp_path: Path) -> None:
     what = (
-        "import subprocess, os\nchild = subprocess.Popen(['sleep', '30'], start_new_session=True)\n"
+        "import subprocess, os\nchild = subprocess.Popen(['sleep', '120'], start_new_session=True)\n"
         "open('child', 'w').write(str(child.pid))\nos._exit(7)"
     )
     began = time.monotonic()
@@ -343,7 +343,7 @@ def test_an_agent_whose_child_holds_its_pipes_is_known_to_be_gone(tmp_path: Path
     finally:
         process.signal_process(int((tmp_path / "work/child").read_text()), force=True)
     assert (ended.reason, ended.detail) == (Reason.CRASHED, "the agent ended with 7")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 45
 
 
 def test_a_pipe_and_a_huge_file_do_not_hold_us(tmp_path: Path) -> None:

@@ -98,13 +98,13 @@ def test_hanging_and_flooding_end_within_the_limits(tmp_path: Path, what: str, r
         tmp_path, what, bounds=Bounds(2.5 if reason is Reason.TIMED_OUT else 12, 1, 2_000_000), brief="x" * 200_000
     )
     assert ended.reason is reason
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
     assert events[-1]["event"] == "end"
 
 
 def test_a_program_whose_child_holds_its_pipes_is_known_to_be_gone(tmp_path: Path) -> None:
     what = (
-        "import subprocess\nchild = subprocess.Popen(['sleep', '30'], start_new_session=True)\n"
+        "import subprocess\nchild = subprocess.Popen(['sleep', '120'], start_new_session=True)\n"
         "open('child', 'w').write(str(child.pid))"
     )
     began = time.monotonic()
@@ -113,7 +113,7 @@ def test_a_program_whose_child_holds_its_pipes_is_known_to_be_gone(tmp_path: Pat
     finally:
         process.signal_process(int((tmp_path / "child").read_text()), force=True)
     assert ended.reason is Reason.DONE_FOR_REVIEW
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
 
 
 def test_nothing_of_it_is_left_running(tmp_path: Path) -> None:

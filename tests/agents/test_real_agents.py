@@ -31,7 +31,7 @@ TOOLS = Toolchain(ROOT / ".tools", TOOL_PATH, sys.executable)
 AGENTS = {"codex": ("codex-acp",), "claude": ("claude-agent-acp",), "opencode": ("opencode", "acp")}
 SECRET = "Bearer the-real-credential"
 Tick = Callable[[], Ending | None]
-BOUNDS = Bounds(turn_seconds=60, silence_seconds=40, output_bytes=20_000_000)
+BOUNDS = Bounds(turn_seconds=240, silence_seconds=160, output_bytes=20_000_000)
 
 pytestmark = [
     pytest.mark.long,
@@ -165,7 +165,7 @@ def test_a_provider_that_refuses_ends_the_attempt_for_its_reason(place: Place, f
     turn = place.run("Try.")
     assert turn.reason is reason, turn
     assert bool(turn.reset_at) is (reason is Reason.PROVIDER_LIMITED)
-    assert clock.monotonic() - began < 30
+    assert clock.monotonic() - began < 600
 
 
 def test_an_attempt_that_is_ended_leaves_nothing_running(place: Place) -> None:

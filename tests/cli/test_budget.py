@@ -10,7 +10,7 @@ from factory.local_model.script import Fail
 from factory.local_model.server import Server, running
 from tests.instances import Instance, founded
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 # More tokens than a brief is estimated at while the model has not answered yet.
 LIMITS = """limits:

@@ -11,7 +11,7 @@ from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded, name_agent
 from tests.servers import ROOT, git, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 REFUSED, EXHAUSTED = 5, 15
 
 

@@ -187,7 +187,7 @@ def test_a_dirty_app_is_not_challenged(clone: Instance) -> None:
         source.write_text(text)
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 def test_the_challenge_kills_most_of_a_sample_and_prints_the_rest(clone: Instance) -> None:
     done = gate(clone, "challenge", "--limit", "16", "--seed", "3", "--json")

@@ -70,7 +70,7 @@ def test_a_persons_own_change_ships_with_their_own_approval(mine: Instance) -> N
     assert "nothing to do" in said(mine)
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
     proposed(mine, HELLO, (mine.clone / HELLO).read_text().replace("without dependencies", "on Python alone"))
     mine.run("work", "--once")
@@ -85,7 +85,7 @@ def test_what_a_person_merged_by_hand_is_recorded(mine: Instance) -> None:
     assert [item for item in mine.json("evidence", "drift") if item["kind"] == "merge"] == []
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instance) -> None:
     def own(*arguments: str, check: bool = True) -> Any:
         argv = ["git", "-c", "user.name=Op", "-c", "user.email=op@localhost", *arguments]
@@ -133,7 +133,7 @@ def test_a_branch_is_proposed_pushed_and_checked_out_with_plain_git(mine: Instan
     assert "no pages" in mine.run("mr", "open", "1", check=False).stderr
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:
     project = proposed(mine, "docs/note.md", "# A note\n", account="factory-agent")
     request = project.mergerequests.get(1)
@@ -142,7 +142,7 @@ def test_an_agents_merge_request_is_no_persons(mine: Instance) -> None:
     assert "nothing to do" in said(mine)
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_a_label_of_an_agent_on_a_change_that_failed_holds_nothing_up(mine: Instance) -> None:
     proposed(mine, HELLO, (mine.clone / HELLO).read_text() + "\nbroken = (\n")
     agents = connect(url(mine.folder()), "factory-agent", mine.folder()).projects.get(PATH)

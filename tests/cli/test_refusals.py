@@ -196,7 +196,7 @@ def test_an_agents_token_gives_no_variable_to_a_pipeline(running: Instance, name
     assert not project.pipelines.list(ref=branch, get_all=True)
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     number = running.json("issue", "new", "Greet a visitor by name", "--spec", "hello")["iid"]
@@ -212,7 +212,7 @@ def test_two_at_once_work_on_one_issue_once(running: Instance) -> None:
     assert len(requests) == 1
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_interrupted_apply_stops_as_unknown(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def connect(base: str, account: str, state: Path) -> gitlab.Gitlab:
     return gitlab.Gitlab(base, private_token=path.read_text())
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_main_moves_during_review(tmp_path: Path) -> None:

@@ -100,10 +100,10 @@ def test_a_sender_that_never_ends_is_hung_up_on(served: tuple[str, Inbox]) -> No
     with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n")
         with suppress(BrokenPipeError, ConnectionResetError):
-            while time.monotonic() - start < 30:
+            while time.monotonic() - start < 120:
                 slow.sendall(b"X-More: 1\r\n")
                 time.sleep(0.5)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
     assert send(url, X_Gitlab_Token=SECRET) == 200
     assert inbox.wait(5)
 
@@ -138,8 +138,8 @@ def test_a_wait_ends_at_once_when_an_event_comes(served: tuple[str, Inbox]) -> N
     url, inbox = served
     threading.Timer(0.2, send, args=(url,), kwargs={"X_Gitlab_Token": SECRET}).start()
     before = time.monotonic()
-    assert inbox.wait(30)
-    assert time.monotonic() - before < 15
+    assert inbox.wait(120)
+    assert time.monotonic() - before < 60
 
 
 def test_an_empty_secret_lets_nobody_in() -> None:

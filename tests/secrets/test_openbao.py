@@ -136,7 +136,7 @@ def test_a_server_that_keeps_failing_is_told_in_time(status: int) -> None:
         started = time.monotonic()
         with pytest.raises(Unreachable, match=f"no quorum.*{status}"):
             OpenBao(stub.url, token=Secret("t")).get(place("plan/a"))
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
     assert len(stub.asked) == 4
 
 

@@ -15,7 +15,7 @@ from tests.servers import ROOT
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.matrix(5, group="flows"),
+    pytest.mark.matrix(4, group="flows"),
     pytest.mark.skipif(
         not (ROOT / ".tools/agents/bin/codex-acp").exists() or shutil.which("bwrap") is None,
         reason="needs bubblewrap and the coding agents: `factory setup --agents`",

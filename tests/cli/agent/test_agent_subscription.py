@@ -26,7 +26,7 @@ from tests.servers import ROOT, wait_for
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.matrix(5, group="flows"),
+    pytest.mark.matrix(4, group="flows"),
     pytest.mark.skipif(
         not (ROOT / ".tools/agents/bin/codex-acp").exists() or shutil.which("bwrap") is None,
         reason="needs bubblewrap and the coding agents: `factory setup --agents`",

@@ -11,7 +11,7 @@ from factory.workflow.session import brief
 from tests.instances import Instance, founded
 from tests.servers import git
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 SET = """
 recordings: recordings

@@ -62,7 +62,7 @@ def test_no_text_becomes_an_option(text: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_an_agent_reads_what_waits(tmp_path: Path) -> None:
     made = founded(tmp_path)
     try:

@@ -107,7 +107,7 @@ def test_a_change_is_approved_by_a_person_and_deployed_by_their_click(mine: Inst
     assert [key.rsplit("/", 1)[-1] for key in approvals] == ["operator", "operator"]
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_the_factorys_account_starts_no_apply_that_needs_approval(fresh: Instance) -> None:
     made = project(fresh, "operator").pipelines.create({"ref": "main"})
     wait_for(lambda: project(fresh, "operator").pipelines.get(made.id).status in {"manual", "failed"})
@@ -123,7 +123,7 @@ def test_the_factorys_account_starts_no_apply_that_needs_approval(fresh: Instanc
     assert "a person must start this job" in ended.trace().decode()
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_one_account_alone_leaves_the_click_to_a_person(mine: Instance) -> None:
     alone = ("--instance", "alone")
     token = (mine.folder() / "tokens/operator").read_text()
@@ -219,7 +219,7 @@ def test_the_factory_can_not_change_main_tags_and_settings(mine: Instance) -> No
     assert mine.run(*MINE, "gitlab", "plan").returncode == 0
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     fresh.run(*MINE, "issue", "new", "Greet a visitor by name", "--spec", "hello")
@@ -241,7 +241,7 @@ def test_a_merge_that_nobody_approved_is_no_evidence(fresh: Instance) -> None:
     assert "that no agent merged is not checked" in told.stdout
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 def test_with_one_account_every_verdict_says_which_rules_are_not_checked(fresh: Instance) -> None:
     alone = ("--instance", "alone")

@@ -128,7 +128,7 @@ def services(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 @pytest.mark.parametrize("services", ["free", "premium"], indirect=True)
 def test_everything_on_the_loopback_parts(services: Services) -> None:
@@ -153,7 +153,7 @@ def test_everything_on_the_loopback_parts(services: Services) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_without_zone_and_group_on_a_server_that_answers_otherwise(services: Services) -> None:
     before = services.has()
 
@@ -179,7 +179,7 @@ def test_without_zone_and_group_on_a_server_that_answers_otherwise(services: Ser
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_a_zone_behind_which_nothing_answers(services: Services) -> None:
     before = services.has()
     for name in ("FACTORY_RELEASES_URL", "FACTORY_EDGE_URL"):
@@ -194,7 +194,7 @@ def test_a_zone_behind_which_nothing_answers(services: Services) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_a_killed_run_is_cleaned_up(services: Services) -> None:
     before = services.has()
     run = services.start("--group", CROWD, "--zone", ZONE)
@@ -211,7 +211,7 @@ def test_a_killed_run_is_cleaned_up(services: Services) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_an_interrupted_run_deletes_what_it_made(services: Services) -> None:
     before = services.has()
     run = services.start("--group", CROWD)
@@ -247,7 +247,7 @@ def test_refusals(tmp_path: Path, arguments: list[str], code: int, words: list[s
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 def test_what_is_not_there_is_said_before_anything_is_made(services: Services) -> None:
     before = services.has()
     for more, code, words in (

@@ -18,7 +18,7 @@ from tests.local_cloudflare.double import ACCOUNT, Double
 from tests.servers import git
 
 OURS = (f"www.{ZONE}", f"www-staging.{ZONE}")
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 
 class Reading:

@@ -11,7 +11,7 @@ from tests.cli.test_refusals import assert_told, connect, url
 from tests.instances import Instance, demonstrated
 
 DEMO = ("--instance", "demo")
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 
 @pytest.fixture(scope="module")

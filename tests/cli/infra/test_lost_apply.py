@@ -29,7 +29,7 @@ def lose_after_saving(made: Instance) -> str:
     return errors
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_lost_apply_whose_new_plan_is_empty_is_checked_and_closed(tmp_path: Path) -> None:

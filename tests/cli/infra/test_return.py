@@ -10,7 +10,7 @@ from tests.cli.test_refusals import assert_told
 from tests.instances import demonstrated
 
 DEMO = ("--instance", "demo")
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 
 def break_release(state: Path, name: str) -> None:
@@ -20,7 +20,7 @@ def break_release(state: Path, name: str) -> None:
     subprocess.run(["pkill", "-KILL", "-f", f"^{releases}/unpacked/{name}/"], check=False)
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 def test_the_traffic_returns_if_a_deployment_does_not_answer(tmp_path: Path) -> None:
     made = demonstrated(tmp_path, "apply:before")

@@ -138,7 +138,7 @@ def test_what_is_refused(here: Here, tmp_path: Path) -> None:
     assert [branch.name for branch in here.project.branches.list(get_all=True)] == ["main"]
 
 
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.long
 @pytest.mark.slow
 def test_it_is_judged_built_and_deployed_next_to_the_other(tmp_path: Path) -> None:

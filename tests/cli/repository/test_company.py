@@ -208,7 +208,7 @@ def answer(person: Person, host: str, path: str = "/") -> str:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     person.types("factory", "infra", "add", "acme.test")
@@ -237,7 +237,7 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.matrix(5, group="flows")
+@pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
 def test_a_node_app_is_tested_by_its_own_runner(person: Person, tmp_path: Path) -> None:
     person.types("factory", "up")

@@ -134,7 +134,7 @@ def person(tmp_path: Path) -> Iterator[Person]:
 @pytest.mark.parametrize(
     "pipeline",
     [
-        pytest.param("", marks=pytest.mark.matrix(5, group="flows"), id="plain"),
+        pytest.param("", marks=pytest.mark.matrix(4, group="flows"), id="plain"),
         pytest.param(PIPELINE, marks=pytest.mark.slow, id="with a pipeline of its own"),
     ],
 )

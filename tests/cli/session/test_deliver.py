@@ -12,7 +12,7 @@ import pytest
 from tests.instances import Instance, founded
 from tests.servers import ROOT
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 HELLO = "apps/hello/src/hello.py"
 USAGE = {"input": 10, "output": 5}

@@ -12,7 +12,7 @@ from tests.cli.test_refusals import connect, url
 from tests.instances import Instance, founded
 from tests.servers import wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 ENDED = {"success", "failed", "canceled", "skipped", "manual"}
 
 

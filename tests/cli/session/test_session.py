@@ -19,7 +19,7 @@ import pytest
 from tests.instances import Instance, founded
 from tests.servers import PATIENCE, ROOT, git, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.matrix(5, group="flows")]
+pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 
 RECORDING = json.loads((ROOT / "factory/agents/recordings/greet-by-name.json").read_text())
 PATCHES = [turn["patch"] for attempt in RECORDING["attempts"] for turn in attempt["turns"] if turn.get("patch")]
