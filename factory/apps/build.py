@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from factory.apps import archive, packages
+from factory.apps import archive, node_files, packages
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
 from factory.apps.resolved import ResolvedApp
 from factory.errors import GateFailed, InvalidInput
@@ -46,7 +46,7 @@ def build(app: ResolvedApp, work: Path, machine: BuildMachine, *, say: Callable[
     if app.build:
         say(f"{app.name}: {' '.join(app.build)}")
         _run(app, work, machine)
-        if app.lock == "package-lock.json" and app.kind == "node":
+        if app.lock == node_files.LOCK and app.kind == "node":
             packages.fetch(app, work, env=machine.env, development=False)
     release = work / "release"
     _stage(app, work, release)

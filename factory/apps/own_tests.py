@@ -3,7 +3,6 @@
 Their sources are not read: what they report is all that is known of them.
 """
 
-import json
 import shutil
 import stat
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
+from factory.apps.node_files import MODULES, PACKAGE, scripts
 from factory.checks import junit, report, tool
 from factory.errors import InvalidInput, OutputTooLarge, Refused, ToolTimeout
 from factory.model.facts import EXIT_CODE, TestRun
@@ -21,11 +21,10 @@ from factory.policies.apps import FILE, App
 from factory.policies.problems import document, parse
 from factory.system import files, process
 
-PACKAGE, NODE_LOCK, NODE_MODULES = "package.json", "package-lock.json", "node_modules"
 NPM_TEST = ("npm", "test")
+# What that command runs, in this order (docs.npmjs.com, "scripts": pre & post scripts).
+_NPM_SCRIPTS = ("pretest", "test", "posttest")
 _LIMIT, _OUTPUT = 3600.0, 64 * 2**20
-# The script that `npm init` writes.
-_PLACEHOLDER = "no test specified"
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,13 @@ def found(name: str, app: App, package: bytes | None) -> OwnTests | None:
     Raises ``InvalidInput`` if that is not JSON.
     """
     said = app.checks.unit
-    script = script_of(package) if package is not None else ""
+    named = scripts(package) if package is not None else {}
+    script = " && ".join(named[name] for name in _NPM_SCRIPTS if name in named) if "test" in named else ""
     if said is not None:
         return OwnTests(name, said.command, said.report or "", script if said.command[0] == "npm" else "")
     if app.kind in {None, "node"} and script:
         return OwnTests(name, NPM_TEST, script=script)
     return None
-
-
-def script_of(package: bytes) -> str:
-    """Return the script `test` of a package.json, or an empty text; raises ``InvalidInput`` if it is not JSON."""
-    try:
-        value = json.loads(package)
-    except ValueError as error:
-        raise InvalidInput(f"{PACKAGE} is not JSON: {error}") from error
-    scripts = value.get("scripts") if isinstance(value, dict) else None
-    script = str(scripts.get("test", "")) if isinstance(scripts, dict) else ""
-    return "" if _PLACEHOLDER in script else script
 
 
 def run(tests: OwnTests, source: Path, out: Path, *, env: Mapping[str, str]) -> int:
@@ -156,12 +145,12 @@ def stage(source: Path, work: Path, modules: Path | None) -> Path:
     except (shutil.Error, OSError) as error:
         raise InvalidInput(f"the app's files cannot be copied: {str(error)[:300]}") from error
     if modules is not None:
-        (work / NODE_MODULES).symlink_to(modules)
+        (work / MODULES).symlink_to(modules)
     return work
 
 
 def _left_out(folder: str, names: list[str]) -> list[str]:
-    return [".git", NODE_MODULES, *(name for name in names if _is_special(Path(folder, name)))]
+    return [".git", MODULES, *(name for name in names if _is_special(Path(folder, name)))]
 
 
 def _is_special(path: Path) -> bool:

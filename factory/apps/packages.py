@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.apps.archive import CODE, PACKAGES
-from factory.apps.own_tests import NODE_LOCK, NODE_MODULES, PACKAGE
+from factory.apps.node_files import LOCK, MODULES, PACKAGE
 from factory.apps.resolved import ResolvedApp
 from factory.errors import InvalidInput, MachineError
 from factory.system import files, process
@@ -32,7 +32,7 @@ def fetch(app: ResolvedApp, work: Path, *, env: Mapping[str, str], development: 
     scratch = work / "lock"
     files.remove_tree(scratch)
     given = {**env, "HOME": str(files.private_folder(work / "home"))}
-    if app.lock == NODE_LOCK:
+    if app.lock == LOCK:
         _npm(work, scratch, given, development=development)
     elif app.kind == "python":
         _uv(app.lock, work, scratch, given)
@@ -76,18 +76,18 @@ def _without_machine(folder: Path) -> None:
 
 def _npm(work: Path, scratch: Path, env: Mapping[str, str], *, development: bool) -> None:
     npm = _program("npm", env, "Run `factory setup`, which installs node from PyPI.")
-    lock = files.read_bytes(files.contained(work / CODE, NODE_LOCK))
+    lock = files.read_bytes(files.contained(work / CODE, LOCK))
     _require_integrity(lock)
-    files.write_new(scratch / NODE_LOCK, lock)
+    files.write_new(scratch / LOCK, lock)
     files.write_new(scratch / PACKAGE, files.read_bytes(files.contained(work / CODE, PACKAGE)))
     given = {**env, "npm_config_cache": str(work / "home" / "npm"), "npm_config_update_notifier": "false"}
     omitted = [] if development else ["--omit=dev"]
     quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
     _call([npm, "ci", "--ignore-scripts", *quiet, *omitted], scratch, given)
-    target = work / CODE / NODE_MODULES
+    target = work / CODE / MODULES
     files.remove_tree(target)
-    if (scratch / NODE_MODULES).is_dir():
-        shutil.move(scratch / NODE_MODULES, target)
+    if (scratch / MODULES).is_dir():
+        shutil.move(scratch / MODULES, target)
         (target / ".package-lock.json").unlink(missing_ok=True)
 
 

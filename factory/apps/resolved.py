@@ -1,19 +1,18 @@
 """Completes an ``app.yml`` with what follows from the app's kind and from its files. Pure."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from factory.apps import own_tests
+from factory.apps import node_files, own_tests
 from factory.errors import InvalidInput
 from factory.policies.apps import FILE, App
 
 Read = Callable[[str], bytes]
 _SAID = FILE
-_PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", "package.json", "package-lock.json"
+_PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", node_files.PACKAGE, node_files.LOCK
 # The most exact first. A text file counts only with the hashes of its packages.
 _PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
 _WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
@@ -118,7 +117,8 @@ def _lock(kind: str, paths: Collection[str], read: Read) -> tuple[str, str]:
     if _PACKAGE in paths and kind != "command":
         if _NODE_LOCK in paths:
             return _NODE_LOCK, f"{_NODE_LOCK} exists"
-        if _package(read).get("dependencies") or _package(read).get("devDependencies"):
+        named = node_files.fields(read(_PACKAGE))
+        if named.get("dependencies") or named.get("devDependencies"):
             raise InvalidInput(f"the app has no {_NODE_LOCK}", hint="Make one: npm install --package-lock-only")
     return "", "it names no packages"
 
@@ -131,7 +131,7 @@ def _declares(path: str, read: Read) -> bool:
 
 
 def _build(kind: str, paths: Collection[str], read: Read) -> tuple[tuple[str, ...], str]:
-    if kind in {"node", "static"} and _PACKAGE in paths and "build" in _scripts(read):
+    if kind in {"node", "static"} and _PACKAGE in paths and "build" in node_files.scripts(read(_PACKAGE)):
         return ("npm", "run", "build"), f"the script `build` of {_PACKAGE}"
     return (), "nothing is built"
 
@@ -156,7 +156,7 @@ def _run(kind: str, files: tuple[str, ...], paths: Collection[str], read: Read) 
         for folder in ("src", "."):
             if PurePosixPath(folder, "__main__.py").as_posix() in paths:
                 return ("python", folder), f"{folder}/__main__.py exists"
-    if kind == "node" and (start := _scripts(read).get("start", "")).startswith("node "):
+    if kind == "node" and (start := node_files.scripts(read(_PACKAGE)).get("start", "")).startswith("node "):
         return _split(start, _PACKAGE), f"the script `start` of {_PACKAGE}"
     raise _open("run", "the command that serves the app, with $SOCKET or $PORT where the program listens")
 
@@ -173,19 +173,6 @@ def _split(command: str, source: str) -> tuple[str, ...]:
     if _SHELL.search(command):
         raise InvalidInput(f"{source} starts {command!r}, which needs a shell", hint=f"Write `run` in {FILE}.")
     return tuple(word.replace("${PORT}", "$PORT").replace("${SOCKET}", "$SOCKET") for word in shlex.split(command))
-
-
-def _package(read: Read) -> Mapping[str, object]:
-    try:
-        value = json.loads(read(_PACKAGE))
-    except ValueError as error:
-        raise InvalidInput(f"{_PACKAGE} is not JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _scripts(read: Read) -> Mapping[str, str]:
-    found = _package(read).get("scripts", {})
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _open(field: str, what: str) -> InvalidInput:

@@ -25,6 +25,10 @@ MAKE = OwnTests("web", ("make", "test"), "out/junit.xml")
     [
         ({}, None),
         ({"package.json": PACKAGE}, "npm test (node --test)"),
+        (
+            {"package.json": b'{"scripts": {"pretest": "node fake.js", "test": "node --test", "posttest": "x"}}'},
+            "npm test (node fake.js && node --test && x)",
+        ),
         ({"package.json": NPM}, None),
         ({"package.json": b"[]"}, None),
         ({"package.json": PACKAGE, "app.yml": b"kind: python\n"}, None),

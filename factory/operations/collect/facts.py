@@ -22,6 +22,7 @@ from factory.policies.model import Policies
 from factory.specs import lint, trailers
 from factory.specs import read as specs
 from factory.system import files, process
+from factory.worktrees import blobs
 
 # The checks that are test suites; each has its own report.
 SUITES = (app_tests.UNIT, "contract")
@@ -87,16 +88,10 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
 
 def _own_tests(place: Checkout, commit: str) -> tuple[tuple[str, str], ...]:
     """Return how the own tests of each app run at a commit; an app whose files are invalid there has none."""
-    listed = process.run(
-        ["git", "ls-tree", "-z", "--name-only", "-r", commit, "--", APPS], cwd=place.folder, env=place.env
-    ).text.split("\0")
+    listed = [blob for blob in blobs.listed(place.folder, commit, APPS) if app_tests.says_how(blob.path)]
+    given = dict(zip((blob.path for blob in listed), blobs.contents(place.folder, listed), strict=True))
     found: list[tuple[str, str]] = []
-    for app in sorted({path.split("/")[1] for path in listed if path.count("/") > 1}):
-        named = [path for path in listed if path in {f"{APPS}{app}/{name}" for name in app_tests.SAYING}]
-        given = {
-            path: process.run(["git", "show", f"{commit}:{path}"], cwd=place.folder, env=place.env).stdout
-            for path in named
-        }
+    for app in sorted({path.split("/")[1] for path in given}):
         with suppress(InvalidInput):
             found += app_tests.told((app,), given)
     return tuple(found)

@@ -58,6 +58,8 @@ def ensure(root: Path, found: Mapping[str, bytes], *, env: Mapping[str, str]) ->
     """
     folder = place(root, found, process.python())
     program = folder / "bin" / "python"
+    if (folder / _READY).exists():  # without a lock: a judging job cannot write here
+        return program
     with files.locked(root / f"{folder.name}.lock"):
         if (folder / _READY).exists():
             return program
@@ -72,12 +74,6 @@ def ensure(root: Path, found: Mapping[str, bytes], *, env: Mapping[str, str]) ->
             ) from error
         files.write_atomic(folder / _READY, b"")
     return program
-
-
-def existing(root: Path, found: Mapping[str, bytes]) -> Path | None:
-    """Return the Python of an environment that was installed for the files, or ``None``."""
-    folder = place(root, found, process.python())
-    return folder / "bin" / "python" if (folder / _READY).exists() else None
 
 
 def _install(folder: Path, found: Mapping[str, bytes], env: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from factory.apps import archive, own_tests
+from factory.apps import archive, node_files, own_tests
 from factory.apps.archive import CODE
 from factory.apps.own_tests import OwnTests
 from factory.checks import tool
@@ -33,9 +33,9 @@ EARLIER = Path(".factory/judge/before")
 _APP = "{app}"
 # Files in an app's folder that may say what the app needs.
 _NAMING = re.compile(r"apps/[^/]+/(uv\.lock|pyproject\.toml|[^/]+\.txt|requirements/[^/]+\.txt)")
-# Files in an app's folder that say how its own tests run.
-SAYING = (FILE, own_tests.PACKAGE)
-_OWN = re.compile(rf"apps/[^/]+/({'|'.join(map(re.escape, (*SAYING, own_tests.NODE_LOCK)))})")
+# Files in an app's folder that say how its own tests run, and with them what these need.
+_SAYS = re.compile(rf"apps/[^/]+/({re.escape(FILE)}|{re.escape(node_files.PACKAGE)})")
+_OWN = re.compile(rf"{_SAYS.pattern}|apps/[^/]+/{re.escape(node_files.LOCK)}")
 # What pytest ends with if an app has no tests (docs: exit codes).
 _NO_TESTS = 5
 
@@ -60,6 +60,11 @@ class Suite:
         """Return the variable with which Python finds the app's code in a checkout, if it is below ``src``."""
         below = [str(folder / path) for path in self.code if Path(path).name == "src"]
         return {"PYTHONPATH": ":".join(below)} if below else {}
+
+
+def says_how(path: str) -> bool:
+    """Return whether a file of the repository may say how an app's own tests run."""
+    return _SAYS.fullmatch(path) is not None
 
 
 def apps_in(folder: Path) -> tuple[str, ...]:
@@ -139,11 +144,11 @@ def prepared(root: Path, found: Sequence[Suite], *, env: Mapping[str, str]) -> t
 
 def _with_packages(root: Path, suite: Suite, env: Mapping[str, str]) -> Suite:
     try:
-        if suite.own is not None and own_tests.NODE_LOCK in suite.needs:
-            found = node_packages.existing(root, suite.needs) or node_packages.ensure(root, suite.needs, env=env)
+        if suite.own is not None and node_files.LOCK in suite.needs:
+            found = node_packages.ensure(root, suite.needs, env=env)
             return replace(suite, own=replace(suite.own, modules=found))
         if suite.needs:
-            runner = app_environment.existing(root, suite.needs) or app_environment.ensure(root, suite.needs, env=env)
+            runner = app_environment.ensure(root, suite.needs, env=env)
             own = replace(suite.own, runner=runner) if suite.own is not None else None
             return replace(suite, runner=runner, own=own)
     except InvalidInput as error:
@@ -175,9 +180,7 @@ def run(found: Sequence[Suite], folder: Path, out: Path, *, env: Mapping[str, st
 
 def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
-    # Not the path on which this program was found: an app may have a package of the same name.
-    given = {name: value for name, value in env.items() if name != "PYTHONPATH"}
-    given |= {**suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    given = {**_without_own_path(env), **suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
     if suite.own is not None:
         source = files.contained(folder, f"{APPS}{suite.app}")
         return own_tests.run(suite.own, source, out, env=given)
@@ -189,6 +192,11 @@ def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> in
     covered = [program, "-m", "coverage", "json", "-q", "-o", str(out / "coverage.json")]
     process.run(covered, cwd=folder, env=given, check=False)
     return done.returncode
+
+
+def _without_own_path(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without the path on which this program was found: an app may have a package of its name."""
+    return {name: value for name, value in env.items() if name != "PYTHONPATH"}
 
 
 def take_before(folder: Path, commit: str, apps: Sequence[str], out: Path, *, env: Mapping[str, str]) -> None:
@@ -203,7 +211,7 @@ def run_before(found: Sequence[Suite], before: Path, out: Path, *, env: Mapping[
     """Run the own tests of the apps whose earlier files are below ``before``; their reports go to ``out``."""
     ran = _earlier(found, before)
     for tests, source in ran:
-        own_tests.run(tests, source, out / tests.app, env=env)
+        own_tests.run(tests, source, out / tests.app, env=_without_own_path(env))
     if ran:
         _join(out, [out / tests.app for tests, _ in ran])
 

@@ -6,17 +6,18 @@ No install script runs. The folder is named after the content of the files, so a
 from collections.abc import Mapping
 from pathlib import Path
 
-from factory.apps import packages
+from factory.apps import node_files, packages
 from factory.apps.archive import CODE
-from factory.apps.own_tests import NODE_LOCK, NODE_MODULES, PACKAGE
-from factory.system import canonical, files
+from factory.operations.repository import app_environment
+from factory.system import files
 
 _READY = "ready"
+_NAMED = (node_files.LOCK, node_files.PACKAGE)
 
 
 def needed(contents: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files among those of an app's folder that name its packages; without a lock, none."""
-    return {path: contents[path] for path in (NODE_LOCK, PACKAGE)} if {NODE_LOCK, PACKAGE} <= set(contents) else {}
+    return {path: contents[path] for path in _NAMED} if set(_NAMED) <= set(contents) else {}
 
 
 def ensure(root: Path, found: Mapping[str, bytes], *, env: Mapping[str, str]) -> Path:
@@ -24,7 +25,9 @@ def ensure(root: Path, found: Mapping[str, bytes], *, env: Mapping[str, str]) ->
 
     Raises ``InvalidInput`` if a package cannot be had as the lock says, ``MachineError`` without npm.
     """
-    folder = _place(root, found)
+    folder = app_environment.place(root, found, "node")
+    if (folder / _READY).exists():  # without a lock: a judging job cannot write here
+        return _modules(folder)
     with files.locked(root / f"{folder.name}.lock"):
         if not (folder / _READY).exists():
             files.remove_tree(folder)
@@ -36,16 +39,5 @@ def ensure(root: Path, found: Mapping[str, bytes], *, env: Mapping[str, str]) ->
     return _modules(folder)
 
 
-def existing(root: Path, found: Mapping[str, bytes]) -> Path | None:
-    """Return the folder ``node_modules`` that was installed for the files, or ``None``."""
-    folder = _place(root, found)
-    return _modules(folder) if (folder / _READY).exists() else None
-
-
 def _modules(folder: Path) -> Path:
-    return folder / CODE / NODE_MODULES
-
-
-def _place(root: Path, found: Mapping[str, bytes]) -> Path:
-    named = [[path, canonical.digest(data)] for path, data in sorted(found.items())]
-    return root / canonical.digest_of(["node", *named]).partition(":")[2][:24]
+    return folder / CODE / node_files.MODULES
