@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("factory.cli.policy", "Check policies, explain what they decide, run their example cases."),
     "gate": ("factory.cli.gate", "Collect facts and judge a change, as CI does."),
     "enforce": ("factory.cli.repository.enforce", "Propose that the gates block what they only observed so far."),
+    "host": ("factory.cli.host", "Run releases on a machine of your own, as the evidence says."),
     "infra": ("factory.cli.infra", "Plan, apply and verify infrastructure, as CI does."),
     "init": ("factory.cli.repository.init", "Make a control repository of your own."),
     "upgrade": ("factory.cli.repository.upgrade", "Merge the next release of the factory into yours."),

@@ -3,12 +3,14 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
+from factory.apps import running
 from factory.operations.repository import toolkit_wheel
 from tests.apps import layouts
 from tests.cli.repository.test_first_hour import UV, Person, written
@@ -234,6 +236,47 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     person.types("factory", "deploy", "approve", str(waiting["id"]))
     person.types("factory", "work", "--once")
     assert answer(person, "count.acme.test") == "ok"
+    on_a_host_of_ones_own(person)
+
+
+def on_a_host_of_ones_own(person: Person) -> None:
+    """Run production's releases on a machine that has a token to read, the trust root, and nothing else."""
+    [record] = (person.home / ".local/state/factory").glob("*/default/instance.json")
+    url = f"http://127.0.0.1:{json.loads(record.read_text())['ports']['gitlab']}"
+    asked = f"protocol=http\nhost={url.removeprefix('http://')}\n\n"
+    told = subprocess.run(
+        ["factory", "git-credential", "get"],
+        cwd=person.shop,
+        env=person.env(),
+        input=asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    token = dict(line.split("=", 1) for line in told.stdout.split())["password"]
+    machine = Person(person.home.parent / "machine")
+    machine.shop.mkdir(parents=True)
+    trust = machine.shop / "trust.json"
+    trust.write_text(person.types("factory", "evidence", "trust"))
+    with tempfile.TemporaryDirectory() as sockets:
+        argv = ["factory", "host", "run", "production", "--url", url, "--project", "factory/control"]
+        argv += ["--trust", str(trust), "--sockets", sockets]
+        env = {**machine.env(), "PATH": person.env()["PATH"]}
+        assert "FACTORY_HOST_TOKEN is not set" in machine.types(*argv, code=3, PATH=env["PATH"])
+        said = machine.types(*argv, "--once", PATH=env["PATH"], FACTORY_HOST_TOKEN=token)
+        assert ": ready" in said
+        assert list(Path(sockets).iterdir()) == []
+        running_host = subprocess.Popen(argv, cwd=machine.shop, env=env | {"FACTORY_HOST_TOKEN": token})
+        try:
+            status = ("factory", "host", "status", "production")
+            wait_for(lambda: "yes" in machine.types(*status, PATH=env["PATH"]))
+            [path] = [path for path in Path(sockets).iterdir() if not path.name.endswith(".release.sock")]
+            assert running.get(path, "/", seconds=5) == (200, b"ok")
+            assert "another process holds" in machine.types(*argv, code=7, PATH=env["PATH"], FACTORY_HOST_TOKEN=token)
+        finally:
+            running_host.terminate()
+            assert running_host.wait(PATIENCE) == 143
+        assert "not running" in machine.types(*status, PATH=env["PATH"])
 
 
 @pytest.mark.long

@@ -1,0 +1,17 @@
+"""``factory host``: a machine of one's own that runs the releases which the evidence names."""
+
+from collections.abc import Mapping
+
+import click
+
+from factory.cli.lazy import Commands
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("factory.cli.host.run:command", "Run an environment's releases on this machine."),
+    "status": ("factory.cli.host.status:command", "Show what this machine runs, and by which evidence."),
+}
+
+
+@click.group(cls=Commands.of(COMMANDS))
+def command() -> None:
+    """Run releases on a machine of your own, as the evidence says; nothing else can start one."""

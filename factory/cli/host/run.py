@@ -1,0 +1,126 @@
+"""``factory host run``: pulls the evidence, and runs the releases that it names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from factory.apps.running import RunMachine
+from factory.cli import environment as process_environment
+from factory.cli import output
+from factory.cli.host import options
+from factory.errors import InvalidInput, SandboxUnavailable
+from factory.evidence.trust import Trust
+from factory.gitlab import connect as gitlab
+from factory.host import archives
+from factory.host.host import Host, HostStatus, Source
+from factory.host.sockets import Sockets
+from factory.host.supervisor import Supervisor
+from factory.sandbox import launch
+from factory.sandbox.launch import Level
+from factory.system import clock, files, process
+from factory.system.toolchain import readable, tool_env, toolchain
+from factory.worktrees.repository import Mirror
+
+TOKEN = "FACTORY_HOST_TOKEN"  # noqa: S105 - a variable's name
+# systemd.exec(5): the folder of the credentials that a unit names with LoadCredential.
+_CREDENTIALS, _CREDENTIAL = "CREDENTIALS_DIRECTORY", "gitlab-token"
+_PAUSE = 2.0
+
+
+@click.command()
+@options.ENVIRONMENT
+@click.option("--url", required=True, help="GitLab's address.")
+@click.option("--project", required=True, metavar="GROUP/NAME", help="The control repository.")
+@click.option(
+    "--trust",
+    "root",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The trust root, as `factory evidence trust` prints it.",
+)
+@click.option(
+    "--sockets",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="The folder of the releases' sockets (default: /run/factory/ENVIRONMENT).",
+)
+@options.STATE
+@click.option("--every", type=click.FloatRange(min=1), default=15.0, show_default=True, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once, start what the evidence names, say so, and stop it.")
+@output.as_json
+def command(
+    environment: str,
+    url: str,
+    project: str,
+    root: Path,
+    sockets: Path | None,
+    state: Path | None,
+    every: float,
+    *,
+    once: bool,
+    as_json: bool,
+) -> None:
+    """Run ENVIRONMENT's releases on this machine until SIGTERM.
+
+    It reads the evidence of the project, verifies all of it with the trust root, and runs a release only if a merge
+    whose approval holds, a plan of that merge, and the approval of that plan name its archive. It needs a token that
+    may read the project (read_api, read_repository), in FACTORY_HOST_TOKEN or as systemd's credential gitlab-token, and
+    outgoing connections alone. With GitLab away, what runs goes on running.
+    """
+    variables = process_environment.snapshot()
+    folder = files.private_folder(options.folder(state, environment, variables))
+    with files.locked(folder / options.LOCK, wait=False):
+        mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
+        mirror.ensure()
+        token = _token(variables)
+        connection = gitlab.connect(url, project, account="", token=token, say=output.say)
+        trust = Trust.read(files.read_bytes(root), source=str(root))
+        source = Source(project, environment, mirror, token, trust, lambda item: archives.fetch(connection, item))
+        supervisor = Supervisor(folder / "releases", _machine(variables))
+        host = Host(source, supervisor, Sockets(sockets or Path("/run/factory") / environment), folder, output.say)
+        process.exit_when_terminated()
+        try:
+            host.start_stored()
+            status = host.look()
+            while not once:
+                _until(host, clock.monotonic() + every)
+                status = host.look()
+        finally:
+            host.close()
+    output.one(asdict(status), json_wanted=as_json, text=told(status))
+
+
+def told(status: HostStatus) -> str:
+    """Return a status in lines."""
+    log = f"by {status.size} statements of evidence, read at {status.read or 'no time yet'}"
+    lines = [f"{status.environment} of {status.project}, {log}"]
+    lines += [f"  {item.release}: {item.why or ('ready' if item.ready else 'ended')}" for item in status.releases]
+    lines += [] if status.releases else ["  the evidence names no release to run"]
+    return "\n".join([*lines, *([f"  problem: {status.problem}"] if status.problem else [])])
+
+
+def _until(host: Host, moment: float) -> None:
+    while clock.monotonic() < moment:
+        clock.sleep(_PAUSE)
+        host.restart_ended()
+
+
+def _token(variables: Mapping[str, str]) -> str:
+    folder = variables.get(_CREDENTIALS)
+    file = Path(folder) / _CREDENTIAL if folder else None
+    found = files.read_text(file).strip() if file is not None and file.exists() else variables.get(TOKEN, "")
+    if not found:
+        raise InvalidInput(
+            f"{TOKEN} is not set, and there is no credential {_CREDENTIAL}",
+            hint="Make a project access token with read_api and read_repository, role Reporter or higher.",
+        )
+    return found
+
+
+def _machine(variables: Mapping[str, str]) -> RunMachine:
+    tools = toolchain(variables, Path.cwd())
+    path = tool_env(variables, tools)["PATH"]
+    if launch.probe(path) is None:
+        raise SandboxUnavailable("releases run confined, and bubblewrap does not work here", hint="Install bubblewrap.")
+    return RunMachine(path, tuple(path for path in (tools.tools, *readable()) if path.exists()), Level.BWRAP)

@@ -1,0 +1,44 @@
+"""``factory host status``: what the host of an environment last wrote, and whether it runs."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from factory.cli import environment as process_environment
+from factory.cli import output
+from factory.cli.host import options
+from factory.errors import Conflict, NotFound
+from factory.host.host import STATUS, HostStatus
+from factory.system import data, files
+
+
+@click.command()
+@options.ENVIRONMENT
+@options.STATE
+@output.as_json
+def command(environment: str, state: Path | None, as_json: bool) -> None:
+    """Show the releases of ENVIRONMENT that this machine runs, their sockets, and what hinders it."""
+    folder = options.folder(state, environment, process_environment.snapshot())
+    path = folder / STATUS
+    if not path.exists():
+        raise NotFound(f"no host of {environment} ran here", hint="Start it: `factory host run`.")
+    status = data.read(HostStatus, files.read_bytes(path), source=str(path))
+    alive = _alive(folder)
+    if as_json:
+        output.one(asdict(status) | {"runs": alive}, json_wanted=True, text="")
+        return
+    output.say(f"{status.environment} of {status.project}: {'running' if alive else 'not running'}")
+    output.say(f"evidence: {status.size} statements, root {status.root or '-'}, read at {status.read or '-'}")
+    if status.problem:
+        output.say(f"problem: {status.problem}")
+    rows = [asdict(item) | {"ready": "yes" if item.ready and alive else "no"} for item in status.releases]
+    output.rows(rows, ("release", "ready", "socket", "why"), json_wanted=False, empty="no release")
+
+
+def _alive(folder: Path) -> bool:
+    try:
+        with files.locked(folder / options.LOCK, wait=False):
+            return False
+    except Conflict:
+        return True

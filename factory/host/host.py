@@ -1,0 +1,169 @@
+"""One environment's releases on this machine: what the evidence orders is fetched, started and kept running."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from factory.errors import FactoryError, Unreachable
+from factory.evidence.trust import Trust
+from factory.host import orders
+from factory.host.orders import Orders
+from factory.host.runnable import Release
+from factory.host.sockets import Sockets
+from factory.host.supervisor import Supervisor
+from factory.system import clock, data, files
+from factory.worktrees.repository import Mirror
+
+STATUS = "status.json"
+# Seconds until a release that could not be fetched or started is tried again: doubled each time, up to the last.
+_FIRST, _LAST = 15.0, 900.0
+
+
+@dataclass(frozen=True)
+class HostedRelease:
+    """A release that must run: its archive's digest, whether it answers, and if not, why."""
+
+    release: str
+    archive: str
+    ready: bool
+    socket: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a host runs, by which log (its size and root), when that was read (RFC 3339), and what hinders it."""
+
+    project: str
+    environment: str
+    size: int
+    root: str
+    read: str
+    releases: tuple[HostedRelease, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a host reads: the project's mirror with a read token, its trust root, and the archive of a release."""
+
+    project: str
+    environment: str
+    mirror: Mirror
+    token: str
+    trust: Trust
+    archive: Callable[[Release], bytes]
+
+
+@dataclass
+class _Failure:
+    why: str
+    pause: float
+    again: float
+
+
+class Host:
+    """Runs the releases that the evidence of one environment orders, and no others.
+
+    ``folder`` keeps the newest checkpoint and the status; ``say`` receives a line for each change.
+    """
+
+    def __init__(
+        self, source: Source, supervisor: Supervisor, sockets: Sockets, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._source, self._supervisor, self._sockets = source, supervisor, sockets
+        self._folder, self._say = files.private_folder(folder), say
+        self._failures: dict[str, _Failure] = {}
+        self._orders, self._read, self._problem = Orders(), "", ""
+
+    def start_stored(self) -> None:
+        """Start what ran before this program, also with GitLab away; the digests are checked."""
+        for kept in self._supervisor.listing():
+            self._attempt(kept.name, partial(self._run, kept.name))
+        self._write()
+
+    def look(self) -> HostStatus:
+        """Read the evidence again, and start and stop what it says; return the status, which is also written.
+
+        With GitLab away or evidence that does not hold, what runs goes on, and the status has the problem.
+        """
+        source, problem = self._source, ""
+        try:
+            source.mirror.fetch(source.token)
+            self._orders = orders.read(
+                source.mirror, source.trust, self._folder, project=source.project, environment=source.environment
+            )
+            self._read = clock.timestamp()
+        except FactoryError as error:
+            problem = str(error)
+        else:
+            self._follow()
+        if problem != self._problem:
+            self._say(problem or "the evidence can be read again")
+        self._problem = problem
+        return self._write()
+
+    def restart_ended(self) -> None:
+        """Start each release that has ended; one that ends again and again is tried ever more rarely."""
+        for kept in self._supervisor.listing():
+            if self._supervisor.running(kept.name) is None:
+                self._attempt(kept.name, partial(self._run, kept.name))
+                self._write()
+
+    def close(self) -> None:
+        """Stop every release."""
+        self._sockets.close()
+        self._supervisor.close()
+
+    def _follow(self) -> None:
+        """Start what the orders name and is not there, then stop what they no longer name."""
+        stored = {kept.name for kept in self._supervisor.listing()}
+        for release in self._orders.releases:
+            self._attempt(release.name, partial(self._take, release, stored))
+        wanted = {release.name for release in self._orders.releases}
+        for name in sorted(stored - wanted):
+            self._sockets.remove(name)
+            self._supervisor.remove(name)
+            self._failures.pop(name, None)
+            self._say(f"{name} is removed: later releases are deployed")
+
+    def _take(self, release: Release, stored: set[str]) -> None:
+        if release.name not in stored:
+            self._supervisor.keep(release.name, self._source.archive(release))
+        self._run(release.name)
+
+    def _run(self, name: str) -> None:
+        before = self._supervisor.running(name)
+        socket = before or self._supervisor.socket(name)
+        self._sockets.publish(name, socket, lambda: self._supervisor.running(name) is not None)
+        if before is None:
+            self._say(f"{name} runs")
+
+    def _attempt(self, name: str, act: Callable[[], None]) -> None:
+        """Call ``act`` for a release, unless it failed a short while ago; a failure is said and remembered."""
+        known = self._failures.get(name)
+        if known is not None and clock.monotonic() < known.again:
+            return
+        try:
+            act()
+        except FactoryError as error:
+            pause = _FIRST if known is None or isinstance(error, Unreachable) else min(known.pause * 2, _LAST)
+            self._failures[name] = _Failure(str(error), pause, clock.monotonic() + pause)
+            self._say(f"{name} does not run: {error}; tried again in {pause:g} s")
+        else:
+            self._failures.pop(name, None)
+
+    def _write(self) -> HostStatus:
+        archives = {release.name: release.archive for release in self._orders.releases}
+        archives |= {kept.name: f"sha256:{kept.sha256}" for kept in self._supervisor.listing()}
+        releases = tuple(self._shown(name, archive) for name, archive in sorted(archives.items()))
+        source, log = self._source, self._orders
+        status = HostStatus(source.project, source.environment, log.size, log.root, self._read, releases, self._problem)
+        files.write_atomic(self._folder / STATUS, data.write(status))
+        return status
+
+    def _shown(self, name: str, archive: str) -> HostedRelease:
+        failure = self._failures.get(name)
+        ready = failure is None and self._supervisor.running(name) is not None
+        return HostedRelease(name, archive, ready, str(self._sockets.path(name)), failure.why if failure else "")

@@ -1,0 +1,270 @@
+"""A host on a real git repository, real archives and real processes: it runs what the evidence orders, nothing else."""
+
+import http.client
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory.apps import archive, running
+from factory.apps.archive import ReleaseManifest
+from factory.apps.running import RunMachine
+from factory.errors import InvalidInput, MachineError, NotFound
+from factory.evidence import statement
+from factory.evidence.transparency_log import BRANCH
+from factory.host import orders, runnable
+from factory.host.host import STATUS, Host, Source
+from factory.host.runnable import Release
+from factory.host.sockets import Sockets, short
+from factory.host.supervisor import Supervisor
+from factory.model.release import RELEASE_PATH
+from factory.system import canonical
+from factory.worktrees.repository import Author, Mirror
+from tests.evidence import examples
+from tests.servers import TOOL_PATH, git, wait_for
+
+CHAIN = ("claim", "verdict", "merge plan", "merge approval", "merge", "plan", "deploy approval")
+DEPLOYED = (*CHAIN, "apply", "deploy")
+SERVER = """
+import os, sys, http.server, socketserver
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/end":
+            os._exit(3)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(os.environ["RELEASE"].encode())
+    def log_message(self, *words):
+        pass
+
+socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
+"""
+
+
+def packed(folder: Path, code: str = SERVER) -> bytes:
+    files = folder / "app"
+    files.mkdir(parents=True)
+    (files / "serve.py").write_text(code)
+    manifest = ReleaseManifest(
+        app="shop",
+        kind="command",
+        run=("python3", "serve.py"),
+        listen="socket",
+        variables={},
+        health="/",
+        memory_mb=256,
+        processes=16,
+    )
+    return archive.pack(folder, manifest)
+
+
+def chain(mr: int, content: bytes, steps: tuple[str, ...] = CHAIN) -> list[dict[str, Any]]:
+    """Return a merge request's statements; its plan names the archive's digest."""
+
+    def made(name: str) -> dict[str, Any]:
+        value = examples.make(name, issue=mr - 5, mr=mr)
+        if name != "plan":
+            return value
+        named = runnable.subjects(value["predicate"]["commit"], [("shop", canonical.digest(content))])
+        return statement.build("plan", subjects={**statement.subjects_of(value), **named}, predicate=value["predicate"])
+
+    return [made(name) for name in steps]
+
+
+class Place:
+    """A project's repository with an evidence branch, its archives, and a host of it."""
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        self.folder, self.sockets = folder, sockets
+        self.remote = folder / "remote.git"
+        self.remote.mkdir()
+        git("init", "--bare", "--quiet", cwd=self.remote)
+        self.values: list[Mapping[str, Any]] = []
+        self.archives: dict[str, bytes] = {}
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.writer = Mirror(folder / "writer", str(self.remote))
+        self.writer.ensure()
+        self.host = self.made()
+
+    def made(self) -> Host:
+        mirror = Mirror(self.folder / "mirror", str(self.remote))
+        mirror.ensure()
+        source = Source("factory/shop", "production", mirror, "", examples.trust(), self.archive)
+        supervisor = Supervisor(self.folder / "releases", RunMachine(TOOL_PATH, ()))
+        return Host(source, supervisor, Sockets(self.sockets), self.folder / "state", self.said.append)
+
+    def archive(self, release: Release) -> bytes:
+        self.asked.append(release.name)
+        if release.name not in self.archives:
+            raise NotFound("no such archive")
+        return self.archives[release.name]
+
+    def record(self, *values: Mapping[str, Any], before: int | None = None) -> None:
+        """Push the log with these statements, at first dropping all but the first ``before``."""
+        self.values = [*self.values[:before], *values]
+        tree = examples.recorded(self.values) if self.values else {}
+        head = self.writer.head(BRANCH)
+        commit = self.writer.commit(dict(tree), parent=None, message="log", author=Author("a", "a@b"))
+        if head:
+            git("update-ref", "-d", f"refs/heads/{BRANCH}", cwd=self.remote)
+        git("push", "--quiet", "--force", str(self.remote), f"{commit}:refs/heads/{BRANCH}", cwd=self.writer.path)
+        self.writer.fetch("")
+
+    def deliver(self, mr: int, steps: tuple[str, ...] = CHAIN, code: str = SERVER) -> str:
+        """Record a merge request's statements with an archive; return its release's name."""
+        content = packed(self.folder / f"source {mr} {len(self.archives)}", code)
+        name = f"shop-{examples.commit(f'merge {mr}')}"
+        self.archives[name] = content
+        self.record(*chain(mr, content, steps))
+        return name
+
+    def get(self, path: Path, url: str = "/") -> tuple[int, bytes]:
+        return running.get(path, url, seconds=5)
+
+    def socket(self, name: str) -> Path:
+        return self.sockets / f"{short(name)}.sock"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with tempfile.TemporaryDirectory() as short_folder:  # a socket's path is short
+        made = Place(tmp_path, Path(short_folder))
+        yield made
+        made.host.close()
+
+
+def test_it_runs_what_the_evidence_orders_and_nothing_before(place: Place) -> None:
+    assert place.host.look().releases == ()
+    content = packed(place.folder / "one")
+    name = f"shop-{examples.commit('merge 12')}"
+    place.archives[name] = content
+    place.record(*chain(12, content, CHAIN[:-1]))
+    assert place.host.look().releases == (), "nobody has approved the deployment"
+    assert place.asked == []
+    place.record(chain(12, content)[-1])
+    [found] = place.host.look().releases
+    assert (found.release, found.archive, found.ready) == (name, canonical.digest(content), True)
+    assert place.get(Path(found.socket)) == (200, name.encode())
+    status, told = place.get(place.sockets / f"{short(name)}.release.sock", RELEASE_PATH)
+    assert (status, json.loads(told)) == (200, {"release": name})
+    assert place.host.look().size == len(CHAIN)
+    assert place.asked == [name], "what is stored is not fetched again"
+
+
+def test_the_release_before_stays_until_two_later_ones_are_verified(place: Place) -> None:
+    names = [place.deliver(mr, DEPLOYED) for mr in (12, 13, 14)]
+    assert [item.release for item in place.host.look().releases] == sorted(names[1:])
+    assert place.asked == names[1:]
+    last = place.deliver(15)
+    assert {item.release for item in place.host.look().releases} == {*names[1:], last}, "not yet verified"
+    place.record(*chain(15, place.archives[last], DEPLOYED)[len(CHAIN) :])
+    assert {item.release for item in place.host.look().releases} == {names[2], last}
+    assert not place.socket(names[1]).exists()
+    assert place.get(place.socket(last)) == (200, last.encode())
+
+
+def test_an_archive_that_cannot_be_had_or_does_not_start_leaves_the_others_running(place: Place) -> None:
+    good = place.deliver(12)
+    bad = place.deliver(13, code="raise SystemExit('no such table')")
+    gone = place.deliver(14)
+    del place.archives[gone]
+    found = {item.release: item for item in place.host.look().releases}
+    assert {name: item.ready for name, item in found.items()} == {good: True, bad: False, gone: False}
+    assert "no such table" in found[bad].why
+    assert "no such archive" in found[gone].why
+    asked = len(place.asked)
+    place.host.look()
+    assert len(place.asked) == asked, "it is not tried again at once"
+
+
+def test_a_log_that_was_rolled_back_removed_or_forged_changes_nothing(place: Place) -> None:
+    name = place.deliver(12, DEPLOYED)
+    place.host.look()
+    values = list(place.values)
+    place.record(before=len(CHAIN))
+    assert "had 9 entries before and has 7 now" in place.host.look().problem
+    git("update-ref", "-d", f"refs/heads/{BRANCH}", cwd=place.remote)
+    assert "is gone" in place.host.look().problem
+    forged = examples.recorded([*values, *chain(13, b"forged")], by="mallory")
+    commit = place.writer.commit(dict(forged), parent=None, message="log", author=Author("a", "a@b"))
+    git("push", "-q", "-f", str(place.remote), f"{commit}:refs/heads/{BRANCH}", cwd=place.writer.path)
+    found = place.host.look()
+    assert found.problem
+    assert [item.release for item in found.releases] == [name]
+    assert place.get(place.socket(name)) == (200, name.encode())
+    place.values = []
+    place.record(*values)
+    assert place.host.look().problem == ""
+
+
+def test_after_a_restart_with_gitlab_away_what_ran_runs_again(place: Place) -> None:
+    name = place.deliver(12, DEPLOYED)
+    place.host.look()
+    place.host.close()
+    place.remote.rename(place.folder / "away.git")
+    place.host = place.made()
+    place.host.start_stored()
+    found = place.host.look()
+    assert found.problem
+    assert [(item.release, item.ready) for item in found.releases] == [(name, True)]
+    assert place.get(place.socket(name)) == (200, name.encode())
+    stored = next((place.folder / "releases").glob("*.archive"))
+    place.host.close()
+    stored.write_bytes(b"other bytes")
+    place.host = place.made()
+    place.host.start_stored()
+    [item] = place.host.look().releases
+    assert not item.ready
+    assert "was changed" in item.why
+
+
+def test_a_release_that_ends_is_started_again_and_given_up_loudly(place: Place) -> None:
+    name = place.deliver(12)
+    place.host.look()
+    for _ in range(3):
+        with suppress(OSError, http.client.HTTPException):
+            place.get(place.socket(name), "/end")
+        wait_for(lambda: _dead(place, name))
+        place.host.restart_ended()
+        assert place.get(place.socket(name)) == (200, name.encode())
+    with suppress(OSError, http.client.HTTPException):
+        place.get(place.socket(name), "/end")
+    wait_for(lambda: _dead(place, name))
+    place.host.restart_ended()
+    assert "was started 4 times" in place.said[-1]
+    status = json.loads((place.folder / "state" / STATUS).read_text())
+    assert status["releases"][0]["ready"] is False
+
+
+def _dead(place: Place, name: str) -> bool:
+    try:
+        place.get(place.sockets / f"{short(name)}.release.sock", RELEASE_PATH)
+    except OSError:
+        return True
+    return place.get(place.sockets / f"{short(name)}.release.sock", RELEASE_PATH)[0] == 503
+
+
+def test_a_checkpoint_that_cannot_be_kept_runs_nothing(place: Place) -> None:
+    place.deliver(12)
+    (place.folder / "state" / "x").touch()
+    for path in (place.folder / "state").glob("*.json"):
+        path.unlink()
+    kept = place.folder / "file"
+    kept.write_text("")
+    mirror = Mirror(place.folder / "mirror", str(place.remote))
+    mirror.fetch("")
+    with pytest.raises(MachineError, match="cannot be written"):
+        orders.read(mirror, examples.trust(), kept, project="factory/shop", environment="production")
+
+
+def test_sockets_have_names_that_fit(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="too long"):
+        Sockets(tmp_path / ("x" * 60)).path("a" * 40 + "-" + "0" * 40)
+    with pytest.raises(MachineError, match="cannot write"):
+        Sockets(Path("/proc/none/here"))
