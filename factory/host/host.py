@@ -66,7 +66,8 @@ class _Failure:
 class Host:
     """Runs the releases that the evidence of one environment orders, and no others.
 
-    ``folder`` keeps the newest checkpoint and the status; ``say`` receives a line for each change.
+    ``folder`` keeps the newest checkpoint and the status; ``say`` receives a line for each change. ``problem`` is why
+    the evidence could not be read when it was last tried.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Host:
         self._source, self._supervisor, self._sockets = source, supervisor, sockets
         self._folder, self._say = files.private_folder(folder), say
         self._failures: dict[str, _Failure] = {}
-        self._orders, self._read, self._problem = Orders(), "", ""
+        self._orders, self._read = Orders(), ""
+        self.problem: FactoryError | None = None
 
     def start_stored(self) -> None:
         """Start what ran before this program, also with GitLab away; the digests are checked."""
@@ -88,7 +90,8 @@ class Host:
 
         With GitLab away or evidence that does not hold, what runs goes on, and the status has the problem.
         """
-        source, problem = self._source, ""
+        source = self._source
+        problem: FactoryError | None = None
         try:
             source.mirror.fetch(source.token)
             self._orders = orders.read(
@@ -96,12 +99,12 @@ class Host:
             )
             self._read = clock.timestamp()
         except FactoryError as error:
-            problem = str(error)
+            problem = error
         else:
             self._follow()
-        if problem != self._problem:
-            self._say(problem or "the evidence can be read again")
-        self._problem = problem
+        if _text(problem) != _text(self.problem):
+            self._say(_text(problem) or "the evidence can be read again")
+        self.problem = problem
         return self._write()
 
     def restart_ended(self) -> None:
@@ -159,7 +162,9 @@ class Host:
         archives |= {kept.name: f"sha256:{kept.sha256}" for kept in self._supervisor.listing()}
         releases = tuple(self._shown(name, archive) for name, archive in sorted(archives.items()))
         source, log = self._source, self._orders
-        status = HostStatus(source.project, source.environment, log.size, log.root, self._read, releases, self._problem)
+        status = HostStatus(
+            source.project, source.environment, log.size, log.root, self._read, releases, _text(self.problem)
+        )
         files.write_atomic(self._folder / STATUS, data.write(status))
         return status
 
@@ -167,3 +172,7 @@ class Host:
         failure = self._failures.get(name)
         ready = failure is None and self._supervisor.running(name) is not None
         return HostedRelease(name, archive, ready, str(self._sockets.path(name)), failure.why if failure else "")
+
+
+def _text(problem: FactoryError | None) -> str:
+    return "" if problem is None else str(problem)

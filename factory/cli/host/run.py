@@ -10,7 +10,7 @@ from factory.apps.running import RunMachine
 from factory.cli import environment as process_environment
 from factory.cli import output
 from factory.cli.host import options
-from factory.errors import InvalidInput, SandboxUnavailable
+from factory.errors import InvalidInput, SandboxUnavailable, ToolFailed
 from factory.evidence.trust import Trust
 from factory.gitlab import connect as gitlab
 from factory.host import archives
@@ -71,6 +71,8 @@ def command(
     variables = process_environment.snapshot()
     folder = files.private_folder(options.folder(state, environment, variables))
     with files.locked(folder / options.LOCK, wait=False):
+        if not url.startswith(("https://", "http://")):
+            raise InvalidInput(f"{url} is not an address of GitLab", hint="For example: --url https://gitlab.com")
         mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
         mirror.ensure()
         token = _token(variables)
@@ -89,6 +91,10 @@ def command(
         finally:
             host.close()
     output.one(asdict(status), json_wanted=as_json, text=told(status))
+    if host.problem is not None:
+        raise host.problem
+    if idle := [item.release for item in status.releases if not item.ready]:
+        raise ToolFailed(f"{', '.join(idle)} cannot run here", hint="See `factory host status`.")
 
 
 def told(status: HostStatus) -> str:

@@ -1,0 +1,55 @@
+"""``factory host``: what a person reads when it cannot work."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.evidence import examples
+from tests.servers import TOOL_PATH
+
+
+def host(folder: Path, *argv: str, token: str = "t") -> "subprocess.CompletedProcess[str]":
+    env = {"PATH": TOOL_PATH, "HOME": str(folder), **({"FACTORY_HOST_TOKEN": token} if token else {})}
+    return subprocess.run(
+        [sys.executable, "-m", "factory", "host", *argv],
+        cwd=Path(__file__).parents[3],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run(folder: Path, *, environment: str = "staging", url: str = "http://127.0.0.1:1", token: str = "t") -> list[str]:
+    trust = folder / "trust.json"
+    trust.write_bytes(examples.trust().write())
+    argv = ("run", environment, "--url", url, "--project", "a/b", "--trust", str(trust), "--once")
+    done = host(folder, *argv, "--sockets", str(folder / "s"), token=token)
+    return [str(done.returncode), *done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ({"environment": "../x"}, "3", "'../x' is not the name of an environment"),
+        ({"url": "gitlab.com"}, "3", "gitlab.com is not an address of GitLab"),
+        ({"token": ""}, "3", "FACTORY_HOST_TOKEN is not set, and there is no credential gitlab-token"),
+        ({}, "8", "Failed to connect to 127.0.0.1 port 1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, given: dict[str, str], code: str, said: str) -> None:
+    found = run(tmp_path, **given)
+    assert found[0] == code, found
+    assert any(said in line for line in found), found
+
+
+def test_the_status_is_what_the_last_look_wrote(tmp_path: Path) -> None:
+    assert "no host of staging ran here" in host(tmp_path, "status", "staging").stderr
+    run(tmp_path)
+    status = json.loads(host(tmp_path, "status", "staging", "--json").stdout)
+    assert (status["runs"], status["size"], status["releases"]) == (False, 0, [])
+    assert "Failed to connect" in status["problem"]
+    assert "not running" in host(tmp_path, "status", "staging").stderr
