@@ -165,7 +165,7 @@ def _decider(found: Found, *, yes: bool) -> tuple[str, Callable[[str, str], None
 
 def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> None:
     """Write the report and the transcript, print the report, and raise the error of a run that did not pass."""
-    name = _free_name(out, f"prove-{ended.date}")
+    name = free_name(out, f"prove-{ended.date}")
     text = report.markdown_of(ended)
     out.mkdir(parents=True, exist_ok=True)
     files.write_atomic(out / f"{name}.md", text.encode())
@@ -179,7 +179,7 @@ def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> Non
         raise LoopbackDiffers(f"{len(ended.differences)} differences from the loopback GitLab")
 
 
-def _free_name(out: Path, name: str) -> str:
+def free_name(out: Path, name: str) -> str:
     """Return the name, or with a number after it the first of which no report is there."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(each for each in names if not any((out / f"{each}.{kind}").exists() for kind in ("md", "json")))
