@@ -6,6 +6,7 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.gitlab.namespace.compute_minutes import OF_A_CHANGE, ComputeMinutes
 from factory.gitlab.runners import OWN, VARIABLE
+from factory.instance import token_expiry
 from factory.instance.workspace import Workspace
 from factory.policies.folder import read_folder
 from factory.reports.tables import table
@@ -19,6 +20,7 @@ def command(as_json: bool) -> None:
     """Show open issues, open merge requests, main's pipeline, waiting deployments, and minutes on hosted runners."""
     workspace = current()
     connection = workspace.connection()
+    token_expiry.warn(workspace, say=output.say)
     state = snapshot.take(connection, hosted=_hosted(workspace))
     lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}"]
     lines += [*(_minutes(state.compute_minutes) if state.compute_minutes else ()), ""]

@@ -12,7 +12,7 @@ from factory.cli import output
 from factory.cli.current import current, number
 from factory.gitlab import issues
 from factory.gitlab import webhook as webhooks
-from factory.instance import servers
+from factory.instance import servers, token_expiry
 from factory.instance.context import opened
 from factory.instance.workspace import Workspace
 from factory.policies.folder import read_folder
@@ -45,6 +45,7 @@ def command(
     workspace = current()
     if workspace.settings.embedded:
         servers.ensure_up(workspace, say=output.say)
+    token_expiry.warn(workspace, say=output.say)
     shown = interactive and terminal.capable(workspace.environment.get("TERM", ""))
     if interactive and not shown:
         output.say("this terminal can't show an agent's interface: working without it")

@@ -1,6 +1,7 @@
 """Reads the account, scopes and expiry of a token, and what an account may do with a project."""
 
 from dataclasses import dataclass
+from datetime import date
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -9,9 +10,12 @@ import gitlab
 
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab.connect import Connection, translated
+from factory.system import clock
 
 # GitLab docs: Personal access token scopes; `api` includes read, write and git over HTTP.
 _SCOPE = "api"
+# In seconds: how long before its end a token is spoken of.
+_SOON = 7 * 86_400
 _ROLES = {10: "guest", 15: "planner", 20: "reporter", 30: "developer", 40: "maintainer", 50: "owner"}
 
 
@@ -49,6 +53,13 @@ def look(connection: Connection) -> TokenScope:
     return TokenScope(
         str(user["username"]), int(user["id"]), scopes, str(own.get("expires_at") or ""), str(server["version"])
     )
+
+
+def ending(scope: TokenScope, url: str, *, renew: str = "--browser") -> str:
+    """Return a line about a token that ends within a week, with the command that renews it, or an empty text."""
+    if not scope.expires or date.fromisoformat(scope.expires) > clock.after(_SOON).date():
+        return ""
+    return f"the token of {scope.username} ends on {scope.expires}: renew it with `factory connect {url} {renew}`"
 
 
 def adopt(connection: Connection, *, make: bool) -> bool:

@@ -24,6 +24,11 @@ _BY_STATUS: dict[int, type[FactoryError]] = {
     HTTPStatus.CONFLICT: Conflict,
     HTTPStatus.UNPROCESSABLE_ENTITY: InvalidInput,
 }
+# GitLab gives one status to a token that is wrong, revoked or expired.
+_RENEW = (
+    "The token is wrong, revoked or expired: enter a new one with `factory connect URL --browser`, the factory's own "
+    "with `--bot`, a job's as its CI variable."
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ def translated(what: str) -> Iterator[None]:
     except gitlab.GitlabError as error:
         status = error.response_code or 0
         reason = str(error.error_message or error)
-        raise _BY_STATUS.get(status, Unreachable)(f"GitLab refused to {what}: {reason} (HTTP {status})") from error
+        hint = _RENEW if status == HTTPStatus.UNAUTHORIZED else None
+        kind = _BY_STATUS.get(status, Unreachable)
+        raise kind(f"GitLab refused to {what}: {reason} (HTTP {status})", hint=hint) from error
     except requests.RequestException as error:
         raise Unreachable(f"GitLab did not answer the attempt to {what}") from error
 

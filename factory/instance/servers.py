@@ -11,6 +11,7 @@ from factory.instance.provision import prepare, provision, require_history
 from factory.instance.workspace import InstanceRecord, Say, Workspace
 from factory.system import clock, data, files, http, ports, process
 from factory.system.toolchain import names_secret
+from factory.terraform import stacks
 
 HOST = "127.0.0.1"
 _NAMES = ("gitlab", "cloudflare", "edge")
@@ -92,7 +93,8 @@ def _ports(workspace: Workspace, *, new: bool) -> Mapping[str, int]:
 
 
 def _start(workspace: Workspace, chosen: Mapping[str, int]) -> None:
-    for line in workspace.tools.install(workspace.environment):
+    infrastructure = bool(stacks.present(workspace.settings.clone))
+    for line in workspace.tools.install(workspace.environment, terraform=infrastructure):
         workspace.say(f"installed {line}")
     log = workspace.state / "servers.log"
     public = {name: value for name, value in workspace.environment.items() if not names_secret(name)}

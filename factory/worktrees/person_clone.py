@@ -67,6 +67,21 @@ class PersonClone:
         """Return the checked-out branch, or an empty text."""
         return self._git("branch", "--show-current", check=False)
 
+    def default_branches(self) -> dict[str, str]:
+        """Return the default branch with its commit: that of the remote origin, else those of ``main`` and ``master``.
+
+        Only what exists is returned; the names of both come in that order.
+        """
+        remote = self._git("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", check=False)
+        names = [remote.removeprefix("origin/")] if remote else [MAIN, "master"]
+        found: dict[str, str] = {}
+        for name in names:
+            for ref in (f"refs/heads/{name}", f"refs/remotes/origin/{name}"):
+                commit = self._git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
+                if commit:
+                    found.setdefault(name, commit)
+        return found
+
     def uncommitted(self) -> int:
         """Return how many files have changes that no commit has."""
         return len(self._git("status", "--porcelain", "--untracked-files=no").splitlines())

@@ -57,3 +57,18 @@ def test_agents_are_pinned_without_naming_a_registry() -> None:
         assert lock["packages"][f"node_modules/{name}"]["version"] == version
     assert not any("resolved" in package for package in lock["packages"].values())
     assert all("integrity" in package for name, package in lock["packages"].items() if name)
+
+
+def test_terraform_is_installed_only_if_asked_for(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("git", "node"):
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    tools = Toolchain(tmp_path / "tools", str(programs), "/python/bin/python")
+    there = tools.tools / "node_modules/gitlab-ci-local/dist/index.js"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert tools.install({}, terraform=False) == []
+    with pytest.raises(MachineError, match="uv is not installed"):
+        tools.install({})

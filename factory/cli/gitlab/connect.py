@@ -69,7 +69,8 @@ def command(*, url: str, project: str | None, browser: bool, bot: bool, yes: boo
 
     The token is entered at a hidden prompt, read from standard input, or taken from FACTORY_TOKEN_OPERATOR (with --bot
     FACTORY_TOKEN_FACTORY_BOT), and stored encrypted. The project keeps everything that policies/gitlab.yml does not
-    name or enforce. You can run it again at any time. --browser opens the form on which you make the token.
+    name or enforce. You can run it again at any time. --browser opens the form on which you make the token, and asks
+    for it, also if another is kept.
     """
     workspace = current()
     if (workspace.state / "instance.json").exists():
@@ -77,10 +78,17 @@ def command(*, url: str, project: str | None, browser: bool, bot: bool, yes: boo
         raise Refused(
             f"the instance {name} is an embedded one", hint="Name another: `factory --instance gitlab connect …`."
         )
-    url = accounts.address(url)
+    # Two at once would each make what the other is about to make.
+    with files.locked(workspace.state / "connect.lock", wait=False):
+        _connect(workspace, accounts.address(url), project, browser=browser, bot=bot, yes=yes, as_json=as_json)
+
+
+def _connect(
+    workspace: Workspace, url: str, project: str | None, *, browser: bool, bot: bool, yes: bool, as_json: bool
+) -> None:
     if browser:
         click.launch(accounts.token_page(url))
-    target, token = _operator(workspace, url, project)
+    target, token = _operator(workspace, url, project, fresh=browser and not bot)
     named = {account: workspace.username(account) for account in (BOT, AGENT) if config.connection(workspace.state)}
     named[OPERATOR] = target.scope.username
     exists = _project(target, yes=yes)
@@ -122,13 +130,13 @@ def command(*, url: str, project: str | None, browser: bool, bot: bool, yes: boo
     output.one(result, json_wanted=as_json, text=text)
 
 
-def _operator(workspace: Workspace, url: str, project: str | None) -> tuple[_Target, Secret]:
+def _operator(workspace: Workspace, url: str, project: str | None, *, fresh: bool) -> tuple[_Target, Secret]:
     """Return the operator's connection and its checked token; if the stored token is rejected, ask for another."""
-    token = _token(workspace, OPERATOR, "Your token")
+    token = _token(workspace, OPERATOR, "Your token", fresh=fresh)
     try:
         found = accounts.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
     except Unauthorized:
-        if workspace.environment.get(tokens.variable(OPERATOR)) or not _sealed(workspace):
+        if fresh or workspace.environment.get(tokens.variable(OPERATOR)) or not _sealed(workspace):
             raise
         token = typed("Your token (GitLab rejects the stored one)")
         found = accounts.look(gitlab.connect(url, "", account=OPERATOR, token=token.reveal(), say=output.say))
@@ -236,7 +244,8 @@ def _separation(named: Mapping[str, str]) -> Separation:
 def _summary(target: _Target, left: Plan, separation: str, following: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {target.url}/{target.project} as {target.scope.username}"]
     if target.scope.expires:
-        lines.append(f"the token ends on {target.scope.expires}")
+        soon = accounts.ending(target.scope, target.url)
+        lines.append(soon or f"the token ends on {target.scope.expires}")
     if separation == ALONE:
         name = f"{target.scope.username}-factory"
         walk = _WALK.format(url=target.url, project=target.project, name=name)

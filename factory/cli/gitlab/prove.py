@@ -1,5 +1,6 @@
 """``factory prove URL``: the main job on a GitLab and a Cloudflare, in a throwaway project that is deleted again."""
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def command(
     """Do the main job on the GitLab at URL within 15 minutes, in a throwaway project, and delete everything.
 
     Writes prove-DATE.md and .json: each step, what differs from the loopback GitLab, what was not run, what is left.
-    Exits with 17 if a step failed or something is left, with 18 if the GitLab differs from the loopback one.
+    The day's second report is prove-DATE-2. Exits with 17 if a step failed or something is left, with 18 if the GitLab
+    differs from the loopback one.
 
     The tokens are FACTORY_TOKEN_OPERATOR, FACTORY_TOKEN_FACTORY_BOT (a second account), FACTORY_TOKEN_JUDGE (scope
     `read_api`) and, with --zone, CLOUDFLARE_API_TOKEN, or are entered at a hidden prompt. You approve the merge request
@@ -163,7 +165,7 @@ def _decider(found: Found, *, yes: bool) -> tuple[str, Callable[[str, str], None
 
 def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> None:
     """Write the report and the transcript, print the report, and raise the error of a run that did not pass."""
-    name = f"prove-{ended.date}"
+    name = free_name(out, f"prove-{ended.date}")
     text = report.markdown_of(ended)
     out.mkdir(parents=True, exist_ok=True)
     files.write_atomic(out / f"{name}.md", text.encode())
@@ -175,6 +177,12 @@ def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> Non
         raise ProofFailed("the run did not pass" + (f": left: {'; '.join(ended.left)}" if ended.left else ""))
     if ended.differences:
         raise LoopbackDiffers(f"{len(ended.differences)} differences from the loopback GitLab")
+
+
+def free_name(out: Path, name: str) -> str:
+    """Return the name, or with a number after it the first of which no report is there."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in names if not any((out / f"{each}.{kind}").exists() for kind in ("md", "json")))
 
 
 def _clean_up(*, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 import factory
 from factory.cli import environment, output
-from factory.errors import Conflict
+from factory.errors import Conflict, Refused
 from factory.operations.repository import app_detection, starter
 from factory.operations.repository.app_detection import PIPELINE
 from factory.system import files
@@ -40,6 +40,7 @@ def _here(*, as_json: bool) -> None:
     left, paths = clone.place(), clone.paths()
     app = app_detection.detect(paths, clone.read, folder=clone.path.name)
     added = starter.made(app, paths)
+    _require_default_branch(clone)
     clone.ignore("/.factory/")
     commit = clone.start(starter.BRANCH, added, message=f"Bring {app.name} under the factory\n")
     undo = f"git switch {left} && git branch -D {starter.BRANCH}"
@@ -52,6 +53,17 @@ def _here(*, as_json: bool) -> None:
     ]
     value = {"branch": starter.BRANCH, "commit": commit, "files": list(added), "app": app, "undo": undo}
     output.one(value, json_wanted=as_json, text="\n".join(lines))
+
+
+def _require_default_branch(clone: PersonClone) -> None:
+    """Raise ``Refused`` on a branch with commits of its own: `up` and `connect` push what begins here as main."""
+    defaults = clone.default_branches()
+    if defaults and clone.current() not in defaults and clone.head() not in defaults.values():
+        name = next(iter(defaults))
+        raise Refused(
+            f"this is {clone.current() or 'no branch'}, not the default branch {name}: what it has would become main",
+            hint=f"Run `git switch {name}`, then this again.",
+        )
 
 
 def _exists(target: Path) -> Conflict:

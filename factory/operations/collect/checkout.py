@@ -12,7 +12,7 @@ from pathlib import Path
 from factory.checks import performance
 from factory.errors import FactoryError, InvalidInput
 from factory.gates.run import decide
-from factory.model.facts import Facts, Origin, SessionEvidence
+from factory.model.facts import Change, Facts, Origin, SessionEvidence
 from factory.operations.collect import facts as judging
 from factory.operations.collect import origin, recorded
 from factory.operations.repository import app_tests
@@ -110,16 +110,25 @@ def _recorded(place: judging.Checkout, facts: Facts) -> SessionEvidence:
 def install(place: judging.Checkout, facts: Facts, rules: Policies, judge: Path, environments: Path) -> None:
     """Install what the app's tests need, for a job without network; raises as ``app_tests.of_checkout`` does.
 
-    An agent's change says nothing about what is installed: for it, the protected branch's files do. This job may not
-    know who opened the merge request; agents' changes are on the factory's branches.
+    An agent's change says nothing about what is installed: for it, the protected branch's files do.
     """
     if app_tests.UNIT in rules.gates.checks:
-        whose = facts.change.origin if facts.change else Origin()
-        known = bool(whose.author) or not whose.branch
-        bound = facts.change is None or (
-            evaluate.bound(rules, facts.change) if known else whose.branch.casefold().startswith(evaluate.OURS)
-        )
-        app_tests.of_checkout(environments, rules, judge if bound else place.folder, env=place.env)
+        own = facts.change is not None and names_packages(facts.change, rules)
+        app_tests.of_checkout(environments, rules, place.folder if own else judge, env=place.env)
+
+
+def names_packages(change: Change, rules: Policies) -> bool:
+    """Return whether a change's own files name the packages of its tests: not if the agents' rules apply to it.
+
+    Without a token this job does not know who opened the merge request or pushed it, and the branch's name decides.
+    That is enough, because an agent has no token to push with: its commits reach GitLab by the factory, which pushes a
+    session's commits to a branch below ``factory/`` alone. What it pushes elsewhere has no agent's files. Whoever
+    pushes an agent's commits to another branch by hand has a person's rights, and installs what that person may.
+    """
+    origin = change.origin
+    if origin.author or not origin.branch:
+        return evaluate.bound(rules, change) is None
+    return not origin.branch.casefold().startswith(evaluate.OURS)
 
 
 def head(given: Mapping[str, str]) -> str:

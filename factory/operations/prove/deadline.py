@@ -22,6 +22,11 @@ class Deadline:
             raise ProofFailed("the time of the run is over", hint="Read in the report which step took so long.")
         return seconds
 
+    @property
+    def over(self) -> bool:
+        """Whether no time is left."""
+        return clock.monotonic() >= self.at
+
     def earlier(self, seconds: float) -> "Deadline":
         """Return a deadline that is ``seconds`` earlier."""
         return Deadline(self.at - seconds)

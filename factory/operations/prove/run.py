@@ -69,7 +69,7 @@ def run(proof: Proof, *, looked: Looked, until: Deadline, decisions: str, say: S
 
 
 def _steps(proof: Proof, results: list[StepResult], say: Say) -> None:
-    """Do every step, and add its result; after an interruption the others are not run."""
+    """Do every step, and add its result; after an interruption, or without time, the others are not run."""
     stopped, without = "", set[str]()
     for step in (*STEPS, *(_agent(name) for name in proof.request.agents)):
         missing = next((f"there is no {name!r}" for name in step.after if name in without), "")
@@ -81,8 +81,12 @@ def _steps(proof: Proof, results: list[StepResult], say: Say) -> None:
         except (KeyboardInterrupt, SystemExit):
             stopped = "you interrupted the run"
             results.append(StepResult(step.name, Outcome.FAILED, 0.0, stopped))
-        if missing or results[-1].outcome is Outcome.FAILED:
+        failed = results[-1].outcome is Outcome.FAILED
+        if missing or failed:
             without.add(step.name)
+        # Only a step that failed can say so: a run that was not tried to its end has not passed.
+        if failed and proof.deadline.over:
+            stopped = stopped or "the time of the run is over"
         say(line_of(results[-1]))
     if not proof.request.agents:
         results.append(StepResult("agents", Outcome.NOT_RUN, 0.0, "no --agent was given"))

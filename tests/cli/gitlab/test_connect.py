@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,56 @@ def test_two_applies_at_once_do_each_change_once(tmp_path: Path, free_gitlab: Lo
     assert [process.returncode for process in both] == [0, 0], told
     assert sorted(text.count("branches: ") for text in told) == [0, 2]
     assert here.run("gitlab", "plan").returncode == 0
+
+
+@pytest.mark.long
+def test_of_two_at_once_one_connects_and_one_is_told(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    argv = [sys.executable, "-P", "-m", "factory", "--instance", "gitlab", "connect", here.server.url]
+    argv += ["--project", here.path, "--yes"]
+    env = here.instance.env(FACTORY_TOKEN_OPERATOR=here.token)
+    both = [
+        subprocess.Popen(
+            argv, cwd=here.instance.clone, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=PATIENCE)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 7], told
+    refused = next(text for process, text in zip(both, told, strict=True) if process.returncode)
+    assert "connect.lock" in refused
+    assert "next: " in refused
+    assert len(refused.splitlines()) == 2
+    # The first one's work is whole: to connect again changes nothing.
+    again = here.connected()
+    assert (again["made"], again["pushed"], again["in_sync"]) == (False, False, True)
+    assert [item.path_with_namespace for item in here.server.client(here.token).projects.list(owned=True)] == [
+        here.path
+    ]
+    assert len(here.project().hooks.list(get_all=True)) <= 1
+    assert here.project().mergerequests.list(get_all=True) == []
+
+
+@pytest.mark.long
+def test_a_token_is_renewed_before_it_ends(tmp_path: Path, free_gitlab: LocalGitlab) -> None:
+    here = Here(tmp_path, free_gitlab)
+    soon = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    own = {"name": "soon", "scopes": ["api"], "expires_at": soon}
+    short = free_gitlab.client().users.get(here.operator.id).personal_access_tokens.create(own).token
+    renew = f"factory --instance gitlab connect {free_gitlab.url} --browser"
+    told = here.connect("--yes", stdin=short).stdout
+    assert [line for line in told.splitlines() if "ends on" in line] == [
+        f"the token of {here.operator.username} ends on {soon}: renew it with `{renew}`"
+    ]
+    for command in (["status"], ["work", "--once"]):
+        done = here.run(*command)
+        assert f"ends on {soon}: renew it with `{renew}`" in done.stderr
+    here.connect("--yes", "--browser", stdin=here.token, PATH="/usr/bin:/bin")
+    assert "ends on" not in here.run("status").stderr
+    mine = free_gitlab.client(here.token)
+    own_token: Any = mine.http_get("/personal_access_tokens/self")
+    mine.http_delete(f"/personal_access_tokens/{own_token['id']}")
+    assert_told(here.run("status", code=9), 9, "HTTP 401", "connect URL --browser")
 
 
 @pytest.mark.long

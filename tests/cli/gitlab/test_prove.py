@@ -1,17 +1,22 @@
 """``factory prove`` by the real command line, against the loopback GitLab and the loopback Cloudflare."""
 
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from factory.cli.gitlab import prove
 from factory.instance.agent_trial_script import CONTENT, FILE
 from factory.local_model import script
 from factory.local_model.server import running
@@ -244,6 +249,39 @@ def test_refusals(tmp_path: Path, arguments: list[str], code: int, words: list[s
     made = make_instance(tmp_path)
     _with_transcripts(made.clone)
     assert_told(made.run(*arguments, check=False), code, *words)
+
+
+@pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "end of input"])
+def test_a_prompt_that_is_left_makes_nothing(tmp_path: Path, key: bytes) -> None:
+    made = make_instance(tmp_path)
+    _with_transcripts(made.clone)
+    argv = [sys.executable, "-P", "-m", "factory", "prove", "https://127.0.0.1:9"]
+    outer, inner = pty.openpty()
+    run = subprocess.Popen(
+        ["setsid", "--ctty", *argv], cwd=made.clone, env=made.env(), stdin=inner, stdout=inner, stderr=inner
+    )
+    os.close(inner)
+    seen = b""
+    while not seen.endswith(b"(FACTORY_TOKEN_OPERATOR): "):
+        seen += os.read(outer, 1000)
+    # getpass first discards what was typed before it hid the terminal's echo.
+    wait_for(lambda: not termios.tcgetattr(outer)[3] & termios.ECHO)
+    os.write(outer, key)
+    with suppress(OSError):  # the terminal is gone with the program
+        while more := os.read(outer, 1000):
+            seen += more
+    assert run.wait(PATIENCE) == 130, seen
+    os.close(outer)
+    assert seen.decode().count("factory: interrupted") == 1
+    assert "Traceback" not in seen.decode()
+    assert list(made.state.rglob("made.json")) == []
+
+
+def test_two_reports_of_a_day_are_both_kept(tmp_path: Path) -> None:
+    for name in ("prove-2026-12-02.md", "prove-2026-12-02-2.json"):
+        (tmp_path / name).touch()
+    assert prove.free_name(tmp_path, "prove-2026-12-02") == "prove-2026-12-02-3"
+    assert prove.free_name(tmp_path, "prove-2026-12-03") == "prove-2026-12-03"
 
 
 @pytest.mark.long

@@ -120,3 +120,44 @@ def test_the_factorys_own_files_of_a_company_are_taken_out(person: Instance) -> 
     left = tracked(acme.clone)
     assert {".gitlab-ci.yml", "requirements-terraform.lock", "terraform/live/production/main.tf"} <= left
     assert not [path for path in left if path.startswith(".gitlab/")]
+
+
+@pytest.fixture
+def shop(person: Instance) -> Instance:
+    """Return a Python app's repository of one commit on ``master``, with a feature branch that is checked out."""
+    (person.clone / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\n')
+    (person.clone / "shop.py").write_text("PRICE = 1\n")
+    git("init", "-q", "-b", "master", cwd=person.clone)
+    git("add", "-A", cwd=person.clone)
+    git("-c", "user.name=J", "-c", "user.email=j@example.com", "commit", "-qm", "start", cwd=person.clone)
+    git("switch", "-qc", "feature", cwd=person.clone)
+    return person
+
+
+def unfinished(clone: Path) -> None:
+    (clone / "shop.py").write_text("PRICE = 2\n")
+    git("-c", "user.name=J", "-c", "user.email=j@example.com", "commit", "-qam", "unfinished", cwd=clone)
+
+
+@pytest.mark.parametrize("remote", ["", "develop"])
+def test_here_does_not_begin_on_a_branch_with_work_of_its_own(shop: Instance, remote: str) -> None:
+    if remote:
+        git("update-ref", "refs/remotes/origin/develop", "master", cwd=shop.clone)
+        git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/develop", cwd=shop.clone)
+        git("config", "remote.origin.url", "https://gitlab.example/a/b", cwd=shop.clone)
+        git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=shop.clone)
+    unfinished(shop.clone)
+    name = remote or "master"
+    refused = shop.run("init", "--here", check=False)
+    assert_told(refused, 5, f"this is feature, not the default branch {name}", f"git switch {name}")
+    git("switch", "-q", "--detach", cwd=shop.clone)
+    assert_told(shop.run("init", "--here", check=False), 5, "this is no branch, not the default branch")
+    assert git("branch", "--list", "init-factory", cwd=shop.clone).stdout == ""
+    git("switch", "-q", name, cwd=shop.clone)
+    shop.run("init", "--here")
+    assert git("show", "HEAD:shop.py", cwd=shop.clone).stdout == "PRICE = 1\n"
+
+
+def test_here_begins_on_a_branch_that_equals_the_default_one(shop: Instance) -> None:
+    done = shop.json("init", "--here")
+    assert done["undo"].startswith("git switch feature && ")
