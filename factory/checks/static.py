@@ -8,7 +8,8 @@ from typing import Any
 
 from factory.errors import MachineError, ToolTimeout
 from factory.model.app_paths import FOLDERS, AppPaths
-from factory.model.facts import Change, Problem, ToolRun
+from factory.model.facts import Change
+from factory.model.tool_run import Problem, ToolRun
 from factory.system import process
 
 _LIMIT = 300.0

@@ -14,7 +14,8 @@ from factory.config import ENVIRONMENTS, environments
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates import own_pipeline
 from factory.gates.run import Decision, decide
-from factory.model.facts import Change, Facts, TestRun, ToolRun
+from factory.model.facts import Change, Facts, TestRun
+from factory.model.tool_run import ToolRun
 from factory.operations.collect import checkout, claims, local
 from factory.operations.collect import facts as collecting
 from factory.operations.repository import app_tests

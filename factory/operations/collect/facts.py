@@ -11,8 +11,17 @@ from factory.checks import change as changes
 from factory.checks import dependencies, leaks, static, tests_in_sources, tool
 from factory.errors import FactoryError, InvalidInput, OutputTooLarge
 from factory.model.app_paths import APPS, AppPaths
-from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
+from factory.model.facts import (
+    Change,
+    Coverage,
+    Dependency,
+    Facts,
+    Origin,
+    SpecFacts,
+    TestRun,
+)
 from factory.model.issue import SMALL
+from factory.model.tool_run import ToolRun
 from factory.operations import trust_root
 from factory.operations.repository import app_tests
 from factory.operations.repository.app_tests import Suite
