@@ -234,8 +234,8 @@ class Facts:
 
     ``own_before`` and ``own_after`` say for each app with tests of its own how they run, before and after the change;
     ``own_base`` is what those of the touched apps reported before it.
-    ``checks_before`` and ``checks_after`` are the apps' own checks before and after the change. What runs is the
-    command after it, on the files of both.
+    ``checks_before`` and ``checks_after`` are the apps' own checks before and after the change, ``checks_base`` and
+    ``checks_head`` what they reported of the files of both.
     ``trust`` has what the change loses of the keys in ``policies/trust.yml``, each in a sentence.
     """
 
@@ -250,6 +250,8 @@ class Facts:
     own_base: TestRun = TestRun()
     checks_before: tuple[OwnCheck, ...] = ()
     checks_after: tuple[OwnCheck, ...] = ()
+    checks_base: tuple[OwnCheck, ...] = ()
+    checks_head: tuple[OwnCheck, ...] = ()
     coverage: Coverage | None = None
     lint: ToolRun | None = None
     types: ToolRun | None = None

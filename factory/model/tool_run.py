@@ -1,5 +1,7 @@
 """What a tool, or an app's own check, found in a change."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -15,6 +17,8 @@ class Problem:
 
 # The rule of a finding that a comment in the source silences.
 SUPPRESSED = "suppressed"
+# The rule of the one finding of a command that failed and leaves no report.
+BY_EXIT_CODE = "exit-code"
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,15 @@ class OwnCheck:
     gate: str
     told: str
     run: ToolRun | None = None
+
+
+def newer(after: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return the problems that were not there before; their lines may differ."""
+    left = Counter((item.path, item.rule, item.message) for item in before)
+    found = []
+    for item in after:
+        key = (item.path, item.rule, item.message)
+        left[key] -= 1
+        if left[key] < 0:
+            found.append(item)
+    return tuple(found)

@@ -227,9 +227,9 @@ def freeze_contracts(judge: Path, out: Path) -> None:
 
 
 def freeze_before(place: judging.Checkout, facts: Facts, out: Path) -> None:
-    """Write the earlier files of the apps whose own tests run before and after the change."""
-    if facts.own_touched:
-        app_tests.take_before(place.folder, place.base, facts.own_touched, out / app_tests.EARLIER.name, env=place.env)
+    """Write the earlier files of the apps whose own tests and checks run before and after the change."""
+    if facts.earlier:
+        app_tests.take_before(place.folder, place.base, facts.earlier, out / app_tests.EARLIER.name, env=place.env)
 
 
 def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:
