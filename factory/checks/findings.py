@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, TypeAdapter, ValidationError
-
 from factory.checks import junit, report
 from factory.errors import InvalidInput
 from factory.model.tool_run import SUPPRESSED, Problem
+from factory.system import data
+from factory.system.data import Field
 
 _MOST = 10_000
 _MESSAGE, _RULE = 500, 100
@@ -81,17 +81,14 @@ class _Sarif:
     runs: Annotated[tuple[_Run, ...], Field(min_length=1, max_length=100)]
 
 
-_FORM = TypeAdapter(_Sarif)
-
-
-def read(data: bytes, root: str) -> tuple[Problem, ...]:
+def read(content: bytes, root: str) -> tuple[Problem, ...]:
     """Return the findings of a report, with paths below ``root``, the folder in which the command ran.
 
     SARIF results of the levels ``note`` and ``none`` are no findings; a result that a comment in the source silences
     has the rule ``suppressed``. Raises ``InvalidInput`` if the report cannot be read, says nothing, or names a file
     outside ``root``.
     """
-    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"{"):
         return _sarif(text, root)
     if text.startswith(b"<"):
@@ -99,13 +96,11 @@ def read(data: bytes, root: str) -> tuple[Problem, ...]:
     raise InvalidInput("the report is empty" if not text else "the report is neither SARIF nor JUnit")
 
 
-def _sarif(data: bytes, root: str) -> tuple[Problem, ...]:
+def _sarif(content: bytes, root: str) -> tuple[Problem, ...]:
     try:
-        found = _FORM.validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        told = report.plain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 200)
-        raise InvalidInput(f"the report is not SARIF 2.1.0: {told}") from error
+        found = data.pick(_Sarif, content, source="the report is not SARIF 2.1.0")
+    except InvalidInput as error:
+        raise InvalidInput(report.plain(str(error), 300)) from error
     if found.version != "2.1.0":
         raise InvalidInput(f"the report is SARIF {report.plain(found.version, 20)!r}, not 2.1.0")
     if any(run.results is None for run in found.runs):
@@ -137,8 +132,8 @@ def _path(uri: str, root: str) -> str:
     return report.inside(unquote(parts.path), root)
 
 
-def _junit(data: bytes, root: str) -> tuple[Problem, ...]:
-    run = junit.read(data)
+def _junit(content: bytes, root: str) -> tuple[Problem, ...]:
+    run = junit.read(content)
     if run.problem:
         raise InvalidInput(run.problem)
     if not run.cases:
