@@ -115,11 +115,11 @@ def _sarif(content: bytes, root: str) -> tuple[Problem, ...]:
 
 def _problem(result: _Result, root: str) -> Problem:
     place = result.places[0].physical if result.places else _Physical()
-    rule = _rule(result.rule_id or result.rule.id)
+    name = rule(result.rule_id or result.rule.id)
     message = report.plain((result.message.text or result.message.id).replace(root, ""), _MESSAGE)
     if any(item.status == "accepted" for item in result.suppressions or ()):
-        rule, message = SUPPRESSED, f"{rule}: {message}"
-    return Problem(rule, _path(place.file.uri, root), place.region.line, message)
+        name, message = SUPPRESSED, f"{name}: {message}"
+    return Problem(name, _path(place.file.uri, root), place.region.line, message)
 
 
 def _path(uri: str, root: str) -> str:
@@ -152,5 +152,6 @@ def _junit(content: bytes, root: str) -> tuple[Problem, ...]:
     )
 
 
-def _rule(text: str) -> str:
+def rule(text: str) -> str:
+    """Return the name of a tool's rule in letters that every report can show."""
     return re.sub(r"[^\w./@:-]+", "-", report.plain(text, _RULE), flags=re.ASCII).strip("-") or "unnamed"

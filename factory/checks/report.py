@@ -22,9 +22,9 @@ def content(path: Path) -> bytes | None:
 def inside(path: str, root: str) -> str:
     """Return a path of a report relative to ``root``, the folder in which its program ran; empty for none.
 
-    Raises ``InvalidInput`` for a path outside that folder.
+    With an empty ``root``, no whole path is accepted. Raises ``InvalidInput`` for a path outside that folder.
     """
-    path = path.removeprefix(f"{root}/")
+    path = path.removeprefix(f"{root}/") if root else path
     found = PurePosixPath(path)
     if found.is_absolute() or ".." in found.parts or "\\" in path or not path.isprintable():
         raise InvalidInput(f"the report names {plain(path, 100)!r}, which is not a file of the app")

@@ -1,6 +1,7 @@
 """Runs the apps' own checks but their tests, as the job `unit` does, and leaves what the gates read as claims."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from factory.apps import own_tests
@@ -14,6 +15,7 @@ from factory.operations.repository.app_tests import Suite, below, without_own_pa
 from factory.system import data, files, process
 
 _FILE = "checks.json"
+_SHOWN = 500
 
 
 def told(app: str, given: Mapping[str, bytes]) -> tuple[OwnCheck, ...]:
@@ -76,16 +78,31 @@ def confined(
     return tuple(ran)
 
 
-def read_file(folder: Path) -> tuple[OwnCheck, ...]:
+def read_file(folder: Path, declared: Sequence[OwnCheck]) -> tuple[OwnCheck, ...]:
     """Return what ``run`` left in a folder of a job's results, whose author is not trusted; nothing without it.
 
-    Raises ``InvalidInput`` for another file.
+    Of another file, each of the ``declared`` checks has the problem.
     """
     try:
         content = report.content(folder / _FILE)
-    except Refused as error:
-        raise InvalidInput(str(error)) from error
-    return () if content is None else data.read(tuple[OwnCheck, ...], content, source=_FILE)
+        return () if content is None else tuple(map(_clean, data.read(tuple[OwnCheck, ...], content, source=_FILE)))
+    except (Refused, InvalidInput, ValueError) as error:
+        problem = ToolRun(problem=f"{_FILE}: {report.plain(str(error), _SHOWN)}")
+        return tuple(replace(check, run=problem) for check in declared)
+
+
+def _clean(check: OwnCheck) -> OwnCheck:
+    """Return a check with texts of one line; raises ``InvalidInput`` for a finding outside the app's folder."""
+    place = f"{APPS}{check.app}"
+    if check.run is None or not report.inside(check.app, ""):
+        raise InvalidInput("there is a check without an app or a result")
+    found = []
+    for item in check.run.problems:
+        path = report.inside(item.path, "")
+        if path != place and not path.startswith(f"{place}/"):
+            raise InvalidInput(f"the report names {path!r}, which is not a file of {check.app}")
+        found.append(Problem(findings.rule(item.rule), path, item.line, report.plain(item.message, _SHOWN)))
+    return replace(check, run=ToolRun(tuple(found), report.plain(check.run.problem, _SHOWN)))
 
 
 def _places(found: Sequence[Suite], folder: Path, *, before: bool) -> list[tuple[OwnTests, Path]]:
