@@ -187,7 +187,16 @@ def defect_judge(
                 there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=judging.SUITES
             )
             # Defects are seeded in Python; tests in other languages do not run here.
-            found = replace(facts, tests=tests, coverage=covered, scanned=leaked, own_before=(), own_after=())
+            found = replace(
+                facts,
+                tests=tests,
+                coverage=covered,
+                scanned=leaked,
+                own_before=(),
+                own_after=(),
+                checks_before=(),
+                checks_after=(),
+            )
             decision = decide(found, rules, where="pipeline", judge_sha=place.head)
             hit = {item.rule for verdict in decision.verdicts for item in verdict.findings}
             skipped = {item.gate for item in decision.verdicts if item.result == "skipped"} & decision.required

@@ -119,7 +119,8 @@ def suites(policies: Policies, apps: Sequence[str], given: Mapping[str, bytes]) 
         elif _per_app(policies):
             words = tuple(word.replace(_APP, app) for word in command)
             found.append(Suite(app, words, app_environment.of_app(own), (f"{APPS}{app}/src",)))
-        found += [_suite_of(check, own) for check in own_tests.checks_in_files(app, own)]
+        named = policies.gates.gates
+        found += [_suite_of(check, own) for check in own_tests.checks_in_files(app, own) if check.gate in named]
     return tuple(found)
 
 

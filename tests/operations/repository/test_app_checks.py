@@ -6,10 +6,11 @@ import pytest
 
 from factory.model.tool_run import OwnCheck, Problem, ToolRun
 from factory.operations.repository import app_checks, app_tests
+from factory.policies.folder import read_folder
 from factory.system import data
 from factory.system.toolchain import readable
 from tests.operations.repository.test_app_tests import company, written
-from tests.servers import TOOL_ENV
+from tests.servers import ROOT, TOOL_ENV
 
 # Prints SARIF as eslint's formatter does: with a whole path, and exit code 1 if there is a finding.
 LINTER = """\
@@ -35,13 +36,20 @@ FOUND = ToolRun((Problem("no-var", "apps/web/src/a.js", 2, "Unexpected var."),))
 
 
 def suites(folder: Path) -> tuple[app_tests.Suite, ...]:
-    return app_tests.suites(company(), ("web",), app_tests.contents(company(), folder))
+    policies = read_folder(ROOT)
+    found = app_tests.suites(policies, ("web",), app_tests.contents(policies, folder))
+    return tuple(suite for suite in found if suite.is_check)
+
+
+def test_only_checks_of_gates_that_policy_names_run(tmp_path: Path) -> None:
+    code = written(tmp_path, WEB)
+    assert app_tests.suites(company(), ("web",), app_tests.contents(company(), code))[1:] == ()
 
 
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_a_check_leaves_its_findings(tmp_path: Path, *, sandbox: bool) -> None:
     code, out = written(tmp_path / "code", WEB), tmp_path / "out"
-    found = [suite for suite in suites(code) if suite.is_check]
+    found = suites(code)
     if sandbox:
         ran = app_checks.confined(found, code, scratch=out, env=TOOL_ENV, readable=readable())
         assert (out / "lint/log.txt").exists()
