@@ -27,9 +27,10 @@ STATIC = "static-site"
 class ResolvedApp:
     """An app with nothing left open. Paths are below its folder.
 
-    ``tests`` says how its own tests run, and is empty if policy names them. ``lock`` is empty if the app has no
-    packages, ``build`` if nothing is built. ``files`` are what a release has. ``listen`` is ``socket`` or ``port``.
-    ``origins`` says of each field where its value comes from: the app's file, another file, or its kind.
+    ``tests`` says how its own tests run, and is empty if policy names them; ``checks`` says it of its other checks.
+    ``lock`` is empty if the app has no packages, ``build`` if nothing is built. ``files`` are what a release has.
+    ``listen`` is ``socket`` or ``port``. ``origins`` says of each field where its value comes from: the app's file,
+    another file, or its kind.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ResolvedApp:
     memory_mb: int
     processes: int
     tests: str
+    checks: Mapping[str, str]
     origins: Mapping[str, str]
 
 
@@ -66,6 +68,10 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
     listen = str(chosen("listen", app.listen, lambda: _listen(kind, (*run, *app.variables.values()))))
     own = own_tests.found(name, app, read(_PACKAGE) if _PACKAGE in paths else None)
     origins["tests"] = _SAID if app.checks.unit else f"the script `test` of {_PACKAGE}" if own else "policies/gates.yml"
+    checks = own_tests.checks(name, app, read(_PACKAGE) if _PACKAGE in paths else None)
+    for check in checks:
+        said = getattr(app.checks, check.gate) is not None
+        origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
     for field in ("health", "variables", "limits.memory_mb", "limits.processes"):
@@ -85,6 +91,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         memory_mb=limits.memory_mb,
         processes=limits.processes,
         tests=own.told if own else "",
+        checks={check.gate: check.told for check in checks},
         origins=origins,
     )
 

@@ -29,6 +29,16 @@ def read(data: bytes | None) -> Coverage:
     return Coverage(executed, missing)
 
 
+def written(found: Coverage, prefix: str) -> bytes:
+    """Return such a report of other tools' lines, whose paths get a prefix."""
+    executed, missing = dict(found.executed), dict(found.missing)
+    lines = {
+        f"{prefix}{path}": {"executed_lines": executed.get(path, ()), "missing_lines": missing.get(path, ())}
+        for path in sorted(executed.keys() | missing.keys())
+    }
+    return json.dumps({"files": lines}).encode()
+
+
 def _lines(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
         raise TypeError("lines are not numbers")

@@ -6,7 +6,7 @@ from pathlib import Path
 from factory.checks.assigned_secrets import assigns_secret
 from factory.checks.secret_shapes import SHAPES
 from factory.errors import OutputTooLarge, Refused
-from factory.model.facts import Problem, ToolRun
+from factory.model.tool_run import Problem, ToolRun
 from factory.system import files, process
 
 _LARGEST = 32 * 1024 * 1024

@@ -1,14 +1,14 @@
 """Runs linters and type checkers on a change and reads their JSON output; none of them runs the code."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from factory.errors import MachineError, ToolTimeout
 from factory.model.app_paths import FOLDERS, AppPaths
-from factory.model.facts import Change, Problem, ToolRun
+from factory.model.facts import Change
+from factory.model.tool_run import Problem, ToolRun
 from factory.system import process
 
 _LIMIT = 300.0
@@ -36,18 +36,6 @@ def types(
             return run
         found += run.problems
     return ToolRun(tuple(found))
-
-
-def newer(after: Sequence[Problem], before: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Return the problems that were not there before; their lines may differ."""
-    left = Counter((item.path, item.rule, item.message) for item in before)
-    found = []
-    for item in after:
-        key = (item.path, item.rule, item.message)
-        left[key] -= 1
-        if left[key] < 0:
-            found.append(item)
-    return tuple(found)
 
 
 def sources(change: Change, apps: AppPaths = FOLDERS) -> list[str]:

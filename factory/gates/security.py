@@ -2,6 +2,7 @@
 
 import re
 
+from factory.gates.own_checks import with_own
 from factory.gates.tool import for_agents, judge_tool
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict
@@ -13,7 +14,12 @@ _LOADS = re.compile(r"\b(?:runpy|SourceFileLoader|spec_from_file_location|exec_m
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each problem, and for each line with which an agent's source loads code from files."""
-    verdict = judge_tool(GATE, facts.security, fix="Use a safe alternative; `ruff rule <code>` names one.")
+    verdict = with_own(
+        judge_tool(GATE, facts.security, fix="Use a safe alternative; `ruff rule <code>` names one."),
+        facts,
+        policies,
+        fix="Use a safe alternative.",
+    )
     loads = [
         Finding(
             "security.loads",

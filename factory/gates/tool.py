@@ -4,7 +4,8 @@ import re
 from dataclasses import replace
 
 from factory.model.app_paths import AppPaths
-from factory.model.facts import Change, ToolRun
+from factory.model.facts import Change
+from factory.model.tool_run import ToolRun
 from factory.model.verdict import Finding, Verdict, judged
 from factory.policies import evaluate
 from factory.policies.model import Policies

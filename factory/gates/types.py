@@ -2,6 +2,7 @@
 
 import re
 
+from factory.gates.own_checks import with_own
 from factory.gates.tool import for_agents, judge_tool
 from factory.model.facts import Facts
 from factory.model.verdict import Finding, Verdict
@@ -14,7 +15,7 @@ _ANY = re.compile(r"(?::|->)\s*(?:typing\.)?Any\b(?!\s*\()|\bcast\(\s*[\"']?(?:t
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
     """Return a finding for each type error, and for each ``Any`` that an agent adds."""
-    verdict = judge_tool(GATE, facts.types, fix=_FIX)
+    verdict = with_own(judge_tool(GATE, facts.types, fix=_FIX), facts, policies, fix=_FIX)
     widened = [
         Finding("types.any", "the type Any disables type checking", _FIX, file.path, number)
         for file in (facts.change.files if facts.change else ())

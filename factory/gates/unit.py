@@ -21,6 +21,8 @@ _SHOWN = 10
 _RUNNER = re.compile(
     r"\batexit\b|\bsys\.argv\b|\bos\._exit\b|\b_pytest\b|\bpytest_plugins\b|\bdef pytest_\w+|\bjunitxml\b"
 )
+# Files of tests in other languages, by the names that their runners look for. What other Python is code, policy says.
+_TESTS = re.compile(r"/(?:tests?|__tests__)/|[._](?:test|spec)\.\w+$|\.py$")
 
 
 def judge(facts: Facts, policies: Policies) -> Verdict:
@@ -254,7 +256,12 @@ def _place(
 
 def _uncovered(change: Change | None, coverage: Coverage | None, least: int, apps: AppPaths) -> list[Finding]:
     """Return a finding if tests run less than ``least`` percent of the changed source lines."""
-    files = [file for file in (change.files if change else ()) if _measured(file.path, apps) and file.lines]
+    reported = {path for path, _ in coverage.executed} if coverage else set()
+    files = [
+        file
+        for file in (change.files if change else ())
+        if file.lines and (_measured(file.path, apps) or (file.path in reported and not _TESTS.search(file.path)))
+    ]
     if not files:
         return []
     if coverage is None or coverage.problem:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from factory.model.app_paths import APPS
 from factory.model.child_pipeline import ChildPipeline
+from factory.model.tool_run import OwnCheck, ToolRun
 
 
 @dataclass(frozen=True)
@@ -132,24 +133,6 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One finding of a tool: the tool's rule, the place and the tool's message."""
-
-    rule: str
-    path: str
-    line: int
-    message: str
-
-
-@dataclass(frozen=True)
-class ToolRun:
-    """All findings of one tool; ``problem`` says why the tool could not run."""
-
-    problems: tuple[Problem, ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True)
 class Dependency:
     """A package that a manifest or lock file names; ``pinned`` tells that the file names one version or digest."""
 
@@ -251,6 +234,8 @@ class Facts:
 
     ``own_before`` and ``own_after`` say for each app with tests of its own how they run, before and after the change;
     ``own_base`` is what those of the touched apps reported before it.
+    ``checks_before`` and ``checks_after`` are the apps' own checks before and after the change, ``checks_base`` and
+    ``checks_head`` what they reported of the files of both.
     ``trust`` has what the change loses of the keys in ``policies/trust.yml``, each in a sentence.
     """
 
@@ -263,6 +248,10 @@ class Facts:
     own_before: tuple[tuple[str, str], ...] = ()
     own_after: tuple[tuple[str, str], ...] = ()
     own_base: TestRun = TestRun()
+    checks_before: tuple[OwnCheck, ...] = ()
+    checks_after: tuple[OwnCheck, ...] = ()
+    checks_base: tuple[OwnCheck, ...] = ()
+    checks_head: tuple[OwnCheck, ...] = ()
     coverage: Coverage | None = None
     lint: ToolRun | None = None
     types: ToolRun | None = None
@@ -283,8 +272,16 @@ class Facts:
     @property
     def own_touched(self) -> tuple[str, ...]:
         """The apps that had tests of their own before a change of their files."""
-        files = [file.path for file in (self.change.files if self.change else ())]
-        return tuple(app for app, _ in self.own_before if any(path.startswith(f"{APPS}{app}/") for path in files))
+        return tuple(app for app, _ in self.own_before if self.touches(app))
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The touched apps whose own tests or checks run on the files before the change too."""
+        return tuple(sorted({*self.own_touched, *(item.app for item in self.checks_after if self.touches(item.app))}))
+
+    def touches(self, app: str) -> bool:
+        """Return whether the change has a file of an app below ``apps/``."""
+        return any(file.path.startswith(f"{APPS}{app}/") for file in (self.change.files if self.change else ()))
 
     def own_cases(self) -> tuple[TestCase, ...]:
         """Return what the apps with tests of their own reported."""

@@ -46,16 +46,26 @@ class Limits(Strict):
 
 
 class Check(Strict):
-    """A command that runs in the app's folder, and the JUnit report that it leaves there, if it leaves one."""
+    """A command that runs in the app's folder, and the SARIF or JUnit report that it leaves there, if it leaves one."""
 
     command: Annotated[Words, Field(min_length=1)]
     report: RepositoryPath | None = None
 
 
+class Tests(Check):
+    """The command of an app's tests, its JUnit report, and its LCOV or Cobertura report of the lines that ran."""
+
+    coverage: RepositoryPath | None = None
+
+
 class Checks(Strict):
     """The app's own checks, by their gates. An app without ``unit`` has the tests that policy names."""
 
-    unit: Check | None = None
+    unit: Tests | None = None
+    lint: Check | None = None
+    types: Check | None = None
+    security: Check | None = None
+    contract: Check | None = None
 
 
 class App(Strict):

@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 
@@ -21,6 +21,7 @@ __all__ = [
     "PlainValidator",
     "WithJsonSchema",
     "parse",
+    "pick",
     "read",
     "schema",
     "write",
@@ -67,6 +68,14 @@ def parse(form: type[Form], data: bytes, *, source: str) -> Form:
     return _validated(form, data, source)
 
 
+def pick(form: type[Form], data: bytes, *, source: str) -> Form:
+    """Return a dataclass from JSON of another program, whose other fields are left out.
+
+    Raises ``InvalidInput`` naming ``source`` and the field.
+    """
+    return _validated(form, data, source, extra="ignore")
+
+
 def write(value: object) -> bytes:
     """Return the JSON of a dataclass, or of a tuple of them, which ``read`` reads."""
     return json.dumps(value, indent=1, default=_fields).encode()
@@ -84,9 +93,9 @@ def schema(form: type[object], *, title: str, description: str) -> Mapping[str, 
     }
 
 
-def _validated(form: type[Form], raw: bytes, source: str) -> Form:
+def _validated(form: type[Form], raw: bytes, source: str, *, extra: Literal["forbid", "ignore"] = "forbid") -> Form:
     try:
-        value: Form = _adapter(cast("Any", form)).validate_json(b"[" + raw + b"]")[0]
+        value: Form = _adapter(cast("Any", form), extra).validate_json(b"[" + raw + b"]")[0]
     except ValidationError as error:
         # An unknown field often is a missing one in other letters, so it is named first.
         found = min(error.errors(), key=lambda item: item["type"] != "unexpected_keyword_argument")
@@ -117,6 +126,6 @@ def _fields(value: Any) -> dict[str, object]:
 
 
 @functools.cache
-def _adapter(form: Any) -> Any:
+def _adapter(form: Any, extra: Literal["forbid", "ignore"] = "forbid") -> Any:
     """Return what reads a tuple of one value: only there does the configuration reach a dataclass of the library's."""
-    return TypeAdapter(tuple[form], config=ConfigDict(extra="forbid", strict=True))
+    return TypeAdapter(tuple[form], config=ConfigDict(extra=extra, strict=True))

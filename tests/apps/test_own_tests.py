@@ -44,6 +44,42 @@ def test_an_apps_files_say_how_its_tests_run(given: dict[str, bytes], told: str 
     assert (found.told if found else None) == told
 
 
+LINT = b'{"scripts": {"lint": "eslint .", "prelint": "x", "typecheck": "tsc"}}'
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {}),
+        ({"package.json": PACKAGE}, {}),
+        ({"package.json": LINT}, {"lint": "npm run lint (x && eslint .)", "types": "npm run typecheck (tsc)"}),
+        ({"package.json": LINT, "app.yml": b"kind: python\n"}, {}),
+        (
+            {"package.json": LINT, "app.yml": b"checks: {lint: {command: [npm, run, lint], report: a.sarif}}\n"},
+            {"lint": "npm run lint (x && eslint .), which leaves a.sarif", "types": "npm run typecheck (tsc)"},
+        ),
+        ({"app.yml": b"checks: {security: {command: [make, scan]}}\n"}, {"security": "make scan"}),
+    ],
+)
+def test_an_apps_files_say_its_other_checks(given: dict[str, bytes], told: dict[str, str]) -> None:
+    assert {check.gate: check.told for check in own_tests.checks_in_files("web", given)} == told
+
+
+COVERED = OwnTests("web", ("make", "test"), coverage="lcov.info")
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [(b"SF:a.js\nDA:1,1\n", ""), (None, "left no lcov.info"), (b"x", "no line"), (b"SF:/a\n", "not a file of the app")],
+)
+def test_a_report_of_lines_that_cannot_be_read_is_an_error(tmp_path: Path, left: bytes | None, message: str) -> None:
+    if left is not None:
+        (tmp_path / "lcov.info").write_bytes(left)
+    run = junit.read(own_tests.junit_of(COVERED, tmp_path, 0))
+    assert [case.outcome for case in run.cases] == (["success", "error"] if message else ["success"])
+    assert message in run.cases[-1].message
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -16,7 +16,8 @@ from typing import Any
 
 from factory.errors import FactoryError
 from factory.gates.run import Decision, decide
-from factory.model.facts import Coverage, Origin, Plan, TestRun, ToolRun
+from factory.model.facts import Coverage, Origin, Plan, TestRun
+from factory.model.tool_run import ToolRun
 from factory.operations.collect import checkout as judge_files
 from factory.operations.collect import facts as judging
 from factory.policies import read as policy_files

@@ -22,14 +22,13 @@ from factory.model.facts import (
     Origin,
     Plan,
     PlannedChange,
-    Problem,
     SessionEvidence,
     SpecFacts,
     TestCase,
     TestRun,
     Timing,
-    ToolRun,
 )
+from factory.model.tool_run import Problem, ToolRun
 from factory.model.verdict import ProvenRequirement, TestOutcome
 from factory.policies import read
 from factory.policies.model import Policies

@@ -14,10 +14,11 @@ from factory.config import ENVIRONMENTS, environments
 from factory.errors import GateFailed, InvalidInput, Refused
 from factory.gates import own_pipeline
 from factory.gates.run import Decision, decide
-from factory.model.facts import Change, Facts, TestRun, ToolRun
+from factory.model.facts import Change, Facts, TestRun
+from factory.model.tool_run import ToolRun
 from factory.operations.collect import checkout, claims, local
 from factory.operations.collect import facts as collecting
-from factory.operations.repository import app_tests
+from factory.operations.repository import app_checks, app_tests
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.reports import annotations, cobertura, findings, sarif
@@ -123,10 +124,13 @@ def _left(rules: Policies) -> Facts:
         raise InvalidInput(f"{FACTS} is about {found.change.head[:12]}, not about the commit that is checked out")
     problem = claims.fetch(given, CLAIMS) if "CI" in given else ""
     suites = tuple((name, TestRun(problem=problem) if problem else _suite(CLAIMS / name)) for name in collecting.SUITES)
+    before = CLAIMS / "unit" / app_tests.EARLIER.name
     return replace(
         found,
         tests=suites,
-        own_base=_suite(CLAIMS / "unit" / app_tests.EARLIER.name),
+        own_base=_suite(before),
+        checks_base=app_checks.read_file(before, found.checks_after),
+        checks_head=app_checks.read_file(CLAIMS / "unit", found.checks_after),
         coverage=coverage.read_file(CLAIMS / "unit" / "coverage.json"),
         scanned=_scanned(),
         timings=performance.read(CLAIMS / "performance"),

@@ -14,7 +14,7 @@ from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
-from factory.operations.repository import adopt, app_tests
+from factory.operations.repository import adopt, app_checks, app_tests
 from factory.policies.folder import read_folder
 from factory.system import files, process
 from factory.worktrees.import_files import bring
@@ -110,7 +110,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
 @click.argument("out", type=click.Path(path_type=Path))
 @output.as_json
 def test(out: Path, as_json: bool) -> None:
-    """Run the apps' own tests, as the job `unit` does; OUT receives the log, the exit code and the reports.
+    """Run the apps' own tests and checks, as the job `unit` does; OUT receives the log, the exit code and the reports.
 
     What an app needs is installed first, from the files that policies/apps.yml or the app's own folder names.
     """
@@ -118,8 +118,12 @@ def test(out: Path, as_json: bool) -> None:
     rules = read_folder(folder)
     env = {**given, "PATH": f"{Path(process.python()).parent}:{given.get('PATH', '')}"}
     suites = app_tests.of_checkout(environments(given), rules, folder, env=env)
-    app_tests.run_before(suites, folder / app_tests.EARLIER, out.absolute() / app_tests.EARLIER.name, env=given)
+    earlier, before = folder / app_tests.EARLIER, out.absolute() / app_tests.EARLIER.name
+    app_tests.run_before(suites, earlier, before, env=given)
     code = app_tests.run(suites, folder, out.absolute(), env=given)
+    app_checks.run(suites, earlier, before, env=given, before=True)
+    log = app_checks.run(suites, folder, out.absolute(), env=given)
+    files.write_atomic(out / "log.txt", files.read_bytes(out / "log.txt") + log)
     output.one({"code": code, "out": str(out)}, json_wanted=as_json, text=files.read_text(out / "log.txt"))
     if code:
         raise GateFailed(f"the tests ended with {code}")

@@ -75,6 +75,7 @@ def _clone() -> tuple[PersonClone, AppPaths]:
 
 
 def _shown(app: ResolvedApp, field: str) -> str:
-    named = {"build.command": app.build, "build.files": app.files, "limits.memory_mb": app.memory_mb}
+    named: dict[str, object] = {"build.command": app.build, "build.files": app.files, "limits.memory_mb": app.memory_mb}
+    named |= {f"checks.{gate}": told for gate, told in app.checks.items()}
     value = named.get(field, getattr(app, field.rpartition(".")[2], ""))
     return " ".join(value) if isinstance(value, tuple) else "" if value == {} else str(value)

@@ -196,7 +196,16 @@ def defect_judge(
                 there, rules, scratch=Path(name) / "scratch", readable=readable(), suites=judging.SUITES
             )
             # Defects are seeded in Python; tests in other languages do not run here.
-            found = replace(facts, tests=tests, coverage=covered, scanned=leaked, own_before=(), own_after=())
+            found = replace(
+                facts,
+                tests=tests,
+                coverage=covered,
+                scanned=leaked,
+                own_before=(),
+                own_after=(),
+                checks_before=(),
+                checks_after=(),
+            )
             decision = decide(found, rules, where="pipeline", judge_sha=place.head)
             hit = {item.rule for verdict in decision.verdicts for item in verdict.findings}
             skipped = {item.gate for item in decision.verdicts if item.result == "skipped"} & decision.required
@@ -236,9 +245,9 @@ def freeze_contracts(judge: Path, out: Path) -> None:
 
 
 def freeze_before(place: judging.Checkout, facts: Facts, out: Path) -> None:
-    """Write the earlier files of the apps whose own tests run before and after the change."""
-    if facts.own_touched:
-        app_tests.take_before(place.folder, place.base, facts.own_touched, out / app_tests.EARLIER.name, env=place.env)
+    """Write the earlier files of the apps whose own tests and checks run before and after the change."""
+    if facts.earlier:
+        app_tests.take_before(place.folder, place.base, facts.earlier, out / app_tests.EARLIER.name, env=place.env)
 
 
 def freeze_benchmark(rules: Policies, base: str, out: Path) -> None:

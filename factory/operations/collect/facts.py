@@ -4,17 +4,27 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from factory.checks import change as changes
 from factory.checks import dependencies, leaks, static, tests_in_sources, tool
 from factory.errors import FactoryError, InvalidInput, OutputTooLarge
 from factory.model.app_paths import APPS, AppPaths
-from factory.model.facts import Change, Coverage, Dependency, Facts, Origin, SpecFacts, TestRun, ToolRun
+from factory.model.facts import (
+    Change,
+    Coverage,
+    Dependency,
+    Facts,
+    Origin,
+    SpecFacts,
+    TestRun,
+)
 from factory.model.issue import SMALL
+from factory.model.tool_run import OwnCheck, ToolRun, newer
 from factory.operations import trust_root
-from factory.operations.repository import app_tests
+from factory.operations.repository import app_checks, app_tests
 from factory.operations.repository.app_tests import Suite
 from factory.policies import evaluate, trust
 from factory.policies import read as policy_files
@@ -24,6 +34,7 @@ from factory.specs import read as specs
 from factory.system import files, process
 from factory.worktrees import blobs
 
+Said = TypeVar("Said")
 # The checks that are test suites; each has its own report.
 SUITES = (app_tests.UNIT, "contract")
 
@@ -77,6 +88,8 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
         after=after,
         own_before=_own_tests(place, place.base),
         own_after=_own_tests(place, place.head),
+        checks_before=_own_checks(place, place.base),
+        checks_after=_own_checks(place, place.head),
         dependencies=_dependencies(place, found, apps),
         trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
@@ -88,12 +101,23 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
 
 def _own_tests(place: Checkout, commit: str) -> tuple[tuple[str, str], ...]:
     """Return how the own tests of each app run at a commit; an app whose files are invalid there has none."""
+    return _said(place, commit, lambda app, given: app_tests.told((app,), given))
+
+
+def _own_checks(place: Checkout, commit: str) -> tuple[OwnCheck, ...]:
+    """Return the other own checks of each app at a commit, likewise."""
+    return _said(place, commit, app_checks.told)
+
+
+def _said(
+    place: Checkout, commit: str, read: Callable[[str, Mapping[str, bytes]], tuple[Said, ...]]
+) -> tuple[Said, ...]:
     listed = [blob for blob in blobs.listed(place.folder, commit, APPS) if app_tests.says_how(blob.path)]
     given = dict(zip((blob.path for blob in listed), blobs.contents(place.folder, listed), strict=True))
-    found: list[tuple[str, str]] = []
+    found: list[Said] = []
     for app in sorted({path.split("/")[1] for path in given}):
         with suppress(InvalidInput):
-            found += app_tests.told((app,), given)
+            found += read(app, given)
     return tuple(found)
 
 
@@ -188,19 +212,20 @@ def checked(
 ) -> Facts:
     """Return the facts with what the local checks say; arguments and errors are those of ``claims``."""
     tests, covered, leaked = claims(place, policies, scratch=scratch, readable=readable, unit=unit)
-    before = _own_base(place, found, unit, scratch=scratch / app_tests.EARLIER.name, readable=readable)
-    return replace(found, tests=tests, coverage=covered, scanned=leaked, own_base=before)
-
-
-def _own_base(
-    place: Checkout, found: Facts, unit: Sequence[Suite], *, scratch: Path, readable: tuple[Path, ...]
-) -> TestRun:
-    """Return what the own tests of the apps that a change touches report at its base, run in the sandbox."""
-    if not found.own_touched:
-        return TestRun()
+    done = replace(found, tests=tests, coverage=covered, scanned=leaked)
+    if not found.earlier:
+        return done
+    for name in {suite.own.gate for suite in unit if suite.own and suite.is_check} - dict(tests).keys():
+        files.remove_tree(scratch / name)
+    touched = [suite for suite in unit if suite.app in found.earlier]
+    run = partial(app_checks.confined, touched, env=place.env, readable=readable)
+    earlier = scratch / app_tests.EARLIER.name
     with tempfile.TemporaryDirectory(prefix="factory-base-") as name:
-        app_tests.take_before(place.folder, place.base, found.own_touched, Path(name), env=place.env)
-        return app_tests.confined_before(unit, Path(name), scratch=scratch, env=place.env, readable=readable)
+        before = Path(name)
+        app_tests.take_before(place.folder, place.base, found.earlier, before, env=place.env)
+        base = app_tests.confined_before(touched, before, scratch=earlier, env=place.env, readable=readable)
+        was, now = run(before, scratch=earlier, before=True), run(place.folder, scratch=scratch)
+    return replace(done, own_base=base, checks_base=was, checks_head=now, scanned=leaks.scan(scratch))
 
 
 def _unit(
@@ -208,6 +233,7 @@ def _unit(
 ) -> tuple[TestRun, Coverage]:
     """Run the suites of the check `unit`; return their reports as one."""
     files.remove_tree(scratch)
+    found = [suite for suite in found if not suite.is_check]
     done = [
         app_tests.run_confined(suite, place.folder, scratch=scratch / suite.app, env=place.env, readable=readable)
         for suite in found
@@ -245,7 +271,7 @@ def _tool(name: str, place: Checkout, policies: Policies, change: Change, base: 
         return found
     kept = tuple(file for file in change.files if (base.folder / file.path).is_file())
     before = run(command, base.folder, replace(change, files=kept), env=place.env, apps=apps)
-    return replace(found, problems=static.newer(found.problems, before.problems))
+    return replace(found, problems=newer(found.problems, before.problems))
 
 
 def _dependencies(

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from factory.apps import archive, node_files, own_tests
 from factory.apps.archive import CODE
 from factory.apps.own_tests import OwnTests
-from factory.checks import tool
+from factory.checks import coverage, tool
 from factory.errors import InvalidInput
 from factory.model.app_paths import APPS
 from factory.model.facts import Coverage, TestRun
@@ -55,6 +55,11 @@ class Suite:
     code: tuple[str, ...]
     runner: Path | None = None
     own: OwnTests | None = None
+
+    @property
+    def is_check(self) -> bool:
+        """Return whether this is an app's own check of another gate than `unit`."""
+        return self.own is not None and self.own.gate != UNIT
 
     def variables(self, folder: Path) -> dict[str, str]:
         """Return the variable with which Python finds the app's code in a checkout, if it is below ``src``."""
@@ -107,20 +112,26 @@ def suites(policies: Policies, apps: Sequence[str], given: Mapping[str, bytes]) 
         raise InvalidInput(f"policies/gates.yml names no check `{UNIT}`", hint="See `factory policy show gates`.")
     found = [] if _per_app(policies) else [_of_all(policies, command, given)]
     for app in apps:
-        own = _below(app, given)
+        own = below(app, given)
         tests = own_tests.in_files(app, own)
         if tests is not None:
-            needs = node_packages.needed(own) or (app_environment.of_app(own) if tests.command[0] == "python" else {})
-            found.append(Suite(app, tests.command, needs, (f"{APPS}{app}/src",), own=tests))
+            found.append(_suite_of(tests, own))
         elif _per_app(policies):
             words = tuple(word.replace(_APP, app) for word in command)
             found.append(Suite(app, words, app_environment.of_app(own), (f"{APPS}{app}/src",)))
+        named = policies.gates.gates
+        found += [_suite_of(check, own) for check in own_tests.checks_in_files(app, own) if check.gate in named]
     return tuple(found)
+
+
+def _suite_of(check: OwnTests, given: Mapping[str, bytes]) -> Suite:
+    needs = node_packages.needed(given) or (app_environment.of_app(given) if check.command[0] == "python" else {})
+    return Suite(check.app, check.command, needs, (f"{APPS}{check.app}/src",), own=check)
 
 
 def told(apps: Sequence[str], given: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
     """Return how the tests of each app with a command of its own run; raises ``InvalidInput`` as ``suites`` does."""
-    found = [own_tests.in_files(app, _below(app, given)) for app in apps]
+    found = [own_tests.in_files(app, below(app, given)) for app in apps]
     return tuple((tests.app, tests.told) for tests in found if tests is not None)
 
 
@@ -129,7 +140,8 @@ def _of_all(policies: Policies, command: tuple[str, ...], given: Mapping[str, by
     return Suite("", command, needs, policies.apps.sources)
 
 
-def _below(app: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
+def below(app: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return an app's files of ``given`` by their path in its folder."""
     folder = f"{APPS}{app}/"
     return {path.removeprefix(folder): data for path, data in given.items() if path.startswith(folder)}
 
@@ -168,6 +180,7 @@ def run(found: Sequence[Suite], folder: Path, out: Path, *, env: Mapping[str, st
     ``ToolTimeout`` after an hour, ``OutputTooLarge`` and ``MachineError``.
     """
     out.mkdir(parents=True, exist_ok=True)
+    found = [suite for suite in found if not suite.is_check]
     codes = [_run(suite, folder, out / suite.app, env=env) for suite in found]
     if codes != [_NO_TESTS] or found[0].app:  # one app may have none
         codes = [0 if code == _NO_TESTS else code for code in codes]
@@ -180,7 +193,7 @@ def run(found: Sequence[Suite], folder: Path, out: Path, *, env: Mapping[str, st
 
 def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
-    given = {**_without_own_path(env), **suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
+    given = {**without_own_path(env), **suite.variables(folder), "COVERAGE_FILE": str(out / "coverage.sqlite")}
     if suite.own is not None:
         source = files.contained(folder, f"{APPS}{suite.app}")
         return own_tests.run(suite.own, source, out, env=given)
@@ -194,7 +207,7 @@ def _run(suite: Suite, folder: Path, out: Path, *, env: Mapping[str, str]) -> in
     return done.returncode
 
 
-def _without_own_path(env: Mapping[str, str]) -> dict[str, str]:
+def without_own_path(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without the path on which this program was found: an app may have a package of its name."""
     return {name: value for name, value in env.items() if name != "PYTHONPATH"}
 
@@ -203,7 +216,10 @@ def take_before(folder: Path, commit: str, apps: Sequence[str], out: Path, *, en
     """Write the files that apps have at a commit below ``out``, each app's in a folder of its name."""
     files.remove_tree(out)
     for app in apps:
-        packed = process.run(["git", "archive", "--format=tar", f"{commit}:{APPS}{app}"], cwd=folder, env=env)
+        argv = ["git", "archive", "--format=tar", f"{commit}:{APPS}{app}"]
+        packed = process.run(argv, cwd=folder, env=env, check=False)
+        if packed.returncode:  # a new app; an old one whose files are missing passes no gate that compares
+            continue
         archive.extract(packed.stdout, out / app)
 
 
@@ -211,7 +227,7 @@ def run_before(found: Sequence[Suite], before: Path, out: Path, *, env: Mapping[
     """Run the own tests of the apps whose earlier files are below ``before``; their reports go to ``out``."""
     ran = _earlier(found, before)
     for tests, source in ran:
-        own_tests.run(tests, source, out / tests.app, env=_without_own_path(env))
+        own_tests.run(tests, source, out / tests.app, env=without_own_path(env))
     if ran:
         _join(out, [out / tests.app for tests, _ in ran])
 
@@ -228,7 +244,7 @@ def confined_before(
 
 
 def _earlier(found: Sequence[Suite], before: Path) -> list[tuple[OwnTests, Path]]:
-    places = [(suite.own, before / suite.app / CODE) for suite in found]
+    places = [(suite.own, before / suite.app / CODE) for suite in found if not suite.is_check]
     return [(tests, source) for tests, source in places if tests is not None and source.is_dir()]
 
 
@@ -241,7 +257,7 @@ def run_confined(
         return tool.run_tests(suite.command, folder, scratch=scratch, env=given, readable=readable, runner=suite.runner)
     source = files.contained(folder, f"{APPS}{suite.app}")
     done = own_tests.run_confined(suite.own, source, scratch=scratch, env=given, readable=readable)
-    return done, Coverage(problem=done.problem)
+    return done, coverage.read_file(scratch / "coverage.json") if suite.own.coverage else Coverage(problem=done.problem)
 
 
 def without_tests(run: TestRun) -> TestRun:

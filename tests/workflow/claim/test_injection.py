@@ -15,10 +15,11 @@ from factory.agents import outputs as requests
 from factory.errors import Refused
 from factory.gates.run import decide
 from factory.gitlab import issues, merge_requests
-from factory.model.facts import Coverage, Origin, TestRun, ToolRun
+from factory.model.facts import Coverage, Origin, TestRun
 from factory.model.gitlab import Issue
 from factory.model.issue import FrozenIssue
 from factory.model.session import Session
+from factory.model.tool_run import ToolRun
 from factory.operations.collect import facts as judging
 from factory.policies.model import Policies
 from factory.sandbox import launch
