@@ -74,6 +74,13 @@ def discard(workspace: Workspace) -> None:
     workspace.__dict__.pop("record", None)
 
 
+def install_terraform(workspace: Workspace) -> None:
+    """Install terraform where this instance's jobs will need it: `up` left it out without infrastructure."""
+    if (workspace.state / "instance.json").exists():
+        for line in workspace.tools.install(workspace.environment):
+            workspace.say(f"installed {line}")
+
+
 def _ports(workspace: Workspace, *, new: bool) -> Mapping[str, int]:
     """Return the instance's stored ports, or choose new ones; raises ``PortInUse``."""
     path = workspace.state / "instance.json"

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from factory.cli import environment, output
+from factory.cli.current import current
+from factory.instance import servers
 from factory.operations.repository import infrastructure, starter
 from factory.policies import apps as app_files
 from factory.policies import read as policy_files
@@ -27,6 +29,7 @@ def add(domain: str, staging: str, as_json: bool) -> None:
     app that the pipeline can build and that has no hostname yet gets NAME.DOMAIN. Terraform creates both zones; for a
     zone that exists, use `factory infra adopt-zone` in place of this command.
     """
+    servers.install_terraform(current())
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
     paths, left = clone.paths(), clone.place()
     policies = policy_files.read(clone.matching(policy_files.PATH))

@@ -11,6 +11,7 @@ from factory.cli.current import current
 from factory.cloudflare import zones
 from factory.cloudflare.client import Reader
 from factory.errors import InvalidInput, NotFound, Unauthorized
+from factory.instance import servers
 from factory.operations.repository import infrastructure, starter
 from factory.operations.zone import adoption
 from factory.policies import apps as app_files
@@ -38,6 +39,7 @@ def adopt_zone(name: str, named: tuple[str, ...], rules: str | None, as_json: bo
     Reads the zone with CLOUDFLARE_API_TOKEN, shows what it has, and writes the roots on a new branch. Pushes nothing.
     A company's repository without Terraform gets it on that branch, as by `factory infra add`.
     """
+    servers.install_terraform(current())
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
     paths = clone.paths()
     policies = policy_files.read(clone.matching(policy_files.PATH))
