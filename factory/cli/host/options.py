@@ -13,15 +13,27 @@ ENVIRONMENT = click.argument("environment")
 STATE = click.option(
     "--state", type=click.Path(path_type=Path, resolve_path=True), help="Where the releases are stored."
 )
+URL = click.option("--url", required=True, help="GitLab's address.")
+PROJECT = click.option("--project", required=True, metavar="GROUP/NAME", help="The control repository.")
+TRUST = click.option(
+    "--trust",
+    "root",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    help="The trust root, as `factory evidence trust` prints it.",
+)
 LOCK = "host.lock"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-def folder(given: Path | None, environment: str, variables: Mapping[str, str]) -> Path:
-    """Return the folder of an environment's host: the given one, or one below this user's state.
-
-    Raises ``InvalidInput`` for a name that no environment can have.
-    """
+def check(environment: str, url: str = "https://") -> None:
+    """Raise ``InvalidInput`` for a name that no environment can have, and for an address that no GitLab can have."""
     if not _NAME.fullmatch(environment):
         raise InvalidInput(f"{environment!r} is not the name of an environment")
+    if not url.startswith(("https://", "http://")):
+        raise InvalidInput(f"{url} is not an address of GitLab", hint="For example: --url https://gitlab.com")
+
+
+def folder(given: Path | None, environment: str, variables: Mapping[str, str]) -> Path:
+    """Return the folder of an environment's host: the given one, or one below this user's state."""
     return given or state_home(variables) / "host" / environment

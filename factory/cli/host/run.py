@@ -31,15 +31,9 @@ _PAUSE = 2.0
 
 @click.command()
 @options.ENVIRONMENT
-@click.option("--url", required=True, help="GitLab's address.")
-@click.option("--project", required=True, metavar="GROUP/NAME", help="The control repository.")
-@click.option(
-    "--trust",
-    "root",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The trust root, as `factory evidence trust` prints it.",
-)
+@options.URL
+@options.PROJECT
+@options.TRUST
 @click.option(
     "--sockets",
     type=click.Path(path_type=Path, resolve_path=True),
@@ -69,10 +63,9 @@ def command(
     outgoing connections alone. With GitLab away, what runs goes on running.
     """
     variables = process_environment.snapshot()
+    options.check(environment, url)
     folder = files.private_folder(options.folder(state, environment, variables))
     with files.locked(folder / options.LOCK, wait=False):
-        if not url.startswith(("https://", "http://")):
-            raise InvalidInput(f"{url} is not an address of GitLab", hint="For example: --url https://gitlab.com")
         mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
         mirror.ensure()
         token = _token(variables)

@@ -19,6 +19,7 @@ from factory.system import data, files
 @output.as_json
 def command(environment: str, state: Path | None, as_json: bool) -> None:
     """Show the releases of ENVIRONMENT that this machine runs, their sockets, and what hinders it."""
+    options.check(environment)
     folder = options.folder(state, environment, process_environment.snapshot())
     path = folder / STATUS
     if not path.exists():

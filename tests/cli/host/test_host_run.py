@@ -1,6 +1,7 @@
 """``factory host``: what a person reads when it cannot work."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,37 @@ def test_the_status_is_what_the_last_look_wrote(tmp_path: Path) -> None:
     assert (status["runs"], status["size"], status["releases"]) == (False, 0, [])
     assert "Failed to connect" in status["problem"]
     assert "not running" in host(tmp_path, "status", "staging").stderr
+
+
+def install(folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
+    trust = folder / "my trust.json"
+    trust.write_bytes(examples.trust().write())
+    given = ("--url", "https://gitlab.com", "--project", "a/b", "--trust", str(trust), "--out", str(folder / "units"))
+    return host(folder, "install", "production", *given, *argv)
+
+
+def test_units_are_written_and_systemd_finds_nothing_to_say(tmp_path: Path) -> None:
+    connector = tmp_path / "cloudflared"
+    connector.write_text("#!/bin/sh\n")
+    connector.chmod(0o755)
+    done = install(tmp_path, "--user", "jane", "--cloudflared", str(connector))
+    assert done.returncode == 0, done.stderr
+    names = ("factory-host-production.service", "factory-tunnel-production.service")
+    assert sorted(path.name for path in (tmp_path / "units").iterdir()) == list(names)
+    assert "sudo systemctl daemon-reload" in done.stdout
+    assert ("not checked" in done.stdout) is (shutil.which("systemd-analyze", path=TOOL_PATH) is None)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze", path=TOOL_PATH) is None, reason="there is no systemd-analyze here")
+def test_a_connector_that_cannot_be_started_is_said_by_systemd(tmp_path: Path) -> None:
+    connector = tmp_path / "cloudflared"
+    connector.write_text("no program")
+    done = install(tmp_path, "--user", "jane", "--cloudflared", str(connector))
+    assert done.returncode == 10
+    assert "is not executable" in done.stderr
+
+
+def test_nothing_runs_as_root(tmp_path: Path) -> None:
+    done = install(tmp_path, "--user", "root")
+    assert (done.returncode, (tmp_path / "units").exists()) == (3, False)
+    assert "a host does not run as root" in done.stderr
