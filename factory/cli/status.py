@@ -5,9 +5,8 @@ import click
 from factory.cli import output
 from factory.cli.current import current
 from factory.gitlab.namespace.compute_minutes import OF_A_CHANGE, ComputeMinutes
-from factory.gitlab.runners import OWN, VARIABLE
 from factory.instance import token_expiry
-from factory.instance.workspace import Workspace
+from factory.operations import hosted_minutes
 from factory.policies.folder import read_folder
 from factory.reports.tables import table
 from factory.status import snapshot
@@ -21,7 +20,10 @@ def command(as_json: bool) -> None:
     workspace = current()
     connection = workspace.connection()
     token_expiry.warn(workspace, say=output.say)
-    state = snapshot.take(connection, hosted=_hosted(workspace))
+    minutes = (
+        None if workspace.settings.embedded else hosted_minutes.read(connection, read_folder(workspace.settings.clone))
+    )
+    state = snapshot.take(connection, minutes)
     lines = [f"{state.project} on {state.url}", f"main's pipeline: {state.main_pipeline}"]
     lines += [*(_minutes(state.compute_minutes) if state.compute_minutes else ()), ""]
     lines.append(
@@ -34,14 +36,6 @@ def command(as_json: bool) -> None:
         for item in state.waiting_deployments
     ]
     output.one(state, json_wanted=as_json, text="\n".join(lines))
-
-
-def _hosted(workspace: Workspace) -> bool:
-    """Return whether jobs run on GitLab's hosted runners: not on this machine, and not on runners of one's own."""
-    if workspace.settings.embedded:
-        return False
-    variable = (read_folder(workspace.settings.clone).gitlab.variables or {}).get(VARIABLE)
-    return variable is None or variable.value != OWN
 
 
 def _minutes(minutes: ComputeMinutes) -> list[str]:

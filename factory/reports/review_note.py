@@ -68,12 +68,16 @@ class Risk:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of the change; ``tokens`` is ``None`` if the agent does not report them."""
+    """The cost of the change; ``tokens`` is ``None`` if the agent does not report them.
+
+    ``minutes_left`` are compute minutes of this month; ``None`` if GitLab does not tell, or the jobs cost none.
+    """
 
     attempts: int
     tokens: int | None
     agent_seconds: float
     job_seconds: float
+    minutes_left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -213,10 +217,11 @@ def _summary(note: ReviewNote) -> list[str]:
     cost, risks = note.cost, [name(risk.name) for risk in note.risks]
     tokens = "tokens not reported" if cost.tokens is None else f"{cost.tokens:,} tokens"
     spent = [count(cost.attempts, "attempt"), tokens, f"agent {span(cost.agent_seconds)}"]
+    left = "" if cost.minutes_left is None else f" ({count(cost.minutes_left, 'compute minute')} left this month)"
     return [
         f"* **Behaviour:** {_behaviour(note.behaviour)}",
         f"* **Risk:** {some(risks, _NAMES) or 'none listed in policy'}",
-        f"* **Cost:** {', '.join(spent)}, jobs {span(cost.job_seconds)}",
+        f"* **Cost:** {', '.join(spent)}, jobs {span(cost.job_seconds)}{left}",
     ]
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from factory.gitlab import deployments, issues, merge_requests, pipelines
 from factory.gitlab.connect import Connection
-from factory.gitlab.namespace import compute_minutes
 from factory.gitlab.namespace.compute_minutes import ComputeMinutes
 from factory.model.deployment import CONFIRM
 from factory.model.gitlab import MAIN, Deployment, Issue, MergeRequest
@@ -23,8 +22,8 @@ class Snapshot:
     compute_minutes: ComputeMinutes | None
 
 
-def take(connection: Connection, *, hosted: bool) -> Snapshot:
-    """Return the state of the project as GitLab shows it now; ``hosted`` says that GitLab's runners run its jobs."""
+def take(connection: Connection, minutes: ComputeMinutes | None) -> Snapshot:
+    """Return the state of the project as GitLab shows it now; ``minutes`` are those of hosted runners."""
     runs = pipelines.latest(connection, ref=MAIN)
     return Snapshot(
         url=connection.url,
@@ -35,7 +34,7 @@ def take(connection: Connection, *, hosted: bool) -> Snapshot:
             item for item in deployments.find(connection, status="blocked") if not _confirmed(connection, item)
         ),
         main_pipeline=f"{runs.id} {runs.status}" if runs else "none",
-        compute_minutes=compute_minutes.read(connection) if hosted else None,
+        compute_minutes=minutes,
     )
 
 

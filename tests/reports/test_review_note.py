@@ -141,9 +141,11 @@ def test_behaviour_risk_and_cost_are_three_lines() -> None:
 
 
 def test_what_is_not_known_is_said() -> None:
-    text = render(replace(NOTE, behaviour=Behaviour(), cost=Cost(1, None, 0, 3661), risks=()))
+    text = render(replace(NOTE, behaviour=Behaviour(), cost=Cost(1, None, 0, 3661, 391), risks=()))
     assert "contract not compared · no plan · dependencies not compared" in text
-    assert "1 attempt, tokens not reported, agent 0 s, jobs 1 h 1 min 1 s" in text
+    assert (
+        "1 attempt, tokens not reported, agent 0 s, jobs 1 h 1 min 1 s (391 compute minutes left this month)\n" in text
+    )
     assert "**Risk:** none listed in policy" in text
     same = render(replace(NOTE, behaviour=Behaviour((), (), (), ())))
     assert "contract unchanged · plan empty · dependencies +0 -0" in same

@@ -9,7 +9,7 @@ from factory.model.attempt import AttemptResult
 from factory.model.facts import Dependency, Facts, PlannedChange
 from factory.model.gitlab import MergeRequest
 from factory.model.verdict import GateReport, Verdict
-from factory.operations import saved_plan
+from factory.operations import hosted_minutes, saved_plan
 from factory.reports import review_note
 from factory.specs import read as specs
 from factory.system import data
@@ -64,6 +64,7 @@ def build(
                 tokens=sum(used) if used else None,
                 agent_seconds=sum(item.seconds for item in attempts),
                 job_seconds=pipeline_watch.seconds(pipelines.jobs(context.bot, pipeline)),
+                minutes_left=_minutes_left(context),
             ),
             excused=_excused(context, decision.gates),
             risks=tuple(
@@ -74,6 +75,12 @@ def build(
             links=((f"Pipeline {pipeline}", f"{request.web_url.split('/-/')[0]}/-/pipelines/{pipeline}"),),
         )
     )
+
+
+def _minutes_left(context: Context) -> int | None:
+    """Return the compute minutes left, if GitLab tells the factory's account; the simulator's jobs cost none."""
+    found = None if context.accounts.simulator else hosted_minutes.read(context.bot, context.policies())
+    return found.left if found else None
 
 
 def _rows(spec: specs.Spec | None, decision: GateReport) -> tuple[review_note.Row, ...]:
