@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -257,10 +258,12 @@ def test_a_prompt_that_is_left_makes_nothing(tmp_path: Path, key: bytes) -> None
     _with_transcripts(made.clone)
     argv = [sys.executable, "-P", "-m", "factory", "prove", "https://127.0.0.1:9"]
     outer, inner = pty.openpty()
-    run = subprocess.Popen(
-        ["setsid", "--ctty", *argv], cwd=made.clone, env=made.env(), stdin=inner, stdout=inner, stderr=inner
-    )
+    # What was started in the background ignores SIGINT, and so would this program.
+    leader = ["env", "--default-signal=INT", "setsid", "--ctty"]
+    run = subprocess.Popen([*leader, *argv], cwd=made.clone, env=made.env(), stdin=inner, stdout=inner, stderr=inner)
     os.close(inner)
+    limit = threading.Timer(PATIENCE, run.kill)
+    limit.start()
     seen = b""
     while not seen.endswith(b"(FACTORY_TOKEN_OPERATOR): "):
         seen += os.read(outer, 1000)
@@ -271,6 +274,7 @@ def test_a_prompt_that_is_left_makes_nothing(tmp_path: Path, key: bytes) -> None
         while more := os.read(outer, 1000):
             seen += more
     assert run.wait(PATIENCE) == 130, seen
+    limit.cancel()
     os.close(outer)
     assert seen.decode().count("factory: interrupted") == 1
     assert "Traceback" not in seen.decode()
