@@ -1,11 +1,12 @@
 """One environment's releases on this machine: what the evidence orders is fetched, started and kept running."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from factory.errors import FactoryError, Unreachable
+from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
 from factory.host import orders
 from factory.host.orders import Orders
@@ -77,6 +78,7 @@ class Host:
         self._folder, self._say = files.private_folder(folder), say
         self._failures: dict[str, _Failure] = {}
         self._orders, self._read = Orders(), ""
+        self._head: str | None = ""
         self.problem: FactoryError | None = None
 
     def start_stored(self) -> None:
@@ -94,9 +96,7 @@ class Host:
         problem: FactoryError | None = None
         try:
             source.mirror.fetch(source.token)
-            self._orders = orders.read(
-                source.mirror, source.trust, self._folder, project=source.project, environment=source.environment
-            )
+            self._read_orders(source.mirror.head(BRANCH))
             self._read = clock.timestamp()
         except FactoryError as error:
             problem = error
@@ -106,6 +106,15 @@ class Host:
             self._say(_text(problem) or "the evidence can be read again")
         self.problem = problem
         return self._write()
+
+    def _read_orders(self, head: str | None) -> None:
+        """Read the orders, unless they are of this commit of the evidence: verifying a long log takes seconds."""
+        if head is None or head != self._head:
+            source = self._source
+            self._orders = orders.read(
+                source.mirror, source.trust, self._folder, project=source.project, environment=source.environment
+            )
+            self._head = head
 
     def restart_ended(self) -> None:
         """Start each release that has ended; one that ends again and again is tried ever more rarely."""
@@ -121,17 +130,20 @@ class Host:
 
     def _follow(self) -> None:
         """Start what the orders name and is not there, then stop what they no longer name."""
-        stored = {kept.name for kept in self._supervisor.listing()}
+        stored = {kept.name: f"sha256:{kept.sha256}" for kept in self._supervisor.listing()}
         for release in self._orders.releases:
             self._attempt(release.name, partial(self._take, release, stored))
         wanted = {release.name for release in self._orders.releases}
-        for name in sorted(stored - wanted):
+        for name in sorted(stored.keys() - wanted):
             self._sockets.remove(name)
             self._supervisor.remove(name)
             self._failures.pop(name, None)
             self._say(f"{name} is removed: later releases are deployed")
 
-    def _take(self, release: Release, stored: set[str]) -> None:
+    def _take(self, release: Release, stored: Mapping[str, str]) -> None:
+        if stored.get(release.name, release.archive) != release.archive:  # as another project's of the same folder
+            self._supervisor.remove(release.name)
+            stored = {}
         if release.name not in stored:
             self._supervisor.keep(release.name, self._source.archive(release))
         self._run(release.name)

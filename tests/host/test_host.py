@@ -157,6 +157,16 @@ def test_it_runs_what_the_evidence_orders_and_nothing_before(place: Place) -> No
     assert place.asked == [name], "what is stored is not fetched again"
 
 
+def test_what_is_stored_under_the_name_with_other_bytes_is_replaced(place: Place) -> None:
+    name = place.deliver(12)
+    earlier = Supervisor(place.folder / "releases", RunMachine(TOOL_PATH, ()))
+    earlier.keep(name, packed(place.folder / "other", SERVER + "# other\n"))
+    earlier.close()
+    [found] = place.host.look().releases
+    assert (found.archive, found.ready) == (canonical.digest(place.archives[name]), True)
+    assert place.asked == [name]
+
+
 def test_the_release_before_stays_until_two_later_ones_are_verified(place: Place) -> None:
     names = [place.deliver(mr, DEPLOYED) for mr in (12, 13, 14)]
     assert [item.release for item in place.host.look().releases] == sorted(names[1:])
