@@ -55,11 +55,18 @@ def look(connection: Connection) -> TokenScope:
     )
 
 
-def ending(scope: TokenScope, url: str, *, renew: str = "--browser") -> str:
+def expiry(connection: Connection) -> str:
+    """Return the day on which the connection's token ends, or an empty text where GitLab tells none."""
+    with translated("show the token"):
+        own: Any = connection.client.http_get("/personal_access_tokens/self")
+    return str(own.get("expires_at") or "")
+
+
+def ending(username: str, expires: str, url: str, *, renew: str = "--browser") -> str:
     """Return a line about a token that ends within a week, with the command that renews it, or an empty text."""
-    if not scope.expires or date.fromisoformat(scope.expires) > clock.after(_SOON).date():
+    if not expires or date.fromisoformat(expires) > clock.after(_SOON).date():
         return ""
-    return f"the token of {scope.username} ends on {scope.expires}: renew it with `factory connect {url} {renew}`"
+    return f"the token of {username} ends on {expires}: renew it with `factory connect {url} {renew}`"
 
 
 def adopt(connection: Connection, *, make: bool) -> bool:

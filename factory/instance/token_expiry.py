@@ -21,6 +21,6 @@ def warn(workspace: Workspace, *, say: Say) -> None:
         # `connect` makes new tokens of service accounts by itself.
         renew = "--browser" if account == OPERATOR else "--yes" if username in made else "--bot"
         with suppress(FactoryError):
-            scope = accounts.look(workspace.connection(account))
-            if line := accounts.ending(scope, workspace.url, renew=renew):
+            expires = accounts.expiry(workspace.connection(account))
+            if line := accounts.ending(username, expires, workspace.url, renew=renew):
                 say(line)

@@ -244,7 +244,7 @@ def _separation(named: Mapping[str, str]) -> Separation:
 def _summary(target: _Target, left: Plan, separation: str, following: str) -> str:
     lines = [*gitlab_command.lines(left), f"connected: {target.url}/{target.project} as {target.scope.username}"]
     if target.scope.expires:
-        soon = accounts.ending(target.scope, target.url)
+        soon = accounts.ending(target.scope.username, target.scope.expires, target.url)
         lines.append(soon or f"the token ends on {target.scope.expires}")
     if separation == ALONE:
         name = f"{target.scope.username}-factory"
