@@ -22,7 +22,7 @@ from factory.model.facts import (
     TestRun,
 )
 from factory.model.issue import SMALL
-from factory.model.tool_run import OwnCheck, ToolRun, newer
+from factory.model.tool_run import ToolRun, newer
 from factory.operations import trust_root
 from factory.operations.repository import app_checks, app_tests
 from factory.operations.repository.app_tests import Suite
@@ -80,16 +80,17 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
     with tempfile.TemporaryDirectory(prefix="factory-base-") as name:
         base = _Base(place, Path(name))
         tools = {tool: _tool(tool, place, policies, found, base) for tool in ("lint", "types", "security")}
+    earlier, now = _saying(place, place.base), _saying(place, place.head)
     return Facts(
         date=place.date,
         change=found,
         spec=spec_facts(found, lambda path: judge(path) or _brought(place, policies, found, path)),
         before=(*kept, *changed),
         after=after,
-        own_before=_own_tests(place, place.base),
-        own_after=_own_tests(place, place.head),
-        checks_before=_own_checks(place, place.base),
-        checks_after=_own_checks(place, place.head),
+        own_before=_said(earlier, _tests_of),
+        own_after=_said(now, _tests_of),
+        checks_before=_said(earlier, app_checks.told),
+        checks_after=_said(now, app_checks.told),
         dependencies=_dependencies(place, found, apps),
         trust=_lost_trust(place, found, judge),
         history=leaks.in_history(place.folder, place.base, place.head, env=place.env),
@@ -99,26 +100,23 @@ def _facts(place: Checkout, policies: Policies, judge: Callable[[str], bytes | N
     )
 
 
-def _own_tests(place: Checkout, commit: str) -> tuple[tuple[str, str], ...]:
-    """Return how the own tests of each app run at a commit; an app whose files are invalid there has none."""
-    return _said(place, commit, lambda app, given: app_tests.told((app,), given))
-
-
-def _own_checks(place: Checkout, commit: str) -> tuple[OwnCheck, ...]:
-    """Return the other own checks of each app at a commit, likewise."""
-    return _said(place, commit, app_checks.told)
-
-
-def _said(
-    place: Checkout, commit: str, read: Callable[[str, Mapping[str, bytes]], tuple[Said, ...]]
-) -> tuple[Said, ...]:
+def _saying(place: Checkout, commit: str) -> dict[str, bytes]:
+    """Return the files of a commit that may say how the apps' own tests and checks run."""
     listed = [blob for blob in blobs.listed(place.folder, commit, APPS) if app_tests.says_how(blob.path)]
-    given = dict(zip((blob.path for blob in listed), blobs.contents(place.folder, listed), strict=True))
+    return dict(zip((blob.path for blob in listed), blobs.contents(place.folder, listed), strict=True))
+
+
+def _said(given: Mapping[str, bytes], read: Callable[[str, Mapping[str, bytes]], tuple[Said, ...]]) -> tuple[Said, ...]:
+    """Return what ``read`` finds in each app's files; an app whose files are invalid has nothing."""
     found: list[Said] = []
     for app in sorted({path.split("/")[1] for path in given}):
         with suppress(InvalidInput):
             found += read(app, given)
     return tuple(found)
+
+
+def _tests_of(app: str, given: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
+    return app_tests.told((app,), given)
 
 
 def _lost_trust(place: Checkout, change: Change, judge: Callable[[str], bytes | None]) -> tuple[str, ...]:
