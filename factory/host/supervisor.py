@@ -68,6 +68,13 @@ class Supervisor:
             files.write_atomic(self._path(name), data.write(KeptRelease(name, digest, clock.timestamp())))
             return True
 
+    def named(self, beginning: str) -> str:
+        """Return the name of the release that has this name, or whose commit begins so; raises ``NotFound``."""
+        for name in (*self._running, *(kept.name for kept in self.listing())):
+            if name.startswith(beginning) and "-" not in name[len(beginning) :]:
+                return name
+        raise NotFound(f"the release {beginning} does not exist")
+
     def running(self, name: str) -> Path | None:
         """Return the socket of a release if it runs; returns at once."""
         found = self._running.get(name)

@@ -15,7 +15,7 @@ from tests.local_cloudflare.root import PROVIDER, TERRAFORM, Root, apps
 
 LIVE = TERRAFORM / "live"
 ZONES = {path.parent.name: re.findall(r'"([a-z-]+\.test)"', path.read_text())[0] for path in LIVE.glob("*/zone.tf")}
-ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
+ONE, TWO = "hello-aaaaaaaaaaaa", "hello-bbbbbbbbbbbb"
 SSL = 'module.zone.cloudflare_zone_setting.this["ssl"]'
 ZONE = "module.zone.cloudflare_zone.this"
 TUNNEL = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared"
@@ -26,9 +26,12 @@ def root(tmp_path: Path, own: Double) -> Root:
     return Root(tmp_path, own)
 
 
-def test_the_roots_are_equal_but_for_their_zone() -> None:
+def test_the_roots_are_equal_but_for_their_zone_and_sockets() -> None:
     texts = {
-        stack: {path.name: path.read_text().replace(f'"{zone}"', "") for path in (LIVE / stack).glob("*.tf")}
+        stack: {
+            path.name: path.read_text().replace(f'"{zone}"', "").replace(f'"/run/factory/{stack}"', "")
+            for path in (LIVE / stack).glob("*.tf")
+        }
         for stack, zone in ZONES.items()
     }
     for text in texts.values():
@@ -54,7 +57,7 @@ def test_every_environment_stands_beside_the_others(tmp_path: Path, own: Double)
 @pytest.mark.long
 def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> None:
     given = {
-        "api": {"hostname": "api.hello.test", "release": "api-ccccccc", "requests_per_minute": 60},
+        "api": {"hostname": "api.hello.test", "release": "api-cccccccccccc", "requests_per_minute": 60},
         "hello": {"hostname": "www.hello.test", "release": ONE},
     }
     root.env["TF_VAR_apps"] = json.dumps(given)
@@ -62,8 +65,10 @@ def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> Non
     zone, tunnel = (own.result("GET", path)[0]["id"] for path in ("/zones", f"/accounts/{ACCOUNT}/cfd_tunnel"))
     rules = own.result("GET", f"/accounts/{ACCOUNT}/cfd_tunnel/{tunnel}/configurations")["config"]["ingress"]
     assert [(rule.get("hostname"), rule["service"]) for rule in rules] == [
-        ("api.hello.test", "http://api-ccccccc"),
-        ("www.hello.test", f"http://{ONE}"),
+        ("api.hello.test", "unix:/run/factory/production/api-cccccccccccc.release.sock"),
+        ("api.hello.test", "unix:/run/factory/production/api-cccccccccccc.sock"),
+        ("www.hello.test", f"unix:/run/factory/production/{ONE}.release.sock"),
+        ("www.hello.test", f"unix:/run/factory/production/{ONE}.sock"),
         (None, "http_status:404"),
     ]
     records = own.result("GET", f"/zones/{zone}/dns_records")
@@ -84,7 +89,7 @@ def test_each_app_is_a_rule_a_record_and_a_limit(root: Root, own: Double) -> Non
     [
         ({"hostname": "www.other.test"}, "A hostname must be in the zone"),
         ({"hostname": "www.hello-staging.test"}, "A hostname must be in the zone"),
-        ({"release": "hello-xyz"}, "7 to 40 hexadecimal"),
+        ({"release": "hello-xyz"}, "12 to 40 hexadecimal"),
         ({"requests_per_minute": 0.5}, "requests must be a whole number"),
     ],
 )
@@ -159,6 +164,7 @@ def test_a_state_of_an_earlier_release_only_moves(tmp_path: Path, own: Double) -
     for path in now:
         if path.name == "main.tf":
             text = (stack / path.name).read_text().replace('source = "../', 'source = "../../modules/')
+            text = text.replace("${var.sockets}", "/run/factory/production")
             path.write_text(text.replace("var.zone", "local.all").replace("var.apps", "local.apps") + LOCALS)
         elif path.name in {"moved.tf", "outputs.tf"}:
             path.unlink()

@@ -9,7 +9,7 @@ from tests.local_cloudflare.root import Root
 
 pytestmark = pytest.mark.long
 
-ONE, TWO = "hello-aaaaaaa", "hello-bbbbbbb"
+ONE, TWO = "hello-aaaaaaaaaaaa", "hello-bbbbbbbbbbbb"
 ADDRESS = "module.stack.module.tunnel.cloudflare_zero_trust_tunnel_cloudflared_config.this"
 CONFIG = "cloudflare_zero_trust_tunnel_cloudflared_config"
 TUNNEL = "cloudflare_zero_trust_tunnel_cloudflared"
@@ -49,7 +49,7 @@ def test_an_apply_moves_traffic_and_leaves_nothing_to_plan(root: Root, own: Doub
 def test_the_root_is_valid_and_strict_about_releases(root: Root) -> None:
     assert root.run("validate", CLOUDFLARE_BASE_URL="", CLOUDFLARE_API_TOKEN="") == 0, root.said
     assert root.plan("hello-XYZ") == 1
-    assert "7 to 40 hexadecimal" in root.said
+    assert "12 to 40 hexadecimal" in root.said
 
 
 def test_a_change_behind_terraforms_back_is_drift(applied: Root, own: Double) -> None:
@@ -133,7 +133,7 @@ def test_an_import_is_followed_by_an_empty_plan(root: Root, own: Double) -> None
     blocks = [f'import {{\n  to = {address}\n  id = "{key}"\n}}\n' for address, key in imports.items()]
     (root.folder / "imports.tf").write_text("".join(blocks))
     assert root.apply(ONE) == 0, root.said
-    assert "Resources: 5 imported, 6 added, 1 changed, 0 destroyed" in root.said
+    assert "Resources: 5 imported, 6 added, 2 changed, 0 destroyed" in root.said
     assert root.plan(ONE) == 0, root.said
 
 

@@ -104,8 +104,8 @@ async def _forward(request: web.Request) -> web.StreamResponse:
         match found:
             case Answer():
                 return _error(found, ray)
-            case Release(name):
-                return await _to_release(request, name, ray)
+            case Release():
+                return await _to_release(request, found, ray)
             case Loopback():
                 return await _proxy(request, found, ray)
     except TimeoutError:
@@ -122,10 +122,11 @@ def _refusal(request: web.Request) -> Answer | None:
     return request.app[_FIREWALL].refusal(request.app[STORE], fields, client, clock.monotonic())
 
 
-async def _to_release(request: web.Request, name: str, ray: str) -> web.StreamResponse:
+async def _to_release(request: web.Request, route: Release, ray: str) -> web.StreamResponse:
     supervisor = request.app[SUPERVISOR]
+    name = supervisor.named(route.name)
     path = supervisor.running(name) or await asyncio.to_thread(supervisor.socket, name)
-    if request.path == RELEASE_PATH:
+    if route.told or request.path == RELEASE_PATH:
         return web.json_response({"release": name})
     try:
         return await _proxy(request, Loopback("localhost", 80), ray, path)

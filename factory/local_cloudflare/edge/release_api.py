@@ -21,6 +21,10 @@ class Releases(Protocol):
         """Store and start a release; return ``False`` if it is stored. Raises ``InvalidInput``, ``Conflict``."""
         ...
 
+    def named(self, beginning: str) -> str:
+        """Return the name of the release that has this name, or whose commit begins so; raises ``NotFound``."""
+        ...
+
     def running(self, name: str) -> Path | None:
         """Return the unix socket of a release if it runs."""
         ...

@@ -8,6 +8,8 @@ from typing import Any
 from factory.local_cloudflare.store import Store
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
+# A socket of a host: of a release, named by app and 12 digits of the commit, or the one that says which release it is.
+_SOCKET = re.compile(r"unix:(?:/[\w.-]+)+/([a-z][a-z0-9-]*-[0-9a-f]{12})(\.release)?\.sock", re.ASCII)
 _TUNNEL_SUFFIX = ".cfargotunnel.com"
 _LOOPBACK_SERVICE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})")
 _PORTS = range(1, 65_536)
@@ -16,9 +18,10 @@ _STATUS_SERVICE = re.compile(r"http_status:([1-5][0-9]{2})")
 
 @dataclass(frozen=True)
 class Release:
-    """A release of the supervisor."""
+    """A release of the supervisor, by its name or the name's beginning; ``told``: the answer says which one it is."""
 
     name: str
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,10 @@ def _service(service: str) -> Route:
     server = _LOOPBACK_SERVICE.fullmatch(service)
     if server and int(server[2]) in _PORTS:
         return Loopback("127.0.0.1" if server[1] == "localhost" else server[1], int(server[2]))
-    release = service.removeprefix("http://")
+    socket = _SOCKET.fullmatch(service)
+    if socket:
+        return Release(socket[1], told=socket[2] is not None)
+    release = service.removeprefix("http://")  # as plans of earlier versions name it
     if release != service and _NAME.fullmatch(release):
         return Release(release)
     return Answer(502, f"the loopback double does not route to {service}")

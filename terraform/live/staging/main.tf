@@ -1,8 +1,10 @@
-# The module is all that the environment has in its zone; this root sets the state and the provider, and zone.tf the zone.
+# The module is all that the environment has in its zone; this root sets the state, the provider and the folder of the host's
+# sockets, and zone.tf the zone.
 module "stack" {
   source = "../../modules/stack"
 
   account_id = var.account_id
   zone       = local.zone
   apps       = var.apps
+  sockets    = "/run/factory/staging"
 }

@@ -1,10 +1,16 @@
-# One tunnel serves all apps; a deployment changes only the service of its app's rule.
+# One tunnel serves all apps. A deployment changes only the services of its app's two rules, both in one version of the
+# tunnel's configuration: the first asks the host itself which release this is, the second is the release.
 module "tunnel" {
   source = "../tunnel"
 
   account_id = var.account_id
   name       = coalesce(var.zone.tunnel, var.zone.name)
-  ingress    = [for app in var.apps : { hostname = app.hostname, service = "http://${app.release}" }]
+  ingress = flatten([
+    for name, app in var.apps : [
+      { hostname = app.hostname, path = "^/\\.well-known/factory-release$", service = "${local.sockets[name]}.release.sock" },
+      { hostname = app.hostname, path = null, service = "${local.sockets[name]}.sock" },
+    ]
+  ])
 }
 
 module "dns" {
@@ -35,6 +41,9 @@ resource "cloudflare_zone_setting" "this" {
 }
 
 locals {
+  # The sockets of a release have the first 12 digits of its commit in their names: a socket's path has at most 107 bytes.
+  sockets = { for name, app in var.apps : name => "unix:${var.sockets}/${regex("^.*-[0-9a-f]{12}", app.release)}" }
+
   rate_limits = {
     for name, app in var.apps : name => { hostname = app.hostname, requests = app.requests_per_minute }
   }

@@ -21,6 +21,16 @@ variable "zone" {
   })
 }
 
+variable "sockets" {
+  description = "The folder in which the environment's host makes the sockets of its releases (`factory host run --sockets`)."
+  type        = string
+
+  validation {
+    condition     = can(regex("^(/[A-Za-z0-9._-]+)+$", var.sockets))
+    error_message = "The folder of the sockets must be an absolute path of letters, digits, dots, hyphens and underscores."
+  }
+}
+
 # A hostname must not be the apex: a CNAME next to the apex's other records is not valid DNS and works only if the DNS
 # provider flattens it.
 variable "apps" {
@@ -42,7 +52,7 @@ variable "apps" {
   }
 
   validation {
-    condition     = alltrue([for app in var.apps : can(regex("^[a-z][a-z0-9-]*-[0-9a-f]{7,40}$", app.release))])
-    error_message = "A release must be the app's name, a hyphen and 7 to 40 hexadecimal characters of a commit."
+    condition     = alltrue([for app in var.apps : can(regex("^[a-z][a-z0-9-]*-[0-9a-f]{12,40}$", app.release))])
+    error_message = "A release must be the app's name, a hyphen and 12 to 40 hexadecimal characters of a commit."
   }
 }

@@ -33,6 +33,18 @@ def test_traffic_moves_with_the_configuration(shared: Double) -> None:
     assert answer.headers["CF-Ray"] == answer.headers["Seen-CF-Ray"]
 
 
+def test_the_sockets_of_a_host_are_the_releases(shared: Double) -> None:
+    zone, name = fresh(), "hello-" + "0123456789" * 4
+    assert shared.release(name).status in {200, 201}
+    ids = shared.serve_host(zone, f"unix:/run/factory/production/{name[:18]}.sock")
+    assert shared.visit(f"www.{zone}", "/a").text == f"{name} /a"
+    assert shared.visit(f"www.{zone}", "/.well-known/factory-release").json() == {"release": name}
+    shared.configure(ids["tunnel"], f"www.{zone}", f"unix:/run/factory/production/{name[:18]}.release.sock")
+    assert shared.visit(f"www.{zone}", "/anything").json() == {"release": name}
+    shared.configure(ids["tunnel"], f"www.{zone}", "unix:/run/factory/production/hello-ffffffffffff.sock")
+    assert shared.visit(f"www.{zone}").status == 502
+
+
 def test_headers_of_one_hop_do_not_pass(shared: Double) -> None:
     zone = fresh()
     shared.release("hello-aaaaaaa")
@@ -171,6 +183,8 @@ def put(
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
+        ("unix:/run/factory/production/hello-abc123456789.sock", Release("hello-abc123456789")),
+        ("unix:/srv/x/hello-abc123456789.release.sock", Release("hello-abc123456789", told=True)),
         ("http://hello-abc1234", Release("hello-abc1234")),
         ("http://127.0.0.1:8080", Loopback("127.0.0.1", 8080)),
         ("http://localhost:8080", Loopback("127.0.0.1", 8080)),
@@ -186,6 +200,11 @@ def test_a_service_is_a_release_a_loopback_port_or_a_status(store: Store, servic
 @pytest.mark.parametrize(
     "service",
     [
+        "unix:/run/factory/production/hello.sock",
+        "unix:hello-abc123456789.sock",
+        "unix:/hello-abc123456789.sock",
+        "unix:/run/hello-abc123456789.other.sock",
+        "unix:/run/hello-abc123456789.sock\n",
         "http://192.0.2.1:80",
         "http://example.com",
         "https://127.0.0.1:8443",

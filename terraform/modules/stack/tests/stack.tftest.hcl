@@ -1,9 +1,10 @@
 variables {
   account_id = "0123456789abcdef0123456789abcdef"
   zone       = { id = "0123456789abcdef0123456789abcdef", name = "stack-module.test" }
+  sockets    = "/run/factory/test"
   apps = {
-    api   = { hostname = "api.stack-module.test", release = "api-ccccccc", requests_per_minute = 60 }
-    hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaa" }
+    api   = { hostname = "api.stack-module.test", release = "api-cccccccccccc", requests_per_minute = 60 }
+    hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaaaaaaa" }
   }
 }
 
@@ -17,16 +18,38 @@ run "each_app_has_its_hostname_and_release" {
   }
 
   assert {
-    condition     = output.releases == { api = "api-ccccccc", hello = "hello-aaaaaaa" }
+    condition     = output.releases == { api = "api-cccccccccccc", hello = "hello-aaaaaaaaaaaa" }
     error_message = "The releases must be those of the apps."
   }
+}
+
+run "the_rules_name_the_sockets_of_each_release" {
+  command = plan
+
+  assert {
+    condition = local.sockets == {
+      api   = "unix:/run/factory/test/api-cccccccccccc"
+      hello = "unix:/run/factory/test/hello-aaaaaaaaaaaa"
+    }
+    error_message = "The sockets must be in the environment's folder, named by app and 12 digits of the commit."
+  }
+}
+
+run "a_folder_that_is_no_absolute_path_is_refused" {
+  command = plan
+
+  variables {
+    sockets = "run/factory"
+  }
+
+  expect_failures = [var.sockets]
 }
 
 run "a_hostname_outside_the_zone_is_refused" {
   command = plan
 
   variables {
-    apps = { hello = { hostname = "www.other.test", release = "hello-aaaaaaa" } }
+    apps = { hello = { hostname = "www.other.test", release = "hello-aaaaaaaaaaaa" } }
   }
 
   expect_failures = [var.apps]
@@ -37,8 +60,8 @@ run "two_apps_with_one_hostname_are_refused" {
 
   variables {
     apps = {
-      api   = { hostname = "www.stack-module.test", release = "api-ccccccc" }
-      hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaa" }
+      api   = { hostname = "www.stack-module.test", release = "api-cccccccccccc" }
+      hello = { hostname = "www.stack-module.test", release = "hello-aaaaaaaaaaaa" }
     }
   }
 
