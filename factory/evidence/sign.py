@@ -108,19 +108,19 @@ def signature_holds(public: str, signature: bytes, data: bytes) -> bool:
     return True
 
 
-def payload_of(envelope: Any) -> bytes:
+def payload_of(envelope: Any, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """Return the payload of an envelope without verifying its signatures; raises ``EvidenceInvalid``.
 
-    Accepts exactly the fields of the DSSE JSON envelope, the in-toto payload type and canonical base64.
+    Accepts exactly the fields of the DSSE JSON envelope, the payload type and canonical base64.
     """
     if not isinstance(envelope, Mapping) or set(envelope) != {"payload", "payloadType", "signatures"}:
         raise EvidenceInvalid("the envelope must have exactly the fields payload, payloadType and signatures")
-    if envelope["payloadType"] != PAYLOAD_TYPE:
-        raise EvidenceInvalid(f"the payload type is {envelope['payloadType']!r}, not {PAYLOAD_TYPE!r}")
+    if envelope["payloadType"] != payload_type:
+        raise EvidenceInvalid(f"the payload type is {envelope['payloadType']!r}, not {payload_type!r}")
     return decode_base64(envelope["payload"])
 
 
-def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
+def open_envelope(envelope: Any, trusted: Mapping[str, str], *, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """Return the payload of an envelope that only trusted keys (key id to public key) have signed.
 
     Raises ``EvidenceInvalid`` if any signature is untrusted or invalid; DSSE alone would accept one valid signature
@@ -129,7 +129,7 @@ def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - see above
     from securesystemslib.exceptions import UnverifiedSignatureError  # noqa: PLC0415 - see above
 
-    payload = payload_of(envelope)
+    payload = payload_of(envelope, payload_type)
     signatures = _signatures(envelope["signatures"])
     for keyid in signatures:
         if keyid not in trusted:
@@ -137,7 +137,7 @@ def open_envelope(envelope: Any, trusted: Mapping[str, str]) -> bytes:
     keys = [_key(keyid, trusted[keyid]) for keyid in signatures]
     try:
         # Envelope.from_dict would change its argument and accept url-safe base64 and unknown fields.
-        Envelope(payload, PAYLOAD_TYPE, signatures).verify(keys, threshold=len(keys))
+        Envelope(payload, payload_type, signatures).verify(keys, threshold=len(keys))
     except (UnverifiedSignatureError, ValueError) as error:
         raise EvidenceInvalid(f"a signature by {', '.join(signatures)} is invalid") from error
     return payload

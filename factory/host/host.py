@@ -67,15 +67,21 @@ class _Failure:
 class Host:
     """Runs the releases that the evidence of one environment orders, and no others.
 
-    ``folder`` keeps the newest checkpoint and the status; ``say`` receives a line for each change. ``problem`` is why
-    the evidence could not be read when it was last tried.
+    ``folder`` keeps the newest checkpoint and the status; ``say`` receives a line for each change, and ``announce`` the
+    status after each look that could read the evidence. ``problem`` is why it could not be read, or announced.
     """
 
     def __init__(
-        self, source: Source, supervisor: Supervisor, sockets: Sockets, folder: Path, say: Callable[[str], None]
+        self,
+        source: Source,
+        supervisor: Supervisor,
+        sockets: Sockets,
+        folder: Path,
+        say: Callable[[str], None],
+        announce: Callable[[HostStatus], None] | None = None,
     ) -> None:
         self._source, self._supervisor, self._sockets = source, supervisor, sockets
-        self._folder, self._say = files.private_folder(folder), say
+        self._folder, self._say, self._announce = files.private_folder(folder), say, announce
         self._failures: dict[str, _Failure] = {}
         self._orders, self._read = Orders(), ""
         self._head: str | None = ""
@@ -102,10 +108,20 @@ class Host:
             problem = error
         else:
             self._follow()
+            problem = self._announced()
         if _text(problem) != _text(self.problem):
             self._say(_text(problem) or "the evidence can be read again")
         self.problem = problem
         return self._write()
+
+    def _announced(self) -> FactoryError | None:
+        """Announce the status; return why that failed."""
+        if self._announce is not None:
+            try:
+                self._announce(self._write())
+            except FactoryError as error:
+                return error
+        return None
 
     def _read_orders(self, head: str | None) -> None:
         """Read the orders, unless they are of this commit of the evidence: verifying a long log takes seconds."""

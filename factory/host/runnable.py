@@ -69,7 +69,8 @@ def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: st
     """Return the names of the runnable releases that must run, so that a switch or a return takes no start.
 
     For each app, these are the release of the newest verified deployment, the one before it, and every release whose
-    plan is later than those of all deployed ones.
+    plan is later than those of all deployed ones. The releases of the commit to which a later rollback goes are needed
+    too.
     """
     deployed = [
         entry.predicate["commit"]
@@ -78,7 +79,8 @@ def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: st
         and (entry.predicate["project"], entry.predicate["environment"]) == (project, environment)
         and entry.predicate["verified"]
     ]
-    names: set[str] = set()
+    back = _going_back(entries, project=project, environment=environment)
+    names = {release.name for release in releases if release.commit == back}
     for app in {release.app for release in releases}:
         own = {release.commit: release for release in releases if release.app == app}
         order = [own[commit] for commit in deployed if commit in own]
@@ -86,6 +88,18 @@ def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: st
         last = max((release.index for release in order), default=-1)
         names.update(latest, (release.name for release in own.values() if release.index > last))
     return names
+
+
+def _going_back(entries: Sequence[Entry], *, project: str, environment: str) -> str | None:
+    """Return the commit to which the newest rollback goes, unless a later deployment is verified."""
+    for entry in reversed(entries):
+        if (entry.predicate["project"], entry.predicate.get("environment")) != (project, environment):
+            continue
+        if entry.kind == "rollback":
+            return str(entry.predicate["commit"])
+        if entry.kind == "deploy" and entry.predicate["verified"]:
+            return None
+    return None
 
 
 def _honest(facts: Facts | None) -> Facts | None:

@@ -1,19 +1,23 @@
 """What the job of an apply checks itself: the evidence must allow exactly this plan, as ``factory work`` has found."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from factory.errors import EvidenceIncomplete, NotFound
+from factory.errors import EvidenceIncomplete, NotFound, Refused
 from factory.evidence import insist, transparency_log
 from factory.evidence.trust import Trust
 from factory.operations import trust_root
+from factory.operations.hosts import readiness
 from factory.operations.infra_job import Job
-from factory.system import process
+from factory.system import clock, process
 from factory.system.toolchain import tool_env, toolchain
 from factory.terraform.manifest import Manifest
 from factory.worktrees import blobs
 
 # The CI variable with the trust root of an instance whose policies name no keys.
 VARIABLE = "FACTORY_TRUST_ROOT"
+# Seconds for which a job waits for hosts, and between two looks.
+_HOST_SECONDS, _PAUSE = 300.0, 2.0
 _REF = f"refs/remotes/origin/{transparency_log.BRANCH}"
 
 
@@ -53,6 +57,51 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
     if unmet:
         raise _refused(stack, "; ".join(unmet[:3]))
     return f"the evidence of !{carried[-1]} allows this plan"
+
+
+def require_hosts(job: Job, stack: str, manifest: Manifest, *, say: Callable[[str], None]) -> None:
+    """Return once each host that main's policies name for the stack's environment is ready for a plan.
+
+    This is asked before the state is locked, so that the job can be retried. It waits some minutes: where a person's
+    start of the job is the approval, a host can't run the plan's releases before that. Raises ``Refused``.
+    """
+    keys = job.policies.trust.hosts_of(stack) if job.policies.trust else {}
+    trust, deadline = _trust(job) if keys else None, clock.monotonic() + _HOST_SECONDS
+    told: tuple[str, ...] = ()
+    while trust is not None and (unmet := _not_ready(job, stack, manifest, trust, keys)):
+        if unmet != told:
+            say(f"{stack} waits: {'; '.join(unmet)}")
+            told = unmet
+        if clock.monotonic() > deadline:
+            raise Refused(
+                f"{stack} is not applied: {'; '.join(unmet)}",
+                hint="Nothing was applied. Retry this job once `factory host status` says that they are ready.",
+            )
+        clock.sleep(_PAUSE)
+
+
+def _not_ready(job: Job, stack: str, manifest: Manifest, trust: Trust, keys: Mapping[str, str]) -> tuple[str, ...]:
+    _fetch(job, transparency_log.BRANCH)
+    tree = _tree(job)
+    project = job.given.get("CI_PROJECT_PATH", "")
+    entries = transparency_log.valid(tree, trust)
+    needs = readiness.needed(entries, project=project, environment=stack, manifest=manifest.digest())
+    if needs is None:
+        return ("no statement records its plan",)
+    said = {}
+    for host in keys:
+        ref = _fetch(job, readiness.branch(stack, host))
+        found = blobs.listed(Path.cwd(), ref, readiness.FILE) if ref else []
+        if [item.path for item in found] == [readiness.FILE]:
+            [said[host]] = blobs.contents(Path.cwd(), found)
+    return readiness.unmet(needs, keys, said, lambda size: transparency_log.root_at(tree, size))
+
+
+def _fetch(job: Job, branch: str) -> str:
+    """Fetch a branch as GitLab has it now; return its ref, empty if there is none."""
+    env, ref = tool_env(job.given, toolchain(job.given, job.judge)), f"refs/remotes/origin/{branch}"
+    argv = ["git", "fetch", "--quiet", "origin", f"+refs/heads/{branch}:{ref}"]
+    return ref if process.run(argv, env=env, check=False).returncode == 0 else ""
 
 
 def _refused(stack: str, why: str, *, hint: str = "") -> EvidenceIncomplete:

@@ -4,7 +4,7 @@ Without the file, only the instance's own key may. The agents' accounts are thos
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from factory.errors import Conflict, InvalidInput, NotFound
@@ -15,7 +15,7 @@ from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.policies import read
-from factory.policies.model import EnrolledKey, PinnedLog, Policies, TrustRoot
+from factory.policies.model import EnrolledHost, EnrolledKey, PinnedLog, Policies, TrustRoot
 from factory.policies.trust import PATH
 from factory.system import canonical
 from factory.worktrees.repository import Author, Mirror
@@ -97,13 +97,33 @@ def revoked(root: TrustRoot, name: str, *, until: int) -> TrustRoot:
     return _with(root, name, key.model_copy(update={"until": until}))
 
 
+def with_host(root: TrustRoot, name: str, public: str, environments: Sequence[str]) -> TrustRoot:
+    """Return the trust root with a host; raises ``Conflict`` if the name or the key is there."""
+    if name in root.hosts:
+        raise Conflict(f"{PATH} already has a host {name}", hint="Set another name, or remove that host first.")
+    if public in {*(key.key for key in root.keys.values()), *(host.key for host in root.hosts.values())}:
+        raise Conflict(f"{PATH} already has this key", hint="Each host has a key of its own: `factory host key`.")
+    host = EnrolledHost(key=public, environments=tuple(environments))
+    return root.model_copy(update={"hosts": {**root.hosts, name: host}})
+
+
+def without_host(root: TrustRoot, name: str) -> TrustRoot:
+    """Return the trust root without a host, for which no deployment waits any more; raises ``NotFound``."""
+    if name not in root.hosts:
+        raise NotFound(f"{PATH} has no host {name}", hint="See `factory evidence keys list`.")
+    return root.model_copy(update={"hosts": {known: host for known, host in root.hosts.items() if known != name}})
+
+
 def text(root: TrustRoot) -> str:
-    """Return the content of ``policies/trust.yml``, one line for each key."""
+    """Return the content of ``policies/trust.yml``, one line for each key and each host."""
     lines = [f"origin: {json.dumps(root.origin)}", f"separation: {root.separation}", "keys:"]
     for name, key in root.keys.items():
         fields = {field: item for field, item in key.model_dump().items() if item is not None}
         shown = ", ".join(f"{field}: {json.dumps(item)}" for field, item in fields.items())
         lines.append(f"  {name}: {{{shown}}}")
+    lines += ["hosts:"] if root.hosts else []
+    for name, host in root.hosts.items():
+        lines.append(f'  {name}: {{key: "{host.key}", environments: {json.dumps(list(host.environments))}}}')
     if root.pinned is not None:
         lines.append(f'pinned: {{size: {root.pinned.size}, root: "{root.pinned.root}"}}')
     return _HEAD + "\n".join(lines) + "\n"

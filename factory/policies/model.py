@@ -192,13 +192,28 @@ class PinnedLog(Strict):
     root: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class EnrolledHost(Strict):
+    """A host whose readiness counts: its Ed25519 public key in hex, and the environments that it runs."""
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    environments: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
+
+
 class TrustRoot(Strict):
-    """``trust.yml``, which may be absent: the log's name, the keys by name, and which roles have separate accounts."""
+    """``trust.yml``, which may be absent: the log's name, the keys by name, and which roles have separate accounts.
+
+    ``hosts`` are the hosts by name: nothing is applied to an environment before each of its hosts is ready.
+    """
 
     origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=255)]
     separation: Literal["apart", "two accounts", "none"] = "apart"
     keys: Annotated[dict[Name, EnrolledKey], Field(min_length=1)]
     pinned: PinnedLog | None = None
+    hosts: dict[Name, EnrolledHost] = Field(default_factory=dict)
+
+    def hosts_of(self, environment: str) -> dict[str, str]:
+        """Return the public key of each host of an environment, by the host's name."""
+        return {name: host.key for name, host in self.hosts.items() if environment in host.environments}
 
 
 class Apps(Strict):

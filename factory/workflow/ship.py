@@ -23,7 +23,15 @@ from factory.reports import plans as plan_note
 from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import read_tree, record, record_plans
-from factory.workflow.release import own_change, pipeline_watch, proof, record_approvals, review, shipment
+from factory.workflow.release import (
+    host_readiness,
+    own_change,
+    pipeline_watch,
+    proof,
+    record_approvals,
+    review,
+    shipment,
+)
 from factory.workflow.release.rollout import APPLY, ENDED, Rollout, job_of
 from factory.workflow.release.shipment import RELEASE, ShippedIssue, main_pipeline
 
@@ -146,7 +154,7 @@ class _Shipment:
         self._refuse(insist.unmet_before_merge(tree, trust, self.iid, head), "merged")
 
     def _insist_on_apply(self, rollout: Rollout) -> None:
-        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the apply of the plan."""
+        """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the apply; wait for the hosts."""
         self.context.fetch()
         tree, trust = read_tree(self.context), self.context.trust()
         unmet = insist.unmet_before_apply(
@@ -158,6 +166,7 @@ class _Shipment:
             plan=rollout.manifest.plan,
         )
         self._refuse(unmet, f"deployed to {rollout.environment}")
+        host_readiness.wait(self.context, self.policies, rollout)
 
     def _refuse(self, unmet: tuple[str, ...], what: str) -> None:
         if unmet:

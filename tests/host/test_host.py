@@ -3,7 +3,7 @@
 import http.client
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from factory.errors import InvalidInput, MachineError, NotFound
 from factory.evidence import statement
 from factory.evidence.transparency_log import BRANCH
 from factory.host import orders, runnable
-from factory.host.host import STATUS, Host, Source
+from factory.host.announcement import Announcement, own_key
+from factory.host.host import STATUS, Host, HostStatus, Source
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets, short
 from factory.host.supervisor import Supervisor
 from factory.model.release import RELEASE_PATH
+from factory.operations.hosts import readiness
 from factory.system import canonical
 from factory.worktrees.repository import Author, Mirror
 from tests.evidence import examples
@@ -92,12 +94,12 @@ class Place:
         self.writer.ensure()
         self.host = self.made()
 
-    def made(self) -> Host:
+    def made(self, announce: Callable[[HostStatus], None] | None = None) -> Host:
         mirror = Mirror(self.folder / "mirror", str(self.remote))
         mirror.ensure()
         source = Source("factory/shop", "production", mirror, "", examples.trust(), self.archive)
         supervisor = Supervisor(self.folder / "releases", RunMachine(TOOL_PATH, ()))
-        return Host(source, supervisor, Sockets(self.sockets), self.folder / "state", self.said.append)
+        return Host(source, supervisor, Sockets(self.sockets), self.folder / "state", self.said.append, announce)
 
     def archive(self, release: Release) -> bytes:
         self.asked.append(release.name)
@@ -271,6 +273,46 @@ def test_a_checkpoint_that_cannot_be_kept_runs_nothing(place: Place) -> None:
     mirror.fetch("")
     with pytest.raises(MachineError, match="cannot be written"):
         orders.read(mirror, examples.trust(), kept, project="factory/shop", environment="production")
+
+
+def test_it_says_on_its_branch_what_it_runs_signed_and_once_for_each_change(place: Place) -> None:
+    key = own_key(place.folder / "state")
+    assert own_key(place.folder / "state").public == key.public
+    mirror = Mirror(place.folder / "mirror", str(place.remote))
+    announcement = Announcement(mirror, "", "box", key)
+    host = place.made(announcement.publish)
+    name = place.deliver(12)
+    host.look()
+    host.look()
+    branch = readiness.branch("production", "box")
+    place.writer.fetch("")
+    assert len(place.writer.messages(f"refs/remotes/origin/{branch}")) == 1
+    said = readiness.opened(place.writer.read(str(place.writer.head(branch)), readiness.FILE), key.public)
+    assert (said.host, said.size) == ("box", len(CHAIN))
+    assert [(item.release, item.archive, item.ready) for item in said.releases] == [
+        (name, canonical.digest(place.archives[name]), True)
+    ]
+    git("update-ref", "-d", f"refs/heads/{branch}", cwd=place.remote)
+    host.look()
+    assert place.writer.resolve(f"refs/remotes/origin/{branch}") is not None
+    place.writer.fetch("")
+    assert place.writer.head(branch) is not None, "who deletes the branch silences it until the next look alone"
+    host.close()
+
+
+def test_a_host_that_may_not_push_says_so_and_runs_on(place: Place) -> None:
+    mirror = Mirror(place.folder / "mirror", str(place.remote))
+    host = place.made(Announcement(mirror, "", "box", own_key(place.folder / "state")).publish)
+    name = place.deliver(12)
+    hook = place.remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho you may not push >&2\nexit 1\n")
+    hook.chmod(0o755)
+    status = host.look()
+    assert "GitLab refused the push to factory/hosts/production/box" in status.problem
+    assert place.get(place.socket(name)) == (200, name.encode())
+    hook.unlink()
+    assert host.look().problem == ""
+    host.close()
 
 
 def test_sockets_have_names_that_fit(tmp_path: Path) -> None:

@@ -243,3 +243,23 @@ def test_what_was_deployed_last_and_before_it_must_run_and_what_comes_after() ->
     assert must(deployed(0, 1, 2)) == {1, 2, 3, 4}
     assert must(deployed(0, 1, 2, 3, 4, 1)) == {4, 1}, "after a rollback, the release that it left stays"
     assert must(deployed(0, verified=False)) == {0, 1, 2, 3, 4}
+
+
+def test_the_releases_to_which_a_rollback_goes_must_run_until_it_is_deployed() -> None:
+    known = releases(5)
+    values = [examples.make("deploy", {"commit": known[number].commit, "key": str(number)}) for number in range(5)]
+    own = values[0]["predicate"]
+    predicate = {
+        **{name: own[name] for name in ("project", "issue", "time", "merge_request", "environment")},
+        "key": "rollback/1",
+        "pipeline": 9,
+        "from_commit": known[4].commit,
+        "commit": known[1].commit,
+        "by": "owner",
+        "reason": "slow",
+    }
+    back = statement.build("rollback", subjects={"commit": f"gitCommit:{known[1].commit}"}, predicate=predicate)
+    arrived = examples.make("deploy", {"commit": known[1].commit, "key": "back"})
+    for entries, wanted in (([*values, back], {1, 3, 4}), ([*values, back, arrived], {1, 4})):
+        found = runnable.needed(known, log(entries), project=PROJECT, environment="production")
+        assert {number for number, item in enumerate(known) if item.name in found} == wanted

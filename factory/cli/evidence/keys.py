@@ -9,7 +9,7 @@ from factory.cli import output
 from factory.cli.current import current
 from factory.cli.prompt import typed
 from factory.errors import EvidenceInvalid, InvalidInput, NotFound, Refused
-from factory.evidence import transparency_log, verify
+from factory.evidence import sign, transparency_log, verify
 from factory.evidence.checkpoint import VerifierKey
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
@@ -18,6 +18,7 @@ from factory.instance.context import own_trust
 from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN, MergeRequest
 from factory.operations import trust_root
+from factory.policies import read
 from factory.policies.model import TrustRoot
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -37,7 +38,7 @@ def command() -> None:
 @command.command(name="list")
 @output.as_json
 def list_(as_json: bool) -> None:
-    """List the keys that may sign.
+    """List the keys that may sign, and those of hosts.
 
     Shows which statements each has signed, and which key is this machine's.
     """
@@ -58,7 +59,7 @@ def list_(as_json: bool) -> None:
             "here": "this machine's" if keyid == mine else "",
         }
         for keyid, key in trust.keys.items()
-    ]
+    ] + project.hosts()
     output.rows(rows, ("name", "signs", "from", "until", "signed", "here"), json_wanted=as_json, empty="no key")
 
 
@@ -143,6 +144,34 @@ def revoke(name: str, at: int | None, as_json: bool) -> None:
     _tell(project.propose(root, f"Revoke the key {name}", why), name, as_json=as_json)
 
 
+@command.command(name="enrol-host")
+@click.argument("name")
+@click.argument("key")
+@click.option("--environment", "environments", required=True, multiple=True, help="An environment that it runs.")
+@output.as_json
+def enrol_host(name: str, key: str, environments: tuple[str, ...], as_json: bool) -> None:
+    """Propose that deployments wait for the host NAME, which signs with KEY (`factory host key` on that machine)."""
+    called = _called(name)
+    sign.keyid_of(key)
+    project = _Project(current())
+    known = project.environments()
+    if unknown := [item for item in environments if item not in known]:
+        raise InvalidInput(f"there is no environment {unknown[0]}", hint=f"There are: {', '.join(known)}.")
+    root = trust_root.with_host(project.root(_called(None)), called, key, environments)
+    why = f"Nothing is applied to {', '.join(environments)} before the host {called} (`{key}`) is ready."
+    _tell(project.propose(root, f"Enrol the host {called}", why), called, as_json=as_json)
+
+
+@command.command(name="remove-host")
+@click.argument("name")
+@output.as_json
+def remove_host(name: str, as_json: bool) -> None:
+    """Propose that no deployment waits for the host NAME any more."""
+    project = _Project(current())
+    root = trust_root.without_host(project.root(_called(None)), name)
+    _tell(project.propose(root, f"Remove the host {name}", f"No deployment waits for {name}."), name, as_json=as_json)
+
+
 class _Project:
     """The instance's project as of now: its log and its trust root, and the person who proposes a change."""
 
@@ -154,11 +183,33 @@ class _Project:
         head = self._mirror.head(MAIN)
         if head is None:
             raise NotFound(f"{workspace.settings['project']} has no branch {MAIN}")
-        self._root = trust_root.at(self._mirror, head)
+        self._main, self._root = head, trust_root.at(self._mirror, head)
 
     def trust(self) -> Trust:
         """Return the trust root of the project."""
         return trust_root.trusted(own_trust(self.workspace), self._root)
+
+    def hosts(self) -> list[dict[str, object]]:
+        """Return a row for each host for which deployments wait."""
+        found = self._root.hosts if self._root else {}
+        return [
+            {
+                "name": name,
+                "key": host.key,
+                "verifier_key": "",
+                "signs": f"what runs for {', '.join(host.environments)}",
+                "from": 0,
+                "until": None,
+                "signed": 0,
+                "here": "",
+            }
+            for name, host in found.items()
+        ]
+
+    def environments(self) -> list[str]:
+        """Return the names of the environments that policies/environments.yml on main has."""
+        policies = read.read(self._mirror.tree(self._main, "policies/"))
+        return sorted(policies.environments.environments)
 
     def size(self) -> int:
         """Return the number of statements in the log."""

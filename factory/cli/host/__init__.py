@@ -8,6 +8,7 @@ from factory.cli.lazy import Commands
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("factory.cli.host.run:command", "Run an environment's releases on this machine."),
+    "key": ("factory.cli.host.key:command", "Show the key with which this machine says what it runs."),
     "install": ("factory.cli.host.install:command", "Write the systemd units of a host."),
     "status": ("factory.cli.host.status:command", "Show what this machine runs, and by which evidence."),
 }

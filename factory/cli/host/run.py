@@ -14,6 +14,7 @@ from factory.errors import InvalidInput, SandboxUnavailable, ToolFailed
 from factory.evidence.trust import Trust
 from factory.gitlab import connect as gitlab
 from factory.host import archives
+from factory.host.announcement import Announcement, own_key
 from factory.host.host import Host, HostStatus, Source
 from factory.host.sockets import Sockets
 from factory.host.supervisor import Supervisor
@@ -41,6 +42,7 @@ _PAUSE = 2.0
 )
 @options.STATE
 @click.option("--every", type=click.FloatRange(min=1), default=15.0, show_default=True, help="Seconds between looks.")
+@click.option("--name", metavar="NAME", help="Say on GitLab, under this name, what runs here; see `factory host key`.")
 @click.option("--once", is_flag=True, help="Look once, start what the evidence names, say so, and stop it.")
 @output.as_json
 def command(
@@ -51,6 +53,7 @@ def command(
     sockets: Path | None,
     state: Path | None,
     every: float,
+    name: str | None,
     *,
     once: bool,
     as_json: bool,
@@ -60,10 +63,13 @@ def command(
     It reads the evidence of the project, verifies all of it with the trust root, and runs a release only if a merge
     whose approval holds, a plan of that merge, and the approval of that plan name its archive. It needs a token that
     may read the project (read_api, read_repository), in FACTORY_HOST_TOKEN or as systemd's credential gitlab-token, and
-    outgoing connections alone. With GitLab away, what runs goes on running.
+    outgoing connections alone. With GitLab away, what runs goes on running. With --name the token also needs
+    write_repository, for the branch factory/hosts/ENVIRONMENT/NAME.
     """
     variables = process_environment.snapshot()
     options.check(environment, url)
+    if name:
+        options.check(name)
     folder = files.private_folder(options.folder(state, environment, variables))
     with files.locked(folder / options.LOCK, wait=False):
         mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
@@ -73,7 +79,9 @@ def command(
         trust = Trust.read(files.read_bytes(root), source=str(root))
         source = Source(project, environment, mirror, token, trust, lambda item: archives.fetch(connection, item))
         supervisor = Supervisor(folder / "releases", _machine(variables))
-        host = Host(source, supervisor, Sockets(sockets or Path("/run/factory") / environment), folder, output.say)
+        places = Sockets(sockets or Path("/run/factory") / environment)
+        announce = Announcement(mirror, token, name, own_key(folder)).publish if name else None
+        host = Host(source, supervisor, places, folder, output.say, announce)
         process.exit_when_terminated()
         try:
             host.start_stored()

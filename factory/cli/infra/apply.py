@@ -45,6 +45,7 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
             release.publish(str(url), token, name, archive)
             click.echo(f"release {name} is ready")
 
+    apply_evidence.require_hosts(job, stack, manifest, say=click.echo)
     rules = job.policies.terraform
     order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
     with job.token(stack) as token:

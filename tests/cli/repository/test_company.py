@@ -240,7 +240,7 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
 
 
 def on_a_host_of_ones_own(person: Person) -> None:
-    """Run production's releases on a machine that has a token to read, the trust root, and nothing else."""
+    """Run production's releases on a machine that has a token, the trust root, and nothing else; deploy to it."""
     [record] = (person.home / ".local/state/factory").glob("*/default/instance.json")
     url = f"http://127.0.0.1:{json.loads(record.read_text())['ports']['gitlab']}"
     asked = f"protocol=http\nhost={url.removeprefix('http://')}\n\n"
@@ -253,30 +253,66 @@ def on_a_host_of_ones_own(person: Person) -> None:
         text=True,
         check=True,
     )
-    token = dict(line.split("=", 1) for line in told.stdout.split())["password"]
+    given = {
+        "PATH": person.env()["PATH"],
+        "FACTORY_HOST_TOKEN": dict(line.split("=", 1) for line in told.stdout.split())["password"],
+    }
     machine = Person(person.home.parent / "machine")
     machine.shop.mkdir(parents=True)
     trust = machine.shop / "trust.json"
     trust.write_text(person.types("factory", "evidence", "trust"))
     with tempfile.TemporaryDirectory() as sockets:
         argv = ["factory", "host", "run", "production", "--url", url, "--project", "factory/control"]
-        argv += ["--trust", str(trust), "--sockets", sockets]
-        env = {**machine.env(), "PATH": person.env()["PATH"]}
-        assert "FACTORY_HOST_TOKEN is not set" in machine.types(*argv, code=3, PATH=env["PATH"])
-        said = machine.types(*argv, "--once", PATH=env["PATH"], FACTORY_HOST_TOKEN=token)
-        assert ": ready" in said
+        argv += ["--trust", str(trust), "--sockets", sockets, "--name", "box", "--every", "1"]
+        assert "FACTORY_HOST_TOKEN is not set" in machine.types(*argv, code=3, PATH=given["PATH"])
+        assert ": ready" in machine.types(*argv, "--once", **given)
         assert list(Path(sockets).iterdir()) == []
-        running_host = subprocess.Popen(argv, cwd=machine.shop, env=env | {"FACTORY_HOST_TOKEN": token})
+        enrol_host(person, machine.types("factory", "host", "key", "production", "--json", **given))
+        running_host = subprocess.Popen(argv, cwd=machine.shop, env={**machine.env(), **given})
         try:
-            status = ("factory", "host", "status", "production")
-            wait_for(lambda: "yes" in machine.types(*status, PATH=env["PATH"]))
-            [path] = [path for path in Path(sockets).iterdir() if not path.name.endswith(".release.sock")]
-            assert running.get(path, "/", seconds=5) == (200, b"ok")
-            assert "another process holds" in machine.types(*argv, code=7, PATH=env["PATH"], FACTORY_HOST_TOKEN=token)
+            first = released(Path(sockets), 1)
+            assert running.get(first[0], "/", seconds=5) == (200, b"ok")
+            assert "another process holds" in machine.types(*argv, code=7, **given)
+            deploy_a_change(person)
+            assert len(released(Path(sockets), 2)) == 2, "the release before stays, so that a return takes no start"
         finally:
             running_host.terminate()
             assert running_host.wait(PATIENCE) == 143
-        assert "not running" in machine.types(*status, PATH=env["PATH"])
+        assert "not running" in machine.types("factory", "host", "status", "production", **given)
+
+
+def released(sockets: Path, count: int) -> list[Path]:
+    """Wait for the sockets of this many releases; return them."""
+
+    def found() -> list[Path]:
+        return [path for path in sockets.glob("*.sock") if not path.name.endswith(".release.sock")]
+
+    wait_for(lambda: len(found()) >= count)
+    return found()
+
+
+def enrol_host(person: Person, key: str) -> None:
+    """Let the deployments to production wait for the host, as a person who merges that."""
+    public = json.loads(key)["key"]
+    person.types("factory", "evidence", "keys", "enrol-host", "box", public, "--environment", "production")
+    merged(person, 2)
+    assert "what runs for production" in person.types("factory", "evidence", "keys", "list")
+
+
+def deploy_a_change(person: Person) -> None:
+    """Change the app, and deploy it: the factory waits until the host runs the release."""
+    person.types("git", "pull", "-q", "--ff-only", "origin", "main")
+    source = person.shop / "apps/count/server.c"
+    source.write_text("/* counted */\n" + source.read_text())
+    person.types("git", "switch", "-qc", "say-more")
+    person.types("git", "commit", "-qam", "Say what the program does")
+    person.types("factory", "propose")
+    merged(person, 3)
+    waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
+    person.types("factory", "deploy", "approve", str(waiting["id"]))
+    said = person.types("factory", "work", "--once")
+    assert "production waits: the host box has read" in said or "production waits: on the host box" in said, said
+    assert answer(person, "count.acme.test") == "ok"
 
 
 @pytest.mark.long
