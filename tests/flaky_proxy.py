@@ -19,12 +19,16 @@ _HOPS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-len
 
 @dataclass
 class Between:
-    """A running proxy: its address, and the API requests that it was sent (method, path, whose token)."""
+    """A running proxy: its address, and the API requests that it was sent (method, path, whose token).
+
+    ``before`` is called with the method and path of each request, git's too, before the request passes.
+    """
 
     url: str
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     fate: Callable[[str, str], Fate] = lambda _method, _path: "pass"
     changed: Callable[[str, bytes], bytes] = lambda _path, data: data
+    before: Callable[[str, str], object] = lambda _method, _path: None
 
     @property
     def writes(self) -> int:
@@ -61,6 +65,7 @@ class _Passing(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         body = self._body()
+        self.proxy.before(self.command, self.path)
         fate: Fate = "pass"
         if self.path.startswith("/api/"):
             self.proxy.sent.append((self.command, urlsplit(self.path).path, self.headers.get("PRIVATE-TOKEN", "")))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from factory.errors import FactoryError, InvalidInput
+from factory.errors import Conflict, FactoryError, InvalidInput, Refused
 from factory.evidence.trust import APART, Separation, Trust
 from factory.gitlab import bootstrap, deployments, pipelines, runners, variables
 from factory.gitlab.connect import Connection, connect
@@ -154,9 +154,19 @@ def publish_trust(workspace: Workspace, owner: Connection) -> None:
 
     More machines need ``policies/trust.yml``, whose keys come before those of the variable.
     """
-    if not any(item.key == apply_evidence.VARIABLE for item in variables.find(owner)):
-        text = files.read_text(workspace.state / "trust.json")
+    if _has_trust(owner):
+        return
+    text = files.read_text(workspace.state / "trust.json")
+    try:
         bootstrap.variables(owner, {apply_evidence.VARIABLE: (text, False)})
+    except InvalidInput:
+        # Another machine may have set it in the meantime.
+        if not _has_trust(owner):
+            raise
+
+
+def _has_trust(owner: Connection) -> bool:
+    return any(item.key == apply_evidence.VARIABLE for item in variables.find(owner))
 
 
 def mirror(workspace: Workspace, url: str, project: str) -> Mirror:
@@ -198,7 +208,15 @@ def seed(workspace: Workspace, url: str, project: str, token: str, *, say: Say) 
         say("the clone has uncommitted changes, which are not pushed")
     commit = _git(workspace, "rev-parse", "HEAD").strip()
     copy.take(workspace.settings.clone, commit)
-    copy.push(commit, MAIN, token)
+    try:
+        copy.push(commit, MAIN, token)
+    except (Conflict, Refused):
+        # Another clone may have pushed main in the meantime, and protected it: then it is adopted.
+        copy.fetch(token)
+        existing = copy.head(MAIN)
+        if existing is None:
+            raise
+        return existing, False
     return commit, True
 
 

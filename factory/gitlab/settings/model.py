@@ -141,7 +141,8 @@ class Section:
 
     With ``patterns``, keys are names with wildcards. An unnamed key is then ``extra`` only if it matches a name in the
     desired state, because GitLab grants access if any matching rule does. ``unspecified`` are fields that older servers
-    accept but do not return; if they are not returned, they are not compared.
+    accept but do not return; if they are not returned, they are not compared. ``repeatable`` says that GitLab makes a
+    second object of the same name.
     """
 
     name: str
@@ -154,3 +155,4 @@ class Section:
     maker: Callable[[Fields], str] = lambda _: ""
     unspecified: frozenset[str] = frozenset()
     patterns: bool = False
+    repeatable: bool = False

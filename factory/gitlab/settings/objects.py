@@ -178,6 +178,6 @@ def _drop_hook(server: Server, key: str, found: Fields) -> None:
 
 LABELS = Section("labels", _read_labels, _write_label, _drop_label)
 MEMBERS = Section("members", _read_members, _write_member, _drop_member)
-SCHEDULES = Section("schedules", _read_schedules, _write_schedule, _drop_schedule)
+SCHEDULES = Section("schedules", _read_schedules, _write_schedule, _drop_schedule, repeatable=True)
 RESOURCE_GROUPS = Section("resource_groups", _read_groups, _write_group, maker=lambda _: "the first job that names it")
-HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook, unspecified=frozenset({_CARRIES}))
+HOOKS = Section("hooks", _read_hooks, _write_hook, _drop_hook, unspecified=frozenset({_CARRIES}), repeatable=True)

@@ -1,13 +1,23 @@
 """Plans and applies a project's settings, and reads them again after an apply."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from factory.errors import NotFound, Refused
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 from factory.gitlab.settings import approvals, compare, objects, project, protection, runners, variables
-from factory.gitlab.settings.model import Difference, MissingObject, Section, Server, State, Tier, UnsupportedField
+from factory.gitlab.settings.model import (
+    Difference,
+    Fields,
+    MissingObject,
+    Section,
+    Server,
+    State,
+    Tier,
+    UnsupportedField,
+)
 from factory.model.secret import Secret
 
 # In the order of changes: first members, then protection, then everything that starts jobs.
@@ -126,7 +136,7 @@ def apply(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable
         keys = _keys(planned, section, extra=False)
         fits, _ = compare.fitted(section, wanted[section.name].state, server.tier) if keys else ({}, ())
         for key in keys:
-            section.write(server, key, fits[key], seen[section.name].get(key))
+            _write(server, section, key, fits[key], seen[section.name].get(key))
             say(f"{section.name}: {key}")
         if keys and section is objects.MEMBERS:
             # Rules name accounts, and the accounts that were just added were missing from the earlier read.
@@ -144,6 +154,28 @@ def apply(server: Server, wanted: Mapping[str, DesiredSection], *, say: Callable
                 section.drop(server, key, existing[key])
                 say(f"{section.name}: {key} is removed")
     return plan(server, wanted)
+
+
+def _write(server: Server, section: Section, key: str, wanted: Fields, found: Fields | None) -> None:
+    """Write an object that was read as ``found``; another client may write the same one at the same time."""
+    try:
+        section.write(server, key, wanted, found)
+    except (Conflict, InvalidInput):
+        now = section.read(server).get(key)
+        if now is None or now == found:
+            raise
+        section.write(server, key, wanted, now)
+    if found is None and section.repeatable:
+        _drop_repeats(server, section, key)
+
+
+def _drop_repeats(server: Server, section: Section, key: str) -> None:
+    """Remove equal objects that are newer than the one named ``key``: each of two clients may have made one."""
+    now = section.read(server)
+    for name in reversed(list(now)):
+        if section.drop and name.startswith(f"{key} (") and now[name] == now[key]:
+            with suppress(NotFound):  # the other client has removed it
+                section.drop(server, name, now[name])
 
 
 def _keys(planned: Plan, section: Section, *, extra: bool) -> list[str]:

@@ -31,6 +31,10 @@ class Deadline:
         """Return a deadline that is ``seconds`` earlier."""
         return Deadline(self.at - seconds)
 
+    def with_at_least(self, seconds: float) -> "Deadline":
+        """Return the deadline, or a later one that leaves ``seconds`` from now."""
+        return Deadline(max(self.at, clock.monotonic() + seconds))
+
 
 def begin(seconds: float = SECONDS) -> Deadline:
     """Return the deadline of a run that begins now."""

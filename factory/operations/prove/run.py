@@ -8,7 +8,7 @@ from factory import __version__
 from factory.errors import FactoryError, ProofFailed
 from factory.operations.prove import deletion, throwaway_clone
 from factory.operations.prove import record as records
-from factory.operations.prove.deadline import Deadline
+from factory.operations.prove.deadline import CLEAN_UP, Deadline
 from factory.operations.prove.report import Outcome, Report, StepResult, line_of, redacted
 from factory.operations.prove.steps import STEPS, Proof, Step
 from factory.system import clock
@@ -45,7 +45,8 @@ def run(proof: Proof, *, looked: Looked, until: Deadline, decisions: str, say: S
             token=proof.tokens.operator,
             cloudflare=proof.tokens.cloudflare,
             env=proof.env,
-            deadline=until,
+            # A person may have left a question open for longer than the run had left.
+            deadline=until.with_at_least(CLEAN_UP),
         )
     end = clock.monotonic()
     zone = f"; {proof.request.zone} has what it had before" if proof.request.zone else ""

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.cli.test_refusals import assert_told
+from tests.flaky_proxy import between
 from tests.instances import Instance, make_instance
-from tests.servers import PATIENCE, LocalGitlab, wait_for
+from tests.servers import PATIENCE, LocalGitlab, git, wait_for
 
 
 class Here:
@@ -153,6 +154,36 @@ def test_of_two_at_once_one_connects_and_one_is_told(tmp_path: Path, free_gitlab
     ]
     assert len(here.project().hooks.list(get_all=True)) <= 1
     assert here.project().mergerequests.list(get_all=True) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["projects", "git-receive-pack", "labels", "pipeline_schedules", "variables"])
+def test_another_clone_connects_in_the_middle(tmp_path: Path, free_gitlab: LocalGitlab, point: str) -> None:
+    """Just before one clone's first write of a kind, another clone, with another commit, connects to the project."""
+    here = Here(tmp_path, free_gitlab)
+    other = Instance(tmp_path / "other/clone", tmp_path / "other/state")
+    git("clone", "-q", str(here.instance.clone), str(other.clone), cwd=tmp_path)
+    (other.clone / ".tools").symlink_to(here.instance.clone / ".tools")
+    git("commit", "-q", "--allow-empty", "-m", "one more", cwd=other.clone)
+    connected: list[dict[str, Any]] = []
+
+    def overtaken(method: str, path: str) -> None:
+        if not connected and method == "POST" and path.endswith(f"/{point}"):
+            connected.append(here.connected())
+
+    connect = ("--instance", "gitlab", "connect")
+    arguments = ("--project", here.path, "--yes", "--json")
+    with between(free_gitlab.url) as proxy:
+        proxy.before = overtaken
+        done = other.run(*connect, proxy.url, *arguments, stdin=here.token)
+    assert json.loads(done.stdout)["in_sync"]
+    assert len(connected) == 1
+    again = json.loads(other.run(*connect, here.server.url, *arguments, stdin=here.token).stdout)
+    assert (again["made"], again["pushed"], again["in_sync"]) == (False, False, True)
+    first, late = (git("rev-parse", "HEAD", cwd=at.clone).stdout.strip() for at in (here.instance, other))
+    pushed_first = point in {"projects", "git-receive-pack"}
+    assert here.project().branches.get("main").commit["id"] == (first if pushed_first else late)
+    assert len(here.project().pipelineschedules.list(get_all=True)) == 1
 
 
 @pytest.mark.long

@@ -114,6 +114,29 @@ class Services:
             argv, cwd=self.instance.clone, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
+    def answered(self, answers: Mapping[bytes, bytes]) -> tuple[int, str]:
+        """Run it on a terminal, and give the answer to each question as it comes; return its exit code and output."""
+        arguments = [item for item in self.arguments() if item != "--yes"]
+        argv = ["env", "--default-signal=INT", "setsid", "--ctty", sys.executable, "-P", "-m", "factory", *arguments]
+        outer, inner = pty.openpty()
+        env = {**self.instance.env(**self.env), "PYTHONPATH": str(ROOT)}
+        run = subprocess.Popen(argv, cwd=self.instance.clone, env=env, stdin=inner, stdout=inner, stderr=inner)
+        os.close(inner)
+        limit = threading.Timer(PATIENCE, run.kill)
+        limit.start()
+        seen, asked = b"", dict(answers)
+        with suppress(OSError):  # the terminal is gone with the program
+            while more := os.read(outer, 1000):
+                seen += more
+                question = next((words for words in asked if words in seen and seen.endswith(b"[y/N]: ")), None)
+                if question:
+                    os.write(outer, asked.pop(question))
+        code = run.wait(PATIENCE)
+        limit.cancel()
+        os.close(outer)
+        assert not asked, seen
+        return code, seen.decode()
+
     def throwaway(self) -> list[Any]:
         """Return the projects of runs."""
         return [item for item in self.client.projects.list(get_all=True) if "prove" in item.path_with_namespace]
@@ -196,6 +219,29 @@ def test_a_zone_behind_which_nothing_answers(services: Services) -> None:
     assert "no machine runs releases" in steps["production"]["detail"]
     assert steps["evidence"]["outcome"] == "not run"
     assert found["left"] == []
+    assert services.has() == before
+
+
+@pytest.mark.long
+@pytest.mark.matrix(4, group="flows")
+def test_a_no_makes_nothing_and_approves_nothing(services: Services) -> None:
+    before = services.has()
+    code, told = services.answered({b"Do this?": b"n\n"})
+    assert code == 5, told
+    assert "you did not agree: nothing was made" in told
+    assert not list(services.instance.state.rglob("made.json"))
+    assert services.has() == before
+    code, told = services.answered({b"Do this?": b"y\n", b"Approve !": b"n\n"})
+    assert code == 17, told
+    (path,) = (path for path in services.out.glob("prove-*.json") if "transcript" not in path.name)
+    found = json.loads(path.read_text())
+    steps = {step["name"]: step for step in found["steps"]}
+    assert (steps["approve, merge, staging"]["outcome"], steps["approve, merge, staging"]["detail"]) == (
+        "failed",
+        "you did not approve",
+    )
+    assert steps["evidence"]["outcome"] == "not run"
+    assert (found["decisions"], found["left"]) == ("by the operator, on the terminal", [])
     assert services.has() == before
 
 
