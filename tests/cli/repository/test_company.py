@@ -253,10 +253,7 @@ def on_a_host_of_ones_own(person: Person) -> None:
         text=True,
         check=True,
     )
-    given = {
-        "PATH": person.env()["PATH"],
-        "FACTORY_HOST_TOKEN": dict(line.split("=", 1) for line in told.stdout.split())["password"],
-    }
+    path, token = person.env()["PATH"], dict(line.split("=", 1) for line in told.stdout.split())["password"]
     machine = Person(person.home.parent / "machine")
     machine.shop.mkdir(parents=True)
     trust = machine.shop / "trust.json"
@@ -264,21 +261,23 @@ def on_a_host_of_ones_own(person: Person) -> None:
     with tempfile.TemporaryDirectory() as sockets:
         argv = ["factory", "host", "run", "production", "--url", url, "--project", "factory/control"]
         argv += ["--trust", str(trust), "--sockets", sockets, "--name", "box", "--every", "1"]
-        assert "FACTORY_HOST_TOKEN is not set" in machine.types(*argv, code=3, PATH=given["PATH"])
-        assert ": ready" in machine.types(*argv, "--once", **given)
+        assert "FACTORY_HOST_TOKEN is not set" in machine.types(*argv, code=3, PATH=path)
+        assert ": ready" in machine.types(*argv, "--once", PATH=path, FACTORY_HOST_TOKEN=token)
         assert list(Path(sockets).iterdir()) == []
-        enrol_host(person, machine.types("factory", "host", "key", "production", "--json", **given))
-        running_host = subprocess.Popen(argv, cwd=machine.shop, env={**machine.env(), **given})
+        enrol_host(person, machine.types("factory", "host", "key", "production", "--json", PATH=path))
+        running_host = subprocess.Popen(
+            argv, cwd=machine.shop, env=machine.env() | {"PATH": path, "FACTORY_HOST_TOKEN": token}
+        )
         try:
             first = released(Path(sockets), 1)
             assert running.get(first[0], "/", seconds=5) == (200, b"ok")
-            assert "another process holds" in machine.types(*argv, code=7, **given)
+            assert "another process holds" in machine.types(*argv, code=7, PATH=path, FACTORY_HOST_TOKEN=token)
             deploy_a_change(person)
             assert len(released(Path(sockets), 2)) == 2, "the release before stays, so that a return takes no start"
         finally:
             running_host.terminate()
             assert running_host.wait(PATIENCE) == 143
-        assert "not running" in machine.types("factory", "host", "status", "production", **given)
+        assert "not running" in machine.types("factory", "host", "status", "production", PATH=path)
 
 
 def released(sockets: Path, count: int) -> list[Path]:
