@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
+from threading import Thread
 
-from factory.apps import archive
+from factory.apps import archive, release_log
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
 from factory.apps.build import node_version
 from factory.apps.resolved import STATIC
@@ -25,14 +26,16 @@ from factory.sandbox.launch import Launch, Level, PreparedLaunch
 from factory.sandbox.limits import Limits
 from factory.system import clock, files, ports, process
 
-SOCKET, LOG = "app.sock", "app.log"
+SOCKET = "app.sock"
 _VENV = "venv"
 _PYTHON = ".".join(map(str, sys.version_info[:2]))
 _OPEN_FILES = 4096
 _MIB = 2**20
 # Seconds between two requests: until it listens, and once it answers something else.
 _PAUSE, _LONGER, _PROBE = 0.05, 0.5, 2.0
-_LOG_LINES, _LOG_BYTES, _BODY = 10, 8192, 200
+_LOG_LINES, _BODY = 10, 200
+# Seconds in which the last output of an ended release is read.
+_LAST_OUTPUT = 2.0
 # In a network of the release's own, every port is free.
 _PORT = 8000
 
@@ -54,6 +57,8 @@ class RunningRelease:
     place: Path
     group: process.Group = field(repr=False)
     prepared: PreparedLaunch = field(repr=False)
+    log: Path
+    keeper: Thread = field(repr=False)
 
     @property
     def socket(self) -> Path:
@@ -75,13 +80,14 @@ class RunningRelease:
     def stop(self) -> None:
         """Kill it and what it started, and clean up."""
         self.group.kill()
+        self.keeper.join(_LAST_OUTPUT)
         launch.put_back(self.prepared)
 
     def last_words(self) -> str:
         """Return the last lines of its log, each indented; empty if it wrote none."""
-        path = self.place / LOG
-        text = files.tail(path, _LOG_BYTES).decode(errors="replace") if path.exists() else ""
-        return "".join(f"\n  {line}" for line in text.strip().splitlines()[-_LOG_LINES:])
+        if not self.alive:
+            self.keeper.join(_LAST_OUTPUT)
+        return "".join(f"\n  {line}" for line in release_log.lines(self.log, _LOG_LINES))
 
 
 def unpack(packed: bytes, folder: Path) -> ReleaseManifest:
@@ -129,12 +135,13 @@ def start(
     *,
     name: str,
     place: Path,
+    log: Path,
     variables: Mapping[str, str],
 ) -> RunningRelease:
-    """Start an unpacked release; ``place`` is its own writable folder, in which its socket and its log are.
+    """Start an unpacked release; ``place`` is its own writable folder, in which its socket is.
 
-    ``variables`` are added to those that the release names. Raises ``ToolFailed`` if the release needs what this
-    machine lacks, ``SandboxUnavailable`` and ``MachineError``.
+    What it prints is kept in ``log``, which it can't reach. ``variables`` are added to those that the release names.
+    Raises ``ToolFailed`` if the release needs what this machine lacks, ``SandboxUnavailable`` and ``MachineError``.
     """
     if missing := lacking(manifest, versions(machine.path) if manifest.needs else {}):
         raise ToolFailed(f"the release needs {', '.join(missing)}")
@@ -161,9 +168,15 @@ def start(
         inlet_port=port,
     )
     prepared = launch.prepare(wanted)
-    with (place / LOG).open("ab") as log:
-        group = process.start(prepared.argv, env=prepared.env, cwd=prepared.cwd, stdout=log, stderr=process.STDOUT)
-    return RunningRelease(manifest, place, group, prepared)
+    output, its_end = os.pipe()
+    try:
+        group = process.start(prepared.argv, env=prepared.env, cwd=prepared.cwd, stdout=its_end, stderr=process.STDOUT)
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(its_end)
+    return RunningRelease(manifest, place, group, prepared, log, release_log.keep(output, log))
 
 
 def _argv(folder: Path, manifest: ReleaseManifest, values: Mapping[str, str]) -> tuple[str, ...]:

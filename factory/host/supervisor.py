@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from factory.apps import running, zipapp
+from factory.apps import release_log, running, zipapp
 from factory.apps.running import RunMachine, RunningRelease
 from factory.errors import Conflict, InvalidInput, MachineError, NotFound, ToolFailed
 from factory.model.release import KeptRelease
@@ -25,7 +25,7 @@ _STARTS_PER_WINDOW = 4
 _WINDOW_SECONDS = 60.0
 # How long a release that does not answer may take to end, before it is ended.
 _ENDING_SECONDS, _PAUSE = 2.0, 0.02
-_RUNS = "running"
+_RUNS, _LOGS = "running", "logs"
 
 
 class Supervisor:
@@ -143,7 +143,8 @@ class Supervisor:
         for earlier in (folder, self._place(name)):
             files.remove_tree(earlier)
         manifest = running.unpack(zipapp.converted(archive), folder)
-        found = running.start(folder, manifest, self._machine, name=name, place=self._place(name), variables={})
+        place, kept = self._place(name), self._log(name)
+        found = running.start(folder, manifest, self._machine, name=name, place=place, log=kept, variables={})
         try:
             running.await_health(found, seconds=self._health_seconds)
         except BaseException as error:
@@ -166,6 +167,7 @@ class Supervisor:
             path.unlink(missing_ok=True)
         for folder in (self._folder / "unpacked" / name, self._place(name)):
             files.remove_tree(folder)
+        release_log.remove(self._log(name))
 
     def _record(self, name: str) -> KeptRelease | None:
         path = self._path(name)
@@ -177,8 +179,16 @@ class Supervisor:
     def _archive(self, name: str) -> Path:
         return self._folder / f"{name}.archive"
 
+    def _log(self, name: str) -> Path:
+        return self._folder / _LOGS / f"{name}.log"
+
     def _place(self, name: str) -> Path:
         return self._sockets / hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def logs(folder: Path) -> list[Path]:
+    """Return the logs of the releases that a supervisor keeps in a folder; each has its release's name."""
+    return sorted((folder / _LOGS).glob("*.log"))
 
 
 def _short(folder: Path) -> Path:

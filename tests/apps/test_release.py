@@ -47,7 +47,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         manifest = running.unpack(packed(files, tmp_path / f"work{len(started)}"), folder)
         place = tmp_path / f"run{len(started)}"
         made = running.start(
-            folder, manifest, RunMachine(TOOL_PATH, READABLE), name="shop-1", place=place, variables=variables
+            folder,
+            manifest,
+            RunMachine(TOOL_PATH, READABLE),
+            name="shop-1",
+            place=place,
+            log=tmp_path / "logs" / place.name,
+            variables=variables,
         )
         started.append(made)
         return made
@@ -238,4 +244,6 @@ def test_a_release_says_what_it_needs_of_the_machine(tmp_path: Path) -> None:
     assert running.lacking(manifest, {"machine": "riscv64"}) == [f"machine {has['machine']}, not riscv64"]
     wrong = replace(manifest, needs={"python": "2.7"})
     with pytest.raises(ToolFailed, match=r"the release needs python 2\.7, not 3"):
-        running.start(tmp_path, wrong, RunMachine(TOOL_PATH, ()), name="x", place=tmp_path, variables={})
+        running.start(
+            tmp_path, wrong, RunMachine(TOOL_PATH, ()), name="x", place=tmp_path, log=tmp_path / "x.log", variables={}
+        )

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from factory.apps import archive, running
+from factory.apps import archive, release_log, running
 from factory.apps.archive import ReleaseManifest
 from factory.apps.running import RunMachine
 from factory.errors import InvalidInput, MachineError, NotFound
 from factory.evidence import statement
 from factory.evidence.transparency_log import BRANCH
-from factory.host import orders, runnable
+from factory.host import orders, runnable, supervisor
 from factory.host.announcement import Announcement, own_key
 from factory.host.host import STATUS, Host, HostStatus, Source
 from factory.host.runnable import Release
@@ -252,6 +252,21 @@ def test_a_release_that_ends_is_started_again_and_given_up_loudly(place: Place) 
     assert "was started 4 times" in place.said[-1]
     status = json.loads((place.folder / "state" / STATUS).read_text())
     assert status["releases"][0]["ready"] is False
+
+
+def test_what_a_release_prints_outlives_its_restart_and_is_out_of_its_reach(place: Place) -> None:
+    code = SERVER.replace("import os,", 'print("begun", flush=True)\nimport os,')
+    name = place.deliver(12, code=code)
+    place.host.look()
+    [log] = supervisor.logs(place.folder / "releases")
+    assert (log.stem, release_log.lines(log, 9)) == (name, ["begun"])
+    with suppress(OSError, http.client.HTTPException):
+        place.get(place.socket(name), "/end")
+    wait_for(lambda: _dead(place, name))
+    place.host.restart_ended()
+    assert place.get(place.socket(name)) == (200, name.encode())
+    assert release_log.lines(log, 9) == ["begun", "begun"]
+    assert not log.is_relative_to(place.socket(name).resolve().parent)
 
 
 def _dead(place: Place, name: str) -> bool:

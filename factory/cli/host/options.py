@@ -22,7 +22,7 @@ TRUST = click.option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
     help="The trust root, as `factory evidence trust` prints it.",
 )
-LOCK = "host.lock"
+LOCK, RELEASES = "host.lock", "releases"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 

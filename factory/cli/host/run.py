@@ -78,7 +78,7 @@ def command(
         connection = gitlab.connect(url, project, account="", token=token, say=output.say)
         trust = Trust.read(files.read_bytes(root), source=str(root))
         source = Source(project, environment, mirror, token, trust, lambda item: archives.fetch(connection, item))
-        supervisor = Supervisor(folder / "releases", _machine(variables))
+        supervisor = Supervisor(folder / options.RELEASES, _machine(variables))
         places = Sockets(sockets or Path("/run/factory") / environment)
         announce = Announcement(mirror, token, name, own_key(folder)).publish if name else None
         host = Host(source, supervisor, places, folder, output.say, announce)

@@ -80,7 +80,13 @@ def _started(workspace: Workspace, found: MergeRequest, name: str | None, folder
     manifest = _bounded(running.unpack(packed, folder / "release"))
     machine = RunMachine(env["PATH"], tools, Level.BWRAP)
     release = running.start(
-        folder / "release", manifest, machine, name=f"{app}-{found.sha}", place=folder / "run", variables={}
+        folder / "release",
+        manifest,
+        machine,
+        name=f"{app}-{found.sha}",
+        place=folder / "run",
+        log=folder / "app.log",
+        variables={},
     )
     return release, app
 

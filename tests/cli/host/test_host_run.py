@@ -56,6 +56,31 @@ def test_the_status_is_what_the_last_look_wrote(tmp_path: Path) -> None:
     assert "not running" in host(tmp_path, "status", "staging").stderr
 
 
+def test_the_logs_of_an_app_are_shown_and_its_escapes_are_not_obeyed(tmp_path: Path) -> None:
+    assert "no release ran for staging here" in host(tmp_path, "logs", "staging").stderr
+    folder = tmp_path / "state" / "releases" / "logs"
+    folder.mkdir(parents=True)
+    (folder / "shop-1.log").write_text("one\n\x1b[2Jtwo\n")
+    (folder / "mail-1.log").write_text("three\n")
+    given = ("staging", "--state", str(tmp_path / "state"))
+    assert host(tmp_path, "logs", *given).stdout.splitlines() == [
+        "mail-1: three",
+        "shop-1: one",
+        "shop-1: \\u001b[2Jtwo",
+    ]
+    assert host(tmp_path, "logs", "staging", "shop", *given[1:], "--lines", "1").stdout == "\\u001b[2Jtwo\n"
+    [line] = host(tmp_path, "logs", "staging", "mail", *given[1:], "--json").stdout.splitlines()
+    assert json.loads(line) == {"release": "mail-1", "line": "three"}
+
+
+def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
+    first, again = (json.loads(host(tmp_path, "key", "staging", "--json").stdout) for _ in range(2))
+    assert first == again
+    [path] = tmp_path.rglob("host.pem")
+    assert (path.stat().st_mode & 0o777) == 0o600
+    assert f"enrol-host NAME {first['key']} --environment staging" in host(tmp_path, "key", "staging").stdout
+
+
 def install(folder: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
     trust = folder / "my trust.json"
     trust.write_bytes(examples.trust().write())
