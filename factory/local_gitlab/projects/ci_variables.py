@@ -44,6 +44,8 @@ def _find(call: Call) -> Document:
 def _valid(call: Call, item: Document) -> Document:
     """Return a variable; raises 400 if GitLab refuses its key, value or scope."""
     key, scope = item["key"], item["environment_scope"]
+    if "\0" in item["value"]:  # neither PostgreSQL nor an environment can hold it
+        raise api.bad_request("value is invalid", key="error")
     if not _KEY.fullmatch(key):
         raise api.invalid({"key": ["can contain only letters, digits and '_'."]})
     if len(key) > _LONGEST_KEY:

@@ -14,6 +14,7 @@ from tests.servers import LocalGitlab
         ({"key": "A-B", "value": "1"}, "can contain only letters, digits and '_'."),
         ({"key": "A" * 256, "value": "1"}, "is too long (maximum is 255 characters)"),
         ({"key": "A"}, "value is missing"),
+        ({"key": "A", "value": "a\0b"}, "value is invalid"),
         ({"key": "A", "value": "short", "masked": True}, "is invalid"),
         ({"key": "A", "value": "two lines\nof text", "masked": True, "raw": True}, "is invalid"),
         ({"key": "A", "value": "dollar$dollar", "masked": True}, "is invalid"),
