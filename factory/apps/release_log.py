@@ -52,6 +52,8 @@ def following(path: Path) -> Iterator[list[str]]:
                     file.close()
                 file = _opened(path)
             *whole, rest = (rest + added).split(b"\n")
+            if len(rest) > _BLOCK:  # a line that does not end
+                whole, rest = [*whole, rest], b""
             yield [line.decode(errors="replace") for line in whole]
     finally:
         if file:
@@ -85,4 +87,5 @@ def _replaced(file: IO[bytes], path: Path) -> bool:
 
 
 def _text(content: bytes) -> list[str]:
-    return content.decode(errors="replace").splitlines()
+    *whole, rest = content.decode(errors="replace").split("\n")
+    return [*whole, rest] if rest else whole

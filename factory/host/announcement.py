@@ -32,7 +32,7 @@ class Announcement:
 
     def publish(self, status: HostStatus) -> None:
         """Push what the status says, unless the branch says it already; raises the errors of ``Mirror.push``."""
-        releases = tuple(ReadyRelease(item.release, item.archive, item.ready, item.why) for item in status.releases)
+        releases = tuple(ReadyRelease(item.release, item.archive, item.ready) for item in status.releases)
         said = Readiness(status.project, status.environment, self.name, status.size, status.root, releases)
         content = readiness.seal(said, self.signer)
         branch = readiness.branch(status.environment, self.name)

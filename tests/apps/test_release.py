@@ -2,7 +2,10 @@
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,3 +250,31 @@ def test_a_release_says_what_it_needs_of_the_machine(tmp_path: Path) -> None:
         running.start(
             tmp_path, wrong, RunMachine(TOOL_PATH, ()), name="x", place=tmp_path, log=tmp_path / "x.log", variables={}
         )
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 no\r\nContent-Length: 900\r\n\r\n"])
+def test_who_answers_a_byte_at_a_time_holds_nobody(tmp_path: Path, begins: bytes) -> None:
+    place = tmp_path / "s"
+    ended = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(begins)
+                while not ended.wait(0.1):
+                    connection.sendall(b"X")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        started = time.monotonic()
+        if begins.endswith(b"\r\n\r\n"):
+            assert running.get(place, "/", seconds=1)[0] == 503
+        else:
+            with pytest.raises(TimeoutError):
+                running.get(place, "/", seconds=1)
+        assert time.monotonic() - started < 60, "the server would go on for ever"
+        ended.set()
+        thread.join(60)

@@ -60,6 +60,17 @@ def test_what_is_added_is_followed_also_into_the_next_file(tmp_path: Path) -> No
     assert [line for _ in range(3) for line in next(feed)] == ["three"]
 
 
+def test_a_line_that_does_not_end_is_shown_in_parts(tmp_path: Path) -> None:
+    path, found = tmp_path / "shop.log", list[str]()
+    feed = release_log.following(path)
+    assert next(feed) == []
+    for _ in range(4):
+        kept(path, b"x" * 40_000)
+        found += next(feed) + next(feed)
+    assert [len(line) for line in found] == [80_000, 80_000]
+    assert release_log.lines(path, 9) == ["x" * 160_000]
+
+
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=20))
 def test_whole_lines_come_once_and_in_order(blocks: list[bytes]) -> None:
     import tempfile  # noqa: PLC0415 - a folder for each example

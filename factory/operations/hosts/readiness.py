@@ -20,12 +20,14 @@ _BRANCHES = "factory/hosts"
 
 @dataclass(frozen=True)
 class ReadyRelease:
-    """A release that must run on a host: its archive's digest, whether it answers, and if not, why."""
+    """A release that must run on a host: its archive's digest, and whether it answers.
+
+    Why one does not is told on the host alone: the reason has what the app printed and answered, which may be a secret.
+    """
 
     release: str
     archive: str
     ready: bool
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _not_ready(item: ReadyRelease | None, name: str, archive: str) -> str:
         return f"{name} does not run"
     if item.archive != archive:
         return f"{name} is another archive"
-    return "" if item.ready else f"{name} is not ready: {item.why or 'it has ended'}"
+    return "" if item.ready else f"{name} is not ready; there, `factory host status` says why"
 
 
 def _named(plan: Entry) -> dict[str, str]:

@@ -49,8 +49,7 @@ def test_a_host_that_runs_what_the_plan_names_is_ready() -> None:
         ({"size": 10, "root": "root of 10"}, "the host box has read another log"),
         ({"releases": RELEASES[:1]}, "on the host box, mail-1 does not run"),
         ({"releases": (RELEASES[0], replace(RELEASES[1], archive=digest("x")))}, "on the host box, mail-1 is another"),
-        ({"releases": (RELEASES[0], replace(RELEASES[1], ready=False))}, "mail-1 is not ready: it has ended"),
-        ({"releases": (RELEASES[0], replace(RELEASES[1], ready=False, why="no disk"))}, "is not ready: no disk"),
+        ({"releases": (RELEASES[0], replace(RELEASES[1], ready=False))}, "mail-1 is not ready; there, `factory"),
     ],
 )
 def test_what_is_not_what_the_plan_needs_is_said(changes: dict[str, Any], why: str) -> None:
