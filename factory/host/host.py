@@ -8,7 +8,7 @@ from pathlib import Path
 from factory.errors import FactoryError, Unreachable
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
-from factory.host import orders
+from factory.host import orders, requests
 from factory.host.orders import Orders
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets
@@ -133,8 +133,14 @@ class Host:
             self._head = head
 
     def restart_ended(self) -> None:
-        """Start each release that has ended; one that ends again and again is tried ever more rarely."""
-        for kept in self._supervisor.listing():
+        """Start each release that has ended, or whose restart was asked; who ends again and again waits ever longer."""
+        stored, asked = self._supervisor.listing(), requests.taken(self._folder)
+        for name in asked:  # also one that could not be started, and is tried again at the next look
+            self._failures.pop(name, None)
+        for kept in stored:
+            if kept.name in asked:
+                self._supervisor.stop(kept.name)
+                self._say(f"{kept.name} is started again, as was asked")
             if self._supervisor.running(kept.name) is None:
                 self._attempt(kept.name, partial(self._run, kept.name))
                 self._write()

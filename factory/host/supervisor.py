@@ -119,6 +119,11 @@ class Supervisor:
             self.show(name)
             self._forget(name)
 
+    def stop(self, name: str) -> None:
+        """Stop a release, if it runs; it stays stored."""
+        with self._locks[name]:
+            self._stop(name)
+
     def close(self) -> None:
         """Stop every release."""
         for name in list(self._running):

@@ -1,5 +1,6 @@
 """A host on a real git repository, real archives and real processes: it runs what the evidence orders, nothing else."""
 
+import base64
 import http.client
 import json
 import tempfile
@@ -13,10 +14,10 @@ import pytest
 from factory.apps import archive, release_log, running
 from factory.apps.archive import ReleaseManifest
 from factory.apps.running import RunMachine
-from factory.errors import InvalidInput, MachineError, NotFound
+from factory.errors import InvalidInput, MachineError, NotFound, ToolTimeout
 from factory.evidence import statement
 from factory.evidence.transparency_log import BRANCH
-from factory.host import orders, runnable, supervisor
+from factory.host import orders, requests, runnable, supervisor
 from factory.host.announcement import Announcement, own_key
 from factory.host.host import STATUS, Host, HostStatus, Source
 from factory.host.runnable import Release
@@ -269,6 +270,24 @@ def test_what_a_release_prints_outlives_its_restart_and_is_out_of_its_reach(plac
     assert not log.is_relative_to(place.socket(name).resolve().parent)
 
 
+def test_a_restart_that_is_asked_for_is_done_once_and_for_stored_releases_alone(place: Place) -> None:
+    name = place.deliver(12)
+    place.host.look()
+    before = place.socket(name).resolve().stat().st_ino
+    folder = place.folder / "state"
+    with pytest.raises(ToolTimeout, match="did not answer"):
+        requests.restart(folder, name, seconds=0)
+    assert requests.taken(folder) == [], "a request that nobody took up is withdrawn"
+    for asked in (name, "other-1"):
+        (folder / "restart" / asked).touch()
+    place.host.restart_ended()
+    assert place.get(place.socket(name)) == (200, name.encode())
+    assert place.socket(name).resolve().stat().st_ino != before
+    assert place.said[-2:] == [f"{name} is started again, as was asked", f"{name} runs"]
+    place.host.restart_ended()
+    assert place.said[-1] == f"{name} runs"
+
+
 def _dead(place: Place, name: str) -> bool:
     try:
         place.get(place.sockets / f"{short(name)}.release.sock", RELEASE_PATH)
@@ -313,6 +332,20 @@ def test_it_says_on_its_branch_what_it_runs_signed_and_once_for_each_change(plac
     place.writer.fetch("")
     assert place.writer.head(branch) is not None, "who deletes the branch silences it until the next look alone"
     host.close()
+
+
+def test_nothing_that_an_app_says_leaves_the_machine(place: Place) -> None:
+    mirror = Mirror(place.folder / "mirror", str(place.remote))
+    host = place.made(Announcement(mirror, "", "box", own_key(place.folder / "state")).publish)
+    place.deliver(12, code='print("PASSWORD=hunter2", flush=True)\nraise SystemExit(3)\n')
+    status = host.look()
+    host.close()
+    assert "hunter2" in status.releases[0].why
+    place.writer.fetch("")
+    [said] = place.writer.tree(str(place.writer.head(readiness.branch("production", "box")))).values()
+    payload = base64.b64decode(json.loads(said)["payload"])
+    assert b'"ready":false' in payload
+    assert b"hunter2" not in payload
 
 
 def test_a_host_that_may_not_push_says_so_and_runs_on(place: Place) -> None:

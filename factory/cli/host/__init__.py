@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "key": ("factory.cli.host.key:command", "Show the key with which this machine says what it runs."),
     "install": ("factory.cli.host.install:command", "Write the systemd units of a host."),
     "logs": ("factory.cli.host.logs:command", "Show what the releases on this machine print."),
+    "restart": ("factory.cli.host.restart:command", "Start a release again."),
     "status": ("factory.cli.host.status:command", "Show what this machine runs, and by which evidence."),
 }
 

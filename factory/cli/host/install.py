@@ -22,6 +22,7 @@ _ROOT = "root"
 @options.URL
 @options.PROJECT
 @options.TRUST
+@options.NAME
 @click.option("--user", help="The account that runs it (default: yours).")
 @click.option(
     "--cloudflared",
@@ -38,6 +39,7 @@ def command(
     url: str,
     project: str,
     root: Path,
+    name: str | None,
     user: str | None,
     cloudflared: Path | None,
     out: Path,
@@ -50,11 +52,13 @@ def command(
     """
     given = process_environment.snapshot()
     options.check(environment, url)
+    if name:
+        options.check(name)
     account = user or getpass.getuser()
     if account == _ROOT:
         raise InvalidInput("a host does not run as root", hint="Name an account of its own with --user.")
     argv = (process.python(), "-P", "-m", "factory", "host", "run", environment, "--url", url, "--project", project)
-    made = [units.host(environment, account, (*argv, "--trust", str(root)))]
+    made = [units.host(environment, account, (*argv, "--trust", str(root), *(("--name", name) if name else ())))]
     made += [units.tunnel(environment, account, cloudflared)] if cloudflared else []
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / unit.name for unit in made]
@@ -64,7 +68,9 @@ def command(
     lines = [f"written: {path}" for path in paths]
     lines += [] if checked else ["not checked: there is no systemd-analyze here"]
     value = {"units": [str(path) for path in paths], "tokens": [unit.token for unit in made], "checked": checked}
-    output.one(value, json_wanted=as_json, text="\n".join([*lines, *_following(paths, made)]))
+    key = f"sudo -u {account} factory host key {environment} --state /var/lib/factory/host/{environment}"
+    lines += [*_following(paths, made), *([f"  {key}"] if name else [])]
+    output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 
 def _check(paths: list[Path], env: dict[str, str]) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from factory.config import state_home
-from factory.errors import InvalidInput
+from factory.errors import Conflict, InvalidInput
+from factory.system import files
 
 ENVIRONMENT = click.argument("environment")
 STATE = click.option(
@@ -21,6 +22,9 @@ TRUST = click.option(
     required=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
     help="The trust root, as `factory evidence trust` prints it.",
+)
+NAME = click.option(
+    "--name", metavar="NAME", help="Say on GitLab, under this name, what runs here; see `factory host key`."
 )
 LOCK, RELEASES = "host.lock", "releases"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -37,3 +41,12 @@ def check(environment: str, url: str = "https://") -> None:
 def folder(given: Path | None, environment: str, variables: Mapping[str, str]) -> Path:
     """Return the folder of an environment's host: the given one, or one below this user's state."""
     return given or state_home(variables) / "host" / environment
+
+
+def alive(folder: Path) -> bool:
+    """Return whether a host works in the folder."""
+    try:
+        with files.locked(folder / LOCK, wait=False):
+            return False
+    except Conflict:
+        return True

@@ -42,7 +42,7 @@ _PAUSE = 2.0
 )
 @options.STATE
 @click.option("--every", type=click.FloatRange(min=1), default=15.0, show_default=True, help="Seconds between looks.")
-@click.option("--name", metavar="NAME", help="Say on GitLab, under this name, what runs here; see `factory host key`.")
+@options.NAME
 @click.option("--once", is_flag=True, help="Look once, start what the evidence names, say so, and stop it.")
 @output.as_json
 def command(

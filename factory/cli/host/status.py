@@ -8,7 +8,7 @@ import click
 from factory.cli import environment as process_environment
 from factory.cli import output
 from factory.cli.host import options
-from factory.errors import Conflict, NotFound
+from factory.errors import NotFound
 from factory.host.host import STATUS, HostStatus
 from factory.system import data, files
 
@@ -25,7 +25,7 @@ def command(environment: str, state: Path | None, as_json: bool) -> None:
     if not path.exists():
         raise NotFound(f"no host of {environment} ran here", hint="Start it: `factory host run`.")
     status = data.read(HostStatus, files.read_bytes(path), source=str(path))
-    alive = _alive(folder)
+    alive = options.alive(folder)
     if as_json:
         output.one(asdict(status) | {"runs": alive}, json_wanted=True, text="")
         return
@@ -35,11 +35,3 @@ def command(environment: str, state: Path | None, as_json: bool) -> None:
         output.say(f"problem: {status.problem}")
     rows = [asdict(item) | {"ready": "yes" if item.ready and alive else "no"} for item in status.releases]
     output.rows(rows, ("release", "ready", "socket", "why"), json_wanted=False, empty="no release")
-
-
-def _alive(folder: Path) -> bool:
-    try:
-        with files.locked(folder / options.LOCK, wait=False):
-            return False
-    except Conflict:
-        return True

@@ -73,6 +73,12 @@ def test_the_logs_of_an_app_are_shown_and_its_escapes_are_not_obeyed(tmp_path: P
     assert json.loads(line) == {"release": "mail-1", "line": "three"}
 
 
+def test_nothing_can_be_restarted_where_no_host_runs(tmp_path: Path) -> None:
+    run(tmp_path)
+    done = host(tmp_path, "restart", "staging", "shop")
+    assert (done.returncode, "no host of staging runs here" in done.stderr) == (4, True)
+
+
 def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     first, again = (json.loads(host(tmp_path, "key", "staging", "--json").stdout) for _ in range(2))
     assert first == again

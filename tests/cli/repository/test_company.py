@@ -271,6 +271,7 @@ def on_a_host_of_ones_own(person: Person) -> None:
         try:
             first = released(Path(sockets), 1)
             assert running.get(first[0], "/", seconds=5) == (200, b"ok")
+            assert "is started again" in machine.types("factory", "host", "restart", "production", "count", PATH=path)
             assert "another process holds" in machine.types(*argv, code=7, PATH=path, FACTORY_HOST_TOKEN=token)
             deploy_a_change(person)
             assert len(released(Path(sockets), 2)) == 2, "the release before stays, so that a return takes no start"
