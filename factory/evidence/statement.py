@@ -112,6 +112,12 @@ def parse(payload: bytes) -> dict[str, Any]:
     return statement
 
 
+def releases_of(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digest of each release's archive that a plan's statement names, by the release's name."""
+    named = {name: digest for name, digest in subjects_of(value).items() if name.startswith(RELEASE)}
+    return {name.removeprefix(RELEASE): digest for name, digest in named.items()}
+
+
 def subjects_of(value: Mapping[str, Any]) -> dict[str, str]:
     """Return the subjects of a statement in the form of ``build``'s argument; raises ``InvalidInput``."""
     subjects = value.get("subject")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from factory.evidence.sign import Signer, generate
 from factory.host.host import HostStatus
-from factory.operations.hosts import readiness
+from factory.operations.hosts import readiness, waiting
 from factory.operations.hosts.readiness import Readiness, ReadyRelease
 from factory.system import files
 from factory.worktrees.repository import Author, Mirror
@@ -36,10 +36,11 @@ class Announcement:
         said = Readiness(status.project, status.environment, self.name, status.size, status.root, releases)
         content = readiness.seal(said, self.signer)
         branch = readiness.branch(status.environment, self.name)
-        head = self.mirror.head(branch)
-        if head is not None and self.mirror.tree(head).get(readiness.FILE) == content:
+        if waiting.said(self.mirror, branch) == content:
             return
         author = Author(self.name, f"{self.name}@localhost")
         message = f"Say what {self.name} runs, by {status.size} statements of evidence\n"
-        commit = self.mirror.commit({readiness.FILE: content}, parent=head, message=message, author=author)
+        commit = self.mirror.commit(
+            {readiness.FILE: content}, parent=self.mirror.head(branch), message=message, author=author
+        )
         self.mirror.push(commit, branch, self.token)

@@ -143,7 +143,7 @@ def _approved(facts: Facts, plan: Entry) -> bool:
 def _named(plan: Entry) -> Iterator[Release]:
     predicate = plan.predicate
     end = f"-{predicate['commit']}"
-    for name, digest in statement.subjects_of(plan.statement).items():
-        app = name.removeprefix(statement.RELEASE).removesuffix(end)
-        if name == f"{statement.RELEASE}{app}{end}" and app and digest.startswith("sha256:"):
+    for name, digest in statement.releases_of(plan.statement).items():
+        app = name.removesuffix(end)
+        if name == f"{app}{end}" and app and digest.startswith("sha256:"):
             yield Release(app, predicate["commit"], digest, predicate["plan"], predicate["pipeline"], plan.index)

@@ -10,6 +10,7 @@ import re
 import stat
 import tempfile
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -70,10 +71,15 @@ class Supervisor:
 
     def named(self, beginning: str) -> str:
         """Return the name of the release that has this name, or whose commit begins so; raises ``NotFound``."""
-        for name in (*self._running, *(kept.name for kept in self.listing())):
-            if name.startswith(beginning) and "-" not in name[len(beginning) :]:
-                return name
-        raise NotFound(f"the release {beginning} does not exist")
+
+        def of(names: Iterable[str]) -> str:
+            return next((one for one in names if one.startswith(beginning) and "-" not in one[len(beginning) :]), "")
+
+        # What is stored is listed only if no such release runs: each request of the edge asks.
+        found = of(list(self._running)) or of(kept.name for kept in self.listing())
+        if not found:
+            raise NotFound(f"the release {beginning} does not exist")
+        return found
 
     def running(self, name: str) -> Path | None:
         """Return the socket of a release if it runs; returns at once."""

@@ -1,16 +1,15 @@
 """What the job of an apply checks itself: the evidence must allow exactly this plan, as ``factory work`` has found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from factory.errors import EvidenceIncomplete, NotFound, Refused
 from factory.evidence import insist, transparency_log
 from factory.evidence.trust import Trust
 from factory.operations import trust_root
-from factory.operations.hosts import readiness
+from factory.operations.hosts import readiness, waiting
 from factory.operations.infra_job import Job
-from factory.system import clock, process
-from factory.system.toolchain import tool_env, toolchain
+from factory.system import process
 from factory.terraform.manifest import Manifest
 from factory.worktrees import blobs
 
@@ -66,42 +65,46 @@ def require_hosts(job: Job, stack: str, manifest: Manifest, *, say: Callable[[st
     start of the job is the approval, a host can't run the plan's releases before that. Raises ``Refused``.
     """
     keys = job.policies.trust.hosts_of(stack) if job.policies.trust else {}
-    trust, deadline = _trust(job) if keys else None, clock.monotonic() + _HOST_SECONDS
-    told: tuple[str, ...] = ()
-    while trust is not None and (unmet := _not_ready(job, stack, manifest, trust, keys)):
-        if unmet != told:
-            say(f"{stack} waits: {'; '.join(unmet)}")
-            told = unmet
-        if clock.monotonic() > deadline:
-            raise Refused(
-                f"{stack} is not applied: {'; '.join(unmet)}",
-                hint="Nothing was applied. Retry this job once `factory host status` says that they are ready.",
-            )
-        clock.sleep(_PAUSE)
+    trust = _trust(job) if keys else None
+    if trust is None:
+        return
+    needs: readiness.Needed | None = None
+
+    def look() -> tuple[str, ...]:
+        nonlocal needs
+        _fetch(job, transparency_log.BRANCH)
+        tree = _tree(job)
+        needs = needs or readiness.needed(
+            transparency_log.valid(tree, trust),
+            project=job.given.get("CI_PROJECT_PATH", ""),
+            environment=stack,
+            manifest=manifest.digest(),
+        )
+        if needs is None:
+            return ("no statement records its plan",)
+        said = {host: content for host in keys if (content := _said(job, readiness.branch(stack, host))) is not None}
+        return readiness.unmet(needs, keys, said, lambda size: transparency_log.root_at(tree, size))
+
+    if unmet := waiting.until_ready(
+        look, seconds=_HOST_SECONDS, pause=_PAUSE, say=lambda why: say(f"{stack} waits: {why}")
+    ):
+        raise Refused(
+            f"{stack} is not applied: {'; '.join(unmet)}",
+            hint="Nothing was applied. Retry this job once `factory host status` says that they are ready.",
+        )
 
 
-def _not_ready(job: Job, stack: str, manifest: Manifest, trust: Trust, keys: Mapping[str, str]) -> tuple[str, ...]:
-    _fetch(job, transparency_log.BRANCH)
-    tree = _tree(job)
-    project = job.given.get("CI_PROJECT_PATH", "")
-    entries = transparency_log.valid(tree, trust)
-    needs = readiness.needed(entries, project=project, environment=stack, manifest=manifest.digest())
-    if needs is None:
-        return ("no statement records its plan",)
-    said = {}
-    for host in keys:
-        ref = _fetch(job, readiness.branch(stack, host))
-        found = blobs.listed(Path.cwd(), ref, readiness.FILE) if ref else []
-        if [item.path for item in found] == [readiness.FILE]:
-            [said[host]] = blobs.contents(Path.cwd(), found)
-    return readiness.unmet(needs, keys, said, lambda size: transparency_log.root_at(tree, size))
+def _said(job: Job, branch: str) -> bytes | None:
+    ref = _fetch(job, branch)
+    found = blobs.listed(Path.cwd(), ref, readiness.FILE) if ref else []
+    return blobs.contents(Path.cwd(), found)[0] if [item.path for item in found] == [readiness.FILE] else None
 
 
 def _fetch(job: Job, branch: str) -> str:
     """Fetch a branch as GitLab has it now; return its ref, empty if there is none."""
-    env, ref = tool_env(job.given, toolchain(job.given, job.judge)), f"refs/remotes/origin/{branch}"
+    ref = f"refs/remotes/origin/{branch}"
     argv = ["git", "fetch", "--quiet", "origin", f"+refs/heads/{branch}:{ref}"]
-    return ref if process.run(argv, env=env, check=False).returncode == 0 else ""
+    return ref if process.run(argv, env=job.tool_env, check=False).returncode == 0 else ""
 
 
 def _refused(stack: str, why: str, *, hint: str = "") -> EvidenceIncomplete:
@@ -125,8 +128,7 @@ def _trust(job: Job) -> Trust | None:
 
 def _tree(job: Job) -> dict[str, bytes]:
     """Return the files of the evidence branch, which the job has fetched; empty if the project has none."""
-    env = tool_env(job.given, toolchain(job.given, job.judge))
-    known = process.run(["git", "rev-parse", "--verify", "--quiet", _REF], env=env, check=False)
+    known = process.run(["git", "rev-parse", "--verify", "--quiet", _REF], env=job.tool_env, check=False)
     if known.returncode:
         return {}
     found = blobs.listed(Path.cwd(), _REF)

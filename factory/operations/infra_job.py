@@ -62,6 +62,11 @@ class Job:
         """The commit of the releases that receive the traffic: the job's own, or an earlier one for a rollback."""
         return self.given.get("RELEASE_COMMIT") or self.commit
 
+    @property
+    def tool_env(self) -> dict[str, str]:
+        """The environment of programs such as git, without secrets."""
+        return tool_env(self.given, toolchain(self.given, self.judge))
+
     @contextmanager
     def token(self, deploys: str = "") -> Iterator[str]:
         """Yield Cloudflare's token: the plan token, or the apply token of the environment ``deploys``.
@@ -95,9 +100,8 @@ class Job:
 
     def changed(self) -> list[str]:
         """Return the paths that differ between base and commit; raises ``ToolFailed``."""
-        env = tool_env(self.given, toolchain(self.given, self.judge))
         argv = ["git", "diff", "--name-only", "-z", "--no-renames", self.base, self.commit]
-        return [path for path in process.run(argv, env=env).text.split("\0") if path]
+        return [path for path in process.run(argv, env=self.tool_env).text.split("\0") if path]
 
     def archives(self, stack: str, folder: Path | None) -> dict[str, Path]:
         """Return the archive of each app in a stack; empty in a merge request, which builds nothing.

@@ -3,12 +3,11 @@
 A host does not say when it wrote: it says how much of the log it had read. So an old saying never serves a new plan.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from factory.errors import EvidenceInvalid, InvalidInput
-from factory.evidence import sign, statement
+from factory.evidence import sign, statement, transparency_log
 from factory.evidence.transparency_log import Entry
 from factory.system import canonical, data
 
@@ -67,10 +66,7 @@ def seal(readiness: Readiness, signer: sign.Signer) -> bytes:
 
 def opened(content: bytes, public: str) -> Readiness:
     """Return what the host with this public key (hex) signed; raises ``EvidenceInvalid``."""
-    try:
-        envelope = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise EvidenceInvalid(f"{FILE} is not JSON") from error
+    envelope = transparency_log.decode_envelope(content)
     payload = sign.open_envelope(envelope, {sign.keyid_of(public): public}, payload_type=TYPE)
     try:
         return data.read(Readiness, payload, source=FILE)
@@ -88,11 +84,12 @@ def needed(entries: Sequence[Entry], *, project: str, environment: str, manifest
     found = next((entry for entry in plans if entry.predicate["manifest"] == manifest), None)
     if found is None:
         return None
-    releases = _named(found)
+    releases = statement.releases_of(found.statement)
     for entry in own:
         if entry.kind == "rollback" and entry.predicate["pipeline"] == found.predicate["pipeline"]:
             earlier = [plan for plan in plans if plan.predicate["commit"] == entry.predicate["commit"]]
-            releases = {name: digest for plan in reversed(earlier) for name, digest in _named(plan).items()}
+            named = (statement.releases_of(plan.statement).items() for plan in reversed(earlier))
+            releases = {name: digest for items in named for name, digest in items}
     return Needed(project, environment, found.index, releases)
 
 
@@ -108,18 +105,28 @@ def unmet(
 
 
 def _unmet(needs: Needed, host: str, key: str, said: Mapping[str, bytes], root_at: Callable[[int], str]) -> str:
+    if host not in said:
+        return f"the host {host} has said nothing yet"
     try:
         found = opened(said[host], key)
-    except KeyError:
-        return f"the host {host} has said nothing yet"
     except EvidenceInvalid as error:
         return f"what the host {host} says does not count: {error}"
+    return _stale(needs, host, found, root_at) or _lacking(needs, host, found)
+
+
+def _stale(needs: Needed, host: str, found: Readiness, root_at: Callable[[int], str]) -> str:
+    """Return why what a host says is not about this plan."""
     if (found.project, found.environment, found.host) != (needs.project, needs.environment, host):
         return f"the host {host} says what {found.host} runs for {found.environment} of {found.project}"
     if found.size <= needs.index:
         return f"the host {host} has read {found.size} statements, and the plan is statement {needs.index}"
     if not found.root or root_at(found.size) != found.root:
         return f"the host {host} has read another log"
+    return ""
+
+
+def _lacking(needs: Needed, host: str, found: Readiness) -> str:
+    """Return which of the plan's releases a host does not have ready."""
     running = {item.release: item for item in found.releases}
     reasons = (_not_ready(running.get(name), name, archive) for name, archive in sorted(needs.releases.items()))
     return next((f"on the host {host}, {why}" for why in reasons if why), "")
@@ -131,10 +138,3 @@ def _not_ready(item: ReadyRelease | None, name: str, archive: str) -> str:
     if item.archive != archive:
         return f"{name} is another archive"
     return "" if item.ready else f"{name} is not ready; there, `factory host status` says why"
-
-
-def _named(plan: Entry) -> dict[str, str]:
-    subjects = statement.subjects_of(plan.statement)
-    return {
-        name.removeprefix(statement.RELEASE): of for name, of in subjects.items() if name.startswith(statement.RELEASE)
-    }

@@ -2,9 +2,9 @@
 
 from factory.errors import NotFound, ToolTimeout
 from factory.evidence import transparency_log
-from factory.operations.hosts import readiness
+from factory.operations.hosts import readiness, waiting
+from factory.operations.hosts.readiness import Needed
 from factory.policies.model import Policies
-from factory.system import clock
 from factory.workflow.context import Context
 from factory.workflow.recorder import read_tree
 from factory.workflow.release.rollout import Rollout
@@ -17,36 +17,38 @@ def wait(context: Context, policies: Policies, rollout: Rollout) -> None:
 
     Raises ``ToolTimeout`` after the time that policy allows a pipeline.
     """
-    keys = policies.trust.hosts_of(rollout.environment) if policies.trust else {}
-    deadline = clock.monotonic() + policies.budgets.pipeline_minutes * 60
-    told: tuple[str, ...] = ()
-    while keys and (unmet := _unmet(context, rollout, keys)):
-        if unmet != told:
-            context.say(f"{rollout.environment} waits: {'; '.join(unmet)}")
-            told = unmet
-        if clock.monotonic() > deadline:
-            raise ToolTimeout(
-                f"{rollout.environment} is not deployed: {'; '.join(unmet)}",
-                hint="Nothing was applied. See `factory host status` on that machine; then run `factory work` again.",
-            )
-        clock.sleep(_PAUSE["simulator" if context.accounts.simulator else "server"])
+    environment = rollout.environment
+    keys = policies.trust.hosts_of(environment) if policies.trust else {}
+    if not keys:
+        return
+    needs = _needed(context, rollout)
+
+    def look() -> tuple[str, ...]:
         context.fetch()
+        tree = read_tree(context)
+        found = {host: waiting.said(context.mirror, readiness.branch(environment, host)) for host in keys}
+        said = {host: content for host, content in found.items() if content is not None}
+        return readiness.unmet(needs, keys, said, lambda size: transparency_log.root_at(tree, size))
+
+    if unmet := waiting.until_ready(
+        look,
+        seconds=policies.budgets.pipeline_minutes * 60,
+        pause=_PAUSE["simulator" if context.accounts.simulator else "server"],
+        say=lambda why: context.say(f"{environment} waits: {why}"),
+    ):
+        raise ToolTimeout(
+            f"{environment} is not deployed: {'; '.join(unmet)}",
+            hint="Nothing was applied. See `factory host status` on that machine; then run `factory work` again.",
+        )
 
 
-def _unmet(context: Context, rollout: Rollout, keys: dict[str, str]) -> tuple[str, ...]:
-    tree = read_tree(context)
-    needs = readiness.needed(
-        transparency_log.valid(tree, context.trust()),
+def _needed(context: Context, rollout: Rollout) -> Needed:
+    found = readiness.needed(
+        transparency_log.valid(read_tree(context), context.trust()),
         project=context.bot.project_path,
         environment=rollout.environment,
         manifest=rollout.digest,
     )
-    if needs is None:
+    if found is None:
         raise NotFound(f"no statement records the plan of {rollout.environment}")
-    said = {}
-    for host in keys:
-        head = context.mirror.head(readiness.branch(rollout.environment, host))
-        content = context.mirror.tree(head).get(readiness.FILE) if head else None
-        if content is not None:
-            said[host] = content
-    return readiness.unmet(needs, keys, said, lambda size: transparency_log.root_at(tree, size))
+    return found

@@ -15,6 +15,7 @@ from factory.evidence.transparency_log import Entry
 from factory.host import runnable
 from factory.operations.hosts import readiness
 from factory.operations.hosts.readiness import Needed, Readiness, ReadyRelease
+from factory.system import canonical
 from tests.evidence import examples
 from tests.evidence.examples import commit, digest, signer
 
@@ -61,7 +62,7 @@ def test_only_its_own_key_and_only_this_kind_of_envelope_count() -> None:
     assert "is not trusted" in unmet(SAID, by="other")[0]
     assert readiness.unmet(NEEDS, KEYS, {}, root_at) == ("the host box has said nothing yet",)
     payload = json.dumps({}).encode()
-    as_statement = json.dumps(sign.seal(payload, signer("box"))).encode()
+    as_statement = canonical.encode(sign.seal(payload, signer("box")))
     assert "payload type" in readiness.unmet(NEEDS, KEYS, {"box": as_statement}, root_at)[0]
 
 
