@@ -1,5 +1,7 @@
 """``factory issue``: opens, lists and shows issues, answers agents' questions, and offers blocked issues again."""
 
+from dataclasses import asdict
+
 import click
 
 from factory.cli import output
@@ -53,7 +55,8 @@ def show(issue: str, as_json: bool) -> None:
     lines = [f"#{found.iid} {found.title}", f"{found.state}  {', '.join(found.labels)}  by {found.author}", ""]
     lines += [terminal.plain(found.description)]
     lines += [f"\n{note.author}: {terminal.plain(note.body)}" for note in notes]
-    output.one(found, json_wanted=as_json, text="\n".join(lines))
+    shown = {**asdict(found), "notes": [asdict(note) for note in notes]}
+    output.one(shown, json_wanted=as_json, text="\n".join(lines))
 
 
 @command.command()
