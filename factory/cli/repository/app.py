@@ -1,6 +1,7 @@
 """``factory app``: lists the apps, and adds an existing repository as one."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -92,6 +93,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
     lines = [f"!{proposed.request.iid} {proposed.request.title}: {len(found.paths)} files in apps/{called}"]
     lines += [f"  hostname in {key}: {host}" for key, host in proposed.hostnames.items()]
     lines += [f"  not deployed: {proposed.waits}"] if proposed.waits else []
+    lines += [f"  {line}" for line in proposed.detected.lines()]
     lines.append(f"  next: fill in specs/{called}.md on the branch {proposed.request.source_branch}, then merge it")
     value = {
         "name": called,
@@ -102,6 +104,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
         "hostnames": proposed.hostnames,
         "deployed": not proposed.waits,
         "left_out": proposed.left_out,
+        "detected": asdict(proposed.detected),
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 
