@@ -9,7 +9,7 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current, repository
-from factory.cli.repository import app_release
+from factory.cli.repository import app_check, app_new, app_release
 from factory.config import environments
 from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
@@ -29,6 +29,8 @@ def command() -> None:
     """List the apps, add an existing repository as one, test and build them."""
 
 
+command.add_command(app_check.command, "check")
+command.add_command(app_new.command, "new")
 command.add_command(app_release.show)
 command.add_command(app_release.build_)
 

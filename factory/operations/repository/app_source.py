@@ -83,6 +83,12 @@ def committed(clone: PersonClone, name: str) -> ResolvedApp:
     return _resolved(name, paths, content)
 
 
+def environments(code: Path, name: str) -> tuple[str, ...]:
+    """Return the environments that the file of an app in a folder names; raises ``InvalidInput``."""
+    path = code / FILE
+    return tuple(_app(name, files.read_bytes(files.contained(code, FILE))).environments) if path.is_file() else ()
+
+
 def detected(code: Path) -> Detected:
     """Return what the files of an app in a folder say of how it is built and run."""
     paths, content = _folder(code)
