@@ -19,7 +19,8 @@ from factory.specs.read import path_of
 from factory.system import files, process
 
 _IDENTITY = {f"GIT_{who}_{what}": "check@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-# Of everybody's own, and never part of a commit.
+_UNCHANGED = "scope.empty"
+# The factory's own folder, which is never part of a commit.
 _OWN = b"/.factory/\n"
 
 
@@ -103,8 +104,11 @@ def _unclear(app: AppPlace, folder: Path) -> list[Step]:
 
 
 def _of_the_app(decision: Decision | None) -> tuple[Verdict, ...]:
-    """Return the verdicts without that on commits: the person's own are not judged here."""
-    return tuple(item for item in decision.verdicts if item.gate != commits.GATE) if decision else ()
+    """Return the verdicts on the app: without that on commits, and an app that has not changed is no finding."""
+    found = [item for item in decision.verdicts if item.gate != commits.GATE] if decision else []
+    same = [item for item in found if [finding.rule for finding in item.findings] == [_UNCHANGED]]
+    reason = "the app is as it was"
+    return tuple(replace(item, result="passed", findings=(), reason=reason) if item in same else item for item in found)
 
 
 def _left(app: AppPlace, verdicts: Sequence[Verdict], decision: Decision | None) -> list[Step]:

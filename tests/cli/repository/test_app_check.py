@@ -40,6 +40,11 @@ def test_a_new_app_is_green_and_its_undo_leaves_nothing(acme: Instance, kind: st
     assert git("rev-parse", "HEAD", cwd=acme.clone).stdout == head
     assert git("count-objects", cwd=acme.clone).stdout.startswith(str(loose(acme)))
     assert set(git("status", "--porcelain", "-uall", cwd=acme.clone).stdout.split()) == {"??", *done["files"]}
+    if kind == "static":
+        git("add", "-A", cwd=acme.clone)
+        git("commit", "-qm", "Add it", cwd=acme.clone)
+        assert steps(acme, "shop", code=0) == []  # as it is on main
+        git("reset", "-q", head.strip(), cwd=acme.clone)
     for path in done["undo"].split()[2:]:
         git("clean", "-qfdx", "--", path, cwd=acme.clone)
     assert git("status", "--porcelain", cwd=acme.clone).stdout == ""
