@@ -1,12 +1,11 @@
 """Completes an ``app.yml`` with what follows from the app's kind and from its files. Pure."""
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from factory.apps import node_files, own_tests
+from factory.apps import commands, node_files, own_tests
 from factory.errors import InvalidInput
 from factory.policies.apps import FILE, App
 
@@ -16,8 +15,6 @@ _PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", node_files.PACKAGE, node_files.LOC
 # The most exact first. A text file counts only with the hashes of its packages.
 _PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
 _WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
-# What only a shell understands; `$PORT`, `${PORT}` and `$SOCKET` are replaced without one.
-_SHELL = re.compile(r"[|&;<>`*?~#]|\$\(|\$(?!PORT\b|SOCKET\b|\{PORT\}|\{SOCKET\})")
 _SITE = ("dist", "build", "public", "_site", "site", "out")
 # Serves the files of a static site; the host has this program.
 STATIC = "static-site"
@@ -158,13 +155,13 @@ def _run(kind: str, files: tuple[str, ...], paths: Collection[str], read: Read) 
     if kind == "static":
         return (STATIC, files[0]), "kind static"
     if _PROCFILE in paths and (web := _WEB.search(read(_PROCFILE).decode(errors="replace"))):
-        return _split(web[1], _PROCFILE), f"`web` of {_PROCFILE}"
+        return commands.split(web[1], _PROCFILE), f"`web` of {_PROCFILE}"
     if kind == "python":
         for folder in ("src", "."):
             if PurePosixPath(folder, "__main__.py").as_posix() in paths:
                 return ("python", folder), f"{folder}/__main__.py exists"
     if kind == "node" and (start := node_files.scripts(read(_PACKAGE)).get("start", "")).startswith("node "):
-        return _split(start, _PACKAGE), f"the script `start` of {_PACKAGE}"
+        return commands.split(start, _PACKAGE), f"the script `start` of {_PACKAGE}"
     raise _open("run", "the command that serves the app, with $SOCKET or $PORT where the program listens")
 
 
@@ -174,12 +171,6 @@ def _listen(kind: str, words: Collection[str]) -> tuple[str, str]:
     if any("$SOCKET" in word for word in words):
         return "socket", "$SOCKET is named"
     return "port", "$SOCKET is not named"
-
-
-def _split(command: str, source: str) -> tuple[str, ...]:
-    if _SHELL.search(command):
-        raise InvalidInput(f"{source} starts {command!r}, which needs a shell", hint=f"Write `run` in {FILE}.")
-    return tuple(word.replace("${PORT}", "$PORT").replace("${SOCKET}", "$SOCKET") for word in shlex.split(command))
 
 
 def _open(field: str, what: str) -> InvalidInput:

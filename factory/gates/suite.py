@@ -10,15 +10,14 @@ def judge_suite(gate: str, facts: Facts, policies: Policies, *, fix: str) -> Ver
     run = facts.suite(gate)
     if run is None or run.problem:
         return Verdict(gate, "skipped", reason=run.problem if run else "the tests were not run")
-    if not any(case.outcome == "success" for case in run.cases) and not _no_app(facts, policies):
-        return judged(
-            gate, [Finding(f"{gate}.empty", "no test passed", "Add or run tests; an empty suite proves nothing.")]
-        )
     findings = [
         Finding(f"{gate}.{case.outcome}", f"{case.name}: {case.message}", fix, case.path, case.line)
         for case in run.cases
         if case.outcome in {"failed", "error"}
     ]
+    if not any(case.outcome == "success" for case in run.cases) and not _no_app(facts, policies):
+        empty = Finding(f"{gate}.empty", "no test passed", "Add or run tests; an empty suite proves nothing.")
+        return judged(gate, [*findings, empty])
     return judged(gate, [*findings, *_exit(gate, run)])
 
 

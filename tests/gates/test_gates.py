@@ -394,6 +394,11 @@ def test_a_persons_change_of_hostnames_needs_no_spec() -> None:
     assert GATES["spec"](replace(PERSON, change=made, spec=UNNAMED), policies()).result == "failed"
 
 
+def test_failures_are_named_also_if_no_test_passed() -> None:
+    verdict = GATES["unit"](Facts(tests=(("unit", suite("failed", "error")),)), policies())
+    assert [item.rule for item in verdict.findings][:3] == ["unit.failed", "unit.error", "unit.empty"]
+
+
 def test_a_repository_without_an_app_has_no_tests_to_run() -> None:
     empty = replace(GOOD, tests=(("unit", TestRun(code=0)),), before=(), after=(), coverage=Coverage())
     outside = replace(CHANGE, files=change("policies/gates.yml").files)

@@ -1,6 +1,7 @@
 """``factory app``: lists the apps, and adds an existing repository as one."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import click
 
 from factory.cli import environment, output
 from factory.cli.current import current, repository
-from factory.cli.repository import app_release
+from factory.cli.repository import app_check, app_new, app_release
 from factory.config import environments
 from factory.errors import GateFailed, InvalidInput
 from factory.instance import provision
@@ -28,6 +29,8 @@ def command() -> None:
     """List the apps, add an existing repository as one, test and build them."""
 
 
+command.add_command(app_check.command, "check")
+command.add_command(app_new.command, "new")
 command.add_command(app_release.show)
 command.add_command(app_release.build_)
 
@@ -92,6 +95,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
     lines = [f"!{proposed.request.iid} {proposed.request.title}: {len(found.paths)} files in apps/{called}"]
     lines += [f"  hostname in {key}: {host}" for key, host in proposed.hostnames.items()]
     lines += [f"  not deployed: {proposed.waits}"] if proposed.waits else []
+    lines += [f"  {line}" for line in proposed.detected.lines()]
     lines.append(f"  next: fill in specs/{called}.md on the branch {proposed.request.source_branch}, then merge it")
     value = {
         "name": called,
@@ -102,6 +106,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
         "hostnames": proposed.hostnames,
         "deployed": not proposed.waits,
         "left_out": proposed.left_out,
+        "detected": asdict(proposed.detected),
     }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 

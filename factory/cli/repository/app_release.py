@@ -1,6 +1,7 @@
 """``factory app show`` and ``factory app build``: what an app's file and its defaults say, and its release."""
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from factory.apps.build import BuildMachine
 from factory.apps.resolved import ResolvedApp
 from factory.cli import environment, output
 from factory.cli.current import repository
+from factory.errors import InvalidInput
 from factory.model.app_paths import AppPaths
 from factory.operations.repository import app_source
 from factory.policies.folder import read_folder
@@ -29,11 +31,21 @@ def machine(tools: Toolchain) -> BuildMachine:
 @click.argument("name", metavar="[APP]", required=False)
 @output.as_json
 def show(name: str | None, as_json: bool) -> None:
-    """Print how an app of the checked-out commit is built and run, and where each value comes from."""
+    """Print how an app of the checked-out commit is built and run, and where each value comes from.
+
+    It also lists what files such as a Dockerfile say of that, what of it is unsure, and what could not be read.
+    """
     with tempfile.TemporaryDirectory(prefix="factory-app-") as folder:
-        app = _extracted(name, Path(folder))
+        try:
+            app = _extracted(name, Path(folder))
+        except InvalidInput:
+            for line in app_source.detected(Path(folder) / "work" / archive.CODE).lines():
+                output.say(line)
+            raise
+        found = app_source.detected(Path(folder) / "work" / archive.CODE)
     rows = [[field, _shown(app, field), origin] for field, origin in sorted(app.origins.items())]
-    output.one(app, json_wanted=as_json, text=f"{app.name}\n{table(['', '', ''], rows).lstrip()}")
+    lines = [app.name, table(["", "", ""], rows).lstrip(), *(f"  {line}" for line in found.lines())]
+    output.one({**asdict(app), "detected": asdict(found)}, json_wanted=as_json, text="\n".join(lines))
 
 
 @click.command(name="build")

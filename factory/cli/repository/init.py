@@ -4,11 +4,13 @@ import errno
 import os
 import shlex
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 import factory
+from factory.apps.detection.detect import detect
 from factory.cli import environment, output
 from factory.errors import Conflict, Refused
 from factory.operations.repository import app_detection, starter
@@ -39,6 +41,7 @@ def _here(*, as_json: bool) -> None:
     clone = PersonClone(Path.cwd(), environment.snapshot()).whole()
     left, paths = clone.place(), clone.paths()
     app = app_detection.detect(paths, clone.read, folder=clone.path.name)
+    said = detect(paths, clone.read)
     added = starter.made(app, paths)
     _require_default_branch(clone)
     clone.ignore("/.factory/")
@@ -47,11 +50,19 @@ def _here(*, as_json: bool) -> None:
     lines = [
         f"branch {starter.BRANCH}: {len(added)} files new, none changed",
         f"  found {app.summary()}",
+        *(f"  {line}" for line in said.lines()),
         *([f"  {PIPELINE} stays as it is: it runs as a child pipeline of the factory's"] if app.pipeline else []),
         f"  nothing is pushed · undo: {undo}",
         "  next: factory gate run --history 5",
     ]
-    value = {"branch": starter.BRANCH, "commit": commit, "files": list(added), "app": app, "undo": undo}
+    value = {
+        "branch": starter.BRANCH,
+        "commit": commit,
+        "files": list(added),
+        "app": app,
+        "detected": asdict(said),
+        "undo": undo,
+    }
     output.one(value, json_wanted=as_json, text="\n".join(lines))
 
 

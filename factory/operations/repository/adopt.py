@@ -1,8 +1,10 @@
 """Adds an existing repository to the factory as an app: its files, a draft spec and its `app.yml`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from factory.apps.detection.detect import Detected, detect
 from factory.errors import Conflict, InvalidInput
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
@@ -16,16 +18,22 @@ from factory.terraform.stacks import LIVE
 from factory.worktrees.import_files import ImportedCommit
 from factory.worktrees.repository import Author, Mirror
 
+_NO_ROOTS = "this repository has no infrastructure yet, which `factory infra add DOMAIN` adds"
+
 
 @dataclass(frozen=True)
 class AppProposal:
-    """A merge request that adds an app: its name, hostnames, left-out files, and why it will not be deployed, if so."""
+    """A merge request that adds an app: its name, hostnames, left-out files, and why it will not be deployed, if so.
+
+    ``detected`` is what its files say of how it is built and run.
+    """
 
     name: str
     request: MergeRequest
     hostnames: Mapping[str, str]
     left_out: tuple[str, ...]
     waits: str
+    detected: Detected
 
 
 def existing(mirror: Mirror, commit: str) -> dict[str, App]:
@@ -56,27 +64,26 @@ def propose(
     main = mirror.head(MAIN) or ""
     existing_paths = mirror.paths(main)
     folder, spec = f"apps/{name}", path_of(name)
-    for path in (folder, spec):
-        if any(known == path or known.startswith(f"{path}/") for known in existing_paths):
-            raise Conflict(f"{path} already exists", hint="Choose another name with --name.")
-    unclear = app_source.unclear(name, brought.paths, lambda path: mirror.read(brought.copy, path))
+    _refuse_existing(existing_paths, folder, spec)
+    content = partial(mirror.read, brought.copy)
+    detected = detect(brought.paths, content)
+    drafted = b"" if apps.FILE in brought.paths else app_source.drafted(name, brought.paths, content, detected)
+    unclear = "" if drafted else app_source.unclear(name, brought.paths, content)
     rooted = any(path.startswith(f"{LIVE}/") for path in existing_paths)
     deployed = not unclear and (rooted or bool(hostnames))
     files = _app_files(mirror, main)
-    own_file = mirror.read(brought.copy, apps.FILE) if apps.FILE in brought.paths else b""
+    own_file = content(apps.FILE) if apps.FILE in brought.paths else b""
     own = bool(own_file) and (bool(unclear) or bool(_placed(name, own_file)))
     places = {**apps.beside(apps.read(files), name), **hostnames}
     added = {spec: _spec(name, brought, author).encode()}
     if deployed and not own:
-        added[f"{folder}/{apps.FILE}"] = _checked_app_file(files, name, places, own_file)
+        added[f"{folder}/{apps.FILE}"] = _checked_app_file(files, name, places, own_file or drafted)
+    elif drafted:
+        added[f"{folder}/{apps.FILE}"] = drafted
     # Leave out the pipeline definitions of the old repository: this project does not use them.
     left_out = tuple(sorted(path for path in brought.paths if path.split("/")[0] in {".gitlab-ci.yml", ".github"}))
     removed = {f"{folder}/{path}": None for path in left_out}
-    waits = (
-        ""
-        if deployed
-        else unclear or "this repository has no infrastructure yet, which `factory infra add DOMAIN` adds"
-    )
+    waits = "" if deployed else unclear or _NO_ROOTS
     commit = mirror.commit(
         {**removed, **added},
         parent=main,
@@ -92,10 +99,17 @@ def propose(
         source=branch,
         target=MAIN,
         title=f"Bring {name} under the factory",
-        description=_text(name, brought, places, waits=waits, own=own, left_out=left_out),
+        description=_text(name, brought, places, waits=waits, own=own, left_out=left_out, found=detected),
         labels=[],
     )
-    return AppProposal(name, request, places if deployed and not own else {}, left_out, waits)
+    return AppProposal(name, request, places if deployed and not own else {}, left_out, waits, detected)
+
+
+def _refuse_existing(known: Collection[str], *paths: str) -> None:
+    """Raise ``Conflict`` if a path is a file or a folder of the repository."""
+    for path in paths:
+        if any(one == path or one.startswith(f"{path}/") for one in known):
+            raise Conflict(f"{path} already exists", hint="Choose another name with --name.")
 
 
 def _placed(name: str, own_file: bytes) -> bool:
@@ -135,6 +149,7 @@ def _text(
     waits: str,
     own: bool,
     left_out: tuple[str, ...],
+    found: Detected,
 ) -> str:
     lines = [
         f"`apps/{name}` is `{brought.source}` at `{brought.commit[:12]}`: {len(brought.paths)} files.",
@@ -159,4 +174,6 @@ def _text(
             f"- Left out, because this project has its own pipeline: {', '.join(f'`{path}`' for path in left_out)}."
         )
     lines.append("- Agents may change the paths below `apps/` that policies/scope.yml allows and does not protect.")
+    if said := found.lines():
+        lines += ["", "What its files say of how it is built and run:", "", "```text", *said, "```"]
     return "\n".join(lines)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from factory.apps import archive
 from factory.apps.archive import CODE
+from factory.apps.detection.detect import Detected, detect
+from factory.apps.detection.draft import draft
 from factory.apps.resolved import ResolvedApp, resolve
 from factory.errors import InvalidInput, NotFound
 from factory.model.app_paths import APPS, FOLDERS, AppPaths
@@ -58,12 +60,16 @@ def extract(
 
 def read(code: Path, name: str) -> ResolvedApp:
     """Return the app whose files are in a folder; raises ``InvalidInput``."""
-    paths = {item.relative_to(code).as_posix() for item in files.below(code)}
+    return _resolved(name, *_folder(code))
+
+
+def _folder(code: Path) -> tuple[set[str], Callable[[str], bytes]]:
+    """Return the paths of the files in a folder, and what reads one of them."""
 
     def content(path: str) -> bytes:
         return files.read_bytes(files.contained(code, path))
 
-    return _resolved(name, paths, content)
+    return {item.relative_to(code).as_posix() for item in files.below(code)}, content
 
 
 def committed(clone: PersonClone, name: str) -> ResolvedApp:
@@ -75,6 +81,31 @@ def committed(clone: PersonClone, name: str) -> ResolvedApp:
         return clone.read(f"{folder}{path}")
 
     return _resolved(name, paths, content)
+
+
+def environments(code: Path, name: str) -> tuple[str, ...]:
+    """Return the environments that the file of an app in a folder names; raises ``InvalidInput``."""
+    path = code / FILE
+    return tuple(_app(name, files.read_bytes(files.contained(code, FILE))).environments) if path.is_file() else ()
+
+
+def detected(code: Path) -> Detected:
+    """Return what the files of an app in a folder say of how it is built and run."""
+    paths, content = _folder(code)
+    return detect(paths, content)
+
+
+def drafted(name: str, paths: Collection[str], content: Callable[[str], bytes], found: Detected) -> bytes:
+    """Return the first lines of the file of an app that has none, by what was detected.
+
+    They are empty if its files say all themselves, and if what was detected does not complete them.
+    """
+    text = draft(found, None if unclear(name, paths, content) else _resolved(name, paths, content))
+
+    def with_draft(path: str) -> bytes:
+        return text if path == FILE else content(path)
+
+    return b"" if text and unclear(name, {*paths, FILE}, with_draft) else text
 
 
 def unclear(name: str, paths: Collection[str], content: Callable[[str], bytes]) -> str:

@@ -95,6 +95,20 @@ def test_what_the_pipeline_can_not_build_is_not_deployed(here: Here, tmp_path: P
 
 
 @pytest.mark.long
+def test_what_a_dockerfile_says_is_written_into_the_app(here: Here, tmp_path: Path) -> None:
+    dockerfile = (
+        'FROM python:3.12\nEXPOSE 80\nHEALTHCHECK CMD curl http://localhost/up\nCMD ["python", "a.py", "-p", "80"]'
+    )
+    made = here.json("add", str(repository(tmp_path / "shop", {"a.py": "", "Dockerfile": dockerfile, ".nvmrc": ""})))
+    assert made["deployed"] is True
+    text = here.text(made, "apps/shop/app.yml")
+    assert 'run: ["python", "a.py", "-p", "$PORT"]  # Dockerfile\nhealth: "/up"  # Dockerfile\nenvironments:\n' in text
+    told = here.project.mergerequests.get(made["merge_request"]).description
+    assert "found python: 3.12 (Dockerfile)" in told
+    assert "skipped: .nvmrc: it names no version" in told
+
+
+@pytest.mark.long
 def test_from_a_url_with_name_branch_and_hostnames(here: Here) -> None:
     actions = [{"action": "create", "file_path": name, "content": text} for name, text in FILES.items()]
     other = here.server.project({"a": "1"}, visibility="private")
