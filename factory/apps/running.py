@@ -21,11 +21,11 @@ from factory.apps import archive, release_log
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
 from factory.apps.build import node_version
 from factory.apps.resolved import STATIC
-from factory.errors import ToolFailed
+from factory.errors import ToolFailed, ToolTimeout
 from factory.sandbox import launch
 from factory.sandbox.launch import Launch, Level, PreparedLaunch
 from factory.sandbox.limits import Limits
-from factory.system import clock, files, ports, process
+from factory.system import clock, files, ports, process, process_tree
 
 SOCKET = "app.sock"
 _VENV = "venv"
@@ -78,8 +78,15 @@ class RunningRelease:
         except (OSError, http.client.HTTPException):
             return False
 
-    def stop(self) -> None:
-        """Kill it and what it started, and clean up."""
+    def terminate(self) -> None:
+        """Send it SIGTERM, so that it may answer what it was asked; ``stop`` ends it in the end."""
+        if self.alive:
+            process_tree.terminate(self.group.popen.pid)
+
+    def stop(self, *, until: float = 0) -> None:
+        """Kill it and what it started, and clean up; wait for its own end until a moment of the monotonic clock."""
+        with suppress(ToolTimeout):
+            self.group.wait(max(0.0, until - clock.monotonic()))
         self.group.kill()
         self.keeper.join(_LAST_OUTPUT)
         launch.put_back(self.prepared)

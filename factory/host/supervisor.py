@@ -30,12 +30,17 @@ _RUNS, _LOGS = "running", "logs"
 
 
 class Supervisor:
-    """Stores and runs releases by name, in a folder of its own."""
+    """Stores and runs releases by name, in a folder of its own.
 
-    def __init__(self, folder: Path, machine: RunMachine, *, health_seconds: float = 10.0) -> None:
+    A release must be healthy within ``health_seconds``, and may go on for ``grace_seconds`` after SIGTERM.
+    """
+
+    def __init__(
+        self, folder: Path, machine: RunMachine, *, health_seconds: float = 10.0, grace_seconds: float = 10.0
+    ) -> None:
         self._folder = files.private_folder(folder)
         self._machine = machine
-        self._health_seconds = health_seconds
+        self._health_seconds, self._grace_seconds = health_seconds, grace_seconds
         self._sockets = _short(folder)
         self._running: dict[str, RunningRelease] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
@@ -123,17 +128,21 @@ class Supervisor:
         """Stop and delete a release; raises ``NotFound``."""
         with self._locks[name]:
             self.show(name)
+            self._end(name)
             self._forget(name)
 
     def stop(self, name: str) -> None:
         """Stop a release, if it runs; it stays stored."""
         with self._locks[name]:
-            self._stop(name)
+            self._end(name)
 
     def close(self) -> None:
-        """Stop every release."""
+        """Stop every release; all have the same time for it."""
+        for found in list(self._running.values()):
+            found.terminate()
+        until = clock.monotonic() + self._grace_seconds
         for name in list(self._running):
-            self._stop(name)
+            self._stop(name, until=until)
         files.remove_tree(self._sockets)
 
     def _start_again(self, name: str) -> Path:
@@ -166,10 +175,17 @@ class Supervisor:
         log.event("host.release_started", release=name)
         return found.socket
 
-    def _stop(self, name: str) -> None:
+    def _end(self, name: str) -> None:
+        """Let a release end by itself, and stop it if it does not."""
+        found = self._running.get(name)
+        if found is not None:
+            found.terminate()
+            self._stop(name, until=clock.monotonic() + self._grace_seconds)
+
+    def _stop(self, name: str, *, until: float = 0) -> None:
         found = self._running.pop(name, None)
         if found is not None:
-            found.stop()
+            found.stop(until=until)
 
     def _forget(self, name: str) -> None:
         self._stop(name)

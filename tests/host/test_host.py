@@ -5,6 +5,7 @@ import http.client
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
 """
 
 
-def packed(folder: Path, code: str = SERVER) -> bytes:
+def packed(folder: Path, code: str = SERVER, *, listen: str = "socket") -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
     (files / "serve.py").write_text(code)
@@ -57,7 +58,7 @@ def packed(folder: Path, code: str = SERVER) -> bytes:
         app="shop",
         kind="command",
         run=("python3", "serve.py"),
-        listen="socket",
+        listen=listen,
         variables={},
         health="/",
         memory_mb=256,
@@ -158,6 +159,75 @@ def test_it_runs_what_the_evidence_orders_and_nothing_before(place: Place) -> No
     assert (status, json.loads(told)) == (200, {"release": name})
     assert place.host.look().size == len(CHAIN)
     assert place.asked == [name], "what is stored is not fetched again"
+
+
+POLITE = """
+import os, signal, sys, threading, http.server, socketserver
+
+asked = threading.Event()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            print("asked", flush=True)
+            asked.wait()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"whole")
+    def log_message(self, *words):
+        pass
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    pass
+
+def end(*_):
+    print("ending", flush=True)
+    threading.Thread(target=server.shutdown).start()
+    asked.set()
+
+signal.signal(signal.SIGTERM, end)
+if "SOCKET" in os.environ:
+    server = UnixServer(os.environ["SOCKET"], Handler)
+else:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server.daemon_threads = False
+server.serve_forever()
+server.server_close()
+"""
+STUBBORN = SERVER.replace(
+    "class Handler", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\nclass Handler"
+)
+
+
+@pytest.mark.parametrize("listen", ["socket", "port"])
+def test_a_release_that_is_stopped_may_answer_what_it_was_asked(tmp_path: Path, listen: str) -> None:
+    made = Supervisor(tmp_path / "releases", RunMachine(TOOL_PATH, ()), grace_seconds=60)
+    made.keep("shop-1", packed(tmp_path / "source", POLITE, listen=listen))
+    socket = made.socket("shop-1")
+
+    def printed() -> list[str]:
+        return [line for log in supervisor.logs(tmp_path / "releases") for line in release_log.lines(log, 9)]
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(running.get, socket, "/slow", seconds=60)
+        wait_for(lambda: "asked" in printed())
+        made.close()
+        assert answer.result() == (200, b"whole")
+    assert printed() == ["asked", "ending"]
+
+
+def test_a_release_that_ignores_sigterm_is_killed_after_its_time(tmp_path: Path) -> None:
+    made = Supervisor(tmp_path / "releases", RunMachine(TOOL_PATH, ()), grace_seconds=0.2)
+    for number in (1, 2):
+        made.keep(f"shop-{number}", packed(tmp_path / str(number), f"{STUBBORN}# {number}"))
+    sockets = [made.socket(f"shop-{number}") for number in (1, 2)]
+    made.stop("shop-1")
+    assert made.running("shop-1") is None
+    assert running.get(sockets[1], "/", seconds=5)[0] == 200
+    made.close()
+    assert made.running("shop-2") is None
+    with pytest.raises(OSError, match=r"refused|No such"):
+        running.get(sockets[1], "/", seconds=5)
 
 
 def test_what_is_stored_under_the_name_with_other_bytes_is_replaced(place: Place) -> None:
