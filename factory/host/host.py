@@ -85,6 +85,7 @@ class Host:
         self._failures: dict[str, _Failure] = {}
         self._orders, self._read = Orders(), ""
         self._head: str | None = ""
+        self._unwritten = ""
         self.problem: FactoryError | None = None
 
     def start_stored(self) -> None:
@@ -184,7 +185,7 @@ class Host:
             return
         try:
             act()
-        except FactoryError as error:
+        except (FactoryError, OSError) as error:  # a full disk, too: what runs goes on
             pause = _FIRST if known is None or isinstance(error, Unreachable) else min(known.pause * 2, _LAST)
             self._failures[name] = _Failure(str(error), pause, clock.monotonic() + pause)
             self._say(f"{name} does not run: {error}; tried again in {pause:g} s")
@@ -199,13 +200,22 @@ class Host:
         status = HostStatus(
             source.project, source.environment, log.size, log.root, self._read, releases, _text(self.problem)
         )
-        files.write_atomic(self._folder / STATUS, data.write(status))
+        try:
+            files.write_atomic(self._folder / STATUS, data.write(status))
+            unwritten = ""
+        except FactoryError as error:  # what runs goes on, and the file says what was
+            unwritten = str(error)
+        if unwritten and unwritten != self._unwritten:
+            self._say(unwritten)
+        self._unwritten = unwritten
         return status
 
     def _shown(self, name: str, archive: str) -> HostedRelease:
         failure = self._failures.get(name)
         ready = failure is None and self._supervisor.running(name) is not None
-        return HostedRelease(name, archive, ready, str(self._sockets.path(name)), failure.why if failure else "")
+        # The first line; the others are its log.
+        why = failure.why.partition("\n")[0] if failure else ""
+        return HostedRelease(name, archive, ready, str(self._sockets.path(name)), why)
 
 
 def _text(problem: FactoryError | None) -> str:

@@ -49,6 +49,7 @@ class Supervisor:
             digest = hashlib.sha256(files.read_bytes(path)).hexdigest()
             files.write_atomic(self._path(path.stem), data.write(KeptRelease(path.stem, digest, clock.timestamp())))
             path.rename(self._archive(path.stem))
+        self._clean()
 
     def keep(self, name: str, archive: bytes) -> bool:
         """Store and start a release; return ``False`` if the same bytes are already stored.
@@ -69,7 +70,7 @@ class Supervisor:
             try:
                 self._start(name)
             except (ToolFailed, InvalidInput) as error:
-                self._forget(name)
+                self._delete(name)
                 raise InvalidInput(str(error)) from error
             files.write_atomic(self._path(name), data.write(KeptRelease(name, digest, clock.timestamp())))
             return True
@@ -188,13 +189,27 @@ class Supervisor:
             found.stop(until=until)
 
     def _forget(self, name: str) -> None:
+        self._delete(name)
+        release_log.remove(self._log(name))
+
+    def _delete(self, name: str) -> None:
+        """Delete a release but for its log, which says why it did not start."""
         self._stop(name)
         self._starts.pop(name, None)
         for path in (self._path(name), self._archive(name)):
             path.unlink(missing_ok=True)
         for folder in (self._folder / "unpacked" / name, self._place(name)):
             files.remove_tree(folder)
-        release_log.remove(self._log(name))
+
+    def _clean(self) -> None:
+        """Delete what a program that was killed had begun to store, and the logs of what it did not store."""
+        stored = {path.stem for path in self._folder.glob("*.json")}
+        for path in self._folder.iterdir():
+            if path.is_file() and (path.name.startswith(".") or path.stem not in stored):
+                path.unlink()
+        for log_file in logs(self._folder):
+            if log_file.stem not in stored:
+                release_log.remove(log_file)
 
     def _record(self, name: str) -> KeptRelease | None:
         path = self._path(name)

@@ -4,24 +4,20 @@ import base64
 import http.client
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from factory.apps import archive, release_log, running
-from factory.apps.archive import ReleaseManifest
+from factory.apps import release_log, running
 from factory.apps.running import RunMachine
-from factory.errors import InvalidInput, MachineError, NotFound, ToolTimeout
-from factory.evidence import statement
+from factory.errors import InvalidInput, MachineError, ToolTimeout
 from factory.evidence.transparency_log import BRANCH
-from factory.host import orders, requests, runnable, supervisor
+from factory.host import orders, requests, supervisor
 from factory.host.announcement import Announcement, own_key
-from factory.host.host import STATUS, Host, HostStatus, Source
-from factory.host.runnable import Release
+from factory.host.host import STATUS
 from factory.host.sockets import Sockets, short
 from factory.host.supervisor import Supervisor
 from factory.model.release import RELEASE_PATH
@@ -29,110 +25,8 @@ from factory.operations.hosts import readiness
 from factory.system import canonical
 from factory.worktrees.repository import Author, Mirror
 from tests.evidence import examples
+from tests.host.place import CHAIN, DEPLOYED, SERVER, Place, chain, packed
 from tests.servers import TOOL_PATH, git, wait_for
-
-CHAIN = ("claim", "verdict", "merge plan", "merge approval", "merge", "plan", "deploy approval")
-DEPLOYED = (*CHAIN, "apply", "deploy")
-SERVER = """
-import os, sys, http.server, socketserver
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/end":
-            os._exit(3)
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(os.environ["RELEASE"].encode())
-    def log_message(self, *words):
-        pass
-
-socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
-"""
-
-
-def packed(folder: Path, code: str = SERVER, *, listen: str = "socket") -> bytes:
-    files = folder / "app"
-    files.mkdir(parents=True)
-    (files / "serve.py").write_text(code)
-    manifest = ReleaseManifest(
-        app="shop",
-        kind="command",
-        run=("python3", "serve.py"),
-        listen=listen,
-        variables={},
-        health="/",
-        memory_mb=256,
-        processes=16,
-    )
-    return archive.pack(folder, manifest)
-
-
-def chain(mr: int, content: bytes, steps: tuple[str, ...] = CHAIN) -> list[dict[str, Any]]:
-    """Return a merge request's statements; its plan names the archive's digest."""
-
-    def made(name: str) -> dict[str, Any]:
-        value = examples.make(name, issue=mr - 5, mr=mr)
-        if name != "plan":
-            return value
-        named = runnable.subjects(value["predicate"]["commit"], [("shop", canonical.digest(content))])
-        return statement.build("plan", subjects={**statement.subjects_of(value), **named}, predicate=value["predicate"])
-
-    return [made(name) for name in steps]
-
-
-class Place:
-    """A project's repository with an evidence branch, its archives, and a host of it."""
-
-    def __init__(self, folder: Path, sockets: Path) -> None:
-        self.folder, self.sockets = folder, sockets
-        self.remote = folder / "remote.git"
-        self.remote.mkdir()
-        git("init", "--bare", "--quiet", cwd=self.remote)
-        self.values: list[Mapping[str, Any]] = []
-        self.archives: dict[str, bytes] = {}
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.writer = Mirror(folder / "writer", str(self.remote))
-        self.writer.ensure()
-        self.host = self.made()
-
-    def made(self, announce: Callable[[HostStatus], None] | None = None) -> Host:
-        mirror = Mirror(self.folder / "mirror", str(self.remote))
-        mirror.ensure()
-        source = Source("factory/shop", "production", mirror, "", examples.trust(), self.archive)
-        supervisor = Supervisor(self.folder / "releases", RunMachine(TOOL_PATH, ()))
-        return Host(source, supervisor, Sockets(self.sockets), self.folder / "state", self.said.append, announce)
-
-    def archive(self, release: Release) -> bytes:
-        self.asked.append(release.name)
-        if release.name not in self.archives:
-            raise NotFound("no such archive")
-        return self.archives[release.name]
-
-    def record(self, *values: Mapping[str, Any], before: int | None = None) -> None:
-        """Push the log with these statements, at first dropping all but the first ``before``."""
-        self.values = [*self.values[:before], *values]
-        tree = examples.recorded(self.values) if self.values else {}
-        head = self.writer.head(BRANCH)
-        commit = self.writer.commit(dict(tree), parent=None, message="log", author=Author("a", "a@b"))
-        if head:
-            git("update-ref", "-d", f"refs/heads/{BRANCH}", cwd=self.remote)
-        git("push", "--quiet", "--force", str(self.remote), f"{commit}:refs/heads/{BRANCH}", cwd=self.writer.path)
-        self.writer.fetch("")
-
-    def deliver(self, mr: int, steps: tuple[str, ...] = CHAIN, code: str = SERVER) -> str:
-        """Record a merge request's statements with an archive; return its release's name."""
-        content = packed(self.folder / f"source {mr} {len(self.archives)}", code)
-        name = f"shop-{examples.commit(f'merge {mr}')}"
-        self.archives[name] = content
-        self.record(*chain(mr, content, steps))
-        return name
-
-    def get(self, path: Path, url: str = "/") -> tuple[int, bytes]:
-        return running.get(path, url, seconds=5)
-
-    def socket(self, name: str) -> Path:
-        return self.sockets / f"{short(name)}.sock"
 
 
 @pytest.fixture
@@ -147,7 +41,7 @@ def test_it_runs_what_the_evidence_orders_and_nothing_before(place: Place) -> No
     assert place.host.look().releases == ()
     content = packed(place.folder / "one")
     name = f"shop-{examples.commit('merge 12')}"
-    place.archives[name] = content
+    (place.archives / name).write_bytes(content)
     place.record(*chain(12, content, CHAIN[:-1]))
     assert place.host.look().releases == (), "nobody has approved the deployment"
     assert place.asked == []
@@ -236,7 +130,7 @@ def test_what_is_stored_under_the_name_with_other_bytes_is_replaced(place: Place
     earlier.keep(name, packed(place.folder / "other", SERVER + "# other\n"))
     earlier.close()
     [found] = place.host.look().releases
-    assert (found.archive, found.ready) == (canonical.digest(place.archives[name]), True)
+    assert (found.archive, found.ready) == (canonical.digest((place.archives / name).read_bytes()), True)
     assert place.asked == [name]
 
 
@@ -246,7 +140,7 @@ def test_the_release_before_stays_until_two_later_ones_are_verified(place: Place
     assert place.asked == names[1:]
     last = place.deliver(15)
     assert {item.release for item in place.host.look().releases} == {*names[1:], last}, "not yet verified"
-    place.record(*chain(15, place.archives[last], DEPLOYED)[len(CHAIN) :])
+    place.record(*chain(15, (place.archives / last).read_bytes(), DEPLOYED)[len(CHAIN) :])
     assert {item.release for item in place.host.look().releases} == {names[2], last}
     assert not place.socket(names[1]).exists()
     assert place.get(place.socket(last)) == (200, last.encode())
@@ -256,10 +150,12 @@ def test_an_archive_that_cannot_be_had_or_does_not_start_leaves_the_others_runni
     good = place.deliver(12)
     bad = place.deliver(13, code="raise SystemExit('no such table')")
     gone = place.deliver(14)
-    del place.archives[gone]
+    (place.archives / gone).unlink()
     found = {item.release: item for item in place.host.look().releases}
     assert {name: item.ready for name, item in found.items()} == {good: True, bad: False, gone: False}
-    assert "no such table" in found[bad].why
+    assert found[bad].why == "the release ended with 1 before it answered"
+    [log] = [path for path in supervisor.logs(place.folder / "releases") if path.stem == bad]
+    assert release_log.lines(log, 9) == ["no such table"], "who asks why may read it"
     assert "no such archive" in found[gone].why
     asked = len(place.asked)
     place.host.look()
@@ -394,7 +290,7 @@ def test_it_says_on_its_branch_what_it_runs_signed_and_once_for_each_change(plac
     said = readiness.opened(place.writer.read(str(place.writer.head(branch)), readiness.FILE), key.public)
     assert (said.host, said.size) == ("box", len(CHAIN))
     assert [(item.release, item.archive, item.ready) for item in said.releases] == [
-        (name, canonical.digest(place.archives[name]), True)
+        (name, canonical.digest((place.archives / name).read_bytes()), True)
     ]
     git("update-ref", "-d", f"refs/heads/{branch}", cwd=place.remote)
     host.look()
@@ -410,7 +306,8 @@ def test_nothing_that_an_app_says_leaves_the_machine(place: Place) -> None:
     place.deliver(12, code='print("PASSWORD=hunter2", flush=True)\nraise SystemExit(3)\n')
     status = host.look()
     host.close()
-    assert "hunter2" in status.releases[0].why
+    assert status.releases[0].why == "the release ended with 3 before it answered"
+    assert any("hunter2" in line for line in place.said)
     place.writer.fetch("")
     [said] = place.writer.tree(str(place.writer.head(readiness.branch("production", "box")))).values()
     payload = base64.b64decode(json.loads(said)["payload"])
