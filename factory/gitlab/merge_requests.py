@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from factory.errors import Conflict
 from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Approval, Change, MergeRequest
 from factory.system import clock
@@ -59,22 +60,35 @@ def merged_last(connection: Connection) -> list[MergeRequest]:
 def open_once(
     connection: Connection, *, source: str, target: str, title: str, description: str, labels: Sequence[str]
 ) -> MergeRequest:
-    """Return the branch's open or merged merge request; open one if there is none."""
-    for request in find(connection, source_branch=source, state="all"):
-        if request.target_branch == target and request.state != "closed":
-            return request
-    with translated(f"open a merge request for {source}"):
-        created = connection.project.mergerequests.create(
-            {
-                "source_branch": source,
-                "target_branch": target,
-                "title": title,
-                "description": description,
-                "labels": list(labels),
-                "remove_source_branch": True,
-            }
-        )
-        return read(created.attributes)
+    """Return the branch's open or merged merge request; open one if there is none.
+
+    It may be one that another client opened at the same time.
+    """
+    wanted = {
+        "source_branch": source,
+        "target_branch": target,
+        "title": title,
+        "description": description,
+        "labels": list(labels),
+        "remove_source_branch": True,
+    }
+    found = _between(connection, source, target)
+    if found is not None:
+        return found
+    try:
+        with translated(f"open a merge request for {source}"):
+            return read(connection.project.mergerequests.create(wanted).attributes)
+    except Conflict:
+        found = _between(connection, source, target)
+        if found is None:
+            raise
+        return found
+
+
+def _between(connection: Connection, source: str, target: str) -> MergeRequest | None:
+    """Return the newest merge request between two branches that is not closed."""
+    found = find(connection, source_branch=source, state="all")
+    return next((item for item in found if item.target_branch == target and item.state != "closed"), None)
 
 
 def relabel(connection: Connection, iid: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:

@@ -75,10 +75,19 @@ class Mirror:
         run(self.path, "fetch", "--quiet", "--no-tags", str(folder), f"{commit}:refs/seed/{commit}")
 
     def push_content(self, commit: str, branch: str, token: str) -> None:
-        """Push a commit as ``push`` does, unless an earlier call pushed the same content with another timestamp."""
+        """Push a commit as ``push`` does, unless another call pushed the same content with another timestamp."""
+        try:
+            self.push(self._of_content(commit, branch), branch, token)
+        except Conflict:
+            # Another client may have pushed the same content since the last fetch.
+            self.fetch(token)
+            if self._of_content(commit, branch) == commit:
+                raise
+
+    def _of_content(self, commit: str, branch: str) -> str:
+        """Return the branch's commit if it has the content of ``commit``, or else ``commit``."""
         pushed = self.head(branch)
-        same = pushed is not None and self.tree_of(pushed) == self.tree_of(commit)
-        self.push(pushed if pushed is not None and same else commit, branch, token)
+        return pushed if pushed is not None and self.tree_of(pushed) == self.tree_of(commit) else commit
 
     def push(self, commit: str, branch: str, token: str) -> None:
         """Fast-forward a branch on GitLab to ``commit``.

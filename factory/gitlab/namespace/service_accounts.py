@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from factory.errors import InvalidInput, NotFound, Refused
+from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab.connect import Connection, translated
 from factory.model.secret import Secret
 
@@ -52,14 +52,23 @@ def group(connection: Connection) -> Group | None:
 
 
 def make(connection: Connection, within: Group, name: str) -> int:
-    """Make a service account, which has no role yet; return its id. Raises ``InvalidInput`` if its name is taken."""
+    """Make a service account, which has no role yet; return its id. Raises the error of GitLab if its name is taken.
+
+    It may be one that another client made after ``within`` was read.
+    """
     if name in within.accounts:
         return within.accounts[name]
-    with translated(f"make the service account {name}"):
-        made = connection.client.groups.get(within.path, lazy=True).service_accounts.create(
-            {"name": name, "username": name}
-        )
-        return int(made.id)
+    try:
+        with translated(f"make the service account {name}"):
+            made = connection.client.groups.get(within.path, lazy=True).service_accounts.create(
+                {"name": name, "username": name}
+            )
+            return int(made.id)
+    except (Conflict, InvalidInput):
+        now = group(connection)
+        if now is None or name not in now.accounts:
+            raise
+        return now.accounts[name]
 
 
 def new_token(connection: Connection, within: Group, number: int, *, name: str, expires: str) -> Secret:

@@ -9,6 +9,8 @@ import pytest
 from factory.gitlab.namespace.service_accounts import username
 from tests.cli.gitlab.test_connect import Here
 from tests.cli.test_refusals import assert_told
+from tests.flaky_proxy import between
+from tests.instances import Instance
 from tests.servers import LocalGitlab, git
 
 
@@ -139,3 +141,61 @@ def test_where_there_are_none_the_other_ways_stay(tmp_path: Path, free_gitlab: L
     scope = other.instance.clone / "policies/scope.yml"
     assert scope.exists()
     assert git("status", "--porcelain", cwd=other.instance.clone).stdout == ""
+
+
+def overtaken(here: InAGroup, point: str, *, after: str = "") -> tuple[Instance, dict[str, Any], dict[str, Any]]:
+    """Connect in another clone, and in ``here`` just before its first write to ``point`` after one to ``after``.
+
+    Return the other clone, and what the first and the other connection came to.
+    """
+    other = Instance(here.instance.clone.parent / "other/clone", here.instance.state.parent / "other/state")
+    git("clone", "-q", str(here.instance.clone), str(other.clone), cwd=here.instance.clone.parent)
+    (other.clone / ".tools").symlink_to(here.instance.clone / ".tools")
+    connected: list[dict[str, Any]] = []
+    written = [""]
+
+    def before(method: str, path: str) -> None:
+        if method != "POST":
+            return
+        if not connected and after in written and path.endswith(f"/{point}"):
+            connected.append(here.connected())
+        written.append(path.rpartition("/")[2])
+
+    with between(here.server.url) as proxy:
+        proxy.before = before
+        arguments = ("connect", proxy.url, "--project", here.path, "--yes", "--json")
+        done = other.run("--instance", "gitlab", *arguments, check=False, stdin=here.token)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(connected) == 1
+    return other, connected[0], dict(json.loads(done.stdout))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["service_accounts", "personal_access_tokens"])
+def test_two_clones_at_once_share_the_accounts_and_have_tokens_of_their_own(
+    tmp_path: Path, free_gitlab: LocalGitlab, point: str
+) -> None:
+    here = InAGroup(tmp_path, free_gitlab)
+    here.listed()
+    other, first, second = overtaken(here, point)
+    assert [made["separation"] for made in (first, second)] == ["apart", "apart"]
+    assert first["accounts"] == second["accounts"]
+    tokens = here.tokens()
+    assert sorted(tokens) == sorted(here.names)
+    assert [len(found) for found in tokens.values()] == [2, 2]
+    for instance in (here.instance, other):
+        again = ("connect", free_gitlab.url, "--project", here.path, "--yes", "--json")
+        kept = instance.run("--instance", "gitlab", *again, stdin=here.token)
+        assert json.loads(kept.stdout)["in_sync"]
+    assert here.tokens() == tokens
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["git-receive-pack", "merge_requests"])
+def test_two_clones_at_once_open_one_merge_request(tmp_path: Path, free_gitlab: LocalGitlab, point: str) -> None:
+    here = InAGroup(tmp_path, free_gitlab)
+    # The first push is that of main, and after it the CI variable of the trust root is set.
+    _, first, second = overtaken(here, point, after="variables")
+    [request] = here.project().mergerequests.list(get_all=True)
+    assert first["next"] == second["next"]
+    assert f"!{request.iid} lists" in first["next"]
