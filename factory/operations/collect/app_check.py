@@ -80,7 +80,8 @@ def check(
         decision = None
         if not steps or not steps[0].required:
             say(f"running the local gates on {app.name}, compared with {place.base[:12]}")
-            facts = checkout.collect(staged, rules, app.root)
+            # The only commit is one that is made here: what a secret's line is said of is the file alone.
+            facts = replace(checkout.collect(staged, rules, app.root), history=None)
             try:
                 decision = local.judged(staged, facts, rules, scratch=scratch, environments=environments)
             except InvalidInput as error:  # of the app's own files: its packages cannot be had

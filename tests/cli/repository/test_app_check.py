@@ -64,7 +64,7 @@ def test_what_is_left_is_said_in_order(acme: Instance) -> None:
     (acme.clone / "apps/other/tests/test_other_app.py").write_text("def test_it() -> None:\n    raise ValueError\n")
     (acme.clone / "specs/shop.md").unlink()
     source = folder / "src/shop_app.py"
-    source.write_text(source.read_text().replace("200", "404"))
+    source.write_text(source.read_text().replace("Hello", "Bye"))
     (folder / "app.yml").write_text("kind: python\n")
     below = Instance(folder / "src", acme.state)
     found = steps(below, ".", code=6)
@@ -83,6 +83,12 @@ def test_what_is_left_is_said_in_order(acme: Instance) -> None:
     assert "`run`" in found[3]["problem"]
     told = below.run("app", "check", ".", check=False)
     assert_told(told, 6, "3 steps left before shop is green", "factory app check shop")
+
+    secret = folder / "settings.txt"
+    secret.write_text("key = AKIAIOSFODNN7EXAMPLE\n")
+    found = [step for step in steps(acme, "shop", code=6) if step["asked_by"] == "secrets"]
+    assert [(step["path"], step["line"]) for step in found] == [("apps/shop/settings.txt", 1)]
+    secret.unlink()
 
     (folder / "app.yml").write_text("environments: {production: {hostname: a.acme.com}}\n")
     assert [step["asked_by"] for step in steps(acme, "shop", code=3)] == ["app.yml"]
