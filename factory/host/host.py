@@ -23,13 +23,14 @@ _FIRST, _LAST = 15.0, 900.0
 
 @dataclass(frozen=True)
 class HostedRelease:
-    """A release that must run: its archive's digest, whether it answers, and if not, why."""
+    """A release that must run: its archive's digest, whether it answers, and if not, why; ``role`` is why it must."""
 
     release: str
     archive: str
     ready: bool
     socket: str
     why: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ class Host:
         ready = failure is None and self._supervisor.running(name) is not None
         # The first line; the others are its log.
         why = failure.why.partition("\n")[0] if failure else ""
-        return HostedRelease(name, archive, ready, str(self._sockets.path(name)), why)
+        role = self._orders.roles.get(name, "")
+        return HostedRelease(name, archive, ready, str(self._sockets.path(name)), why, role)
 
 
 def _text(problem: FactoryError | None) -> str:

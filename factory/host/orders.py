@@ -1,6 +1,7 @@
 """Reads from the evidence what a host must run: the log is verified whole, and continues what the host has seen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory.errors import EvidenceInvalid, MachineError
@@ -8,7 +9,7 @@ from factory.evidence import transparency_log, verify
 from factory.evidence.transparency_log import BRANCH, CHECKPOINT
 from factory.evidence.trust import Trust
 from factory.host import runnable
-from factory.host.runnable import Release
+from factory.host.runnable import Release, Role
 from factory.operations import seen_checkpoint
 from factory.worktrees.repository import Mirror
 
@@ -19,11 +20,15 @@ _HINT = "What runs goes on running. See `factory evidence verify`."
 
 @dataclass(frozen=True)
 class Orders:
-    """The releases that must run, and the log that says so: its number of statements and its root hash in hex."""
+    """The releases that must run, and the log that says so: its number of statements and its root hash in hex.
+
+    ``roles`` says of each release by its name why it must.
+    """
 
     releases: tuple[Release, ...] = ()
     size: int = 0
     root: str = ""
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
 
 def read(mirror: Mirror, trust: Trust, kept: Path, *, project: str, environment: str) -> Orders:
@@ -46,7 +51,7 @@ def read(mirror: Mirror, trust: Trust, kept: Path, *, project: str, environment:
     entries = transparency_log.valid(tree, trust)
     found = runnable.runnable(entries, project=project, environment=environment, trust=trust)
     needed = runnable.needed(found, entries, project=project, environment=environment)
-    return Orders(tuple(release for release in found if release.name in needed), report.size, report.root)
+    return Orders(tuple(release for release in found if release.name in needed), report.size, report.root, needed)
 
 
 def _keep(kept: Path, trust: Trust, note: bytes) -> None:

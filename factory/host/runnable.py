@@ -8,12 +8,17 @@ merge request's own plan, which no merge precedes, names code that nobody has ap
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from factory.evidence import approvals, statement
 from factory.evidence.facts import ByMergeRequest, Facts, gather
 from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import ALONE, APART, Trust
 from factory.model.gitlab import MAIN
+
+# Why a release must run: it is deployed, it was before the deployed one, it may be deployed, or a rollback goes to it.
+Role = Literal["deployed", "before", "next", "rollback"]
+_LATEST: tuple[Role, ...] = ("deployed", "before")
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ def runnable(entries: Sequence[Entry], *, project: str, environment: str, trust:
     return tuple(found.values())
 
 
-def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: str, environment: str) -> set[str]:
-    """Return the names of the runnable releases that must run, so that a switch or a return takes no start.
+def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: str, environment: str) -> dict[str, Role]:
+    """Return the names of the runnable releases that must run, so that a switch or a return takes no start, with why.
 
     For each app, these are the release of the newest verified deployment, the one before it, and every release whose
     plan is later than those of all deployed ones. The releases of the commit to which a later rollback goes are needed
@@ -80,14 +85,18 @@ def needed(releases: Sequence[Release], entries: Sequence[Entry], *, project: st
         and entry.predicate["verified"]
     ]
     back = _going_back(entries, project=project, environment=environment)
-    names = {release.name for release in releases if release.commit == back}
+    roles: dict[str, Role] = {release.name: "rollback" for release in releases if release.commit == back}
     for app in {release.app for release in releases}:
         own = {release.commit: release for release in releases if release.app == app}
         order = [own[commit] for commit in deployed if commit in own]
-        latest = list(dict.fromkeys(release.name for release in reversed(order)))[:2]
         last = max((release.index for release in order), default=-1)
-        names.update(latest, (release.name for release in own.values() if release.index > last))
-    return names
+        latest = dict.fromkeys(release.name for release in reversed(order))
+        for name, role in zip(latest, _LATEST, strict=False):
+            roles.setdefault(name, role)
+        for release in own.values():
+            if release.index > last:
+                roles.setdefault(release.name, "next")
+    return roles
 
 
 def _going_back(entries: Sequence[Entry], *, project: str, environment: str) -> str | None:

@@ -243,6 +243,8 @@ def test_what_was_deployed_last_and_before_it_must_run_and_what_comes_after() ->
     assert must(deployed(0, 1, 2)) == {1, 2, 3, 4}
     assert must(deployed(0, 1, 2, 3, 4, 1)) == {4, 1}, "after a rollback, the release that it left stays"
     assert must(deployed(0, verified=False)) == {0, 1, 2, 3, 4}
+    found = runnable.needed(known, deployed(0, 1, 2), project=PROJECT, environment="production")
+    assert [found.get(item.name) for item in known] == [None, "before", "deployed", "next", "next"]
 
 
 def test_the_releases_to_which_a_rollback_goes_must_run_until_it_is_deployed() -> None:
@@ -263,3 +265,4 @@ def test_the_releases_to_which_a_rollback_goes_must_run_until_it_is_deployed() -
     for entries, wanted in (([*values, back], {1, 3, 4}), ([*values, back, arrived], {1, 4})):
         found = runnable.needed(known, log(entries), project=PROJECT, environment="production")
         assert {number for number, item in enumerate(known) if item.name in found} == wanted
+        assert found[known[1].name] == ("rollback" if 3 in wanted else "deployed")

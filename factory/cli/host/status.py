@@ -18,7 +18,11 @@ from factory.system import data, files
 @options.STATE
 @output.as_json
 def command(environment: str, state: Path | None, as_json: bool) -> None:
-    """Show the releases of ENVIRONMENT that this machine runs, their sockets, and what hinders it."""
+    """Show the releases of ENVIRONMENT that this machine runs, their sockets, and what hinders it.
+
+    A release's role is why it must run: it is `deployed`, it was `before` the deployed one, it may be deployed `next`,
+    or a `rollback` goes to it. With GitLab away after a restart it is not known.
+    """
     options.check(environment)
     folder = options.folder(state, environment, process_environment.snapshot())
     path = folder / STATUS
@@ -34,4 +38,4 @@ def command(environment: str, state: Path | None, as_json: bool) -> None:
     if status.problem:
         output.say(f"problem: {status.problem}")
     rows = [asdict(item) | {"ready": "yes" if item.ready and alive else "no"} for item in status.releases]
-    output.rows(rows, ("release", "ready", "socket", "why"), json_wanted=False, empty="no release")
+    output.rows(rows, ("release", "role", "ready", "socket", "why"), json_wanted=False, empty="no release")
