@@ -12,7 +12,7 @@ import click
 from factory.cli import output
 from factory.cli.current import current
 from factory.cli.environment import snapshot
-from factory.cli.prompt import typed
+from factory.cli.prompt import agreed_within, typed
 from factory.errors import AwaitingHuman, InvalidInput, LoopbackDiffers, ProofFailed, Refused
 from factory.gitlab import accounts
 from factory.gitlab.connect import connect
@@ -22,6 +22,7 @@ from factory.operations.collect import origin
 from factory.operations.prove import command_line, deadline, deletion, report, request, run, throwaway_clone
 from factory.operations.prove import record as records
 from factory.operations.prove.command_line import CommandLine
+from factory.operations.prove.deadline import Deadline
 from factory.operations.prove.record import Record
 from factory.operations.prove.report import Report
 from factory.operations.prove.request import Found, Request, Tokens
@@ -93,7 +94,8 @@ def _prove(asked: Request, out: Path, *, yes: bool, as_json: bool) -> None:
     found = request.look(asked, given, looking, env=person, source=source)
     place = records.folder(variables) / found.record.suffix
     looked = Looked(clock.monotonic() - began, began)
-    decisions, decide = _decider(found, yes=yes)
+    steps_until = until.earlier(deadline.CLEAN_UP)
+    decisions, decide = _decider(found, steps_until, yes=yes)
     _agree(found, asked, yes=yes)
     proof = Proof(
         request=asked,
@@ -103,7 +105,7 @@ def _prove(asked: Request, out: Path, *, yes: bool, as_json: bool) -> None:
         place=place,
         env=command_line.environment(person, place),
         person=person,
-        deadline=until.earlier(deadline.CLEAN_UP),
+        deadline=steps_until,
         decide=decide,
     )
     ended = run.run(proof, looked=looked, until=until, decisions=decisions, say=output.say)
@@ -142,8 +144,8 @@ def _agree(found: Found, asked: Request, *, yes: bool) -> None:
         raise Refused("you did not agree: nothing was made")
 
 
-def _decider(found: Found, *, yes: bool) -> tuple[str, Callable[[str, str], None]]:
-    """Return who approves, and the function that asks; raises ``Refused`` if nobody can be asked.
+def _decider(found: Found, until: Deadline, *, yes: bool) -> tuple[str, Callable[[str, str], None]]:
+    """Return who approves, and the function that asks until a time; raises ``Refused`` if nobody can be asked.
 
     On a GitLab that is not a simulator, nothing approves in a person's name (docs/architecture.md).
     """
@@ -157,7 +159,7 @@ def _decider(found: Found, *, yes: bool) -> tuple[str, Callable[[str, str], None
 
     def ask(question: str, shown: str) -> None:
         click.echo(output.visible(shown), err=True)
-        if not click.confirm(question, err=True):
+        if not agreed_within(question, until.left()):
             raise AwaitingHuman("you did not approve")
 
     return "by the operator, on the terminal", ask

@@ -56,7 +56,7 @@ def judged(given: Mapping[str, str], rules: Policies, judge: Path, *, count: int
         found = [item.strip("\n").split("\0") for item in listed if item.strip("\n")]
         merged = [(commit, parents.split(), message) for commit, parents, message in found if parents]
         if not merged:
-            raise NotFound("main has no merge to judge")
+            raise NotFound("main has no merge to judge", hint="Merge a branch into main, then run it again.")
         for commit, parents, message in merged:
             # The second parent of a merge commit is what was proposed.
             head = parents[-1] if len(parents) > 1 else commit
