@@ -77,17 +77,17 @@ class Mirror:
     def push_content(self, commit: str, branch: str, token: str) -> None:
         """Push a commit as ``push`` does, unless another call pushed the same content with another timestamp."""
         try:
-            self.push(self._of_content(commit, branch), branch, token)
+            self.push(self._pushed(commit, branch) or commit, branch, token)
         except Conflict:
-            # Another client may have pushed the same content since the last fetch.
+            # Another client may have pushed the same content since the last fetch, in the same second the same commit.
             self.fetch(token)
-            if self._of_content(commit, branch) == commit:
+            if self._pushed(commit, branch) is None:
                 raise
 
-    def _of_content(self, commit: str, branch: str) -> str:
-        """Return the branch's commit if it has the content of ``commit``, or else ``commit``."""
+    def _pushed(self, commit: str, branch: str) -> str | None:
+        """Return the branch's commit if it has the content of ``commit``."""
         pushed = self.head(branch)
-        return pushed if pushed is not None and self.tree_of(pushed) == self.tree_of(commit) else commit
+        return pushed if pushed is not None and self.tree_of(pushed) == self.tree_of(commit) else None
 
     def push(self, commit: str, branch: str, token: str) -> None:
         """Fast-forward a branch on GitLab to ``commit``.
