@@ -55,6 +55,20 @@ def look(connection: Connection) -> TokenScope:
     )
 
 
+def scopes_in_project(connection: Connection) -> tuple[str, ...]:
+    """Return the scopes of a token that may read the project; empty where GitLab tells none.
+
+    Raises ``Unauthorized``, ``NotFound`` if the token may not see the project, and ``Unreachable``.
+    """
+    with translated(f"show {connection.project_path}"):
+        connection.client.http_get(connection.api)
+        try:
+            own: Any = connection.client.http_get("/personal_access_tokens/self")
+        except gitlab.GitlabHttpError:
+            own = {}
+    return tuple(own.get("scopes") or ())
+
+
 def expiry(connection: Connection) -> str:
     """Return the day on which the connection's token ends, or an empty text where GitLab tells none."""
     with translated("show the token"):

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from factory.cli import doctor
 from factory.cli.doctor import command
 from factory.errors import MachineError
-from factory.sandbox import launch
+from factory.sandbox import diagnosis, launch
 from factory.sandbox.held import HELD
 from factory.sandbox.launch import Level
 from tests.cli import command_line
@@ -51,13 +50,13 @@ def test_terraform_is_needed_only_where_it_has_roots(folder: str, tmp_path: Path
 
 def test_on_macos_the_level_is_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    (only,) = doctor.contained(str(tmp_path))
+    (only,) = diagnosis.contained(str(tmp_path))
     assert (only.found, only.required) == ("not Linux: sandbox level host", False)
     assert "a virtual one" in only.fix
 
 
 def test_a_machine_without_bubblewrap(tmp_path: Path) -> None:
-    (first,) = doctor.contained(str(tmp_path))
+    (first,) = diagnosis.contained(str(tmp_path))
     assert (first.state, first.required) == ("missing", True)
     assert "apt-get install bubblewrap" in first.fix
 
@@ -67,7 +66,7 @@ def test_bubblewrap_that_may_not_create_namespaces(tmp_path: Path) -> None:
     program = tmp_path / "bwrap"
     program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo bubblewrap 0.8.0 && exit 0\nexit 1\n')
     program.chmod(0o755)
-    first, second = doctor.contained(str(tmp_path))
+    first, second = diagnosis.contained(str(tmp_path))
     assert (first.state, first.found) == ("ok", "bubblewrap 0.8.0")
     assert second.state == "fix"
     assert second.fix

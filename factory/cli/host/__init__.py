@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("factory.cli.host.run:command", "Run an environment's releases on this machine."),
     "key": ("factory.cli.host.key:command", "Show the key with which this machine says what it runs."),
     "install": ("factory.cli.host.install:command", "Write the systemd units of a host."),
+    "doctor": ("factory.cli.host.doctor:command", "Check what this machine lacks to run releases."),
     "logs": ("factory.cli.host.logs:command", "Show what the releases on this machine print."),
     "restart": ("factory.cli.host.restart:command", "Start a release again."),
     "status": ("factory.cli.host.status:command", "Show what this machine runs, and by which evidence."),

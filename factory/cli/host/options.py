@@ -26,6 +26,15 @@ TRUST = click.option(
 NAME = click.option(
     "--name", metavar="NAME", help="Say on GitLab, under this name, what runs here; see `factory host key`."
 )
+SOCKETS = click.option(
+    "--sockets",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="The folder of the releases' sockets (default: /run/factory/ENVIRONMENT).",
+)
+TOKEN = "FACTORY_HOST_TOKEN"  # noqa: S105 - a variable's name
+CREDENTIAL = "gitlab-token"
+# systemd.exec(5): the folder of the credentials that a unit names with LoadCredential.
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"
 LOCK, RELEASES = "host.lock", "releases"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -50,3 +59,15 @@ def alive(folder: Path) -> bool:
             return False
     except Conflict:
         return True
+
+
+def sockets_folder(given: Path | None, environment: str) -> Path:
+    """Return the folder of the sockets: the given one, or the one that a plan names by default."""
+    return given or Path("/run/factory") / environment
+
+
+def token(variables: Mapping[str, str]) -> str:
+    """Return the host's token for GitLab, from systemd's credential or the environment; empty if there is none."""
+    folder = variables.get(_CREDENTIALS)
+    file = Path(folder) / CREDENTIAL if folder else None
+    return files.read_text(file).strip() if file is not None and file.exists() else variables.get(TOKEN, "")

@@ -24,9 +24,6 @@ from factory.system import clock, files, process
 from factory.system.toolchain import readable, tool_env, toolchain
 from factory.worktrees.repository import Mirror
 
-TOKEN = "FACTORY_HOST_TOKEN"  # noqa: S105 - a variable's name
-# systemd.exec(5): the folder of the credentials that a unit names with LoadCredential.
-_CREDENTIALS, _CREDENTIAL = "CREDENTIALS_DIRECTORY", "gitlab-token"
 _PAUSE = 2.0
 
 
@@ -35,11 +32,7 @@ _PAUSE = 2.0
 @options.URL
 @options.PROJECT
 @options.TRUST
-@click.option(
-    "--sockets",
-    type=click.Path(path_type=Path, resolve_path=True),
-    help="The folder of the releases' sockets (default: /run/factory/ENVIRONMENT).",
-)
+@options.SOCKETS
 @options.STATE
 @click.option("--every", type=click.FloatRange(min=1), default=15.0, show_default=True, help="Seconds between looks.")
 @options.NAME
@@ -79,7 +72,7 @@ def command(
         trust = Trust.read(files.read_bytes(root), source=str(root))
         source = Source(project, environment, mirror, token, trust, lambda item: archives.fetch(connection, item))
         supervisor = Supervisor(folder / options.RELEASES, _machine(variables))
-        places = Sockets(sockets or Path("/run/factory") / environment)
+        places = Sockets(options.sockets_folder(sockets, environment))
         announce = Announcement(mirror, token, name, own_key(folder)).publish if name else None
         host = Host(source, supervisor, places, folder, output.say, announce)
         process.exit_when_terminated()
@@ -114,12 +107,10 @@ def _until(host: Host, moment: float) -> None:
 
 
 def _token(variables: Mapping[str, str]) -> str:
-    folder = variables.get(_CREDENTIALS)
-    file = Path(folder) / _CREDENTIAL if folder else None
-    found = files.read_text(file).strip() if file is not None and file.exists() else variables.get(TOKEN, "")
+    found = options.token(variables)
     if not found:
         raise InvalidInput(
-            f"{TOKEN} is not set, and there is no credential {_CREDENTIAL}",
+            f"{options.TOKEN} is not set, and there is no credential {options.CREDENTIAL}",
             hint="Make a project access token with read_api and read_repository, role Reporter or higher.",
         )
     return found

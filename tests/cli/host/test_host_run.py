@@ -47,6 +47,18 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, given: dict[str, str], 
     assert any(said in line for line in found), found
 
 
+def test_the_doctor_names_what_a_host_lacks(tmp_path: Path) -> None:
+    trust = tmp_path / "trust.json"
+    trust.write_bytes(examples.trust().write())
+    given = ("staging", "--url", "http://127.0.0.1:1", "--project", "a/b", "--trust", str(trust))
+    done = host(tmp_path, "doctor", *given, "--sockets", str(tmp_path / "s"), "--json", token="")
+    found = {item["thing"]: item["state"] for item in json.loads(done.stdout)["findings"]}
+    assert (found["trust root"], found["token"]) == ("ok", "missing")
+    assert done.returncode == 10
+    assert "this host lacks:" in done.stderr
+    assert "token" in done.stderr
+
+
 def test_the_status_is_what_the_last_look_wrote(tmp_path: Path) -> None:
     assert "no host of staging ran here" in host(tmp_path, "status", "staging").stderr
     run(tmp_path)
