@@ -10,6 +10,7 @@ from factory.cli import environment, output
 from factory.cli.current import repository
 from factory.errors import MachineError
 from factory.model.diagnosis import Diagnosis
+from factory.reports import diagnoses
 from factory.reports.tables import table
 from factory.sandbox import diagnosis, launch
 from factory.sandbox.held import HELD
@@ -37,10 +38,7 @@ def command(as_json: bool) -> None:
         _program("node", tools.search_path, given, "factory setup"),
         _program("terraform", tools.search_path, given, "factory setup", required=infrastructure),
     )
-    rows = [[item.thing, item.state, item.found, item.fix.split("\n")[0]] for item in findings]
-    text = [table(["", "", "found", "fix"], rows)]
-    text += [f"\n{item.thing}:\n{item.fix}" for item in findings if "\n" in item.fix]
-    text += ["", *_held(level)]
+    text = [*diagnoses.lines(findings), "", *_held(level)]
     held = [asdict(item) for item in HELD[level]]
     value = {
         "platform": platform.system(),
@@ -49,11 +47,8 @@ def command(as_json: bool) -> None:
         "findings": [asdict(item) for item in findings],
     }
     output.one(value, json_wanted=as_json, text="\n".join(text))
-    lacking = [item.thing for item in findings if item.required and item.state != "ok"]
-    if lacking:
-        raise MachineError(
-            f"this machine lacks: {', '.join(lacking)}", hint="Apply the fixes above, then run it again."
-        )
+    if lacking := diagnoses.lacking(findings):
+        raise MachineError(f"this machine lacks: {lacking}", hint="Apply the fixes above, then run it again.")
 
 
 def _held(level: Level) -> list[str]:

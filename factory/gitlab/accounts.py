@@ -39,11 +39,7 @@ def look(connection: Connection) -> TokenScope:
     with translated("show the token's account"):
         user: Any = client.http_get("/user")
         server: Any = client.http_get("/version")
-        try:
-            own: Any = client.http_get("/personal_access_tokens/self")
-        except gitlab.GitlabHttpError:
-            # Not every version answers this for project and group tokens.
-            own = {}
+        own = _own_token(connection)
     scopes = tuple(own.get("scopes") or ())
     if scopes and _SCOPE not in scopes:
         raise Refused(
@@ -62,11 +58,16 @@ def scopes_in_project(connection: Connection) -> tuple[str, ...]:
     """
     with translated(f"show {connection.project_path}"):
         connection.client.http_get(connection.api)
-        try:
-            own: Any = connection.client.http_get("/personal_access_tokens/self")
-        except gitlab.GitlabHttpError:
-            own = {}
+        own = _own_token(connection)
     return tuple(own.get("scopes") or ())
+
+
+def _own_token(connection: Connection) -> Any:
+    """Return what GitLab tells of the connection's token; not every version does of project and group tokens."""
+    try:
+        return connection.client.http_get("/personal_access_tokens/self")
+    except gitlab.GitlabHttpError:
+        return {}
 
 
 def expiry(connection: Connection) -> str:

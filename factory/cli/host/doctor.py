@@ -11,7 +11,7 @@ from factory.cli.host import options
 from factory.errors import MachineError
 from factory.gitlab import connect as gitlab
 from factory.host.doctor import HostPlace, diagnose
-from factory.reports.tables import table
+from factory.reports import diagnoses
 from factory.sandbox import diagnosis
 from factory.system import files
 from factory.system.toolchain import toolchain
@@ -41,7 +41,7 @@ def command(
 
     Starts no release, and changes nothing on GitLab. Exits with 10 if something required is missing.
     """
-    options.check(environment, url)
+    options.check(environment, url, name)
     variables = process_environment.snapshot()
     folder = files.private_folder(options.folder(state, environment, variables))
     token = options.token(variables)
@@ -52,9 +52,7 @@ def command(
         diagnosis.limited(),
         *diagnose(connection, place),
     )
-    rows = [[item.thing, item.state, item.found, item.fix.split("\n")[0]] for item in found]
-    more = [f"\n{item.thing}:\n{item.fix}" for item in found if "\n" in item.fix]
-    text = "\n".join([table(["", "", "found", "fix"], rows), *more])
-    output.one({"findings": [asdict(item) for item in found]}, json_wanted=as_json, text=text)
-    if lacking := [item.thing for item in found if item.required and item.state != "ok"]:
-        raise MachineError(f"this host lacks: {', '.join(lacking)}", hint="Apply the fixes above, then run it again.")
+    value = {"findings": [asdict(item) for item in found]}
+    output.one(value, json_wanted=as_json, text="\n".join(diagnoses.lines(found)))
+    if lacking := diagnoses.lacking(found):
+        raise MachineError(f"this host lacks: {lacking}", hint="Apply the fixes above, then run it again.")

@@ -51,9 +51,7 @@ def command(
     root reads them, and systemd hands each to its unit. Where systemd is, its own check must find nothing to say.
     """
     given = process_environment.snapshot()
-    options.check(environment, url)
-    if name:
-        options.check(name)
+    options.check(environment, url, name)
     account = user or getpass.getuser()
     if account == _ROOT:
         raise InvalidInput("a host does not run as root", hint="Name an account of its own with --user.")

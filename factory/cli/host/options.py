@@ -39,10 +39,11 @@ LOCK, RELEASES = "host.lock", "releases"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-def check(environment: str, url: str = "https://") -> None:
+def check(environment: str, url: str = "https://", host: str | None = None) -> None:
     """Raise ``InvalidInput`` for a name that no environment or host has, and for an address that no GitLab can have."""
-    if not _NAME.fullmatch(environment):
-        raise InvalidInput(f"{environment!r} is not the name of an environment or a host")
+    for name in (environment, *([host] if host else [])):
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is not the name of an environment or a host")
     if not url.startswith(("https://", "http://")):
         raise InvalidInput(f"{url} is not an address of GitLab", hint="For example: --url https://gitlab.com")
 

@@ -60,9 +60,7 @@ def command(
     write_repository, for the branch factory/hosts/ENVIRONMENT/NAME.
     """
     variables = process_environment.snapshot()
-    options.check(environment, url)
-    if name:
-        options.check(name)
+    options.check(environment, url, name)
     folder = files.private_folder(options.folder(state, environment, variables))
     with files.locked(folder / options.LOCK, wait=False):
         mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
