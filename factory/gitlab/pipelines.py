@@ -9,6 +9,9 @@ from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Bridge, Job, Pipeline, Variables
 
+# The end of a log says why a job failed.
+_LONGEST_LOG, _CHUNK = 16 * 2**20, 65536
+
 
 def read(item: Any) -> Pipeline:
     """Return a pipeline from GitLab's JSON."""
@@ -124,10 +127,19 @@ def play(connection: Connection, job: int, variables: Variables) -> None:
 
 
 def trace(connection: Connection, job: int) -> str:
-    """Return a job's log."""
+    """Return a job's log; of one with more than 16 MiB the end, below a line that says so."""
+    kept, size = bytearray(), 0
     with translated(f"show the log of job {job}"):
-        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/trace", raw=True)
-        return str(answer.content.decode(errors="replace"))
+        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/trace", raw=True, streamed=True)
+        with answer:
+            for chunk in answer.iter_content(_CHUNK):
+                size += len(chunk)
+                kept += chunk
+                if len(kept) > 2 * _LONGEST_LOG:
+                    del kept[:-_LONGEST_LOG]
+    text = kept[-_LONGEST_LOG:].decode(errors="replace")
+    left = size - _LONGEST_LOG
+    return f"[the first {left} bytes of this log are left out]\n{text}" if left > 0 else text
 
 
 def artifact(connection: Connection, job: int, path: str) -> bytes | None:
