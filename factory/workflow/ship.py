@@ -116,6 +116,7 @@ class _Shipment:
             self._insist_on_merge(request.sha)
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
+            shipment.require_main(request)  # its target may have been changed since it was read
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
         context.fetch()
         if self.shipped.own and not own_change.is_recorded(context, "merge", f"merge/{self.iid}"):

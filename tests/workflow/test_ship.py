@@ -110,6 +110,26 @@ def test_an_approval_of_other_digests_is_void(approved: World, name: str) -> Non
     assert approved.recorded() == []
 
 
+@pytest.mark.parametrize("state", ["opened", "merged"])
+def test_a_merge_request_whose_target_was_changed_ships_nothing(approved: World, state: str) -> None:
+    """Hostile: it was reviewed and approved on its way to main, and its author sent it elsewhere."""
+    approved.gitlab.change("merge_requests/1", target_branch="side", state=state)
+    with pytest.raises(Refused, match=r"^!1 is to side, and only what is merged to main is shipped$"):
+        ship.merge(run, approved.context, 1)
+    assert approved.gitlab.sent == []
+    assert approved.recorded() == []
+
+
+def test_a_target_that_is_changed_while_it_is_merged_leaves_no_record_of_a_merge_to_main(approved: World) -> None:
+    """Hostile: of the target GitLab's merge takes no condition, as it does of the head."""
+    del approved.gitlab.then["PUT merge_requests/1/merge"]
+    merged = {**approved.gitlab.answers["merge_requests/1"], "state": "merged", "target_branch": "side"}
+    approved.gitlab.answers["PUT merge_requests/1/merge"] = merged
+    with pytest.raises(Refused, match="!1 is to side"):
+        ship.merge(run, approved.context, 1)
+    assert approved.recorded() == ["approval"]
+
+
 def test_a_head_that_moved_while_it_was_merged_is_a_conflict(approved: World) -> None:
     del approved.gitlab.then["PUT merge_requests/1/merge"]
     approved.gitlab.answers["PUT merge_requests/1/merge"] = Failure(409, "SHA does not match HEAD of source branch")
