@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+from factory.gitlab import pipelines
 from factory.gitlab.connect import Connection, translated
 
 State = Literal["pending", "success", "canceled"]
 APPROVAL = "factory/approval"
+_OPEN = frozenset({"created", "pending", "running"})
 
 
 def put(connection: Connection, sha: str, *, name: str, state: State, pipeline: int, description: str) -> None:
@@ -25,6 +27,24 @@ def put(connection: Connection, sha: str, *, name: str, state: State, pipeline: 
             return
         body = {"name": name, "state": state, "pipeline_id": pipeline, "description": description}
         connection.client.http_post(f"{connection.api}/statuses/{sha}", post_data=body)
+
+
+def open_others(connection: Connection, sha: str, *, pipeline: int) -> tuple[str, ...]:
+    """Return which statuses that others set, and that have not ended, keep a pipeline open: each name with its author.
+
+    Every developer can set one in the pipeline of a merge request. A pipeline's jobs are among a commit's statuses.
+    """
+    with translated("list the commit statuses"):
+        found = connection.client.http_list(
+            f"{connection.api}/repository/commits/{sha}/statuses", get_all=True, query_data={"pipeline_id": pipeline}
+        )
+        held = [item for item in found if item["status"] in _OPEN and item["name"] != APPROVAL]
+    if not held:
+        return ()
+    jobs = {item.id for item in pipelines.jobs(connection, pipeline)}
+    bridges = {item.name for item in pipelines.bridges(connection, pipeline)}
+    others = [item for item in held if item["id"] not in jobs and item["name"] not in bridges]
+    return tuple(f"{item['name']} of {(item.get('author') or {}).get('username', 'somebody')}" for item in others)
 
 
 def _own_id(connection: Connection) -> int:
