@@ -62,6 +62,7 @@ class LocalGitlab:
     state: Path
     root_token: str
     context: Context
+    loop: asyncio.AbstractEventLoop
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def client(self, token: str | None = None) -> gitlab.Gitlab:
@@ -124,7 +125,7 @@ def running_gitlab(
     wait_for(lambda: ready or not thread.is_alive())
     context = ready[0]  # nothing is there if the server failed, and the thread has told why
     root = (state / "root-token").read_text()
-    server = LocalGitlab(context.base_url, state, root, context)
+    server = LocalGitlab(context.base_url, state, root, context, loops[0][0])
     server.client().http_put("/application/settings", post_data={"default_branch_protection": protection})
     token = runners.hosted(server.client())
     ended = threading.Event()

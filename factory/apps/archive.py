@@ -18,8 +18,8 @@ from factory.system import data, files
 MANIFEST = "release.json"
 CODE, PACKAGES = "app", "packages"
 _PLAIN, _PROGRAM, _FOLDER = 0o644, 0o755, 0o755
-# A release is read whole into memory when it is packed.
-_LARGEST, _MOST = 512 * 2**20, 100_000
+# Bytes and files of a release, whose archive is read whole into memory: the archive has no more bytes either.
+LARGEST, _MOST = 512 * 2**20, 100_000
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,7 @@ def pack(folder: Path, manifest: ReleaseManifest) -> bytes:
         _add(archive, _entry(MANIFEST, _PLAIN), data.write(manifest))
         for number, (name, path) in enumerate(_sorted(folder)):
             size += path.lstat().st_size
-            if size > _LARGEST or number > _MOST:
-                raise InvalidInput(
-                    f"the release has more than {_LARGEST >> 20} MiB or {_MOST} files",
-                    hint="Name what it needs in `build.files` of app.yml.",
-                )
+            _bound(max(size, buffer.tell()), number)
             if path.is_symlink():
                 entry = _entry(name, _PROGRAM)
                 entry.type, entry.linkname = tarfile.SYMTYPE, _inside(name, str(path.readlink()))
@@ -73,7 +69,17 @@ def pack(folder: Path, manifest: ReleaseManifest) -> bytes:
                 _add(archive, _entry(name, _PROGRAM if program else _PLAIN), files.read_bytes(path))
             else:
                 raise InvalidInput(f"{name} is neither a file nor a link, so no release can have it")
+    _bound(buffer.tell(), 0)
     return buffer.getvalue()
+
+
+def _bound(size: int, number: int) -> None:
+    """Raise ``InvalidInput`` for a release with more than so many bytes or files."""
+    if size > LARGEST or number > _MOST:
+        raise InvalidInput(
+            f"the release has more than {LARGEST >> 20} MiB or {_MOST} files",
+            hint="Name what it needs in `build.files` of app.yml.",
+        )
 
 
 def read_manifest(archive: bytes) -> ReleaseManifest:
@@ -111,7 +117,10 @@ def _write(packed: tarfile.TarFile, folder: Path, prefix: str) -> None:
 
     Python's own filter for archives is not in every version that the factory runs on (3.11.4 has it first).
     """
-    for entry in packed:
+    size = 0
+    for number, entry in enumerate(packed):
+        size += entry.size
+        _bound(size, number)  # before the entry is read: a small archive may unpack to anything
         name = f"{prefix}{entry.name}"
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.parts:

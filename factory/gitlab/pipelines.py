@@ -9,6 +9,11 @@ from factory.errors import InvalidInput, NotFound
 from factory.gitlab.connect import Connection, translated
 from factory.model.gitlab import Bridge, Job, Pipeline, Variables
 
+# What a job of the factory writes for it; an app's archive has a limit of its own.
+_LARGEST_FILE = 64 * 2**20
+# The end of a log says why a job failed.
+_LONGEST_LOG, _CHUNK = 16 * 2**20, 65536
+
 
 def read(item: Any) -> Pipeline:
     """Return a pipeline from GitLab's JSON."""
@@ -124,21 +129,33 @@ def play(connection: Connection, job: int, variables: Variables) -> None:
 
 
 def trace(connection: Connection, job: int) -> str:
-    """Return a job's log."""
+    """Return a job's log; of one with more than 16 MiB the end, below a line that says so."""
+    kept, size = bytearray(), 0
     with translated(f"show the log of job {job}"):
-        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/trace", raw=True)
-        return str(answer.content.decode(errors="replace"))
+        answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/trace", raw=True, streamed=True)
+        with answer:
+            for chunk in answer.iter_content(_CHUNK):
+                size += len(chunk)
+                kept += chunk
+                if len(kept) > 2 * _LONGEST_LOG:
+                    del kept[:-_LONGEST_LOG]
+    text = kept[-_LONGEST_LOG:].decode(errors="replace")
+    left = size - _LONGEST_LOG
+    return f"[the first {left} bytes of this log are left out]\n{text}" if left > 0 else text
 
 
-def artifact(connection: Connection, job: int, path: str) -> bytes | None:
-    """Return one file of a job's artifacts, or ``None`` if the job has no such file."""
+def artifact(connection: Connection, job: int, path: str, *, limit: int = _LARGEST_FILE) -> bytes | None:
+    """Return one file of a job's artifacts, or ``None`` if the job has no such file.
+
+    Raises ``InvalidInput`` if the file has more than ``limit`` bytes.
+    """
     url = f"{connection.api}/jobs/{job}/artifacts/{quote(path)}"
     try:
         with translated(f"read {path} of job {job}"):
-            answer: Any = connection.client.http_get(url, raw=True)
+            answer: Any = connection.client.http_get(url, raw=True, streamed=True)
+            return _whole(answer, limit, f"{path} of job {job}")
     except NotFound:
         return None
-    return bytes(answer.content)
 
 
 def archive(connection: Connection, job: int, *, limit: int) -> bytes:
@@ -148,11 +165,20 @@ def archive(connection: Connection, job: int, *, limit: int) -> bytes:
     """
     with translated(f"download the artifacts of job {job}"):
         answer: Any = connection.client.http_get(f"{connection.api}/jobs/{job}/artifacts", raw=True, streamed=True)
-        with answer:
-            data: bytes = answer.raw.read(limit + 1, decode_content=True)
-    if len(data) > limit:
-        raise InvalidInput(f"the artifacts of job {job} have more than {limit} bytes")
-    return data
+        return _whole(answer, limit, f"the archive of job {job}'s artifacts")
+
+
+def _whole(answer: Any, limit: int, what: str) -> bytes:
+    """Return a streamed answer's bytes; raises ``InvalidInput`` for more than ``limit``."""
+    found = bytearray()
+    with answer:
+        for chunk in answer.iter_content(_CHUNK):
+            found += chunk
+            if len(found) > limit:
+                raise InvalidInput(
+                    f"{what} has more than {limit} bytes", hint="The factory reads no larger file of a job."
+                )
+    return bytes(found)
 
 
 def document(connection: Connection, job: int, path: str) -> Mapping[str, Any]:

@@ -96,8 +96,7 @@ def require_hosts(job: Job, stack: str, manifest: Manifest, *, say: Callable[[st
 
 def _said(job: Job, branch: str) -> bytes | None:
     ref = _fetch(job, branch)
-    found = blobs.listed(Path.cwd(), ref, readiness.FILE) if ref else []
-    return blobs.contents(Path.cwd(), found)[0] if [item.path for item in found] == [readiness.FILE] else None
+    return waiting.said_at(Path.cwd(), ref) if ref else None
 
 
 def _fetch(job: Job, branch: str) -> str:

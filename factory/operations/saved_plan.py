@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from factory.errors import EvidenceInvalid, NotFound
+from factory.errors import EvidenceInvalid, InvalidInput, NotFound
 from factory.gitlab import pipelines
 from factory.gitlab.connect import Connection
 from factory.model.facts import Plan
@@ -64,7 +64,11 @@ def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
     """Return the changes of each saved plan."""
     found = []
     for name in saved.manifests:
-        data = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.PLAN_JSON}")
+        try:
+            data = pipelines.artifact(connection, saved.job, f"{FOLDER}/{name}/{planning.PLAN_JSON}")
+        except InvalidInput as error:
+            found.append(Plan(name, "", problem=str(error)))
+            continue
         if data is None:
             found.append(Plan(name, "", problem="the plan's JSON is missing"))
         else:

@@ -10,7 +10,7 @@ import requests
 
 from factory.errors import FactoryError, InvalidInput, Unreachable
 
-_BLOCK = 64 * 1024
+_BLOCK, _LARGEST = 64 * 1024, 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,17 @@ class Client:
         self._session.headers.update(headers or {})
 
     def send(self, method: str, path: str, **arguments: Any) -> Response:
-        """Send one request; ``arguments`` are those of ``requests.request``. Raises ``Unreachable``."""
+        """Send one request; ``arguments`` are those of ``requests.request``.
+
+        Raises ``Unreachable`` and, for an answer of more than 256 MiB, ``InvalidInput``.
+        """
         arguments.setdefault("timeout", self._timeout)
         arguments.setdefault("allow_redirects", False)
         try:
-            answer = self._session.request(method, self._base_url + path, **arguments)
+            with self._session.request(method, self._base_url + path, stream=True, **arguments) as answer:
+                return self._bounded(answer, _LARGEST)
         except requests.RequestException as error:
             raise Unreachable(f"no answer from {self._base_url}: {_reason(error)}") from error
-        return Response(answer.status_code, answer.headers, answer.content)
 
     def fetch(self, path: str, *, params: Mapping[str, str], largest: int, seconds: float) -> Response:
         """Get an answer that may be hostile: at most ``largest`` bytes, and whole within ``seconds``.
@@ -76,14 +79,19 @@ class Client:
             with self._session.get(
                 url, params=params, headers=headers, timeout=wait, allow_redirects=False, stream=True
             ) as answer:
-                body = b""
-                for block in answer.iter_content(_BLOCK):
-                    body += block
-                    if len(body) > largest:
-                        return InvalidInput(f"the answer of {self._base_url} is larger than {largest} bytes")
-                return Response(answer.status_code, answer.headers, body)
+                return self._bounded(answer, largest)
+        except InvalidInput as error:
+            return error
         except requests.RequestException as error:
             return Unreachable(f"no answer from {self._base_url}: {_reason(error)}")
+
+    def _bounded(self, answer: requests.Response, largest: int) -> Response:
+        body = bytearray()
+        for block in answer.iter_content(_BLOCK):
+            body += block
+            if len(body) > largest:
+                raise InvalidInput(f"the answer of {self._base_url} is larger than {largest} bytes")
+        return Response(answer.status_code, answer.headers, bytes(body))
 
     def close(self) -> None:
         """Close the connections."""

@@ -109,7 +109,7 @@ def look(stack: Stack, work: Path, counts: Counts) -> Report:
         shown = json.loads(stack.redacted(terraform.show(PLAN_FILE)))
         # A provider's schema may be megabytes long, so it is requested only if something differs.
         found = drifted(shown, _schemas(terraform) if shown.get("resource_drift") else {})
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ToolFailed("terraform's JSON of the plan is not readable") from error
     finally:
         files.remove_tree(work)

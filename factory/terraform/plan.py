@@ -123,6 +123,9 @@ def make_all(
                 manifest, plan = make(stack, out / stack.name, lock_state=lock_state, check=check)
             except FactoryError as error:
                 return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(error)), error)
+            except RecursionError:
+                deep = ToolFailed("the plan's JSON is nested too deeply to be judged")
+                return PlanResult(stack.name, None, Plan(stack.name, "", problem=str(deep)), deep)
             return PlanResult(stack.name, manifest, plan)
 
         for stack in stacks:

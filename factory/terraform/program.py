@@ -10,13 +10,15 @@ from typing import Any
 
 import python_terraform
 
-from factory.errors import Refused, ToolFailed
+from factory.errors import OutputTooLarge, Refused, ToolFailed
 from factory.system import files, process
 from factory.terraform import diagnostics
 
 _LIMIT = 900.0
 # Well below the time limit of the job, because terraform needs time to stop and to save the state.
 _APPLY_LIMIT, _GRACE = 600.0, 90.0
+# Bytes of output. What reads a plan's or a schema's JSON needs many times its bytes of memory.
+_MOST = 64 * 2**20
 CHANGES = 2
 _LAST = 2000
 _OVERRIDDEN = "Provider development overrides are in effect"
@@ -56,7 +58,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         if cmd in _WITH_EVENTS:
             kwargs["json"] = _FLAG
         argv = [part for part in self.generate_cmd_string(cmd, *args, **kwargs) if part]
-        done = process.run(argv, cwd=self.folder, env=self._env, timeout=_LIMIT, check=False)
+        done = process.run(argv, cwd=self.folder, env=self._env, timeout=_LIMIT, most=_MOST, check=False)
         if done.returncode not in {0, CHANGES} or (done.returncode == CHANGES and cmd != "plan"):
             found = diagnostics.errors(diagnostics.read_events(done.stdout))
             raise diagnostics.failure(cmd, found, otherwise=done.errors or done.text)
@@ -82,8 +84,14 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         return code == CHANGES
 
     def show(self, name: str) -> str:
-        """Return a plan file as terraform's JSON."""
-        return self.cmd("show", name, json=_FLAG, no_color=_FLAG)[1]
+        """Return a plan file as terraform's JSON; raises ``OutputTooLarge`` for more than 64 MiB."""
+        try:
+            return self.cmd("show", name, json=_FLAG, no_color=_FLAG)[1]
+        except OutputTooLarge as error:
+            raise OutputTooLarge(
+                f"the plan's JSON has more than {_MOST >> 20} MiB",
+                hint="Split the stack, or keep large contents out of its resources: no smaller part can be judged.",
+            ) from error
 
     def pull_state(self) -> str:
         """Return the state's JSON, or an empty text if no state exists."""
@@ -115,7 +123,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # python-ter
         if code < 0:
             raise Killed(f"terraform apply was ended by signal {-code}: the state may lack its last changes")
         if code:
-            data = events.read_bytes()
+            data = files.tail(events, _MOST)
             found = diagnostics.errors(diagnostics.read_events(data))
             raise diagnostics.failure("apply", found, otherwise=data.decode(errors="replace")[-_LAST:])
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from factory.errors import EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
+from factory.errors import AwaitingHuman, EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
 from factory.evidence import insist
-from factory.gitlab import issues, merge_requests, pipelines, releases
+from factory.gitlab import issues, merge_requests, pipelines, releases, statuses
 from factory.model.deployment import CONFIRM, AppRelease
 from factory.model.gitlab import MAIN, Job, MergeRequest, Pipeline, Variables
 from factory.model.session import Outcome
@@ -116,6 +116,7 @@ class _Shipment:
             self._insist_on_merge(request.sha)
             self._release_merge(request)
             request = merge_requests.merge(context.bot, self.iid, sha=request.sha)
+            shipment.require_main(request)  # its target may have been changed since it was read
             context.say(f"!{self.iid} is merged at {request.sha[:8]}")
         context.fetch()
         if self.shipped.own and not own_change.is_recorded(context, "merge", f"merge/{self.iid}"):
@@ -181,6 +182,11 @@ class _Shipment:
         found = next((item for item in self._pipelines() if item.sha == request.sha), None)
         if found is None or context.accounts.alone or self.shipped.own:
             return
+        if others := statuses.open_others(context.bot, request.sha, pipeline=found.id):
+            raise AwaitingHuman(
+                f"!{self.iid} is approved, but its pipeline is held open by the status {' and '.join(others)}",
+                hint="Wait until its author ends it. A new pipeline of the merge request in GitLab does not have it.",
+            )
         review.hold(context, request.sha, found.id, "success", f"!{self.iid} is approved")
         self._watch(lambda: pipelines.get(context.bot, found.id), lambda item: item.over)
 

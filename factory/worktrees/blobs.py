@@ -41,7 +41,10 @@ def listed(folder: Path, revision: str, prefix: str = "") -> list[Blob]:
 
 
 def contents(folder: Path, blobs: Sequence[Blob]) -> list[bytes]:
-    """Return the contents of files, in their order; raises ``MachineError`` if git fails or leaves one out."""
+    """Return the contents of files, in their order; raises ``MachineError`` if git fails or leaves one out.
+
+    The caller knows who wrote them: of files that others may write, ``output.blob`` reads the beginning.
+    """
     if not blobs:
         return []
     asked = "".join(f"{item.sha}\n" for item in blobs)

@@ -1,15 +1,18 @@
 """A session's worktree: created from the mirror, reset to a known commit, committed by the factory."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from factory.errors import MachineError, Refused
-from factory.system import canonical, files, git_locks
+from factory.system import files, git_locks
+from factory.worktrees import output
 from factory.worktrees.repository import Author, Mirror, run
 
 # Bytes: the largest file that is committed (GitLab docs: the default limit of a push), and that a diff shows as text.
 _LARGEST, _SHOWN = 100 * 2**20, 8 * 2**20
+_TEXT = ("-c", f"core.bigFileThreshold={_SHOWN}")
 
 
 def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
@@ -81,12 +84,14 @@ def state(path: Path) -> str:
     A worktree that git cannot read, as an agent can make it, has one digest.
     """
     status = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    found = hashlib.sha256()
     try:
-        changed = run(path, "--no-optional-locks", *status)
-        changed += run(path, "-c", f"core.bigFileThreshold={_SHOWN}", "diff", "--no-ext-diff", "--no-textconv", "HEAD")
+        for arguments in (("--no-optional-locks", *status), (*_TEXT, "diff", "--no-ext-diff", "--no-textconv", "HEAD")):
+            for part in output.chunks(path, *arguments):  # names and lines in any encoding, and of any number
+                found.update(part)
     except MachineError:
-        changed = "unreadable"
-    return canonical.digest(changed.encode(errors="surrogateescape"))  # names and lines in any encoding
+        found = hashlib.sha256(b"unreadable")
+    return found.hexdigest()
 
 
 def commit_all(path: Path, *, message: str, author: Author) -> str:
@@ -121,14 +126,19 @@ def head(path: Path) -> str:
 
 def numbers(path: Path, base: str, head: str) -> list[tuple[str, int, int]]:
     """Return path, added lines and removed lines of each file that differs; 0 and 0 for a binary file."""
-    text = run(path, "diff", "--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
+    text = run(path, *_TEXT, "diff", "--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
     rows = [item.split("\t", 2) for item in text.split("\0") if item]
     return [(name, *(int(count) if count.isdigit() else 0 for count in counts)) for *counts, name in rows]  # type: ignore[misc] # two counts
 
 
-def diff(folder: Path, base: str, head: str) -> str:
-    """Return the unified diff between two commits, without colours, renames or external programs."""
-    return run(folder, "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", base, head)
+def diff(folder: Path, base: str, head: str, *, most: int) -> tuple[str, bool]:
+    """Return the unified diff between two commits, without colours, renames or external programs.
+
+    It is cut after ``most`` bytes; the second value says whether it was. A file of more than 8 MiB is shown as binary.
+    """
+    options = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+    found, longer = output.beginning(folder, *_TEXT, "diff", *options, base, head, most=most)
+    return found.decode(errors="replace"), longer
 
 
 def message(title: str, body: str, trailers: Mapping[str, str]) -> str:

@@ -103,3 +103,18 @@ def test_an_archive_writes_nothing_out_of_its_folder(tmp_path: Path, entries: li
 def test_what_is_no_archive_is_refused(tmp_path: Path, packed: bytes) -> None:
     with pytest.raises(InvalidInput):
         archive.unpack(packed, tmp_path / "out")
+
+
+def test_a_small_archive_that_unpacks_to_more_than_a_release_may_have_is_refused(tmp_path: Path) -> None:
+    """Nothing of the entry that is too large is read or written."""
+    bomb = io.BytesIO()
+    with gzip.GzipFile(fileobj=bomb, mode="wb", compresslevel=1) as stream:
+        for name, size, content in ((archive.MANIFEST, None, data.write(MANIFEST)), ("app/zeros", 2**40, b"")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content) if size is None else size
+            stream.write(entry.tobuf(tarfile.GNU_FORMAT))
+            stream.write(content + b"\0" * (-len(content) % 512))
+        stream.write(b"\0" * 2**20)
+    with pytest.raises(InvalidInput, match="more than 512 MiB or 100000 files"):
+        archive.unpack(bomb.getvalue(), tmp_path / "out")
+    assert not (tmp_path / "out/app").exists()

@@ -101,3 +101,20 @@ def test_tokens_are_not_in_what_is_written(tmp_path: Path, gitlab_server: LocalG
     shown = [path for path in (tmp_path / "plan").rglob("*") if path.is_file() and path.name != plan.PLAN_FILE]
     assert shown
     assert all(b"local-planted-4711" not in path.read_bytes() for path in shown)
+
+
+@pytest.mark.long
+def test_a_plan_whose_json_is_nested_too_deeply_stops_no_other(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
+    project, deep = gitlab_server.project().id, f'jsondecode("{"[" * 600}{"]" * 600}")'
+    made = [
+        make_stack(
+            tmp_path, state_env(gitlab_server.url, project, name, gitlab_server.root_token), name=name, main=main
+        )
+        for name, main in (("deep", f'{ROOT}\noutput "deep" {{ value = {deep} }}\n'), ("plain", ROOT))
+    ]
+    found = plan.make_all(made, tmp_path / "plan", after={}, lock_state=True, parallel=2)
+    assert {item.stack: str(item.error) for item in found} == {
+        "deep": "the plan's JSON is nested too deeply to be judged",
+        "plain": "None",
+    }
+    assert found[0].plan.problem == str(found[0].error)

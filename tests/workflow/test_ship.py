@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from factory.errors import ApplyUnknown, Conflict, EvidenceIncomplete, FactoryError, NotFound, Refused
+from factory.errors import ApplyUnknown, AwaitingHuman, Conflict, EvidenceIncomplete, FactoryError, NotFound, Refused
 from factory.workflow import ship
 from tests.workflow.recorded_gitlab import SESSION, Failure, World, world
 
@@ -108,6 +108,41 @@ def test_an_approval_of_other_digests_is_void(approved: World, name: str) -> Non
     with pytest.raises(Refused, match="has changed since its approval"):
         ship.merge(run, approved.context, 1)
     assert approved.recorded() == []
+
+
+@pytest.mark.parametrize("state", ["opened", "merged"])
+def test_a_merge_request_whose_target_was_changed_ships_nothing(approved: World, state: str) -> None:
+    """Hostile: it was reviewed and approved on its way to main, and its author sent it elsewhere."""
+    approved.gitlab.change("merge_requests/1", target_branch="side", state=state)
+    with pytest.raises(Refused, match=r"^!1 is to side, and only what is merged to main is shipped$"):
+        ship.merge(run, approved.context, 1)
+    assert approved.gitlab.sent == []
+    assert approved.recorded() == []
+
+
+def test_a_target_that_is_changed_while_it_is_merged_leaves_no_record_of_a_merge_to_main(approved: World) -> None:
+    """Hostile: of the target GitLab's merge takes no condition, as it does of the head."""
+    del approved.gitlab.then["PUT merge_requests/1/merge"]
+    merged = {**approved.gitlab.answers["merge_requests/1"], "state": "merged", "target_branch": "side"}
+    approved.gitlab.answers["PUT merge_requests/1/merge"] = merged
+    with pytest.raises(Refused, match="!1 is to side"):
+        ship.merge(run, approved.context, 1)
+    assert approved.recorded() == ["approval"]
+
+
+def test_a_status_of_somebody_else_that_holds_the_pipeline_open_is_named_at_once(approved: World) -> None:
+    """Hostile: the work loop would wait half an hour for it, and nothing else would ship."""
+    path = f"repository/commits/{approved.head}/statuses"
+    held = {"id": 10**9, "name": "mine", "status": "pending", "author": {"username": "mallory"}}
+    approved.gitlab.answers |= {path: [held]}
+    approved.gitlab.answers |= {
+        f"{found}/bridges": [] for found in approved.gitlab.answers if found[:10] == "pipelines/"
+    }
+    with pytest.raises(AwaitingHuman, match="!1 is approved, but its pipeline is held open by the status mine of mal"):
+        ship.merge(run, approved.context, 1)
+    assert not any(item.path.endswith("/merge") for item in approved.gitlab.sent)
+    approved.gitlab.answers[path] = [{**held, "status": "success"}]
+    assert ship.merge(run, approved.context, 1).state == "planned"
 
 
 def test_a_head_that_moved_while_it_was_merged_is_a_conflict(approved: World) -> None:

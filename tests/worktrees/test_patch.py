@@ -60,3 +60,10 @@ def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     base, head = commit(tmp_path, {"a": b"x"}), commit(tmp_path, {"a": b"caf\xe9\n"})
     with pytest.raises(Refused, match="'a': line 7 of the patch is not UTF-8"):
         patch.between(tmp_path, base, head)
+
+
+def test_a_patch_of_more_than_64_mib_is_refused(tmp_path: Path) -> None:
+    git("init", "-q", cwd=tmp_path)
+    base, head = commit(tmp_path, {"a": b"x"}), commit(tmp_path, {"a": b"0123456\n" * 2**23})
+    with pytest.raises(Refused, match=r"has more than 64 MiB$"):
+        patch.between(tmp_path, base, head)

@@ -101,7 +101,10 @@ def test_worktree_is_put_back_and_committed(gitlab_server: LocalGitlab, tmp_path
     text = worktree.message("title", "", {"Issue": "#1"})
     commit = worktree.commit_all(path, message=text, author=BOT)
     assert mirror.messages(f"{base}..{commit}") == [(commit, text.strip())]
-    assert "+new" in worktree.diff(path, base, commit)
+    shown, longer = worktree.diff(path, base, commit, most=1000)
+    assert "+new" in shown
+    assert not longer
+    assert worktree.diff(path, base, commit, most=20) == (shown[:20], True)
     worktree.remove(mirror, path)
     worktree.prepare(mirror, path, commit=commit)
     assert (path / "new.txt").read_text() == "new"

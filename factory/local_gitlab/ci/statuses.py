@@ -82,7 +82,8 @@ def _create(call: Call) -> Any:
         raise api.forbidden()
     number = pipeline["id"] if pipeline else None
     before = call.store.all("status", project=call.project["id"], sha=sha, name=name, pipeline_id=number)
-    if any(item["status"] == state in _OPEN for item in before):
+    # GitLab looks for an open status of the caller; another account's is replaced, whatever its state.
+    if any(item["status"] == state in _OPEN and item["_author"] == call.user["id"] for item in before):
         raise api.failed(400, f"Cannot transition status via :enqueue from :{state}")
     document = {
         "sha": sha,

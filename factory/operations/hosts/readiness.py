@@ -12,6 +12,8 @@ from factory.evidence.transparency_log import Entry
 from factory.system import canonical, data
 
 FILE = "ready.json"
+# Bytes: some 200 of them say what one release is.
+LARGEST = 2**20
 # The payload type of the DSSE envelope: a host's signature can't be taken for one of a statement.
 TYPE = "application/vnd.factory.readiness+json"
 _BRANCHES = "factory/hosts"
@@ -66,6 +68,8 @@ def seal(readiness: Readiness, signer: sign.Signer) -> bytes:
 
 def opened(content: bytes, public: str) -> Readiness:
     """Return what the host with this public key (hex) signed; raises ``EvidenceInvalid``."""
+    if len(content) > LARGEST:
+        raise EvidenceInvalid(f"{FILE} has more than {LARGEST >> 10} KiB")
     envelope = transparency_log.decode_envelope(content)
     payload = sign.open_envelope(envelope, {sign.keyid_of(public): public}, payload_type=TYPE)
     try:

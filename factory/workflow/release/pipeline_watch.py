@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from factory.errors import MachineError, ToolTimeout, Unreachable
-from factory.gitlab import pipelines
+from factory.gitlab import pipelines, statuses
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import Job, Pipeline
 from factory.model.verdict import GateReport
@@ -42,7 +42,7 @@ def until(
 ) -> Pipeline:
     """Return the pipeline when ``over`` is true; print status changes. Raises ``ToolTimeout`` after ``minutes``."""
     deadline = clock.monotonic() + minutes * 60
-    pause, printed, failures = _PAUSE, "", 0
+    found, pause, printed, failures = None, _PAUSE, "", 0
     slowest = _SLOWEST["simulator" if context.accounts.simulator else "server"]
     while clock.monotonic() < deadline:
         try:
@@ -61,6 +61,13 @@ def until(
                 return found
         clock.sleep(pause)
         pause = min(pause * 1.1, slowest)
+    others = statuses.open_others(context.bot, found.sha, pipeline=found.id) if found is not None else ()
+    if others:
+        held = " and ".join(others)
+        raise ToolTimeout(
+            f"the pipeline did not end within {minutes:g} minutes: it is held open by the status {held}",
+            hint="Wait until its author ends it. A new pipeline of the merge request in GitLab does not have it.",
+        )
     raise ToolTimeout(
         f"the pipeline did not end within {minutes:g} minutes",
         hint="See `factory pipeline show`. If a job stays pending, no runner has its tags (docs/gitlab.md).",

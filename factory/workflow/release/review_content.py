@@ -138,8 +138,8 @@ def _names(found: set[Dependency]) -> tuple[str, ...]:
 def _dependencies(
     context: Context, pipeline: int
 ) -> tuple[tuple[Dependency, ...] | None, tuple[Dependency, ...] | None]:
-    found = _artifact(context, pipeline, _FACTS_JOB, _FACTS)
     try:
+        found = _artifact(context, pipeline, _FACTS_JOB, _FACTS)
         facts = data.read(Facts, found or b"null", source=_FACTS)
     except InvalidInput:
         return None, None

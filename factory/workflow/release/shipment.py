@@ -65,6 +65,7 @@ def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
     match = _BRANCH.fullmatch(request.source_branch)
     if match is None:
         raise NotFound(f"!{request.iid} is of no session: its branch is {request.source_branch}")
+    require_main(request)
     number, session = int(match[1]), match[2]
     head = context.mirror.head(f"{lease.PREFIX}{number}")
     claims = context.mirror.messages(head) if head else []
@@ -74,6 +75,15 @@ def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
     _refuse_others(context, request, number, session)
     frozen = data.read(FrozenIssue, context.mirror.read(commit, "issue.json"), source=f"the lease of #{number}")
     return ShippedIssue(number, session, frozen.spec)
+
+
+def require_main(request: MergeRequest) -> None:
+    """Raise ``Refused`` if a merge request is not to main: whoever opened it may change its target at any time."""
+    if request.target_branch != MAIN:
+        raise Refused(
+            f"!{request.iid} is to {request.target_branch}, and only what is merged to {MAIN} is shipped",
+            hint=f"Set its target branch to {MAIN} again, or close it.",
+        )
 
 
 def say(context: Context, shipped: int, iid: int, *, marker: str, body: str) -> None:

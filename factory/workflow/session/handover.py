@@ -1,6 +1,7 @@
 """Hands a session that a person took over back to the factory: commits the changes and tells the agent about them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ PERSON = "person"
 # The trailer in a person's commit; its value is the agent's attempt that the commit follows.
 TRAILER = "Factory-Handover"
 _FILE, _RESUME = "handover.json", "resume.json"
-_LONGEST_DIFF = 6000
+_LONGEST_DIFF, _MOST_FILES = 6000, 200
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def hand_back(
     if head == base and not done:
         return None
     changed = worktree.numbers(path, base, head)
-    diff = worktree.diff(path, base, head)
-    told = "\n".join(f"- {name}: {added} lines added, {removed} removed" for name, added, removed in changed)
-    summary = f"{author.name} took over and handed back. They changed:\n\n{told}\n\n~~~~\n{diff[:_LONGEST_DIFF]}\n~~~~"
+    summary = (
+        f"{author.name} took over and handed back. They changed:\n\n{_told(changed)}\n\n{_shown(path, base, head)}"
+    )
     made = Handover(
         attempt=after + 1 if done else 0,
         after=after,
@@ -88,6 +89,20 @@ def hand_back(
     record_one(context, session, made)
     keep(session.folder, made)
     return made
+
+
+def _told(changed: Sequence[tuple[str, int, int]]) -> str:
+    """Return a line for each changed file, up to a number that a person and an agent read."""
+    lines = [f"- {name}: {added} lines added, {removed} removed" for name, added, removed in changed[:_MOST_FILES]]
+    left = len(changed) - len(lines)
+    return "\n".join([*lines, *([f"- and {left} more files"] if left else [])])
+
+
+def _shown(path: Path, base: str, head: str) -> str:
+    """Return the difference as a block of Markdown; a long one is cut, and a line below says so."""
+    diff, longer = worktree.diff(path, base, head, most=_LONGEST_DIFF)
+    cut = f"\n\nThe difference is longer; `git diff {base[:12]} {head[:12]}` shows the whole." if longer else ""
+    return f"~~~~\n{diff.rstrip()}\n~~~~{cut}"
 
 
 def begin_again(session: Session, number: int) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from factory.errors import EvidenceInvalid
 from factory.evidence import sign, statement
 from factory.evidence.transparency_log import Entry
 from factory.host import runnable
-from factory.operations.hosts import readiness
+from factory.operations.hosts import readiness, waiting
 from factory.operations.hosts.readiness import Needed, Readiness, ReadyRelease
 from factory.system import canonical
+from factory.worktrees.repository import Author, Mirror
 from tests.evidence import examples
 from tests.evidence.examples import commit, digest, signer
 
@@ -120,3 +122,14 @@ def test_a_plan_that_goes_back_needs_the_releases_of_that_commit() -> None:
     found = needed(log, back["predicate"]["manifest"])
     assert found is not None
     assert found.releases == {f"shop-{commit('merge 12')}": digest("one")}
+
+
+def test_a_saying_that_is_too_large_is_not_read_and_does_not_count(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "mirror.git", "")
+    mirror.ensure()
+    content = readiness.seal(SAID, signer("box")) + b" " * 2**24
+    head = mirror.commit({readiness.FILE: content}, parent=None, message="x", author=Author("box", "box@localhost"))
+    found = waiting.said_at(mirror.path, head)
+    assert found == content[: readiness.LARGEST + 1]
+    (why,) = readiness.unmet(NEEDS, KEYS, {"box": found}, root_at)
+    assert why == "what the host box says does not count: ready.json has more than 1024 KiB"

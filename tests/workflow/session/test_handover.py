@@ -116,3 +116,16 @@ def test_a_cancelled_attempt_is_archived_and_its_agent_resumes_once(session: Ses
         handover.begin_again(session, 1)
         assert (session.folder / f"attempt-1-ended-{count}/turn.json").exists()
     assert handover.resumable(session.folder, "codex") == "", "another agent cannot go on with it"
+
+
+def test_a_long_change_is_cut_and_the_cut_is_named(running: Context, session: Session) -> None:
+    for number in range(203):
+        (session.worktree / f"f{number:03}").write_text("0123456\n" * 100)
+    made = back(running, session)
+    assert made is not None
+    assert (made.files, made.added) == (203, 20_300)
+    assert "\n- and 3 more files\n" in made.summary
+    assert made.summary.endswith(
+        f"~~~~\n\nThe difference is longer; `git diff {made.base[:12]} {made.head[:12]}` shows the whole."
+    )
+    assert len(made.summary) < 25_000
