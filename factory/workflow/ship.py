@@ -258,7 +258,10 @@ class _Shipment:
         context, rollout = self.context, self._rollout()
         done = proof.interrupted(context, self.iid, stack=self._stack, pipeline=rollout.pipeline.id)
         if done is None:
-            raise NotFound(f"pipeline {rollout.pipeline.id} follows no interrupted apply")
+            raise NotFound(
+                f"pipeline {rollout.pipeline.id} follows no interrupted apply",
+                hint=f"See its jobs with `factory pipeline show {rollout.pipeline.id}`.",
+            )
         job = rollout.check_job(CONFIRM)
         if job.status == "manual":
             self._start(job, {})
@@ -310,7 +313,10 @@ class _Shipment:
         request = merge_requests.get(self.context.bot, self.iid)
         pipeline = main_pipeline(self.context, request.sha)
         if pipeline is None:
-            raise NotFound(f"main has no pipeline for {request.sha[:8]}")
+            raise NotFound(
+                f"main has no pipeline for {request.sha[:8]}",
+                hint="`factory pipeline list` shows main's pipelines; `factory pipeline run` starts one.",
+            )
         saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
