@@ -20,6 +20,7 @@ from factory.operations.deployment_approval import APPROVED, DESTROY
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
+from factory.reports.markdown import count
 from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import read_tree, record, record_plans
@@ -380,10 +381,8 @@ class _Shipment:
         lines = [f"- {name}: `{value}`" for name, value in sorted(asdict(manifest).items())]
         destroyed = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
         if destroyed:
-            lines += [
-                "",
-                f"It destroys {len(destroyed)} resources. The approval must contain `destroy {manifest.plan}`.",
-            ]
+            size = count(len(destroyed), "resource")
+            lines += ["", f"It destroys {size}. The approval must contain `destroy {manifest.plan}`."]
         head = ["The plan of main is ready. An approval of the deployment approves exactly this plan:", ""]
         back = pipelines.variables(self.context.bot, pipeline).get(RELEASE)
         if back:
