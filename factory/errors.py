@@ -45,7 +45,7 @@ class NotFound(FactoryError):
     """The named object does not exist, or the account may not see it."""
 
     exit_code = 4
-    hint = "List the existing names with the matching `list` command."
+    hint = "Check the name or number: nothing has it, or your account may not see what has it."
 
 
 class SourceNotFound(NotFound):

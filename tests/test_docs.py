@@ -4,11 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import click
 import pytest
 
-from factory.cli import root
 from factory.cli.reference import pages
+from tests.cli.named_commands import assert_exists
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -17,7 +16,6 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / "runbooks").glob("*.md"),
 ]
-CONTEXT = click.Context(root)
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -43,17 +41,7 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_named_commands_exist_with_their_options(page: Path) -> None:
     for line in re.findall(r"(?:^|`|\$ |bin/|scripts/)factory ([a-z][^`\n]*)", page.read_text(), re.MULTILINE):
-        name, *words = re.split(r"[\s,]+", line)
-        command = root.get_command(CONTEXT, name)
-        assert command is not None, line
-        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-            command = command.get_command(CONTEXT, words.pop(0))
-            assert command is not None, line
-        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
-        takes = [item.nargs for item in command.params if isinstance(item, click.Argument)]
-        if not takes and not isinstance(command, click.Group):
-            assert not words or not re.fullmatch(r"[a-z]+|[0-9]+", words[0]), f"{line}: it takes no argument"
+        assert_exists(line)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "runbooks"], ids=lambda page: page.name)

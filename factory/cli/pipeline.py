@@ -88,6 +88,8 @@ def logs(pipeline: str, job: str | None, as_json: bool) -> None:
     failed = [item for item in found if item.status == "failed"]
     wanted = [item for item in found if item.name == job] if job else failed or found
     if job and not wanted:
-        raise NotFound(f"pipeline {pipeline} has no job {job}; it has {', '.join(item.name for item in found)}")
+        raise NotFound(
+            f"pipeline {pipeline} has no job {job}", hint=f"Its jobs are {', '.join(item.name for item in found)}."
+        )
     texts = {item.name: pipelines.trace(connection, item.id) for item in wanted}
     output.one(texts, json_wanted=as_json, text="\n".join(f"== {name} ==\n{text}" for name, text in texts.items()))

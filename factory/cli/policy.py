@@ -21,6 +21,7 @@ from factory.policies import cases, evaluate, folder, plans, rule_source
 from factory.policies import read as policy_files
 from factory.policies.evaluate import Ruling
 from factory.policies.model import Policies
+from factory.reports.markdown import count
 from factory.system import canonical, clock, files
 from factory.terraform import plan as planning
 from factory.terraform.manifest import normalise
@@ -43,7 +44,7 @@ def check(judge: Path | None, as_json: bool) -> None:
     problems = policy_files.check(found)
     if problems:
         output.one({"problems": problems}, json_wanted=as_json, text="\n".join(problems))
-        raise InvalidInput(f"{len(problems)} errors in {root / 'policies'}")
+        raise InvalidInput(f"{count(len(problems), 'error')} in {root / 'policies'}")
     policies, examples = policy_files.read(found), cases.read(found)
     accepted = [item.model_dump() for item in policies.exceptions.exceptions]
     each = {path: canonical.digest(data) for path, data in sorted(policy_files.effective(found).items())}
@@ -132,7 +133,9 @@ def test(judge: Path | None, as_json: bool) -> None:
     lines.append(f"{len(results) - len(failed)} of {len(results)} cases are decided as expected")
     output.one([item.to_json() for item in results], json_wanted=as_json, text="\n".join(lines))
     if not cases.passed(results):
-        problem = f"{len(failed)} cases failed" if results else f"there are no cases in {root / policy_files.CASES}"
+        problem = (
+            f"{count(len(failed), 'case')} failed" if results else f"there are no cases in {root / policy_files.CASES}"
+        )
         raise GateFailed(problem, hint="Fix the policy or the case, then run `factory policy test` again.")
 
 

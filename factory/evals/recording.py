@@ -69,7 +69,10 @@ def _patch(mirror: Mirror, number: int, base: str, head: str | None) -> str:
         return ""
     for commit in (base, head):
         if mirror.resolve(commit) is None:
-            raise NotFound(f"attempt {number}: its commit {commit[:12]} is no longer in the mirror")
+            raise NotFound(
+                f"attempt {number}: its commit {commit[:12]} is no longer in the mirror",
+                hint="Its branch was deleted or replaced on GitLab. Record another session of `factory session list`.",
+            )
     return patch.between(mirror.path, base, head)
 
 
@@ -99,4 +102,7 @@ def _frozen(mirror: Mirror, folder: Path, name: str) -> FrozenIssue:
     for commit, text in mirror.messages(head) if head else ():
         if text.strip().endswith(f" for session {name}"):
             return data.read(FrozenIssue, mirror.read(commit, "issue.json"), source="issue.json")
-    raise NotFound(f"the lease of session {name} is no longer in the mirror")
+    raise NotFound(
+        f"the lease of session {name} is no longer in the mirror",
+        hint="Its branch was deleted or replaced on GitLab. Record another session of `factory session list`.",
+    )

@@ -27,6 +27,7 @@ _WINDOW_SECONDS = 60.0
 # How long a release that does not answer may take to end, before it is ended.
 _ENDING_SECONDS, _PAUSE = 2.0, 0.02
 _RUNS, _LOGS = "running", "logs"
+_KEPT = "Only what was deployed here is kept; `factory deploy list` shows the deployments."
 
 
 class Supervisor:
@@ -84,7 +85,7 @@ class Supervisor:
         # What is stored is listed only if no such release runs: each request of the edge asks.
         found = of(list(self._running)) or of(kept.name for kept in self.listing())
         if not found:
-            raise NotFound(f"the release {beginning} does not exist")
+            raise NotFound(f"the release {beginning} does not exist", hint=_KEPT)
         return found
 
     def running(self, name: str) -> Path | None:
@@ -122,7 +123,7 @@ class Supervisor:
         """Return a stored release; raises ``NotFound``."""
         known = self._record(name)
         if known is None:
-            raise NotFound(f"the release {name} does not exist")
+            raise NotFound(f"the release {name} does not exist", hint=_KEPT)
         return replace(known, state=_RUNS) if self.running(name) else known
 
     def remove(self, name: str) -> None:

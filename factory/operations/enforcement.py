@@ -9,6 +9,7 @@ from factory.evidence.transparency_log import Entry
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
+from factory.reports.markdown import count
 from factory.worktrees.repository import Author, Mirror
 
 PATH = "policies/gates.yml"
@@ -22,7 +23,7 @@ def figures(entries: Sequence[Entry]) -> list[str]:
     seen = [item.predicate["observed"] for item in entries if item.kind == "verdict" and "observed" in item.predicate]
     blocked = [gates for gates in seen if gates]
     counts = Counter(gate for gates in blocked for gate in gates)
-    lines = [f"Of {len(seen)} observed verdicts, the gates would have blocked {len(blocked)}."]
+    lines = [f"Of {count(len(seen), 'observed verdict')}, the gates would have blocked {len(blocked)}."]
     return lines + [f"- `{gate}`: {number}" for gate, number in sorted(counts.items())]
 
 

@@ -4,6 +4,7 @@ from factory.errors import Conflict, Refused
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
+from factory.reports.markdown import count
 from factory.worktrees.person_clone import Ahead, PersonClone
 
 _DRAFT = "Draft: "
@@ -39,6 +40,6 @@ def open_own(
 
 def size(ahead: Ahead) -> str:
     """Return the size of a change in words."""
-    files = f"{ahead.files} file{'' if ahead.files == 1 else 's'} +{ahead.added} -{ahead.removed}"
-    late = f", {MAIN} has {ahead.behind} newer commits: rebase your branch" if ahead.behind else ""
+    files = f"{count(ahead.files, 'file')} +{ahead.added} -{ahead.removed}"
+    late = f", {MAIN} has {count(ahead.behind, 'newer commit')}: rebase your branch" if ahead.behind else ""
     return files + late

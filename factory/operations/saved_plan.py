@@ -32,7 +32,10 @@ class SavedPlan:
     def digest(self, stack: str) -> str:
         """Return the digest of a stack's manifest, which the deployment's approval names; raises ``NotFound``."""
         if stack not in self.manifests:
-            raise NotFound(f"the pipeline saved no plan of the stack {stack}")
+            raise NotFound(
+                f"the pipeline saved no plan of the stack {stack}",
+                hint="A pipeline plans only the stacks that its change affects; its job `plan` names them.",
+            )
         return self.manifests[stack].digest()
 
     @property
@@ -57,7 +60,10 @@ def of(connection: Connection, pipeline: int) -> SavedPlan:
             if data is not None:
                 names = sorted(json.loads(data)["stacks"])
                 return SavedPlan(job.id, {name: _manifest(connection, job.id, name) for name in names})
-    raise NotFound(f"pipeline {pipeline} saved no plan")
+    raise NotFound(
+        f"pipeline {pipeline} saved no plan",
+        hint=f"See what its job did with `factory pipeline logs {pipeline} --job {PLAN_JOB}`.",
+    )
 
 
 def plans(connection: Connection, saved: SavedPlan) -> tuple[Plan, ...]:
@@ -104,5 +110,8 @@ def left(connection: Connection, saved: SavedPlan, stack: str, counted: Callable
 def _manifest(connection: Connection, job: int, stack: str) -> Manifest:
     data = pipelines.artifact(connection, job, f"{FOLDER}/{stack}/{planning.MANIFEST}")
     if data is None:
-        raise NotFound(f"job {job} saved no plan of the stack {stack}")
+        raise NotFound(
+            f"job {job} saved no plan of the stack {stack}",
+            hint="The job's artifacts were deleted. Plan again with `factory pipeline run`.",
+        )
     return decode(data)

@@ -42,13 +42,13 @@ _KNOWN = {f"policies/{name}.yml": name for name in (*FILES, *OPTIONAL)}
 _RENAMED = {"policies/workflow.yml": "policies/session.yml"}
 
 
-def read(files: Mapping[str, bytes]) -> Policies:
+def read(files: Mapping[str, bytes], *, package: Mapping[str, bytes] | None = None) -> Policies:
     """Return the policies in files named ``policies/<name>.yml``; files below ``policies/cases/`` are ignored.
 
-    Raises ``InvalidInput`` with file, line, key and a suggestion for an unknown or missing file or key and for an
-    invalid value.
+    ``package`` has what stands in for absent files, by default what this package carries. Raises ``InvalidInput`` with
+    file, line, key and a suggestion for an unknown or missing file or key and for an invalid value.
     """
-    policies, problems = _read(files)
+    policies, problems = _read(files, package)
     if policies is None:
         more = f" (and {len(problems) - 1} more: see `factory policy check`)" if len(problems) > 1 else ""
         raise InvalidInput(f"{problems[0]}{more}")
@@ -70,45 +70,54 @@ def trust_root(content: bytes) -> TrustRoot:
     return found
 
 
-def effective(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def effective(files: Mapping[str, bytes], package: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """Return the policy files that decide: the given ones, and the package's for those that are absent.
 
     Without any policy file, there is no control repository, and nothing is added.
     """
     given = {path: files[path] for path in files if path in _KNOWN or path in _RENAMED}
     standing = {_RENAMED.get(path, path) for path in given}
-    absent = {
-        path: data for path, data in defaults.below("policies").items() if path in _KNOWN and path not in standing
-    }
+    carried = defaults.below("policies") if package is None else package
+    absent = {path: data for path, data in carried.items() if path in _KNOWN and path not in standing}
     return {**absent, **given} if given else {}
 
 
-def digest(files: Mapping[str, bytes]) -> str:
+def digest(files: Mapping[str, bytes], package: Mapping[str, bytes] | None = None) -> str:
     """Return the digest of all policy files that decide, computed over the sorted pairs of path and content digest."""
-    found = effective(files)
+    found = effective(files, package)
     return canonical.digest_of([[path, canonical.digest(found[path])] for path in sorted(set(_KNOWN) & set(found))])
 
 
-def _read(files: Mapping[str, bytes]) -> tuple[Policies | None, list[str]]:
+def _read(files: Mapping[str, bytes], package: Mapping[str, bytes] | None = None) -> tuple[Policies | None, list[str]]:
     problems = list(_misplaced(files))
-    deciding = effective(files)
+    deciding, own = effective(files, package), effective(files)
     documents: dict[str, Document] = {}
     parts: dict[str, Any] = {}
     for path, name in _KNOWN.items():
-        if path not in deciding:
+        if path not in own:
             continue
-        try:
-            documents[name] = document(path, deciding[path])
-        except InvalidInput as error:
-            problems.append(str(error))
-            continue
-        parts[name], found = parse(_model(name), documents[name])
+        given, part, found = _part(path, name, deciding.get(path, own[path]))
+        if found and path not in files:
+            # Another version carries the default, and this one may have other keys.
+            given, part, found = _part(path, name, own[path])
         problems += found
+        if given is not None:
+            documents[name], parts[name] = given, part
     if problems:
         return None, problems
-    policies = Policies(**parts, digest=digest(files))
+    policies = Policies(**parts, digest=digest(files, package))
     problems = list(_cross_check(policies, documents))
     return (None, problems) if problems else (policies, [])
+
+
+def _part(path: str, name: str, content: bytes) -> tuple[Document | None, Any, list[str]]:
+    """Return a policy file as a document and as a value, and its problems; without a document if it is no YAML."""
+    try:
+        given = document(path, content)
+    except InvalidInput as error:
+        return None, None, [str(error)]
+    part, found = parse(_model(name), given)
+    return given, part, found
 
 
 def _misplaced(files: Mapping[str, bytes]) -> Iterator[str]:

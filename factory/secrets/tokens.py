@@ -62,7 +62,7 @@ def _opened(folder: Path, key: Path, *, make: bool = False) -> "EncryptedFile":
     from factory.secrets.file import EncryptedFile, made_key  # noqa: PLC0415 - start-up speed: cryptography
 
     if not sealed(folder).exists() and not make:
-        raise NotFound(f"{folder} has no sealed tokens")
+        raise NotFound(f"{folder} has no sealed tokens", hint="`factory connect URL` asks for the token and stores it.")
     return EncryptedFile(sealed(folder), made_key(key))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
 
 _DEEPEST = 200
+MISSING = "Check the path, and that whatever writes the file has run."
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def read_untrusted(path: Path, limit: int) -> tuple[bytes, bool]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise NotFound(f"{path} does not exist") from error
+        raise NotFound(f"{path} does not exist", hint=MISSING) from error
     except OSError as error:
         raise Refused(f"{path} is not a regular file: {error.strerror}") from error
     found = os.fstat(handle)

@@ -28,7 +28,7 @@ def read(root: Path, path: Path, *, limit: int) -> bytes:
         try:
             handle = os.open(path.name, _FILE, dir_fd=folder)
         except FileNotFoundError:
-            raise NotFound(f"{path} does not exist") from None
+            raise NotFound(f"{path} does not exist", hint=files.MISSING) from None
         except OSError as error:
             raise Refused(f"{path} is not a regular file: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -86,7 +86,7 @@ def _parent(root: Path, path: Path, *, make: bool) -> Iterator[int]:
             try:
                 inner = os.open(name, _FOLDER, dir_fd=folder)
             except FileNotFoundError:
-                raise NotFound(f"{path} does not exist") from None
+                raise NotFound(f"{path} does not exist", hint=files.MISSING) from None
             except OSError as error:
                 raise Refused(f"{path}: {name} is not a folder: {error.strerror}") from error
             os.close(folder)

@@ -106,7 +106,10 @@ def read_result(folder: Path) -> ApplyResult:
     """Return the result of the apply in a folder; raises ``NotFound`` if there was none, ``InvalidInput``."""
     path = folder / RESULT
     if not path.exists():
-        raise NotFound(f"no plan was applied in {folder}")
+        raise NotFound(
+            f"no plan was applied in {folder}",
+            hint="The job that applies writes the result: see its log for the reason.",
+        )
     return data.read(ApplyResult, files.read_bytes(path), source=str(path))
 
 

@@ -107,7 +107,10 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         or place.is_symlink()
         or any(part.is_symlink() for part in place.parents if tree in part.parents)
     ):
-        raise NotFound(f"{folder} is not a folder of this repository")
+        raise NotFound(
+            f"{folder} is not a folder of this repository",
+            hint="A root is a folder of terraform/live, a module one of terraform/modules: correct the name.",
+        )
     read = 0
     for path in sorted(place.iterdir()):
         name = f"{folder}/{path.name}"
@@ -130,7 +133,7 @@ def _files(tree: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         read += 1
         yield name, data
     if not read:
-        raise NotFound(f"{folder} has no Terraform configuration")
+        raise NotFound(f"{folder} has no Terraform configuration", hint="Add its .tf files, or delete the folder.")
 
 
 def _check_text(name: str, data: bytes, providers: Mapping[str, str], *, pinned: bool) -> tuple[hcl.Block, ...]:

@@ -82,7 +82,10 @@ class State:
         """Return an earlier version of the state; raises ``NotFound``."""
         answer = self._send("GET", f"/versions/{serial}")
         if answer.status != HTTPStatus.OK:
-            raise NotFound(f"this state has no version {serial}")
+            raise NotFound(
+                f"this state has no version {serial}",
+                hint="GitLab lists the versions of a state in Operate > Terraform states.",
+            )
         return answer.body
 
     def write(self, data: bytes, lock: Lock) -> None:
@@ -161,7 +164,10 @@ class State:
             if answer.status == HTTPStatus.NOT_FOUND and path == "" and method == "GET":
                 return http.Response(HTTPStatus.NO_CONTENT, {}, b"")
             if answer.status == HTTPStatus.NOT_FOUND and method == "POST":
-                raise NotFound(f"no state exists at {self.address}")
+                raise NotFound(
+                    f"no state exists at {self.address}",
+                    hint="The project does not exist, or the token may not write its Terraform states.",
+                )
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return answer
             last = f"HTTP {answer.status}"

@@ -10,6 +10,7 @@ from factory.evidence.trust import Trust
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN
 from factory.operations import trust_root
+from factory.operations.repository import starter, wheel_upgrade
 from factory.policies import read
 from factory.policies.model import Policies, TrustRoot
 from factory.worktrees.repository import Author, Mirror
@@ -159,8 +160,16 @@ class Context:
 
 @functools.lru_cache(maxsize=16)
 def _policies(mirror: Mirror, commit: str) -> Policies:
-    """Return the policies at a commit; cached, because a commit never changes."""
-    return read.read(mirror.tree(commit, "policies/"))
+    """Return the policies at a commit; cached, because a commit never changes.
+
+    A commit that carries a wheel of the factory is judged by that wheel, so its defaults stand in for absent files,
+    also if another one is installed here: else nobody could ship the upgrade.
+    """
+    carried = mirror.tree(commit, f"{starter.TOOLKIT}/")
+    wheel = wheel_upgrade.carried(frozenset(carried))
+    return read.read(
+        mirror.tree(commit, "policies/"), package=wheel_upgrade.package_of(carried[wheel]) if wheel else None
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -93,7 +93,10 @@ def record_plans(context: Context, iid: int, *, issue: int, pipeline: int) -> Sa
     if saved.job == saved_plan.NO_JOB and any(
         path.startswith(f"{LIVE}/") for path in context.mirror.paths(context.main())
     ):
-        raise NotFound(f"pipeline {pipeline} has no job {saved_plan.PLAN_JOB}, and main has Terraform to plan")
+        raise NotFound(
+            f"pipeline {pipeline} has no job {saved_plan.PLAN_JOB}, and main has Terraform to plan",
+            hint="Put the job back into the pipeline definition on main, then plan with `factory pipeline run`.",
+        )
     environments = context.policies().environments
     archives = saved_plan.archives(context.bot, saved)
     statements = []

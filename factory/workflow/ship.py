@@ -20,6 +20,7 @@ from factory.operations.deployment_approval import APPROVED, DESTROY
 from factory.operations.saved_plan import SavedPlan
 from factory.policies.model import Policies
 from factory.reports import plans as plan_note
+from factory.reports.markdown import count
 from factory.workflow.context import Context
 from factory.workflow.durable_steps import Steps
 from factory.workflow.recorder import read_tree, record, record_plans
@@ -264,7 +265,10 @@ class _Shipment:
         context, rollout = self.context, self._rollout()
         done = proof.interrupted(context, self.iid, stack=self._stack, pipeline=rollout.pipeline.id)
         if done is None:
-            raise NotFound(f"pipeline {rollout.pipeline.id} follows no interrupted apply")
+            raise NotFound(
+                f"pipeline {rollout.pipeline.id} follows no interrupted apply",
+                hint=f"See its jobs with `factory pipeline show {rollout.pipeline.id}`.",
+            )
         job = rollout.check_job(CONFIRM)
         if job.status == "manual":
             self._start(job, {})
@@ -316,7 +320,10 @@ class _Shipment:
         request = merge_requests.get(self.context.bot, self.iid)
         pipeline = main_pipeline(self.context, request.sha)
         if pipeline is None:
-            raise NotFound(f"main has no pipeline for {request.sha[:8]}")
+            raise NotFound(
+                f"main has no pipeline for {request.sha[:8]}",
+                hint="`factory pipeline list` shows main's pipelines; `factory pipeline run` starts one.",
+            )
         saved = saved_plan.of(self.context.bot, pipeline.id)
         return Rollout(self.context, self.policies, request, self.issue, self._stack, pipeline, saved)
 
@@ -380,10 +387,8 @@ class _Shipment:
         lines = [f"- {name}: `{value}`" for name, value in sorted(asdict(manifest).items())]
         destroyed = [address for plan in plans if plan.stack == self._stack for address in plan.destroyed]
         if destroyed:
-            lines += [
-                "",
-                f"It destroys {len(destroyed)} resources. The approval must contain `destroy {manifest.plan}`.",
-            ]
+            size = count(len(destroyed), "resource")
+            lines += ["", f"It destroys {size}. The approval must contain `destroy {manifest.plan}`."]
         head = ["The plan of main is ready. An approval of the deployment approves exactly this plan:", ""]
         back = pipelines.variables(self.context.bot, pipeline).get(RELEASE)
         if back:

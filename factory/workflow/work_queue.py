@@ -26,7 +26,8 @@ class Request:
     ``interrupted`` says that an apply of it was, so that nothing is done before a person has examined that. ``shown``
     says that the review note of its head is written, ``behind`` that its author must rebase it, ``unseen`` that
     somebody approved it before the note said what an approval names. ``pipeline`` is the status of its head's pipeline
-    if that has not passed, which only a person's own merge request waits for here.
+    if that has not passed, which only a person's own merge request waits for here. ``alone`` says that no approval
+    counts, because the person and the factory share one account.
     """
 
     iid: int
@@ -40,6 +41,7 @@ class Request:
     behind: bool = False
     unseen: bool = False
     pipeline: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,14 +117,21 @@ def choose(
         if (request.merged and not request.planned) or (not request.merged and request.approved):
             return Action("merge", request.iid)
         if not request.merged:
-            again = f": approve it again with `factory mr approve {request.iid}`, now that its review note is written"
-            waiting.append(f"!{request.iid} waits for review{again if request.unseen else ''}")
+            waiting.append(f"!{request.iid} waits for review{_how(request)}")
     for claim in (Claim.RESUME, Claim.TAKE):
         for candidate in candidates:
             if candidate.claim is claim:
                 return Action("deliver", candidate.issue)
     waiting += [f"#{item.issue} is held by another session" for item in candidates if item.claim is Claim.HELD]
     return Idle(tuple(waiting))
+
+
+def _how(request: Request) -> str:
+    """Return what the person does after the review, if it is not one approval."""
+    if request.alone:
+        return f": merge it yourself with `factory mr merge {request.iid}` (separation: none)"
+    again = f": approve it again with `factory mr approve {request.iid}`, now that its review note is written"
+    return again if request.unseen else ""
 
 
 def _not_ready(request: Request) -> str:

@@ -17,6 +17,8 @@ from factory.worktrees.repository import Author, Mirror
 
 _PATIENCE = 600.0
 _IDENTITY = re.compile(r"(.+) <(.+)> \d+ [+-]\d+")
+# git's own refusal of what is no fast-forward (git-push(1), --porcelain); the server's is "[remote rejected]".
+_BEHIND = re.compile(r"^!\t.*\t\[rejected\]", re.MULTILINE)
 # How people write the address of a repository: as a URL, or as ssh's user@host:path.
 _ADDRESS = re.compile(r"(?:[a-z+]+://)?(?:[^@/]+@)?([^:/]+(?::\d+(?=/))?)[:/](.+?)(?:\.git)?/?")
 
@@ -134,8 +136,20 @@ class PersonClone:
         return Ahead(tuple((subject, body.strip()) for subject, _, body in commits), len(rows), added, removed, behind)
 
     def push(self, remote: str, branch: str) -> None:
-        """Push the checked-out commit to a branch of the remote, and follow that branch; raises ``Refused``."""
-        self._git("push", "--quiet", "--set-upstream", remote, f"HEAD:refs/heads/{branch}")
+        """Push the checked-out commit to a branch of the remote, and follow that branch.
+
+        Raises ``Conflict`` if the branch has commits there that this checkout lacks, as after a rebase; ``Refused``.
+        """
+        argv = ["git", "push", "--porcelain", "--set-upstream", remote, f"HEAD:refs/heads/{branch}"]
+        done = process.run(argv, env=self.env, cwd=self.path, timeout=_PATIENCE, check=False)
+        if done.returncode and _BEHIND.search(done.text):
+            raise Conflict(
+                f"{remote} has commits of {branch} that this checkout lacks",
+                hint=f"If you rebased or amended them, run `git push --force-with-lease {remote} {branch}`, otherwise "
+                f"`git pull --rebase {remote} {branch}`; then run this again.",
+            )
+        if done.returncode:
+            raise Refused(f"git push failed: {cause(done.errors)}", hint="Nothing was pushed: git's reason is above.")
 
     def checkout(self, remote: str, branch: str) -> None:
         """Check out a branch of the remote; a local branch of that name moves to it if it has nothing of its own."""

@@ -159,7 +159,10 @@ class Mirror:
         """Return a file's content at a revision; raises ``NotFound``, or ``MachineError`` if git fails."""
         found = [item for item in self._listed(revision, path) if item.path == path]
         if not found:
-            raise NotFound(f"{path} is not in {revision}")
+            raise NotFound(
+                f"{path} is not in {revision}",
+                hint=f"List what is there: `git -C {self.path} ls-tree -r --name-only {revision}`.",
+            )
         return blobs.contents(self.path, found)[0]
 
     def tree(self, revision: str, prefix: str = "") -> dict[str, bytes]:
@@ -175,7 +178,10 @@ class Mirror:
             return blobs.listed(self.path, revision, prefix)
         except MachineError:
             if not is_sha(revision) and self.resolve(revision) is None:
-                raise NotFound(f"there is no commit {revision} in {self.path}") from None
+                raise NotFound(
+                    f"there is no commit {revision} in {self.path}",
+                    hint="Check the name; a commit that nobody pushed is not there.",
+                ) from None
             raise
 
     def paths(self, revision: str) -> list[str]:

@@ -53,6 +53,10 @@ def test_next_action_for_a_merge_request(state: Request, action: str | None) -> 
             request(unseen=True),
             ("!1 waits for review: approve it again with `factory mr approve 1`, now that its review note is written",),
         ),
+        (
+            request(alone=True, unseen=True),
+            ("!1 waits for review: merge it yourself with `factory mr merge 1` (separation: none)",),
+        ),
         (request(pipeline="running"), ("!1 waits for its pipeline, which is running",)),
         (
             request(pipeline="failed"),

@@ -125,3 +125,34 @@ def test_a_push_that_is_refused_gives_gits_reason(clone: PersonClone, tmp_path: 
     git("remote", "add", "origin", str(tmp_path / "missing.git"), cwd=clone.path)
     with pytest.raises(Refused, match="git push failed"):
         clone.push("origin", "mine")
+
+
+def test_a_push_after_a_rebase_is_refused_with_the_command_that_replaces_the_branch(
+    clone: PersonClone, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.git"
+    git("clone", "-q", "--bare", str(clone.path), str(bare), cwd=tmp_path)
+    git("remote", "add", "origin", str(bare), cwd=clone.path)
+    git("switch", "-qc", "mine", cwd=clone.path)
+    git("commit", "-q", "--allow-empty", "-m", "Mine", cwd=clone.path)
+    clone.push("origin", "mine")
+    git("commit", "-q", "--allow-empty", "--amend", "-m", "Mine, again", cwd=clone.path)
+    with pytest.raises(Conflict, match="origin has commits of mine that this checkout lacks") as told:
+        clone.push("origin", "mine")
+    assert "`git push --force-with-lease origin mine`" in told.value.hint
+    git("push", "-q", "--force-with-lease", "origin", "mine", cwd=clone.path)
+    clone.push("origin", "mine")
+    assert git("rev-parse", "mine", cwd=bare).stdout == git("rev-parse", "HEAD", cwd=clone.path).stdout
+
+
+def test_a_push_that_a_hook_of_the_server_refuses_gives_the_hooks_reason(clone: PersonClone, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    git("clone", "-q", "--bare", str(clone.path), str(bare), cwd=tmp_path)
+    hook = bare / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'You may not push here.' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    git("remote", "add", "origin", str(bare), cwd=clone.path)
+    git("commit", "-q", "--allow-empty", "-m", "Mine", cwd=clone.path)
+    with pytest.raises(Refused, match="You may not push here"):
+        clone.push("origin", "mine")

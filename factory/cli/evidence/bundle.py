@@ -13,6 +13,7 @@ from factory.errors import EvidenceInvalid, InvalidInput, NotFound
 from factory.evidence import bundle, timeline, transparency_log, verify
 from factory.evidence.transparency_log import Entry
 from factory.operations import seen_checkpoint
+from factory.reports.markdown import count
 from factory.system import files
 
 
@@ -38,7 +39,7 @@ def command(
     known = seen_checkpoint.trusted(seen_checkpoint.folder(environment.snapshot()), trust)
     report = verify.verify(found.content, trust=known, merge_request=merge_request, modes=found.modes)
     if not report.passed:
-        raise EvidenceInvalid(f"{len(report.findings)} checks failed: {report.findings[0].reason}")
+        raise EvidenceInvalid(f"{count(len(report.findings), 'check')} failed: {report.findings[0].reason}")
     about = _about(transparency_log.read(found.content), subject, since)
     named = subject or f"since {since:%Y-%m-%d}"
     if not about:
@@ -48,9 +49,8 @@ def command(
     path = out or Path(f"evidence-{named.removeprefix('!').replace(' ', '-')}.zip")
     content = bundle.pack(found.content, trust, subject=named, about=about, report=report)
     files.write_atomic(path, content)
-    text = (
-        f"{path}: {len(about)} of {report.size} statements, {len(content)} bytes\n  next: unpack it and open index.html"
-    )
+    size = f"{len(about)} of {count(report.size, 'statement')}, {len(content)} bytes"
+    text = f"{path}: {size}\n  next: unpack it and open index.html"
     value = {"file": str(path), "statements": sorted(about), "size": report.size, "bytes": len(content)}
     output.one(value, json_wanted=as_json, text=text)
 

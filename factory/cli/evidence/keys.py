@@ -182,7 +182,10 @@ class _Project:
         self._mirror.fetch(self._token)
         head = self._mirror.head(MAIN)
         if head is None:
-            raise NotFound(f"{workspace.settings['project']} has no branch {MAIN}")
+            raise NotFound(
+                f"{workspace.settings['project']} has no branch {MAIN}",
+                hint="The project is empty: push a first commit to it with `git push`.",
+            )
         self._main, self._root = head, trust_root.at(self._mirror, head)
 
     def trust(self) -> Trust:

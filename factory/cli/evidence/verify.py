@@ -12,6 +12,7 @@ from factory.cli.evidence.source import files_of, trust_of
 from factory.errors import EvidenceInvalid, NotFound
 from factory.evidence import transparency_log, verify
 from factory.operations import seen_checkpoint
+from factory.reports.markdown import count
 
 
 @click.command(name="verify")
@@ -57,7 +58,7 @@ def command(merge_request: str | None, source: str | None, root: Path | None, of
     value = asdict(report) | {"passed": report.passed, "history": history}
     output.one(value, json_wanted=as_json, text="\n".join(lines))
     if not report.passed:
-        raise EvidenceInvalid(f"{len(report.findings)} checks failed")
+        raise EvidenceInvalid(f"{count(len(report.findings), 'check')} failed")
     if iid is not None and not report.complete:
         raise EvidenceInvalid(
             f"the chain of !{iid} is not complete: {', '.join(report.missing)}",

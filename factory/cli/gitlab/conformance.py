@@ -14,6 +14,7 @@ from factory.gitlab import accounts, conformance_transcript
 from factory.gitlab.conformance_transcript import Answer
 from factory.instance.workspace import OPERATOR
 from factory.operations import conformance
+from factory.reports.markdown import count
 from factory.secrets import tokens
 from factory.system import files
 
@@ -62,7 +63,9 @@ def compare(real: Path, loopback: Path, as_json: bool) -> None:
     found = conformance_transcript.faults(_read(real), _read(loopback))
     output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")
     if found:
-        raise GateFailed(f"{len(found)} answers differ", hint="Fix factory/local_gitlab, or record both again.")
+        raise GateFailed(
+            f"{count(len(found), 'answer')} differ", hint="Fix factory/local_gitlab, or record both again."
+        )
 
 
 def _read(path: Path) -> list[Answer]:

@@ -27,6 +27,7 @@ from factory.instance import person_remote, provision
 from factory.instance.workspace import AGENT, BOT, OPERATOR, Workspace
 from factory.model.secret import Secret
 from factory.policies import read
+from factory.reports.markdown import count
 from factory.secrets import tokens
 from factory.system import clock, files
 
@@ -96,8 +97,10 @@ def _connect(
     head, pushed = provision.seed(workspace, target.url, target.project, token.reveal(), say=output.say)
     wants = partial(_wants, yes)
     offered = None if bot else service_accounts.offer(workspace, target.url, target.operator, head, named)
+    own: Secret | None = None
     if bot:
-        named[BOT] = named[AGENT] = _bot(target, head)
+        named[BOT], own = _bot(target, head)
+        named[AGENT] = named[BOT]
     elif offered:
         named |= service_accounts.take(offered, workspace, target.url, target.operator, agree=wants)
     if pushed:
@@ -109,13 +112,11 @@ def _connect(
     value = {"gitlab_url": target.url, "project": target.project, "accounts": named}
     value |= {"tier": tier, "separation": separation}
     files.private_folder(workspace.state)
-    files.write_atomic(workspace.state / config.CONNECTION, json.dumps(value, indent=1).encode())
-    # Read the new settings as every later command does.
-    workspace = open_workspace(workspace.settings["instance"])
-    target = replace(target, workspace=workspace)
+    target, before = _described(target, value)
+    workspace = target.workspace
     if pushed:
         _await_groups(target)
-    left = _settle(target, yes=yes)
+    left = _settle(target, yes=yes, own=own, before=before)
     provision.recorder(workspace, target.project, agent=named[AGENT], simulated=False, separation=separation)
     provision.publish_trust(workspace, target.operator)
     remote = person_remote.ensure(workspace)
@@ -159,8 +160,16 @@ def _project(target: _Target, *, yes: bool) -> bool:
     return exists
 
 
-def _bot(target: _Target, main: str) -> str:
-    """Check and store the token of the factory's own account; return its user name.
+def _described(target: _Target, value: Mapping[str, object]) -> tuple[_Target, bytes | None]:
+    """Write down what this clone is connected to; return it as every later command reads it, and what was written."""
+    path = target.workspace.state / config.CONNECTION
+    before = files.read_bytes(path) if path.exists() else None
+    files.write_atomic(path, json.dumps(value, indent=1).encode())
+    return replace(target, workspace=open_workspace(target.workspace.settings["instance"])), before
+
+
+def _bot(target: _Target, main: str) -> tuple[str, Secret]:
+    """Check the token of the factory's own account; return its user name and the token.
 
     Raises ``Refused`` unless main's policies/scope.yml lists it in ``agents``; otherwise it would count as a person.
     """
@@ -175,9 +184,7 @@ def _bot(target: _Target, main: str) -> str:
             f"main's policies/scope.yml does not list {found.username} in `agents`, so it would count as a person",
             hint=f"Write `agents: [{', '.join([*bound, found.username])}]` there, merge that, and run it again.",
         )
-    for account in (BOT, AGENT):
-        _seal(target.workspace, account, token)
-    return found.username
+    return found.username, token
 
 
 def _token(workspace: Workspace, account: str, what: str, *, fresh: bool = False) -> Secret:
@@ -207,14 +214,28 @@ def _await_groups(target: _Target) -> None:
         clock.sleep(0.2)
 
 
-def _settle(target: _Target, *, yes: bool) -> Plan:
-    """Show what policies/gitlab.yml changes, ask, and apply it; return what still differs."""
+def _settle(target: _Target, *, yes: bool, own: Secret | None, before: bytes | None) -> Plan:
+    """Show what policies/gitlab.yml changes, ask, and apply it; return what still differs.
+
+    The token ``own`` of the factory's account is stored only once the person has agreed to its role in the project. If
+    they do not agree, the clone stays connected as it was ``before``.
+    """
     server, wanted = gitlab_command.opened(target.workspace)
     planned = settings.plan(server, wanted)
+    if not planned.in_sync:
+        click.echo(output.visible("\n".join(gitlab_command.lines(planned))), err=True)
+        try:
+            _agree(yes, f"Change {count(len(planned.differences), 'field')} of {target.project}?")
+        except Refused:
+            if before is not None:
+                files.write_atomic(target.workspace.state / config.CONNECTION, before)
+            raise
+    if own is not None:
+        for account in (BOT, AGENT):
+            _seal(target.workspace, account, own)
     if planned.in_sync:
         return planned
-    click.echo(output.visible("\n".join(gitlab_command.lines(planned))), err=True)
-    _agree(yes, f"Change {len(planned.differences)} fields of {target.project}?")
+    server, wanted = gitlab_command.opened(target.workspace)  # with the tokens that are stored now
     with gitlab_command.one_at_a_time(target.workspace):
         return settings.settle(server, wanted, say=output.say)
 

@@ -28,6 +28,7 @@ from factory.operations.prove.report import Report
 from factory.operations.prove.request import Found, Request, Tokens
 from factory.operations.prove.run import Looked
 from factory.operations.prove.steps import Proof
+from factory.reports.markdown import count
 from factory.secrets import tokens
 from factory.system import clock, files, process
 
@@ -178,7 +179,7 @@ def _write(ended: Report, transcript: bytes, out: Path, *, as_json: bool) -> Non
     if not ended.passed:
         raise ProofFailed("the run did not pass" + (f": left: {'; '.join(ended.left)}" if ended.left else ""))
     if ended.differences:
-        raise LoopbackDiffers(f"{len(ended.differences)} differences from the loopback GitLab")
+        raise LoopbackDiffers(f"{count(len(ended.differences), 'difference')} from the loopback GitLab")
 
 
 def free_name(out: Path, name: str) -> str:

@@ -45,12 +45,13 @@ def list_(as_json: bool) -> None:
     show_default=True,
     help="What runs a job; a job in a shell has access to the whole machine.",
 )
-@click.option("--only", metavar="NAME", help="Only this runner of policies/gitlab.yml.")
+@click.option("--only", metavar="NAME", help="Only this runner.")
 @click.option("--renew", is_flag=True, help="Give existing runners new tokens; the old ones become invalid.")
 @output.as_json
 def register(out: Path, executor: Executor, only: str | None, renew: bool, as_json: bool) -> None:
-    """Create the runners of policies/gitlab.yml, and write gitlab-runner's configuration of each to a private file.
+    """Create the project's own runners, and write gitlab-runner's configuration of each to a private file.
 
+    They are those of policies/gitlab.yml; without the section `runners` there, the two that the pipeline's jobs name.
     Run each on its own machine: `gitlab-runner run --config NAME.toml`. GitLab shows a runner's token only once.
     """
     workspace = current()
@@ -71,7 +72,7 @@ def _wanted(policies: Policies, only: str | None) -> dict[str, Fields]:
     if only is None:
         return found
     if only not in found:
-        raise NotFound(f"policies/gitlab.yml names no runner {only!r}", hint=f"It names: {', '.join(found) or 'none'}.")
+        raise NotFound(f"there is no runner {only!r} to register", hint=f"There are: {', '.join(found) or 'none'}.")
     return {only: found[only]}
 
 

@@ -6,13 +6,17 @@ from factory.cli import output
 from factory.cli.current import current, number
 from factory.cli.mr import trial
 from factory.errors import Refused
+from factory.evidence.trust import ALONE
 from factory.gitlab import issues, merge_requests, pipelines
 from factory.instance import person_remote
+from factory.instance.context import own_trust
 from factory.operations import proposal
 from factory.reports import terminal
 from factory.status import failed_jobs
 from factory.status.merge_status import merge_status
 from factory.workflow.release.review import REVIEW_MARK
+
+_MERGE = "The factory works with your account, so it counts no approval: `factory mr merge {}` merges it as you."
 
 
 @click.group()
@@ -117,7 +121,7 @@ def diff(merge_request: str, as_json: bool) -> None:
 @output.as_json
 def approve(merge_request: str, as_json: bool) -> None:
     """Approve a merge request at its current head, as yourself."""
-    connection = current().connection()
+    connection, alone = current().connection(), own_trust(current()).separation == ALONE
     found = merge_requests.get(connection, number(merge_request, "!"))
     mark = f"<!-- factory:{REVIEW_MARK} -->"
     notes = issues.notes(connection, "merge_requests", found.iid)
@@ -134,13 +138,15 @@ def approve(merge_request: str, as_json: bool) -> None:
         raise Refused(f"!{found.iid} is {found.state}", hint="Only an open merge request can be approved.")
     if connection.account in approvers:
         raise Refused(
-            f"{connection.account} already approved !{found.iid}", hint="Continue with `factory work --once`."
+            f"{connection.account} already approved !{found.iid}",
+            hint=_MERGE.format(found.iid) if alone else "Continue with `factory work --once`.",
         )
     merge_requests.approve(connection, found.iid, sha=found.sha)
     output.one(
         {"merge_request": found.iid, "sha": found.sha, "by": connection.account},
         json_wanted=as_json,
-        text=f"!{found.iid} is approved at {found.sha[:12]} by {connection.account}",
+        text=f"!{found.iid} is approved at {found.sha[:12]} by {connection.account}"
+        + (f"\n  next: {_MERGE.format(found.iid)}" if alone else ""),
     )
 
 

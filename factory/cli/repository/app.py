@@ -17,6 +17,7 @@ from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
 from factory.operations.repository import adopt, app_checks, app_tests
 from factory.policies.folder import read_folder
+from factory.reports.markdown import count
 from factory.system import files, process
 from factory.worktrees.import_files import bring
 from factory.worktrees.repository import Author, Mirror, credentials
@@ -92,7 +93,7 @@ def add(source: str, name: str | None, ref: str, hostnames: tuple[str, ...], squ
         hostnames=requested,
         author=Author(person.account, f"{person.account}@localhost"),
     )
-    lines = [f"!{proposed.request.iid} {proposed.request.title}: {len(found.paths)} files in apps/{called}"]
+    lines = [f"!{proposed.request.iid} {proposed.request.title}: {count(len(found.paths), 'file')} in apps/{called}"]
     lines += [f"  hostname in {key}: {host}" for key, host in proposed.hostnames.items()]
     lines += [f"  not deployed: {proposed.waits}"] if proposed.waits else []
     lines += [f"  {line}" for line in proposed.detected.lines()]

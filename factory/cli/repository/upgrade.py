@@ -14,6 +14,7 @@ from factory.instance.workspace import OPERATOR, Workspace
 from factory.model.gitlab import MAIN
 from factory.operations.repository import starter, wheel_upgrade
 from factory.operations.repository.app_detection import PIPELINE
+from factory.reports.markdown import count
 from factory.worktrees import upgrade
 from factory.worktrees.repository import Mirror
 from factory.worktrees.upgrade import Release
@@ -58,7 +59,7 @@ def _wheel(*, as_json: bool) -> None:
     undo = f"git switch {left} && git branch -D {name}"
     value = {"version": made.after, "from": made.before, "upgraded": made.replaced, "branch": name, "commit": commit}
     value |= {"files": sorted(made.files), "own_pipeline": made.own_pipeline, "undo": undo}
-    lines = [f"branch {name}: factory {made.after}, {len(made.files)} files changed"]
+    lines = [f"branch {name}: factory {made.after}, {count(len(made.files), 'file')} changed"]
     lines += [f"  {PIPELINE} runs as a child pipeline of the factory's"] if made.own_pipeline else []
     lines += [f"  nothing is pushed · undo: {undo}", "  next: factory propose"]
     _tell(value, "\n".join(lines), as_json=as_json)

@@ -11,6 +11,7 @@ from factory.local_cloudflare.provider.types import FLAG, NUMBER, TEXT_SET, TEXT
 _ID = Attribute("id", computed=True)
 _ACCOUNT_ID = Attribute("account_id", required=True, requires_replace=True)
 _AUTOMATIC_TTL = 1
+_DELETED = "Plan again: Terraform then creates another tunnel."
 
 
 class Zone(Resource):
@@ -135,7 +136,7 @@ class Tunnel(Resource):
     def _fetch(self, state: State) -> Mapping[str, Any]:
         result = super()._fetch(state)
         if result["deleted_at"] is not None:
-            raise NotFound(f"the tunnel {state['id']} is deleted")
+            raise NotFound(f"the tunnel {state['id']} is deleted", hint=_DELETED)
         return result
 
 
@@ -240,7 +241,7 @@ class TunnelConfig(Resource):
     def _fetch(self, state: State) -> Mapping[str, Any]:
         tunnel = f"/accounts/{state['account_id']}/cfd_tunnel/{state['tunnel_id']}"
         if self._client.send("GET", tunnel)["deleted_at"] is not None:
-            raise NotFound(f"the tunnel {state['tunnel_id']} is deleted")
+            raise NotFound(f"the tunnel {state['tunnel_id']} is deleted", hint=_DELETED)
         return super()._fetch(state)
 
 

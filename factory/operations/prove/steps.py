@@ -15,6 +15,7 @@ from factory.operations.prove import namespaces, throwaway_clone
 from factory.operations.prove.command_line import CommandLine
 from factory.operations.prove.deadline import Deadline
 from factory.operations.prove.request import Found, Request, Tokens
+from factory.reports.markdown import count
 from factory.system import clock, files
 
 _MERGE = "approve, merge, staging"
@@ -117,7 +118,7 @@ def _conformance(proof: Proof) -> str:
     answers = [answer.to_json() for answer in found.answers]
     value = {"version": found.version, "tier": found.tier, "jobs": found.jobs, "answers": answers}
     proof.transcript = (json.dumps(value, indent=1) + "\n").encode()
-    return f"{len(found.answers)} kinds of answers, {len(proof.differences)} differences"
+    return f"{len(found.answers)} kinds of answers, {count(len(proof.differences), 'difference')}"
 
 
 def _connect(proof: Proof) -> str:

@@ -12,6 +12,7 @@ from factory.model.gitlab import MAIN, MergeRequest
 from factory.operations.repository import app_source
 from factory.policies import apps
 from factory.policies.apps import App
+from factory.reports.markdown import count
 from factory.specs.new import render
 from factory.specs.read import path_of
 from factory.terraform.stacks import LIVE
@@ -152,7 +153,7 @@ def _text(
     found: Detected,
 ) -> str:
     lines = [
-        f"`apps/{name}` is `{brought.source}` at `{brought.commit[:12]}`: {len(brought.paths)} files.",
+        f"`apps/{name}` is `{brought.source}` at `{brought.commit[:12]}`: {count(len(brought.paths), 'file')}.",
         "",
         "Before you merge:",
         "",

@@ -99,13 +99,21 @@ def merged(
 
 
 def package_of(wheel: bytes) -> dict[str, bytes]:
-    """Return the files in a wheel that the package carries for a repository, by their path below ``defaults``."""
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        return {
-            name.removeprefix(_DEFAULTS): archive.read(name)
-            for name in archive.namelist()
-            if name.startswith(_DEFAULTS) and not name.endswith("/")
-        }
+    """Return the files in a wheel that the package carries for a repository, by their path below ``defaults``.
+
+    Raises ``InvalidInput`` for what is not a wheel.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            return {
+                name.removeprefix(_DEFAULTS): archive.read(name)
+                for name in archive.namelist()
+                if name.startswith(_DEFAULTS) and not name.endswith("/")
+            }
+    except zipfile.BadZipFile as error:
+        raise InvalidInput(
+            f"the wheel in {starter.TOOLKIT} is damaged: {error}", hint="Bring it back with `git checkout`."
+        ) from error
 
 
 def _record(wheel: bytes) -> bytes:

@@ -19,6 +19,7 @@ from factory.model.cloudflare import (
     visible,
 )
 from factory.policies.apps import App
+from factory.reports.markdown import count
 from factory.system import hcl
 from factory.terraform.stacks import LIVE
 
@@ -168,7 +169,9 @@ def _shown(record: Record) -> str:
 def _blocked(phase: str, live: Ruleset | None, plan: str, hostnames: Mapping[str, str]) -> str:
     """Return why a root can have no rules in a phase; empty if it can."""
     if live is not None and live.rules:
-        return f"the zone has {len(live.rules)} rules of others there, and a zone has one ruleset for each phase"
+        return (
+            f"the zone has {count(len(live.rules), 'rule')} of others there, and a zone has one ruleset for each phase"
+        )
     if phase != RATE_LIMIT:
         return ""
     limits = tuple(

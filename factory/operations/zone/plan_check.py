@@ -15,6 +15,7 @@ from factory.model.cloudflare import (
     foreign_rules,
     visible,
 )
+from factory.reports.markdown import count
 from factory.terraform import rulesets
 from factory.terraform.plan import Check, Stack
 
@@ -42,7 +43,8 @@ def require_own(stack: str, planned: PlannedRuleset, live: Ruleset | None) -> No
     lost = foreign_rules(live, planned)
     if lost:
         raise Refused(
-            f"{planned.address} would remove {len(lost)} rules of others in {planned.phase}: {described(lost)}",
+            f"{planned.address} would remove {count(len(lost), 'rule')} of others in {planned.phase}: "
+            f"{described(lost)}",
             hint=f"Set {_off(planned.phase, stack)}, or write these rules into Terraform with their ref.",
         )
     if live is not None and not planned.id:

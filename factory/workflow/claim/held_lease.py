@@ -70,7 +70,10 @@ class HeldLease:
     def _read(self) -> tuple[lease.Lease, FrozenIssue]:
         found = lease.read(self._context.mirror, self._session.issue)
         if found is None:
-            raise NotFound(f"#{self._session.issue} has no lease")
+            raise NotFound(
+                f"#{self._session.issue} has no lease",
+                hint="The lease's branch was deleted on GitLab. `factory work` claims the issue again.",
+            )
         return found
 
     def _write(self, changed: lease.Lease, frozen: FrozenIssue) -> None:

@@ -66,5 +66,5 @@ def of_issue(context: Context, commit: str, *, name: str, issue: int) -> specs.S
         return specs.read(context.mirror.read(commit, path), source=path)
     found = lease.read(context.mirror, issue)
     if found is None:
-        raise NotFound(f"#{issue} has never been claimed")
+        raise NotFound(f"#{issue} has never been claimed", hint=f"`factory work --issue {issue}` claims it.")
     return spec(context, commit, found[1])

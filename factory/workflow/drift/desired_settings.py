@@ -8,11 +8,17 @@ from factory.gitlab.settings.model import LEVELS, Fields, State
 from factory.gitlab.settings.run import DesiredSection
 from factory.gitlab.settings.variables import HIDDEN, Fingerprint
 from factory.policies.fields import Strict
+from factory.policies.gitlab import Runner
 from factory.policies.model import Policies
 from factory.workflow.context import SIMULATED_APPROVER
 
 _COLOURS = ("#1f75cb", "#6699cc", "#8fbc8f", "#d99530", "#dd2b0e", "#9400d3")
 _RULE, _OPERATOR = "a person", "operator"
+# The tags that the jobs of the pipeline definition name if the CI variable FACTORY_RUNNERS is `own`.
+_OWN_RUNNERS = {
+    name: Runner(tags=(name,), protected=protected)
+    for name, protected in (("factory-protected", True), ("factory-merge-requests", False))
+}
 
 
 def wanted(
@@ -85,8 +91,9 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def runners(policies: Policies) -> dict[str, Fields]:
-    """Return the runners of ``gitlab.yml``; empty if the project uses only hosted runners."""
-    return {name: _fields(item) for name, item in (policies.gitlab.runners or {}).items()}
+    """Return the runners of ``gitlab.yml``; without that section, the two that the pipeline's jobs name."""
+    named = _OWN_RUNNERS if policies.gitlab.runners is None else policies.gitlab.runners
+    return {name: _fields(item) for name, item in named.items()}
 
 
 def _variables(policies: Policies) -> dict[str, Fields]:

@@ -50,5 +50,8 @@ def _needed(context: Context, rollout: Rollout) -> Needed:
         manifest=rollout.digest,
     )
     if found is None:
-        raise NotFound(f"no statement records the plan of {rollout.environment}")
+        raise NotFound(
+            f"no statement records the plan of {rollout.environment}",
+            hint="Compare the evidence with that of another clone: `factory evidence list`.",
+        )
     return found

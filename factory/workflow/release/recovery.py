@@ -47,7 +47,9 @@ def unlock(context: Context, state: State, stack: str, *, by: str, reason: str, 
     """
     lock = state.holder()
     if lock is None:
-        raise NotFound(f"the state of {stack} is not locked")
+        raise NotFound(
+            f"the state of {stack} is not locked", hint="There is nothing to unlock: start again what found the lock."
+        )
     if not force and (why := _in_use(context, lock)):
         raise Refused(f"the state of {stack} is locked {describe(lock)}: {why}", hint="Wait, or add --force.")
     state.unlock(lock)
@@ -154,7 +156,10 @@ def _interrupted(context: Context, request: MergeRequest) -> tuple[int, int, str
         job = rollout.job_of(context, pipeline.id, rollout.APPLY, stack) if pipeline else None
         if pipeline and job and job.status in {"failed", "canceled"}:
             return pipeline.id, job.id, stack
-    raise NotFound(f"!{request.iid} has no failed or cancelled apply job")
+    raise NotFound(
+        f"!{request.iid} has no failed or cancelled apply job",
+        hint=f"There is no interrupted apply to examine; `factory mr show {request.iid}` shows its pipelines.",
+    )
 
 
 def _inspect(

@@ -70,6 +70,7 @@ def read(context: Context, policies: Policies, request: MergeRequest) -> work_qu
         unseen=shown and len(given) < len(every),
         behind=own and not merged and own_change.is_behind(context, request),
         pipeline=pipeline,
+        alone=context.accounts.alone,
     )
 
 

@@ -24,7 +24,10 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     entries = transparency_log.read(read_tree(context))
     verified = _verified(context, entries, environment)
     if not verified:
-        raise NotFound(f"{environment} has no verified deployment")
+        raise NotFound(
+            f"{environment} has no verified deployment",
+            hint="There is no release to roll back to; `factory deploy list` shows what became of each deployment.",
+        )
     now = verified[-1]
     target = next((item for item in reversed(verified) if (item.startswith(to) if to else item != now)), None)
     if target is None:

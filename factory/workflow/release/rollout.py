@@ -76,7 +76,7 @@ class Rollout:
         job = job_of(self.context, self.pipeline.id, APPLY, self.environment)
         deployment = deployment_of(self.context, self.pipeline, self.environment)
         if job is None or deployment is None:
-            raise NotFound(f"pipeline {self.pipeline.id} has no apply job for {self.environment}")
+            raise self._without(APPLY)
         return job, deployment
 
     def record_apply(self) -> int:
@@ -114,8 +114,14 @@ class Rollout:
         """Return the job that checks from outside, after an apply or (``CONFIRM``) without one; raises ``NotFound``."""
         job = job_of(self.context, self.pipeline.id, kind, self.environment)
         if job is None:
-            raise NotFound(f"pipeline {self.pipeline.id} has no {kind} job for {self.environment}")
+            raise self._without(kind)
         return job
+
+    def _without(self, kind: str) -> NotFound:
+        return NotFound(
+            f"pipeline {self.pipeline.id} has no {kind} job for {self.environment}",
+            hint=f"See its jobs with `factory pipeline show {self.pipeline.id}`.",
+        )
 
     def record_check(self, deployment: int, kind: str = VERIFY) -> AppRelease | None:
         """Record the result of the ended check from outside; return the release of the first app that answers.

@@ -19,6 +19,9 @@ RELEASE = "RELEASE_COMMIT"
 NO_ISSUE = 0
 # The CI variable that names the environment whose interrupted apply main's pipeline may confirm.
 CONFIRM = "CONFIRM"
+_NO_SESSION = (
+    "Only what the factory opened for an issue has a session; `factory session list` shows those of this machine."
+)
 _BRANCH = re.compile(r"factory/([1-9][0-9]*)-([0-9a-f]{8})")
 _RELATED = re.compile(r"^Related to #(\d+)\s*$", re.MULTILINE)
 _TRAILER = re.compile(r"^(Issue|Factory-Session): (.*?)\s*$", re.MULTILINE)
@@ -64,14 +67,16 @@ def issue_of(context: Context, request: MergeRequest) -> ShippedIssue:
     """
     match = _BRANCH.fullmatch(request.source_branch)
     if match is None:
-        raise NotFound(f"!{request.iid} is of no session: its branch is {request.source_branch}")
+        raise NotFound(f"!{request.iid} is of no session: its branch is {request.source_branch}", hint=_NO_SESSION)
     require_main(request)
     number, session = int(match[1]), match[2]
     head = context.mirror.head(f"{lease.PREFIX}{number}")
     claims = context.mirror.messages(head) if head else []
     commit = next((sha for sha, text in claims if text.strip().endswith(f" for session {session}")), None)
     if commit is None:
-        raise NotFound(f"!{request.iid} is of no session: the lease of #{number} does not name session {session}")
+        raise NotFound(
+            f"!{request.iid} is of no session: the lease of #{number} does not name session {session}", hint=_NO_SESSION
+        )
     _refuse_others(context, request, number, session)
     frozen = data.read(FrozenIssue, context.mirror.read(commit, "issue.json"), source=f"the lease of #{number}")
     return ShippedIssue(number, session, frozen.spec)

@@ -119,7 +119,10 @@ def _result_of(session: Session, number: int) -> AttemptResult:
     """Return the result of an attempt that ended on this machine; raises ``NotFound``."""
     found = results.read(session.attempt(number))
     if found is None:
-        raise NotFound(f"attempt {number} of session {session.id} has no result on this machine")
+        raise NotFound(
+            f"attempt {number} of session {session.id} has no result on this machine",
+            hint="Go on on the machine that ran the attempt; `factory session list` shows the sessions of this one.",
+        )
     return found
 
 

@@ -19,6 +19,7 @@ from factory.operations.repository import app_tests
 from factory.policies import evaluate
 from factory.policies.agents import Agent
 from factory.policies.model import Policies
+from factory.policies.path_patterns import touches
 from factory.sandbox import caches, egress, launch
 from factory.sandbox.launch import Launch
 from factory.sandbox.limits import Limits
@@ -33,6 +34,8 @@ OUTPUTS = "FACTORY_OUTPUTS"
 # Folders of one attempt that its agent may write. Codex refuses a home below TMPDIR, so the home is not below them.
 _TMP, _CACHE = "tmp", "cache"
 MODEL = "model"
+# The risk of policies/approvals.yml whose paths agents read as instructions.
+_INSTRUCTIONS = "instructions"
 Record = Callable[[Mapping[str, object]], None]
 
 
@@ -76,7 +79,10 @@ def prepare(
     with _proxy(context, agent, provider, record) as (socket, port):
         place = _Place(session, session.attempt(number), files.private_folder(home_of(session.folder, chosen.name)))
         agent_home = _home(policies, agent, place, port, brief if interactive else "")
-        base = _with_app(context, policies, _launch(context, agent, place, agent_home, interactive=interactive))
+        base = _launch(context, agent, place, agent_home, interactive=interactive)
+        base = _with_app(
+            context, policies, replace(base, frozen=(*base.frozen, *_instructions(context, policies, base.cwd)))
+        )
         env = {**base.env, **(launch.proxy_env(port) if socket else {})}
         tool = Tool("factory", "factory", ("agent", "mcp"), tuple((name, env[name]) for name in (OUTPUTS, "PATH")))
         task = Task(
@@ -159,6 +165,21 @@ def _launch(context: Context, agent: Agent, place: _Place, agent_home: Home, *, 
         limits=Limits(agent.limits.memory_bytes, agent.limits.processes, agent.limits.file_bytes),
         terminal=interactive,
     )
+
+
+def _instructions(context: Context, policies: Policies, folder: Path) -> list[Path]:
+    """Return the files of main, wherever they lie, that policy calls instructions and keeps from agents.
+
+    The gate `scope` refuses a change of them, but the next attempt would read it before.
+    """
+    risk = policies.approvals.risks.get(_INSTRUCTIONS)
+    if risk is None:
+        return []
+    nested = (
+        name for name in context.mirror.paths(context.main()) if name.partition("/")[0] not in PROTECTED_IN_WORKTREE
+    )
+    found = (name for name in nested if touches(name, risk.paths) and not evaluate.path(policies, name).allowed)
+    return [folder / name for name in found if (folder / name).is_file()]
 
 
 def _with_app(context: Context, policies: Policies, given: Launch) -> Launch:

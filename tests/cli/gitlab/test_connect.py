@@ -249,6 +249,19 @@ def test_what_is_refused(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     assert here.run("gitlab", "plan", "--nonsense", code=1)
 
 
+def test_who_does_not_agree_to_the_second_account_stays_connected_as_before(
+    tmp_path: Path, free_gitlab: LocalGitlab
+) -> None:
+    here = Here(tmp_path, free_gitlab)
+    here.connected()
+    assert_told(here.connect("--bot", stdin=here.bot_token, code=5), 5, "nobody can agree")
+    status = json.loads(here.run("status", "--json").stdout)
+    assert (status["project"], status["merge_requests"]) == (here.path, [])
+    assert here.run("work", "--once")
+    again = json.loads(here.connect("--bot", "--yes", "--json", stdin=here.bot_token).stdout)
+    assert again["separation"] == "two accounts"
+
+
 def test_a_server_that_does_not_answer_is_reported(tmp_path: Path, gitlab_server: LocalGitlab) -> None:
     here = Here(tmp_path, gitlab_server)
     done = here.run("connect", "http://127.0.0.1:9", "--project", "a/b", "--yes", stdin=here.token, code=8)

@@ -61,13 +61,26 @@ def test_runners_are_registered_once_kept_renewed_and_compared_with_policy(here:
     assert verify(here, config["runners"][0]["token"]) == 200
 
 
+def test_a_repository_that_names_no_runners_registers_those_of_its_pipeline(here: Here, tmp_path: Path) -> None:
+    settings = here.instance.clone / "policies/gitlab.yml"
+    lines = settings.read_text().splitlines(keepends=True)
+    at = lines.index("runners:\n")
+    settings.write_text("".join(lines[:at] + lines[at + 3 :]))
+    made = json.loads(here.run("gitlab", "runners", "register", "--out", str(tmp_path / "runners"), "--json").stdout)
+    assert {item["name"] for item in made} == NAMES
+    listed = json.loads(here.run("gitlab", "runners", "list", "--json").stdout)
+    assert {item["name"]: (item["tags"], item["protected"]) for item in listed} == {
+        name: ([name], name == "factory-protected") for name in NAMES
+    }
+
+
 @pytest.mark.long
 def test_a_runner_changed_by_hand_is_drift_and_what_would_be_unsafe_is_refused(here: Here, tmp_path: Path) -> None:
     out = str(tmp_path / "runners")
     register = ("gitlab", "runners", "register", "--out")
     assert_told(here.run(*register, out, "--executor", "shell", code=1), 1, "access to the whole machine")
     assert_told(here.run(*register, str(here.instance.clone / "x"), code=1), 1, "inside the repository")
-    assert_told(here.run(*register, out, "--only", "nobody", code=1), 1, "names no runner 'nobody'")
+    assert_told(here.run(*register, out, "--only", "nobody", code=1), 1, "no runner 'nobody'")
     (tmp_path / "file").write_text("x")
     assert_told(here.run(*register, str(tmp_path / "file"), code=1), 1, "is not a folder")
     assert json.loads(here.run("gitlab", "runners", "list", "--json").stdout) == []

@@ -72,7 +72,7 @@ def test_a_zone_is_shown_and_adopted_on_a_branch(mine: Instance, double: Double)
     assert git("status", "--porcelain", cwd=mine.clone).stdout == ""
     assert git("diff", "--name-only", "main", cwd=mine.clone).stdout.split() == sorted(done["changes"])
     texts = {name: (mine.clone / name).read_text() for name in done["changes"]}
-    assert "custom_rules = false # the zone has 1 rules of others there" in texts["terraform/live/production/zone.tf"]
+    assert "custom_rules = false # the zone has 1 rule of others there" in texts["terraform/live/production/zone.tf"]
     assert "rate_limited = true\n" in texts["terraform/live/production/zone.tf"]
     assert foreign_zone.dump(double, zone) == dump
     again = mine.run(*ADOPT, **env(double))

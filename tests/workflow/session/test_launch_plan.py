@@ -12,6 +12,8 @@ from factory.workflow.session import launch_plan
 from factory.workflow.session.launch_plan import LaunchPlan
 from factory.workflow.session.routing import AgentChoice
 from factory.worktrees import worktree
+from factory.worktrees.repository import Author
+from tests.servers import git
 from tests.workflow.recorded_gitlab import World, world
 
 AGENT = "codex"
@@ -87,3 +89,19 @@ def test_the_home_outlives_the_attempt(here: World) -> None:
         (home(here) / "sessions").mkdir()
     with prepared(here, 2):
         assert (home(here) / "sessions").is_dir()
+
+
+def test_nested_instructions_of_main_are_read_only_and_other_files_are_not(here: World) -> None:
+    mirror, folder = here.context.mirror, here.session.worktree
+    made = {"apps/hello/AGENTS.md": b"Mine.\n", "docs/deep/.cursorrules": b"Mine.\n", "docs/deep/page.md": b"Mine.\n"}
+    author = Author("Jane", "jane@example.com")
+    head = mirror.commit(made, parent=here.context.main(), message="Instruct agents\n", author=author)
+    git("update-ref", "refs/remotes/origin/main", head, cwd=mirror.path)
+    worktree.prepare(mirror, folder, commit=head)
+    with prepared(here, 1) as plan:
+        frozen = set(plan.launch.frozen)
+    assert {folder / "apps/hello/AGENTS.md", folder / "docs/deep/.cursorrules"} <= frozen
+    assert folder / "docs/deep/page.md" not in frozen
+    (folder / "apps/hello/AGENTS.md").unlink()
+    with prepared(here, 2) as plan:
+        assert folder / "apps/hello/AGENTS.md" not in plan.launch.frozen
