@@ -11,9 +11,12 @@ import _socket
 import _thread
 import os
 import sys
+import time
 
 _CHUNK = 65536
 _CANNOT_START = 125
+# Seconds until the next connection is accepted after one could not be.
+_PAUSE = 0.05
 _FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT")
 
 
@@ -57,25 +60,35 @@ def _release_streams() -> None:
 
 def _accept(listener: _socket.socket, family: int, address: "tuple[str, int] | str") -> None:
     while True:
-        handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket module starts too slowly
+        try:
+            handle, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - the socket module starts too slowly
+        except OSError:  # too many open files, or who connected has gone: later ones may be served
+            time.sleep(_PAUSE)
+            continue
         near = _socket.socket(fileno=handle)
+        try:  # in a thread of its own: a command that accepts slowly holds up no other connection
+            _thread.start_new_thread(_carry, (near, family, address))
+        except RuntimeError:  # the command has as many processes as it may: this connection ends, later ones may not
+            near.close()
+
+
+def _carry(near: _socket.socket, family: int, address: "tuple[str, int] | str") -> None:
+    """Connect to the other side, and copy in both directions until both have ended."""
+    far = None
+    try:
         far = _socket.socket(family, _socket.SOCK_STREAM, 0)
         for end in (near, far):
             if end.family == _socket.AF_INET:
                 end.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)  # an answer is a stream of small pieces
-        try:
-            far.connect(address)
-        except OSError:
-            near.close()
-            far.close()
-            continue
+        far.connect(address)
         open_ends = [near, far]
-        try:
-            _thread.start_new_thread(_copy, (near, far, open_ends))
-            _thread.start_new_thread(_copy, (far, near, open_ends))
-        except RuntimeError:  # the command has as many processes as it may: this connection ends, later ones may not
-            for end in (near, far):
-                _shut(end)
+        _thread.start_new_thread(_copy, (far, near, open_ends))
+    except (OSError, RuntimeError):
+        near.close()
+        if far is not None:
+            far.close()
+        return
+    _copy(near, far, open_ends)
 
 
 def _copy(source: _socket.socket, target: _socket.socket, open_ends: list[_socket.socket]) -> None:

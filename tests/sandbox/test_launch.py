@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 from factory.errors import InvalidInput, MachineError, SandboxUnavailable
 from factory.sandbox import egress, launch
 from factory.sandbox.launch import Launch, Level
-from factory.system import process
+from factory.system import ports, process
 from tests.servers import TOOL_ENV, TOOL_PATH, wait_for
 
 BWRAP = launch.probe(TOOL_PATH) is not None
@@ -329,3 +330,40 @@ def test_a_file_where_a_frozen_path_needs_a_folder_stays_one(tmp_path: Path) -> 
     )
     assert done.returncode != 0
     assert (tmp_path / "docs").is_file()
+
+
+def test_a_relay_that_had_no_free_files_relays_again(tmp_path: Path) -> None:
+    relay = [sys.executable, "-I", "-S", "-E", str(Path(launch.__file__).with_name("relay.py"))]
+    (port,), place = ports.free(1), tmp_path / "s"
+    server = f"""
+import resource, socketserver
+resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.readline())
+socketserver.ThreadingTCPServer(("127.0.0.1", {port}), Handler).serve_forever()
+"""
+    argv = ["sh", "-c", 'ulimit -S -n 16; exec "$@"', "sh", *relay, "in", str(port), str(place), "--", sys.executable]
+    group = process.start([*argv, "-c", server], env=TOOL_ENV)
+    try:
+        wait_for(lambda: answered(place))
+        held = []
+        for _ in range(40):
+            held.append(socket.socket(socket.AF_UNIX))
+            held[-1].connect(str(place))
+        for one in held:
+            one.close()
+        wait_for(lambda: answered(place))
+    finally:
+        group.kill()
+
+
+def answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as there:
+        there.settimeout(2)
+        try:
+            there.connect(str(path))
+            there.sendall(b"hello\n")
+            return there.recv(100) == b"hello\n"
+        except OSError:
+            return False
