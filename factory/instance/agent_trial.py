@@ -113,7 +113,8 @@ def without_rules(policies: Policies) -> Policies:
     """Return policies that allow every path and check nothing: a trial has no project whose apps could be tested."""
     scope = policies.scope.model_copy(update={"allowed": ("**",), "protected": ()})
     gates = policies.gates.model_copy(update={"checks": {}})
-    return policies.model_copy(update={"scope": scope, "gates": gates})
+    approvals = policies.approvals.model_copy(update={"risks": {}})
+    return policies.model_copy(update={"scope": scope, "gates": gates, "approvals": approvals})
 
 
 def with_recordings(agent: Agent, folder: Path) -> Agent:

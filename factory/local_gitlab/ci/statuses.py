@@ -86,6 +86,7 @@ def _create(call: Call) -> Any:
     if any(item["status"] == state in _OPEN and item["_author"] == call.user["id"] for item in before):
         raise api.failed(400, f"Cannot transition status via :enqueue from :{state}")
     document = {
+        "id": call.store.number("job"),  # GitLab numbers both together: no status has the id of a job
         "sha": sha,
         "pipeline_id": number,
         "ref": call.params.get("ref") or call.project["default_branch"],

@@ -70,8 +70,8 @@ class Store:
         self._watched, self._listener = kinds, told
 
     def add(self, kind: str, body: Document, *, project: int = 0, name: str | None = None) -> Document:
-        """Store a new document; return it with its ``id`` and ``iid``."""
-        number = self._next(kind, -1)
+        """Store a new document; return it with its ``id``, unless it has one, and its ``iid``."""
+        number = int(body["id"]) if "id" in body else self._next(kind, -1)
         iid = self._next(kind, project)
         document = {"id": number, "iid": iid, **body}
         self._db.execute(
