@@ -71,13 +71,6 @@ class RunningRelease:
         """Whether its process runs."""
         return self.group.popen.poll() is None
 
-    def answers(self) -> bool:
-        """Whether it answers a request for its health path, whatever the status."""
-        try:
-            return bool(get(self.socket, self.manifest.health, seconds=_PROBE)[0])
-        except (OSError, http.client.HTTPException):
-            return False
-
     def terminate(self) -> None:
         """Send it SIGTERM, so that it may answer what it was asked; ``stop`` ends it in the end."""
         if self.alive:

@@ -1,7 +1,7 @@
 """Reads the trust root: the keys and accounts that a verifier trusts, from outside the evidence."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from factory.errors import EvidenceInvalid, InvalidInput, Refused
@@ -55,6 +55,14 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class TrustedHost:
+    """A host whose readiness counts: its Ed25519 public key in hex, and its environments; empty means all."""
+
+    public: str
+    environments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Document:
     """The JSON of a trust root, of this version and of earlier ones."""
 
@@ -67,6 +75,7 @@ class _Document:
     previous_checkpoint: str | None = None
     separation: Separation = APART
     pinned: Pin | None = None
+    hosts: Mapping[str, TrustedHost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class Trust:
     ``keys`` has each trusted key by its id. ``origin`` is the log's name, in which its checkpoints are signed.
     ``agent_accounts`` must neither approve nor merge. ``previous_checkpoint`` is a signed checkpoint that the verifier
     stored earlier; ``pinned`` is a state that the log must continue, too. ``separation`` says which roles have separate
-    accounts; checks that need separate accounts are skipped without them.
+    accounts; checks that need separate accounts are skipped without them. ``hosts`` has the hosts by name: nothing is
+    applied to an environment before each of its hosts is ready.
     """
 
     keys: Mapping[str, TrustedKey]
@@ -86,6 +96,7 @@ class Trust:
     previous_checkpoint: bytes | None = None
     separation: Separation = APART
     pinned: Pin | None = None
+    hosts: Mapping[str, TrustedHost] = field(default_factory=dict)
 
     @classmethod
     def of(cls, public: str, *, origin: str, agent_account: str) -> Self:
@@ -113,7 +124,16 @@ class Trust:
             previous_checkpoint=None if found.previous_checkpoint is None else found.previous_checkpoint.encode(),
             separation=found.separation,
             pinned=found.pinned,
+            hosts=found.hosts,
         )
+
+    def hosts_of(self, environment: str) -> dict[str, str]:
+        """Return the public key of each host of an environment, by the host's name."""
+        return {
+            name: host.public
+            for name, host in self.hosts.items()
+            if not host.environments or environment in host.environments
+        }
 
     def is_agent(self, account: str) -> bool:
         """Return whether this is an agent's account; GitLab's user names are case-insensitive."""
@@ -192,6 +212,7 @@ class Trust:
                 previous_checkpoint=None if self.previous_checkpoint is None else self.previous_checkpoint.decode(),
                 separation=self.separation,
                 pinned=self.pinned,
+                hosts=self.hosts,
             )
         )
 

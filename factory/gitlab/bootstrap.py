@@ -10,8 +10,11 @@ from factory.gitlab.connect import Connection, translated
 DEVELOPER, MAINTAINER = 30, 40
 
 
-def user(client: gitlab.Gitlab, name: str) -> tuple[int, str | None]:
-    """Create the user if missing; return its id, and a token if it was created (administrators only)."""
+def user(client: gitlab.Gitlab, name: str, *scopes: str) -> tuple[int, str | None]:
+    """Create the user if missing; return its id, and a token if it was created (administrators only).
+
+    The token has these scopes, by default ``api``.
+    """
     with translated(f"create the user {name}"):
         found: Any = client.http_list("/users", query_data={"username": name}, get_all=True)
         if found:
@@ -19,13 +22,12 @@ def user(client: gitlab.Gitlab, name: str) -> tuple[int, str | None]:
         created: Any = client.http_post(
             "/users", post_data={"username": name, "name": name, "email": f"{name}@localhost"}
         )
-        token: Any = client.http_post(f"/users/{created['id']}/personal_access_tokens", post_data={"name": "factory"})
-        return int(created["id"]), str(token["token"])
+    return int(created["id"]), token(client, int(created["id"]), *scopes)
 
 
-def token(client: gitlab.Gitlab, number: int, *, name: str = "factory", scope: str = "api") -> str:
-    """Create a token for a user (administrators only)."""
-    body = {"name": name, "scopes": [scope]}
+def token(client: gitlab.Gitlab, number: int, *scopes: str, name: str = "factory") -> str:
+    """Create a token with these scopes, by default ``api``, for a user (administrators only)."""
+    body = {"name": name, "scopes": list(scopes or ("api",))}
     with translated("create a token"):
         created: Any = client.http_post(f"/users/{number}/personal_access_tokens", post_data=body)
         return str(created["token"])

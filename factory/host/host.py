@@ -16,7 +16,8 @@ from factory.host.supervisor import Supervisor
 from factory.system import clock, data, files
 from factory.worktrees.repository import Mirror
 
-STATUS = "status.json"
+# In the folder of a host: what it wrote last, the lock of the program that works there, and what its releases need.
+STATUS, LOCK, RELEASES = "status.json", "host.lock", "releases"
 # Seconds until a release that could not be fetched or started is tried again: doubled each time, up to the last.
 _FIRST, _LAST = 15.0, 900.0
 
@@ -48,13 +49,16 @@ class HostStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a host reads: the project's mirror with a read token, its trust root, and the archive of a release."""
+    """Where a host reads: the project's mirror with a read token, its trust root, and the archive of a release.
+
+    ``trust`` is called after the mirror was fetched.
+    """
 
     project: str
     environment: str
     mirror: Mirror
     token: str
-    trust: Trust
+    trust: Callable[[], Trust]
     archive: Callable[[Release], bytes]
 
 
@@ -130,7 +134,7 @@ class Host:
         if head is None or head != self._head:
             source = self._source
             self._orders = orders.read(
-                source.mirror, source.trust, self._folder, project=source.project, environment=source.environment
+                source.mirror, source.trust(), self._folder, project=source.project, environment=source.environment
             )
             self._head = head
 

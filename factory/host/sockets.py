@@ -1,7 +1,10 @@
 """The sockets that the tunnel's ingress rules name: one of each release, and one that says which release it is."""
 
+import hashlib
 import json
 import os
+import stat
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 
-from factory.errors import InvalidInput
+from factory.errors import InvalidInput, MachineError
 from factory.system import files
 
 # unix(7): a path has at most 107 bytes.
@@ -23,6 +26,19 @@ def short(release: str) -> str:
     """Return a release's name with the first digits of its commit."""
     app, _, commit = release.rpartition("-")
     return f"{app}-{commit[:_COMMIT]}"
+
+
+def short_folder(folder: Path) -> Path:
+    """Return a folder of this user's own whose path is short, and differs by ``folder``.
+
+    Raises ``MachineError`` if the folder of such folders is another user's.
+    """
+    own = Path(tempfile.gettempdir()) / f"factory-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise MachineError(f"{own} is not a folder of yours alone", hint="Delete it, or set TMPDIR to another folder.")
+    return files.private_folder(own / hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8])
 
 
 class Sockets:

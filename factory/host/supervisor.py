@@ -5,27 +5,22 @@ thread. One thread at a time works on one release.
 """
 
 import hashlib
-import os
 import re
-import stat
-import tempfile
 from collections import defaultdict, deque
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from factory.apps import release_log, running, zipapp
+from factory.apps import release_log, running
 from factory.apps.running import RunMachine, RunningRelease
-from factory.errors import Conflict, InvalidInput, MachineError, NotFound, ToolFailed
+from factory.errors import Conflict, InvalidInput, NotFound, ToolFailed
+from factory.host.sockets import short_folder
 from factory.model.release import KeptRelease
 from factory.system import clock, data, files, log
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _STARTS_PER_WINDOW = 4
 _WINDOW_SECONDS = 60.0
-# How long a release that does not answer may take to end, before it is ended.
-_ENDING_SECONDS, _PAUSE = 2.0, 0.02
 _RUNS, _LOGS = "running", "logs"
 _KEPT = "Only what was deployed here is kept; `factory deploy list` shows the deployments."
 
@@ -42,14 +37,10 @@ class Supervisor:
         self._folder = files.private_folder(folder)
         self._machine = machine
         self._health_seconds, self._grace_seconds = health_seconds, grace_seconds
-        self._sockets = _short(folder)
+        self._sockets = short_folder(folder)
         self._running: dict[str, RunningRelease] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
-        for path in folder.glob("*.pyz"):  # as an earlier version stored them
-            digest = hashlib.sha256(files.read_bytes(path)).hexdigest()
-            files.write_atomic(self._path(path.stem), data.write(KeptRelease(path.stem, digest, clock.timestamp())))
-            path.rename(self._archive(path.stem))
         self._clean()
 
     def keep(self, name: str, archive: bytes) -> bool:
@@ -76,18 +67,6 @@ class Supervisor:
             files.write_atomic(self._path(name), data.write(KeptRelease(name, digest, clock.timestamp())))
             return True
 
-    def named(self, beginning: str) -> str:
-        """Return the name of the release that has this name, or whose commit begins so; raises ``NotFound``."""
-
-        def of(names: Iterable[str]) -> str:
-            return next((one for one in names if one.startswith(beginning) and "-" not in one[len(beginning) :]), "")
-
-        # What is stored is listed only if no such release runs: each request of the edge asks.
-        found = of(list(self._running)) or of(kept.name for kept in self.listing())
-        if not found:
-            raise NotFound(f"the release {beginning} does not exist", hint=_KEPT)
-        return found
-
     def running(self, name: str) -> Path | None:
         """Return the socket of a release if it runs; returns at once."""
         found = self._running.get(name)
@@ -100,20 +79,6 @@ class Supervisor:
         """
         with self._locks[name]:
             return self.running(name) or self._start_again(name)
-
-    def again(self, name: str) -> Path:
-        """Return the socket of a release that did not answer: at once if it answers now, else it is started again.
-
-        Raises as ``socket`` does.
-        """
-        deadline = clock.monotonic() + _ENDING_SECONDS
-        with self._locks[name]:
-            found = self._running.get(name)
-            while found is not None and found.alive and clock.monotonic() < deadline:
-                if found.answers():
-                    return found.socket
-                clock.sleep(_PAUSE)
-            return self._start_again(name)
 
     def listing(self) -> list[KeptRelease]:
         """Return every stored release, sorted by name."""
@@ -164,7 +129,7 @@ class Supervisor:
         archive, folder = files.read_bytes(self._archive(name)), self._folder / "unpacked" / name
         for earlier in (folder, self._place(name)):
             files.remove_tree(earlier)
-        manifest = running.unpack(zipapp.converted(archive), folder)
+        manifest = running.unpack(archive, folder)
         place, kept = self._place(name), self._log(name)
         found = running.start(folder, manifest, self._machine, name=name, place=place, log=kept, variables={})
         try:
@@ -232,16 +197,3 @@ class Supervisor:
 def logs(folder: Path) -> list[Path]:
     """Return the logs of the releases that a supervisor keeps in a folder; each has its release's name."""
     return sorted((folder / _LOGS).glob("*.log"))
-
-
-def _short(folder: Path) -> Path:
-    """Return a folder whose path is short, since a socket's has at most 107 bytes (unix(7)).
-
-    Raises ``MachineError`` if the folder of such folders is another user's.
-    """
-    own = Path(tempfile.gettempdir()) / f"factory-{os.getuid()}"
-    own.mkdir(mode=0o700, exist_ok=True)
-    found = own.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise MachineError(f"{own} is not a folder of yours alone", hint="Delete it, or set TMPDIR to another folder.")
-    return files.private_folder(own / hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:8])

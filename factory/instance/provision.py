@@ -1,4 +1,4 @@
-"""Provisions an embedded instance: accounts, the project from the clone's HEAD, settings, the first release."""
+"""Provisions an embedded instance: accounts, the project from the clone's HEAD, settings, the infrastructure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,13 +7,13 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from factory.errors import Conflict, FactoryError, InvalidInput, Refused
-from factory.evidence.trust import APART, Separation, Trust
+from factory.evidence.trust import APART, Separation, Trust, TrustedHost
 from factory.gitlab import bootstrap, deployments, pipelines, runners, variables
 from factory.gitlab.connect import Connection, connect
 from factory.gitlab.settings import run as settings
 from factory.gitlab.settings.run import DesiredSection
-from factory.instance import recorder_key
-from factory.instance.workspace import AGENT, BOT, OPERATOR, REHEARSAL, RUNNERS, Say, Workspace
+from factory.instance import hosts, recorder_key
+from factory.instance.workspace import AGENT, BOT, HOST, OPERATOR, REHEARSAL, RUNNERS, Say, Workspace
 from factory.local_cloudflare.provider import mirror as packages
 from factory.model.gitlab import MAIN
 from factory.model.secret import Secret
@@ -35,17 +35,20 @@ _PATIENCE = 180.0
 def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] | None = None) -> None:
     """Provision the instance; finished steps are skipped. Raises ``InvalidInput``.
 
-    ``meanwhile`` is called while the first release is deployed.
+    ``meanwhile`` is called while the infrastructure is deployed.
 
     If it was provisioned with other ports or by an earlier release, only the CI variables are updated.
     """
     done = workspace.state / "provisioned"
     ports = json.dumps(dict(workspace.record.ports), sort_keys=True).encode()
-    if done.exists() and done.read_bytes() == ports:
+    # An instance of an earlier version has no account of the hosts.
+    if done.exists() and done.read_bytes() == ports and (workspace.token_folder / HOST).exists():
         return
     root = connect(workspace.url, workspace.settings["project"], account="root", token=_root_token(workspace))
     bootstrap.local_hooks(root.client)
     if done.exists():
+        _accounts(workspace, root)
+        _recorder(workspace)
         bootstrap.variables(root, _variables(workspace))
         _judge_token(root)
         files.write_atomic(done, ports)
@@ -53,7 +56,7 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     policies = policy_files.read(_head_policies(workspace))
     bootstrap.project(root.client, workspace.settings["project"])
     _accounts(workspace, root)
-    recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True)
+    _recorder(workspace)
     wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
     # Before the first push, whose pipeline GitLab creates by the definition that the settings name.
     _settle(workspace, root, {}, {"project": wanted["project"]} if "project" in wanted else {})
@@ -65,7 +68,7 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     later = {"environments", "resource_groups"}
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name not in later})
     say(f"project {workspace.settings['project']} is created from this clone's HEAD")
-    _first_release(root, policies, seeded, say=say, meanwhile=meanwhile or _nothing)
+    _first_deployment(root, policies, seeded, say=say, meanwhile=meanwhile or _nothing)
     _settle(workspace, root, acting, {name: item for name, item in wanted.items() if name in later})
     files.write_atomic(done, ports)
 
@@ -104,19 +107,21 @@ def _accounts(workspace: Workspace, root: Connection) -> None:
         BOT: bootstrap.MAINTAINER,
         AGENT: bootstrap.DEVELOPER,
         REHEARSAL: bootstrap.MAINTAINER,
+        HOST: bootstrap.DEVELOPER,
     }
     for name, level in levels.items():
-        number, token = bootstrap.user(root.client, name)
-        if not (workspace.token_folder / name).exists():
-            tokens.keep(workspace.token_folder, name, token or bootstrap.token(root.client, number))
+        scopes = ("read_api", "write_repository") if name == HOST else ()
+        number, token = bootstrap.user(root.client, name, *scopes)
         bootstrap.member(root, number, level)
+        if not (workspace.token_folder / name).exists():
+            tokens.keep(workspace.token_folder, name, token or bootstrap.token(root.client, number, *scopes))
 
 
 def _judge_token(root: Connection) -> None:
     """Give the gate's job a token of the bot that reads merge requests, if it has none."""
     if not any((item.key, item.scope) == (origin.VARIABLE, JUDGE) for item in variables.find(root)):
         number, _ = bootstrap.user(root.client, BOT)
-        text = bootstrap.token(root.client, number, name="judge", scope="read_api")
+        text = bootstrap.token(root.client, number, "read_api", name="judge")
         variables.put(root, origin.VARIABLE, Secret(text), scope=JUDGE, protected=False)
 
 
@@ -133,10 +138,22 @@ def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict
     return {runners.VARIABLE: (runners.OWN, False)} if wanted else {}
 
 
+def _recorder(workspace: Workspace) -> None:
+    recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True, own=hosts.trusted(workspace))
+
+
 def recorder(
-    workspace: Workspace, project: str, *, agent: str, simulated: bool, separation: Separation = APART
+    workspace: Workspace,
+    project: str,
+    *,
+    agent: str,
+    simulated: bool,
+    separation: Separation = APART,
+    own: Mapping[str, TrustedHost] | None = None,
 ) -> None:
     """Write the recorder's key, if missing, and the trust root of this key; ``agent`` is the agent's account.
+
+    ``own`` are the hosts of an embedded instance.
 
     The log is named after the project's address; a log that has a name keeps it.
     """
@@ -145,7 +162,7 @@ def recorder(
     if path.exists():
         name = Trust.read(files.read_bytes(path), source=path.name).origin
     rooted = Trust.of(signer.public, origin=name, agent_account=agent)
-    trust = replace(rooted, simulated_approvals=simulated, separation=separation)
+    trust = replace(rooted, simulated_approvals=simulated, separation=separation, hosts=own or {})
     files.write_atomic(path, trust.write())
 
 
@@ -231,7 +248,6 @@ def _variables(workspace: Workspace) -> dict[str, tuple[str, bool]]:
         "CLOUDFLARE_APPLY_TOKEN": (tokens_of["apply"], True),
         "TF_CLI_CONFIG_FILE": (str(config), False),
         "TF_VAR_account_id": (_ACCOUNT_ID, False),
-        "FACTORY_RELEASES_URL": (f"{base}/releases", False),
         "FACTORY_EDGE_URL": (f"http://127.0.0.1:{ports['edge']}", False),
         apply_evidence.VARIABLE: (files.read_text(workspace.state / "trust.json"), False),
     }
@@ -241,7 +257,9 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def _first_release(root: Connection, policies: Policies, head: str, *, say: Say, meanwhile: Callable[[], None]) -> None:
+def _first_deployment(
+    root: Connection, policies: Policies, head: str, *, say: Say, meanwhile: Callable[[], None]
+) -> None:
     """Deploy the first commit as the administrator, before the environment is protected."""
     environment = policies.environments.deploy
     if any(item.status == "success" and item.environment == environment for item in deployments.find(root)):
@@ -258,11 +276,11 @@ def _first_release(root: Connection, policies: Policies, head: str, *, say: Say,
         if status in {"failed", "canceled", "skipped"}:
             reason = found[0].yaml_errors or f"pipeline {found[0].id} {status}"
             hint = f"See `factory pipeline logs {found[0].id}`; fix it, commit, `factory up --fresh`."
-            raise InvalidInput(f"the first release cannot be deployed: {reason}", hint=hint)
+            raise InvalidInput(f"the infrastructure cannot be deployed: {reason}", hint=hint)
         if status == "manual":
             _play_applies(root, found[0].id, policies, played)
         clock.sleep(0.1)
-    raise InvalidInput("the first release was not deployed within 3 minutes")
+    raise InvalidInput("the infrastructure was not deployed within 3 minutes")
 
 
 def _play_applies(root: Connection, pipeline: int, policies: Policies, played: set[str]) -> None:

@@ -24,7 +24,7 @@ def ensure_up(
 ) -> bool:
     """Start the servers unless they run, and provision the instance; return whether it started them.
 
-    ``meanwhile`` is called while the first release is deployed.
+    ``meanwhile`` is called while the infrastructure is deployed.
 
     Raises ``PortInUse`` if a port of the instance is in use, ``MachineError`` if a server does not start,
     ``InvalidInput`` for a shallow clone that has no instance yet.

@@ -17,6 +17,8 @@ from factory.system.toolchain import Toolchain, readable, tool_env, toolchain
 
 Say = Callable[[str], None]
 BOT, AGENT, OPERATOR, REHEARSAL = "factory-bot", "factory-agent", "operator", "rehearsal"
+# The account of the embedded hosts, whose token reads, and pushes what they say.
+HOST = "factory-host"
 # The file with the built-in runners' tokens by name.
 RUNNERS = "runners.json"
 

@@ -1,4 +1,4 @@
-"""Starts and stops the loopback Cloudflare: API and releases on one port, the edge on another."""
+"""Starts and stops the loopback Cloudflare: the API on one port, the edge on another."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,8 +10,7 @@ from aiohttp import web
 from factory.errors import InvalidInput
 from factory.local_cloudflare.api import app as api
 from factory.local_cloudflare.api.call import STORE
-from factory.local_cloudflare.edge import proxy, release_api
-from factory.local_cloudflare.edge.release_api import SUPERVISOR, Host
+from factory.local_cloudflare.edge import proxy
 from factory.local_cloudflare.store import Store
 from factory.local_cloudflare.tokens import Scope, refuse_foreign
 from factory.system import files, log, loopback
@@ -33,40 +32,39 @@ class Endpoints:
         return f"http://{HOST}:{self.api_port}/client/v4"
 
 
-def create_app(state: Path, tokens: Mapping[str, Scope], *, host: Host) -> web.Application:
-    """Return the application for API and releases, with its state in the folder ``state``.
+def create_app(state: Path, tokens: Mapping[str, Scope], *, sockets: Path) -> web.Application:
+    """Return the application for the API, with its state in the folder ``state``.
 
-    ``tokens`` maps each token to its scope; ``host`` runs the releases. Raises ``Refused`` if a token is not of the
-    double, ``MachineError`` if the state can't be opened, and, on start, ``Conflict`` if another server uses the state.
+    ``tokens`` maps each token to its scope; ``sockets`` is the folder of the hosts' sockets, to which the edge leads.
+    Raises ``Refused`` if a token is not of the double, ``MachineError`` if the state can't be opened, and, on start,
+    ``Conflict`` if another server uses the state.
     """
     for token in tokens:
         refuse_foreign(token)
     app = web.Application(middlewares=[loopback.own_address, api.authorised])
     app[api.TOKENS] = dict(tokens)
     app[STORE] = Store(state / "cloudflare.sqlite3")
-    app[SUPERVISOR] = host(state / "releases")
+    app[proxy.SOCKETS] = sockets
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
         try:
             with files.locked(state / "lock", wait=False):
                 yield
-                app[SUPERVISOR].close()
         finally:
             app[STORE].close()
 
     app.cleanup_ctx.append(hold)
     app.on_response_prepare.append(_mark)
     api.add_routes(app)
-    release_api.add_routes(app)
     api.add_fallback(app)
     return app
 
 
 def create_edge(app: web.Application) -> web.Application:
-    """Return the edge's application; it shares the store and the supervisor of ``app``, which must outlive it."""
+    """Return the edge's application; it shares the store of ``app``, which must outlive it."""
     front = web.Application()
     front[STORE] = app[STORE]
-    front[SUPERVISOR] = app[SUPERVISOR]
+    front[proxy.SOCKETS] = app[proxy.SOCKETS]
     front.on_response_prepare.append(_mark)
     proxy.add_routes(front)
     return front
@@ -74,7 +72,7 @@ def create_edge(app: web.Application) -> web.Application:
 
 @asynccontextmanager
 async def serve(app: web.Application, *, api_port: int, edge_port: int, host: str = HOST) -> AsyncIterator[Endpoints]:
-    """Listen during the block, then stop every release and close the state; port 0 selects a free port.
+    """Listen during the block, then close the state; port 0 selects a free port.
 
     Raises ``PortInUse``, ``Conflict`` if another server uses the state, ``InvalidInput`` for a host other than
     loopback.

@@ -1,6 +1,6 @@
 """What the job of an apply checks itself: the evidence must allow exactly this plan, as ``factory work`` has found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from factory.errors import EvidenceIncomplete, NotFound, Refused
@@ -20,20 +20,31 @@ _HOST_SECONDS, _PAUSE = 300.0, 2.0
 _REF = f"refs/remotes/origin/{transparency_log.BRANCH}"
 
 
+def founding(job: Job) -> bool:
+    """Return whether no merge is recorded yet: a plan of main then carries no app, since no release has evidence.
+
+    Whoever signed the log: one of foreign statements must not look like none. Raises ``EvidenceInvalid``.
+    """
+    trust = _trust(job)
+    return trust is not None and trust.pinned is None and not _merged(_tree(job))
+
+
 def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> str:
     """Return what the evidence says about an apply.
 
     Raises ``EvidenceIncomplete`` if it does not allow the apply, ``EvidenceInvalid`` if it cannot be read.
     ``starter`` is the person whose start of this job is the approval, which nobody could record before; empty where
-    approvals are recorded. The founding deployment comes before every merge, so it needs no statement.
+    approvals are recorded. The founding deployment comes before every merge, so it needs no statement; it may carry no
+    app.
     """
     trust = _trust(job)
     if trust is None:
         return "the evidence is not checked: policies/trust.yml names no key; see `factory evidence keys enrol`"
     tree = _tree(job)
-    # Whoever signed them: a log of foreign statements must not look like none.
-    if trust.pinned is None and not any(entry.kind == "merge" for entry in transparency_log.read(tree)):
-        return "the first deployment: no merge is recorded yet, so nothing is checked"
+    if trust.pinned is None and not _merged(tree):
+        if manifest.archives:
+            raise _refused(stack, "no merge is recorded yet, so no release may be deployed")
+        return "the first deployment, of infrastructure alone: no merge is recorded yet, so nothing is checked"
     entries = transparency_log.valid(tree, trust)
     carried = [
         entry.predicate["merge_request"]
@@ -59,14 +70,14 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
 
 
 def require_hosts(job: Job, stack: str, manifest: Manifest, *, say: Callable[[str], None]) -> None:
-    """Return once each host that main's policies name for the stack's environment is ready for a plan.
+    """Return once each host that the trust root names for the stack's environment is ready for a plan with apps.
 
     This is asked before the state is locked, so that the job can be retried. It waits some minutes: where a person's
     start of the job is the approval, a host can't run the plan's releases before that. Raises ``Refused``.
     """
-    keys = job.policies.trust.hosts_of(stack) if job.policies.trust else {}
-    trust = _trust(job) if keys else None
-    if trust is None:
+    trust = _trust(job)
+    keys = trust.hosts_of(stack) if trust else {}
+    if trust is None or not keys or not job.carried(stack):
         return
     needs: readiness.Needed | None = None
 
@@ -111,6 +122,10 @@ def _refused(stack: str, why: str, *, hint: str = "") -> EvidenceIncomplete:
         f"{stack} is not applied, because the evidence does not allow it: {why}",
         hint=hint or "Nothing was applied. Fix what `factory evidence verify` names, then retry this job in GitLab.",
     )
+
+
+def _merged(tree: Mapping[str, bytes]) -> bool:
+    return any(entry.kind == "merge" for entry in transparency_log.read(tree))
 
 
 def _trust(job: Job) -> Trust | None:

@@ -9,12 +9,12 @@ from typing import Any
 from factory.errors import Conflict, InvalidInput, NotFound, Refused
 from factory.gitlab import (
     accounts,
+    branches,
     change_poll,
     deployments,
     issues,
     merge_requests,
     pipelines,
-    pushes,
     releases,
     schedules,
     variables,
@@ -190,7 +190,7 @@ def _merge_request(connection: Connection, *, patience: float) -> None:
     merge_requests.relabel(connection, made.iid, add=["more"])
     merge_requests.changes(connection, made.iid)
     merge_requests.commits(connection, made.iid)
-    list(pushes.since(connection, _LONG_AGO))
+    list(branches.pushes_since(connection, _LONG_AGO))
     merge_requests.approvals(connection, made.iid)
     issues.say(connection, "merge_requests", made.iid, marker="review", body="x")
     pipelines.of_merge_request(connection, made.iid)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from factory.apps import archive
 from factory.errors import InvalidInput, Refused
@@ -18,8 +19,9 @@ from factory.policies.apps import App
 from factory.policies.folder import read_folder
 from factory.policies.model import Policies
 from factory.secrets import lease
-from factory.system import canonical, clock, files, process
+from factory.system import canonical, clock, data, files, process
 from factory.system.toolchain import tool_env, toolchain
+from factory.terraform import plan as planning
 from factory.terraform.apply import Rules
 from factory.terraform.plan import Stack
 from factory.terraform.program import Terraform
@@ -97,6 +99,17 @@ class Job:
     def carried(self, stack: str) -> tuple[str, ...]:
         """Return the apps in a stack's environment, which has the stack's name."""
         return tuple(name for name, app in self.apps.items() if stack in app.environments)
+
+    def of_plan(self, folder: Path) -> Self:
+        """Return the job with the apps alone that the saved plan in a folder carries.
+
+        A plan that goes back to earlier releases names no archives, and carries all apps.
+        """
+        if self.release_commit != self.commit:
+            return self
+        path = folder / planning.ARCHIVES
+        named = data.parse(dict[str, str], files.read_bytes(path), source=planning.ARCHIVES) if path.exists() else {}
+        return replace(self, apps={name: app for name, app in self.apps.items() if name in named})
 
     def changed(self) -> list[str]:
         """Return the paths that differ between base and commit; raises ``ToolFailed``."""

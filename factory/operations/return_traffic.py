@@ -19,6 +19,7 @@ def return_traffic(job: infra_job.Job, stack: str, out: Path, *, say: Callable[[
     Raises ``Refused`` if the inverse would change anything that the applied plan did not.
     """
     folder = infra_job.PLANS.resolve() / stack
+    job = job.of_plan(folder)
     applied, before = inverse_plan.applied(folder), inverse_plan.releases_before(folder)
     releases = {**job.releases(), **before}
     with job.token(stack) as token:

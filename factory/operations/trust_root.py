@@ -10,7 +10,7 @@ from dataclasses import replace
 from factory.errors import Conflict, InvalidInput, NotFound
 from factory.evidence import sign
 from factory.evidence.kinds import DESCRIPTIONS
-from factory.evidence.trust import CHECKPOINTS, Pin, Trust, TrustedKey
+from factory.evidence.trust import CHECKPOINTS, Pin, Trust, TrustedHost, TrustedKey
 from factory.gitlab import merge_requests
 from factory.gitlab.connect import Connection
 from factory.model.gitlab import MAIN, MergeRequest
@@ -34,8 +34,9 @@ def trusted(own: Trust, root: TrustRoot | None, agents: Iterable[str] = ()) -> T
     if root is None:
         return own
     accounts = tuple(dict.fromkeys([*own.agent_accounts, *agents]))
+    hosts = {**own.hosts, **_hosts(root)}
     found = replace(own, origin=root.origin, keys=keys_of(root), agent_accounts=accounts, separation=root.separation)
-    return replace(found, pinned=_pinned(root))
+    return replace(found, pinned=_pinned(root), hosts=hosts)
 
 
 def at(mirror: Mirror, commit: str) -> TrustRoot | None:
@@ -61,7 +62,7 @@ def of_policies(policies: Policies) -> Trust:
         )
     found = policies.trust
     rooted = Trust(keys_of(found), found.origin, policies.scope.agents, separation=found.separation)
-    return replace(rooted, pinned=_pinned(found))
+    return replace(rooted, pinned=_pinned(found), hosts=_hosts(found))
 
 
 def founded(own: Trust, name: str) -> TrustRoot:
@@ -154,6 +155,10 @@ def keys_of(root: TrustRoot) -> dict[str, TrustedKey]:
     """Return the trusted keys by id; raises ``InvalidInput`` for an unknown kind of statement."""
     ids = {name: sign.keyid_of(key.key) for name, key in root.keys.items()}
     return {ids[name]: _key(name, key, ids) for name, key in root.keys.items()}
+
+
+def _hosts(root: TrustRoot) -> dict[str, TrustedHost]:
+    return {name: TrustedHost(host.key, host.environments) for name, host in root.hosts.items()}
 
 
 def _pinned(root: TrustRoot) -> Pin | None:

@@ -211,10 +211,6 @@ class TrustRoot(Strict):
     pinned: PinnedLog | None = None
     hosts: dict[Name, EnrolledHost] = Field(default_factory=dict)
 
-    def hosts_of(self, environment: str) -> dict[str, str]:
-        """Return the public key of each host of an environment, by the host's name."""
-        return {name: host.key for name, host in self.hosts.items() if environment in host.environments}
-
 
 class Apps(Strict):
     """``apps.yml``: with ``root``, the repository itself is one app of that name; without the file, apps are in apps/.

@@ -1,30 +1,14 @@
-"""Publishes a release to the machine behind the tunnel, and checks through the edge that it is served."""
+"""Checks through the edge which release is served."""
 
 import json
 from http import HTTPStatus
-from pathlib import Path
 
-from factory.errors import Refused, Unreachable
+from factory.errors import Unreachable
 from factory.model.release import RELEASE_PATH
-from factory.system import clock, files, http
+from factory.system import clock, http
 
 _PATIENCE = 15.0
 _PAUSE = 0.2
-
-
-def publish(url: str, token: str, name: str, archive: Path) -> None:
-    """Send a release's archive to the supervisor at ``url``; sending the same bytes again is allowed.
-
-    Raises ``Refused`` if the release does not start, if a different release of this name exists, or if the supervisor
-    does not answer.
-    """
-    client = http.Client(url, headers={"Authorization": f"Bearer {token}"})
-    try:
-        answer = client.send("PUT", f"/{name}", data=files.read_bytes(archive), timeout=_PATIENCE * 2)
-    except Unreachable as error:
-        raise Refused(f"the release {name} could not be published: {error}") from error
-    if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-        raise Refused(f"the release {name} was not accepted (HTTP {answer.status}): {answer.text[:200]}")
 
 
 def observe(edge: str, hostname: str, health: str, release: str) -> str:

@@ -68,7 +68,7 @@ def test_unreadable_pipeline_definition(tmp_path: Path) -> None:
     (made.clone / ".gitlab-ci.yml").write_text("job:\n  script: [a\n")
     git("commit", "-qam", "break", cwd=made.clone)
     try:
-        assert_told(made.run("up", check=False), 3, "first release cannot be deployed", ".gitlab-ci.yml:3")
+        assert_told(made.run("up", check=False), 3, "infrastructure cannot be deployed", ".gitlab-ci.yml:3")
     finally:
         made.run("down", check=False)
 

@@ -30,6 +30,14 @@ def test_a_trust_root_reads_back() -> None:
     assert read({name: item for name, item in VALUE.items() if name != "previous_checkpoint"}) == trust()
 
 
+def test_a_host_is_of_its_environments_or_of_all() -> None:
+    hosts = {"box": {"public": "a" * 64, "environments": ["production"]}, "embedded": {"public": "b" * 64}}
+    found = read({**VALUE, "hosts": hosts})
+    assert found.hosts_of("production") == {"box": "a" * 64, "embedded": "b" * 64}
+    assert found.hosts_of("staging") == {"embedded": "b" * 64}
+    assert read(json.loads(found.write())).hosts == found.hosts
+
+
 def test_a_trust_root_of_an_earlier_version_is_the_same() -> None:
     old = {"keys": {OLD.keyid: OLD.public}, "log_key": LOG_KEY, "agent_account": "factory-agent"}
     assert read({**old, "simulated_approvals": False}) == trust()

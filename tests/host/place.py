@@ -39,7 +39,7 @@ socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
 """
 
 
-def packed(folder: Path, code: str = SERVER, *, listen: str = "socket") -> bytes:
+def packed(folder: Path, code: str = SERVER, *, listen: str = "socket", processes: int = 16) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
     (files / "serve.py").write_text(code)
@@ -51,7 +51,7 @@ def packed(folder: Path, code: str = SERVER, *, listen: str = "socket") -> bytes
         variables={},
         health="/",
         memory_mb=256,
-        processes=16,
+        processes=processes,
     )
     return archive.pack(folder, manifest)
 
@@ -90,7 +90,7 @@ class Place:
     def made(self, announce: Callable[[HostStatus], None] | None = None) -> Host:
         mirror = Mirror(self.store / "mirror", str(self.remote))
         mirror.ensure()
-        source = Source("factory/shop", "production", mirror, "", examples.trust(), self.archive)
+        source = Source("factory/shop", "production", mirror, "", examples.trust, self.archive)
         supervisor = Supervisor(self.store / "releases", RunMachine(TOOL_PATH, ()))
         return Host(source, supervisor, Sockets(self.sockets), self.store / "state", self.said.append, announce)
 

@@ -1,19 +1,24 @@
-"""A running loopback Cloudflare in a process of its own, and zipapps to release on it."""
+"""A running loopback Cloudflare in a process of its own, and releases that a host runs behind it."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import zipfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from factory.apps.running import RunMachine
+from factory.host.sockets import Sockets, short_folder
+from factory.host.supervisor import Supervisor
 from factory.system import http
+from factory.system.toolchain import readable
+from tests.host.place import packed
+from tests.servers import TOOL_PATH
 
 RUN_SERVER = Path(__file__).with_name("run_server.py")
 ACCOUNT = "0123456789abcdef0123456789abcdef"
@@ -53,19 +58,13 @@ ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serv
 """
 
 
-def zipapp(main: str = HELLO) -> bytes:
-    """Return the bytes of a zipapp with this ``__main__.py``."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("__main__.py"), main)
-    return buffer.getvalue()
-
-
 class Double:
     """A server process on ``state``; ports are free ones unless they are given."""
 
-    def __init__(self, state: Path, *, api_port: int = 0, edge_port: int = 0, health_seconds: float = 10.0) -> None:
-        options = {"state": str(state), "api_port": api_port, "edge_port": edge_port, "health_seconds": health_seconds}
+    def __init__(self, state: Path, *, api_port: int = 0, edge_port: int = 0) -> None:
+        self.sockets = short_folder(state / "sockets")
+        self._releases: Supervisor | None = None
+        options = {"state": str(state), "api_port": api_port, "edge_port": edge_port, "sockets": str(self.sockets)}
         self.state = state
         self._log = state.with_suffix(".log")
         with self._log.open("ab") as log:
@@ -99,9 +98,20 @@ class Double:
         headers = {"Host": host} | arguments.pop("headers", {})
         return _send(method, f"http://127.0.0.1:{self.edge_port}{path}", headers=headers, **arguments)
 
-    def release(self, name: str, main: str = HELLO) -> http.Response:
-        """Put a release."""
-        return self.call("PUT", f"releases/{name}", data=zipapp(main))
+    def release(self, name: str, main: str = HELLO, *, environment: str = "production") -> None:
+        """Run a release, as a host does, in this process."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.take(name, packed(Path(folder), main, listen="port", processes=128), environment=environment)
+
+    def take(self, name: str, archive: bytes, *, environment: str) -> None:
+        """Run a release from its archive."""
+        supervisor = self._releases or Supervisor(
+            self.state.with_suffix(".releases"), RunMachine(TOOL_PATH, readable())
+        )
+        self._releases = supervisor
+        supervisor.keep(name, archive)
+        sockets = Sockets(self.sockets / environment)
+        sockets.publish(name, supervisor.socket(name), lambda: supervisor.running(name) is not None)
 
     def serve_host(self, zone: str, service: str) -> dict[str, str]:
         """Make zone, tunnel, configuration and a proxied ``www`` record; return their ids."""
@@ -136,7 +146,9 @@ class Double:
         self._reap()
 
     def close(self) -> None:
-        """End the server as the CLI does."""
+        """End the server as the CLI does, and the releases."""
+        if self._releases:
+            self._releases.close()
         if self.process.poll() is None:
             assert self.process.stdin
             self.process.stdin.close()

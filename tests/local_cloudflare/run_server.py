@@ -2,17 +2,11 @@
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 
-from factory.apps.running import RunMachine
 from factory.errors import FactoryError
-from factory.host.supervisor import Supervisor
 from factory.local_cloudflare.server import create_app, serve
-from factory.system.toolchain import readable
-
-MACHINE = RunMachine(os.environ.get("PATH", "/usr/bin:/bin"), readable())
 
 
 def say(value: dict[str, object]) -> None:
@@ -24,7 +18,7 @@ async def main(options: dict[str, object]) -> None:
     app = create_app(
         Path(str(options["state"])),
         {"local-reader": "read", "local-writer": "write"},
-        host=lambda folder: Supervisor(folder, MACHINE, health_seconds=float(str(options["health_seconds"]))),
+        sockets=Path(str(options["sockets"])),
     )
     api_port, edge_port = int(str(options["api_port"])), int(str(options["edge_port"]))
     async with serve(app, api_port=api_port, edge_port=edge_port) as listening:

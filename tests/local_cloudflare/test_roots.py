@@ -42,8 +42,8 @@ def test_the_roots_are_equal_but_for_their_zone_and_sockets() -> None:
 
 @pytest.mark.long
 def test_every_environment_stands_beside_the_others(tmp_path: Path, own: Double) -> None:
-    own.release(ONE)
     for stack, zone in ZONES.items():
+        own.release(ONE, environment=stack)
         root = Root(tmp_path / stack, own, stack=stack)
         variables = ("-var", f"apps={apps(ONE, f'www.{zone}')}")
         assert root.run("validate") == 0, root.said

@@ -1,5 +1,6 @@
 """What the job of an apply demands of the evidence branch that it fetched."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from factory.errors import EvidenceIncomplete, EvidenceInvalid
 from factory.operations import apply_evidence
 from factory.operations.infra_job import Job
+from factory.policies.apps import App, Place
 from factory.policies.folder import read_folder
+from factory.terraform import plan as planning
 from factory.terraform.manifest import Manifest
 from tests.evidence import examples
 from tests.servers import ROOT, git
@@ -99,10 +102,30 @@ def test_a_commit_that_no_statement_merged_is_not_applied(job: Job) -> None:
         require(replace(job, commit="0" * 40))
 
 
-def test_the_founding_deployment_needs_no_statement(job: Job) -> None:
-    assert "the first deployment" in require(job)
-    record("claim", "attempt")
-    assert "the first deployment" in require(job)
+def test_the_founding_deployment_needs_no_statement_and_carries_no_app(job: Job) -> None:
+    for known in ((), ("claim", "attempt")):
+        if known:
+            record(*known)
+        assert apply_evidence.founding(job)
+        assert "the first deployment" in require(job)
+        with pytest.raises(EvidenceIncomplete, match="no merge is recorded yet, so no release may be deployed"):
+            apply_evidence.require(job, "production", replace(manifest(), archives=examples.digest("archives")))
+
+
+def test_with_a_merge_whoever_signed_it_nothing_is_founded_any_more(job: Job) -> None:
+    fetched(examples.recorded([examples.make(step) for step in BEFORE], by="somebody"))
+    assert not apply_evidence.founding(job)
+    assert not apply_evidence.founding(replace(job, given={}))
+
+
+def test_a_job_carries_the_apps_that_its_saved_plan_names(job: Job, tmp_path: Path) -> None:
+    app = App(environments={"production": Place(hostname="www.acme.test")})
+    job = replace(job, apps={"shop": app, "blog": app})
+    assert job.of_plan(tmp_path).carried("production") == ()
+    (tmp_path / planning.ARCHIVES).write_text(json.dumps({"shop": examples.digest("shop")}))
+    assert job.of_plan(tmp_path).carried("production") == ("shop",)
+    back = replace(job, given={"RELEASE_COMMIT": "1" * 40})
+    assert back.of_plan(tmp_path).carried("production") == ("shop", "blog"), "a rollback's plan names no archives"
 
 
 def test_a_log_of_another_key_allows_nothing(job: Job) -> None:

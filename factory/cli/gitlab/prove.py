@@ -42,6 +42,11 @@ _SIMULATED = "simulated, by the command: nobody approved"
 @click.option("--zone", default="", metavar="NAME", help="Deploy in this Cloudflare zone, made for tests.")
 @click.option("--agent", "agents", multiple=True, metavar="NAME", help="Let this agent do a tiny task on its model.")
 @click.option("--variable", "given", multiple=True, metavar="NAME=VALUE", help="Set a CI variable in the project.")
+@click.option(
+    "--sockets",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="Run the releases here, with their sockets in this folder, which the connector of the zone's tunnel reads.",
+)
 @click.option("--out", default=Path(), type=click.Path(path_type=Path, file_okay=False), help="Where the report goes.")
 @click.option("--yes", is_flag=True, help="Do not ask before anything is made and deleted.")
 @click.option("--clean-up", is_flag=True, help="Only delete what an interrupted run left.")
@@ -53,6 +58,7 @@ def command(
     zone: str,
     agents: tuple[str, ...],
     given: tuple[str, ...],
+    sockets: Path | None,
     out: Path,
     yes: bool,
     clean_up: bool,
@@ -75,7 +81,7 @@ def command(
             return
         if not url:
             raise InvalidInput("name the GitLab, like https://gitlab.com")
-        asked = Request(accounts.address(url), group.strip("/"), zone, agents, request.variables(given))
+        asked = Request(accounts.address(url), group.strip("/"), zone, agents, request.variables(given), sockets)
         _prove(asked, out, yes=yes, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from factory.cli import output
 from factory.cli.host import options
 from factory.errors import NotFound
 from factory.host import supervisor
+from factory.host.host import RELEASES
 from factory.system import clock
 
 _PAUSE = 0.5
@@ -29,7 +30,7 @@ def command(environment: str, release: str, state: Path | None, lines: int, foll
     The newest megabyte of each is kept, at least; starting the release again keeps it.
     """
     options.check(environment)
-    folder = options.folder(state, environment, process_environment.snapshot()) / options.RELEASES
+    folder = options.known(state, environment, process_environment.snapshot()) / RELEASES
     found = {path.stem: path for path in supervisor.logs(folder) if path.stem.startswith(release)}
     if not found:
         raise NotFound(

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from factory.cli.current import current
 from factory.config import state_home
-from factory.errors import Conflict, InvalidInput
+from factory.errors import Conflict, FactoryError, InvalidInput
+from factory.host.host import LOCK
+from factory.instance import hosts
 from factory.system import files
 
 ENVIRONMENT = click.argument("environment")
@@ -35,7 +39,6 @@ TOKEN = "FACTORY_HOST_TOKEN"  # noqa: S105 - a variable's name
 CREDENTIAL = "gitlab-token"
 # systemd.exec(5): the folder of the credentials that a unit names with LoadCredential.
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
-LOCK, RELEASES = "host.lock", "releases"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -51,6 +54,16 @@ def check(environment: str, url: str = "https://", host: str | None = None) -> N
 def folder(given: Path | None, environment: str, variables: Mapping[str, str]) -> Path:
     """Return the folder of an environment's host: the given one, or one below this user's state."""
     return given or state_home(variables) / "host" / environment
+
+
+def known(given: Path | None, environment: str, variables: Mapping[str, str]) -> Path:
+    """Return the folder of the host to look at: as ``folder``, or else that of the embedded instance, if it has one."""
+    found = folder(given, environment, variables)
+    if given is None and not found.exists():
+        with suppress(FactoryError):  # as outside a control repository
+            embedded = hosts.folder(current(), environment)
+            found = embedded if embedded.exists() else found
+    return found
 
 
 def alive(folder: Path) -> bool:

@@ -23,7 +23,7 @@ _SECONDS = 60.0
 def command(environment: str, release: str, state: Path | None, as_json: bool) -> None:
     """Start the release of ENVIRONMENT again whose name begins with RELEASE (as an app's name does)."""
     options.check(environment)
-    folder = options.folder(state, environment, process_environment.snapshot())
+    folder = options.known(state, environment, process_environment.snapshot())
     if not options.alive(folder):
         raise NotFound(f"no host of {environment} runs here", hint="Start it: `factory host run`.")
     status = data.read(HostStatus, files.read_bytes(folder / STATUS), source=STATUS)

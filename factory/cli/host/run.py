@@ -15,7 +15,7 @@ from factory.evidence.trust import Trust
 from factory.gitlab import connect as gitlab
 from factory.host import archives
 from factory.host.announcement import Announcement, own_key
-from factory.host.host import Host, HostStatus, Source
+from factory.host.host import LOCK, RELEASES, Host, HostStatus, Source
 from factory.host.sockets import Sockets
 from factory.host.supervisor import Supervisor
 from factory.sandbox import launch
@@ -62,14 +62,16 @@ def command(
     variables = process_environment.snapshot()
     options.check(environment, url, name)
     folder = files.private_folder(options.folder(state, environment, variables))
-    with files.locked(folder / options.LOCK, wait=False):
+    with files.locked(folder / LOCK, wait=False):
         mirror = Mirror(folder / "repository.git", f"{url.rstrip('/')}/{project}.git")
         mirror.ensure()
         token = _token(variables)
         connection = gitlab.connect(url, project, account="", token=token, say=output.say)
         trust = Trust.read(files.read_bytes(root), source=str(root))
-        source = Source(project, environment, mirror, token, trust, lambda item: archives.fetch(connection, item))
-        supervisor = Supervisor(folder / options.RELEASES, _machine(variables))
+        source = Source(
+            project, environment, mirror, token, lambda: trust, lambda item: archives.fetch(connection, item)
+        )
+        supervisor = Supervisor(folder / RELEASES, _machine(variables))
         places = Sockets(options.sockets_folder(sockets, environment))
         announce = Announcement(mirror, token, name, own_key(folder)).publish if name else None
         host = Host(source, supervisor, places, folder, output.say, announce)

@@ -24,7 +24,7 @@ def command(environment: str, state: Path | None, as_json: bool) -> None:
     or a `rollback` goes to it. With GitLab away after a restart it is not known.
     """
     options.check(environment)
-    folder = options.folder(state, environment, process_environment.snapshot())
+    folder = options.known(state, environment, process_environment.snapshot())
     path = folder / STATUS
     if not path.exists():
         raise NotFound(f"no host of {environment} ran here", hint="Start it: `factory host run`.")

@@ -12,7 +12,6 @@ from factory.operations import apply_evidence, infra_job
 from factory.system import files, process
 from factory.terraform import apply as applying
 from factory.terraform import plan as planning
-from factory.terraform import release
 from factory.terraform.manifest import decode
 
 
@@ -32,25 +31,21 @@ def apply(stack: str, judge: Path | None, archives: Path | None) -> None:
         click.echo(f"the change does not affect {stack}: nothing to apply")
         return
     folder = infra_job.PLANS.resolve() / stack
+    job = job.of_plan(folder)
     approved = _approved(job, stack, folder, started_by=running.user)
     manifest = decode(files.read_bytes(folder / planning.MANIFEST))
     # Without protected environments, the start of the job is the approval.
     starter = "" if job.has("protected_environments") else running.user
-    url = job.given.get("FACTORY_RELEASES_URL")
 
-    def before(token: str) -> None:
+    def before() -> None:
         click.echo(apply_evidence.require(job, stack, manifest, starter=starter))
-        for app, archive in job.archives(stack, archives).items() if url else ():
-            name = job.releases()[app]
-            release.publish(str(url), token, name, archive)
-            click.echo(f"release {name} is ready")
 
     apply_evidence.require_hosts(job, stack, manifest, say=click.echo)
     rules = job.policies.terraform
     order = applying.Order(approved, job.given.get("ALLOWED_DESTROY", ""), job.name, rules.lock_minutes, rules.stale)
     with job.token(stack) as token:
         (item,) = job.stacks([stack], token, archives=archives)
-        applying.apply(item, folder, order, job.rules(), first=lambda: before(token))
+        applying.apply(item, folder, order, job.rules(), first=before)
     click.echo(f"applied {approved}; the plan after it is empty")
 
 

@@ -1,6 +1,7 @@
 """``factory infra plan``: plans the stacks that a change affects, in CI."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from factory.cli.current import JUDGE, enter
 from factory.cli.infra.options import ARCHIVES
 from factory.cloudflare.client import Reader
 from factory.model.facts import Plan
-from factory.operations import infra_job
+from factory.operations import apply_evidence, infra_job
 from factory.operations.zone import plan_check
 from factory.terraform import plan as planning
 from factory.terraform import stacks
@@ -31,6 +32,9 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | 
     plan that would remove others' Cloudflare rules, or needs what the zone's Cloudflare plan lacks, is refused.
     """
     job = infra_job.opened(environment.snapshot(), enter(judge), base=base)
+    if job.protected and job.apps and apply_evidence.founding(job):
+        click.echo("no merge is recorded yet, so the first deployment is infrastructure alone: it carries no app")
+        job = replace(job, apps={})
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
     paths = job.changed() if job.base and not named else None
     with job.token() as token:

@@ -25,5 +25,5 @@ def verify(stack: str, judge: Path | None, applied_earlier: bool) -> None:
     if not applied_earlier and not (infra_job.PLANS / stack / applying.RESULT).exists():
         click.echo(f"nothing was applied to {stack}: nothing to verify")
         return
-    apps = live_releases.answering(job, stack, job.releases(), say=click.echo)
+    apps = live_releases.answering(job.of_plan(infra_job.PLANS / stack), stack, job.releases(), say=click.echo)
     files.write_atomic(VERIFIED, data.write(CheckResult(stack, verified=True, apps=apps)))

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 
 import click
 
@@ -78,7 +79,7 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:
     try:
         start = clock.monotonic()
         servers.ensure_up(workspace, say=output.say, meanwhile=preload)
-        times.add("up: servers, first release", clock.monotonic() - start, jobs=_jobs(workspace, since=start))
+        times.add("up: servers, infrastructure", clock.monotonic() - start, jobs=_jobs(workspace, since=start))
         with opened(workspace, say=output.say, timed=times.timed) as (context, engine, held):
             number = _issue(workspace)
             decide = _decider(workspace, simulated=yes or not sys.stdin.isatty())
@@ -92,7 +93,7 @@ def command(yes: bool, keep: bool, as_json: bool) -> None:
 
 
 def _begin(workspace: Workspace) -> None:
-    """Discard the instance of a finished demo, or of one without a first release; otherwise continue with it.
+    """Discard the instance of a finished demo, or of one that was not set up; otherwise continue with it.
 
     Raises ``Refused`` for an instance that is connected to a project of a person.
     """
@@ -198,9 +199,10 @@ def _jobs(workspace: Workspace, *, since: float) -> float:
 
 
 def _ask(workspace: Workspace) -> str:
-    """Request the app's greeting through the edge."""
+    """Request the app's greeting through the edge; before the first deployment, nothing answers there."""
     edge = http.Client(f"http://127.0.0.1:{workspace.record.ports['edge']}", headers={"Host": HOSTNAME})
-    return edge.send("GET", QUESTION).text.strip()
+    answer = edge.send("GET", QUESTION)
+    return answer.text.strip() if answer.status == HTTPStatus.OK else f"no app yet (HTTP {answer.status})"
 
 
 def _verify(workspace: Workspace, context: Context, number: int) -> dict[str, object]:

@@ -11,7 +11,7 @@ import click
 
 from factory.apps.running import RunMachine
 from factory.cli.current import current
-from factory.host.supervisor import Supervisor
+from factory.instance import hosts
 from factory.instance.workspace import Workspace
 from factory.local_cloudflare import server as cloudflare
 from factory.local_gitlab import server as gitlab
@@ -36,11 +36,10 @@ async def _serve(workspace: Workspace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     tokens = workspace.cloudflare_tokens()
-    machine = RunMachine(workspace.tool_env["PATH"], workspace.readable)
     double = cloudflare.create_app(
         files.private_folder(state / "cloudflare"),
         {tokens["plan"]: "read", tokens["apply"]: "write"},
-        host=lambda folder: Supervisor(folder, machine),
+        sockets=hosts.sockets_folder(workspace),
     )
     async with (
         gitlab.serve(
@@ -56,7 +55,9 @@ async def _serve(workspace: Workspace) -> None:
         me = {"pid": os.getpid(), "started_at": process.started_at(os.getpid())}
         files.write_atomic(state / "daemon.json", json.dumps(me).encode())
         runner = asyncio.create_task(_keep_runner(workspace, state))
+        releases = hosts.EmbeddedHosts(workspace, RunMachine(workspace.tool_env["PATH"], workspace.readable))
         await _ended(ended, (state / "daemon.json", workspace.settings.clone))
+        await asyncio.to_thread(releases.close)
         runner.cancel()
         await asyncio.gather(runner, return_exceptions=True)
         (state / "daemon.json").unlink(missing_ok=True)

@@ -1,9 +1,10 @@
 """Runs the edge: a reverse proxy on loopback that routes by ``Host``, using DNS records and tunnels.
 
+A tunnel leads to the sockets of a host on this machine, which a connector would find below ``/run/factory``.
+
 It blocks requests that a zone's rulesets block. It ignores the zone's settings, because loopback has no TLS.
 """
 
-import asyncio
 import html
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -14,15 +15,14 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from factory.errors import NotFound, ToolFailed
 from factory.local_cloudflare.api.call import STORE
 from factory.local_cloudflare.api.expressions import RequestFields
 from factory.local_cloudflare.edge.firewall import Firewall
-from factory.local_cloudflare.edge.release_api import SUPERVISOR
-from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, route
-from factory.model.release import RELEASE_PATH
+from factory.local_cloudflare.edge.routes import Answer, Loopback, Socket, route
 from factory.system import clock, log
 
+# The folder of the hosts' sockets, with a folder for each environment.
+SOCKETS: web.AppKey[Path] = web.AppKey("sockets", Path)
 # A session for each unix socket, and one for ports (``None``).
 _SESSIONS: web.AppKey["dict[Path | None, aiohttp.ClientSession]"] = web.AppKey("sessions", dict)
 _FIREWALL: web.AppKey[Firewall] = web.AppKey("firewall", Firewall)
@@ -57,7 +57,7 @@ _PAGE = """<!doctype html>
 
 
 def add_routes(app: web.Application) -> None:
-    """Route every request through the edge; the application must contain the store and ``SUPERVISOR``."""
+    """Route every request through the edge; the application must contain the store and ``SOCKETS``."""
     app[_FIREWALL] = Firewall()
     app.cleanup_ctx.append(_sessions)
     app.on_response_prepare.append(_keep_untyped)
@@ -104,38 +104,20 @@ async def _forward(request: web.Request) -> web.StreamResponse:
         match found:
             case Answer():
                 return _error(found, ray)
-            case Release():
-                return await _to_release(request, found, ray)
+            case Socket():
+                return await _proxy(request, Loopback("localhost", 80), ray, request.app[SOCKETS] / found.path)
             case Loopback():
                 return await _proxy(request, found, ray)
     except TimeoutError:
         return _error(Answer(_GATEWAY_TIMEOUT, "the service did not answer in time"), ray)
     except aiohttp.ClientError as error:
         return _error(Answer(_BAD_GATEWAY, f"the service did not answer: {type(error).__name__}"), ray)
-    except (NotFound, ToolFailed) as error:
-        return _error(Answer(_BAD_GATEWAY, str(error)), ray)
 
 
 def _refusal(request: web.Request) -> Answer | None:
     fields = RequestFields(_host(request), request.path)
     client = request.remote or "127.0.0.1"
     return request.app[_FIREWALL].refusal(request.app[STORE], fields, client, clock.monotonic())
-
-
-async def _to_release(request: web.Request, route: Release, ray: str) -> web.StreamResponse:
-    supervisor = request.app[SUPERVISOR]
-    name = supervisor.named(route.name)
-    path = supervisor.running(name) or await asyncio.to_thread(supervisor.socket, name)
-    if route.told or request.path == RELEASE_PATH:
-        return web.json_response({"release": name})
-    try:
-        return await _proxy(request, Loopback("localhost", 80), ray, path)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        # The release has just ended. Sending the request again is safe if nothing of it was sent, or if its method is
-        # safe (RFC 9110 section 9.2.1).
-        if not isinstance(error, aiohttp.ClientConnectorError) and request.method not in _SAFE:
-            raise
-        return await _proxy(request, Loopback("localhost", 80), ray, await asyncio.to_thread(supervisor.again, name))
 
 
 async def _proxy(request: web.Request, origin: Loopback, ray: str, path: Path | None = None) -> web.StreamResponse:

@@ -7,9 +7,9 @@ from typing import Any
 
 from factory.local_cloudflare.store import Store
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 # A socket of a host: of a release, named by app and 12 digits of the commit, or the one that says which release it is.
-_SOCKET = re.compile(r"unix:(?:/[\w.-]+)+/([a-z][a-z0-9-]*-[0-9a-f]{12})(\.release)?\.sock", re.ASCII)
+# No other file of the machine is one: who writes a plan does not choose what on the machine answers.
+_SOCKET = re.compile(r"unix:/run/factory/([a-z][a-z0-9_-]*/[a-z][a-z0-9-]*-[0-9a-f]{12}(?:\.release)?\.sock)", re.ASCII)
 _TUNNEL_SUFFIX = ".cfargotunnel.com"
 _LOOPBACK_SERVICE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})")
 _PORTS = range(1, 65_536)
@@ -17,11 +17,10 @@ _STATUS_SERVICE = re.compile(r"http_status:([1-5][0-9]{2})")
 
 
 @dataclass(frozen=True)
-class Release:
-    """A release of the supervisor, by its name or the name's beginning; ``told``: the answer says which one it is."""
+class Socket:
+    """A socket of a host on this machine, by its path below the folder of all environments."""
 
-    name: str
-    told: bool = False
+    path: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Answer:
     retry_after: int | None = None
 
 
-Route = Release | Loopback | Answer
+Route = Socket | Loopback | Answer
 
 
 def route(store: Store, host: str, path: str) -> Route:
@@ -94,8 +93,5 @@ def _service(service: str) -> Route:
         return Loopback("127.0.0.1" if server[1] == "localhost" else server[1], int(server[2]))
     socket = _SOCKET.fullmatch(service)
     if socket:
-        return Release(socket[1], told=socket[2] is not None)
-    release = service.removeprefix("http://")  # as plans of earlier versions name it
-    if release != service and _NAME.fullmatch(release):
-        return Release(release)
+        return Socket(socket[1])
     return Answer(502, f"the loopback double does not route to {service}")

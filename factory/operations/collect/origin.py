@@ -9,9 +9,9 @@ from datetime import timedelta
 from itertools import islice
 
 from factory.errors import NotFound, Refused, Unauthorized
-from factory.gitlab import merge_requests, pushes
+from factory.gitlab import branches, merge_requests
+from factory.gitlab.branches import Push
 from factory.gitlab.connect import Connection, connect
-from factory.gitlab.pushes import Push
 from factory.model.facts import Origin
 from factory.model.gitlab import MAIN
 from factory.system import clock
@@ -44,7 +44,7 @@ def of_merge_request(connection: Connection, iid: int) -> Origin:
     """Return the origin of a merge request; raises ``NotFound`` and the errors of the connection."""
     request = merge_requests.get(connection, iid)
     first = clock.parse(request.created_at) - timedelta(days=_DAYS)
-    found = list(islice(filter(_of_people, pushes.since(connection, first.date().isoformat())), _MOST + 1))
+    found = list(islice(filter(_of_people, branches.pushes_since(connection, first.date().isoformat())), _MOST + 1))
     commits = {request.sha, *merge_requests.commits(connection, iid)}
     if len(found) > _MOST:
         problem = f"who pushed it is unknown: there are more than {_MOST} pushes to read"

@@ -29,7 +29,8 @@ _LOCAL = "-local"
 class Request:
     """What to prove: on which GitLab, below which group, in which zone and with which agents; CI variables to set.
 
-    ``group`` and ``zone`` may be empty.
+    ``group`` and ``zone`` may be empty. With ``sockets``, this machine runs the releases: it is the folder in which the
+    zone's connector finds, in a folder for each environment, their sockets.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Request:
     zone: str
     agents: tuple[str, ...]
     variables: Mapping[str, str]
+    sockets: Path | None = None
 
 
 @dataclass(frozen=True)

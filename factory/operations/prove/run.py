@@ -37,6 +37,7 @@ def run(proof: Proof, *, looked: Looked, until: Deadline, decisions: str, say: S
     try:
         _steps(proof, results, say)
     finally:
+        proof.hosts.stop()
         began = clock.monotonic()
         gone = deletion.delete(
             proof.place,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from factory.errors import ProofFailed
@@ -14,6 +15,7 @@ from factory.operations import conformance, deployment_approval
 from factory.operations.prove import namespaces, throwaway_clone
 from factory.operations.prove.command_line import CommandLine
 from factory.operations.prove.deadline import Deadline
+from factory.operations.prove.hosts import Hosts
 from factory.operations.prove.request import Found, Request, Tokens
 from factory.reports.markdown import count
 from factory.system import clock, files
@@ -30,8 +32,6 @@ _PLAN_TOKEN, _APPLY_TOKEN = "CLOUDFLARE_PLAN_TOKEN", "CLOUDFLARE_APPLY_TOKEN"
 _NO_TOKEN = "nothing-is-deployed"  # noqa: S105 - a stand-in
 _JUDGE = "gitlab-judge-token"
 _ACCOUNT = "TF_VAR_account_id"
-# Where releases are published. Without it nothing answers behind the tunnel: no machine runs the releases.
-SERVED = "FACTORY_RELEASES_URL"
 
 
 @dataclass
@@ -55,6 +55,11 @@ class Proof:
     merge_request: int = 0
     differences: list[str] = field(default_factory=list)
     transcript: bytes = b""
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """Return what runs the releases of this run."""
+        return Hosts(self.place / "hosts")
 
     @property
     def clone(self) -> Path:
@@ -166,6 +171,9 @@ def _merge(proof: Proof) -> str:
     request = merge_requests.get(proof.project, proof.merge_request)
     proof.decide(f"Approve !{number} at {request.sha[:12]}?", proof.command.run("mr", "show", number))
     proof.command.run("mr", "approve", number)
+    if proof.found.record.zone and proof.request.sockets:
+        project, token = proof.found.record.project, proof.tokens.bot
+        proof.hosts.start(proof.command, proof.request.sockets, url=proof.request.url, project=project, token=token)
     try:
         proof.command.run("work", "--once", "--agent", "replay")
     except ProofFailed:
@@ -183,7 +191,7 @@ def _merge(proof: Proof) -> str:
 
 def _production(proof: Proof) -> str:
     if not served(proof):
-        raise ProofFailed("not run: no machine runs releases behind a tunnel of the real Cloudflare yet")
+        raise ProofFailed("not run: nothing runs the releases, because no --sockets was given")
     waiting = [item for item in deployments.find(proof.project) if item.environment == "production"]
     if not waiting:
         raise ProofFailed("no deployment to production waits")
@@ -225,8 +233,8 @@ def _without_group(proof: Proof) -> str:
 
 
 def served(proof: Proof) -> bool:
-    """Return whether something runs the releases: the loopback Cloudflare does, and tells where by this variable."""
-    return SERVED in proof.request.variables
+    """Return whether this machine runs the releases; without that, nothing answers behind the tunnel."""
+    return proof.request.sockets is not None
 
 
 def _deployed(proof: Proof) -> str:

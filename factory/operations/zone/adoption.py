@@ -32,11 +32,15 @@ _PERIOD = _TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Import:
-    """An object of the zone that becomes the root's own: its address, its import id, and what it is."""
+    """An object of the zone that becomes the root's own: its address, its import id, what it is, and for which app.
+
+    Without ``app`` it is for any of them: a root that carries no app has none of these objects.
+    """
 
     address: str
     id: str
     what: str
+    app: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _record(found: ZoneContents, name: str, hostname: str) -> tuple[Import, ...]
             hint="It must lead only to the tunnel: keep at most one A, AAAA or CNAME record, and run this again.",
         )
     address = f'module.stack.module.dns.cloudflare_dns_record.this["{name}"]'
-    return tuple(Import(address, f"{found.zone.id}/{item.id}", _shown(item)) for item in there)
+    return tuple(Import(address, f"{found.zone.id}/{item.id}", _shown(item), name) for item in there)
 
 
 def _shown(record: Record) -> str:
@@ -201,10 +205,16 @@ def _files(found: ZoneContents, root: RootAdoption) -> dict[str, bytes]:
         id=zone.id, name=zone.name, tunnel=root.tunnel, custom=_switch(root, CUSTOM), limited=_switch(root, RATE_LIMIT)
     )
     imports = "\n".join(
-        _IMPORT_TF.format(what=re.sub(r"[^ -~]", "?", item.what), address=item.address, id=item.id)
+        _IMPORT_TF.format(
+            what=re.sub(r"[^ -~]", "?", item.what), address=item.address, id=item.id, carried=_carried(item.app)
+        )
         for item in root.imports
     )
     return {ZONE_FILE: text.encode()} | ({IMPORTS_FILE: (_IMPORTS_TF + imports).encode()} if imports else {})
+
+
+def _carried(app: str) -> str:
+    return f'contains(keys(var.apps), "{app}")' if app else "length(var.apps) > 0"
 
 
 def _switch(root: RootAdoption, phase: str) -> str:
@@ -242,12 +252,14 @@ locals {{
 }}
 """
 _IMPORTS_TF = """\
-# Objects of the zone that existed already, and become this root's own. Once they are applied, this file has no effect.
+# Objects of the zone that existed already, and become this root's own with the first plan that carries apps. Once they
+# are applied, this file has no effect.
 """
 _IMPORT_TF = """\
 # {what}
 import {{
-  to = {address}
-  id = "{id}"
+  for_each = {carried} ? ["{id}"] : []
+  to       = {address}
+  id       = each.value
 }}
 """

@@ -13,12 +13,12 @@ _PAUSE = {"simulator": 0.5, "server": 5.0}
 
 
 def wait(context: Context, policies: Policies, rollout: Rollout) -> None:
-    """Return once the hosts that policies/trust.yml names for the environment are ready; at once if it names none.
+    """Return once the hosts that the trust root names for the environment are ready; at once if it names none.
 
     Raises ``ToolTimeout`` after the time that policy allows a pipeline.
     """
     environment = rollout.environment
-    keys = policies.trust.hosts_of(environment) if policies.trust else {}
+    keys = context.trust().hosts_of(environment)
     if not keys:
         return
     needs = _needed(context, rollout)

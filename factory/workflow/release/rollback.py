@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from factory.errors import NotFound
 from factory.evidence import transparency_log
-from factory.gitlab import deployments, merge_requests, pipelines
+from factory.gitlab import merge_requests, pipelines
 from factory.model.gitlab import MAIN
 from factory.workflow.context import Context
 from factory.workflow.recorder import read_tree, record
@@ -22,7 +22,7 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     labels, environment = context.policies().session.labels, context.policies().environments.deploy
     context.fetch()
     entries = transparency_log.read(read_tree(context))
-    verified = _verified(context, entries, environment)
+    verified = _verified(entries, environment)
     if not verified:
         raise NotFound(
             f"{environment} has no verified deployment",
@@ -57,19 +57,19 @@ def plan(context: Context, *, to: str | None, by: str, reason: str) -> tuple[str
     return now, target, created.id
 
 
-def _verified(context: Context, entries: Sequence[transparency_log.Entry], environment: str) -> list[str]:
+def _verified(entries: Sequence[transparency_log.Entry], environment: str) -> list[str]:
     """Return the commits with a verified release in an environment, the newest last.
 
-    The evidence lacks the administrator's first release, so it is read from GitLab's successful deployments.
+    A deployment without a release, as that of the infrastructure alone, is none.
     """
-    recorded = [
+    return [
         str(entry.predicate["release"])[-_COMMIT:]
         for entry in entries
-        if entry.kind == "deploy" and entry.predicate["verified"] and entry.predicate["environment"] == environment
+        if entry.kind == "deploy"
+        and entry.predicate["verified"]
+        and entry.predicate["release"]
+        and entry.predicate["environment"] == environment
     ]
-    found = deployments.find(context.bot, status="success")
-    first = [item.sha for item in reversed(found) if item.environment == environment][:1]
-    return [*(sha for sha in first if sha not in recorded), *recorded]
 
 
 def _shipped(entries: Sequence[transparency_log.Entry], head: str) -> int:

@@ -25,9 +25,10 @@ module "dns" {
 module "waf" {
   source = "../waf"
 
-  zone_id     = var.zone.id
-  hostnames   = var.zone.shared ? [for app in var.apps : app.hostname] : []
-  rules       = var.zone.custom_rules ? null : []
+  zone_id   = var.zone.id
+  hostnames = var.zone.shared ? [for app in var.apps : app.hostname] : []
+  # Without a hostname the rules would be those of the whole zone.
+  rules       = var.zone.custom_rules && !(var.zone.shared && length(var.apps) == 0) ? null : []
   rate_limits = var.zone.rate_limited ? local.rate_limits : {}
 }
 

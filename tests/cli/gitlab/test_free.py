@@ -29,8 +29,10 @@ def connected(folder: Path) -> Instance:
 
 
 def trust_in_jobs(made: Instance, *words: str) -> None:
-    """Let the jobs trust the evidence of the connected instance, in place of the one that runs the server."""
-    text = made.run(*words, "evidence", "trust").stdout
+    """Let jobs and hosts trust the evidence of the connected instance, in place of the one that runs the server."""
+    own = made.folder() / "trust.json"
+    text = json.dumps(made.json(*words, "evidence", "trust") | {"hosts": json.loads(own.read_text())["hosts"]})
+    own.write_text(text)
     project(made, "operator").variables.update("FACTORY_TRUST_ROOT", {"value": text})
 
 

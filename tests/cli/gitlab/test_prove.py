@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from factory.cli.gitlab import prove
+from factory.host.sockets import short_folder
 from factory.instance.agent_trial_script import CONTENT, FILE
 from factory.local_model import script
 from factory.local_model.server import running
@@ -51,9 +52,9 @@ class Services:
         self.variables = {
             "CLOUDFLARE_BASE_URL": self.api,
             "TF_CLI_CONFIG_FILE": str(next((folder / "provider").glob("*.tfrc"))),
-            "FACTORY_RELEASES_URL": f"{base}/releases",
             "FACTORY_EDGE_URL": f"http://127.0.0.1:{ports['edge']}",
         }
+        self.sockets: Path | None = short_folder(folder / "sockets")
         self.write = json.loads((folder / "tokens/cloudflare.json").read_text())["apply"]
         tokens = {name: (folder / "tokens" / name).read_text() for name in ("operator", "factory-bot")}
         self.env = {
@@ -92,7 +93,8 @@ class Services:
 
     def arguments(self, *more: str, at: str = "") -> list[str]:
         variables = [f"--variable={key}={value}" for key, value in self.variables.items()]
-        return ["prove", at or self.url, *variables, "--yes", "--out", str(self.out), *more]
+        sockets = [f"--sockets={self.sockets}"] if self.sockets else []
+        return ["prove", at or self.url, *variables, *sockets, "--yes", "--out", str(self.out), *more]
 
     @property
     def out(self) -> Path:
@@ -211,12 +213,12 @@ def test_without_zone_and_group_on_a_server_that_answers_otherwise(services: Ser
 @pytest.mark.matrix(4, group="flows")
 def test_a_zone_behind_which_nothing_answers(services: Services) -> None:
     before = services.has()
-    for name in ("FACTORY_RELEASES_URL", "FACTORY_EDGE_URL"):
-        del services.variables[name]
+    del services.variables["FACTORY_EDGE_URL"]
+    services.sockets = None
     found = json.loads(services.prove("--zone", ZONE, "--json", code=17).stdout)
     steps = {step["name"]: step for step in found["steps"]}
     assert steps["approve, merge, staging"]["outcome"] == "passed"
-    assert "no machine runs releases" in steps["production"]["detail"]
+    assert "no --sockets was given" in steps["production"]["detail"]
     assert steps["evidence"]["outcome"] == "not run"
     assert found["left"] == []
     assert services.has() == before

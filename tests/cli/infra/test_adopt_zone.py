@@ -91,7 +91,7 @@ def test_one_environment_has_the_zone_and_its_rules(mine: Instance, double: Doub
     shown = mine.run(*ADOPT, "--environment", "staging", "--rules", "staging", **env(double)).stdout
     assert "staging: a tunnel acme.com-staging" in shown
     assert "takes over the empty ruleset of http_request_firewall_custom" in shown
-    assert f'id = "zones/{zone}/{made["id"]}"' in (mine.clone / "terraform/live/staging/imports.tf").read_text()
+    assert f'["zones/{zone}/{made["id"]}"]' in (mine.clone / "terraform/live/staging/imports.tf").read_text()
     assert "undo: git switch main && git branch -D adopt-acme.com" in shown
     assert "adopt-zone" not in (mine.clone / "terraform/live/staging/zone.tf").read_text()
     assert "production" not in git("diff", "--name-only", "main", cwd=mine.clone).stdout

@@ -1,4 +1,4 @@
-"""Drift end to end: a record is changed at Cloudflare, the schedule runs, one issue reports it until it ends."""
+"""Drift end to end: a setting is changed at Cloudflare, the schedule runs, one issue reports it until it ends."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def running(tmp_path: Path) -> Iterator[Instance]:
 
 
 class Outside:
-    """Changes a DNS record outside this repository."""
+    """Changes a setting of the zone outside this repository."""
 
     def __init__(self, running: Instance) -> None:
         ports = json.loads((running.folder() / "instance.json").read_text())["ports"]
@@ -33,18 +33,15 @@ class Outside:
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._api = f"http://127.0.0.1:{ports['cloudflare']}/client/v4"
         zone = next(item for item in self.call("GET", "/zones") if item["name"] == "hello.test")
-        self._records = f"/zones/{zone['id']}/dns_records"
+        self._setting = f"/zones/{zone['id']}/settings/min_tls_version"
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._session.request(method, self._api + path, timeout=30, **arguments)
         assert answer.ok, answer.text
         return answer.json()["result"]
 
-    def record(self) -> Any:
-        return next(item for item in self.call("GET", self._records) if item["name"] == "www.hello.test")
-
-    def point(self, content: str) -> None:
-        self.call("PATCH", f"{self._records}/{self.record()['id']}", json={"content": content})
+    def set(self, value: str) -> None:
+        self.call("PATCH", self._setting, json={"value": value})
 
 
 def play(running: Instance) -> Any:
@@ -72,28 +69,27 @@ def drifts(running: Instance) -> list[tuple[str, str]]:
 
 def test_one_issue_reports_drift_until_it_ends(running: Instance) -> None:
     outside = Outside(running)
-    right = outside.record()["content"]
     jobs = play(running)
     assert set(jobs) == {"validate", "drift"}
     assert b"production: nothing differs" in jobs["drift"].trace()
     running.run("work", "--once")
     assert drifts(running) == []
 
-    outside.point("elsewhere.example.com")
+    outside.set("1.1")
     trace = play(running)["drift"].trace()
-    assert b'update module.stack.module.dns.cloudflare_dns_record.this["hello"] content' in trace
-    assert b"elsewhere" not in trace, "values are in the issue, not in the log"
+    assert b'update module.zone.cloudflare_zone_setting.this["min_tls_version"] value' in trace
+    assert b"1.1" not in trace, "values are in the issue, not in the log"
     for _ in range(2):
         running.run("work", "--once")
         assert drifts(running) == [("Drift: production", "opened")]
     shown = running.run("issue", "show", "1").stdout
-    assert "elsewhere.example.com" in shown
-    assert right in shown
+    assert "1.1" in shown
+    assert "1.2" in shown
     play(running)
     running.run("work", "--once")
     assert drifts(running) == [("Drift: production", "opened")]
 
-    outside.point(right)
+    outside.set("1.2")
     play(running)
     running.run("work", "--once")
     assert drifts(running) == [("Drift: production", "closed")]

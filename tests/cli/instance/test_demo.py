@@ -47,7 +47,7 @@ def demo(tmp_path: Path) -> Iterator[Instance]:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Instance]:
-    """Return an instance with a demo that deployed its first release."""
+    """Return an instance with a demo that deployed its infrastructure."""
     made = founded(tmp_path, name="demo")
     yield made
     made.run("--instance", "demo", "down", check=False)

@@ -5,14 +5,20 @@ import socket
 import subprocess
 import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from factory.local_cloudflare.edge.routes import Answer, Loopback, Release, Route, route
+from factory.local_cloudflare.edge.routes import Answer, Loopback, Route, Socket, route
 from factory.local_cloudflare.store import Store
 from tests.local_cloudflare.double import ACCOUNT, Double
+
+ONE, TWO = "hello-aaaaaaaaaaaa", "hello-bbbbbbbbbbbb"
+
+
+def socket_of(release: str) -> str:
+    """Return the service of an ingress rule that leads to a release."""
+    return f"unix:/run/factory/production/{release}.sock"
 
 
 def fresh() -> str:
@@ -21,13 +27,13 @@ def fresh() -> str:
 
 def test_traffic_moves_with_the_configuration(shared: Double) -> None:
     zone = fresh()
-    for name in ("hello-aaaaaaa", "hello-bbbbbbb"):
-        assert shared.release(name).status in {200, 201}
-    ids = shared.serve_host(zone, "http://hello-aaaaaaa")
-    assert shared.visit(f"www.{zone}", "/a?b=%2F").text == "hello-aaaaaaa /a?b=%2F"
-    shared.configure(ids["tunnel"], f"www.{zone}", "http://hello-bbbbbbb")
+    for name in (ONE, TWO):
+        shared.release(name)
+    ids = shared.serve_host(zone, socket_of(ONE))
+    assert shared.visit(f"www.{zone}", "/a?b=%2F").text == f"{ONE} /a?b=%2F"
+    shared.configure(ids["tunnel"], f"www.{zone}", socket_of(TWO))
     answer = shared.visit(f"WWW.{zone}.:80")
-    assert answer.text == "hello-bbbbbbb /"
+    assert answer.text == f"{TWO} /"
     assert answer.headers["Server"] == "local-cloudflare"
     assert answer.headers["X-Local-Cloudflare"] == "double"
     assert answer.headers["CF-Ray"] == answer.headers["Seen-CF-Ray"]
@@ -35,10 +41,9 @@ def test_traffic_moves_with_the_configuration(shared: Double) -> None:
 
 def test_the_sockets_of_a_host_are_the_releases(shared: Double) -> None:
     zone, name = fresh(), "hello-" + "0123456789" * 4
-    assert shared.release(name).status in {200, 201}
+    shared.release(name)
     ids = shared.serve_host(zone, f"unix:/run/factory/production/{name[:18]}.sock")
     assert shared.visit(f"www.{zone}", "/a").text == f"{name} /a"
-    assert shared.visit(f"www.{zone}", "/.well-known/factory-release").json() == {"release": name}
     shared.configure(ids["tunnel"], f"www.{zone}", f"unix:/run/factory/production/{name[:18]}.release.sock")
     assert shared.visit(f"www.{zone}", "/anything").json() == {"release": name}
     shared.configure(ids["tunnel"], f"www.{zone}", "unix:/run/factory/production/hello-ffffffffffff.sock")
@@ -47,8 +52,8 @@ def test_the_sockets_of_a_host_are_the_releases(shared: Double) -> None:
 
 def test_headers_of_one_hop_do_not_pass(shared: Double) -> None:
     zone = fresh()
-    shared.release("hello-aaaaaaa")
-    shared.serve_host(zone, "http://hello-aaaaaaa")
+    shared.release(ONE)
+    shared.serve_host(zone, socket_of(ONE))
     sent = {"Connection": "X-Mine", "X-Mine": "1", "TE": "trailers", "X-Theirs": "2", "X-Forwarded-For": "192.0.2.9"}
     seen = shared.visit(f"www.{zone}", headers=sent).headers
     assert seen["Seen-X-Theirs"] == "2"
@@ -59,20 +64,20 @@ def test_headers_of_one_hop_do_not_pass(shared: Double) -> None:
 
 def test_a_large_body_goes_through_whole(shared: Double) -> None:
     zone = fresh()
-    shared.release("hello-aaaaaaa")
-    shared.serve_host(zone, "http://hello-aaaaaaa")
+    shared.release(ONE)
+    shared.serve_host(zone, socket_of(ONE))
     body = bytes(range(256)) * 4 * 4096
     assert shared.visit(f"www.{zone}", method="POST", data=body).body == body
 
 
 def test_a_path_with_two_slashes_stays_on_its_host(shared: Double) -> None:
     zone = fresh()
-    shared.release("hello-aaaaaaa")
-    shared.serve_host(zone, "http://hello-aaaaaaa")
+    shared.release(ONE)
+    shared.serve_host(zone, socket_of(ONE))
     with socket.create_connection(("127.0.0.1", shared.edge_port)) as wire:
         wire.sendall(f"GET //192.0.2.1/x HTTP/1.1\r\nHost: www.{zone}\r\nConnection: close\r\n\r\n".encode())
         said = wire.makefile("rb").read().decode()
-    assert said.endswith("hello-aaaaaaa /192.0.2.1/x"), "its http.server makes one slash of two"
+    assert said.endswith(f"{ONE} /192.0.2.1/x"), "its http.server makes one slash of two"
 
 
 @pytest.mark.parametrize("host", ["nowhere.test", "localhost", "", "[::1]", "a b", "é"])
@@ -85,22 +90,10 @@ def test_an_unknown_host_is_told_that_this_is_a_double(shared: Double, host: str
     assert "not Cloudflare" in said
 
 
-def test_a_release_that_died_is_started_again_a_few_times(own: Double) -> None:
-    own.release("hello-aaaaaaa")
-    own.serve_host("hello.test", "http://hello-aaaaaaa")
-    for _ in range(3):
-        assert own.visit("www.hello.test", "/die", "POST").status == 502
-        assert own.visit("www.hello.test").status == 200
-    own.visit("www.hello.test", "/die", "POST")
-    answer = own.visit("www.hello.test")
-    assert answer.status == 502
-    assert "was started 4 times" in answer.text
-
-
 def test_a_service_that_is_not_there_is_a_bad_gateway(shared: Double) -> None:
     zone = fresh()
-    ids = shared.serve_host(zone, "http://hello-fffffff")
-    assert "the release hello-fffffff does not exist" in shared.visit(f"www.{zone}").text
+    ids = shared.serve_host(zone, socket_of("hello-ffffffffffff"))
+    assert "the service did not answer" in shared.visit(f"www.{zone}").text
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     shared.configure(ids["tunnel"], f"www.{zone}", f"http://127.0.0.1:{port}")
@@ -131,9 +124,9 @@ def read_all(wire: socket.socket) -> bytes:
 
 def test_curl_sees_the_release_and_its_status_without_a_body(shared: Double) -> None:
     zone = fresh()
-    name = f"hello-{uuid.uuid4().hex[:7]}"
+    name = f"hello-{uuid.uuid4().hex[:12]}"
     shared.release(name)
-    shared.serve_host(zone, f"http://{name}")
+    shared.serve_host(zone, socket_of(name))
     host = f"www.{zone}:{shared.edge_port}"
     base = ["curl", "-sS", "--noproxy", "*", "--max-time", "10", "--resolve", f"{host}:127.0.0.1"]
     assert subprocess.run([*base, f"http://{host}/x"], capture_output=True, check=True).stdout.decode() == f"{name} /x"
@@ -145,16 +138,6 @@ def test_curl_sees_the_release_and_its_status_without_a_body(shared: Double) -> 
         check=True,
     )
     assert big.stdout == b"x" * 5000
-
-
-def test_many_visitors_start_a_release_once(own: Double) -> None:
-    own.release("hello-aaaaaaa")
-    own.serve_host("hello.test", "http://hello-aaaaaaa")
-    own.visit("www.hello.test", "/die", "POST")
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: own.visit("www.hello.test").text, range(16)))
-    assert set(answers) == {"hello-aaaaaaa /"}
-    assert own.log().count("release_started") == 2
 
 
 def break_off(origin: socket.socket) -> None:
@@ -183,16 +166,17 @@ def put(
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
-        ("unix:/run/factory/production/hello-abc123456789.sock", Release("hello-abc123456789")),
-        ("unix:/srv/x/hello-abc123456789.release.sock", Release("hello-abc123456789", told=True)),
-        ("http://hello-abc1234", Release("hello-abc1234")),
+        ("unix:/run/factory/production/hello-abc123456789.sock", Socket("production/hello-abc123456789.sock")),
+        ("unix:/run/factory/x/hello-abc123456789.release.sock", Socket("x/hello-abc123456789.release.sock")),
         ("http://127.0.0.1:8080", Loopback("127.0.0.1", 8080)),
         ("http://localhost:8080", Loopback("127.0.0.1", 8080)),
         ("http://[::1]:8080", Loopback("[::1]", 8080)),
         ("http_status:404", Answer(404, "the ingress rule answers http_status:404")),
     ],
 )
-def test_a_service_is_a_release_a_loopback_port_or_a_status(store: Store, service: str, expected: Route) -> None:
+def test_a_service_is_a_socket_of_a_host_a_loopback_port_or_a_status(
+    store: Store, service: str, expected: Route
+) -> None:
     put(store, {"name": "www.hello.test"}, [{"service": service}])
     assert route(store, "www.hello.test", "/") == expected
 
@@ -201,6 +185,11 @@ def test_a_service_is_a_release_a_loopback_port_or_a_status(store: Store, servic
     "service",
     [
         "unix:/run/factory/production/hello.sock",
+        "unix:/run/factory/../hello-abc123456789.sock",
+        "unix:/run/factory/hello-abc123456789.sock",
+        "unix:/run/factory/production/x/hello-abc123456789.sock",
+        "unix:/srv/production/hello-abc123456789.sock",
+        "http://hello-abc1234",
         "unix:hello-abc123456789.sock",
         "unix:/hello-abc123456789.sock",
         "unix:/run/hello-abc123456789.other.sock",
@@ -246,14 +235,14 @@ def test_a_host_without_a_tunnel_is_an_error_of_the_edge(store: Store, record: d
 
 def test_the_first_rule_that_matches_serves(store: Store) -> None:
     rules = [
-        {"hostname": "www.hello.test", "path": "^/api/", "service": "http://hello-aaa1111"},
-        {"hostname": "*.hello.test", "service": "http://hello-bbb1111"},
+        {"hostname": "www.hello.test", "path": "^/api/", "service": socket_of("hello-aaaaaaaaaaaa")},
+        {"hostname": "*.hello.test", "service": socket_of("hello-bbbbbbbbbbbb")},
         {"service": "http_status:404"},
     ]
     put(store, {"name": "*.hello.test"}, rules)
-    assert route(store, "www.hello.test", "/api/x") == Release("hello-aaa1111")
-    assert route(store, "www.hello.test", "/x") == Release("hello-bbb1111")
-    assert route(store, "api.hello.test", "/api/x") == Release("hello-bbb1111")
+    assert route(store, "www.hello.test", "/api/x") == Socket("production/hello-aaaaaaaaaaaa.sock")
+    assert route(store, "www.hello.test", "/x") == Socket("production/hello-bbbbbbbbbbbb.sock")
+    assert route(store, "api.hello.test", "/api/x") == Socket("production/hello-bbbbbbbbbbbb.sock")
     assert isinstance(route(store, "hello.test", "/"), Answer)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import Unreachable
-from factory.gitlab.pushes import Push
+from factory.gitlab.branches import Push
 from factory.model.facts import Origin
 from factory.operations.collect import origin
 from tests.servers import LocalGitlab, git, with_token

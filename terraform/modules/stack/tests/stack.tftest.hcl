@@ -98,6 +98,25 @@ run "a_zone_that_was_there_keeps_its_settings_and_rules" {
   }
 }
 
+run "a_shared_zone_has_no_rules_without_an_app" {
+  command = plan
+
+  variables {
+    apps = {}
+    zone = {
+      id     = "0123456789abcdef0123456789abcdef"
+      name   = "stack-module.test"
+      tunnel = "stack-module.test-staging"
+      shared = true
+    }
+  }
+
+  assert {
+    condition     = module.waf.ruleset_ids == {}
+    error_message = "A rule without a hostname would be one of the whole zone."
+  }
+}
+
 run "only_the_listed_settings_are_set" {
   command = plan
 
