@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import agents, evidence, gates, minutes, terraform
+from tests.bench import agents, evidence, gates, minutes, switch, terraform
 from tests.instances import Instance, make_instance
 from tests.measure import row
 
@@ -51,6 +51,7 @@ def main() -> None:
     found += agents.rows()
     found += terraform.rows()
     found += evidence.rows()
+    found += switch.rows()
     found.append(minutes.row())
     share = demo["factory"] / demo["whole"]
     own = demo["factory"]
