@@ -26,7 +26,8 @@ LARGEST, _MOST = 512 * 2**20, 100_000
 class ReleaseManifest:
     """How a release runs, and what it needs of the machine: versions by program, and the architecture if it matters.
 
-    ``run`` and ``variables`` may name $SOCKET, $PORT and $RELEASE; ``listen`` is ``socket`` or ``port``.
+    ``run`` and ``variables`` may name $SOCKET, $PORT, $RELEASE and, with ``state``, $STATE_DIRECTORY; ``listen`` is
+    ``socket`` or ``port``.
     """
 
     app: str
@@ -38,6 +39,7 @@ class ReleaseManifest:
     memory_mb: int
     processes: int
     needs: Mapping[str, str] = field(default_factory=dict)
+    state: bool = False
 
 
 def file_name(app: str) -> str:

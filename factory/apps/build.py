@@ -75,6 +75,7 @@ def described(app: ResolvedApp) -> ReleaseManifest:
         listen=app.listen,
         memory_mb=app.memory_mb,
         processes=app.processes,
+        state=app.state,
     )
 
 

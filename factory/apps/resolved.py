@@ -41,6 +41,7 @@ class ResolvedApp:
     health: str
     memory_mb: int
     processes: int
+    state: bool
     tests: str
     checks: Mapping[str, str]
     origins: Mapping[str, str]
@@ -71,7 +72,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
-    for field in ("health", "variables", "limits.memory_mb", "limits.processes"):
+    for field in ("health", "variables", "state", "limits.memory_mb", "limits.processes"):
         origins[field] = _SAID if field in given else "default"
     if lock and lock not in paths:
         raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
@@ -87,6 +88,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         health=app.health,
         memory_mb=limits.memory_mb,
         processes=limits.processes,
+        state=app.state,
         tests=own.told if own else "",
         checks={check.gate: check.told for check in checks},
         origins=origins,

@@ -138,11 +138,13 @@ def start(
     place: Path,
     log: Path,
     variables: Mapping[str, str],
+    state: Path,
 ) -> RunningRelease:
     """Start an unpacked release; ``place`` is its own writable folder, in which its socket is.
 
-    What it prints is kept in ``log``, which it can't reach. ``variables`` are added to those that the release names.
-    Raises ``ToolFailed`` if the release needs what this machine lacks, ``SandboxUnavailable`` and ``MachineError``.
+    ``state`` is the folder of an app that has one, and is made if it is missing. What it prints is kept in ``log``,
+    which it can't reach. ``variables`` are added to those that the release names. Raises ``ToolFailed`` if the release
+    needs what this machine lacks, ``SandboxUnavailable`` and ``MachineError``.
     """
     if missing := lacking(manifest, versions(machine.path) if manifest.needs else {}):
         raise ToolFailed(f"the release needs {', '.join(missing)}")
@@ -150,18 +152,21 @@ def start(
     (place / SOCKET).unlink(missing_ok=True)
     port = _PORT if launch.probe(machine.path) else ports.free(1)[0]
     values = {"SOCKET": str(place / SOCKET), "PORT": str(port), "RELEASE": name}
+    kept = (files.private_folder(state),) if manifest.state else ()
+    values |= {"STATE_DIRECTORY": str(state)} if kept else {}
     own = {key: Template(value).safe_substitute(values) for key, value in manifest.variables.items()}
     listens = (
         {"SOCKET": values["SOCKET"]} if manifest.listen == "socket" else {"HOST": "127.0.0.1", "PORT": values["PORT"]}
     )
     env = {"PATH": machine.path, "HOME": str(place), "LANG": "C.UTF-8", "RELEASE": name, **listens, **own, **variables}
+    env |= {"STATE_DIRECTORY": str(state)} if kept else {}
     if manifest.kind == "python":
         env |= {"VIRTUAL_ENV": str(folder / _VENV), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     wanted = Launch(
         _argv(folder, manifest, values),
         folder / CODE,
         env,
-        writable=(place,),
+        writable=(place, *kept),
         readable=(folder, *machine.readable),
         required=machine.required,
         limits=Limits(memory_bytes=manifest.memory_mb * _MIB, processes=manifest.processes, open_files=_OPEN_FILES),

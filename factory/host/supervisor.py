@@ -21,7 +21,7 @@ from factory.system import clock, data, files, log
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _STARTS_PER_WINDOW = 4
 _WINDOW_SECONDS = 60.0
-_RUNS, _LOGS = "running", "logs"
+_RUNS, _LOGS, _STATE = "running", "logs", "state"
 _KEPT = "Only what was deployed here is kept; `factory deploy list` shows the deployments."
 
 
@@ -131,7 +131,9 @@ class Supervisor:
             files.remove_tree(earlier)
         manifest = running.unpack(archive, folder)
         place, kept = self._place(name), self._log(name)
-        found = running.start(folder, manifest, self._machine, name=name, place=place, log=kept, variables={})
+        found = running.start(
+            folder, manifest, self._machine, name=name, place=place, log=kept, variables={}, state=self._state(name)
+        )
         try:
             running.await_health(found, seconds=self._health_seconds)
         except BaseException as error:
@@ -189,6 +191,10 @@ class Supervisor:
 
     def _log(self, name: str) -> Path:
         return self._folder / _LOGS / f"{name}.log"
+
+    def _state(self, name: str) -> Path:
+        """Return the folder that all releases of an app share, one after the other; no release's end deletes it."""
+        return self._folder / _STATE / name.rpartition("-")[0]
 
     def _place(self, name: str) -> Path:
         return self._sockets / hashlib.sha256(name.encode()).hexdigest()[:8]

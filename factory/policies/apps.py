@@ -74,7 +74,8 @@ class App(Strict):
     An app without environments is not deployed. The other fields say how a release is built and run. Those that are
     absent follow from ``kind`` and from the app's files: ``factory app show`` prints them. ``lock`` is the file that
     names its packages with their hashes. ``run`` is the command of a release, without a shell. ``listen`` says where
-    its program listens: on the unix socket ``$SOCKET``, or on ``$PORT`` of 127.0.0.1.
+    its program listens: on the unix socket ``$SOCKET``, or on ``$PORT`` of 127.0.0.1. With ``state``, the app has a
+    folder in each environment, ``$STATE_DIRECTORY``, which outlives its releases.
     """
 
     environments: dict[Name, Place] = Field(default_factory=dict)
@@ -86,6 +87,7 @@ class App(Strict):
     run: Words = ()
     listen: Literal["socket", "port"] | None = None
     variables: dict[Variable, str] = Field(default_factory=dict)
+    state: bool = False
     limits: Limits = Field(default_factory=Limits)
     checks: Checks = Field(default_factory=Checks)
 

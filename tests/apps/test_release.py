@@ -57,6 +57,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             place=place,
             log=tmp_path / "logs" / place.name,
             variables=variables,
+            state=tmp_path / "state",
         )
         started.append(made)
         return made
@@ -248,7 +249,14 @@ def test_a_release_says_what_it_needs_of_the_machine(tmp_path: Path) -> None:
     wrong = replace(manifest, needs={"python": "2.7"})
     with pytest.raises(ToolFailed, match=r"the release needs python 2\.7, not 3"):
         running.start(
-            tmp_path, wrong, RunMachine(TOOL_PATH, ()), name="x", place=tmp_path, log=tmp_path / "x.log", variables={}
+            tmp_path,
+            wrong,
+            RunMachine(TOOL_PATH, ()),
+            name="x",
+            place=tmp_path,
+            log=tmp_path / "x.log",
+            variables={},
+            state=tmp_path / "state",
         )
 
 

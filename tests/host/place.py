@@ -39,7 +39,9 @@ socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
 """
 
 
-def packed(folder: Path, code: str = SERVER, *, listen: str = "socket", processes: int = 16) -> bytes:
+def packed(
+    folder: Path, code: str = SERVER, *, listen: str = "socket", processes: int = 16, state: bool = False
+) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
     (files / "serve.py").write_text(code)
@@ -52,6 +54,7 @@ def packed(folder: Path, code: str = SERVER, *, listen: str = "socket", processe
         health="/",
         memory_mb=256,
         processes=processes,
+        state=state,
     )
     return archive.pack(folder, manifest)
 

@@ -105,3 +105,37 @@ def test_a_release_sees_a_minimal_environment(made: Supervisor, tmp_path: Path) 
     made.keep(NAME, packed(tmp_path / "one", code))
     names = set(running.get(made.socket(NAME), "/", seconds=5)[1].decode().split(","))
     assert names - {"LC_CTYPE", "PWD", "OLDPWD", "SHLVL", "_"} == {"HOME", "LANG", "PATH", "RELEASE", "SOCKET"}
+    assert not (tmp_path / "releases/state").exists()
+
+
+COUNTING = SERVER.replace(
+    "self.wfile.write(",
+    """with open(os.environ["STATE_DIRECTORY"] + "/visits", "a+") as file:
+            file.write("x")
+            file.seek(0)
+            self.wfile.write(str(len(file.read())).encode() + b" ")
+        self.wfile.write(""",
+)
+
+
+def visit(made: Supervisor, name: str) -> str:
+    return running.get(made.socket(name), "/", seconds=5)[1].decode().partition(" ")[0]
+
+
+def test_the_state_of_an_app_outlives_its_releases_and_the_supervisor(made: Supervisor, tmp_path: Path) -> None:
+    later = "shop-" + "2" * 40
+    made.keep(NAME, packed(tmp_path / "one", COUNTING, state=True))
+    first = int(visit(made, NAME))
+    made.keep(later, packed(tmp_path / "two", COUNTING + "# later\n", state=True))
+    assert int(visit(made, later)) > first, "the next release goes on with it"
+    made.remove(NAME)
+    made.remove(later)
+    made.close()
+    again = supervised(tmp_path)
+    try:
+        again.keep(later, packed(tmp_path / "two again", COUNTING, state=True))
+        assert int(visit(again, later)) > first + 1
+        again.keep("shop-admin-" + "3" * 40, packed(tmp_path / "other", COUNTING, state=True))
+        assert visit(again, "shop-admin-" + "3" * 40) == "2", "another app has a folder of its own"
+    finally:
+        again.close()

@@ -87,6 +87,7 @@ def _started(workspace: Workspace, found: MergeRequest, name: str | None, folder
         place=folder / "run",
         log=folder / "app.log",
         variables={},
+        state=folder / "state",
     )
     return release, app
 
