@@ -11,6 +11,14 @@ SUITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "test_escape.py::",
         {"test_agent[": "rows as an agent", "test_merge_request[": "rows as a merge request's test"},
     ),
+    "hostile apps": (
+        "test_hostile_app.py::",
+        {
+            "test_build[": "acts of a build",
+            "test_release[": "of a release",
+            "test_bounds[": "of one that takes too much",
+        },
+    ),
     "injection fixtures": (
         "test_injection.py::",
         {"that_is_obeyed[": "attacks that an agent obeys", "on_a_whole_factory[": "by the whole command line"},

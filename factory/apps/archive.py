@@ -40,6 +40,7 @@ class ReleaseManifest:
     processes: int
     needs: Mapping[str, str] = field(default_factory=dict)
     state: bool = False
+    disk_mb: int = 1024
 
 
 def file_name(app: str) -> str:

@@ -76,6 +76,7 @@ def described(app: ResolvedApp) -> ReleaseManifest:
         memory_mb=app.memory_mb,
         processes=app.processes,
         state=app.state,
+        disk_mb=app.disk_mb,
     )
 
 

@@ -41,6 +41,7 @@ class ResolvedApp:
     health: str
     memory_mb: int
     processes: int
+    disk_mb: int
     state: bool
     tests: str
     checks: Mapping[str, str]
@@ -72,7 +73,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
-    for field in ("health", "variables", "state", "limits.memory_mb", "limits.processes"):
+    for field in ("health", "variables", "state", "limits.memory_mb", "limits.processes", "limits.disk_mb"):
         origins[field] = _SAID if field in given else "default"
     if lock and lock not in paths:
         raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
@@ -88,6 +89,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         health=app.health,
         memory_mb=limits.memory_mb,
         processes=limits.processes,
+        disk_mb=limits.disk_mb,
         state=app.state,
         tests=own.told if own else "",
         checks={check.gate: check.told for check in checks},

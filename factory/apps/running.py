@@ -7,7 +7,6 @@ import http.client
 import os
 import platform
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,13 +14,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
-from threading import Event, Thread, Timer
+from threading import Thread
 
-from factory.apps import archive, release_log
+from factory.apps import archive, release_log, unix_http
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
 from factory.apps.build import node_version
 from factory.apps.resolved import STATIC
-from factory.errors import ToolFailed, ToolTimeout
+from factory.errors import Refused, ToolFailed, ToolTimeout
 from factory.sandbox import launch
 from factory.sandbox.launch import Launch, Level, PreparedLaunch
 from factory.sandbox.limits import Limits
@@ -59,6 +58,7 @@ class RunningRelease:
     group: process.Group = field(repr=False)
     prepared: PreparedLaunch = field(repr=False)
     log: Path
+    writable: tuple[Path, ...]
     keeper: Thread = field(repr=False)
 
     @property
@@ -70,6 +70,15 @@ class RunningRelease:
     def alive(self) -> bool:
         """Whether its process runs."""
         return self.group.popen.poll() is None
+
+    def overfull(self) -> str:
+        """Return why its writable folders hold more than they may; empty if they don't. Raises nothing."""
+        limit = self.manifest.disk_mb
+        try:
+            used = sum(map(files.space, self.writable)) // _MIB
+        except Refused as error:  # what cannot be measured is too much
+            return str(error)
+        return f"it keeps {used} MiB on disk, and `limits.disk_mb` allows {limit}" if used > limit else ""
 
     def terminate(self) -> None:
         """Send it SIGTERM, so that it may answer what it was asked; ``stop`` ends it in the end."""
@@ -169,7 +178,12 @@ def start(
         writable=(place, *kept),
         readable=(folder, *machine.readable),
         required=machine.required,
-        limits=Limits(memory_bytes=manifest.memory_mb * _MIB, processes=manifest.processes, open_files=_OPEN_FILES),
+        limits=Limits(
+            memory_bytes=manifest.memory_mb * _MIB,
+            processes=manifest.processes,
+            file_bytes=manifest.disk_mb * _MIB,
+            open_files=_OPEN_FILES,
+        ),
         inlet=None if manifest.listen == "socket" else place / SOCKET,
         inlet_port=port,
     )
@@ -182,7 +196,7 @@ def start(
         raise
     finally:
         os.close(its_end)
-    return RunningRelease(manifest, place, group, prepared, log, release_log.keep(output, log))
+    return RunningRelease(manifest, place, group, prepared, log, wanted.writable, release_log.keep(output, log))
 
 
 def _argv(folder: Path, manifest: ReleaseManifest, values: Mapping[str, str]) -> tuple[str, ...]:
@@ -220,7 +234,7 @@ def await_health(running: RunningRelease, *, seconds: float) -> None:
             said = f"ended with {running.group.popen.returncode} before it answered"
             break
         try:
-            status, body = get(running.socket, path, seconds=_PROBE)
+            status, body = unix_http.get(running.socket, path, seconds=_PROBE)
         except TimeoutError:
             said = f"did not answer GET {path}"
         except (OSError, http.client.HTTPException):
@@ -234,60 +248,3 @@ def await_health(running: RunningRelease, *, seconds: float) -> None:
     else:
         said += f" within {seconds:g} s"
     raise ToolFailed(f"the release {said}{running.last_words()}")
-
-
-def get(path: Path, url_path: str, *, seconds: float) -> tuple[int, bytes]:
-    """Return status and body of a ``GET`` over a unix socket; of a body that takes longer, what came in these seconds.
-
-    Raises ``TimeoutError`` without a status in that time, ``OSError`` and ``http.client``'s errors.
-    """
-    connection, late = _UnixConnection(path, seconds), Event()
-    # A timeout of the socket would begin again with every byte.
-
-    def end() -> None:
-        late.set()
-        connection.cut()
-
-    timer = Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        connection.request("GET", url_path, headers={"Host": "localhost", "Connection": "close"})
-        answer = connection.getresponse()
-        if late.is_set():  # headers that were cut off look as if they had ended
-            raise TimeoutError(f"no answer within {seconds:g} s")
-        return answer.status, _body(answer)
-    except (OSError, http.client.HTTPException) as error:
-        if late.is_set():
-            raise TimeoutError(f"no answer within {seconds:g} s") from error
-        raise
-    finally:
-        timer.cancel()
-        connection.close()
-
-
-def _body(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        return answer.read(_MIB)
-    except http.client.IncompleteRead as error:
-        return error.partial
-    except OSError:
-        return b""
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, seconds: float) -> None:
-        super().__init__("localhost", timeout=seconds)
-        self._path = path
-        self._own: socket.socket | None = None
-
-    def connect(self) -> None:
-        self._own = self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-    def cut(self) -> None:
-        """End the connection while another thread reads from it."""
-        if self._own is not None:
-            with suppress(OSError):
-                self._own.shutdown(socket.SHUT_RDWR)

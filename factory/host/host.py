@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from factory.errors import FactoryError, Unreachable
+from factory.errors import FactoryError, ToolFailed, Unreachable
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
 from factory.host import orders, requests
@@ -139,7 +139,12 @@ class Host:
             self._head = head
 
     def restart_ended(self) -> None:
-        """Start each release that has ended, or whose restart was asked; who ends again and again waits ever longer."""
+        """Start each release that has ended, or whose restart was asked; who ends again and again waits ever longer.
+
+        A release that keeps more on disk than it may is stopped, and waits too.
+        """
+        for name, why in self._supervisor.stop_overfull().items():
+            self._failed(name, ToolFailed(f"the release was stopped: {why}"))
         stored, asked = self._supervisor.listing(), requests.taken(self._folder)
         for name in asked:  # also one that could not be started, and is tried again at the next look
             self._failures.pop(name, None)
@@ -191,11 +196,15 @@ class Host:
         try:
             act()
         except (FactoryError, OSError) as error:  # a full disk, too: what runs goes on
-            pause = _FIRST if known is None or isinstance(error, Unreachable) else min(known.pause * 2, _LAST)
-            self._failures[name] = _Failure(str(error), pause, clock.monotonic() + pause)
-            self._say(f"{name} does not run: {error}; tried again in {pause:g} s")
+            self._failed(name, error)
         else:
             self._failures.pop(name, None)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        known = self._failures.get(name)
+        pause = _FIRST if known is None or isinstance(error, Unreachable) else min(known.pause * 2, _LAST)
+        self._failures[name] = _Failure(str(error), pause, clock.monotonic() + pause)
+        self._say(f"{name} does not run: {error}; tried again in {pause:g} s")
 
     def _write(self) -> HostStatus:
         archives = {release.name: release.archive for release in self._orders.releases}

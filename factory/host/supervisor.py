@@ -21,6 +21,7 @@ from factory.system import clock, data, files, log
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _STARTS_PER_WINDOW = 4
 _WINDOW_SECONDS = 60.0
+_MEASURE_SECONDS = 2.0
 _RUNS, _LOGS, _STATE = "running", "logs", "state"
 _KEPT = "Only what was deployed here is kept; `factory deploy list` shows the deployments."
 
@@ -37,7 +38,7 @@ class Supervisor:
         self._folder = files.private_folder(folder)
         self._machine = machine
         self._health_seconds, self._grace_seconds = health_seconds, grace_seconds
-        self._sockets = short_folder(folder)
+        self._sockets, self._measured = short_folder(folder), 0.0
         self._running: dict[str, RunningRelease] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
@@ -102,6 +103,17 @@ class Supervisor:
         """Stop a release, if it runs; it stays stored."""
         with self._locks[name]:
             self._end(name)
+
+    def stop_overfull(self) -> dict[str, str]:
+        """Stop each release that keeps more on disk than it may; return why, by name. It looks every few seconds."""
+        if clock.monotonic() < self._measured + _MEASURE_SECONDS:
+            return {}
+        self._measured = clock.monotonic()
+        found = {name: why for name, release in list(self._running.items()) if (why := release.overfull())}
+        for name, why in found.items():
+            self.stop(name)
+            log.event("host.release_overfull", release=name, reason=why)
+        return found
 
     def close(self) -> None:
         """Stop every release; all have the same time for it."""

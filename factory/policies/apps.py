@@ -39,10 +39,11 @@ class Build(Strict):
 
 
 class Limits(Strict):
-    """What the processes of one release may use."""
+    """What the processes of one release may use; ``disk_mb`` is what they may have in their writable folders."""
 
     memory_mb: Annotated[int, Field(ge=16, le=65_536)] = 512
     processes: Annotated[int, Field(ge=4, le=4096)] = 128
+    disk_mb: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
 
 
 class Check(Strict):

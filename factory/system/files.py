@@ -14,6 +14,8 @@ from pathlib import Path
 from factory.errors import Conflict, DiskFull, InvalidInput, MachineError, NotFound, Refused
 
 _DEEPEST = 200
+# stat(2): the unit of st_blocks, whatever the file system's own.
+_BLOCK = 512
 MISSING = "Check the path, and that whatever writes the file has run."
 
 
@@ -182,6 +184,15 @@ def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 def below(top: Path) -> Iterator[Path]:
     """Yield every entry below a folder that is no folder, in order; follows no link. Raises ``Refused`` as ``walk``."""
     return (folder / name for folder, _, names in walk(top) for name in names)
+
+
+def space(top: Path) -> int:
+    """Return the bytes that what is below a folder takes on disk; follows no link. Raises ``Refused`` as ``walk``."""
+    total = 0
+    for path in below(top):
+        with suppress(OSError):  # deleted meanwhile
+            total += path.lstat().st_blocks * _BLOCK
+    return total
 
 
 def subfolders(path: Path) -> list[Path]:

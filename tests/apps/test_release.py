@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.apps import archive, build, running
+from factory.apps import archive, build, running, unix_http
 from factory.apps.archive import CODE
 from factory.apps.build import BuildMachine
 from factory.apps.running import RunMachine, RunningRelease
@@ -69,7 +69,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def answer(release: RunningRelease, path: str = "/") -> str:
     running.await_health(release, seconds=20)
-    return running.get(release.socket, path, seconds=5)[1].decode()
+    return unix_http.get(release.socket, path, seconds=5)[1].decode()
 
 
 def test_a_python_program_on_a_port(start: Start) -> None:
@@ -84,7 +84,7 @@ def test_a_static_site_with_a_build_step(start: Start) -> None:
     release = start(layouts.SITE)
     assert answer(release).startswith("<h1>built</h1>")
     assert answer(release, "/about") == "about us"
-    assert running.get(release.socket, "/../../work/app/make.py", seconds=5)[0] == 404
+    assert unix_http.get(release.socket, "/../../work/app/make.py", seconds=5)[0] == 404
 
 
 @pytest.mark.long
@@ -94,7 +94,7 @@ def test_a_flask_app_of_locked_wheels(start: Start, tmp_path: Path) -> None:
     lock = process.run(argv, env=env, cwd=tmp_path, stdin=b"flask\ngunicorn\n", timeout=120).text
     release = start({**layouts.FLASK, "requirements.lock": lock, "app.yml": "health: /healthz\n"})
     running.await_health(release, seconds=20)
-    assert json.loads(running.get(release.socket, "/healthz", seconds=5)[1]) == {"release": "shop-1"}
+    assert json.loads(unix_http.get(release.socket, "/healthz", seconds=5)[1]) == {"release": "shop-1"}
     assert not (tmp_path / "release0/app/tests").exists()
 
 
@@ -179,66 +179,6 @@ def test_a_failed_health_check_says_why(start: Start, variables: dict[str, str],
         running.await_health(release, seconds=2)
 
 
-HOSTILE = """
-import http.server, json, os, signal, socket, sys
-
-def tried(act):
-    try:
-        act()
-    except BaseException as error:
-        return type(error).__name__
-    return "done"
-
-def fork():
-    made = []
-    try:
-        for _ in range(200):
-            made.append(os.fork() or signal.pause())
-    finally:
-        for pid in made:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-ACTS = {
-    "network": lambda: socket.create_connection(("127.0.0.1", int(os.environ["TRAP"])), 1),
-    "secret": lambda: open(os.environ["SECRET"]),
-    "own code": lambda: open(__file__, "a"),
-    "beside": lambda: open(os.environ["SECRET"] + "2", "w"),
-    "processes": fork,
-}
-FOUND = {name: tried(act) for name, act in ACTS.items()}
-if "FILL" in os.environ:
-    bytearray(b"x") * 2**31
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(FOUND).encode())
-
-http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
-"""
-
-
-@pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
-def test_a_hostile_release_reaches_nothing(start: Start, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("secret")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        files = {"__main__.py": HOSTILE, "app.yml": "limits: {memory_mb: 256, processes: 64}\n"}
-        port = str(listener.getsockname()[1])
-        release = start(files, TRAP=port, SECRET=str(secret))
-        found = json.loads(answer(release))
-        greedy = start(files, TRAP=port, SECRET=str(secret), FILL="1")
-        with pytest.raises(ToolFailed, match="ended with"):
-            running.await_health(greedy, seconds=20)
-    assert found["network"] == "ConnectionRefusedError"
-    assert found["secret"] == "FileNotFoundError"
-    assert found["own code"] == "OSError"
-    assert found["processes"] == "BlockingIOError"
-    assert not (tmp_path / "secret2").exists()
-
-
 def test_a_release_says_what_it_needs_of_the_machine(tmp_path: Path) -> None:
     assert archive.read_manifest(packed(layouts.PACKAGED, tmp_path / "one")).needs == {}
     manifest = archive.read_manifest(packed(layouts.COMPILED, tmp_path / "two"))
@@ -279,10 +219,10 @@ def test_who_answers_a_byte_at_a_time_holds_nobody(tmp_path: Path, begins: bytes
         thread.start()
         started = time.monotonic()
         if begins.endswith(b"\r\n\r\n"):
-            assert running.get(place, "/", seconds=1)[0] == 503
+            assert unix_http.get(place, "/", seconds=1)[0] == 503
         else:
             with pytest.raises(TimeoutError):
-                running.get(place, "/", seconds=1)
+                unix_http.get(place, "/", seconds=1)
         assert time.monotonic() - started < 60, "the server would go on for ever"
         ended.set()
         thread.join(60)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from factory.apps import archive, running
+from factory.apps import archive, unix_http
 from factory.apps.archive import ReleaseManifest
 from factory.apps.running import RunMachine
 from factory.errors import NotFound
@@ -40,7 +40,13 @@ socketserver.UnixStreamServer(os.environ["SOCKET"], Handler).serve_forever()
 
 
 def packed(
-    folder: Path, code: str = SERVER, *, listen: str = "socket", processes: int = 16, state: bool = False
+    folder: Path,
+    code: str = SERVER,
+    *,
+    listen: str = "socket",
+    processes: int = 16,
+    state: bool = False,
+    disk_mb: int = 1024,
 ) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
@@ -55,6 +61,7 @@ def packed(
         memory_mb=256,
         processes=processes,
         state=state,
+        disk_mb=disk_mb,
     )
     return archive.pack(folder, manifest)
 
@@ -115,16 +122,16 @@ class Place:
         git("push", "--quiet", "--force", str(self.remote), f"{commit}:refs/heads/{BRANCH}", cwd=self.writer.path)
         self.writer.fetch("")
 
-    def deliver(self, mr: int, steps: tuple[str, ...] = CHAIN, code: str = SERVER) -> str:
+    def deliver(self, mr: int, steps: tuple[str, ...] = CHAIN, code: str = SERVER, *, disk_mb: int = 1024) -> str:
         """Record a merge request's statements with an archive; return its release's name."""
-        content = packed(self.folder / f"source {mr} {len(list(self.archives.iterdir()))}", code)
+        content = packed(self.folder / f"source {mr} {len(list(self.archives.iterdir()))}", code, disk_mb=disk_mb)
         name = f"shop-{examples.commit(f'merge {mr}')}"
         (self.archives / name).write_bytes(content)
         self.record(*chain(mr, content, steps))
         return name
 
     def get(self, path: Path, url: str = "/") -> tuple[int, bytes]:
-        return running.get(path, url, seconds=5)
+        return unix_http.get(path, url, seconds=5)
 
     def socket(self, name: str) -> Path:
         return self.sockets / f"{short(name)}.sock"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.apps import release_log, running
+from factory.apps import release_log, unix_http
 from factory.apps.running import RunMachine
 from factory.errors import InvalidInput, MachineError, ToolTimeout
 from factory.evidence.transparency_log import BRANCH
@@ -103,7 +103,7 @@ def test_a_release_that_is_stopped_may_answer_what_it_was_asked(tmp_path: Path, 
         return [line for log in supervisor.logs(tmp_path / "releases") for line in release_log.lines(log, 9)]
 
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(running.get, socket, "/slow", seconds=60)
+        answer = pool.submit(unix_http.get, socket, "/slow", seconds=60)
         wait_for(lambda: "asked" in printed())
         made.close()
         assert answer.result() == (200, b"whole")
@@ -117,11 +117,11 @@ def test_a_release_that_ignores_sigterm_is_killed_after_its_time(tmp_path: Path)
     sockets = [made.socket(f"shop-{number}") for number in (1, 2)]
     made.stop("shop-1")
     assert made.running("shop-1") is None
-    assert running.get(sockets[1], "/", seconds=5)[0] == 200
+    assert unix_http.get(sockets[1], "/", seconds=5)[0] == 200
     made.close()
     assert made.running("shop-2") is None
     with pytest.raises(OSError, match=r"refused|No such"):
-        running.get(sockets[1], "/", seconds=5)
+        unix_http.get(sockets[1], "/", seconds=5)
 
 
 def test_what_is_stored_under_the_name_with_other_bytes_is_replaced(place: Place) -> None:
@@ -202,6 +202,29 @@ def test_after_a_restart_with_gitlab_away_what_ran_runs_again(place: Place) -> N
     [item] = place.host.look().releases
     assert not item.ready
     assert "was changed" in item.why
+
+
+def test_a_release_that_fills_the_disk_is_stopped_with_its_reason_and_the_one_before_serves(place: Place) -> None:
+    before = place.deliver(12, DEPLOYED)
+    place.host.look()
+    filling = """
+import os
+for name in ("one", "two"):
+    with open(os.environ["HOME"] + "/" + name, "wb") as file:
+        file.write(bytes(6 * 2**20))
+"""
+    name = place.deliver(13, code=filling + SERVER, disk_mb=8)
+    place.host.look()
+
+    def stopped() -> bool:
+        place.host.restart_ended()
+        return any("MiB on disk, and `limits.disk_mb` allows 8" in line for line in place.said)
+
+    wait_for(stopped)
+    status = {item.release: item for item in place.host.look().releases}
+    assert not status[name].ready
+    assert status[before].ready
+    assert place.get(place.socket(before))[0] == 200
 
 
 def test_a_release_that_ends_is_started_again_and_given_up_loudly(place: Place) -> None:

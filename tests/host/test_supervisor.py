@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.apps import running
+from factory.apps import unix_http
 from factory.apps.running import RunMachine
 from factory.errors import Conflict, InvalidInput, NotFound, ToolFailed
 from factory.host.supervisor import Supervisor
@@ -103,7 +103,7 @@ def test_a_stored_release_that_was_changed_is_not_started(made: Supervisor, tmp_
 def test_a_release_sees_a_minimal_environment(made: Supervisor, tmp_path: Path) -> None:
     code = SERVER.replace('os.environ["RELEASE"].encode()', '",".join(sorted(os.environ)).encode()')
     made.keep(NAME, packed(tmp_path / "one", code))
-    names = set(running.get(made.socket(NAME), "/", seconds=5)[1].decode().split(","))
+    names = set(unix_http.get(made.socket(NAME), "/", seconds=5)[1].decode().split(","))
     assert names - {"LC_CTYPE", "PWD", "OLDPWD", "SHLVL", "_"} == {"HOME", "LANG", "PATH", "RELEASE", "SOCKET"}
     assert not (tmp_path / "releases/state").exists()
 
@@ -119,7 +119,7 @@ COUNTING = SERVER.replace(
 
 
 def visit(made: Supervisor, name: str) -> str:
-    return running.get(made.socket(name), "/", seconds=5)[1].decode().partition(" ")[0]
+    return unix_http.get(made.socket(name), "/", seconds=5)[1].decode().partition(" ")[0]
 
 
 def test_the_state_of_an_app_outlives_its_releases_and_the_supervisor(made: Supervisor, tmp_path: Path) -> None:

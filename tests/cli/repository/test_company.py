@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from factory.apps import running
+from factory.apps import unix_http
 from factory.operations.repository import toolkit_wheel
 from tests.apps import layouts
 from tests.cli.repository.test_first_hour import UV, Person, written
@@ -270,7 +270,7 @@ def on_a_host_of_ones_own(person: Person) -> None:
         )
         try:
             first = released(Path(sockets), 1)
-            assert running.get(first[0], "/", seconds=5) == (200, b"ok")
+            assert unix_http.get(first[0], "/", seconds=5) == (200, b"ok")
             assert "is started again" in machine.types("factory", "host", "restart", "production", "count", PATH=path)
             assert "another process holds" in machine.types(*argv, code=7, PATH=path, FACTORY_HOST_TOKEN=token)
             deploy_a_change(person)
