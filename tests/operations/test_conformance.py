@@ -52,7 +52,7 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
     other["answers"][0]["status"] = 418
     (tmp_path / "other.json").write_text(json.dumps(other))
     differs = instance.run("conformance", "compare", str(kept), str(tmp_path / "other.json"), check=False)
-    assert_told(differs, 6, "1 answers differ")
+    assert_told(differs, 6, "1 difference between the answers")
     assert "418, the real server answers" in differs.stdout
     (tmp_path / "bad.json").write_text('{"answers": [{"call": 1}]}')
     assert_told(

@@ -64,7 +64,8 @@ def compare(real: Path, loopback: Path, as_json: bool) -> None:
     output.one({"faults": found}, json_wanted=as_json, text="\n".join(found) or "no differences")
     if found:
         raise GateFailed(
-            f"{count(len(found), 'answer')} differ", hint="Fix factory/local_gitlab, or record both again."
+            f"{count(len(found), 'difference')} between the answers",
+            hint="Fix factory/local_gitlab, or record both again.",
         )
 
 

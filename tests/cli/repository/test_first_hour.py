@@ -187,7 +187,7 @@ def test_from_an_existing_repository_to_a_merged_change(person: Person, tmp_path
     words = set(re.findall(r"\b[a-z]{3,}\b", re.sub(r"\S*[/._]\S*", " ", person.printed.lower()))) - KNOWN
     assert len(words) <= ALLOWED["words"], sorted(words)
     assert "shop-1   1      yours  you" in person.types("factory", "session", "list")
-    blocked = f"Of 1 observed verdicts, the gates would have blocked {int(bool(pipeline))}"
+    blocked = f"Of 1 observed verdict, the gates would have blocked {int(bool(pipeline))}"
     assert blocked in person.types("factory", "enforce")
     assert "the chain is complete" in person.types("factory", "evidence", "verify", "1")
     if pipeline:

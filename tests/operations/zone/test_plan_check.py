@@ -100,7 +100,7 @@ def test_rules_of_others_are_never_lost(place: Place) -> None:
     place.put(CUSTOM, [RULE])
     place.write()
     told = place.refused()
-    assert "module.waf.cloudflare_ruleset.custom[0] would remove 1 rules of others" in str(told)
+    assert "module.waf.cloudflare_ruleset.custom[0] would remove 1 rule of others" in str(told)
     assert "of [31m others: ssl" in str(told)
     assert "`custom_rules = false` in terraform/live/production/zone.tf" in told.hint
     place.put(CUSTOM, [])
@@ -116,9 +116,9 @@ def test_rules_of_others_are_never_lost(place: Place) -> None:
     assert ours[0]["expression"].startswith('(http.host in {"www.acme.com"}) and (starts_with(')
 
     place.put(CUSTOM, [*ours, RULE])
-    assert "would remove 1 rules of others" in str(place.refused())
+    assert "would remove 1 rule of others" in str(place.refused())
     place.write(rules="[]")
-    assert "would remove 1 rules of others" in str(place.refused())
+    assert "would remove 1 rule of others" in str(place.refused())
     assert [rule["ref"] for rule in place.live(CUSTOM)["rules"]][:2] == ["no_git", "no_env"]
     place.put(CUSTOM, ours)
     place.write(rules='[{ ref = "no_git", description = "d", expression = "ssl" }]')
