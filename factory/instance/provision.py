@@ -47,16 +47,16 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
     root = connect(workspace.url, workspace.settings["project"], account="root", token=_root_token(workspace))
     bootstrap.local_hooks(root.client)
     if done.exists():
-        _accounts(workspace, root)
         _recorder(workspace)
+        _accounts(workspace, root)
         bootstrap.variables(root, _variables(workspace))
         _judge_token(root)
         files.write_atomic(done, ports)
         return
     policies = policy_files.read(_head_policies(workspace))
     bootstrap.project(root.client, workspace.settings["project"])
-    _accounts(workspace, root)
     _recorder(workspace)
+    _accounts(workspace, root)
     wanted = settings_of.wanted(policies, project=workspace.settings["project"], accounts={}, rehearsal=True)
     # Before the first push, whose pipeline GitLab creates by the definition that the settings name.
     _settle(workspace, root, {}, {"project": wanted["project"]} if "project" in wanted else {})
@@ -139,6 +139,7 @@ def _runners(workspace: Workspace, root: Connection, policies: Policies) -> dict
 
 
 def _recorder(workspace: Workspace) -> None:
+    """Write the trust root, with the hosts' key; the hosts begin once they find their account's token."""
     recorder(workspace, workspace.settings["project"], agent=AGENT, simulated=True, own=hosts.trusted(workspace))
 
 
