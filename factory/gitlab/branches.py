@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 
-import gitlab
-
+from factory.errors import NotFound
 from factory.gitlab.connect import Connection, translated
 
 
@@ -35,23 +33,19 @@ def pushes_since(connection: Connection, day: str) -> Iterator[Push]:
 
 def head(connection: Connection, branch: str) -> str | None:
     """Return a branch's commit; ``None`` if there is no such branch. Raises the errors of GitLab's answers."""
-    with translated(f"read the branch {branch}"):
-        try:
+    try:
+        with translated(f"read the branch {branch}"):
             found = connection.project.branches.get(branch)
-        except gitlab.GitlabGetError as error:
-            if error.response_code == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+    except NotFound:
+        return None
     return str(found.commit["id"])
 
 
 def folders(connection: Connection, branch: str, path: str) -> list[str]:
     """Return the names of the folders in a folder of a branch; empty if there is none."""
-    with translated(f"read the folder {path}"):
-        try:
+    try:
+        with translated(f"read the folder {path}"):
             found = connection.project.repository_tree(path=path, ref=branch, get_all=True)
-        except gitlab.GitlabGetError as error:
-            if error.response_code == HTTPStatus.NOT_FOUND:
-                return []
-            raise
+    except NotFound:
+        return []
     return sorted(str(item["name"]) for item in found if item["type"] == "tree")

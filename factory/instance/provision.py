@@ -37,7 +37,8 @@ def provision(workspace: Workspace, *, say: Say, meanwhile: Callable[[], None] |
 
     ``meanwhile`` is called while the infrastructure is deployed.
 
-    If it was provisioned with other ports or by an earlier release, only the CI variables are updated.
+    If it was provisioned with other ports or by an earlier release, only accounts that are missing, the trust root and
+    the CI variables are updated.
     """
     done = workspace.state / "provisioned"
     ports = json.dumps(dict(workspace.record.ports), sort_keys=True).encode()

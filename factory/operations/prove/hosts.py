@@ -20,9 +20,7 @@ class Hosts:
         self._started: list[process.Group] = []
 
     def start(self, command: CommandLine, sockets: Path, *, url: str, project: str, token: Secret) -> None:
-        """Start them, unless they run, with the trust root of the run's clone; raises ``ProofFailed``."""
-        if self._started:
-            return
+        """Start them, with the trust root of the run's clone; raises ``ProofFailed``."""
         folder = files.private_folder(self._folder)
         files.write_atomic(folder / _TRUST, command.run("evidence", "trust").encode())
         for environment in ENVIRONMENTS:

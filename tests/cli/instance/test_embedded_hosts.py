@@ -68,7 +68,7 @@ def test_what_the_evidence_names_runs_and_runs_again(mine: Instance) -> None:
     assert '"GET /version' in mine.run("host", "logs", "production", "hello").stdout
     mine.run("down")
     mine.run("up")
-    wait_for(lambda: visit(mine, HOSTS[1]).status_code == 200)
+    wait_for(lambda: [visit(mine, hostname).status_code for hostname in HOSTS] == [200, 200])
     assert visit(mine, HOSTS[0]).json() == {"release": name}
 
 
