@@ -1,13 +1,14 @@
-"""What the evidence must show before a merge request is merged, and before a plan is applied. Pure.
+"""What the evidence must show before a merge request is merged, before a plan is applied, or not made. Pure.
 
 A merge rests on the whole chain so far. An apply rests on its own plan and approval: faults of earlier merges and
 applies can't be healed, and must not keep a person from rolling back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from factory.evidence import approvals, chain, transparency_log, verify
 from factory.evidence.facts import ByMergeRequest
+from factory.evidence.transparency_log import Entry
 from factory.evidence.trust import ALONE, Trust
 
 _MERGE = frozenset({"EV-CHAIN-CLAIM", "EV-CHAIN-ATTEMPT", "EV-CHAIN-VERDICT", "EV-APPROVAL-MERGE"})
@@ -65,3 +66,45 @@ def unmet_before_apply(
     if plans[-1].predicate["approvals"] and trust.separation != ALONE and not approved and not by_hand:
         unmet.append(f"an approval to deploy the plan {plan}")
     return tuple(unmet)
+
+
+def provided(entries: Sequence[Entry], *, project: str, stack: str) -> str | None:
+    """Return the newest commit of main that a stack has, or may still get from its recorded plan; ``None`` if none.
+
+    What main changed since then needs a new plan of the stack, also where the newest push did not touch it: the plan of
+    an earlier push may have failed, or an environment before the stack's in the same pipeline.
+    """
+    own = [entry for entry in entries if entry.predicate["project"] == project]
+    merged = {entry.predicate["merge_commit"] for entry in own if entry.kind == "merge"}
+    plans = [
+        entry
+        for entry in own
+        if entry.kind == "plan" and entry.predicate["stack"] == stack and entry.predicate["commit"] in merged
+    ]
+    done = {
+        entry.predicate["manifest"]
+        for entry in own
+        if entry.kind == "proof" or (entry.kind == "apply" and entry.predicate["result"] == "applied")
+    }
+    for plan in reversed(plans):
+        if plan.predicate["manifest"] in done or not _stopped(own, plan):
+            return str(plan.predicate["commit"])
+    return None
+
+
+def _stopped(entries: Sequence[Entry], plan: Entry) -> bool:
+    """Return whether the newest apply of one of the pipeline's plans, or the newest check after it, failed."""
+    pipeline, ended = plan.predicate["pipeline"], dict[str, bool]()
+    of_plan: dict[str, str] = {
+        entry.predicate["manifest"]: entry.predicate["stack"]
+        for entry in entries
+        if entry.kind == "plan" and entry.predicate["pipeline"] == pipeline
+    }
+    for entry in entries:
+        if entry.index < plan.index:
+            continue
+        if entry.kind == "apply" and entry.predicate["pipeline"] == pipeline:
+            ended[of_plan.get(entry.predicate["manifest"], "")] = entry.predicate["result"] != "applied"
+        if entry.kind == "deploy" and entry.predicate["commit"] == plan.predicate["commit"]:
+            ended[entry.predicate["environment"]] = not entry.predicate["verified"]
+    return any(ended.values())

@@ -1,6 +1,6 @@
 """What the job of an apply checks itself: the evidence must allow exactly this plan, as ``factory work`` has found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from factory.errors import EvidenceIncomplete, NotFound, Refused
@@ -27,6 +27,19 @@ def founding(job: Job) -> bool:
     """
     trust = _trust(job)
     return trust is not None and trust.pinned is None and not _merged(_tree(job))
+
+
+def provided(job: Job, stacks: Iterable[str]) -> dict[str, str | None]:
+    """Return, by stack, the commit since which main's changes are neither in it nor in a plan of it that waits.
+
+    That is the job's base where no evidence is kept; ``None`` if the stack has nothing of main yet. Raises
+    ``EvidenceInvalid``.
+    """
+    trust = _trust(job)
+    if trust is None:
+        return dict.fromkeys(stacks, job.base)
+    entries, project = transparency_log.valid(_tree(job), trust), job.given.get("CI_PROJECT_PATH", "")
+    return {stack: insist.provided(entries, project=project, stack=stack) for stack in stacks}
 
 
 def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> str:

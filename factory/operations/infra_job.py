@@ -111,10 +111,11 @@ class Job:
         named = data.parse(dict[str, str], files.read_bytes(path), source=planning.ARCHIVES) if path.exists() else {}
         return replace(self, apps={name: app for name, app in self.apps.items() if name in named})
 
-    def changed(self) -> list[str]:
-        """Return the paths that differ between base and commit; raises ``ToolFailed``."""
-        argv = ["git", "diff", "--name-only", "-z", "--no-renames", self.base, self.commit]
-        return [path for path in process.run(argv, env=self.tool_env).text.split("\0") if path]
+    def changed(self, since: str) -> list[str] | None:
+        """Return the paths that differ between a commit and the job's; ``None`` if the checkout lacks the commit."""
+        argv = ["git", "diff", "--name-only", "-z", "--no-renames", since, self.commit, "--"]
+        result = process.run(argv, env=self.tool_env, check=False)
+        return [path for path in result.text.split("\0") if path] if result.returncode == 0 else None
 
     def archives(self, stack: str, folder: Path | None) -> dict[str, Path]:
         """Return the archive of each app in a stack; empty in a merge request, which builds nothing.

@@ -102,3 +102,57 @@ def test_a_log_with_a_changed_byte_and_another_key_are_not_enough() -> None:
 
 def test_another_merge_requests_chain_is_not_this_ones() -> None:
     assert before_merge(tree(*_BEFORE_MERGE), mr=13)
+
+
+def history(*steps: tuple[str, int, str, dict[str, object]]) -> str | None:
+    """Return what production has after these steps: kind, merge request, stack, changes. Each has two stacks' plans."""
+    made = []
+    for index, (kind, mr, stack, changes) in enumerate(steps):
+        of_stack: dict[str, object] = (
+            {"manifest": examples.digest(f"{mr} {stack}")} if kind in {"plan", "apply"} else {}
+        )
+        of_stack |= {"stack": stack} if kind == "plan" else {"environment": stack} if kind == "deploy" else {}
+        more: dict[str, object] = {} if kind in {"merge", "deploy"} else {"pipeline": 30 + mr}
+        made.append(examples.make(kind, {**more, **of_stack, **changes}, mr=mr, key=f"{index}"))
+    entries = transparency_log.read(examples.recorded(made))
+    return insist.provided(entries, project="factory/shop", stack="production")
+
+
+def planned(mr: int, *stacks: str) -> list[tuple[str, int, str, dict[str, object]]]:
+    return [("merge", mr, "", {}), *(("plan", mr, stack, {}) for stack in stacks)]
+
+
+def test_a_stack_has_the_newest_commit_whose_plan_is_applied_or_waits() -> None:
+    first, second = planned(12, "staging", "production"), planned(13, "production")
+    assert history(*first) == examples.commit("merge 12")
+    assert history(*first, ("apply", 12, "production", {}), *second) == examples.commit("merge 13")
+    assert history(*first, *planned(13, "staging")) == examples.commit("merge 12")
+    assert history() is None
+    assert history(*planned(12)) is None  # the job of its plan failed
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        [("apply", 12, "staging", {"result": "unknown"})],
+        [("apply", 12, "staging", {"result": "refused"})],
+        [("apply", 12, "staging", {}), ("deploy", 12, "staging", {"verified": False})],
+    ],
+)
+def test_a_plan_behind_an_environment_that_failed_is_made_again(
+    failed: list[tuple[str, int, str, dict[str, object]]],
+) -> None:
+    first = planned(12, "staging", "production")
+    assert history(*first, *failed) is None
+    assert history(*first, *failed, ("deploy", 12, "staging", {})) == examples.commit("merge 12")
+    assert history(*first, *failed, ("apply", 12, "production", {})) == examples.commit("merge 12")
+
+
+def test_a_refused_apply_that_was_played_again_is_no_failure() -> None:
+    refused: tuple[str, int, str, dict[str, object]] = ("apply", 12, "staging", {"result": "refused"})
+    first = planned(12, "staging", "production")
+    assert history(*first, refused, ("apply", 12, "staging", {})) == examples.commit("merge 12")
+
+
+def test_a_plan_of_what_was_not_merged_is_none() -> None:
+    assert history(("plan", 12, "production", {})) is None

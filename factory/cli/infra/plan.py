@@ -12,9 +12,11 @@ from factory.cli.infra.options import ARCHIVES
 from factory.cloudflare.client import Reader
 from factory.model.facts import Plan
 from factory.operations import apply_evidence, infra_job
+from factory.operations.infra_job import Job
 from factory.operations.zone import plan_check
 from factory.terraform import plan as planning
 from factory.terraform import stacks
+from factory.terraform.plan import Stack
 
 
 @click.command()
@@ -28,6 +30,9 @@ from factory.terraform import stacks
 def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | None, archives: Path | None) -> None:
     """Plan the stacks that the change affects; write plan files, their JSON and manifests of digests to .factory/plan.
 
+    On main, these are the stacks that lack something of main: also what an earlier push changed whose plan or apply
+    failed.
+
     A manifest includes the digests of the apps' archives, so an apply releases exactly what was built for the plan. A
     plan that would remove others' Cloudflare rules, or needs what the zone's Cloudflare plan lacks, is refused.
     """
@@ -36,11 +41,12 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | 
         click.echo("no merge is recorded yet, so the first deployment is infrastructure alone: it carries no app")
         job = replace(job, apps={})
     after = {name: rule.after for name, rule in job.policies.terraform.stacks.items()}
-    paths = job.changed() if job.base and not named else None
+    base = job.base if not named else ""
+    paths = job.changed(base) if base else None
     with job.token() as token:
         found = job.stacks(stacks.ordered(after, named or _listed(after, paths or ())), token, archives=archives)
-        if paths is not None:
-            found = [item for item in found if stacks.touched(item.source(), job.carried(item.name), paths)]
+        if base:
+            found = _affected(job, found)
         results = planning.make_all(
             found,
             infra_job.PLANS.resolve(),
@@ -56,6 +62,22 @@ def plan(named: tuple[str, ...], base: str, parallel: int | None, judge: Path | 
     failed = [item for item in results if item.error is not None]
     if failed and failed[0].error is not None:
         raise failed[0].error
+
+
+def _affected(job: Job, found: Sequence[Stack]) -> list[Stack]:
+    """Return the stacks that lack something of the job's commit: of a merge request what it changes, of main the rest.
+
+    A push to main plans also what an earlier push changed whose plan or apply failed.
+    """
+    names = [item.name for item in found]
+    since = apply_evidence.provided(job, names) if job.protected else dict.fromkeys(names, job.base)
+    paths = {commit: job.changed(commit) for commit in set(since.values()) if commit}
+    return [
+        item
+        for item in found
+        if (changed := paths.get(since[item.name] or "")) is None
+        or stacks.touched(item.source(), job.carried(item.name), changed)
+    ]
 
 
 def _listed(after: Mapping[str, Sequence[str]], paths: Sequence[str]) -> list[str]:
