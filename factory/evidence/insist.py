@@ -75,11 +75,14 @@ def provided(entries: Sequence[Entry], *, project: str, stack: str) -> str | Non
     an earlier push may have failed, or an environment before the stack's in the same pipeline.
     """
     own = [entry for entry in entries if entry.predicate["project"] == project]
-    merged = {entry.predicate["merge_commit"] for entry in own if entry.kind == "merge"}
+    merged = {entry.predicate["merge_commit"]: entry.index for entry in own if entry.kind == "merge"}
+    # A plan before the merge is the merge request's own.
     plans = [
         entry
         for entry in own
-        if entry.kind == "plan" and entry.predicate["stack"] == stack and entry.predicate["commit"] in merged
+        if entry.kind == "plan"
+        and entry.predicate["stack"] == stack
+        and merged.get(entry.predicate["commit"], entry.index) < entry.index
     ]
     done = {
         entry.predicate["manifest"]

@@ -154,5 +154,6 @@ def test_a_refused_apply_that_was_played_again_is_no_failure() -> None:
     assert history(*first, refused, ("apply", 12, "staging", {})) == examples.commit("merge 12")
 
 
-def test_a_plan_of_what_was_not_merged_is_none() -> None:
+def test_a_plan_of_what_was_not_merged_and_a_merge_requests_own_are_none() -> None:
     assert history(("plan", 12, "production", {})) is None
+    assert history(("plan", 12, "production", {}), ("merge", 12, "", {})) is None
