@@ -64,7 +64,11 @@ DOORS = {
     "python_terraform": ("factory/terraform/",),
     "hcl2": ("factory/system/hcl.py",),
     "pydantic": ("factory/policies/", "factory/system/data.py"),
-    "sqlite3": ("factory/local_gitlab/serving/store.py", "factory/local_cloudflare/store.py"),
+    "sqlite3": (
+        "factory/local_gitlab/serving/store.py",
+        "factory/local_cloudflare/store.py",
+        "factory/apps/state_copy.py",
+    ),
     "tf": ("factory/local_cloudflare/",),
 }
 ENVIRONMENT = ("factory/cli/environment.py", "factory/local_cloudflare/provider/mirror.py")

@@ -27,7 +27,7 @@ class ReleaseManifest:
     """How a release runs, and what it needs of the machine: versions by program, and the architecture if it matters.
 
     ``run`` and ``variables`` may name $SOCKET, $PORT, $RELEASE and, with ``state``, $STATE_DIRECTORY; ``listen`` is
-    ``socket`` or ``port``.
+    ``socket`` or ``port``. ``migrate`` is the command that brings the state to this release's form; empty if none.
     """
 
     app: str
@@ -41,6 +41,7 @@ class ReleaseManifest:
     needs: Mapping[str, str] = field(default_factory=dict)
     state: bool = False
     disk_mb: int = 1024
+    migrate: tuple[str, ...] = ()
 
 
 def file_name(app: str) -> str:

@@ -77,6 +77,7 @@ def described(app: ResolvedApp) -> ReleaseManifest:
         processes=app.processes,
         state=app.state,
         disk_mb=app.disk_mb,
+        migrate=app.migrate,
     )
 
 

@@ -43,6 +43,7 @@ class ResolvedApp:
     processes: int
     disk_mb: int
     state: bool
+    migrate: tuple[str, ...]
     tests: str
     checks: Mapping[str, str]
     origins: Mapping[str, str]
@@ -73,8 +74,10 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
-    for field in ("health", "variables", "state", "limits.memory_mb", "limits.processes", "limits.disk_mb"):
+    for field in ("health", "variables", "state", "migrate", "limits.memory_mb", "limits.processes", "limits.disk_mb"):
         origins[field] = _SAID if field in given else "default"
+    if app.migrate and not app.state:
+        raise InvalidInput(f"{FILE} of {name}: migrate needs a state", hint=f"Write `state: true` in {FILE}.")
     if lock and lock not in paths:
         raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
     return ResolvedApp(
@@ -91,6 +94,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         processes=limits.processes,
         disk_mb=limits.disk_mb,
         state=app.state,
+        migrate=app.migrate,
         tests=own.told if own else "",
         checks={check.gate: check.told for check in checks},
         origins=origins,

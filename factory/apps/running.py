@@ -8,9 +8,9 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
@@ -160,30 +160,11 @@ def start(
     files.private_folder(place)
     (place / SOCKET).unlink(missing_ok=True)
     port = _PORT if launch.probe(machine.path) else ports.free(1)[0]
-    values = {"SOCKET": str(place / SOCKET), "PORT": str(port), "RELEASE": name}
-    kept = (files.private_folder(state),) if manifest.state else ()
-    values |= {"STATE_DIRECTORY": str(state)} if kept else {}
-    own = {key: Template(value).safe_substitute(values) for key, value in manifest.variables.items()}
-    listens = (
-        {"SOCKET": values["SOCKET"]} if manifest.listen == "socket" else {"HOST": "127.0.0.1", "PORT": values["PORT"]}
-    )
-    env = {"PATH": machine.path, "HOME": str(place), "LANG": "C.UTF-8", "RELEASE": name, **listens, **own, **variables}
-    env |= {"STATE_DIRECTORY": str(state)} if kept else {}
-    if manifest.kind == "python":
-        env |= {"VIRTUAL_ENV": str(folder / _VENV), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    wanted = Launch(
-        _argv(folder, manifest, values),
-        folder / CODE,
-        env,
-        writable=(place, *kept),
-        readable=(folder, *machine.readable),
-        required=machine.required,
-        limits=Limits(
-            memory_bytes=manifest.memory_mb * _MIB,
-            processes=manifest.processes,
-            file_bytes=manifest.disk_mb * _MIB,
-            open_files=_OPEN_FILES,
-        ),
+    words = {"SOCKET": str(place / SOCKET), "PORT": str(port), "RELEASE": name}
+    if manifest.state:
+        words["STATE_DIRECTORY"] = str(files.private_folder(state))
+    wanted = replace(
+        launched(folder, manifest, machine, manifest.run, words=words, place=place, variables=variables),
         inlet=None if manifest.listen == "socket" else place / SOCKET,
         inlet_port=port,
     )
@@ -199,8 +180,50 @@ def start(
     return RunningRelease(manifest, place, group, prepared, log, wanted.writable, release_log.keep(output, log))
 
 
-def _argv(folder: Path, manifest: ReleaseManifest, values: Mapping[str, str]) -> tuple[str, ...]:
-    program, *words = (Template(word).safe_substitute(values) for word in manifest.run)
+def launched(
+    folder: Path,
+    manifest: ReleaseManifest,
+    machine: RunMachine,
+    command: Sequence[str],
+    *,
+    words: Mapping[str, str],
+    place: Path,
+    variables: Mapping[str, str],
+) -> Launch:
+    """Return how a command of an unpacked release is launched: confined, with its limits, and without a network.
+
+    ``words`` are what the command and the release's variables may name: $RELEASE always, $SOCKET and $PORT if it
+    listens, $STATE_DIRECTORY if it has state, whose folder it may write, beside ``place``.
+    """
+    listens = {"SOCKET": words.get("SOCKET", "")}
+    if manifest.listen == "port":
+        listens = {"HOST": "127.0.0.1", "PORT": words.get("PORT", "")}
+    own = {key: Template(value).safe_substitute(words) for key, value in manifest.variables.items()}
+    kept = {"STATE_DIRECTORY": words["STATE_DIRECTORY"]} if "STATE_DIRECTORY" in words else {}
+    env = {"PATH": machine.path, "HOME": str(place), "LANG": "C.UTF-8", "RELEASE": words["RELEASE"]}
+    env |= {**(listens if "SOCKET" in words else {}), **own, **variables, **kept}
+    if manifest.kind == "python":
+        env |= {"VIRTUAL_ENV": str(folder / _VENV), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return Launch(
+        _argv(folder, manifest, command, words),
+        folder / CODE,
+        env,
+        writable=(place, *map(Path, kept.values())),
+        readable=(folder, *machine.readable),
+        required=machine.required,
+        limits=Limits(
+            memory_bytes=manifest.memory_mb * _MIB,
+            processes=manifest.processes,
+            file_bytes=manifest.disk_mb * _MIB,
+            open_files=_OPEN_FILES,
+        ),
+    )
+
+
+def _argv(
+    folder: Path, manifest: ReleaseManifest, command: Sequence[str], values: Mapping[str, str]
+) -> tuple[str, ...]:
+    program, *words = (Template(word).safe_substitute(values) for word in command)
     if program == STATIC:
         return (
             process.python(),

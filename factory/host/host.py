@@ -10,6 +10,7 @@ from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
 from factory.host import orders, requests
 from factory.host.orders import Orders
+from factory.host.requests import Restored
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets
 from factory.host.supervisor import Supervisor
@@ -145,6 +146,8 @@ class Host:
         """
         for name, why in self._supervisor.stop_overfull().items():
             self._failed(name, ToolFailed(f"the release was stopped: {why}"))
+        for app, backup in requests.restores(self._folder):
+            requests.answer(self._folder, app, self._restored(app, backup))
         stored, asked = self._supervisor.listing(), requests.taken(self._folder)
         for name in asked:  # also one that could not be started, and is tried again at the next look
             self._failures.pop(name, None)
@@ -155,6 +158,15 @@ class Host:
             if self._supervisor.running(kept.name) is None:
                 self._attempt(kept.name, partial(self._run, kept.name))
                 self._write()
+
+    def _restored(self, app: str, backup: Path) -> Restored:
+        try:
+            before = self._supervisor.restore(app, backup)
+        except (FactoryError, OSError) as error:
+            return Restored(problem=str(error))
+        self._failures.clear()
+        self._say(f"the state of {app} is that of {backup}; the one before is {before}")
+        return Restored(str(before))
 
     def close(self) -> None:
         """Stop every release."""

@@ -7,13 +7,16 @@ thread. One thread at a time works on one release.
 import hashlib
 import re
 from collections import defaultdict, deque
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from factory.apps import release_log, running
+from factory.apps import migrating, release_log, running
+from factory.apps.archive import ReleaseManifest
 from factory.apps.running import RunMachine, RunningRelease
 from factory.errors import Conflict, InvalidInput, NotFound, ToolFailed
+from factory.host.app_state import AppStates
 from factory.host.sockets import short_folder
 from factory.model.release import KeptRelease
 from factory.system import clock, data, files, log
@@ -22,7 +25,8 @@ NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _STARTS_PER_WINDOW = 4
 _WINDOW_SECONDS = 60.0
 _MEASURE_SECONDS = 2.0
-_RUNS, _LOGS, _STATE = "running", "logs", "state"
+_MIGRATION_SECONDS = 1800.0
+_RUNS, _LOGS = "running", "logs"
 _KEPT = "Only what was deployed here is kept; `factory deploy list` shows the deployments."
 
 
@@ -39,6 +43,7 @@ class Supervisor:
         self._machine = machine
         self._health_seconds, self._grace_seconds = health_seconds, grace_seconds
         self._sockets, self._measured = short_folder(folder), 0.0
+        self.states = AppStates(folder, machine)
         self._running: dict[str, RunningRelease] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
@@ -82,8 +87,9 @@ class Supervisor:
             return self.running(name) or self._start_again(name)
 
     def listing(self) -> list[KeptRelease]:
-        """Return every stored release, sorted by name."""
-        return [self.show(path.stem) for path in sorted(self._folder.glob("*.json"))]
+        """Return every stored release, in the order in which they were stored: later ones have later migrations."""
+        found = [self.show(path.stem) for path in self._folder.glob("*.json")]
+        return sorted(found, key=lambda item: (item.created_on, item.name))
 
     def show(self, name: str) -> KeptRelease:
         """Return a stored release; raises ``NotFound``."""
@@ -142,9 +148,11 @@ class Supervisor:
         for earlier in (folder, self._place(name)):
             files.remove_tree(earlier)
         manifest = running.unpack(archive, folder)
-        place, kept = self._place(name), self._log(name)
+        place, kept, state = self._place(name), self._log(name), self.states.folder(app_of(name))
+        if manifest.migrate:
+            self._migrate(name, manifest)
         found = running.start(
-            folder, manifest, self._machine, name=name, place=place, log=kept, variables={}, state=self._state(name)
+            folder, manifest, self._machine, name=name, place=place, log=kept, variables={}, state=state
         )
         try:
             running.await_health(found, seconds=self._health_seconds)
@@ -155,6 +163,30 @@ class Supervisor:
         self._running[name] = found
         log.event("host.release_started", release=name)
         return found.socket
+
+    def _migrate(self, name: str, manifest: ReleaseManifest) -> None:
+        """Run the release's migration, unless it was; the release before it serves on."""
+        folder, place = self._folder / "unpacked" / name, self._place(name)
+
+        def run(state: Path) -> str:
+            return migrating.migrate(
+                folder, manifest, self._machine, name=name, place=place, state=state, seconds=_MIGRATION_SECONDS
+            )
+
+        backup = self.states.migrate(app_of(name), name, run)
+        log.event("host.migrated", release=name, backup=backup)
+
+    def restore(self, app: str, backup: Path) -> Path:
+        """Replace an app's state by a backup's; its releases are stopped meanwhile. Return a backup of the old state.
+
+        Raises ``InvalidInput`` for what is no backup of the app, and ``ToolFailed``.
+        """
+        with ExitStack() as held:
+            for kept in self.listing():
+                if app_of(kept.name) == app:
+                    held.enter_context(self._locks[kept.name])
+                    self._end(kept.name)
+            return self.states.restore(app, backup)
 
     def _end(self, name: str) -> None:
         """Let a release end by itself, and stop it if it does not."""
@@ -183,6 +215,7 @@ class Supervisor:
 
     def _clean(self) -> None:
         """Delete what a program that was killed had begun to store, and the logs of what it did not store."""
+        self.states.recover()
         stored = {path.stem for path in self._folder.glob("*.json")}
         for path in self._folder.iterdir():
             if path.is_file() and (path.name.startswith(".") or path.stem not in stored):
@@ -204,12 +237,13 @@ class Supervisor:
     def _log(self, name: str) -> Path:
         return self._folder / _LOGS / f"{name}.log"
 
-    def _state(self, name: str) -> Path:
-        """Return the folder that all releases of an app share, one after the other; no release's end deletes it."""
-        return self._folder / _STATE / name.rpartition("-")[0]
-
     def _place(self, name: str) -> Path:
         return self._sockets / hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def app_of(release: str) -> str:
+    """Return the app of a release."""
+    return release.rpartition("-")[0]
 
 
 def logs(folder: Path) -> list[Path]:

@@ -76,7 +76,8 @@ class App(Strict):
     absent follow from ``kind`` and from the app's files: ``factory app show`` prints them. ``lock`` is the file that
     names its packages with their hashes. ``run`` is the command of a release, without a shell. ``listen`` says where
     its program listens: on the unix socket ``$SOCKET``, or on ``$PORT`` of 127.0.0.1. With ``state``, the app has a
-    folder in each environment, ``$STATE_DIRECTORY``, which outlives its releases.
+    folder in each environment, ``$STATE_DIRECTORY``, which outlives its releases. ``migrate`` is the command that
+    brings that state to the form that the release needs; it runs once, before the release starts.
     """
 
     environments: dict[Name, Place] = Field(default_factory=dict)
@@ -89,6 +90,7 @@ class App(Strict):
     listen: Literal["socket", "port"] | None = None
     variables: dict[Variable, str] = Field(default_factory=dict)
     state: bool = False
+    migrate: Words = ()
     limits: Limits = Field(default_factory=Limits)
     checks: Checks = Field(default_factory=Checks)
 

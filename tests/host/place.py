@@ -47,6 +47,7 @@ def packed(
     processes: int = 16,
     state: bool = False,
     disk_mb: int = 1024,
+    migrate: tuple[str, ...] = (),
 ) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
@@ -62,6 +63,7 @@ def packed(
         processes=processes,
         state=state,
         disk_mb=disk_mb,
+        migrate=migrate,
     )
     return archive.pack(folder, manifest)
 

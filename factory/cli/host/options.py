@@ -7,12 +7,16 @@ from pathlib import Path
 
 import click
 
+from factory.apps.running import RunMachine
 from factory.cli.current import current
 from factory.config import state_home
-from factory.errors import Conflict, FactoryError, InvalidInput
+from factory.errors import Conflict, FactoryError, InvalidInput, SandboxUnavailable
 from factory.host.host import LOCK
 from factory.instance import hosts
+from factory.sandbox import launch
+from factory.sandbox.launch import Level
 from factory.system import files
+from factory.system.toolchain import readable, tool_env, toolchain
 
 ENVIRONMENT = click.argument("environment")
 STATE = click.option(
@@ -85,3 +89,12 @@ def token(variables: Mapping[str, str]) -> str:
     folder = variables.get(_CREDENTIALS)
     file = Path(folder) / CREDENTIAL if folder else None
     return files.read_text(file).strip() if file is not None and file.exists() else variables.get(TOKEN, "")
+
+
+def machine(variables: Mapping[str, str]) -> RunMachine:
+    """Return what releases run with on this machine; raises ``SandboxUnavailable`` if they can't run confined."""
+    tools = toolchain(variables, Path.cwd())
+    path = tool_env(variables, tools)["PATH"]
+    if launch.probe(path) is None:
+        raise SandboxUnavailable("releases run confined, and bubblewrap does not work here", hint="Install bubblewrap.")
+    return RunMachine(path, tuple(path for path in (tools.tools, *readable()) if path.exists()), Level.BWRAP)

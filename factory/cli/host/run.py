@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from factory.apps.running import RunMachine
 from factory.cli import environment as process_environment
 from factory.cli import output
 from factory.cli.host import options
-from factory.errors import InvalidInput, SandboxUnavailable, ToolFailed
+from factory.errors import InvalidInput, ToolFailed
 from factory.evidence.trust import Trust
 from factory.gitlab import connect as gitlab
 from factory.host import archives
@@ -18,10 +17,7 @@ from factory.host.announcement import Announcement, own_key
 from factory.host.host import LOCK, RELEASES, Host, HostStatus, Source
 from factory.host.sockets import Sockets
 from factory.host.supervisor import Supervisor
-from factory.sandbox import launch
-from factory.sandbox.launch import Level
 from factory.system import clock, files, process
-from factory.system.toolchain import readable, tool_env, toolchain
 from factory.worktrees.repository import Mirror
 
 _PAUSE = 2.0
@@ -71,7 +67,7 @@ def command(
         source = Source(
             project, environment, mirror, token, lambda: trust, lambda item: archives.fetch(connection, item)
         )
-        supervisor = Supervisor(folder / RELEASES, _machine(variables))
+        supervisor = Supervisor(folder / RELEASES, options.machine(variables))
         places = Sockets(options.sockets_folder(sockets, environment))
         announce = Announcement(mirror, token, name, own_key(folder)).publish if name else None
         host = Host(source, supervisor, places, folder, output.say, announce)
@@ -114,11 +110,3 @@ def _token(variables: Mapping[str, str]) -> str:
             hint="Make a project access token with read_api and read_repository, role Reporter or higher.",
         )
     return found
-
-
-def _machine(variables: Mapping[str, str]) -> RunMachine:
-    tools = toolchain(variables, Path.cwd())
-    path = tool_env(variables, tools)["PATH"]
-    if launch.probe(path) is None:
-        raise SandboxUnavailable("releases run confined, and bubblewrap does not work here", hint="Install bubblewrap.")
-    return RunMachine(path, tuple(path for path in (tools.tools, *readable()) if path.exists()), Level.BWRAP)

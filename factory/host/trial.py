@@ -1,0 +1,40 @@
+"""Tries a backup: starts a stored release with the state that the backup has, beside the one that serves."""
+
+from pathlib import Path
+
+from factory.apps import running
+from factory.apps.running import RunMachine
+from factory.host.app_state import AppStates
+from factory.host.host import HostStatus
+from factory.host.sockets import short_folder
+from factory.system import files
+
+_SECONDS = 30.0
+
+
+def release_of(status: HostStatus, app: str) -> str:
+    """Return the release of an app that serves: the deployed one, or else one that is ready; empty if there is none."""
+    own = [item for item in status.releases if item.release.rpartition("-")[0] == app and item.ready]
+    return next((item.release for item in sorted(own, key=lambda item: item.role != "deployed")), "")
+
+
+def start_with(releases: Path, machine: RunMachine, *, name: str, app: str, backup: Path) -> None:
+    """Start a release that is stored below ``releases`` with a backup's state, until it answers; then stop it.
+
+    Raises ``InvalidInput`` for what is no backup of the app, and ``ToolFailed`` if the release does not answer.
+    """
+    folder = short_folder(releases / "trial" / name)
+    unpacked, place = folder / "release", folder / "place"
+    files.remove_tree(unpacked)
+    with AppStates(releases, machine).unpacked(app, backup) as state:
+        try:
+            manifest = running.unpack(files.read_bytes(releases / f"{name}.archive"), unpacked)
+            started = running.start(
+                unpacked, manifest, machine, name=name, place=place, log=folder / "log", variables={}, state=state
+            )
+            try:
+                running.await_health(started, seconds=_SECONDS)
+            finally:
+                started.stop()
+        finally:
+            files.remove_tree(folder)
