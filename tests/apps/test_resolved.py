@@ -93,6 +93,7 @@ def test_what_the_file_says_counts_and_is_named_as_its_origin() -> None:
         ({"a.py": "", "Procfile": "web: python $HOME/a.py\n"}, {}, "needs a shell"),
         ({"package.json": '{"scripts": {"start": "next start"}}'}, {}, "`run`"),
         ({"__main__.py": ""}, {"lock": "uv.lock"}, "lock names uv.lock"),
+        ({"__main__.py": ""}, {"migrate": ["python", "-m", "migrate"]}, "migrate needs a state"),
     ],
 )
 def test_what_the_files_leave_open_is_named(files: Mapping[str, str], app: dict[str, object], why: str) -> None:
