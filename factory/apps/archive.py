@@ -28,6 +28,7 @@ class ReleaseManifest:
 
     ``run`` and ``variables`` may name $SOCKET, $PORT, $RELEASE and, with ``state``, $STATE_DIRECTORY; ``listen`` is
     ``socket`` or ``port``. ``migrate`` is the command that brings the state to this release's form; empty if none.
+    ``secrets`` are the variables whose values the host has.
     """
 
     app: str
@@ -42,6 +43,7 @@ class ReleaseManifest:
     state: bool = False
     disk_mb: int = 1024
     migrate: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 def file_name(app: str) -> str:

@@ -78,6 +78,7 @@ def described(app: ResolvedApp) -> ReleaseManifest:
         state=app.state,
         disk_mb=app.disk_mb,
         migrate=app.migrate,
+        secrets=app.secrets,
     )
 
 

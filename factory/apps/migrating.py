@@ -1,5 +1,6 @@
 """Runs what works on an app's state and then ends: the migration of a release, and the copy of the state."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from factory.apps import running
@@ -18,7 +19,15 @@ _COPY = Limits(memory_bytes=512 * _MIB, processes=16)
 
 
 def migrate(
-    folder: Path, manifest: ReleaseManifest, machine: RunMachine, *, name: str, place: Path, state: Path, seconds: float
+    folder: Path,
+    manifest: ReleaseManifest,
+    machine: RunMachine,
+    *,
+    name: str,
+    place: Path,
+    state: Path,
+    variables: Mapping[str, str],
+    seconds: float,
 ) -> str:
     """Run the migration of an unpacked release on a state, confined like the release; return what it printed.
 
@@ -26,7 +35,9 @@ def migrate(
     """
     words = {"RELEASE": name, "STATE_DIRECTORY": str(files.private_folder(state))}
     files.private_folder(place)
-    wanted = running.launched(folder, manifest, machine, manifest.migrate, words=words, place=place, variables={})
+    wanted = running.launched(
+        folder, manifest, machine, manifest.migrate, words=words, place=place, variables=variables
+    )
     return _run(wanted, "the migration", seconds)
 
 

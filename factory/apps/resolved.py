@@ -16,6 +16,8 @@ _PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", node_files.PACKAGE, node_files.LOC
 _PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
 _WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
 _SITE = ("dist", "build", "public", "_site", "site", "out")
+# Variables that the host gives every release.
+_OF_THE_HOST = ("HOME", "HOST", "LANG", "PATH", "PORT", "RELEASE", "SOCKET", "STATE_DIRECTORY", "VIRTUAL_ENV")
 # Serves the files of a static site; the host has this program.
 STATIC = "static-site"
 
@@ -44,6 +46,7 @@ class ResolvedApp:
     disk_mb: int
     state: bool
     migrate: tuple[str, ...]
+    secrets: tuple[str, ...]
     tests: str
     checks: Mapping[str, str]
     origins: Mapping[str, str]
@@ -54,6 +57,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
 
     Raises ``InvalidInput`` naming the field that its files don't answer.
     """
+    _require_consistent(name, app)
     origins: dict[str, str] = {}
 
     def chosen(field: str, said: object, default: Callable[[], tuple[object, str]]) -> object:
@@ -74,10 +78,17 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
     given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
-    for field in ("health", "variables", "state", "migrate", "limits.memory_mb", "limits.processes", "limits.disk_mb"):
+    for field in (
+        "health",
+        "variables",
+        "state",
+        "migrate",
+        "secrets",
+        "limits.memory_mb",
+        "limits.processes",
+        "limits.disk_mb",
+    ):
         origins[field] = _SAID if field in given else "default"
-    if app.migrate and not app.state:
-        raise InvalidInput(f"{FILE} of {name}: migrate needs a state", hint=f"Write `state: true` in {FILE}.")
     if lock and lock not in paths:
         raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
     return ResolvedApp(
@@ -95,10 +106,19 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         disk_mb=limits.disk_mb,
         state=app.state,
         migrate=app.migrate,
+        secrets=app.secrets,
         tests=own.told if own else "",
         checks={check.gate: check.told for check in checks},
         origins=origins,
     )
+
+
+def _require_consistent(name: str, app: App) -> None:
+    if taken := sorted({*app.secrets} & {*app.variables, *_OF_THE_HOST}):
+        why = "has a value in `variables`" if taken[0] in app.variables else "is the host's"
+        raise InvalidInput(f"{FILE} of {name}: secrets names {taken[0]}, which {why}", hint="Choose another name.")
+    if app.migrate and not app.state:
+        raise InvalidInput(f"{FILE} of {name}: migrate needs a state", hint=f"Write `state: true` in {FILE}.")
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ thread. One thread at a time works on one release.
 import hashlib
 import re
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from factory.apps import migrating, release_log, running
 from factory.apps.archive import ReleaseManifest
 from factory.apps.running import RunMachine, RunningRelease
 from factory.errors import Conflict, InvalidInput, NotFound, ToolFailed
+from factory.host.app_secrets import AppSecrets
 from factory.host.app_state import AppStates
 from factory.host.sockets import short_folder
 from factory.model.release import KeptRelease
@@ -43,7 +45,7 @@ class Supervisor:
         self._machine = machine
         self._health_seconds, self._grace_seconds = health_seconds, grace_seconds
         self._sockets, self._measured = short_folder(folder), 0.0
-        self.states = AppStates(folder, machine)
+        self.states, self.secrets = AppStates(folder, machine), AppSecrets(folder)
         self._running: dict[str, RunningRelease] = {}
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
@@ -149,10 +151,11 @@ class Supervisor:
             files.remove_tree(earlier)
         manifest = running.unpack(archive, folder)
         place, kept, state = self._place(name), self._log(name), self.states.folder(app_of(name))
+        given = self.secrets.of(app_of(name), manifest.secrets)
         if manifest.migrate:
-            self._migrate(name, manifest)
+            self._migrate(name, manifest, given)
         found = running.start(
-            folder, manifest, self._machine, name=name, place=place, log=kept, variables={}, state=state
+            folder, manifest, self._machine, name=name, place=place, log=kept, variables=given, state=state
         )
         try:
             running.await_health(found, seconds=self._health_seconds)
@@ -164,13 +167,20 @@ class Supervisor:
         log.event("host.release_started", release=name)
         return found.socket
 
-    def _migrate(self, name: str, manifest: ReleaseManifest) -> None:
+    def _migrate(self, name: str, manifest: ReleaseManifest, given: Mapping[str, str]) -> None:
         """Run the release's migration, unless it was; the release before it serves on."""
         folder, place = self._folder / "unpacked" / name, self._place(name)
 
         def run(state: Path) -> str:
             return migrating.migrate(
-                folder, manifest, self._machine, name=name, place=place, state=state, seconds=_MIGRATION_SECONDS
+                folder,
+                manifest,
+                self._machine,
+                name=name,
+                place=place,
+                state=state,
+                variables=given,
+                seconds=_MIGRATION_SECONDS,
             )
 
         backup = self.states.migrate(app_of(name), name, run)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from factory.apps import running
 from factory.apps.running import RunMachine
+from factory.host.app_secrets import AppSecrets
 from factory.host.app_state import AppStates
 from factory.host.host import HostStatus
 from factory.host.sockets import short_folder
@@ -29,8 +30,9 @@ def start_with(releases: Path, machine: RunMachine, *, name: str, app: str, back
     with AppStates(releases, machine).unpacked(app, backup) as state:
         try:
             manifest = running.unpack(files.read_bytes(releases / f"{name}.archive"), unpacked)
+            given = AppSecrets(releases).of(app, manifest.secrets)
             started = running.start(
-                unpacked, manifest, machine, name=name, place=place, log=folder / "log", variables={}, state=state
+                unpacked, manifest, machine, name=name, place=place, log=folder / "log", variables=given, state=state
             )
             try:
                 running.await_health(started, seconds=_SECONDS)

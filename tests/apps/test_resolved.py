@@ -94,6 +94,8 @@ def test_what_the_file_says_counts_and_is_named_as_its_origin() -> None:
         ({"package.json": '{"scripts": {"start": "next start"}}'}, {}, "`run`"),
         ({"__main__.py": ""}, {"lock": "uv.lock"}, "lock names uv.lock"),
         ({"__main__.py": ""}, {"migrate": ["python", "-m", "migrate"]}, "migrate needs a state"),
+        ({"__main__.py": ""}, {"secrets": ["KEY"], "variables": {"KEY": "x"}}, "KEY, which has a value in `variables`"),
+        ({"__main__.py": ""}, {"secrets": ["PATH"]}, "secrets names PATH, which is the host's"),
     ],
 )
 def test_what_the_files_leave_open_is_named(files: Mapping[str, str], app: dict[str, object], why: str) -> None:

@@ -48,6 +48,7 @@ def packed(
     state: bool = False,
     disk_mb: int = 1024,
     migrate: tuple[str, ...] = (),
+    secrets: tuple[str, ...] = (),
 ) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
@@ -64,6 +65,7 @@ def packed(
         state=state,
         disk_mb=disk_mb,
         migrate=migrate,
+        secrets=secrets,
     )
     return archive.pack(folder, manifest)
 

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "install": ("factory.cli.host.install:command", "Write the systemd units of a host."),
     "doctor": ("factory.cli.host.doctor:command", "Check what this machine lacks to run releases."),
     "logs": ("factory.cli.host.logs:command", "Show what the releases on this machine print."),
+    "secret": ("factory.cli.host.secret:command", "Give an app a secret, or show which it has."),
     "backup": ("factory.cli.host.backup:command", "Back up the state of an app."),
     "restore": ("factory.cli.host.restore:command", "Replace the state of an app by a backup."),
     "restart": ("factory.cli.host.restart:command", "Start a release again."),

@@ -1,11 +1,11 @@
 """``factory host backup`` and ``restore``: the state of an app that a host runs, written, tried and brought back."""
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +22,9 @@ from tests.evidence import examples
 from tests.host.place import Place, chain, packed
 from tests.host.test_app_state import CODE, CREATE, MIGRATE
 from tests.servers import TOOL_PATH
+
+if TYPE_CHECKING:
+    import subprocess
 
 pytestmark = pytest.mark.skipif(launch.probe(TOOL_PATH) is None, reason="bubblewrap does not work here")
 NAME = f"shop-{examples.commit('merge 12')}"
