@@ -17,9 +17,18 @@ pytestmark = [pytest.mark.long, pytest.mark.matrix(4, group="flows")]
 HOSTS = ("www.hello-staging.test", "www.hello.test")
 
 
+# Fails if it runs a second time.
+MIGRATE = 'import os; assert os.environ["GREETING"]; os.mkdir(os.environ["STATE_DIRECTORY"] + "/migrated")'
+
+
+def with_state(clone: Path) -> None:
+    with (clone / "apps/hello/app.yml").open("a") as file:
+        file.write(f"state: true\nsecrets: [GREETING]\nmigrate: [python, -c, {json.dumps(MIGRATE)}]\n")
+
+
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[Instance]:
-    made = founded(tmp_path)
+    made = founded(tmp_path, change=with_state)
     yield made
     made.run("down", check=False)
 
@@ -48,6 +57,8 @@ def test_what_the_evidence_names_runs_and_runs_again(mine: Instance) -> None:
     project = proposed(mine, HELLO, text)
     mine.run("work", "--once")
     mine.run("mr", "approve", "1")
+    for environment in ("staging", "production"):
+        mine.run("host", "secret", environment, "hello", "GREETING", stdin="hello")
     said = mine.run("work", "--once").stderr
     name = f"hello-{project.mergerequests.get(1).sha}"
     assert visit(mine, HOSTS[0]).json() == {"release": name}
@@ -62,7 +73,13 @@ def test_what_the_evidence_names_runs_and_runs_again(mine: Instance) -> None:
     wait_for(lambda: (name, "deployed", True) in shown(mine, "production"))
     assert visit(mine, HOSTS[1], "/.well-known/factory-release").json() == {"release": name}
 
-    folder = mine.folder() / "hosts/production/releases"
+    folder, backup = mine.folder() / "hosts/production/releases", mine.clone.parent / "hello.tar.gz"
+    assert (folder / "state/hello/migrated").is_dir()
+    assert f"{name} answers with it" in mine.run("host", "backup", "production", "hello", str(backup)).stdout
+    (folder / "state/hello/migrated").rmdir()
+    mine.run("host", "restore", "production", "hello", str(backup))
+    assert (folder / "state/hello/migrated").is_dir()
+    wait_for(lambda: visit(mine, HOSTS[1]).status_code == 200)
     subprocess.run(["pkill", "-KILL", "-f", f"^{folder}/unpacked/{name}/"], check=True)
     wait_for(lambda: visit(mine, HOSTS[1]).status_code == 200)
     assert '"GET /version' in mine.run("host", "logs", "production", "hello").stdout
