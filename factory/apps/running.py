@@ -195,13 +195,15 @@ def launched(
     ``words`` are what the command and the release's variables may name: $RELEASE always, $SOCKET and $PORT if it
     listens, $STATE_DIRECTORY if it has state, whose folder it may write, beside ``place``.
     """
-    listens = {"SOCKET": words.get("SOCKET", "")}
-    if manifest.listen == "port":
-        listens = {"HOST": "127.0.0.1", "PORT": words.get("PORT", "")}
+    listens: dict[str, str] = {}
+    if manifest.listen == "socket" and "SOCKET" in words:
+        listens = {"SOCKET": words["SOCKET"]}
+    elif "PORT" in words:
+        listens = {"HOST": "127.0.0.1", "PORT": words["PORT"]}
     own = {key: Template(value).safe_substitute(words) for key, value in manifest.variables.items()}
     kept = {"STATE_DIRECTORY": words["STATE_DIRECTORY"]} if "STATE_DIRECTORY" in words else {}
     env = {"PATH": machine.path, "HOME": str(place), "LANG": "C.UTF-8", "RELEASE": words["RELEASE"]}
-    env |= {**(listens if "SOCKET" in words else {}), **own, **variables, **kept}
+    env |= {**listens, **own, **variables, **kept}
     if manifest.kind == "python":
         env |= {"VIRTUAL_ENV": str(folder / _VENV), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return Launch(

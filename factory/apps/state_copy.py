@@ -19,7 +19,14 @@ _SECONDS = 30.0
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy everything below ``source`` into the folder ``target``, which exists."""
+    """Copy everything below ``source`` into the folder ``target``, which exists.
+
+    Ends the program if that could take more than half of the free disk: a sparse file may claim any size.
+    """
+    paths = (Path(parent, name) for parent, _, names in os.walk(source) for name in names)
+    size, free = sum(path.lstat().st_size for path in paths), shutil.disk_usage(target).free
+    if size > free // 2:
+        sys.exit(f"the state has {size >> 20} MiB, and the disk {free >> 20} MiB free")
     for parent, folders, names in os.walk(source):
         place = target / Path(parent).relative_to(source)
         for name in folders:

@@ -15,7 +15,8 @@ from factory.errors import InvalidInput, NotFound, ToolFailed
 from factory.system import clock, data, files
 
 _STATE, _BACKUPS, _WORK = "state", "backups", "work"
-_RECORD, _FILES, _OLD = "state.json", "files", ".old"
+_RECORD, _FILES = "state.json", "files"
+_PENDING, _PART = ".restore", ".part"
 # How many backups that migrations made of an app are kept.
 _KEPT = 5
 _SECONDS = 1800.0
@@ -37,14 +38,14 @@ class AppStates:
         self._work = folder / _WORK / str(os.getpid())
 
     def recover(self) -> None:
-        """Undo a restore that was interrupted, and delete what other programs left that were killed."""
-        for old in (self._folder / _WORK).glob(f"*{_OLD}"):
-            if not self.folder(old.stem).exists():
-                old.rename(self.folder(old.stem))
-            files.remove_tree(old)
+        """Finish a restore that was interrupted, and delete what other programs left that were killed."""
+        for pending in (self._folder / _WORK).glob(f"*{_PENDING}"):
+            self._finish(pending.stem, pending)
         for left in (self._folder / _WORK).glob("*"):
             if left == self._work or not Path("/proc", left.name).exists():
                 files.remove_tree(left)
+        for part in (self._folder / _BACKUPS).glob(f".*{_PART}"):
+            part.unlink()
 
     def folder(self, app: str) -> Path:
         """Return the folder that all releases of an app share; no release's end deletes it."""
@@ -113,17 +114,24 @@ class AppStates:
 
         Raises ``InvalidInput`` for what is no backup of the app, and ``ToolFailed``.
         """
-        state, old = files.private_folder(self.folder(app)), self._folder / _WORK / f"{app}{_OLD}"
+        pending = self._folder / _WORK / f"{app}{_PENDING}"
+        files.private_folder(self.folder(app))
         with self.unpacked(app, backup) as found:
             kept = self._backup(app, "restore")
             self.backup(app, kept)
-            record = found.parent / _RECORD
-            state.rename(old)
-            found.rename(state)
-            files.write_atomic(self._record(app), files.read_bytes(record))
-        files.remove_tree(old)
+            found.parent.rename(pending)
+        self._finish(app, pending)
         self._prune(app)
         return kept
+
+    def _finish(self, app: str, pending: Path) -> None:
+        """Put an unpacked backup in the place of the state. Each step may run again: a restore goes only forward."""
+        if (pending / _FILES).exists():
+            files.remove_tree(self.folder(app))
+            (pending / _FILES).rename(files.private_folder(self.folder(app).parent) / app)
+        if (pending / _RECORD).exists():
+            files.write_atomic(self._record(app), files.read_bytes(pending / _RECORD))
+        files.remove_tree(pending)
 
     @contextmanager
     def _copied(self, app: str) -> Iterator[Path]:
@@ -146,7 +154,7 @@ class AppStates:
             path.unlink()
 
     def _pack(self, app: str, copy: Path, target: Path) -> Path:
-        part = target.with_name(f".{target.name}.part")
+        part = target.with_name(f".{target.name}.{os.getpid()}{_PART}")
         try:
             part.touch(mode=0o600, exist_ok=False)
             with tarfile.open(part, mode="w:gz") as archive:

@@ -13,7 +13,7 @@ from factory.host.orders import Orders
 from factory.host.requests import Restored
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets
-from factory.host.supervisor import Supervisor
+from factory.host.supervisor import Supervisor, app_of
 from factory.system import clock, data, files
 from factory.worktrees.repository import Mirror
 
@@ -164,7 +164,8 @@ class Host:
             before = self._supervisor.restore(app, backup)
         except (FactoryError, OSError) as error:
             return Restored(problem=str(error))
-        self._failures.clear()
+        for name in [name for name in self._failures if app_of(name) == app]:
+            del self._failures[name]
         self._say(f"the state of {app} is that of {backup}; the one before is {before}")
         return Restored(str(before))
 

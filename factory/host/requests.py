@@ -35,15 +35,15 @@ def restore(folder: Path, app: str, backup: Path, *, seconds: float, alive: Call
     Raises ``InvalidInput`` with the host's reason if it did not, and ``ToolTimeout`` if it does not take it up within
     these seconds, or is not alive any more.
     """
-    answer = folder / _RESTORED / app
-    answer.unlink(missing_ok=True)
-    _ask(folder, _RESTORE, app, str(backup).encode(), seconds)
-    while not answer.exists():
-        if not alive():
-            raise ToolTimeout("the host ended before it answered", hint="Start it, and see `factory host status`.")
-        clock.sleep(_PAUSE)
-    found = data.read(Restored, files.read_bytes(answer), source=str(answer))
-    answer.unlink(missing_ok=True)
+    answer = files.private_folder(folder / _RESTORED) / app
+    with files.locked(answer.with_name(f".{app}.lock")):  # the answer is to this request
+        answer.unlink(missing_ok=True)
+        _ask(folder, _RESTORE, app, str(backup).encode(), seconds)
+        while not answer.exists():
+            if not alive():
+                raise ToolTimeout("the host ended before it answered", hint="Start it, and see `factory host status`.")
+            clock.sleep(_PAUSE)
+        found = data.read(Restored, files.read_bytes(answer), source=str(answer))
     if found.problem:
         raise InvalidInput(
             f"nothing was restored: {found.problem}", hint="Name a file that `factory host backup` wrote."

@@ -1,5 +1,6 @@
 """Tries a backup: starts a stored release with the state that the backup has, beside the one that serves."""
 
+import os
 from pathlib import Path
 
 from factory.apps import running
@@ -8,6 +9,7 @@ from factory.host.app_secrets import AppSecrets
 from factory.host.app_state import AppStates
 from factory.host.host import HostStatus
 from factory.host.sockets import short_folder
+from factory.host.supervisor import app_of
 from factory.system import files
 
 _SECONDS = 30.0
@@ -15,7 +17,7 @@ _SECONDS = 30.0
 
 def release_of(status: HostStatus, app: str) -> str:
     """Return the release of an app that serves: the deployed one, or else one that is ready; empty if there is none."""
-    own = [item for item in status.releases if item.release.rpartition("-")[0] == app and item.ready]
+    own = [item for item in status.releases if app_of(item.release) == app and item.ready]
     return next((item.release for item in sorted(own, key=lambda item: item.role != "deployed")), "")
 
 
@@ -24,7 +26,7 @@ def start_with(releases: Path, machine: RunMachine, *, name: str, app: str, back
 
     Raises ``InvalidInput`` for what is no backup of the app, and ``ToolFailed`` if the release does not answer.
     """
-    folder = short_folder(releases / "trial" / name)
+    folder = short_folder(releases / "trial" / f"{name}.{os.getpid()}")
     unpacked, place = folder / "release", folder / "place"
     files.remove_tree(unpacked)
     with AppStates(releases, machine).unpacked(app, backup) as state:

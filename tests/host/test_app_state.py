@@ -1,6 +1,7 @@
 """The state of an app: migrated once and first on a copy, backed up while it is used, and restored by a person."""
 
 import os
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -135,15 +136,34 @@ def test_a_restore_brings_state_and_migrations_back_and_keeps_what_was(
     assert (answered(made, SECOND), states.migrated("shop").releases) == ("['id', 'paid']", (FIRST, SECOND))
 
 
-def test_an_interrupted_restore_is_undone_at_the_next_start(states: AppStates, tmp_path: Path) -> None:
-    (states.folder("shop")).mkdir(parents=True)
-    (states.folder("shop") / "kept").touch()
-    work = tmp_path / "releases/work"
-    (work / "999999999").mkdir(parents=True)
-    states.folder("shop").rename(work / "shop.old")
+@pytest.mark.parametrize("done", ["nothing", "the old state is half deleted", "the new state is there"])
+def test_an_interrupted_restore_goes_on_at_the_next_start(states: AppStates, tmp_path: Path, done: str) -> None:
+    state, pending = states.folder("shop"), tmp_path / "releases/work/shop.restore"
+    (pending / "files").mkdir(parents=True)
+    (pending / "files/new").touch()
+    (pending / "state.json").write_text('{"app": "shop", "releases": ["one"]}')
+    state.mkdir(parents=True)
+    (state / "old").touch()
+    (tmp_path / "releases/work/999999999").mkdir()
+    if done != "nothing":
+        (state / "old").unlink()
+    if done == "the new state is there":
+        state.rmdir()
+        (pending / "files").rename(state)
     states.recover()
-    assert (states.folder("shop") / "kept").exists()
-    assert list(work.iterdir()) == []
+    assert [path.name for path in state.iterdir()] == ["new"]
+    assert states.migrated("shop").releases == ("one",)
+    assert list((tmp_path / "releases/work").iterdir()) == []
+
+
+def test_a_state_that_claims_more_than_the_disk_has_is_not_copied(states: AppStates, tmp_path: Path) -> None:
+    state = states.folder("shop")
+    state.mkdir(parents=True)
+    with (state / "sparse").open("wb") as file:
+        file.truncate(shutil.disk_usage(tmp_path).free)
+    with pytest.raises(ToolFailed, match="MiB, and the disk"):
+        states.backup("shop", tmp_path / "shop.tar.gz")
+    assert not (tmp_path / "shop.tar.gz").exists()
 
 
 def test_only_a_backup_of_the_app_is_restored(states: AppStates, tmp_path: Path) -> None:
