@@ -23,7 +23,7 @@ from factory.worktrees.repository import Mirror
 
 # The host's name, under which it says what it runs.
 NAME = "embedded"
-# Seconds between two questions whether the evidence has changed, until it is read again after a problem, and without a
+# Seconds between two looks whether a release has ended, until the evidence is read again after a problem, and without a
 # change.
 _PAUSE, _AGAIN, _LONGEST = 0.5, 2.0, 15.0
 # Seconds for which a release that is stopped may go on.
@@ -46,10 +46,13 @@ def trusted(workspace: Workspace) -> dict[str, TrustedHost]:
 
 
 class EmbeddedHosts:
-    """The hosts of one instance. They begin once the instance is provisioned, and end with ``close``."""
+    """The hosts of one instance. They begin once the instance is provisioned, and end with ``close``.
 
-    def __init__(self, workspace: Workspace, machine: RunMachine) -> None:
-        self._workspace, self._machine = workspace, machine
+    ``pushed`` is set by the GitLab of the instance after each push, and cleared here.
+    """
+
+    def __init__(self, workspace: Workspace, machine: RunMachine, pushed: threading.Event) -> None:
+        self._workspace, self._machine, self._pushed = workspace, machine, pushed
         self._ended = threading.Event()
         self._moved: dict[str, threading.Event] = {}
         # A release ends with the thread that started it, so each host keeps its own.
@@ -59,6 +62,7 @@ class EmbeddedHosts:
     def close(self) -> None:
         """Stop every release."""
         self._ended.set()
+        self._pushed.set()
         for moved in self._moved.values():
             moved.set()
         for thread in list(self._threads):
@@ -67,8 +71,10 @@ class EmbeddedHosts:
     def _watch(self) -> None:
         """Tell the hosts when the evidence has changed, and start one for each new environment."""
         seen: str | None = ""
-        while not self._ended.wait(_PAUSE):
-            if not (self._workspace.token_folder / HOST).exists():
+        while not self._ended.is_set():
+            self._pushed.wait(_AGAIN)
+            self._pushed.clear()
+            if self._ended.is_set() or not (self._workspace.token_folder / HOST).exists():
                 continue
             try:
                 connection = self._workspace.connection(HOST)

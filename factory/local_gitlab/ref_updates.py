@@ -32,6 +32,7 @@ def sync_refs(context: Context, project: Document, user: Document, *, known_user
     known_tags: dict[str, str] = dict(project.get("_tags", tags))
     if (current, tags) == (known, project.get("_tags")):
         return
+    context.refs_moved.set()
     project["_refs"], project["_tags"] = current, tags
     project["last_activity_at"] = clock.timestamp()
     context.store.save("project", project)

@@ -58,6 +58,7 @@ async def serve(
             for task in tasks:
                 task.cancel()
     finally:
+        context.end()
         await runner.cleanup()
         context.store.close()
 

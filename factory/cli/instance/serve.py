@@ -49,13 +49,15 @@ async def _serve(workspace: Workspace) -> None:
             expander=workspace.tools.gitlab_ci_local(),
             tool_env=workspace.tool_env,
             kept=files.private_folder(workspace.settings.cache / "ci"),
-        ),
+        ) as served,
         cloudflare.serve(double, api_port=ports["cloudflare"], edge_port=ports["edge"]),
     ):
         me = {"pid": os.getpid(), "started_at": process.started_at(os.getpid())}
         files.write_atomic(state / "daemon.json", json.dumps(me).encode())
         runner = asyncio.create_task(_keep_runner(workspace, state))
-        releases = hosts.EmbeddedHosts(workspace, RunMachine(workspace.tool_env["PATH"], workspace.readable))
+        releases = hosts.EmbeddedHosts(
+            workspace, RunMachine(workspace.tool_env["PATH"], workspace.readable), served.refs_moved
+        )
         await _ended(ended, (state / "daemon.json", workspace.settings.clone))
         await asyncio.to_thread(releases.close)
         runner.cancel()

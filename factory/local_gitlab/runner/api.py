@@ -68,7 +68,7 @@ async def _request_job(context: Context, request: web.Request) -> web.Response:
     runner, _ = await _runner(context, request)
     deadline = clock.monotonic() + LONG_POLL
     # aiohttp runs a handler on after its client has gone; a job that such a handler took would be lost.
-    while request.transport is not None:
+    while request.transport is not None and not context.ended.is_set():
         payload = _assign(context, runner)
         if payload is not None:
             return web.json_response(payload, status=201)

@@ -23,6 +23,8 @@ from factory.sandbox.limits import Limits
 from factory.system import clock, files, http, log, process, safe_path
 
 _RETRY_PAUSE = 0.5
+# Creating a file waits for the disk more than for a processor, so more processes than cores write a checkout.
+_PARALLEL = ("-c", "checkout.workers=8")
 _TICK = 0.05
 # How a shell reports that a program was ended by a signal: this and the number of the signal.
 _BY_SIGNAL = 128
@@ -112,7 +114,13 @@ class _Execution:
         self._trace = Trace(client, self._number, payload["token"], masked)
 
     def run(self) -> None:
-        """Run the job; errors of the runner are reported as a system failure."""
+        """Run the job and report it, then delete its folder; errors of the runner are reported as a system failure."""
+        try:
+            self._run()
+        finally:
+            files.remove_tree(self._folder)
+
+    def _run(self) -> None:
         with self._trace.sent_in_time():
             try:
                 self._prepare()
@@ -122,8 +130,6 @@ class _Execution:
             except (FactoryError, OSError, ValueError, RuntimeError, MemoryError, BadZipFile) as error:
                 self._trace.write(f"ERROR: Job failed (system failure): {error}\n".encode())
                 code, reason = 1, "runner_system_failure"
-            finally:
-                files.remove_tree(self._folder)
             self._trace.write(b"Job succeeded\n" if reason is None else f"ERROR: Job failed: {reason}\n".encode())
         if not self._trace.canceled:
             self._report(code, reason)
@@ -147,7 +153,9 @@ class _Execution:
         depth = (f"--depth={how.depth}",) if how.depth else ()
         self._git("fetch", "--quiet", "--no-tags", *depth, "origin", *git["refspecs"], env=fetch)
         if how.files:
-            self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
+            self._git(
+                "-c", "advice.detachedHead=false", *_PARALLEL, "checkout", "--quiet", "--force", git["sha"], env=env
+            )
             self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
         else:
             self._trace.write(b"Skipping Git checkout\n")

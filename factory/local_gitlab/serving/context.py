@@ -1,6 +1,7 @@
 """State that the server's parts share: documents, repositories, artifact files and wake-up events."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ VERSION = "19.5.0-local"
 
 @dataclass(frozen=True)
 class Context:
-    """One running server; ``kept`` is a cache folder of expanded definitions, which servers may share."""
+    """One running server; ``kept`` is a cache folder of expanded definitions, which servers may share.
+
+    ``refs_moved`` is set after each push, for a thread of the same process that waits for one and clears it.
+    """
 
     state: Path
     store: Store
@@ -25,6 +29,8 @@ class Context:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     job_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     hook_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    refs_moved: threading.Event = field(default_factory=threading.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def repository(self, project: Document) -> Repository:
         """Return a project's bare repository."""
@@ -45,3 +51,8 @@ class Context:
     def wake_pipelines(self) -> None:
         """Wake the scheduler."""
         self.wake.set()
+
+    def end(self) -> None:
+        """Answer the runners that wait for a job: the server would wait for these requests."""
+        self.ended.set()
+        self.job_waiting.set()

@@ -9,7 +9,7 @@ from factory.workflow.context import Context
 from factory.workflow.recorder import read_tree
 from factory.workflow.release.rollout import Rollout
 
-_PAUSE = {"simulator": 0.5, "server": 5.0}
+_PAUSE = {"simulator": 0.1, "server": 5.0}
 
 
 def wait(context: Context, policies: Policies, rollout: Rollout) -> None:
