@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from factory.apps import commands, node_files, own_tests
+from factory.apps.detection.kind import PYTHON_LOCKS, SITES, of_files
 from factory.errors import InvalidInput
 from factory.policies.apps import FILE, App
 
 Read = Callable[[str], bytes]
 _SAID = FILE
 _PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", node_files.PACKAGE, node_files.LOCK
-# The most exact first. A text file counts only with the hashes of its packages.
-_PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
 _WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
-_SITE = ("dist", "build", "public", "_site", "site", "out")
 # Variables that the host gives every release.
 _OF_THE_HOST = ("HOME", "HOST", "LANG", "PATH", "PORT", "RELEASE", "SOCKET", "STATE_DIRECTORY", "VIRTUAL_ENV")
 # Serves the files of a static site; the host has this program.
@@ -126,20 +124,15 @@ def _words(value: object) -> tuple[str, ...]:
 
 
 def _kind(paths: Collection[str]) -> tuple[str, str]:
-    tops = {PurePosixPath(path).parts[0] for path in paths}
-    if _PACKAGE in tops:
-        return "node", f"{_PACKAGE} exists"
-    if {"pyproject.toml", *_PYTHON_LOCKS} & tops or any(path.endswith(".py") for path in paths):
-        return "python", "it has Python files"
-    if "index.html" in tops or any(f"{folder}/index.html" in paths for folder in _SITE):
-        return "static", "index.html exists"
-    raise _open("kind", "python, node, static or command")
+    if (found := of_files(paths)) is None:
+        raise _open("kind", "python, node, static or command")
+    return found
 
 
 def _lock(kind: str, paths: Collection[str], read: Read) -> tuple[str, str]:
     if kind == "python":
-        for name in _PYTHON_LOCKS:
-            if name in paths and (name == _PYTHON_LOCKS[0] or b"--hash=" in read(name)):
+        for name in PYTHON_LOCKS:
+            if name in paths and (name == PYTHON_LOCKS[0] or b"--hash=" in read(name)):
                 return name, f"{name} exists"
         if any(path in paths and _declares(path, read) for path in ("requirements.txt", "pyproject.toml")):
             raise InvalidInput(
@@ -173,9 +166,9 @@ def _files(kind: str, paths: Collection[str], *, built: bool) -> tuple[tuple[str
         raise _open("build.files", "the files that the build makes and the program needs")
     if kind != "static":
         return (".",), f"kind {kind}: all but tests"
-    found = [folder for folder in _SITE if f"{folder}/index.html" in paths]
+    found = [folder for folder in SITES if f"{folder}/index.html" in paths]
     if found or built:
-        return tuple(found[:1] or _SITE[:1]), f"{found[0]}/index.html exists" if found else "what builds leave in dist"
+        return tuple(found[:1] or SITES[:1]), f"{found[0]}/index.html exists" if found else "what builds leave in dist"
     return (".",), "index.html exists"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.evidence.sign import Signer, generate
-from factory.host.host import HostStatus
+from factory.host.status import HostStatus
 from factory.operations.hosts import readiness, waiting
 from factory.operations.hosts.readiness import Readiness, ReadyRelease
 from factory.system import files

@@ -5,47 +5,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from factory.errors import FactoryError, ToolFailed, Unreachable
+from factory.errors import FactoryError, ToolFailed
 from factory.evidence.transparency_log import BRANCH
 from factory.evidence.trust import Trust
 from factory.host import orders, requests
 from factory.host.orders import Orders
 from factory.host.requests import Restored
+from factory.host.retries import Retries
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets
-from factory.host.supervisor import Supervisor, app_of
+from factory.host.status import STATUS, HostedRelease, HostStatus
+from factory.host.supervisor import Supervisor
 from factory.system import clock, data, files
 from factory.worktrees.repository import Mirror
 
-# In the folder of a host: what it wrote last, the lock of the program that works there, and what its releases need.
-STATUS, LOCK, RELEASES = "status.json", "host.lock", "releases"
-# Seconds until a release that could not be fetched or started is tried again: doubled each time, up to the last.
-_FIRST, _LAST = 15.0, 900.0
-
-
-@dataclass(frozen=True)
-class HostedRelease:
-    """A release that must run: its archive's digest, whether it answers, and if not, why; ``role`` is why it must."""
-
-    release: str
-    archive: str
-    ready: bool
-    socket: str
-    why: str = ""
-    role: str = ""
-
-
-@dataclass(frozen=True)
-class HostStatus:
-    """What a host runs, by which log (its size and root), when that was read (RFC 3339), and what hinders it."""
-
-    project: str
-    environment: str
-    size: int
-    root: str
-    read: str
-    releases: tuple[HostedRelease, ...]
-    problem: str = ""
+# In the folder of a host: the lock of the program that works there, and what its releases need.
+LOCK, RELEASES = "host.lock", "releases"
 
 
 @dataclass(frozen=True)
@@ -61,13 +36,6 @@ class Source:
     token: str
     trust: Callable[[], Trust]
     archive: Callable[[Release], bytes]
-
-
-@dataclass
-class _Failure:
-    why: str
-    pause: float
-    again: float
 
 
 class Host:
@@ -88,7 +56,7 @@ class Host:
     ) -> None:
         self._source, self._supervisor, self._sockets = source, supervisor, sockets
         self._folder, self._say, self._announce = files.private_folder(folder), say, announce
-        self._failures: dict[str, _Failure] = {}
+        self._retries = Retries(say)
         self._orders, self._read = Orders(), ""
         self._head: str | None = ""
         self._unwritten = ""
@@ -97,7 +65,7 @@ class Host:
     def start_stored(self) -> None:
         """Start what ran before this program, also with GitLab away; the digests are checked."""
         for kept in self._supervisor.listing():
-            self._attempt(kept.name, partial(self._run, kept.name))
+            self._retries.attempt(kept.name, partial(self._run, kept.name))
         self._write()
 
     def look(self) -> HostStatus:
@@ -145,18 +113,18 @@ class Host:
         A release that keeps more on disk than it may is stopped, and waits too.
         """
         for name, why in self._supervisor.stop_overfull().items():
-            self._failed(name, ToolFailed(f"the release was stopped: {why}"))
+            self._retries.failed(name, ToolFailed(f"the release was stopped: {why}"))
         for app, backup in requests.restores(self._folder):
             requests.answer(self._folder, app, self._restored(app, backup))
         stored, asked = self._supervisor.listing(), requests.taken(self._folder)
         for name in asked:  # also one that could not be started, and is tried again at the next look
-            self._failures.pop(name, None)
+            self._retries.forget(name)
         for kept in stored:
             if kept.name in asked:
                 self._supervisor.stop(kept.name)
                 self._say(f"{kept.name} is started again, as was asked")
             if self._supervisor.running(kept.name) is None:
-                self._attempt(kept.name, partial(self._run, kept.name))
+                self._retries.attempt(kept.name, partial(self._run, kept.name))
                 self._write()
 
     def _restored(self, app: str, backup: Path) -> Restored:
@@ -164,8 +132,7 @@ class Host:
             before = self._supervisor.restore(app, backup)
         except (FactoryError, OSError) as error:
             return Restored(problem=str(error))
-        for name in [name for name in self._failures if app_of(name) == app]:
-            del self._failures[name]
+        self._retries.forget_app(app)
         self._say(f"the state of {app} is that of {backup}; the one before is {before}")
         return Restored(str(before))
 
@@ -178,12 +145,12 @@ class Host:
         """Start what the orders name and is not there, then stop what they no longer name."""
         stored = {kept.name: f"sha256:{kept.sha256}" for kept in self._supervisor.listing()}
         for release in self._orders.releases:
-            self._attempt(release.name, partial(self._take, release, stored))
+            self._retries.attempt(release.name, partial(self._take, release, stored))
         wanted = {release.name for release in self._orders.releases}
         for name in sorted(stored.keys() - wanted):
             self._sockets.remove(name)
             self._supervisor.remove(name)
-            self._failures.pop(name, None)
+            self._retries.forget(name)
             self._say(f"{name} is removed: later releases are deployed")
 
     def _take(self, release: Release, stored: Mapping[str, str]) -> None:
@@ -200,24 +167,6 @@ class Host:
         self._sockets.publish(name, socket, lambda: self._supervisor.running(name) is not None)
         if before is None:
             self._say(f"{name} runs")
-
-    def _attempt(self, name: str, act: Callable[[], None]) -> None:
-        """Call ``act`` for a release, unless it failed a short while ago; a failure is said and remembered."""
-        known = self._failures.get(name)
-        if known is not None and clock.monotonic() < known.again:
-            return
-        try:
-            act()
-        except (FactoryError, OSError) as error:  # a full disk, too: what runs goes on
-            self._failed(name, error)
-        else:
-            self._failures.pop(name, None)
-
-    def _failed(self, name: str, error: Exception) -> None:
-        known = self._failures.get(name)
-        pause = _FIRST if known is None or isinstance(error, Unreachable) else min(known.pause * 2, _LAST)
-        self._failures[name] = _Failure(str(error), pause, clock.monotonic() + pause)
-        self._say(f"{name} does not run: {error}; tried again in {pause:g} s")
 
     def _write(self) -> HostStatus:
         archives = {release.name: release.archive for release in self._orders.releases}
@@ -238,10 +187,8 @@ class Host:
         return status
 
     def _shown(self, name: str, archive: str) -> HostedRelease:
-        failure = self._failures.get(name)
-        ready = failure is None and self._supervisor.running(name) is not None
-        # The first line; the others are its log.
-        why = failure.why.partition("\n")[0] if failure else ""
+        why = self._retries.why(name)
+        ready = not why and self._supervisor.running(name) is not None
         role = self._orders.roles.get(name, "")
         return HostedRelease(name, archive, ready, str(self._sockets.path(name)), why, role)
 

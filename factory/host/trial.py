@@ -7,8 +7,8 @@ from factory.apps import running
 from factory.apps.running import RunMachine
 from factory.host.app_secrets import AppSecrets
 from factory.host.app_state import AppStates
-from factory.host.host import HostStatus
 from factory.host.sockets import short_folder
+from factory.host.status import HostStatus
 from factory.host.supervisor import app_of
 from factory.system import files
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from factory.errors import EvidenceIncomplete, NotFound, Refused
-from factory.evidence import insist, transparency_log
+from factory.evidence import preconditions, transparency_log
 from factory.evidence.trust import Trust
 from factory.operations import trust_root
 from factory.operations.hosts import readiness, waiting
@@ -39,7 +39,7 @@ def provided(job: Job, stacks: Iterable[str]) -> dict[str, str | None]:
     if trust is None:
         return dict.fromkeys(stacks, job.base)
     entries, project = transparency_log.valid(_tree(job), trust), job.given.get("CI_PROJECT_PATH", "")
-    return {stack: insist.provided(entries, project=project, stack=stack) for stack in stacks}
+    return {stack: preconditions.provided(entries, project=project, stack=stack) for stack in stacks}
 
 
 def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> str:
@@ -74,7 +74,7 @@ def require(job: Job, stack: str, manifest: Manifest, *, starter: str = "") -> s
     if starter.casefold() in authors and job.policies.approvals.merge.own == "deny":
         why = f"{starter} made the change, and policy says `own: deny`"
         raise _refused(stack, why, hint="Let another person start this job.")
-    unmet = insist.unmet_before_apply(
+    unmet = preconditions.unmet_before_apply(
         tree, trust, carried[-1], stack=stack, manifest=manifest.digest(), plan=manifest.plan, by_hand=bool(starter)
     )
     if unmet:

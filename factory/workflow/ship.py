@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from factory.errors import AwaitingHuman, EvidenceIncomplete, FactoryError, InvalidInput, NotFound, Refused
-from factory.evidence import insist
+from factory.evidence import preconditions
 from factory.gitlab import issues, merge_requests, pipelines, releases, statuses
 from factory.model.deployment import CONFIRM, AppRelease
 from factory.model.gitlab import MAIN, Job, MergeRequest, Pipeline, Variables
@@ -153,13 +153,13 @@ class _Shipment:
         """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the merge of the head."""
         self.context.fetch()
         tree, trust = read_tree(self.context), self.context.trust()
-        self._refuse(insist.unmet_before_merge(tree, trust, self.iid, head), "merged")
+        self._refuse(preconditions.unmet_before_merge(tree, trust, self.iid, head), "merged")
 
     def _insist_on_apply(self, rollout: Rollout) -> None:
         """Raise ``EvidenceIncomplete`` if the evidence on GitLab does not allow the apply; wait for the hosts."""
         self.context.fetch()
         tree, trust = read_tree(self.context), self.context.trust()
-        unmet = insist.unmet_before_apply(
+        unmet = preconditions.unmet_before_apply(
             tree,
             trust,
             self.iid,

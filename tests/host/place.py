@@ -11,9 +11,10 @@ from factory.errors import NotFound
 from factory.evidence import statement
 from factory.evidence.transparency_log import BRANCH
 from factory.host import runnable
-from factory.host.host import Host, HostStatus, Source
+from factory.host.host import Host, Source
 from factory.host.runnable import Release
 from factory.host.sockets import Sockets, short
+from factory.host.status import HostStatus
 from factory.host.supervisor import Supervisor
 from factory.system import canonical
 from factory.worktrees.repository import Author, Mirror

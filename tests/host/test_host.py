@@ -17,8 +17,8 @@ from factory.errors import InvalidInput, MachineError, ToolTimeout
 from factory.evidence.transparency_log import BRANCH
 from factory.host import orders, requests, supervisor
 from factory.host.announcement import Announcement, own_key
-from factory.host.host import STATUS
 from factory.host.sockets import Sockets, short
+from factory.host.status import STATUS
 from factory.host.supervisor import Supervisor
 from factory.model.release import RELEASE_PATH
 from factory.operations.hosts import readiness

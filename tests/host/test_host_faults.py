@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from factory.host.host import STATUS
+from factory.host.status import STATUS
 from factory.sandbox import launch
 from factory.system import canonical
 from tests.host.place import DEPLOYED, Place
@@ -57,7 +57,7 @@ for _ in range(2):
     assert place.get(place.socket(first)) == (200, first.encode())
 assert any("o space left" in line for line in place.said), place.said
 filling.unlink()
-place.host._failures.clear()  # not to wait for the next try
+place.host._retries._failures.clear()  # not to wait for the next try
 found = place.host.look()
 assert {item.release: item.ready for item in found.releases} == {first: True, second: True}, (found, place.said)
 assert found.problem == ""

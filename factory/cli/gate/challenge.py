@@ -1,25 +1,16 @@
 """``factory gate challenge``: seeds defects in an app and shows which of them the gates find."""
 
-import fnmatch
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from factory.checks.mutation import catalogue, score
+from factory.checks.mutation import challenge, score
 from factory.cli import environment, output
 from factory.config import find_clone
-from factory.errors import GateFailed, InvalidInput, NotFound
-from factory.model.challenge import Defect, DefectOutcome
+from factory.errors import GateFailed
 from factory.operations.collect import checkout
 from factory.reports import challenge as report
-from factory.system import files
-
-Judge = Callable[[Sequence[tuple[str, bytes | None]]], tuple[str, ...]]
-"""Takes whole new contents by path (``None`` deletes), returns the rules that the change fails."""
-
-_JUDGE_FILES = (".gitlab-ci.yml", "policies/gates.yml", "policies/scope.yml")
 
 
 @click.command()
@@ -48,7 +39,7 @@ def command(
     os.chdir(root)
     app = app or root / "apps/hello"
     with checkout.defect_judge(environment.snapshot(), app) as judge:
-        outcomes = run(app, judge, limit, seed, output.say, kinds=kinds)
+        outcomes = challenge.run(app, judge, limit, seed, output.say, kinds=kinds)
     found = score.summary(outcomes)
     value = {**found.to_json(), "outcomes": [outcome.to_json() for outcome in outcomes]}
     output.one(value, json_wanted=as_json, text="\n".join(report.lines(found)))
@@ -57,52 +48,3 @@ def command(
             f"the gates found {found.percent} % of the seeded defects, less than {at_least} %",
             hint="Add a test, a rule or a gate that finds the survivors above.",
         )
-
-
-def run(
-    app: Path, judge: Judge, limit: int | None, seed: int, say: Callable[[str], None], *, kinds: Sequence[str] = ()
-) -> tuple[DefectOutcome, ...]:
-    """Seed each defect, and return the rules that found it; ``kinds`` are shell patterns, empty means all.
-
-    Raises ``NotFound`` if the app does not exist, ``InvalidInput`` if no defect can be seeded in it, and ``GateFailed``
-    if the gates fail on a harmless comment, because then a failed gate says nothing about a defect.
-    """
-    contents = _contents(app)
-    defects = _chosen(contents, limit, seed, kinds)
-    failing = judge(catalogue.harmless(contents).files)
-    if failing:
-        raise GateFailed(
-            f"the gates fail on a comment alone: {', '.join(failing)}",
-            hint="Make the gates pass on the unchanged app first.",
-        )
-    outcomes = []
-    for number, seeded in enumerate(defects, 1):
-        outcome = DefectOutcome(seeded, judge(seeded.files))
-        outcomes.append(outcome)
-        result = f"found by {', '.join(outcome.killed_by)}" if outcome.killed_by else "SURVIVED"
-        say(f"{number}/{len(defects)}  {seeded.kind}  {seeded.path}:{seeded.line}  {result}")
-    return tuple(outcomes)
-
-
-def _chosen(contents: dict[str, bytes], limit: int | None, seed: int, kinds: Sequence[str]) -> tuple[Defect, ...]:
-    defects = tuple(
-        item
-        for item in catalogue.everything(contents)
-        if not kinds or any(fnmatch.fnmatchcase(item.kind, pattern) for pattern in kinds)
-    )
-    if not defects:
-        raise InvalidInput(f"no defect of these kinds can be seeded: {', '.join(kinds)}")
-    return defects if limit is None else catalogue.sample(defects, limit, seed)
-
-
-def _contents(app: Path) -> dict[str, bytes]:
-    """Return the files of the app (apps/NAME) and of the judge, by their path in the clone."""
-    folder = app.resolve()
-    if not folder.is_dir():
-        raise NotFound(
-            f"the folder {app} does not exist", hint="Name the app's folder: `factory gate challenge apps/hello`"
-        )
-    root = folder.parent.parent
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-    found += [root / name for name in _JUDGE_FILES if (root / name).is_file()]
-    return {path.relative_to(root).as_posix(): files.read_bytes(path) for path in found}

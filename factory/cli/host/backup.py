@@ -10,7 +10,8 @@ from factory.cli.host import options
 from factory.errors import InvalidInput, NotFound, ToolFailed
 from factory.host import trial
 from factory.host.app_state import AppStates
-from factory.host.host import RELEASES, STATUS, HostStatus
+from factory.host.host import RELEASES
+from factory.host.status import STATUS, HostStatus
 from factory.system import data, files
 
 

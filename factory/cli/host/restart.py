@@ -9,7 +9,7 @@ from factory.cli import output
 from factory.cli.host import options
 from factory.errors import InvalidInput, NotFound
 from factory.host import requests
-from factory.host.host import STATUS, HostStatus
+from factory.host.status import STATUS, HostStatus
 from factory.system import data, files
 
 _SECONDS = 60.0

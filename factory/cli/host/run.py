@@ -14,8 +14,9 @@ from factory.evidence.trust import Trust
 from factory.gitlab import connect as gitlab
 from factory.host import archives
 from factory.host.announcement import Announcement, own_key
-from factory.host.host import LOCK, RELEASES, Host, HostStatus, Source
+from factory.host.host import LOCK, RELEASES, Host, Source
 from factory.host.sockets import Sockets
+from factory.host.status import HostStatus
 from factory.host.supervisor import Supervisor
 from factory.system import clock, files, process
 from factory.worktrees.repository import Mirror

@@ -9,7 +9,7 @@ from factory.cli import environment as process_environment
 from factory.cli import output
 from factory.cli.host import options
 from factory.errors import NotFound
-from factory.host.host import STATUS, HostStatus
+from factory.host.status import STATUS, HostStatus
 from factory.system import data, files
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.checks.mutation import catalogue, score
+from factory.checks.mutation.challenge import run
 from factory.checks.mutation.operators import mutations
-from factory.cli.gate.challenge import run
 from factory.errors import GateFailed, InvalidInput, NotFound
 from factory.model.challenge import Defect, DefectOutcome
 from factory.reports import challenge as report

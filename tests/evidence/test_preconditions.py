@@ -2,7 +2,7 @@
 
 import pytest
 
-from factory.evidence import insist, transparency_log
+from factory.evidence import preconditions, transparency_log
 from factory.evidence.trust import Trust, TrustedKey
 from tests.evidence import examples
 
@@ -18,12 +18,12 @@ def tree(*steps: str, **changes: object) -> dict[str, bytes]:
 def before_merge(
     given: dict[str, bytes], trust: Trust | None = None, *, mr: int = 12, head: str = _HEAD
 ) -> tuple[str, ...]:
-    return insist.unmet_before_merge(given, trust or examples.trust(), mr, head)
+    return preconditions.unmet_before_merge(given, trust or examples.trust(), mr, head)
 
 
 def before_apply(given: dict[str, bytes], *, stack: str = "production") -> tuple[str, ...]:
     manifest, plan = (examples.digest(f"final 12 {part}") for part in ("manifest", "plan"))
-    return insist.unmet_before_apply(given, examples.trust(), 12, stack=stack, manifest=manifest, plan=plan)
+    return preconditions.unmet_before_apply(given, examples.trust(), 12, stack=stack, manifest=manifest, plan=plan)
 
 
 def test_a_whole_chain_may_be_merged_and_applied() -> None:
@@ -115,7 +115,7 @@ def history(*steps: tuple[str, int, str, dict[str, object]]) -> str | None:
         more: dict[str, object] = {} if kind in {"merge", "deploy"} else {"pipeline": 30 + mr}
         made.append(examples.make(kind, {**more, **of_stack, **changes}, mr=mr, key=f"{index}"))
     entries = transparency_log.read(examples.recorded(made))
-    return insist.provided(entries, project="factory/shop", stack="production")
+    return preconditions.provided(entries, project="factory/shop", stack="production")
 
 
 def planned(mr: int, *stacks: str) -> list[tuple[str, int, str, dict[str, object]]]:
