@@ -84,9 +84,9 @@ class Cost:
 class ReviewNote:
     """The content of the note; an approval of ``head`` also names ``issue``, ``spec_digest``, ``policy`` and ``plan``.
 
-    ``required`` are the gates that must pass, ``claim`` is the agent's own summary, ``decisions`` are the questions for
-    a person besides those of the risks, ``would_block`` are the gates that did not pass and are only observed,
-    ``links`` are pairs of label and URL.
+    ``required`` are the gates that must pass, ``claim`` is the agent's own summary (``None`` without agent),
+    ``decisions`` are the questions for a person besides those of the risks, ``would_block`` are the gates that did not
+    pass and are only observed, ``links`` are pairs of label and URL.
     """
 
     merge_request: int
@@ -100,7 +100,7 @@ class ReviewNote:
     verdicts: tuple[Verdict, ...]
     required: tuple[str, ...]
     behaviour: Behaviour
-    claim: str
+    claim: str | None
     cost: Cost
     excused: tuple[AcceptedFinding, ...] = ()
     risks: tuple[Risk, ...] = ()
@@ -252,7 +252,9 @@ def _changes(behaviour: Behaviour) -> list[str]:
     ]
 
 
-def _claim(claim: str) -> list[str]:
+def _claim(claim: str | None) -> list[str]:
+    if claim is None:
+        return []
     # Two trailing spaces keep the agent's line breaks in markdown.
     quoted = [neutral(line, _CLAIMED) for line in claim.strip().splitlines()]
     return fit([f"> {line}  " if line else ">" for line in quoted], _CLAIM) or ["> (nothing)"]

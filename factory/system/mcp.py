@@ -23,6 +23,7 @@ class Tool:
     """One tool: what it is for, and its arguments, all of them texts, by name; ``required`` are those without default.
 
     ``call`` returns the result as a text; what it raises as ``FactoryError`` is told to the agent as the result.
+    ``reads`` tells a client that the tool changes nothing.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Tool:
     arguments: Mapping[str, str]
     required: tuple[str, ...]
     call: Callable[[Mapping[str, object]], str]
+    reads: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _described(tool: Tool) -> dict[str, Any]:
             "required": list(tool.required),
             "additionalProperties": False,
         },
+        "annotations": {"readOnlyHint": tool.reads},
     }
 
 

@@ -44,6 +44,7 @@ def test_every_kind_is_a_tool_with_a_strict_schema() -> None:
     assert [item["name"] for item in tools] == list(outputs.KINDS)
     assert all("why" in item["inputSchema"]["required"] for item in tools)
     assert not any(item["inputSchema"]["additionalProperties"] for item in tools)
+    assert not any(item["annotations"]["readOnlyHint"] for item in tools)
 
 
 def test_a_call_makes_one_request() -> None:

@@ -158,6 +158,10 @@ def test_the_claim_is_quoted_and_marked() -> None:
     assert "> (nothing)" in render(replace(NOTE, claim=" \n"))
 
 
+def test_of_a_persons_change_no_agent_claims_anything() -> None:
+    assert "claim" not in render(replace(NOTE, claim=None))
+
+
 def test_an_approval_names_these_digests() -> None:
     assert [line for line in lines(NOTE) if line.startswith("- ")] == [
         "- issue: `1`",

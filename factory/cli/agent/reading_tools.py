@@ -62,7 +62,7 @@ def tools(workspace: Workspace) -> Toolset:
 def _tool(workspace: Workspace, name: str) -> Tool:
     argv, kind, about = READS[name]
     arguments = {kind: KINDS[kind][1]} if kind else {}
-    return Tool(name, about, arguments, tuple(arguments), partial(_read, workspace, argv, kind))
+    return Tool(name, about, arguments, tuple(arguments), partial(_read, workspace, argv, kind), reads=True)
 
 
 def _read(workspace: Workspace, argv: tuple[str, ...], kind: str, arguments: Mapping[str, object]) -> str:

@@ -41,8 +41,10 @@ def present(
     """
     request = merge_requests.get(context.bot, iid)
     digests = approval_digests.current(context, head=request.sha, spec=spec, issue=issue, pipeline=pipeline)
-    plans = saved_plan.plans(context.bot, saved_plan.of(context.bot, pipeline))
-    issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plan_note.render(plans))
+    saved = saved_plan.of(context.bot, pipeline)
+    if saved.job != saved_plan.NO_JOB:
+        plans = plan_note.render(saved_plan.plans(context.bot, saved))
+        issues.say(context.bot, "merge_requests", iid, marker=PLAN_MARK, body=plans)
     told = review_content.build(
         context, request, issue=issue, spec=spec, pipeline=pipeline, named=digests, attempts=attempts
     )

@@ -58,7 +58,7 @@ def build(
             required=decision.required,
             would_block=decision.would_block,
             behaviour=_behaviour(context, request, pipeline),
-            claim=attempts[-1].message if attempts else "",
+            claim=attempts[-1].message if attempts else None,
             cost=review_note.Cost(
                 attempts=len(attempts),
                 tokens=sum(used) if used else None,

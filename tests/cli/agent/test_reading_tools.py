@@ -72,6 +72,7 @@ def test_an_agent_reads_what_waits(tmp_path: Path) -> None:
         tools = mcp.handle(b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}', reading_tools.tools(here))
         assert tools is not None
         assert {item["name"] for item in tools["result"]["tools"]} >= {"status", "merge_request", "why"}
+        assert all(item["annotations"]["readOnlyHint"] for item in tools["result"]["tools"])
         asked = ["status", "issue", "may_change"]
         lines = [
             called(here, asked[0]),
