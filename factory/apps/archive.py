@@ -28,7 +28,7 @@ class ReleaseManifest:
 
     ``run`` and ``variables`` may name $SOCKET, $PORT, $RELEASE and, with ``state``, $STATE_DIRECTORY; ``listen`` is
     ``socket`` or ``port``. ``migrate`` is the command that brings the state to this release's form; empty if none.
-    ``secrets`` are the variables whose values the host has.
+    ``secrets`` are the variables whose values the host has; ``database`` is ``postgresql`` if one of them names one.
     """
 
     app: str
@@ -44,6 +44,7 @@ class ReleaseManifest:
     disk_mb: int = 1024
     migrate: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    database: str = ""
 
 
 def file_name(app: str) -> str:

@@ -79,6 +79,7 @@ def described(app: ResolvedApp) -> ReleaseManifest:
         disk_mb=app.disk_mb,
         migrate=app.migrate,
         secrets=app.secrets,
+        database=app.database,
     )
 
 

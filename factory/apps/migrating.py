@@ -29,11 +29,13 @@ def migrate(
     variables: Mapping[str, str],
     seconds: float,
 ) -> str:
-    """Run the migration of an unpacked release on a state, confined like the release; return what it printed.
+    """Run the migration of an unpacked release on a state and a database, confined like it; return what it printed.
 
     Raises ``ToolFailed`` with its last lines if it fails or takes longer than some seconds, and ``MachineError``.
     """
-    words = {"RELEASE": name, "STATE_DIRECTORY": str(files.private_folder(state))}
+    words = {"RELEASE": name}
+    if manifest.state:
+        words["STATE_DIRECTORY"] = str(files.private_folder(state))
     files.private_folder(place)
     wanted = running.launched(
         folder, manifest, machine, manifest.migrate, words=words, place=place, variables=variables

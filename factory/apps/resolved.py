@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from factory.apps import commands, node_files, own_tests
+from factory.apps import commands, node_files, own_tests, postgresql
 from factory.apps.detection.kind import PYTHON_LOCKS, SITES, of_files
 from factory.errors import InvalidInput
 from factory.policies.apps import FILE, App
@@ -16,6 +16,10 @@ _PROCFILE, _PACKAGE, _NODE_LOCK = "Procfile", node_files.PACKAGE, node_files.LOC
 _WEB = re.compile(r"^web:\s*(.+?)\s*$", re.MULTILINE)
 # Variables that the host gives every release.
 _OF_THE_HOST = ("HOME", "HOST", "LANG", "PATH", "PORT", "RELEASE", "SOCKET", "STATE_DIRECTORY", "VIRTUAL_ENV")
+_DEFAULTED = (
+    *("health", "variables", "state", "migrate", "secrets", "database"),
+    *("limits.memory_mb", "limits.processes", "limits.disk_mb"),
+)
 # Serves the files of a static site; the host has this program.
 STATIC = "static-site"
 
@@ -45,6 +49,7 @@ class ResolvedApp:
     state: bool
     migrate: tuple[str, ...]
     secrets: tuple[str, ...]
+    database: str
     tests: str
     checks: Mapping[str, str]
     origins: Mapping[str, str]
@@ -75,18 +80,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         said = getattr(app.checks, check.gate) is not None
         origins[f"checks.{check.gate}"] = _SAID if said else f"the script `{check.command[-1]}` of {_PACKAGE}"
     limits = app.limits
-    given = {*app.model_fields_set, *(f"limits.{field}" for field in limits.model_fields_set)}
-    for field in (
-        "health",
-        "variables",
-        "state",
-        "migrate",
-        "secrets",
-        "limits.memory_mb",
-        "limits.processes",
-        "limits.disk_mb",
-    ):
-        origins[field] = _SAID if field in given else "default"
+    origins |= _of_defaults(app)
     if lock and lock not in paths:
         raise InvalidInput(f"{FILE} of {name}: lock names {lock}, which does not exist", hint="Commit the lock file.")
     return ResolvedApp(
@@ -104,7 +98,8 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         disk_mb=limits.disk_mb,
         state=app.state,
         migrate=app.migrate,
-        secrets=app.secrets,
+        secrets=_secrets(app),
+        database=app.database or "",
         tests=own.told if own else "",
         checks={check.gate: check.told for check in checks},
         origins=origins,
@@ -112,11 +107,23 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
 
 
 def _require_consistent(name: str, app: App) -> None:
-    if taken := sorted({*app.secrets} & {*app.variables, *_OF_THE_HOST}):
+    if taken := sorted({*_secrets(app)} & {*app.variables, *_OF_THE_HOST}):
         why = "has a value in `variables`" if taken[0] in app.variables else "is the host's"
         raise InvalidInput(f"{FILE} of {name}: secrets names {taken[0]}, which {why}", hint="Choose another name.")
-    if app.migrate and not app.state:
-        raise InvalidInput(f"{FILE} of {name}: migrate needs a state", hint=f"Write `state: true` in {FILE}.")
+    if app.migrate and not app.state and not app.database:
+        hint = f"Write `state: true` or `database: postgresql` in {FILE}."
+        raise InvalidInput(f"{FILE} of {name}: migrate needs a state or a database", hint=hint)
+
+
+def _of_defaults(app: App) -> dict[str, str]:
+    """Return where the fields come from that have one default for every app."""
+    given = {*app.model_fields_set, *(f"limits.{field}" for field in app.limits.model_fields_set)}
+    return {field: _SAID if field in given else "default" for field in _DEFAULTED}
+
+
+def _secrets(app: App) -> tuple[str, ...]:
+    named = [postgresql.VARIABLE] if app.database and postgresql.VARIABLE not in app.secrets else []
+    return (*app.secrets, *named)
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from threading import Thread
 
-from factory.apps import archive, release_log, unix_http
+from factory.apps import archive, postgresql, release_log, unix_http
 from factory.apps.archive import CODE, PACKAGES, ReleaseManifest
 from factory.apps.build import node_version
 from factory.apps.resolved import STATIC
@@ -211,7 +211,7 @@ def launched(
         folder / CODE,
         env,
         writable=(place, *map(Path, kept.values())),
-        readable=(folder, *machine.readable),
+        readable=(folder, *machine.readable, *_sockets(manifest, variables)),
         required=machine.required,
         limits=Limits(
             memory_bytes=manifest.memory_mb * _MIB,
@@ -220,6 +220,12 @@ def launched(
             open_files=_OPEN_FILES,
         ),
     )
+
+
+def _sockets(manifest: ReleaseManifest, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folder of the socket of the release's database."""
+    url = variables.get(postgresql.VARIABLE) if manifest.database else None
+    return (postgresql.of_url(url).folder,) if url else ()
 
 
 def _argv(

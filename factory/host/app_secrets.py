@@ -48,6 +48,10 @@ class AppSecrets:
             )
         return {name: known[name] for name in names}
 
+    def all(self, app: str) -> Mapping[str, str]:
+        """Return every secret of an app, by name."""
+        return self._read(app)
+
     def _locked(self) -> AbstractContextManager[None]:
         return files.locked(files.private_folder(self._folder) / ".lock")
 

@@ -146,6 +146,7 @@ class Supervisor:
     def _start(self, name: str) -> Path:
         self._stop(name)
         self._starts[name].append(clock.monotonic())
+        self.states.finish(app_of(name))
         archive, folder = files.read_bytes(self._archive(name)), self._folder / "unpacked" / name
         for earlier in (folder, self._place(name)):
             files.remove_tree(earlier)
@@ -171,7 +172,7 @@ class Supervisor:
         """Run the release's migration, unless it was; the release before it serves on."""
         folder, place = self._folder / "unpacked" / name, self._place(name)
 
-        def run(state: Path) -> str:
+        def run(state: Path, of_copy: Mapping[str, str]) -> str:
             return migrating.migrate(
                 folder,
                 manifest,
@@ -179,7 +180,7 @@ class Supervisor:
                 name=name,
                 place=place,
                 state=state,
-                variables=given,
+                variables={**given, **of_copy},
                 seconds=_MIGRATION_SECONDS,
             )
 

@@ -29,10 +29,10 @@ def start_with(releases: Path, machine: RunMachine, *, name: str, app: str, back
     folder = short_folder(releases / "trial" / f"{name}.{os.getpid()}")
     unpacked, place = folder / "release", folder / "place"
     files.remove_tree(unpacked)
-    with AppStates(releases, machine).unpacked(app, backup) as state:
+    with AppStates(releases, machine).opened(app, backup) as (state, of_backup):
         try:
             manifest = running.unpack(files.read_bytes(releases / f"{name}.archive"), unpacked)
-            given = AppSecrets(releases).of(app, manifest.secrets)
+            given = {**AppSecrets(releases).of(app, manifest.secrets), **of_backup}
             started = running.start(
                 unpacked, manifest, machine, name=name, place=place, log=folder / "log", variables=given, state=state
             )

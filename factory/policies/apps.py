@@ -76,9 +76,10 @@ class App(Strict):
     absent follow from ``kind`` and from the app's files: ``factory app show`` prints them. ``lock`` is the file that
     names its packages with their hashes. ``run`` is the command of a release, without a shell. ``listen`` says where
     its program listens: on the unix socket ``$SOCKET``, or on ``$PORT`` of 127.0.0.1. With ``state``, the app has a
-    folder in each environment, ``$STATE_DIRECTORY``, which outlives its releases. ``migrate`` is the command that
-    brings that state to the form that the release needs; it runs once, before the release starts. ``secrets`` are
-    names of variables whose values the machine that runs the release has, and no file here.
+    folder in each environment, ``$STATE_DIRECTORY``, which outlives its releases; with ``database``, the secret
+    ``$DATABASE_URL`` names its database. ``migrate`` is the command that brings state and database to the form that the
+    release needs; it runs once, before the release starts. ``secrets`` are names of variables whose values the machine
+    that runs the release has, and no file here.
     """
 
     environments: dict[Name, Place] = Field(default_factory=dict)
@@ -91,6 +92,7 @@ class App(Strict):
     listen: Literal["socket", "port"] | None = None
     variables: dict[Variable, str] = Field(default_factory=dict)
     state: bool = False
+    database: Literal["postgresql"] | None = None
     migrate: Words = ()
     secrets: Annotated[tuple[Variable, ...], Field(strict=False, max_length=100)] = ()
     limits: Limits = Field(default_factory=Limits)

@@ -50,6 +50,7 @@ def packed(
     disk_mb: int = 1024,
     migrate: tuple[str, ...] = (),
     secrets: tuple[str, ...] = (),
+    database: str = "",
 ) -> bytes:
     files = folder / "app"
     files.mkdir(parents=True)
@@ -67,6 +68,7 @@ def packed(
         disk_mb=disk_mb,
         migrate=migrate,
         secrets=secrets,
+        database=database,
     )
     return archive.pack(folder, manifest)
 

@@ -107,7 +107,7 @@ def test_a_backup_of_a_database_in_use_is_whole_and_a_release_answers_with_it(
     states.backup("shop", tmp_path / "shop.tar.gz")
     database.close()
     trial.start_with(tmp_path / "releases", MACHINE, name=FIRST, app="shop", backup=tmp_path / "shop.tar.gz")
-    with states.unpacked("shop", tmp_path / "shop.tar.gz") as found:
+    with states.opened("shop", tmp_path / "shop.tar.gz") as (found, _):
         assert rows(found / "shop.db") == 500
         assert [path.name for path in found.iterdir()] == ["shop.db"]
     assert (tmp_path / "shop.tar.gz").stat().st_mode & 0o777 == 0o600

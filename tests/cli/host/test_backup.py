@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said_in_a_line(folder: Path) -> None:
         (
             ("backup", "production", "cart", str(folder / "new")),
             4,
-            "Apps with a state (`state: true` in app.yml): shop",
+            "Apps with a state: shop",
         ),
         (("restore", "production", "shop", str(text)), 3, "nothing was restored: text is not a backup of shop"),
     ]:
