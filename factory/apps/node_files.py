@@ -26,3 +26,19 @@ def scripts(package: bytes) -> Mapping[str, str]:
         return {}
     named = {str(key): str(value) for key, value in found.items()}
     return {key: value for key, value in named.items() if key != "test" or _PLACEHOLDER not in value}
+
+
+def program(word: str, lock: bytes) -> str:
+    """Return how a release starts the program that a script names: node, or one that a package of npm's lock brings.
+
+    Empty if it is neither, or of a package for development alone; ``lock`` is empty without a lock.
+    """
+    if word == "node":
+        return word
+    packages = fields(lock).get("packages") if lock else None
+    for place, package in packages.items() if isinstance(packages, dict) else ():
+        own = isinstance(package, dict) and not package.get("dev") and not place.rpartition(f"{MODULES}/")[0]
+        named = package.get("bin") if own else None
+        if isinstance(named, dict) and word in named:
+            return f"{MODULES}/.bin/{word}"
+    return ""

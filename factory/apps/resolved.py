@@ -67,7 +67,7 @@ def resolve(name: str, app: App, paths: Collection[str], read: Read) -> Resolved
         value, origins[field] = (said, _SAID) if said else default()
         return value
 
-    kind = str(chosen("kind", app.kind, lambda: _kind(paths)))
+    kind = str(chosen("kind", app.kind, lambda: _kind(paths, read)))
     lock = str(chosen("lock", app.lock, lambda: _lock(kind, paths, read)) or "")
     build = _words(chosen("build.command", app.build.command, lambda: _build(kind, paths, read)))
     files = _words(chosen("build.files", app.build.files, lambda: _files(kind, paths, built=bool(build))))
@@ -130,8 +130,9 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, tuple) else ()
 
 
-def _kind(paths: Collection[str]) -> tuple[str, str]:
-    if (found := of_files(paths)) is None:
+def _kind(paths: Collection[str], read: Read) -> tuple[str, str]:
+    scripts = node_files.scripts(read(_PACKAGE)) if _PACKAGE in paths else {}
+    if (found := of_files(paths, scripts)) is None:
         raise _open("kind", "python, node, static or command")
     return found
 
@@ -188,9 +189,16 @@ def _run(kind: str, files: tuple[str, ...], paths: Collection[str], read: Read) 
         for folder in ("src", "."):
             if PurePosixPath(folder, "__main__.py").as_posix() in paths:
                 return ("python", folder), f"{folder}/__main__.py exists"
-    if kind == "node" and (start := node_files.scripts(read(_PACKAGE)).get("start", "")).startswith("node "):
-        return commands.split(start, _PACKAGE), f"the script `start` of {_PACKAGE}"
+    if kind == "node" and (started := _started(paths, read)):
+        return started, f"the script `start` of {_PACKAGE}"
     raise _open("run", "the command that serves the app, with $SOCKET or $PORT where the program listens")
+
+
+def _started(paths: Collection[str], read: Read) -> tuple[str, ...]:
+    """Return what the script `start` runs: node, or a program of the app's packages; empty if it is neither."""
+    start = node_files.scripts(read(_PACKAGE)).get("start", "")
+    program = node_files.program(start.partition(" ")[0], read(_NODE_LOCK) if _NODE_LOCK in paths else b"")
+    return (program, *commands.split(start, _PACKAGE)[1:]) if program else ()
 
 
 def _listen(kind: str, words: Collection[str]) -> tuple[str, str]:

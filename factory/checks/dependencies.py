@@ -5,8 +5,9 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -23,14 +24,13 @@ _UNREAD = {
     "Pipfile",
     "Pipfile.lock",
     "poetry.lock",
-    "uv.lock",
     "setup.py",
     "setup.cfg",
     "environment.yml",
-    "package-lock.json",
     "yarn.lock",
     "pnpm-lock.yaml",
 }
+_EXACT = re.compile(r"\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?")
 _REQUIREMENTS = re.compile(r"(?:^|/)requirements[^/]*(?:/[^/]+)?\.(?:txt|lock|in)$")
 
 
@@ -80,7 +80,23 @@ def read(sources: Mapping[str, bytes], apps: AppPaths = FOLDERS) -> tuple[Depend
             found += _imports(path, text, local[apps.app_of(path)]) if python else _reader(path)(path, text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             found.append(Dependency("(unreadable)", "", path, 1, pinned=False))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_pinned_by_locks(found)))
+
+
+def _pinned_by_locks(found: Sequence[Dependency]) -> Iterator[Dependency]:
+    """Yield the dependencies; a range in a manifest is pinned if a lock in the same folder pins the package."""
+    locked = {
+        (PurePosixPath(item.path).parent, item.name)
+        for item in found
+        if item.pinned and not _is_manifest(item.path) and item.version not in {IMPORTED, SHADOWS}
+    }
+    for item in found:
+        here = (PurePosixPath(item.path).parent, item.name)
+        yield replace(item, pinned=True) if _is_manifest(item.path) and here in locked else item
+
+
+def _is_manifest(path: str) -> bool:
+    return path.endswith(("/package.json", "/pyproject.toml", ".in")) or path in {"package.json", "pyproject.toml"}
 
 
 def _is_python(path: str, apps: AppPaths) -> bool:
@@ -100,14 +116,13 @@ def _wanted(path: str, apps: AppPaths) -> bool:
     if not apps.owns(path):
         return False
     name = path.rsplit("/", 1)[-1]
-    known = name in {"pyproject.toml", "package.json"} or name in _UNREAD
+    known = name in _READERS or name in _UNREAD
     return known or name.endswith(".py") or _REQUIREMENTS.search(path) is not None
 
 
 def _reader(path: str) -> Callable[[str, str], Iterator[Dependency]]:
-    readers = {"pyproject.toml": _pyproject, "package.json": _package_json}
     name = path.rsplit("/", 1)[-1]
-    return readers.get(name, _unread if name in _UNREAD else _requirements)
+    return _READERS.get(name, _unread if name in _UNREAD else _requirements)
 
 
 def _unread(path: str, text: str) -> Iterator[Dependency]:
@@ -134,7 +149,45 @@ def _package_json(path: str, text: str) -> Iterator[Dependency]:
     value = json.loads(text)
     for group in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"):
         for name, version in value.get(group, {}).items():
-            yield Dependency(name, str(version), path, 1, pinned=bool(re.fullmatch(r"\d+\.\d+\.\d+", str(version))))
+            yield Dependency(name, str(version), path, 1, pinned=bool(_EXACT.fullmatch(str(version))))
+
+
+def _package_lock(path: str, text: str) -> Iterator[Dependency]:
+    """Read npm's lock (https://docs.npmjs.com/cli/configuring-npm/package-lock-json); older forms are not read."""
+    value = json.loads(text)
+    if value.get("lockfileVersion") not in {2, 3}:
+        yield from _unread(path, text)
+        return
+    lines = {line.strip(): number for number, line in enumerate(text.splitlines(), 1)}
+    for place, package in value["packages"].items():
+        if place:  # the empty one is the app itself
+            name = package.get("name") or place.rpartition("node_modules/")[2]
+            version = str(package.get("version", ""))
+            pinned = bool(_EXACT.fullmatch(version)) and str(package.get("integrity", "")).startswith("sha")
+            yield Dependency(name, version, path, lines.get(f"{json.dumps(place)}: {{", 1), pinned=pinned)
+
+
+def _uv_lock(path: str, text: str) -> Iterator[Dependency]:
+    """Read uv's lock (https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile)."""
+    for package in tomllib.loads(text).get("package", []):
+        source = package["source"]
+        if source.keys() & {"virtual", "editable"} and next(iter(source.values())) == ".":
+            continue  # the app itself
+        yield Dependency(
+            canonicalize_name(package["name"]),
+            str(package.get("version", "")),
+            path,
+            1,
+            pinned="registry" in source and "version" in package,
+        )
+
+
+_READERS: Mapping[str, Callable[[str, str], Iterator[Dependency]]] = {
+    "pyproject.toml": _pyproject,
+    "package.json": _package_json,
+    "package-lock.json": _package_lock,
+    "uv.lock": _uv_lock,
+}
 
 
 def _dependency(text: str, path: str, line: int) -> Dependency:

@@ -14,6 +14,11 @@ def resolved(files: Mapping[str, str], app: App | None = None) -> ResolvedApp:
     return resolve("shop", app or App(), set(files), lambda path: files[path].encode())
 
 
+NEXT = '{"packages": {"": {"bin": {"own": "o"}}, "node_modules/next": {"bin": {"next": "dist/next"}}}}'
+DEV_NEXT = NEXT.replace('{"bin": {"next"', '{"dev": true, "bin": {"next"')
+DEEP_NEXT = NEXT.replace("node_modules/next", "node_modules/a/node_modules/next")
+STARTS_NEXT = '{"scripts": {"start": "next start -p $PORT", "build": "next build"}}'
+SITE = '{"scripts": {"build": "vite build", "dev": "vite"}}'
 HASHED = {"requirements.txt": "flask==3.0 --hash=sha256:0\n"}
 
 
@@ -49,6 +54,24 @@ HASHED = {"requirements.txt": "flask==3.0 --hash=sha256:0\n"}
             ".",
             "node build/server.js",
             "port",
+        ),
+        (
+            {"package.json": STARTS_NEXT, "index.html": "", "package-lock.json": NEXT},
+            "node",
+            "package-lock.json",
+            "npm run build",
+            ".",
+            "node_modules/.bin/next start -p $PORT",
+            "port",
+        ),
+        (
+            {"package.json": SITE, "index.html": "", "package-lock.json": "{}"},
+            "static",
+            "package-lock.json",
+            "npm run build",
+            "dist",
+            "static-site dist",
+            "socket",
         ),
         ({"index.html": ""}, "static", "", "", ".", "static-site .", "socket"),
         ({"public/index.html": "", "README.md": ""}, "static", "", "", "public", "static-site public", "socket"),
@@ -92,6 +115,8 @@ def test_what_the_file_says_counts_and_is_named_as_its_origin() -> None:
         ({"a.py": "", "Procfile": "web: python $(which a)\n"}, {}, "needs a shell"),
         ({"a.py": "", "Procfile": "web: python $HOME/a.py\n"}, {}, "needs a shell"),
         ({"package.json": '{"scripts": {"start": "next start"}}'}, {}, "`run`"),
+        ({"package.json": STARTS_NEXT, "package-lock.json": DEV_NEXT}, {}, "`run`"),
+        ({"package.json": STARTS_NEXT, "package-lock.json": DEEP_NEXT}, {}, "`run`"),
         ({"__main__.py": ""}, {"lock": "uv.lock"}, "lock names uv.lock"),
         ({"__main__.py": ""}, {"migrate": ["python", "-m", "migrate"]}, "migrate needs a state"),
         ({"__main__.py": ""}, {"secrets": ["KEY"], "variables": {"KEY": "x"}}, "KEY, which has a value in `variables`"),

@@ -1,5 +1,6 @@
 """What tools, sources and manifests say, read into facts: the plain case, and that no bytes give a traceback."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,65 @@ def test_dependencies_of_manifests_and_imports() -> None:
     assert [item.name for item in found if item.version == IMPORTED] == ["requests"]
 
 
-@given(st.binary(max_size=300), st.sampled_from(["requirements.txt", "pyproject.toml", "package.json", "src/a.py"]))
+def test_a_lock_pins_the_ranges_of_the_manifest_beside_it() -> None:
+    npm = {
+        "lockfileVersion": 3,
+        "packages": {
+            "": {"name": "a", "version": "1.0.0"},
+            "node_modules/left": {"version": "1.4.0", "integrity": "sha512-x"},
+            "node_modules/left/node_modules/deep": {"version": "2.0.0-rc.1", "integrity": "sha512-x"},
+            "node_modules/alias": {"name": "real", "version": "1.0.0", "integrity": "sha512-x"},
+            "node_modules/git": {"version": "1.0.0", "resolved": "git+ssh://git@host/git.git#1"},
+            "node_modules/near": {"link": True, "resolved": "near"},
+        },
+    }
+    wanted = {"left": "^1.0.0", "git": "^1.0.0", "alias": "npm:real@^1.0.0", "absent": "^1.0.0"}
+    uv = """version = 1
+[[package]]
+name = "a"
+version = "0.1.0"
+source = { virtual = "." }
+[[package]]
+name = "Flask"
+version = "3.0.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "forked"
+version = "1.0"
+source = { git = "https://host/forked" }
+"""
+    found = dependencies.read(
+        {
+            "apps/a/package.json": json.dumps({"dependencies": wanted}).encode(),
+            "apps/a/package-lock.json": json.dumps(npm, indent=2).encode(),
+            "apps/a/pyproject.toml": b'[project]\ndependencies = ["flask>=2", "forked"]\n',
+            "apps/a/uv.lock": uv.encode(),
+            "apps/b/package.json": b'{"dependencies": {"left": "^1.0.0"}}',
+            "apps/b/requirements.in": b"django\n",
+            "apps/b/requirements.txt": b"django==5.0 --hash=sha256:0\n",
+        }
+    )
+    unpinned = {(item.path.rpartition("/")[2], item.name, item.version) for item in found if not item.pinned}
+    assert unpinned == {
+        ("package.json", "git", "^1.0.0"),
+        ("package.json", "alias", "npm:real@^1.0.0"),
+        ("package.json", "absent", "^1.0.0"),
+        ("package-lock.json", "git", "1.0.0"),
+        ("package-lock.json", "near", ""),
+        ("pyproject.toml", "forked", ""),
+        ("uv.lock", "forked", "1.0"),
+        ("package.json", "left", "^1.0.0"),
+    }
+    assert [item.path for item in found if item.name == "left" and not item.pinned] == ["apps/b/package.json"]
+    lines = {item.name: item.line for item in found if item.path.endswith("lock.json")}
+    assert (lines["left"], lines["deep"], lines["real"]) == (8, 12, 16)
+    assert "a" not in {item.name for item in found}
+
+
+_MANIFESTS = ["requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "uv.lock", "src/a.py"]
+
+
+@given(st.binary(max_size=300), st.sampled_from(_MANIFESTS))
 def test_no_bytes_break_the_readers(data: bytes, name: str) -> None:
     path = f"apps/a/{name}"
     assert {item.path for item in dependencies.read({path: data})} <= {path}

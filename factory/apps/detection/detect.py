@@ -151,9 +151,11 @@ def _script(words: tuple[str, ...], paths: Collection[str], read: Callable[[str]
     try:
         script = node_files.scripts(read(node_files.PACKAGE)).get(rest[0], "")
         found = commands.split(script, node_files.PACKAGE)
+        lock = read(node_files.LOCK) if node_files.LOCK in paths else b""
+        program = node_files.program(found[0], lock) if found else ""
     except FactoryError:
         return None
-    return found if found and found[0] == "node" else None
+    return (program, *found[1:]) if program else None
 
 
 def _with_port(word: str, port: str) -> str:

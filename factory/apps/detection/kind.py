@@ -11,9 +11,14 @@ PYTHON_LOCKS = ("uv.lock", "requirements.lock", "requirements.txt")
 SITES = ("dist", "build", "public", "_site", "site", "out")
 
 
-def of_files(paths: Collection[str]) -> tuple[str, str] | None:
-    """Return the kind and why; ``None`` if the files don't tell. ``paths`` are below the app's folder."""
+def of_files(paths: Collection[str], scripts: Collection[str]) -> tuple[str, str] | None:
+    """Return the kind and why; ``None`` if the files don't tell.
+
+    ``paths`` are below the app's folder, ``scripts`` the names of those in its package.json.
+    """
     tops = {PurePosixPath(path).parts[0] for path in paths}
+    if PACKAGE in tops and "index.html" in tops and "build" in scripts and "start" not in scripts:
+        return "static", "index.html and a script `build` exist, and no script `start`"
     if PACKAGE in tops:
         return "node", f"{PACKAGE} exists"
     if {"pyproject.toml", *PYTHON_LOCKS} & tops or any(path.endswith(".py") for path in paths):

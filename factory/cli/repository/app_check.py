@@ -1,6 +1,7 @@
 """``factory app check``: judges one app as it lies in the working tree, and lists what is left before it is green."""
 
 import os
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from factory.specs.read import path_of
 
 _SCRATCH = Path(".factory/local")
 _HERE = "."
+# How many steps of a kind are shown.
+_ALIKE = 3
 
 
 @click.command()
@@ -71,8 +74,15 @@ def _lines(found: AppCheck, known: AppPaths, spec: str) -> list[str]:
     lines = [f"{found.app}: {len(passed)} of {len(found.verdicts)} local gates passed: {', '.join(passed)}"]
     if not found.verdicts:
         lines = [f"{found.app}: no gate ran"]
+    alike: Counter[tuple[str, str]] = Counter()
     for number, step in enumerate(found.steps, 1):
-        lines += [f"{number}. {_place(step)}{step.problem}", f"   → {step.next}"]
+        kind = (step.asked_by, step.next)
+        alike[kind] += 1
+        if alike[kind] <= _ALIKE:
+            lines += [f"{number}. {_place(step)}{step.problem}", f"   → {step.next}"]
+    for (gate, then), count in alike.items():
+        if count > _ALIKE:
+            lines.append(f"… and {count - _ALIKE} more of {gate}, with the same next step: {then} `--json` has all.")
     if found.green:
         paths = "." if known.root else f"apps/{found.app} {path_of(spec)}"
         lines.append(f"green · next: git add {paths}, commit with the trailer `Spec: {spec}`, and run factory propose")
