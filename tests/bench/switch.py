@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
+from factory.errors import InvalidInput
 from tests.local_cloudflare.double import HELLO, Double
 
 _CONNECTIONS, _REQUESTS = 50, 10_000
@@ -21,6 +22,9 @@ _MOVES = (("deployment", _ONE, _TWO), ("rollback", _TWO, _ONE), ("deployment of 
 # As servers that people use do, it lets more connections wait than there are.
 _APP = HELLO.replace("ThreadingHTTPServer((", "ThreadingHTTPServer.request_queue_size = 1024\nThreadingHTTPServer((")
 _RETURN = ("return after a failed check", _THREE, _ONE)
+_KEPT, _FAILING = (f"kept-{letter * 12}" for letter in "ab")
+_FILL = ("python3", "-c", "open(__import__('os').environ['STATE_DIRECTORY'] + '/rows', 'wb').write(b'x' * 50_000_000)")
+_FAIL = ("python3", "-c", "import time; time.sleep(1); raise SystemExit('no such column')")
 
 
 def rows() -> list[dict[str, object]]:
@@ -33,7 +37,19 @@ def rows() -> list[dict[str, object]]:
         for what, before, after in (*_MOVES, _RETURN):
             seen = asyncio.run(_under_load(double, partial(double.configure, tunnel, _HOST, _service(after))))
             found.append(_row(what, seen, before, after))
+        double.release(_KEPT, _APP, migrate=_FILL)
+        double.configure(tunnel, _HOST, _service(_KEPT))
+        seen = asyncio.run(_under_load(double, partial(_migrate_wrong, double)))
+        found.append(_row("failing migration", seen, _KEPT, _KEPT))
         return found
+
+
+def _migrate_wrong(double: Double) -> None:
+    try:
+        double.release(_FAILING, _APP, migrate=_FAIL)
+    except InvalidInput:
+        return
+    raise AssertionError("the migration did not fail")
 
 
 def _service(release: str) -> str:
@@ -78,12 +94,12 @@ def _row(what: str, seen: list[tuple[float, float, str]], before: str, after: st
     """Return the failed requests of a move, which may be none, and the 99th percentiles before and during it, in ms."""
     at = next(moment for moment, _, said in seen if said == "moved")
     requests = [item for item in seen if item[2] != "moved"]
-    served = {before: 0, after: 0}
+    served = dict.fromkeys((before, after), 0)
     for _, _, said in requests:
         release = said.partition(" ")[0]
         served[release] = served.get(release, 0) + 1
-    failed = len(requests) - served[before] - served[after]
-    late = sum(said.startswith(before) for began, _, said in requests if began > at)
+    failed = len(requests) - sum(served[release] for release in {before, after})
+    late = sum(said.startswith(before) for began, _, said in requests if began > at) if before != after else 0
     ends = [began + took for began, took, _ in requests]
     first = [took for (_, took, _), end in zip(requests, ends, strict=True) if end < at - 0.5]
     during = [took for (began, took, _), end in zip(requests, ends, strict=True) if began < at + 0.5 and end > at - 0.5]

@@ -98,10 +98,13 @@ class Double:
         headers = {"Host": host} | arguments.pop("headers", {})
         return _send(method, f"http://127.0.0.1:{self.edge_port}{path}", headers=headers, **arguments)
 
-    def release(self, name: str, main: str = HELLO, *, environment: str = "production") -> None:
-        """Run a release, as a host does, in this process."""
+    def release(
+        self, name: str, main: str = HELLO, *, environment: str = "production", migrate: tuple[str, ...] = ()
+    ) -> None:
+        """Run a release, as a host does, in this process; with a migration, it has a state."""
         with tempfile.TemporaryDirectory() as folder:
-            self.take(name, packed(Path(folder), main, listen="port", processes=128), environment=environment)
+            content = packed(Path(folder), main, listen="port", processes=128, state=bool(migrate), migrate=migrate)
+            self.take(name, content, environment=environment)
 
     def take(self, name: str, archive: bytes, *, environment: str) -> None:
         """Run a release from its archive."""

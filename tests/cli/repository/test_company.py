@@ -12,7 +12,7 @@ import requests
 
 from factory.apps import unix_http
 from factory.operations.repository import toolkit_wheel
-from tests.apps import layouts
+from tests.apps import layouts, scaffolds
 from tests.cli.repository.test_first_hour import UV, Person, written
 from tests.operations.repository.test_own_suites import locked as locked_node_app
 from tests.servers import PATIENCE, git, wait_for
@@ -209,6 +209,11 @@ def answer(person: Person, host: str, path: str = "/") -> str:
     return requests.get(edge + path, headers={"Host": host}, timeout=PATIENCE).text
 
 
+def hostnames(app: str) -> tuple[str, ...]:
+    """Return the options that give the first app its hostnames."""
+    return (f"--hostname=staging={app}.acme-staging.test", f"--hostname=production={app}.acme.test")
+
+
 @pytest.mark.long
 @pytest.mark.matrix(4, group="flows")
 @pytest.mark.slow
@@ -224,11 +229,7 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     git("init", "-q", "-b", "main", cwd=folder)
     git("add", "-A", cwd=folder)
     git("commit", "-qm", "Count", cwd=folder)
-    named = [
-        f"--hostname={name}=count.{domain}.test"
-        for name, domain in (("staging", "acme-staging"), ("production", "acme"))
-    ]
-    person.types("factory", "app", "add", "../count", *named)
+    person.types("factory", "app", "add", "../count", *hostnames("count"))
     assert "staging: https://count.acme-staging.test serves release count-" in merged(person, 1)
     told = "the tests of count are known by their exit code alone; they run by make test"
     assert told in person.types("factory", "mr", "show", "1")
@@ -237,6 +238,28 @@ def test_an_app_that_says_how_it_is_built_and_run(person: Person) -> None:
     person.types("factory", "work", "--once")
     assert answer(person, "count.acme.test") == "ok"
     on_a_host_of_ones_own(person)
+
+
+@pytest.mark.long
+@pytest.mark.matrix(4, group="flows")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", scaffolds.SCAFFOLDS)
+def test_an_app_that_nobody_here_wrote(person: Person, name: str) -> None:
+    person.types("factory", "infra", "add", "acme.test")
+    git("switch", "-q", "main", cwd=person.shop)
+    git("merge", "-q", "--ff-only", "add-infrastructure", cwd=person.shop)
+    person.types("factory", "up")
+    made = scaffolds.make(name, person.shop.parent, lambda argv, folder: person.types(*argv, cwd=folder))
+    folder = person.shop.parent / "web"
+    git("init", "-q", "-b", "main", cwd=folder)
+    git("add", "-A", cwd=folder)
+    git("commit", "-qm", "As it was generated", cwd=folder)
+    person.types("factory", "app", "add", "../web", *hostnames("web"))
+    assert "staging: https://web.acme-staging.test serves release web-" in merged(person, 1)
+    waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
+    person.types("factory", "deploy", "approve", str(waiting["id"]))
+    person.types("factory", "work", "--once")
+    assert made.answer in answer(person, "web.acme.test")
 
 
 def on_a_host_of_ones_own(person: Person) -> None:
