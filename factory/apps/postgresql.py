@@ -23,6 +23,8 @@ _FORM = "postgresql://ROLE:PASSWORD@/NAME?host=/run/postgresql"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 _COPY, _NEW, _OLD = "_factory_copy", "_factory_new", "_factory_old"
 _SECONDS = 1800.0
+# Milliseconds for which a dump waits for a table that the app has locked.
+_LOCK_MS = 60_000
 _CREATE = """DROP DATABASE IF EXISTS :"name" WITH (FORCE);
 CREATE DATABASE :"name" TEMPLATE template0;
 """
@@ -61,14 +63,19 @@ def of_url(url: str) -> Database:
     Raises ``ToolFailed`` for a URL of another form, for one without a socket, whose host no release can reach, and for
     one without a password: every app could use a database that asks only for the account (``peer``, ``trust``).
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ToolFailed(f"{VARIABLE} is no URL; its form is {_FORM}") from error
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     address, at, place = parts.netloc.rpartition("@")
     role, _, password = address.partition(":")
     host, _, port = place.partition(":")
     folder, name = query.get("host", unquote(host)), unquote(parts.path[1:])
     why = ""
-    if not url.startswith(SCHEMES) or not at or not role:
+    if "\0" in unquote(url):
+        why = "contains a NUL"
+    elif not url.startswith(SCHEMES) or not at or not role:
         why = "does not name a role of PostgreSQL"
     elif not folder.startswith("/"):
         why = "names no folder of a unix socket, and a release has no network"
@@ -92,7 +99,8 @@ def dump(database: Database, target: Path, *, path: str) -> None:
     size, free = int(_psql(database, path, _SIZE)), shutil.disk_usage(target).free
     if size > free // 2:
         raise ToolFailed(f"the database has {size >> 20} MiB, and {target.parent} has {free >> 20} MiB left")
-    _run(database, path, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file", str(target))
+    options = ("--format=custom", "--no-owner", "--no-privileges", f"--lock-wait-timeout={_LOCK_MS}")
+    _run(database, path, "pg_dump", *options, "--file", str(target))
 
 
 @contextmanager

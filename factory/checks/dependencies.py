@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -31,6 +31,8 @@ _UNREAD = {
     "pnpm-lock.yaml",
 }
 _EXACT = re.compile(r"\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?")
+_MANIFESTS = {"package.json": "npm", "pyproject.toml": "pypi", ".in": "pypi"}
+_LOCKS = {"package-lock.json": "npm", "uv.lock": "pypi", ".txt": "pypi", ".lock": "pypi"}
 _REQUIREMENTS = re.compile(r"(?:^|/)requirements[^/]*(?:/[^/]+)?\.(?:txt|lock|in)$")
 
 
@@ -84,19 +86,18 @@ def read(sources: Mapping[str, bytes], apps: AppPaths = FOLDERS) -> tuple[Depend
 
 
 def _pinned_by_locks(found: Sequence[Dependency]) -> Iterator[Dependency]:
-    """Yield the dependencies; a range in a manifest is pinned if a lock in the same folder pins the package."""
-    locked = {
-        (PurePosixPath(item.path).parent, item.name)
-        for item in found
-        if item.pinned and not _is_manifest(item.path) and item.version not in {IMPORTED, SHADOWS}
-    }
+    """Yield the dependencies; a range in a manifest is pinned if its lock in the same folder pins the package."""
+    pinned = [item for item in found if item.pinned and item.version not in {IMPORTED, SHADOWS}]
+    locked = {(*of, item.name) for item in pinned if (of := _manifest_of(item.path, _LOCKS))}
     for item in found:
-        here = (PurePosixPath(item.path).parent, item.name)
-        yield replace(item, pinned=True) if _is_manifest(item.path) and here in locked else item
+        of = _manifest_of(item.path, _MANIFESTS)
+        yield replace(item, pinned=True) if of and (*of, item.name) in locked else item
 
 
-def _is_manifest(path: str) -> bool:
-    return path.endswith(("/package.json", "/pyproject.toml", ".in")) or path in {"package.json", "pyproject.toml"}
+def _manifest_of(path: str, kinds: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the folder and the ecosystem of a manifest or a lock, by what its name ends with."""
+    folder, _, name = path.rpartition("/")
+    return next(((folder, system) for end, system in kinds.items() if name.endswith(end)), None)
 
 
 def _is_python(path: str, apps: AppPaths) -> bool:

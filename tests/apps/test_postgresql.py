@@ -30,6 +30,8 @@ def test_a_url_names_socket_role_and_database(url: str) -> None:
     [
         ("mysql://shop:x@/shop?host=/run", "does not name a role"),
         ("postgresql:///shop?host=/run", "does not name a role"),
+        ("postgresql://shop:x@[/shop", "is no URL"),
+        ("postgresql://shop:x@/shop%00?host=/run", "contains a NUL"),
         ("postgresql://shop:x@db.example.com/shop", "no folder of a unix socket"),
         ("postgresql://shop@/shop?host=/run", "has no password"),
         ("postgresql://shop:x@/?host=/run", "names a database that does not match"),

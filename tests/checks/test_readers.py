@@ -115,7 +115,7 @@ source = { git = "https://host/forked" }
             "apps/a/package-lock.json": json.dumps(npm, indent=2).encode(),
             "apps/a/pyproject.toml": b'[project]\ndependencies = ["flask>=2", "forked"]\n',
             "apps/a/uv.lock": uv.encode(),
-            "apps/b/package.json": b'{"dependencies": {"left": "^1.0.0"}}',
+            "apps/b/package.json": b'{"dependencies": {"left": "^1.0.0", "django": "^5.0.0"}}',
             "apps/b/requirements.in": b"django\n",
             "apps/b/requirements.txt": b"django==5.0 --hash=sha256:0\n",
         }
@@ -130,6 +130,7 @@ source = { git = "https://host/forked" }
         ("pyproject.toml", "forked", ""),
         ("uv.lock", "forked", "1.0"),
         ("package.json", "left", "^1.0.0"),
+        ("package.json", "django", "^5.0.0"),
     }
     assert [item.path for item in found if item.name == "left" and not item.pinned] == ["apps/b/package.json"]
     lines = {item.name: item.line for item in found if item.path.endswith("lock.json")}
