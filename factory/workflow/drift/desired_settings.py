@@ -14,6 +14,8 @@ from factory.workflow.context import SIMULATED_APPROVER
 
 _COLOURS = ("#1f75cb", "#6699cc", "#8fbc8f", "#d99530", "#dd2b0e", "#9400d3")
 _RULE, _OPERATOR = "a person", "operator"
+# The gate of a project that has infrastructure.
+_PLAN = "plan"
 # The tags that the jobs of the pipeline definition name if the CI variable FACTORY_RUNNERS is `own`.
 _OWN_RUNNERS = {
     name: Runner(tags=(name,), protected=protected)
@@ -97,9 +99,13 @@ def runners(policies: Policies) -> dict[str, Fields]:
 
 
 def _variables(policies: Policies) -> dict[str, Fields]:
-    """Return the CI variables of ``gitlab.yml``, and those of ``secrets.yml`` without their values."""
+    """Return the CI variables of ``gitlab.yml``, and those of ``secrets.yml`` without their values.
+
+    Where no gate judges plans, the project has no infrastructure, and no job reads another secret than the gate's.
+    """
     found: dict[str, Fields] = {}
-    for secret in policies.secrets.secrets.values():
+    read = [item for item in policies.secrets.secrets.values() if item.gate or _PLAN in policies.gates.gates]
+    for secret in read:
         for environment in secret.scopes if secret.variable else ():
             name = f"{secret.variable} {environment}".strip()
             found[name] = {"value": HIDDEN, "protected": secret.protected}
