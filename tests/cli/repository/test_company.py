@@ -254,6 +254,9 @@ def test_an_app_that_nobody_here_wrote(person: Person, name: str) -> None:
     git("init", "-q", "-b", "main", cwd=folder)
     git("add", "-A", cwd=folder)
     git("commit", "-qm", "As it was generated", cwd=folder)
+    for secret in made.secrets:
+        for environment in ("staging", "production"):
+            person.types("sh", "-c", f"echo of-{environment} | factory host secret {environment} web {secret}")
     person.types("factory", "app", "add", "../web", *hostnames("web"))
     assert "staging: https://web.acme-staging.test serves release web-" in merged(person, 1)
     waiting = next(item for item in read(person, "deploy", "list") if item["environment"] == "production")
