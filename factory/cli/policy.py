@@ -180,7 +180,7 @@ def _in_repository(path: str) -> str:
 
 
 def _paths(policies: Policies, paths: Sequence[str], who: str) -> _Explanation:
-    change = Change("", "", tuple(ChangedFile(path, "M", 0, 0) for path in paths), origin=Origin(who))
+    change = Change("", "", tuple(ChangedFile(path, "M", 1, 0) for path in paths), origin=Origin(who))
     why = evaluate.bound(policies, change)
     each = tuple(evaluate.path(policies, path) for path in paths)
     return _Explanation(each if why else evaluate.scope(policies, change), evaluate.needed(policies, change, ()), why)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from factory.model.facts import Change, Plan
+from factory.model.facts import Change, ChangedFile, Plan
 from factory.model.verdict import AppliedRisk, Finding, RequiredApprovals
 from factory.policies.fields import exceptable
 from factory.policies.model import Exceptions, Excuse, Policies, Risk
@@ -193,7 +193,20 @@ def _touched(risk: Risk, change: Change | None) -> tuple[str, ...]:
         return ()
     if change is None:
         return ("the change is unknown",)
-    return tuple(file.path for file in change.files if odd(file.path) or touches(file.path, risk.paths) is not None)
+    found = [file for file in change.files if odd(file.path) or touches(file.path, risk.paths) is not None]
+    return tuple(file.path for file in found if not risk.lines or _adds(file, risk.lines))
+
+
+def _adds(file: ChangedFile, texts: Sequence[str]) -> bool:
+    """Return whether the lines that a file gains contain one of the texts; true if these lines are not known."""
+    if file.binary or file.added != len(file.lines):
+        return True
+    gained = _plain(" ".join(line for _, line in file.lines))
+    return any(_plain(text) in gained for text in texts)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _taken(risk: Risk, plan: Plan) -> tuple[str, ...]:

@@ -109,9 +109,14 @@ class MergeApproval(Strict):
 
 
 class Risk(Strict):
-    """A kind of change that needs more approvals: its paths, the actions of its plan, and the number of approvals."""
+    """A kind of change that needs more approvals: its paths, the actions of its plan, and the number of approvals.
+
+    With ``lines``, a path counts only if the change adds one of these texts there; neither case nor the kind and number
+    of spaces matters.
+    """
 
     paths: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+    lines: Annotated[tuple[Annotated[str, Field(min_length=3, max_length=100)], ...], Field(strict=False)] = ()
     actions: Annotated[tuple[Action, ...], Field(strict=False)] = ()
     required: Annotated[int, Field(ge=1, le=10)]
     decide: Annotated[str, Field(min_length=1, max_length=200)]

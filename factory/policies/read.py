@@ -157,6 +157,8 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
         if not risk.paths and not risk.actions:
             message = "has neither paths nor actions, so it never applies; add one of them"
             yield documents["approvals"].problem(("risks", name), message)
+        if risk.lines and not risk.paths:
+            yield documents["approvals"].problem(("risks", name, "lines"), "without paths, no line is looked at")
     yield from _stacks(policies, documents)
     if policies.trust is not None:
         yield from _key_problems(policies.trust, documents["trust"])

@@ -262,3 +262,21 @@ def test_no_finding_is_lost(found: list[Finding], today: str) -> None:
     parted = evaluate.excuse(found, exceptions, today=today)
     assert len(parted.kept) + len(parted.excused) == len(found)
     assert not parted.expired or not parted.excused
+
+
+@pytest.mark.parametrize(
+    ("file", "applies"),
+    [
+        (ChangedFile("apps/a/migrations/2.sql", "A", 1, 0, ((1, "ALTER TABLE x  DROP\tColumn y;"),)), True),
+        (ChangedFile("apps/a/migrations/2.sql", "A", 2, 0, ((1, "DROP"), (2, "  TABLE x;"))), True),
+        (ChangedFile("apps/a/migrations/2.sql", "A", 1, 0, ((1, "ALTER TABLE x ADD COLUMN y;"),)), False),
+        (ChangedFile("apps/a/migrations/2.sql", "D", 0, 9), False),
+        (ChangedFile("apps/a/migrations/2.sql", "A", 1, 0), True),
+        (ChangedFile("apps/a/migrations/2.bin", "A", 0, 0, binary=True), True),
+        (ChangedFile("apps/a/shop.py", "A", 1, 0, ((1, "drop table x"),)), False),
+    ],
+    ids=["another case", "over two lines", "adds", "deleted", "not read", "binary", "elsewhere"],
+)
+def test_a_migration_that_destroys_data_is_a_risk_of_its_own(file: ChangedFile, *, applies: bool) -> None:
+    found = evaluate.needed(POLICIES, Change("b", "h", (file,)), ())
+    assert ("data-loss" in {risk.name for risk in found.risks}) == applies
