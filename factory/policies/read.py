@@ -11,7 +11,7 @@ from typing import Any
 
 from factory.errors import InvalidInput
 from factory.policies import trust
-from factory.policies.model import EnrolledKey, Policies, TrustRoot
+from factory.policies.model import Approvals, EnrolledKey, Policies, TrustRoot
 from factory.policies.problems import Document, document, nearest, parse
 from factory.system import canonical, defaults, strict_yaml
 
@@ -135,6 +135,14 @@ def _model(name: str) -> Any:
     return TrustRoot if name == "trust" else Policies.model_fields[name].annotation
 
 
+def _risks(approvals: Approvals, given: Document) -> Iterator[str]:
+    for name, risk in approvals.risks.items():
+        if not risk.paths and not risk.actions:
+            yield given.problem(("risks", name), "has neither paths nor actions, so it never applies; add one of them")
+        if risk.lines and not risk.paths:
+            yield given.problem(("risks", name, "lines"), "without paths, no line is looked at")
+
+
 def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Iterator[str]:
     agents, gates, environments = policies.agents, policies.gates, policies.environments
     if agents.default not in agents.agents:
@@ -153,12 +161,7 @@ def _cross_check(policies: Policies, documents: Mapping[str, Document]) -> Itera
         if environment.production and environment.approvals == 0:
             message = "a person must approve every deployment to production; did you mean 1?"
             yield documents["environments"].problem(("environments", name, "approvals"), message)
-    for name, risk in policies.approvals.risks.items():
-        if not risk.paths and not risk.actions:
-            message = "has neither paths nor actions, so it never applies; add one of them"
-            yield documents["approvals"].problem(("risks", name), message)
-        if risk.lines and not risk.paths:
-            yield documents["approvals"].problem(("risks", name, "lines"), "without paths, no line is looked at")
+    yield from _risks(policies.approvals, documents["approvals"])
     yield from _stacks(policies, documents)
     if policies.trust is not None:
         yield from _key_problems(policies.trust, documents["trust"])

@@ -20,7 +20,10 @@ from tests import postgresql_server
 from tests.host.place import SERVER, packed
 from tests.servers import TOOL_PATH
 
-pytestmark = pytest.mark.skipif(bool(postgresql_server.MISSING), reason=postgresql_server.MISSING)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(postgresql_server.MISSING), reason=postgresql_server.MISSING),
+]
 FIRST, SECOND = (f"shop-{digit * 40}" for digit in "12")
 MACHINE = RunMachine(TOOL_PATH, readable())
 # A release that answers with the columns of its table; by no means of its own can it reach the database's server.
