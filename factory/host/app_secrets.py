@@ -22,17 +22,17 @@ class AppSecrets:
 
     def names(self, app: str) -> list[str]:
         """Return the names of an app's secrets, sorted."""
-        return sorted(self._read(app))
+        return sorted(self.all(app))
 
     def put(self, app: str, name: str, value: Secret) -> None:
         """Keep a secret; it takes the place of one of the same name."""
         with self._locked():
-            self._write(app, {**self._read(app), name: value.reveal()})
+            self._write(app, {**self.all(app), name: value.reveal()})
 
     def remove(self, app: str, name: str) -> None:
         """Delete a secret; raises ``NotFound``."""
         with self._locked():
-            known = self._read(app)
+            known = self.all(app)
             if name not in known:
                 there = ", ".join(sorted(known)) or "none"
                 raise NotFound(f"{app} has no secret {name} here", hint=f"It has: {there}.")
@@ -40,7 +40,7 @@ class AppSecrets:
 
     def of(self, app: str, names: Sequence[str]) -> dict[str, str]:
         """Return the secrets with these names; raises ``ToolFailed`` naming those that are not there."""
-        known = self._read(app) if names else {}
+        known = self.all(app) if names else {}
         if missing := [name for name in names if name not in known]:
             raise ToolFailed(
                 f"the release needs the secret{'s' if len(missing) > 1 else ''} {', '.join(missing)}: "
@@ -48,14 +48,11 @@ class AppSecrets:
             )
         return {name: known[name] for name in names}
 
-    def all(self, app: str) -> Mapping[str, str]:
-        """Return every secret of an app, by name."""
-        return self._read(app)
-
     def _locked(self) -> AbstractContextManager[None]:
         return files.locked(files.private_folder(self._folder) / ".lock")
 
-    def _read(self, app: str) -> Mapping[str, str]:
+    def all(self, app: str) -> Mapping[str, str]:
+        """Return every secret of an app, by name."""
         path = self._folder / f"{app}.json"
         return data.read(dict[str, str], files.read_bytes(path), source=str(path)) if path.exists() else {}
 

@@ -146,8 +146,11 @@ class AppStates:
             if (found.dump is None) != (self._database(app) is None):
                 why = f"has a database, and {app} has no secret {postgresql.VARIABLE} here"
                 raise InvalidInput(f"{backup.name} {why if found.dump else f'has no database, and {app} has one here'}")
+            with self._usable(app, found):
+                pass  # a dump that fills no database would keep the app from ever starting
             kept = self._backup(app, "restore")
             self.backup(app, kept)
+            files.remove_tree(pending)  # of a restore that waits: this one is the person's later word
             found.files.parent.rename(pending)
         self.finish(app)
         self._prune(app)

@@ -75,7 +75,10 @@ class _End:
         self.open, self.told, self.mask = True, False, 0
 
     def read(self) -> None:
-        data = self.socket.recv(_CHUNK)
+        try:
+            data = self.socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
         self.open = bool(data)
         self.other.left += data
         if not self.other.connecting:
@@ -144,18 +147,16 @@ class _Relay:
 
     def _attempt(self, end: _End, act: "Callable[[_End], None]") -> None:
         """Act on an end, and wait for what comes next on both; an error ends the connection."""
+        both = (end, end.other)
         try:
             act(end)
-        except BlockingIOError:
-            pass
+            for item in both:
+                self._wait(item)
         except (OSError, MemoryError):
             self._close(end)
             return
-        if not any(item.open or item.left for item in (end, end.other)):
+        if not any(item.open or item.left for item in both):
             self._close(end)
-            return
-        for item in (end, end.other):
-            self._wait(item)
 
     def _connect(self, far: _End) -> None:
         for end in (far, far.other):

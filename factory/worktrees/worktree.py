@@ -13,8 +13,6 @@ from factory.worktrees.repository import Author, Mirror, run
 # Bytes: the largest file that is committed (GitLab docs: the default limit of a push), and that a diff shows as text.
 _LARGEST, _SHOWN = 100 * 2**20, 8 * 2**20
 _TEXT = ("-c", f"core.bigFileThreshold={_SHOWN}")
-# Creating a file waits for the disk more than for a processor, so more processes than cores write a worktree.
-_PARALLEL = ("-c", "checkout.workers=8")
 
 
 def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
@@ -32,7 +30,7 @@ def prepare(mirror: Mirror, path: Path, *, commit: str) -> None:
             return
         files.remove_tree(path)
         _prune(mirror)
-        run(mirror.path, *_PARALLEL, "worktree", "add", "--quiet", "--detach", str(path), commit)
+        run(mirror.path, "worktree", "add", "--quiet", "--detach", str(path), commit)
         files.write_atomic(_link_copy(path), (path / ".git").read_bytes())
 
 

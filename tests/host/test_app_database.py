@@ -1,6 +1,8 @@
 """The PostgreSQL database of an app: migrated first on a copy, backed up, tried and restored, on a real server."""
 
+import io
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -164,3 +166,38 @@ def test_a_backup_without_the_database_is_not_restored(made: Supervisor, states:
         states.backup("shop", files_alone)
     with pytest.raises(InvalidInput, match="has no database, and shop has one here"):
         states.restore("shop", files_alone)
+
+
+def test_a_dump_that_fills_no_database_changes_nothing(made: Supervisor, states: AppStates, tmp_path: Path) -> None:
+    made.keep(FIRST, release(tmp_path / "one", CREATE))
+    whole, broken = tmp_path / "whole.tar.gz", tmp_path / "broken.tar.gz"
+    states.backup("shop", whole)
+    with tarfile.open(whole) as source, tarfile.open(broken, "w:gz") as target:
+        for entry in source:
+            content = source.extractfile(entry) if entry.isreg() else None
+            if entry.name == "database.dump":
+                entry.size, content = 4, io.BytesIO(b"PGDM")
+            target.addfile(entry, content)
+    with pytest.raises(ToolFailed, match="pg_restore ended with 1"):
+        made.restore("shop", broken)
+    assert answered(made, FIRST) == "id"
+
+
+def test_a_later_restore_takes_the_place_of_one_that_waits(
+    made: Supervisor, states: AppStates, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.keep(FIRST, release(tmp_path / "one", CREATE))
+    backup = tmp_path / "shop.tar.gz"
+    states.backup("shop", backup)
+
+    def away(*_: object, path: str) -> None:
+        raise ToolFailed(f"the server is away, whatever {path} has")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(postgresql, "replace_by", away)
+        for _ in range(2):
+            with pytest.raises(ToolFailed, match="server is away"):
+                made.restore("shop", backup)
+    query(url, "insert into orders values (9)")
+    made.restore("shop", backup)
+    assert (answered(made, FIRST), query(url, "select count(*) from orders")) == ("id", "0")

@@ -23,8 +23,6 @@ from factory.sandbox.limits import Limits
 from factory.system import clock, files, http, log, process, safe_path
 
 _RETRY_PAUSE = 0.5
-# Creating a file waits for the disk more than for a processor, so more processes than cores write a checkout.
-_PARALLEL = ("-c", "checkout.workers=8")
 _TICK = 0.05
 # How a shell reports that a program was ended by a signal: this and the number of the signal.
 _BY_SIGNAL = 128
@@ -153,9 +151,7 @@ class _Execution:
         depth = (f"--depth={how.depth}",) if how.depth else ()
         self._git("fetch", "--quiet", "--no-tags", *depth, "origin", *git["refspecs"], env=fetch)
         if how.files:
-            self._git(
-                "-c", "advice.detachedHead=false", *_PARALLEL, "checkout", "--quiet", "--force", git["sha"], env=env
-            )
+            self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", git["sha"], env=env)
             self._trace.write(f"Checked out {git['sha'][:8]} as detached HEAD ({git['ref']})\n".encode())
         else:
             self._trace.write(b"Skipping Git checkout\n")
